@@ -1,0 +1,27 @@
+//! The only reader of the system's clocks.
+
+use std::io;
+
+use jiff::Timestamp;
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::time::{Instant, Now};
+
+/// Both clocks, read now.
+pub fn now() -> Now {
+    Now { boot: boottime(), wall: Timestamp::now() }
+}
+
+/// `CLOCK_BOOTTIME`, which counts suspend and ignores the wall.
+pub fn boottime() -> Instant {
+    let reading = clock_gettime(ClockId::Boottime);
+    Instant::from_millis(reading.tv_sec.saturating_mul(1000).saturating_add(reading.tv_nsec / 1_000_000))
+}
+
+/// Names this boot, so that a stored moment can be told from one of another boot.
+///
+/// # Errors
+/// When `/proc` is not there.
+pub fn boot_id() -> io::Result<String> {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned())
+}

@@ -1,0 +1,23 @@
+//! keepfresh keeps API sessions alive, so that no job ever meets a dead token.
+//!
+//! `docs/ARCHITECTURE.md` is the map: the core (`session`) decides, everything else carries out.
+
+pub mod api;
+pub mod atomic_file;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod daemon;
+pub mod driver;
+pub mod logging;
+pub mod provider;
+pub mod publish;
+pub mod sandbox;
+pub mod secret;
+pub mod session;
+pub mod signals;
+pub mod store;
+pub mod supervisor;
+pub mod systemd;
+pub mod time;
+pub mod token;

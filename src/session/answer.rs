@@ -1,0 +1,143 @@
+//! What one call to a server came to: the closed set of verdicts, and the facts that go with them.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::secret::Secret;
+use crate::time::Instant;
+use crate::token::Token;
+
+/// What can be asked of a server, one at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// The cheapest authenticated request that counts as activity.
+    Ping,
+    /// Ask the authorization server about the token (RFC 7662).
+    Introspect,
+    /// A new token by the refresh token, or by the profile's renew request.
+    Renew,
+    /// Authenticate fully.
+    Login,
+    /// End the session at the server.
+    Logout,
+}
+
+/// What an answer says of session, grant or server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// A ping succeeded as expected.
+    Alive,
+    /// The server no longer knows the token; `certain` when a documented sign said so, else a second ping confirms.
+    Dead {
+        /// Whether a documented sign said so.
+        certain: bool,
+    },
+    /// A login or renewal brought a token.
+    Good(Box<Grant>),
+    /// The server's no to a login, or to our client; `confirm` allows one more try before a person is called.
+    Refused {
+        /// Whether one confirming try may follow.
+        confirm: bool,
+    },
+    /// The refresh token is expired, revoked or spent.
+    GrantDead,
+    /// The server asks to wait.
+    Throttled {
+        /// `Retry-After`, where given.
+        retry_after: Option<Duration>,
+    },
+    /// No usable answer: connection, TLS, time-out, 408, 5xx, 3xx, HTML.
+    Unavailable,
+    /// The session may well live, but this user or client may not do this; `certain` skips the confirming retry.
+    Forbidden {
+        /// Whether a documented sign said so.
+        certain: bool,
+    },
+    /// A renewal that may have reached the server, with no usable answer.
+    InDoubt,
+    /// Another renewal of the same refresh token is under way.
+    Concurrent,
+    /// The server's clock and ours disagree so much that it took our assertion for expired.
+    Skewed,
+    /// A logout was accepted, or the token was already gone.
+    LoggedOut,
+    /// An introspection's answer.
+    Introspected {
+        /// `active`, which proves nothing when false unless it was seen true for the same token.
+        active: bool,
+        /// Time left by `exp`, on the server's own clock where it sent `Date`.
+        remaining: Option<Duration>,
+    },
+}
+
+impl Verdict {
+    /// The word that design, logs and metrics use.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Alive => "alive",
+            Self::Dead { .. } => "dead",
+            Self::Good(_) => "good",
+            Self::Refused { .. } => "refused",
+            Self::GrantDead => "grant_dead",
+            Self::Throttled { .. } => "throttled",
+            Self::Unavailable => "unavailable",
+            Self::Forbidden { .. } => "forbidden",
+            Self::InDoubt => "in_doubt",
+            Self::Concurrent => "concurrent",
+            Self::Skewed => "skewed",
+            Self::LoggedOut => "logged_out",
+            Self::Introspected { .. } => "introspected",
+        }
+    }
+}
+
+/// What a successful login or renewal brings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The token, already checked.
+    pub token: Token,
+    /// A new refresh token, where the server sent one.
+    pub refresh_token: Option<Secret>,
+    /// How long the token lives by the server's word (`expires_in`, a JWT's `exp`).
+    pub lifetime: Option<Duration>,
+    /// How long the refresh token lives unused, where the server says so.
+    pub refresh_lifetime: Option<Duration>,
+    /// The idle timeout, where the answer tells it.
+    pub idle_timeout: Option<Duration>,
+    /// That the token's end is fixed whatever the profile's window says (a JWT-format Salesforce token).
+    pub fixed: bool,
+}
+
+/// One answer, or the lack of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The call this answers.
+    pub call: u64,
+    /// When the request left.
+    pub sent: Instant,
+    /// When the answer was complete, or given up.
+    pub received: Instant,
+    /// What it says.
+    pub verdict: Verdict,
+    /// One sentence for people: status, error code, what to do. Holds no secret, no control characters.
+    pub detail: String,
+    /// Whether the server may have seen the request: false for refused connections, unresolved names, unread secrets.
+    pub reached: bool,
+    /// The server's wall clock minus ours, in milliseconds, from `Date`.
+    pub skew_millis: Option<i64>,
+    /// Quotas that the answer's headers told.
+    pub quotas: Vec<Quota>,
+}
+
+/// A server-side allocation, as a header told it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quota {
+    /// The profile's name for it, `api` say.
+    pub name: String,
+    /// How much is used.
+    pub used: u64,
+    /// Of how much.
+    pub limit: u64,
+}

@@ -1,0 +1,71 @@
+//! Moments on the clock that counts suspend and ignores the wall, and the pair of clocks an input carries.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A reading of `CLOCK_BOOTTIME` in milliseconds.
+///
+/// Signed, so that a moment stored before a reboot may lie before this boot's zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Instant(i64);
+
+impl Instant {
+    /// The moment `millis` milliseconds after the boot.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the boot.
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// How long after `earlier` this is; zero when it is not after.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// This moment, `by` later.
+    #[must_use]
+    pub fn after(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(millis(by)))
+    }
+
+    /// This moment, `by` earlier.
+    #[must_use]
+    pub fn before(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(by)))
+    }
+
+    /// This moment, moved by a signed number of milliseconds.
+    #[must_use]
+    pub fn shifted(self, by_millis: i64) -> Self {
+        Self(self.0.saturating_add(by_millis))
+    }
+}
+
+/// What both clocks said when an input arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// The clock that all durations run on.
+    pub boot: Instant,
+    /// The wall clock: for calendars, servers' times and the store only.
+    pub wall: Timestamp,
+}
+
+impl Now {
+    /// The wall time that corresponds to `moment`, as far as the calendar reaches.
+    pub fn wall_at(&self, moment: Instant) -> Timestamp {
+        let ahead = moment.as_millis().saturating_sub(self.boot.as_millis());
+        let bound = if ahead < 0 { Timestamp::MIN } else { Timestamp::MAX };
+        Timestamp::from_millisecond(self.wall.as_millisecond().saturating_add(ahead)).unwrap_or(bound)
+    }
+}
+
+/// `duration` in whole milliseconds, as much as fits.
+pub fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,84 @@
+//! What a request must carry, as a server handed it out and as it is published.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::secret::Secret;
+
+/// The longest access token that is published.
+pub const MAX_TOKEN_BYTES: usize = 64 * 1024;
+
+/// One login's result: the access token and what goes with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// The value that requests carry; checked by [`checked_access_token`].
+    #[serde(with = "crate::secret::exposed")]
+    pub access_token: Secret,
+    /// `Bearer`, unless the server said otherwise.
+    pub token_type: String,
+    /// The base of API requests where the server names one: scheme, host and port, no trailing slash.
+    pub instance_url: Option<String>,
+    /// Whatever else the profile captures: `id`, `scope`, a CSRF token.
+    pub captures: BTreeMap<String, Capture>,
+    /// When the server issued it, by the server's word or else by our clock.
+    pub issued_at: Timestamp,
+    /// When it ends by the server's word, corrected for skew; none where only idleness or an admin ends it.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A captured value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capture {
+    /// What was captured.
+    #[serde(with = "crate::secret::exposed")]
+    pub value: Secret,
+    /// Public captures appear in the `json` format.
+    pub public: bool,
+}
+
+/// A token with all that its readers need; one generation of a session as files and the socket show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The session's name.
+    pub session: String,
+    /// Rises with each new token or instance URL.
+    pub generation: u64,
+    /// The token itself.
+    pub token: Token,
+    /// The headers that a request carries, ready to send.
+    pub headers: Vec<(String, Secret)>,
+}
+
+/// Why an access token cannot be published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum TokenError {
+    /// There is nothing in it.
+    #[error("the access token is empty")]
+    Empty,
+    /// Longer than [`MAX_TOKEN_BYTES`].
+    #[error("the access token is longer than 64 KiB")]
+    TooLong,
+    /// A space, a control character or anything outside ASCII.
+    #[error("the access token has a character that is not visible ASCII")]
+    BadCharacter,
+}
+
+/// Accepts visible ASCII without spaces, at most 64 KiB (RFC 6750 section 2.1 is narrower than what servers send).
+///
+/// # Errors
+/// Says what is wrong with the value, without showing it.
+pub fn checked_access_token(value: &str) -> Result<Secret, TokenError> {
+    if value.is_empty() {
+        return Err(TokenError::Empty);
+    }
+    if value.len() > MAX_TOKEN_BYTES {
+        return Err(TokenError::TooLong);
+    }
+    if !value.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(TokenError::BadCharacter);
+    }
+    Ok(Secret::new(value))
+}
