@@ -33,6 +33,8 @@ pub enum LoginBy {
 /// What the engine needs to know of one session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
+    /// Scheme, host and port of the configured URL.
+    pub origin: String,
     /// What restarts the idle timer.
     pub model: WindowModel,
     /// The idle timeout T; none when the session never idles out.
