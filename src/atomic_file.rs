@@ -277,10 +277,9 @@ fn sync_directory(directory: impl AsFd) -> io::Result<()> {
 
 fn fits(found: &Stat, directory: &Stat, attributes: Attributes) -> bool {
     let own_group = rustix::process::getegid().as_raw();
-    let group_fits = attributes.group.map_or_else(
-        || found.st_gid == own_group || found.st_gid == directory.st_gid,
-        |group| found.st_gid == group,
-    );
+    let group_fits = attributes
+        .group
+        .map_or_else(|| found.st_gid == own_group || found.st_gid == directory.st_gid, |group| found.st_gid == group);
     FileType::from_raw_mode(found.st_mode).is_file()
         && found.st_nlink == 1
         && found.st_mode & 0o7777 == attributes.mode
@@ -627,10 +626,8 @@ mod tests {
     }
 
     fn names(directory: &Path) -> Vec<String> {
-        let mut names: Vec<_> = fs::read_dir(directory)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut names: Vec<_> =
+            fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
