@@ -2,6 +2,8 @@
 
 pub mod access;
 pub mod client;
+pub mod duration;
+pub mod problem;
 pub mod server;
 
 use std::collections::BTreeMap;
@@ -81,7 +83,7 @@ pub enum Order {
 /// Why the answer is no. Each has its own status, problem type and exit code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// 404 `no-such-session`, exit 80. Also for a session that the caller may not see at all? No: that is 403.
+    /// 404 `no-such-session`, exit 80. A session that the caller may not see is 403 instead.
     NoSuchSession { name: String },
     /// 403 `not-allowed`, exit 77.
     NotAllowed { name: String },
@@ -110,6 +112,8 @@ pub struct SessionStatus {
     pub reason: String,
     pub generation: Option<u64>,
     pub token_fingerprint: Option<String>,
+    /// When the current token was issued.
+    pub token_issued_at: Option<Timestamp>,
     pub instance_url: Option<String>,
     /// Whether the token is published now.
     pub published: bool,
