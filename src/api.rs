@@ -101,6 +101,13 @@ pub enum Refusal {
     Stopping,
 }
 
+/// What `GET /v1/sessions` and `status --json` answer: an object, so that more can stand beside the list one day.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionList {
+    /// In the order of their names.
+    pub sessions: Vec<SessionStatus>,
+}
+
 /// One session as `status --json` and `GET /v1/sessions/{s}` show it. Field names are stable.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionStatus {
