@@ -1,5 +1,7 @@
 //! Published files: what a job reads is absent or whole, with the right owner and mode from its first visible instant.
 
+pub mod format;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 use super::duration;
 use super::problem::{Kind, Problem};
@@ -32,21 +33,25 @@ pub struct Client {
     candidates: Vec<PathBuf>,
 }
 
+/// Where an answer came from, and its body.
+type Answer = (PathBuf, Zeroizing<Vec<u8>>);
+
 /// One request.
 #[derive(Clone, Debug, Default)]
 pub struct Call<'a> {
+    /// `POST` rather than `GET`.
     /// `GET` unless it is `POST`.
     pub post: bool,
     /// Percent-encoded where needed, without a query.
     pub path: String,
     /// Names and values, not encoded.
     pub query: Vec<(&'a str, String)>,
-    /// How long the daemon may take; zero: it answers with what is. Also how long an absent daemon is waited for.
+    /// How long the daemon may take, and how long an absent one is waited for; zero: it answers with what is.
     pub wait: Duration,
     /// Ask for the bare token.
     pub plain: bool,
     /// A JSON body; empty for none.
-    pub body: zeroize::Zeroizing<String>,
+    pub body: Zeroizing<String>,
     /// Whether asking twice does no more than asking once. An order that may have been carried out is not repeated.
     pub repeatable: bool,
 }
@@ -123,7 +128,12 @@ impl Client {
         }
         let own = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|directory| directory.is_absolute());
         let system = PathBuf::from("/run/keepfresh/keepfresh.sock");
-        Self { candidates: [Some(system), own.map(|own| own.join("keepfresh/keepfresh.sock"))].into_iter().flatten().collect() }
+        Self {
+            candidates: [Some(system), own.map(|own| own.join("keepfresh/keepfresh.sock"))]
+                .into_iter()
+                .flatten()
+                .collect(),
+        }
     }
 
     /// Carries the call out and reads the JSON of its answer.
@@ -132,41 +142,37 @@ impl Client {
     /// When the daemon cannot be reached within the call's wait, or says no.
     pub fn json<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, ClientError> {
         let (path, body) = self.body(call)?;
-        serde_json::from_slice(&body).map_err(|error| ClientError::Protocol {
-            path,
-            what: format!("its JSON is not as expected (line {}, column {})", error.line(), error.column()),
-        })
+        from_json(path, &body)
+    }
+
+    /// Like [`Client::json`] for a call that the daemon answers at once, but waits for an absent daemon.
+    ///
+    /// # Errors
+    /// Like [`Client::json`].
+    pub fn patient_json<T: DeserializeOwned>(&self, call: &Call<'_>, wait: Duration) -> Result<T, ClientError> {
+        let until = clock::boottime().after(wait);
+        let (path, body) = retry(until, call.repeatable, |_| self.attempt(call, Duration::ZERO))?;
+        from_json(path, &body)
     }
 
     /// Carries the call out and takes its answer as it is.
     ///
     /// # Errors
     /// Like [`Client::json`].
-    pub fn text(&self, call: &Call<'_>) -> Result<zeroize::Zeroizing<String>, ClientError> {
+    pub fn text(&self, call: &Call<'_>) -> Result<Zeroizing<String>, ClientError> {
         let (path, body) = self.body(call)?;
         match std::str::from_utf8(&body) {
-            Ok(text) => Ok(zeroize::Zeroizing::new(text.to_owned())),
+            Ok(text) => Ok(Zeroizing::new(text.to_owned())),
             Err(_) => Err(ClientError::Protocol { path, what: "its answer is not text".to_owned() }),
         }
     }
 
-    /// Tries until the wait is over; a daemon that restarts meanwhile is found again.
-    fn body(&self, call: &Call<'_>) -> Result<(PathBuf, zeroize::Zeroizing<Vec<u8>>), ClientError> {
+    fn body(&self, call: &Call<'_>) -> Result<Answer, ClientError> {
         let until = clock::boottime().after(call.wait);
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let left = until.since(clock::boottime());
-            match self.attempt(call, left) {
-                Err(error) if error.passes(call.repeatable) && !left.is_zero() => {
-                    thread::sleep(pause.min(until_then(until)));
-                    pause = LONGEST_PAUSE.min(pause * 2);
-                }
-                outcome => return outcome,
-            }
-        }
+        retry(until, call.repeatable, |left| self.attempt(call, left))
     }
 
-    fn attempt(&self, call: &Call<'_>, left: Duration) -> Result<(PathBuf, zeroize::Zeroizing<Vec<u8>>), ClientError> {
+    fn attempt(&self, call: &Call<'_>, left: Duration) -> Result<Answer, ClientError> {
         let (path, stream) = self.connect()?;
         let reply = http::exchange(&stream, &head(call, left), &call.body, left.saturating_add(MARGIN))
             .map_err(|error| wire_error(error, &path))?;
@@ -196,8 +202,30 @@ impl Client {
     }
 }
 
-fn until_then(moment: Instant) -> Duration {
-    moment.since(clock::boottime())
+/// Tries until the wait is over; a daemon that restarts meanwhile is found again.
+fn retry(
+    until: Instant,
+    repeatable: bool,
+    attempt: impl Fn(Duration) -> Result<Answer, ClientError>,
+) -> Result<Answer, ClientError> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let left = until.since(clock::boottime());
+        match attempt(left) {
+            Err(error) if error.passes(repeatable) && !left.is_zero() => {
+                thread::sleep(pause.min(left));
+                pause = LONGEST_PAUSE.min(pause * 2);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn from_json<T: DeserializeOwned>(path: PathBuf, body: &[u8]) -> Result<T, ClientError> {
+    serde_json::from_slice(body).map_err(|error| ClientError::Protocol {
+        path,
+        what: format!("its JSON is not as expected (line {}, column {})", error.line(), error.column()),
+    })
 }
 
 /// The request's line and headers.
@@ -210,7 +238,8 @@ fn head(call: &Call<'_>, left: Duration) -> String {
         query.append_pair("wait", &duration::format(left));
     }
     let query = query.finish();
-    let (method, accept) = (if call.post { "POST" } else { "GET" }, if call.plain { "text/plain" } else { "application/json" });
+    let (method, accept) =
+        (if call.post { "POST" } else { "GET" }, if call.plain { "text/plain" } else { "application/json" });
     let mark = if query.is_empty() { "" } else { "?" };
     format!(
         "{method} {}{mark}{query} HTTP/1.1\r\nhost: keepfresh\r\naccept: {accept}\r\nconnection: close\r\n\

@@ -128,11 +128,9 @@ impl Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::NoSuchSession { name } => {
-                Self::new(Kind::NoSuchSession, format!("there is no session {name:?}"))
-                    .with_remedy("`keepfresh status` lists the sessions")
-                    .about(name)
-            }
+            Refusal::NoSuchSession { name } => Self::new(Kind::NoSuchSession, format!("there is no session {name:?}"))
+                .with_remedy("`keepfresh status` lists the sessions")
+                .about(name),
             Refusal::NotAllowed { name } => Self::new(Kind::NotAllowed, format!("you may not do this with {name}"))
                 .with_remedy(format!(
                     "have yourself added to `allow` in [sessions.{name}.access], or to `admins` in [socket] for orders"

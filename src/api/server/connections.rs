@@ -36,7 +36,8 @@ pub(super) struct Seat {
 impl Connections {
     /// As many as [`MOST`], or half of the descriptors this process may have: the rest is for files and servers.
     pub(super) fn new() -> Self {
-        let descriptors = getrlimit(Resource::Nofile).current.map_or(MOST, |most| usize::try_from(most).unwrap_or(MOST));
+        let descriptors =
+            getrlimit(Resource::Nofile).current.map_or(MOST, |most| usize::try_from(most).unwrap_or(MOST));
         Self::at_most(MOST.min(descriptors / 2))
     }
 

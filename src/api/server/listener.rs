@@ -106,8 +106,8 @@ fn create(path: &Path, mode: u32) -> io::Result<Listener> {
 
 impl Drop for OwnFile {
     fn drop(&mut self) {
-        let ours = fs::symlink_metadata(&self.path)
-            .is_ok_and(|there| there.dev() == self.device && there.ino() == self.inode);
+        let ours =
+            fs::symlink_metadata(&self.path).is_ok_and(|there| there.dev() == self.device && there.ino() == self.inode);
         if ours && let Err(error) = fs::remove_file(&self.path) {
             tracing::debug!(%error, path = %self.path.display(), "the socket file stays behind");
         }

@@ -118,12 +118,10 @@ fn in_field(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     let field = error.path().to_string();
     let field = if field == "." { "body".to_owned() } else { field };
     match error.inner().classify() {
-        serde_json::error::Category::Data => {
-            bad(format!("{field}: {}", without_values(&error.inner().to_string())))
+        serde_json::error::Category::Data => bad(format!("{field}: {}", without_values(&error.inner().to_string()))),
+        serde_json::error::Category::Io | serde_json::error::Category::Syntax | serde_json::error::Category::Eof => {
+            bad(format!("{field}: not JSON"))
         }
-        serde_json::error::Category::Io
-        | serde_json::error::Category::Syntax
-        | serde_json::error::Category::Eof => bad(format!("{field}: not JSON")),
     }
 }
 
