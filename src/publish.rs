@@ -6,6 +6,8 @@
 pub mod format;
 mod sink;
 
+pub mod format;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
