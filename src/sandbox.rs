@@ -130,3 +130,6 @@ impl Sandbox {
         self.shared.lock().faults.start(Outage::resets(), crate::clock::boottime());
     }
 }
+
+#[cfg(test)]
+mod tests;
