@@ -144,7 +144,7 @@ impl PartialEq for SessionConfig {
 }
 
 fn remotes_equal(left: &RemoteConfig, right: &RemoteConfig) -> bool {
-    left.profile == right.profile
+    left.profile.digest() == right.profile.digest()
         && left.url == right.url
         && left.grant == right.grant
         && left.values == right.values

@@ -194,7 +194,9 @@ mod tests {
 
     #[test]
     fn what_is_no_cron_line_is_refused() {
-        for text in ["", "* * * *", "0 * * * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * * funday", "a b c d e"] {
+        for text in
+            ["", "* * * *", "0 * * * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * * funday", "a b c d e"]
+        {
             assert!(matches!(Line::parse(text), Err(LineError::Malformed(_))), "{text}");
         }
         assert_eq!(Line::parse("0 0 30 2 *"), Err(LineError::Never));

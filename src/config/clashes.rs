@@ -1,47 +1,63 @@
 //! What is wrong only between sessions: two that write one file, or that claim one prefix for their variables.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::report::{At, Place, Report, Source};
+use super::report::{At, Report, Source};
 use super::session::Placed;
 use crate::publish::SinkConfig;
 
+/// One published file, with the session that it belongs to.
+type Owned<'s> = (&'s str, &'s At<SinkConfig>);
+
 /// Reports every clash at the later of the two places.
 pub(super) fn report(sessions: &[Placed], socket: &Path, report: &Report, sources: &[Source]) {
-    let files: Vec<(&str, &At<SinkConfig>)> = sessions
-        .iter()
-        .flat_map(|placed| placed.sinks.iter().map(|sink| (placed.config.name.as_str(), sink)))
-        .collect();
-    for (index, (_, sink)) in files.iter().enumerate() {
-        let path = sink.value.path.as_path();
-        if path == socket {
-            let title = format!("`publish.file` {} is the socket", path.display());
-            report.problem(&sink.place, title, "name another file");
-        }
-        let earlier = files.iter().take(index).find(|(_, other)| overlap(path, &other.value.path));
-        if let Some((name, other)) = earlier {
-            let title = format!("`publish.file` {} is published by the session `{name}` already", path.display());
-            report.problem(&sink.place, title, format!("give each its own file; the other is at {}", told(&other.place, sources)));
+    report_files(sessions, socket, report, sources);
+    report_prefixes(sessions, report);
+}
+
+fn report_files(sessions: &[Placed], socket: &Path, report: &Report, sources: &[Source]) {
+    let mut taken: BTreeMap<&Path, Owned<'_>> = BTreeMap::new();
+    for placed in sessions {
+        for sink in &placed.sinks {
+            let owned = (placed.config.name.as_str(), sink);
+            let path = sink.value.path.as_path();
+            if path == socket {
+                let title = format!("`publish.file`: {} is the daemon's socket", path.display());
+                report.problem(&sink.place, title, "name another file");
+            }
+            match taken.get(path) {
+                Some(other) => report_taken(owned, *other, report, sources),
+                None => drop(taken.insert(path, owned)),
+            }
         }
     }
-    for (index, placed) in sessions.iter().enumerate() {
-        let prefix = &placed.config.env_prefix;
-        if let Some(other) = sessions.iter().take(index).find(|other| other.config.env_prefix == *prefix) {
-            let (name, other) = (&placed.config.name, &other.config.name);
-            let title = format!("`sessions.{name}.env_prefix` {prefix} is that of the session `{other}` already");
-            report.problem(&placed.prefix_place, title, format!("set env_prefix in [sessions.{name}] to something else"));
+    // A file cannot be a directory for another one.
+    for (path, owned) in &taken {
+        if let Some(other) = path.ancestors().skip(1).find_map(|above| taken.get(above)) {
+            report_taken(*owned, *other, report, sources);
         }
     }
 }
 
-/// The same file, or one where the other needs a directory.
-fn overlap(left: &Path, right: &Path) -> bool {
-    left.starts_with(right) || right.starts_with(left)
+fn report_taken((_, sink): Owned<'_>, (name, other): Owned<'_>, report: &Report, sources: &[Source]) {
+    let path = other.value.path.display();
+    let title = format!("`publish.file`: {path} is a file of the session `{name}` already");
+    let place = sources.get(other.place.document).map(|source| source.told(&other.place)).unwrap_or_default();
+    report.problem(&sink.place, title, format!("give each its own file; the other one is at {place}"));
 }
 
-fn told(place: &Place, sources: &[Source]) -> String {
-    sources.get(place.document).map_or_else(String::new, |source| {
-        let (line, _) = source.line_and_column(place);
-        format!("{}:{line}", source.path.display())
-    })
+fn report_prefixes(sessions: &[Placed], report: &Report) {
+    let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
+    for placed in sessions {
+        let (name, prefix) = (placed.config.name.as_str(), placed.config.env_prefix.as_str());
+        if let Some(other) = taken.get(prefix) {
+            let title =
+                format!("`sessions.{name}.env_prefix`: {prefix} is the prefix of the session `{other}` already");
+            let help = format!("set another env_prefix in [sessions.{name}]");
+            report.problem(&placed.prefix_place, title, help);
+        } else {
+            taken.insert(prefix, name);
+        }
+    }
 }

@@ -11,8 +11,8 @@ use toml::de::{DeTable, DeValue};
 use super::keys;
 use super::report::{Place, Report, Source};
 
-/// No config that a person writes is larger.
-const LARGEST: u64 = 1024 * 1024;
+/// Room for tens of thousands of sessions; whatever is larger is not a config.
+const LARGEST: u64 = 16 * 1024 * 1024;
 
 /// One file as it was found.
 pub(super) struct Found {
@@ -130,7 +130,7 @@ impl Found {
         let public: BTreeSet<&str> = keys::quotable().collect();
         let mut hidden = Vec::new();
         secret_spans(&document.entries, &public, &mut hidden);
-        Source { path: self.path.clone(), text: starred(&self.text, &hidden) }
+        Source::new(self.path.clone(), starred(&self.text, hidden))
     }
 }
 
@@ -145,7 +145,7 @@ fn read_bytes(path: &Path) -> io::Result<Result<Vec<u8>, Unusable>> {
         return Ok(Err(("is not a regular file", "name a regular file: it is read again at each reload")));
     }
     if metadata.len() > LARGEST {
-        return Ok(Err(("is larger than 1 MiB", "name the right file, or split it into conf.d/*.toml")));
+        return Ok(Err(("is larger than 16 MiB", "name the right file, or split it into conf.d/*.toml")));
     }
     fs::read(path).map(Ok)
 }
@@ -204,15 +204,18 @@ fn secret_spans_of(
 }
 
 /// `text` with every character of `hidden` starred out, so that places stay where they are.
-fn starred(text: &str, hidden: &[Range<usize>]) -> String {
-    let is_hidden = |at: usize| hidden.iter().any(|span| span.contains(&at));
+fn starred(text: &str, mut hidden: Vec<Range<usize>>) -> String {
+    hidden.sort_by_key(|span| span.start);
     let mut quotable = String::with_capacity(text.len());
-    for (at, character) in text.char_indices() {
-        if character != '\n' && is_hidden(at) {
-            quotable.extend(std::iter::repeat_n('*', character.len_utf8()));
-        } else {
-            quotable.push(character);
+    let mut shown_from = 0;
+    for span in hidden {
+        quotable.push_str(text.get(shown_from..span.start).unwrap_or_default());
+        for character in text.get(span.start.max(shown_from)..span.end).unwrap_or_default().chars() {
+            let star = if character == '\n' { "\n" } else { "*" };
+            quotable.extend(std::iter::repeat_n(star, character.len_utf8()));
         }
+        shown_from = shown_from.max(span.end);
     }
+    quotable.push_str(text.get(shown_from..).unwrap_or_default());
     quotable
 }

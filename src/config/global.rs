@@ -15,6 +15,7 @@ use super::session::{self, Placed};
 use super::surroundings::Surroundings;
 use super::table::Table;
 use super::{Config, DaemonConfig, Need, Needed, clashes, keys, value, zone_named};
+use crate::provider::Profile;
 
 /// What sessions need to know of the rest.
 pub(super) struct Context<'c> {
@@ -23,6 +24,8 @@ pub(super) struct Context<'c> {
     pub(super) http: &'c GlobalHttp,
     pub(super) zone: TimeZone,
     pub(super) needs: &'c Needs<'c>,
+    /// The profiles that sessions have named so far.
+    pub(super) profiles: RefCell<BTreeMap<String, Arc<Profile>>>,
 }
 
 /// Collects what `check` must try.
@@ -56,7 +59,8 @@ pub(super) fn read(
     let socket = daemon::socket(main, &daemon.runtime_dir, report);
     let (http, per_host_rate) = http::global(main, &needs);
     let zone = zone_named(daemon.timezone.as_deref()).unwrap_or(TimeZone::UTC);
-    let context = Context { surroundings, daemon: &daemon, http: &http, zone, needs: &needs };
+    let context =
+        Context { surroundings, daemon: &daemon, http: &http, zone, needs: &needs, profiles: RefCell::default() };
     let placed = sessions(&tables, &context, sources);
     clashes::report(&placed, &socket.path, report, sources);
     if placed.is_empty() && tables.iter().all(|table| !table.has("sessions")) {
@@ -118,8 +122,7 @@ fn redefined(sessions: &Table<'_>, name: &At<&str>, first: &Place, sources: &[So
     let title = format!("`sessions.{}` is defined twice", name.value);
     let help = match sources.get(first.document) {
         Some(source) => {
-            let (line, _) = source.line_and_column(first);
-            format!("a fragment may add sessions, not redefine them: it is at {}:{line} already", source.path.display())
+            format!("a fragment may add sessions, not redefine them: it is at {} already", source.told(first))
         }
         None => "give it another name".to_owned(),
     };

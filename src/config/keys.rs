@@ -22,16 +22,8 @@ pub(super) const SESSION: &[&str] = &[
     "http",
     "access",
 ];
-pub(super) const KEEPALIVE: &[&str] = &[
-    "survive_outage",
-    "ping_every",
-    "verify_at",
-    "renew_at",
-    "active",
-    "introspect",
-    "shared",
-    "ping",
-];
+pub(super) const KEEPALIVE: &[&str] =
+    &["survive_outage", "ping_every", "verify_at", "renew_at", "active", "introspect", "shared", "ping"];
 pub(super) const PUBLISH: &[&str] = &["file", "format", "mode", "owner", "group", "on_loss"];
 pub(super) const SESSION_HTTP: &[&str] =
     &["ca_file", "pin_sha256", "client_cert", "client_key", "proxy", "allow_plain_http"];

@@ -21,8 +21,14 @@ pub(super) fn profile(session: &Table<'_>, context: &Context<'_>) -> Option<Arc<
         session.missing("provider", &help);
     }
     let name = session.text("provider")?;
+    if let Some(profile) = context.profiles.borrow().get(name.value) {
+        return Some(Arc::clone(profile));
+    }
     match Profile::named(name.value, directory) {
-        Ok(profile) => Some(profile),
+        Ok(profile) => {
+            context.profiles.borrow_mut().insert(name.value.to_owned(), Arc::clone(&profile));
+            Some(profile)
+        }
         Err(error) => {
             let names = Profile::names(directory);
             let known: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -135,7 +141,9 @@ pub(super) fn report_problems(session: &Table<'_>, login: &Login, remote: &Remot
     for problem in remote.problems() {
         let place = match problem.key.split_once('.') {
             Some(("login", key)) => login.places.get(key).unwrap_or(&login.place).clone(),
-            Some((table, key)) => session.table(table).map_or_else(|| session.place.clone(), |table| table.place_of(key)),
+            Some((table, key)) => {
+                session.table(table).map_or_else(|| session.place.clone(), |table| table.place_of(key))
+            }
             None => session.place_of(&problem.key),
         };
         let (what, remedy) = problem.message.split_once(": ").unwrap_or((&problem.message, "mend it"));

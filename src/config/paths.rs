@@ -8,7 +8,9 @@ use super::value::{Bad, bad};
 
 /// Reads a path and makes it absolute.
 pub(super) fn read(table: &Table<'_>, key: &str) -> Option<At<PathBuf>> {
-    table.parsed(key, |text| plain(text).map(Path::to_owned)).map(|path| path.map(|path| tidy(&table.directory.join(path))))
+    table
+        .parsed(key, |text| plain(text).map(Path::to_owned))
+        .map(|path| path.map(|path| tidy(&table.directory.join(path))))
 }
 
 /// Reads a path that lies below `base` unless it is absolute, and never leaves it.

@@ -33,17 +33,19 @@ pub(super) fn read(session: &Table<'_>, name: &str, env_prefix: &str, context: &
 
 fn sink(table: &Table<'_>, directory: &std::path::Path, env_prefix: &str) -> Option<At<SinkConfig>> {
     table.only(keys::PUBLISH);
-    let formats =
-        [("token", Format::Token), ("json", Format::Json), ("env", Format::Env), ("header", Format::Header)];
+    let formats = [("token", Format::Token), ("json", Format::Json), ("env", Format::Env), ("header", Format::Header)];
     let index: Vec<(&str, usize)> = formats.iter().enumerate().map(|(index, (word, _))| (*word, index)).collect();
-    let format = table.one_of("format", &index).and_then(|index| formats.get(index.value).map(|(_, format)| format.clone()));
+    let format =
+        table.one_of("format", &index).and_then(|index| formats.get(index.value).map(|(_, format)| format.clone()));
     let mode = table.parsed("mode", value::published_mode).map_or(MODE, |mode| mode.value);
     let owner = principals::number(table, "owner", Kind::User);
     let group = principals::number(table, "group", Kind::Group);
     let keep_on_loss = table.one_of("on_loss", &[("remove", false), ("keep", true)]).is_some_and(|keep| keep.value);
     let path: At<PathBuf> = file(table, directory)?;
     if mode & 0o004 != 0 {
-        table.report.warn(format!("{}: with mode {mode:04o} every user of this machine can read the token", table.path));
+        table
+            .report
+            .warn(format!("{}: with mode {mode:04o} every user of this machine can read the token", table.path));
     }
     let format = format.unwrap_or(Format::Token);
     let env_prefix = env_prefix.to_owned();
@@ -72,4 +74,3 @@ pub(super) fn readers(sinks: &[At<SinkConfig>], context: &Context<'_>) -> Vec<Pr
     }
     readers
 }
-

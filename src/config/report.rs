@@ -72,7 +72,11 @@ impl Report {
     }
 
     fn push(&self, place: &Place, shown: bool, syntax: bool, title: String, help: String) {
-        self.problems.borrow_mut().push(Problem { place: place.clone(), shown, syntax, title, help });
+        let mut problems = self.problems.borrow_mut();
+        // A table that is looked at twice is still wrong only once.
+        if problems.iter().all(|known| known.place != *place || known.title != title) {
+            problems.push(Problem { place: place.clone(), shown, syntax, title, help });
+        }
     }
 
     /// The warnings when nothing is wrong, else all errors, told with `sources`.
@@ -99,17 +103,28 @@ fn follows(place: &Place, documents: &[Document<'_>]) -> bool {
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) path: PathBuf,
-    pub(super) text: String,
+    text: String,
+    /// The byte at which each line begins.
+    lines: Vec<usize>,
 }
 
 impl Source {
+    pub(super) fn new(path: PathBuf, text: String) -> Self {
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { path, text, lines }
+    }
+
     /// Line and column, both from 1, of the start of `place`.
     pub(super) fn line_and_column(&self, place: &Place) -> (usize, usize) {
         let start = place.span.as_ref().map_or(0, |span| span.start);
-        let before = self.text.get(..start).unwrap_or(&self.text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let column = before.get(line_start..).unwrap_or_default().chars().count();
-        (before.matches('\n').count() + 1, column + 1)
+        let line = self.lines.partition_point(|line_start| *line_start <= start).max(1);
+        let line_start = self.lines.get(line - 1).copied().unwrap_or(0);
+        (line, self.text.get(line_start..start).map_or(0, |before| before.chars().count()) + 1)
+    }
+
+    /// `path:line` of `place`, for a message that concerns two places.
+    pub(super) fn told(&self, place: &Place) -> String {
+        format!("{}:{}", self.path.display(), self.line_and_column(place).0)
     }
 }
 
@@ -163,8 +178,9 @@ impl ConfigErrors {
         let path = source.path.display().to_string();
         let group = Group::with_title(Level::ERROR.primary_title(normalize_untrusted_str(&problem.title)));
         let group = match shown_span(problem, source) {
-            Some(span) => group
-                .element(Snippet::source(&source.text).path(path).annotation(AnnotationKind::Primary.span(span))),
+            Some(span) => {
+                group.element(Snippet::source(&source.text).path(path).annotation(AnnotationKind::Primary.span(span)))
+            }
             None => {
                 let (line, column) = source.line_and_column(&problem.place);
                 group.element(Origin::path(path).line(line).char_column(column))

@@ -7,7 +7,8 @@ use super::table::Table;
 use super::value::is_variable_name;
 use crate::secret::source::SecretSource;
 
-const FORMS: &str = "{ file = \"/path\" }, { credential = \"name\" }, { env = \"NAME\" } or { command = [\"program\", …] }";
+const FORMS: &str =
+    "{ file = \"/path\" }, { credential = \"name\" }, { env = \"NAME\" } or { command = [\"program\", …] }";
 
 /// Reads the secret source under `key`, if the key is there.
 pub(super) fn read(table: &Table<'_>, key: &str) -> Option<At<SecretSource>> {
@@ -18,7 +19,8 @@ pub(super) fn read(table: &Table<'_>, key: &str) -> Option<At<SecretSource>> {
     }
     let source = table.table(key)?;
     source.only(keys::SECRET);
-    let kinds: Vec<&str> = ["file", "credential", "env", "command"].into_iter().filter(|kind| source.has(kind)).collect();
+    let kinds: Vec<&str> =
+        ["file", "credential", "env", "command"].into_iter().filter(|kind| source.has(kind)).collect();
     if source.has("insecure_mode") && !source.has("file") {
         let title = format!("`{}` makes sense only beside `file`", source.name("insecure_mode"));
         source.report.problem(&source.place_of("insecure_mode"), title, "take it out");

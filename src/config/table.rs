@@ -115,11 +115,9 @@ impl<'d> Table<'d> {
         match self.value(key)?.value {
             DeValue::Integer(number) => self.without_unit(key, number.as_str()),
             DeValue::Float(number) => self.without_unit(key, number.as_str()),
-            DeValue::String(_)
-            | DeValue::Boolean(_)
-            | DeValue::Datetime(_)
-            | DeValue::Array(_)
-            | DeValue::Table(_) => self.parsed(key, value::duration),
+            DeValue::String(_) | DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
+                self.parsed(key, value::duration)
+            }
         }
     }
 

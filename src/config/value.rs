@@ -27,8 +27,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, Bad> {
     if text.trim().parse::<f64>().is_ok() {
         return Err(bad("has no unit", DURATION_REMEDY));
     }
-    let span: Span =
-        SpanParser::new().parse_span(text.trim()).map_err(|_| bad("is no duration", DURATION_REMEDY))?;
+    let span: Span = SpanParser::new().parse_span(text.trim()).map_err(|_| bad("is no duration", DURATION_REMEDY))?;
     let signed = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| {
         bad("has a unit without a fixed length", "months and years differ in length: write days, such as \"90d\"")
     })?;

@@ -24,6 +24,8 @@ use crate::session::policy::WindowModel;
 #[derive(Clone, Debug)]
 pub struct Profile {
     name: String,
+    /// Of the file's text: a reload compares it.
+    digest: String,
     title: String,
     documentation: String,
     window: WindowDefaults,
@@ -165,6 +167,11 @@ impl Profile {
     /// Its name, which `provider = "…"` gives.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Equal for profiles that say the same.
+    pub fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// What people call such a server.

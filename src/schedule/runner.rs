@@ -56,8 +56,9 @@ impl Runner {
     /// Takes the calendars of a new config; sessions whose calendar is the same keep what is armed.
     pub fn set(&mut self, calendars: BTreeMap<String, Calendar>, now: Timestamp) {
         let wanted: BTreeMap<_, _> = calendars.into_iter().filter(|(_, calendar)| !calendar.is_empty()).collect();
-        let names: BTreeSet<String> = self.calendars.keys().chain(wanted.keys()).cloned().collect();
-        for name in names.into_iter().filter(|name| self.calendars.get(name) != wanted.get(name)) {
+        let names: BTreeSet<&String> = self.calendars.keys().chain(wanted.keys()).collect();
+        let changed = names.into_iter().filter(|name| self.calendars.get(*name) != wanted.get(*name));
+        for name in changed.cloned().collect::<Vec<String>>() {
             self.disarm(&name);
             self.unarmed.remove(&name);
             if wanted.contains_key(&name) {

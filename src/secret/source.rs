@@ -123,8 +123,8 @@ impl SecretSource {
 }
 
 fn read_credential(name: &str) -> Result<Secret, SecretError> {
-    let directory = std::env::var_os("CREDENTIALS_DIRECTORY")
-        .ok_or_else(|| SecretError::NoCredentials(name.to_owned()))?;
+    let directory =
+        std::env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| SecretError::NoCredentials(name.to_owned()))?;
     // systemd lets only the service into the directory, whatever the modes of the files in it.
     read_file(&Path::new(&directory).join(name), true)
 }
@@ -234,7 +234,10 @@ mod tests {
         assert!(!error.to_string().contains("s3cret"), "{error}");
     }
 
-    struct Kept(SecretSource, #[expect(dead_code, reason = "keeps the directory while the test runs")] tempfile::TempDir);
+    struct Kept(
+        SecretSource,
+        #[expect(dead_code, reason = "keeps the directory while the test runs")] tempfile::TempDir,
+    );
 
     impl std::ops::Deref for Kept {
         type Target = SecretSource;

@@ -5,6 +5,7 @@ mod parts;
 use std::ops::Range;
 use std::time::Duration;
 
+use aws_lc_rs::digest;
 use jiff::SignedDuration;
 use regex_lite::Regex;
 use toml::Spanned;
@@ -16,6 +17,7 @@ use super::{
 use crate::provider::grants::GrantKind;
 use crate::provider::hosts::{HostPattern, Hosts};
 use crate::provider::template::Template;
+use crate::secret::hex;
 use crate::session::answer::Request;
 
 /// What is wrong, and where.
@@ -75,6 +77,7 @@ fn profile(raw: RawProfile, name: &str, text: &str) -> Checked<Profile> {
     }
     Ok(Profile {
         name: raw.name.into_inner(),
+        digest: hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref()),
         title: raw.title,
         documentation: raw.documentation,
         window: window(&raw.window)?,
