@@ -6,11 +6,11 @@ pub mod check;
 pub mod demo;
 pub mod sandbox;
 
-mod exit;
+pub(crate) mod exit;
 mod failure;
 mod health;
 mod order;
-mod output;
+pub(crate) mod output;
 mod report;
 pub mod run;
 mod status;
@@ -102,7 +102,7 @@ pub fn main() -> ExitCode {
     };
     let client = || Client::find(socket.as_deref());
     let outcome = match command {
-        Command::Run(args) => return crate::daemon::run(args),
+        Command::Run(args) => return crate::daemon::run(&args),
         Command::Check(args) => return check::run(args),
         Command::Sandbox(args) => return sandbox::run(args),
         Command::Demo(args) => return demo::run(args),

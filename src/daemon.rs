@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use crate::api::server::{BindError, Server};
 use crate::atomic_file;
 use crate::cli::exit::Exit;
+use crate::cli::output;
 use crate::cli::run::RunArgs;
 use crate::config::{self, Config};
 use crate::logging;
@@ -51,10 +52,10 @@ pub fn run(args: &RunArgs) -> ExitCode {
     let file = args.config.clone().unwrap_or_else(config::default_path);
     let config = match config::load(&file) {
         Ok(config) => config,
-        Err(errors) => return Exit::Config.say(&errors.to_string()),
+        Err(errors) => return refuse(Exit::Config, &errors.to_string()),
     };
-    if let Err(error) = logging::init(config.daemon.log, &args.log) {
-        return Exit::Usage.say(&error.to_string());
+    if let Err(error) = logging::init(config.daemon.log, Some(&args.log)) {
+        return refuse(Exit::Usage, &format!("keepfresh: failed to {error}"));
     }
     harden();
     for warning in &config.warnings {
@@ -64,9 +65,14 @@ pub fn run(args: &RunArgs) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(event = "failed", "failed to {error}");
-            Exit::Failure.into()
+            Exit::Failed.into()
         }
     }
+}
+
+fn refuse(exit: Exit, text: &str) -> ExitCode {
+    output::complain(text);
+    exit.into()
 }
 
 /// Nothing that this process creates is readable by others unless it says so, and no core shows its secrets.

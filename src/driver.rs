@@ -8,7 +8,9 @@ use futures_util::FutureExt as _;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::clock;
+use crate::config::SessionConfig;
 use crate::provider::{Held, Remote, Secrets};
+use crate::secret::source::SecretSource;
 use crate::secret::{Secret, hex};
 use crate::session::Call;
 use crate::session::answer::{Answer, Request, Verdict};
@@ -73,6 +75,8 @@ pub struct Errand {
     pub refresh_token: Option<Secret>,
     /// The server's wall clock minus ours.
     pub skew_millis: i64,
+    /// Where the login's secrets are; none for a ping.
+    pub secrets: Vec<(String, SecretSource)>,
     /// The account's salt for fingerprints.
     pub salt: u64,
 }
@@ -109,10 +113,10 @@ pub fn call(work: &mut JoinSet<Done>, errand: Errand) -> Flight {
 async fn make(errand: &Errand) -> (Answer, Option<String>) {
     let Errand { call, remote, salt, .. } = errand;
     let mut secrets = Secrets::new();
-    for (name, source) in remote.secrets_for(call.request) {
+    for (name, source) in &errand.secrets {
         match source.read().await {
-            Ok(secret) => secrets.insert(name, secret),
-            Err(error) => return (unread(call, &name, &error.to_string()), Some(format!("unreadable {name}"))),
+            Ok(secret) => secrets.insert(name.clone(), secret),
+            Err(error) => return (unread(call, name, &error.to_string()), Some(format!("unreadable {name}"))),
         };
     }
     let fingerprint = (!secrets.is_empty()).then(|| fingerprint(&secrets, *salt));
@@ -127,11 +131,11 @@ async fn make(errand: &Errand) -> (Answer, Option<String>) {
 }
 
 /// Reads a login's secrets anew, to learn whether a person has changed something.
-pub fn read_secrets(work: &mut JoinSet<Done>, name: Arc<str>, remote: Arc<Remote>, salt: u64) {
+pub fn read_secrets(work: &mut JoinSet<Done>, name: Arc<str>, config: Arc<SessionConfig>, salt: u64) {
     work.spawn(async move {
         let mut secrets = Secrets::new();
         let mut unread = None;
-        for (name, source) in remote.secrets_for(Request::Login) {
+        for (name, source) in config.remote.login_secrets() {
             match source.read().await {
                 Ok(secret) => {
                     secrets.insert(name, secret);
@@ -139,7 +143,7 @@ pub fn read_secrets(work: &mut JoinSet<Done>, name: Arc<str>, remote: Arc<Remote
                 Err(_) => unread = Some(format!("unreadable {name}")),
             }
         }
-        let seed = match remote.seed() {
+        let seed = match config.remote.seed() {
             Some(source) => Some(source.read().await.map_err(|error| format!("cannot read the refresh token: {error}"))),
             None => None,
         };

@@ -6,8 +6,6 @@
 pub mod format;
 mod sink;
 
-pub mod format;
-
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -45,8 +45,6 @@ const WATCH_EVERY: Duration = Duration::from_secs(5);
 pub struct Ears {
     /// The socket's questions.
     pub asks: mpsc::Receiver<Ask>,
-    /// The calendar's duties.
-    pub duties: mpsc::Receiver<(String, Duty)>,
     /// The system's signals.
     pub signals: Signals,
 }
@@ -63,12 +61,16 @@ pub struct Supervisor {
     stirred: VecDeque<Arc<str>>,
     lanes: Lanes,
     work: JoinSet<Done>,
+    /// What removed sessions still have to do.
+    retiring: JoinSet<()>,
     store: Store,
     clients: Clients,
     calendar: Runner,
     notifier: Notifier,
     watch: watch::Watch,
     uid: u32,
+    /// READY was said.
+    ready: bool,
 }
 
 /// What ended a turn of the loop.
@@ -91,7 +93,7 @@ impl Supervisor {
                 Turn::Ask(ask) => self.ask(ask),
                 Turn::Duty(name, duty) => self.duty(&name, duty),
                 Turn::Signal(Signal::Reload) => self.reload().await,
-                Turn::Signal(Signal::Stop) => break,
+                Turn::Signal(Signal::Stop { .. }) => break,
                 Turn::Time => {}
             }
         }
@@ -103,13 +105,14 @@ impl Supervisor {
         tokio::select! {
             biased;
             Some(signal) = ears.signals.next() => Turn::Signal(signal),
+            Some(_) = self.retiring.join_next(), if !self.retiring.is_empty() => Turn::Time,
             Some(done) = self.work.join_next(), if !self.work.is_empty() => match done {
                 Ok(done) => Turn::Done(done),
                 // Aborted with its session, or a panic that the driver could not turn into an answer.
                 Err(_) => Turn::Time,
             },
             Some(ask) = ears.asks.recv() => Turn::Ask(ask),
-            Some((name, duty)) = ears.duties.recv() => Turn::Duty(name, duty),
+            (name, duty) = self.calendar.next() => Turn::Duty(name, duty),
             () = tokio::time::sleep(pause) => Turn::Time,
         }
     }
@@ -118,8 +121,8 @@ impl Supervisor {
     fn pause(&self) -> Duration {
         let now = clock::boottime();
         let timer = self.timers.first().map(|(at, _)| *at);
-        let next = [timer, self.lanes.wake(now), self.watch.wake()].into_iter().flatten().min();
-        next.map_or(LOOK_EVERY, |at| at.since(now)).min(LOOK_EVERY).min(self.notifier.pulse())
+        let next = [timer, self.lanes.wake(now), Some(self.watch.wake())].into_iter().flatten().min();
+        next.map_or(LOOK_EVERY, |at| at.since(now)).min(LOOK_EVERY)
     }
 
     /// Does everything whose time has come.
@@ -140,7 +143,8 @@ impl Supervisor {
             self.launch(&name);
         }
         self.watch_over(now);
-        self.notifier.alive();
+        self.announce();
+        self.feed_watchdog(now);
     }
 
     /// Feeds one engine and takes up what it asks.
@@ -296,7 +300,6 @@ impl Supervisor {
             Duty::ActiveEnds => Input::Active(false),
         };
         self.step(name, input);
-        self.calendar.rearm();
     }
 
     fn record_of(name: &str) -> Record {

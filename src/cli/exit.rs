@@ -5,7 +5,7 @@ use std::process::ExitCode;
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Exit {
+pub(crate) enum Exit {
     Done = 0,
     Failed = 1,
     Usage = 2,
@@ -15,6 +15,8 @@ pub(super) enum Exit {
     TryAgain = 75,
     /// `EX_NOPERM`.
     NotAllowed = 77,
+    /// `EX_CONFIG`.
+    Config = 78,
     /// A person must do something.
     NeedsPerson = 79,
     NoSuchSession = 80,

@@ -26,7 +26,7 @@ pub(super) fn print_json(value: &impl Serialize) -> Result<Exit, Failure> {
 }
 
 /// Says `text` on standard error.
-pub(super) fn complain(text: &str) {
+pub(crate) fn complain(text: &str) {
     // Nobody is left to tell when even this fails.
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }

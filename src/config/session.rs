@@ -93,6 +93,7 @@ fn policy(
         false => LoginBy::Person,
     };
     Policy {
+        origin: remote.url.origin().ascii_serialization(),
         model: window.model,
         idle_timeout,
         idle_timeouts: window.idle_timeouts.clone(),
@@ -101,7 +102,7 @@ fn policy(
         refresh_idle_timeout: given.refresh_idle_timeout.or(window.refresh_idle_timeout),
         renew_before: given.renew_before.as_ref().map(|duration| duration.value),
         survive_outage,
-        request_timeout: context.http.request_timeout.unwrap_or_else(|| request_timeout(survive_outage)),
+        request_timeout: context.http.request_timeout.unwrap_or_else(|| request_timeout(idle_timeout)),
         shared: keepalive.shared,
         has_ping: remote.has_ping(),
         login_may_reuse: window.login_may_reuse,
@@ -112,12 +113,10 @@ fn policy(
     }
 }
 
-/// When none is given: 20 s, but where the window is so short that three tries would not fit into the margin, a third of it.
-fn request_timeout(survive_outage: Duration) -> Duration {
-    match survive_outage {
-        Duration::ZERO => Duration::from_secs(20),
-        margin => (margin / 3).clamp(Duration::from_secs(1), Duration::from_secs(20)),
-    }
+/// When none is given: 20 s, but where the window is so short that a hanging call would cost it, half of it.
+fn request_timeout(idle_timeout: Option<Duration>) -> Duration {
+    const USUAL: Duration = Duration::from_secs(20);
+    idle_timeout.map_or(USUAL, |timeout| (timeout / 2).clamp(Duration::from_secs(5), USUAL))
 }
 
 fn env_prefix(table: &Table<'_>, name: &str) -> At<String> {

@@ -106,6 +106,25 @@ impl RemoteConfig {
         hex(digest.finish().as_ref())
     }
 
+    /// Where the configured refresh token is, for a grant that has one.
+    pub fn seed(&self) -> Option<SecretSource> {
+        let name = self.profile.grant_traits(&self.grant)?.refresh_token_parameter?;
+        match self.values.get(&name)? {
+            Value::Secret(source) => Some(source.clone()),
+            Value::Plain(_) => None,
+        }
+    }
+
+    /// Where everything else is that a login or renewal sends and nobody may see, by parameter.
+    pub fn login_secrets(&self) -> Vec<(String, SecretSource)> {
+        let seed = self.profile.grant_traits(&self.grant).and_then(|traits| traits.refresh_token_parameter);
+        let secret = |(name, value): (&String, &Value)| match value {
+            Value::Secret(source) if Some(name) != seed.as_ref() => Some((name.clone(), source.clone())),
+            Value::Secret(_) | Value::Plain(_) => None,
+        };
+        self.values.iter().filter_map(secret).collect()
+    }
+
     /// Token host and user (or client): what a server locks and counts.
     pub fn account(&self) -> String {
         let host = self.token_endpoint().map_or_else(|| self.url.clone(), |endpoint| endpoint);

@@ -94,9 +94,20 @@ impl Session {
     }
 
     /// The idle timeout as believed now.
-    pub(super) fn idle_timeout(&self) -> Option<Duration> {
+    pub fn idle_timeout(&self) -> Option<Duration> {
         let configured = self.policy.idle_timeout?;
         Some(self.state.learned.map_or(configured, |learned| learned.min(configured)))
+    }
+
+    /// When the refresh token dies if it is not used.
+    pub fn refresh_deadline(&self) -> Option<Instant> {
+        let refresh = self.state.refresh.as_ref()?;
+        Some(refresh.exercised.after(refresh.lifetime.or(self.policy.refresh_idle_timeout)?))
+    }
+
+    /// When the login reaches its absolute limit.
+    pub fn login_deadline(&self) -> Option<Instant> {
+        Some(self.state.logged_in_at?.after(self.policy.max_lifetime?))
     }
 
     /// The longest outage that must cost nothing, scaled down with a learned timeout.
@@ -243,15 +254,14 @@ impl Session {
     /// A third of the way to the refresh token's own end: two chances remain when this one is missed.
     fn exercise(&self, now: Instant, account: &Account) -> Option<Next> {
         let refresh = self.state.refresh.as_ref().filter(|_| !self.state.in_doubt)?;
-        let limit = refresh.lifetime.or(self.policy.refresh_idle_timeout)?;
+        let limit = self.refresh_deadline()?.since(refresh.exercised);
         let due = refresh.exercised.after(limit / 3);
         let how = self.renewal(now, account, Why::RefreshTokenIdle)?;
         Some(Next { at: how.at.max(due), ..how })
     }
 
     fn next_life(&self, now: Instant, account: &Account) -> Option<Next> {
-        let limit = self.policy.max_lifetime?;
-        let end = self.state.logged_in_at?.after(limit);
+        let (limit, end) = (self.policy.max_lifetime?, self.login_deadline()?);
         let due = end.before(self.survive_outage().max(limit / 48));
         let how = self.login(now, account, Why::MaxLifetime)?;
         Some(Next { at: how.at.max(due), ..how })

@@ -170,8 +170,7 @@ impl Session {
 
     /// For how long the token is good, and how much more a call could prove.
     pub fn promise(&self, now: Instant) -> Promise {
-        let login_end = self.policy.max_lifetime.and_then(|limit| Some(self.state.logged_in_at?.after(limit)));
-        let ends = [self.idle_deadline(), self.state.expires, login_end];
+        let ends = [self.idle_deadline(), self.state.expires, self.login_deadline()];
         let end = ends.into_iter().flatten().min();
         let life = self.state.expires.map(|end| end.since(self.state.token_since));
         // A ping takes time: what it proves is counted from when it was sent.

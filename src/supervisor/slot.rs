@@ -169,6 +169,7 @@ impl Slot {
         Some(Errand {
             name: self.name.clone(),
             host: self.remote.host(pending.call.request, state.token.as_ref()),
+            secrets: if pending.call.request == Request::Ping { Vec::new() } else { self.config.remote.login_secrets() },
             call: pending.call,
             remote: self.remote.clone(),
             token: state.token.clone(),
@@ -209,6 +210,11 @@ impl Slot {
         let token = state.token.clone()?;
         let headers = self.remote.headers(&token);
         Some(Arc::new(Published { session: self.name.to_string(), generation: state.generation, token, headers }))
+    }
+
+    /// Nothing is under way, and nothing is left to write.
+    pub fn is_at_rest(&self) -> bool {
+        self.pending.is_none() && self.in_flight.is_none() && self.saver.is_level()
     }
 
     /// When this session must be looked at again.

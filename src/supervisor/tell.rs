@@ -29,6 +29,11 @@ impl Told {
         self.published.replace(generation) != Some(generation)
     }
 
+    /// The files are others than before: whatever is to be shown must be shown again.
+    pub fn forget_published(&mut self) {
+        self.published = None;
+    }
+
     fn may_repeat_failure(&mut self, now: Instant, failures: u32) -> bool {
         let again = failures <= 1 || self.failing.is_none_or(|said| now.since(said) >= REPEAT_AFTER);
         if again {

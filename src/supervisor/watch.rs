@@ -12,8 +12,8 @@ use crate::secret::Secret;
 use crate::secret::source::SecretSource;
 use crate::session::Input;
 use crate::session::account::Account;
-use crate::session::answer::Request;
 use crate::session::policy::LoginBy;
+use crate::systemd;
 use crate::time::{Instant, Now};
 
 /// The clocks may drift apart so far between two looks before it counts as a jump.
@@ -27,6 +27,9 @@ pub struct Watch {
     clocks: Now,
     next_look: Instant,
     next_secrets: Option<Instant>,
+    /// When the watchdog must be fed again, and how often.
+    next_pulse: Option<Instant>,
+    pulse: Option<Duration>,
     commands_read: Instant,
     /// Sessions that another secret could help.
     needy: BTreeSet<Arc<str>>,
@@ -35,12 +38,14 @@ pub struct Watch {
 impl Watch {
     /// Begins to watch.
     pub fn begin(now: Now) -> Self {
-        Self { clocks: now, next_look: now.boot, next_secrets: None, commands_read: now.boot, needy: BTreeSet::new() }
+        // Twice as often as systemd asks.
+        let pulse = systemd::watchdog_interval().map(|interval| interval / 2);
+        Self { clocks: now, next_look: now.boot, next_secrets: None, next_pulse: pulse.map(|_| now.boot), pulse, commands_read: now.boot, needy: BTreeSet::new() }
     }
 
     /// When the next look is due.
-    pub fn wake(&self) -> Option<Instant> {
-        [Some(self.next_look), self.next_secrets].into_iter().flatten().min()
+    pub fn wake(&self) -> Instant {
+        [self.next_secrets, self.next_pulse].into_iter().flatten().fold(self.next_look, Instant::min)
     }
 
     /// Whether another secret could help this session.
@@ -79,7 +84,7 @@ impl Supervisor {
         for name in names {
             self.step(&name, Input::ClockJumped);
         }
-        self.calendar.rearm();
+        self.calendar.rearm(clock::now().wall);
     }
 
     pub(super) fn watch_over(&mut self, now: Instant) {
@@ -92,6 +97,14 @@ impl Supervisor {
             let commands = now.since(self.watch.commands_read) >= COMMANDS_EVERY;
             let needy: Vec<_> = self.watch.needy.iter().cloned().collect();
             self.read_secrets(needy, commands);
+        }
+    }
+
+    /// Fed only from the loop that does all the work: whoever hangs it starves it.
+    pub(super) fn feed_watchdog(&mut self, now: Instant) {
+        if let Some(pulse) = self.watch.pulse.filter(|_| self.watch.next_pulse.is_some_and(|at| at <= now)) {
+            self.watch.next_pulse = Some(now.after(pulse));
+            self.notifier.watchdog();
         }
     }
 
@@ -115,7 +128,7 @@ impl Supervisor {
             let Some(slot) = self.slots.get(&name) else { continue };
             if commands || !slot.has_command_secret() {
                 let salt = self.accounts.get(&slot.account).map_or(0, |account| account.account.salt);
-                driver::read_secrets(&mut self.work, name, slot.remote.clone(), salt);
+                driver::read_secrets(&mut self.work, name, slot.config.clone(), salt);
             }
         }
     }
@@ -136,8 +149,8 @@ impl Slot {
     }
 
     fn has_command_secret(&self) -> bool {
-        let login = self.remote.secrets_for(Request::Login);
-        login.iter().map(|(_, source)| source).chain(&self.remote.seed()).any(is_command)
+        let login = self.config.remote.login_secrets();
+        login.iter().map(|(_, source)| source).chain(&self.config.remote.seed()).any(is_command)
     }
 }
 
