@@ -188,7 +188,7 @@ pub fn sweep(directories: &[PathBuf]) {
         match atomic_file::sweep(directory) {
             Ok(0) => {}
             Ok(removed) => {
-                tracing::info!(event = "swept", directory = %directory.display(), removed, "removed leftovers")
+                tracing::info!(event = "swept", directory = %directory.display(), removed, "removed leftovers");
             }
             Err(error) => {
                 tracing::warn!(event = "sweep_failed", directory = %directory.display(), %error, "left leftovers behind");
