@@ -36,7 +36,7 @@ pub struct SinkConfig {
     pub env_prefix: String,
 }
 
-/// What a published file says; [`format`] writes them.
+/// What a published file says; [`format::render`] writes them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
     /// The access token alone, without a newline.
