@@ -360,8 +360,8 @@ mod tests {
     #[test]
     fn the_content_is_exact_and_nothing_else_is_left_in_the_directory() {
         let dir = TempDir::new().unwrap();
-        for content in [&b""[..], b"x", &[0xff; 200_000]] {
-            replace(&dir.path().join("token"), content, PRIVATE).unwrap();
+        for content in [Vec::new(), vec![b'x'], vec![0xff; 200_000]] {
+            replace(&dir.path().join("token"), &content, PRIVATE).unwrap();
             assert_eq!(fs::read(dir.path().join("token")).unwrap(), content);
             assert_eq!(names(dir.path()), ["token"]);
         }

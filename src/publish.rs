@@ -36,7 +36,7 @@ pub struct SinkConfig {
     pub env_prefix: String,
 }
 
-/// What a published file says; [`format`] writes them.
+/// What a published file says; [`format::render`] writes them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
     /// The access token alone, without a newline.
@@ -188,7 +188,7 @@ pub fn sweep(directories: &[PathBuf]) {
         match atomic_file::sweep(directory) {
             Ok(0) => {}
             Ok(removed) => {
-                tracing::info!(event = "swept", directory = %directory.display(), removed, "removed leftovers")
+                tracing::info!(event = "swept", directory = %directory.display(), removed, "removed leftovers");
             }
             Err(error) => {
                 tracing::warn!(event = "sweep_failed", directory = %directory.display(), %error, "left leftovers behind");

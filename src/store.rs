@@ -194,14 +194,13 @@ impl Store {
             move |error| StoreError::Directory { path, error }
         };
         let seal = key.map(|key| new_seal(dir, key)).transpose()?;
-        for path in [dir.to_owned(), dir.join(SESSIONS), dir.join(ACCOUNTS)] {
-            atomic_file::create_directory(&path, PRIVATE_DIRECTORY).map_err(failed(&path))?;
-        }
+        atomic_file::create_directory(dir, PRIVATE_DIRECTORY).map_err(failed(dir))?;
         if std::fs::metadata(dir).map_err(failed(dir))?.mode() & 0o002 != 0 {
             return Err(StoreError::Open { path: dir.to_owned() });
         }
         let lock = lock(dir)?;
         for path in [dir.join(SESSIONS), dir.join(ACCOUNTS)] {
+            atomic_file::create_directory(&path, PRIVATE_DIRECTORY).map_err(failed(&path))?;
             atomic_file::sweep(&path).map_err(failed(&path))?;
         }
         Ok(Self { shared: Arc::new(Shared { dir: dir.to_owned(), seal, _lock: lock }) })

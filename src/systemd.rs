@@ -86,7 +86,7 @@ pub fn passed_listener() -> io::Result<Option<UnixListener>> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixDatagram;
+    use std::os::unix::net::{UnixDatagram, UnixStream};
     use std::process::Command;
 
     use tempfile::TempDir;
@@ -118,6 +118,25 @@ mod tests {
     }
 
     #[test]
+    fn a_socket_that_systemd_passed_is_taken_over() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--ignored", "systemd::tests::greet_through_the_passed_socket"])
+            .env("LISTEN_FDS", "1")
+            .env("LISTEN_FDS_FIRST_FD", "0")
+            .stdin(std::os::fd::OwnedFd::from(listener))
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut greeting = String::new();
+        std::io::Read::read_to_string(&mut UnixStream::connect(&path).unwrap(), &mut greeting).unwrap();
+        assert_eq!(greeting, "welcome");
+        assert!(child.wait().unwrap().success());
+    }
+
+    #[test]
     fn without_systemd_nothing_is_sent_and_nothing_was_passed() {
         let notifier = Notifier { present: false };
         notifier.send(|| panic!("nobody listens"));
@@ -133,5 +152,13 @@ mod tests {
         notifier.watchdog();
         notifier.reloading();
         notifier.stopping();
+    }
+
+    #[test]
+    #[ignore = "a part of another test, run by it in a process of its own"]
+    fn greet_through_the_passed_socket() {
+        let Some(listener) = passed_listener().unwrap() else { return };
+        listener.set_nonblocking(false).unwrap();
+        std::io::Write::write_all(&mut listener.accept().unwrap().0, b"welcome").unwrap();
     }
 }

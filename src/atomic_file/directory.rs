@@ -48,10 +48,10 @@ fn create_in(parent: &OwnedFd, name: &OsStr, mode: u32) -> io::Result<()> {
     match rustix::fs::mkdirat(parent, name, Mode::RWXU) {
         // Somebody else was quicker: the mode is theirs.
         Err(Errno::EXIST) => return Ok(()),
-        made => made?,
+        result => result?,
     }
-    let made = rustix::fs::openat(parent, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?;
-    Ok(rustix::fs::fchmod(made, Mode::from_raw_mode(mode))?)
+    let created = rustix::fs::openat(parent, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?;
+    Ok(rustix::fs::fchmod(created, Mode::from_raw_mode(mode))?)
 }
 
 /// Follows `path` one component at a time, so that each link is judged before it is followed.

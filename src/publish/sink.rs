@@ -93,7 +93,7 @@ impl Sink {
                 tracing::warn!(event = "publish_failed", %path, error, "a file is not as it should be");
             }
             (Some(_), None) => {
-                tracing::info!(event = "publish_recovered", %path, generation, "a file is as it should be again")
+                tracing::info!(event = "publish_recovered", %path, generation, "a file is as it should be again");
             }
             (None, None) if changed && generation.is_some() => {
                 tracing::info!(event = "published", %path, generation, "published");
