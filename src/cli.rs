@@ -1,5 +1,6 @@
 //! Arguments, and what people see.
 
+pub mod demo;
 pub mod sandbox;
 
 use std::process::ExitCode;
