@@ -100,10 +100,11 @@ pub fn run(Args { idle_timeout, plain }: Args) -> ExitCode {
     match told {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            if error.exit_code() != ExitCode::SUCCESS {
+            let code = error.exit_code();
+            if code == ExitCode::FAILURE {
                 let _ = writeln!(io::stderr(), "keepfresh demo: failed to {error}");
             }
-            error.exit_code()
+            code
         }
     }
 }

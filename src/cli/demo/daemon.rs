@@ -28,14 +28,9 @@ impl Home {
         let path = std::env::temp_dir().join(format!("keepfresh-demo-{unique}"));
         DirBuilder::new().mode(0o700).create(&path)?;
         let home = Self(path);
-        let directories = format!(
-            "[daemon]\nruntime_dir = {:?}\nstate_dir = {:?}\nlog = \"text\"\n\n",
-            home.0.join("run").to_string_lossy(),
-            home.0.join("state").to_string_lossy(),
-        );
         let survive = (idle_timeout / 6).as_millis();
         let keepalive = format!("\n[sessions.demo.keepalive]\nsurvive_outage = \"{survive}ms\"\n");
-        credentials.write(&home.0, &credentials.config(sandbox.url(), idle_timeout, &directories, &keepalive))?;
+        credentials.write(&home.0, &credentials.config(sandbox.url(), idle_timeout, &home.0, &keepalive))?;
         Ok(home)
     }
 

@@ -83,8 +83,8 @@ async fn sum_up(stage: &mut Stage) -> Result<(), DemoError> {
     stage
         .narrator
         .say(Voice::Demo, &format!("the file was without a token for {without:.2} s after the first login"))?;
-    let stale = stage.stale.as_secs_f64();
-    stage.narrator.say(Voice::Demo, &format!("it held the revoked token for {stale:.2} s, until a ping noticed"))
+    let revoked = stage.stale.as_secs_f64();
+    stage.narrator.say(Voice::Demo, &format!("it held the revoked token for {revoked:.2} s, until a ping noticed"))
 }
 
 fn order(stage: &Stage, control: &str, body: serde_json::Value) -> Result<(), DemoError> {
