@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -46,11 +46,12 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 
 /// Runs until Ctrl-C or SIGTERM.
 pub fn run(args: Args) -> ExitCode {
+    let listen = args.listen;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime.and_then(|runtime| runtime.block_on(serve(args))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "keepfresh sandbox: failed to start: {error}");
+            let _ = writeln!(io::stderr(), "keepfresh sandbox: failed to serve on {listen}: {error}");
             ExitCode::FAILURE
         }
     }
@@ -61,9 +62,10 @@ async fn serve(args: Args) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let settings = Settings { idle_timeout, model, rotation, same_token, ..Settings::default() };
     let mut sandbox = Sandbox::start_at(listen, settings).await?;
-    let config = sandbox.credentials().config(sandbox.url(), idle_timeout, "", "");
-    if let Some(directory) = &write_config {
-        sandbox.credentials().write(directory, &config)?;
+    let directory = std::path::absolute(write_config.as_deref().unwrap_or(Path::new(".")))?;
+    let config = sandbox.credentials().config(sandbox.url(), idle_timeout, &directory, "");
+    if write_config.is_some() {
+        sandbox.credentials().write(&directory, &config)?;
     }
     // A closed pipe takes the announcement away, not the server.
     let _ = io::stdout().write_all(announcement(&sandbox, &config, write_config).as_bytes());

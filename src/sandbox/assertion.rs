@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::refusal::Refusal;
 
 /// What the assertion must fit.
-pub struct Expected<'a> {
+pub(super) struct Expected<'a> {
     /// The app's consumer key.
     pub client_id: &'a str,
     /// PKCS#1 DER of the app's certificate.
@@ -23,7 +23,7 @@ pub struct Expected<'a> {
 ///
 /// # Errors
 /// The first thing that is wrong with it, as Salesforce would say.
-pub fn subject(assertion: &str, expected: &Expected<'_>) -> Result<String, Refusal> {
+pub(super) fn subject(assertion: &str, expected: &Expected<'_>) -> Result<String, Refusal> {
     let claims = verified(assertion, expected)?;
     let claim = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
     let audience = claim("aud").trim_end_matches('/');

@@ -79,12 +79,17 @@ impl Credentials {
         derived(&self.seed, label)
     }
 
-    /// A config for `keepfresh run`, whose secrets lie in files beside it; `extra` goes before the sessions.
-    pub fn config(&self, url: &str, idle_timeout: Duration, extra: &str, keepalive: &str) -> String {
+    /// A config for `keepfresh run`, to be written into `directory` by [`Self::write`]: secrets, state and published
+    /// files lie there too, away from any other daemon's. `keepalive` goes to its end.
+    pub fn config(&self, url: &str, idle_timeout: Duration, directory: &Path, keepalive: &str) -> String {
         let Self { client_id, username, .. } = self;
         let idle = jiff::SignedDuration::try_from(idle_timeout).unwrap_or(jiff::SignedDuration::MAX);
         format!(
-            "{extra}[sessions.demo]\n\
+            "[daemon]\n\
+             runtime_dir = {:?}\n\
+             state_dir = {:?}\n\
+             log = \"text\"\n\n\
+             [sessions.demo]\n\
              provider = \"salesforce\"\n\
              url = \"{url}\"\n\
              idle_timeout = \"{idle:#}\"\n\n\
@@ -93,7 +98,9 @@ impl Credentials {
              client_id = \"{client_id}\"\n\
              username = \"{username}\"\n\
              audience = \"{url}\"\n\
-             private_key = {{ file = \"private-key.pem\" }}\n{keepalive}"
+             private_key = {{ file = \"private-key.pem\" }}\n{keepalive}",
+            directory.join("run").to_string_lossy(),
+            directory.join("state").to_string_lossy(),
         )
     }
 

@@ -18,7 +18,7 @@ const SERVED: std::ops::RangeInclusive<u32> = 31..=67;
 
 impl Org {
     /// Carries the request out.
-    pub fn answer(&mut self, call: &Call, now: &Now) -> Reply {
+    pub(super) fn answer(&mut self, call: &Call, now: &Now) -> Reply {
         match call.kind {
             Kind::Login | Kind::Renew if call.method != "POST" => Refusal::UnsupportedGrant.reply(),
             Kind::Login | Kind::Renew => self.token(call, now).unwrap_or_else(Refusal::reply),

@@ -13,7 +13,7 @@ use crate::time::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
-pub enum Weather {
+pub(super) enum Weather {
     /// 503 with a JSON body.
     #[serde(alias = "unavailable")]
     Refuse,
@@ -36,7 +36,7 @@ pub enum Weather {
 /// Which requests a fault is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Aim {
+pub(super) enum Aim {
     /// All but the controls.
     #[default]
     Any,
@@ -60,7 +60,7 @@ impl Aim {
 /// `POST /sandbox/outage`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Outage {
+pub(super) struct Outage {
     /// How it looks.
     pub kind: Weather,
     /// Ends after so many seconds.
@@ -74,14 +74,14 @@ pub struct Outage {
 
 impl Outage {
     /// Every request is reset, for ever.
-    pub fn resets() -> Self {
+    pub(super) fn resets() -> Self {
         Self { kind: Weather::Reset, seconds: None, requests: None, to: Aim::Any }
     }
 }
 
 /// `POST /sandbox/answer`: the request is not carried out; this is its answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Planted {
+pub(super) struct Planted {
     /// The requests that get it.
     #[serde(default)]
     pub to: Aim,
@@ -99,7 +99,7 @@ pub struct Planted {
 /// `POST /sandbox/lose`: the request is carried out, and the connection is cut instead of answering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Loss {
+pub(super) struct Loss {
     /// The requests whose answers get lost.
     #[serde(default)]
     pub to: Aim,
@@ -114,7 +114,7 @@ fn once() -> u64 {
 
 /// What happens to one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(super) enum Fault {
     /// An outage.
     Weather(Weather),
     /// A planted answer, after a delay.
@@ -125,7 +125,7 @@ pub enum Fault {
 
 /// All faults that are ordered and not yet used up.
 #[derive(Clone, Debug, Default)]
-pub struct Faults {
+pub(super) struct Faults {
     outage: Option<(Outage, Option<Instant>)>,
     planted: Vec<Planted>,
     losses: Vec<Loss>,
@@ -133,30 +133,30 @@ pub struct Faults {
 
 impl Faults {
     /// Starts an outage in place of any that lasts.
-    pub fn start(&mut self, outage: Outage, now: Instant) {
+    pub(super) fn start(&mut self, outage: Outage, now: Instant) {
         let length = outage.seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO));
         self.outage = Some((outage, length.map(|length| now.after(length))));
     }
 
     /// Adds a planted answer behind those that wait.
-    pub fn plant(&mut self, planted: Planted) {
+    pub(super) fn plant(&mut self, planted: Planted) {
         self.planted.push(planted);
     }
 
     /// Adds a loss behind those that wait.
-    pub fn lose(&mut self, loss: Loss) {
+    pub(super) fn lose(&mut self, loss: Loss) {
         self.losses.push(loss);
     }
 
     /// For how long the port stays closed.
-    pub fn closed_for(&self, now: Instant) -> Option<Duration> {
+    pub(super) fn closed_for(&self, now: Instant) -> Option<Duration> {
         let (outage, until) = self.outage.as_ref()?;
         let left = until.as_ref()?.since(now);
         (outage.kind == Weather::Closed && left > Duration::ZERO).then_some(left)
     }
 
     /// What happens to a request of this kind; uses up what it returns.
-    pub fn next(&mut self, kind: Kind, now: Instant) -> Option<Fault> {
+    pub(super) fn next(&mut self, kind: Kind, now: Instant) -> Option<Fault> {
         self.weather(kind, now).map(Fault::Weather).or_else(|| self.answer(kind)).or_else(|| self.loss(kind))
     }
 

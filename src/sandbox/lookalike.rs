@@ -6,7 +6,7 @@ use super::reply::{Kind, Reply};
 
 /// A documented answer, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lookalike {
+pub(super) struct Lookalike {
     /// The name that the control takes.
     pub name: &'static str,
     /// The requests that get it, unless the control says otherwise.
@@ -41,7 +41,7 @@ const SOAP_FAULT: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
     Session ID found in SessionHeader: Illegal Session</faultstring></soapenv:Fault></soapenv:Body></soapenv:Envelope>";
 
 /// All of them; the first eight are true signs of death.
-pub const ALL: &[Lookalike] = &[
+pub(super) const ALL: &[Lookalike] = &[
     ping("dead", 401, Rest("INVALID_SESSION_ID", "Session expired or invalid")),
     ping(
         "dead_object",
@@ -99,7 +99,7 @@ const fn ping(name: &'static str, status: u16, body: Body) -> Lookalike {
 
 impl Lookalike {
     /// The answer of this name.
-    pub fn named(name: &str) -> Option<Self> {
+    pub(super) fn named(name: &str) -> Option<Self> {
         ALL.iter().find(|lookalike| lookalike.name == name).copied()
     }
 
@@ -109,7 +109,7 @@ impl Lookalike {
     }
 
     /// The answer, byte for byte.
-    pub fn reply(self) -> Reply {
+    pub(super) fn reply(self) -> Reply {
         let reply = match self.body {
             Rest(code, message) => Reply::json(self.status, &json!([{ "message": message, "errorCode": code }])),
             Text(content_type, text) => Reply::new(self.status, content_type, text),

@@ -13,7 +13,7 @@ use crate::time::{Instant, Now};
 const HOUR: Duration = Duration::from_hours(1);
 
 /// The org's whole state.
-pub struct Org {
+pub(super) struct Org {
     /// What an admin set.
     pub settings: Settings,
     /// Who may log in, and with what.
@@ -44,7 +44,7 @@ enum Locked {
 
 /// One access token and its idle timer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Session {
+pub(super) struct Session {
     /// The access token.
     pub token: String,
     /// Whose it is.
@@ -61,7 +61,7 @@ pub struct Session {
 
 /// A user's approval of the app: a line of refresh tokens of which the last is good.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Approval {
+pub(super) struct Approval {
     id: u64,
     username: String,
     refresh_token: String,
@@ -89,7 +89,7 @@ pub struct SessionView {
 
 impl Session {
     /// When it ends if nobody uses it.
-    pub fn end(&self, settings: &Settings) -> Instant {
+    pub(super) fn end(&self, settings: &Settings) -> Instant {
         let idle = match settings.model {
             Model::HalfWindow | Model::Sliding => self.restarted.after(settings.idle_timeout),
             Model::Fixed => self.created.after(settings.idle_timeout),
@@ -116,7 +116,7 @@ impl Session {
 
 impl Org {
     /// An org in which nobody has logged in yet, but the first user has approved the app once.
-    pub fn new(settings: Settings, credentials: Credentials, url: String, at: Instant) -> Self {
+    pub(super) fn new(settings: Settings, credentials: Credentials, url: String, at: Instant) -> Self {
         let mut org = Self {
             started: (settings.clone(), credentials.clone()),
             settings,
@@ -133,7 +133,7 @@ impl Org {
     }
 
     /// Everything as at the start, but no token is ever handed out twice.
-    pub fn reset(&mut self, at: Instant) {
+    pub(super) fn reset(&mut self, at: Instant) {
         (self.settings, self.credentials) = self.started.clone();
         self.users.clear();
         self.sessions.clear();
@@ -151,7 +151,7 @@ impl Org {
     ///
     /// # Errors
     /// When the user logged in too often within the hour.
-    pub fn login(&mut self, username: &str, at: Instant) -> Result<Session, Refusal> {
+    pub(super) fn login(&mut self, username: &str, at: Instant) -> Result<Session, Refusal> {
         let limit = self.settings.logins_per_hour;
         let user = self.users.entry(username.to_owned()).or_default();
         while user.logins.front().is_some_and(|login| at.since(*login) >= HOUR) {
@@ -168,7 +168,7 @@ impl Org {
     ///
     /// # Errors
     /// One answer for a wrong name, a wrong password and a locked user, as at Salesforce.
-    pub fn check_password(&mut self, username: &str, password: &str, at: Instant) -> Result<(), Refusal> {
+    pub(super) fn check_password(&mut self, username: &str, password: &str, at: Instant) -> Result<(), Refusal> {
         let right = self.is_user(username) && password == self.credentials.password_with_token();
         let (limit, lockout) = (self.settings.lock_after, self.settings.lockout);
         let user = self.users.entry(username.to_owned()).or_default();
@@ -189,21 +189,21 @@ impl Org {
     }
 
     /// The first user, or one of any number of others that a bench may need: `NAME+anything@…`.
-    pub fn is_user(&self, username: &str) -> bool {
+    pub(super) fn is_user(&self, username: &str) -> bool {
         let Some((name, domain)) = self.credentials.username.split_once('@') else { return false };
         let Some((asked, asked_domain)) = username.split_once('@') else { return false };
         domain == asked_domain && asked.split('+').next() == Some(name)
     }
 
     /// Locks the first user, or unlocks it.
-    pub fn lock(&mut self, locked: bool) {
+    pub(super) fn lock(&mut self, locked: bool) {
         let user = self.users.entry(self.credentials.username.clone()).or_default();
         user.locked_until = locked.then_some(Locked::UntilUnlocked);
         user.wrong_passwords = 0;
     }
 
     /// The user approves the app (once more): a new refresh token; beyond the limit the oldest approval ends.
-    pub fn approve(&mut self, username: &str, at: Instant) -> String {
+    pub(super) fn approve(&mut self, username: &str, at: Instant) -> String {
         let refresh_token = self.mint("5Aep861");
         let approval = Approval {
             id: self.minted,
@@ -227,7 +227,7 @@ impl Org {
     ///
     /// # Errors
     /// When the token is unknown, idle for too long or ended; a spent one ends its whole line (facts 1.4).
-    pub fn refresh(&mut self, presented: &str, at: Instant) -> Result<(Session, Option<String>), Refusal> {
+    pub(super) fn refresh(&mut self, presented: &str, at: Instant) -> Result<(Session, Option<String>), Refusal> {
         let next = self.settings.rotation.then(|| self.mint("5Aep861"));
         let idle = self.settings.refresh_idle_timeout;
         let reused = self.approvals.iter().find(|approval| approval.spent.iter().any(|spent| spent == presented));
@@ -253,17 +253,17 @@ impl Org {
     }
 
     /// The living session that this access token opens.
-    pub fn find(&self, token: &str, at: Instant) -> Option<&Session> {
+    pub(super) fn find(&self, token: &str, at: Instant) -> Option<&Session> {
         self.sessions.iter().find(|session| session.token == token && session.alive(&self.settings, at))
     }
 
     /// Whether this refresh token would work.
-    pub fn knows_refresh_token(&self, token: &str) -> bool {
+    pub(super) fn knows_refresh_token(&self, token: &str) -> bool {
         self.approvals.iter().any(|approval| approval.refresh_token == token && !approval.ended)
     }
 
     /// A request with this access token; whether it works. `counts`: it is activity.
-    pub fn use_token(&mut self, token: &str, counts: bool, at: Instant) -> bool {
+    pub(super) fn use_token(&mut self, token: &str, counts: bool, at: Instant) -> bool {
         let settings = &self.settings;
         let living = |session: &&mut Session| session.token == token && session.alive(settings, at);
         let Some(session) = self.sessions.iter_mut().find(living) else { return false };
@@ -274,13 +274,13 @@ impl Org {
     }
 
     /// Counts one API request; the number used so far, and whether it is within the limit.
-    pub fn count_request(&mut self) -> (u64, bool) {
+    pub(super) fn count_request(&mut self) -> (u64, bool) {
         self.used_requests = self.used_requests.saturating_add(1);
         (self.used_requests, self.used_requests <= self.settings.api_requests)
     }
 
     /// Ends what this token opens: a session, or an approval with its sessions. Whether there was anything.
-    pub fn revoke(&mut self, token: &str, at: Instant) -> bool {
+    pub(super) fn revoke(&mut self, token: &str, at: Instant) -> bool {
         if let Some(id) = self.approvals.iter().find(|one| one.refresh_token == token && !one.ended).map(|one| one.id) {
             self.end_approval(id);
             return true;
@@ -291,12 +291,12 @@ impl Org {
     }
 
     /// Ends every session.
-    pub fn revoke_sessions(&mut self) {
+    pub(super) fn revoke_sessions(&mut self) {
         self.end_sessions(|_| true);
     }
 
     /// Ends every approval with its sessions.
-    pub fn revoke_approvals(&mut self) {
+    pub(super) fn revoke_approvals(&mut self) {
         let ids: Vec<_> = self.approvals.iter().map(|approval| approval.id).collect();
         for id in ids {
             self.end_approval(id);
@@ -304,7 +304,7 @@ impl Org {
     }
 
     /// All sessions that were ever handed out, the newest last.
-    pub fn sessions(&self, at: Instant) -> Vec<SessionView> {
+    pub(super) fn sessions(&self, at: Instant) -> Vec<SessionView> {
         let view = |session: &Session| {
             let alive = session.alive(&self.settings, at);
             let left = if alive { session.end(&self.settings).since(at) } else { Duration::ZERO };
@@ -321,7 +321,7 @@ impl Org {
     }
 
     /// The server's idea of the wall clock, in milliseconds since the epoch.
-    pub fn wall_millis(&self, now: &Now) -> i64 {
+    pub(super) fn wall_millis(&self, now: &Now) -> i64 {
         now.wall.as_millisecond().saturating_add(self.settings.skew_millis)
     }
 
