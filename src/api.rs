@@ -3,6 +3,8 @@
 pub mod access;
 pub mod client;
 pub mod duration;
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod problem;
 pub mod server;
 

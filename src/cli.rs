@@ -59,6 +59,22 @@ enum Command {
     Run(run::RunArgs),
     /// Check the configuration, and say what the daemon would do
     Check(check::Args),
+    #[command(flatten)]
+    Client(ClientCommand),
+    /// Run a session server on loopback, to try things against
+    Sandbox(sandbox::Args),
+    /// Watch a session being kept alive, in half a minute
+    Demo(demo::Args),
+    /// Print the completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// The commands that ask the running daemon.
+#[derive(Debug, Subcommand)]
+enum ClientCommand {
     /// Show the sessions: how they are, and what happens next
     Status(status::Args),
     /// Print a session's token, once it is fresh
@@ -83,15 +99,6 @@ enum Command {
     Resume(order::Args),
     /// Is the daemon well, and are the sessions good?
     Health(health::Args),
-    /// Run a session server on loopback, to try things against
-    Sandbox(sandbox::Args),
-    /// Watch a session being kept alive, in half a minute
-    Demo(demo::Args),
-    /// Print the completions for a shell
-    Completions {
-        /// Which shell
-        shell: clap_complete::Shell,
-    },
 }
 
 /// The whole program.
@@ -100,29 +107,36 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    let client = || Client::find(socket.as_deref());
-    let outcome = match command {
+    let command = match command {
         Command::Run(args) => return crate::daemon::run(&args),
         Command::Check(args) => return check::run(args),
         Command::Sandbox(args) => return sandbox::run(args),
         Command::Demo(args) => return demo::run(args),
-        Command::Completions { shell } => completions(shell),
-        Command::Status(args) => status::run(&client(), &args),
-        Command::Token(args) => token::run(&client(), &args),
-        Command::Wait(args) => wait::run(&client(), &args),
-        Command::Used(args) => report::used(&client(), &args),
-        Command::Rejected(args) => report::rejected(&client(), &args),
-        Command::Verify(args) => order::run(&client(), &args, Order::Verify),
-        Command::Renew(args) => order::run(&client(), &args, Order::Renew),
-        Command::Login(args) => order::run(&client(), &args, Order::Login),
-        Command::Logout(args) => order::run(&client(), &args, Order::Logout),
-        Command::Pause(args) => order::run(&client(), &args, Order::Pause),
-        Command::Resume(args) => order::run(&client(), &args, Order::Resume),
-        Command::Health(args) => health::run(&client(), &args),
+        Command::Completions { shell } => return end(completions(shell)),
+        Command::Client(command) => command,
     };
-    match outcome {
-        Ok(exit) => exit.into(),
-        Err(failure) => failure.report().into(),
+    end(ask(&Client::find(socket.as_deref()), command))
+}
+
+fn end(outcome: Result<Exit, Failure>) -> ExitCode {
+    outcome.unwrap_or_else(|failure| failure.report()).into()
+}
+
+/// Carries out what the running daemon is asked.
+fn ask(client: &Client, command: ClientCommand) -> Result<Exit, Failure> {
+    match command {
+        ClientCommand::Status(args) => status::run(client, &args),
+        ClientCommand::Token(args) => token::run(client, &args),
+        ClientCommand::Wait(args) => wait::run(client, &args),
+        ClientCommand::Used(args) => report::used(client, &args),
+        ClientCommand::Rejected(args) => report::rejected(client, &args),
+        ClientCommand::Verify(args) => order::run(client, &args, Order::Verify),
+        ClientCommand::Renew(args) => order::run(client, &args, Order::Renew),
+        ClientCommand::Login(args) => order::run(client, &args, Order::Login),
+        ClientCommand::Logout(args) => order::run(client, &args, Order::Logout),
+        ClientCommand::Pause(args) => order::run(client, &args, Order::Pause),
+        ClientCommand::Resume(args) => order::run(client, &args, Order::Resume),
+        ClientCommand::Health(args) => health::run(client, &args),
     }
 }
 

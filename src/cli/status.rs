@@ -131,12 +131,11 @@ fn notes(session: &SessionStatus, now: Timestamp) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Attention, FileStatus, LastError, Next};
-    use crate::cli::tests::status;
+    use crate::api::{Attention, FileStatus, LastError, Next, fake};
 
     #[test]
     fn a_healthy_session_is_one_line() {
-        let mut crm = status("crm", State::Alive);
+        let mut crm = fake::status("crm");
         crm.next = Some(Next { action: "ping".to_owned(), at: at(3820), why: "idle timeout".to_owned() });
         assert_eq!(
             plain(&[crm]),
@@ -147,7 +146,8 @@ mod tests {
 
     #[test]
     fn what_a_person_must_do_stands_below() {
-        let mut crm = status("crm", State::NeedsAttention);
+        let mut crm = fake::status("crm");
+        crm.state = State::NeedsAttention;
         crm.published = false;
         crm.persisted = false;
         let (reason, remedy) = ("the server refused the login", "check the key, then: keepfresh login crm");
