@@ -63,9 +63,7 @@ fn a_user_is_locked_after_three_wrong_passwords() {
         let secret = server.client_secret();
         token_call(
             &server,
-            &format!(
-                "grant_type=password&client_id=job&client_secret={secret}&username=u%40x&password={password}"
-            ),
+            &format!("grant_type=password&client_id=job&client_secret={secret}&username=u%40x&password={password}"),
         )
     };
     assert!(attempt(&right)["access_token"].is_string());
@@ -121,8 +119,7 @@ fn server(window: Window) -> Salesforce {
 
 fn log_in(server: &Salesforce) -> String {
     let secret = server.client_secret();
-    let answer =
-        token_call(server, &format!("grant_type=client_credentials&client_id=job&client_secret={secret}"));
+    let answer = token_call(server, &format!("grant_type=client_credentials&client_id=job&client_secret={secret}"));
     assert_eq!(answer["instance_url"], server.url());
     text(&answer, "access_token")
 }

@@ -15,4 +15,14 @@
 
 mod support;
 
+mod broken_configs;
 mod harness;
+mod hostile_answers;
+mod lookalikes;
+mod outages;
+mod reader;
+mod refusals;
+mod restart_reload;
+mod rotation;
+mod session_lifecycle;
+mod socket;

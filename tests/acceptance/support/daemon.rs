@@ -332,9 +332,7 @@ impl Lab {
 
     #[track_caller]
     pub(crate) fn await_no_token(&self, session: &str) {
-        self.until(&format!("the token of {session} to be withdrawn"), || {
-            self.token(session).is_none().then_some(())
-        });
+        self.until(&format!("the token of {session} to be withdrawn"), || self.token(session).is_none().then_some(()));
     }
 
     #[track_caller]

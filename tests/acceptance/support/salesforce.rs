@@ -757,13 +757,8 @@ impl State {
     fn new_session(&mut self, client: &str, family: &str, now: Instant) -> String {
         let secret = random_hex(24);
         let token = format!("00D5g0000042abc!AQ{secret}");
-        let session = Session {
-            client: client.into(),
-            family: family.into(),
-            written: now,
-            ended: false,
-            idled_out: false,
-        };
+        let session =
+            Session { client: client.into(), family: family.into(), written: now, ended: false, idled_out: false };
         self.needles.push(secret);
         self.issued.push(token.clone());
         self.sessions.insert(token.clone(), session);
@@ -774,10 +769,7 @@ impl State {
         let secret = random_hex(24);
         let token = format!("5Aep861{secret}");
         self.needles.push(secret);
-        self.refresh.insert(
-            token.clone(),
-            RefreshToken { client: client.into(), family: family.into(), spent: false },
-        );
+        self.refresh.insert(token.clone(), RefreshToken { client: client.into(), family: family.into(), spent: false });
         token
     }
 
