@@ -216,3 +216,6 @@ pub fn default_path() -> PathBuf {
 fn zone_named(name: Option<&str>) -> Result<TimeZone, jiff::Error> {
     name.map_or_else(|| Ok(TimeZone::system()), TimeZone::get)
 }
+
+#[cfg(test)]
+mod tests;
