@@ -129,6 +129,7 @@ pub struct Call {
 
 /// The engine.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that any other may accompany")]
 pub struct Session {
     name: String,
     policy: Policy,
@@ -154,7 +155,6 @@ pub struct Session {
 struct InFlight {
     id: u64,
     request: Request,
-    ordered: bool,
     /// The login drew on the account's budget.
     counted: bool,
 }

@@ -62,7 +62,7 @@ impl Session {
             return None;
         }
         if let Some(request) = self.ordered {
-            return self.ordered_call(now, request, account);
+            return Self::ordered_call(now, request, account);
         }
         if self.state.paused || self.state.logged_out {
             return None;
@@ -127,7 +127,7 @@ impl Session {
         matches!(self.policy.login, LoginBy::Daemon { .. })
     }
 
-    fn ordered_call(&self, now: Instant, request: Request, account: &Account) -> Option<Next> {
+    fn ordered_call(now: Instant, request: Request, account: &Account) -> Option<Next> {
         let waits = request == Request::Login && account.in_flight.is_some();
         (!waits).then_some(Next { at: now, request, why: Why::Ordered })
     }
@@ -207,7 +207,8 @@ impl Session {
     }
 
     fn ping_at(&self, due: Instant, now: Instant, why: Why) -> Next {
-        let at = if due <= now { self.state.ping_backoff.ready(now) } else { due.max(self.state.ping_backoff.ready(due)) };
+        let at =
+            if due <= now { self.state.ping_backoff.ready(now) } else { due.max(self.state.ping_backoff.ready(due)) };
         Next { at, request: Request::Ping, why }
     }
 
@@ -217,7 +218,11 @@ impl Session {
 
     fn wanted_call(&self, now: Instant, account: &Account) -> Option<Next> {
         self.wanted?;
-        if self.state.expires.is_some() { self.replace_at(now, now, account) } else { Some(self.ping_at(now, now, Why::Ordered)) }
+        if self.state.expires.is_some() {
+            self.replace_at(now, now, account)
+        } else {
+            Some(self.ping_at(now, now, Why::Ordered))
+        }
     }
 
     fn replacement(&self, now: Instant, account: &Account) -> Option<Next> {
@@ -277,8 +282,8 @@ impl Session {
         let id = self.next_call;
         self.next_call += 1;
         let counted = next.request == Request::Login && !(next.why == Why::Expiry || self.lived_as_announced(now));
-        let ordered = self.ordered.take().is_some();
-        self.in_flight = Some(InFlight { id, request: next.request, ordered, counted });
+        self.ordered = None;
+        self.in_flight = Some(InFlight { id, request: next.request, counted });
         match next.request {
             Request::Renew => {
                 self.state.intent = true;

@@ -13,6 +13,7 @@ use crate::token::Token;
 
 /// The durable state of one session; all moments are on this boot's axis.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that any other may accompany")]
 pub struct State {
     /// Of the token; rises with each new token or instance URL.
     pub generation: u64,
@@ -142,6 +143,7 @@ pub struct Forbidden {
 
 /// What introspection showed of the current token.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that any other may accompany")]
 pub struct Introspected {
     /// It was called active at least once, so `active: false` means something.
     pub seen_active: bool,

@@ -158,10 +158,9 @@ impl Session {
         }
         match self.state.health {
             Health::Missing => Publication::Withdraw,
-            Health::Good => Publication::Show,
             Health::Doubtful { why: Doubt::Dormancy, .. } if self.is_dormant() => Publication::Withdraw,
             Health::Doubtful { why: Doubt::Absence | Doubt::Dormancy, .. } => Publication::Hold,
-            Health::Doubtful { .. } => Publication::Show,
+            Health::Good | Health::Doubtful { .. } => Publication::Show,
             Health::Dead { withdrawn, .. } if withdrawn => Publication::Withdraw,
             Health::Dead { .. } if self.withdraw_at().is_some_and(|at| at <= now) => Publication::Withdraw,
             Health::Dead { .. } => Publication::Hold,
@@ -214,7 +213,9 @@ impl Session {
             return Some(Attention { since: None, reason, remedy: format!("run `{login}`") });
         }
         if let Some(stop) = &account.stop {
-            let remedy = format!("mend the secret or the account, then run `{login}` (a changed secret is noticed within a minute)");
+            let remedy = format!(
+                "mend the secret or the account, then run `{login}` (a changed secret is noticed within a minute)"
+            );
             return Some(Attention { since: Some(stop.since), reason: stop.reason.clone(), remedy });
         }
         if let Some(reason) = self.stranded() {

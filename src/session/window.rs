@@ -94,7 +94,7 @@ impl Window {
 mod tests {
     use super::*;
 
-    const T: Duration = Duration::from_mins(120);
+    const T: Duration = Duration::from_hours(2);
 
     #[test]
     fn a_success_in_the_first_half_changes_nothing() {
