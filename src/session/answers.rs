@@ -79,7 +79,7 @@ impl Session {
             Verdict::Forbidden { certain } => self.ping_forbidden(certain, answer.detail, now, actions),
             Verdict::Throttled { retry_after } => {
                 let wait = retry_after.unwrap_or(THROTTLED);
-                self.state.ping_backoff.told(now, wait);
+                self.state.ping_backoff.throttled(now, wait, &mut self.state.seed);
                 self.wanted = None;
                 actions.push(Action::Tell(Event::Throttled { wait, detail: answer.detail }));
             }
@@ -157,7 +157,7 @@ impl Session {
             return;
         }
         self.doubt(now, Doubt::Ambiguous);
-        self.state.ping_backoff.told(now, CONFIRM_AFTER);
+        self.state.ping_backoff.pause(now, CONFIRM_AFTER);
         actions.push(Action::Tell(Event::Doubtful { why: Doubt::Ambiguous }));
     }
 
@@ -167,7 +167,7 @@ impl Session {
         let wait = if tentative { CONFIRM_AFTER } else { self.forbidden_pause() };
         let fresh = !tentative && known.as_ref().is_none_or(|forbidden| forbidden.tentative);
         let since = known.map_or(now, |forbidden| forbidden.since);
-        self.state.ping_backoff.told(now, wait);
+        self.state.ping_backoff.pause(now, wait);
         self.wanted = None;
         if !tentative && matches!(self.state.health, Health::Doubtful { .. }) {
             self.state.health = Health::Good;
@@ -262,7 +262,7 @@ impl Session {
             Verdict::Concurrent => self.renewal_met_another(answer.detail, now, actions),
             Verdict::Throttled { retry_after } => {
                 let wait = retry_after.unwrap_or(THROTTLED);
-                self.state.renew_backoff.told(now, wait);
+                self.state.renew_backoff.throttled(now, wait, &mut self.state.seed);
                 self.recovery_failed();
                 actions.push(Action::Tell(Event::Throttled { wait, detail: answer.detail }));
             }
@@ -340,7 +340,7 @@ impl Session {
             self.grant_died(detail, now, actions);
             return;
         }
-        self.state.renew_backoff.told(now, CONCURRENT_PAUSE);
+        self.state.renew_backoff.pause(now, CONCURRENT_PAUSE);
     }
 
     fn renewal_in_doubt(&mut self, detail: String, now: Instant, actions: &mut Vec<Action>) {
@@ -379,7 +379,7 @@ impl Session {
             }
             Verdict::Throttled { retry_after } => {
                 let wait = retry_after.unwrap_or(THROTTLED);
-                account.backoff.told(now, wait);
+                account.backoff.throttled(now, wait, &mut self.state.seed);
                 self.recovery_failed();
                 actions.push(Action::Tell(Event::Throttled { wait, detail: answer.detail }));
             }

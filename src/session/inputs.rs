@@ -112,7 +112,7 @@ impl Session {
         }
         self.doubt(now, Doubt::Report);
         // The server has just been reached by a job: a back-off from earlier failures would only delay the truth.
-        self.state.ping_backoff.lift();
+        self.state.ping_backoff.lift_unless_asked();
         actions.push(Action::Tell(Event::Doubtful { why: Doubt::Report }));
     }
 

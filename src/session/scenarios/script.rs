@@ -74,7 +74,8 @@ impl Stage {
     }
 
     fn moment(&self, when: &str) -> Instant {
-        when.strip_prefix('+').map_or_else(|| Instant::from_millis(0).after(duration(when)), |wait| self.now.after(duration(wait)))
+        when.strip_prefix('+')
+            .map_or_else(|| Instant::from_millis(0).after(duration(when)), |wait| self.now.after(duration(wait)))
     }
 
     fn enter(&mut self, name: &str) {
@@ -156,7 +157,8 @@ impl Stage {
         let actor = &self.actors[self.current];
         let lines = self.lines.join("\n");
         let (call, sent) = actor.call.as_ref().unwrap_or_else(|| panic!("no call to answer {words:?}:\n{lines}"));
-        let answer = answer(call, *sent, self.now, words, actor.session.state()).unwrap_or_else(|| panic!("{words:?}?"));
+        let answer =
+            answer(call, *sent, self.now, words, actor.session.state()).unwrap_or_else(|| panic!("{words:?}?"));
         self.step(self.current, Input::Answered { answer, secrets: Some("secret".into()) });
     }
 
@@ -188,7 +190,8 @@ impl Stage {
         let actor = &mut self.actors[index];
         let publication = actor.session.publication(self.now);
         let generation = actor.session.state().generation;
-        let changed = publication != actor.publication || (publication == Publication::Show && generation != actor.generation);
+        let changed =
+            publication != actor.publication || (publication == Publication::Show && generation != actor.generation);
         (actor.publication, actor.generation) = (publication, generation);
         if changed {
             let line = match publication {
@@ -230,7 +233,8 @@ impl Stage {
     }
 
     fn say(&mut self, index: usize, what: &str) {
-        let name = if self.actors.len() > 1 { format!("{} ", self.actors[index].session.name()) } else { String::new() };
+        let name =
+            if self.actors.len() > 1 { format!("{} ", self.actors[index].session.name()) } else { String::new() };
         self.lines.push(format!("{} {name}{what}", clock(self.now)));
     }
 }

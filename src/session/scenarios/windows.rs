@@ -4,11 +4,14 @@ use super::check;
 
 #[test]
 fn a_shared_half_window_is_pinged_at_two_fifths_of_the_timeout() {
-    check("
+    check(
+        "
         serve login good
         serve ping alive
         tick
         4h: status
-    ", "
-    ");
+    ",
+        "
+    ",
+    );
 }
