@@ -457,6 +457,7 @@ impl Session {
         let same_token = held.is_some_and(|held| held.access_token == grant.token.access_token);
         let same = same_token && held.is_some_and(|held| held.instance_url == grant.token.instance_url);
         self.state.expires = grant.lifetime.or(self.policy.token_lifetime).map(|life| answer.sent.after(life));
+        self.state.granted_at = now;
         self.state.fixed = grant.fixed;
         if !same_token {
             self.begin_life(grant, answer, now);

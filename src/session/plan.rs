@@ -150,17 +150,18 @@ impl Session {
         if account.stop.is_some() || account.in_flight.is_some() || !self.can_login() {
             return None;
         }
-        let planned = matches!(why, Why::Expiry | Why::Dead) && self.lived_as_announced(now);
-        let at = if planned { account.backoff.ready(now) } else { account.login_ready(now) };
+        let at = if self.is_planned(why, now) { account.backoff.ready(now) } else { account.login_ready(now) };
         Some(Next { at, request: Request::Login, why })
     }
 
-    /// The server itself said that the token would end now: replacing it is no sign of trouble.
-    pub(super) fn lived_as_announced(&self, now: Instant) -> bool {
-        self.state.expires.is_some_and(|end| {
-            let announced = end.since(self.state.token_since);
-            announced >= SHORTEST_PLANNED_LIFE && now.since(self.state.token_since) >= announced / 2
-        })
+    /// The server itself said that the token would end about now: replacing it is no sign of trouble, and no draw on
+    /// the budget.
+    fn is_planned(&self, why: Why, now: Instant) -> bool {
+        let lived = self.state.expires.is_some_and(|end| {
+            let announced = end.since(self.state.granted_at);
+            announced >= SHORTEST_PLANNED_LIFE && now.since(self.state.granted_at) >= announced / 2
+        });
+        lived && matches!(why, Why::Expiry | Why::Dead)
     }
 
     fn proof_by_ping(&self, now: Instant, account: &Account, why: Why) -> Option<Next> {
@@ -218,11 +219,12 @@ impl Session {
 
     fn wanted_call(&self, now: Instant, account: &Account) -> Option<Next> {
         self.wanted?;
-        if self.state.expires.is_some() {
-            self.replace_at(now, now, account)
-        } else {
-            Some(self.ping_at(now, now, Why::Ordered))
+        if self.state.expires.is_none() {
+            return Some(self.ping_at(now, now, Why::Ordered));
         }
+        // A reader never causes a login over a living token.
+        let renewable = self.can_renew() && !self.state.in_doubt;
+        renewable.then(|| self.renewal(now, account, Why::Ordered)).flatten()
     }
 
     fn replacement(&self, now: Instant, account: &Account) -> Option<Next> {
@@ -241,7 +243,7 @@ impl Session {
 
     /// How long before its fixed end a token is replaced.
     fn margin(&self, end: Instant) -> Duration {
-        let life = end.since(self.state.token_since);
+        let life = end.since(self.state.granted_at);
         self.policy.renew_before.unwrap_or_else(|| self.survive_outage().max(life / 10)).min(life / 2)
     }
 
@@ -281,7 +283,7 @@ impl Session {
         let Some(next) = self.next(now, account).filter(|next| next.at <= now) else { return };
         let id = self.next_call;
         self.next_call += 1;
-        let counted = next.request == Request::Login && !(next.why == Why::Expiry || self.lived_as_announced(now));
+        let counted = next.request == Request::Login && !self.is_planned(next.why, now);
         self.ordered = None;
         self.in_flight = Some(InFlight { id, request: next.request, counted });
         match next.request {

@@ -172,10 +172,11 @@ impl Session {
         let login_end = self.policy.max_lifetime.and_then(|limit| Some(self.state.logged_in_at?.after(limit)));
         let ends = [self.idle_deadline(), self.state.expires, login_end];
         let end = ends.into_iter().flatten().min();
-        let life = self.state.expires.map(|end| end.since(self.state.token_since));
+        // A reader may ask for no more than leaves a tenth of a life between two renewals.
+        let life = self.state.expires.map(|end| end.since(self.state.granted_at) / 10 * 9);
         // A ping takes time: what it proves is counted from when it was sent.
-        let proof = self.window().map(|window| window.proof().saturating_sub(self.survive_outage()));
-        let longest = [life, proof].into_iter().flatten().min();
+        let proof = self.window().map(|window| window.least_proof().saturating_sub(self.survive_outage()));
+        let longest = [life, proof, login_end.map(|end| end.since(now))].into_iter().flatten().min();
         let unknown = self.window().is_some() && self.state.bounds.is_none();
         let valid_for = match end {
             _ if self.state.health != Health::Good || unknown => Some(Duration::ZERO),

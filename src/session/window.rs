@@ -57,6 +57,14 @@ impl Window {
         }
     }
 
+    /// How long any successful ping proves that the session lives on, even one that restarted nothing.
+    pub fn least_proof(&self) -> Duration {
+        match self.model {
+            WindowModel::HalfWindow => self.timeout / 2,
+            WindowModel::Sliding | WindowModel::Explicit | WindowModel::Fixed => self.timeout,
+        }
+    }
+
     /// The idle timeout is at most this when a session died of idleness `gap` after its last activity.
     pub fn bound_from_death(&self, gap: Duration) -> Duration {
         match self.model {
