@@ -229,6 +229,7 @@ impl Session {
         self.let_time_pass(now, account, &mut actions);
         self.take(input, now, account, &mut actions);
         self.let_time_pass(now, account, &mut actions);
+        self.forget_pointless_order();
         self.begin_due_call(now, account, &mut actions);
         actions
     }

@@ -420,7 +420,6 @@ impl Session {
             return;
         }
         self.state.in_doubt = false;
-        self.state.logged_out = false;
         self.state.logged_in_at = Some(answer.received);
         self.exercised(grant, answer.sent);
         let fresh = self.adopt(grant, answer, now);

@@ -48,8 +48,8 @@ impl Session {
 
     fn order(&mut self, order: Order, now: Instant, account: &mut Account, actions: &mut Vec<Action>) {
         match order {
-            Order::Verify => self.ordered = self.token_may_live().then_some(Request::Ping),
-            Order::Renew => self.ordered = self.can_renew().then_some(Request::Renew),
+            Order::Verify => self.order_duty(Request::Ping, self.token_may_live() && self.policy.has_ping),
+            Order::Renew => self.order_duty(Request::Renew, self.may_renew(account)),
             Order::Login => self.order_login(account),
             Order::Logout => self.order_logout(),
             Order::Pause => self.set_paused(true, now, actions),
@@ -58,10 +58,25 @@ impl Session {
         actions.push(Action::Save);
     }
 
+    /// A duty of the calendar, too, may order these: neither overrides a logout, nor anything ordered before.
+    fn order_duty(&mut self, request: Request, possible: bool) {
+        if self.state.logged_out || self.ordered.is_some() {
+            return;
+        }
+        self.woken |= self.is_dormant();
+        self.ordered = possible.then_some(request);
+    }
+
+    /// A stopped account sends no renewals, and a refresh token that may be spent is not presented on an order.
+    fn may_renew(&self, account: &Account) -> bool {
+        self.can_renew() && account.stop.is_none() && !self.state.in_doubt
+    }
+
     /// A person's login is not held back by a stop or the budget; where only a refresh token can log in, it is presented.
     fn order_login(&mut self, account: &mut Account) {
         self.state.logged_out = false;
         self.state.learned = None;
+        self.state.spent_seed = None;
         if self.can_login() {
             self.ordered = Some(Request::Login);
         } else if self.can_renew() {
@@ -73,7 +88,8 @@ impl Session {
     fn order_logout(&mut self) {
         self.state.logged_out = true;
         self.state.deaths.forget();
-        self.ordered = self.state.token.is_some().then_some(Request::Logout);
+        let coming = matches!(self.under_way(), Some(Request::Login | Request::Renew));
+        self.ordered = (coming || self.state.token.is_some()).then_some(Request::Logout);
         if self.ordered.is_none() {
             self.state.health = Health::Missing;
         }

@@ -61,8 +61,8 @@ impl Session {
         if self.in_flight.is_some() || self.draining {
             return None;
         }
-        if let Some(request) = self.ordered {
-            return Self::ordered_call(now, request, account);
+        if let Some(next) = self.ordered_call(now, account) {
+            return Some(next);
         }
         if self.state.paused || self.state.logged_out {
             return None;
@@ -127,9 +127,24 @@ impl Session {
         matches!(self.policy.login, LoginBy::Daemon { .. })
     }
 
-    fn ordered_call(now: Instant, request: Request, account: &Account) -> Option<Next> {
+    fn ordered_call(&self, now: Instant, account: &Account) -> Option<Next> {
+        let request = self.ordered?;
         let waits = request == Request::Login && account.in_flight.is_some();
         (!waits).then_some(Next { at: now, request, why: Why::Ordered })
+    }
+
+    /// What was ordered during a call may have become pointless by its answer.
+    pub(super) fn forget_pointless_order(&mut self) {
+        let Some(request) = self.ordered.filter(|_| self.in_flight.is_none()) else { return };
+        let pointless = match request {
+            Request::Ping | Request::Introspect => !self.token_may_live(),
+            Request::Renew => !self.can_renew(),
+            Request::Login => !self.can_login(),
+            Request::Logout => self.state.token.is_none(),
+        };
+        if pointless {
+            self.ordered = None;
+        }
     }
 
     /// The ladder: renew, else log in, else a person.
