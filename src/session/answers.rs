@@ -21,8 +21,6 @@ const FORBIDDEN_FLOOR: Duration = Duration::from_secs(5);
 /// A renewal that meets another one under way is tried so often again.
 const CONCURRENT_TRIES: u32 = 3;
 const CONCURRENT_PAUSE: Duration = Duration::from_secs(1);
-/// After false reports the next costs a call only after 1 s, 2 s, 4 s … up to this.
-const LONGEST_REPORT_PAUSE: Duration = Duration::from_mins(5);
 /// No back-off ceiling is lower, however short the session's window.
 const LOWEST_CEILING: Duration = Duration::from_secs(5);
 
@@ -112,19 +110,19 @@ impl Session {
         if self.state.forbidden.take().is_some_and(|forbidden| !forbidden.tentative) {
             actions.push(Action::Tell(Event::Allowed));
         }
-        self.settle_doubt(answer.sent, now, actions);
+        self.settle_doubt(answer.sent, actions);
     }
 
     /// A success ends a doubt only when it was sent after the doubt arose.
-    fn settle_doubt(&mut self, sent: Instant, now: Instant, actions: &mut Vec<Action>) {
+    fn settle_doubt(&mut self, sent: Instant, actions: &mut Vec<Action>) {
         let Health::Doubtful { since, why } = self.state.health else { return };
         if sent < since {
             return;
         }
         self.state.health = Health::Good;
-        if why == Doubt::Report {
-            self.state.next_report = Some(now.after(report_pause(self.state.false_reports)));
-            self.state.false_reports = self.state.false_reports.saturating_add(1);
+        // Its "inactive" meant only that we may not look: taken at its word, it would raise this doubt after each ping.
+        if why == Doubt::Introspection {
+            self.state.introspected.seen_active = false;
         }
         actions.push(Action::Tell(Event::Proven));
     }
@@ -460,7 +458,7 @@ impl Session {
         self.state.fixed = grant.fixed;
         if !same_token {
             self.begin_life(grant, answer, now);
-        } else if !self.token_may_live() {
+        } else if !self.token_may_live() || !self.policy.has_ping {
             self.state.health = Health::Good;
         }
         if !same {
@@ -576,8 +574,4 @@ impl Session {
             actions.push(Action::Tell(Event::Learned { from: window.timeout, to }));
         }
     }
-}
-
-fn report_pause(false_reports: u32) -> Duration {
-    Duration::from_secs(1 << false_reports.min(9)).min(LONGEST_REPORT_PAUSE)
 }
