@@ -129,6 +129,7 @@ pub struct Call {
 
 /// The engine.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that any other may accompany")]
 pub struct Session {
     name: String,
     policy: Policy,
@@ -154,7 +155,6 @@ pub struct Session {
 struct InFlight {
     id: u64,
     request: Request,
-    ordered: bool,
     /// The login drew on the account's budget.
     counted: bool,
 }
@@ -234,6 +234,7 @@ impl Session {
         self.let_time_pass(now, account, &mut actions);
         self.take(input, now, account, &mut actions);
         self.let_time_pass(now, account, &mut actions);
+        self.forget_pointless_order();
         self.begin_due_call(now, account, &mut actions);
         actions
     }
@@ -244,8 +245,7 @@ impl Session {
     pub fn wake(&self, now: Instant, account: &Account) -> Option<Instant> {
         let call = self.next(now, account).map(|next| next.at);
         let end = self.state.expires.filter(|_| self.token_may_live());
-        let lapse = self.idle_deadline().filter(|_| self.is_dormant() && self.state.health == Health::Good);
-        [call, self.withdraw_at(), end, lapse].into_iter().flatten().min()
+        [call, self.withdraw_at(), end, self.lapse()].into_iter().flatten().min()
     }
 
     fn token_may_live(&self) -> bool {
@@ -256,16 +256,24 @@ impl Session {
         !self.active && !self.woken
     }
 
+    /// When a session that may lapse does so.
+    fn lapse(&self) -> Option<Instant> {
+        let lapsed = matches!(self.state.health, Health::Doubtful { why: Doubt::Dormancy, .. });
+        self.idle_deadline().filter(|_| self.is_dormant() && self.token_may_live() && !lapsed)
+    }
+
     /// What the passing of time alone has brought about.
     fn let_time_pass(&mut self, now: Instant, account: &mut Account, actions: &mut Vec<Action>) {
         let ended = self.state.expires.is_some_and(|end| end <= now);
         if ended && self.token_may_live() {
             self.token_died(now, answers::Death::Expired, account, actions);
         }
-        let lapsed = self.idle_deadline().is_some_and(|deadline| deadline <= now);
-        if lapsed && !self.active && self.state.health == Health::Good {
-            self.woken = false;
+        if self.lapse().is_some_and(|at| at <= now) {
             self.doubt(now, Doubt::Dormancy);
+        }
+        // Whoever woke it has what was wanted: outside the active hours nothing more is done for it.
+        if self.state.health == Health::Good && self.wanted.is_none() {
+            self.woken = false;
         }
         if self.withdraw_at().is_some_and(|at| at <= now) {
             self.withdraw();
@@ -275,8 +283,19 @@ impl Session {
 
     /// Only a ping sent from now on decides whether the token lives.
     fn doubt(&mut self, now: Instant, why: Doubt) {
-        if self.token_may_live() {
+        if self.token_may_live() && self.acts_on(why) {
             self.state.health = Health::Doubtful { since: now, why };
         }
+    }
+
+    /// Without a ping nothing can be found out: then a token is replaced where the server or a job spoke against it, or
+    /// it lapsed, but not because a clock moved or an answer was lost.
+    fn acts_on(&self, why: Doubt) -> bool {
+        let replaceable = match why {
+            Doubt::Absence | Doubt::ClockJump | Doubt::Renewal => false,
+            Doubt::Report | Doubt::Ambiguous | Doubt::Introspection => self.can_renew() || self.can_login(),
+            Doubt::Dormancy => true,
+        };
+        self.policy.has_ping || replaceable
     }
 }

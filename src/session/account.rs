@@ -84,7 +84,7 @@ impl Account {
         self.refusals = self.refusals.saturating_add(1);
         if refusal.confirm && self.refusals < 2 {
             self.backoff.failed(now, CEILING, seed);
-            self.backoff.told(now, CONFIRM_AFTER);
+            self.backoff.pause(now, CONFIRM_AFTER);
             return false;
         }
         let since = self.stop.as_ref().map_or(now, |stop| stop.since);

@@ -21,8 +21,6 @@ const FORBIDDEN_FLOOR: Duration = Duration::from_secs(5);
 /// A renewal that meets another one under way is tried so often again.
 const CONCURRENT_TRIES: u32 = 3;
 const CONCURRENT_PAUSE: Duration = Duration::from_secs(1);
-/// After false reports the next costs a call only after 1 s, 2 s, 4 s … up to this.
-const LONGEST_REPORT_PAUSE: Duration = Duration::from_mins(5);
 /// No back-off ceiling is lower, however short the session's window.
 const LOWEST_CEILING: Duration = Duration::from_secs(5);
 
@@ -79,7 +77,7 @@ impl Session {
             Verdict::Forbidden { certain } => self.ping_forbidden(certain, answer.detail, now, actions),
             Verdict::Throttled { retry_after } => {
                 let wait = retry_after.unwrap_or(THROTTLED);
-                self.state.ping_backoff.told(now, wait);
+                self.state.ping_backoff.throttled(now, wait, &mut self.state.seed);
                 self.wanted = None;
                 actions.push(Action::Tell(Event::Throttled { wait, detail: answer.detail }));
             }
@@ -112,19 +110,19 @@ impl Session {
         if self.state.forbidden.take().is_some_and(|forbidden| !forbidden.tentative) {
             actions.push(Action::Tell(Event::Allowed));
         }
-        self.settle_doubt(answer.sent, now, actions);
+        self.settle_doubt(answer.sent, actions);
     }
 
     /// A success ends a doubt only when it was sent after the doubt arose.
-    fn settle_doubt(&mut self, sent: Instant, now: Instant, actions: &mut Vec<Action>) {
+    fn settle_doubt(&mut self, sent: Instant, actions: &mut Vec<Action>) {
         let Health::Doubtful { since, why } = self.state.health else { return };
         if sent < since {
             return;
         }
         self.state.health = Health::Good;
-        if why == Doubt::Report {
-            self.state.next_report = Some(now.after(report_pause(self.state.false_reports)));
-            self.state.false_reports = self.state.false_reports.saturating_add(1);
+        // Its "inactive" meant only that we may not look: taken at its word, it would raise this doubt after each ping.
+        if why == Doubt::Introspection {
+            self.state.introspected.seen_active = false;
         }
         actions.push(Action::Tell(Event::Proven));
     }
@@ -157,7 +155,7 @@ impl Session {
             return;
         }
         self.doubt(now, Doubt::Ambiguous);
-        self.state.ping_backoff.told(now, CONFIRM_AFTER);
+        self.state.ping_backoff.pause(now, CONFIRM_AFTER);
         actions.push(Action::Tell(Event::Doubtful { why: Doubt::Ambiguous }));
     }
 
@@ -167,7 +165,7 @@ impl Session {
         let wait = if tentative { CONFIRM_AFTER } else { self.forbidden_pause() };
         let fresh = !tentative && known.as_ref().is_none_or(|forbidden| forbidden.tentative);
         let since = known.map_or(now, |forbidden| forbidden.since);
-        self.state.ping_backoff.told(now, wait);
+        self.state.ping_backoff.pause(now, wait);
         self.wanted = None;
         if !tentative && matches!(self.state.health, Health::Doubtful { .. }) {
             self.state.health = Health::Good;
@@ -262,7 +260,7 @@ impl Session {
             Verdict::Concurrent => self.renewal_met_another(answer.detail, now, actions),
             Verdict::Throttled { retry_after } => {
                 let wait = retry_after.unwrap_or(THROTTLED);
-                self.state.renew_backoff.told(now, wait);
+                self.state.renew_backoff.throttled(now, wait, &mut self.state.seed);
                 self.recovery_failed();
                 actions.push(Action::Tell(Event::Throttled { wait, detail: answer.detail }));
             }
@@ -340,7 +338,7 @@ impl Session {
             self.grant_died(detail, now, actions);
             return;
         }
-        self.state.renew_backoff.told(now, CONCURRENT_PAUSE);
+        self.state.renew_backoff.pause(now, CONCURRENT_PAUSE);
     }
 
     fn renewal_in_doubt(&mut self, detail: String, now: Instant, actions: &mut Vec<Action>) {
@@ -379,7 +377,7 @@ impl Session {
             }
             Verdict::Throttled { retry_after } => {
                 let wait = retry_after.unwrap_or(THROTTLED);
-                account.backoff.told(now, wait);
+                account.backoff.throttled(now, wait, &mut self.state.seed);
                 self.recovery_failed();
                 actions.push(Action::Tell(Event::Throttled { wait, detail: answer.detail }));
             }
@@ -420,7 +418,6 @@ impl Session {
             return;
         }
         self.state.in_doubt = false;
-        self.state.logged_out = false;
         self.state.logged_in_at = Some(answer.received);
         self.exercised(grant, answer.sent);
         let fresh = self.adopt(grant, answer, now);
@@ -457,10 +454,11 @@ impl Session {
         let same_token = held.is_some_and(|held| held.access_token == grant.token.access_token);
         let same = same_token && held.is_some_and(|held| held.instance_url == grant.token.instance_url);
         self.state.expires = grant.lifetime.or(self.policy.token_lifetime).map(|life| answer.sent.after(life));
+        self.state.granted_at = now;
         self.state.fixed = grant.fixed;
         if !same_token {
             self.begin_life(grant, answer, now);
-        } else if !self.token_may_live() {
+        } else if !self.token_may_live() || !self.policy.has_ping {
             self.state.health = Health::Good;
         }
         if !same {
@@ -576,8 +574,4 @@ impl Session {
             actions.push(Action::Tell(Event::Learned { from: window.timeout, to }));
         }
     }
-}
-
-fn report_pause(false_reports: u32) -> Duration {
-    Duration::from_secs(1 << false_reports.min(9)).min(LONGEST_REPORT_PAUSE)
 }

@@ -10,6 +10,8 @@ use crate::time::Instant;
 pub const FLOOR: Duration = Duration::from_secs(1);
 /// No retry waits longer, unless the server says so.
 pub const CEILING: Duration = Duration::from_mins(5);
+/// No server is waited for longer, whatever it says: its word may be a mistake.
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
 /// A success that holds for so long ends the memory of failures before it.
 const LASTING: Duration = Duration::from_secs(30);
 
@@ -44,6 +46,8 @@ pub struct Backoff {
     /// No call before this moment.
     pub until: Option<Instant>,
     good_since: Option<Instant>,
+    /// The server itself asked for the present wait: only it, a person or a success ends that.
+    asked: bool,
 }
 
 impl Backoff {
@@ -53,12 +57,21 @@ impl Backoff {
         self.failures = self.failures.saturating_add(1);
         self.delay = seed.between(FLOOR, self.delay.max(FLOOR) * 3).min(ceiling.max(FLOOR));
         self.until = Some(now.after(self.delay));
+        self.asked = false;
     }
 
-    /// The server said how long to wait.
-    pub fn told(&mut self, now: Instant, wait: Duration) {
+    /// The server asked to wait. A server that goes on asking for too little is called less and less all the same.
+    pub fn throttled(&mut self, now: Instant, wait: Duration, seed: &mut Seed) {
+        self.failed(now, CEILING, seed);
+        self.until = Some(now.after(self.delay.max(wait.min(LONGEST_WAIT))));
+        self.asked = true;
+    }
+
+    /// The next call is made after this pause.
+    pub fn pause(&mut self, now: Instant, wait: Duration) {
         self.failures = self.failures.saturating_add(1);
         self.until = Some(now.after(wait));
+        self.asked = false;
     }
 
     /// No call before `until`, though none has failed.
@@ -73,7 +86,7 @@ impl Backoff {
 
     /// The call succeeded: nothing holds back the next, but the failures are remembered for a while.
     pub fn succeeded(&mut self, now: Instant) {
-        self.until = None;
+        self.lift();
         self.good_since.get_or_insert(now);
     }
 
@@ -85,6 +98,14 @@ impl Backoff {
     /// Lets the next call go at once; what happened before stays remembered.
     pub fn lift(&mut self) {
         self.until = None;
+        self.asked = false;
+    }
+
+    /// Lets the next call go at once, unless the server itself asked for the wait.
+    pub fn lift_unless_asked(&mut self) {
+        if !self.asked {
+            self.until = None;
+        }
     }
 
     /// Moves every moment by `millis`, to another boot's axis.

@@ -15,6 +15,9 @@ use crate::time::Instant;
 /// After a jump of the clock the pings of many sessions are spread over so much, or less before a deadline.
 const SPREAD_AFTER_JUMP: Duration = Duration::from_secs(10);
 
+/// After false reports the next costs a call only after 1 s, 2 s, 4 s … up to this.
+const LONGEST_REPORT_PAUSE: Duration = Duration::from_mins(5);
+
 impl Session {
     pub(super) fn take(&mut self, input: Input, now: Instant, account: &mut Account, actions: &mut Vec<Action>) {
         match input {
@@ -48,8 +51,8 @@ impl Session {
 
     fn order(&mut self, order: Order, now: Instant, account: &mut Account, actions: &mut Vec<Action>) {
         match order {
-            Order::Verify => self.ordered = self.token_may_live().then_some(Request::Ping),
-            Order::Renew => self.ordered = self.can_renew().then_some(Request::Renew),
+            Order::Verify => self.order_duty(Request::Ping, self.token_may_live() && self.policy.has_ping),
+            Order::Renew => self.order_duty(Request::Renew, self.may_renew(account)),
             Order::Login => self.order_login(account),
             Order::Logout => self.order_logout(),
             Order::Pause => self.set_paused(true, now, actions),
@@ -58,10 +61,25 @@ impl Session {
         actions.push(Action::Save);
     }
 
+    /// A duty of the calendar, too, may order these: neither overrides a logout, nor anything ordered before.
+    fn order_duty(&mut self, request: Request, possible: bool) {
+        if self.state.logged_out || self.ordered.is_some() {
+            return;
+        }
+        self.woken |= self.is_dormant();
+        self.ordered = possible.then_some(request);
+    }
+
+    /// A stopped account sends no renewals, and a refresh token that may be spent is not presented on an order.
+    fn may_renew(&self, account: &Account) -> bool {
+        self.can_renew() && account.stop.is_none() && !self.state.in_doubt
+    }
+
     /// A person's login is not held back by a stop or the budget; where only a refresh token can log in, it is presented.
     fn order_login(&mut self, account: &mut Account) {
         self.state.logged_out = false;
         self.state.learned = None;
+        self.state.spent_seed = None;
         if self.can_login() {
             self.ordered = Some(Request::Login);
         } else if self.can_renew() {
@@ -73,7 +91,8 @@ impl Session {
     fn order_logout(&mut self) {
         self.state.logged_out = true;
         self.state.deaths.forget();
-        self.ordered = self.state.token.is_some().then_some(Request::Logout);
+        let coming = matches!(self.under_way(), Some(Request::Login | Request::Renew));
+        self.ordered = (coming || self.state.token.is_some()).then_some(Request::Logout);
         if self.ordered.is_none() {
             self.state.health = Health::Missing;
         }
@@ -111,13 +130,21 @@ impl Session {
             return;
         }
         self.doubt(now, Doubt::Report);
+        self.woken |= self.is_dormant();
+        self.count_report(now);
         // The server has just been reached by a job: a back-off from earlier failures would only delay the truth.
-        self.state.ping_backoff.lift();
+        self.state.ping_backoff.lift_unless_asked();
         actions.push(Action::Tell(Event::Doubtful { why: Doubt::Report }));
     }
 
+    /// Until the report proves true by a new token, the next ones cost calls more and more rarely.
+    fn count_report(&mut self, now: Instant) {
+        self.state.next_report = Some(now.after(report_pause(self.state.false_reports)));
+        self.state.false_reports = self.state.false_reports.saturating_add(1);
+    }
+
     fn want(&mut self, validity: Duration, now: Instant, actions: &mut Vec<Action>) {
-        if self.is_dormant() {
+        if self.is_dormant() && self.state.health != Health::Good {
             self.woken = true;
             actions.push(Action::Tell(Event::Woken));
         }
@@ -125,6 +152,7 @@ impl Session {
         let wanted = promise.longest.map_or(validity, |longest| validity.min(longest));
         if self.state.health == Health::Good && promise.valid_for.is_some_and(|valid| valid < wanted) {
             self.wanted = Some(wanted);
+            self.woken |= self.is_dormant();
         }
     }
 
@@ -157,7 +185,10 @@ impl Session {
     }
 
     fn clock_jumped(&mut self, now: Instant) {
-        self.doubt(now, Doubt::ClockJump);
+        // An older doubt goes deeper, and says more about what may be shown.
+        if self.state.health == Health::Good {
+            self.doubt(now, Doubt::ClockJump);
+        }
         let room = self.idle_deadline().map_or(SPREAD_AFTER_JUMP, |deadline| deadline.since(now) / 4);
         let wait = self.state.seed.between(Duration::ZERO, room.min(SPREAD_AFTER_JUMP));
         self.state.ping_backoff.told_to_spread(now.after(wait));
@@ -176,4 +207,8 @@ impl Session {
         self.policy = policy;
         self.forget_what_the_config_overrules();
     }
+}
+
+fn report_pause(false_reports: u32) -> Duration {
+    Duration::from_secs(1 << false_reports.min(9)).min(LONGEST_REPORT_PAUSE)
 }

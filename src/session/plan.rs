@@ -61,8 +61,8 @@ impl Session {
         if self.in_flight.is_some() || self.draining {
             return None;
         }
-        if let Some(request) = self.ordered {
-            return self.ordered_call(now, request, account);
+        if let Some(next) = self.ordered_call(now, account) {
+            return Some(next);
         }
         if self.state.paused || self.state.logged_out {
             return None;
@@ -138,9 +138,24 @@ impl Session {
         matches!(self.policy.login, LoginBy::Daemon { .. })
     }
 
-    fn ordered_call(&self, now: Instant, request: Request, account: &Account) -> Option<Next> {
+    fn ordered_call(&self, now: Instant, account: &Account) -> Option<Next> {
+        let request = self.ordered?;
         let waits = request == Request::Login && account.in_flight.is_some();
         (!waits).then_some(Next { at: now, request, why: Why::Ordered })
+    }
+
+    /// What was ordered during a call may have become pointless by its answer.
+    pub(super) fn forget_pointless_order(&mut self) {
+        let Some(request) = self.ordered.filter(|_| self.in_flight.is_none()) else { return };
+        let pointless = match request {
+            Request::Ping | Request::Introspect => !self.token_may_live(),
+            Request::Renew => !self.can_renew(),
+            Request::Login => !self.can_login(),
+            Request::Logout => self.state.token.is_none(),
+        };
+        if pointless {
+            self.ordered = None;
+        }
     }
 
     /// The ladder: renew, else log in, else a person.
@@ -161,17 +176,18 @@ impl Session {
         if account.stop.is_some() || account.in_flight.is_some() || !self.can_login() {
             return None;
         }
-        let planned = matches!(why, Why::Expiry | Why::Dead) && self.lived_as_announced(now);
-        let at = if planned { account.backoff.ready(now) } else { account.login_ready(now) };
+        let at = if self.is_planned(why, now) { account.backoff.ready(now) } else { account.login_ready(now) };
         Some(Next { at, request: Request::Login, why })
     }
 
-    /// The server itself said that the token would end now: replacing it is no sign of trouble.
-    pub(super) fn lived_as_announced(&self, now: Instant) -> bool {
-        self.state.expires.is_some_and(|end| {
-            let announced = end.since(self.state.token_since);
-            announced >= SHORTEST_PLANNED_LIFE && now.since(self.state.token_since) >= announced / 2
-        })
+    /// The server itself said that the token would end about now: replacing it is no sign of trouble, and no draw on
+    /// the budget.
+    fn is_planned(&self, why: Why, now: Instant) -> bool {
+        let lived = self.state.expires.is_some_and(|end| {
+            let announced = end.since(self.state.granted_at);
+            announced >= SHORTEST_PLANNED_LIFE && now.since(self.state.granted_at) >= announced / 2
+        });
+        lived && matches!(why, Why::Expiry | Why::Dead)
     }
 
     fn proof_by_ping(&self, now: Instant, account: &Account, why: Why) -> Option<Next> {
@@ -218,7 +234,8 @@ impl Session {
     }
 
     fn ping_at(&self, due: Instant, now: Instant, why: Why) -> Next {
-        let at = if due <= now { self.state.ping_backoff.ready(now) } else { due.max(self.state.ping_backoff.ready(due)) };
+        let at =
+            if due <= now { self.state.ping_backoff.ready(now) } else { due.max(self.state.ping_backoff.ready(due)) };
         Next { at, request: Request::Ping, why }
     }
 
@@ -228,7 +245,12 @@ impl Session {
 
     fn wanted_call(&self, now: Instant, account: &Account) -> Option<Next> {
         self.wanted?;
-        if self.state.expires.is_some() { self.replace_at(now, now, account) } else { Some(self.ping_at(now, now, Why::Ordered)) }
+        if self.state.expires.is_none() {
+            return Some(self.ping_at(now, now, Why::Ordered));
+        }
+        // A reader never causes a login over a living token.
+        let renewable = self.can_renew() && !self.state.in_doubt;
+        renewable.then(|| self.renewal(now, account, Why::Ordered)).flatten()
     }
 
     fn replacement(&self, now: Instant, account: &Account) -> Option<Next> {
@@ -247,7 +269,7 @@ impl Session {
 
     /// How long before its fixed end a token is replaced.
     fn margin(&self, end: Instant) -> Duration {
-        let life = end.since(self.state.token_since);
+        let life = end.since(self.state.granted_at);
         self.policy.renew_before.unwrap_or_else(|| self.survive_outage().max(life / 10)).min(life / 2)
     }
 
@@ -286,9 +308,9 @@ impl Session {
         let Some(next) = self.next(now, account).filter(|next| next.at <= now) else { return };
         let id = self.next_call;
         self.next_call += 1;
-        let counted = next.request == Request::Login && !(next.why == Why::Expiry || self.lived_as_announced(now));
-        let ordered = self.ordered.take().is_some();
-        self.in_flight = Some(InFlight { id, request: next.request, ordered, counted });
+        let counted = next.request == Request::Login && !self.is_planned(next.why, now);
+        self.ordered = None;
+        self.in_flight = Some(InFlight { id, request: next.request, counted });
         match next.request {
             Request::Renew => {
                 self.state.intent = true;

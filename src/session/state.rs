@@ -13,6 +13,7 @@ use crate::token::Token;
 
 /// The durable state of one session; all moments are on this boot's axis.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that any other may accompany")]
 pub struct State {
     /// Of the token; rises with each new token or instance URL.
     pub generation: u64,
@@ -22,6 +23,8 @@ pub struct State {
     pub health: Health,
     /// When the token came.
     pub token_since: Instant,
+    /// When a login or renewal last gave it, be it the same again: its announced life counts from then.
+    pub granted_at: Instant,
     /// When the last full login was answered.
     pub logged_in_at: Option<Instant>,
     /// The token's fixed end.
@@ -142,6 +145,7 @@ pub struct Forbidden {
 
 /// What introspection showed of the current token.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that any other may accompany")]
 pub struct Introspected {
     /// It was called active at least once, so `active: false` means something.
     pub seen_active: bool,
@@ -163,6 +167,7 @@ impl State {
             token: None,
             health: Health::Missing,
             token_since: now,
+            granted_at: now,
             logged_in_at: None,
             expires: None,
             fixed: false,
@@ -195,6 +200,7 @@ impl State {
         let one = |moment: &mut Instant| *moment = moment.shifted(millis);
         let maybe = |moment: &mut Option<Instant>| *moment = moment.map(|moment| moment.shifted(millis));
         one(&mut self.token_since);
+        one(&mut self.granted_at);
         maybe(&mut self.logged_in_at);
         maybe(&mut self.expires);
         maybe(&mut self.next_report);

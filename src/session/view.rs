@@ -158,10 +158,9 @@ impl Session {
         }
         match self.state.health {
             Health::Missing => Publication::Withdraw,
-            Health::Good => Publication::Show,
             Health::Doubtful { why: Doubt::Dormancy, .. } if self.is_dormant() => Publication::Withdraw,
             Health::Doubtful { why: Doubt::Absence | Doubt::Dormancy, .. } => Publication::Hold,
-            Health::Doubtful { .. } => Publication::Show,
+            Health::Good | Health::Doubtful { .. } => Publication::Show,
             Health::Dead { withdrawn, .. } if withdrawn => Publication::Withdraw,
             Health::Dead { .. } if self.withdraw_at().is_some_and(|at| at <= now) => Publication::Withdraw,
             Health::Dead { .. } => Publication::Hold,
@@ -172,10 +171,11 @@ impl Session {
     pub fn promise(&self, now: Instant) -> Promise {
         let ends = [self.idle_deadline(), self.state.expires, self.login_deadline()];
         let end = ends.into_iter().flatten().min();
-        let life = self.state.expires.map(|end| end.since(self.state.token_since));
+        // A reader may ask for no more than leaves a tenth of a life between two renewals.
+        let life = self.state.expires.map(|end| end.since(self.state.granted_at) / 10 * 9);
         // A ping takes time: what it proves is counted from when it was sent.
-        let proof = self.window().map(|window| window.proof().saturating_sub(self.survive_outage()));
-        let longest = [life, proof].into_iter().flatten().min();
+        let proof = self.window().map(|window| window.least_proof().saturating_sub(self.survive_outage()));
+        let longest = [life, proof, login_end.map(|end| end.since(now))].into_iter().flatten().min();
         let unknown = self.window().is_some() && self.state.bounds.is_none();
         let valid_for = match end {
             _ if self.state.health != Health::Good || unknown => Some(Duration::ZERO),
@@ -213,7 +213,9 @@ impl Session {
             return Some(Attention { since: None, reason, remedy: format!("run `{login}`") });
         }
         if let Some(stop) = &account.stop {
-            let remedy = format!("mend the secret or the account, then run `{login}` (a changed secret is noticed within a minute)");
+            let remedy = format!(
+                "mend the secret or the account, then run `{login}` (a changed secret is noticed within a minute)"
+            );
             return Some(Attention { since: Some(stop.since), reason: stop.reason.clone(), remedy });
         }
         if let Some(reason) = self.stranded() {

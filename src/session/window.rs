@@ -57,6 +57,14 @@ impl Window {
         }
     }
 
+    /// How long any successful ping proves that the session lives on, even one that restarted nothing.
+    pub fn least_proof(&self) -> Duration {
+        match self.model {
+            WindowModel::HalfWindow => self.timeout / 2,
+            WindowModel::Sliding | WindowModel::Explicit | WindowModel::Fixed => self.timeout,
+        }
+    }
+
     /// The idle timeout is at most this when a session died of idleness `gap` after its last activity.
     pub fn bound_from_death(&self, gap: Duration) -> Duration {
         match self.model {
@@ -94,7 +102,7 @@ impl Window {
 mod tests {
     use super::*;
 
-    const T: Duration = Duration::from_mins(120);
+    const T: Duration = Duration::from_hours(2);
 
     #[test]
     fn a_success_in_the_first_half_changes_nothing() {
