@@ -175,7 +175,7 @@ impl Session {
         let life = self.state.expires.map(|end| end.since(self.state.granted_at) / 10 * 9);
         // A ping takes time: what it proves is counted from when it was sent.
         let proof = self.window().map(|window| window.least_proof().saturating_sub(self.survive_outage()));
-        let longest = [life, proof, login_end.map(|end| end.since(now))].into_iter().flatten().min();
+        let longest = [life, proof, self.login_deadline().map(|end| end.since(now))].into_iter().flatten().min();
         let unknown = self.window().is_some() && self.state.bounds.is_none();
         let valid_for = match end {
             _ if self.state.health != Health::Good || unknown => Some(Duration::ZERO),
