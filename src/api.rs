@@ -2,6 +2,10 @@
 
 pub mod access;
 pub mod client;
+pub mod duration;
+#[cfg(test)]
+pub(crate) mod fake;
+pub mod problem;
 pub mod server;
 
 use std::collections::BTreeMap;
@@ -81,7 +85,7 @@ pub enum Order {
 /// Why the answer is no. Each has its own status, problem type and exit code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// 404 `no-such-session`, exit 80. Also for a session that the caller may not see at all? No: that is 403.
+    /// 404 `no-such-session`, exit 80. A session that the caller may not see is 403 instead.
     NoSuchSession { name: String },
     /// 403 `not-allowed`, exit 77.
     NotAllowed { name: String },
@@ -99,6 +103,13 @@ pub enum Refusal {
     Stopping,
 }
 
+/// What `GET /v1/sessions` and `status --json` answer: an object, so that more can stand beside the list one day.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionList {
+    /// In the order of their names.
+    pub sessions: Vec<SessionStatus>,
+}
+
 /// One session as `status --json` and `GET /v1/sessions/{s}` show it. Field names are stable.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionStatus {
@@ -110,6 +121,8 @@ pub struct SessionStatus {
     pub reason: String,
     pub generation: Option<u64>,
     pub token_fingerprint: Option<String>,
+    /// When the current token was issued.
+    pub token_issued_at: Option<Timestamp>,
     pub instance_url: Option<String>,
     /// Whether the token is published now.
     pub published: bool,

@@ -1,4 +1,301 @@
 //! The engine of one session: inputs and time go in, actions come out; it touches nothing itself.
+//!
+//! [`Session::step`] takes whatever happened and gives what is to be done, in order. [`Session::wake`] tells when time
+//! alone will matter next. Deadlines, the next call and what is published are derived from [`state::State`] each time
+//! they are asked for, so that none of them can be forgotten.
 
+pub mod account;
 pub mod answer;
+mod answers;
+pub mod backoff;
+pub mod event;
+mod inputs;
+mod learn;
+pub mod plan;
 pub mod policy;
+pub mod state;
+pub mod view;
+pub mod window;
+
+#[cfg(test)]
+mod scenarios;
+#[cfg(test)]
+mod simulation;
+
+use std::time::Duration;
+
+use crate::secret::Secret;
+use crate::time::Instant;
+use account::Account;
+use answer::{Answer, Request};
+use event::Event;
+use policy::Policy;
+use state::{Doubt, Health, State};
+
+/// All that can happen to a session.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Time has passed.
+    Tick,
+    /// The call under way is answered; `secrets` is the fingerprint of what a login or renewal sent.
+    Answered {
+        /// The answer.
+        answer: Answer,
+        /// The fingerprint of the secrets that were sent.
+        secrets: Option<String>,
+    },
+    /// A call was not made, because its intent could not be stored.
+    Unwritten {
+        /// Which.
+        call: u64,
+    },
+    /// An admin or the calendar wants something done now.
+    Order(Order),
+    /// A job used the token of `generation` with success, `age` ago where known.
+    Used {
+        /// The token's generation.
+        generation: u64,
+        /// How long ago.
+        age: Option<Duration>,
+    },
+    /// A job saw the token of `generation` fail.
+    Rejected {
+        /// The token's generation.
+        generation: u64,
+    },
+    /// A reader needs a token that is good for so long.
+    Wanted {
+        /// For how long.
+        validity: Duration,
+    },
+    /// The configured refresh token, read anew, or why it cannot be read.
+    Seed(Result<Secret, String>),
+    /// The login's secrets, read anew, have this fingerprint.
+    SecretsAre(String),
+    /// The wall clock moved against ours: the machine may have stood still.
+    ClockJumped,
+    /// The active hours begin or end.
+    Active(bool),
+    /// The config changed in what it says of a session that stays the same.
+    Reconfigured(Box<Policy>),
+    /// No further call may begin.
+    Drain,
+}
+
+/// What may be ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Ping now.
+    Verify,
+    /// Renew now.
+    Renew,
+    /// Log in now, whatever stopped the account.
+    Login,
+    /// Withdraw the token and end the session at the server.
+    Logout,
+    /// Make no more calls.
+    Pause,
+    /// Go on after a pause.
+    Resume,
+}
+
+/// All that a session can ask of the world, to be done in the order given.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Store the session's state.
+    Save,
+    /// Store the account's state.
+    SaveAccount,
+    /// Make this call, and answer with [`Input::Answered`].
+    Call(Call),
+    /// Tell people.
+    Tell(Event),
+}
+
+/// One call to the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Names the call in its answer.
+    pub id: u64,
+    /// What to ask.
+    pub request: Request,
+    /// The longest that it may take.
+    pub timeout: Duration,
+    /// By when the answer matters: the nearer goes first where calls must queue.
+    pub urgent_by: Instant,
+    /// It must not leave unless the [`Action::Save`] before it succeeded.
+    pub durable: bool,
+}
+
+/// The engine.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that any other may accompany")]
+pub struct Session {
+    name: String,
+    policy: Policy,
+    state: State,
+    in_flight: Option<InFlight>,
+    ordered: Option<Request>,
+    wanted: Option<Duration>,
+    seed_problem: Option<String>,
+    /// Inside the active hours.
+    active: bool,
+    /// Outside them, but somebody reads.
+    woken: bool,
+    draining: bool,
+    /// One more signature with a corrected clock has been tried.
+    resigned: bool,
+    next_call: u64,
+    /// No generation begins below it: the Unix time at the start, so that none repeats even if state was not written.
+    generation_floor: u64,
+    record: view::Record,
+}
+
+#[derive(Clone, Debug)]
+struct InFlight {
+    id: u64,
+    request: Request,
+    /// The login drew on the account's budget.
+    counted: bool,
+}
+
+impl Session {
+    /// A session that has no state yet. `floor` is the Unix time in seconds, `seed` any random number.
+    pub fn new(name: &str, policy: Policy, now: Instant, floor: u64, seed: u64) -> Self {
+        Self::with_state(name, policy, State::new(now, seed), floor)
+    }
+
+    /// A session that goes on from stored state; `certain` is false when nobody knows how long the daemon was away.
+    pub fn restore(name: &str, policy: Policy, state: State, now: Instant, floor: u64, certain: bool) -> Self {
+        let mut session = Self::with_state(name, policy, state, floor);
+        session.forget_what_the_config_overrules();
+        if std::mem::take(&mut session.state.intent) {
+            session.state.in_doubt = true;
+            session.doubt(now, Doubt::Renewal);
+        }
+        let overdue = session.idle_deadline().is_some_and(|deadline| deadline <= now);
+        if overdue || !certain {
+            session.doubt(now, Doubt::Absence);
+        }
+        session
+    }
+
+    /// A learned timeout belongs to the configured one that it corrected.
+    fn forget_what_the_config_overrules(&mut self) {
+        if self.state.learned_under != self.policy.idle_timeout {
+            self.state.learned = None;
+        }
+    }
+
+    fn with_state(name: &str, policy: Policy, state: State, generation_floor: u64) -> Self {
+        Self {
+            name: name.to_owned(),
+            policy,
+            state,
+            in_flight: None,
+            ordered: None,
+            wanted: None,
+            seed_problem: None,
+            active: true,
+            woken: false,
+            draining: false,
+            resigned: false,
+            next_call: 1,
+            generation_floor,
+            record: view::Record::default(),
+        }
+    }
+
+    /// The number of the latest call that was begun.
+    pub fn last_call(&self) -> u64 {
+        self.next_call - 1
+    }
+
+    /// The session's name in the config.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What is to be stored.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// What the config says.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Takes what happened at `now`; gives what is to be done, in order.
+    ///
+    /// At most one call is under way at any time: a further one is given only after the last was answered.
+    pub fn step(&mut self, input: Input, now: Instant, account: &mut Account) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.let_time_pass(now, account, &mut actions);
+        self.take(input, now, account, &mut actions);
+        self.let_time_pass(now, account, &mut actions);
+        self.forget_pointless_order();
+        self.begin_due_call(now, account, &mut actions);
+        actions
+    }
+
+    /// When time alone will change something; none while only an input can.
+    ///
+    /// Changes with every step of this session, and with every step of another session of the same account.
+    pub fn wake(&self, now: Instant, account: &Account) -> Option<Instant> {
+        let call = self.next(now, account).map(|next| next.at);
+        let end = self.state.expires.filter(|_| self.token_may_live());
+        [call, self.withdraw_at(), end, self.lapse()].into_iter().flatten().min()
+    }
+
+    fn token_may_live(&self) -> bool {
+        matches!(self.state.health, Health::Good | Health::Doubtful { .. })
+    }
+
+    fn is_dormant(&self) -> bool {
+        !self.active && !self.woken
+    }
+
+    /// When a session that may lapse does so.
+    fn lapse(&self) -> Option<Instant> {
+        let lapsed = matches!(self.state.health, Health::Doubtful { why: Doubt::Dormancy, .. });
+        self.idle_deadline().filter(|_| self.is_dormant() && self.token_may_live() && !lapsed)
+    }
+
+    /// What the passing of time alone has brought about.
+    fn let_time_pass(&mut self, now: Instant, account: &mut Account, actions: &mut Vec<Action>) {
+        let ended = self.state.expires.is_some_and(|end| end <= now);
+        if ended && self.token_may_live() {
+            self.token_died(now, answers::Death::Expired, account, actions);
+        }
+        if self.lapse().is_some_and(|at| at <= now) {
+            self.doubt(now, Doubt::Dormancy);
+        }
+        // Whoever woke it has what was wanted: outside the active hours nothing more is done for it.
+        if self.state.health == Health::Good && self.wanted.is_none() {
+            self.woken = false;
+        }
+        if self.withdraw_at().is_some_and(|at| at <= now) {
+            self.withdraw();
+            actions.push(Action::Save);
+        }
+    }
+
+    /// Only a ping sent from now on decides whether the token lives.
+    fn doubt(&mut self, now: Instant, why: Doubt) {
+        if self.token_may_live() && self.acts_on(why) {
+            self.state.health = Health::Doubtful { since: now, why };
+        }
+    }
+
+    /// Without a ping nothing can be found out: then a token is replaced where the server or a job spoke against it, or
+    /// it lapsed, but not because a clock moved or an answer was lost.
+    fn acts_on(&self, why: Doubt) -> bool {
+        let replaceable = match why {
+            Doubt::Absence | Doubt::ClockJump | Doubt::Renewal => false,
+            Doubt::Report | Doubt::Ambiguous | Doubt::Introspection => self.can_renew() || self.can_login(),
+            Doubt::Dormancy => true,
+        };
+        self.policy.has_ping || replaceable
+    }
+}

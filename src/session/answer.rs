@@ -123,8 +123,8 @@ pub struct Answer {
     pub verdict: Verdict,
     /// One sentence for people: status, error code, what to do. Holds no secret, no control characters.
     pub detail: String,
-    /// Whether the server may have seen the request: false for refused connections, unresolved names, unread secrets.
-    pub reached: bool,
+    /// Whether the server may have counted the attempt: false for refused connections, unread secrets and 5xx.
+    pub counted: bool,
     /// The server's wall clock minus ours, in milliseconds, from `Date`.
     pub skew_millis: Option<i64>,
     /// Quotas that the answer's headers told.

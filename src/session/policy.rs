@@ -32,7 +32,10 @@ pub enum LoginBy {
 
 /// What the engine needs to know of one session.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one answer to one question of the config or the profile")]
 pub struct Policy {
+    /// Scheme, host and port of the configured URL.
+    pub origin: String,
     /// What restarts the idle timer.
     pub model: WindowModel,
     /// The idle timeout T; none when the session never idles out.

@@ -1,0 +1,162 @@
+//! One `[sessions.NAME]`, from its tables to what the engine and the edges take.
+
+use std::time::Duration;
+
+use super::global::Context;
+use super::keepalive::{self, Given, Keepalive};
+use super::report::{At, Place};
+use super::table::Table;
+use super::value::{bad, is_variable_name};
+use super::{SessionConfig, http, keys, login, principals, publish};
+use crate::provider::{GrantTraits, RemoteConfig};
+use crate::publish::SinkConfig;
+use crate::session::policy::{LoginBy, Policy};
+
+/// A session, with the places that later checks may name.
+pub(super) struct Placed {
+    pub(super) config: SessionConfig,
+    pub(super) sinks: Vec<At<SinkConfig>>,
+    pub(super) prefix_place: Place,
+}
+
+/// Reads a session as far as it can be read; none when what is left would not make one.
+pub(super) fn read(name: &str, table: &Table<'_>, context: &Context<'_>) -> Option<Placed> {
+    table.only(keys::SESSION);
+    let profile = login::profile(table, context);
+    let url = login::url(table);
+    let login = profile.as_ref().and_then(|profile| login::read(table, profile, context));
+    let http = http::session(table, context);
+    let given = given(table);
+    let keepalive = keepalive::read(table, context);
+    let prefix = env_prefix(table, name);
+    let sinks = publish::read(table, name, &prefix.value, context);
+    let access = access(table);
+    let (logout_on_removal, logout_on_stop) = logout_on(table);
+    let (profile, url, login) = (profile?, url?, login?);
+
+    let remote = RemoteConfig {
+        profile,
+        url: url.value,
+        grant: login.grant.clone(),
+        values: login.values.clone(),
+        ping: keepalive.ping.clone(),
+        http,
+    };
+    login::report_problems(table, &login, &remote);
+    let policy = policy(&given, &keepalive, &remote, &login.traits, context);
+    keepalive::check(table, &given, &keepalive, &policy, &remote, &login.traits);
+    warn(table, &remote, &policy, &given);
+    let config = SessionConfig {
+        name: name.to_owned(),
+        policy,
+        remote,
+        access: access.unwrap_or_else(|| publish::readers(&sinks, context)),
+        publish: sinks.iter().map(|sink| sink.value.clone()).collect(),
+        schedule: keepalive.calendar,
+        env_prefix: prefix.value,
+        logout_on_removal,
+        logout_on_stop,
+        idle_timeout_assumed: given.idle_timeout.is_none(),
+    };
+    Some(Placed { config, sinks, prefix_place: prefix.place })
+}
+
+fn given(table: &Table<'_>) -> Given {
+    let duration = |key: &str| table.duration(key).map(|duration| duration.value);
+    Given {
+        idle_timeout: idle_timeout(table),
+        max_lifetime: duration("max_lifetime"),
+        token_lifetime: duration("token_lifetime"),
+        refresh_idle_timeout: duration("refresh_idle_timeout"),
+        renew_before: table.duration("renew_before"),
+    }
+}
+
+/// `"none"`: the session never idles out.
+fn idle_timeout(table: &Table<'_>) -> Option<Option<Duration>> {
+    let none = table.value("idle_timeout").is_some_and(|found| found.value.as_str() == Some("none"));
+    if none { Some(None) } else { table.duration("idle_timeout").map(|duration| Some(duration.value)) }
+}
+
+fn policy(
+    given: &Given,
+    keepalive: &Keepalive,
+    remote: &RemoteConfig,
+    traits: &GrantTraits,
+    context: &Context<'_>,
+) -> Policy {
+    let window = remote.profile.window();
+    let idle_timeout = given.idle_timeout.unwrap_or(window.idle_timeout);
+    let survive_outage = keepalive.survive_outage(window.model, idle_timeout);
+    let login = match traits.unattended {
+        true => LoginBy::Daemon { confirm: traits.confirm },
+        false => LoginBy::Person,
+    };
+    Policy {
+        origin: remote.url.origin().ascii_serialization(),
+        model: window.model,
+        idle_timeout,
+        idle_timeouts: window.idle_timeouts.clone(),
+        max_lifetime: given.max_lifetime.or(window.max_lifetime),
+        token_lifetime: given.token_lifetime.or(window.token_lifetime),
+        refresh_idle_timeout: given.refresh_idle_timeout.or(window.refresh_idle_timeout),
+        renew_before: given.renew_before.as_ref().map(|duration| duration.value),
+        survive_outage,
+        request_timeout: context.http.request_timeout.unwrap_or_else(|| request_timeout(idle_timeout)),
+        shared: keepalive.shared,
+        has_ping: remote.has_ping(),
+        login_may_reuse: window.login_may_reuse,
+        renew_by_profile: remote.profile.has_renew_request(),
+        renewal_kills: window.renewal_kills,
+        login,
+        introspect: keepalive.introspect,
+    }
+}
+
+/// When none is given: 20 s, but where the window is so short that a hanging call would cost it, half of it.
+fn request_timeout(idle_timeout: Option<Duration>) -> Duration {
+    const USUAL: Duration = Duration::from_secs(20);
+    idle_timeout.map_or(USUAL, |timeout| (timeout / 2).clamp(Duration::from_secs(5), USUAL))
+}
+
+fn env_prefix(table: &Table<'_>, name: &str) -> At<String> {
+    let given = table.parsed("env_prefix", |text| match is_variable_name(text) {
+        true => Ok(text.to_owned()),
+        false => {
+            Err(bad("cannot begin a variable's name", "write letters, digits and `_`, not beginning with a digit"))
+        }
+    });
+    given.unwrap_or_else(|| At { value: name.to_uppercase().replace('-', "_"), place: table.place.clone() })
+}
+
+fn access(table: &Table<'_>) -> Option<Vec<super::Principal>> {
+    let access = table.table("access")?;
+    access.only(keys::ACCESS);
+    principals::read(&access, "allow")
+}
+
+/// Whether the session ends at the server when it leaves the config, and when the daemon stops.
+fn logout_on(table: &Table<'_>) -> (bool, bool) {
+    let Some(events) = table.texts("logout_on") else { return (false, false) };
+    for event in events.value.iter().filter(|event| !["removal", "stop"].contains(&event.value)) {
+        let title = format!("`{}`: \"{}\" is no event", table.name("logout_on"), event.value);
+        table.report.problem(&event.place, title, "write \"removal\", \"stop\" or both");
+    }
+    let has = |word: &str| events.value.iter().any(|event| event.value == word);
+    (has("removal"), has("stop"))
+}
+
+fn warn(table: &Table<'_>, remote: &RemoteConfig, policy: &Policy, given: &Given) {
+    if remote.url.scheme() == "http" && remote.http.allow_plain_http {
+        table.report.warn(format!("{}: plain http shows login and token to everybody on the way", table.path));
+    }
+    let given_timeout = policy.idle_timeout.filter(|_| given.idle_timeout.is_some());
+    if let Some(odd) = given_timeout.filter(|t| !policy.idle_timeouts.is_empty() && !policy.idle_timeouts.contains(t)) {
+        let values: Vec<String> = policy.idle_timeouts.iter().map(|value| super::duration_text(*value)).collect();
+        let title = remote.profile.title();
+        let (path, odd) = (&table.path, super::duration_text(odd));
+        table
+            .report
+            .warn(format!("{path}: {title} cannot be set to an idle_timeout of {odd}, only to {}", values.join(", ")));
+    }
+}

@@ -1,0 +1,199 @@
+//! What a server locks and counts: the login budget, the stop after a refusal and the single flight of one account.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::backoff::{Backoff, CEILING, Seed};
+use crate::time::Instant;
+
+/// Logins an hour that an account has at any rate; a session adds [`PER_SESSION`].
+const BASE: u32 = 4;
+const PER_SESSION: u32 = 2;
+const HOUR: Duration = Duration::from_hours(1);
+/// Between a refusal and the one try that confirms it.
+const CONFIRM_AFTER: Duration = Duration::from_secs(5);
+
+/// One account at one server, shared by its sessions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Account {
+    /// Set by a refusal; ended by a changed secret, a changed config or a person.
+    pub stop: Option<Stop>,
+    /// The fingerprint's salt, so that stored fingerprints say nothing of a weak password.
+    pub salt: u64,
+    spent: f64,
+    counted_at: Instant,
+    refusals: u32,
+    /// Failures and waits of logins; one session's failure holds back its neighbours too.
+    pub backoff: Backoff,
+    /// The session whose login is under way.
+    #[serde(skip)]
+    pub in_flight: Option<String>,
+    /// How many sessions share this account.
+    #[serde(skip)]
+    pub sessions: u32,
+}
+
+/// No more logins or renewals until something changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// Since when.
+    pub since: Instant,
+    /// What the server said.
+    pub reason: String,
+    /// The secrets that were refused, by fingerprint; another fingerprint reopens the account.
+    pub secrets: Option<String>,
+}
+
+impl Account {
+    /// An account with its whole budget.
+    pub fn new(now: Instant, salt: u64) -> Self {
+        let backoff = Backoff::default();
+        Self { stop: None, salt, spent: 0.0, counted_at: now, refusals: 0, backoff, in_flight: None, sessions: 1 }
+    }
+
+    /// When the next login may leave: the budget refills evenly over the hour.
+    pub fn login_ready(&self, now: Instant) -> Instant {
+        let ready = self.backoff.ready(now);
+        let missing = self.spent_by(now) + 1.0 - self.budget();
+        // Less than a thousandth of a login missing is rounding, not a reason to wait.
+        if missing <= 0.001 {
+            return ready;
+        }
+        ready.max(now.after(HOUR.mul_f64(missing / self.budget())))
+    }
+
+    /// Whether only the budget holds a login back.
+    pub fn is_spent(&self, now: Instant) -> bool {
+        self.login_ready(now) > self.backoff.ready(now)
+    }
+
+    /// A login leaves.
+    pub fn count_login(&mut self, now: Instant) {
+        self.spent = self.spent_by(now) + 1.0;
+        self.counted_at = now;
+    }
+
+    /// The login surely never counted at the server.
+    pub fn give_back(&mut self) {
+        self.spent = (self.spent - 1.0).max(0.0);
+    }
+
+    /// The server said no. True when this stops the account: at once, or when the confirming try was refused too.
+    pub fn refused(&mut self, now: Instant, refusal: Refusal, seed: &mut Seed) -> bool {
+        self.refusals = self.refusals.saturating_add(1);
+        if refusal.confirm && self.refusals < 2 {
+            self.backoff.failed(now, CEILING, seed);
+            self.backoff.pause(now, CONFIRM_AFTER);
+            return false;
+        }
+        let since = self.stop.as_ref().map_or(now, |stop| stop.since);
+        self.stop = Some(Stop { since, reason: refusal.reason, secrets: refusal.secrets });
+        true
+    }
+
+    /// A login or renewal was accepted.
+    pub fn accepted(&mut self, now: Instant) {
+        self.stop = None;
+        self.refusals = 0;
+        self.backoff.succeeded(now);
+    }
+
+    /// The secrets now read as `fingerprint`. True when that ends a stop.
+    pub fn secrets_are(&mut self, fingerprint: &str) -> bool {
+        let mended = self.stop.as_ref().is_some_and(|stop| stop.secrets.as_deref() != Some(fingerprint));
+        if mended {
+            self.reopen();
+        }
+        mended
+    }
+
+    /// A person, or a changed config, ends the stop.
+    pub fn reopen(&mut self) {
+        self.stop = None;
+        self.refusals = 0;
+        self.backoff.lift();
+    }
+
+    /// Moves every moment by `millis`, to another boot's axis.
+    pub fn shift(&mut self, millis: i64) {
+        self.counted_at = self.counted_at.shifted(millis);
+        self.backoff.shift(millis);
+        if let Some(stop) = &mut self.stop {
+            stop.since = stop.since.shifted(millis);
+        }
+    }
+
+    fn budget(&self) -> f64 {
+        f64::from(BASE + PER_SESSION * self.sessions.max(1))
+    }
+
+    fn spent_by(&self, now: Instant) -> f64 {
+        let hours = now.since(self.counted_at).as_secs_f64() / HOUR.as_secs_f64();
+        (self.spent - hours * self.budget()).max(0.0)
+    }
+}
+
+/// A server's no.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// What it said, for people.
+    pub reason: String,
+    /// Whether one confirming try is harmless.
+    pub confirm: bool,
+    /// The secrets that were sent, by fingerprint.
+    pub secrets: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn six_logins_in_an_hour_and_then_one_every_ten_minutes() {
+        let now = Instant::from_millis(0);
+        let mut account = Account::new(now, 1);
+        for _ in 0..6 {
+            assert_eq!(account.login_ready(now), now);
+            account.count_login(now);
+        }
+        let ready = account.login_ready(now);
+        assert_eq!(ready.since(now).as_secs(), 600);
+        account.count_login(ready);
+        assert_eq!(account.login_ready(ready).since(ready).as_secs(), 600);
+    }
+
+    #[test]
+    fn a_login_that_never_arrived_is_given_back() {
+        let now = Instant::from_millis(0);
+        let mut account = Account::new(now, 1);
+        for _ in 0..100 {
+            account.count_login(now);
+            account.give_back();
+        }
+        assert_eq!(account.login_ready(now), now);
+    }
+
+    #[test]
+    fn a_refused_password_stops_at_once_and_another_secret_reopens() {
+        let now = Instant::from_millis(0);
+        let mut account = Account::new(now, 1);
+        assert!(account.refused(now, no(false), &mut Seed(1)));
+        assert!(!account.secrets_are("old"));
+        assert!(account.secrets_are("new"));
+        assert_eq!(account.stop, None);
+    }
+
+    #[test]
+    fn a_refusal_that_may_be_confirmed_stops_at_the_second() {
+        let now = Instant::from_millis(0);
+        let mut account = Account::new(now, 1);
+        assert!(!account.refused(now, no(true), &mut Seed(1)));
+        assert!(account.login_ready(now) >= now.after(CONFIRM_AFTER));
+        assert!(account.refused(now, no(true), &mut Seed(1)));
+    }
+
+    fn no(confirm: bool) -> Refusal {
+        Refusal { reason: "invalid_grant".into(), confirm, secrets: Some("old".into()) }
+    }
+}

@@ -1,0 +1,214 @@
+//! What each input changes, answers aside.
+
+use std::time::Duration;
+
+use super::account::Account;
+use super::answer::Request;
+use super::event::Event;
+use super::policy::Policy;
+use super::state::{Doubt, Health, Refresh};
+use super::window::Success;
+use super::{Action, Input, Order, Session};
+use crate::secret::Secret;
+use crate::time::Instant;
+
+/// After a jump of the clock the pings of many sessions are spread over so much, or less before a deadline.
+const SPREAD_AFTER_JUMP: Duration = Duration::from_secs(10);
+
+/// After false reports the next costs a call only after 1 s, 2 s, 4 s … up to this.
+const LONGEST_REPORT_PAUSE: Duration = Duration::from_mins(5);
+
+impl Session {
+    pub(super) fn take(&mut self, input: Input, now: Instant, account: &mut Account, actions: &mut Vec<Action>) {
+        match input {
+            Input::Tick => {}
+            Input::Answered { answer, secrets } => self.answered(answer, secrets, now, account, actions),
+            Input::Unwritten { call } => self.unwritten(call, now, account),
+            Input::Order(order) => self.order(order, now, account, actions),
+            Input::Used { generation, age } => self.used(generation, age, now),
+            Input::Rejected { generation } => self.rejected(generation, now, actions),
+            Input::Wanted { validity } => self.want(validity, now, actions),
+            Input::Seed(seed) => self.seed(seed, now, account, actions),
+            Input::SecretsAre(fingerprint) => Self::secrets_are(&fingerprint, account, actions),
+            Input::ClockJumped => self.clock_jumped(now),
+            Input::Active(active) => self.set_active(active, actions),
+            Input::Reconfigured(policy) => self.reconfigured(*policy),
+            Input::Drain => self.draining = true,
+        }
+    }
+
+    fn unwritten(&mut self, call: u64, now: Instant, account: &mut Account) {
+        let Some(call) = self.in_flight.take_if(|in_flight| in_flight.id == call) else { return };
+        match call.request {
+            Request::Renew => {
+                self.state.intent = false;
+                self.state.renew_backoff.failed(now, super::backoff::CEILING, &mut self.state.seed);
+            }
+            Request::Login => account.in_flight = None,
+            Request::Ping | Request::Introspect | Request::Logout => {}
+        }
+    }
+
+    fn order(&mut self, order: Order, now: Instant, account: &mut Account, actions: &mut Vec<Action>) {
+        match order {
+            Order::Verify => self.order_duty(Request::Ping, self.token_may_live() && self.policy.has_ping),
+            Order::Renew => self.order_duty(Request::Renew, self.may_renew(account)),
+            Order::Login => self.order_login(account),
+            Order::Logout => self.order_logout(),
+            Order::Pause => self.set_paused(true, now, actions),
+            Order::Resume => self.set_paused(false, now, actions),
+        }
+        actions.push(Action::Save);
+    }
+
+    /// A duty of the calendar, too, may order these: neither overrides a logout, nor anything ordered before.
+    fn order_duty(&mut self, request: Request, possible: bool) {
+        if self.state.logged_out || self.ordered.is_some() {
+            return;
+        }
+        self.woken |= self.is_dormant();
+        self.ordered = possible.then_some(request);
+    }
+
+    /// A stopped account sends no renewals, and a refresh token that may be spent is not presented on an order.
+    fn may_renew(&self, account: &Account) -> bool {
+        self.can_renew() && account.stop.is_none() && !self.state.in_doubt
+    }
+
+    /// A person's login is not held back by a stop or the budget; where only a refresh token can log in, it is presented.
+    fn order_login(&mut self, account: &mut Account) {
+        self.state.logged_out = false;
+        self.state.learned = None;
+        self.state.spent_seed = None;
+        if self.can_login() {
+            self.ordered = Some(Request::Login);
+        } else if self.can_renew() {
+            account.reopen();
+            self.ordered = Some(Request::Renew);
+        }
+    }
+
+    fn order_logout(&mut self) {
+        self.state.logged_out = true;
+        self.state.deaths.forget();
+        let coming = matches!(self.under_way(), Some(Request::Login | Request::Renew));
+        self.ordered = (coming || self.state.token.is_some()).then_some(Request::Logout);
+        if self.ordered.is_none() {
+            self.state.health = Health::Missing;
+        }
+    }
+
+    fn set_paused(&mut self, paused: bool, now: Instant, actions: &mut Vec<Action>) {
+        if self.state.paused == paused {
+            return;
+        }
+        self.state.paused = paused;
+        if !paused && self.idle_deadline().is_some_and(|deadline| deadline <= now) {
+            self.doubt(now, Doubt::Absence);
+        }
+        actions.push(Action::Tell(if paused { Event::Paused } else { Event::Resumed }));
+    }
+
+    fn used(&mut self, generation: u64, age: Option<Duration>, now: Instant) {
+        if generation != self.state.generation || !self.token_may_live() {
+            return;
+        }
+        match (age, &mut self.state.bounds) {
+            (Some(age), _) => {
+                let at = now.before(age).max(self.state.token_since);
+                self.extend(Success { sent: at, received: at, ping: false });
+            }
+            (None, Some(bounds)) => bounds.hi = bounds.hi.max(now),
+            (None, None) => {}
+        }
+    }
+
+    fn rejected(&mut self, generation: u64, now: Instant, actions: &mut Vec<Action>) {
+        let current = generation == self.state.generation && self.state.health == Health::Good;
+        let too_soon = self.state.next_report.is_some_and(|next| now < next);
+        if !current || too_soon {
+            return;
+        }
+        self.doubt(now, Doubt::Report);
+        self.woken |= self.is_dormant();
+        self.count_report(now);
+        // The server has just been reached by a job: a back-off from earlier failures would only delay the truth.
+        self.state.ping_backoff.lift_unless_asked();
+        actions.push(Action::Tell(Event::Doubtful { why: Doubt::Report }));
+    }
+
+    /// Until the report proves true by a new token, the next ones cost calls more and more rarely.
+    fn count_report(&mut self, now: Instant) {
+        self.state.next_report = Some(now.after(report_pause(self.state.false_reports)));
+        self.state.false_reports = self.state.false_reports.saturating_add(1);
+    }
+
+    fn want(&mut self, validity: Duration, now: Instant, actions: &mut Vec<Action>) {
+        if self.is_dormant() && self.state.health != Health::Good {
+            self.woken = true;
+            actions.push(Action::Tell(Event::Woken));
+        }
+        let promise = self.promise(now);
+        let wanted = promise.longest.map_or(validity, |longest| validity.min(longest));
+        if self.state.health == Health::Good && promise.valid_for.is_some_and(|valid| valid < wanted) {
+            self.wanted = Some(wanted);
+            self.woken |= self.is_dormant();
+        }
+    }
+
+    fn seed(&mut self, seed: Result<Secret, String>, now: Instant, account: &mut Account, actions: &mut Vec<Action>) {
+        let token = match seed {
+            Ok(token) => token,
+            Err(problem) => {
+                self.seed_problem = Some(problem);
+                return;
+            }
+        };
+        self.seed_problem = None;
+        let fingerprint = token.fingerprint();
+        let descends = self.state.refresh.as_ref().and_then(|refresh| refresh.seed.as_ref()) == Some(&fingerprint);
+        if descends || self.state.spent_seed.as_ref() == Some(&fingerprint) {
+            return;
+        }
+        self.state.refresh = Some(Refresh { token, exercised: now, lifetime: None, seed: Some(fingerprint) });
+        self.state.spent_seed = None;
+        self.state.in_doubt = false;
+        self.state.renew_backoff.lift();
+        account.reopen();
+        actions.extend([Action::Tell(Event::Seeded), Action::Save, Action::SaveAccount]);
+    }
+
+    fn secrets_are(fingerprint: &str, account: &mut Account, actions: &mut Vec<Action>) {
+        if account.secrets_are(fingerprint) {
+            actions.extend([Action::Tell(Event::Reopened), Action::SaveAccount]);
+        }
+    }
+
+    fn clock_jumped(&mut self, now: Instant) {
+        // An older doubt goes deeper, and says more about what may be shown.
+        if self.state.health == Health::Good {
+            self.doubt(now, Doubt::ClockJump);
+        }
+        let room = self.idle_deadline().map_or(SPREAD_AFTER_JUMP, |deadline| deadline.since(now) / 4);
+        let wait = self.state.seed.between(Duration::ZERO, room.min(SPREAD_AFTER_JUMP));
+        self.state.ping_backoff.told_to_spread(now.after(wait));
+    }
+
+    fn set_active(&mut self, active: bool, actions: &mut Vec<Action>) {
+        if self.active == active {
+            return;
+        }
+        self.active = active;
+        self.woken = false;
+        actions.push(Action::Tell(if active { Event::Woken } else { Event::Dormant }));
+    }
+
+    fn reconfigured(&mut self, policy: Policy) {
+        self.policy = policy;
+        self.forget_what_the_config_overrules();
+    }
+}
+
+fn report_pause(false_reports: u32) -> Duration {
+    Duration::from_secs(1 << false_reports.min(9)).min(LONGEST_REPORT_PAUSE)
+}

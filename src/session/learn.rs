@@ -1,0 +1,86 @@
+//! Learning that the server's idle timeout is shorter than believed: from two unexplained deaths in a row, never by trial.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The gaps between last activity and death, of unexplained deaths in a row.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Deaths(Vec<Duration>);
+
+impl Deaths {
+    /// A session died that should have lived; `bound` is the longest timeout under which idleness explains it.
+    ///
+    /// Gives the timeout to believe from now on, when this was the second death in a row that idleness explains.
+    /// A death that came sooner than any timeout of `known` has another cause and does not count.
+    pub fn died(&mut self, bound: Duration, believed: Duration, known: &[Duration]) -> Option<Duration> {
+        shorter(bound, believed, known)?;
+        self.0.push(bound);
+        let worst = self.0.iter().copied().max()?;
+        if self.0.len() < 2 {
+            return None;
+        }
+        self.0.clear();
+        shorter(worst, believed, known)
+    }
+
+    /// A ping succeeded after a pause that explains any shorter timeout than `bound` away.
+    pub fn lived(&mut self, bound: Duration) {
+        self.0.retain(|death| *death > bound);
+    }
+
+    /// Whatever happened is explained.
+    pub fn forget(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// The largest timeout that a server can be set to, below `bound` and below what is believed.
+fn shorter(bound: Duration, believed: Duration, known: &[Duration]) -> Option<Duration> {
+    known.iter().copied().filter(|timeout| *timeout < bound && *timeout < believed).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_deaths_in_a_row_teach_the_next_shorter_timeout() {
+        let mut deaths = Deaths::default();
+        assert_eq!(deaths.died(minutes(96), minutes(120), &known()), None);
+        assert_eq!(deaths.died(minutes(96), minutes(120), &known()), Some(minutes(60)));
+    }
+
+    #[test]
+    fn a_ping_that_succeeds_after_as_long_a_pause_breaks_the_row() {
+        let mut deaths = Deaths::default();
+        deaths.died(minutes(96), minutes(120), &known());
+        deaths.lived(minutes(96));
+        assert_eq!(deaths.died(minutes(96), minutes(120), &known()), None);
+    }
+
+    #[test]
+    fn a_death_too_soon_for_any_timeout_is_somebodys_doing() {
+        let mut deaths = Deaths::default();
+        for _ in 0..5 {
+            assert_eq!(deaths.died(minutes(10), minutes(120), &known()), None);
+        }
+    }
+
+    #[test]
+    fn nothing_is_learned_where_the_possible_timeouts_are_unknown() {
+        let mut deaths = Deaths::default();
+        for _ in 0..5 {
+            assert_eq!(deaths.died(minutes(96), minutes(120), &[]), None);
+        }
+    }
+
+    fn known() -> Vec<Duration> {
+        [15, 30, 60, 120, 240].map(minutes).to_vec()
+    }
+
+    fn minutes(minutes: u64) -> Duration {
+        Duration::from_mins(minutes)
+    }
+}

@@ -1,0 +1,344 @@
+//! What happens next by itself, and why: derived from the state whenever it is asked for.
+
+use std::time::Duration;
+
+use super::account::Account;
+use super::answer::Request;
+use super::policy::{LoginBy, WindowModel};
+use super::state::{Doubt, Health};
+use super::window::Window;
+use super::{Action, Call, InFlight, Session};
+use crate::time::Instant;
+
+/// A dead token stays readable for so long while its recovery is under way.
+const WITHDRAW_AFTER: Duration = Duration::from_secs(5);
+/// No ping is cut off sooner than this, however near its deadline.
+const SHORTEST_TIMEOUT: Duration = Duration::from_secs(1);
+/// A token that lives shorter than this by the server's word draws on the login budget.
+const SHORTEST_PLANNED_LIFE: Duration = Duration::from_secs(2);
+
+/// The next call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Next {
+    /// When.
+    pub at: Instant,
+    /// What.
+    pub request: Request,
+    /// What for.
+    pub why: Why,
+}
+
+/// The closed set of reasons for a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// An admin, the calendar or a reader wants it.
+    Ordered,
+    /// The idle timeout would run out.
+    IdleTimeout,
+    /// A login may have handed out a session that was in use already.
+    UnknownAge,
+    /// The token's fixed end comes near.
+    Expiry,
+    /// The absolute limit of a login comes near.
+    MaxLifetime,
+    /// The refresh token must be exercised.
+    RefreshTokenIdle,
+    /// There is no token.
+    NoToken,
+    /// The token is dead.
+    Dead,
+    /// Something spoke against the token.
+    Doubt(Doubt),
+    /// The authorization server is asked for the token's true end.
+    Introspection,
+    /// The host of the token has not answered since the session ran out; a login tells where it lives now.
+    HostGone,
+}
+
+impl Session {
+    /// The next call that will be made if nothing else happens; none while one is under way, or where a person must act.
+    pub fn next(&self, now: Instant, account: &Account) -> Option<Next> {
+        if self.in_flight.is_some() || self.draining {
+            return None;
+        }
+        if let Some(next) = self.ordered_call(now, account) {
+            return Some(next);
+        }
+        if self.state.paused || self.state.logged_out {
+            return None;
+        }
+        if self.is_dormant() {
+            return self.exercise(now, account);
+        }
+        match self.state.health {
+            Health::Missing => self.recovery(now, account, Why::NoToken),
+            Health::Dead { .. } => self.recovery(now, account, Why::Dead),
+            Health::Doubtful { why, .. } => self.proof_by_ping(now, account, Why::Doubt(why)),
+            Health::Good => self.upkeep(now, account),
+        }
+    }
+
+    /// When the session idles out, as far as is known.
+    pub fn idle_deadline(&self) -> Option<Instant> {
+        let timeout = self.window()?.timeout;
+        self.state.bounds.map(|bounds| bounds.lo.after(timeout))
+    }
+
+    /// The idle window, for a token that pings extend.
+    pub(super) fn window(&self) -> Option<Window> {
+        if self.state.fixed || self.policy.model == WindowModel::Fixed {
+            return None;
+        }
+        let timeout = self.idle_timeout()?;
+        Some(Window { model: self.policy.model, timeout, shared: self.policy.shared })
+    }
+
+    /// The idle timeout as believed now.
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        let configured = self.policy.idle_timeout?;
+        Some(self.state.learned.map_or(configured, |learned| learned.min(configured)))
+    }
+
+    /// When the refresh token dies if it is not used.
+    pub fn refresh_deadline(&self) -> Option<Instant> {
+        let refresh = self.state.refresh.as_ref()?;
+        Some(refresh.exercised.after(refresh.lifetime.or(self.policy.refresh_idle_timeout)?))
+    }
+
+    /// When the login reaches its absolute limit.
+    pub fn login_deadline(&self) -> Option<Instant> {
+        Some(self.state.logged_in_at?.after(self.policy.max_lifetime?))
+    }
+
+    /// The longest outage that must cost nothing, scaled down with a learned timeout.
+    pub(super) fn survive_outage(&self) -> Duration {
+        match (self.policy.idle_timeout, self.idle_timeout()) {
+            (Some(configured), Some(believed)) if believed < configured => {
+                self.policy.survive_outage.mul_f64(believed.as_secs_f64() / configured.as_secs_f64())
+            }
+            _ => self.policy.survive_outage,
+        }
+    }
+
+    /// When a dead token is withdrawn even though its recovery has not failed yet.
+    pub(super) fn withdraw_at(&self) -> Option<Instant> {
+        match self.state.health {
+            Health::Dead { since, withdrawn: false } => Some(since.after(WITHDRAW_AFTER)),
+            Health::Dead { withdrawn: true, .. } | Health::Missing | Health::Good | Health::Doubtful { .. } => None,
+        }
+    }
+
+    /// Whether a renewal is possible at all.
+    pub fn can_renew(&self) -> bool {
+        self.state.refresh.is_some() || (self.policy.renew_by_profile && self.state.token.is_some())
+    }
+
+    /// Whether the daemon can log in by itself.
+    pub fn can_login(&self) -> bool {
+        matches!(self.policy.login, LoginBy::Daemon { .. })
+    }
+
+    fn ordered_call(&self, now: Instant, account: &Account) -> Option<Next> {
+        let request = self.ordered?;
+        let waits = request == Request::Login && account.in_flight.is_some();
+        (!waits).then_some(Next { at: now, request, why: Why::Ordered })
+    }
+
+    /// What was ordered during a call may have become pointless by its answer.
+    pub(super) fn forget_pointless_order(&mut self) {
+        let Some(request) = self.ordered.filter(|_| self.in_flight.is_none()) else { return };
+        let pointless = match request {
+            Request::Ping | Request::Introspect => !self.token_may_live(),
+            Request::Renew => !self.can_renew(),
+            Request::Login => !self.can_login(),
+            Request::Logout => self.state.token.is_none(),
+        };
+        if pointless {
+            self.ordered = None;
+        }
+    }
+
+    /// The ladder: renew, else log in, else a person.
+    fn recovery(&self, now: Instant, account: &Account, why: Why) -> Option<Next> {
+        // A spent refresh token may bring the whole family down: with a doubt on it, any login is the better way.
+        if self.can_renew() && !(self.state.in_doubt && self.can_login()) {
+            return self.renewal(now, account, why);
+        }
+        self.login(now, account, why)
+    }
+
+    fn renewal(&self, now: Instant, account: &Account, why: Why) -> Option<Next> {
+        let open = account.stop.is_none();
+        open.then(|| Next { at: self.state.renew_backoff.ready(now), request: Request::Renew, why })
+    }
+
+    fn login(&self, now: Instant, account: &Account, why: Why) -> Option<Next> {
+        if account.stop.is_some() || account.in_flight.is_some() || !self.can_login() {
+            return None;
+        }
+        let at = if self.is_planned(why, now) { account.backoff.ready(now) } else { account.login_ready(now) };
+        Some(Next { at, request: Request::Login, why })
+    }
+
+    /// The server itself said that the token would end about now: replacing it is no sign of trouble, and no draw on
+    /// the budget.
+    fn is_planned(&self, why: Why, now: Instant) -> bool {
+        let lived = self.state.expires.is_some_and(|end| {
+            let announced = end.since(self.state.granted_at);
+            announced >= SHORTEST_PLANNED_LIFE && now.since(self.state.granted_at) >= announced / 2
+        });
+        lived && matches!(why, Why::Expiry | Why::Dead)
+    }
+
+    fn proof_by_ping(&self, now: Instant, account: &Account, why: Why) -> Option<Next> {
+        if let Some(next) = self.search_for_host(now, account) {
+            return Some(next);
+        }
+        if !self.policy.has_ping {
+            return self.recovery(now, account, why);
+        }
+        Some(Next { at: self.state.ping_backoff.ready(now), request: Request::Ping, why })
+    }
+
+    /// All that keeps a good session good; the earliest wins.
+    fn upkeep(&self, now: Instant, account: &Account) -> Option<Next> {
+        let candidates = [
+            self.search_for_host(now, account),
+            self.idle_ping(now),
+            self.wanted_call(now, account),
+            self.confirming_ping(now),
+            self.replacement(now, account),
+            self.exercise(now, account),
+            self.next_life(now, account),
+            self.introspection(now),
+        ];
+        candidates.into_iter().flatten().min_by_key(|next| next.at)
+    }
+
+    fn idle_ping(&self, now: Instant) -> Option<Next> {
+        let window = self.window().filter(|_| self.policy.has_ping)?;
+        let Some(bounds) = self.state.bounds else {
+            return Some(self.ping_at(now, now, Why::UnknownAge));
+        };
+        let due = bounds.lo.after(window.timeout).before(self.survive_outage());
+        let early = if self.state.spread { Duration::ZERO } else { self.jitter(due) };
+        let hint = self.state.introspected.end.filter(|_| !self.state.introspected.hinted);
+        let due = hint.map_or(due, |end| due.min(end.before(self.survive_outage())));
+        Some(self.ping_at(due.before(early), now, Why::IdleTimeout))
+    }
+
+    /// Spreads the first pings of sessions that began together over a tenth of their wait.
+    fn jitter(&self, due: Instant) -> Duration {
+        let mut seed = self.state.seed;
+        seed.between(Duration::ZERO, due.since(self.state.token_since) / 10)
+    }
+
+    fn ping_at(&self, due: Instant, now: Instant, why: Why) -> Next {
+        let at =
+            if due <= now { self.state.ping_backoff.ready(now) } else { due.max(self.state.ping_backoff.ready(due)) };
+        Next { at, request: Request::Ping, why }
+    }
+
+    fn confirming_ping(&self, now: Instant) -> Option<Next> {
+        self.state.forbidden.as_ref().map(|_| self.ping_at(now, now, Why::UnknownAge))
+    }
+
+    fn wanted_call(&self, now: Instant, account: &Account) -> Option<Next> {
+        self.wanted?;
+        if self.state.expires.is_none() {
+            return Some(self.ping_at(now, now, Why::Ordered));
+        }
+        // A reader never causes a login over a living token.
+        let renewable = self.can_renew() && !self.state.in_doubt;
+        renewable.then(|| self.renewal(now, account, Why::Ordered)).flatten()
+    }
+
+    fn replacement(&self, now: Instant, account: &Account) -> Option<Next> {
+        let end = self.state.expires?;
+        self.replace_at(end.before(self.margin(end)), now, account)
+    }
+
+    fn replace_at(&self, due: Instant, now: Instant, account: &Account) -> Option<Next> {
+        let how = if self.can_renew() && !self.state.in_doubt {
+            self.renewal(now, account, Why::Expiry)
+        } else {
+            self.login(now, account, Why::Expiry)
+        }?;
+        Some(Next { at: how.at.max(due), ..how })
+    }
+
+    /// How long before its fixed end a token is replaced.
+    fn margin(&self, end: Instant) -> Duration {
+        let life = end.since(self.state.granted_at);
+        self.policy.renew_before.unwrap_or_else(|| self.survive_outage().max(life / 10)).min(life / 2)
+    }
+
+    /// A third of the way to the refresh token's own end: two chances remain when this one is missed.
+    fn exercise(&self, now: Instant, account: &Account) -> Option<Next> {
+        let refresh = self.state.refresh.as_ref().filter(|_| !self.state.in_doubt)?;
+        let limit = self.refresh_deadline()?.since(refresh.exercised);
+        let due = refresh.exercised.after(limit / 3);
+        let how = self.renewal(now, account, Why::RefreshTokenIdle)?;
+        Some(Next { at: how.at.max(due), ..how })
+    }
+
+    fn next_life(&self, now: Instant, account: &Account) -> Option<Next> {
+        let (limit, end) = (self.policy.max_lifetime?, self.login_deadline()?);
+        let due = end.before(self.survive_outage().max(limit / 48));
+        let how = self.login(now, account, Why::MaxLifetime)?;
+        Some(Next { at: how.at.max(due), ..how })
+    }
+
+    fn introspection(&self, now: Instant) -> Option<Next> {
+        let due = self.policy.introspect && self.state.introspected.due;
+        due.then_some(Next { at: now, request: Request::Introspect, why: Why::Introspection })
+    }
+
+    /// A session that has run out on a host of its own that answers nothing: the login host may know where it moved.
+    fn search_for_host(&self, now: Instant, account: &Account) -> Option<Next> {
+        let elsewhere = self.state.token.as_ref()?.instance_url.as_ref().is_some_and(|url| *url != self.policy.origin);
+        let run_out = self.idle_deadline().is_some_and(|deadline| deadline <= now);
+        let silent = self.state.ping_backoff.failures >= 3;
+        let next = (elsewhere && run_out && silent).then(|| self.recovery(now, account, Why::HostGone)).flatten()?;
+        (next.at < self.state.ping_backoff.ready(now)).then_some(next)
+    }
+
+    /// Begins the next call when its time has come.
+    pub(super) fn begin_due_call(&mut self, now: Instant, account: &mut Account, actions: &mut Vec<Action>) {
+        let Some(next) = self.next(now, account).filter(|next| next.at <= now) else { return };
+        let id = self.next_call;
+        self.next_call += 1;
+        let counted = next.request == Request::Login && !self.is_planned(next.why, now);
+        self.ordered = None;
+        self.in_flight = Some(InFlight { id, request: next.request, counted });
+        match next.request {
+            Request::Renew => {
+                self.state.intent = true;
+                actions.push(Action::Save);
+            }
+            Request::Login => {
+                account.in_flight = Some(self.name.clone());
+                if counted {
+                    account.count_login(now);
+                }
+                actions.push(Action::SaveAccount);
+            }
+            Request::Ping | Request::Introspect | Request::Logout => {}
+        }
+        actions.push(Action::Call(self.call(id, next, now)));
+    }
+
+    fn call(&self, id: u64, next: Next, now: Instant) -> Call {
+        let urgent_by = self.idle_deadline().or(self.state.expires).unwrap_or(now).max(now);
+        let durable = next.request == Request::Renew && self.token_may_live();
+        let timeout = if next.request == Request::Ping { self.ping_timeout() } else { self.policy.request_timeout };
+        Call { id, request: next.request, timeout, urgent_by, durable }
+    }
+
+    /// Short at first, so that three pings fit before a deadline; each failure doubles it for a server that is slow.
+    fn ping_timeout(&self) -> Duration {
+        let first = (self.survive_outage() / 3).max(SHORTEST_TIMEOUT);
+        let doubled = first.saturating_mul(1 << self.state.ping_backoff.failures.min(16));
+        doubled.min(self.policy.request_timeout)
+    }
+}

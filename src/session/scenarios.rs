@@ -1,0 +1,31 @@
+//! The engine's behaviour as transcripts: a script goes in, the lines of what happened come out.
+//!
+//! A script is one statement a line, optionally after a time: `1h30m: dead`. Time moves through every wake on the way.
+//!
+//! | statement | |
+//! |---|---|
+//! | `policy KEY=VALUE…` | before anything else; the default is Salesforce with `jwt_bearer`, T = 2 h, shared |
+//! | `alive`, `dead`, `good TOKEN life=1h refresh=R`… | answers the call under way |
+//! | `serve REQUEST ANSWER` | from now on, such calls are answered after a second; `serve REQUEST nothing` ends it |
+//! | `order login`, `used 3 10m`, `rejected 3`, `wanted 10m`, `seed R`, `secrets F`, `jump`, `active false`, `drain` | inputs |
+//! | `restart`, `restart uncertain`, `crash` | from what is in memory, or from what was last stored |
+//! | `session b` | further statements are for a second session of the same account |
+//! | `status` | prints phase, attention and what is next |
+
+mod clocks;
+mod recovery;
+mod reports;
+mod script;
+mod shared;
+mod windows;
+
+use script::Stage;
+
+/// Plays `script` and compares what happened, line by line.
+#[track_caller]
+fn check(script: &str, expected: &str) {
+    let happened = Stage::play(script);
+    let expected: Vec<&str> = expected.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let happened: Vec<&str> = happened.iter().map(String::as_str).collect();
+    assert!(happened == expected, "happened:\n{}\n\nexpected:\n{}\n", happened.join("\n"), expected.join("\n"));
+}

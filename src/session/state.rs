@@ -1,0 +1,225 @@
+//! What a session knows and keeps over a restart; everything else is derived from it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::backoff::{Backoff, Seed};
+use super::learn::Deaths;
+use super::window::Bounds;
+use crate::secret::Secret;
+use crate::time::Instant;
+use crate::token::Token;
+
+/// The durable state of one session; all moments are on this boot's axis.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that any other may accompany")]
+pub struct State {
+    /// Of the token; rises with each new token or instance URL.
+    pub generation: u64,
+    /// The latest token, even when it is known dead: a login may hand out the same again.
+    pub token: Option<Token>,
+    /// What is known of the token.
+    pub health: Health,
+    /// When the token came.
+    pub token_since: Instant,
+    /// When a login or renewal last gave it, be it the same again: its announced life counts from then.
+    pub granted_at: Instant,
+    /// When the last full login was answered.
+    pub logged_in_at: Option<Instant>,
+    /// The token's fixed end.
+    pub expires: Option<Instant>,
+    /// Pings cannot extend this token, whatever the window's model.
+    pub fixed: bool,
+    /// Bounds of the idle timer's last restart; none when nothing is known.
+    pub bounds: Option<Bounds>,
+    /// A ping of this generation has succeeded.
+    pub proven: bool,
+    /// This generation's first scheduled ping has been spread and is over.
+    pub spread: bool,
+    /// The refresh token.
+    pub refresh: Option<Refresh>,
+    /// The fingerprint of a configured refresh token that is known dead.
+    pub spent_seed: Option<String>,
+    /// A renewal was stored as leaving, and no answer has been stored.
+    pub intent: bool,
+    /// A renewal's outcome is unknown: its refresh token is not presented while the token lives.
+    pub in_doubt: bool,
+    /// A shorter idle timeout than configured, learned from deaths.
+    pub learned: Option<Duration>,
+    /// The configured idle timeout that `learned` belongs to.
+    pub learned_under: Option<Duration>,
+    /// Unexplained deaths in a row.
+    pub deaths: Deaths,
+    /// Failures of pings.
+    pub ping_backoff: Backoff,
+    /// Failures of renewals.
+    pub renew_backoff: Backoff,
+    /// Renewals in a row that met another one under way.
+    pub concurrent: u32,
+    /// The server forbids what the ping asks, though the session may live.
+    pub forbidden: Option<Forbidden>,
+    /// An admin logged out: nothing happens until an admin logs in.
+    pub logged_out: bool,
+    /// An admin paused the session.
+    pub paused: bool,
+    /// The server's wall clock minus ours.
+    pub skew_millis: i64,
+    /// False reports in a row.
+    pub false_reports: u32,
+    /// Reports before this moment cost no call.
+    pub next_report: Option<Instant>,
+    /// What introspection showed so far.
+    pub introspected: Introspected,
+    /// Where jitter comes from.
+    pub seed: Seed,
+}
+
+/// What is known of the current token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Health {
+    /// There is no token.
+    Missing,
+    /// Nothing speaks against it.
+    Good,
+    /// It must be proven by a ping before anything else happens.
+    Doubtful {
+        /// Only a ping sent after this moment decides.
+        since: Instant,
+        /// What raised the doubt.
+        why: Doubt,
+    },
+    /// The server said that it no longer knows it, or its end has passed.
+    Dead {
+        /// Since when we know.
+        since: Instant,
+        /// A first attempt at recovery has failed: readers must not see it any longer.
+        withdrawn: bool,
+    },
+}
+
+/// Why a token is doubtful.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    /// The daemon was away past the idle deadline, or cannot tell for how long.
+    Absence,
+    /// The wall clock jumped: the machine may have stood still.
+    ClockJump,
+    /// A job reported it.
+    Report,
+    /// An answer might have meant that it is dead.
+    Ambiguous,
+    /// A renewal without an answer may have killed it.
+    Renewal,
+    /// Introspection called it inactive, though it had seen it active.
+    Introspection,
+    /// It lapsed outside the active hours.
+    Dormancy,
+}
+
+/// The refresh token and its own clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refresh {
+    /// The value.
+    #[serde(with = "crate::secret::exposed")]
+    pub token: Secret,
+    /// When it was issued or last used.
+    pub exercised: Instant,
+    /// How long it lives unused, by the server's word.
+    pub lifetime: Option<Duration>,
+    /// The fingerprint of the configured refresh token that it descends from.
+    pub seed: Option<String>,
+}
+
+/// The ping is answered with a no that a new login cannot turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forbidden {
+    /// Since when.
+    pub since: Instant,
+    /// What the server said.
+    pub detail: String,
+    /// Not yet confirmed by a second ping.
+    pub tentative: bool,
+}
+
+/// What introspection showed of the current token.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that any other may accompany")]
+pub struct Introspected {
+    /// It was called active at least once, so `active: false` means something.
+    pub seen_active: bool,
+    /// The end that it named last.
+    pub end: Option<Instant>,
+    /// The end was seen to move across a ping: it may replace the estimate.
+    pub moves: bool,
+    /// An introspection is due.
+    pub due: bool,
+    /// The end has already brought one ping forward.
+    pub hinted: bool,
+}
+
+impl State {
+    /// A session that never logged in.
+    pub fn new(now: Instant, seed: u64) -> Self {
+        Self {
+            generation: 0,
+            token: None,
+            health: Health::Missing,
+            token_since: now,
+            granted_at: now,
+            logged_in_at: None,
+            expires: None,
+            fixed: false,
+            bounds: None,
+            proven: false,
+            spread: false,
+            refresh: None,
+            spent_seed: None,
+            intent: false,
+            in_doubt: false,
+            learned: None,
+            learned_under: None,
+            deaths: Deaths::default(),
+            ping_backoff: Backoff::default(),
+            renew_backoff: Backoff::default(),
+            concurrent: 0,
+            forbidden: None,
+            logged_out: false,
+            paused: false,
+            skew_millis: 0,
+            false_reports: 0,
+            next_report: None,
+            introspected: Introspected::default(),
+            seed: Seed(seed),
+        }
+    }
+
+    /// Moves every moment by `millis`, from the axis of the boot that stored it to this boot's.
+    pub fn shift(&mut self, millis: i64) {
+        let one = |moment: &mut Instant| *moment = moment.shifted(millis);
+        let maybe = |moment: &mut Option<Instant>| *moment = moment.map(|moment| moment.shifted(millis));
+        one(&mut self.token_since);
+        one(&mut self.granted_at);
+        maybe(&mut self.logged_in_at);
+        maybe(&mut self.expires);
+        maybe(&mut self.next_report);
+        maybe(&mut self.introspected.end);
+        self.ping_backoff.shift(millis);
+        self.renew_backoff.shift(millis);
+        match &mut self.health {
+            Health::Missing | Health::Good => {}
+            Health::Doubtful { since, .. } | Health::Dead { since, .. } => one(since),
+        }
+        if let Some(bounds) = &mut self.bounds {
+            one(&mut bounds.lo);
+            one(&mut bounds.hi);
+        }
+        if let Some(refresh) = &mut self.refresh {
+            one(&mut refresh.exercised);
+        }
+        if let Some(forbidden) = &mut self.forbidden {
+            one(&mut forbidden.since);
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! What others see of a session: what is published, what can be promised, its state and what a person must do.
+
+use std::time::Duration;
+
+use super::Session;
+use super::account::Account;
+use super::answer::{Answer, Quota, Request, Verdict};
+use super::policy::LoginBy;
+use super::state::{Doubt, Health};
+use crate::time::Instant;
+
+/// What readers should find; follows from the state alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Publication {
+    /// The current token.
+    Show,
+    /// Whatever is there: only a ping decides.
+    Hold,
+    /// Nothing.
+    Withdraw,
+}
+
+/// For how long the token is good, as far as is known without a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Promise {
+    /// From now; none when nothing ends it.
+    pub valid_for: Option<Duration>,
+    /// The most that one ping or renewal can prove; none when nothing ends it.
+    pub longest: Option<Duration>,
+    /// A ping raises the promise; otherwise only a new token does.
+    pub by_ping: bool,
+}
+
+/// What a person must do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attention {
+    /// Since when, where known.
+    pub since: Option<Instant>,
+    /// What is the matter.
+    pub reason: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// The session in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// No token yet, and nothing has failed.
+    Starting,
+    /// The token is good.
+    Alive,
+    /// The token is good and is being replaced.
+    Renewing,
+    /// The token is dead or doubtful and is being replaced or proven.
+    Recovering,
+    /// A person must act.
+    NeedsAttention,
+    /// An admin paused it.
+    Paused,
+    /// Outside the active hours.
+    Dormant,
+}
+
+/// What happened in this run, for status only; nothing is decided by it.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    /// Calls made, by kind, and failures.
+    pub counts: Counts,
+    /// The latest failure.
+    pub last_error: Option<Failure>,
+    /// Quotas as the server told them last.
+    pub quotas: Vec<Quota>,
+    /// A failure was told that no success has ended yet.
+    pub failing: bool,
+}
+
+/// Calls answered in this run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Pings.
+    pub pings: u64,
+    /// Renewals.
+    pub renewals: u64,
+    /// Logins.
+    pub logins: u64,
+    /// Introspections.
+    pub introspections: u64,
+    /// Answers that brought no success.
+    pub failures: u64,
+}
+
+/// A call that brought no success.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// When.
+    pub at: Instant,
+    /// Which call.
+    pub request: Request,
+    /// Its verdict's word.
+    pub verdict: &'static str,
+    /// What the server said.
+    pub detail: String,
+}
+
+impl Record {
+    pub(super) fn answered(&mut self, request: Request, answer: &Answer, now: Instant) {
+        match request {
+            Request::Ping => self.counts.pings += 1,
+            Request::Renew => self.counts.renewals += 1,
+            Request::Login => self.counts.logins += 1,
+            Request::Introspect => self.counts.introspections += 1,
+            Request::Logout => {}
+        }
+        if !answer.quotas.is_empty() {
+            self.quotas.clone_from(&answer.quotas);
+        }
+        if !answer.verdict.is_success() {
+            self.counts.failures += 1;
+            let (verdict, detail) = (answer.verdict.word(), answer.detail.clone());
+            self.last_error = Some(Failure { at: now, request, verdict, detail });
+        }
+    }
+}
+
+impl Verdict {
+    /// Whether the call brought what it was made for.
+    pub fn is_success(&self) -> bool {
+        match self {
+            Self::Alive | Self::Good(_) | Self::LoggedOut | Self::Introspected { .. } => true,
+            Self::Dead { .. }
+            | Self::Refused { .. }
+            | Self::GrantDead
+            | Self::Throttled { .. }
+            | Self::Unavailable
+            | Self::Forbidden { .. }
+            | Self::InDoubt
+            | Self::Concurrent
+            | Self::Skewed => false,
+        }
+    }
+}
+
+impl Session {
+    /// What happened in this run.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The request under way.
+    pub fn under_way(&self) -> Option<Request> {
+        self.in_flight.as_ref().map(|call| call.request)
+    }
+
+    /// What readers should find now.
+    pub fn publication(&self, now: Instant) -> Publication {
+        if self.state.logged_out {
+            return Publication::Withdraw;
+        }
+        match self.state.health {
+            Health::Missing => Publication::Withdraw,
+            Health::Doubtful { why: Doubt::Dormancy, .. } if self.is_dormant() => Publication::Withdraw,
+            Health::Doubtful { why: Doubt::Absence | Doubt::Dormancy, .. } => Publication::Hold,
+            Health::Good | Health::Doubtful { .. } => Publication::Show,
+            Health::Dead { withdrawn, .. } if withdrawn => Publication::Withdraw,
+            Health::Dead { .. } if self.withdraw_at().is_some_and(|at| at <= now) => Publication::Withdraw,
+            Health::Dead { .. } => Publication::Hold,
+        }
+    }
+
+    /// For how long the token is good, and how much more a call could prove.
+    pub fn promise(&self, now: Instant) -> Promise {
+        let ends = [self.idle_deadline(), self.state.expires, self.login_deadline()];
+        let end = ends.into_iter().flatten().min();
+        // A reader may ask for no more than leaves a tenth of a life between two renewals.
+        let life = self.state.expires.map(|end| end.since(self.state.granted_at) / 10 * 9);
+        // A ping takes time: what it proves is counted from when it was sent.
+        let proof = self.window().map(|window| window.least_proof().saturating_sub(self.survive_outage()));
+        let longest = [life, proof, self.login_deadline().map(|end| end.since(now))].into_iter().flatten().min();
+        let unknown = self.window().is_some() && self.state.bounds.is_none();
+        let valid_for = match end {
+            _ if self.state.health != Health::Good || unknown => Some(Duration::ZERO),
+            Some(end) => Some(end.since(now)),
+            None => None,
+        };
+        Promise { valid_for, longest, by_ping: self.state.expires.is_none() }
+    }
+
+    /// The session in one word.
+    pub fn phase(&self, now: Instant, account: &Account) -> Phase {
+        if self.state.paused {
+            return Phase::Paused;
+        }
+        if self.attention(account).is_some() {
+            return Phase::NeedsAttention;
+        }
+        if self.is_dormant() && self.state.health != Health::Good {
+            return Phase::Dormant;
+        }
+        match self.state.health {
+            Health::Good if matches!(self.under_way(), Some(Request::Renew | Request::Login)) => Phase::Renewing,
+            Health::Good if self.has_run_out(now) => Phase::Recovering,
+            Health::Good => Phase::Alive,
+            Health::Missing if self.state.generation == 0 && self.record.last_error.is_none() => Phase::Starting,
+            Health::Missing | Health::Dead { .. } | Health::Doubtful { .. } => Phase::Recovering,
+        }
+    }
+
+    /// What a person must do, if anything.
+    pub fn attention(&self, account: &Account) -> Option<Attention> {
+        let login = format!("keepfresh login {}", self.name);
+        if self.state.logged_out {
+            let reason = "logged out by an admin".to_owned();
+            return Some(Attention { since: None, reason, remedy: format!("run `{login}`") });
+        }
+        if let Some(stop) = &account.stop {
+            let remedy = format!(
+                "mend the secret or the account, then run `{login}` (a changed secret is noticed within a minute)"
+            );
+            return Some(Attention { since: Some(stop.since), reason: stop.reason.clone(), remedy });
+        }
+        if let Some(reason) = self.stranded() {
+            let remedy = format!("put a new refresh token into its secret (noticed within a minute), or run `{login}`");
+            return Some(Attention { since: None, reason, remedy });
+        }
+        let forbidden = self.state.forbidden.as_ref().filter(|forbidden| !forbidden.tentative)?;
+        let remedy = "allow it at the server; the session itself is kept and tried again".to_owned();
+        Some(Attention { since: Some(forbidden.since), reason: forbidden.detail.clone(), remedy })
+    }
+
+    /// No token, and no way to one that the daemon could go by itself.
+    fn stranded(&self) -> Option<String> {
+        let lost = matches!(self.state.health, Health::Missing | Health::Dead { .. });
+        if !lost || self.can_renew() || self.policy.login != LoginBy::Person {
+            return None;
+        }
+        if self.state.spent_seed.is_some() {
+            return Some("the refresh token is expired, revoked or spent".to_owned());
+        }
+        let awaited = self.seed_problem.is_some() || self.state.generation > 0;
+        awaited.then(|| self.seed_problem.clone().unwrap_or_else(|| "there is no refresh token".to_owned()))
+    }
+
+    fn has_run_out(&self, now: Instant) -> bool {
+        self.idle_deadline().is_some_and(|deadline| deadline <= now)
+    }
+}
