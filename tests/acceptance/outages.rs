@@ -134,23 +134,13 @@ fn one_host_that_hangs_delays_no_other() {
     let healthy = Salesforce::start(Settings { idle: Duration::from_secs(4), ..Settings::default() });
     hanging.always(Endpoint::Token, Instead::Hang);
     lab.secret("other-secret", &healthy.client_secret());
-    let other = format!(
-        "[sessions.good]\nprovider = \"salesforce\"\nurl = {:?}\nidle_timeout = \"4s\"\n[sessions.good.login]\n\
-         grant = \"client_credentials\"\nclient_id = \"good\"\nclient_secret = {{ file = {:?} }}\n",
-        healthy.url(),
-        lab.path("other-secret"),
+    let login = format!(
+        "grant = \"client_credentials\"\nclient_id = \"good\"\nclient_secret = {}\n",
+        lab.source("other-secret")
     );
-    let stuck: String = (0..30)
-        .map(|number| {
-            format!(
-                "[sessions.stuck{number}]\nprovider = \"salesforce\"\nurl = {:?}\n[sessions.stuck{number}.login]\n\
-                 grant = \"client_credentials\"\nclient_id = \"stuck{number}\"\nclient_secret = {{ file = {:?} }}\n",
-                hanging.url(),
-                lab.path("client-secret"),
-            )
-        })
-        .collect();
-    lab.configure_text(&format!("{stuck}{other}"));
+    let mut sessions: Vec<_> = (0..30).map(|number| lab.by_client(&format!("stuck{number}"))).collect();
+    sessions.push(lab.session("good", &login).url(&healthy.url()).idle_timeout("4s"));
+    lab.configure(&sessions);
     let started = Instant::now();
     lab.start();
     lab.await_token("good");

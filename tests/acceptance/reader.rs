@@ -27,7 +27,7 @@ fn a_reader_in_a_tight_loop_sees_whole_tokens_in_order() {
         lab.await_token(&format!("crm.{format}"));
     }
     let stop = Arc::new(AtomicBool::new(false));
-    let bare = reader(&lab, "crm.token", &stop, |text| text.to_owned());
+    let bare = reader(&lab, "crm.token", &stop, str::to_owned);
     let json = reader(&lab, "crm.json", &stop, |text| {
         let json: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("torn: {error} in {text:?}"));
         json["access_token"].as_str().unwrap().to_owned()

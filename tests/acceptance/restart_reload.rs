@@ -20,9 +20,9 @@ fn a_restart_with_a_living_token_logs_in_nowhere_and_leaves_no_gap() {
     let watch = Watch::of(&lab, "crm", &token);
     for kill in [false, true, false, true] {
         if kill {
-            lab.kill()
+            lab.kill();
         } else {
-            assert!(lab.stop().success())
+            assert!(lab.stop().success());
         }
         lab.start();
         lab.await_state("crm", "alive");
@@ -109,7 +109,7 @@ fn another_client_discards_the_old_token() {
     lab.configure(&[lab.by_client("crm")]);
     lab.start();
     let first = lab.await_token("crm");
-    let renamed = format!("client_id = \"other\"\nclient_secret = {{ file = {:?} }}", lab.path("client-secret"));
+    let renamed = format!("client_id = \"other\"\nclient_secret = {}", lab.source("client-secret"));
     lab.configure(&[lab.session("crm", &format!("grant = \"client_credentials\"\n{renamed}\n"))]);
     lab.reload();
     let second = lab.await_another_token("crm", &first);
@@ -160,9 +160,9 @@ fn a_fragment_adds_sessions() {
     fs::create_dir(lab.path("conf.d")).unwrap();
     let fragment = format!(
         "[sessions.extra]\nprovider = \"salesforce\"\nurl = {:?}\n[sessions.extra.login]\ngrant = \"client_credentials\"\n\
-         client_id = \"extra\"\nclient_secret = {{ file = {:?} }}\n",
+         client_id = \"extra\"\nclient_secret = {}\n",
         server.url(),
-        lab.path("client-secret")
+        lab.source("client-secret")
     );
     fs::write(lab.path("conf.d/extra.toml"), fragment).unwrap();
     lab.reload();
@@ -282,15 +282,15 @@ fn sealed_state_holds_no_secret_and_opens_again() {
     lab.secret("state-key", &crate::support::random_hex(32));
     let sessions = format!(
         "[sessions.crm]\nprovider = \"salesforce\"\nurl = {:?}\n[sessions.crm.login]\ngrant = \"client_credentials\"\n\
-         client_id = \"crm\"\nclient_secret = {{ file = {:?} }}\n",
+         client_id = \"crm\"\nclient_secret = {}\n",
         server.url(),
-        lab.path("client-secret")
+        lab.source("client-secret")
     );
     let daemon = format!(
-        "[daemon]\nruntime_dir = {:?}\nstate_dir = {:?}\nstate_key = {{ file = {:?} }}\nlog = \"text\"\n",
-        lab.path("run"),
-        lab.path("state"),
-        lab.path("state-key")
+        "[daemon]\nruntime_dir = {}\nstate_dir = {}\nstate_key = {}\nlog = \"text\"\n",
+        lab.quoted("run"),
+        lab.quoted("state"),
+        lab.source("state-key")
     );
     lab.write_config(&format!("{daemon}{sessions}"));
     lab.start();

@@ -42,7 +42,7 @@ fn formats_carry_the_token_and_its_instance() {
         lab.until(format, || std::fs::read_to_string(lab.path(&format!("run/tokens/crm.{format}"))).ok())
     };
     let token = read("token");
-    assert_eq!(server.issued(), [token.clone()], "the bare token, no newline");
+    assert_eq!(server.issued(), std::slice::from_ref(&token), "the bare token, no newline");
 
     let json: Value = serde_json::from_str(&read("json")).unwrap();
     assert_eq!(json["session"], "crm");
@@ -111,6 +111,13 @@ fn a_half_window_is_kept_open_by_few_pings() {
     let pings = server.pings();
     assert!((4..=8).contains(&pings), "{pings} pings");
     assert_eq!(server.max_in_flight(), 1);
+    let moments: Vec<_> =
+        server.calls().iter().filter(|call| call.endpoint == Endpoint::Data).map(|call| call.at).collect();
+    for pair in moments.windows(2) {
+        let apart = pair[1] - pair[0];
+        assert!(apart < Duration::from_secs(2), "{apart:?} between two pings is no longer under half of the window");
+        assert!(apart > Duration::from_secs(1), "{apart:?} between two pings is oftener than it need be");
+    }
 }
 
 #[test]

@@ -45,14 +45,14 @@ impl Session {
         self
     }
 
-    pub(crate) fn idle_timeout(mut self, value: &str) -> Self {
-        self.idle_timeout = value.into();
+    /// At another server than the lab's.
+    pub(crate) fn url(mut self, url: &str) -> Self {
+        self.url = url.into();
         self
     }
 
-    /// A further line of `[sessions.NAME.login]`.
-    pub(crate) fn login_key(mut self, line: &str) -> Self {
-        self.login = format!("{}{line}\n", self.login);
+    pub(crate) fn idle_timeout(mut self, value: &str) -> Self {
+        self.idle_timeout = value.into();
         self
     }
 
@@ -122,6 +122,16 @@ impl Lab {
         self.dir.path().join(below)
     }
 
+    /// A path in here as a TOML string.
+    pub(crate) fn quoted(&self, below: &str) -> String {
+        format!("\"{}\"", self.path(below).display())
+    }
+
+    /// A secret of [`Lab::secret`], as the config names it.
+    pub(crate) fn source(&self, name: &str) -> String {
+        format!("{{ file = {} }}", self.quoted(name))
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.path("run/keepfresh.sock")
     }
@@ -142,36 +152,34 @@ impl Lab {
 
     /// A session by client credentials; its client is its name.
     pub(crate) fn by_client(&self, name: &str) -> Session {
-        let secret = self.path("client-secret");
+        let secret = self.source("client-secret");
         self.session(
             name,
-            &format!(
-                "grant = \"client_credentials\"\nclient_id = \"{name}\"\nclient_secret = {{ file = {secret:?} }}\n"
-            ),
+            &format!("grant = \"client_credentials\"\nclient_id = \"{name}\"\nclient_secret = {secret}\n"),
         )
     }
 
     /// A session by JWT bearer; its client is its name.
     pub(crate) fn by_key(&self, name: &str) -> Session {
-        let key = self.path("key.pem");
+        let key = self.source("key.pem");
         self.session(
             name,
             &format!(
                 "grant = \"jwt_bearer\"\nclient_id = \"{name}\"\nusername = \"job@acme.example\"\naudience = \"{AUDIENCE}\"\n\
-                 private_key = {{ file = {key:?} }}\n"
+                 private_key = {key}\n"
             ),
         )
     }
 
     /// A session by user name and password; the user is `user`.
     pub(crate) fn by_password(&self, name: &str, user: &str) -> Session {
-        let (secret, password, token) =
-            (self.path("client-secret"), self.path("password"), self.path("security-token"));
+        let secret = self.source("client-secret");
+        let (password, token) = (self.source("password"), self.source("security-token"));
         self.session(
             name,
             &format!(
-                "grant = \"password\"\nclient_id = \"{name}\"\nclient_secret = {{ file = {secret:?} }}\n\
-                 username = \"{user}\"\npassword = {{ file = {password:?} }}\nsecurity_token = {{ file = {token:?} }}\n"
+                "grant = \"password\"\nclient_id = \"{name}\"\nclient_secret = {secret}\n\
+                 username = \"{user}\"\npassword = {password}\nsecurity_token = {token}\n"
             ),
         )
     }
@@ -179,12 +187,12 @@ impl Lab {
     /// A session by a refresh token that a person obtained.
     pub(crate) fn by_refresh_token(&self, name: &str, refresh_token: &str) -> Session {
         self.secret("refresh-token", refresh_token);
-        let (secret, token) = (self.path("client-secret"), self.path("refresh-token"));
+        let (secret, token) = (self.source("client-secret"), self.source("refresh-token"));
         self.session(
             name,
             &format!(
-                "grant = \"refresh_token\"\nclient_id = \"{name}\"\nclient_secret = {{ file = {secret:?} }}\n\
-                 refresh_token = {{ file = {token:?} }}\n"
+                "grant = \"refresh_token\"\nclient_id = \"{name}\"\nclient_secret = {secret}\n\
+                 refresh_token = {token}\n"
             ),
         )
     }
@@ -206,8 +214,8 @@ impl Lab {
 
     /// Everything but the directories, as it stands.
     pub(crate) fn configure_text(&self, text: &str) {
-        let (run, state) = (self.path("run"), self.path("state"));
-        let daemon = format!("[daemon]\nruntime_dir = {run:?}\nstate_dir = {state:?}\nlog = \"text\"\n");
+        let (run, state) = (self.quoted("run"), self.quoted("state"));
+        let daemon = format!("[daemon]\nruntime_dir = {run}\nstate_dir = {state}\nlog = \"text\"\n");
         self.write_config(&format!("{daemon}{PREAMBLE}{text}"));
     }
 

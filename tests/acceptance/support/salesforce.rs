@@ -51,7 +51,7 @@ pub(crate) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            idle: Duration::from_secs(7200),
+            idle: Duration::from_hours(2),
             window: Window::Half,
             refresh_tokens: RefreshTokens::None,
             lock_after: 3,
@@ -634,7 +634,7 @@ impl State {
             return oauth_error("invalid_client", "invalid client credentials");
         }
         let token = form.get("token").map_or("", String::as_str);
-        if !self.sessions.get(token).is_some_and(|session| !session.ended) {
+        if self.sessions.get(token).is_none_or(|session| session.ended) {
             return Response::json(200, r#"{"active":false}"#);
         }
         let left = self.settings.idle.saturating_sub(self.sessions[token].written.elapsed()).as_secs();

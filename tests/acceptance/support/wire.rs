@@ -79,18 +79,13 @@ impl Response {
     }
 
     fn head(&self, length: Option<usize>) -> String {
-        let mut head = format!("HTTP/1.1 {} Test\r\n", self.status);
+        let mut lines = vec![format!("HTTP/1.1 {} Test", self.status)];
         if !self.content_type.is_empty() {
-            head += &format!("content-type: {}\r\n", self.content_type);
+            lines.push(format!("content-type: {}", self.content_type));
         }
-        for (name, value) in &self.headers {
-            head += &format!("{name}: {value}\r\n");
-        }
-        match length {
-            Some(length) => head += &format!("content-length: {length}\r\n\r\n"),
-            None => head += "connection: close\r\n\r\n",
-        }
-        head
+        lines.extend(self.headers.iter().map(|(name, value)| format!("{name}: {value}")));
+        lines.push(length.map_or("connection: close".to_owned(), |length| format!("content-length: {length}")));
+        lines.join("\r\n") + "\r\n\r\n"
     }
 
     /// Sends it whole; false when the peer is gone.
