@@ -48,7 +48,7 @@ impl Session {
         match call.request {
             Request::Ping => self.ping_answered(answer, now, account, actions),
             Request::Introspect => self.introspect_answered(&answer, now),
-            Request::Renew => self.renew_answered(answer, secrets, now, account, actions),
+            Request::Renew => self.renew_answered(&call, answer, secrets, now, account, actions),
             Request::Login => self.login_answered(&call, answer, secrets, now, account, actions),
             Request::Logout => self.logout_answered(answer, actions),
         }
@@ -243,6 +243,7 @@ impl Session {
 
     fn renew_answered(
         &mut self,
+        call: &InFlight,
         answer: Answer,
         secrets: Option<String>,
         now: Instant,
@@ -254,8 +255,10 @@ impl Session {
             self.state.concurrent = 0;
         }
         match answer.verdict {
-            Verdict::Good(ref grant) => self.renewed(grant, &answer, now, account, actions),
+            Verdict::Good(ref grant) => self.renewed(call, grant, &answer, now, account, actions),
             Verdict::Refused { confirm } => self.refused(answer.detail, confirm, secrets, now, account, actions),
+            // It says nothing of a refresh token that was given meanwhile.
+            Verdict::GrantDead | Verdict::Concurrent | Verdict::InDoubt if !self.still_holds(call) => {}
             Verdict::GrantDead => self.grant_died(answer.detail, now, actions),
             Verdict::Concurrent => self.renewal_met_another(answer.detail, now, actions),
             Verdict::Throttled { retry_after } => {
@@ -278,17 +281,28 @@ impl Session {
         }
     }
 
+    /// The refresh token that the renewal presented is the one held.
+    fn still_holds(&self, call: &InFlight) -> bool {
+        self.state.refresh.as_ref().map(|refresh| refresh.token.fingerprint()) == call.presents
+    }
+
     fn renewed(
         &mut self,
+        call: &InFlight,
         grant: &Grant,
         answer: &Answer,
         now: Instant,
         account: &mut Account,
         actions: &mut Vec<Action>,
     ) {
-        account.accepted(now);
-        self.state.in_doubt = false;
-        self.exercised(grant, answer.sent);
+        // A stop that came meanwhile is about the login's secrets, which this says nothing of.
+        if account.stop.is_none() {
+            account.accepted(now);
+        }
+        if self.still_holds(call) {
+            self.state.in_doubt = false;
+            self.exercised(grant, answer.sent);
+        }
         if self.holds_dead(grant, now) {
             self.renewal_failed(now);
             // The renewal works, but not what it gives: a login is the better way, where there is one.
@@ -321,8 +335,13 @@ impl Session {
 
     fn grant_died(&mut self, detail: String, now: Instant, actions: &mut Vec<Action>) {
         self.state.in_doubt = false;
-        if let Some(refresh) = self.state.refresh.take() {
-            self.state.spent_seed = refresh.seed;
+        match self.state.refresh.take() {
+            Some(refresh) => self.state.spent_seed = refresh.seed,
+            None => self.state.unrenewable = true,
+        }
+        // What ends a refresh token often ends the tokens that came of it (facts.md 1.4): one ping tells.
+        if self.policy.has_ping && self.state.health == Health::Good {
+            self.doubt(now, Doubt::Renewal);
         }
         if !self.can_login() {
             self.recovery_failed();
@@ -417,7 +436,10 @@ impl Session {
             actions.push(Action::Tell(Event::SameDeadToken));
             return;
         }
-        self.state.in_doubt = false;
+        // The login was chosen because the refresh token may be spent: it is never presented again.
+        if std::mem::take(&mut self.state.in_doubt) {
+            self.state.refresh = None;
+        }
         self.state.logged_in_at = Some(answer.received);
         self.exercised(grant, answer.sent);
         let fresh = self.adopt(grant, answer, now);
@@ -472,6 +494,7 @@ impl Session {
         self.state.health = Health::Good;
         self.state.token_since = now;
         self.state.proven = false;
+        self.state.unrenewable = false;
         self.state.spread = false;
         self.state.forbidden = None;
         self.state.false_reports = 0;

@@ -119,7 +119,8 @@ impl Session {
 
     /// Whether a renewal is possible at all.
     pub fn can_renew(&self) -> bool {
-        self.state.refresh.is_some() || (self.policy.renew_by_profile && self.state.token.is_some())
+        let by_profile = self.policy.renew_by_profile && self.state.token.is_some() && !self.state.unrenewable;
+        self.state.refresh.is_some() || by_profile
     }
 
     /// Whether the daemon can log in by itself.
@@ -300,7 +301,8 @@ impl Session {
         self.next_call += 1;
         let counted = next.request == Request::Login && !self.is_planned(next.why, now);
         self.ordered = None;
-        self.in_flight = Some(InFlight { id, request: next.request, counted });
+        let presents = self.state.refresh.as_ref().map(|refresh| refresh.token.fingerprint());
+        self.in_flight = Some(InFlight { id, request: next.request, counted, presents });
         match next.request {
             Request::Renew => {
                 self.state.intent = true;

@@ -45,6 +45,8 @@ pub struct State {
     pub intent: bool,
     /// A renewal's outcome is unknown: its refresh token is not presented while the token lives.
     pub in_doubt: bool,
+    /// The profile's renewal does not work for this token any more.
+    pub unrenewable: bool,
     /// A shorter idle timeout than configured, learned from deaths.
     pub learned: Option<Duration>,
     /// The configured idle timeout that `learned` belongs to.
@@ -178,6 +180,7 @@ impl State {
             spent_seed: None,
             intent: false,
             in_doubt: false,
+            unrenewable: false,
             learned: None,
             learned_under: None,
             deaths: Deaths::default(),
