@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::account::{Account, Refusal};
 use super::answer::{Answer, Grant, Request, Verdict};
-use super::backoff::CEILING;
+use super::backoff::{CEILING, FLOOR};
 use super::event::Event;
 use super::policy::LoginBy;
 use super::state::{Doubt, Forbidden, Health, Introspected, Refresh};
@@ -21,6 +21,8 @@ const FORBIDDEN_FLOOR: Duration = Duration::from_secs(5);
 /// A renewal that meets another one under way is tried so often again.
 const CONCURRENT_TRIES: u32 = 3;
 const CONCURRENT_PAUSE: Duration = Duration::from_secs(1);
+/// An introspected end that leaves less than this share of the timeout is some other clock, not the session's.
+const SHORTEST_SHARE: u32 = 128;
 /// No back-off ceiling is lower, however short the session's window.
 const LOWEST_CEILING: Duration = Duration::from_secs(5);
 
@@ -220,13 +222,14 @@ impl Session {
             return;
         }
         self.state.introspected.seen_active = true;
-        if let Some(end) = remaining.map(|remaining| answer.received.after(remaining)) {
-            self.introspected_end(end);
+        let shortest = self.idle_timeout().map_or(FLOOR, |timeout| (timeout / SHORTEST_SHARE).max(FLOOR));
+        if let Some(remaining) = remaining.filter(|remaining| *remaining >= shortest) {
+            self.introspected_end(answer.received.after(remaining), answer.received);
         }
     }
 
     /// An end that pings were seen to move replaces the estimate; any other may only bring one ping forward.
-    fn introspected_end(&mut self, end: Instant) {
+    fn introspected_end(&mut self, end: Instant, at: Instant) {
         const ROUNDING: Duration = Duration::from_secs(1);
         let seen = &mut self.state.introspected;
         let moved = seen.end.is_some_and(|before| end > before.after(ROUNDING));
@@ -234,6 +237,7 @@ impl Session {
         // An end that stands still brings one ping forward, not every ping.
         seen.hinted &= seen.end.is_some() && !moved;
         seen.end = Some(end);
+        seen.at = Some(at);
         if let Some(window) = self.window().filter(|_| moved) {
             self.state.introspected.hinted = true;
             let restarted = end.before(window.timeout);
@@ -556,6 +560,7 @@ impl Session {
         self.wanted = None;
         match death {
             Death::Expired => {
+                self.hold_back_if_never_alive(now, account);
                 self.state.deaths.forget();
                 actions.push(Action::Tell(Event::Expired { generation }));
             }

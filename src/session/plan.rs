@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::account::Account;
 use super::answer::Request;
+use super::backoff::FLOOR;
 use super::policy::{LoginBy, WindowModel};
 use super::state::{Doubt, Health};
 use super::window::Window;
@@ -210,11 +211,21 @@ impl Session {
         let Some(bounds) = self.state.bounds else {
             return Some(self.ping_at(now, now, Why::UnknownAge));
         };
-        let due = bounds.lo.after(window.timeout).before(self.survive_outage());
+        let deadline = bounds.lo.after(window.timeout);
+        let due = deadline.before(self.idle_margin(deadline));
         let early = if self.state.spread { Duration::ZERO } else { self.jitter(due) };
         let hint = self.state.introspected.end.filter(|_| !self.state.introspected.hinted);
-        let due = hint.map_or(due, |end| due.min(end.before(self.survive_outage())));
+        let due = hint.map_or(due, |end| due.min(end.before(self.idle_margin(end))));
         Some(self.ping_at(due.before(early), now, Why::IdleTimeout))
+    }
+
+    /// How long before an idle deadline the ping is due. When introspection named an end that is nearer than the outage
+    /// to survive, half of what is left must do: each ping would make the next one due at once.
+    fn idle_margin(&self, deadline: Instant) -> Duration {
+        let introspected = &self.state.introspected;
+        let named = introspected.at.filter(|_| introspected.end == Some(deadline));
+        let left = named.map_or(Duration::MAX, |at| deadline.since(at));
+        self.survive_outage().min(left / 2)
     }
 
     /// Spreads the first pings of sessions that began together over a tenth of their wait.
@@ -245,7 +256,8 @@ impl Session {
 
     fn replacement(&self, now: Instant, account: &Account) -> Option<Next> {
         let end = self.state.expires?;
-        self.replace_at(end.before(self.margin(end)), now, account)
+        let due = end.before(self.margin(end)).max(self.state.granted_at.after(FLOOR));
+        self.replace_at(due, now, account)
     }
 
     fn replace_at(&self, due: Instant, now: Instant, account: &Account) -> Option<Next> {
@@ -267,7 +279,7 @@ impl Session {
     fn exercise(&self, now: Instant, account: &Account) -> Option<Next> {
         let refresh = self.state.refresh.as_ref().filter(|_| !self.state.in_doubt)?;
         let limit = refresh.lifetime.or(self.policy.refresh_idle_timeout)?;
-        let due = refresh.exercised.after(limit / 3);
+        let due = refresh.exercised.after((limit / 3).max(FLOOR));
         let how = self.renewal(now, account, Why::RefreshTokenIdle)?;
         Some(Next { at: how.at.max(due), ..how })
     }

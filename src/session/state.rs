@@ -153,6 +153,8 @@ pub struct Introspected {
     pub seen_active: bool,
     /// The end that it named last.
     pub end: Option<Instant>,
+    /// When it named it.
+    pub at: Option<Instant>,
     /// The end was seen to move across a ping: it may replace the estimate.
     pub moves: bool,
     /// An introspection is due.
@@ -208,6 +210,7 @@ impl State {
         maybe(&mut self.expires);
         maybe(&mut self.next_report);
         maybe(&mut self.introspected.end);
+        maybe(&mut self.introspected.at);
         self.ping_backoff.shift(millis);
         self.renew_backoff.shift(millis);
         match &mut self.health {
