@@ -23,6 +23,8 @@ const CONCURRENT_TRIES: u32 = 3;
 const CONCURRENT_PAUSE: Duration = Duration::from_secs(1);
 /// An introspected end that leaves less than this share of the timeout is some other clock, not the session's.
 const SHORTEST_SHARE: u32 = 128;
+/// However near a deadline is.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
 /// No back-off ceiling is lower, however short the session's window.
 const LOWEST_CEILING: Duration = Duration::from_secs(5);
 
@@ -194,8 +196,8 @@ impl Session {
     /// At least three tries fall inside the outage that must be survived, and one just before its end.
     fn hurry_before_deadline(&mut self, now: Instant) {
         let Some(deadline) = self.idle_deadline().filter(|deadline| *deadline > now) else { return };
-        let quarter = (self.survive_outage() / 4).max(Duration::from_millis(250));
-        self.state.ping_backoff.no_later_than(now.after(quarter));
+        let soon = now.after((self.outage_share() / 4).max(SHORTEST_PAUSE));
+        self.state.ping_backoff.no_later_than(soon.max(deadline.before(self.survive_outage())));
         let last = deadline.before(self.policy.request_timeout);
         if last > now {
             self.state.ping_backoff.no_later_than(last);

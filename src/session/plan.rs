@@ -335,14 +335,25 @@ impl Session {
     fn call(&self, id: u64, next: Next, now: Instant) -> Call {
         let urgent_by = self.idle_deadline().or(self.state.expires).unwrap_or(now).max(now);
         let durable = next.request == Request::Renew && self.token_may_live();
-        let timeout = if next.request == Request::Ping { self.ping_timeout() } else { self.policy.request_timeout };
+        let timeout = if next.request == Request::Ping { self.ping_timeout(now) } else { self.policy.request_timeout };
         Call { id, request: next.request, timeout, urgent_by, durable }
     }
 
-    /// Short at first, so that three pings fit before a deadline; each failure doubles it for a server that is slow.
-    fn ping_timeout(&self) -> Duration {
-        let first = (self.survive_outage() / 3).max(SHORTEST_TIMEOUT);
-        let doubled = first.saturating_mul(1 << self.state.ping_backoff.failures.min(16));
-        doubled.min(self.policy.request_timeout)
+    /// Before the idle deadline a ping takes three quarters of its share, so that a hanging server costs three tries, and
+    /// the last one what is left; after it, a server that is slow gets twice as long each time.
+    fn ping_timeout(&self, now: Instant) -> Duration {
+        let share = self.outage_share();
+        let left = self.idle_deadline().map_or(Duration::ZERO, |deadline| deadline.since(now));
+        let wanted = match left {
+            Duration::ZERO => share.saturating_mul(1 << self.state.ping_backoff.failures.min(16)),
+            left if left <= share => left,
+            _ => share / 4 * 3,
+        };
+        wanted.max(SHORTEST_TIMEOUT).min(self.policy.request_timeout)
+    }
+
+    /// A third of the outage to survive: in each falls one try.
+    pub(super) fn outage_share(&self) -> Duration {
+        self.survive_outage() / 3
     }
 }
