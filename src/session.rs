@@ -157,6 +157,8 @@ struct InFlight {
     request: Request,
     /// The login drew on the account's budget.
     counted: bool,
+    /// The fingerprint of the refresh token that a renewal presents.
+    presents: Option<String>,
 }
 
 impl Session {
