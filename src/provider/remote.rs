@@ -138,8 +138,8 @@ impl Remote {
             }
             Err(error) => Told::without_answer(request, &error.into(), &[]),
         };
-        let Told { verdict, detail, reached, skew_millis, quotas } = told;
-        Answer { call: held.call, sent, received: clock(), verdict, detail, reached, skew_millis, quotas }
+        let Told { verdict, detail, counted, skew_millis, quotas } = told;
+        Answer { call: held.call, sent, received: clock(), verdict, detail, counted, skew_millis, quotas }
     }
 
     /// The answer, and our wall clock when its head came.
@@ -164,7 +164,8 @@ impl Remote {
         };
         let Judgement { verdict, oddity, remedy } = classify(&asked, response);
         let detail = sentence(response, oddity.as_deref(), remedy.as_deref(), known);
-        Told { verdict, detail, reached: true, skew_millis: response.skew_millis(wall), quotas: self.quotas(response) }
+        let counted = response.status < 500;
+        Told { verdict, detail, counted, skew_millis: response.skew_millis(wall), quotas: self.quotas(response) }
     }
 
     /// Presenting a refresh token is a renewal, whatever it is for.
@@ -187,7 +188,8 @@ impl Remote {
 struct Told {
     verdict: Verdict,
     detail: String,
-    reached: bool,
+    /// Whether the server may have counted the attempt.
+    counted: bool,
     skew_millis: Option<i64>,
     quotas: Vec<Quota>,
 }
@@ -197,7 +199,7 @@ impl Told {
         Self {
             verdict: error.verdict(request),
             detail: scrubbed(&error.sentence(), known),
-            reached: error.reached(),
+            counted: error.reached(),
             skew_millis: None,
             quotas: Vec::new(),
         }
