@@ -128,15 +128,16 @@ impl Remote {
     pub async fn call(&self, request: Request, held: Held<'_>, secrets: &Secrets, clock: fn() -> Instant) -> Answer {
         let sent = clock();
         let ingredients = Ingredients { config: &self.config, held: &held, secrets, wall: clock::now().wall };
+        let mut known = known_secrets(&held, secrets);
         let told = match ingredients.outgoing(request) {
             Ok(outgoing) => {
-                let known = outgoing.secrets.clone();
+                known.extend(outgoing.secrets.iter().cloned());
                 match self.exchange(outgoing, held.timeout).await {
                     Ok((response, wall)) => self.told_by(request, &response, wall, &known),
                     Err(error) => Told::without_answer(request, &error, &known),
                 }
             }
-            Err(error) => Told::without_answer(request, &error.into(), &[]),
+            Err(error) => Told::without_answer(request, &error.into(), &known),
         };
         let Told { verdict, detail, reached, skew_millis, quotas } = told;
         Answer { call: held.call, sent, received: clock(), verdict, detail, reached, skew_millis, quotas }
@@ -181,6 +182,14 @@ impl Remote {
         };
         self.config.profile.quotas.iter().filter_map(quota).collect()
     }
+}
+
+/// What must not be seen, should a server echo it.
+fn known_secrets(held: &Held<'_>, secrets: &Secrets) -> Vec<Secret> {
+    let captured = held.token.into_iter().flat_map(|token| token.captures.values());
+    let captured = captured.filter(|capture| !capture.public).map(|capture| &capture.value);
+    let tokens = held.token.map(|token| &token.access_token).into_iter().chain(held.refresh_token);
+    secrets.values().chain(tokens).chain(captured).cloned().collect()
 }
 
 /// What an answer, or its absence, tells.
@@ -253,3 +262,6 @@ async fn received(mut answer: reqwest::Response) -> Response {
     };
     Response::new(status, headers, &body, complete)
 }
+
+#[cfg(test)]
+mod tests;

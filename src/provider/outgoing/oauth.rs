@@ -82,6 +82,7 @@ impl Ingredients<'_> {
         self.about_token(url)
     }
 
+    /// The access token only: a refresh token may be all that a person left us.
     pub(super) fn revocation(&self) -> Result<Outgoing, OutgoingError> {
         let url = self.config.revocation_endpoint().ok_or(OutgoingError::NoEndpoint("revocation"))?;
         self.about_token(url)
@@ -137,7 +138,6 @@ impl Ingredients<'_> {
                 draft.secret(name, value);
             }
         }
-        draft.secrets.extend(self.secrets.values().cloned());
     }
 
     fn prove_client(&self, draft: &mut Draft, endpoint: &Url) -> Result<(), OutgoingError> {
@@ -171,7 +171,7 @@ impl Ingredients<'_> {
         let pair = Secret::new(format!("{}:{}", encoded(client_id), encoded(client_secret.expose())));
         let credentials = Secret::new(STANDARD.encode(pair.expose()));
         draft.headers.push(("Authorization".to_owned(), Secret::new(format!("Basic {}", credentials.expose()))));
-        draft.secrets.extend([client_secret, credentials]);
+        draft.secrets.push(credentials);
         Ok(())
     }
 
