@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::secret::Secret;
 
-/// How long an assertion lives: what Salesforce clients use, and servers that allow less are not known.
+/// How long an assertion lives: the longest that the strictest known servers take (facts.md 1.2).
 const LIFETIME_SECONDS: i64 = 180;
 
 /// What an assertion says.

@@ -146,7 +146,7 @@ pub(in crate::provider) fn is_tls_failure(error: &(dyn Error + 'static)) -> bool
     let mut next = Some(error);
     while let Some(error) = next {
         let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if error.is::<rustls::Error>() || wrapped.is_some_and(|inner| inner.is::<rustls::Error>()) {
+        if error.is::<rustls::Error>() || wrapped.is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>) {
             return true;
         }
         next = error.source();

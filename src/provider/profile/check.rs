@@ -94,7 +94,7 @@ fn profile(raw: RawProfile, name: &str, text: &str) -> Checked<Profile> {
         audiences: raw.audience.into_iter().map(|rule| (HostPattern::new(&rule.host), rule.audience)).collect(),
         captures: parts::captures(raw.login.capture)?,
         use_headers: parts::use_headers(&raw.usage)?,
-        ping: raw.ping.map(|ping| parts::request("ping", ping)).transpose()?,
+        ping: raw.ping.as_ref().map(|ping| parts::request("ping", ping)).transpose()?,
         pings: parts::pings(raw.pings)?,
         answers: raw.answer.into_iter().map(parts::answer).collect::<Checked<_>>()?,
         quotas: raw.quota.into_iter().map(quota).collect::<Checked<_>>()?,
