@@ -90,7 +90,7 @@ fn decrypted(pem: &str, passphrase: &Secret) -> Result<EncodingKey, AssertionErr
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::LazyLock;
 
     use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
@@ -143,8 +143,13 @@ mod tests {
 
     #[test]
     fn two_assertions_are_never_the_same() {
-        let key = Secret::new(pem("PRIVATE KEY", &KEY.pkcs8));
+        let key = private_key();
         assert_ne!(sign(&claims(), &key, None).unwrap(), sign(&claims(), &key, None).unwrap());
+    }
+
+    /// A key to sign with, for whoever tests a login.
+    pub(in crate::provider) fn private_key() -> Secret {
+        Secret::new(pem("PRIVATE KEY", &KEY.pkcs8))
     }
 
     struct Key {

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use url::Url;
 
 use super::*;
+use crate::provider::assertion::tests::private_key;
 use crate::provider::{HttpSettings, Profile, Proxy, Value};
 use crate::token::Capture;
 
@@ -62,6 +65,30 @@ async fn each_grant_sends_what_it_must() {
         let request = server.only_request();
         assert!(request.starts_with("POST /services/oauth2/token "), "{request}");
         assert_eq!(sorted(request.split("\r\n\r\n").nth(1).unwrap()), sorted(expected), "{grant}");
+    }
+}
+
+#[tokio::test]
+async fn a_signed_login_says_who_for_whom_and_when_by_the_servers_clock() {
+    for (values, audience) in [
+        (&[("username", "alice")][..], "https://login.salesforce.com"),
+        (&[("username", "alice"), ("audience", "https://test.salesforce.com")], "https://test.salesforce.com"),
+    ] {
+        let server = Server::answering(&json(200, "", TOKEN)).await;
+        let held = Held { skew_millis: 3_600_000, ..held() };
+        let secrets = BTreeMap::from([("private_key".to_owned(), private_key())]);
+        let now = clock::now().wall.as_second();
+        let answer = remote(&server, "jwt_bearer", values).call(Request::Login, held, &secrets, clock::boottime).await;
+        assert_eq!(answer.verdict.word(), "good", "{}", answer.detail);
+        let request = server.only_request();
+        let (_, form) = request.split_once("\r\n\r\n").unwrap();
+        let assertion = form
+            .strip_prefix("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=")
+            .unwrap_or_else(|| panic!("{form}"));
+        let claims = claims(assertion);
+        assert_eq!((&claims["iss"], &claims["sub"]), (&"3MVG9".into(), &"alice".into()));
+        assert_eq!(claims["aud"], audience);
+        assert!((0..10).contains(&(claims["exp"].as_i64().unwrap() - now - 3600 - 180)));
     }
 }
 
@@ -359,6 +386,11 @@ fn config_for(url: &str, grant: &str, values: &[(&str, &str)]) -> RemoteConfig {
             allow_plain_http: false,
         },
     }
+}
+
+fn claims(assertion: &str) -> serde_json::Value {
+    let payload = URL_SAFE_NO_PAD.decode(assertion.split('.').nth(1).unwrap()).unwrap();
+    serde_json::from_slice(&payload).unwrap()
 }
 
 fn secrets(values: &[(&str, &str)]) -> Secrets {
