@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::secret::Secret;
 
-/// How long an assertion lives: what Salesforce clients use, and servers that allow less are not known.
+/// How long an assertion lives: the longest that the strictest known servers take (facts.md 1.2).
 const LIFETIME_SECONDS: i64 = 180;
 
 /// What an assertion says.
@@ -90,15 +90,16 @@ fn decrypted(pem: &str, passphrase: &Secret) -> Result<EncodingKey, AssertionErr
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::LazyLock;
 
-    use aws_lc_rs::encoding::AsDer as _;
+    use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
     use aws_lc_rs::rsa::{KeyPair, KeySize};
     use aws_lc_rs::signature::KeyPair as _;
     use base64::Engine as _;
     use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
     use jsonwebtoken::{DecodingKey, Validation, decode};
+    use pkcs8::pkcs5::pbes2::Parameters;
     use serde_json::Value;
 
     use super::*;
@@ -106,11 +107,11 @@ mod tests {
     #[test]
     fn every_usual_form_of_an_rsa_key_signs() {
         let pkcs8 = PrivateKeyInfo::from_der(KEY.pkcs8.as_slice()).unwrap();
-        let encrypted = pkcs8.encrypt(OsRandom, "open sesame").unwrap();
+        let encrypted = encrypted(&pkcs8, "open sesame");
         for (pem, passphrase) in [
             (pem("PRIVATE KEY", &KEY.pkcs8), None),
             (pem("RSA PRIVATE KEY", pkcs8.private_key), None),
-            (pem("ENCRYPTED PRIVATE KEY", encrypted.as_bytes()), Some(Secret::new("open sesame"))),
+            (pem("ENCRYPTED PRIVATE KEY", &encrypted), Some(Secret::new("open sesame"))),
         ] {
             let signed = sign(&claims(), &Secret::new(pem), passphrase.as_ref()).unwrap();
             let payload = verified(signed.expose());
@@ -123,8 +124,8 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_key_is_said_with_its_remedy() {
-        let encrypted = PrivateKeyInfo::from_der(KEY.pkcs8.as_slice()).unwrap().encrypt(OsRandom, "x").unwrap();
-        let encrypted = pem("ENCRYPTED PRIVATE KEY", encrypted.as_bytes());
+        let key = PrivateKeyInfo::from_der(KEY.pkcs8.as_slice()).unwrap();
+        let encrypted = pem("ENCRYPTED PRIVATE KEY", &encrypted(&key, "x"));
         let legacy = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAA==\n";
         for (pem, passphrase, expected) in [
             (legacy, Some("x"), AssertionError::LegacyEncryption),
@@ -142,8 +143,13 @@ mod tests {
 
     #[test]
     fn two_assertions_are_never_the_same() {
-        let key = Secret::new(pem("PRIVATE KEY", &KEY.pkcs8));
+        let key = private_key();
         assert_ne!(sign(&claims(), &key, None).unwrap(), sign(&claims(), &key, None).unwrap());
+    }
+
+    /// A key to sign with, for whoever tests a login.
+    pub(in crate::provider) fn private_key() -> Secret {
+        Secret::new(pem("PRIVATE KEY", &KEY.pkcs8))
     }
 
     struct Key {
@@ -153,7 +159,7 @@ mod tests {
 
     static KEY: LazyLock<Key> = LazyLock::new(|| {
         let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
-        let pkcs8 = aws_lc_rs::encoding::AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&pair).unwrap();
+        let pkcs8 = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).unwrap();
         Key { pkcs8: pkcs8.as_ref().to_vec(), public: pair.public_key().as_ref().to_vec() }
     });
 
@@ -177,7 +183,14 @@ mod tests {
         decode::<Value>(token, &DecodingKey::from_rsa_der(&KEY.public), &validation).unwrap().claims
     }
 
+    fn encrypted(key: &PrivateKeyInfo<'_>, passphrase: &str) -> Vec<u8> {
+        let parameters = Parameters::pbkdf2_sha256_aes256cbc(1000, b"saltsalt", &[7; 16]).unwrap();
+        key.encrypt_with_params(parameters, passphrase).unwrap().as_bytes().to_vec()
+    }
+
     fn pem(label: &str, der: &[u8]) -> String {
-        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
+        let base64 = STANDARD.encode(der);
+        let lines: Vec<&str> = base64.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
     }
 }

@@ -15,7 +15,7 @@ use super::hosts::is_loopback;
 use super::settings::{HttpSettings, Proxy};
 use crate::secret::source::SecretError;
 
-pub(super) use tls::is_tls_failure;
+pub(super) use tls::is_certificate_refusal;
 
 /// Idle sessions hold no connection, and none is kept that a server may have closed meanwhile.
 const POOL_IDLE: Duration = Duration::from_secs(10);
@@ -61,8 +61,8 @@ pub(super) enum ClientError {
     NoRoots,
     #[error("TLS cannot be set up: {0}")]
     Tls(String),
-    #[error("the proxy is refused: {0}")]
-    BadProxy(String),
+    #[error("http.proxy is no URL of a proxy: write http://host:port")]
+    BadProxy,
     #[error("the HTTP client cannot be set up: {0}")]
     Builder(String),
 }
@@ -100,8 +100,7 @@ impl Clients {
             Proxy::None => builder.no_proxy(),
             Proxy::System | Proxy::Url(_) if kind.loopback => builder.no_proxy(),
             Proxy::System => builder,
-            Proxy::Url(url) => builder
-                .proxy(reqwest::Proxy::all(url).map_err(|_| ClientError::BadProxy(format!("`{url}` is no URL")))?),
+            Proxy::Url(url) => builder.proxy(reqwest::Proxy::all(url).map_err(|_| ClientError::BadProxy)?),
         };
         builder.build().map_err(|error| ClientError::Builder(error.to_string()))
     }

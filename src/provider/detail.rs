@@ -1,5 +1,7 @@
 //! One sentence for people about an answer, with nothing secret and nothing that could garble a terminal.
 
+use std::fmt::Write as _;
+
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::response::Response;
@@ -29,7 +31,7 @@ pub(super) fn sentence(response: &Response, oddity: Option<&str>, remedy: Option
     let mut sentence = format!("the server answered {}", response.status);
     for quote in [code(response), message(response)].into_iter().flatten() {
         sentence.push_str(if sentence.contains(" \u{201c}") { ", " } else { " " });
-        sentence.push_str(&format!("\u{201c}{}\u{201d}", cut(&scrubbed(&quote, secrets))));
+        let _ = write!(sentence, "\u{201c}{}\u{201d}", cut(&scrubbed(&quote, secrets)));
     }
     for remark in [oddity, remedy].into_iter().flatten() {
         sentence.push_str(": ");

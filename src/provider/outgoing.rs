@@ -23,7 +23,7 @@ pub(super) struct Outgoing {
     pub(super) url: Url,
     pub(super) headers: Vec<(String, Secret)>,
     pub(super) body: Option<Body>,
-    /// What must not be seen should the answer echo it.
+    /// What was made of secrets and must not be seen either, should the answer echo it.
     pub(super) secrets: Vec<Secret>,
 }
 
@@ -132,10 +132,8 @@ impl Ingredients<'_> {
         for (name, header) in &template.headers {
             headers.push((name.clone(), self.filled(name, header)?));
         }
-        let mut secrets: Vec<Secret> = self.secrets.values().cloned().collect();
-        secrets.push(token.access_token.clone());
         let body = body(&template.body, &lookup);
-        Ok(Outgoing { method: template.method, url, headers, body, secrets })
+        Ok(Outgoing { method: template.method, url, headers, body, secrets: Vec::new() })
     }
 
     fn filled(&self, name: &str, template: &Template) -> Result<Secret, OutgoingError> {

@@ -1,5 +1,6 @@
 //! One session's server: a request leaves, an answer comes back.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,7 +9,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::classify::{Asked, Judgement, classify, unusable};
-use super::clients::{ClientError, is_tls_failure};
+use super::clients::{ClientError, is_certificate_refusal};
 use super::detail::{scrubbed, sentence};
 use super::grants::GrantKind;
 use super::outgoing::{self, Ingredients, Outgoing, OutgoingError};
@@ -62,7 +63,7 @@ impl NoAnswer {
         match self {
             Self::Outgoing(_) | Self::Client(_) | Self::BadHeader => false,
             Self::TimedOut(_) => true,
-            Self::Transport(error) => !(error.is_connect() || error.is_builder() || is_tls_failure(error)),
+            Self::Transport(error) => !(error.is_connect() || error.is_builder() || is_certificate_refusal(error)),
         }
     }
 
@@ -78,19 +79,16 @@ impl NoAnswer {
         }
     }
 
-    /// The chain of causes, in one sentence.
+    /// What happened, and its causes; of the HTTP library's own layers only the innermost says anything.
     fn sentence(&self) -> String {
-        let mut sentence = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            let text = error.to_string();
-            if !sentence.contains(&text) {
-                sentence.push_str(": ");
-                sentence.push_str(&text);
+        let causes = std::iter::successors(self.source(), |error| (*error).source());
+        let causes: Vec<String> = match self {
+            Self::Transport(_) => causes.last().map(ToString::to_string).into_iter().collect(),
+            Self::Outgoing(_) | Self::Client(_) | Self::BadHeader | Self::TimedOut(_) => {
+                causes.map(ToString::to_string).collect()
             }
-            cause = error.source();
-        }
-        sentence
+        };
+        std::iter::once(self.to_string()).chain(causes).collect::<Vec<_>>().join(": ")
     }
 }
 
@@ -128,15 +126,16 @@ impl Remote {
     pub async fn call(&self, request: Request, held: Held<'_>, secrets: &Secrets, clock: fn() -> Instant) -> Answer {
         let sent = clock();
         let ingredients = Ingredients { config: &self.config, held: &held, secrets, wall: clock::now().wall };
+        let mut known = known_secrets(&held, secrets);
         let told = match ingredients.outgoing(request) {
             Ok(outgoing) => {
-                let known = outgoing.secrets.clone();
+                known.extend(outgoing.secrets.iter().cloned());
                 match self.exchange(outgoing, held.timeout).await {
                     Ok((response, wall)) => self.told_by(request, &response, wall, &known),
                     Err(error) => Told::without_answer(request, &error, &known),
                 }
             }
-            Err(error) => Told::without_answer(request, &error.into(), &[]),
+            Err(error) => Told::without_answer(request, &error.into(), &known),
         };
         let Told { verdict, detail, counted, skew_millis, quotas } = told;
         Answer { call: held.call, sent, received: clock(), verdict, detail, counted, skew_millis, quotas }
@@ -182,6 +181,14 @@ impl Remote {
         };
         self.config.profile.quotas.iter().filter_map(quota).collect()
     }
+}
+
+/// What must not be seen, should a server echo it.
+fn known_secrets(held: &Held<'_>, secrets: &Secrets) -> Vec<Secret> {
+    let captured = held.token.into_iter().flat_map(|token| token.captures.values());
+    let captured = captured.filter(|capture| !capture.public).map(|capture| &capture.value);
+    let tokens = held.token.map(|token| &token.access_token).into_iter().chain(held.refresh_token);
+    secrets.values().chain(tokens).chain(captured).cloned().collect()
 }
 
 /// What an answer, or its absence, tells.
@@ -255,3 +262,6 @@ async fn received(mut answer: reqwest::Response) -> Response {
     };
     Response::new(status, headers, &body, complete)
 }
+
+#[cfg(test)]
+mod tests;

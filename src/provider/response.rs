@@ -9,7 +9,7 @@ use jiff::fmt::rfc2822;
 use serde_json::Value;
 
 /// The longest wait that a server can impose: nobody is served by a session that sleeps for days.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// `Date` tells whole seconds and answers take their way: what is less is no skew.
 const LEAST_SKEW_MILLIS: i64 = 2000;

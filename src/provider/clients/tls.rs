@@ -13,7 +13,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{AlertDescription, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use super::ClientError;
 use crate::provider::settings::HttpSettings;
@@ -115,7 +115,7 @@ impl ServerCertVerifier for Pinned {
         if digest::digest(&digest::SHA256, &key).as_ref() == self.pin.as_slice() {
             return Ok(verified);
         }
-        Err(rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
+        Err(rustls::Error::General("the server's key is not the one that pin_sha256 names".to_owned()))
     }
 
     fn verify_tls12_signature(
@@ -141,15 +141,31 @@ impl ServerCertVerifier for Pinned {
     }
 }
 
-/// Whether TLS failed, wherever in the chain it says so: a missing client certificate shows only after the handshake.
-pub(in crate::provider) fn is_tls_failure(error: &(dyn Error + 'static)) -> bool {
+/// Whether the server turned our certificate down: under TLS 1.3 that shows only after the handshake, and so counts as
+/// no failure to connect, though the request was never looked at.
+pub(in crate::provider) fn is_certificate_refusal(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
         let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if error.is::<rustls::Error>() || wrapped.is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return true;
+        let tls = error.downcast_ref().or_else(|| wrapped.and_then(|inner| inner.downcast_ref()));
+        if let Some(rustls::Error::AlertReceived(alert)) = tls {
+            return is_about_certificates(*alert);
         }
         next = error.source();
     }
     false
+}
+
+fn is_about_certificates(alert: AlertDescription) -> bool {
+    [
+        AlertDescription::CertificateRequired,
+        AlertDescription::BadCertificate,
+        AlertDescription::UnsupportedCertificate,
+        AlertDescription::CertificateRevoked,
+        AlertDescription::CertificateExpired,
+        AlertDescription::CertificateUnknown,
+        AlertDescription::UnknownCA,
+        AlertDescription::AccessDenied,
+    ]
+    .contains(&alert)
 }

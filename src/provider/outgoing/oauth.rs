@@ -82,6 +82,7 @@ impl Ingredients<'_> {
         self.about_token(url)
     }
 
+    /// The access token only: a refresh token may be all that a person left us.
     pub(super) fn revocation(&self) -> Result<Outgoing, OutgoingError> {
         let url = self.config.revocation_endpoint().ok_or(OutgoingError::NoEndpoint("revocation"))?;
         self.about_token(url)
@@ -137,7 +138,6 @@ impl Ingredients<'_> {
                 draft.secret(name, value);
             }
         }
-        draft.secrets.extend(self.secrets.values().cloned());
     }
 
     fn prove_client(&self, draft: &mut Draft, endpoint: &Url) -> Result<(), OutgoingError> {
@@ -148,7 +148,7 @@ impl Ingredients<'_> {
             Some("private_key_jwt") => {
                 draft.plain("client_id", client_id);
                 draft.plain("client_assertion_type", CLIENT_ASSERTION_TYPE);
-                let assertion = self.assertion(client_id, client_id, self.default_audience(endpoint))?;
+                let assertion = self.assertion(client_id, client_id, &self.default_audience(endpoint))?;
                 draft.secret("client_assertion", assertion);
                 Ok(())
             }
@@ -171,7 +171,7 @@ impl Ingredients<'_> {
         let pair = Secret::new(format!("{}:{}", encoded(client_id), encoded(client_secret.expose())));
         let credentials = Secret::new(STANDARD.encode(pair.expose()));
         draft.headers.push(("Authorization".to_owned(), Secret::new(format!("Basic {}", credentials.expose()))));
-        draft.secrets.extend([client_secret, credentials]);
+        draft.secrets.push(credentials);
         Ok(())
     }
 
@@ -180,7 +180,7 @@ impl Ingredients<'_> {
         let username = self.required("username")?;
         let audience = self.config.plain("audience").map(str::to_owned);
         let audience = audience.unwrap_or_else(|| self.default_audience(endpoint));
-        self.assertion(client_id.expose(), username.expose(), audience)
+        self.assertion(client_id.expose(), username.expose(), &audience)
     }
 
     /// The profile's rule for the login host, else the endpoint itself (RFC 7523 section 3).
@@ -190,15 +190,10 @@ impl Ingredients<'_> {
         rule.map_or_else(|| endpoint.to_string(), |(_, audience)| audience.clone())
     }
 
-    fn assertion(&self, issuer: &str, subject: &str, audience: String) -> Result<Secret, OutgoingError> {
+    fn assertion(&self, issuer: &str, subject: &str, audience: &str) -> Result<Secret, OutgoingError> {
         let millis = self.wall.as_millisecond().saturating_add(self.held.skew_millis);
-        let claims = Claims {
-            issuer,
-            subject,
-            audience: &audience,
-            now: millis.div_euclid(1000),
-            key_id: self.config.plain("key_id"),
-        };
+        let claims =
+            Claims { issuer, subject, audience, now: millis.div_euclid(1000), key_id: self.config.plain("key_id") };
         let key = self.required("private_key")?;
         Ok(sign(&claims, &key, self.secrets.get("private_key_passphrase"))?)
     }
