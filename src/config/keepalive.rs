@@ -11,10 +11,19 @@ use crate::provider::{GrantTraits, RemoteConfig};
 use crate::schedule::{Calendar, Line, LineError};
 use crate::session::policy::{Policy, WindowModel};
 
+/// What `idle_timeout` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum IdleTimeout {
+    /// It is not given.
+    Assumed,
+    /// `"none"`.
+    Never,
+    After(Duration),
+}
+
 /// What the session's own keys say of its lifetimes.
 pub(super) struct Given {
-    /// Inner none: it never idles out.
-    pub(super) idle_timeout: Option<Option<Duration>>,
+    pub(super) idle_timeout: IdleTimeout,
     pub(super) max_lifetime: Option<Duration>,
     pub(super) token_lifetime: Option<Duration>,
     pub(super) refresh_idle_timeout: Option<Duration>,

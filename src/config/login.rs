@@ -126,12 +126,12 @@ fn value_of(table: &Table<'_>, parameter: &Parameter, context: &Context<'_>) -> 
 
 fn plain(table: &Table<'_>, parameter: &Parameter) -> Option<Value> {
     let key = parameter.name.as_str();
-    let text = table.parsed(key, |text| match parameter.one_of.iter().any(|known| known == text) {
-        false if !parameter.one_of.is_empty() => {
-            let remedy = format!("write one of \"{}\"", parameter.one_of.join("\", \""));
-            Err(value::bad("is none of the known values", remedy))
+    let text = table.parsed(key, |text| {
+        if parameter.one_of.is_empty() || parameter.one_of.iter().any(|known| known == text) {
+            return Ok(text.to_owned());
         }
-        true | false => Ok(text.to_owned()),
+        let remedy = format!("write one of \"{}\"", parameter.one_of.join("\", \""));
+        Err(value::bad("is none of the known values", remedy))
     })?;
     Some(Value::Plain(text.value))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::global::Context;
-use super::keepalive::{self, Given, Keepalive};
+use super::keepalive::{self, Given, IdleTimeout, Keepalive};
 use super::report::{At, Place};
 use super::table::Table;
 use super::value::{bad, is_variable_name};
@@ -56,7 +56,7 @@ pub(super) fn read(name: &str, table: &Table<'_>, context: &Context<'_>) -> Opti
         env_prefix: prefix.value,
         logout_on_removal,
         logout_on_stop,
-        idle_timeout_assumed: given.idle_timeout.is_none(),
+        idle_timeout_assumed: given.idle_timeout == IdleTimeout::Assumed,
     };
     Some(Placed { config, sinks, prefix_place: prefix.place })
 }
@@ -73,9 +73,11 @@ fn given(table: &Table<'_>) -> Given {
 }
 
 /// `"none"`: the session never idles out.
-fn idle_timeout(table: &Table<'_>) -> Option<Option<Duration>> {
-    let none = table.value("idle_timeout").is_some_and(|found| found.value.as_str() == Some("none"));
-    if none { Some(None) } else { table.duration("idle_timeout").map(|duration| Some(duration.value)) }
+fn idle_timeout(table: &Table<'_>) -> IdleTimeout {
+    if table.value("idle_timeout").is_some_and(|found| found.value.as_str() == Some("none")) {
+        return IdleTimeout::Never;
+    }
+    table.duration("idle_timeout").map_or(IdleTimeout::Assumed, |duration| IdleTimeout::After(duration.value))
 }
 
 fn policy(
@@ -86,12 +88,14 @@ fn policy(
     context: &Context<'_>,
 ) -> Policy {
     let window = remote.profile.window();
-    let idle_timeout = given.idle_timeout.unwrap_or(window.idle_timeout);
-    let survive_outage = keepalive.survive_outage(window.model, idle_timeout);
-    let login = match traits.unattended {
-        true => LoginBy::Daemon { confirm: traits.confirm },
-        false => LoginBy::Person,
+    let idle_timeout = match given.idle_timeout {
+        IdleTimeout::Assumed => window.idle_timeout,
+        IdleTimeout::Never => None,
+        IdleTimeout::After(timeout) => Some(timeout),
     };
+    let survive_outage = keepalive.survive_outage(window.model, idle_timeout);
+    let by_daemon = LoginBy::Daemon { confirm: traits.confirm };
+    let login = if traits.unattended { by_daemon } else { LoginBy::Person };
     Policy {
         model: window.model,
         idle_timeout,
@@ -121,12 +125,9 @@ fn request_timeout(survive_outage: Duration) -> Duration {
 }
 
 fn env_prefix(table: &Table<'_>, name: &str) -> At<String> {
-    let given = table.parsed("env_prefix", |text| match is_variable_name(text) {
-        true => Ok(text.to_owned()),
-        false => {
-            Err(bad("cannot begin a variable's name", "write letters, digits and `_`, not beginning with a digit"))
-        }
-    });
+    let wrong = || bad("cannot begin a variable's name", "write letters, digits and `_`, not beginning with a digit");
+    let parse = |text: &str| is_variable_name(text).then(|| text.to_owned()).ok_or_else(wrong);
+    let given = table.parsed("env_prefix", parse);
     given.unwrap_or_else(|| At { value: name.to_uppercase().replace('-', "_"), place: table.place.clone() })
 }
 
@@ -151,11 +152,11 @@ fn warn(table: &Table<'_>, remote: &RemoteConfig, policy: &Policy, given: &Given
     if remote.url.scheme() == "http" && remote.http.allow_plain_http {
         table.report.warn(format!("{}: plain http shows login and token to everybody on the way", table.path));
     }
-    let given_timeout = policy.idle_timeout.filter(|_| given.idle_timeout.is_some());
-    if let Some(odd) = given_timeout.filter(|t| !policy.idle_timeouts.is_empty() && !policy.idle_timeouts.contains(t)) {
+    let IdleTimeout::After(timeout) = given.idle_timeout else { return };
+    if !policy.idle_timeouts.is_empty() && !policy.idle_timeouts.contains(&timeout) {
         let values: Vec<String> = policy.idle_timeouts.iter().map(|value| super::duration_text(*value)).collect();
         let title = remote.profile.title();
-        let (path, odd) = (&table.path, super::duration_text(odd));
+        let (path, odd) = (&table.path, super::duration_text(timeout));
         table
             .report
             .warn(format!("{path}: {title} cannot be set to an idle_timeout of {odd}, only to {}", values.join(", ")));
