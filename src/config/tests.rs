@@ -234,6 +234,16 @@ fn all_errors_come_at_once_in_the_order_of_their_lines() {
 }
 
 #[test]
+fn a_broken_login_hides_no_other_error() {
+    let text = "[sessions.a]\nprovider = \"x\"\nurl = \"http://acme.example\"\npublish = [{ file = \"same\" }]\n\
+                [sessions.b]\nprovider = \"salesforce\"\nidle_timeout = \"1h\"\npublish = [{ file = \"same\" }]\n\
+                [sessions.b.keepalive]\nping_every = \"31m\"\n";
+    let lines: Vec<usize> = Home::of(text).load().err().unwrap().list().iter().map(|error| error.line).collect();
+    // Unknown provider, plain http; missing url and login, the shared file, the long period.
+    assert_eq!(lines, [2, 3, 5, 5, 8, 10]);
+}
+
+#[test]
 fn no_error_shows_what_may_be_a_secret() {
     let cases = [
         ("{ file = \"/keys/crm.pem\" }", "\"hunter2\""),

@@ -274,7 +274,7 @@ mod tests {
             (WindowModel::HalfWindow, true, None, Duration::ZERO, None, 0.0),
         ];
         for (model, shared, idle_timeout, survive_outage, period, pings) in cases {
-            let policy = Policy { model, shared, idle_timeout, survive_outage, ..policy() };
+            let policy = Policy { model, idle_timeout, survive_outage, shared, ..policy() };
             assert_eq!(ping_period(&policy), period, "{model:?}");
             assert!((period.map_or(0.0, per_day).round() - pings).abs() < 0.1, "{model:?}");
         }
@@ -284,7 +284,7 @@ mod tests {
     fn fixed_tokens_are_replaced_before_they_end() {
         let token = |token_lifetime, renew_before| {
             let model = WindowModel::Fixed;
-            replacement_period(&Policy { model, token_lifetime, renew_before, idle_timeout: None, ..policy() })
+            replacement_period(&Policy { model, idle_timeout: None, token_lifetime, renew_before, ..policy() })
         };
         let hour = Duration::from_hours(1);
         assert_eq!(token(Some(hour), None), Some(Duration::from_mins(48)));
