@@ -8,7 +8,6 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Args;
 use serde::Serialize;
 
 use crate::clock;
@@ -19,8 +18,8 @@ use plan::SessionPlan;
 const BAD_CONFIG: u8 = 78;
 
 /// Arguments of `keepfresh check`.
-#[derive(Args, Clone, Debug)]
-pub struct CheckArgs {
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
     /// The config; conf.d/*.toml beside it is read too
     #[arg(long, short, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -43,17 +42,17 @@ struct Outcome {
 }
 
 /// Runs the command: errors go to standard error, the plan to standard output.
-pub fn run(args: &CheckArgs) -> ExitCode {
-    let file = args.config.clone().unwrap_or_else(config::default_path);
+pub fn run(args: Args) -> ExitCode {
+    let file = args.config.unwrap_or_else(config::default_path);
     match config::load(&file) {
-        Err(errors) => refuse(args, file, &errors),
-        Ok(config) => report(args, config),
+        Err(errors) => refuse(args.json, file, &errors),
+        Ok(config) => report(args.json, config),
     }
 }
 
-fn refuse(args: &CheckArgs, file: PathBuf, errors: &ConfigErrors) -> ExitCode {
+fn refuse(json: bool, file: PathBuf, errors: &ConfigErrors) -> ExitCode {
     complain(&errors.render(true));
-    if args.json {
+    if json {
         print_json(&Outcome {
             ok: false,
             file,
@@ -68,23 +67,12 @@ fn refuse(args: &CheckArgs, file: PathBuf, errors: &ConfigErrors) -> ExitCode {
     count(errors.list().len())
 }
 
-fn report(args: &CheckArgs, config: Config) -> ExitCode {
-    let trial = trial::try_everything(&config);
-    for error in &trial.errors {
+fn report(json: bool, config: Config) -> ExitCode {
+    let outcome = Outcome::of(config);
+    for error in &outcome.errors {
         complain(&format!("{}\n", trial::told(error)));
     }
-    let now = clock::now().wall;
-    let outcome = Outcome {
-        ok: trial.errors.is_empty(),
-        errors: trial.errors,
-        not_checkable: trial.not_checkable,
-        sessions: config.sessions.values().map(|session| SessionPlan::of(session, now)).collect(),
-        shared_accounts: plan::shared_accounts(&config),
-        systemd_drop_in: drop_in::needed_by(&config),
-        file: config.file,
-        warnings: config.warnings,
-    };
-    if args.json {
+    if json {
         print_json(&outcome);
     } else {
         print(&outcome.text());
@@ -107,25 +95,33 @@ fn count(errors: usize) -> ExitCode {
 }
 
 impl Outcome {
+    /// Tries everything that a good config names, and plans.
+    fn of(config: Config) -> Self {
+        let trial = trial::try_everything(&config);
+        let now = clock::now().wall;
+        Self {
+            ok: trial.errors.is_empty(),
+            errors: trial.errors,
+            not_checkable: trial.not_checkable,
+            sessions: config.sessions.values().map(|session| SessionPlan::of(session, now)).collect(),
+            shared_accounts: plan::shared_accounts(&config),
+            systemd_drop_in: drop_in::needed_by(&config),
+            file: config.file,
+            warnings: config.warnings,
+        }
+    }
+
     fn text(&self) -> String {
-        let mut text: String = self.sessions.iter().map(|session| format!("{}\n", session.text())).collect();
-        for shared in &self.shared_accounts {
-            text.push_str(&shared.text());
-        }
-        for name in &self.not_checkable {
-            text.push_str(&format!("not checkable here: {name}\n"));
-        }
-        for warning in &self.warnings {
-            text.push_str(&format!("warning: {warning}\n"));
-        }
+        let mut lines: Vec<String> = self.sessions.iter().map(SessionPlan::text).collect();
+        lines.extend(self.shared_accounts.iter().map(plan::SharedAccount::text));
+        lines.extend(self.not_checkable.iter().map(|name| format!("not checkable here: {name}")));
+        lines.extend(self.warnings.iter().map(|warning| format!("warning: {warning}")));
         if let Some(drop_in) = &self.systemd_drop_in {
-            text.push_str(&format!(
-                "\nthe systemd service needs this drop-in (systemctl edit keepfresh):\n\n{drop_in}"
-            ));
+            lines.push(format!("\nthe systemd service needs a drop-in (systemctl edit keepfresh):\n\n{drop_in}"));
         }
-        let good = if self.ok { "is good" } else { "is readable, but see the errors" };
-        text.push_str(&format!("{} {good}\n", self.file.display()));
-        text
+        let good = if self.ok { "is good" } else { "can be read, but see the errors" };
+        lines.push(format!("{} {good}\n", self.file.display()));
+        lines.join("\n")
     }
 }
 
@@ -144,3 +140,6 @@ fn print_json(outcome: &Outcome) {
 fn complain(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
+
+#[cfg(test)]
+mod tests;

@@ -231,7 +231,7 @@ pub(super) struct SharedAccount {
 impl SharedAccount {
     pub(super) fn text(&self) -> String {
         format!(
-            "{} share the account {}: one login at a time, one budget, one stop\n",
+            "{} share the account {}: one login at a time, one budget, one stop",
             self.sessions.join(", "),
             self.account
         )
@@ -255,4 +255,62 @@ fn told(seconds: f64) -> String {
 /// A rate with as many digits as help.
 fn count(number: f64) -> String {
     if number >= 10.0 { format!("{number:.0}") } else { format!("{number:.1}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_follow_from_the_window() {
+        let hours = |hours| Some(Duration::from_hours(hours));
+        let minutes = Duration::from_mins;
+        let cases = [
+            (WindowModel::HalfWindow, true, hours(2), minutes(12), Some(minutes(48)), 30.0),
+            (WindowModel::HalfWindow, false, hours(2), minutes(12), Some(minutes(108)), 13.0),
+            (WindowModel::Sliding, true, hours(2), minutes(12), Some(minutes(108)), 13.0),
+            (WindowModel::Explicit, true, hours(1), minutes(6), Some(minutes(54)), 27.0),
+            (WindowModel::Fixed, true, hours(1), minutes(6), None, 0.0),
+            (WindowModel::HalfWindow, true, None, Duration::ZERO, None, 0.0),
+        ];
+        for (model, shared, idle_timeout, survive_outage, period, pings) in cases {
+            let policy = Policy { model, idle_timeout, survive_outage, shared, ..policy() };
+            assert_eq!(ping_period(&policy), period, "{model:?}");
+            assert!((period.map_or(0.0, per_day).round() - pings).abs() < 0.1, "{model:?}");
+        }
+    }
+
+    #[test]
+    fn fixed_tokens_are_replaced_before_they_end() {
+        let token = |token_lifetime, renew_before| {
+            let model = WindowModel::Fixed;
+            replacement_period(&Policy { model, idle_timeout: None, token_lifetime, renew_before, ..policy() })
+        };
+        let hour = Duration::from_hours(1);
+        assert_eq!(token(Some(hour), None), Some(Duration::from_mins(48)));
+        assert_eq!(token(Some(hour), Some(Duration::from_mins(5))), Some(Duration::from_mins(55)));
+        assert_eq!(token(None, None), None);
+        assert_eq!(replacement_period(&policy()), None);
+    }
+
+    fn policy() -> Policy {
+        Policy {
+            model: WindowModel::HalfWindow,
+            idle_timeout: Some(Duration::from_hours(2)),
+            idle_timeouts: Vec::new(),
+            max_lifetime: None,
+            token_lifetime: None,
+            refresh_idle_timeout: None,
+            renew_before: None,
+            survive_outage: Duration::from_mins(12),
+            request_timeout: Duration::from_secs(20),
+            shared: true,
+            has_ping: true,
+            login_may_reuse: false,
+            renew_by_profile: false,
+            renewal_kills: false,
+            login: LoginBy::Person,
+            introspect: false,
+        }
+    }
 }
