@@ -174,7 +174,7 @@ impl World {
                 self.healthy_since = self.now;
             }
             Happening::Revocation => self.server.revoke_sessions(),
-            Happening::Restart => (0..self.daemons.len()).for_each(|index| self.restart(index, false)),
+            Happening::Restart => (0..self.daemons.len()).for_each(|index| self.restart(index)),
             Happening::Jump => (0..self.daemons.len()).for_each(|index| self.step(index, Input::ClockJumped)),
             Happening::HiddenUse => self.server.hidden_use(self.now),
             Happening::Suspend => self.suspend(),
@@ -227,20 +227,18 @@ impl World {
     fn step(&mut self, index: usize, input: Input) {
         self.steps += 1;
         let actions = self.daemons[index].session.step(input, self.now, &mut self.account);
-        let mut crash = false;
         for action in actions {
             match action {
-                Action::Save if !crash => self.daemons[index].store(),
+                Action::Save => self.daemons[index].store(),
                 Action::Call(call) => {
-                    crash = self.chance(self.faults.crashes);
+                    if self.chance(self.faults.crashes) {
+                        self.crash(index, &call);
+                        return;
+                    }
                     self.call(index, call);
                 }
-                Action::Save | Action::SaveAccount | Action::Tell(_) => {}
+                Action::SaveAccount | Action::Tell(_) => {}
             }
-        }
-        if crash {
-            self.crash(index);
-            return;
         }
         let wake = self.daemons[index].session.wake(self.now, &self.account);
         assert!(wake.is_none_or(|wake| wake > self.now), "a wake that changes nothing: {}", self.describe(index));
@@ -248,24 +246,26 @@ impl World {
     }
 
     /// The process dies around a call: before it leaves, before its answer, or before the answer is stored.
-    fn crash(&mut self, index: usize) {
+    fn crash(&mut self, index: usize, call: &Call) {
         match self.seed.draw() % 3 {
-            0 => self.restart(index, false),
+            0 => self.restart(index),
             1 => {
-                let Some((call, _)) = self.daemons[index].call.take() else { return };
-                self.ask(index, &call);
-                self.restart(index, false);
+                self.travel(index, call);
+                self.restart(index);
             }
-            _ => self.daemons[index].crash_at_answer = true,
+            _ => {
+                self.call(index, call.clone());
+                self.daemons[index].crash_at_answer = true;
+            }
         }
     }
 
-    fn restart(&mut self, index: usize, certain: bool) {
+    fn restart(&mut self, index: usize) {
         let daemon = &mut self.daemons[index];
         let state: State = serde_json::from_str(&serde_json::to_string(&daemon.stored).unwrap()).unwrap();
         let name = daemon.session.name().to_owned();
         self.account.release(&name);
-        daemon.session = Session::restore(&name, daemon.session.policy().clone(), state, self.now, 1, !certain);
+        daemon.session = Session::restore(&name, daemon.session.policy().clone(), state, self.now, 1, true);
         daemon.call = None;
         daemon.crash_at_answer = false;
         self.step(index, Input::Tick);
@@ -320,8 +320,8 @@ impl World {
                 let other_way = session.can_login() || self.server.lives(&token, self.now);
                 assert!(
                     !(other_way && self.server.is_spent(&refresh)),
-                    "a spent refresh token presented at {:?}",
-                    self.now
+                    "a spent refresh token: {}",
+                    self.describe(index)
                 );
                 self.server.renew(&refresh, self.now)
             }
@@ -337,7 +337,7 @@ impl World {
         // The call may have gone down with its process.
         let Some((_, answer)) = daemon.call.take_if(|(_, answer)| answer.received <= self.now) else { return };
         if daemon.crash_at_answer {
-            self.restart(index, false);
+            self.restart(index);
             return;
         }
         self.step(index, Input::Answered { answer, secrets: Some("secret".into()) });
@@ -355,10 +355,18 @@ impl World {
         let wake = session.wake(self.now, &self.account);
         if let Health::Dead { since, .. } = session.state().health {
             let late = self.now.since(since) > Duration::from_secs(5);
-            assert!(!late || session.publication(self.now) == Publication::Withdraw, "a dead token is shown: {}", self.describe(index));
+            assert!(
+                !late || session.publication(self.now) == Publication::Withdraw,
+                "a dead token is shown: {}",
+                self.describe(index)
+            );
         }
         let stuck = wake.is_none() && session.under_way().is_none() && self.account.in_flight.is_none();
-        assert!(!stuck || session.attention(&self.account).is_some() || session.state().paused, "stuck: {}", self.describe(index));
+        assert!(
+            !stuck || session.attention(&self.account).is_some() || session.state().paused,
+            "stuck: {}",
+            self.describe(index)
+        );
         let well = session.state().health == Health::Good || session.attention(&self.account).is_some();
         let daemon = &mut self.daemons[index];
         daemon.bad_since = if well { None } else { daemon.bad_since.or(Some(self.now)) };
