@@ -191,11 +191,11 @@ impl Client {
         for path in &self.candidates {
             match UnixStream::connect(path) {
                 Ok(stream) => return Ok((path.clone(), stream)),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory => {}
-                    io::ErrorKind::PermissionDenied => return Err(ClientError::Denied(path.clone())),
-                    _ => return Err(ClientError::System { path: path.clone(), source: error }),
-                },
+                Err(error) if nobody_listens(error.kind()) => {}
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    return Err(ClientError::Denied(path.clone()));
+                }
+                Err(source) => return Err(ClientError::System { path: path.clone(), source }),
             }
         }
         Err(ClientError::NotRunning { tried: self.candidates.clone() })
@@ -226,6 +226,10 @@ fn from_json<T: DeserializeOwned>(path: PathBuf, body: &[u8]) -> Result<T, Clien
         path,
         what: format!("its JSON is not as expected (line {}, column {})", error.line(), error.column()),
     })
+}
+
+fn nobody_listens(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory)
 }
 
 /// The request's line and headers.
