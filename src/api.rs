@@ -9,6 +9,7 @@ pub mod problem;
 pub mod server;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -253,7 +254,7 @@ pub struct FileStatus {
 }
 
 /// A token as `GET /v1/sessions/{s}/token` gives it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenAnswer {
     /// The session's name.
     pub session: String,
@@ -277,6 +278,14 @@ pub struct TokenAnswer {
     /// The captures not marked secret.
     #[serde(flatten)]
     pub captures: BTreeMap<String, String>,
+}
+
+/// Leaves out the headers, which carry the token in the clear.
+impl fmt::Debug for TokenAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { session, generation, access_token, .. } = self;
+        write!(f, "TokenAnswer({session} #{generation} {access_token})")
+    }
 }
 
 /// `GET /v1/health`: live and ready apart.

@@ -36,8 +36,8 @@ pub struct Client {
 /// Where an answer came from, and its body.
 type Answer = (PathBuf, Zeroizing<Vec<u8>>);
 
-/// One request.
-#[derive(Clone, Debug, Default)]
+/// One request; no `Debug`, for its body may hold a token.
+#[derive(Clone, Default)]
 pub struct Call<'a> {
     /// `POST` rather than `GET`.
     /// `GET` unless it is `POST`.
