@@ -38,7 +38,9 @@ impl Waiter {
     /// Whether the caller has hung up.
     pub fn is_gone(&self) -> bool {
         match &self.want {
-            Want::Token { reply, .. } | Want::Verdict { reply } => reply.as_ref().is_none_or(oneshot::Sender::is_closed),
+            Want::Token { reply, .. } | Want::Verdict { reply } => {
+                reply.as_ref().is_none_or(oneshot::Sender::is_closed)
+            }
             Want::Outcome { reply, .. } => reply.as_ref().is_none_or(oneshot::Sender::is_closed),
         }
     }
@@ -96,7 +98,13 @@ impl Supervisor {
         }
     }
 
-    fn used(&mut self, caller: &Caller, name: &str, generation: u64, age: Option<Duration>) -> Result<SessionStatus, Refusal> {
+    fn used(
+        &mut self,
+        caller: &Caller,
+        name: &str,
+        generation: u64,
+        age: Option<Duration>,
+    ) -> Result<SessionStatus, Refusal> {
         self.readable(caller, name)?;
         self.step(name, Input::Used { generation, age });
         self.status(self.readable(caller, name)?)
@@ -219,7 +227,13 @@ impl Slot {
         }
     }
 
-    fn token_for(&self, validity: Duration, now: Instant, account: &Account, late: bool) -> Option<Result<TokenAnswer, Refusal>> {
+    fn token_for(
+        &self,
+        validity: Duration,
+        now: Instant,
+        account: &Account,
+        late: bool,
+    ) -> Option<Result<TokenAnswer, Refusal>> {
         let promise = self.session.promise(now);
         let wanted = promise.longest.map_or(validity, |longest| validity.min(longest));
         let enough = wanted.is_zero() || promise.valid_for.is_none_or(|valid| valid >= wanted);

@@ -169,7 +169,11 @@ impl Slot {
         Some(Errand {
             name: self.name.clone(),
             host: self.remote.host(pending.call.request, state.token.as_ref()),
-            secrets: if pending.call.request == Request::Ping { Vec::new() } else { self.config.remote.login_secrets() },
+            secrets: if pending.call.request == Request::Ping {
+                Vec::new()
+            } else {
+                self.config.remote.login_secrets()
+            },
             call: pending.call,
             remote: self.remote.clone(),
             token: state.token.clone(),

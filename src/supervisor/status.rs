@@ -34,7 +34,8 @@ impl Supervisor {
     /// All sessions in one line, for `systemctl status`.
     pub(super) fn one_line(&self) -> String {
         let (total, good) = (self.slots.len(), self.slots.values().filter(|slot| slot.served.is_some()).count());
-        let needy: Vec<&str> = self.slots.values().filter(|slot| self.needs_person(slot)).map(|slot| &*slot.name).collect();
+        let needy: Vec<&str> =
+            self.slots.values().filter(|slot| self.needs_person(slot)).map(|slot| &*slot.name).collect();
         let mut line = format!("{good} of {total} sessions good");
         if !needy.is_empty() {
             line.push_str("; a person is needed for ");
@@ -102,7 +103,9 @@ impl Slot {
             expires_at: token.expires_at,
             headers: served.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
             valid_for_seconds: valid_for.map(|valid| valid.as_secs_f64()),
-            captures: public.map(|(name, capture)| (name.clone(), capture.value.expose().to_owned())).collect::<BTreeMap<_, _>>(),
+            captures: public
+                .map(|(name, capture)| (name.clone(), capture.value.expose().to_owned()))
+                .collect::<BTreeMap<_, _>>(),
         }
     }
 
@@ -212,4 +215,3 @@ fn doubt_in_words(doubt: Doubt) -> &'static str {
         Doubt::Dormancy => "the token lapsed outside the active hours",
     }
 }
-

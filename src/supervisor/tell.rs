@@ -112,7 +112,8 @@ pub fn attention(slot: &mut Slot, account: &Account, now: Instant) {
     let session = &*slot.name;
     match (&needed, &slot.told.attention) {
         (Some(needed), told) => {
-            let said = told.as_ref().is_some_and(|(at, reason)| *reason == needed.reason && now.since(*at) < REPEAT_AFTER);
+            let said =
+                told.as_ref().is_some_and(|(at, reason)| *reason == needed.reason && now.since(*at) < REPEAT_AFTER);
             if !said {
                 let (reason, remedy) = (&needed.reason, &needed.remedy);
                 warn!(session, event = "needs_attention", reason, remedy, "a person is needed");

@@ -40,7 +40,15 @@ impl Watch {
     pub fn begin(now: Now) -> Self {
         // Twice as often as systemd asks.
         let pulse = systemd::watchdog_interval().map(|interval| interval / 2);
-        Self { clocks: now, next_look: now.boot, next_secrets: None, next_pulse: pulse.map(|_| now.boot), pulse, commands_read: now.boot, needy: BTreeSet::new() }
+        Self {
+            clocks: now,
+            next_look: now.boot,
+            next_secrets: None,
+            next_pulse: pulse.map(|_| now.boot),
+            pulse,
+            commands_read: now.boot,
+            needy: BTreeSet::new(),
+        }
     }
 
     /// When the next look is due.

@@ -19,6 +19,7 @@ mod broken_configs;
 mod harness;
 mod hostile_answers;
 mod lookalikes;
+mod oidc_provider;
 mod outages;
 mod reader;
 mod refusals;

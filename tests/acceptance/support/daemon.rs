@@ -31,8 +31,9 @@ request_timeout = "1s"
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     name: String,
+    provider: String,
     url: String,
-    idle_timeout: String,
+    idle_timeout: Option<String>,
     keys: Vec<String>,
     login: String,
     tables: Vec<String>,
@@ -51,8 +52,15 @@ impl Session {
         self
     }
 
+    /// Of another kind; its window is what its profile says.
+    pub(crate) fn provider(mut self, provider: &str) -> Self {
+        self.provider = provider.into();
+        self.idle_timeout = None;
+        self
+    }
+
     pub(crate) fn idle_timeout(mut self, value: &str) -> Self {
-        self.idle_timeout = value.into();
+        self.idle_timeout = Some(value.into());
         self
     }
 
@@ -71,10 +79,11 @@ impl Session {
     }
 
     fn toml(&self) -> String {
-        let Self { name, url, idle_timeout, keys, login, tables } = self;
+        let Self { name, provider, url, idle_timeout, keys, login, tables } = self;
+        let window = idle_timeout.as_ref().map(|value| format!("idle_timeout = \"{value}\"\n")).unwrap_or_default();
         let (keys, tables) = (keys.join("\n"), tables.join("\n"));
         format!(
-            "[sessions.{name}]\nprovider = \"salesforce\"\nurl = \"{url}\"\nidle_timeout = \"{idle_timeout}\"\n{keys}\n\
+            "[sessions.{name}]\nprovider = \"{provider}\"\nurl = \"{url}\"\n{window}{keys}\n\
              [sessions.{name}.login]\n{login}\n{tables}\n"
         )
     }
@@ -200,8 +209,9 @@ impl Lab {
     pub(crate) fn session(&self, name: &str, login: &str) -> Session {
         Session {
             name: name.into(),
+            provider: "salesforce".into(),
             url: self.url.clone(),
-            idle_timeout: "2h".into(),
+            idle_timeout: Some("2h".into()),
             keys: Vec::new(),
             login: login.into(),
             tables: Vec::new(),

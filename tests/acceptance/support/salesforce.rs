@@ -468,7 +468,7 @@ fn serve(mut stream: TcpStream, shared: &Shared) {
         let client = shared.lock().arrived(&request);
         let keep = answer(&mut stream, shared, &request, &client);
         shared.lock().left(&client);
-        if !keep {
+        if !keep || request.header("connection") == "close" {
             break;
         }
     }
