@@ -30,6 +30,7 @@ use crate::schedule::Calendar;
 use crate::secret::source::SecretSource;
 use crate::session::policy::Policy;
 
+pub(crate) use keepalive::longest_ping_period;
 pub use report::{ConfigError, ConfigErrors};
 pub use surroundings::{Kind, Surroundings, name_of, resolve};
 pub(crate) use value::duration_text;

@@ -2,24 +2,32 @@
 //!
 //! No server's name stands in this code; what is peculiar to one is in its file below `profiles/`.
 
+mod assertion;
 mod capture;
+mod classify;
+mod clients;
+mod detail;
 mod grants;
 mod hosts;
+mod outgoing;
 mod profile;
+mod remote;
 mod request;
+mod response;
 mod rule;
 mod settings;
 mod template;
+mod token_answer;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::secret::Secret;
-use crate::session::answer::{Answer, Request};
-use crate::time::Instant;
 use crate::token::Token;
 
+pub use clients::Clients;
 pub use profile::{Parameter, Profile, ProfileError, WindowDefaults};
+pub use remote::{Remote, RemoteError};
 pub use settings::{ConfigProblem, HttpSettings, Proxy, RemoteConfig, Value};
 
 /// What one grant asks of the engine.
@@ -48,43 +56,4 @@ pub struct Held<'a> {
     pub skew_millis: i64,
     /// How long the whole call may take, the body included.
     pub timeout: Duration,
-}
-
-/// HTTP clients, one per distinct [`HttpSettings`].
-#[derive(Default)]
-pub struct Clients {}
-
-/// One session's server, ready to be called.
-pub struct Remote {}
-
-/// Why a session's server cannot be called at all.
-#[derive(Debug, thiserror::Error)]
-pub enum RemoteError {}
-
-impl Remote {
-    pub fn new(_config: RemoteConfig, _clients: &mut Clients) -> Result<Self, RemoteError> {
-        todo!()
-    }
-    /// Host and port that the request would go to: what the limit of calls in flight counts by.
-    pub fn host(&self, _request: Request, _token: Option<&Token>) -> String {
-        todo!()
-    }
-    /// Which parameters must be read for this request (none for a ping).
-    pub fn secrets_for(&self, _request: Request) -> Vec<(String, crate::secret::source::SecretSource)> {
-        todo!()
-    }
-    /// Makes the call and says what the answer means. Never longer than `held.timeout`; reads at most 1 MiB.
-    pub async fn call(
-        &self,
-        _request: Request,
-        _held: Held<'_>,
-        _secrets: &Secrets,
-        _clock: fn() -> Instant,
-    ) -> Answer {
-        todo!()
-    }
-    /// The headers that a request with this token carries.
-    pub fn headers(&self, _token: &Token) -> Vec<(String, Secret)> {
-        todo!()
-    }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan as _, Unit, Zoned};
+use jiff::{Timestamp, ToSpan as _, Zoned};
 use thiserror::Error;
 
 pub use runner::Runner;
@@ -162,12 +162,10 @@ fn next_of(lines: &[Line], moment: &Zoned) -> Option<Timestamp> {
     lines.iter().filter_map(|line| line.next_after(moment)).min()
 }
 
+/// Croner compares seconds too, and a line's seconds are zero.
 fn start_of_minute(moment: &Zoned) -> Zoned {
-    let into = i64::from(moment.second());
-    let whole = moment.timestamp().as_second() - into;
-    let start = Timestamp::from_second(whole).unwrap_or(moment.timestamp());
-    debug_assert!(moment.round(Unit::Minute).is_ok());
-    start.to_zoned(moment.time_zone().clone())
+    let start = moment.timestamp().as_second() - i64::from(moment.second());
+    Timestamp::from_second(start).map_or_else(|_| moment.clone(), |start| start.to_zoned(moment.time_zone().clone()))
 }
 
 #[cfg(test)]

@@ -157,6 +157,8 @@ struct InFlight {
     request: Request,
     /// The login drew on the account's budget.
     counted: bool,
+    /// The fingerprint of the refresh token that a renewal presents.
+    presents: Option<String>,
 }
 
 impl Session {
@@ -268,12 +270,12 @@ impl Session {
         if ended && self.token_may_live() {
             self.token_died(now, answers::Death::Expired, account, actions);
         }
-        if self.lapse().is_some_and(|at| at <= now) {
-            self.doubt(now, Doubt::Dormancy);
-        }
         // Whoever woke it has what was wanted: outside the active hours nothing more is done for it.
         if self.state.health == Health::Good && self.wanted.is_none() {
             self.woken = false;
+        }
+        if self.lapse().is_some_and(|at| at <= now) {
+            self.doubt(now, Doubt::Dormancy);
         }
         if self.withdraw_at().is_some_and(|at| at <= now) {
             self.withdraw();

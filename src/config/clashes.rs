@@ -20,7 +20,7 @@ fn report_files(sessions: &[Placed], socket: &Path, report: &Report, sources: &[
     let mut taken: BTreeMap<&Path, Owned<'_>> = BTreeMap::new();
     for placed in sessions {
         for sink in &placed.sinks {
-            let owned = (placed.config.name.as_str(), sink);
+            let owned = (placed.name.as_str(), sink);
             let path = sink.value.path.as_path();
             if path == socket {
                 let title = format!("`publish.file`: {} is the daemon's socket", path.display());
@@ -50,7 +50,7 @@ fn report_taken((_, sink): Owned<'_>, (name, other): Owned<'_>, report: &Report,
 fn report_prefixes(sessions: &[Placed], report: &Report) {
     let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
     for placed in sessions {
-        let (name, prefix) = (placed.config.name.as_str(), placed.config.env_prefix.as_str());
+        let (name, prefix) = (placed.name.as_str(), placed.env_prefix.as_str());
         if let Some(other) = taken.get(prefix) {
             let title =
                 format!("`sessions.{name}.env_prefix`: {prefix} is the prefix of the session `{other}` already");

@@ -80,10 +80,10 @@ impl Found {
     }
 
     fn unreadable(path: &Path, error: &io::Error) -> Self {
-        let remedy = match error.kind() {
-            io::ErrorKind::NotFound => "create it, or name another with --config FILE",
-            io::ErrorKind::PermissionDenied => "let the user that keepfresh runs as read it",
-            _ => "see that the path and the disk are in order",
+        let remedy = if error.kind() == io::ErrorKind::NotFound {
+            "create it, or name another with --config FILE"
+        } else {
+            "let the user that keepfresh runs as read it, and see that the disk is in order"
         };
         Self::unread(path, format!("cannot be read: {error}"), remedy)
     }

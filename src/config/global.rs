@@ -66,7 +66,8 @@ pub(super) fn read(
     if placed.is_empty() && tables.iter().all(|table| !table.has("sessions")) {
         report.warn("no sessions are configured: there is nothing to keep alive");
     }
-    let sessions = placed.into_iter().map(|placed| (placed.config.name.clone(), Arc::new(placed.config))).collect();
+    let configs = placed.into_iter().filter_map(|placed| placed.config);
+    let sessions = configs.map(|config| (config.name.clone(), Arc::new(config))).collect();
     Config {
         file: file.to_owned(),
         daemon,
@@ -112,7 +113,7 @@ fn sessions(tables: &[Table<'_>], context: &Context<'_>, sources: &[Source]) -> 
             }
             first_places.insert(name.value, name.place.clone());
             let table = sessions.table(name.value);
-            all.extend(table.and_then(|table| session::read(name.value, &table, context)));
+            all.extend(table.map(|table| session::read(name.value, &table, context)));
         }
     }
     all

@@ -11,10 +11,19 @@ use crate::provider::{GrantTraits, RemoteConfig};
 use crate::schedule::{Calendar, Line, LineError};
 use crate::session::policy::{Policy, WindowModel};
 
+/// What `idle_timeout` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum IdleTimeout {
+    /// It is not given.
+    Assumed,
+    /// `"none"`.
+    Never,
+    After(Duration),
+}
+
 /// What the session's own keys say of its lifetimes.
 pub(super) struct Given {
-    /// Inner none: it never idles out.
-    pub(super) idle_timeout: Option<Option<Duration>>,
+    pub(super) idle_timeout: IdleTimeout,
     pub(super) max_lifetime: Option<Duration>,
     pub(super) token_lifetime: Option<Duration>,
     pub(super) refresh_idle_timeout: Option<Duration>,
@@ -103,52 +112,62 @@ pub(super) fn check(
     remote: &RemoteConfig,
     traits: &GrantTraits,
 ) {
-    check_margin(session, keepalive, policy);
     check_abilities(session, keepalive, remote, traits);
     check_lifetimes(session, given, policy);
 }
 
-fn check_margin(session: &Table<'_>, keepalive: &Keepalive, policy: &Policy) {
+/// Reports a margin or a period that the window, where it is known, leaves no room for.
+pub(super) fn check_margin(
+    session: &Table<'_>,
+    keepalive: &Keepalive,
+    window: Option<(WindowModel, Option<Duration>)>,
+) {
     let name = |key: &str| session.name(&format!("keepalive.{key}"));
     if let (Some(_), Some(every)) = (&keepalive.survive_outage, &keepalive.ping_every) {
         let title = format!("`{}` and `survive_outage` are both given", name("ping_every"));
         session.report.problem(&every.place, title, "keep one of them: each follows from the other");
         return;
     }
-    let longest = policy.idle_timeout.and_then(|t| Some((t, longest_ping_period(policy.model, policy.shared, t)?)));
-    match (&keepalive.survive_outage, &keepalive.ping_every, longest) {
-        (Some(outage), _, Some((t, longest))) if outage.value >= longest => {
-            let title = format!("`{}` is impossible: {}", name("survive_outage"), duration_text(outage.value));
-            session.report.problem(&outage.place, title, bound(policy, t, longest));
+    let Some((model, idle_timeout)) = window else { return };
+    let longest = idle_timeout.and_then(|t| Some((t, longest_ping_period(model, keepalive.shared, t)?)));
+    let Some((t, longest)) = longest else {
+        report_idle_pings(session, keepalive, model);
+        return;
+    };
+    let margins = [
+        (&keepalive.survive_outage, "survive_outage", "is impossible"),
+        (&keepalive.ping_every, "ping_every", "would lose the session"),
+    ];
+    for (given, key, what) in margins {
+        if let Some(given) = given.as_ref().filter(|given| given.value >= longest) {
+            let title = format!("`{}` {what}: {}", name(key), duration_text(given.value));
+            session.report.problem(&given.place, title, bound(longest, t));
         }
-        (_, Some(every), Some((t, longest))) if every.value >= longest => {
-            let title = format!("`{}` would lose the session: {}", name("ping_every"), duration_text(every.value));
-            session.report.problem(&every.place, title, bound(policy, t, longest));
-        }
-        (_, Some(every), None) => {
-            let title = format!("`{}` has no effect here", name("ping_every"));
-            let help = match policy.model {
-                WindowModel::Fixed => "pings do not extend a session of this kind: take it out, or set renew_before",
-                WindowModel::HalfWindow | WindowModel::Sliding | WindowModel::Explicit => {
-                    "the session never idles out: take it out, or give the idle_timeout"
-                }
-            };
-            session.report.problem(&every.place, title, help);
-        }
-        (_, _, _) => {}
     }
 }
 
-fn bound(policy: &Policy, t: Duration, longest: Duration) -> String {
-    let (limit, t) = (duration_text(longest), duration_text(t));
-    match policy.model {
-        WindowModel::HalfWindow if policy.shared => format!(
-            "write less than {limit}, half the idle_timeout of {t}: a ping may fall into a first half, where it does not count; \
-             or set shared = false if nobody else uses the token"
-        ),
-        WindowModel::HalfWindow | WindowModel::Sliding | WindowModel::Explicit | WindowModel::Fixed => {
-            format!("write less than {limit}, the idle_timeout")
+/// Pings that extend nothing.
+fn report_idle_pings(session: &Table<'_>, keepalive: &Keepalive, model: WindowModel) {
+    let Some(every) = &keepalive.ping_every else { return };
+    let title = format!("`{}` has no effect here", session.name("keepalive.ping_every"));
+    let help = match model {
+        WindowModel::Fixed => "pings do not extend a session of this kind: take it out, or set renew_before",
+        WindowModel::HalfWindow | WindowModel::Sliding | WindowModel::Explicit => {
+            "the session never idles out: take it out, or give the idle_timeout"
         }
+    };
+    session.report.problem(&every.place, title, help);
+}
+
+fn bound(longest: Duration, t: Duration) -> String {
+    let (limit, whole) = (duration_text(longest), duration_text(t));
+    if longest < t {
+        format!(
+            "write less than {limit}, half the idle_timeout of {whole}: a ping may fall into a first half, where it does not \
+             count; or set shared = false if nobody else uses the token"
+        )
+    } else {
+        format!("write less than {whole}, the idle_timeout")
     }
 }
 

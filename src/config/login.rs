@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use url::Url;
+use url::{Host, Url};
 
 use super::Needed;
 use super::global::Context;
@@ -11,7 +11,7 @@ use super::report::{At, Place};
 use super::secret;
 use super::table::Table;
 use super::value::{self, bad, closest};
-use crate::provider::{GrantTraits, Parameter, Profile, RemoteConfig, Value};
+use crate::provider::{GrantTraits, HttpSettings, Parameter, Profile, ProfileError, RemoteConfig, Value};
 
 /// The profile that `provider` names.
 pub(super) fn profile(session: &Table<'_>, context: &Context<'_>) -> Option<Arc<Profile>> {
@@ -36,7 +36,14 @@ pub(super) fn profile(session: &Table<'_>, context: &Context<'_>) -> Option<Arc<
                 Some(meant) => format!("did you mean \"{meant}\"? known are: {}", known.join(", ")),
                 None => format!("known are: {}", known.join(", ")),
             };
-            let title = format!("`{}` \"{}\" cannot be used: {error}", session.name("provider"), name.value);
+            let title = match error {
+                ProfileError::Unknown { .. } => {
+                    format!("`{}`: there is no provider `{}`", session.name("provider"), name.value)
+                }
+                error @ (ProfileError::Unreadable { .. } | ProfileError::Invalid { .. }) => {
+                    format!("`{}` cannot be used: {error}", session.name("provider"))
+                }
+            };
             session.report.problem(&name.place, title, help);
             None
         }
@@ -59,6 +66,24 @@ pub(super) fn url(session: &Table<'_>) -> Option<At<Url>> {
         }
         Ok(url)
     })
+}
+
+/// Reports plain http where too much else is wrong for the profile to look at the URL.
+pub(super) fn report_plain_http(session: &Table<'_>, url: Option<&At<Url>>, http: &HttpSettings) {
+    let foreign = url.filter(|url| url.value.scheme() == "http" && !is_loopback(&url.value));
+    if let Some(url) = foreign.filter(|_| !http.allow_plain_http) {
+        let title = format!("`{}`: plain http would show the token to everybody on the way", session.name("url"));
+        session.report.problem(&url.place, title, "use https, or set http.allow_plain_http");
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 /// The grant, with what it asks of the engine.
@@ -126,12 +151,12 @@ fn value_of(table: &Table<'_>, parameter: &Parameter, context: &Context<'_>) -> 
 
 fn plain(table: &Table<'_>, parameter: &Parameter) -> Option<Value> {
     let key = parameter.name.as_str();
-    let text = table.parsed(key, |text| match parameter.one_of.iter().any(|known| known == text) {
-        false if !parameter.one_of.is_empty() => {
-            let remedy = format!("write one of \"{}\"", parameter.one_of.join("\", \""));
-            Err(value::bad("is none of the known values", remedy))
+    let text = table.parsed(key, |text| {
+        if parameter.one_of.is_empty() || parameter.one_of.iter().any(|known| known == text) {
+            return Ok(text.to_owned());
         }
-        true | false => Ok(text.to_owned()),
+        let remedy = format!("write one of \"{}\"", parameter.one_of.join("\", \""));
+        Err(value::bad("is none of the known values", remedy))
     })?;
     Some(Value::Plain(text.value))
 }

@@ -177,14 +177,11 @@ impl ConfigErrors {
         };
         let path = source.path.display().to_string();
         let group = Group::with_title(Level::ERROR.primary_title(normalize_untrusted_str(&problem.title)));
-        let group = match shown_span(problem, source) {
-            Some(span) => {
-                group.element(Snippet::source(&source.text).path(path).annotation(AnnotationKind::Primary.span(span)))
-            }
-            None => {
-                let (line, column) = source.line_and_column(&problem.place);
-                group.element(Origin::path(path).line(line).char_column(column))
-            }
+        let group = if let Some(span) = shown_span(problem, source) {
+            group.element(Snippet::source(&source.text).path(path).annotation(AnnotationKind::Primary.span(span)))
+        } else {
+            let (line, column) = source.line_and_column(&problem.place);
+            group.element(Origin::path(path).line(line).char_column(column))
         };
         let group = group.element(Level::HELP.message(normalize_untrusted_str(&problem.help)));
         renderer.render(&[group])

@@ -3,62 +3,110 @@
 use std::time::Duration;
 
 use super::global::Context;
-use super::keepalive::{self, Given, Keepalive};
+use super::keepalive::{self, Given, IdleTimeout, Keepalive};
 use super::report::{At, Place};
 use super::table::Table;
 use super::value::{bad, is_variable_name};
-use super::{SessionConfig, http, keys, login, principals, publish};
-use crate::provider::{GrantTraits, RemoteConfig};
+use super::{Principal, SessionConfig, http, keys, login, principals, publish};
+use crate::provider::{GrantTraits, Profile, RemoteConfig};
 use crate::publish::SinkConfig;
-use crate::session::policy::{LoginBy, Policy};
+use crate::session::policy::{LoginBy, Policy, WindowModel};
 
 /// A session, with the places that later checks may name.
 pub(super) struct Placed {
-    pub(super) config: SessionConfig,
+    pub(super) name: String,
+    pub(super) env_prefix: String,
+    /// None when something is wrong without which there is no session.
+    pub(super) config: Option<SessionConfig>,
     pub(super) sinks: Vec<At<SinkConfig>>,
     pub(super) prefix_place: Place,
 }
 
-/// Reads a session as far as it can be read; none when what is left would not make one.
-pub(super) fn read(name: &str, table: &Table<'_>, context: &Context<'_>) -> Option<Placed> {
+/// Reads a session as far as it can be read.
+pub(super) fn read(name: &str, table: &Table<'_>, context: &Context<'_>) -> Placed {
     table.only(keys::SESSION);
+    let prefix = env_prefix(table, name);
+    let sinks = publish::read(table, name, &prefix.value, context);
+    let local = Local {
+        env_prefix: prefix.value.clone(),
+        publish: sinks.iter().map(|sink| sink.value.clone()).collect(),
+        access: access(table).unwrap_or_else(|| publish::readers(&sinks, context)),
+        logout_on: logout_on(table),
+    };
+    let config = server(table, context).map(|server| config(name, table, server, local, context));
+    Placed { name: name.to_owned(), env_prefix: prefix.value, config, sinks, prefix_place: prefix.place }
+}
+
+/// What concerns this machine only.
+struct Local {
+    env_prefix: String,
+    publish: Vec<SinkConfig>,
+    access: Vec<Principal>,
+    /// On removal, and on stop.
+    logout_on: (bool, bool),
+}
+
+/// What concerns the server.
+struct Server {
+    remote: RemoteConfig,
+    traits: GrantTraits,
+    given: Given,
+    keepalive: Keepalive,
+}
+
+fn server(table: &Table<'_>, context: &Context<'_>) -> Option<Server> {
     let profile = login::profile(table, context);
     let url = login::url(table);
     let login = profile.as_ref().and_then(|profile| login::read(table, profile, context));
     let http = http::session(table, context);
     let given = given(table);
     let keepalive = keepalive::read(table, context);
-    let prefix = env_prefix(table, name);
-    let sinks = publish::read(table, name, &prefix.value, context);
-    let access = access(table);
-    let (logout_on_removal, logout_on_stop) = logout_on(table);
-    let (profile, url, login) = (profile?, url?, login?);
-
+    keepalive::check_margin(table, &keepalive, profile.as_deref().map(|profile| window(&given, profile)));
+    let (Some(profile), Some(url), Some(login)) = (profile, url.as_ref(), login) else {
+        login::report_plain_http(table, url.as_ref(), &http);
+        return None;
+    };
     let remote = RemoteConfig {
         profile,
-        url: url.value,
+        url: url.value.clone(),
         grant: login.grant.clone(),
         values: login.values.clone(),
         ping: keepalive.ping.clone(),
         http,
     };
     login::report_problems(table, &login, &remote);
-    let policy = policy(&given, &keepalive, &remote, &login.traits, context);
-    keepalive::check(table, &given, &keepalive, &policy, &remote, &login.traits);
+    Some(Server { remote, traits: login.traits, given, keepalive })
+}
+
+fn config(name: &str, table: &Table<'_>, server: Server, local: Local, context: &Context<'_>) -> SessionConfig {
+    let Server { remote, traits, given, keepalive } = server;
+    let policy = policy(&given, &keepalive, &remote, &traits, context);
+    keepalive::check(table, &given, &keepalive, &policy, &remote, &traits);
     warn(table, &remote, &policy, &given);
-    let config = SessionConfig {
+    let (logout_on_removal, logout_on_stop) = local.logout_on;
+    SessionConfig {
         name: name.to_owned(),
         policy,
         remote,
-        access: access.unwrap_or_else(|| publish::readers(&sinks, context)),
-        publish: sinks.iter().map(|sink| sink.value.clone()).collect(),
+        publish: local.publish,
+        access: local.access,
         schedule: keepalive.calendar,
-        env_prefix: prefix.value,
+        env_prefix: local.env_prefix,
         logout_on_removal,
         logout_on_stop,
-        idle_timeout_assumed: given.idle_timeout.is_none(),
+        idle_timeout_assumed: given.idle_timeout == IdleTimeout::Assumed,
+    }
+}
+
+/// The server's idle timer as config and profile together tell it.
+fn window(given: &Given, profile: &Profile) -> (WindowModel, Option<Duration>) {
+    let window = profile.window();
+    let idle_timeout = match given.idle_timeout {
+        IdleTimeout::Assumed => window.idle_timeout,
+        IdleTimeout::Never => None,
+        IdleTimeout::After(timeout) => Some(timeout),
     };
-    Some(Placed { config, sinks, prefix_place: prefix.place })
+    (window.model, idle_timeout)
 }
 
 fn given(table: &Table<'_>) -> Given {
@@ -73,9 +121,11 @@ fn given(table: &Table<'_>) -> Given {
 }
 
 /// `"none"`: the session never idles out.
-fn idle_timeout(table: &Table<'_>) -> Option<Option<Duration>> {
-    let none = table.value("idle_timeout").is_some_and(|found| found.value.as_str() == Some("none"));
-    if none { Some(None) } else { table.duration("idle_timeout").map(|duration| Some(duration.value)) }
+fn idle_timeout(table: &Table<'_>) -> IdleTimeout {
+    if table.value("idle_timeout").is_some_and(|found| found.value.as_str() == Some("none")) {
+        return IdleTimeout::Never;
+    }
+    table.duration("idle_timeout").map_or(IdleTimeout::Assumed, |duration| IdleTimeout::After(duration.value))
 }
 
 fn policy(
@@ -86,15 +136,13 @@ fn policy(
     context: &Context<'_>,
 ) -> Policy {
     let window = remote.profile.window();
-    let idle_timeout = given.idle_timeout.unwrap_or(window.idle_timeout);
-    let survive_outage = keepalive.survive_outage(window.model, idle_timeout);
-    let login = match traits.unattended {
-        true => LoginBy::Daemon { confirm: traits.confirm },
-        false => LoginBy::Person,
-    };
+    let (model, idle_timeout) = self::window(given, &remote.profile);
+    let survive_outage = keepalive.survive_outage(model, idle_timeout);
+    let by_daemon = LoginBy::Daemon { confirm: traits.confirm };
+    let login = if traits.unattended { by_daemon } else { LoginBy::Person };
     Policy {
         origin: remote.url.origin().ascii_serialization(),
-        model: window.model,
+        model,
         idle_timeout,
         idle_timeouts: window.idle_timeouts.clone(),
         max_lifetime: given.max_lifetime.or(window.max_lifetime),
@@ -120,16 +168,13 @@ fn request_timeout(idle_timeout: Option<Duration>) -> Duration {
 }
 
 fn env_prefix(table: &Table<'_>, name: &str) -> At<String> {
-    let given = table.parsed("env_prefix", |text| match is_variable_name(text) {
-        true => Ok(text.to_owned()),
-        false => {
-            Err(bad("cannot begin a variable's name", "write letters, digits and `_`, not beginning with a digit"))
-        }
-    });
+    let wrong = || bad("cannot begin a variable's name", "write letters, digits and `_`, not beginning with a digit");
+    let parse = |text: &str| is_variable_name(text).then(|| text.to_owned()).ok_or_else(wrong);
+    let given = table.parsed("env_prefix", parse);
     given.unwrap_or_else(|| At { value: name.to_uppercase().replace('-', "_"), place: table.place.clone() })
 }
 
-fn access(table: &Table<'_>) -> Option<Vec<super::Principal>> {
+fn access(table: &Table<'_>) -> Option<Vec<Principal>> {
     let access = table.table("access")?;
     access.only(keys::ACCESS);
     principals::read(&access, "allow")
@@ -150,11 +195,11 @@ fn warn(table: &Table<'_>, remote: &RemoteConfig, policy: &Policy, given: &Given
     if remote.url.scheme() == "http" && remote.http.allow_plain_http {
         table.report.warn(format!("{}: plain http shows login and token to everybody on the way", table.path));
     }
-    let given_timeout = policy.idle_timeout.filter(|_| given.idle_timeout.is_some());
-    if let Some(odd) = given_timeout.filter(|t| !policy.idle_timeouts.is_empty() && !policy.idle_timeouts.contains(t)) {
+    let IdleTimeout::After(timeout) = given.idle_timeout else { return };
+    if !policy.idle_timeouts.is_empty() && !policy.idle_timeouts.contains(&timeout) {
         let values: Vec<String> = policy.idle_timeouts.iter().map(|value| super::duration_text(*value)).collect();
         let title = remote.profile.title();
-        let (path, odd) = (&table.path, super::duration_text(odd));
+        let (path, odd) = (&table.path, super::duration_text(timeout));
         table
             .report
             .warn(format!("{path}: {title} cannot be set to an idle_timeout of {odd}, only to {}", values.join(", ")));

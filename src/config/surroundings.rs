@@ -78,18 +78,24 @@ impl Surroundings {
 
     /// Where the socket and the tokens go when the config does not say.
     pub fn runtime_dir(&self) -> Option<PathBuf> {
-        self.directory("RUNTIME_DIRECTORY").or_else(|| match self.is_root() {
-            true => Some(PathBuf::from("/run/keepfresh")),
-            false => Some(self.directory("XDG_RUNTIME_DIR")?.join("keepfresh")),
-        })
+        if let Some(given) = self.directory("RUNTIME_DIRECTORY") {
+            return Some(given);
+        }
+        if self.is_root() {
+            return Some(PathBuf::from("/run/keepfresh"));
+        }
+        Some(self.directory("XDG_RUNTIME_DIR")?.join("keepfresh"))
     }
 
     /// Where the state goes when the config does not say.
     pub fn state_dir(&self) -> Option<PathBuf> {
-        self.directory("STATE_DIRECTORY").or_else(|| match self.is_root() {
-            true => Some(PathBuf::from("/var/lib/keepfresh")),
-            false => Some(self.xdg("XDG_STATE_HOME", ".local/state")?.join("keepfresh")),
-        })
+        if let Some(given) = self.directory("STATE_DIRECTORY") {
+            return Some(given);
+        }
+        if self.is_root() {
+            return Some(PathBuf::from("/var/lib/keepfresh"));
+        }
+        Some(self.xdg("XDG_STATE_HOME", ".local/state")?.join("keepfresh"))
     }
 
     /// An XDG directory, or its default below the home directory.

@@ -154,19 +154,17 @@ impl<'d> Table<'d> {
             self.wrong_type(key, &found, "an array of strings");
             return None;
         };
-        let read = array.iter().map(|item| self.item(key, item)).collect::<Option<Vec<_>>>()?;
+        let read = array.iter().filter_map(|item| self.item(key, item)).collect();
         Some(At { value: read, place: found.place })
     }
 
     fn item(&self, key: &str, item: &'d Spanned<DeValue<'d>>) -> Option<At<&'d str>> {
         let found = At { value: item.get_ref(), place: self.at(item.span()) };
-        match found.value.as_str().filter(|text| !text.trim().is_empty()) {
-            Some(text) => Some(At { value: text, place: found.place }),
-            None => {
-                self.wrong_type(key, &found, "an array of strings that are not empty");
-                None
-            }
+        let text = found.value.as_str().filter(|text| !text.trim().is_empty());
+        if text.is_none() {
+            self.wrong_type(key, &found, "an array of strings that are not empty");
         }
+        text.map(|value| At { value, place: found.place })
     }
 
     /// A table, for the keys in it.

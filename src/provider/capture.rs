@@ -51,6 +51,6 @@ impl Unit {
             Self::Microseconds => number / 1e6,
             Self::Minutes => number * 60.0,
         };
-        (seconds >= 0.0 && seconds <= HUNDRED_YEARS).then(|| Duration::try_from_secs_f64(seconds).ok()).flatten()
+        (0.0..=HUNDRED_YEARS).contains(&seconds).then(|| Duration::try_from_secs_f64(seconds).ok()).flatten()
     }
 }

@@ -330,6 +330,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_profile_must_take_its_own_examples_for_what_they_are() {
+        let directory = tempfile::tempdir().unwrap();
+        let text = minimal("acme").replace("status = 400", "status = 500");
+        place(directory.path(), "acme.toml", &text);
+        let error = Profile::named("acme", Some(directory.path())).unwrap_err().to_string();
+        assert!(
+            error.ends_with("acme.toml:15: example: the rules take this answer for `unavailable`, not `refused`"),
+            "{error}"
+        );
+    }
+
     fn minimal(name: &str) -> String {
         format!(
             r#"name = "{name}"

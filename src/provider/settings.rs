@@ -127,7 +127,7 @@ impl RemoteConfig {
 
     /// Token host and user (or client): what a server locks and counts.
     pub fn account(&self) -> String {
-        let host = self.token_endpoint().map_or_else(|| self.url.clone(), |endpoint| endpoint);
+        let host = self.token_endpoint().unwrap_or_else(|| self.url.clone());
         let who = self.plain("username").or_else(|| self.plain("client_id")).unwrap_or(&self.grant);
         format!("{who}@{}", authority(&host))
     }

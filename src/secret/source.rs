@@ -97,9 +97,9 @@ impl SecretSource {
             Self::Credential(name) => read_credential(name),
             Self::Env(name) => {
                 let value = std::env::var_os(name).ok_or_else(|| SecretError::NoVariable(name.clone()))?;
-                checked(Zeroizing::new(value.into_encoded_bytes()), &self.describe())
+                checked(&Zeroizing::new(value.into_encoded_bytes()), &self.describe())
             }
-            Self::Command(argv) => checked(command::output(argv, LARGEST).await?, &self.describe()),
+            Self::Command(argv) => checked(&command::output(argv, LARGEST).await?, &self.describe()),
         }
     }
 
@@ -142,7 +142,7 @@ fn read_file(path: &Path, insecure_mode: bool) -> Result<Secret, SecretError> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST + 1));
     let limit = u64::try_from(LARGEST).unwrap_or(u64::MAX).saturating_add(1);
     file.take(limit).read_to_end(&mut bytes).map_err(unreadable)?;
-    checked(bytes, &format!("the file {}", path.display()))
+    checked(&bytes, &format!("the file {}", path.display()))
 }
 
 /// Opens without waiting: a pipe in the place of the file must not stop the daemon.
@@ -152,11 +152,11 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 /// The secret without one trailing newline.
-fn checked(bytes: Zeroizing<Vec<u8>>, source: &str) -> Result<Secret, SecretError> {
+fn checked(bytes: &Zeroizing<Vec<u8>>, source: &str) -> Result<Secret, SecretError> {
     if bytes.len() > LARGEST {
         return Err(SecretError::TooLong(source.to_owned()));
     }
-    let text = std::str::from_utf8(&bytes).map_err(|_| SecretError::NotText(source.to_owned()))?;
+    let text = std::str::from_utf8(bytes).map_err(|_| SecretError::NotText(source.to_owned()))?;
     let text = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
     if text.is_empty() {
         return Err(SecretError::Empty(source.to_owned()));

@@ -68,6 +68,11 @@ impl Account {
         self.login_ready(now) > self.backoff.ready(now)
     }
 
+    /// A session is gone, or its call will never be answered: its login must not hold up the others.
+    pub fn release(&mut self, session: &str) {
+        self.in_flight.take_if(|under_way| under_way == session);
+    }
+
     /// A login leaves.
     pub fn count_login(&mut self, now: Instant) {
         self.spent = self.spent_by(now) + 1.0;
@@ -101,7 +106,9 @@ impl Account {
 
     /// The secrets now read as `fingerprint`. True when that ends a stop.
     pub fn secrets_are(&mut self, fingerprint: &str) -> bool {
-        let mended = self.stop.as_ref().is_some_and(|stop| stop.secrets.as_deref() != Some(fingerprint));
+        let Some(stop) = &mut self.stop else { return false };
+        // Where nobody knows what was refused, it is what can be read now: only a change from it is a mend.
+        let mended = stop.secrets.get_or_insert_with(|| fingerprint.to_owned()) != fingerprint;
         if mended {
             self.reopen();
         }
@@ -182,6 +189,26 @@ mod tests {
         assert!(!account.secrets_are("old"));
         assert!(account.secrets_are("new"));
         assert_eq!(account.stop, None);
+    }
+
+    #[test]
+    fn a_refusal_of_unknown_secrets_is_mended_only_by_a_change() {
+        let now = Instant::from_millis(0);
+        let mut account = Account::new(now, 1);
+        account.refused(now, Refusal { secrets: None, ..no(false) }, &mut Seed(1));
+        assert!(!account.secrets_are("old"));
+        assert!(!account.secrets_are("old"));
+        assert!(account.secrets_are("new"));
+    }
+
+    #[test]
+    fn only_the_session_that_logs_in_is_released() {
+        let mut account = Account::new(Instant::from_millis(0), 1);
+        account.in_flight = Some("a".into());
+        account.release("b");
+        assert_eq!(account.in_flight.as_deref(), Some("a"));
+        account.release("a");
+        assert_eq!(account.in_flight, None);
     }
 
     #[test]

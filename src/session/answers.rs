@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::account::{Account, Refusal};
 use super::answer::{Answer, Grant, Request, Verdict};
-use super::backoff::CEILING;
+use super::backoff::{CEILING, FLOOR};
 use super::event::Event;
 use super::policy::LoginBy;
 use super::state::{Doubt, Forbidden, Health, Introspected, Refresh};
@@ -21,6 +21,10 @@ const FORBIDDEN_FLOOR: Duration = Duration::from_secs(5);
 /// A renewal that meets another one under way is tried so often again.
 const CONCURRENT_TRIES: u32 = 3;
 const CONCURRENT_PAUSE: Duration = Duration::from_secs(1);
+/// An introspected end that leaves less than this share of the timeout is some other clock, not the session's.
+const SHORTEST_SHARE: u32 = 128;
+/// However near a deadline is.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
 /// No back-off ceiling is lower, however short the session's window.
 const LOWEST_CEILING: Duration = Duration::from_secs(5);
 
@@ -48,7 +52,7 @@ impl Session {
         match call.request {
             Request::Ping => self.ping_answered(answer, now, account, actions),
             Request::Introspect => self.introspect_answered(&answer, now),
-            Request::Renew => self.renew_answered(answer, secrets, now, account, actions),
+            Request::Renew => self.renew_answered(&call, answer, secrets, now, account, actions),
             Request::Login => self.login_answered(&call, answer, secrets, now, account, actions),
             Request::Logout => self.logout_answered(answer, actions),
         }
@@ -192,8 +196,8 @@ impl Session {
     /// At least three tries fall inside the outage that must be survived, and one just before its end.
     fn hurry_before_deadline(&mut self, now: Instant) {
         let Some(deadline) = self.idle_deadline().filter(|deadline| *deadline > now) else { return };
-        let quarter = (self.survive_outage() / 4).max(Duration::from_millis(250));
-        self.state.ping_backoff.no_later_than(now.after(quarter));
+        let soon = now.after((self.outage_share() / 4).max(SHORTEST_PAUSE));
+        self.state.ping_backoff.no_later_than(soon.max(deadline.before(self.survive_outage())));
         let last = deadline.before(self.policy.request_timeout);
         if last > now {
             self.state.ping_backoff.no_later_than(last);
@@ -220,13 +224,14 @@ impl Session {
             return;
         }
         self.state.introspected.seen_active = true;
-        if let Some(end) = remaining.map(|remaining| answer.received.after(remaining)) {
-            self.introspected_end(end);
+        let shortest = self.idle_timeout().map_or(FLOOR, |timeout| (timeout / SHORTEST_SHARE).max(FLOOR));
+        if let Some(remaining) = remaining.filter(|remaining| *remaining >= shortest) {
+            self.introspected_end(answer.received.after(remaining), answer.received);
         }
     }
 
     /// An end that pings were seen to move replaces the estimate; any other may only bring one ping forward.
-    fn introspected_end(&mut self, end: Instant) {
+    fn introspected_end(&mut self, end: Instant, at: Instant) {
         const ROUNDING: Duration = Duration::from_secs(1);
         let seen = &mut self.state.introspected;
         let moved = seen.end.is_some_and(|before| end > before.after(ROUNDING));
@@ -234,6 +239,7 @@ impl Session {
         // An end that stands still brings one ping forward, not every ping.
         seen.hinted &= seen.end.is_some() && !moved;
         seen.end = Some(end);
+        seen.at = Some(at);
         if let Some(window) = self.window().filter(|_| moved) {
             self.state.introspected.hinted = true;
             let restarted = end.before(window.timeout);
@@ -243,6 +249,7 @@ impl Session {
 
     fn renew_answered(
         &mut self,
+        call: &InFlight,
         answer: Answer,
         secrets: Option<String>,
         now: Instant,
@@ -254,8 +261,10 @@ impl Session {
             self.state.concurrent = 0;
         }
         match answer.verdict {
-            Verdict::Good(ref grant) => self.renewed(grant, &answer, now, account, actions),
+            Verdict::Good(ref grant) => self.renewed(call, grant, &answer, now, account, actions),
             Verdict::Refused { confirm } => self.refused(answer.detail, confirm, secrets, now, account, actions),
+            // It says nothing of a refresh token that was given meanwhile.
+            Verdict::GrantDead | Verdict::Concurrent | Verdict::InDoubt if !self.still_holds(call) => {}
             Verdict::GrantDead => self.grant_died(answer.detail, now, actions),
             Verdict::Concurrent => self.renewal_met_another(answer.detail, now, actions),
             Verdict::Throttled { retry_after } => {
@@ -278,17 +287,28 @@ impl Session {
         }
     }
 
+    /// The refresh token that the renewal presented is the one held.
+    fn still_holds(&self, call: &InFlight) -> bool {
+        self.state.refresh.as_ref().map(|refresh| refresh.token.fingerprint()) == call.presents
+    }
+
     fn renewed(
         &mut self,
+        call: &InFlight,
         grant: &Grant,
         answer: &Answer,
         now: Instant,
         account: &mut Account,
         actions: &mut Vec<Action>,
     ) {
-        account.accepted(now);
-        self.state.in_doubt = false;
-        self.exercised(grant, answer.sent);
+        // A stop that came meanwhile is about the login's secrets, which this says nothing of.
+        if account.stop.is_none() {
+            account.accepted(now);
+        }
+        if self.still_holds(call) {
+            self.state.in_doubt = false;
+            self.exercised(grant, answer.sent);
+        }
         if self.holds_dead(grant, now) {
             self.renewal_failed(now);
             // The renewal works, but not what it gives: a login is the better way, where there is one.
@@ -321,8 +341,13 @@ impl Session {
 
     fn grant_died(&mut self, detail: String, now: Instant, actions: &mut Vec<Action>) {
         self.state.in_doubt = false;
-        if let Some(refresh) = self.state.refresh.take() {
-            self.state.spent_seed = refresh.seed;
+        match self.state.refresh.take() {
+            Some(refresh) => self.state.spent_seed = refresh.seed,
+            None => self.state.unrenewable = true,
+        }
+        // What ends a refresh token often ends the tokens that came of it (facts.md 1.4): one ping tells.
+        if self.policy.has_ping && self.state.health == Health::Good {
+            self.doubt(now, Doubt::Renewal);
         }
         if !self.can_login() {
             self.recovery_failed();
@@ -417,7 +442,10 @@ impl Session {
             actions.push(Action::Tell(Event::SameDeadToken));
             return;
         }
-        self.state.in_doubt = false;
+        // The login was chosen because the refresh token may be spent: it is never presented again.
+        if std::mem::take(&mut self.state.in_doubt) {
+            self.state.refresh = None;
+        }
         self.state.logged_in_at = Some(answer.received);
         self.exercised(grant, answer.sent);
         let fresh = self.adopt(grant, answer, now);
@@ -472,6 +500,7 @@ impl Session {
         self.state.health = Health::Good;
         self.state.token_since = now;
         self.state.proven = false;
+        self.state.unrenewable = false;
         self.state.spread = false;
         self.state.forbidden = None;
         self.state.false_reports = 0;
@@ -533,6 +562,7 @@ impl Session {
         self.wanted = None;
         match death {
             Death::Expired => {
+                self.hold_back_if_never_alive(now, account);
                 self.state.deaths.forget();
                 actions.push(Action::Tell(Event::Expired { generation }));
             }

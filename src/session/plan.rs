@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::account::Account;
 use super::answer::Request;
+use super::backoff::FLOOR;
 use super::policy::{LoginBy, WindowModel};
 use super::state::{Doubt, Health};
 use super::window::Window;
@@ -130,7 +131,8 @@ impl Session {
 
     /// Whether a renewal is possible at all.
     pub fn can_renew(&self) -> bool {
-        self.state.refresh.is_some() || (self.policy.renew_by_profile && self.state.token.is_some())
+        let by_profile = self.policy.renew_by_profile && self.state.token.is_some() && !self.state.unrenewable;
+        self.state.refresh.is_some() || by_profile
     }
 
     /// Whether the daemon can log in by itself.
@@ -220,11 +222,21 @@ impl Session {
         let Some(bounds) = self.state.bounds else {
             return Some(self.ping_at(now, now, Why::UnknownAge));
         };
-        let due = bounds.lo.after(window.timeout).before(self.survive_outage());
+        let deadline = bounds.lo.after(window.timeout);
+        let due = deadline.before(self.idle_margin(deadline));
         let early = if self.state.spread { Duration::ZERO } else { self.jitter(due) };
         let hint = self.state.introspected.end.filter(|_| !self.state.introspected.hinted);
-        let due = hint.map_or(due, |end| due.min(end.before(self.survive_outage())));
+        let due = hint.map_or(due, |end| due.min(end.before(self.idle_margin(end))));
         Some(self.ping_at(due.before(early), now, Why::IdleTimeout))
+    }
+
+    /// How long before an idle deadline the ping is due. When introspection named an end that is nearer than the outage
+    /// to survive, half of what is left must do: each ping would make the next one due at once.
+    fn idle_margin(&self, deadline: Instant) -> Duration {
+        let introspected = &self.state.introspected;
+        let named = introspected.at.filter(|_| introspected.end == Some(deadline));
+        let left = named.map_or(Duration::MAX, |at| deadline.since(at));
+        self.survive_outage().min(left / 2)
     }
 
     /// Spreads the first pings of sessions that began together over a tenth of their wait.
@@ -255,7 +267,8 @@ impl Session {
 
     fn replacement(&self, now: Instant, account: &Account) -> Option<Next> {
         let end = self.state.expires?;
-        self.replace_at(end.before(self.margin(end)), now, account)
+        let due = end.before(self.margin(end)).max(self.state.granted_at.after(FLOOR));
+        self.replace_at(due, now, account)
     }
 
     fn replace_at(&self, due: Instant, now: Instant, account: &Account) -> Option<Next> {
@@ -277,7 +290,7 @@ impl Session {
     fn exercise(&self, now: Instant, account: &Account) -> Option<Next> {
         let refresh = self.state.refresh.as_ref().filter(|_| !self.state.in_doubt)?;
         let limit = self.refresh_deadline()?.since(refresh.exercised);
-        let due = refresh.exercised.after(limit / 3);
+        let due = refresh.exercised.after((limit / 3).max(FLOOR));
         let how = self.renewal(now, account, Why::RefreshTokenIdle)?;
         Some(Next { at: how.at.max(due), ..how })
     }
@@ -310,7 +323,8 @@ impl Session {
         self.next_call += 1;
         let counted = next.request == Request::Login && !self.is_planned(next.why, now);
         self.ordered = None;
-        self.in_flight = Some(InFlight { id, request: next.request, counted });
+        let presents = self.state.refresh.as_ref().map(|refresh| refresh.token.fingerprint());
+        self.in_flight = Some(InFlight { id, request: next.request, counted, presents });
         match next.request {
             Request::Renew => {
                 self.state.intent = true;
@@ -331,14 +345,25 @@ impl Session {
     fn call(&self, id: u64, next: Next, now: Instant) -> Call {
         let urgent_by = self.idle_deadline().or(self.state.expires).unwrap_or(now).max(now);
         let durable = next.request == Request::Renew && self.token_may_live();
-        let timeout = if next.request == Request::Ping { self.ping_timeout() } else { self.policy.request_timeout };
+        let timeout = if next.request == Request::Ping { self.ping_timeout(now) } else { self.policy.request_timeout };
         Call { id, request: next.request, timeout, urgent_by, durable }
     }
 
-    /// Short at first, so that three pings fit before a deadline; each failure doubles it for a server that is slow.
-    fn ping_timeout(&self) -> Duration {
-        let first = (self.survive_outage() / 3).max(SHORTEST_TIMEOUT);
-        let doubled = first.saturating_mul(1 << self.state.ping_backoff.failures.min(16));
-        doubled.min(self.policy.request_timeout)
+    /// Before the idle deadline a ping takes three quarters of its share, so that a hanging server costs three tries, and
+    /// the last one what is left; after it, a server that is slow gets twice as long each time.
+    fn ping_timeout(&self, now: Instant) -> Duration {
+        let share = self.outage_share();
+        let left = self.idle_deadline().map_or(Duration::ZERO, |deadline| deadline.since(now));
+        let wanted = match left {
+            Duration::ZERO => share.saturating_mul(1 << self.state.ping_backoff.failures.min(16)),
+            left if left <= share => left,
+            _ => share / 4 * 3,
+        };
+        wanted.max(SHORTEST_TIMEOUT).min(self.policy.request_timeout)
+    }
+
+    /// A third of the outage to survive: in each falls one try.
+    pub(super) fn outage_share(&self) -> Duration {
+        self.survive_outage() / 3
     }
 }

@@ -45,6 +45,8 @@ pub struct State {
     pub intent: bool,
     /// A renewal's outcome is unknown: its refresh token is not presented while the token lives.
     pub in_doubt: bool,
+    /// The profile's renewal does not work for this token any more.
+    pub unrenewable: bool,
     /// A shorter idle timeout than configured, learned from deaths.
     pub learned: Option<Duration>,
     /// The configured idle timeout that `learned` belongs to.
@@ -151,6 +153,8 @@ pub struct Introspected {
     pub seen_active: bool,
     /// The end that it named last.
     pub end: Option<Instant>,
+    /// When it named it.
+    pub at: Option<Instant>,
     /// The end was seen to move across a ping: it may replace the estimate.
     pub moves: bool,
     /// An introspection is due.
@@ -178,6 +182,7 @@ impl State {
             spent_seed: None,
             intent: false,
             in_doubt: false,
+            unrenewable: false,
             learned: None,
             learned_under: None,
             deaths: Deaths::default(),
@@ -205,6 +210,7 @@ impl State {
         maybe(&mut self.expires);
         maybe(&mut self.next_report);
         maybe(&mut self.introspected.end);
+        maybe(&mut self.introspected.at);
         self.ping_backoff.shift(millis);
         self.renew_backoff.shift(millis);
         match &mut self.health {

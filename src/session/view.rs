@@ -230,10 +230,11 @@ impl Session {
     /// No token, and no way to one that the daemon could go by itself.
     fn stranded(&self) -> Option<String> {
         let lost = matches!(self.state.health, Health::Missing | Health::Dead { .. });
-        if !lost || self.can_renew() || self.policy.login != LoginBy::Person {
+        let spent = self.state.spent_seed.is_some();
+        if !(lost || spent) || self.can_renew() || self.policy.login != LoginBy::Person {
             return None;
         }
-        if self.state.spent_seed.is_some() {
+        if spent {
             return Some("the refresh token is expired, revoked or spent".to_owned());
         }
         let awaited = self.seed_problem.is_some() || self.state.generation > 0;

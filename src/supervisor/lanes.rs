@@ -86,7 +86,7 @@ impl Lane {
     }
 
     fn open_at(&self, now: Instant, spacing: Duration) -> Instant {
-        let burst = spacing.saturating_mul(u32::try_from(PER_HOST).unwrap_or(1));
+        let burst = spacing.saturating_mul(u32::try_from(PER_HOST - 1).unwrap_or(1));
         self.paid_until.map_or(now, |paid| paid.before(burst).max(now))
     }
 }

@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use regex_lite::Regex;
 use toml::Spanned;
 
-use super::raw::{RawExample, RawGrant, RawParameter, RawProfile, RawQuota, RawWindow};
+use super::raw::{RawExample, RawGrant, RawKind, RawParameter, RawProfile, RawQuota, RawWindow};
 use super::{
     Endpoints, Example, GrantRules, Parameter, Profile, ProfileError, ProfileParameter, QuotaRule, WindowDefaults,
 };
@@ -44,12 +44,12 @@ impl Profile {
 
 /// The protocol is looked at first, so that a file for another one is not blamed for its keys.
 fn read(text: &str) -> Checked<RawProfile> {
-    let deserializer = toml::Deserializer::parse(text).map_err(|error| syntax("", &error))?;
-    let table: toml::Table = toml::from_str(text).map_err(|error| syntax("", &error))?;
-    if let Some(protocol) = table.get("protocol").and_then(toml::Value::as_str).filter(|word| *word != "oauth2") {
-        let at = text.find("protocol").unwrap_or_default();
-        return Err(wrong(&(at..at), format!("protocol: `{protocol}` is not supported here: use \"oauth2\"")));
+    let kind: RawKind = toml::from_str(text).map_err(|error| syntax("", &error))?;
+    if let Some(protocol) = kind.protocol.filter(|protocol| protocol.get_ref() != "oauth2") {
+        let message = format!("protocol: `{}` is not supported here: use \"oauth2\"", protocol.get_ref());
+        return Err(wrong(&protocol.span(), message));
     }
+    let deserializer = toml::Deserializer::parse(text).map_err(|error| syntax("", &error))?;
     serde_path_to_error::deserialize(deserializer).map_err(|error| {
         // A `Spanned` shows itself as a field of its own.
         let path = error.path().to_string().replace(".$__serde_spanned_private_value", "");
@@ -97,7 +97,7 @@ fn profile(raw: RawProfile, name: &str, text: &str) -> Checked<Profile> {
         audiences: raw.audience.into_iter().map(|rule| (HostPattern::new(&rule.host), rule.audience)).collect(),
         captures: parts::captures(raw.login.capture)?,
         use_headers: parts::use_headers(&raw.usage)?,
-        ping: raw.ping.map(|ping| parts::request("ping", ping)).transpose()?,
+        ping: raw.ping.as_ref().map(|ping| parts::request("ping", ping)).transpose()?,
         pings: parts::pings(raw.pings)?,
         answers: raw.answer.into_iter().map(parts::answer).collect::<Checked<_>>()?,
         quotas: raw.quota.into_iter().map(quota).collect::<Checked<_>>()?,

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Profile, ProfileError};
+use crate::provider::classify::misjudged;
 
 /// The profiles that come with the program.
 const COMPILED_IN: [(&str, &str); 2] =
@@ -17,14 +18,14 @@ impl Profile {
     /// # Errors
     /// When there is none, or its file cannot be read or is wrong.
     pub fn named(name: &str, providers_dir: Option<&Path>) -> Result<Arc<Self>, ProfileError> {
-        if let Some(own) = read(name, providers_dir)? {
+        if let Some(own) = of_user(name, providers_dir)? {
             return Ok(Arc::new(own));
         }
         let (name, text) = COMPILED_IN
             .iter()
             .find(|(known, _)| *known == name)
             .ok_or_else(|| ProfileError::Unknown { name: name.to_owned(), known: Self::names(providers_dir) })?;
-        Self::parse(text, &format!("{name}.toml"), name).map(Arc::new)
+        read(text, &format!("{name}.toml"), name).map(Arc::new)
     }
 
     /// All names, sorted.
@@ -36,13 +37,22 @@ impl Profile {
     }
 }
 
-fn read(name: &str, providers_dir: Option<&Path>) -> Result<Option<Profile>, ProfileError> {
+fn of_user(name: &str, providers_dir: Option<&Path>) -> Result<Option<Profile>, ProfileError> {
     let Some(directory) = providers_dir.filter(|_| is_name(name)) else { return Ok(None) };
     let path = directory.join(format!("{name}.toml"));
     match std::fs::read_to_string(&path) {
-        Ok(text) => Profile::parse(&text, &path.display().to_string(), name).map(Some),
+        Ok(text) => read(&text, &path.display().to_string(), name).map(Some),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(source) => Err(ProfileError::Unreadable { path, source }),
+    }
+}
+
+/// A profile whose rules take its own examples for something else is wrong, whoever wrote it.
+fn read(text: &str, file: &str, name: &str) -> Result<Profile, ProfileError> {
+    let profile = Profile::parse(text, file, name)?;
+    match misjudged(&profile) {
+        Some((line, message)) => Err(ProfileError::Invalid { file: file.to_owned(), line, message }),
+        None => Ok(profile),
     }
 }
 

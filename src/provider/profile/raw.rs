@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use toml::Spanned;
 
 use crate::provider::capture::Unit;
@@ -16,6 +17,12 @@ pub(super) type Texts = BTreeMap<String, Spanned<String>>;
 /// What must stand where, unchecked.
 pub(super) type Conditions = BTreeMap<String, Spanned<toml::Value>>;
 
+/// What tells which other keys there may be.
+#[derive(Deserialize)]
+pub(super) struct RawKind {
+    pub(super) protocol: Option<Spanned<String>>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawProfile {
@@ -23,7 +30,8 @@ pub(super) struct RawProfile {
     pub(super) title: String,
     #[serde(default)]
     pub(super) documentation: String,
-    pub(super) protocol: Spanned<String>,
+    #[serde(rename = "protocol")]
+    _protocol: IgnoredAny,
     pub(super) endpoints: RawEndpoints,
     #[serde(default)]
     pub(super) parameters: BTreeMap<String, RawParameter>,

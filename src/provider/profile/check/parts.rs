@@ -58,10 +58,10 @@ fn checked_pointer(name: &str, pointer: Spanned<String>) -> Checked<String> {
 }
 
 pub(super) fn pings(raw: BTreeMap<String, RawRequest>) -> Checked<BTreeMap<String, RequestTemplate>> {
-    raw.into_iter().map(|(name, ping)| Ok((name.clone(), request(&format!("pings.{name}"), ping)?))).collect()
+    raw.into_iter().map(|(name, ping)| Ok((name.clone(), request(&format!("pings.{name}"), &ping)?))).collect()
 }
 
-pub(super) fn request(key: &str, raw: RawRequest) -> Checked<RequestTemplate> {
+pub(super) fn request(key: &str, raw: &RawRequest) -> Checked<RequestTemplate> {
     let target = match (&raw.path, &raw.url) {
         (Some(path), None) if path.get_ref().starts_with('/') => path,
         (None, Some(url)) => url,
