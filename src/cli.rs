@@ -58,7 +58,7 @@ enum Command {
     /// Run the daemon
     Run(run::RunArgs),
     /// Check the configuration, and say what the daemon would do
-    Check(check::CheckArgs),
+    Check(check::Args),
     #[command(flatten)]
     Client(ClientCommand),
     /// Run a session server on loopback, to try things against
@@ -109,7 +109,7 @@ pub fn main() -> ExitCode {
     };
     let command = match command {
         Command::Run(args) => return crate::daemon::run(&args),
-        Command::Check(args) => return check::run(&args),
+        Command::Check(args) => return check::run(args),
         Command::Sandbox(args) => return sandbox::run(args),
         Command::Demo(args) => return demo::run(args),
         Command::Completions { shell } => return end(completions(shell)),

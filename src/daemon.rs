@@ -52,7 +52,7 @@ pub fn run(args: &RunArgs) -> ExitCode {
     let file = args.config.clone().unwrap_or_else(config::default_path);
     let config = match config::load(&file) {
         Ok(config) => config,
-        Err(errors) => return refuse(Exit::Config, &errors.to_string()),
+        Err(errors) => return refuse(Exit::Config, &errors.render(true)),
     };
     if let Err(error) = logging::init(config.daemon.log, Some(&args.log)) {
         return refuse(Exit::Usage, &format!("keepfresh: failed to {error}"));

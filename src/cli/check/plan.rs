@@ -295,6 +295,7 @@ mod tests {
 
     fn policy() -> Policy {
         Policy {
+            origin: "https://acme.my.salesforce.com".into(),
             model: WindowModel::HalfWindow,
             idle_timeout: Some(Duration::from_hours(2)),
             idle_timeouts: Vec::new(),

@@ -21,7 +21,7 @@ const TOKEN: &str = r#"{"access_token":"00D!fresh","token_type":"Bearer","scope"
 async fn a_ping_carries_the_token_and_reads_the_quota() {
     let server = Server::answering(&json(200, "Sforce-Limit-Info: api-usage=18/5000\r\n", "{}")).await;
     let answer = call(&remote(&server, "jwt_bearer", &[]), Request::Ping, &Secrets::new()).await;
-    assert_eq!((answer.verdict, answer.reached), (Verdict::Alive, true));
+    assert_eq!((answer.verdict, answer.counted), (Verdict::Alive, true));
     assert_eq!(answer.quotas, [Quota { name: "api".into(), used: 18, limit: 5000 }]);
     let request = server.only_request();
     assert!(request.starts_with("GET /services/data/v62.0/ HTTP/1.1\r\n"), "{request}");
@@ -143,7 +143,7 @@ async fn a_server_that_never_ends_is_given_up_in_time_and_called_once() {
             let started = clock::boottime();
             let answer = remote.call(request, held, &secrets(&[("client_secret", "s")]), clock::boottime).await;
             assert_eq!(answer.verdict.word(), expected, "{script:?} {request:?}: {}", answer.detail);
-            assert!(answer.reached, "{script:?} {request:?}");
+            assert!(answer.counted, "{script:?} {request:?}");
             assert!(clock::boottime().since(started) < Duration::from_secs(3), "{script:?}");
             assert_eq!(server.requests().len(), 1, "{script:?} {request:?}");
         }
@@ -162,7 +162,7 @@ async fn what_never_arrived_is_known_not_to_have() {
         let refresh_token = Secret::new("r");
         let held = Held { refresh_token: Some(&refresh_token), ..held() };
         let answer = remote.call(request, held, &Secrets::new(), clock::boottime).await;
-        assert_eq!((answer.verdict, answer.reached), (Verdict::Unavailable, false), "{}", answer.detail);
+        assert_eq!((answer.verdict, answer.counted), (Verdict::Unavailable, false), "{}", answer.detail);
     }
 }
 
@@ -172,7 +172,7 @@ async fn tls_that_fails_is_no_call() {
     let url = server.url.replace("http:", "https:");
     let remote = Remote::new(config_for(&url, "refresh_token", &[]), &mut Clients::default()).unwrap();
     let answer = call(&remote, Request::Login, &secrets(&[("refresh_token", "r")])).await;
-    assert_eq!((answer.verdict, answer.reached), (Verdict::Unavailable, false), "{}", answer.detail);
+    assert_eq!((answer.verdict, answer.counted), (Verdict::Unavailable, false), "{}", answer.detail);
 }
 
 #[tokio::test]
@@ -199,7 +199,7 @@ async fn a_key_that_cannot_sign_needs_a_person_and_sends_nothing() {
     let server = Server::answering(&json(200, "", TOKEN)).await;
     let remote = remote(&server, "jwt_bearer", &[("username", "alice")]);
     let answer = call(&remote, Request::Login, &secrets(&[("private_key", "nonsense")])).await;
-    assert_eq!((answer.verdict, answer.reached), (Verdict::Refused { confirm: false }, false));
+    assert_eq!((answer.verdict, answer.counted), (Verdict::Refused { confirm: false }, false));
     assert!(answer.detail.contains("no RSA key in PEM"), "{}", answer.detail);
     assert!(server.requests().is_empty());
 }
