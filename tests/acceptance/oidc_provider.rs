@@ -27,7 +27,8 @@ fn client_credentials_work_by_basic_by_post_and_by_signature() {
 #[test]
 fn jwt_bearer_and_password_log_in_once() {
     let (provider, mut lab) = lab(600);
-    let audience = format!("username = \"job\"\nprivate_key = KEY\naudience = \"{}\"", provider.issuer);
+    let signed = "username = \"job\"\nprivate_key = KEY\nclient_auth = \"post\"\nclient_secret = SECRET";
+    let audience = format!("{signed}\naudience = \"{}\"", provider.issuer);
     lab.configure(&[
         session(&lab, "bearer", "jwt_bearer", &audience),
         session(&lab, "post", "password", "username = \"job\"\npassword = PASSWORD\nclient_secret = SECRET"),

@@ -156,6 +156,7 @@ fn the_stored_refresh_token_wins_over_the_configured_one() {
     lab.stop();
     server.revoke_sessions();
     lab.start();
+    lab.await_state("crm", "alive");
     lab.post("/v1/sessions/crm/verify?wait=5s", "");
     let second = lab.await_another_token("crm", &first);
     assert!(server.lives(&second));

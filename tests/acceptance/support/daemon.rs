@@ -168,13 +168,13 @@ impl Lab {
         )
     }
 
-    /// A session by JWT bearer; its client is its name.
+    /// A session by JWT bearer; its client is its name, and so is its user.
     pub(crate) fn by_key(&self, name: &str) -> Session {
         let key = self.source("key.pem");
         self.session(
             name,
             &format!(
-                "grant = \"jwt_bearer\"\nclient_id = \"{name}\"\nusername = \"job@acme.example\"\naudience = \"{AUDIENCE}\"\n\
+                "grant = \"jwt_bearer\"\nclient_id = \"{name}\"\nusername = \"{name}@acme.example\"\naudience = \"{AUDIENCE}\"\n\
                  private_key = {key}\n"
             ),
         )
@@ -308,7 +308,7 @@ impl Lab {
         status.unwrap_or_else(|| {
             let _ = child.kill();
             let _ = child.wait();
-            panic!("the daemon does not end\n{}", self.tail())
+            panic!("the daemon does not end")
         })
     }
 
@@ -329,7 +329,7 @@ impl Lab {
     pub(crate) fn within<T>(&self, limit: Duration, awaited: &str, look: impl FnMut() -> Option<T>) -> T {
         match poll(limit, look) {
             Some(found) => found,
-            None => panic!("{awaited}: not within {limit:?}\n{}", self.tail()),
+            None => panic!("{awaited}: not within {limit:?}"),
         }
     }
 
@@ -370,7 +370,7 @@ impl Lab {
     #[track_caller]
     pub(crate) fn post(&self, path: &str, body: &str) -> Answer {
         unix::request(&self.socket(), "POST", path, "application/json", body)
-            .unwrap_or_else(|| panic!("POST {path}: no answer\n{}", self.tail()))
+            .unwrap_or_else(|| panic!("POST {path}: no answer"))
     }
 
     #[track_caller]
@@ -421,7 +421,7 @@ impl Lab {
     #[track_caller]
     pub(crate) fn succeeds(&self, args: &[&str]) -> String {
         let output = self.run(args);
-        assert!(output.status.success(), "{args:?}: {output:?}\n{}", self.tail());
+        assert!(output.status.success(), "{args:?}: {output:?}");
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
@@ -471,11 +471,13 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         self.hush();
-        if !std::thread::panicking() {
-            let leaks = self.leaks();
-            assert!(leaks.is_empty(), "secrets were shown:\n{}", leaks.join("\n"));
-            assert!(!self.said().contains("panicked at"), "something panicked:\n{}", self.tail());
+        if std::thread::panicking() {
+            eprintln!("the daemon's last words:\n{}", self.tail());
+            return;
         }
+        let leaks = self.leaks();
+        assert!(leaks.is_empty(), "secrets were shown:\n{}", leaks.join("\n"));
+        assert!(!self.said().contains("panicked at"), "something panicked:\n{}", self.tail());
     }
 }
 
