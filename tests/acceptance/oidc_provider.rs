@@ -61,8 +61,10 @@ fn a_wrong_password_is_sent_once() {
 
 #[test]
 fn expiring_tokens_are_replaced_before_their_end() {
-    let (provider, mut lab) = lab(5);
-    lab.configure(&[session(&lab, "basic", "client_credentials", "client_auth = \"basic\"\nclient_secret = SECRET")]);
+    let (provider, mut lab) = lab(6);
+    let by_secret = session(&lab, "basic", "client_credentials", "client_auth = \"basic\"\nclient_secret = SECRET");
+    // The provider counts in whole seconds: a token's life may be a second shorter than it says.
+    lab.configure(&[by_secret.key("renew_before = \"2s\"")]);
     lab.start();
     lab.await_token("basic");
     let started = Instant::now();
@@ -174,6 +176,19 @@ fn logout_revokes_at_the_provider() {
     assert!(!provider.active(&token));
     assert_eq!(lab.token("post"), None);
     assert_eq!(provider.count("/token/revocation"), 1);
+    assert_eq!(provider.count("/token"), 1);
+}
+
+#[test]
+fn a_fixed_token_is_not_promised_for_longer_than_any_will_live() {
+    let (provider, mut lab) = lab(600);
+    lab.configure(&[session(&lab, "post", "client_credentials", "client_secret = SECRET")]);
+    lab.start();
+    lab.await_token("post");
+    let answer = lab.get("/v1/sessions/post/token?min_validity=1h").unwrap();
+    assert_eq!(answer.status, 422, "{answer:?}");
+    assert!(answer.header("content-type").starts_with("application/problem+json"), "{answer:?}");
+    assert_eq!(lab.get("/v1/sessions/post/token?min_validity=5m").unwrap().status, 200);
     assert_eq!(provider.count("/token"), 1);
 }
 
