@@ -51,7 +51,7 @@ impl Supervisor {
 
 impl Slot {
     /// The session as the socket shows it; without its account only what the session itself knows.
-    pub fn status(&self, now: Now, account: Option<&Account>) -> SessionStatus {
+    pub(super) fn status(&self, now: Now, account: Option<&Account>) -> SessionStatus {
         let fallback = Account::new(now.boot, 0);
         let account = account.unwrap_or(&fallback);
         let state = self.session.state();
@@ -90,7 +90,7 @@ impl Slot {
     }
 
     /// The token as the socket gives it.
-    pub fn token_answer(&self, served: &Published, valid_for: Option<Duration>) -> TokenAnswer {
+    pub(super) fn token_answer(&self, served: &Published, valid_for: Option<Duration>) -> TokenAnswer {
         let token = &served.token;
         let public = token.captures.iter().filter(|(_, capture)| capture.public);
         TokenAnswer {
@@ -110,7 +110,7 @@ impl Slot {
     }
 
     /// Says once which files cannot be written.
-    pub fn tell_sinks(&mut self) {
+    pub(super) fn tell_sinks(&mut self) {
         for sink in self.publisher.status() {
             if let Some(problem) = &sink.error {
                 super::tell::sink_failed(&self.name, &sink.path.to_string_lossy(), problem);
