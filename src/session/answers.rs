@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::account::{Account, Refusal};
 use super::answer::{Answer, Grant, Request, Verdict};
-use super::backoff::{CEILING, FLOOR};
+use super::backoff::{CEILING, FLOOR, Seed};
 use super::event::Event;
 use super::policy::LoginBy;
 use super::state::{Doubt, Forbidden, Health, Introspected, Refresh};
@@ -93,7 +93,7 @@ impl Session {
             | Verdict::Concurrent
             | Verdict::Skewed
             | Verdict::LoggedOut
-            | Verdict::Introspected { .. } => self.ping_failed(answer.detail, now, actions),
+            | Verdict::Introspected { .. } => self.ping_failed(answer, now, actions),
         }
     }
 
@@ -106,10 +106,9 @@ impl Session {
         self.wanted = None;
         self.state.introspected.hinted = true;
         self.state.introspected.due = self.policy.introspect;
-        if self.state.ping_backoff.failures > 0 && self.record.failing {
-            actions.push(Action::Tell(Event::Answering { failures: self.state.ping_backoff.failures }));
+        if self.state.ping_backoff.failures > 0 {
+            self.tell_answering(self.state.ping_backoff.failures, actions);
         }
-        self.record.failing = false;
         self.state.ping_backoff.succeeded(now);
         if self.state.forbidden.take().is_some_and(|forbidden| !forbidden.tentative) {
             actions.push(Action::Tell(Event::Allowed));
@@ -140,7 +139,8 @@ impl Session {
 
     fn count_pause_as_proof(&mut self, sent: Instant) {
         if let (Some(window), Some(bounds)) = (self.window(), self.state.bounds) {
-            self.state.deaths.lived(window.bound_from_death(sent.since(bounds.hi)));
+            let bound = window.bound_from_death(sent.since(bounds.hi));
+            self.state.deaths.lived(bound, window.timeout, &self.policy.idle_timeouts);
         }
     }
 
@@ -186,17 +186,17 @@ impl Session {
         (pace * 2).max(FORBIDDEN_FLOOR)
     }
 
-    pub(super) fn ping_failed(&mut self, detail: String, now: Instant, actions: &mut Vec<Action>) {
+    fn ping_failed(&mut self, answer: Answer, now: Instant, actions: &mut Vec<Action>) {
         self.state.ping_backoff.failed(now, self.ceiling(), &mut self.state.seed);
-        self.hurry_before_deadline(now);
+        self.hurry_before_deadline(answer.sent, now);
         self.wanted = None;
-        self.tell_failing(Request::Ping, detail, self.state.ping_backoff.failures, actions);
+        self.tell_failing(Request::Ping, answer.detail, self.state.ping_backoff.failures, actions);
     }
 
     /// At least three tries fall inside the outage that must be survived, and one just before its end.
-    fn hurry_before_deadline(&mut self, now: Instant) {
+    fn hurry_before_deadline(&mut self, sent: Instant, now: Instant) {
         let Some(deadline) = self.idle_deadline().filter(|deadline| *deadline > now) else { return };
-        let soon = now.after((self.outage_share() / 4).max(SHORTEST_PAUSE));
+        let soon = sent.after(self.outage_share()).max(now.after(SHORTEST_PAUSE));
         self.state.ping_backoff.no_later_than(soon.max(deadline.before(self.survive_outage())));
         let last = deadline.before(self.policy.request_timeout);
         if last > now {
@@ -212,6 +212,12 @@ impl Session {
     fn tell_failing(&mut self, request: Request, detail: String, failures: u32, actions: &mut Vec<Action>) {
         self.record.failing = true;
         actions.push(Action::Tell(Event::Failing { request, detail, failures }));
+    }
+
+    fn tell_answering(&mut self, failures: u32, actions: &mut Vec<Action>) {
+        if std::mem::take(&mut self.record.failing) {
+            actions.push(Action::Tell(Event::Answering { failures }));
+        }
     }
 
     fn introspect_answered(&mut self, answer: &Answer, now: Instant) {
@@ -316,6 +322,7 @@ impl Session {
             actions.push(Action::Tell(Event::SameDeadToken));
             return;
         }
+        self.tell_answering(self.state.renew_backoff.failures, actions);
         self.state.renew_backoff.succeeded(now);
         let fresh = self.adopt(grant, answer, now);
         let generation = self.state.generation;
@@ -386,18 +393,19 @@ impl Session {
         if call.counted && !answer.counted {
             account.give_back();
         }
+        let resigned = std::mem::take(&mut self.resigned);
         match answer.verdict {
             Verdict::Good(ref grant) => self.logged_in(grant, &answer, now, account, actions),
             Verdict::Refused { confirm } => {
                 let confirm = confirm && self.policy.login == LoginBy::Daemon { confirm: true };
                 self.refused(answer.detail, confirm, secrets, now, account, actions);
             }
-            Verdict::Skewed if !self.resigned => {
+            // With the skew learned it is the same login once more, whatever it was made for.
+            Verdict::Skewed if !resigned => {
                 self.resigned = true;
-                account.backoff.lift();
+                self.ordered = self.ordered.or(Some(Request::Login));
             }
             Verdict::Skewed => {
-                self.resigned = false;
                 self.refused(answer.detail, false, secrets, now, account, actions);
             }
             Verdict::Throttled { retry_after } => {
@@ -435,7 +443,6 @@ impl Session {
         account: &mut Account,
         actions: &mut Vec<Action>,
     ) {
-        self.resigned = false;
         account.accepted(now);
         if self.holds_dead(grant, now) {
             self.login_failed(now, account);
@@ -449,10 +456,7 @@ impl Session {
         self.state.logged_in_at = Some(answer.received);
         self.exercised(grant, answer.sent);
         let fresh = self.adopt(grant, answer, now);
-        if self.record.failing {
-            self.record.failing = false;
-            actions.push(Action::Tell(Event::Answering { failures: account.backoff.failures }));
-        }
+        self.tell_answering(account.backoff.failures.max(self.state.ping_backoff.failures), actions);
         let generation = self.state.generation;
         actions.push(Action::Tell(if fresh { Event::LoggedIn { generation } } else { Event::SameToken }));
         self.slow_down_unless_extended(fresh, now);
@@ -513,7 +517,7 @@ impl Session {
             self.state.learned = Some(timeout);
             self.state.learned_under = self.policy.idle_timeout;
         }
-        self.state.seed.draw();
+        self.state.jitter = Seed(self.state.seed.draw());
     }
 
     fn refused(

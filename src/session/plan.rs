@@ -230,8 +230,8 @@ impl Session {
 
     /// Spreads the first pings of sessions that began together over a tenth of their wait.
     fn jitter(&self, due: Instant) -> Duration {
-        let mut seed = self.state.seed;
-        seed.between(Duration::ZERO, due.since(self.state.token_since) / 10)
+        let mut jitter = self.state.jitter;
+        jitter.between(Duration::ZERO, due.since(self.state.token_since) / 10)
     }
 
     fn ping_at(&self, due: Instant, now: Instant, why: Why) -> Next {

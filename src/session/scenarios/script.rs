@@ -116,7 +116,8 @@ impl Stage {
     fn served_answer(actor: &Actor) -> Option<Answer> {
         let (call, sent) = actor.call.as_ref()?;
         let words: Vec<&str> = actor.served.get(word(call.request))?.split_whitespace().collect();
-        Some(answer(call, *sent, sent.after(LATENCY), &words, actor.session.state()).unwrap())
+        let took = if words.contains(&"hang") { call.timeout } else { LATENCY };
+        Some(answer(call, *sent, sent.after(took), &words, actor.session.state()).unwrap())
     }
 
     fn perform(&mut self, words: &[&str]) {
