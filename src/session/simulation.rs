@@ -76,6 +76,24 @@ fn rotation_survives_lost_answers_and_crashes_at_any_point() {
 }
 
 #[test]
+fn a_refresh_token_that_only_a_person_can_replace_is_never_presented_spent_while_the_token_lives() {
+    for seed in 0..20 {
+        let timeout = minutes(120);
+        let mut rules = Rules::new(WindowModel::Sliding, timeout);
+        rules.rotates = true;
+        rules.token_life = (seed % 2 == 0).then_some(Duration::from_hours(1));
+        let mut policy = policy(WindowModel::Sliding, timeout);
+        policy.login = LoginBy::Person;
+        policy.refresh_idle_timeout = Some(Duration::from_hours(24));
+        let faults = Faults { crashes: 40, lost_answers: 60, revocations: None, ..everything(timeout) };
+        let mut world = World::new(&policy, 1, rules, faults, seed);
+        world.give_refresh_token(0);
+        world.run(HALF_A_YEAR / 6);
+        assert!(world.server.tally.renewals > 1, "{:?}", world.server.tally);
+    }
+}
+
+#[test]
 fn a_fixed_token_is_replaced_before_its_end() {
     for seed in 0..4 {
         let mut rules = Rules::new(WindowModel::Fixed, minutes(120));

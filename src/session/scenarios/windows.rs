@@ -296,20 +296,18 @@ fn an_introspected_end_that_stands_still_brings_one_ping_forward() {
         tick
         10m: serve introspect nothing
         +0s: status
-        47m: introspected 13m
-        4h: status
+        49m: introspected 11m
+        2h: status
     ",
         "
         0:00:00 login
         0:00:01 logged_in 1
         0:00:01 introspect
         0:00:01 publish 1
-        0:10:00 Alive; ping at 0:42:13 for IdleTimeout
-        0:42:13 ping
-        0:42:14 introspect
-        2:30:13 ping
-        2:30:14 introspect
-        4:00:00 Alive
+        0:10:00 Alive; ping at 0:47:16 for IdleTimeout
+        0:47:16 ping
+        0:47:17 introspect
+        2:00:00 Alive; ping at 2:35:16 for IdleTimeout
     ",
     );
 }
