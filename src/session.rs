@@ -263,7 +263,7 @@ impl Session {
     fn let_time_pass(&mut self, now: Instant, account: &mut Account, actions: &mut Vec<Action>) {
         let ended = self.state.expires.is_some_and(|end| end <= now);
         if ended && self.token_may_live() {
-            self.token_died(now, answers::Death::Expired, account, actions);
+            self.token_died(now, answers::death::Death::Expired, account, actions);
         }
         // Whoever woke it has what was wanted: outside the active hours nothing more is done for it.
         if self.state.health == Health::Good && self.wanted.is_none() {
