@@ -22,7 +22,7 @@ use crate::token::Token;
 const MOST_CALLS_PER_HOUR: usize = 8_000;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_order_of_inputs_breaks_a_session(policy in policies(), inputs in vec((0_u64..5_000_000, happenings()), 1..120)) {
