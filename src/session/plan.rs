@@ -278,7 +278,8 @@ impl Session {
     /// A third of the way to the refresh token's own end: two chances remain when this one is missed.
     fn exercise(&self, now: Instant, account: &Account) -> Option<Next> {
         let refresh = self.state.refresh.as_ref().filter(|_| !self.state.in_doubt)?;
-        let limit = refresh.lifetime.or(self.policy.refresh_idle_timeout)?;
+        // Servers say zero where there is no limit.
+        let limit = refresh.lifetime.or(self.policy.refresh_idle_timeout).filter(|limit| !limit.is_zero())?;
         let due = refresh.exercised.after((limit / 3).max(FLOOR));
         let how = self.renewal(now, account, Why::RefreshTokenIdle)?;
         Some(Next { at: how.at.max(due), ..how })

@@ -18,10 +18,15 @@ impl Session {
         }
     }
 
+    /// The same token neither lives longer by our own reckoning, nor on another host than the one that is silent.
+    pub(in crate::session) fn in_vain(&self, fresh: bool) -> bool {
+        !fresh && (self.state.expires.is_some() || self.state.ping_backoff.failures > 0)
+    }
+
     /// A replacement that changed nothing must not be asked for again at once.
-    pub(in crate::session) fn slow_down_unless_extended(&mut self, fresh: bool, now: Instant) {
+    pub(in crate::session) fn slow_down_unless_changed(&mut self, fresh: bool, now: Instant) {
         self.wanted = None;
-        if !fresh && self.state.expires.is_some() {
+        if self.in_vain(fresh) {
             self.state.renew_backoff.failed(now, self.ceiling(), &mut self.state.seed);
         }
     }
@@ -38,7 +43,9 @@ impl Session {
         let held = self.state.token.as_ref();
         let same_token = held.is_some_and(|held| held.access_token == grant.token.access_token);
         let same = same_token && held.is_some_and(|held| held.instance_url == grant.token.instance_url);
-        self.state.expires = grant.lifetime.or(self.policy.token_lifetime).map(|life| answer.sent.after(life));
+        // A life of nothing is not said by a server that means it: whether the token works, a ping tells.
+        let life = grant.lifetime.filter(|life| !life.is_zero()).or(self.policy.token_lifetime);
+        self.state.expires = life.map(|life| answer.sent.after(life));
         self.state.granted_at = now;
         self.state.fixed = grant.fixed;
         if !same_token {

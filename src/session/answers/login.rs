@@ -85,11 +85,13 @@ impl Session {
         self.state.logged_in_at = Some(answer.received);
         self.exercised(grant, answer.sent);
         let fresh = self.adopt(grant, answer, now);
-        self.tell_answering(account.backoff.failures.max(self.state.ping_backoff.failures), actions);
+        if fresh {
+            self.tell_answering(account.backoff.failures.max(self.state.ping_backoff.failures), actions);
+        }
         let generation = self.state.generation;
         actions.push(Action::Tell(if fresh { Event::LoggedIn { generation } } else { Event::SameToken }));
-        self.slow_down_unless_extended(fresh, now);
-        if !fresh && self.state.expires.is_some() {
+        self.slow_down_unless_changed(fresh, now);
+        if self.in_vain(fresh) {
             account.backoff.failed(now, self.ceiling(), &mut self.state.seed);
         }
     }

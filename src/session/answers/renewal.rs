@@ -84,12 +84,14 @@ impl Session {
             actions.push(Action::Tell(Event::SameDeadToken));
             return;
         }
-        self.tell_answering(self.state.renew_backoff.failures, actions);
-        self.state.renew_backoff.succeeded(now);
         let fresh = self.adopt(grant, answer, now);
+        if fresh {
+            self.tell_answering(self.state.renew_backoff.failures, actions);
+        }
+        self.state.renew_backoff.succeeded(now);
         let generation = self.state.generation;
         actions.push(Action::Tell(if fresh { Event::Renewed { generation } } else { Event::SameToken }));
-        self.slow_down_unless_extended(fresh, now);
+        self.slow_down_unless_changed(fresh, now);
     }
 
     fn renewal_failed(&mut self, now: Instant) {

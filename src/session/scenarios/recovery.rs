@@ -974,3 +974,43 @@ fn a_host_that_is_gone_is_searched_by_a_login() {
     ",
     );
 }
+
+#[test]
+fn a_host_that_is_gone_for_the_same_token_too_is_not_asked_in_a_loop() {
+    check(
+        "
+        policy idle=1m survive=6s
+        tick
+        +1s: good t1 url=https://moved.example refresh=r1
+        serve renew good same url=https://moved.example
+        serve ping unavailable
+        1m20s: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:00:53 ping
+        0:00:54 failing 1
+        0:00:55 ping
+        0:00:56 failing 2
+        0:00:57 ping
+        0:00:58 failing 3
+        0:00:59 ping
+        0:01:00 failing 4
+        0:01:00 renew
+        0:01:01 same_token
+        0:01:03 renew
+        0:01:04 same_token
+        0:01:04 ping
+        0:01:05 failing 5
+        0:01:07 renew
+        0:01:08 same_token
+        0:01:11 ping
+        0:01:12 failing 6
+        0:01:17 renew
+        0:01:18 same_token
+        0:01:20 Recovering; ping at 0:01:23 for IdleTimeout
+    ",
+    );
+}
