@@ -18,47 +18,88 @@ use tokio::sync::oneshot;
 use crate::session::answer::Quota;
 use access::Caller;
 
-/// What a caller asks of the supervisor; each carries who asks and where the answer goes.
+/// Where an answer goes.
+pub type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
+
+/// A question about one session.
+#[derive(Debug)]
+pub struct About {
+    /// Who asks.
+    pub caller: Caller,
+    /// The session's name.
+    pub name: String,
+}
+
+/// What a caller asks of the supervisor, with where the answer goes.
 #[derive(Debug)]
 pub enum Ask {
     /// All sessions that the caller may see.
-    Sessions { caller: Caller, reply: oneshot::Sender<Vec<SessionStatus>> },
-    /// One session.
-    Session { caller: Caller, name: String, reply: oneshot::Sender<Result<SessionStatus, Refusal>> },
-    /// The token, once it is good for `min_validity`, within `wait`.
-    Token {
+    Sessions {
+        /// Who asks.
         caller: Caller,
-        name: String,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Vec<SessionStatus>>,
+    },
+    /// One session.
+    Session {
+        /// Which, and who asks.
+        about: About,
+        /// Where the answer goes.
+        reply: Reply<SessionStatus>,
+    },
+    /// The token, once it is good for `min_validity`.
+    Token {
+        /// Of which session, and who asks.
+        about: About,
+        /// For how long it must be good; zero for as long as it is.
         min_validity: Duration,
+        /// How long the caller waits.
         wait: Duration,
-        reply: oneshot::Sender<Result<TokenAnswer, Refusal>>,
+        /// Where the answer goes.
+        reply: Reply<TokenAnswer>,
     },
     /// A job used the token with success.
     Used {
-        caller: Caller,
-        name: String,
+        /// Of which session, and who says so.
+        about: About,
+        /// Which token.
         generation: u64,
+        /// How long ago, where the job knows.
         age: Option<Duration>,
-        reply: oneshot::Sender<Result<SessionStatus, Refusal>>,
+        /// Where the answer goes.
+        reply: Reply<SessionStatus>,
     },
-    /// A job saw "session expired"; answered once confirmed or recovered, within `wait`.
+    /// A job saw "session expired"; answered once confirmed or recovered.
     Rejected {
-        caller: Caller,
-        name: String,
+        /// Of which session, and who says so.
+        about: About,
+        /// Which token.
         which: Rejected,
+        /// How long the caller waits.
         wait: Duration,
-        reply: oneshot::Sender<Result<TokenAnswer, Refusal>>,
+        /// Where the answer goes.
+        reply: Reply<TokenAnswer>,
     },
-    /// An admin's order; answered when carried out, within `wait`.
+    /// An admin's order; answered when it is carried out.
     Order {
-        caller: Caller,
-        name: String,
+        /// To which session, and by whom.
+        about: About,
+        /// What to do.
         order: Order,
+        /// How long the caller waits.
         wait: Duration,
-        reply: oneshot::Sender<Result<SessionStatus, Refusal>>,
+        /// Where the answer goes.
+        reply: Reply<SessionStatus>,
     },
-    /// Is the daemon well, and are these sessions (all, when empty) good?
-    Health { caller: Caller, names: Vec<String>, reply: oneshot::Sender<Result<Health, Refusal>> },
+    /// Is the daemon well, and are these sessions good?
+    Health {
+        /// Who asks.
+        caller: Caller,
+        /// Which sessions; all that the caller may see when empty.
+        names: Vec<String>,
+        /// Where the answer goes.
+        reply: Reply<Health>,
+    },
 }
 
 /// Which token was rejected.
@@ -74,11 +115,17 @@ pub enum Rejected {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
+    /// Ping now.
     Verify,
+    /// Get a new token by the refresh token, or by the profile's renew request.
     Renew,
+    /// Authenticate fully.
     Login,
+    /// End the session at the server.
     Logout,
+    /// Make no more calls.
     Pause,
+    /// Go on after a pause.
     Resume,
 }
 
@@ -86,19 +133,54 @@ pub enum Order {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// 404 `no-such-session`, exit 80. A session that the caller may not see is 403 instead.
-    NoSuchSession { name: String },
+    NoSuchSession {
+        /// What was asked for.
+        name: String,
+    },
     /// 403 `not-allowed`, exit 77.
-    NotAllowed { name: String },
+    NotAllowed {
+        /// The session.
+        name: String,
+    },
     /// 503 `not-fresh` with `Retry-After`, exit 75.
-    NotFresh { name: String, reason: String, retry_after: Option<Duration> },
-    /// 409 `needs-attention`, exit 79: says what a person must do.
-    NeedsAttention { name: String, reason: String, remedy: String },
-    /// 422 `cannot-promise`: no token of this session can be promised for so long; `longest` can.
-    CannotPromise { name: String, longest: Duration },
-    /// 409 `conflict`: the order makes no sense now (renew without a refresh token, resume when not paused).
-    Conflict { name: String, reason: String },
+    NotFresh {
+        /// The session.
+        name: String,
+        /// What it waits for.
+        reason: String,
+        /// When the next attempt is due.
+        retry_after: Option<Duration>,
+    },
+    /// 409 `needs-attention`, exit 79.
+    NeedsAttention {
+        /// The session.
+        name: String,
+        /// What is the matter.
+        reason: String,
+        /// What a person must do.
+        remedy: String,
+    },
+    /// 422 `cannot-promise`: no token of this session can be promised for so long.
+    CannotPromise {
+        /// The session.
+        name: String,
+        /// What can be promised.
+        longest: Duration,
+    },
+    /// 409 `conflict`: the order makes no sense now (renew without a refresh token).
+    Conflict {
+        /// The session.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
     /// 502 `failed`, exit 1: the order was carried out and the server said no, or did not answer.
-    Failed { name: String, reason: String },
+    Failed {
+        /// The session.
+        name: String,
+        /// What the server said.
+        reason: String,
+    },
     /// 503 `stopping`, exit 75.
     Stopping,
 }
@@ -113,33 +195,53 @@ pub struct SessionList {
 /// One session as `status --json` and `GET /v1/sessions/{s}` show it. Field names are stable.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionStatus {
+    /// Its name.
     pub session: String,
+    /// The kind of server.
     pub provider: String,
+    /// The configured URL.
     pub url: String,
+    /// In one word.
     pub state: State,
     /// In words: what is the matter, or that all is well.
     pub reason: String,
+    /// Of the current token.
     pub generation: Option<u64>,
+    /// Tells two tokens apart, and no more.
     pub token_fingerprint: Option<String>,
     /// When the current token was issued.
     pub token_issued_at: Option<Timestamp>,
+    /// The base of API requests, where the server names one.
     pub instance_url: Option<String>,
     /// Whether the token is published now.
     pub published: bool,
     /// Whether the latest state is on disk.
     pub persisted: bool,
+    /// T as believed now; null when the session never idles out.
     pub idle_timeout_seconds: Option<f64>,
+    /// Until then the session certainly lives.
     pub idle_deadline: Option<Timestamp>,
+    /// The token's fixed end.
     pub token_expires_at: Option<Timestamp>,
+    /// When the refresh token dies if it is not used.
     pub refresh_token_expires_at: Option<Timestamp>,
+    /// The absolute end of this login.
     pub max_lifetime_at: Option<Timestamp>,
+    /// The latest full login.
     pub logged_in_at: Option<Timestamp>,
+    /// The latest use that is known.
     pub last_activity_at: Option<Timestamp>,
+    /// What happens next by itself; null when nothing does.
     pub next: Option<Next>,
+    /// The latest failure of this run.
     pub last_error: Option<LastError>,
+    /// What a person must do; null when nothing.
     pub attention: Option<Attention>,
+    /// Allocations as the server told them last.
     pub quotas: Vec<Quota>,
+    /// Calls of this run.
     pub counts: Counts,
+    /// The published files.
     pub files: Vec<FileStatus>,
 }
 
@@ -147,12 +249,19 @@ pub struct SessionStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
+    /// No token yet, and nothing has failed.
     Starting,
+    /// The token is good.
     Alive,
+    /// The token is good and is being replaced.
     Renewing,
+    /// The token is dead or doubtful, and is being replaced or proven.
     Recovering,
+    /// A person must act.
     NeedsAttention,
+    /// An admin paused the session.
     Paused,
+    /// Outside its active hours.
     Dormant,
 }
 
@@ -161,53 +270,79 @@ pub enum State {
 pub struct Next {
     /// `ping`, `renew`, `login`, `introspect`.
     pub action: String,
+    /// When.
     pub at: Timestamp,
+    /// What for.
     pub why: String,
 }
 
+/// A call that brought no success.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastError {
+    /// When.
     pub at: Timestamp,
+    /// Which call: `ping`, `login`, `renew`, `introspect`, `logout`.
     pub request: String,
+    /// What it was taken for: `dead`, `refused`, `unavailable` and so on.
     pub verdict: String,
+    /// What the server said.
     pub detail: String,
 }
 
 /// What a person must do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attention {
+    /// Since when.
     pub since: Timestamp,
+    /// What is the matter.
     pub reason: String,
+    /// What to do.
     pub remedy: String,
 }
 
 /// Calls since the daemon started, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
+    /// Pings.
     pub pings: u64,
+    /// Renewals.
     pub renewals: u64,
+    /// Full logins.
     pub logins: u64,
+    /// Introspections.
     pub introspections: u64,
+    /// Calls that brought no success.
     pub failures: u64,
 }
 
+/// One published file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileStatus {
+    /// Where.
     pub path: String,
+    /// Which token it holds; null when it is absent.
     pub generation: Option<u64>,
+    /// Why the last attempt failed, if it did.
     pub error: Option<String>,
 }
 
 /// A token as `GET /v1/sessions/{s}/token` gives it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TokenAnswer {
+    /// The session's name.
     pub session: String,
+    /// The value that requests carry.
     #[serde(with = "crate::secret::exposed")]
     pub access_token: crate::secret::Secret,
+    /// `Bearer`, unless the server said otherwise.
     pub token_type: String,
+    /// The base of API requests, where the server names one.
     pub instance_url: Option<String>,
+    /// Rises with each new token.
     pub generation: u64,
+    /// When it was issued.
     pub issued_at: Timestamp,
+    /// Its fixed end, if it has one.
     pub expires_at: Option<Timestamp>,
     /// Ready to send.
     pub headers: BTreeMap<String, String>,
@@ -227,5 +362,6 @@ pub struct Health {
     pub ready: bool,
     /// Those that have not, with the reason.
     pub not_ready: BTreeMap<String, String>,
+    /// Of the daemon.
     pub version: String,
 }

@@ -109,7 +109,10 @@ async fn supervise(config: Config) -> Result<(), DaemonError> {
     let store = Store::open(&config.daemon.state_dir, key.as_ref())?;
     let passed = systemd::passed_listener().map_err(DaemonError::PassedSocket)?;
     if passed.is_some() {
-        tracing::info!(event = "socket_passed", "listening on systemd's socket; socket.path and socket.mode do not count");
+        tracing::info!(
+            event = "socket_passed",
+            "listening on systemd's socket; socket.path and socket.mode do not count"
+        );
     }
     let server = Server::bind(&config.socket.path, config.socket.mode, passed)?;
     tracing::info!(event = "starting", version = env!("CARGO_PKG_VERSION"), config = %config.file.display(), sessions = config.sessions.len(), "starting");

@@ -144,7 +144,9 @@ pub fn read_secrets(work: &mut JoinSet<Done>, name: Arc<str>, config: Arc<Sessio
             }
         }
         let seed = match config.remote.seed() {
-            Some(source) => Some(source.read().await.map_err(|error| format!("cannot read the refresh token: {error}"))),
+            Some(source) => {
+                Some(source.read().await.map_err(|error| format!("cannot read the refresh token: {error}")))
+            }
             None => None,
         };
         let secrets = unread.unwrap_or_else(|| fingerprint(&secrets, salt));
@@ -195,11 +197,29 @@ fn unread(call: &Call, name: &str, error: &str) -> Answer {
         Request::Ping | Request::Introspect | Request::Logout => Verdict::Unavailable,
     };
     let detail = format!("cannot read {name}: {error}");
-    Answer { call: call.id, sent: now, received: now, verdict, detail, counted: false, skew_millis: None, quotas: vec![] }
+    Answer {
+        call: call.id,
+        sent: now,
+        received: now,
+        verdict,
+        detail,
+        counted: false,
+        skew_millis: None,
+        quotas: vec![],
+    }
 }
 
 fn lost(call: u64, request: Request, sent: crate::time::Instant, detail: &str) -> Answer {
     let verdict = if request == Request::Renew { Verdict::InDoubt } else { Verdict::Unavailable };
     let received = clock::boottime();
-    Answer { call, sent, received, verdict, detail: detail.to_owned(), counted: true, skew_millis: None, quotas: vec![] }
+    Answer {
+        call,
+        sent,
+        received,
+        verdict,
+        detail: detail.to_owned(),
+        counted: true,
+        skew_millis: None,
+        quotas: vec![],
+    }
 }

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::server::Server;
-use super::{Ask, Counts, Health, Refusal, Rejected, SessionStatus, State, TokenAnswer};
+use super::{About, Ask, Counts, Health, Refusal, Rejected, SessionStatus, State, TokenAnswer};
 use crate::secret::Secret;
 
 /// A handle on the supervisor: what it saw, and its end.
@@ -72,18 +72,18 @@ async fn supervise(mut asked: mpsc::Receiver<Ask>, mut left: mpsc::Receiver<()>,
 async fn decide(ask: Ask, saw: std_mpsc::Sender<String>) {
     match ask {
         Ask::Sessions { reply, .. } => drop(reply.send(vec![status("crm")])),
-        Ask::Session { name, reply, .. } => drop(reply.send(known(&name).map(|()| status(&name)))),
-        Ask::Token { name, mut reply, .. } if name == "slow" => {
+        Ask::Session { about: About { name, .. }, reply, .. } => drop(reply.send(known(&name).map(|()| status(&name)))),
+        Ask::Token { about: About { name, .. }, mut reply, .. } if name == "slow" => {
             saw.send("waiting slow".to_owned()).unwrap();
             reply.closed().await;
             let _ = saw.send("gone slow".to_owned());
         }
-        Ask::Token { name, reply, .. } => drop(reply.send(known(&name).map(|()| token(&name)))),
-        Ask::Used { name, generation, age, reply, .. } => {
+        Ask::Token { about: About { name, .. }, reply, .. } => drop(reply.send(known(&name).map(|()| token(&name)))),
+        Ask::Used { about: About { name, .. }, generation, age, reply, .. } => {
             let _ = saw.send(format!("used {name} {generation} {age:?}"));
             drop(reply.send(known(&name).map(|()| status(&name))));
         }
-        Ask::Rejected { name, which, reply, .. } => {
+        Ask::Rejected { about: About { name, .. }, which, reply, .. } => {
             let which = match which {
                 Rejected::Generation(generation) => generation.to_string(),
                 Rejected::Token(token) => token.expose().to_owned(),
@@ -91,7 +91,7 @@ async fn decide(ask: Ask, saw: std_mpsc::Sender<String>) {
             let _ = saw.send(format!("rejected {name} {which}"));
             drop(reply.send(known(&name).map(|()| token(&name))));
         }
-        Ask::Order { name, order, reply, .. } => {
+        Ask::Order { about: About { name, .. }, order, reply, .. } => {
             let _ = saw.send(format!("{order:?} {name}"));
             drop(reply.send(known(&name).map(|()| status(&name))));
         }

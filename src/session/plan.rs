@@ -11,6 +11,8 @@ use super::window::Window;
 use super::{Action, Call, InFlight, Session};
 use crate::time::Instant;
 
+/// A login may have handed out a session that was about to idle out, and need not count as its use: the first ping tells.
+const PROVE_AFTER: Duration = Duration::from_secs(10);
 /// A dead token stays readable for so long while its recovery is under way.
 const WITHDRAW_AFTER: Duration = Duration::from_secs(5);
 /// No ping is cut off sooner than this, however near its deadline.
@@ -227,6 +229,10 @@ impl Session {
         let early = if self.state.spread { Duration::ZERO } else { self.jitter(due) };
         let hint = self.state.introspected.end.filter(|_| !self.state.introspected.hinted);
         let due = hint.map_or(due, |end| due.min(end.before(self.idle_margin(end))));
+        if self.policy.login_may_reuse && !self.state.proven {
+            let first = due.min(self.state.token_since.after(PROVE_AFTER));
+            return Some(self.ping_at(first.before(early.min(PROVE_AFTER / 4)), now, Why::UnknownAge));
+        }
         Some(self.ping_at(due.before(early), now, Why::IdleTimeout))
     }
 

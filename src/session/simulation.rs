@@ -47,16 +47,16 @@ fn no_session_idles_out_while_the_server_is_up_and_others_use_the_token_unseen()
 
 #[test]
 fn every_fault_at_once_is_survived_for_half_a_year() {
-    for seed in 0..9 {
+    for seed in 0..9_u32 {
         for model in [WindowModel::HalfWindow, WindowModel::Sliding, WindowModel::Explicit] {
-            let timeout = minutes(TIMEOUTS[2 + seed as usize % 4]);
+            let timeout = minutes(TIMEOUTS[2 + (seed % 4) as usize]);
             let mut rules = Rules::new(model, timeout);
             rules.reuses = seed % 3 == 0;
             rules.max_lifetime = (seed % 4 == 1).then_some(Duration::from_hours(48));
             let mut policy = policy(model, timeout);
             policy.max_lifetime = rules.max_lifetime;
             policy.login_may_reuse = rules.reuses;
-            live(&policy, 1 + seed as u32 % 3, rules, everything(timeout), seed);
+            live(&policy, 1 + seed % 3, rules, everything(timeout), seed.into());
         }
     }
 }
@@ -92,7 +92,7 @@ fn a_fixed_token_is_replaced_before_its_end() {
 
 #[test]
 fn a_wrong_password_costs_one_login_in_half_a_year_of_restarts() {
-    for seed in 0..4 {
+    for seed in 0..4_u32 {
         let mut policy = policy(WindowModel::HalfWindow, minutes(120));
         policy.login = LoginBy::Daemon { confirm: false };
         let mut rules = Rules::new(WindowModel::HalfWindow, minutes(120));
@@ -102,7 +102,7 @@ fn a_wrong_password_costs_one_login_in_half_a_year_of_restarts() {
             jumps: Some(Duration::from_hours(5)),
             ..Faults::default()
         };
-        let world = live(&policy, 1 + seed as u32, rules, faults, seed);
+        let world = live(&policy, 1 + seed, rules, faults, seed.into());
         assert_eq!(world.server.tally.refusals, 1);
         assert!(world.session(0).attention(&world.account).is_some());
     }

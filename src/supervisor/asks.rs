@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::Supervisor;
 use super::slot::{Outcome, Slot};
 use crate::api::access::{self, Caller};
-use crate::api::{self, Ask, Health, Refusal, Rejected, SessionStatus, TokenAnswer};
+use crate::api::{self, About, Ask, Health, Refusal, Rejected, Reply, SessionStatus, TokenAnswer};
 use crate::clock;
 use crate::secret::Secret;
 use crate::session::account::Account;
@@ -17,12 +17,10 @@ use crate::session::{Input, Order};
 use crate::time::Instant;
 use crate::token::Published;
 
-type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
-
 /// Somebody who waits for a session.
-pub struct Waiter {
+pub(super) struct Waiter {
     /// The answer is due at this moment at the latest.
-    pub until: Instant,
+    pub(super) until: Instant,
     want: Want,
 }
 
@@ -37,9 +35,11 @@ enum Want {
 
 impl Waiter {
     /// Whether the caller has hung up.
-    pub fn is_gone(&self) -> bool {
+    pub(super) fn is_gone(&self) -> bool {
         match &self.want {
-            Want::Token { reply, .. } | Want::Verdict { reply } => reply.as_ref().is_none_or(oneshot::Sender::is_closed),
+            Want::Token { reply, .. } | Want::Verdict { reply } => {
+                reply.as_ref().is_none_or(oneshot::Sender::is_closed)
+            }
             Want::Outcome { reply, .. } => reply.as_ref().is_none_or(oneshot::Sender::is_closed),
         }
     }
@@ -53,28 +53,30 @@ impl Supervisor {
                 let seen = self.slots.values().filter(|slot| self.may_read(&caller, slot));
                 let _ = reply.send(seen.filter_map(|slot| self.status_of(slot, now)).collect());
             }
-            Ask::Session { caller, name, reply } => {
-                let _ = reply.send(self.readable(&caller, &name).and_then(|slot| self.status(slot)));
+            Ask::Session { about, reply } => {
+                let _ = reply.send(self.readable(&about).and_then(|slot| self.status(slot)));
             }
-            Ask::Token { caller, name, min_validity, wait, reply } => {
-                self.token(&caller, &name, min_validity, wait, reply);
+            Ask::Token { about, min_validity, wait, reply } => self.token(&about, min_validity, wait, reply),
+            Ask::Used { about, generation, age, reply } => {
+                let _ = reply.send(self.used(&about, generation, age));
             }
-            Ask::Used { caller, name, generation, age, reply } => {
-                let _ = reply.send(self.used(&caller, &name, generation, age));
-            }
-            Ask::Rejected { caller, name, which, wait, reply } => self.rejected(&caller, &name, &which, wait, reply),
-            Ask::Order { caller, name, order, wait, reply } => self.order(&caller, &name, order, wait, reply),
+            Ask::Rejected { about, which, wait, reply } => self.rejected(&about, &which, wait, reply),
+            Ask::Order { about, order, wait, reply } => self.order(&about, order, wait, reply),
             Ask::Health { caller, names, reply } => {
                 let _ = reply.send(self.health(&caller, &names));
             }
         }
     }
 
-    fn readable(&self, caller: &Caller, name: &str) -> Result<&Slot, Refusal> {
+    fn readable(&self, about: &About) -> Result<&Slot, Refusal> {
+        let slot = self.known(&about.name)?;
+        let allowed = self.may_read(&about.caller, slot);
+        allowed.then_some(slot).ok_or_else(|| Refusal::NotAllowed { name: about.name.clone() })
+    }
+
+    fn known(&self, name: &str) -> Result<&Slot, Refusal> {
         let slot = self.slots.get(name).filter(|slot| !slot.leaving);
-        let slot = slot.ok_or_else(|| Refusal::NoSuchSession { name: name.to_owned() })?;
-        let allowed = self.may_read(caller, slot);
-        allowed.then_some(slot).ok_or_else(|| Refusal::NotAllowed { name: name.to_owned() })
+        slot.ok_or_else(|| Refusal::NoSuchSession { name: name.to_owned() })
     }
 
     fn may_read(&self, caller: &Caller, slot: &Slot) -> bool {
@@ -85,26 +87,26 @@ impl Supervisor {
         access::is_admin(caller, self.uid, &self.config.socket.admins)
     }
 
-    fn token(&mut self, caller: &Caller, name: &str, validity: Duration, wait: Duration, reply: Reply<TokenAnswer>) {
-        if let Err(refusal) = self.readable(caller, name).and_then(|slot| slot.can_promise(validity)) {
+    fn token(&mut self, about: &About, validity: Duration, wait: Duration, reply: Reply<TokenAnswer>) {
+        if let Err(refusal) = self.readable(about).and_then(|slot| slot.can_promise(validity)) {
             let _ = reply.send(Err(refusal));
             return;
         }
+        let name = &about.name;
         self.wait(name, wait, Want::Token { validity, reply: Some(reply) });
-        let waits = self.slots.get(name).is_some_and(|slot| !slot.waiters.is_empty());
-        if waits {
+        if self.slots.get(&**name).is_some_and(|slot| !slot.waiters.is_empty()) {
             self.step(name, Input::Wanted { validity });
         }
     }
 
-    fn used(&mut self, caller: &Caller, name: &str, generation: u64, age: Option<Duration>) -> Result<SessionStatus, Refusal> {
-        self.readable(caller, name)?;
-        self.step(name, Input::Used { generation, age });
-        self.status(self.readable(caller, name)?)
+    fn used(&mut self, about: &About, generation: u64, age: Option<Duration>) -> Result<SessionStatus, Refusal> {
+        self.readable(about)?;
+        self.step(&about.name, Input::Used { generation, age });
+        self.status(self.readable(about)?)
     }
 
-    fn rejected(&mut self, caller: &Caller, name: &str, which: &Rejected, wait: Duration, reply: Reply<TokenAnswer>) {
-        let generation = match self.readable(caller, name) {
+    fn rejected(&mut self, about: &About, which: &Rejected, wait: Duration, reply: Reply<TokenAnswer>) {
+        let generation = match self.readable(about) {
             Ok(slot) => slot.generation_of(which),
             Err(refusal) => {
                 let _ = reply.send(Err(refusal));
@@ -112,34 +114,34 @@ impl Supervisor {
             }
         };
         if let Some(generation) = generation {
-            self.step(name, Input::Rejected { generation });
+            self.step(&about.name, Input::Rejected { generation });
         }
-        self.wait(name, wait, Want::Verdict { reply: Some(reply) });
+        self.wait(&about.name, wait, Want::Verdict { reply: Some(reply) });
     }
 
-    fn order(&mut self, caller: &Caller, name: &str, order: api::Order, wait: Duration, reply: Reply<SessionStatus>) {
-        let admin = self.is_admin(caller);
-        let slot = self.slots.get(name).filter(|slot| !slot.leaving);
-        let checked = match slot {
-            None => Err(Refusal::NoSuchSession { name: name.to_owned() }),
-            Some(_) if !admin => Err(Refusal::NotAllowed { name: name.to_owned() }),
-            Some(slot) => slot.can_order(order).map(|()| slot.session.last_call()),
-        };
-        let after = match checked {
-            Ok(after) => after,
+    fn order(&mut self, about: &About, order: api::Order, wait: Duration, reply: Reply<SessionStatus>) {
+        let (after, calls) = match self.orderable(about, order) {
+            Ok(slot) => (slot.session.last_call(), slot.calls_for(order)),
             Err(refusal) => {
                 let _ = reply.send(Err(refusal));
                 return;
             }
         };
-        self.name_the_others_of_a_token(name, order);
-        let calls = self.slots.get(name).is_some_and(|slot| slot.calls_for(order));
-        self.step(name, Input::Order(engine_order(order)));
+        self.name_the_others_of_a_token(&about.name, order);
+        self.step(&about.name, Input::Order(engine_order(order)));
         if calls {
-            self.wait(name, wait, Want::Outcome { after, reply: Some(reply) });
+            self.wait(&about.name, wait, Want::Outcome { after, reply: Some(reply) });
         } else {
-            let _ = reply.send(self.slots.get(name).ok_or(Refusal::Stopping).and_then(|slot| self.status(slot)));
+            let _ = reply.send(self.known(&about.name).and_then(|slot| self.status(slot)));
         }
+    }
+
+    fn orderable(&self, about: &About, order: api::Order) -> Result<&Slot, Refusal> {
+        let slot = self.known(&about.name)?;
+        if !self.is_admin(&about.caller) {
+            return Err(Refusal::NotAllowed { name: about.name.clone() });
+        }
+        slot.can_order(order).map(|()| slot)
     }
 
     /// A logout ends the token for every session that holds the same one.
@@ -157,7 +159,8 @@ impl Supervisor {
         let seen: Vec<&Slot> = if names.is_empty() {
             self.slots.values().filter(|slot| self.may_read(caller, slot)).collect()
         } else {
-            names.iter().map(|name| self.readable(caller, name)).collect::<Result<_, _>>()?
+            let about = |name: &String| About { caller: caller.clone(), name: name.clone() };
+            names.iter().map(|name| self.readable(&about(name))).collect::<Result<_, _>>()?
         };
         for slot in seen {
             if slot.served.is_none() {
@@ -178,7 +181,7 @@ impl Supervisor {
 
 impl Slot {
     /// Answers everybody whose question can be answered now, or who has waited long enough.
-    pub fn answer_waiters(&mut self, now: Instant, account: &Account) {
+    pub(super) fn answer_waiters(&mut self, now: Instant, account: &Account) {
         if self.waiters.is_empty() {
             return;
         }
@@ -188,7 +191,7 @@ impl Slot {
     }
 
     /// What came of a call, for those who ordered it.
-    pub fn outcome(&mut self, outcome: &Outcome) {
+    pub(super) fn outcome(&mut self, outcome: &Outcome) {
         let status = clock::now();
         let Self { waiters, .. } = self;
         let ordered: Vec<Waiter> = waiters.extract_if(.., |waiter| waiter.ordered(outcome.call)).collect();
@@ -205,22 +208,19 @@ impl Slot {
     fn answer(&self, waiter: &mut Waiter, now: Instant, account: &Account) -> bool {
         let late = waiter.until <= now;
         match &mut waiter.want {
-            Want::Token { validity, reply } => match self.token_for(*validity, now, account, late) {
-                Some(answer) => reply.take().is_none_or(|reply| reply.send(answer).is_ok() || true),
-                None => false,
-            },
-            Want::Verdict { reply } => match self.verdict(now, account, late) {
-                Some(answer) => reply.take().is_none_or(|reply| reply.send(answer).is_ok() || true),
-                None => false,
-            },
-            Want::Outcome { reply, .. } if late => {
-                reply.take().is_none_or(|reply| reply.send(Err(self.not_fresh(account, now))).is_ok() || true)
-            }
-            Want::Outcome { .. } => false,
+            Want::Token { validity, reply } => send(reply, self.token_for(*validity, now, account, late)),
+            Want::Verdict { reply } => send(reply, self.verdict(now, account, late)),
+            Want::Outcome { reply, .. } => send(reply, late.then(|| Err(self.not_fresh(account, now)))),
         }
     }
 
-    fn token_for(&self, validity: Duration, now: Instant, account: &Account, late: bool) -> Option<Result<TokenAnswer, Refusal>> {
+    fn token_for(
+        &self,
+        validity: Duration,
+        now: Instant,
+        account: &Account,
+        late: bool,
+    ) -> Option<Result<TokenAnswer, Refusal>> {
         let promise = self.session.promise(now);
         let wanted = promise.longest.map_or(validity, |longest| validity.min(longest));
         let enough = wanted.is_zero() || promise.valid_for.is_none_or(|valid| valid >= wanted);
@@ -313,6 +313,16 @@ impl Waiter {
     fn ordered(&self, call: u64) -> bool {
         matches!(self.want, Want::Outcome { after, .. } if call > after)
     }
+}
+
+/// Sends the answer, when there is one. True when the waiter need not wait any longer.
+fn send<T>(reply: &mut Option<Reply<T>>, answer: Option<Result<T, Refusal>>) -> bool {
+    let Some(answer) = answer else { return false };
+    if let Some(reply) = reply.take() {
+        // Whoever has hung up gets no answer.
+        let _ = reply.send(answer);
+    }
+    true
 }
 
 fn engine_order(order: api::Order) -> Order {

@@ -6,13 +6,13 @@ use std::time::Duration;
 use crate::time::Instant;
 
 /// Calls in flight to one host.
-pub const PER_HOST: usize = 8;
+pub(super) const PER_HOST: usize = 8;
 /// Calls in flight to all hosts.
-pub const IN_ALL: usize = 64;
+pub(super) const IN_ALL: usize = 64;
 
 /// The queue of calls, by host. It holds names; the calls themselves stay with their sessions.
 #[derive(Debug)]
-pub struct Lanes {
+pub(super) struct Lanes {
     hosts: BTreeMap<String, Lane>,
     in_flight: usize,
     spacing: Duration,
@@ -28,25 +28,25 @@ struct Lane {
 
 impl Lanes {
     /// Lanes in which at most `rate` calls a second leave for one host, after a burst of [`PER_HOST`].
-    pub fn new(rate: f64) -> Self {
+    pub(super) fn new(rate: f64) -> Self {
         Self { hosts: BTreeMap::new(), in_flight: 0, spacing: Duration::from_secs_f64(1.0 / rate.max(0.001)) }
     }
 
     /// `session` has a call for `host` that matters by `urgent_by`.
-    pub fn enqueue(&mut self, host: &str, urgent_by: Instant, session: &str) {
+    pub(super) fn enqueue(&mut self, host: &str, urgent_by: Instant, session: &str) {
         let lane = self.hosts.entry(host.to_owned()).or_default();
         lane.waiting.insert((urgent_by, session.to_owned()));
     }
 
     /// The session's call need not leave any more.
-    pub fn forget(&mut self, session: &str) {
+    pub(super) fn forget(&mut self, session: &str) {
         for lane in self.hosts.values_mut() {
             lane.waiting.retain(|(_, name)| name != session);
         }
     }
 
     /// The next call that may leave now, by its session's name; counts it as in flight.
-    pub fn leave(&mut self, now: Instant) -> Option<String> {
+    pub(super) fn leave(&mut self, now: Instant) -> Option<String> {
         if self.in_flight >= IN_ALL {
             return None;
         }
@@ -61,7 +61,7 @@ impl Lanes {
     }
 
     /// A call to `host` came to its end.
-    pub fn came_back(&mut self, host: &str) {
+    pub(super) fn came_back(&mut self, host: &str) {
         self.in_flight = self.in_flight.saturating_sub(1);
         let Some(lane) = self.hosts.get_mut(host) else { return };
         lane.in_flight = lane.in_flight.saturating_sub(1);
@@ -71,7 +71,7 @@ impl Lanes {
     }
 
     /// When the rate lets a waiting call leave; none when only a call's end can.
-    pub fn wake(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn wake(&self, now: Instant) -> Option<Instant> {
         if self.in_flight >= IN_ALL {
             return None;
         }

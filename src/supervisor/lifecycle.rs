@@ -177,9 +177,20 @@ impl Supervisor {
                 self.remove_unshared(&stored.paths);
                 let shift = stored.clock.shift(now, &boot_id);
                 stored.state.shift(shift.millis);
-                return Session::restore(&config.name, config.policy.clone(), stored.state, now.boot, floor, shift.certain);
+                return Session::restore(
+                    &config.name,
+                    config.policy.clone(),
+                    stored.state,
+                    now.boot,
+                    floor,
+                    shift.certain,
+                );
             }
-            tracing::info!(session = config.name, event = "identity_changed", "another login than before: the old token is discarded");
+            tracing::info!(
+                session = config.name,
+                event = "identity_changed",
+                "another login than before: the old token is discarded"
+            );
             fresh_floor = floor.max(stored.state.generation + 1);
             paths = stored.paths;
         }
@@ -190,7 +201,8 @@ impl Supervisor {
     fn join_account(&mut self, key: &str, name: &Arc<str>) -> Result<(), StoreError> {
         if !self.accounts.contains_key(key) {
             let account = self.find_account(key)?;
-            self.accounts.insert(key.to_owned(), AccountSlot { account, saver: Saver::default(), members: BTreeSet::new() });
+            self.accounts
+                .insert(key.to_owned(), AccountSlot { account, saver: Saver::default(), members: BTreeSet::new() });
         }
         if let Some(slot) = self.accounts.get_mut(key) {
             slot.members.insert(name.clone());
@@ -249,10 +261,8 @@ impl Supervisor {
             return files.iter().all(|file| file.generation == Some(served.generation) || file.error.is_some());
         }
         let held = slot.session.publication(now) == Publication::Hold && slot.session.record().last_error.is_some();
-        let quiet = matches!(
-            slot.session.phase(now, &account.account),
-            Phase::NeedsAttention | Phase::Paused | Phase::Dormant
-        );
+        let quiet =
+            matches!(slot.session.phase(now, &account.account), Phase::NeedsAttention | Phase::Paused | Phase::Dormant);
         held || quiet || slot.session.record().last_error.is_some()
     }
 
@@ -267,14 +277,19 @@ impl Supervisor {
                     tracing::error!(event = "reload_failed", error, "the config is broken; nothing has changed");
                 }
             }
-            Err(error) => tracing::error!(event = "reload_failed", %error, "the config could not be read; nothing has changed"),
+            Err(error) => {
+                tracing::error!(event = "reload_failed", %error, "the config could not be read; nothing has changed")
+            }
         }
         self.notifier.ready(&self.one_line());
     }
 
     fn take_over(&mut self, config: Config) {
         if config.daemon != self.config.daemon || config.socket != self.config.socket {
-            tracing::warn!(event = "restart_needed", "changes under [daemon] and [socket] take effect at the next start");
+            tracing::warn!(
+                event = "restart_needed",
+                "changes under [daemon] and [socket] take effect at the next start"
+            );
         }
         for warning in &config.warnings {
             tracing::warn!(event = "config", "{warning}");
@@ -418,7 +433,8 @@ impl Supervisor {
 
     fn abort_what_may_be_lost(&mut self) {
         for slot in self.slots.values_mut() {
-            let harmless = |flight: &mut crate::driver::Flight| matches!(flight.request, Request::Ping | Request::Introspect);
+            let harmless =
+                |flight: &mut crate::driver::Flight| matches!(flight.request, Request::Ping | Request::Introspect);
             if let Some(flight) = slot.in_flight.take_if(harmless) {
                 flight.abort.abort();
             }

@@ -9,30 +9,30 @@ const LAST_RETRY: Duration = Duration::from_secs(30);
 
 /// How far the disk has come.
 #[derive(Clone, Debug, Default)]
-pub struct Saver {
+pub(super) struct Saver {
     wanted: u64,
     attempted: u64,
     written: u64,
     running: Option<u64>,
     retry: Option<(Instant, Duration)>,
     /// Why the last attempt failed, until one succeeds.
-    pub problem: Option<String>,
+    pub(super) problem: Option<String>,
 }
 
 impl Saver {
     /// The record changed; gives the version that must be written.
-    pub fn want(&mut self) -> u64 {
+    pub(super) fn want(&mut self) -> u64 {
         self.wanted += 1;
         self.wanted
     }
 
     /// The version in memory.
-    pub fn latest(&self) -> u64 {
+    pub(super) fn latest(&self) -> u64 {
         self.wanted
     }
 
     /// The version to write now, if any; counts it as under way.
-    pub fn begin(&mut self, now: Instant) -> Option<u64> {
+    pub(super) fn begin(&mut self, now: Instant) -> Option<u64> {
         let fresh = self.attempted < self.wanted;
         let again = self.retry.is_some_and(|(at, _)| at <= now);
         if self.running.is_some() || !(fresh || again) {
@@ -43,7 +43,7 @@ impl Saver {
     }
 
     /// The write under way came to its end.
-    pub fn finished(&mut self, now: Instant, problem: Option<String>) {
+    pub(super) fn finished(&mut self, now: Instant, problem: Option<String>) {
         let Some(version) = self.running.take() else { return };
         self.attempted = self.attempted.max(version);
         if problem.is_none() {
@@ -57,27 +57,27 @@ impl Saver {
     }
 
     /// A write of `version` or later was tried.
-    pub fn has_tried(&self, version: u64) -> bool {
+    pub(super) fn has_tried(&self, version: u64) -> bool {
         self.attempted >= version
     }
 
     /// `version` or a later one is on disk.
-    pub fn has_written(&self, version: u64) -> bool {
+    pub(super) fn has_written(&self, version: u64) -> bool {
         self.written >= version
     }
 
     /// The latest version was tried.
-    pub fn is_level(&self) -> bool {
+    pub(super) fn is_level(&self) -> bool {
         self.attempted == self.wanted
     }
 
     /// The latest version is on disk.
-    pub fn is_durable(&self) -> bool {
+    pub(super) fn is_durable(&self) -> bool {
         self.written == self.wanted
     }
 
     /// When a failed write is tried again.
-    pub fn wake(&self) -> Option<Instant> {
+    pub(super) fn wake(&self) -> Option<Instant> {
         self.retry.filter(|_| self.running.is_none()).map(|(at, _)| at)
     }
 }

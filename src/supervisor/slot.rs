@@ -24,36 +24,36 @@ use crate::time::Instant;
 use crate::token::Published;
 
 /// A session and everything at the edge that belongs to it.
-pub struct Slot {
-    pub name: Arc<str>,
-    pub config: Arc<SessionConfig>,
-    pub session: Session,
+pub(super) struct Slot {
+    pub(super) name: Arc<str>,
+    pub(super) config: Arc<SessionConfig>,
+    pub(super) session: Session,
     /// The key of its account.
-    pub account: String,
-    pub remote: Arc<Remote>,
-    pub publisher: Publisher,
+    pub(super) account: String,
+    pub(super) remote: Arc<Remote>,
+    pub(super) publisher: Publisher,
     /// What readers of the socket get.
-    pub served: Option<Arc<Published>>,
-    pub saver: Saver,
+    pub(super) served: Option<Arc<Published>>,
+    pub(super) saver: Saver,
     /// A call that waits for its state to be written, or for a lane.
-    pub pending: Option<Pending>,
-    pub in_flight: Option<Flight>,
-    pub waiters: Vec<Waiter>,
-    pub timer: Option<Instant>,
-    pub told: Told,
+    pub(super) pending: Option<Pending>,
+    pub(super) in_flight: Option<Flight>,
+    pub(super) waiters: Vec<Waiter>,
+    pub(super) timer: Option<Instant>,
+    pub(super) told: Told,
     /// Removed from the config: gone once this logout is answered.
-    pub leaving: bool,
+    pub(super) leaving: bool,
 }
 
 /// One account and the sessions that share it.
-pub struct AccountSlot {
-    pub account: Account,
-    pub saver: Saver,
-    pub members: BTreeSet<Arc<str>>,
+pub(super) struct AccountSlot {
+    pub(super) account: Account,
+    pub(super) saver: Saver,
+    pub(super) members: BTreeSet<Arc<str>>,
 }
 
 /// A call that has not left yet.
-pub struct Pending {
+pub(super) struct Pending {
     call: Call,
     state: u64,
     account: u64,
@@ -61,7 +61,7 @@ pub struct Pending {
 }
 
 /// What a pending call waits for.
-pub enum PendingStep {
+pub(super) enum PendingStep {
     /// A write, or nothing at all.
     Wait,
     /// Nothing: it may queue for its host's lane.
@@ -71,55 +71,55 @@ pub enum PendingStep {
 }
 
 /// What a call came to, for those who ordered it.
-pub struct Outcome {
-    pub call: u64,
-    pub problem: Option<String>,
+pub(super) struct Outcome {
+    pub(super) call: u64,
+    pub(super) problem: Option<String>,
 }
 
 /// A session's record in the state directory.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct StoredSession {
+pub(super) struct StoredSession {
     /// Whose state this is: another identity starts afresh.
-    pub identity: String,
-    pub account: String,
+    pub(super) identity: String,
+    pub(super) account: String,
     /// When it was written, on which boot.
-    pub clock: ClockStamp,
+    pub(super) clock: ClockStamp,
     /// The files that may hold the token.
-    pub paths: Vec<PathBuf>,
-    pub state: State,
+    pub(super) paths: Vec<PathBuf>,
+    pub(super) state: State,
 }
 
 /// An account's record in the state directory.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct StoredAccount {
-    pub clock: ClockStamp,
-    pub account: Account,
+pub(super) struct StoredAccount {
+    pub(super) clock: ClockStamp,
+    pub(super) account: Account,
 }
 
 impl Pending {
-    pub fn new(call: Call, state: &mut Saver, account: &Saver) -> Self {
+    pub(super) fn new(call: Call, state: &mut Saver, account: &Saver) -> Self {
         Self { call, state: state.latest(), account: account.latest(), queued: false }
     }
 }
 
 impl Outcome {
-    pub fn of(answer: &Answer) -> Self {
+    pub(super) fn of(answer: &Answer) -> Self {
         let problem = (!answer.verdict.is_success()).then(|| answer.detail.clone());
         Self { call: answer.call, problem }
     }
 }
 
 impl AccountSlot {
-    pub fn stored(&self, now: Instant) -> Vec<u8> {
+    pub(super) fn stored(&self, now: Instant) -> Vec<u8> {
         to_bytes(&StoredAccount { clock: stamp(now), account: self.account.clone() })
     }
 }
 
 impl Slot {
     /// What the state directory should hold of this session.
-    pub fn stored(&self, now: Instant) -> Vec<u8> {
+    pub(super) fn stored(&self, now: Instant) -> Vec<u8> {
         to_bytes(&StoredSession {
             identity: self.config.remote.identity(),
             account: self.account.clone(),
@@ -129,7 +129,7 @@ impl Slot {
         })
     }
 
-    pub fn saved(&mut self, now: Instant, problem: Option<String>) {
+    pub(super) fn saved(&mut self, now: Instant, problem: Option<String>) {
         match (&problem, &self.saver.problem) {
             (Some(problem), None) => {
                 tracing::error!(session = &*self.name, event = "unpersisted", %problem, "the state cannot be written; going on from memory");
@@ -141,7 +141,7 @@ impl Slot {
     }
 
     /// How far the pending call is.
-    pub fn pending_step(&mut self, account: &Saver) -> PendingStep {
+    pub(super) fn pending_step(&mut self, account: &Saver) -> PendingStep {
         let Some(pending) = self.pending.as_mut().filter(|pending| !pending.queued) else { return PendingStep::Wait };
         if !self.saver.has_tried(pending.state) || !account.has_tried(pending.account) {
             return PendingStep::Wait;
@@ -157,19 +157,23 @@ impl Slot {
     }
 
     /// Whether a call waits for the account's record to be written.
-    pub fn awaits_account(&self) -> bool {
+    pub(super) fn awaits_account(&self) -> bool {
         self.pending.as_ref().is_some_and(|pending| !pending.queued)
     }
 
     /// The pending call with all it needs; it leaves now.
-    pub fn errand(&mut self, salt: u64) -> Option<Errand> {
+    pub(super) fn errand(&mut self, salt: u64) -> Option<Errand> {
         let pending = self.pending.take()?;
         let state = self.session.state();
         let refresh = state.refresh.as_ref().filter(|_| needs_refresh_token(pending.call.request));
         Some(Errand {
             name: self.name.clone(),
             host: self.remote.host(pending.call.request, state.token.as_ref()),
-            secrets: if pending.call.request == Request::Ping { Vec::new() } else { self.config.remote.login_secrets() },
+            secrets: if pending.call.request == Request::Ping {
+                Vec::new()
+            } else {
+                self.config.remote.login_secrets()
+            },
             call: pending.call,
             remote: self.remote.clone(),
             token: state.token.clone(),
@@ -180,7 +184,7 @@ impl Slot {
     }
 
     /// Brings files and socket in line with the state.
-    pub fn publish(&mut self, now: Instant) {
+    pub(super) fn publish(&mut self, now: Instant) {
         match self.session.publication(now) {
             Publication::Hold => {}
             Publication::Withdraw => {
@@ -199,7 +203,7 @@ impl Slot {
     }
 
     /// Writes the files again where somebody changed or removed them.
-    pub fn heal_files(&mut self) {
+    pub(super) fn heal_files(&mut self) {
         if let Some(served) = &self.served {
             self.publisher.set(Wanted::Show(served.clone()));
         }
@@ -213,12 +217,12 @@ impl Slot {
     }
 
     /// Nothing is under way, and nothing is left to write.
-    pub fn is_at_rest(&self) -> bool {
+    pub(super) fn is_at_rest(&self) -> bool {
         self.pending.is_none() && self.in_flight.is_none() && self.saver.is_level()
     }
 
     /// When this session must be looked at again.
-    pub fn wake(&self, now: Instant, account: &Account) -> Option<Instant> {
+    pub(super) fn wake(&self, now: Instant, account: &Account) -> Option<Instant> {
         let waiter = self.waiters.iter().map(|waiter| waiter.until).min();
         [self.session.wake(now, account), self.saver.wake(), waiter].into_iter().flatten().min()
     }

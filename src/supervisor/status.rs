@@ -34,7 +34,8 @@ impl Supervisor {
     /// All sessions in one line, for `systemctl status`.
     pub(super) fn one_line(&self) -> String {
         let (total, good) = (self.slots.len(), self.slots.values().filter(|slot| slot.served.is_some()).count());
-        let needy: Vec<&str> = self.slots.values().filter(|slot| self.needs_person(slot)).map(|slot| &*slot.name).collect();
+        let needy: Vec<&str> =
+            self.slots.values().filter(|slot| self.needs_person(slot)).map(|slot| &*slot.name).collect();
         let mut line = format!("{good} of {total} sessions good");
         if !needy.is_empty() {
             line.push_str("; a person is needed for ");
@@ -50,7 +51,7 @@ impl Supervisor {
 
 impl Slot {
     /// The session as the socket shows it; without its account only what the session itself knows.
-    pub fn status(&self, now: Now, account: Option<&Account>) -> SessionStatus {
+    pub(super) fn status(&self, now: Now, account: Option<&Account>) -> SessionStatus {
         let fallback = Account::new(now.boot, 0);
         let account = account.unwrap_or(&fallback);
         let state = self.session.state();
@@ -89,7 +90,7 @@ impl Slot {
     }
 
     /// The token as the socket gives it.
-    pub fn token_answer(&self, served: &Published, valid_for: Option<Duration>) -> TokenAnswer {
+    pub(super) fn token_answer(&self, served: &Published, valid_for: Option<Duration>) -> TokenAnswer {
         let token = &served.token;
         let public = token.captures.iter().filter(|(_, capture)| capture.public);
         TokenAnswer {
@@ -102,12 +103,14 @@ impl Slot {
             expires_at: token.expires_at,
             headers: served.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
             valid_for_seconds: valid_for.map(|valid| valid.as_secs_f64()),
-            captures: public.map(|(name, capture)| (name.clone(), capture.value.expose().to_owned())).collect::<BTreeMap<_, _>>(),
+            captures: public
+                .map(|(name, capture)| (name.clone(), capture.value.expose().to_owned()))
+                .collect::<BTreeMap<_, _>>(),
         }
     }
 
     /// Says once which files cannot be written.
-    pub fn tell_sinks(&mut self) {
+    pub(super) fn tell_sinks(&mut self) {
         for sink in self.publisher.status() {
             if let Some(problem) = &sink.error {
                 super::tell::sink_failed(&self.name, &sink.path.to_string_lossy(), problem);
@@ -212,4 +215,3 @@ fn doubt_in_words(doubt: Doubt) -> &'static str {
         Doubt::Dormancy => "the token lapsed outside the active hours",
     }
 }
-

@@ -16,7 +16,7 @@ const REPEAT_AFTER: Duration = Duration::from_mins(15);
 
 /// What was said of a session already.
 #[derive(Debug, Default)]
-pub struct Told {
+pub(super) struct Told {
     failing: Option<Instant>,
     attention: Option<(Instant, String)>,
     /// What was published last: a generation, or nothing; none before the first time.
@@ -25,12 +25,12 @@ pub struct Told {
 
 impl Told {
     /// Takes note of what is published. True when it is another than before.
-    pub fn published(&mut self, generation: Option<u64>) -> bool {
+    pub(super) fn published(&mut self, generation: Option<u64>) -> bool {
         self.published.replace(generation) != Some(generation)
     }
 
     /// The files are others than before: whatever is to be shown must be shown again.
-    pub fn forget_published(&mut self) {
+    pub(super) fn forget_published(&mut self) {
         self.published = None;
     }
 
@@ -44,14 +44,14 @@ impl Told {
 }
 
 /// Each call, for those who look closely.
-pub fn call(slot: &Slot, answer: &Answer) {
+pub(super) fn call(slot: &Slot, answer: &Answer) {
     let took = answer.received.since(answer.sent);
     let (session, verdict, detail) = (&*slot.name, answer.verdict.word(), answer.detail.as_str());
     debug!(session, verdict, detail, took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX), "call answered");
 }
 
 /// One transition.
-pub fn event(slot: &mut Slot, event: &Event) {
+pub(super) fn event(slot: &mut Slot, event: &Event) {
     let now = clock::boottime();
     let session = slot.name.clone();
     let (session, word) = (&*session, event.word());
@@ -107,12 +107,13 @@ pub fn event(slot: &mut Slot, event: &Event) {
 }
 
 /// Says when a person is needed, again at a slow pace, and when no longer.
-pub fn attention(slot: &mut Slot, account: &Account, now: Instant) {
+pub(super) fn attention(slot: &mut Slot, account: &Account, now: Instant) {
     let needed = slot.session.attention(account);
     let session = &*slot.name;
     match (&needed, &slot.told.attention) {
         (Some(needed), told) => {
-            let said = told.as_ref().is_some_and(|(at, reason)| *reason == needed.reason && now.since(*at) < REPEAT_AFTER);
+            let said =
+                told.as_ref().is_some_and(|(at, reason)| *reason == needed.reason && now.since(*at) < REPEAT_AFTER);
             if !said {
                 let (reason, remedy) = (&needed.reason, &needed.remedy);
                 warn!(session, event = "needs_attention", reason, remedy, "a person is needed");
@@ -128,6 +129,6 @@ pub fn attention(slot: &mut Slot, account: &Account, now: Instant) {
 }
 
 /// A file that cannot be written.
-pub fn sink_failed(session: &str, path: &str, problem: &str) {
+pub(super) fn sink_failed(session: &str, path: &str, problem: &str) {
     error!(session, event = "unpublished", path, problem, "a token file cannot be written");
 }

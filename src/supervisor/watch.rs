@@ -23,7 +23,7 @@ const COMMANDS_EVERY: Duration = Duration::from_mins(1);
 
 /// When which look is due.
 #[derive(Debug)]
-pub struct Watch {
+pub(super) struct Watch {
     clocks: Now,
     next_look: Instant,
     next_secrets: Option<Instant>,
@@ -37,19 +37,27 @@ pub struct Watch {
 
 impl Watch {
     /// Begins to watch.
-    pub fn begin(now: Now) -> Self {
+    pub(super) fn begin(now: Now) -> Self {
         // Twice as often as systemd asks.
         let pulse = systemd::watchdog_interval().map(|interval| interval / 2);
-        Self { clocks: now, next_look: now.boot, next_secrets: None, next_pulse: pulse.map(|_| now.boot), pulse, commands_read: now.boot, needy: BTreeSet::new() }
+        Self {
+            clocks: now,
+            next_look: now.boot,
+            next_secrets: None,
+            next_pulse: pulse.map(|_| now.boot),
+            pulse,
+            commands_read: now.boot,
+            needy: BTreeSet::new(),
+        }
     }
 
     /// When the next look is due.
-    pub fn wake(&self) -> Instant {
+    pub(super) fn wake(&self) -> Instant {
         [self.next_secrets, self.next_pulse].into_iter().flatten().fold(self.next_look, Instant::min)
     }
 
     /// Whether another secret could help this session.
-    pub fn needs_secret(&mut self, name: &Arc<str>, needs: bool, now: Instant) {
+    pub(super) fn needs_secret(&mut self, name: &Arc<str>, needs: bool, now: Instant) {
         if needs {
             self.needy.insert(name.clone());
             self.next_secrets.get_or_insert(now.after(WATCH_EVERY));
@@ -59,7 +67,7 @@ impl Watch {
     }
 
     /// The session is gone.
-    pub fn forget(&mut self, name: &str) {
+    pub(super) fn forget(&mut self, name: &str) {
         self.needy.remove(name);
     }
 

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::parameters::{Query, RejectedBody, UsedBody, json};
 use crate::api::access::Caller;
 use crate::api::problem::{Kind, Problem};
-use crate::api::{Ask, Order, Refusal, SessionList, TokenAnswer};
+use crate::api::{About, Ask, Order, Refusal, SessionList, TokenAnswer};
 
 /// For a request's body; a rejected token has at most 64 KiB, and most have 112 bytes.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -60,7 +60,8 @@ async fn session(
     uri: Uri,
 ) -> Result<Response, Problem> {
     Query::of(&uri).end()?;
-    let status = decided(&asks, Duration::ZERO, |reply| Ask::Session { caller, name, reply }).await??;
+    let status =
+        decided(&asks, Duration::ZERO, |reply| Ask::Session { about: About { caller, name }, reply }).await??;
     Ok(answer(&status))
 }
 
@@ -75,7 +76,7 @@ async fn token(
     let min_validity = query.take_duration("min_validity")?;
     let wait = query.take_duration("wait")?;
     query.end()?;
-    let ask = |reply| Ask::Token { caller, name, min_validity, wait, reply };
+    let ask = |reply| Ask::Token { about: About { caller, name }, min_validity, wait, reply };
     let token = decided(&asks, wait, ask).await??;
     Ok(token_answer(&token, &headers))
 }
@@ -89,7 +90,7 @@ async fn used(
     Query::of(request.uri()).end()?;
     let UsedBody { generation, age } = json(request).await?;
     let age = age.map(|age| age.0);
-    let ask = |reply| Ask::Used { caller, name, generation, age, reply };
+    let ask = |reply| Ask::Used { about: About { caller, name }, generation, age, reply };
     Ok(answer(&decided(&asks, Duration::ZERO, ask).await??))
 }
 
@@ -104,7 +105,7 @@ async fn rejected(
     query.end()?;
     let headers = request.headers().clone();
     let which = json::<RejectedBody>(request).await?.which()?;
-    let ask = |reply| Ask::Rejected { caller, name, which, wait, reply };
+    let ask = |reply| Ask::Rejected { about: About { caller, name }, which, wait, reply };
     let token = decided(&asks, wait, ask).await??;
     Ok(token_answer(&token, &headers))
 }
@@ -130,7 +131,7 @@ async fn order(
     let mut query = Query::of(&uri);
     let wait = query.take_duration("wait")?;
     query.end()?;
-    let ask = |reply| Ask::Order { caller, name, order, wait, reply };
+    let ask = |reply| Ask::Order { about: About { caller, name }, order, wait, reply };
     Ok(answer(&decided(&asks, wait, ask).await??))
 }
 

@@ -108,12 +108,12 @@ impl Stage {
     fn soonest(&self) -> Option<(Instant, usize, Option<Answer>)> {
         let moments = self.actors.iter().enumerate().flat_map(|(index, actor)| {
             let wake = actor.session.wake(self.now, &self.account).map(|at| (at, index, None));
-            [wake, self.served_answer(actor).map(|answer| (answer.received, index, Some(answer)))]
+            [wake, Self::served_answer(actor).map(|answer| (answer.received, index, Some(answer)))]
         });
         moments.flatten().min_by_key(|(at, _, _)| *at)
     }
 
-    fn served_answer(&self, actor: &Actor) -> Option<Answer> {
+    fn served_answer(actor: &Actor) -> Option<Answer> {
         let (call, sent) = actor.call.as_ref()?;
         let words: Vec<&str> = actor.served.get(word(call.request))?.split_whitespace().collect();
         Some(answer(call, *sent, sent.after(LATENCY), &words, actor.session.state()).unwrap())
@@ -181,7 +181,7 @@ impl Stage {
                 }
                 Action::Tell(ref event) => self.say(index, &describe(event)),
             }
-            stored = matches!(self.actors[index].stored.intent, true);
+            stored = self.actors[index].stored.intent;
         }
         self.show_publication(index);
     }

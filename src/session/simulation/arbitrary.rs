@@ -281,12 +281,12 @@ prop_compose! {
     }
 }
 
-/// From nothing to decades, with all that lies between.
+/// From nothing to a century, with all that lies between.
 fn durations() -> impl Strategy<Value = Duration> {
     prop_oneof![
         Just(Duration::ZERO),
         (1_u64..5_000).prop_map(Duration::from_millis),
         (1_u64..100_000).prop_map(Duration::from_secs),
-        Just(Duration::MAX),
+        Just(Duration::from_hours(24 * 365 * 100)),
     ]
 }

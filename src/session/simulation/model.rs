@@ -13,26 +13,26 @@ use crate::token::Token;
 
 /// What this server does.
 #[derive(Clone, Debug)]
-pub struct Rules {
+pub(crate) struct Rules {
     /// What restarts the idle timer.
-    pub model: WindowModel,
+    pub(crate) model: WindowModel,
     /// The idle timeout; none when sessions never idle out.
-    pub timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
     /// The absolute limit of one login.
-    pub max_lifetime: Option<Duration>,
+    pub(crate) max_lifetime: Option<Duration>,
     /// The announced life of a token.
-    pub token_life: Option<Duration>,
+    pub(crate) token_life: Option<Duration>,
     /// Each renewal gives a new refresh token; presenting an old one revokes the family.
-    pub rotates: bool,
+    pub(crate) rotates: bool,
     /// A login while a session lives hands out the same token.
-    pub reuses: bool,
+    pub(crate) reuses: bool,
     /// The right password is sent.
-    pub accepts: bool,
+    pub(crate) accepts: bool,
 }
 
 impl Rules {
     /// A server with an idle timeout and nothing else.
-    pub fn new(model: WindowModel, timeout: Duration) -> Self {
+    pub(crate) fn new(model: WindowModel, timeout: Duration) -> Self {
         let timeout = Some(timeout);
         Self { model, timeout, max_lifetime: None, token_life: None, rotates: false, reuses: false, accepts: true }
     }
@@ -40,24 +40,24 @@ impl Rules {
 
 /// What the server has seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// Pings.
-    pub pings: u64,
+    pub(crate) pings: u64,
     /// Logins that it accepted.
-    pub logins: u64,
+    pub(crate) logins: u64,
     /// Logins that it refused.
-    pub refusals: u64,
+    pub(crate) refusals: u64,
     /// Renewals, good or not.
-    pub renewals: u64,
+    pub(crate) renewals: u64,
     /// Sessions that were found to have died of idleness.
-    pub idle_deaths: u64,
+    pub(crate) idle_deaths: u64,
     /// Spent refresh tokens that were presented.
-    pub reuses: u64,
+    pub(crate) reuses: u64,
 }
 
 /// The server.
 #[derive(Clone, Debug)]
-pub struct Server {
+pub(crate) struct Server {
     rules: Rules,
     sessions: HashMap<String, Held>,
     /// Refresh tokens by value: the family, and whether it is spent.
@@ -65,7 +65,7 @@ pub struct Server {
     latest: Option<String>,
     issued: u64,
     /// What it has seen.
-    pub tally: Tally,
+    pub(crate) tally: Tally,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -79,23 +79,23 @@ struct Held {
 
 impl Server {
     /// A server that nobody has logged in to.
-    pub fn new(rules: Rules) -> Self {
+    pub(crate) fn new(rules: Rules) -> Self {
         let (sessions, refresh) = (HashMap::new(), BTreeMap::new());
         Self { rules, sessions, refresh, latest: None, issued: 0, tally: Tally::default() }
     }
 
     /// Whether `token` works at `now`.
-    pub fn lives(&self, token: &str, now: Instant) -> bool {
+    pub(crate) fn lives(&self, token: &str, now: Instant) -> bool {
         self.sessions.get(token).is_some_and(|held| self.holds(held, now))
     }
 
     /// Whether presenting `refresh` would revoke its family.
-    pub fn is_spent(&self, refresh: &str) -> bool {
+    pub(crate) fn is_spent(&self, refresh: &str) -> bool {
         self.refresh.get(refresh).is_some_and(|(_, spent)| *spent)
     }
 
     /// A ping; true when the session lives, whose timer it may restart.
-    pub fn ping(&mut self, token: &str, now: Instant) -> Verdict {
+    pub(crate) fn ping(&mut self, token: &str, now: Instant) -> Verdict {
         self.tally.pings += 1;
         if self.touch(token, now, true) {
             return Verdict::Alive;
@@ -106,14 +106,14 @@ impl Server {
     }
 
     /// Somebody uses the newest token unseen.
-    pub fn hidden_use(&mut self, now: Instant) {
+    pub(crate) fn hidden_use(&mut self, now: Instant) {
         if let Some(token) = self.latest.clone() {
             self.touch(&token, now, false);
         }
     }
 
     /// A full login.
-    pub fn login(&mut self, now: Instant) -> Verdict {
+    pub(crate) fn login(&mut self, now: Instant) -> Verdict {
         if !self.rules.accepts {
             self.tally.refusals += 1;
             return Verdict::Refused { confirm: false };
@@ -128,7 +128,7 @@ impl Server {
     }
 
     /// A renewal by `refresh`.
-    pub fn renew(&mut self, refresh: &str, now: Instant) -> Verdict {
+    pub(crate) fn renew(&mut self, refresh: &str, now: Instant) -> Verdict {
         self.tally.renewals += 1;
         let Some((family, spent)) = self.refresh.get(refresh).copied() else { return Verdict::GrantDead };
         if spent {
@@ -143,7 +143,7 @@ impl Server {
     }
 
     /// An admin ends every session; refresh tokens stay.
-    pub fn revoke_sessions(&mut self) {
+    pub(crate) fn revoke_sessions(&mut self) {
         self.sessions.values_mut().for_each(|held| held.revoked = true);
     }
 

@@ -15,30 +15,30 @@ use crate::session::{Action, Call, Input, Session};
 use crate::time::Instant;
 
 /// More calls in one hour than any session may make, whatever it is told.
-pub const MOST_CALLS_PER_HOUR: u64 = 8_000;
+pub(crate) const MOST_CALLS_PER_HOUR: u64 = 8_000;
 /// What goes wrong, as odds of one in so many; zero is never.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Faults {
+pub(crate) struct Faults {
     /// Calls that reach the server, but not their answers back.
-    pub lost_answers: u64,
+    pub(crate) lost_answers: u64,
     /// Calls that are refused.
-    pub refused_calls: u64,
+    pub(crate) refused_calls: u64,
     /// Calls at which the process dies: before they leave, before their answer, or before it is stored.
-    pub crashes: u64,
+    pub(crate) crashes: u64,
     /// The mean time between outages of up to two hours, sometimes hanging.
-    pub outages: Option<Duration>,
+    pub(crate) outages: Option<Duration>,
     /// The mean time between revocations of every session.
-    pub revocations: Option<Duration>,
+    pub(crate) revocations: Option<Duration>,
     /// The mean time between restarts of the daemon.
-    pub restarts: Option<Duration>,
+    pub(crate) restarts: Option<Duration>,
     /// The mean time between jumps of the wall clock.
-    pub jumps: Option<Duration>,
+    pub(crate) jumps: Option<Duration>,
     /// The mean time between uses of the token by others.
-    pub hidden_uses: Option<Duration>,
+    pub(crate) hidden_uses: Option<Duration>,
     /// The mean time between suspends of up to five hours.
-    pub suspends: Option<Duration>,
+    pub(crate) suspends: Option<Duration>,
     /// One answer in so many asks to wait.
-    pub throttling: u64,
+    pub(crate) throttling: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,21 +62,21 @@ enum Outage {
 }
 
 /// The world of one account.
-pub struct World {
+pub(crate) struct World {
     /// The time.
-    pub now: Instant,
+    pub(crate) now: Instant,
     /// The server.
-    pub server: Server,
+    pub(crate) server: Server,
     /// The account.
-    pub account: Account,
+    pub(crate) account: Account,
     /// How many steps the engine took.
-    pub steps: u64,
+    pub(crate) steps: u64,
     /// How many calls were made.
-    pub calls: u64,
+    pub(crate) calls: u64,
     /// How long a token was published that worked, and how long in all.
-    pub good: Duration,
+    pub(crate) good: Duration,
     /// For how long the world has run.
-    pub run: Duration,
+    pub(crate) run: Duration,
     daemons: Vec<Daemon>,
     faults: Faults,
     outage: Outage,
@@ -97,7 +97,7 @@ struct Daemon {
 
 impl World {
     /// So many sessions of one policy.
-    pub fn new(policy: &Policy, sessions: u32, rules: Rules, faults: Faults, seed: u64) -> Self {
+    pub(crate) fn new(policy: &Policy, sessions: u32, rules: Rules, faults: Faults, seed: u64) -> Self {
         let now = Instant::from_millis(0);
         let mut account = Account::new(now, seed);
         account.sessions = sessions;
@@ -126,12 +126,12 @@ impl World {
     }
 
     /// One of the sessions.
-    pub fn session(&self, index: usize) -> &Session {
+    pub(crate) fn session(&self, index: usize) -> &Session {
         &self.daemons[index].session
     }
 
     /// Lets `time` pass.
-    pub fn run(&mut self, time: Duration) {
+    pub(crate) fn run(&mut self, time: Duration) {
         let end = self.now.after(time);
         (0..self.daemons.len()).for_each(|index| self.step(index, Input::Tick));
         loop {
@@ -402,6 +402,6 @@ const MISHAPS: [Happening; 6] = [
     Happening::HiddenUse,
     Happening::Suspend,
 ];
-const LOOK_EVERY: Duration = Duration::from_mins(5);
+const LOOK_EVERY: Duration = Duration::from_mins(30);
 /// Once the server answers again: the longest back-off, some logins of the budget, some lost answers.
 const LONGEST_RECOVERY: Duration = Duration::from_mins(40);
