@@ -16,6 +16,7 @@ use crate::session::state::Health as TokenHealth;
 use crate::session::view::Publication;
 use crate::session::{Input, Order};
 use crate::time::Instant;
+use crate::token::Published;
 
 /// Somebody who waits for a session.
 pub(super) struct Waiter {
@@ -226,7 +227,9 @@ impl Slot {
         let enough = wanted.is_zero() || promise.valid_for.is_none_or(|valid| valid >= wanted);
         let served = self.served.as_ref().filter(|_| self.session.publication(now) == Publication::Show);
         match served {
-            Some(served) if enough => Some(Ok(token_answer(served, promise.valid_for))),
+            Some(served) if enough && (late || self.is_latest(served)) => {
+                Some(Ok(token_answer(served, promise.valid_for)))
+            }
             None => self.needs_person(account).map(Err).or_else(|| late.then(|| Err(self.not_fresh(account, now)))),
             Some(_) => late.then(|| Err(self.not_fresh(account, now))),
         }
@@ -234,12 +237,17 @@ impl Slot {
 
     fn verdict(&self, now: Instant, account: &Account, late: bool) -> Option<Result<TokenAnswer, Refusal>> {
         let good = self.session.state().health == TokenHealth::Good;
-        if let Some(served) = self.served.as_ref().filter(|_| good) {
+        if let Some(served) = self.served.as_ref().filter(|served| good && self.is_latest(served)) {
             return Some(Ok(token_answer(served, self.session.promise(now).valid_for)));
         }
         let lost = self.served.is_none() || matches!(self.session.state().health, TokenHealth::Dead { .. });
         let hopeless = lost.then(|| self.needs_person(account)).flatten();
         hopeless.map(Err).or_else(|| late.then(|| Err(self.not_fresh(account, now))))
+    }
+
+    /// What is served follows once the state that brought it is written; until then it may be the token that died.
+    fn is_latest(&self, served: &Published) -> bool {
+        served.generation == self.session.state().generation
     }
 
     fn needs_person(&self, account: &Account) -> Option<Refusal> {
