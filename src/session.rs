@@ -292,7 +292,17 @@ impl Session {
 
     /// Only a ping sent from now on decides whether the token lives.
     fn doubt(&mut self, now: Instant, why: Doubt) {
-        if self.token_may_live() && self.acts_on(why) {
+        let why = match self.state.health {
+            Health::Missing | Health::Dead { .. } => return,
+            // A graver doubt, under which nobody may read the token, is not eased by another.
+            Health::Doubtful { why: graver @ (Doubt::Absence | Doubt::Dormancy | Doubt::Reissue), .. }
+                if why != Doubt::Dormancy =>
+            {
+                graver
+            }
+            Health::Good | Health::Doubtful { .. } => why,
+        };
+        if self.acts_on(why) {
             self.state.health = Health::Doubtful { since: now, why };
         }
     }
@@ -309,7 +319,7 @@ impl Session {
     fn acts_on(&self, why: Doubt) -> bool {
         let replaceable = match why {
             Doubt::Absence | Doubt::ClockJump | Doubt::Renewal => false,
-            Doubt::Report | Doubt::Ambiguous | Doubt::Introspection | Doubt::Dormancy => {
+            Doubt::Report | Doubt::Ambiguous | Doubt::Introspection | Doubt::Dormancy | Doubt::Reissue => {
                 self.can_renew() || self.can_login()
             }
         };

@@ -214,7 +214,8 @@ impl Supervisor {
         match slot.pending_step(&account.saver) {
             slot::PendingStep::Wait => {}
             slot::PendingStep::Queue { host, urgent_by } => self.lanes.enqueue(&host, urgent_by, &name),
-            slot::PendingStep::Unwritten { call } => {
+            slot::PendingStep::Unwritten { call, request } => {
+                slot.unwritten(call, request);
                 self.step(&name, Input::Unwritten { call });
                 return;
             }
@@ -308,14 +309,14 @@ impl Supervisor {
 
     fn called(&mut self, name: &str, answer: Answer, secrets: Option<String>) {
         let Some(slot) = self.slots.get_mut(name) else { return };
-        let logged_out = slot.in_flight.take().is_some_and(|flight| flight.request == Request::Logout);
+        let Some(flight) = slot.in_flight.take() else { return };
         tell::call(slot, &answer);
-        let outcome = slot::Outcome::of(&answer);
+        let outcome = slot::Outcome::of(flight.request, &answer);
         let alive = answer.verdict == Verdict::Alive;
         self.step(name, Input::Answered { answer, secrets });
         let Some(slot) = self.slots.get_mut(name) else { return };
         slot.outcome(&outcome);
-        if slot.leaving && logged_out {
+        if slot.leaving && flight.request == Request::Logout {
             self.remove(name);
             return;
         }

@@ -33,9 +33,14 @@ pub(super) fn sentence(response: &Response, oddity: Option<&str>, remedy: Option
         sentence.push_str(if sentence.contains(" \u{201c}") { ", " } else { " " });
         let _ = write!(sentence, "\u{201c}{}\u{201d}", cut(&scrubbed(&quote, secrets)));
     }
-    for remark in [oddity, remedy].into_iter().flatten() {
+    if let Some(oddity) = oddity {
         sentence.push_str(": ");
-        sentence.push_str(&scrubbed(remark, secrets));
+        sentence.push_str(&scrubbed(oddity, secrets));
+    }
+    // The profile's own words hold no secret, whatever word somebody takes for a password.
+    if let Some(remedy) = remedy {
+        sentence.push_str(": ");
+        sentence.push_str(remedy);
     }
     sentence
 }

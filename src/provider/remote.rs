@@ -163,7 +163,7 @@ impl Remote {
         };
         let Judgement { verdict, oddity, remedy } = classify(&asked, response);
         let detail = sentence(response, oddity.as_deref(), remedy.as_deref(), known);
-        let counted = response.status < 500;
+        let counted = response.status < 500 && !response.is_html() && !(300..400).contains(&response.status);
         Told { verdict, detail, counted, skew_millis: response.skew_millis(wall), quotas: self.quotas(response) }
     }
 

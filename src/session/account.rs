@@ -11,6 +11,10 @@ use crate::time::Instant;
 const BASE: u32 = 4;
 const PER_SESSION: u32 = 2;
 const HOUR: Duration = Duration::from_hours(1);
+/// So many passwords in a row may have been refused without our knowing it.
+const MOST_UNKNOWN: u32 = 2;
+/// The shortest lock that servers set (facts.md section 5): by then they have forgotten.
+const LOCKED_FOR: Duration = Duration::from_mins(15);
 /// Between a refusal and the one try that confirms it.
 const CONFIRM_AFTER: Duration = Duration::from_secs(5);
 
@@ -24,6 +28,11 @@ pub struct Account {
     spent: f64,
     counted_at: Instant,
     refusals: u32,
+    /// A login has left, and no answer to it has been stored.
+    unanswered: bool,
+    /// Logins in a row of which nobody knows the answer, since the daemon was killed meanwhile.
+    #[serde(default)]
+    unknown: u32,
     /// Failures and waits of logins; one session's failure holds back its neighbours too.
     pub backoff: Backoff,
     /// The session whose login is under way.
@@ -49,7 +58,18 @@ impl Account {
     /// An account with its whole budget.
     pub fn new(now: Instant, salt: u64) -> Self {
         let backoff = Backoff::default();
-        Self { stop: None, salt, spent: 0.0, counted_at: now, refusals: 0, backoff, in_flight: None, sessions: 1 }
+        Self {
+            stop: None,
+            salt,
+            spent: 0.0,
+            counted_at: now,
+            refusals: 0,
+            unanswered: false,
+            unknown: 0,
+            backoff,
+            in_flight: None,
+            sessions: 1,
+        }
     }
 
     /// When the next login may leave: the budget refills evenly over the hour.
@@ -73,7 +93,33 @@ impl Account {
         self.in_flight.take_if(|under_way| under_way == session);
     }
 
-    /// A login leaves.
+    /// A login leaves on behalf of `session`.
+    pub fn login_leaves(&mut self, session: &str) {
+        self.in_flight = Some(session.to_owned());
+        self.unanswered = true;
+    }
+
+    /// Its answer is there.
+    pub fn login_answered(&mut self) {
+        self.in_flight = None;
+        self.unanswered = false;
+        self.unknown = 0;
+    }
+
+    /// The account as stored by a daemon that may have been killed while its login was under way.
+    pub fn resumed(&mut self) {
+        if std::mem::take(&mut self.unanswered) {
+            self.unknown = self.unknown.saturating_add(1);
+        }
+    }
+
+    /// When a further password may be sent: servers lock accounts after three wrong ones.
+    pub fn password_ready(&self, now: Instant) -> Instant {
+        let ready = self.login_ready(now);
+        if self.unknown < MOST_UNKNOWN { ready } else { ready.max(self.counted_at.after(LOCKED_FOR)) }
+    }
+
+    /// The login draws on the budget.
     pub fn count_login(&mut self, now: Instant) {
         self.spent = self.spent_by(now) + 1.0;
         self.counted_at = now;

@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use crate::session::account::{Account, Refusal};
 use crate::session::answer::{Answer, Request, Verdict};
-use crate::session::backoff::CEILING;
+use crate::session::backoff::{CEILING, FLOOR};
 use crate::session::event::Event;
 use crate::session::state::Health;
 use crate::session::window::Success;
 use crate::session::{Action, Session};
 use crate::time::Instant;
 
-/// What a throttled call waits when the server does not say.
+/// What a throttled call waits at most when the server does not say.
 const THROTTLED: Duration = Duration::from_secs(30);
 /// No back-off ceiling is lower, however short the session's window.
 const LOWEST_CEILING: Duration = Duration::from_secs(5);
@@ -66,6 +66,11 @@ impl Session {
     /// A session with a short window is one that jobs need soon.
     fn ceiling(&self) -> Duration {
         self.idle_timeout().map_or(CEILING, |timeout| (timeout / 4).clamp(LOWEST_CEILING, CEILING))
+    }
+
+    /// What a throttled call waits when the server does not say: no longer than a short window allows.
+    fn unsaid_wait(&self) -> Duration {
+        self.idle_timeout().map_or(THROTTLED, |timeout| (timeout / 4).clamp(FLOOR, THROTTLED))
     }
 
     fn tell_failing(&mut self, request: Request, detail: String, failures: u32, actions: &mut Vec<Action>) {

@@ -60,6 +60,16 @@ impl Backoff {
         self.asked = false;
     }
 
+    /// The call failed and may have been counted by the server: each pause is longer than the one before.
+    pub fn failed_dearly(&mut self, now: Instant, seed: &mut Seed) {
+        self.forget_if_success_lasted(now);
+        self.failures = self.failures.saturating_add(1);
+        let least = FLOOR.saturating_mul(1 << self.failures.min(8)).min(CEILING);
+        self.delay = seed.between(least, least * 3 / 2);
+        self.until = Some(now.after(self.delay));
+        self.asked = false;
+    }
+
     /// The server asked to wait. A server that goes on asking for too little is called less and less all the same.
     pub fn throttled(&mut self, now: Instant, wait: Duration, seed: &mut Seed) {
         self.failed(now, CEILING, seed);

@@ -182,7 +182,13 @@ impl Session {
         if account.stop.is_some() || account.in_flight.is_some() || !self.can_login() {
             return None;
         }
-        let at = if self.is_planned(why, now) { account.backoff.ready(now) } else { account.login_ready(now) };
+        let at = match self.policy.login {
+            LoginBy::Daemon { confirm: false } => account.password_ready(now),
+            LoginBy::Daemon { confirm: true } | LoginBy::Person if self.is_planned(why, now) => {
+                account.backoff.ready(now)
+            }
+            LoginBy::Daemon { confirm: true } | LoginBy::Person => account.login_ready(now),
+        };
         Some(Next { at, request: Request::Login, why })
     }
 
@@ -339,7 +345,7 @@ impl Session {
                 actions.push(Action::Save);
             }
             Request::Login => {
-                account.in_flight = Some(self.name.clone());
+                account.login_leaves(&self.name);
                 if counted {
                     account.count_login(now);
                 }

@@ -120,6 +120,8 @@ pub enum Doubt {
     Introspection,
     /// It lapsed outside the active hours.
     Dormancy,
+    /// It was called dead, and then handed out again.
+    Reissue,
 }
 
 /// The refresh token and its own clock.

@@ -159,6 +159,7 @@ impl Session {
         match self.state.health {
             Health::Missing => Publication::Withdraw,
             Health::Doubtful { why: Doubt::Dormancy, .. } if self.is_dormant() => Publication::Withdraw,
+            Health::Doubtful { why: Doubt::Reissue, .. } => Publication::Withdraw,
             Health::Doubtful { why: Doubt::Absence | Doubt::Dormancy, .. } => Publication::Hold,
             Health::Good | Health::Doubtful { .. } => Publication::Show,
             Health::Dead { withdrawn, .. } if withdrawn => Publication::Withdraw,
@@ -241,7 +242,8 @@ impl Session {
         awaited.then(|| self.seed_problem.clone().unwrap_or_else(|| "there is no refresh token".to_owned()))
     }
 
-    fn has_run_out(&self, now: Instant) -> bool {
+    /// Nothing proves any more that the session lives.
+    pub fn has_run_out(&self, now: Instant) -> bool {
         self.idle_deadline().is_some_and(|deadline| deadline <= now)
     }
 }

@@ -12,6 +12,7 @@ use crate::api::{self, About, Ask, Health, Refusal, Rejected, Reply, SessionStat
 use crate::clock;
 use crate::secret::Secret;
 use crate::session::account::Account;
+use crate::session::answer::Request;
 use crate::session::state::Health as TokenHealth;
 use crate::session::view::Publication;
 use crate::session::{Input, Order};
@@ -30,8 +31,8 @@ enum Want {
     Token { validity: Duration, reply: Option<Reply<TokenAnswer>> },
     /// The truth about a reported token.
     Verdict { reply: Option<Reply<TokenAnswer>> },
-    /// What came of an order: of the first call that answers `after`.
-    Outcome { after: u64, reply: Option<Reply<SessionStatus>> },
+    /// What came of an order: of the first call of these kinds after that number.
+    Outcome { after: u64, of: &'static [Request], reply: Option<Reply<SessionStatus>> },
 }
 
 impl Waiter {
@@ -130,8 +131,8 @@ impl Supervisor {
         };
         self.name_the_others_of_a_token(&about.name, order);
         self.step(&about.name, Input::Order(engine_order(order)));
-        if calls {
-            self.wait(&about.name, wait, Want::Outcome { after, reply: Some(reply) });
+        if !calls.is_empty() {
+            self.wait(&about.name, wait, Want::Outcome { after, of: calls, reply: Some(reply) });
         } else {
             let _ = reply.send(self.known(&about.name).and_then(|slot| self.status(slot)));
         }
@@ -195,7 +196,7 @@ impl Slot {
     pub(super) fn outcome(&mut self, outcome: &Outcome) {
         let status = clock::now();
         let Self { waiters, .. } = self;
-        let ordered: Vec<Waiter> = waiters.extract_if(.., |waiter| waiter.ordered(outcome.call)).collect();
+        let ordered: Vec<Waiter> = waiters.extract_if(.., |waiter| waiter.ordered(outcome)).collect();
         for waiter in ordered {
             let Want::Outcome { reply: Some(reply), .. } = waiter.want else { continue };
             let _ = reply.send(match &outcome.problem {
@@ -300,19 +301,21 @@ impl Slot {
         Err(Refusal::Conflict { name: self.name.to_string(), reason: reason.to_owned() })
     }
 
-    /// Whether the order ends with a call's answer.
-    fn calls_for(&self, order: api::Order) -> bool {
+    /// The calls that the order can end with; none when it is done at once.
+    fn calls_for(&self, order: api::Order) -> &'static [Request] {
         match order {
-            api::Order::Verify | api::Order::Renew | api::Order::Login => true,
-            api::Order::Logout => self.session.state().token.is_some(),
-            api::Order::Pause | api::Order::Resume => false,
+            api::Order::Verify => &[Request::Ping],
+            api::Order::Renew => &[Request::Renew],
+            api::Order::Login => &[Request::Login, Request::Renew],
+            api::Order::Logout if self.session.state().token.is_some() => &[Request::Logout],
+            api::Order::Logout | api::Order::Pause | api::Order::Resume => &[],
         }
     }
 }
 
 impl Waiter {
-    fn ordered(&self, call: u64) -> bool {
-        matches!(self.want, Want::Outcome { after, .. } if call > after)
+    fn ordered(&self, outcome: &Outcome) -> bool {
+        matches!(self.want, Want::Outcome { after, of, .. } if outcome.call > after && of.contains(&outcome.request))
     }
 }
 

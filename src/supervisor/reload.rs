@@ -18,6 +18,13 @@ impl Supervisor {
         self.notifier.reloading();
         let file = self.config.file.clone();
         match tokio::task::spawn_blocking(move || config::load(&file)).await {
+            // A file that is just being written looks like this, and every token would be withdrawn.
+            Ok(Ok(config)) if config.sessions.is_empty() && !self.slots.is_empty() => {
+                tracing::error!(
+                    event = "reload_failed",
+                    "the config names no session any more: nothing has changed; to withdraw the last one, stop the daemon"
+                );
+            }
             Ok(Ok(config)) => self.take_over(config),
             Ok(Err(errors)) => {
                 for error in errors.to_string().split("\n\n") {

@@ -71,12 +71,13 @@ pub(super) enum PendingStep {
     /// Nothing: it may queue for its host's lane.
     Queue { host: String, urgent_by: Instant },
     /// It must not leave: what it needs could not be written.
-    Unwritten { call: u64 },
+    Unwritten { call: u64, request: Request },
 }
 
 /// What a call came to, for those who ordered it.
 pub(super) struct Outcome {
     pub(super) call: u64,
+    pub(super) request: Request,
     pub(super) problem: Option<String>,
 }
 
@@ -109,9 +110,9 @@ impl Pending {
 }
 
 impl Outcome {
-    pub(super) fn of(answer: &Answer) -> Self {
+    pub(super) fn of(request: Request, answer: &Answer) -> Self {
         let problem = (!answer.verdict.is_success()).then(|| answer.detail.clone());
-        Self { call: answer.call, problem }
+        Self { call: answer.call, request, problem }
     }
 }
 
@@ -154,14 +155,24 @@ impl Slot {
         if !self.saver.has_tried(pending.state) || !account.has_tried(pending.account) {
             return PendingStep::Wait;
         }
-        let call = pending.call.id;
+        let (call, request) = (pending.call.id, pending.call.request);
         if pending.call.durable && !self.saver.has_written(pending.state) {
             self.pending = None;
-            return PendingStep::Unwritten { call };
+            return PendingStep::Unwritten { call, request };
         }
         pending.queued = true;
         let host = self.remote.host(pending.call.request, self.session.state().token.as_ref());
         PendingStep::Queue { host, urgent_by: pending.call.urgent_by }
+    }
+
+    /// A call that was ordered cannot leave.
+    pub(super) fn unwritten(&mut self, call: u64, request: Request) {
+        let reason = self.saver.problem.clone().unwrap_or_else(|| "the state cannot be written".to_owned());
+        self.outcome(&Outcome {
+            call,
+            request,
+            problem: Some(format!("not tried, since its intent cannot be stored: {reason}")),
+        });
     }
 
     /// Whether a call waits for the account's record to be written.

@@ -224,6 +224,7 @@ impl Supervisor {
         };
         let shift = stored.clock.shift(now, &clock::boot_id().unwrap_or_default());
         stored.account.shift(shift.millis);
+        stored.account.resumed();
         Ok(stored.account)
     }
 

@@ -106,7 +106,9 @@ impl Slot {
         let failure = record.last_error.as_ref().map(|failure| failure.detail.clone());
         match self.session.state().health {
             _ if self.session.state().paused => "paused by an admin".to_owned(),
-            Health::Good if record.failing => failure.unwrap_or_default(),
+            Health::Good if record.failing || self.session.has_run_out(now.boot) => {
+                failure.unwrap_or_else(|| "nothing proves that the session still lives".to_owned())
+            }
             Health::Good => "the session is good".to_owned(),
             Health::Doubtful { why, .. } => doubt_in_words(why).to_owned(),
             Health::Dead { .. } if account.is_spent(now.boot) => "the login budget of the hour is spent".to_owned(),
@@ -212,6 +214,7 @@ fn doubt_in_words(doubt: Doubt) -> &'static str {
         Doubt::Ambiguous => "an answer may have meant that the token is dead",
         Doubt::Renewal => "a renewal had no usable answer",
         Doubt::Introspection => "introspection called the token inactive",
+        Doubt::Reissue => "the server called the token dead and hands it out again",
         Doubt::Dormancy => "the token lapsed outside the active hours",
     }
 }

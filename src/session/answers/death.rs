@@ -1,16 +1,23 @@
 //! How a token dies, and what that teaches.
 
+use std::time::Duration;
+
 use crate::session::account::Account;
 use crate::session::event::Event;
-use crate::session::state::Health;
+use crate::session::state::{Doubt, Health};
 use crate::session::{Action, Session};
 use crate::time::Instant;
+
+/// A token that lived so long did not die on arrival.
+const ARRIVED_AFTER: Duration = Duration::from_secs(1);
 
 /// How a token came to its end.
 #[derive(Clone, Debug)]
 pub(in crate::session) enum Death {
     /// It reached its fixed end.
     Expired,
+    /// It was called dead before, was handed out again, and is dead all the same.
+    StillDead,
     /// The server no longer knows it, as a request sent then was told.
     Told { sent: Instant, detail: String },
 }
@@ -24,7 +31,8 @@ impl Session {
         actions: &mut Vec<Action>,
     ) {
         let generation = self.state.generation;
-        self.state.health = Health::Dead { since: now, withdrawn: false };
+        let withdrawn = matches!(death, Death::StillDead);
+        self.state.health = Health::Dead { since: now, withdrawn };
         self.state.forbidden = None;
         self.wanted = None;
         match death {
@@ -33,6 +41,7 @@ impl Session {
                 self.state.deaths.forget();
                 actions.push(Action::Tell(Event::Expired { generation }));
             }
+            Death::StillDead => {}
             Death::Told { sent, detail } => {
                 self.hold_back_if_never_alive(now, account);
                 let unexplained = self.idle_deadline().is_some_and(|deadline| sent < deadline);
@@ -43,9 +52,17 @@ impl Session {
         actions.push(Action::Save);
     }
 
-    /// A login whose token never worked has failed, whatever its answer said; the first such is excused.
+    /// The server hands out again what it called dead: one ping tells which of the two was a mistake.
+    pub(in crate::session) fn doubt_reissued(&mut self, now: Instant) {
+        if self.policy.has_ping {
+            self.state.health = Health::Doubtful { since: now, why: Doubt::Reissue };
+            self.state.ping_backoff.lift_unless_asked();
+        }
+    }
+
+    /// A login whose token is dead on arrival has failed, whatever its answer said; the first such is excused.
     fn hold_back_if_never_alive(&mut self, now: Instant, account: &mut Account) {
-        if self.state.proven {
+        if self.state.proven || now.since(self.state.token_since) >= ARRIVED_AFTER {
             return;
         }
         let ceiling = self.ceiling();

@@ -2,7 +2,6 @@
 
 use crate::session::account::Account;
 use crate::session::answer::{Answer, Grant, Request, Verdict};
-use crate::session::answers::THROTTLED;
 use crate::session::event::Event;
 use crate::session::policy::LoginBy;
 use crate::session::{Action, InFlight, Session};
@@ -18,7 +17,7 @@ impl Session {
         account: &mut Account,
         actions: &mut Vec<Action>,
     ) {
-        account.in_flight = None;
+        account.login_answered();
         if call.counted && !answer.counted {
             account.give_back();
         }
@@ -38,7 +37,7 @@ impl Session {
                 self.refused(answer.detail, false, secrets, now, account, actions);
             }
             Verdict::Throttled { retry_after } => {
-                let wait = retry_after.unwrap_or(THROTTLED);
+                let wait = retry_after.unwrap_or_else(|| self.unsaid_wait());
                 account.backoff.throttled(now, wait, &mut self.state.seed);
                 self.recovery_failed();
                 actions.push(Action::Tell(Event::Throttled { wait, detail: answer.detail }));
@@ -52,14 +51,19 @@ impl Session {
             | Verdict::Concurrent
             | Verdict::LoggedOut
             | Verdict::Introspected { .. } => {
-                self.login_failed(now, account);
+                self.login_failed(answer.counted, now, account);
                 self.tell_failing(Request::Login, answer.detail, account.backoff.failures, actions);
             }
         }
     }
 
-    fn login_failed(&mut self, now: Instant, account: &mut Account) {
-        account.backoff.failed(now, self.ceiling(), &mut self.state.seed);
+    /// What the server may have counted comes at growing intervals, so that a short outage cannot use up the budget.
+    fn login_failed(&mut self, counted: bool, now: Instant, account: &mut Account) {
+        if counted {
+            account.backoff.failed_dearly(now, &mut self.state.seed);
+        } else {
+            account.backoff.failed(now, self.ceiling(), &mut self.state.seed);
+        }
         self.wanted = None;
         self.recovery_failed();
     }
@@ -74,7 +78,8 @@ impl Session {
     ) {
         account.accepted(now);
         if self.holds_dead(grant, now) {
-            self.login_failed(now, account);
+            self.login_failed(true, now, account);
+            self.doubt_reissued(now);
             actions.push(Action::Tell(Event::SameDeadToken));
             return;
         }

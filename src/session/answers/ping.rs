@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::session::account::Account;
 use crate::session::answer::{Answer, Request, Verdict};
-use crate::session::answers::THROTTLED;
 use crate::session::answers::death::Death;
 use crate::session::backoff::CEILING;
 use crate::session::event::Event;
@@ -37,7 +36,7 @@ impl Session {
             Verdict::Dead { certain } => self.ping_said_dead(certain, answer, now, account, actions),
             Verdict::Forbidden { certain } => self.ping_forbidden(certain, answer.detail, now, actions),
             Verdict::Throttled { retry_after } => {
-                let wait = retry_after.unwrap_or(THROTTLED);
+                let wait = retry_after.unwrap_or_else(|| self.unsaid_wait());
                 self.state.ping_backoff.throttled(now, wait, &mut self.state.seed);
                 self.wanted = None;
                 actions.push(Action::Tell(Event::Throttled { wait, detail: answer.detail }));
@@ -102,6 +101,10 @@ impl Session {
         account: &mut Account,
         actions: &mut Vec<Action>,
     ) {
+        if matches!(self.state.health, Health::Doubtful { why: Doubt::Reissue, .. }) {
+            self.token_died(now, Death::StillDead, account, actions);
+            return;
+        }
         let confirmed = matches!(self.state.health, Health::Doubtful { why: Doubt::Ambiguous, .. });
         if certain || confirmed {
             let death = Death::Told { sent: answer.sent, detail: answer.detail };

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::session::account::Account;
 use crate::session::answer::{Answer, Grant, Request, Verdict};
-use crate::session::answers::THROTTLED;
 use crate::session::event::Event;
 use crate::session::state::{Doubt, Health};
 use crate::session::{Action, InFlight, Session};
@@ -36,7 +35,7 @@ impl Session {
             Verdict::GrantDead => self.grant_died(answer.detail, now, actions),
             Verdict::Concurrent => self.renewal_met_another(answer.detail, now, actions),
             Verdict::Throttled { retry_after } => {
-                let wait = retry_after.unwrap_or(THROTTLED);
+                let wait = retry_after.unwrap_or_else(|| self.unsaid_wait());
                 self.state.renew_backoff.throttled(now, wait, &mut self.state.seed);
                 self.recovery_failed();
                 actions.push(Action::Tell(Event::Throttled { wait, detail: answer.detail }));
@@ -81,6 +80,7 @@ impl Session {
             self.renewal_failed(now);
             // The renewal works, but not what it gives: a login is the better way, where there is one.
             self.state.in_doubt = self.can_login();
+            self.doubt_reissued(now);
             actions.push(Action::Tell(Event::SameDeadToken));
             return;
         }

@@ -23,7 +23,7 @@ fn a_dead_token_is_renewed_where_that_is_possible() {
         1:00:01 hold
         1:00:02 renewed 2
         1:00:02 publish 2
-        1:01:00 Alive; ping at 2:42:30 for IdleTimeout
+        1:01:00 Alive; ping at 2:47:10 for IdleTimeout
     ",
     );
 }
@@ -48,7 +48,7 @@ fn a_dead_token_leads_to_a_login() {
         1:00:01 hold
         1:00:02 logged_in 2
         1:00:02 publish 2
-        1:01:00 Alive; ping at 2:42:30 for IdleTimeout
+        1:01:00 Alive; ping at 2:47:10 for IdleTimeout
     ",
     );
 }
@@ -111,7 +111,7 @@ fn a_dead_refresh_token_leads_to_a_login() {
         1:00:02 login
         1:00:03 logged_in 2
         1:00:03 publish 2
-        1:01:00 Alive; ping at 2:42:31 for IdleTimeout
+        1:01:00 Alive; ping at 2:47:11 for IdleTimeout
     ",
     );
 }
@@ -154,7 +154,7 @@ fn a_dead_refresh_token_without_another_way_needs_a_person() {
         1:03:00 renew
         1:03:01 renewed 2
         1:03:01 publish 2
-        1:04:00 Alive; ping at 2:45:29 for IdleTimeout
+        1:04:00 Alive; ping at 2:50:09 for IdleTimeout
     ",
     );
 }
@@ -319,10 +319,10 @@ fn a_lost_renewal_without_a_login_is_presented_again_when_the_token_is_dead() {
         0:01:20 ping
         0:01:21 died unexplained
         0:01:21 hold
-        0:01:24 renew
+        0:01:22 renew
         0:01:26 withdraw
         0:01:31 in_doubt
-        0:01:37 renew
+        0:01:34 renew
         0:01:41 grant_dead
         0:01:42 NeedsAttention: the refresh token is expired, revoked or spent
     ",
@@ -386,7 +386,7 @@ fn after_a_login_in_doubt_the_old_refresh_token_is_never_presented() {
         1:01:03 hold
         1:01:04 logged_in 3
         1:01:04 publish 3
-        1:02:03 Alive; ping at 2:41:58 for IdleTimeout
+        1:02:03 Alive; ping at 2:44:29 for IdleTimeout
     ",
     );
 }
@@ -438,7 +438,7 @@ fn concurrent_renewals_are_tried_three_times_again() {
         1:00:08 login
         1:00:09 logged_in 2
         1:00:09 publish 2
-        1:01:00 Alive; ping at 2:42:37 for IdleTimeout
+        1:01:00 Alive; ping at 2:47:17 for IdleTimeout
     ",
     );
 }
@@ -497,18 +497,51 @@ fn a_login_that_brings_the_same_dead_token_has_failed() {
         1:00:01 login
         1:00:01 hold
         1:00:02 same_dead_token
+        1:00:02 ping
         1:00:02 withdraw
         1:00:04 login
         1:00:05 same_dead_token
-        1:00:11 login
-        1:00:12 same_dead_token
-        1:00:18 login
-        1:00:19 same_dead_token
-        1:00:28 login
-        1:00:29 same_dead_token
-        1:00:38 login
-        1:00:39 same_dead_token
-        1:01:00 Recovering; login at 1:10:01 for Dead
+        1:00:05 ping
+        1:00:10 login
+        1:00:11 same_dead_token
+        1:00:11 ping
+        1:00:19 login
+        1:00:20 same_dead_token
+        1:00:20 ping
+        1:00:37 login
+        1:00:38 same_dead_token
+        1:00:38 ping
+        1:01:00 Recovering; login at 1:01:12 for Dead
+    ",
+    );
+}
+
+#[test]
+fn a_living_token_that_was_called_dead_by_mistake_is_back_after_one_login() {
+    check(
+        "
+        tick
+        +1s: good t1
+        1h: order verify
+        +1s: dead
+        +1s: good t1
+        +1s: alive
+        1h1m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        1:00:00 ping
+        1:00:01 died unexplained
+        1:00:01 login
+        1:00:01 hold
+        1:00:02 same_dead_token
+        1:00:02 ping
+        1:00:02 withdraw
+        1:00:03 proven
+        1:00:03 publish 1
+        1:01:00 Alive; ping at 1:48:02 for IdleTimeout
     ",
     );
 }
@@ -578,32 +611,32 @@ fn tokens_that_never_work_exhaust_the_budget() {
         0:00:10 publish 2
         0:00:18 ping
         0:00:19 died unexplained
+        0:00:19 login
         0:00:19 hold
-        0:00:21 login
-        0:00:22 logged_in 3
-        0:00:22 publish 3
-        0:00:30 ping
-        0:00:31 died unexplained
-        0:00:31 hold
-        0:00:34 login
-        0:00:35 logged_in 4
-        0:00:35 publish 4
-        0:00:42 ping
-        0:00:43 died unexplained
-        0:00:43 hold
+        0:00:20 logged_in 3
+        0:00:20 publish 3
+        0:00:27 ping
+        0:00:28 died unexplained
+        0:00:28 login
+        0:00:28 hold
+        0:00:29 logged_in 4
+        0:00:29 publish 4
+        0:00:37 ping
+        0:00:38 died unexplained
+        0:00:38 login
+        0:00:38 hold
+        0:00:39 logged_in 5
+        0:00:39 publish 5
+        0:00:46 ping
+        0:00:47 died unexplained
         0:00:47 login
-        0:00:48 logged_in 5
-        0:00:48 publish 5
-        0:00:55 ping
-        0:00:56 died unexplained
-        0:00:56 hold
-        0:01:00 login
-        0:01:01 logged_in 6
-        0:01:01 publish 6
-        0:01:08 ping
-        0:01:09 died unexplained
-        0:01:09 hold
-        0:01:14 withdraw
+        0:00:47 hold
+        0:00:48 logged_in 6
+        0:00:48 publish 6
+        0:00:56 ping
+        0:00:57 died unexplained
+        0:00:57 hold
+        0:01:02 withdraw
         0:09:00 Recovering; login at 0:10:00 for Dead
     ",
     );

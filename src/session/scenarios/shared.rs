@@ -87,18 +87,16 @@ fn the_budget_is_shared() {
         0:00:04 a failing 2
         0:00:09 a login
         0:00:10 a failing 3
-        0:00:12 a login
-        0:00:13 a failing 4
-        0:00:15 a login
-        0:00:16 a failing 5
-        0:00:18 a login
-        0:00:19 a failing 6
-        0:00:22 a login
-        0:00:23 a failing 7
-        0:00:28 a login
-        0:00:29 a failing 8
-        0:03:00 a Recovering; login at 0:07:30 for NoToken
-        0:03:00 b Recovering; login at 0:07:30 for NoToken
+        0:00:19 a login
+        0:00:20 a failing 4
+        0:00:38 a login
+        0:00:39 a failing 5
+        0:01:21 a login
+        0:01:22 a failing 6
+        0:02:37 a login
+        0:02:38 a failing 7
+        0:03:00 a Recovering; login at 0:05:01 for NoToken
+        0:03:00 b Recovering; login at 0:05:01 for NoToken
     ",
     );
 }
