@@ -9,6 +9,7 @@ pub mod problem;
 pub mod server;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -117,70 +118,36 @@ pub enum Rejected {
 pub enum Order {
     /// Ping now.
     Verify,
-    /// Get a new token by the refresh token, or by the profile's renew request.
+    /// A new token by the refresh token, or by the profile's renew request.
     Renew,
-    /// Authenticate fully.
+    /// Authenticate fully, also after a stop.
     Login,
     /// End the session at the server.
     Logout,
-    /// Make no more calls.
+    /// Leave the session alone.
     Pause,
-    /// Go on after a pause.
+    /// Take it up again.
     Resume,
 }
 
 /// Why the answer is no. Each has its own status, problem type and exit code.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant's comment says what its fields are for")]
 pub enum Refusal {
     /// 404 `no-such-session`, exit 80. A session that the caller may not see is 403 instead.
-    NoSuchSession {
-        /// What was asked for.
-        name: String,
-    },
+    NoSuchSession { name: String },
     /// 403 `not-allowed`, exit 77.
-    NotAllowed {
-        /// The session.
-        name: String,
-    },
+    NotAllowed { name: String },
     /// 503 `not-fresh` with `Retry-After`, exit 75.
-    NotFresh {
-        /// The session.
-        name: String,
-        /// What it waits for.
-        reason: String,
-        /// When the next attempt is due.
-        retry_after: Option<Duration>,
-    },
-    /// 409 `needs-attention`, exit 79.
-    NeedsAttention {
-        /// The session.
-        name: String,
-        /// What is the matter.
-        reason: String,
-        /// What a person must do.
-        remedy: String,
-    },
-    /// 422 `cannot-promise`: no token of this session can be promised for so long.
-    CannotPromise {
-        /// The session.
-        name: String,
-        /// What can be promised.
-        longest: Duration,
-    },
-    /// 409 `conflict`: the order makes no sense now (renew without a refresh token).
-    Conflict {
-        /// The session.
-        name: String,
-        /// Why not.
-        reason: String,
-    },
+    NotFresh { name: String, reason: String, retry_after: Option<Duration> },
+    /// 409 `needs-attention`, exit 79: says what a person must do.
+    NeedsAttention { name: String, reason: String, remedy: String },
+    /// 422 `cannot-promise`: no token of this session can be promised for so long; `longest` can.
+    CannotPromise { name: String, longest: Duration },
+    /// 409 `conflict`: the order makes no sense now (renew without a refresh token, resume when not paused).
+    Conflict { name: String, reason: String },
     /// 502 `failed`, exit 1: the order was carried out and the server said no, or did not answer.
-    Failed {
-        /// The session.
-        name: String,
-        /// What the server said.
-        reason: String,
-    },
+    Failed { name: String, reason: String },
     /// 503 `stopping`, exit 75.
     Stopping,
 }
@@ -195,19 +162,19 @@ pub struct SessionList {
 /// One session as `status --json` and `GET /v1/sessions/{s}` show it. Field names are stable.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionStatus {
-    /// Its name.
+    /// The session's name.
     pub session: String,
-    /// The kind of server.
+    /// The profile's name.
     pub provider: String,
-    /// The configured URL.
+    /// As configured.
     pub url: String,
-    /// In one word.
+    /// How it is.
     pub state: State,
     /// In words: what is the matter, or that all is well.
     pub reason: String,
-    /// Of the current token.
+    /// Of the current token; none before the first.
     pub generation: Option<u64>,
-    /// Tells two tokens apart, and no more.
+    /// Tells two tokens apart without showing either.
     pub token_fingerprint: Option<String>,
     /// When the current token was issued.
     pub token_issued_at: Option<Timestamp>,
@@ -217,29 +184,29 @@ pub struct SessionStatus {
     pub published: bool,
     /// Whether the latest state is on disk.
     pub persisted: bool,
-    /// T as believed now; null when the session never idles out.
+    /// The server's idle timeout as believed now; none where nothing idles out.
     pub idle_timeout_seconds: Option<f64>,
-    /// Until then the session certainly lives.
+    /// Until when the session certainly lives, if nobody uses it.
     pub idle_deadline: Option<Timestamp>,
-    /// The token's fixed end.
+    /// When the token ends by itself.
     pub token_expires_at: Option<Timestamp>,
-    /// When the refresh token dies if it is not used.
+    /// When the refresh token ends, unused.
     pub refresh_token_expires_at: Option<Timestamp>,
-    /// The absolute end of this login.
+    /// When the server ends the session whatever happens.
     pub max_lifetime_at: Option<Timestamp>,
-    /// The latest full login.
+    /// When the last full login was.
     pub logged_in_at: Option<Timestamp>,
-    /// The latest use that is known.
+    /// When the session was last seen used, by us or by a report.
     pub last_activity_at: Option<Timestamp>,
-    /// What happens next by itself; null when nothing does.
+    /// What happens next by itself.
     pub next: Option<Next>,
-    /// The latest failure of this run.
+    /// The last thing that went wrong.
     pub last_error: Option<LastError>,
-    /// What a person must do; null when nothing.
+    /// What a person must do, if anything.
     pub attention: Option<Attention>,
-    /// Allocations as the server told them last.
+    /// The server's allocations, as its headers told them.
     pub quotas: Vec<Quota>,
-    /// Calls of this run.
+    /// Calls since the start.
     pub counts: Counts,
     /// The published files.
     pub files: Vec<FileStatus>,
@@ -249,19 +216,19 @@ pub struct SessionStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// No token yet, and nothing has failed.
+    /// Nothing is known of the token yet.
     Starting,
     /// The token is good.
     Alive,
-    /// The token is good and is being replaced.
+    /// A new token is being fetched while the old one lives.
     Renewing,
-    /// The token is dead or doubtful, and is being replaced or proven.
+    /// The token is gone, and a new one is on its way.
     Recovering,
-    /// A person must act.
+    /// A person must do something.
     NeedsAttention,
-    /// An admin paused the session.
+    /// An admin paused it.
     Paused,
-    /// Outside its active hours.
+    /// Outside its active minutes.
     Dormant,
 }
 
@@ -272,20 +239,20 @@ pub struct Next {
     pub action: String,
     /// When.
     pub at: Timestamp,
-    /// What for.
+    /// Which deadline or duty asks for it.
     pub why: String,
 }
 
-/// A call that brought no success.
+/// The last thing that went wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastError {
     /// When.
     pub at: Timestamp,
-    /// Which call: `ping`, `login`, `renew`, `introspect`, `logout`.
+    /// Which kind of call: `ping`, `login`.
     pub request: String,
-    /// What it was taken for: `dead`, `refused`, `unavailable` and so on.
+    /// The verdict's word.
     pub verdict: String,
-    /// What the server said.
+    /// One sentence, without secrets.
     pub detail: String,
 }
 
@@ -296,38 +263,38 @@ pub struct Attention {
     pub since: Timestamp,
     /// What is the matter.
     pub reason: String,
-    /// What to do.
+    /// What to do, as a sentence or a command.
     pub remedy: String,
 }
 
 /// Calls since the daemon started, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// Pings.
+    /// Pings sent.
     pub pings: u64,
-    /// Renewals.
+    /// Renewals sent.
     pub renewals: u64,
-    /// Full logins.
+    /// Logins sent.
     pub logins: u64,
-    /// Introspections.
+    /// Introspections sent.
     pub introspections: u64,
-    /// Calls that brought no success.
+    /// Calls of any kind that did not bring what they were for.
     pub failures: u64,
 }
 
 /// One published file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileStatus {
-    /// Where.
+    /// Where it is.
     pub path: String,
-    /// Which token it holds; null when it is absent.
+    /// The generation it holds; none when it is absent.
     pub generation: Option<u64>,
     /// Why the last attempt failed, if it did.
     pub error: Option<String>,
 }
 
 /// A token as `GET /v1/sessions/{s}/token` gives it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenAnswer {
     /// The session's name.
     pub session: String,
@@ -340,9 +307,9 @@ pub struct TokenAnswer {
     pub instance_url: Option<String>,
     /// Rises with each new token.
     pub generation: u64,
-    /// When it was issued.
+    /// When the server issued it.
     pub issued_at: Timestamp,
-    /// Its fixed end, if it has one.
+    /// When it ends by itself; absent where only idleness or an admin ends it.
     pub expires_at: Option<Timestamp>,
     /// Ready to send.
     pub headers: BTreeMap<String, String>,
@@ -351,6 +318,14 @@ pub struct TokenAnswer {
     /// The captures not marked secret.
     #[serde(flatten)]
     pub captures: BTreeMap<String, String>,
+}
+
+/// Leaves out the headers, which carry the token in the clear.
+impl fmt::Debug for TokenAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { session, generation, access_token, .. } = self;
+        write!(f, "TokenAnswer({session} #{generation} {access_token})")
+    }
 }
 
 /// `GET /v1/health`: live and ready apart.
@@ -362,6 +337,6 @@ pub struct Health {
     pub ready: bool,
     /// Those that have not, with the reason.
     pub not_ready: BTreeMap<String, String>,
-    /// Of the daemon.
+    /// The daemon's.
     pub version: String,
 }

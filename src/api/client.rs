@@ -36,8 +36,8 @@ pub struct Client {
 /// Where an answer came from, and its body.
 type Answer = (PathBuf, Zeroizing<Vec<u8>>);
 
-/// One request.
-#[derive(Clone, Debug, Default)]
+/// One request; no `Debug`, for its body may hold a token.
+#[derive(Clone, Default)]
 pub struct Call<'a> {
     /// `POST` rather than `GET`.
     /// `GET` unless it is `POST`.
@@ -191,11 +191,11 @@ impl Client {
         for path in &self.candidates {
             match UnixStream::connect(path) {
                 Ok(stream) => return Ok((path.clone(), stream)),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory => {}
-                    io::ErrorKind::PermissionDenied => return Err(ClientError::Denied(path.clone())),
-                    _ => return Err(ClientError::System { path: path.clone(), source: error }),
-                },
+                Err(error) if nobody_listens(error.kind()) => {}
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    return Err(ClientError::Denied(path.clone()));
+                }
+                Err(source) => return Err(ClientError::System { path: path.clone(), source }),
             }
         }
         Err(ClientError::NotRunning { tried: self.candidates.clone() })
@@ -226,6 +226,10 @@ fn from_json<T: DeserializeOwned>(path: PathBuf, body: &[u8]) -> Result<T, Clien
         path,
         what: format!("its JSON is not as expected (line {}, column {})", error.line(), error.column()),
     })
+}
+
+fn nobody_listens(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory)
 }
 
 /// The request's line and headers.

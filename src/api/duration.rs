@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use thiserror::Error;
 
 /// The longest that is accepted; beyond it lies a mistake, or an overflow.
-const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+const LONGEST: Duration = Duration::from_hours(366 * 24);
 
 /// Why a text is no duration.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -145,7 +145,7 @@ pub(crate) fn status(name: &str) -> SessionStatus {
         provider: "salesforce".to_owned(),
         url: "https://acme.my.salesforce.com".to_owned(),
         state: if name == "stuck" { State::NeedsAttention } else { State::Alive },
-        reason: if name == "huge" { "x".repeat(4_000_000) } else { "all is well".to_owned() },
+        reason: if name == "huge" { "x".repeat(1_000_000) } else { "all is well".to_owned() },
         generation: Some(7),
         token_fingerprint: None,
         token_issued_at: Timestamp::from_second(160).ok(),

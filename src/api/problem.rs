@@ -13,17 +13,17 @@ pub struct Problem {
     #[serde(rename = "type")]
     pub kind: Kind,
     /// The same for people, without particulars.
-    pub title: String,
+    pub title: Box<str>,
     /// The HTTP status.
     pub status: u16,
     /// What is the matter this time.
-    pub detail: String,
+    pub detail: Box<str>,
     /// The session in question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session: Option<String>,
+    pub session: Option<Box<str>>,
     /// What a person can do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub remedy: Option<String>,
+    pub remedy: Option<Box<str>>,
     /// Seconds after which it is worth asking again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
@@ -97,12 +97,12 @@ impl Kind {
 
 impl Problem {
     /// A problem of this kind; `detail` is one sentence for people.
-    pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
+    pub fn new(kind: Kind, detail: impl Into<Box<str>>) -> Self {
         let (status, title) = kind.status_and_title();
         let detail = detail.into();
         Self {
             kind,
-            title: title.to_owned(),
+            title: title.into(),
             status,
             detail,
             session: None,
@@ -114,13 +114,13 @@ impl Problem {
 
     /// The same, with what a person can do.
     #[must_use]
-    pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
+    pub fn with_remedy(mut self, remedy: impl Into<Box<str>>) -> Self {
         self.remedy = Some(remedy.into());
         self
     }
 
     fn about(mut self, session: String) -> Self {
-        self.session = Some(session);
+        self.session = Some(session.into());
         self
     }
 }

@@ -127,10 +127,10 @@ async fn serve_connection(
     router: axum::Router,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let routes = TowerToHyperService::new(router);
+    let answering = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(caller.clone());
-        routes.call(request)
+        answering.call(request)
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(HEADER_LIMIT);

@@ -1,6 +1,6 @@
 //! One HTTP/1.1 exchange over a blocking stream, as far as our own server goes.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -35,10 +35,13 @@ pub(super) enum WireError {
 
 impl From<io::Error> for WireError {
     fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => Self::Ended,
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Self::Silent,
-            _ => Self::System(error),
+        let kind = error.kind();
+        if matches!(kind, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof) {
+            Self::Ended
+        } else if matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut) {
+            Self::Silent
+        } else {
+            Self::System(error)
         }
     }
 }
@@ -62,7 +65,7 @@ fn read_reply(mut stream: &UnixStream, until: Instant) -> Result<Reply, WireErro
     loop {
         stream.set_read_timeout(Some(until.since(clock::boottime()).max(Duration::from_millis(1))))?;
         let count = match stream.read(chunk.as_mut_slice()) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             outcome => outcome?,
         };
         received.extend_from_slice(chunk.get(..count).unwrap_or_default());

@@ -16,6 +16,7 @@ fn a_token_is_fetched_bare_or_whole() {
     assert_eq!(bare.unwrap().as_str(), "00Dtoken");
     let whole: TokenAnswer = client.json(&get("/v1/sessions/crm/token")).unwrap();
     assert_eq!(whole.generation, 7);
+    assert!(!format!("{whole:?}").contains("00Dtoken"), "no token in what may be logged");
     match client.json::<TokenAnswer>(&get("/v1/sessions/stuck/token")) {
         Err(ClientError::Problem(problem)) => assert_eq!(problem.remedy.as_deref(), Some("check the key")),
         other => panic!("{other:?}"),

@@ -91,9 +91,9 @@ fn create(path: &Path, mode: u32) -> io::Result<Listener> {
     let socket = UnixListener::bind(&beside)?;
     let publish = || {
         fs::set_permissions(&beside, Permissions::from_mode(mode))?;
-        let made = fs::symlink_metadata(&beside)?;
+        let file = fs::symlink_metadata(&beside)?;
         fs::rename(&beside, path)?;
-        Ok(OwnFile { path: path.to_owned(), device: made.dev(), inode: made.ino() })
+        Ok(OwnFile { path: path.to_owned(), device: file.dev(), inode: file.ino() })
     };
     match publish() {
         Ok(file) => Ok(Listener { socket, file: Some(file) }),

@@ -132,7 +132,7 @@ fn a_client_that_does_not_read_its_answer_harms_nobody() {
     let stalled: Vec<_> = (0..8).map(|_| daemon.open(request)).collect();
     let started = crate::clock::boottime();
     assert!(daemon.get("/v1/sessions").starts_with("HTTP/1.1 200"));
-    assert!(crate::clock::boottime().since(started) < Duration::from_secs(1));
+    assert!(crate::clock::boottime().since(started) < WRITE_TIMEOUT / 2);
     drop(stalled);
 }
 
