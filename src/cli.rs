@@ -145,7 +145,8 @@ fn ask(client: &Client, command: ClientCommand) -> Result<Exit, Failure> {
 
 /// Accepted in silence, it would look as if it moved the daemon's socket.
 fn needless_socket() -> clap::Error {
-    let message = "--socket is for commands that ask the daemon; where the daemon listens stands in [socket] of its config";
+    let message =
+        "--socket is for commands that ask the daemon; where the daemon listens stands in [socket] of its config";
     Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message)
 }
 
