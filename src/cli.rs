@@ -46,7 +46,7 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "keepfresh", version, after_help = EXIT_CODES, max_term_width = 100)]
 struct Cli {
-    /// Where to reach the daemon [default: $KEEPFRESH_SOCKET, else the system's daemon, else the user's]
+    /// The daemon's socket; without it `$KEEPFRESH_SOCKET`, else the system's daemon, else the user's
     #[arg(long, global = true, value_name = "PATH", display_order = 99)]
     socket: Option<PathBuf>,
     #[command(subcommand)]

@@ -57,7 +57,7 @@ pub(super) fn classify(asked: &Asked<'_>, response: &Response) -> Judgement {
     if response.status == 429 {
         return throttled(asked, response).into();
     }
-    if let Some(oddity) = outage(response) {
+    if let Some(oddity) = outage(asked.request, response) {
         return Judgement { oddity: Some(oddity.to_owned()), ..unusable(asked.request).into() };
     }
     let content_type = response.content_type();
@@ -91,12 +91,14 @@ pub(super) fn misjudged(profile: &Profile) -> Option<(usize, String)> {
 }
 
 /// Why this is no answer of the API at all, whatever its body claims.
-fn outage(response: &Response) -> Option<&'static str> {
+fn outage(request: Request, response: &Response) -> Option<&'static str> {
     match response.status {
         300..=399 => Some("it redirects elsewhere, which is not followed"),
         100..=199 => Some("that is no final answer"),
         408 | 500.. => Some("it cannot answer at the moment"),
         _ if !response.complete => Some("the answer broke off, or was longer than 1 MiB"),
+        // A revocation is answered by the status alone (RFC 7009 section 2.2); some call the empty body HTML.
+        _ if request == Request::Logout && response.text.is_empty() => None,
         _ if response.is_html() => Some("an HTML page came instead of an answer"),
         _ => None,
     }

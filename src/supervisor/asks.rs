@@ -259,7 +259,13 @@ impl Slot {
     fn not_fresh(&self, account: &Account, now: Instant) -> Refusal {
         let next = self.session.next(now, account).map(|next| next.at.since(now));
         let failure = self.session.record().last_error.as_ref().map(|failure| failure.detail.clone());
-        let reason = failure.unwrap_or_else(|| "no answer from the server yet".to_owned());
+        let rationed = account.is_spent(now)
+            && matches!(self.session.state().health, TokenHealth::Dead { .. } | TokenHealth::Missing);
+        let reason = match failure {
+            _ if rationed => "the login budget of the hour is spent".to_owned(),
+            Some(detail) => detail,
+            None => "no answer from the server yet".to_owned(),
+        };
         Refusal::NotFresh { name: self.name.to_string(), reason, retry_after: next }
     }
 
@@ -285,8 +291,10 @@ impl Slot {
 
     fn can_order(&self, order: api::Order) -> Result<(), Refusal> {
         let has_token = self.session.state().token.is_some();
+        let is_dead = matches!(self.session.state().health, TokenHealth::Dead { .. });
         let reason = match order {
             api::Order::Verify if !has_token => "there is no token to verify",
+            api::Order::Verify if is_dead => "the token is dead; `status` says when it is replaced",
             api::Order::Renew if !self.session.can_renew() => "there is no refresh token; `login` authenticates anew",
             api::Order::Login if !self.session.can_login() && !self.session.can_renew() => {
                 "this grant needs a new refresh token in its secret"

@@ -53,6 +53,8 @@ fn what_no_rule_matches_follows_the_protocol() {
         (Introspect, 401, &[], "", "forbidden, unsure"),
         (Introspect, 500, &[], "", "unavailable"),
         (Logout, 200, &[], "", "logged_out"),
+        (Logout, 200, &[("Content-Type", "text/html")], "", "logged_out"),
+        (Logout, 200, &[("Content-Type", "text/html")], "<html>", "unavailable"),
         (Logout, 400, &[], r#"{"error":"invalid_token"}"#, "logged_out"),
         (Logout, 401, &[], r#"{"error":"invalid_client"}"#, "forbidden, certain"),
         (Logout, 503, &[], "", "unavailable"),

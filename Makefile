@@ -1,0 +1,9 @@
+# The two commands of the README.
+
+.PHONY: demo test
+
+demo:
+	cargo run --quiet -- demo
+
+test:
+	cargo test --quiet

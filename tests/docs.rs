@@ -1,0 +1,238 @@
+//! What README and docs claim, as far as a machine can check it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use keepfresh::api::problem::{Kind, Problem};
+use keepfresh::api::{SessionStatus, TokenAnswer};
+use keepfresh::sandbox::{Credentials, Sandbox, Settings};
+use serde_json::Value;
+
+const PAGES: [&str; 5] = ["README.md", "CHANGELOG.md", "docs/ARCHITECTURE.md", "docs/api.md", "docs/sandbox.md"];
+
+#[test]
+fn every_command_line_parses() {
+    let mut seen = 0;
+    for page in PAGES {
+        for line in command_lines(&read(page)) {
+            // Help comes last: whatever the parser does not know before it is an error.
+            let output = keepfresh(line.split_whitespace().skip(1).chain(["--help"]));
+            assert!(output.status.success(), "{page}: {line}\n{}", String::from_utf8_lossy(&output.stderr));
+            seen += 1;
+        }
+    }
+    assert!(seen > 30, "only {seen} command lines found: are they looked for in the right way?");
+}
+
+#[test]
+fn every_config_is_good() {
+    let directory = tempfile::tempdir().unwrap();
+    let credentials = Credentials::generate().unwrap();
+    let mut whole = String::new();
+    for page in ["README.md", "docs/sandbox.md"] {
+        for (_, block) in blocks(&read(page)).into_iter().filter(|(language, _)| language == "toml") {
+            let config = fitted(&block);
+            // A fragment belongs to the config that stands before it.
+            whole = if config.contains("provider") { config } else { format!("{whole}\n{config}") };
+            let text = format!("[daemon]\nruntime_dir = \"run\"\nstate_dir = \"state\"\n{whole}");
+            credentials.write(directory.path(), &text).unwrap();
+            let file = directory.path().join("config.toml");
+            let output = keepfresh(["check", "--config", &file.to_string_lossy()]);
+            assert!(output.status.success(), "{page}:\n{block}\n{}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    for page in PAGES {
+        for target in links(&read(page)) {
+            let (file, anchor) = target.split_once('#').unwrap_or((&target, ""));
+            let path = if file.is_empty() { root().join(page) } else { root().join(page).parent().unwrap().join(file) };
+            assert!(path.exists(), "{page}: {target}");
+            let headings = fs::read_to_string(&path).unwrap();
+            let headings: BTreeSet<String> = headings.lines().filter_map(slug).collect();
+            assert!(anchor.is_empty() || headings.contains(anchor), "{page}: no heading for {target}");
+        }
+    }
+}
+
+#[test]
+fn the_exit_codes_are_those_of_the_help() {
+    let help = String::from_utf8(keepfresh(["--help"]).stdout).unwrap();
+    let (_, told) = help.split_once("Exit codes:\n").unwrap();
+    let told: BTreeMap<&str, &str> = told.lines().filter_map(|line| line.trim().split_once("  ")).collect();
+    let readme = read("README.md");
+    let table: BTreeMap<&str, &str> = rows(&readme, "## Exit codes").into_iter().map(|row| (row[0], row[1])).collect();
+    assert_eq!(table, told);
+}
+
+#[test]
+fn the_problem_types_are_those_of_the_socket() {
+    let page = read("docs/api.md");
+    let mut documented = BTreeSet::new();
+    for row in rows(&page, "## Problems") {
+        let name = row[0].trim_matches('`');
+        let kind: Kind = serde_json::from_value(name.into()).unwrap();
+        assert_ne!(kind, Kind::Unknown, "{name}");
+        assert_eq!(Problem::new(kind, "").status.to_string(), row[1], "{name}");
+        documented.insert(name.to_owned());
+    }
+    assert_eq!(documented, kinds());
+}
+
+#[test]
+fn the_answers_shown_have_exactly_the_fields_of_the_real_ones() {
+    let page = read("docs/api.md");
+    let status = shown(&page, "\"state\"");
+    let read: SessionStatus = serde_json::from_value(status.clone()).unwrap();
+    assert_eq!(serde_json::to_value(read).unwrap(), status);
+    let token = shown(&page, "\"access_token\"");
+    let read: TokenAnswer = serde_json::from_value(token.clone()).unwrap();
+    assert_eq!(serde_json::to_value(read).unwrap(), token);
+}
+
+#[tokio::test]
+async fn every_control_of_the_drills_is_taken_by_the_sandbox() {
+    let sandbox = Sandbox::start(Settings::default()).await.unwrap();
+    let page = read("docs/sandbox.md");
+    let orders: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("$ sandbox ")).collect();
+    assert!(orders.len() >= 6, "{orders:?}");
+    for order in orders {
+        let (control, body) = order.split_once(' ').unwrap_or((order, "'{}'"));
+        let body: Value = serde_json::from_str(body.trim_matches('\'')).unwrap();
+        sandbox.control(control, body).unwrap_or_else(|error| panic!("{order}: {error}"));
+    }
+    sandbox.stop().await;
+}
+
+#[test]
+fn the_map_shows_every_module_and_no_other() {
+    let map = read("docs/ARCHITECTURE.md");
+    let spans: BTreeSet<&str> = map.split('`').skip(1).step_by(2).collect();
+    for module in modules() {
+        assert!(spans.contains(module.as_str()), "{module} is not on the map");
+    }
+    let mut paths = 0;
+    for path in spans.iter().filter(|span| is_module_path(span)) {
+        let path = path.trim_end_matches("/*");
+        let found = [root().join("src").join(path), root().join("src").join(format!("{path}.rs")), root().join(path)];
+        assert!(found.iter().any(|path| path.exists()), "{path} is on the map, but not there");
+        paths += 1;
+    }
+    assert!(paths > 10, "only {paths} paths found");
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(page: &str) -> String {
+    fs::read_to_string(root().join(page)).unwrap()
+}
+
+fn keepfresh<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keepfresh"));
+    command.args(arguments).env_remove("KEEPFRESH_SOCKET").output().unwrap()
+}
+
+/// The fenced blocks, each with its language.
+fn blocks(page: &str) -> Vec<(String, String)> {
+    let parts = page.split("```").skip(1).step_by(2);
+    parts.filter_map(|part| part.split_once('\n')).map(|(language, text)| (language.into(), text.into())).collect()
+}
+
+/// Everything that stands there as a command line of ours: in code spans, at prompts, and in scripts.
+fn command_lines(page: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let prose: String = page.split("```").step_by(2).collect();
+    let spans = prose.split('`').skip(1).step_by(2);
+    lines.extend(spans.filter(|span| span.starts_with("keepfresh ")).map(str::to_owned));
+    for (language, block) in blocks(page) {
+        let commands = block.lines().filter_map(|line| match language.as_str() {
+            "console" => line.strip_prefix("$ ").or_else(|| line.strip_prefix("# ")),
+            "sh" if !line.starts_with('#') => Some(line),
+            _ => None,
+        });
+        lines.extend(commands.filter_map(ours));
+    }
+    lines
+}
+
+/// The part of a shell's line that calls keepfresh.
+fn ours(line: &str) -> Option<String> {
+    let at = line.match_indices("keepfresh ").map(|(at, _)| at);
+    let start = at.into_iter().find(|at| line[..*at].chars().next_back().is_none_or(|before| " (".contains(before)))?;
+    let end = line[start..].find([';', '|', ')', '>', '&']).map_or(line.len(), |end| start + end);
+    Some(line[start..end].trim_end().to_owned())
+}
+
+/// The config with secrets that are there, and without the groups of another machine.
+fn fitted(block: &str) -> String {
+    let lines = block.lines().filter(|line| !line.starts_with("group"));
+    lines.collect::<Vec<_>>().join("\n").replace("/etc/keepfresh/secrets/crm-key.pem", "private-key.pem")
+}
+
+/// The targets of links within this repository.
+fn links(page: &str) -> Vec<String> {
+    let targets = page.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target.to_owned());
+    targets.filter(|target| !target.starts_with("http")).collect()
+}
+
+/// A heading's anchor, as forges make it.
+fn slug(line: &str) -> Option<String> {
+    let heading = line.strip_prefix('#')?.trim_start_matches('#').trim().to_lowercase();
+    Some(heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>().replace(' ', "-"))
+}
+
+/// The cells of the first table below a heading.
+fn rows<'a>(page: &'a str, heading: &str) -> Vec<Vec<&'a str>> {
+    let (_, below) = page.split_once(heading).unwrap();
+    let table = below.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    table.skip(2).map(|line| line.trim_matches('|').split('|').map(str::trim).collect()).collect()
+}
+
+/// The names of all problem types, from the source: an enum cannot be asked.
+fn kinds() -> BTreeSet<String> {
+    let source = read("src/api/problem.rs");
+    let (_, body) = source.split_once("pub enum Kind {").unwrap();
+    let (body, _) = body.split_once("\n}").unwrap();
+    let variants = body.lines().map(str::trim).filter(|line| line.ends_with(',') && !line.starts_with("//"));
+    variants.map(|variant| kebab(variant.trim_end_matches(','))).filter(|name| name != "unknown").collect()
+}
+
+fn kebab(variant: &str) -> String {
+    let mut name = String::new();
+    for letter in variant.chars() {
+        if letter.is_uppercase() && !name.is_empty() {
+            name.push('-');
+        }
+        name.extend(letter.to_lowercase());
+    }
+    name
+}
+
+/// The JSON object below a prompt whose block shows this key in a line of its own.
+fn shown(page: &str, key: &str) -> Value {
+    let blocks = blocks(page);
+    let (_, block) = blocks.iter().find(|(_, block)| block.contains(&format!("\n  {key}"))).unwrap();
+    let object: Vec<&str> = block.lines().skip(1).take_while(|line| !line.starts_with('$')).collect();
+    serde_json::from_str(&object.join("\n")).unwrap()
+}
+
+/// The top-level modules.
+fn modules() -> Vec<String> {
+    let entries = fs::read_dir(root().join("src")).unwrap().map(|entry| entry.unwrap().path());
+    let sources = entries.filter(|path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs"));
+    let names = sources.filter_map(|path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
+    names.filter(|name| name != "lib").collect()
+}
+
+fn is_module_path(span: &str) -> bool {
+    let plain = span.chars().all(|c| c.is_ascii_lowercase() || "/_.*".contains(c));
+    plain && span.contains('/') && !span.starts_with('/')
+}
