@@ -1,7 +1,7 @@
 //! The rules of the house that a compiler does not hold: where effects may live, which way imports point, what a reader
 //! is promised by the docs.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -138,6 +138,22 @@ fn every_dependency_says_why_it_is_there() {
     let direct: BTreeSet<&str> = dependencies(&manifest).collect();
     assert_none("dependencies without a reason", &owned(direct.difference(&named)));
     assert_none("reasons without a dependency", &owned(named.difference(&direct)));
+}
+
+#[test]
+fn every_dependency_is_used() {
+    let manifest = read("Cargo.toml");
+    let mut paths = Vec::new();
+    for room in ["src", "tests", "benches"] {
+        walk(&root().join(room), &mut paths);
+    }
+    let code: String = paths.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let used = |name: &str| {
+        let name = name.replace('-', "_");
+        code.contains(&format!("{name}::")) || code.contains(&format!("use {name}"))
+    };
+    let unused: Vec<String> = dependencies(&manifest).filter(|name| !used(name)).map(ToOwned::to_owned).collect();
+    assert_none("dependencies that nothing uses", &unused);
 }
 
 #[test]
@@ -292,7 +308,7 @@ fn root() -> &'static Path {
 }
 
 fn read(name: &str) -> String {
-    fs::read_to_string(root().join(name)).unwrap_or_else(|error| std::panic::panic_any(format!("{name}: {error}")))
+    fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 fn owned<'a>(names: impl Iterator<Item = &'a &'a str>) -> Vec<String> {

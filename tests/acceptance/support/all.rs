@@ -28,6 +28,12 @@ pub(crate) fn percent_decoded(text: &str) -> String {
     percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
+/// Looks until there is something, or fails saying what was awaited.
+#[track_caller]
+pub(crate) fn within<T>(limit: Duration, awaited: &str, look: impl FnMut() -> Option<T>) -> T {
+    poll(limit, look).unwrap_or_else(|| panic!("{awaited}: not within {limit:?}"))
+}
+
 /// Looks until there is something to return; `None` when `limit` has passed.
 pub(crate) fn poll<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let started = Instant::now();
