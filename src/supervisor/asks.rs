@@ -1,5 +1,6 @@
 //! Answers to the socket: what can be said at once is, and who must wait is answered when the session has moved.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -16,6 +17,7 @@ use crate::session::state::Health as TokenHealth;
 use crate::session::view::Publication;
 use crate::session::{Input, Order};
 use crate::time::Instant;
+use crate::token::Published;
 
 /// Somebody who waits for a session.
 pub(super) struct Waiter {
@@ -234,7 +236,9 @@ impl Slot {
 
     fn verdict(&self, now: Instant, account: &Account, late: bool) -> Option<Result<TokenAnswer, Refusal>> {
         let good = self.session.state().health == TokenHealth::Good;
-        if let Some(served) = self.served.as_ref().filter(|_| good) {
+        // A recovery is told only with its token, which is served once it is stored.
+        let current = |served: &&Arc<Published>| served.generation == self.session.state().generation;
+        if let Some(served) = self.served.as_ref().filter(|_| good).filter(current) {
             return Some(Ok(token_answer(served, self.session.promise(now).valid_for)));
         }
         let lost = self.served.is_none() || matches!(self.session.state().health, TokenHealth::Dead { .. });
