@@ -266,15 +266,17 @@ impl Session {
     /// When a session that may lapse does so.
     fn lapse(&self) -> Option<Instant> {
         let lapsed = matches!(self.state.health, Health::Doubtful { why: Doubt::Dormancy, .. });
-        self.idle_deadline().filter(|_| self.is_dormant() && self.token_may_live() && !lapsed)
+        self.idle_deadline()
+            .filter(|_| self.is_dormant() && self.token_may_live() && !lapsed && self.acts_on(Doubt::Dormancy))
     }
 
     /// What the passing of time alone has brought about.
     fn let_time_pass(&mut self, now: Instant, account: &mut Account, actions: &mut Vec<Action>) {
         let ended = self.state.expires.is_some_and(|end| end <= now);
         if ended && self.token_may_live() {
-            self.token_died(now, answers::Death::Expired, account, actions);
+            self.token_died(now, answers::death::Death::Expired, account, actions);
         }
+        self.drop_doubt_that_nothing_settles();
         // Whoever woke it has what was wanted: outside the active hours nothing more is done for it.
         if self.state.health == Health::Good && self.wanted.is_none() {
             self.woken = false;
@@ -295,13 +297,21 @@ impl Session {
         }
     }
 
+    /// The ping, or the last way to another token, may be gone since the doubt arose.
+    fn drop_doubt_that_nothing_settles(&mut self) {
+        if matches!(self.state.health, Health::Doubtful { why, .. } if !self.acts_on(why)) {
+            self.state.health = Health::Good;
+        }
+    }
+
     /// Without a ping nothing can be found out: then a token is replaced where the server or a job spoke against it, or
     /// it lapsed, but not because a clock moved or an answer was lost.
     fn acts_on(&self, why: Doubt) -> bool {
         let replaceable = match why {
             Doubt::Absence | Doubt::ClockJump | Doubt::Renewal => false,
-            Doubt::Report | Doubt::Ambiguous | Doubt::Introspection => self.can_renew() || self.can_login(),
-            Doubt::Dormancy => true,
+            Doubt::Report | Doubt::Ambiguous | Doubt::Introspection | Doubt::Dormancy => {
+                self.can_renew() || self.can_login()
+            }
         };
         self.policy.has_ping || replaceable
     }

@@ -25,9 +25,10 @@ impl Deaths {
         shorter(worst, believed, known)
     }
 
-    /// A ping succeeded after a pause that explains any shorter timeout than `bound` away.
-    pub fn lived(&mut self, bound: Duration) {
-        self.0.retain(|death| *death > bound);
+    /// A ping succeeded after a pause that no timeout up to `bound` explains: a death that only such a one explains
+    /// had another cause.
+    pub fn lived(&mut self, bound: Duration, believed: Duration, known: &[Duration]) {
+        self.0.retain(|death| shorter(*death, believed, known).is_some_and(|timeout| timeout > bound));
     }
 
     /// Whatever happened is explained.
@@ -56,8 +57,16 @@ mod tests {
     fn a_ping_that_succeeds_after_as_long_a_pause_breaks_the_row() {
         let mut deaths = Deaths::default();
         deaths.died(minutes(96), minutes(120), &known());
-        deaths.lived(minutes(96));
+        deaths.lived(minutes(95), minutes(120), &known());
         assert_eq!(deaths.died(minutes(96), minutes(120), &known()), None);
+    }
+
+    #[test]
+    fn a_ping_that_succeeds_after_a_short_pause_breaks_no_row() {
+        let mut deaths = Deaths::default();
+        deaths.died(minutes(96), minutes(120), &known());
+        deaths.lived(minutes(48), minutes(120), &known());
+        assert_eq!(deaths.died(minutes(96), minutes(120), &known()), Some(minutes(60)));
     }
 
     #[test]

@@ -105,7 +105,9 @@ impl Session {
     /// When the refresh token dies if it is not used.
     pub fn refresh_deadline(&self) -> Option<Instant> {
         let refresh = self.state.refresh.as_ref()?;
-        Some(refresh.exercised.after(refresh.lifetime.or(self.policy.refresh_idle_timeout)?))
+        // Servers say zero where there is no limit.
+        let limit = refresh.lifetime.or(self.policy.refresh_idle_timeout).filter(|limit| !limit.is_zero())?;
+        Some(refresh.exercised.after(limit))
     }
 
     /// When the login reaches its absolute limit.
@@ -247,8 +249,8 @@ impl Session {
 
     /// Spreads the first pings of sessions that began together over a tenth of their wait.
     fn jitter(&self, due: Instant) -> Duration {
-        let mut seed = self.state.seed;
-        seed.between(Duration::ZERO, due.since(self.state.token_since) / 10)
+        let mut jitter = self.state.jitter;
+        jitter.between(Duration::ZERO, due.since(self.state.token_since) / 10)
     }
 
     fn ping_at(&self, due: Instant, now: Instant, why: Why) -> Next {

@@ -73,8 +73,10 @@ pub struct State {
     pub next_report: Option<Instant>,
     /// What introspection showed so far.
     pub introspected: Introspected,
-    /// Where jitter comes from.
+    /// Where back-off's jitter comes from.
     pub seed: Seed,
+    /// Where the jitter of this generation's first ping comes from.
+    pub jitter: Seed,
 }
 
 /// What is known of the current token.
@@ -197,6 +199,7 @@ impl State {
             next_report: None,
             introspected: Introspected::default(),
             seed: Seed(seed),
+            jitter: Seed(seed),
         }
     }
 

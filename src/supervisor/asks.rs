@@ -1,6 +1,5 @@
 //! Answers to the socket: what can be said at once is, and who must wait is answered when the session has moved.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -228,7 +227,9 @@ impl Slot {
         let enough = wanted.is_zero() || promise.valid_for.is_none_or(|valid| valid >= wanted);
         let served = self.served.as_ref().filter(|_| self.session.publication(now) == Publication::Show);
         match served {
-            Some(served) if enough => Some(Ok(token_answer(served, promise.valid_for))),
+            Some(served) if enough && (late || self.is_latest(served)) => {
+                Some(Ok(token_answer(served, promise.valid_for)))
+            }
             None => self.needs_person(account).map(Err).or_else(|| late.then(|| Err(self.not_fresh(account, now)))),
             Some(_) => late.then(|| Err(self.not_fresh(account, now))),
         }
@@ -236,14 +237,17 @@ impl Slot {
 
     fn verdict(&self, now: Instant, account: &Account, late: bool) -> Option<Result<TokenAnswer, Refusal>> {
         let good = self.session.state().health == TokenHealth::Good;
-        // A recovery is told only with its token, which is served once it is stored.
-        let current = |served: &&Arc<Published>| served.generation == self.session.state().generation;
-        if let Some(served) = self.served.as_ref().filter(|_| good).filter(current) {
+        if let Some(served) = self.served.as_ref().filter(|served| good && self.is_latest(served)) {
             return Some(Ok(token_answer(served, self.session.promise(now).valid_for)));
         }
         let lost = self.served.is_none() || matches!(self.session.state().health, TokenHealth::Dead { .. });
         let hopeless = lost.then(|| self.needs_person(account)).flatten();
         hopeless.map(Err).or_else(|| late.then(|| Err(self.not_fresh(account, now))))
+    }
+
+    /// What is served follows once the state that brought it is written; until then it may be the token that died.
+    fn is_latest(&self, served: &Published) -> bool {
+        served.generation == self.session.state().generation
     }
 
     fn needs_person(&self, account: &Account) -> Option<Refusal> {

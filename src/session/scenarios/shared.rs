@@ -1,1 +1,133 @@
+//! Sessions of one account: one login at a time, one budget, one stop.
 
+use super::check;
+
+#[test]
+fn logins_of_one_account_go_one_after_the_other() {
+    check(
+        "
+        session a
+        tick
+        session b
+        tick
+        session a
+        +1s: good
+        session b
+        tick
+        +1s: good
+    ",
+        "
+        0:00:00 login
+        0:00:01 a logged_in 1
+        0:00:01 a publish 1
+        0:00:01 b login
+        0:00:02 b logged_in 1
+        0:00:02 b publish 1
+    ",
+    );
+}
+
+#[test]
+fn a_refusal_stops_every_session_of_the_account() {
+    check(
+        "
+        policy login=password
+        session a
+        tick
+        session b
+        tick
+        session a
+        +1s: refused
+        session b
+        1h: status
+        session a
+        serve login good a1
+        session b
+        serve login good b1
+        secrets another
+        session a
+        tick
+        2h: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 a refused, stopped
+        1:00:00 b NeedsAttention: refused
+        1:00:00 b reopened
+        1:00:00 b login
+        1:00:01 b logged_in 1
+        1:00:01 b publish 1
+        1:00:01 a login
+        1:00:02 a logged_in 1
+        1:00:02 a publish 1
+        2:00:00 a Alive; ping at 2:47:15 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn the_budget_is_shared() {
+    check(
+        "
+        session a
+        serve login unavailable
+        session b
+        serve login unavailable
+        tick
+        session a
+        tick
+        3m: status
+        session b
+        status
+    ",
+        "
+        0:00:00 b login
+        0:00:01 b failing 1
+        0:00:03 a login
+        0:00:04 a failing 2
+        0:00:09 a login
+        0:00:10 a failing 3
+        0:00:12 a login
+        0:00:13 a failing 4
+        0:00:15 a login
+        0:00:16 a failing 5
+        0:00:18 a login
+        0:00:19 a failing 6
+        0:00:22 a login
+        0:00:23 a failing 7
+        0:00:28 a login
+        0:00:29 a failing 8
+        0:03:00 a Recovering; login at 0:07:30 for NoToken
+        0:03:00 b Recovering; login at 0:07:30 for NoToken
+    ",
+    );
+}
+
+#[test]
+fn a_renewal_s_success_does_not_end_a_stop_that_came_meanwhile() {
+    check(
+        "
+        session a
+        serve login good a1 refresh=r1
+        tick
+        +2s: order renew
+        session b
+        tick
+        +1s: refused
+        session a
+        +1s: good a2
+        +1s: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:00:02 renew
+        0:00:02 b login
+        0:00:03 b refused, stopped
+        0:00:04 a renewed 2
+        0:00:04 a publish 2
+        0:00:05 a NeedsAttention: refused; ping at 1:42:58 for IdleTimeout
+    ",
+    );
+}

@@ -127,6 +127,14 @@ impl Server {
         self.issue(self.issued, now)
     }
 
+    /// A person went through the login; this is the refresh token that came of it.
+    pub(crate) fn consent(&mut self) -> String {
+        self.issued += 1;
+        let refresh = format!("r{}", self.issued);
+        self.refresh.insert(refresh.clone(), (self.issued, false));
+        refresh
+    }
+
     /// A renewal by `refresh`.
     pub(crate) fn renew(&mut self, refresh: &str, now: Instant) -> Verdict {
         self.tally.renewals += 1;

@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use super::model::{Rules, Server};
+use crate::secret::Secret;
 use crate::session::account::Account;
 use crate::session::answer::{Answer, Request, Verdict};
 use crate::session::backoff::Seed;
@@ -128,6 +129,12 @@ impl World {
     /// One of the sessions.
     pub(crate) fn session(&self, index: usize) -> &Session {
         &self.daemons[index].session
+    }
+
+    /// A person logs in and puts the refresh token into its secret.
+    pub(crate) fn give_refresh_token(&mut self, index: usize) {
+        let refresh = self.server.consent();
+        self.step(index, Input::Seed(Ok(Secret::new(refresh))));
     }
 
     /// Lets `time` pass.

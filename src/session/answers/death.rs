@@ -1,0 +1,87 @@
+//! How a token dies, and what that teaches.
+
+use crate::session::account::Account;
+use crate::session::event::Event;
+use crate::session::state::Health;
+use crate::session::{Action, Session};
+use crate::time::Instant;
+
+/// How a token came to its end.
+#[derive(Clone, Debug)]
+pub(in crate::session) enum Death {
+    /// It reached its fixed end.
+    Expired,
+    /// The server no longer knows it, as a request sent then was told.
+    Told { sent: Instant, detail: String },
+}
+
+impl Session {
+    pub(in crate::session) fn token_died(
+        &mut self,
+        now: Instant,
+        death: Death,
+        account: &mut Account,
+        actions: &mut Vec<Action>,
+    ) {
+        let generation = self.state.generation;
+        self.state.health = Health::Dead { since: now, withdrawn: false };
+        self.state.forbidden = None;
+        self.wanted = None;
+        match death {
+            Death::Expired => {
+                self.hold_back_if_never_alive(now, account);
+                self.state.deaths.forget();
+                actions.push(Action::Tell(Event::Expired { generation }));
+            }
+            Death::Told { sent, detail } => {
+                self.hold_back_if_never_alive(now, account);
+                let unexplained = self.idle_deadline().is_some_and(|deadline| sent < deadline);
+                actions.push(Action::Tell(Event::Died { generation, unexplained, detail }));
+                self.learn_from(sent, unexplained, actions);
+            }
+        }
+        actions.push(Action::Save);
+    }
+
+    /// A login whose token never worked has failed, whatever its answer said; the first such is excused.
+    fn hold_back_if_never_alive(&mut self, now: Instant, account: &mut Account) {
+        if self.state.proven {
+            return;
+        }
+        let ceiling = self.ceiling();
+        for backoff in [&mut self.state.renew_backoff, &mut account.backoff] {
+            backoff.failed(now, ceiling, &mut self.state.seed);
+            if backoff.failures == 1 {
+                backoff.lift();
+            }
+        }
+    }
+
+    fn learn_from(&mut self, sent: Instant, unexplained: bool, actions: &mut Vec<Action>) {
+        let (Some(window), Some(bounds)) = (self.window(), self.state.bounds) else { return };
+        if !unexplained {
+            self.state.deaths.forget();
+            return;
+        }
+        let bound = window.bound_from_death(sent.since(bounds.hi));
+        let shorter = self.state.deaths.died(bound, window.timeout, &self.policy.idle_timeouts);
+        if let Some(to) = shorter {
+            self.state.learned = Some(to);
+            self.state.learned_under = self.policy.idle_timeout;
+            actions.push(Action::Tell(Event::Learned { from: window.timeout, to }));
+        }
+    }
+
+    /// A dead token that could not be replaced at once must not be read any longer.
+    pub(in crate::session) fn recovery_failed(&mut self) {
+        if matches!(self.state.health, Health::Dead { .. }) {
+            self.withdraw();
+        }
+    }
+
+    pub(in crate::session) fn withdraw(&mut self) {
+        if let Health::Dead { withdrawn, .. } = &mut self.state.health {
+            *withdrawn = true;
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! How a token that a login or renewal brought is taken over.
+
+use crate::session::Session;
+use crate::session::answer::{Answer, Grant};
+use crate::session::backoff::Seed;
+use crate::session::state::{Health, Introspected, Refresh};
+use crate::session::window::{Bounds, Success};
+use crate::time::Instant;
+
+impl Session {
+    pub(in crate::session) fn exercised(&mut self, grant: &Grant, sent: Instant) {
+        let seed = self.state.refresh.as_ref().and_then(|refresh| refresh.seed.clone());
+        if let Some(token) = grant.refresh_token.clone() {
+            self.state.refresh = Some(Refresh { token, exercised: sent, lifetime: grant.refresh_lifetime, seed });
+        } else if let Some(refresh) = &mut self.state.refresh {
+            refresh.exercised = sent;
+            refresh.lifetime = grant.refresh_lifetime.or(refresh.lifetime);
+        }
+    }
+
+    /// The same token neither lives longer by our own reckoning, nor on another host than the one that is silent.
+    pub(in crate::session) fn in_vain(&self, fresh: bool) -> bool {
+        !fresh && (self.state.expires.is_some() || self.state.ping_backoff.failures > 0)
+    }
+
+    /// A replacement that changed nothing must not be asked for again at once.
+    pub(in crate::session) fn slow_down_unless_changed(&mut self, fresh: bool, now: Instant) {
+        self.wanted = None;
+        if self.in_vain(fresh) {
+            self.state.renew_backoff.failed(now, self.ceiling(), &mut self.state.seed);
+        }
+    }
+
+    pub(in crate::session) fn holds_dead(&self, grant: &Grant, now: Instant) -> bool {
+        let same = self.state.token.as_ref().is_some_and(|held| held.access_token == grant.token.access_token);
+        let by_its_end = self.state.expires.is_some_and(|end| end <= now);
+        let extended = by_its_end && grant.lifetime.is_some_and(|lifetime| !lifetime.is_zero());
+        same && !extended && matches!(self.state.health, Health::Dead { .. })
+    }
+
+    /// Takes a token over. True when it differs from the one held.
+    pub(in crate::session) fn adopt(&mut self, grant: &Grant, answer: &Answer, now: Instant) -> bool {
+        let held = self.state.token.as_ref();
+        let same_token = held.is_some_and(|held| held.access_token == grant.token.access_token);
+        let same = same_token && held.is_some_and(|held| held.instance_url == grant.token.instance_url);
+        // A life of nothing is not said by a server that means it: whether the token works, a ping tells.
+        let life = grant.lifetime.filter(|life| !life.is_zero()).or(self.policy.token_lifetime);
+        self.state.expires = life.map(|life| answer.sent.after(life));
+        self.state.granted_at = now;
+        self.state.fixed = grant.fixed;
+        if !same_token {
+            self.begin_life(grant, answer, now);
+        } else if !self.token_may_live() || !self.policy.has_ping {
+            self.state.health = Health::Good;
+        }
+        if !same {
+            self.state.generation = self.state.generation.saturating_add(1).max(self.generation_floor);
+        }
+        self.state.token = Some(grant.token.clone());
+        !same
+    }
+
+    fn begin_life(&mut self, grant: &Grant, answer: &Answer, now: Instant) {
+        self.state.health = Health::Good;
+        self.state.token_since = now;
+        self.state.proven = false;
+        self.state.unrenewable = false;
+        self.state.spread = false;
+        self.state.forbidden = None;
+        self.state.false_reports = 0;
+        self.state.next_report = None;
+        self.state.ping_backoff.lift();
+        self.state.introspected = Introspected { due: self.policy.introspect, ..Introspected::default() };
+        self.state.bounds = self.bounds_after_login(answer);
+        if let Some(timeout) = grant.idle_timeout {
+            self.state.learned = Some(timeout);
+            self.state.learned_under = self.policy.idle_timeout;
+        }
+        self.state.jitter = Seed(self.state.seed.draw());
+    }
+
+    /// A session that others may have opened before us is of unknown age: the login proves no more than a ping would.
+    fn bounds_after_login(&self, answer: &Answer) -> Option<Bounds> {
+        let success = Success { sent: answer.sent, received: answer.received, ping: true };
+        match self.window() {
+            Some(window) if self.policy.login_may_reuse => window.after(None, success),
+            Some(_) | None => Some(Bounds { lo: answer.sent, hi: answer.received }),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What the answer to a full login changes.
+
+use crate::session::account::Account;
+use crate::session::answer::{Answer, Grant, Request, Verdict};
+use crate::session::answers::THROTTLED;
+use crate::session::event::Event;
+use crate::session::policy::LoginBy;
+use crate::session::{Action, InFlight, Session};
+use crate::time::Instant;
+
+impl Session {
+    pub(in crate::session) fn login_answered(
+        &mut self,
+        call: &InFlight,
+        answer: Answer,
+        secrets: Option<String>,
+        now: Instant,
+        account: &mut Account,
+        actions: &mut Vec<Action>,
+    ) {
+        account.in_flight = None;
+        if call.counted && !answer.counted {
+            account.give_back();
+        }
+        let resigned = std::mem::take(&mut self.resigned);
+        match answer.verdict {
+            Verdict::Good(ref grant) => self.logged_in(grant, &answer, now, account, actions),
+            Verdict::Refused { confirm } => {
+                let confirm = confirm && self.policy.login == LoginBy::Daemon { confirm: true };
+                self.refused(answer.detail, confirm, secrets, now, account, actions);
+            }
+            // With the skew learned it is the same login once more, whatever it was made for.
+            Verdict::Skewed if !resigned => {
+                self.resigned = true;
+                self.ordered = self.ordered.or(Some(Request::Login));
+            }
+            Verdict::Skewed => {
+                self.refused(answer.detail, false, secrets, now, account, actions);
+            }
+            Verdict::Throttled { retry_after } => {
+                let wait = retry_after.unwrap_or(THROTTLED);
+                account.backoff.throttled(now, wait, &mut self.state.seed);
+                self.recovery_failed();
+                actions.push(Action::Tell(Event::Throttled { wait, detail: answer.detail }));
+            }
+            Verdict::Unavailable
+            | Verdict::Alive
+            | Verdict::Dead { .. }
+            | Verdict::GrantDead
+            | Verdict::Forbidden { .. }
+            | Verdict::InDoubt
+            | Verdict::Concurrent
+            | Verdict::LoggedOut
+            | Verdict::Introspected { .. } => {
+                self.login_failed(now, account);
+                self.tell_failing(Request::Login, answer.detail, account.backoff.failures, actions);
+            }
+        }
+    }
+
+    fn login_failed(&mut self, now: Instant, account: &mut Account) {
+        account.backoff.failed(now, self.ceiling(), &mut self.state.seed);
+        self.wanted = None;
+        self.recovery_failed();
+    }
+
+    fn logged_in(
+        &mut self,
+        grant: &Grant,
+        answer: &Answer,
+        now: Instant,
+        account: &mut Account,
+        actions: &mut Vec<Action>,
+    ) {
+        account.accepted(now);
+        if self.holds_dead(grant, now) {
+            self.login_failed(now, account);
+            actions.push(Action::Tell(Event::SameDeadToken));
+            return;
+        }
+        // The login was chosen because the refresh token may be spent: it is never presented again.
+        if std::mem::take(&mut self.state.in_doubt) {
+            self.state.refresh = None;
+        }
+        self.state.logged_in_at = Some(answer.received);
+        self.exercised(grant, answer.sent);
+        let fresh = self.adopt(grant, answer, now);
+        if fresh {
+            self.tell_answering(account.backoff.failures.max(self.state.ping_backoff.failures), actions);
+        }
+        let generation = self.state.generation;
+        actions.push(Action::Tell(if fresh { Event::LoggedIn { generation } } else { Event::SameToken }));
+        self.slow_down_unless_changed(fresh, now);
+        if self.in_vain(fresh) {
+            account.backoff.failed(now, self.ceiling(), &mut self.state.seed);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What the answer to a ping changes.
+
+use std::time::Duration;
+
+use crate::session::account::Account;
+use crate::session::answer::{Answer, Request, Verdict};
+use crate::session::answers::THROTTLED;
+use crate::session::answers::death::Death;
+use crate::session::backoff::CEILING;
+use crate::session::event::Event;
+use crate::session::state::{Doubt, Forbidden, Health};
+use crate::session::window::Success;
+use crate::session::{Action, Session};
+use crate::time::Instant;
+
+/// Before the ping that confirms an ambiguous no.
+const CONFIRM_AFTER: Duration = Duration::from_secs(1);
+/// A forbidden ping is repeated no sooner.
+const FORBIDDEN_FLOOR: Duration = Duration::from_secs(5);
+/// However near a deadline is.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
+
+impl Session {
+    pub(in crate::session) fn ping_answered(
+        &mut self,
+        answer: Answer,
+        now: Instant,
+        account: &mut Account,
+        actions: &mut Vec<Action>,
+    ) {
+        // It reached its fixed end, or an admin logged out, while the ping was under way.
+        if !self.token_may_live() {
+            return;
+        }
+        match answer.verdict {
+            Verdict::Alive => self.alive(&answer, now, actions),
+            Verdict::Dead { certain } => self.ping_said_dead(certain, answer, now, account, actions),
+            Verdict::Forbidden { certain } => self.ping_forbidden(certain, answer.detail, now, actions),
+            Verdict::Throttled { retry_after } => {
+                let wait = retry_after.unwrap_or(THROTTLED);
+                self.state.ping_backoff.throttled(now, wait, &mut self.state.seed);
+                self.wanted = None;
+                actions.push(Action::Tell(Event::Throttled { wait, detail: answer.detail }));
+            }
+            Verdict::Unavailable
+            | Verdict::Good(_)
+            | Verdict::Refused { .. }
+            | Verdict::GrantDead
+            | Verdict::InDoubt
+            | Verdict::Concurrent
+            | Verdict::Skewed
+            | Verdict::LoggedOut
+            | Verdict::Introspected { .. } => self.ping_failed(answer, now, actions),
+        }
+    }
+
+    fn alive(&mut self, answer: &Answer, now: Instant, actions: &mut Vec<Action>) {
+        let success = Success { sent: answer.sent, received: answer.received, ping: true };
+        self.count_pause_as_proof(answer.sent);
+        self.state.spread |= self.state.bounds.is_some();
+        self.extend(success);
+        self.state.proven = true;
+        self.wanted = None;
+        self.state.introspected.hinted = true;
+        self.state.introspected.due = self.policy.introspect;
+        if self.state.ping_backoff.failures > 0 {
+            self.tell_answering(self.state.ping_backoff.failures, actions);
+        }
+        self.state.ping_backoff.succeeded(now);
+        if self.state.forbidden.take().is_some_and(|forbidden| !forbidden.tentative) {
+            actions.push(Action::Tell(Event::Allowed));
+        }
+        self.settle_doubt(answer.sent, actions);
+    }
+
+    /// A success ends a doubt only when it was sent after the doubt arose.
+    fn settle_doubt(&mut self, sent: Instant, actions: &mut Vec<Action>) {
+        let Health::Doubtful { since, why } = self.state.health else { return };
+        if sent < since {
+            return;
+        }
+        self.state.health = Health::Good;
+        // Its "inactive" meant only that we may not look: taken at its word, it would raise this doubt after each ping.
+        if why == Doubt::Introspection {
+            self.state.introspected.seen_active = false;
+        }
+        actions.push(Action::Tell(Event::Proven));
+    }
+
+    fn count_pause_as_proof(&mut self, sent: Instant) {
+        if let (Some(window), Some(bounds)) = (self.window(), self.state.bounds) {
+            let bound = window.bound_from_death(sent.since(bounds.hi));
+            self.state.deaths.lived(bound, window.timeout, &self.policy.idle_timeouts);
+        }
+    }
+
+    fn ping_said_dead(
+        &mut self,
+        certain: bool,
+        answer: Answer,
+        now: Instant,
+        account: &mut Account,
+        actions: &mut Vec<Action>,
+    ) {
+        let confirmed = matches!(self.state.health, Health::Doubtful { why: Doubt::Ambiguous, .. });
+        if certain || confirmed {
+            let death = Death::Told { sent: answer.sent, detail: answer.detail };
+            self.token_died(now, death, account, actions);
+            return;
+        }
+        self.doubt(now, Doubt::Ambiguous);
+        self.state.ping_backoff.pause(now, CONFIRM_AFTER);
+        actions.push(Action::Tell(Event::Doubtful { why: Doubt::Ambiguous }));
+    }
+
+    fn ping_forbidden(&mut self, certain: bool, detail: String, now: Instant, actions: &mut Vec<Action>) {
+        let known = self.state.forbidden.take();
+        let tentative = known.is_none() && !certain;
+        let wait = if tentative { CONFIRM_AFTER } else { self.forbidden_pause() };
+        let fresh = !tentative && known.as_ref().is_none_or(|forbidden| forbidden.tentative);
+        let since = known.map_or(now, |forbidden| forbidden.since);
+        self.state.ping_backoff.pause(now, wait);
+        self.wanted = None;
+        if !tentative && matches!(self.state.health, Health::Doubtful { .. }) {
+            self.state.health = Health::Good;
+        }
+        if fresh {
+            actions.push(Action::Tell(Event::Forbidden { detail: detail.clone() }));
+        }
+        self.state.forbidden = Some(Forbidden { since, detail, tentative });
+    }
+
+    /// Half the pace of ordinary pings.
+    fn forbidden_pause(&self) -> Duration {
+        let pace = self.window().map_or(CEILING, |window| window.proof().saturating_sub(self.survive_outage()));
+        (pace * 2).max(FORBIDDEN_FLOOR)
+    }
+
+    fn ping_failed(&mut self, answer: Answer, now: Instant, actions: &mut Vec<Action>) {
+        self.state.ping_backoff.failed(now, self.ceiling(), &mut self.state.seed);
+        self.hurry_before_deadline(answer.sent, now);
+        self.wanted = None;
+        self.tell_failing(Request::Ping, answer.detail, self.state.ping_backoff.failures, actions);
+    }
+
+    /// At least three tries fall inside the outage that must be survived, and one just before its end.
+    fn hurry_before_deadline(&mut self, sent: Instant, now: Instant) {
+        let Some(deadline) = self.idle_deadline().filter(|deadline| *deadline > now) else { return };
+        let soon = sent.after(self.outage_share()).max(now.after(SHORTEST_PAUSE));
+        self.state.ping_backoff.no_later_than(soon.max(deadline.before(self.survive_outage())));
+        let last = deadline.before(self.policy.request_timeout);
+        if last > now {
+            self.state.ping_backoff.no_later_than(last);
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What the answer to a renewal changes: above all, whether its refresh token may ever be presented again.
+
+use std::time::Duration;
+
+use crate::session::account::Account;
+use crate::session::answer::{Answer, Grant, Request, Verdict};
+use crate::session::answers::THROTTLED;
+use crate::session::event::Event;
+use crate::session::state::{Doubt, Health};
+use crate::session::{Action, InFlight, Session};
+use crate::time::Instant;
+
+/// A renewal that meets another one under way is tried so often again.
+const CONCURRENT_TRIES: u32 = 3;
+const CONCURRENT_PAUSE: Duration = Duration::from_secs(1);
+
+impl Session {
+    pub(in crate::session) fn renew_answered(
+        &mut self,
+        call: &InFlight,
+        answer: Answer,
+        secrets: Option<String>,
+        now: Instant,
+        account: &mut Account,
+        actions: &mut Vec<Action>,
+    ) {
+        self.state.intent = false;
+        if answer.verdict != Verdict::Concurrent {
+            self.state.concurrent = 0;
+        }
+        match answer.verdict {
+            Verdict::Good(ref grant) => self.renewed(call, grant, &answer, now, account, actions),
+            Verdict::Refused { confirm } => self.refused(answer.detail, confirm, secrets, now, account, actions),
+            // It says nothing of a refresh token that was given meanwhile.
+            Verdict::GrantDead | Verdict::Concurrent | Verdict::InDoubt if !self.still_holds(call) => {}
+            Verdict::GrantDead => self.grant_died(answer.detail, now, actions),
+            Verdict::Concurrent => self.renewal_met_another(answer.detail, now, actions),
+            Verdict::Throttled { retry_after } => {
+                let wait = retry_after.unwrap_or(THROTTLED);
+                self.state.renew_backoff.throttled(now, wait, &mut self.state.seed);
+                self.recovery_failed();
+                actions.push(Action::Tell(Event::Throttled { wait, detail: answer.detail }));
+            }
+            Verdict::Unavailable => {
+                self.renewal_failed(now);
+                self.tell_failing(Request::Renew, answer.detail, self.state.renew_backoff.failures, actions);
+            }
+            Verdict::InDoubt
+            | Verdict::Alive
+            | Verdict::Dead { .. }
+            | Verdict::Forbidden { .. }
+            | Verdict::Skewed
+            | Verdict::LoggedOut
+            | Verdict::Introspected { .. } => self.renewal_in_doubt(answer.detail, now, actions),
+        }
+    }
+
+    /// The refresh token that the renewal presented is the one held.
+    fn still_holds(&self, call: &InFlight) -> bool {
+        self.state.refresh.as_ref().map(|refresh| refresh.token.fingerprint()) == call.presents
+    }
+
+    fn renewed(
+        &mut self,
+        call: &InFlight,
+        grant: &Grant,
+        answer: &Answer,
+        now: Instant,
+        account: &mut Account,
+        actions: &mut Vec<Action>,
+    ) {
+        // A stop that came meanwhile is about the login's secrets, which this says nothing of.
+        if account.stop.is_none() {
+            account.accepted(now);
+        }
+        if self.still_holds(call) {
+            self.state.in_doubt = false;
+            self.exercised(grant, answer.sent);
+        }
+        if self.holds_dead(grant, now) {
+            self.renewal_failed(now);
+            // The renewal works, but not what it gives: a login is the better way, where there is one.
+            self.state.in_doubt = self.can_login();
+            actions.push(Action::Tell(Event::SameDeadToken));
+            return;
+        }
+        let fresh = self.adopt(grant, answer, now);
+        if fresh {
+            self.tell_answering(self.state.renew_backoff.failures, actions);
+        }
+        self.state.renew_backoff.succeeded(now);
+        let generation = self.state.generation;
+        actions.push(Action::Tell(if fresh { Event::Renewed { generation } } else { Event::SameToken }));
+        self.slow_down_unless_changed(fresh, now);
+    }
+
+    fn renewal_failed(&mut self, now: Instant) {
+        self.state.renew_backoff.failed(now, self.ceiling(), &mut self.state.seed);
+        self.wanted = None;
+        self.recovery_failed();
+    }
+
+    fn grant_died(&mut self, detail: String, now: Instant, actions: &mut Vec<Action>) {
+        self.state.in_doubt = false;
+        match self.state.refresh.take() {
+            Some(refresh) => self.state.spent_seed = refresh.seed,
+            None => self.state.unrenewable = true,
+        }
+        // What ends a refresh token often ends the tokens that came of it (facts.md 1.4): one ping tells.
+        if self.policy.has_ping && self.state.health == Health::Good {
+            self.doubt(now, Doubt::Renewal);
+        }
+        if !self.can_login() {
+            self.recovery_failed();
+        }
+        self.state.renew_backoff.succeeded(now);
+        actions.push(Action::Tell(Event::GrantDead { detail }));
+    }
+
+    fn renewal_met_another(&mut self, detail: String, now: Instant, actions: &mut Vec<Action>) {
+        self.state.concurrent += 1;
+        if self.state.concurrent > CONCURRENT_TRIES {
+            self.state.concurrent = 0;
+            self.grant_died(detail, now, actions);
+            return;
+        }
+        self.state.renew_backoff.pause(now, CONCURRENT_PAUSE);
+    }
+
+    fn renewal_in_doubt(&mut self, detail: String, now: Instant, actions: &mut Vec<Action>) {
+        self.state.in_doubt = true;
+        self.renewal_failed(now);
+        self.doubt(now, Doubt::Renewal);
+        actions.push(Action::Tell(Event::InDoubt { detail }));
+    }
+}

@@ -1,0 +1,230 @@
+//! The words of scripts and transcripts.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::secret::Secret;
+use crate::session::answer::{Answer, Grant, Request, Verdict};
+use crate::session::event::Event;
+use crate::session::policy::{LoginBy, Policy, WindowModel};
+use crate::session::state::State;
+use crate::session::{Call, Order};
+use crate::time::Instant;
+use crate::token::Token;
+
+pub(super) const REQUESTS: [Request; 5] =
+    [Request::Ping, Request::Introspect, Request::Renew, Request::Login, Request::Logout];
+
+pub(super) fn word(request: Request) -> &'static str {
+    match request {
+        Request::Ping => "ping",
+        Request::Introspect => "introspect",
+        Request::Renew => "renew",
+        Request::Login => "login",
+        Request::Logout => "logout",
+    }
+}
+
+pub(super) fn order(word: &str) -> Order {
+    match word {
+        "verify" => Order::Verify,
+        "renew" => Order::Renew,
+        "login" => Order::Login,
+        "logout" => Order::Logout,
+        "pause" => Order::Pause,
+        "resume" => Order::Resume,
+        _ => panic!("no such order: {word}"),
+    }
+}
+
+pub(super) fn answer(call: &Call, sent: Instant, received: Instant, words: &[&str], state: &State) -> Option<Answer> {
+    let option = |key: &str| words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+    let verdict = match words[0] {
+        "alive" => Verdict::Alive,
+        "dead" => Verdict::Dead { certain: true },
+        "dead?" => Verdict::Dead { certain: false },
+        "good" => Verdict::Good(Box::new(grant(words, &option, state))),
+        "refused" => Verdict::Refused { confirm: false },
+        "refused?" => Verdict::Refused { confirm: true },
+        "grant_dead" => Verdict::GrantDead,
+        "throttled" => Verdict::Throttled { retry_after: words.get(1).map(|wait| duration(wait)) },
+        "unavailable" => Verdict::Unavailable,
+        "forbidden" => Verdict::Forbidden { certain: true },
+        "forbidden?" => Verdict::Forbidden { certain: false },
+        "in_doubt" => Verdict::InDoubt,
+        "concurrent" => Verdict::Concurrent,
+        "skewed" => Verdict::Skewed,
+        "logged_out" => Verdict::LoggedOut,
+        "introspected" => Verdict::Introspected { active: true, remaining: words.get(1).map(|left| duration(left)) },
+        "inactive" => Verdict::Introspected { active: false, remaining: None },
+        _ => return None,
+    };
+    let counted = !words.contains(&"uncounted");
+    let skew_millis = option("skew").map(|skew| skew.parse::<i64>().unwrap() * 1000);
+    let detail = words[0].to_owned();
+    Some(Answer { call: call.id, sent, received, verdict, detail, counted, skew_millis, quotas: Vec::new() })
+}
+
+/// `good`, `good t2`, `good same`: without a name, the token is one that was never seen.
+pub(super) fn grant<'a>(words: &[&str], option: &dyn Fn(&str) -> Option<&'a str>, state: &State) -> Grant {
+    let named = words.get(1).filter(|word| !word.contains('=') && **word != "uncounted");
+    let access_token = match named {
+        Some(&"same") => state.token.as_ref().unwrap().access_token.clone(),
+        Some(name) => Secret::new(*name),
+        None => Secret::new(format!("t{}", state.generation + 1)),
+    };
+    let token = Token {
+        access_token,
+        token_type: "Bearer".into(),
+        instance_url: option("url").map(str::to_owned),
+        captures: BTreeMap::new(),
+        issued_at: Timestamp::UNIX_EPOCH,
+        expires_at: None,
+    };
+    Grant {
+        token,
+        refresh_token: option("refresh").map(Secret::new),
+        lifetime: option("life").map(duration),
+        refresh_lifetime: option("refresh_life").map(duration),
+        idle_timeout: option("idle").map(duration),
+        fixed: words.contains(&"fixed"),
+    }
+}
+
+pub(super) fn describe(event: &Event) -> String {
+    let word = event.word();
+    match event {
+        Event::LoggedIn { generation } | Event::Renewed { generation } | Event::Expired { generation } => {
+            format!("{word} {generation}")
+        }
+        Event::Died { unexplained: true, .. } => format!("{word} unexplained"),
+        Event::Learned { from, to } => format!("{word} {}, not {}", short(*to), short(*from)),
+        Event::Failing { failures, .. } | Event::Answering { failures } => format!("{word} {failures}"),
+        Event::Throttled { wait, .. } => format!("{word} {}", short(*wait)),
+        Event::Refused { stopped: true, .. } => format!("{word}, stopped"),
+        Event::Doubtful { why } => format!("{word} {why:?}"),
+        Event::Skewed { millis } => format!("{word} {}s", millis / 1000),
+        Event::LoggedOut { problem: Some(problem) } => format!("{word}: {problem}"),
+        Event::Died { .. }
+        | Event::SameToken
+        | Event::SameDeadToken
+        | Event::Refused { .. }
+        | Event::GrantDead { .. }
+        | Event::InDoubt { .. }
+        | Event::Forbidden { .. }
+        | Event::Allowed
+        | Event::Proven
+        | Event::BudgetSpent { .. }
+        | Event::Seeded
+        | Event::Reopened
+        | Event::LoggedOut { problem: None }
+        | Event::Paused
+        | Event::Resumed
+        | Event::Dormant
+        | Event::Woken => word.to_owned(),
+    }
+}
+
+/// Salesforce by `jwt_bearer`: what the profile and a short config come to.
+pub(super) fn salesforce() -> Policy {
+    Policy {
+        origin: "https://acme.example".into(),
+        model: WindowModel::HalfWindow,
+        idle_timeout: Some(duration("2h")),
+        idle_timeouts: ["15m", "30m", "1h", "2h", "4h", "8h", "12h", "24h"].map(duration).to_vec(),
+        max_lifetime: None,
+        token_lifetime: None,
+        refresh_idle_timeout: None,
+        renew_before: None,
+        survive_outage: duration("12m"),
+        request_timeout: duration("20s"),
+        shared: true,
+        has_ping: true,
+        login_may_reuse: false,
+        renew_by_profile: false,
+        renewal_kills: false,
+        login: LoginBy::Daemon { confirm: true },
+        introspect: false,
+    }
+}
+
+pub(super) fn configure(policy: &mut Policy, setting: &str) {
+    let (key, value) = setting.split_once('=').unwrap();
+    let maybe = || (value != "none").then(|| duration(value));
+    match key {
+        "model" => policy.model = model(value),
+        "idle" => policy.idle_timeout = maybe(),
+        "max" => policy.max_lifetime = maybe(),
+        "life" => policy.token_lifetime = maybe(),
+        "refresh_idle" => policy.refresh_idle_timeout = maybe(),
+        "renew_before" => policy.renew_before = maybe(),
+        "survive" => policy.survive_outage = duration(value),
+        "request_timeout" => policy.request_timeout = duration(value),
+        "shared" => policy.shared = value == "true",
+        "ping" => policy.has_ping = value == "true",
+        "reuse" => policy.login_may_reuse = value == "true",
+        "renew_by_profile" => policy.renew_by_profile = value == "true",
+        "introspect" => policy.introspect = value == "true",
+        "login" => policy.login = login(value),
+        _ => panic!("no such setting: {setting}"),
+    }
+}
+
+pub(super) fn model(word: &str) -> WindowModel {
+    match word {
+        "half_window" => WindowModel::HalfWindow,
+        "sliding" => WindowModel::Sliding,
+        "explicit" => WindowModel::Explicit,
+        "fixed" => WindowModel::Fixed,
+        _ => panic!("no such model: {word}"),
+    }
+}
+
+pub(super) fn login(word: &str) -> LoginBy {
+    match word {
+        "jwt" => LoginBy::Daemon { confirm: true },
+        "password" => LoginBy::Daemon { confirm: false },
+        "person" => LoginBy::Person,
+        _ => panic!("no such login: {word}"),
+    }
+}
+
+/// `1d2h30m15s`, `250ms`.
+pub(super) fn duration(text: &str) -> Duration {
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or_else(|| panic!("no unit in {text}"));
+        let (number, after) = rest.split_at(digits);
+        let letters = after.find(|letter: char| letter.is_ascii_digit()).unwrap_or(after.len());
+        let (unit, after) = after.split_at(letters);
+        let number: u64 = number.parse().unwrap_or_else(|_| panic!("no number in {text}"));
+        let millis = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => panic!("no such unit in {text}"),
+        };
+        total += Duration::from_millis(number * millis);
+        rest = after;
+    }
+    total
+}
+
+/// `0:12:48`: hours, minutes and seconds since the script began.
+pub(super) fn clock(moment: Instant) -> String {
+    let seconds = moment.as_millis() / 1000;
+    format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+pub(super) fn short(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds if seconds > 0 && seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        seconds if seconds > 0 && seconds % 60 == 0 => format!("{}m", seconds / 60),
+        seconds => format!("{seconds}s"),
+    }
+}
