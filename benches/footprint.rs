@@ -22,7 +22,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use support::daemon::Lab;
-use support::salesforce::{RefreshTokens, Salesforce, Settings};
+use support::org::{RefreshTokens, Settings};
+use support::salesforce::Salesforce;
 use support::within;
 
 const READS: usize = 1_000_000;

@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use crate::support::daemon::Lab;
-use crate::support::salesforce::{Salesforce, Settings};
+use crate::support::org::Settings;
+use crate::support::salesforce::Salesforce;
 use crate::support::{SOON, within};
 
 /// A session with nothing wrong, and where the wrong line goes.

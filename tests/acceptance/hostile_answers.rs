@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::daemon::Lab;
-use crate::support::salesforce::{Endpoint, Instead, RefreshTokens, Salesforce, Settings};
+use crate::support::org::{Endpoint, RefreshTokens, Settings};
+use crate::support::salesforce::{Instead, Salesforce};
 use crate::support::wire::Response;
 use crate::support::{SOON, within};
 
@@ -134,7 +135,7 @@ fn an_error_text_that_echoes_secrets_is_scrubbed() {
     let server = Arc::new(Salesforce::start(Settings::default()));
     let mut lab = Lab::new(&server);
     let echo = format!("client secret {} is wrong", server.client_secret());
-    server.always(Endpoint::Token, Instead::Say(crate::support::salesforce::oauth_error("invalid_client", &echo)));
+    server.always(Endpoint::Token, Instead::Say(crate::support::org::oauth_error("invalid_client", &echo)));
     lab.configure(&[lab.by_client("crm")]);
     lab.start();
     lab.await_state("crm", "needs_attention");

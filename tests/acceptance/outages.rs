@@ -5,7 +5,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::support::daemon::Lab;
-use crate::support::salesforce::{Endpoint, Instead, Salesforce, Settings};
+use crate::support::org::{Endpoint, Settings};
+use crate::support::salesforce::{Instead, Salesforce};
 use crate::support::wire::Response;
 use crate::support::{SOON, within};
 

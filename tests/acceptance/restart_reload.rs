@@ -7,7 +7,8 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::support::daemon::Lab;
-use crate::support::salesforce::{Endpoint, RefreshTokens, Salesforce, Settings};
+use crate::support::org::{Endpoint, RefreshTokens, Settings};
+use crate::support::salesforce::Salesforce;
 use crate::support::{SOON, poll, within};
 
 #[test]

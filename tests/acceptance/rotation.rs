@@ -5,7 +5,8 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::support::daemon::Lab;
-use crate::support::salesforce::{Endpoint, Instead, RefreshTokens, Salesforce, Settings};
+use crate::support::org::{Endpoint, RefreshTokens, Settings};
+use crate::support::salesforce::{Instead, Salesforce};
 use crate::support::{SOON, within};
 
 #[test]

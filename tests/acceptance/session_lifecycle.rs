@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::support::daemon::Lab;
-use crate::support::salesforce::{Endpoint, RefreshTokens, Salesforce, Settings, Window};
+use crate::support::org::{Endpoint, RefreshTokens, Settings, Window};
+use crate::support::salesforce::Salesforce;
 use crate::support::{SOON, within};
 
 #[test]

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::support::daemon::Lab;
+use crate::support::org::{Endpoint, RefreshTokens, Settings};
 use crate::support::poll;
-use crate::support::salesforce::{Endpoint, Instead, RefreshTokens, Salesforce, Settings};
+use crate::support::salesforce::{Instead, Salesforce};
 use crate::support::wire::Response;
 
 const SESSIONS: u32 = 12;

@@ -3,6 +3,7 @@
 pub(crate) mod assertion;
 pub(crate) mod daemon;
 pub(crate) mod oidc;
+pub(crate) mod org;
 pub(crate) mod salesforce;
 pub(crate) mod unix;
 pub(crate) mod wire;
