@@ -1,9 +1,60 @@
-# The two commands of the README.
+# What a person or a machine does with a checkout. `make` alone lists the targets.
 
-.PHONY: demo test
+CARGO ?= cargo
+# Tests of the daemon mostly wait for windows to pass: more of them at once than there are cores.
+TEST_THREADS ?= 8
+# How long `make soak` bends the server, in seconds.
+SOAK_SECONDS ?= 600
+# Random cases of each property for `make fuzz`; `make test` takes the libraries' default of 256.
+FUZZ_CASES ?= 20000
 
-demo:
-	cargo run --quiet -- demo
+FIXTURE := tests/oidc-provider
 
-test:
-	cargo test --quiet
+.PHONY: help demo test lint bench soak fuzz mutants clean
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+demo: ## A sandbox and a daemon together, live in this terminal, for some seconds
+	$(CARGO) build --locked --quiet
+	target/debug/keepfresh demo
+
+test: .fixture lint ## Everything that must hold: format, lints, docs, all tests
+	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
+	{ RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked --no-fail-fast 2>&1; echo "exit $$?" >>"$$log"; } | tee -a "$$log"; \
+	awk '/^test result:/ { passed += $$4; failed += $$6; ignored += $$8 } /^exit / { code = $$2 } \
+	  END { printf "\n%d tests passed, %d failed, %d ignored\n", passed, failed, ignored; exit code }' "$$log"
+
+lint: ## Format, clippy and docs without a single warning
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+bench: ## The figures of docs/benchmarks.md, with the release build
+	$(CARGO) build --locked --release
+	$(CARGO) bench --locked
+
+soak: ## Ten minutes of chaos (SOAK_SECONDS) against sessions that must come through
+	KEEPFRESH_SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --locked --test acceptance -- --nocapture soak
+
+fuzz: ## The properties of parsers and engine with FUZZ_CASES random cases each
+	PROPTEST_CASES=$(FUZZ_CASES) $(CARGO) test --locked --lib
+
+mutants: ## Changes the core at random places; survivors are missing tests
+	@command -v cargo-mutants >/dev/null || { echo 'installing cargo-mutants with cargo'; $(CARGO) install --locked cargo-mutants; }
+	$(CARGO) mutants --file 'src/session/*.rs' --file src/session.rs --file src/token.rs --file src/time.rs -- --lib
+
+clean: ## Removes what was built and installed here
+	$(CARGO) clean
+	rm -rf $(FIXTURE)/node_modules
+
+# node and npm run the certified OpenID provider that the tests talk to.
+.PHONY: .fixture
+.fixture:
+	@command -v node >/dev/null && command -v npm >/dev/null || { \
+	  echo 'node and npm are missing: installing them with apt-get (nodejs npm)'; \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends nodejs npm; }
+	@cmp -s $(FIXTURE)/package-lock.json $(FIXTURE)/node_modules/.installed || { \
+	  npm ci --prefix $(FIXTURE) --no-audit --no-fund && \
+	  cp $(FIXTURE)/package-lock.json $(FIXTURE)/node_modules/.installed; }

@@ -56,7 +56,7 @@ pub(super) fn url(session: &Table<'_>) -> Option<At<Url>> {
         session.missing("url", "name the server: url = \"https://host\"");
     }
     session.parsed("url", |text| {
-        let remedy = "write scheme and host, as in \"https://acme.my.salesforce.com\"";
+        let remedy = "write scheme and host, as in \"https://acme.example\"";
         let url = Url::parse(text).map_err(|_| bad("is no URL", remedy))?;
         if url.host_str().is_none() {
             return Err(bad("names no host", remedy));

@@ -5,7 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use crate::support::daemon::Lab;
-use crate::support::salesforce::{Salesforce, Settings};
+use crate::support::org::Settings;
+use crate::support::salesforce::Salesforce;
+use crate::support::{SOON, within};
 
 /// A session with nothing wrong, and where the wrong line goes.
 const GOOD: &str = r#"[sessions.crm]
@@ -241,7 +243,7 @@ fn run_refuses_what_check_refuses() {
         lab.configure_text(&placed(&lab, &config));
         lab.start();
         if code == 0 {
-            lab.until("the socket", || lab.get("/v1/health"));
+            within(SOON, "the socket", || lab.get("/v1/health"));
             assert!(lab.stop().success(), "no sessions is no error: they may come by a reload");
         } else {
             assert_eq!(lab.ended().code(), Some(code));

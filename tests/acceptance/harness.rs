@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::salesforce::{Endpoint, Instead, RefreshTokens, Salesforce, Settings, Window};
+use crate::support::org::{Endpoint, RefreshTokens, Settings, Window};
+use crate::support::salesforce::{Instead, Salesforce};
 use crate::support::wire::ask;
 
 #[test]

@@ -7,8 +7,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::daemon::Lab;
-use crate::support::salesforce::{Endpoint, Instead, RefreshTokens, Salesforce, Settings};
+use crate::support::org::{Endpoint, RefreshTokens, Settings};
+use crate::support::salesforce::{Instead, Salesforce};
 use crate::support::wire::Response;
+use crate::support::{SOON, within};
 
 type Hostility = fn(Value) -> Response;
 
@@ -70,7 +72,7 @@ fn no_hostile_login_answer_is_published() {
     lab.configure(&sessions);
     lab.start();
     for (name, _) in hostilities() {
-        lab.until(name, || (server.count_of(name, Endpoint::Token) >= 1).then_some(()));
+        within(SOON, name, || (server.count_of(name, Endpoint::Token) >= 1).then_some(()));
     }
     sleep(Duration::from_secs(3));
     assert!(lab.runs(), "{}", lab.tail());
@@ -85,7 +87,7 @@ fn no_hostile_login_answer_is_published() {
     server.behave();
     for (name, _) in hostilities() {
         lab.succeeds(&["login", name]);
-        let token = lab.until(name, || std::fs::read_to_string(lab.path(&format!("run/tokens/{name}.token"))).ok());
+        let token = within(SOON, name, || std::fs::read_to_string(lab.path(&format!("run/tokens/{name}.token"))).ok());
         assert!(server.lives(&token), "{name}");
     }
 }
@@ -133,7 +135,7 @@ fn an_error_text_that_echoes_secrets_is_scrubbed() {
     let server = Arc::new(Salesforce::start(Settings::default()));
     let mut lab = Lab::new(&server);
     let echo = format!("client secret {} is wrong", server.client_secret());
-    server.always(Endpoint::Token, Instead::Say(crate::support::salesforce::oauth_error("invalid_client", &echo)));
+    server.always(Endpoint::Token, Instead::Say(crate::support::org::oauth_error("invalid_client", &echo)));
     lab.configure(&[lab.by_client("crm")]);
     lab.start();
     lab.await_state("crm", "needs_attention");
@@ -172,7 +174,7 @@ fn endless_and_dripping_answers_cost_no_memory() {
     server.always(Endpoint::Token, Instead::Endless);
     lab.configure(&(0..8).map(|number| lab.by_key(&format!("crm{number}"))).collect::<Vec<_>>());
     lab.start();
-    lab.until("all to have tried", || (server.logins() >= 8).then_some(()));
+    within(SOON, "all to have tried", || (server.logins() >= 8).then_some(()));
     sleep(Duration::from_secs(2));
     let status = std::fs::read_to_string(format!("/proc/{}/status", lab.pid())).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();

@@ -5,7 +5,8 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::support::daemon::Lab;
-use crate::support::salesforce::{Endpoint, Instead, Salesforce, Settings};
+use crate::support::org::{Endpoint, Settings};
+use crate::support::salesforce::{Instead, Salesforce};
 use crate::support::wire::Response;
 
 /// What the session must be while the answer lasts.
@@ -136,7 +137,7 @@ fn a_server_that_calls_every_token_dead_is_not_stormed() {
     lab.configure(&[lab.by_client("crm")]);
     lab.start();
     lab.await_token("crm");
-    server.always(Endpoint::Data, Instead::Say(crate::support::salesforce::session_expired()));
+    server.always(Endpoint::Data, Instead::Say(crate::support::org::session_expired()));
     for _ in 0..20 {
         lab.post(
             "/v1/sessions/crm/rejected?wait=1s",

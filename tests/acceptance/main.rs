@@ -11,9 +11,10 @@
     clippy::indexing_slicing,
     reason = "a test fails by panicking, in its helpers too"
 )]
-#![expect(clippy::print_stderr, reason = "a failing test shows what the daemon said")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a failing test shows what the daemon said")]
 #![expect(clippy::disallowed_methods, reason = "a black box lives in real time, and is not the daemon's own files")]
 
+#[path = "support/all.rs"]
 mod support;
 
 mod broken_configs;
@@ -27,4 +28,5 @@ mod refusals;
 mod restart_reload;
 mod rotation;
 mod session_lifecycle;
+mod soak;
 mod socket;

@@ -5,8 +5,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::support::daemon::Lab;
-use crate::support::salesforce::{Endpoint, Instead, Salesforce, Settings};
+use crate::support::org::{Endpoint, Settings};
+use crate::support::salesforce::{Instead, Salesforce};
 use crate::support::wire::Response;
+use crate::support::{SOON, within};
 
 fn faults() -> [(&'static str, Instead); 7] {
     [
@@ -93,7 +95,7 @@ fn an_outage_shorter_than_promised_costs_no_session() {
         lab.configure(&[session]);
         lab.start();
         let token = lab.await_token("crm");
-        lab.until("the first ping", || (server.pings() >= 1).then_some(()));
+        within(SOON, "the first ping", || (server.pings() >= 1).then_some(()));
         // The next ping is due within T/2 - 3 s = 1 s: it and its retries fall into the outage.
         match &fault {
             None => server.refuse(),
@@ -121,7 +123,7 @@ fn a_session_that_idles_out_in_a_long_outage_is_replaced_after_it() {
     server.refuse();
     sleep(Duration::from_secs(4));
     server.accept_again();
-    let second = lab.within(Duration::from_secs(15), "a living token", || {
+    let second = within(Duration::from_secs(15), "a living token", || {
         lab.token("crm").filter(|token| *token != first && server.lives(token))
     });
     assert_ne!(first, second);
@@ -157,7 +159,7 @@ fn a_throttling_server_is_left_alone_for_as_long_as_it_says() {
     server.always(Endpoint::Token, Instead::Say(answer));
     lab.configure(&[lab.by_client("crm")]);
     lab.start();
-    lab.until("the first login", || (server.logins() >= 1).then_some(()));
+    within(SOON, "the first login", || (server.logins() >= 1).then_some(()));
     sleep(Duration::from_millis(2500));
     assert_eq!(server.logins(), 1);
     server.behave();

@@ -8,7 +8,8 @@ use std::thread::JoinHandle;
 use serde_json::Value;
 
 use crate::support::daemon::Lab;
-use crate::support::salesforce::{RefreshTokens, Salesforce, Settings};
+use crate::support::org::{RefreshTokens, Settings};
+use crate::support::salesforce::Salesforce;
 
 const ROUNDS: usize = 25;
 

@@ -5,7 +5,8 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::support::daemon::Lab;
-use crate::support::salesforce::{Endpoint, Instead, Salesforce, Settings, oauth_error};
+use crate::support::org::{Endpoint, Settings, oauth_error};
+use crate::support::salesforce::{Instead, Salesforce};
 
 #[test]
 fn a_wrong_password_is_tried_once_whatever_happens_after() {

@@ -7,8 +7,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::support::daemon::Lab;
-use crate::support::poll;
-use crate::support::salesforce::{Endpoint, RefreshTokens, Salesforce, Settings};
+use crate::support::org::{Endpoint, RefreshTokens, Settings};
+use crate::support::salesforce::Salesforce;
+use crate::support::{SOON, poll, within};
 
 #[test]
 fn a_restart_with_a_living_token_logs_in_nowhere_and_leaves_no_gap() {
@@ -246,7 +247,7 @@ fn a_second_daemon_on_the_same_state_fails_clearly() {
         let _ = second.wait();
     }
     assert!(status.is_some_and(|status| !status.success()), "{status:?}");
-    let complaint = lab.until("a complaint", || {
+    let complaint = within(SOON, "a complaint", || {
         let said = lab.said()[said..].to_owned();
         said.contains(&*lab.path("state").to_string_lossy()).then_some(said)
     });
@@ -268,7 +269,7 @@ fn a_stop_lets_a_renewal_finish_and_stores_its_answer() {
     let order = std::thread::spawn(move || {
         crate::support::unix::request(&socket, "POST", "/v1/sessions/crm/renew?wait=5s", "application/json", "")
     });
-    lab.until("the renewal to arrive", || (server.refreshes() == 2).then_some(()));
+    within(SOON, "the renewal to arrive", || (server.refreshes() == 2).then_some(()));
     assert!(lab.stop().success());
     let _ = order.join();
     lab.start();

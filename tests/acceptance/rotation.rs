@@ -5,7 +5,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::support::daemon::Lab;
-use crate::support::salesforce::{Endpoint, Instead, RefreshTokens, Salesforce, Settings};
+use crate::support::org::{Endpoint, RefreshTokens, Settings};
+use crate::support::salesforce::{Instead, Salesforce};
+use crate::support::{SOON, within};
 
 #[test]
 fn a_kill_after_a_rotation_loses_nothing() {
@@ -79,12 +81,12 @@ fn a_lost_answer_stays_in_doubt_across_a_kill() {
     let order = std::thread::spawn(move || {
         crate::support::unix::request(&socket, "POST", "/v1/sessions/crm/renew?wait=1s", "application/json", "")
     });
-    lab.until("the renewal to arrive", || (server.refreshes() == 2).then_some(()));
+    within(SOON, "the renewal to arrive", || (server.refreshes() == 2).then_some(()));
     lab.kill();
     let _ = order.join();
     let pings = server.pings();
     lab.start();
-    lab.until("the ping that settles it", || (server.pings() > pings).then_some(()));
+    within(SOON, "the ping that settles it", || (server.pings() > pings).then_some(()));
     lab.await_state("crm", "alive");
     sleep(Duration::from_secs(1));
     assert_eq!(lab.token("crm"), Some(token));

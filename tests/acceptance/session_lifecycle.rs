@@ -8,7 +8,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::support::daemon::Lab;
-use crate::support::salesforce::{Endpoint, RefreshTokens, Salesforce, Settings, Window};
+use crate::support::org::{Endpoint, RefreshTokens, Settings, Window};
+use crate::support::salesforce::Salesforce;
+use crate::support::{SOON, within};
 
 #[test]
 fn every_grant_logs_in_once_and_publishes_its_token() {
@@ -39,7 +41,7 @@ fn formats_carry_the_token_and_its_instance() {
     lab.configure(&[session]);
     lab.start();
     let read = |format: &str| {
-        lab.until(format, || std::fs::read_to_string(lab.path(&format!("run/tokens/crm.{format}"))).ok())
+        within(SOON, format, || std::fs::read_to_string(lab.path(&format!("run/tokens/crm.{format}"))).ok())
     };
     let token = read("token");
     assert_eq!(server.issued(), std::slice::from_ref(&token), "the bare token, no newline");
@@ -78,7 +80,7 @@ fn the_env_file_is_safe_to_source() {
     lab.configure(&[lab.by_client("crm").key("env_prefix = \"SF\"").publish("file = \"crm.env\"\nformat = \"env\"")]);
     lab.start();
     let file = lab.path("run/tokens/crm.env");
-    lab.until("the file", || file.exists().then_some(()));
+    within(SOON, "the file", || file.exists().then_some(()));
     let script = format!(". {} && printf %s \"$SF_TOKEN\"", file.display());
     let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), server.issued()[0]);
@@ -226,11 +228,11 @@ fn a_moved_instance_is_followed_and_published_with_its_token() {
     lab.start();
     let read = || std::fs::read(lab.path("run/tokens/crm.json")).ok();
     let published = || read().map(|bytes| serde_json::from_slice::<Value>(&bytes).expect("never torn"));
-    let first = lab.until("the file", published);
+    let first = within(SOON, "the file", published);
     let moved = server.move_instance();
     server.revoke_sessions();
     lab.succeeds(&["rejected", "crm"]);
-    let second = lab.until("the new instance", || published().filter(|json| json["instance_url"] == *moved));
+    let second = within(SOON, "the new instance", || published().filter(|json| json["instance_url"] == *moved));
     assert_ne!(second["access_token"], first["access_token"]);
     assert!(second["generation"].as_u64() > first["generation"].as_u64());
     lab.succeeds(&["verify", "crm"]);

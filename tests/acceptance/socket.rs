@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::support::daemon::Lab;
-use crate::support::salesforce::{Endpoint, Instead, Salesforce, Settings};
+use crate::support::org::{Endpoint, Settings};
+use crate::support::salesforce::{Instead, Salesforce};
 use crate::support::unix::{Answer, exchange, request};
 
 #[test]

@@ -130,11 +130,12 @@ async function record(request, response) {
   }
   const call = { path: pathname };
   calls.push(call);
+  request.call = call;
   response.on('finish', () => { call.status = response.statusCode; });
   provider.callback()(request, response);
 }
 
-provider.on('grant.success', (ctx) => { calls.findLast((call) => call.path === '/token').grant = ctx.oidc.params.grant_type; });
+provider.on('grant.success', (ctx) => { ctx.req.call.grant = ctx.oidc.params.grant_type; });
 provider.on('server_error', (ctx, error) => console.error(error));
 console.log(issuer);
 // Ends with the test that started it.

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -16,7 +15,7 @@ use tempfile::TempDir;
 use super::assertion::{AUDIENCE, private_key_pem};
 use super::salesforce::Salesforce;
 use super::unix::{self, Answer};
-use super::{SOON, poll};
+use super::{SOON, poll, within};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_keepfresh");
 
@@ -98,6 +97,8 @@ pub(crate) struct Lab {
     said: Arc<Mutex<String>>,
     needles: Box<dyn Fn() -> Vec<String>>,
     url: String,
+    /// What the daemon says: all, so that secrets have every chance to slip out.
+    pub(crate) log_level: &'static str,
 }
 
 impl Lab {
@@ -124,6 +125,7 @@ impl Lab {
             said: Arc::default(),
             needles: Box::new(needles),
             url: url.to_owned(),
+            log_level: "trace",
         }
     }
 
@@ -253,7 +255,7 @@ impl Lab {
         let mut child = Command::new(BINARY)
             .args(["run", "--config"])
             .arg(self.config())
-            .env("KEEPFRESH_LOG", "trace")
+            .env("KEEPFRESH_LOG", self.log_level)
             .env("RUST_BACKTRACE", "0")
             .env_remove("NOTIFY_SOCKET")
             .stdin(Stdio::null())
@@ -319,20 +321,6 @@ impl Lab {
 
     // Watching.
 
-    /// Looks until there is something, or fails saying what was awaited.
-    #[track_caller]
-    pub(crate) fn until<T>(&self, awaited: &str, look: impl FnMut() -> Option<T>) -> T {
-        self.within(SOON, awaited, look)
-    }
-
-    #[track_caller]
-    pub(crate) fn within<T>(&self, limit: Duration, awaited: &str, look: impl FnMut() -> Option<T>) -> T {
-        match poll(limit, look) {
-            Some(found) => found,
-            None => panic!("{awaited}: not within {limit:?}"),
-        }
-    }
-
     /// The token that the default file of a session holds now.
     pub(crate) fn token(&self, session: &str) -> Option<String> {
         fs::read_to_string(self.path(&format!("run/tokens/{session}"))).ok()
@@ -340,22 +328,24 @@ impl Lab {
 
     #[track_caller]
     pub(crate) fn await_token(&self, session: &str) -> String {
-        self.until(&format!("a token of {session}"), || self.token(session))
+        within(SOON, &format!("a token of {session}"), || self.token(session))
     }
 
     #[track_caller]
     pub(crate) fn await_another_token(&self, session: &str, than: &str) -> String {
-        self.until(&format!("another token of {session}"), || self.token(session).filter(|token| token != than))
+        within(SOON, &format!("another token of {session}"), || self.token(session).filter(|token| token != than))
     }
 
     #[track_caller]
     pub(crate) fn await_no_token(&self, session: &str) {
-        self.until(&format!("the token of {session} to be withdrawn"), || self.token(session).is_none().then_some(()));
+        within(SOON, &format!("the token of {session} to be withdrawn"), || {
+            self.token(session).is_none().then_some(())
+        });
     }
 
     #[track_caller]
     pub(crate) fn await_state(&self, session: &str, state: &str) -> Value {
-        self.until(&format!("{session} to be {state}"), || {
+        within(SOON, &format!("{session} to be {state}"), || {
             self.get(&format!("/v1/sessions/{session}"))
                 .filter(|answer| answer.status == 200)
                 .map(|answer| answer.json())

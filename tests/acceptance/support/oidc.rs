@@ -1,4 +1,4 @@
-//! The OpenID provider of `tests/oidc-provider`, which others wrote and had certified, on a port of its own.
+//! The `OpenID` provider of `tests/oidc-provider`, which others wrote and had certified, on a port of its own.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};

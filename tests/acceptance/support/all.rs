@@ -3,6 +3,7 @@
 pub(crate) mod assertion;
 pub(crate) mod daemon;
 pub(crate) mod oidc;
+pub(crate) mod org;
 pub(crate) mod salesforce;
 pub(crate) mod unix;
 pub(crate) mod wire;
@@ -26,6 +27,12 @@ pub(crate) fn random_hex(count: usize) -> String {
 
 pub(crate) fn percent_decoded(text: &str) -> String {
     percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
+}
+
+/// Looks until there is something, or fails saying what was awaited.
+#[track_caller]
+pub(crate) fn within<T>(limit: Duration, awaited: &str, look: impl FnMut() -> Option<T>) -> T {
+    poll(limit, look).unwrap_or_else(|| panic!("{awaited}: not within {limit:?}"))
 }
 
 /// Looks until there is something to return; `None` when `limit` has passed.

@@ -1,0 +1,137 @@
+//! Everything at once: sessions of every grant under revocations, faults, kills, reloads and reports, then calm.
+//!
+//! One round of some seconds in every run of the tests; `make soak` repeats it for ten minutes
+//! (`KEEPFRESH_SOAK_SECONDS`). The sequence follows from the seed that a failure prints.
+
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::support::daemon::Lab;
+use crate::support::org::{Endpoint, RefreshTokens, Settings};
+use crate::support::poll;
+use crate::support::salesforce::{Instead, Salesforce};
+use crate::support::wire::Response;
+
+const SESSIONS: u32 = 12;
+
+/// As many strikes as the hourly budget of logins forgives.
+const ROUND: Duration = Duration::from_secs(8);
+
+#[test]
+fn soak_every_session_comes_through_chaos() {
+    let lasting = std::env::var("KEEPFRESH_SOAK_SECONDS").ok().and_then(|it| it.parse().ok()).unwrap_or(0);
+    let began = Instant::now();
+    for seed in u64::from(std::process::id()).. {
+        println!("seed {seed}");
+        let mut chaos = Chaos::begin(seed);
+        let struck = Instant::now();
+        while struck.elapsed() < ROUND {
+            chaos.strike();
+            sleep(Duration::from_millis(chaos.below(400)));
+        }
+        chaos.calm();
+        if began.elapsed() >= Duration::from_secs(lasting) {
+            return;
+        }
+    }
+}
+
+struct Chaos {
+    random: u64,
+    server: Arc<Salesforce>,
+    lab: Lab,
+    strikes: usize,
+}
+
+impl Chaos {
+    fn begin(seed: u64) -> Self {
+        let settings =
+            Settings { idle: Duration::from_secs(6), refresh_tokens: RefreshTokens::Rotated, ..Settings::default() };
+        let server = Arc::new(Salesforce::start(settings));
+        let mut lab = Lab::new(&server);
+        let sessions: Vec<_> = (0..SESSIONS)
+            .map(|number| match number % 3 {
+                0 => lab.by_key(&name(number)),
+                1 => lab.by_client(&name(number)),
+                _ => lab.by_password(&name(number), &name(number)),
+            })
+            .map(|session| session.idle_timeout("6s"))
+            .collect();
+        lab.configure(&sessions);
+        lab.start();
+        Self { random: seed | 1, server, lab, strikes: 0 }
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % bound
+    }
+
+    fn strike(&mut self) {
+        self.strikes += 1;
+        let session = name(u32::try_from(self.below(u64::from(SESSIONS))).unwrap());
+        let endpoint = if self.below(2) == 0 { Endpoint::Token } else { Endpoint::Data };
+        match self.below(14) {
+            0 => self.server.revoke_sessions(),
+            1 => self.server.once(endpoint, Instead::Lose),
+            2 => self.server.once(endpoint, Instead::Reset),
+            3 => self.server.once(endpoint, Instead::Hang),
+            4 => self.server.once(endpoint, Instead::Truncate),
+            5 => self.server.once(endpoint, Instead::Endless),
+            6 => self.server.once(endpoint, Instead::Drip),
+            7 => self.server.once(endpoint, Instead::Say(Response::html(200, "<html>soon</html>"))),
+            8 => self.outage(),
+            9 => self.restart(),
+            10 => self.lab.signal(Signal::HUP),
+            11 => self.server.use_unseen(),
+            12 => self.order(&session, "renew"),
+            _ => self.order(&session, "verify"),
+        }
+    }
+
+    fn outage(&mut self) {
+        self.server.refuse();
+        sleep(Duration::from_millis(self.below(1500)));
+        self.server.accept_again();
+    }
+
+    fn restart(&mut self) {
+        if self.below(2) == 0 {
+            self.lab.kill();
+        } else {
+            assert!(self.lab.stop().success());
+        }
+        self.lab.start();
+    }
+
+    fn order(&self, session: &str, order: &str) {
+        let path = format!("/v1/sessions/{session}/{order}?wait=0s");
+        let socket = self.lab.socket();
+        // A daemon that is just starting may not listen yet: no order, then.
+        let _ = crate::support::unix::request(&socket, "POST", &path, "application/json", "");
+    }
+
+    /// The server behaves again: each session must be alive soon, by few calls, and nobody's refresh token presented twice.
+    fn calm(mut self) {
+        self.server.behave();
+        assert!(self.lab.runs());
+        for number in 0..SESSIONS {
+            let name = name(number);
+            let alive = poll(Duration::from_secs(40), || self.lab.token(&name).filter(|it| self.server.lives(it)));
+            assert!(alive.is_some(), "{name} is not alive: {}", self.lab.status(&name));
+        }
+        assert_eq!(self.server.reuse_detected(), 0, "a login was always at hand");
+        assert!(!self.server.locked(), "the password was right");
+        let (calls, bound) = (self.server.calls().len(), 40 * SESSIONS as usize + 40 * self.strikes);
+        assert!(calls < bound, "{calls} calls after {} strikes", self.strikes);
+    }
+}
+
+fn name(number: u32) -> String {
+    format!("s{number}")
+}
