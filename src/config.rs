@@ -1,5 +1,6 @@
 //! The config: as written, then checked; every error names file, line, key and remedy, and all come at once.
 
+pub mod certificates;
 mod clashes;
 mod daemon;
 mod document;
@@ -185,6 +186,19 @@ pub enum Needed {
 /// All errors at once, each with file, line, key and remedy.
 pub fn load(file: &Path) -> Result<Config, ConfigErrors> {
     load_in(file, &Surroundings::of_this_process())
+}
+
+/// As [`load`], for a daemon that is to run by it: certificates that are missing stop it, secrets may still come.
+///
+/// # Errors
+/// Everything that is wrong, for a person to read.
+pub fn load_to_run(file: &Path, color: bool) -> Result<Config, String> {
+    let config = load(file).map_err(|errors| errors.render(color))?;
+    let errors = certificates::unusable(&config);
+    if errors.is_empty() {
+        return Ok(config);
+    }
+    Err(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"))
 }
 
 /// As [`load`], in a given environment.

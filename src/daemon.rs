@@ -50,9 +50,9 @@ enum DaemonError {
 /// Runs the daemon until a signal ends it.
 pub fn run(args: &RunArgs) -> ExitCode {
     let file = args.config.clone().unwrap_or_else(config::default_path);
-    let config = match config::load(&file) {
+    let config = match config::load_to_run(&file, true) {
         Ok(config) => config,
-        Err(errors) => return refuse(Exit::Config, &errors.render(true)),
+        Err(errors) => return refuse(Exit::Config, &errors),
     };
     if let Err(error) = logging::init(config.daemon.log, Some(&args.log)) {
         return refuse(Exit::Usage, &format!("keepfresh: failed to {error}"));

@@ -243,6 +243,7 @@ impl Session {
         self.let_time_pass(now, account, &mut actions);
         self.forget_pointless_order();
         self.begin_due_call(now, account, &mut actions);
+        self.tell_of_spent_budget(now, account, &mut actions);
         actions
     }
 
@@ -253,6 +254,17 @@ impl Session {
         let call = self.next(now, account).map(|next| next.at);
         let end = self.state.expires.filter(|_| self.token_may_live());
         [call, self.withdraw_at(), end, self.lapse()].into_iter().flatten().min()
+    }
+
+    /// Says once that only the hour's budget holds a login back.
+    fn tell_of_spent_budget(&mut self, now: Instant, account: &Account, actions: &mut Vec<Action>) {
+        let held = self.next(now, account).filter(|next| next.request == Request::Login && account.is_spent(now));
+        let due = held.is_some_and(|next| matches!(next.why, plan::Why::Dead | plan::Why::NoToken));
+        if due && !self.record.budget_spent {
+            let wait = account.login_ready(now).since(now);
+            actions.push(Action::Tell(Event::BudgetSpent { wait }));
+        }
+        self.record.budget_spent = due;
     }
 
     fn token_may_live(&self) -> bool {

@@ -222,6 +222,7 @@ impl Supervisor {
         }
         if slot.saver.is_level() {
             slot.publish(now);
+            slot.tell_outcomes(&account.account);
         }
         slot.answer_waiters(now, &account.account);
         tell::attention(slot, &account.account, now);
@@ -315,7 +316,7 @@ impl Supervisor {
         let alive = answer.verdict == Verdict::Alive;
         self.step(name, Input::Answered { answer, secrets });
         let Some(slot) = self.slots.get_mut(name) else { return };
-        slot.outcome(&outcome);
+        slot.outcomes.push(outcome);
         if slot.leaving && flight.request == Request::Logout {
             self.remove(name);
             return;

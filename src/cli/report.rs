@@ -51,7 +51,8 @@ pub(super) struct RejectedArgs {
 
 /// Reports success.
 pub(super) fn used(client: &Client, args: &UsedArgs) -> Result<Exit, Failure> {
-    let generation = or_current(client, &args.name, args.generation, Duration::ZERO)?;
+    let current = or_current(client, &args.name, args.generation, Duration::ZERO)?;
+    let generation = current.ok_or_else(|| Failure::NoToken(args.name.clone()))?;
     let body = match args.age {
         Some(age) => json!({ "generation": generation, "age": age.as_secs_f64() }),
         None => json!({ "generation": generation }),
@@ -65,7 +66,8 @@ pub(super) fn rejected(client: &Client, args: &RejectedArgs) -> Result<Exit, Fai
     let body = if args.token_stdin {
         json!({ "token": stdin()?.trim_end_matches(['\r', '\n']) })
     } else {
-        json!({ "generation": or_current(client, &args.name, args.generation, args.wait)? })
+        // Without a token there is nothing to confirm, but still a better one to wait for: an old generation does that.
+        json!({ "generation": or_current(client, &args.name, args.generation, args.wait)?.unwrap_or(0) })
     };
     let answer: TokenAnswer = client.json(&report(&args.name, "/rejected", body.to_string(), args.wait))?;
     if args.print { token::print_bare(answer.access_token.expose()) } else { Ok(Exit::Done) }
@@ -82,14 +84,14 @@ fn report(name: &str, tail: &str, body: String, wait: Duration) -> Call<'static>
     }
 }
 
-/// The generation given, or the one that the daemon has now.
-fn or_current(client: &Client, name: &str, given: Option<u64>, wait: Duration) -> Result<u64, Failure> {
-    if let Some(generation) = given {
-        return Ok(generation);
+/// The generation given, or the one that the daemon has now, if it has any.
+fn or_current(client: &Client, name: &str, given: Option<u64>, wait: Duration) -> Result<Option<u64>, Failure> {
+    if given.is_some() {
+        return Ok(given);
     }
     let call = Call { path: session_path(name, ""), repeatable: true, ..Call::default() };
     let status: SessionStatus = client.patient_json(&call, wait)?;
-    status.generation.ok_or_else(|| Failure::NoToken(name.to_owned()))
+    Ok(status.generation)
 }
 
 fn stdin() -> Result<Zeroizing<String>, Failure> {

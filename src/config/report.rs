@@ -9,6 +9,7 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str};
 use serde::Serialize;
 
+use super::Need;
 use super::document::Document;
 
 /// Where something stands: which file, and which bytes of it; the whole file without a span.
@@ -148,6 +149,27 @@ pub struct ConfigError {
     pub message: String,
     /// What to do about it.
     pub remedy: String,
+}
+
+impl ConfigError {
+    /// What is wrong with something outside the config that it names; the remedy follows the first semicolon.
+    pub fn about(need: &Need, message: &str) -> Self {
+        let (message, remedy) = message.split_once("; ").unwrap_or((message, "see that it is there and in order"));
+        Self {
+            file: need.file.clone(),
+            line: need.line,
+            column: need.column,
+            message: format!("`{}`: cannot {message}", need.key),
+            remedy: remedy.to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, column, message, remedy } = self;
+        write!(f, "error: {message}\n --> {}:{line}:{column}\n  = help: {remedy}", file.display())
+    }
 }
 
 impl ConfigErrors {

@@ -70,6 +70,8 @@ pub struct Record {
     pub last_error: Option<Failure>,
     /// Quotas as the server told them last.
     pub quotas: Vec<Quota>,
+    /// That the login budget is spent was told.
+    pub budget_spent: bool,
     /// A failure was told that no success has ended yet.
     pub failing: bool,
 }

@@ -192,17 +192,18 @@ impl Slot {
         self.waiters = waiters;
     }
 
-    /// What came of a call, for those who ordered it.
-    pub(super) fn outcome(&mut self, outcome: &Outcome) {
-        let status = clock::now();
-        let Self { waiters, .. } = self;
-        let ordered: Vec<Waiter> = waiters.extract_if(.., |waiter| waiter.ordered(outcome)).collect();
-        for waiter in ordered {
-            let Want::Outcome { reply: Some(reply), .. } = waiter.want else { continue };
-            let _ = reply.send(match &outcome.problem {
-                None => Ok(self.status(status, None)),
-                Some(reason) => Err(Refusal::Failed { name: self.name.to_string(), reason: reason.clone() }),
-            });
+    /// What came of calls, for those who ordered them.
+    pub(super) fn tell_outcomes(&mut self, account: &Account) {
+        let now = clock::now();
+        for outcome in std::mem::take(&mut self.outcomes) {
+            let ordered: Vec<Waiter> = self.waiters.extract_if(.., |waiter| waiter.ordered(&outcome)).collect();
+            for waiter in ordered {
+                let Want::Outcome { reply: Some(reply), .. } = waiter.want else { continue };
+                let _ = reply.send(match &outcome.problem {
+                    None => Ok(self.status(now, account)),
+                    Some(reason) => Err(Refusal::Failed { name: self.name.to_string(), reason: reason.clone() }),
+                });
+            }
         }
     }
 

@@ -17,7 +17,7 @@ impl Supervisor {
     pub(super) async fn reload(&mut self) {
         self.notifier.reloading();
         let file = self.config.file.clone();
-        match tokio::task::spawn_blocking(move || config::load(&file)).await {
+        match tokio::task::spawn_blocking(move || config::load_to_run(&file, false)).await {
             // A file that is just being written looks like this, and every token would be withdrawn.
             Ok(Ok(config)) if config.sessions.is_empty() && !self.slots.is_empty() => {
                 tracing::error!(
@@ -27,7 +27,7 @@ impl Supervisor {
             }
             Ok(Ok(config)) => self.take_over(config),
             Ok(Err(errors)) => {
-                for error in errors.to_string().split("\n\n") {
+                for error in errors.split("\n\n") {
                     tracing::error!(event = "reload_failed", error, "the config is broken; nothing has changed");
                 }
             }

@@ -41,6 +41,8 @@ pub(super) struct Slot {
     pub(super) pending: Option<Pending>,
     pub(super) in_flight: Option<Flight>,
     pub(super) waiters: Vec<Waiter>,
+    /// What calls came to, to be told once files and socket show it.
+    pub(super) outcomes: Vec<Outcome>,
     pub(super) timer: Option<Instant>,
     pub(super) told: Told,
     /// Removed from the config: gone once this logout is answered.
@@ -168,7 +170,7 @@ impl Slot {
     /// A call that was ordered cannot leave.
     pub(super) fn unwritten(&mut self, call: u64, request: Request) {
         let reason = self.saver.problem.clone().unwrap_or_else(|| "the state cannot be written".to_owned());
-        self.outcome(&Outcome {
+        self.outcomes.push(Outcome {
             call,
             request,
             problem: Some(format!("not tried, since its intent cannot be stored: {reason}")),

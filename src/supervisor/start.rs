@@ -152,6 +152,7 @@ impl Supervisor {
             pending: None,
             in_flight: None,
             waiters: Vec::new(),
+            outcomes: Vec::new(),
             timer: None,
             told: Told::default(),
             leaving: false,

@@ -23,7 +23,7 @@ impl Supervisor {
 
     pub(super) fn status_of(&self, slot: &Slot, now: Now) -> Option<SessionStatus> {
         let account = self.accounts.get(&slot.account)?;
-        Some(slot.status(now, Some(&account.account)))
+        Some(slot.status(now, &account.account))
     }
 
     /// What is the matter with a session that has no token to read.
@@ -50,10 +50,8 @@ impl Supervisor {
 }
 
 impl Slot {
-    /// The session as the socket shows it; without its account only what the session itself knows.
-    pub(super) fn status(&self, now: Now, account: Option<&Account>) -> SessionStatus {
-        let fallback = Account::new(now.boot, 0);
-        let account = account.unwrap_or(&fallback);
+    /// The session as the socket shows it.
+    pub(super) fn status(&self, now: Now, account: &Account) -> SessionStatus {
         let state = self.session.state();
         let at = |moment: Option<Instant>| moment.map(|moment| now.wall_at(moment));
         let attention = self.session.attention(account);
@@ -79,7 +77,7 @@ impl Slot {
             next: self.next(now, account),
             last_error: self.last_error(now),
             attention: attention.map(|needed| Attention {
-                since: now.wall_at(needed.since.unwrap_or(now.boot)),
+                since: now.wall_at(needed.since.or(self.told.needs_person_since()).unwrap_or(now.boot)),
                 reason: needed.reason,
                 remedy: needed.remedy,
             }),

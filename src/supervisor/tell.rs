@@ -19,6 +19,8 @@ const REPEAT_AFTER: Duration = Duration::from_mins(15);
 pub(super) struct Told {
     failing: Option<Instant>,
     attention: Option<(Instant, String)>,
+    /// When a person was first needed, in this run.
+    needs_person_since: Option<Instant>,
     shown: Shown,
 }
 
@@ -43,6 +45,11 @@ impl Told {
     /// The files are others than before: whatever is to be shown must be shown again.
     pub(super) fn forget_shown(&mut self) {
         self.shown = Shown::Unknown;
+    }
+
+    /// Since when, as far as this run knows, a person is needed.
+    pub(super) fn needs_person_since(&self) -> Option<Instant> {
+        self.needs_person_since
     }
 
     fn may_repeat_failure(&mut self, now: Instant, failures: u32) -> bool {
@@ -130,11 +137,13 @@ pub(super) fn attention(slot: &mut Slot, account: &Account, now: Instant) {
                 let (reason, remedy) = (&needed.reason, &needed.remedy);
                 warn!(session, event = "needs_attention", reason, remedy, "a person is needed");
                 slot.told.attention = Some((now, needed.reason.clone()));
+                slot.told.needs_person_since.get_or_insert(now);
             }
         }
         (None, Some(_)) => {
             info!(session, event = "recovered", "no person is needed any more");
             slot.told.attention = None;
+            slot.told.needs_person_since = None;
         }
         (None, None) => {}
     }

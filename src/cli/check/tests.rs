@@ -39,7 +39,7 @@ fn a_secret_that_is_missing_or_no_key_is_an_error_with_its_line() {
             "{error:?}"
         );
         assert_eq!(error.line, home.line_of("private_key"));
-        assert!(trial::told(error).contains(&format!("config.toml:{}:", error.line)));
+        assert!(error.to_string().contains(&format!("config.toml:{}:", error.line)));
     }
     home.write("key.pem", KEY, 0o644);
     assert!(home.outcome().errors.first().unwrap().remedy.contains("chmod"));

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-use crate::config::{Config, ConfigError, Need, Needed};
+use crate::config::{Config, ConfigError, Need, Needed, certificates};
 use crate::secret::source::SecretSource;
 
 /// What came of it.
@@ -39,10 +39,10 @@ impl Trial {
                 }
                 Needed::Secret(source) => source.read().await.map(drop).map_err(|error| error.to_string()),
                 Needed::PrivateKey(source) => try_key(source).await,
-                Needed::Certificates(path) => try_certificates(path),
+                Needed::Certificates(path) => certificates::usable(path),
             };
             if let Err(message) = tried {
-                self.errors.push(about(need, &message));
+                self.errors.push(ConfigError::about(need, &message));
             }
         }
     }
@@ -64,16 +64,6 @@ async fn try_key(source: &SecretSource) -> Result<(), String> {
         ));
     }
     Ok(())
-}
-
-fn try_certificates(path: &Path) -> Result<(), String> {
-    let shown = path.display();
-    let text = std::fs::read(path).map_err(|error| format!("read the certificates in {shown}: {error}"))?;
-    if String::from_utf8_lossy(&text).contains("-----BEGIN CERTIFICATE-----") {
-        Ok(())
-    } else {
-        Err(format!("use {shown}: it holds no certificate in PEM; it must have a line -----BEGIN CERTIFICATE-----"))
-    }
 }
 
 /// Where the daemon writes.
@@ -104,17 +94,6 @@ fn usable(directory: &Path) -> Result<(), String> {
     })
 }
 
-fn about(need: &Need, message: &str) -> ConfigError {
-    let (message, remedy) = message.split_once("; ").unwrap_or((message, "see that it is there and in order"));
-    ConfigError {
-        file: need.file.clone(),
-        line: need.line,
-        column: need.column,
-        message: format!("`{}`: cannot {message}", need.key),
-        remedy: remedy.to_owned(),
-    }
-}
-
 /// What no single key is to blame for.
 fn about_file(config: &Config, message: String) -> ConfigError {
     let (message, remedy) = match message.split_once("; ") {
@@ -122,10 +101,4 @@ fn about_file(config: &Config, message: String) -> ConfigError {
         None => (message, "mend it, or name another place".to_owned()),
     };
     ConfigError { file: config.file.clone(), line: 1, column: 1, message: format!("cannot {message}"), remedy }
-}
-
-/// In the form of the config's own errors.
-pub(super) fn told(error: &ConfigError) -> String {
-    let ConfigError { file, line, column, message, remedy } = error;
-    format!("error: {message}\n --> {}:{line}:{column}\n  = help: {remedy}", file.display())
 }
