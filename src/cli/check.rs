@@ -70,7 +70,7 @@ fn refuse(json: bool, file: PathBuf, errors: &ConfigErrors) -> ExitCode {
 fn report(json: bool, config: Config) -> ExitCode {
     let outcome = Outcome::of(config);
     for error in &outcome.errors {
-        complain(&format!("{}\n", error));
+        complain(&format!("{error}\n"));
     }
     if json {
         print_json(&outcome);

@@ -159,9 +159,8 @@ impl Session {
             return Publication::Withdraw;
         }
         match self.state.health {
-            Health::Missing => Publication::Withdraw,
             Health::Doubtful { why: Doubt::Dormancy, .. } if self.is_dormant() => Publication::Withdraw,
-            Health::Doubtful { why: Doubt::Reissue, .. } => Publication::Withdraw,
+            Health::Missing | Health::Doubtful { why: Doubt::Reissue, .. } => Publication::Withdraw,
             Health::Doubtful { why: Doubt::Absence | Doubt::Dormancy, .. } => Publication::Hold,
             Health::Good | Health::Doubtful { .. } => Publication::Show,
             Health::Dead { withdrawn, .. } if withdrawn => Publication::Withdraw,

@@ -131,10 +131,10 @@ impl Supervisor {
         };
         self.name_the_others_of_a_token(&about.name, order);
         self.step(&about.name, Input::Order(engine_order(order)));
-        if !calls.is_empty() {
-            self.wait(&about.name, wait, Want::Outcome { after, of: calls, reply: Some(reply) });
-        } else {
+        if calls.is_empty() {
             let _ = reply.send(self.known(&about.name).and_then(|slot| self.status(slot)));
+        } else {
+            self.wait(&about.name, wait, Want::Outcome { after, of: calls, reply: Some(reply) });
         }
     }
 

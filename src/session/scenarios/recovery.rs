@@ -635,6 +635,7 @@ fn tokens_that_never_work_exhaust_the_budget() {
         0:00:48 publish 6
         0:00:56 ping
         0:00:57 died unexplained
+        0:00:57 budget_spent
         0:00:57 hold
         0:01:02 withdraw
         0:09:00 Recovering; login at 0:10:00 for Dead
