@@ -2,9 +2,14 @@
 
 pub mod access;
 pub mod client;
+pub mod duration;
+#[cfg(test)]
+pub(crate) mod fake;
+pub mod problem;
 pub mod server;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,47 +19,88 @@ use tokio::sync::oneshot;
 use crate::session::answer::Quota;
 use access::Caller;
 
-/// What a caller asks of the supervisor; each carries who asks and where the answer goes.
+/// Where an answer goes.
+pub type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
+
+/// A question about one session.
+#[derive(Debug)]
+pub struct About {
+    /// Who asks.
+    pub caller: Caller,
+    /// The session's name.
+    pub name: String,
+}
+
+/// What a caller asks of the supervisor, with where the answer goes.
 #[derive(Debug)]
 pub enum Ask {
     /// All sessions that the caller may see.
-    Sessions { caller: Caller, reply: oneshot::Sender<Vec<SessionStatus>> },
-    /// One session.
-    Session { caller: Caller, name: String, reply: oneshot::Sender<Result<SessionStatus, Refusal>> },
-    /// The token, once it is good for `min_validity`, within `wait`.
-    Token {
+    Sessions {
+        /// Who asks.
         caller: Caller,
-        name: String,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Vec<SessionStatus>>,
+    },
+    /// One session.
+    Session {
+        /// Which, and who asks.
+        about: About,
+        /// Where the answer goes.
+        reply: Reply<SessionStatus>,
+    },
+    /// The token, once it is good for `min_validity`.
+    Token {
+        /// Of which session, and who asks.
+        about: About,
+        /// For how long it must be good; zero for as long as it is.
         min_validity: Duration,
+        /// How long the caller waits.
         wait: Duration,
-        reply: oneshot::Sender<Result<TokenAnswer, Refusal>>,
+        /// Where the answer goes.
+        reply: Reply<TokenAnswer>,
     },
     /// A job used the token with success.
     Used {
-        caller: Caller,
-        name: String,
+        /// Of which session, and who says so.
+        about: About,
+        /// Which token.
         generation: u64,
+        /// How long ago, where the job knows.
         age: Option<Duration>,
-        reply: oneshot::Sender<Result<SessionStatus, Refusal>>,
+        /// Where the answer goes.
+        reply: Reply<SessionStatus>,
     },
-    /// A job saw "session expired"; answered once confirmed or recovered, within `wait`.
+    /// A job saw "session expired"; answered once confirmed or recovered.
     Rejected {
-        caller: Caller,
-        name: String,
+        /// Of which session, and who says so.
+        about: About,
+        /// Which token.
         which: Rejected,
+        /// How long the caller waits.
         wait: Duration,
-        reply: oneshot::Sender<Result<TokenAnswer, Refusal>>,
+        /// Where the answer goes.
+        reply: Reply<TokenAnswer>,
     },
-    /// An admin's order; answered when carried out, within `wait`.
+    /// An admin's order; answered when it is carried out.
     Order {
-        caller: Caller,
-        name: String,
+        /// To which session, and by whom.
+        about: About,
+        /// What to do.
         order: Order,
+        /// How long the caller waits.
         wait: Duration,
-        reply: oneshot::Sender<Result<SessionStatus, Refusal>>,
+        /// Where the answer goes.
+        reply: Reply<SessionStatus>,
     },
-    /// Is the daemon well, and are these sessions (all, when empty) good?
-    Health { caller: Caller, names: Vec<String>, reply: oneshot::Sender<Result<Health, Refusal>> },
+    /// Is the daemon well, and are these sessions good?
+    Health {
+        /// Who asks.
+        caller: Caller,
+        /// Which sessions; all that the caller may see when empty.
+        names: Vec<String>,
+        /// Where the answer goes.
+        reply: Reply<Health>,
+    },
 }
 
 /// Which token was rejected.
@@ -70,18 +116,25 @@ pub enum Rejected {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
+    /// Ping now.
     Verify,
+    /// A new token by the refresh token, or by the profile's renew request.
     Renew,
+    /// Authenticate fully, also after a stop.
     Login,
+    /// End the session at the server.
     Logout,
+    /// Leave the session alone.
     Pause,
+    /// Take it up again.
     Resume,
 }
 
 /// Why the answer is no. Each has its own status, problem type and exit code.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant's comment says what its fields are for")]
 pub enum Refusal {
-    /// 404 `no-such-session`, exit 80. Also for a session that the caller may not see at all? No: that is 403.
+    /// 404 `no-such-session`, exit 80. A session that the caller may not see is 403 instead.
     NoSuchSession { name: String },
     /// 403 `not-allowed`, exit 77.
     NotAllowed { name: String },
@@ -99,34 +152,63 @@ pub enum Refusal {
     Stopping,
 }
 
+/// What `GET /v1/sessions` and `status --json` answer: an object, so that more can stand beside the list one day.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionList {
+    /// In the order of their names.
+    pub sessions: Vec<SessionStatus>,
+}
+
 /// One session as `status --json` and `GET /v1/sessions/{s}` show it. Field names are stable.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionStatus {
+    /// The session's name.
     pub session: String,
+    /// The profile's name.
     pub provider: String,
+    /// As configured.
     pub url: String,
+    /// How it is.
     pub state: State,
     /// In words: what is the matter, or that all is well.
     pub reason: String,
+    /// Of the current token; none before the first.
     pub generation: Option<u64>,
+    /// Tells two tokens apart without showing either.
     pub token_fingerprint: Option<String>,
+    /// When the current token was issued.
+    pub token_issued_at: Option<Timestamp>,
+    /// The base of API requests, where the server names one.
     pub instance_url: Option<String>,
     /// Whether the token is published now.
     pub published: bool,
     /// Whether the latest state is on disk.
     pub persisted: bool,
+    /// The server's idle timeout as believed now; none where nothing idles out.
     pub idle_timeout_seconds: Option<f64>,
+    /// Until when the session certainly lives, if nobody uses it.
     pub idle_deadline: Option<Timestamp>,
+    /// When the token ends by itself.
     pub token_expires_at: Option<Timestamp>,
+    /// When the refresh token ends, unused.
     pub refresh_token_expires_at: Option<Timestamp>,
+    /// When the server ends the session whatever happens.
     pub max_lifetime_at: Option<Timestamp>,
+    /// When the last full login was.
     pub logged_in_at: Option<Timestamp>,
+    /// When the session was last seen used, by us or by a report.
     pub last_activity_at: Option<Timestamp>,
+    /// What happens next by itself.
     pub next: Option<Next>,
+    /// The last thing that went wrong.
     pub last_error: Option<LastError>,
+    /// What a person must do, if anything.
     pub attention: Option<Attention>,
+    /// The server's allocations, as its headers told them.
     pub quotas: Vec<Quota>,
+    /// Calls since the start.
     pub counts: Counts,
+    /// The published files.
     pub files: Vec<FileStatus>,
 }
 
@@ -134,12 +216,19 @@ pub struct SessionStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
+    /// Nothing is known of the token yet.
     Starting,
+    /// The token is good.
     Alive,
+    /// A new token is being fetched while the old one lives.
     Renewing,
+    /// The token is gone, and a new one is on its way.
     Recovering,
+    /// A person must do something.
     NeedsAttention,
+    /// An admin paused it.
     Paused,
+    /// Outside its active minutes.
     Dormant,
 }
 
@@ -148,53 +237,79 @@ pub enum State {
 pub struct Next {
     /// `ping`, `renew`, `login`, `introspect`.
     pub action: String,
+    /// When.
     pub at: Timestamp,
+    /// Which deadline or duty asks for it.
     pub why: String,
 }
 
+/// The last thing that went wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastError {
+    /// When.
     pub at: Timestamp,
+    /// Which kind of call: `ping`, `login`.
     pub request: String,
+    /// The verdict's word.
     pub verdict: String,
+    /// One sentence, without secrets.
     pub detail: String,
 }
 
 /// What a person must do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attention {
+    /// Since when.
     pub since: Timestamp,
+    /// What is the matter.
     pub reason: String,
+    /// What to do, as a sentence or a command.
     pub remedy: String,
 }
 
 /// Calls since the daemon started, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
+    /// Pings sent.
     pub pings: u64,
+    /// Renewals sent.
     pub renewals: u64,
+    /// Logins sent.
     pub logins: u64,
+    /// Introspections sent.
     pub introspections: u64,
+    /// Calls of any kind that did not bring what they were for.
     pub failures: u64,
 }
 
+/// One published file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileStatus {
+    /// Where it is.
     pub path: String,
+    /// The generation it holds; none when it is absent.
     pub generation: Option<u64>,
+    /// Why the last attempt failed, if it did.
     pub error: Option<String>,
 }
 
 /// A token as `GET /v1/sessions/{s}/token` gives it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenAnswer {
+    /// The session's name.
     pub session: String,
+    /// The value that requests carry.
     #[serde(with = "crate::secret::exposed")]
     pub access_token: crate::secret::Secret,
+    /// `Bearer`, unless the server said otherwise.
     pub token_type: String,
+    /// The base of API requests, where the server names one.
     pub instance_url: Option<String>,
+    /// Rises with each new token.
     pub generation: u64,
+    /// When the server issued it.
     pub issued_at: Timestamp,
+    /// When it ends by itself; absent where only idleness or an admin ends it.
     pub expires_at: Option<Timestamp>,
     /// Ready to send.
     pub headers: BTreeMap<String, String>,
@@ -203,6 +318,14 @@ pub struct TokenAnswer {
     /// The captures not marked secret.
     #[serde(flatten)]
     pub captures: BTreeMap<String, String>,
+}
+
+/// Leaves out the headers, which carry the token in the clear.
+impl fmt::Debug for TokenAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { session, generation, access_token, .. } = self;
+        write!(f, "TokenAnswer({session} #{generation} {access_token})")
+    }
 }
 
 /// `GET /v1/health`: live and ready apart.
@@ -214,5 +337,6 @@ pub struct Health {
     pub ready: bool,
     /// Those that have not, with the reason.
     pub not_ready: BTreeMap<String, String>,
+    /// The daemon's.
     pub version: String,
 }

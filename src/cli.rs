@@ -1,7 +1,167 @@
 //! Arguments, and what people see.
+//!
+//! Except for `run` and `check`, every command is a client: it reads no config and builds no runtime.
 
+pub mod check;
+pub mod demo;
+pub mod sandbox;
+
+pub(crate) mod exit;
+mod failure;
+mod health;
+mod order;
+pub(crate) mod output;
+mod report;
+pub mod run;
+mod status;
+mod token;
+mod wait;
+mod words;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::api::Order;
+use crate::api::client::Client;
+use crate::api::duration;
+use exit::Exit;
+use failure::Failure;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+   0  done
+   1  it failed
+   2  the command line is wrong
+  69  the daemon is not running
+  75  try again: not fresh within --wait
+  77  not allowed
+  78  the configuration is wrong
+  79  a person is needed
+  80  no such session";
+
+/// Keeps API sessions alive, so that no job ever meets a dead token.
+#[derive(Debug, Parser)]
+#[command(name = "keepfresh", version, after_help = EXIT_CODES, max_term_width = 100)]
+struct Cli {
+    /// The daemon's socket; without it `$KEEPFRESH_SOCKET`, else the system's daemon, else the user's
+    #[arg(long, global = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
 }
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon
+    Run(run::RunArgs),
+    /// Check the configuration, and say what the daemon would do
+    Check(check::Args),
+    #[command(flatten)]
+    Client(ClientCommand),
+    /// Run a session server on loopback, to try things against
+    Sandbox(sandbox::Args),
+    /// Watch a session being kept alive, in half a minute
+    Demo(demo::Args),
+    /// Print the completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// The commands that ask the running daemon.
+#[derive(Debug, Subcommand)]
+enum ClientCommand {
+    /// Show the sessions: how they are, and what happens next
+    Status(status::Args),
+    /// Print a session's token, once it is fresh
+    Token(token::Args),
+    /// Wait until sessions are good; made for units and scripts that must start only then
+    Wait(wait::Args),
+    /// Report that a job used the token with success, which spares a ping
+    Used(report::UsedArgs),
+    /// Report that the server rejected the token, and wait for a better one
+    Rejected(report::RejectedArgs),
+    /// Prove the token good now, by a ping (admins)
+    Verify(order::Args),
+    /// Get a new token by the refresh token, or by the provider's renewal (admins)
+    Renew(order::Args),
+    /// Log in anew, also after a stop (admins)
+    Login(order::Args),
+    /// End the session at the server (admins)
+    Logout(order::Args),
+    /// Leave the session alone until it is resumed (admins)
+    Pause(order::Args),
+    /// Take up a paused session again (admins)
+    Resume(order::Args),
+    /// Is the daemon well, and are the sessions good?
+    Health(health::Args),
+}
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    let Cli { socket, command } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let command = match command {
+        Command::Run(args) => return crate::daemon::run(&args),
+        Command::Check(args) => return check::run(args),
+        Command::Sandbox(args) => return sandbox::run(args),
+        Command::Demo(args) => return demo::run(args),
+        Command::Completions { shell } => return end(completions(shell)),
+        Command::Client(command) => command,
+    };
+    end(ask(&Client::find(socket.as_deref()), command))
+}
+
+fn end(outcome: Result<Exit, Failure>) -> ExitCode {
+    outcome.unwrap_or_else(|failure| failure.report()).into()
+}
+
+/// Carries out what the running daemon is asked.
+fn ask(client: &Client, command: ClientCommand) -> Result<Exit, Failure> {
+    match command {
+        ClientCommand::Status(args) => status::run(client, &args),
+        ClientCommand::Token(args) => token::run(client, &args),
+        ClientCommand::Wait(args) => wait::run(client, &args),
+        ClientCommand::Used(args) => report::used(client, &args),
+        ClientCommand::Rejected(args) => report::rejected(client, &args),
+        ClientCommand::Verify(args) => order::run(client, &args, Order::Verify),
+        ClientCommand::Renew(args) => order::run(client, &args, Order::Renew),
+        ClientCommand::Login(args) => order::run(client, &args, Order::Login),
+        ClientCommand::Logout(args) => order::run(client, &args, Order::Logout),
+        ClientCommand::Pause(args) => order::run(client, &args, Order::Pause),
+        ClientCommand::Resume(args) => order::run(client, &args, Order::Resume),
+        ClientCommand::Health(args) => health::run(client, &args),
+    }
+}
+
+/// Help and version are no failures; clap knows where each is printed.
+fn usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<Exit, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "keepfresh", &mut script);
+    output::print(&String::from_utf8_lossy(&script))
+}
+
+/// For `value_parser`: a duration, with the error that people see.
+fn parse_duration(text: &str) -> Result<Duration, duration::DurationError> {
+    duration::parse(text)
+}
+
+/// The path of one session, its name escaped.
+fn session_path(name: &str, tail: &str) -> String {
+    let name = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
+    format!("/v1/sessions/{name}{tail}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,87 +1,222 @@
-//! The config: as written (serde), then checked; every error names file, line, key and remedy.
+//! The config: as written, then checked; every error names file, line, key and remedy, and all come at once.
+
+mod clashes;
+mod daemon;
+mod document;
+mod global;
+mod http;
+mod keepalive;
+mod keys;
+mod login;
+mod paths;
+mod principals;
+mod publish;
+mod report;
+mod secret;
+mod session;
+mod surroundings;
+mod table;
+mod value;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+
+use jiff::tz::TimeZone;
 
 use crate::provider::RemoteConfig;
 use crate::publish::SinkConfig;
+use crate::schedule::Calendar;
 use crate::secret::source::SecretSource;
 use crate::session::policy::Policy;
+
+pub(crate) use keepalive::longest_ping_period;
+pub use report::{ConfigError, ConfigErrors};
+pub use surroundings::{Kind, Surroundings, name_of, resolve};
+pub(crate) use value::duration_text;
 
 /// The whole config, checked.
 #[derive(Clone)]
 pub struct Config {
+    /// The main file.
     pub file: PathBuf,
+    /// `[daemon]`.
     pub daemon: DaemonConfig,
+    /// `[socket]`.
     pub socket: SocketConfig,
+    /// Calls a second that one host may get.
     pub per_host_rate: f64,
+    /// `[sessions.NAME]`, by name.
     pub sessions: BTreeMap<String, Arc<SessionConfig>>,
+    /// The files and secrets that the config names, for `check` to try.
+    pub needs: Vec<Need>,
     /// What is legal but likely not meant; said at start and by `check`.
     pub warnings: Vec<String>,
 }
 
+/// `[daemon]`, with its defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DaemonConfig {
+    /// Holds the socket and `tokens/`.
     pub runtime_dir: PathBuf,
+    /// Holds the state files.
     pub state_dir: PathBuf,
+    /// Seals the state files, when given.
     pub state_key: Option<SecretSource>,
+    /// Adds and overrides provider profiles.
     pub providers_dir: PathBuf,
+    /// Whose clock the cron lines are about; the system's when none.
     pub timezone: Option<String>,
+    /// Where logs go.
     pub log: LogTarget,
 }
 
+/// `daemon.log`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogTarget {
+    /// The journal when systemd connected standard error to it, else text.
     Auto,
+    /// The journal, natively.
     Journald,
+    /// Lines for people.
     Text,
+    /// One JSON object a line.
     Json,
 }
 
+/// `[socket]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SocketConfig {
+    /// Absolute.
     pub path: PathBuf,
+    /// Permission bits of the socket.
     pub mode: u32,
+    /// Who may order; root and the daemon's own user always may.
     pub admins: Vec<Principal>,
 }
 
 /// Somebody who may do something: `user:alice`, `group:ops`, resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Principal {
+    /// A user's number.
     User(u32),
+    /// A group's number.
     Group(u32),
 }
 
-/// One `[sessions.NAME]`, checked.
+/// One `[sessions.NAME]`, checked. Equal when a reload need not touch the session.
 #[derive(Clone)]
 pub struct SessionConfig {
+    /// Its name.
     pub name: String,
+    /// The engine's constants.
     pub policy: Policy,
+    /// The server and the login.
     pub remote: RemoteConfig,
+    /// Its files.
     pub publish: Vec<SinkConfig>,
     /// Who may read the token over the socket; admins always may.
     pub access: Vec<Principal>,
+    /// When its duties fall due.
+    pub schedule: Calendar,
+    /// What its variables begin with, in `env` files.
+    pub env_prefix: String,
+    /// `logout_on = ["removal"]`.
     pub logout_on_removal: bool,
+    /// `logout_on = ["stop"]`.
     pub logout_on_stop: bool,
+    /// Whether T is the profile's default, since the config does not give it.
+    pub idle_timeout_assumed: bool,
+}
+
+impl PartialEq for SessionConfig {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.policy == other.policy
+            && remotes_equal(&self.remote, &other.remote)
+            && self.publish == other.publish
+            && self.access == other.access
+            && self.schedule == other.schedule
+            && self.env_prefix == other.env_prefix
+            && self.logout_on_removal == other.logout_on_removal
+            && self.logout_on_stop == other.logout_on_stop
+            && self.idle_timeout_assumed == other.idle_timeout_assumed
+    }
+}
+
+fn remotes_equal(left: &RemoteConfig, right: &RemoteConfig) -> bool {
+    left.profile.digest() == right.profile.digest()
+        && left.url == right.url
+        && left.grant == right.grant
+        && left.values == right.values
+        && left.ping == right.ping
+        && left.http == right.http
+}
+
+/// Something outside the config that it names.
+#[derive(Clone, Debug)]
+pub struct Need {
+    /// The key that names it: `sessions.crm.login.private_key`.
+    pub key: String,
+    /// The file that the key stands in.
+    pub file: PathBuf,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// What must be there.
+    pub what: Needed,
+}
+
+/// What a [`Need`] is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Needed {
+    /// A secret that can be read.
+    Secret(SecretSource),
+    /// A private key in PEM that can be read.
+    PrivateKey(SecretSource),
+    /// A file with certificates in PEM.
+    Certificates(PathBuf),
 }
 
 /// Reads `file` and `conf.d/*.toml` beside it.
 ///
 /// # Errors
 /// All errors at once, each with file, line, key and remedy.
-pub fn load(_file: &Path) -> Result<Config, ConfigErrors> {
-    todo!()
+pub fn load(file: &Path) -> Result<Config, ConfigErrors> {
+    load_in(file, &Surroundings::of_this_process())
 }
 
-/// Everything that is wrong with a config; `Display` renders all of it for a person.
-#[derive(Debug)]
-pub struct ConfigErrors {}
+/// As [`load`], in a given environment.
+///
+/// # Errors
+/// All errors at once, each with file, line, key and remedy.
+pub fn load_in(file: &Path, surroundings: &Surroundings) -> Result<Config, ConfigErrors> {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let found = document::find(&file);
+    let report = report::Report::default();
+    let documents: Vec<_> = found.iter().enumerate().map(|(index, found)| found.parse(index, &report)).collect();
+    let sources: Vec<_> = found.iter().zip(&documents).map(|(found, document)| found.quotable(document)).collect();
+    let config = global::read(&file, &sources, &documents, &report, surroundings);
+    let warnings = report.finish(&documents, sources)?;
+    Ok(Config { warnings, ..config })
+}
 
-/// Where the config is when no `--config` is given.
+/// Where the config is when no `--config` is given: the machine's, or with a user's systemd the user's own.
 pub fn default_path() -> PathBuf {
-    todo!()
+    let surroundings = Surroundings::of_this_process();
+    let system = PathBuf::from("/etc/keepfresh/config.toml");
+    if surroundings.is_root() {
+        return system;
+    }
+    let own = surroundings.xdg("XDG_CONFIG_HOME", ".config").map(|home| home.join("keepfresh/config.toml"));
+    own.filter(|own| own.exists() || !system.exists()).unwrap_or(system)
 }
 
-const _: fn(Duration) = |_| ();
+/// The zone that cron lines are read in: the named one, or the system's.
+fn zone_named(name: Option<&str>) -> Result<TimeZone, jiff::Error> {
+    name.map_or_else(|| Ok(TimeZone::system()), TimeZone::get)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,140 @@
-//! (skeleton)
+//! The wiring of `keepfresh run`: load, bind, supervise, drain.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use rustix::fs::Mode;
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use crate::api::server::{BindError, Server};
+use crate::atomic_file;
+use crate::cli::exit::Exit;
+use crate::cli::output;
+use crate::cli::run::RunArgs;
+use crate::config::{self, Config};
+use crate::logging;
+use crate::secret::source::SecretError;
+use crate::signals::Signals;
+use crate::store::{Store, StoreError};
+use crate::supervisor::{Ears, StartError, Supervisor};
+use crate::systemd::{self, Notifier};
+
+/// Questions of the socket that wait for the supervisor; beyond that their connections wait.
+const ASKS: usize = 256;
+/// Threads for files and secrets; a disk that hangs keeps some of them, not all.
+const BLOCKING_THREADS: usize = 16;
+
+/// Why the daemon ends before it has begun.
+#[derive(Debug, Error)]
+enum DaemonError {
+    #[error("create {path}: {error}")]
+    Directory { path: PathBuf, error: std::io::Error },
+    #[error("read daemon.state_key: {0}")]
+    StateKey(#[from] SecretError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("take over signals: {0}")]
+    Signals(std::io::Error),
+    #[error("take the socket that systemd passed: {0}")]
+    PassedSocket(std::io::Error),
+    #[error("start the runtime: {0}")]
+    Runtime(std::io::Error),
+}
+
+/// Runs the daemon until a signal ends it.
+pub fn run(args: &RunArgs) -> ExitCode {
+    let file = args.config.clone().unwrap_or_else(config::default_path);
+    let config = match config::load(&file) {
+        Ok(config) => config,
+        Err(errors) => return refuse(Exit::Config, &errors.render(true)),
+    };
+    if let Err(error) = logging::init(config.daemon.log, Some(&args.log)) {
+        return refuse(Exit::Usage, &format!("keepfresh: failed to {error}"));
+    }
+    harden();
+    for warning in &config.warnings {
+        tracing::warn!(event = "config", "{warning}");
+    }
+    match serve(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(event = "failed", "failed to {error}");
+            Exit::Failed.into()
+        }
+    }
+}
+
+fn refuse(exit: Exit, text: &str) -> ExitCode {
+    output::complain(text);
+    exit.into()
+}
+
+/// Nothing that this process creates is readable by others unless it says so, and no core shows its secrets.
+fn harden() {
+    rustix::process::umask(Mode::from_raw_mode(0o077));
+    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+    let limited = rustix::process::setrlimit(rustix::process::Resource::Core, none);
+    let hidden = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    if let Err(error) = limited.and(hidden) {
+        tracing::debug!(%error, "core dumps could not be switched off");
+    }
+}
+
+fn serve(config: Config) -> Result<(), DaemonError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()
+        .map_err(DaemonError::Runtime)?;
+    let served = runtime.block_on(supervise(config));
+    // A disk that hangs must not keep the process from ending.
+    runtime.shutdown_background();
+    served
+}
+
+async fn supervise(config: Config) -> Result<(), DaemonError> {
+    let signals = Signals::new().map_err(DaemonError::Signals)?;
+    let notifier = Notifier::from_env();
+    create_directories(&config)?;
+    let key = match &config.daemon.state_key {
+        Some(source) => Some(source.read().await?),
+        None => None,
+    };
+    let store = Store::open(&config.daemon.state_dir, key.as_ref())?;
+    let passed = systemd::passed_listener().map_err(DaemonError::PassedSocket)?;
+    if passed.is_some() {
+        tracing::info!(
+            event = "socket_passed",
+            "listening on systemd's socket; socket.path and socket.mode do not count"
+        );
+    }
+    let server = Server::bind(&config.socket.path, config.socket.mode, passed)?;
+    tracing::info!(event = "starting", version = env!("CARGO_PKG_VERSION"), config = %config.file.display(), sessions = config.sessions.len(), "starting");
+    let supervisor = Supervisor::new(config, store, notifier)?;
+    let (asking, asks) = mpsc::channel(ASKS);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(server.serve(asking, async move {
+        let _ = stopped.await;
+    }));
+    supervisor.run(Ears { asks, signals }).await;
+    drop(stop);
+    while tasks.join_next().await.is_some() {}
+    tracing::info!(event = "stopped", "stopped");
+    Ok(())
+}
+
+/// The runtime directory and its `tokens` can be entered by everybody: the files in them say who may read.
+fn create_directories(config: &Config) -> Result<(), DaemonError> {
+    let runtime = &config.daemon.runtime_dir;
+    for path in [runtime.clone(), runtime.join("tokens")] {
+        atomic_file::create_directory(&path, 0o755).map_err(|error| DaemonError::Directory { path, error })?;
+    }
+    Ok(())
+}

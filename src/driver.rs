@@ -1,1 +1,225 @@
-//! (skeleton)
+//! Carries out what an engine asks: reads secrets, makes the call, writes state. Everything comes back as one [`Done`].
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::clock;
+use crate::config::SessionConfig;
+use crate::provider::{Held, Remote, Secrets};
+use crate::secret::source::SecretSource;
+use crate::secret::{Secret, hex};
+use crate::session::Call;
+use crate::session::answer::{Answer, Request, Verdict};
+use crate::store::{Record, Store};
+use crate::token::Token;
+
+/// Beyond its own time-out a call is given so much before it counts as failed.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What came of a piece of work.
+#[derive(Debug)]
+pub enum Done {
+    /// A session's state was written, or why not.
+    SessionSaved {
+        /// The session.
+        name: Arc<str>,
+        /// What went wrong.
+        problem: Option<String>,
+    },
+    /// An account's state was written, or why not.
+    AccountSaved {
+        /// The account.
+        key: String,
+        /// What went wrong.
+        problem: Option<String>,
+    },
+    /// A call was answered, or failed.
+    Called {
+        /// The session.
+        name: Arc<str>,
+        /// The host whose lane it used.
+        host: String,
+        /// What it came to.
+        answer: Answer,
+        /// The fingerprint of the secrets it sent.
+        secrets: Option<String>,
+    },
+    /// A login's secrets were read to see whether they changed.
+    SecretsRead {
+        /// The session.
+        name: Arc<str>,
+        /// Their fingerprint.
+        secrets: String,
+        /// The configured refresh token, where the grant has one.
+        seed: Option<Result<Secret, String>>,
+    },
+}
+
+/// A call with everything it needs, taken from the session when it leaves.
+pub struct Errand {
+    /// The session.
+    pub name: Arc<str>,
+    /// The call.
+    pub call: Call,
+    /// Its server.
+    pub remote: Arc<Remote>,
+    /// The host whose lane it uses.
+    pub host: String,
+    /// The token that the session holds.
+    pub token: Option<Token>,
+    /// The refresh token that the session holds.
+    pub refresh_token: Option<Secret>,
+    /// The server's wall clock minus ours.
+    pub skew_millis: i64,
+    /// Where the login's secrets are; none for a ping.
+    pub secrets: Vec<(String, SecretSource)>,
+    /// The account's salt for fingerprints.
+    pub salt: u64,
+}
+
+/// A call on its way.
+#[derive(Debug)]
+pub struct Flight {
+    /// What it asks.
+    pub request: Request,
+    /// Ends it.
+    pub abort: AbortHandle,
+    /// The host whose lane it uses.
+    pub host: String,
+}
+
+/// Sends the errand on its way. Its task always ends with [`Done::Called`], whatever happens, unless it is aborted.
+pub fn call(work: &mut JoinSet<Done>, errand: Errand) -> Flight {
+    let (request, host) = (errand.call.request, errand.host.clone());
+    let (name, id, begun) = (errand.name.clone(), errand.call.id, clock::boottime());
+    let abort = work.spawn(async move {
+        let host = errand.host.clone();
+        let limit = errand.call.timeout + GRACE;
+        let attempt = AssertUnwindSafe(tokio::time::timeout(limit, make(&errand))).catch_unwind().await;
+        let (answer, secrets) = match attempt {
+            Ok(Ok(made)) => made,
+            Ok(Err(_)) => (lost(id, request, begun, "no answer within the time-out"), None),
+            Err(_) => (lost(id, request, begun, "an internal error; please report it with the log"), None),
+        };
+        Done::Called { name, host, answer, secrets }
+    });
+    Flight { request, abort, host }
+}
+
+async fn make(errand: &Errand) -> (Answer, Option<String>) {
+    let Errand { call, remote, salt, .. } = errand;
+    let mut secrets = Secrets::new();
+    for (name, source) in &errand.secrets {
+        match source.read().await {
+            Ok(secret) => secrets.insert(name.clone(), secret),
+            Err(error) => return (unread(call, name, &error.to_string()), Some(format!("unreadable {name}"))),
+        };
+    }
+    let fingerprint = (!secrets.is_empty()).then(|| fingerprint(&secrets, *salt));
+    let held = Held {
+        call: call.id,
+        token: errand.token.as_ref(),
+        refresh_token: errand.refresh_token.as_ref(),
+        skew_millis: errand.skew_millis,
+        timeout: call.timeout,
+    };
+    (remote.call(call.request, held, &secrets, clock::boottime).await, fingerprint)
+}
+
+/// Reads a login's secrets anew, to learn whether a person has changed something.
+pub fn read_secrets(work: &mut JoinSet<Done>, name: Arc<str>, config: Arc<SessionConfig>, salt: u64) {
+    work.spawn(async move {
+        let mut secrets = Secrets::new();
+        let mut unread = None;
+        for (name, source) in config.remote.login_secrets() {
+            match source.read().await {
+                Ok(secret) => {
+                    secrets.insert(name, secret);
+                }
+                Err(_) => unread = Some(format!("unreadable {name}")),
+            }
+        }
+        let seed = match config.remote.seed() {
+            Some(source) => {
+                Some(source.read().await.map_err(|error| format!("cannot read the refresh token: {error}")))
+            }
+            None => None,
+        };
+        let secrets = unread.unwrap_or_else(|| fingerprint(&secrets, salt));
+        Done::SecretsRead { name, secrets, seed }
+    });
+}
+
+/// Writes a session's state on a thread that may block.
+pub fn save_session(work: &mut JoinSet<Done>, store: &Store, name: &Arc<str>, bytes: Vec<u8>) {
+    let (store, name) = (store.clone(), name.clone());
+    work.spawn_blocking(move || {
+        let problem = write(&store, &Record::Session(name.as_ref().to_owned()), &bytes);
+        Done::SessionSaved { name, problem }
+    });
+}
+
+/// Writes an account's state on a thread that may block.
+pub fn save_account(work: &mut JoinSet<Done>, store: &Store, key: &str, bytes: Vec<u8>) {
+    let (store, key) = (store.clone(), key.to_owned());
+    work.spawn_blocking(move || {
+        let problem = write(&store, &Record::Account(key.clone()), &bytes);
+        Done::AccountSaved { key, problem }
+    });
+}
+
+fn write(store: &Store, record: &Record, bytes: &[u8]) -> Option<String> {
+    store.write(record, bytes).err().map(|error| error.to_string())
+}
+
+/// Salted, so that a stored fingerprint says nothing of a weak password.
+fn fingerprint(secrets: &Secrets, salt: u64) -> String {
+    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    context.update(&salt.to_be_bytes());
+    for (name, secret) in secrets {
+        context.update(name.as_bytes());
+        context.update(&[0]);
+        context.update(secret.expose().as_bytes());
+        context.update(&[0]);
+    }
+    hex(context.finish().as_ref()).chars().take(16).collect()
+}
+
+/// A secret that cannot be read: nothing was sent, and nothing will be until it can.
+fn unread(call: &Call, name: &str, error: &str) -> Answer {
+    let now = clock::boottime();
+    let verdict = match call.request {
+        Request::Login | Request::Renew => Verdict::Refused { confirm: false },
+        Request::Ping | Request::Introspect | Request::Logout => Verdict::Unavailable,
+    };
+    let detail = format!("cannot read {name}: {error}");
+    Answer {
+        call: call.id,
+        sent: now,
+        received: now,
+        verdict,
+        detail,
+        counted: false,
+        skew_millis: None,
+        quotas: vec![],
+    }
+}
+
+fn lost(call: u64, request: Request, sent: crate::time::Instant, detail: &str) -> Answer {
+    let verdict = if request == Request::Renew { Verdict::InDoubt } else { Verdict::Unavailable };
+    let received = clock::boottime();
+    Answer {
+        call,
+        sent,
+        received,
+        verdict,
+        detail: detail.to_owned(),
+        counted: true,
+        skew_millis: None,
+        quotas: vec![],
+    }
+}

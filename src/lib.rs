@@ -13,6 +13,7 @@ pub mod logging;
 pub mod provider;
 pub mod publish;
 pub mod sandbox;
+pub mod schedule;
 pub mod secret;
 pub mod session;
 pub mod signals;

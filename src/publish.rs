@@ -1,18 +1,34 @@
 //! Published files: what a job reads is absent or whole, with the right owner and mode from its first visible instant.
+//!
+//! Each file has a worker of its own, which carries out the latest wish and tries again by itself until it is true, so
+//! that a full, read-only or hanging disk delays no other file.
+
+pub mod format;
+mod sink;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tracing::Instrument as _;
+
+use crate::atomic_file;
 use crate::token::Published;
+use sink::{Sink, Target};
 
 /// One `[[sessions.NAME.publish]]`, checked and resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SinkConfig {
     /// Absolute.
     pub path: PathBuf,
+    /// What the file says.
     pub format: Format,
+    /// Permission bits, set exactly.
     pub mode: u32,
+    /// User id; none for the daemon's own.
     pub owner: Option<u32>,
+    /// Group id; none for what a new file gets there.
     pub group: Option<u32>,
     /// `on_loss = "keep"`: the file stays when the token is known dead.
     pub keep_on_loss: bool,
@@ -20,11 +36,16 @@ pub struct SinkConfig {
     pub env_prefix: String,
 }
 
+/// What a published file says; [`format::render`] writes them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
+    /// The access token alone, without a newline.
     Token,
+    /// One JSON object: the token, what goes with it, and headers ready to send.
     Json,
+    /// Assignments for shells and `EnvironmentFile=`.
     Env,
+    /// One header a line, for `curl -H @file`.
     Header,
 }
 
@@ -42,6 +63,7 @@ pub enum Wanted {
 /// What one sink last did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SinkStatus {
+    /// The file.
     pub path: PathBuf,
     /// The generation the file holds; none when it is absent.
     pub generation: Option<u64>,
@@ -50,36 +72,491 @@ pub struct SinkStatus {
 }
 
 /// The sinks of one session, each with a worker task of its own that retries by itself.
-pub struct Publisher {}
+pub struct Publisher {
+    orders: watch::Sender<Order>,
+    board: Arc<Board>,
+    workers: JoinSet<()>,
+}
+
+/// The latest wish; the channel holds one at most, so a slow sink never works through a queue of the past.
+#[derive(Clone)]
+struct Order {
+    number: u64,
+    wanted: Wanted,
+    /// The highest generation ever shown: nothing older is shown after it.
+    newest: u64,
+}
+
+/// What the workers report.
+struct Board {
+    sinks: Mutex<Vec<Progress>>,
+    moved: Notify,
+}
+
+struct Progress {
+    status: SinkStatus,
+    /// The number of the last order that was tried.
+    tried: u64,
+}
 
 impl Publisher {
-    /// Starts the workers; must be called within the runtime.
-    pub fn start(_sinks: &[SinkConfig]) -> Self {
-        todo!()
+    /// Starts the workers; must be called within the runtime. Below `tokens`, and only there, they create missing directories.
+    pub fn start(sinks: &[SinkConfig], tokens: &Path) -> Self {
+        let (orders, receiver) = watch::channel(Order { number: 0, wanted: Wanted::Withdraw, newest: 0 });
+        let board = Arc::new(Board::new(sinks));
+        let mut workers = JoinSet::new();
+        for (index, config) in sinks.iter().enumerate() {
+            let target = Target { config: config.clone(), tokens: tokens.to_owned() };
+            let sink = Sink::new(target, Arc::clone(&board), index);
+            workers.spawn(sink.run(receiver.clone()).in_current_span());
+        }
+        Self { orders, board, workers }
     }
+
     /// Says what the files should hold. Returns at once.
-    pub fn set(&self, _wanted: Wanted) {
-        todo!()
+    ///
+    /// The same again makes the workers look whether somebody has removed or changed their file. A generation older than
+    /// one shown before is ignored.
+    pub fn set(&self, wanted: Wanted) {
+        self.orders.send_if_modified(|order| {
+            if let Wanted::Show(published) = &wanted {
+                if published.generation < order.newest {
+                    return false;
+                }
+                order.newest = published.generation;
+            }
+            order.wanted = wanted;
+            order.number += 1;
+            true
+        });
     }
-    /// Resolves when every sink has tried the latest `set` at least once (done or failed).
+
+    /// Resolves when every sink has tried the latest `set` at least once (done or failed). A disk that hangs holds it up.
     pub async fn settled(&self) {
-        todo!()
+        let latest = self.orders.borrow().number;
+        loop {
+            let moved = self.board.moved.notified();
+            if self.board.all_tried(latest) {
+                return;
+            }
+            moved.await;
+        }
     }
+
+    /// What each sink last did, in the order of the config.
     pub fn status(&self) -> Vec<SinkStatus> {
-        todo!()
+        let sinks = self.board.sinks.lock().unwrap_or_else(PoisonError::into_inner);
+        sinks.iter().map(|sink| sink.status.clone()).collect()
     }
-    /// Lets the workers finish what is wanted (once each) and ends them.
+
+    /// Lets the workers finish what is wanted (once each) and ends them. A disk that hangs holds it up.
     pub async fn stop(self) {
-        todo!()
+        let Self { orders, mut workers, .. } = self;
+        drop(orders);
+        while workers.join_next().await.is_some() {}
     }
 }
 
-/// Removes temporary files that an earlier run left in these directories.
-pub fn sweep(_directories: &[PathBuf]) {
-    todo!()
+impl Board {
+    fn new(sinks: &[SinkConfig]) -> Self {
+        let absent = |sink: &SinkConfig| SinkStatus { path: sink.path.clone(), generation: None, error: None };
+        let sinks = sinks.iter().map(|sink| Progress { status: absent(sink), tried: 0 }).collect();
+        Self { sinks: Mutex::new(sinks), moved: Notify::new() }
+    }
+
+    fn all_tried(&self, order: u64) -> bool {
+        self.sinks.lock().unwrap_or_else(PoisonError::into_inner).iter().all(|sink| sink.tried >= order)
+    }
+
+    /// Takes a report in and gives back the error that the sink had before.
+    fn report(&self, index: usize, order: u64, generation: Option<u64>, error: Option<String>) -> Option<String> {
+        let mut sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = sinks.get_mut(index).and_then(|sink| {
+            sink.tried = order;
+            sink.status.generation = generation;
+            std::mem::replace(&mut sink.status.error, error)
+        });
+        drop(sinks);
+        self.moved.notify_waiters();
+        before
+    }
+}
+
+/// Removes temporary files that an earlier run left in these directories; to be called before any publisher starts.
+pub fn sweep(directories: &[PathBuf]) {
+    for directory in directories {
+        match atomic_file::sweep(directory) {
+            Ok(0) => {}
+            Ok(removed) => {
+                tracing::info!(event = "swept", directory = %directory.display(), removed, "removed leftovers");
+            }
+            Err(error) => {
+                tracing::warn!(event = "sweep_failed", directory = %directory.display(), %error, "left leftovers behind");
+            }
+        }
+    }
 }
 
 /// Removes a file that an earlier config published and this one does not.
-pub fn remove_stale(_path: &Path) {
-    todo!()
+pub fn remove_stale(path: &Path) {
+    match atomic_file::remove(path) {
+        Ok(false) => {}
+        Ok(true) => tracing::info!(event = "removed", path = %path.display(), "removed a file no longer configured"),
+        Err(error) => tracing::warn!(event = "remove_failed", %error, "a file no longer configured is still there"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+    use std::time::Duration;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::secret::Secret;
+    use crate::token::Token;
+
+    #[tokio::test]
+    async fn a_generation_is_shown_replaced_withdrawn_and_shown_again() {
+        let house = House::new();
+        let publisher = house.publisher(&[house.sink("crm")]);
+        for (wanted, expected) in [
+            (show(1, "one"), Some("one")),
+            (show(2, "two"), Some("two")),
+            (Wanted::Withdraw, None),
+            (show(3, "three"), Some("three")),
+            (Wanted::Remove, None),
+        ] {
+            publisher.set(wanted);
+            publisher.settled().await;
+            assert_eq!(house.content("crm").as_deref(), expected);
+            assert_eq!(publisher.status()[0].generation.is_some(), expected.is_some());
+            assert_eq!(publisher.status()[0].error, None);
+        }
+        publisher.stop().await;
+    }
+
+    #[tokio::test]
+    async fn missing_directories_are_created_below_the_tokens_directory_only() {
+        let house = House::new();
+        let elsewhere = house.dir.path().join("not-mounted/crm");
+        let sinks = [house.sink("team/crm"), SinkConfig { path: elsewhere.clone(), ..house.sink("crm") }];
+        let publisher = house.publisher(&sinks);
+        publisher.set(show(1, "one"));
+        publisher.settled().await;
+        assert_eq!(house.content("team/crm").as_deref(), Some("one"));
+        for name in ["tokens", "tokens/team"] {
+            assert_eq!(fs::metadata(house.dir.path().join(name)).unwrap().mode() & 0o7777, 0o755, "{name}");
+        }
+        assert!(!elsewhere.parent().unwrap().exists());
+        let error = publisher.status()[1].error.clone().unwrap();
+        assert!(error.contains("not-mounted/crm") && error.contains("create the directory"), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sink_that_fails_heals_by_itself_and_delays_no_other() {
+        let house = House::new();
+        let late = house.dir.path().join("late/crm");
+        let sinks = [SinkConfig { path: late.clone(), ..house.sink("crm") }, house.sink("crm")];
+        let publisher = house.publisher(&sinks);
+        publisher.set(show(1, "one"));
+        publisher.settled().await;
+        assert_eq!(house.content("crm").as_deref(), Some("one"));
+        assert!(publisher.status()[0].error.is_some());
+        fs::create_dir(late.parent().unwrap()).unwrap();
+        until(|| publisher.status()[0].error.is_none()).await;
+        assert_eq!(fs::read_to_string(&late).unwrap(), "one");
+        assert_eq!(publisher.status()[0].generation, Some(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_latest_wish_wins_over_one_that_could_not_be_carried_out() {
+        let house = House::new();
+        fs::create_dir_all(house.path("crm")).unwrap();
+        let publisher = house.publisher(&[house.sink("crm")]);
+        publisher.set(show(1, "one"));
+        publisher.settled().await;
+        assert!(publisher.status()[0].error.clone().unwrap().contains("there is a directory of that name"));
+        publisher.set(show(2, "two"));
+        publisher.settled().await;
+        fs::remove_dir(house.path("crm")).unwrap();
+        until(|| publisher.status()[0].error.is_none()).await;
+        assert_eq!(house.content("crm").as_deref(), Some("two"));
+    }
+
+    #[tokio::test]
+    async fn an_older_generation_is_never_shown_after_a_newer_one() {
+        let house = House::new();
+        let publisher = house.publisher(&[house.sink("crm")]);
+        for wanted in [show(5, "five"), show(4, "four"), Wanted::Withdraw, show(3, "three")] {
+            publisher.set(wanted);
+        }
+        publisher.settled().await;
+        assert_eq!(house.content("crm"), None);
+        publisher.set(show(6, "six"));
+        publisher.set(show(5, "five"));
+        publisher.settled().await;
+        assert_eq!(house.content("crm").as_deref(), Some("six"));
+    }
+
+    #[tokio::test]
+    async fn equal_bytes_are_not_written_again_not_even_by_the_next_run() {
+        let house = House::new();
+        for _run in 0..2 {
+            let publisher = house.publisher(&[house.sink("crm")]);
+            for _ in 0..3 {
+                let before = fs::metadata(house.path("crm")).ok();
+                publisher.set(show(1, "one"));
+                publisher.settled().await;
+                let after = fs::metadata(house.path("crm")).unwrap();
+                assert!(
+                    before
+                        .is_none_or(|before| before.ino() == after.ino() && before.ctime_nsec() == after.ctime_nsec())
+                );
+            }
+            publisher.stop().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_somebody_tampered_with_heals_at_the_next_set() {
+        let house = House::new();
+        let path = house.path("crm");
+        let publisher = house.publisher(&[house.sink("crm")]);
+        publisher.set(show(1, "one"));
+        publisher.settled().await;
+        let tampers: [fn(&Path); 5] = [
+            |path| fs::remove_file(path).unwrap(),
+            |path| fs::set_permissions(path, fs::Permissions::from_mode(0o666)).unwrap(),
+            |path| drop(fs::File::create(path).unwrap()),
+            |path| fs::rename(path, path.with_extension("away")).unwrap(),
+            |path| {
+                fs::remove_file(path).unwrap();
+                symlink("away", path).unwrap();
+            },
+        ];
+        for (number, tamper) in tampers.into_iter().enumerate() {
+            tamper(&path);
+            publisher.set(show(1, "one"));
+            publisher.settled().await;
+            let found = fs::symlink_metadata(&path).unwrap();
+            assert_eq!((found.is_file(), found.mode() & 0o7777), (true, 0o640), "tamper {number}");
+            assert_eq!(house.content("crm").as_deref(), Some("one"), "tamper {number}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_on_loss_outlives_the_withdrawal_but_not_the_session() {
+        let house = House::new();
+        let publisher = house.publisher(&[SinkConfig { keep_on_loss: true, ..house.sink("crm") }]);
+        for (wanted, expected) in
+            [(show(1, "one"), Some("one")), (Wanted::Withdraw, Some("one")), (Wanted::Remove, None)]
+        {
+            publisher.set(wanted);
+            publisher.settled().await;
+            assert_eq!(house.content("crm").as_deref(), expected);
+            assert_eq!(publisher.status()[0].generation, expected.map(|_| 1));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_does_not_fit_the_format_takes_the_superseded_file_away() {
+        let house = House::new();
+        let publisher = house.publisher(&[SinkConfig { format: Format::Env, ..house.sink("crm") }]);
+        publisher.set(show(1, "one"));
+        publisher.settled().await;
+        publisher.set(show(2, "it's"));
+        publisher.settled().await;
+        assert_eq!(house.content("crm"), None);
+        let status = &publisher.status()[0];
+        assert!(status.error.as_ref().unwrap().contains("CRM_TOKEN has a quote"), "{status:?}");
+        assert_eq!(status.generation, None);
+        publisher.set(show(3, "three"));
+        publisher.settled().await;
+        assert_eq!(publisher.status()[0].error, None);
+    }
+
+    #[tokio::test]
+    async fn stopping_carries_out_the_last_wish_and_leaves_the_file() {
+        let house = House::new();
+        let publisher = house.publisher(&[house.sink("crm")]);
+        publisher.set(show(1, "one"));
+        publisher.set(show(2, "two"));
+        publisher.stop().await;
+        assert_eq!(house.content("crm").as_deref(), Some("two"));
+        house.publisher(&[house.sink("crm")]).stop().await;
+        assert_eq!(house.content("crm").as_deref(), Some("two"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stopping_does_not_wait_for_a_sink_that_cannot_be_written() {
+        let house = House::new();
+        let publisher =
+            house.publisher(&[SinkConfig { path: house.dir.path().join("absent/crm"), ..house.sink("crm") }]);
+        publisher.set(show(1, "one"));
+        publisher.stop().await;
+    }
+
+    #[tokio::test]
+    async fn readers_during_a_thousand_generations_see_them_whole_and_in_order() {
+        let house = House::new();
+        let publisher = house.publisher(&[house.sink("crm")]);
+        publisher.set(show(1_000, "1000"));
+        publisher.settled().await;
+        let path = house.path("crm");
+        let reader = tokio::task::spawn_blocking(move || {
+            let mut last = 1_000;
+            while last < 2_000 {
+                let seen: u64 = fs::read_to_string(&path).unwrap().parse().unwrap();
+                assert!((last..=2_000).contains(&seen), "{seen} after {last}");
+                last = seen;
+            }
+        });
+        for generation in 1_001..=2_000 {
+            publisher.set(show(generation, &generation.to_string()));
+            tokio::task::yield_now().await;
+        }
+        publisher.settled().await;
+        reader.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_disk_keeps_the_old_file_and_heals_when_there_is_room() {
+        let house = House::new();
+        let Some(disk) = TinyDisk::mount(house.dir.path().join("tiny")) else { return };
+        let path = disk.0.join("crm");
+        let publisher = house.publisher(&[SinkConfig { path: path.clone(), ..house.sink("crm") }]);
+        publisher.set(show(1, "one"));
+        publisher.settled().await;
+        disk.fill();
+        publisher.set(show(2, &"two".repeat(2_000)));
+        publisher.settled().await;
+        assert!(publisher.status()[0].error.clone().unwrap().contains("free space there"));
+        assert_eq!(publisher.status()[0].generation, Some(1));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one");
+        assert_eq!(fs::read_dir(&disk.0).unwrap().count(), 2);
+        fs::remove_file(disk.0.join("filler")).unwrap();
+        until(|| publisher.status()[0].generation == Some(2)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_only_disk_is_named_as_such_and_heals() {
+        let house = House::new();
+        let Some(disk) = TinyDisk::mount(house.dir.path().join("tiny")) else { return };
+        let publisher = house.publisher(&[SinkConfig { path: disk.0.join("crm"), ..house.sink("crm") }]);
+        disk.remount("ro");
+        publisher.set(show(1, "one"));
+        publisher.settled().await;
+        assert!(publisher.status()[0].error.clone().unwrap().contains("mount it writable"));
+        disk.remount("rw");
+        until(|| publisher.status()[0].generation == Some(1)).await;
+    }
+
+    #[test]
+    fn leftovers_and_stale_files_are_removed_and_their_absence_is_no_matter() {
+        let house = House::new();
+        let leftover = house.dir.path().join(".keepfresh-0123456789abcdef");
+        fs::File::create(&leftover).unwrap();
+        let stale = house.dir.path().join("old");
+        fs::File::create(&stale).unwrap();
+        for _ in 0..2 {
+            sweep(&[house.dir.path().to_owned(), house.dir.path().join("absent")]);
+            remove_stale(&stale);
+            assert_eq!(fs::read_dir(house.dir.path()).unwrap().count(), 0);
+        }
+    }
+
+    struct House {
+        dir: TempDir,
+    }
+
+    impl House {
+        fn new() -> Self {
+            Self { dir: TempDir::new().unwrap() }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.dir.path().join("tokens").join(name)
+        }
+
+        fn content(&self, name: &str) -> Option<String> {
+            fs::read_to_string(self.path(name)).ok()
+        }
+
+        fn publisher(&self, sinks: &[SinkConfig]) -> Publisher {
+            Publisher::start(sinks, &self.dir.path().join("tokens"))
+        }
+
+        fn sink(&self, name: &str) -> SinkConfig {
+            SinkConfig {
+                path: self.path(name),
+                format: Format::Token,
+                mode: 0o640,
+                owner: None,
+                group: None,
+                keep_on_loss: false,
+                env_prefix: "CRM".into(),
+            }
+        }
+    }
+
+    /// A file system of 64 KiB, where this process may mount one.
+    struct TinyDisk(PathBuf);
+
+    impl TinyDisk {
+        fn mount(path: PathBuf) -> Option<Self> {
+            fs::create_dir(&path).unwrap();
+            mount(&["-t", "tmpfs", "-o", "size=64k", "tmpfs"], &path).then_some(Self(path))
+        }
+
+        fn remount(&self, how: &str) {
+            assert!(mount(&["-o", &format!("remount,{how}")], &self.0));
+        }
+
+        fn fill(&self) {
+            let mut filler = fs::File::create(self.0.join("filler")).unwrap();
+            while std::io::Write::write_all(&mut filler, &[0; 4096]).is_ok() {}
+        }
+    }
+
+    impl Drop for TinyDisk {
+        fn drop(&mut self) {
+            std::process::Command::new("umount").arg(&self.0).status().unwrap();
+        }
+    }
+
+    fn mount(arguments: &[&str], path: &Path) -> bool {
+        let output = std::process::Command::new("mount").args(arguments).arg(path).output();
+        output.is_ok_and(|output| output.status.success())
+    }
+
+    fn show(generation: u64, token: &str) -> Wanted {
+        Wanted::Show(Arc::new(Published {
+            session: "crm".into(),
+            generation,
+            token: Token {
+                access_token: Secret::new(token),
+                token_type: "Bearer".into(),
+                instance_url: None,
+                captures: BTreeMap::new(),
+                issued_at: "2026-01-02T03:04:05Z".parse().unwrap(),
+                expires_at: None,
+            },
+            headers: Vec::new(),
+        }))
+    }
+
+    /// The clock is virtual: this passes as soon as the workers have had their turns.
+    async fn until(condition: impl Fn() -> bool) {
+        for _ in 0..600 {
+            if condition() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("not within a minute");
+    }
 }

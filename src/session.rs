@@ -11,7 +11,7 @@ pub mod backoff;
 pub mod event;
 mod inputs;
 mod learn;
-mod plan;
+pub mod plan;
 pub mod policy;
 pub mod state;
 pub mod view;
@@ -206,6 +206,11 @@ impl Session {
             generation_floor,
             record: view::Record::default(),
         }
+    }
+
+    /// The number of the latest call that was begun.
+    pub fn last_call(&self) -> u64 {
+        self.next_call - 1
     }
 
     /// The session's name in the config.

@@ -1,8 +1,34 @@
 //! Durable state: one file per session, one per account, each replaced atomically, sealed when a key is given.
+//!
+//! A file is one JSON document: `{"version":1,"record":"session/crm","data":{…}}`, or with `"sealed"` in the place of
+//! `"data"`. What is damaged is put aside, never deleted; what may be whole but cannot be read here is not touched.
 
+pub mod record;
+mod seal;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::secret::Secret;
+use aws_lc_rs::digest;
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use crate::atomic_file::{self, Attributes, FileError};
+use crate::secret::{Secret, hex};
+use seal::{Seal, SealError, Sealed};
+
+/// The version of the envelope and of what is in it.
+const VERSION: u64 = 1;
+const SESSIONS: &str = "sessions";
+const ACCOUNTS: &str = "accounts";
+const PRIVATE_DIRECTORY: u32 = 0o700;
+const PRIVATE_FILE: Attributes = Attributes { mode: 0o600, owner: None, group: None };
 
 /// Which file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -13,9 +39,18 @@ pub enum Record {
     Account(String),
 }
 
-/// The state directory, locked for this process. `Clone` shares the lock.
+/// The state directory, locked for this process. `Clone` shares the lock, which goes with the last of them.
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    dir: PathBuf,
+    seal: Option<Seal>,
+    /// Held, not read: the lock goes when it is closed.
+    _lock: File,
+}
 
 /// What a record held.
 pub enum Loaded {
@@ -27,31 +62,582 @@ pub enum Loaded {
     SetAside(PathBuf),
 }
 
+/// Why the state cannot be used; what is on the disk is untouched.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The directory cannot be created, opened or listed.
+    #[error("use the state directory {}: {error}; let the user that keepfresh runs as own it, or set state_dir", .path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Anybody could replace the state.
+    #[error("use the state directory {}: everybody may write there; chmod 0700 it or set another state_dir", .path.display())]
+    Open {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Another daemon has the directory.
+    #[error(
+        "lock the state directory {}: another keepfresh{} uses it; stop that one or set another state_dir",
+        .path.display(), .holder.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+    )]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+        /// Its process id, where it is known.
+        holder: Option<u32>,
+    },
+    /// A key that could be guessed.
+    #[error("use state_key: it is shorter than 16 characters; make one with `openssl rand -base64 32`")]
+    ShortKey,
+    /// The cryptographic library refused to work.
+    #[error("seal {path}: {error}; nothing was written", path = .path.display())]
+    Seal {
+        /// The record, or the directory.
+        path: PathBuf,
+        /// What it said.
+        error: String,
+    },
+    /// The record is sealed with another key.
+    #[error("open {}: it was sealed with another state_key; restore that key, or move the file away to log in anew", .path.display())]
+    WrongKey {
+        /// The record.
+        path: PathBuf,
+    },
+    /// The record is sealed, and there is no key.
+    #[error("open {}: it is sealed; set state_key to the key it was sealed with, or move the file away to log in anew", .path.display())]
+    Sealed {
+        /// The record.
+        path: PathBuf,
+    },
+    /// A later keepfresh wrote it.
+    #[error("read {}: its version is {version}, this keepfresh knows {VERSION}; install the newer keepfresh again, or move the file away", .path.display())]
+    Newer {
+        /// The record.
+        path: PathBuf,
+        /// Its version.
+        version: u64,
+    },
+    /// The disk did not give it.
+    #[error("read {}: {error}; look at that disk before starting again", .path.display())]
+    Read {
+        /// The record.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// It cannot be put aside.
+    #[error("put aside the damaged {}: {error}; move it away by hand", .path.display())]
+    SetAside {
+        /// The record.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// It cannot be written or removed.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// What was to be stored is not JSON.
+    #[error("write {}: what was to be stored is not JSON: {error}", .path.display())]
+    NotJson {
+        /// The record.
+        path: PathBuf,
+        /// Where it is wrong.
+        error: String,
+    },
+    /// A session of this name has no file.
+    #[error("find a file name for the session {name:?}: rename the session to lower-case letters, digits, - and _")]
+    Name {
+        /// The session's name.
+        name: String,
+    },
+}
+
+/// The document around a record.
+#[derive(Deserialize)]
+struct Envelope {
+    record: String,
+    data: Option<Value>,
+    sealed: Option<Sealed>,
+}
+
+/// Read before all else: a later version may look different otherwise.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u64,
+}
+
+#[derive(Serialize)]
+struct SealedEnvelope<'a> {
+    version: u64,
+    record: &'a str,
+    sealed: Sealed,
+}
+
+/// What a file turned out to be, when it did not stop the start.
+enum Opened {
+    Bytes(Vec<u8>),
+    Damaged,
+}
+
 impl Store {
-    /// Creates the directory (0700) if needed and locks it.
-    pub fn open(_dir: &Path, _key: Option<&Secret>) -> Result<Self, StoreError> {
-        todo!()
+    /// Creates the directory (0700) if needed, locks it and clears it of what a killed process left half-written.
+    ///
+    /// # Errors
+    /// When another daemon holds it (with its process id), anybody may write there, or the key is too short.
+    pub fn open(dir: &Path, key: Option<&Secret>) -> Result<Self, StoreError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |error| StoreError::Directory { path, error }
+        };
+        let seal = key.map(|key| new_seal(dir, key)).transpose()?;
+        atomic_file::create_directory(dir, PRIVATE_DIRECTORY).map_err(failed(dir))?;
+        if std::fs::metadata(dir).map_err(failed(dir))?.mode() & 0o002 != 0 {
+            return Err(StoreError::Open { path: dir.to_owned() });
+        }
+        let lock = lock(dir)?;
+        for path in [dir.join(SESSIONS), dir.join(ACCOUNTS)] {
+            atomic_file::create_directory(&path, PRIVATE_DIRECTORY).map_err(failed(&path))?;
+            atomic_file::sweep(&path).map_err(failed(&path))?;
+        }
+        Ok(Self { shared: Arc::new(Shared { dir: dir.to_owned(), seal, _lock: lock }) })
     }
-    /// # Errors that stop the start: wrong key, newer version, I/O.
-    pub fn read(&self, _record: &Record) -> Result<Loaded, StoreError> {
-        todo!()
+
+    /// Reads a record; a damaged one is put aside.
+    ///
+    /// # Errors
+    /// Those that stop the start: wrong key, newer version, I/O.
+    pub fn read(&self, record: &Record) -> Result<Loaded, StoreError> {
+        let path = self.path(record)?;
+        let bytes = match std::fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Loaded::Absent),
+            read => Zeroizing::new(read.map_err(|error| StoreError::Read { path: path.clone(), error })?),
+        };
+        match self.unwrap(record, &path, &bytes)? {
+            Opened::Bytes(bytes) => Ok(Loaded::Bytes(bytes)),
+            Opened::Damaged => self.set_aside(record).map(Loaded::SetAside),
+        }
     }
-    /// Puts a record aside that the caller could not make sense of.
-    pub fn set_aside(&self, _record: &Record) -> Result<PathBuf, StoreError> {
-        todo!()
+
+    /// Puts a record aside that the caller could not make sense of; says where it is now.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
+    pub fn set_aside(&self, record: &Record) -> Result<PathBuf, StoreError> {
+        let path = self.path(record)?;
+        let failed = |error| StoreError::SetAside { path: path.clone(), error };
+        // Nobody else renames anything here: the directory is locked.
+        for number in 1_u32.. {
+            let mut aside = path.clone().into_os_string();
+            aside.push(format!(".damaged-{number}"));
+            let aside = PathBuf::from(aside);
+            if aside.symlink_metadata().is_err() {
+                std::fs::rename(&path, &aside).map_err(failed)?;
+                return Ok(aside);
+            }
+        }
+        Err(failed(io::ErrorKind::AlreadyExists.into()))
     }
-    /// Replaces the record, durably. Blocks on the disk.
-    pub fn write(&self, _record: &Record, _bytes: &[u8]) -> Result<(), StoreError> {
-        todo!()
+
+    /// Replaces the record by `bytes`, one JSON document, durably. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When it is not on the disk now; the record before it may still be.
+    pub fn write(&self, record: &Record, bytes: &[u8]) -> Result<(), StoreError> {
+        let path = self.path(record)?;
+        let document = match &self.shared.seal {
+            Some(seal) => sealed(seal, record, &path, bytes)?,
+            None => plain(record, &path, bytes)?,
+        };
+        atomic_file::replace(&path, &document, PRIVATE_FILE)?;
+        Ok(())
     }
-    pub fn remove(&self, _record: &Record) -> Result<(), StoreError> {
-        todo!()
+
+    /// Removes the record, durably; that there is none is no error.
+    ///
+    /// # Errors
+    /// When it is still there.
+    pub fn remove(&self, record: &Record) -> Result<(), StoreError> {
+        atomic_file::remove(&self.path(record)?)?;
+        Ok(())
     }
-    /// Names of the sessions that have a record.
+
+    /// Names of the sessions that have a record, sorted.
+    ///
+    /// # Errors
+    /// When the directory cannot be listed.
     pub fn sessions(&self) -> Result<Vec<String>, StoreError> {
-        todo!()
+        let path = self.shared.dir.join(SESSIONS);
+        let entries = std::fs::read_dir(&path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let entries = entries.map_err(|error| StoreError::Directory { path, error })?;
+        let names = entries.into_iter().filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            name.strip_suffix(".json").filter(|name| is_file_name(name)).map(str::to_owned)
+        });
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        Ok(names)
+    }
+
+    fn path(&self, record: &Record) -> Result<PathBuf, StoreError> {
+        match record {
+            Record::Session(name) if is_file_name(name) => {
+                Ok(self.shared.dir.join(SESSIONS).join(format!("{name}.json")))
+            }
+            Record::Session(name) => Err(StoreError::Name { name: name.clone() }),
+            Record::Account(name) => {
+                let digest = digest::digest(&digest::SHA256, name.as_bytes());
+                let prefix: String = hex(digest.as_ref()).chars().take(32).collect();
+                Ok(self.shared.dir.join(ACCOUNTS).join(format!("{prefix}.json")))
+            }
+        }
+    }
+
+    /// Tells what is damaged from what this daemon must not touch.
+    fn unwrap(&self, record: &Record, path: &Path, bytes: &[u8]) -> Result<Opened, StoreError> {
+        match serde_json::from_slice::<Versioned>(bytes) {
+            Ok(Versioned { version: VERSION }) => {}
+            Ok(Versioned { version }) if version > VERSION => {
+                return Err(StoreError::Newer { path: path.to_owned(), version });
+            }
+            Ok(_) | Err(_) => return Ok(Opened::Damaged),
+        }
+        match serde_json::from_slice(bytes) {
+            Ok(Envelope { record: name, data, sealed }) if name == record.name() => match (data, sealed) {
+                (Some(data), None) => Ok(Opened::Bytes(data.to_string().into_bytes())),
+                (None, Some(sealed)) => self.unseal(record, path, &sealed),
+                (None, None) | (Some(_), Some(_)) => Ok(Opened::Damaged),
+            },
+            Ok(_) | Err(_) => Ok(Opened::Damaged),
+        }
+    }
+
+    fn unseal(&self, record: &Record, path: &Path, sealed: &Sealed) -> Result<Opened, StoreError> {
+        let path = path.to_owned();
+        let Some(seal) = &self.shared.seal else { return Err(StoreError::Sealed { path }) };
+        match seal.open(&record.name(), sealed) {
+            Ok(bytes) => Ok(Opened::Bytes(bytes)),
+            Err(SealError::Damaged) => Ok(Opened::Damaged),
+            Err(SealError::WrongKey) => Err(StoreError::WrongKey { path }),
+            Err(error @ SealError::Library) => Err(StoreError::Seal { path, error: error.to_string() }),
+        }
     }
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {}
+impl Record {
+    /// As the envelope says it.
+    fn name(&self) -> String {
+        match self {
+            Self::Session(name) => format!("session/{name}"),
+            Self::Account(name) => format!("account/{name}"),
+        }
+    }
+}
+
+fn new_seal(dir: &Path, key: &Secret) -> Result<Seal, StoreError> {
+    if key.expose().chars().count() < seal::SHORTEST_KEY {
+        return Err(StoreError::ShortKey);
+    }
+    Seal::new(key).map_err(|error| StoreError::Seal { path: dir.to_owned(), error: error.to_string() })
+}
+
+/// Takes the lock without waiting and writes this process's id into it, for whoever comes second.
+fn lock(dir: &Path) -> Result<File, StoreError> {
+    let failed = |error| StoreError::Directory { path: dir.to_owned(), error };
+    let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
+    let mut file = options.open(dir.join("lock")).map_err(failed)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => {
+            return Err(StoreError::Locked { path: dir.to_owned(), holder: holder(&mut file) });
+        }
+        Err(errno) => return Err(failed(errno.into())),
+    }
+    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
+    Ok(file)
+}
+
+fn holder(lock: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    lock.take(32).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+fn plain(record: &Record, path: &Path, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    let not_json = |error: serde_json::Error| StoreError::NotJson { path: path.to_owned(), error: error.to_string() };
+    serde_json::from_slice::<serde::de::IgnoredAny>(bytes).map_err(not_json)?;
+    let name = serde_json::to_string(&record.name()).map_err(not_json)?;
+    let head = format!(r#"{{"version":{VERSION},"record":{name},"data":"#);
+    let mut document = Zeroizing::new(Vec::with_capacity(head.len() + bytes.len() + 2));
+    for part in [head.as_bytes(), bytes, b"}\n"] {
+        document.extend_from_slice(part);
+    }
+    Ok(document)
+}
+
+fn sealed(seal: &Seal, record: &Record, path: &Path, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    let failed = |error: String| StoreError::Seal { path: path.to_owned(), error };
+    let name = record.name();
+    let sealed = seal.seal(&name, bytes).map_err(|error| failed(error.to_string()))?;
+    let envelope = SealedEnvelope { version: VERSION, record: &name, sealed };
+    let mut document = Zeroizing::new(serde_json::to_vec(&envelope).map_err(|error| failed(error.to_string()))?);
+    document.push(b'\n');
+    Ok(document)
+}
+
+/// No more than the config allows as a session's name: nothing that leaves the directory.
+fn is_file_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use proptest::prelude::*;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const DATA: &[u8] = br#"{"generation":7,"refresh_token":"5Aep-secret"}"#;
+
+    #[test]
+    fn what_is_written_is_read_back_with_a_key_and_without() {
+        for key in [None, Some(key("0123456789abcdef"))] {
+            let dir = TempDir::new().unwrap();
+            for record in [session("crm"), Record::Account("https://login.example|alice".into())] {
+                let store = Store::open(dir.path(), key.as_ref()).unwrap();
+                assert!(matches!(store.read(&record).unwrap(), Loaded::Absent));
+                store.write(&record, b"{}").unwrap();
+                store.write(&record, DATA).unwrap();
+                drop(store);
+                let store = Store::open(dir.path(), key.as_ref()).unwrap();
+                assert_eq!(bytes(&store, &record), DATA);
+                let path = store.path(&record).unwrap();
+                assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
+                assert_eq!(contains(&path, "5Aep-secret"), key.is_none());
+                store.remove(&record).unwrap();
+                store.remove(&record).unwrap();
+                assert!(matches!(store.read(&record).unwrap(), Loaded::Absent));
+            }
+        }
+    }
+
+    #[test]
+    fn the_directories_are_private_and_listed_by_session() {
+        let root = TempDir::new().unwrap();
+        let dir = root.path().join("var/lib/keepfresh");
+        let store = Store::open(&dir, None).unwrap();
+        for path in ["var", "var/lib/keepfresh", "var/lib/keepfresh/sessions", "var/lib/keepfresh/accounts"] {
+            assert_eq!(fs::metadata(root.path().join(path)).unwrap().mode() & 0o7777, 0o700, "{path}");
+        }
+        for name in ["crm", "a-b_2"] {
+            store.write(&session(name), b"{}").unwrap();
+        }
+        put(&dir.join("sessions/crm.json.damaged-1"), b"");
+        put(&dir.join("sessions/notes.txt"), b"");
+        assert_eq!(store.sessions().unwrap(), ["a-b_2", "crm"]);
+    }
+
+    #[test]
+    fn a_second_daemon_is_told_who_holds_the_directory() {
+        let dir = TempDir::new().unwrap();
+        let store = Store::open(dir.path(), None).unwrap();
+        let shared = store.clone();
+        drop(store);
+        let Err(error) = Store::open(dir.path(), None) else { panic!("two daemons own the same state") };
+        assert!(error.to_string().contains(&format!("(process {})", std::process::id())), "{error}");
+        drop(shared);
+        Store::open(dir.path(), None).unwrap();
+    }
+
+    #[test]
+    fn a_directory_where_everybody_may_write_is_refused() {
+        let dir = TempDir::new().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+        assert!(matches!(Store::open(dir.path(), None), Err(StoreError::Open { .. })));
+    }
+
+    #[test]
+    fn a_key_that_could_be_guessed_is_refused() {
+        let dir = TempDir::new().unwrap();
+        assert!(matches!(Store::open(dir.path(), Some(&key("fifteen letters"))), Err(StoreError::ShortKey)));
+    }
+
+    #[test]
+    fn every_torn_prefix_is_put_aside_and_kept() {
+        for key in [None, Some(key("0123456789abcdef"))] {
+            let dir = TempDir::new().unwrap();
+            let store = Store::open(dir.path(), key.as_ref()).unwrap();
+            store.write(&session("crm"), DATA).unwrap();
+            let path = dir.path().join("sessions/crm.json");
+            let whole = fs::read(&path).unwrap();
+            for length in 0..whole.len() - 1 {
+                put(&path, &whole[..length]);
+                let Loaded::SetAside(aside) = store.read(&session("crm")).unwrap() else { panic!("{length} passed") };
+                assert_eq!(aside, dir.path().join(format!("sessions/crm.json.damaged-{}", length + 1)));
+                assert_eq!(fs::read(aside).unwrap(), whole[..length]);
+                assert!(matches!(store.read(&session("crm")).unwrap(), Loaded::Absent));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_record_of_this_name_is_put_aside() {
+        for hostile in [
+            r#"{"version":1,"record":"session/erp","data":{}}"#,
+            r#"{"version":1,"record":"account/crm","data":{}}"#,
+            r#"{"version":1,"record":"session/crm"}"#,
+            r#"{"version":1,"record":"session/crm","data":{},"sealed":{"key_id":"","nonce":"","ciphertext":""}}"#,
+            r#"{"version":0,"record":"session/crm","data":{}}"#,
+            r#"{"version":"1","record":"session/crm","data":{}}"#,
+            r#"{"record":"session/crm","data":{}}"#,
+            r#"{"version":1,"record":"session/crm","data":{}} trailing"#,
+            "[]",
+            "\u{0}",
+        ] {
+            let dir = TempDir::new().unwrap();
+            let store = Store::open(dir.path(), None).unwrap();
+            put(&dir.path().join("sessions/crm.json"), hostile.as_bytes());
+            assert!(matches!(store.read(&session("crm")).unwrap(), Loaded::SetAside(_)), "{hostile}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_whole_but_cannot_be_read_here_stops_the_start_untouched() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("sessions/crm.json");
+        Store::open(dir.path(), Some(&key("the first key of it"))).unwrap().write(&session("crm"), DATA).unwrap();
+        let before = fs::read(&path).unwrap();
+        let error = refused(dir.path(), Some(&key("another, wrong key")));
+        assert!(matches!(error, StoreError::WrongKey { .. }), "{error}");
+        let error = refused(dir.path(), None);
+        assert!(matches!(error, StoreError::Sealed { .. }), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), before);
+        put(&path, br#"{"version":2,"new":"things"}"#);
+        let error = refused(dir.path(), None);
+        assert!(matches!(error, StoreError::Newer { version: 2, .. }), "{error}");
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        let error = refused(dir.path(), None);
+        assert!(matches!(error, StoreError::Read { .. }), "{error}");
+        assert!(path.is_dir());
+    }
+
+    #[test]
+    fn a_sealed_record_is_bound_to_its_name() {
+        let dir = TempDir::new().unwrap();
+        let store = Store::open(dir.path(), Some(&key("0123456789abcdef"))).unwrap();
+        store.write(&session("crm"), DATA).unwrap();
+        let forged = fs::read_to_string(dir.path().join("sessions/crm.json")).unwrap().replace("/crm", "/erp");
+        put(&dir.path().join("sessions/erp.json"), forged.as_bytes());
+        assert!(matches!(store.read(&session("erp")).unwrap(), Loaded::SetAside(_)));
+        assert_eq!(bytes(&store, &session("crm")), DATA);
+    }
+
+    #[test]
+    fn a_plain_record_is_sealed_at_its_next_write_once_there_is_a_key() {
+        let dir = TempDir::new().unwrap();
+        Store::open(dir.path(), None).unwrap().write(&session("crm"), DATA).unwrap();
+        let store = Store::open(dir.path(), Some(&key("0123456789abcdef"))).unwrap();
+        assert_eq!(bytes(&store, &session("crm")), DATA);
+        store.write(&session("crm"), DATA).unwrap();
+        assert!(!contains(&dir.path().join("sessions/crm.json"), "5Aep-secret"));
+        assert_eq!(bytes(&store, &session("crm")), DATA);
+    }
+
+    #[test]
+    fn the_same_record_never_looks_the_same_twice_when_sealed() {
+        let dir = TempDir::new().unwrap();
+        let store = Store::open(dir.path(), Some(&key("0123456789abcdef"))).unwrap();
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..20 {
+            store.write(&session("crm"), DATA).unwrap();
+            assert!(seen.insert(fs::read(dir.path().join("sessions/crm.json")).unwrap()));
+        }
+    }
+
+    #[test]
+    fn names_that_leave_the_directory_and_data_that_is_not_json_are_refused() {
+        let dir = TempDir::new().unwrap();
+        let store = Store::open(dir.path(), None).unwrap();
+        for name in ["", "..", "../crm", "a/b", "a.b", "a\0"] {
+            assert!(matches!(store.write(&session(name), b"{}"), Err(StoreError::Name { .. })), "{name:?}");
+        }
+        for data in [&b""[..], b"{", b"{} {}", b"\"a"] {
+            assert!(matches!(store.write(&session("crm"), data), Err(StoreError::NotJson { .. })));
+        }
+        assert!(store.sessions().unwrap().is_empty());
+    }
+
+    #[test]
+    fn opening_sweeps_what_a_killed_process_left_half_written() {
+        let dir = TempDir::new().unwrap();
+        drop(Store::open(dir.path(), None).unwrap());
+        let leftover = dir.path().join("sessions/.keepfresh-0123456789abcdef");
+        put(&leftover, b"half");
+        Store::open(dir.path(), None).unwrap();
+        assert!(!leftover.exists());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_in_the_place_of_a_record_are_kept_and_felled_nothing(content: Vec<u8>, seal: bool) {
+            let dir = TempDir::new().unwrap();
+            let key = key("0123456789abcdef");
+            let store = Store::open(dir.path(), seal.then_some(&key)).unwrap();
+            put(&dir.path().join("sessions/crm.json"), &content);
+            let Loaded::SetAside(aside) = store.read(&session("crm")).unwrap() else { panic!("passed") };
+            prop_assert_eq!(fs::read(aside).unwrap(), content);
+        }
+
+        #[test]
+        fn one_changed_byte_of_a_sealed_record_never_yields_other_data(place: prop::sample::Index, byte: u8) {
+            let dir = TempDir::new().unwrap();
+            let store = Store::open(dir.path(), Some(&key("0123456789abcdef"))).unwrap();
+            store.write(&session("crm"), DATA).unwrap();
+            let path = dir.path().join("sessions/crm.json");
+            let mut content = fs::read(&path).unwrap();
+            *place.get_mut(&mut content) = byte;
+            put(&path, &content);
+            if let Ok(Loaded::Bytes(bytes)) = store.read(&session("crm")) {
+                prop_assert_eq!(bytes, DATA);
+            }
+        }
+    }
+
+    fn refused(dir: &Path, key: Option<&Secret>) -> StoreError {
+        match Store::open(dir, key).unwrap().read(&session("crm")) {
+            Err(error) => error,
+            Ok(_) => panic!("read what it must not"),
+        }
+    }
+
+    fn session(name: &str) -> Record {
+        Record::Session(name.into())
+    }
+
+    fn key(text: &str) -> Secret {
+        Secret::new(text)
+    }
+
+    fn bytes(store: &Store, record: &Record) -> Vec<u8> {
+        match store.read(record).unwrap() {
+            Loaded::Bytes(bytes) => bytes,
+            Loaded::Absent => panic!("absent"),
+            Loaded::SetAside(path) => panic!("put aside to {}", path.display()),
+        }
+    }
+
+    fn put(path: &Path, content: &[u8]) {
+        File::create(path).unwrap().write_all(content).unwrap();
+    }
+
+    fn contains(path: &Path, text: &str) -> bool {
+        String::from_utf8_lossy(&fs::read(path).unwrap()).contains(text)
+    }
+}

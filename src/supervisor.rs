@@ -1,1 +1,320 @@
-//! (skeleton)
+//! Owns every session: feeds their engines, carries out what they ask, in one task that never waits for any of them.
+//!
+//! An engine's actions are done in their order: state is written before the call that needs it leaves, and what is
+//! published changes only after the state that says so was written (or could not be, which is then said).
+
+mod asks;
+mod lanes;
+mod lifecycle;
+mod saver;
+mod slot;
+mod status;
+mod tell;
+mod watch;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::api::Ask;
+use crate::clock;
+use crate::config::Config;
+use crate::driver::{self, Done};
+use crate::provider::Clients;
+use crate::schedule::{Duty, Runner};
+use crate::session::answer::{Answer, Verdict};
+use crate::session::{Action, Input, Order};
+use crate::signals::{Signal, Signals};
+use crate::store::{Record, Store};
+use crate::systemd::Notifier;
+use crate::time::Instant;
+use lanes::Lanes;
+use slot::{AccountSlot, Pending, Slot};
+
+pub use lifecycle::StartError;
+
+/// Nothing sleeps longer without a look at the clocks.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// While an account is stopped, its secrets are looked at so often: mending one is noticed soon.
+const WATCH_EVERY: Duration = Duration::from_secs(5);
+
+/// What the supervisor listens to.
+pub struct Ears {
+    /// The socket's questions.
+    pub asks: mpsc::Receiver<Ask>,
+    /// The system's signals.
+    pub signals: Signals,
+}
+
+/// All sessions of this machine.
+pub struct Supervisor {
+    config: Config,
+    slots: BTreeMap<Arc<str>, Slot>,
+    accounts: BTreeMap<String, AccountSlot>,
+    /// Accounts whose last write failed.
+    unsaved: BTreeSet<String>,
+    timers: BTreeSet<(Instant, Arc<str>)>,
+    /// Sessions to look at because another of their account has moved.
+    stirred: VecDeque<Arc<str>>,
+    lanes: Lanes,
+    work: JoinSet<Done>,
+    /// What removed sessions still have to do.
+    retiring: JoinSet<()>,
+    store: Store,
+    clients: Clients,
+    calendar: Runner,
+    notifier: Notifier,
+    watch: watch::Watch,
+    uid: u32,
+    /// READY was said.
+    ready: bool,
+}
+
+/// What ended a turn of the loop.
+enum Turn {
+    Done(Done),
+    Ask(Ask),
+    Duty(String, Duty),
+    Signal(Signal),
+    Time,
+}
+
+impl Supervisor {
+    /// Runs until a signal stops it; then lets renewals finish, stores what they brought, and leaves the files in place.
+    pub async fn run(mut self, mut ears: Ears) {
+        self.begin();
+        loop {
+            self.catch_up();
+            match self.turn(&mut ears).await {
+                Turn::Done(done) => self.done(done),
+                Turn::Ask(ask) => self.ask(ask),
+                Turn::Duty(name, duty) => self.duty(&name, duty),
+                Turn::Signal(Signal::Reload) => self.reload().await,
+                Turn::Signal(Signal::Stop { .. }) => break,
+                Turn::Time => {}
+            }
+        }
+        self.stop(&mut ears).await;
+    }
+
+    async fn turn(&mut self, ears: &mut Ears) -> Turn {
+        let pause = self.pause();
+        tokio::select! {
+            biased;
+            Some(signal) = ears.signals.next() => Turn::Signal(signal),
+            Some(_) = self.retiring.join_next(), if !self.retiring.is_empty() => Turn::Time,
+            Some(done) = self.work.join_next(), if !self.work.is_empty() => match done {
+                Ok(done) => Turn::Done(done),
+                // Aborted with its session, or a panic that the driver could not turn into an answer.
+                Err(_) => Turn::Time,
+            },
+            Some(ask) = ears.asks.recv() => Turn::Ask(ask),
+            (name, duty) = self.calendar.next() => Turn::Duty(name, duty),
+            () = tokio::time::sleep(pause) => Turn::Time,
+        }
+    }
+
+    /// How long nothing needs to be looked at.
+    fn pause(&self) -> Duration {
+        let now = clock::boottime();
+        let timer = self.timers.first().map(|(at, _)| *at);
+        let next = [timer, self.lanes.wake(now), Some(self.watch.wake())].into_iter().flatten().min();
+        next.map_or(LOOK_EVERY, |at| at.since(now)).min(LOOK_EVERY)
+    }
+
+    /// Does everything whose time has come.
+    fn catch_up(&mut self) {
+        self.look_at_clocks();
+        let now = clock::boottime();
+        while let Some((_, name)) = self.timers.pop_first_if_due(now) {
+            if let Some(slot) = self.slots.get_mut(&name) {
+                slot.timer = None;
+            }
+            self.step(&name, Input::Tick);
+        }
+        while let Some(name) = self.stirred.pop_front() {
+            self.step(&name, Input::Tick);
+        }
+        self.save_accounts(now);
+        while let Some(name) = self.lanes.leave(now) {
+            self.launch(&name);
+        }
+        self.watch_over(now);
+        self.announce();
+        self.feed_watchdog(now);
+    }
+
+    /// Feeds one engine and takes up what it asks.
+    fn step(&mut self, name: &str, input: Input) {
+        let now = clock::boottime();
+        let Some(slot) = self.slots.get_mut(name) else { return };
+        let Some(account) = self.accounts.get_mut(&slot.account) else { return };
+        let actions = slot.session.step(input, now, &mut account.account);
+        let mut stirs = false;
+        for action in actions {
+            match action {
+                Action::Save => {
+                    slot.saver.want();
+                }
+                Action::SaveAccount => {
+                    account.saver.want();
+                    stirs = true;
+                }
+                Action::Call(call) => slot.pending = Some(Pending::new(call, &mut slot.saver, &account.saver)),
+                Action::Tell(event) => tell::event(slot, &event),
+            }
+        }
+        if stirs && account.members.len() > 1 {
+            let others = account.members.iter().filter(|member| &***member != name);
+            self.stirred.extend(others.cloned());
+        }
+        self.pump(name);
+    }
+
+    /// Carries the session as far as the disk allows: write, then call, then publish, then answer who waits.
+    fn pump(&mut self, name: &str) {
+        let now = clock::boottime();
+        let Some((name, slot)) = self.slots.get_key_value(name).map(|(name, _)| name.clone()).and_then(|name| {
+            let slot = self.slots.get_mut(&name)?;
+            Some((name, slot))
+        }) else {
+            return;
+        };
+        let Some(account) = self.accounts.get_mut(&slot.account) else { return };
+        if slot.saver.begin(now).is_some() {
+            driver::save_session(&mut self.work, &self.store, &name, slot.stored(now));
+        }
+        if account.saver.begin(now).is_some() {
+            driver::save_account(&mut self.work, &self.store, &slot.account, account.stored(now));
+        }
+        match slot.pending_step(&account.saver) {
+            slot::PendingStep::Wait => {}
+            slot::PendingStep::Queue { host, urgent_by } => self.lanes.enqueue(&host, urgent_by, &name),
+            slot::PendingStep::Unwritten { call } => {
+                self.step(&name, Input::Unwritten { call });
+                return;
+            }
+        }
+        if slot.saver.is_level() {
+            slot.publish(now);
+        }
+        slot.answer_waiters(now, &account.account);
+        tell::attention(slot, &account.account, now);
+        self.watch.needs_secret(&name, slot.needs_new_secret(&account.account), now);
+        let wake = slot.wake(now, &account.account);
+        self.arm(&name, wake);
+    }
+
+    fn arm(&mut self, name: &Arc<str>, wake: Option<Instant>) {
+        let Some(slot) = self.slots.get_mut(name) else { return };
+        if slot.timer == wake {
+            return;
+        }
+        if let Some(old) = slot.timer.take() {
+            self.timers.remove(&(old, name.clone()));
+        }
+        if let Some(at) = wake {
+            self.timers.insert((at, name.clone()));
+            slot.timer = Some(at);
+        }
+    }
+
+    fn launch(&mut self, name: &str) {
+        let Some(slot) = self.slots.get_mut(name) else { return };
+        let Some(account) = self.accounts.get(&slot.account) else { return };
+        if let Some(errand) = slot.errand(account.account.salt) {
+            let flight = driver::call(&mut self.work, errand);
+            slot.in_flight = Some(flight);
+        }
+    }
+
+    fn done(&mut self, done: Done) {
+        let now = clock::boottime();
+        match done {
+            Done::SessionSaved { name, problem } => {
+                if let Some(slot) = self.slots.get_mut(&*name) {
+                    slot.saved(now, problem);
+                }
+                self.pump(&name);
+            }
+            Done::AccountSaved { key, problem } => self.account_saved(&key, now, problem),
+            Done::Called { name, host, answer, secrets } => {
+                self.lanes.came_back(&host);
+                self.called(&name, answer, secrets);
+            }
+            Done::SecretsRead { name, secrets, seed } => self.secrets_read(&name, secrets, seed),
+        }
+    }
+
+    fn account_saved(&mut self, key: &str, now: Instant, problem: Option<String>) {
+        let Some(account) = self.accounts.get_mut(key) else { return };
+        if let Some(problem) = &problem {
+            tracing::error!(account = key, %problem, "the account's state cannot be written; the budget is kept in memory");
+        }
+        account.saver.finished(now, problem);
+        if account.saver.wake().is_some() {
+            self.unsaved.insert(key.to_owned());
+        } else {
+            self.unsaved.remove(key);
+        }
+        let members: Vec<_> = account.members.iter().cloned().collect();
+        for name in members {
+            if self.slots.get(&name).is_some_and(Slot::awaits_account) {
+                self.pump(&name);
+            }
+        }
+    }
+
+    fn save_accounts(&mut self, now: Instant) {
+        for key in &self.unsaved {
+            let Some(account) = self.accounts.get_mut(key) else { continue };
+            if account.saver.begin(now).is_some() {
+                driver::save_account(&mut self.work, &self.store, key, account.stored(now));
+            }
+        }
+    }
+
+    fn called(&mut self, name: &str, answer: Answer, secrets: Option<String>) {
+        let Some(slot) = self.slots.get_mut(name) else { return };
+        slot.in_flight = None;
+        tell::call(slot, &answer);
+        let outcome = slot::Outcome::of(&answer);
+        let alive = answer.verdict == Verdict::Alive;
+        self.step(name, Input::Answered { answer, secrets });
+        let Some(slot) = self.slots.get_mut(name) else { return };
+        slot.outcome(&outcome);
+        if alive {
+            slot.heal_files();
+        }
+        self.pump(name);
+    }
+
+    fn duty(&mut self, name: &str, duty: Duty) {
+        let input = match duty {
+            Duty::Verify => Input::Order(Order::Verify),
+            Duty::Renew => Input::Order(Order::Renew),
+            Duty::ActiveStarts => Input::Active(true),
+            Duty::ActiveEnds => Input::Active(false),
+        };
+        self.step(name, input);
+    }
+
+    fn record_of(name: &str) -> Record {
+        Record::Session(name.to_owned())
+    }
+}
+
+/// The one question that a set of timers is asked.
+trait Timers {
+    /// Takes the first timer out, if its time has come.
+    fn pop_first_if_due(&mut self, now: Instant) -> Option<(Instant, Arc<str>)>;
+}
+
+impl Timers for BTreeSet<(Instant, Arc<str>)> {
+    fn pop_first_if_due(&mut self, now: Instant) -> Option<(Instant, Arc<str>)> {
+        self.first().is_some_and(|(at, _)| *at <= now).then(|| self.pop_first()).flatten()
+    }
+}

@@ -1,10 +1,133 @@
-//! Who may see, read and order what.
+//! Who may see, read and order what: the caller's identity from the kernel, and the rules as pure functions.
 
-/// The process at the other end of the socket, by `SO_PEERCRED` and `SO_PEERGROUPS`.
+use std::io;
+
+use tokio::net::UnixStream;
+
+use crate::config::Principal;
+
+/// The process at the other end of the socket, by `SO_PEERCRED` and its supplementary groups when it connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
+    /// Its effective user.
     pub uid: u32,
+    /// Its effective group.
     pub gid: u32,
+    /// Its supplementary groups; empty where they cannot be known or cannot matter (root, the daemon's own user).
     pub groups: Vec<u32>,
+    /// None when it lives in a foreign process namespace.
     pub pid: Option<i32>,
+}
+
+impl Caller {
+    /// Asks the kernel who connected to `socket`; `daemon_uid` may do everything, so its groups are not looked up.
+    ///
+    /// # Errors
+    /// When the descriptor is not a connected unix socket.
+    pub fn of(socket: &UnixStream, daemon_uid: u32) -> io::Result<Self> {
+        let peer = socket.peer_cred()?;
+        let (uid, gid) = (peer.uid(), peer.gid());
+        let pid = peer.pid().filter(|pid| *pid > 0);
+        let groups = match pid {
+            Some(pid) if uid != 0 && uid != daemon_uid => supplementary_groups(pid, uid, gid),
+            Some(_) | None => Vec::new(),
+        };
+        Ok(Self { uid, gid, groups, pid })
+    }
+
+    /// Whether `principal` names this caller.
+    pub fn is(&self, principal: Principal) -> bool {
+        match principal {
+            Principal::User(uid) => self.uid == uid,
+            Principal::Group(gid) => self.gid == gid || self.groups.contains(&gid),
+        }
+    }
+}
+
+/// Whether `caller` may order: root, the daemon's own user, and whoever the config names.
+pub fn is_admin(caller: &Caller, daemon_uid: u32, admins: &[Principal]) -> bool {
+    caller.uid == 0 || caller.uid == daemon_uid || admins.iter().any(|admin| caller.is(*admin))
+}
+
+/// Whether one of a session's `access` principals names `caller`; admins may read without being listed.
+pub fn may_read(caller: &Caller, access: &[Principal]) -> bool {
+    access.iter().any(|principal| caller.is(*principal))
+}
+
+/// The groups of process `pid`, read once when it connects.
+///
+/// The kernel tells them by `SO_PEERGROUPS` too, but no safe binding exists. The process may have ended since and its
+/// number gone to another, so the groups count only if user and group are still those that the kernel vouched for:
+/// what a process of the same user and group may do, the caller can do through it anyway.
+fn supplementary_groups(pid: i32, uid: u32, gid: u32) -> Vec<u32> {
+    match std::fs::read_to_string(format!("/proc/{pid}/status")) {
+        Ok(status) => groups_in(&status, uid, gid),
+        Err(error) => {
+            tracing::debug!(pid, %error, "a caller's groups cannot be read; only its primary group counts");
+            Vec::new()
+        }
+    }
+}
+
+/// The `Groups:` line of a `/proc/PID/status` (proc(5)), if the effective user and group in it are these.
+fn groups_in(status: &str, uid: u32, gid: u32) -> Vec<u32> {
+    let ids = |label: &str| -> Vec<u32> {
+        let line = status.lines().find_map(|line| line.strip_prefix(label));
+        line.unwrap_or_default().split_ascii_whitespace().filter_map(|id| id.parse().ok()).collect()
+    };
+    // Four numbers each: real, effective, saved, file system.
+    if ids("Uid:").get(1) == Some(&uid) && ids("Gid:").get(1) == Some(&gid) { ids("Groups:") } else { Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_the_daemons_user_and_listed_principals_are_admins() {
+        let admins = [Principal::User(1001), Principal::Group(50)];
+        for (uid, gid, groups, expected) in [
+            (0, 0, vec![], true),
+            (900, 900, vec![], true),
+            (1001, 1001, vec![], true),
+            (1002, 50, vec![], true),
+            (1002, 1002, vec![7, 50], true),
+            (1002, 1002, vec![7, 51], false),
+            (50, 1001, vec![1001], false),
+        ] {
+            let caller = caller(uid, gid, groups);
+            assert_eq!(is_admin(&caller, 900, &admins), expected, "{caller:?}");
+        }
+    }
+
+    #[test]
+    fn only_listed_users_and_groups_may_read() {
+        let access = [Principal::User(33), Principal::Group(44)];
+        assert!(may_read(&caller(33, 1, vec![]), &access));
+        assert!(may_read(&caller(1, 44, vec![]), &access));
+        assert!(may_read(&caller(1, 1, vec![2, 44]), &access));
+        assert!(!may_read(&caller(44, 33, vec![33]), &access));
+        assert!(!may_read(&caller(33, 44, vec![]), &[]));
+    }
+
+    #[tokio::test]
+    async fn the_kernel_says_who_connected() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let caller = Caller::of(&ours, 4_000_000_000).unwrap();
+        assert_eq!(caller.uid, rustix::process::geteuid().as_raw());
+        assert_eq!(caller.pid, i32::try_from(std::process::id()).ok());
+    }
+
+    #[test]
+    fn groups_count_only_while_the_process_is_still_the_one_that_connected() {
+        let status = "Name:\tsh\nUid:\t1000\t1001\t1000\t1000\nGid:\t100\t101\t100\t100\nGroups:\t4 27 1000 \n";
+        assert_eq!(groups_in(status, 1001, 101), [4, 27, 1000]);
+        assert_eq!(groups_in(status, 1000, 101), [0_u32; 0], "another user has the number now");
+        assert_eq!(groups_in(status, 1001, 100), [0_u32; 0], "another group");
+        assert_eq!(groups_in("", 0, 0), [0_u32; 0]);
+    }
+
+    fn caller(uid: u32, gid: u32, groups: Vec<u32>) -> Caller {
+        Caller { uid, gid, groups, pid: None }
+    }
 }

@@ -1,1 +1,271 @@
-//! Asks the daemon: blocking HTTP/1.1 over a unix socket, building nothing that one request does not need.
+//! The client that the command line uses: blocking, one request per connection, no runtime.
+
+mod http;
+
+use std::env;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use super::duration;
+use super::problem::{Kind, Problem};
+use crate::clock;
+use crate::time::Instant;
+
+/// What an answer may take beyond the wait that was asked for.
+const MARGIN: Duration = Duration::from_secs(15);
+
+/// The first pause before another try; doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Knows where the daemon's socket may be.
+#[derive(Clone, Debug)]
+pub struct Client {
+    candidates: Vec<PathBuf>,
+}
+
+/// Where an answer came from, and its body.
+type Answer = (PathBuf, Zeroizing<Vec<u8>>);
+
+/// One request; no `Debug`, for its body may hold a token.
+#[derive(Clone, Default)]
+pub struct Call<'a> {
+    /// `POST` rather than `GET`.
+    /// `GET` unless it is `POST`.
+    pub post: bool,
+    /// Percent-encoded where needed, without a query.
+    pub path: String,
+    /// Names and values, not encoded.
+    pub query: Vec<(&'a str, String)>,
+    /// How long the daemon may take, and how long an absent one is waited for; zero: it answers with what is.
+    pub wait: Duration,
+    /// Ask for the bare token.
+    pub plain: bool,
+    /// A JSON body; empty for none.
+    pub body: Zeroizing<String>,
+    /// Whether asking twice does no more than asking once. An order that may have been carried out is not repeated.
+    pub repeatable: bool,
+}
+
+/// Why there is no answer, or not the one hoped for.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// Nobody listens.
+    #[error("the daemon is not running (no answer at {})", join(.tried))]
+    NotRunning {
+        /// Where it was looked for.
+        tried: Vec<PathBuf>,
+    },
+    /// The socket's mode or a directory above it.
+    #[error("this user may not connect to {}", .0.display())]
+    Denied(PathBuf),
+    /// The daemon said no.
+    #[error("{}", .0.detail)]
+    Problem(Box<Problem>),
+    /// The daemon took longer than it promised.
+    #[error("the daemon at {} does not answer", .0.display())]
+    Silent(PathBuf),
+    /// The connection ended before the answer did.
+    #[error("the daemon at {} closed the connection before it answered", .0.display())]
+    Lost(PathBuf),
+    /// What listens there is not the daemon.
+    #[error("what listens at {path} is not keepfresh: {what}", path = .path.display())]
+    Protocol {
+        /// The socket.
+        path: PathBuf,
+        /// What was wrong with its answer.
+        what: String,
+    },
+    /// The system said no.
+    #[error("talk to the daemon at {}: {source}", .path.display())]
+    System {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl ClientError {
+    /// What a person can do, where there is something.
+    pub fn remedy(&self) -> Option<&str> {
+        match self {
+            Self::NotRunning { .. } => Some("start it (systemctl start keepfresh), or name its socket with --socket"),
+            Self::Denied(_) => Some("ask an admin of this machine for access to the socket"),
+            Self::Problem(problem) => problem.remedy.as_deref(),
+            Self::Silent(_) | Self::Lost(_) => Some("look at its log (journalctl -u keepfresh) and try again"),
+            Self::Protocol { .. } => Some("name the daemon's socket with --socket"),
+            Self::System { .. } => None,
+        }
+    }
+
+    /// Whether the daemon may merely be restarting.
+    fn passes(&self, repeatable: bool) -> bool {
+        match self {
+            Self::NotRunning { .. } => true,
+            Self::Lost(_) => repeatable,
+            Self::Problem(problem) => matches!(problem.kind, Kind::Stopping | Kind::TooManyConnections),
+            Self::Denied(_) | Self::Silent(_) | Self::Protocol { .. } | Self::System { .. } => false,
+        }
+    }
+}
+
+impl Client {
+    /// The socket given, or `$KEEPFRESH_SOCKET`, or whichever of the two usual places has one.
+    pub fn find(socket: Option<&Path>) -> Self {
+        let named = || env::var_os("KEEPFRESH_SOCKET").filter(|path| !path.is_empty()).map(PathBuf::from);
+        if let Some(path) = socket.map(Path::to_owned).or_else(named) {
+            return Self { candidates: vec![path] };
+        }
+        let own = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|directory| directory.is_absolute());
+        let system = PathBuf::from("/run/keepfresh/keepfresh.sock");
+        Self {
+            candidates: [Some(system), own.map(|own| own.join("keepfresh/keepfresh.sock"))]
+                .into_iter()
+                .flatten()
+                .collect(),
+        }
+    }
+
+    /// Carries the call out and reads the JSON of its answer.
+    ///
+    /// # Errors
+    /// When the daemon cannot be reached within the call's wait, or says no.
+    pub fn json<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, ClientError> {
+        let (path, body) = self.body(call)?;
+        from_json(path, &body)
+    }
+
+    /// Like [`Client::json`] for a call that the daemon answers at once, but waits for an absent daemon.
+    ///
+    /// # Errors
+    /// Like [`Client::json`].
+    pub fn patient_json<T: DeserializeOwned>(&self, call: &Call<'_>, wait: Duration) -> Result<T, ClientError> {
+        let until = clock::boottime().after(wait);
+        let (path, body) = retry(until, call.repeatable, |_| self.attempt(call, Duration::ZERO))?;
+        from_json(path, &body)
+    }
+
+    /// Carries the call out and takes its answer as it is.
+    ///
+    /// # Errors
+    /// Like [`Client::json`].
+    pub fn text(&self, call: &Call<'_>) -> Result<Zeroizing<String>, ClientError> {
+        let (path, body) = self.body(call)?;
+        match std::str::from_utf8(&body) {
+            Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+            Err(_) => Err(ClientError::Protocol { path, what: "its answer is not text".to_owned() }),
+        }
+    }
+
+    fn body(&self, call: &Call<'_>) -> Result<Answer, ClientError> {
+        let until = clock::boottime().after(call.wait);
+        retry(until, call.repeatable, |left| self.attempt(call, left))
+    }
+
+    fn attempt(&self, call: &Call<'_>, left: Duration) -> Result<Answer, ClientError> {
+        let (path, stream) = self.connect()?;
+        let reply = http::exchange(&stream, &head(call, left), &call.body, left.saturating_add(MARGIN))
+            .map_err(|error| wire_error(error, &path))?;
+        if (200..300).contains(&reply.status) {
+            return Ok((path, reply.body));
+        }
+        match serde_json::from_slice(&reply.body) {
+            Ok(problem) => Err(ClientError::Problem(Box::new(problem))),
+            Err(_) if call.path == "/v1/health" => Ok((path, reply.body)),
+            Err(_) => Err(ClientError::Protocol { path, what: format!("it answers with status {}", reply.status) }),
+        }
+    }
+
+    /// Connects to the first place that has a socket.
+    fn connect(&self) -> Result<(PathBuf, UnixStream), ClientError> {
+        for path in &self.candidates {
+            match UnixStream::connect(path) {
+                Ok(stream) => return Ok((path.clone(), stream)),
+                Err(error) if nobody_listens(error.kind()) => {}
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    return Err(ClientError::Denied(path.clone()));
+                }
+                Err(source) => return Err(ClientError::System { path: path.clone(), source }),
+            }
+        }
+        Err(ClientError::NotRunning { tried: self.candidates.clone() })
+    }
+}
+
+/// Tries until the wait is over; a daemon that restarts meanwhile is found again.
+fn retry(
+    until: Instant,
+    repeatable: bool,
+    attempt: impl Fn(Duration) -> Result<Answer, ClientError>,
+) -> Result<Answer, ClientError> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let left = until.since(clock::boottime());
+        match attempt(left) {
+            Err(error) if error.passes(repeatable) && !left.is_zero() => {
+                thread::sleep(pause.min(left));
+                pause = LONGEST_PAUSE.min(pause * 2);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn from_json<T: DeserializeOwned>(path: PathBuf, body: &[u8]) -> Result<T, ClientError> {
+    serde_json::from_slice(body).map_err(|error| ClientError::Protocol {
+        path,
+        what: format!("its JSON is not as expected (line {}, column {})", error.line(), error.column()),
+    })
+}
+
+fn nobody_listens(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory)
+}
+
+/// The request's line and headers.
+fn head(call: &Call<'_>, left: Duration) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in &call.query {
+        query.append_pair(name, value);
+    }
+    if !call.wait.is_zero() {
+        query.append_pair("wait", &duration::format(left));
+    }
+    let query = query.finish();
+    let (method, accept) =
+        (if call.post { "POST" } else { "GET" }, if call.plain { "text/plain" } else { "application/json" });
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!(
+        "{method} {}{mark}{query} HTTP/1.1\r\nhost: keepfresh\r\naccept: {accept}\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        call.path,
+        call.body.len()
+    )
+}
+
+fn wire_error(error: http::WireError, path: &Path) -> ClientError {
+    let path = path.to_owned();
+    match error {
+        http::WireError::Ended => ClientError::Lost(path),
+        http::WireError::Silent => ClientError::Silent(path),
+        http::WireError::Malformed(what) => ClientError::Protocol { path, what: what.to_owned() },
+        http::WireError::System(source) => ClientError::System { path, source },
+    }
+}
+
+fn join(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" or ")
+}
+
+#[cfg(test)]
+mod tests;

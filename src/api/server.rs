@@ -1,1 +1,165 @@
-//! Serves the socket: parses, knows the caller, asks the supervisor, answers with JSON or an RFC 9457 problem document.
+//! The server: HTTP/1.1 over a unix socket; it reads requests, hands them on as [`Ask`]s and writes the answers.
+//!
+//! It decides nothing about sessions. What it sees to is that no client can harm another: every read, every write and
+//! every wait has an end, and one user's connections leave room for everybody else's.
+
+mod connections;
+mod listener;
+mod parameters;
+mod routes;
+mod stall;
+
+use std::future::Future;
+use std::io;
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::path::Path;
+use std::pin::pin;
+use std::time::Duration;
+
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::Ask;
+use super::access::Caller;
+use connections::{Connections, Seat};
+use listener::Listener;
+use stall::StallGuard;
+
+pub use listener::BindError;
+
+/// For a request's line and headers, and for a connection between two requests.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// For a client that does not take its answer.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// For a request's line and headers together; ours are under one.
+const HEADER_LIMIT: usize = 16 * 1024;
+
+/// For connections that are still being answered when the daemon stops.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// After `accept` failed: most likely out of descriptors, which passes only when somebody closes some.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A bound socket, not yet served.
+#[derive(Debug)]
+pub struct Server {
+    listener: Listener,
+}
+
+impl Server {
+    /// Binds `path` with `mode`, or takes over the socket that systemd passed; must be called within the runtime.
+    ///
+    /// A socket that nobody listens on is replaced, at one stroke: whoever looks sees the old one or the new one with
+    /// its mode.
+    ///
+    /// # Errors
+    /// When another daemon answers there, when the path is no socket, or when the directory cannot be written.
+    pub fn bind(path: &Path, mode: u32, inherited: Option<StdUnixListener>) -> Result<Self, BindError> {
+        let listener = match inherited {
+            Some(socket) => Listener::inherited(path, socket)?,
+            None => Listener::bind(path, mode)?,
+        };
+        Ok(Self { listener })
+    }
+
+    /// Serves until `shutdown` resolves, then lets the answers under way finish, for two seconds at most.
+    ///
+    /// The socket file goes away first, if it is still ours, so that a restarted daemon's clients find no dead one.
+    pub async fn serve(self, asks: mpsc::Sender<Ask>, shutdown: impl Future<Output = ()>) {
+        let (stop, stopped) = watch::channel(false);
+        let router = routes::router(asks);
+        let mut connections = Connections::new();
+        let mut tasks = JoinSet::new();
+        let mut shutdown = pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                accepted = self.listener.accept() => match accepted {
+                    Ok(stream) => {
+                        if let Some((caller, seat)) = admit(&stream, &mut connections) {
+                            tasks.spawn(serve_connection(stream, caller, seat, router.clone(), stopped.clone()));
+                        }
+                    }
+                    Err(error) => accept_failed(&error).await,
+                },
+                Some(_) = tasks.join_next() => {}
+            }
+        }
+        drop(self.listener);
+        stop.send_replace(true);
+        drain(tasks).await;
+    }
+}
+
+async fn accept_failed(error: &io::Error) {
+    tracing::warn!(%error, "cannot accept connections on the socket");
+    tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+/// Finds a seat for a new connection; one that cannot be seated is told so and closed.
+fn admit(stream: &UnixStream, connections: &mut Connections) -> Option<(Caller, Seat)> {
+    let caller = Caller::of(stream, rustix::process::geteuid().as_raw())
+        .inspect_err(|error| tracing::debug!(%error, "a caller without credentials"))
+        .ok()?;
+    let Some(seat) = connections.admit(caller.uid) else {
+        tracing::debug!(uid = caller.uid, "too many connections");
+        // Fits into the empty send buffer of a new connection; if it did not, closing would have to do.
+        let _ = stream.try_write(connections::FULL_HOUSE.as_bytes());
+        return None;
+    };
+    Some((caller, seat))
+}
+
+/// Serves one connection; ends with it, at the latest when the daemon stops and its answer is out.
+async fn serve_connection(
+    stream: UnixStream,
+    caller: Caller,
+    _seat: Seat,
+    router: axum::Router,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let answering = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(caller.clone());
+        answering.call(request)
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(HEADER_LIMIT);
+    let io = TokioIo::new(StallGuard::new(stream, WRITE_TIMEOUT));
+    let mut connection = pin!(http.serve_connection(io, service));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = ordered(&mut stopped) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::trace!(%error, "a connection ended early");
+    }
+}
+
+/// Resolves when the server stops, or is gone.
+async fn ordered(stopped: &mut watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+/// Waits for the connections that are left, and ends those that take too long.
+async fn drain(mut tasks: JoinSet<()>) {
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN_TIMEOUT, all).await.is_err() {
+        tasks.shutdown().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

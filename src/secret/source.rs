@@ -1,8 +1,14 @@
 //! Where a secret comes from: a file, a systemd credential, the environment, or a command's output.
 
-use std::path::PathBuf;
+mod command;
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 use super::Secret;
 
@@ -24,9 +30,61 @@ pub enum SecretSource {
     Command(Vec<String>),
 }
 
+/// No key or password is longer.
+const LARGEST: usize = 64 * 1024;
+
 /// Why a secret could not be had; names the place and the remedy, never the value.
 #[derive(Debug, Error)]
-pub enum SecretError {}
+pub enum SecretError {
+    /// The file is missing, or the daemon may not read it.
+    #[error("read the secret file {path}: {error}; create it, readable by the user that keepfresh runs as")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A directory, a device or a pipe.
+    #[error("read the secret file {0}: it is not a regular file; name the file that holds the secret")]
+    NotAFile(PathBuf),
+    /// Anybody on this machine could read or replace it.
+    #[error(
+        "trust the secret file {path}: its mode is {mode:04o}, so that every user can read or change it; \
+         run `chmod o= {path}`, or set insecure_mode = true where the platform leaves no choice"
+    )]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// More than 64 KiB.
+    #[error("use {0}: it holds more than 64 KiB, which no secret does; check that it is the right one")]
+    TooLong(String),
+    /// Nothing, or only a newline.
+    #[error("use {0}: it is empty; put the secret there")]
+    Empty(String),
+    /// Bytes that are no text.
+    #[error("use {0}: it is not UTF-8 text; store the secret as text, a key as PEM")]
+    NotText(String),
+    /// The daemon was not started by systemd with credentials.
+    #[error(
+        "find the credential {0}: $CREDENTIALS_DIRECTORY is not set; start keepfresh as a systemd service with \
+         LoadCredential={0}:PATH"
+    )]
+    NoCredentials(String),
+    /// The variable is not there.
+    #[error("find the environment variable {0}: it is not set; set it where keepfresh is started")]
+    NoVariable(String),
+    /// The command could not be started, took too long, or failed.
+    #[error("get a secret from the command {program}: {reason}; run it by hand as the user that keepfresh runs as")]
+    Command {
+        /// Its first word.
+        program: String,
+        /// What happened, with the last line of its standard error.
+        reason: String,
+    },
+}
 
 impl SecretSource {
     /// Reads the secret anew.
@@ -34,6 +92,171 @@ impl SecretSource {
     /// # Errors
     /// Says which source failed and what to do.
     pub async fn read(&self) -> Result<Secret, SecretError> {
-        todo!()
+        match self {
+            Self::File { path, insecure_mode } => read_file(path, *insecure_mode),
+            Self::Credential(name) => read_credential(name),
+            Self::Env(name) => {
+                let value = std::env::var_os(name).ok_or_else(|| SecretError::NoVariable(name.clone()))?;
+                checked(&Zeroizing::new(value.into_encoded_bytes()), &self.describe())
+            }
+            Self::Command(argv) => checked(&command::output(argv, LARGEST).await?, &self.describe()),
+        }
+    }
+
+    /// Whether `read` can only succeed inside the service: a credential, when systemd has given this process none.
+    pub fn only_in_service(&self) -> bool {
+        match self {
+            Self::Credential(_) => std::env::var_os("CREDENTIALS_DIRECTORY").is_none(),
+            Self::File { .. } | Self::Env(_) | Self::Command(_) => false,
+        }
+    }
+
+    /// Names the source for a person: `the file /etc/…`, `the credential crm-key`.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::File { path, .. } => format!("the file {}", path.display()),
+            Self::Credential(name) => format!("the credential {name}"),
+            Self::Env(name) => format!("the environment variable {name}"),
+            Self::Command(argv) => format!("the output of {}", argv.first().map_or("", String::as_str)),
+        }
+    }
+}
+
+fn read_credential(name: &str) -> Result<Secret, SecretError> {
+    let directory =
+        std::env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| SecretError::NoCredentials(name.to_owned()))?;
+    // systemd lets only the service into the directory, whatever the modes of the files in it.
+    read_file(&Path::new(&directory).join(name), true)
+}
+
+fn read_file(path: &Path, insecure_mode: bool) -> Result<Secret, SecretError> {
+    let unreadable = |error| SecretError::Unreadable { path: path.to_owned(), error };
+    let file = open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(SecretError::NotAFile(path.to_owned()));
+    }
+    if metadata.mode() & 0o006 != 0 && !insecure_mode {
+        return Err(SecretError::Exposed { path: path.to_owned(), mode: metadata.mode() & 0o7777 });
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST + 1));
+    let limit = u64::try_from(LARGEST).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(limit).read_to_end(&mut bytes).map_err(unreadable)?;
+    checked(&bytes, &format!("the file {}", path.display()))
+}
+
+/// Opens without waiting: a pipe in the place of the file must not stop the daemon.
+fn open(path: &Path) -> io::Result<File> {
+    let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+    fs::OpenOptions::new().read(true).custom_flags(nonblock).open(path)
+}
+
+/// The secret without one trailing newline.
+fn checked(bytes: &Zeroizing<Vec<u8>>, source: &str) -> Result<Secret, SecretError> {
+    if bytes.len() > LARGEST {
+        return Err(SecretError::TooLong(source.to_owned()));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| SecretError::NotText(source.to_owned()))?;
+    let text = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
+    if text.is_empty() {
+        return Err(SecretError::Empty(source.to_owned()));
+    }
+    Ok(Secret::new(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_gives_its_text_without_one_newline() {
+        for (bytes, secret) in [("s3cret\n", "s3cret"), ("s3cret", "s3cret"), ("a\n\n", "a\n"), ("a\r\n", "a")] {
+            let read = file_of(bytes.as_bytes(), 0o640).read().await.unwrap();
+            assert_eq!(read.expose(), secret);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_holds_no_secret_is_refused() {
+        for (bytes, part) in
+            [(vec![], "empty"), (b"\n".to_vec(), "empty"), (vec![0xff], "UTF-8"), (vec![b'a'; 70_000], "64 KiB")]
+        {
+            let error = file_of(&bytes, 0o600).read().await.unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_others_can_read_is_refused_unless_told_otherwise() {
+        let source = file_of(b"s3cret", 0o644);
+        let error = source.read().await.unwrap_err().to_string();
+        assert!(error.contains("0644") && error.contains("chmod o="), "{error}");
+        let SecretSource::File { path, .. } = source.0 else { panic!("a file") };
+        let told = SecretSource::File { path, insecure_mode: true };
+        assert_eq!(told.read().await.unwrap().expose(), "s3cret");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_a_regular_file_is_refused_without_waiting() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        for path in [pipe, directory.path().to_owned(), directory.path().join("absent")] {
+            assert!(SecretSource::File { path, insecure_mode: false }.read().await.is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_command_gives_what_it_prints() {
+        assert_eq!(command(&["printf", "s3cret\\n"]).read().await.unwrap().expose(), "s3cret");
+    }
+
+    #[tokio::test]
+    async fn a_command_that_fails_says_why_in_its_own_words() {
+        let error = command(&["sh", "-c", "echo first >&2; echo gpg: no key >&2; exit 3"]).read().await.unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("no key") && text.contains('3') && !text.contains("first"), "{text}");
+        assert!(command(&["/no/such/program"]).read().await.is_err());
+        assert!(command(&["true"]).read().await.unwrap_err().to_string().contains("empty"));
+    }
+
+    #[tokio::test]
+    async fn a_command_that_prints_without_end_is_stopped() {
+        let error = command(&["yes"]).read().await.unwrap_err().to_string();
+        assert!(error.contains("64 KiB"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_a_command_repeats_on_its_standard_error_is_not_repeated() {
+        let error = command(&["sh", "-c", "echo s3cret; echo bad s3cret >&2; exit 1"]).read().await.unwrap_err();
+        assert!(!error.to_string().contains("s3cret"), "{error}");
+    }
+
+    struct Kept(
+        SecretSource,
+        #[expect(dead_code, reason = "keeps the directory while the test runs")] tempfile::TempDir,
+    );
+
+    impl std::ops::Deref for Kept {
+        type Target = SecretSource;
+        fn deref(&self) -> &SecretSource {
+            &self.0
+        }
+    }
+
+    fn file_of(bytes: &[u8], mode: u32) -> Kept {
+        use std::io::Write as _;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        let mut file = File::create(&path).unwrap();
+        file.write_all(bytes).unwrap();
+        file.set_permissions(fs::Permissions::from_mode(mode)).unwrap();
+        Kept(SecretSource::File { path, insecure_mode: false }, directory)
+    }
+
+    fn command(argv: &[&str]) -> SecretSource {
+        SecretSource::Command(argv.iter().map(|word| (*word).to_owned()).collect())
     }
 }

@@ -11,6 +11,8 @@ use super::window::Window;
 use super::{Action, Call, InFlight, Session};
 use crate::time::Instant;
 
+/// A login may have handed out a session that was about to idle out, and need not count as its use: the first ping tells.
+const PROVE_AFTER: Duration = Duration::from_secs(10);
 /// A dead token stays readable for so long while its recovery is under way.
 const WITHDRAW_AFTER: Duration = Duration::from_secs(5);
 /// No ping is cut off sooner than this, however near its deadline.
@@ -95,9 +97,22 @@ impl Session {
     }
 
     /// The idle timeout as believed now.
-    pub(super) fn idle_timeout(&self) -> Option<Duration> {
+    pub fn idle_timeout(&self) -> Option<Duration> {
         let configured = self.policy.idle_timeout?;
         Some(self.state.learned.map_or(configured, |learned| learned.min(configured)))
+    }
+
+    /// When the refresh token dies if it is not used.
+    pub fn refresh_deadline(&self) -> Option<Instant> {
+        let refresh = self.state.refresh.as_ref()?;
+        // Servers say zero where there is no limit.
+        let limit = refresh.lifetime.or(self.policy.refresh_idle_timeout).filter(|limit| !limit.is_zero())?;
+        Some(refresh.exercised.after(limit))
+    }
+
+    /// When the login reaches its absolute limit.
+    pub fn login_deadline(&self) -> Option<Instant> {
+        Some(self.state.logged_in_at?.after(self.policy.max_lifetime?))
     }
 
     /// The longest outage that must cost nothing, scaled down with a learned timeout.
@@ -216,6 +231,10 @@ impl Session {
         let early = if self.state.spread { Duration::ZERO } else { self.jitter(due) };
         let hint = self.state.introspected.end.filter(|_| !self.state.introspected.hinted);
         let due = hint.map_or(due, |end| due.min(end.before(self.idle_margin(end))));
+        if self.policy.login_may_reuse && !self.state.proven {
+            let first = due.min(self.state.token_since.after(PROVE_AFTER));
+            return Some(self.ping_at(first.before(early.min(PROVE_AFTER / 4)), now, Why::UnknownAge));
+        }
         Some(self.ping_at(due.before(early), now, Why::IdleTimeout))
     }
 
@@ -278,16 +297,14 @@ impl Session {
     /// A third of the way to the refresh token's own end: two chances remain when this one is missed.
     fn exercise(&self, now: Instant, account: &Account) -> Option<Next> {
         let refresh = self.state.refresh.as_ref().filter(|_| !self.state.in_doubt)?;
-        // Servers say zero where there is no limit.
-        let limit = refresh.lifetime.or(self.policy.refresh_idle_timeout).filter(|limit| !limit.is_zero())?;
+        let limit = self.refresh_deadline()?.since(refresh.exercised);
         let due = refresh.exercised.after((limit / 3).max(FLOOR));
         let how = self.renewal(now, account, Why::RefreshTokenIdle)?;
         Some(Next { at: how.at.max(due), ..how })
     }
 
     fn next_life(&self, now: Instant, account: &Account) -> Option<Next> {
-        let limit = self.policy.max_lifetime?;
-        let end = self.state.logged_in_at?.after(limit);
+        let (limit, end) = (self.policy.max_lifetime?, self.login_deadline()?);
         let due = end.before(self.survive_outage().max(limit / 48));
         let how = self.login(now, account, Why::MaxLifetime)?;
         Some(Next { at: how.at.max(due), ..how })

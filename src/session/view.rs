@@ -169,14 +169,13 @@ impl Session {
 
     /// For how long the token is good, and how much more a call could prove.
     pub fn promise(&self, now: Instant) -> Promise {
-        let login_end = self.policy.max_lifetime.and_then(|limit| Some(self.state.logged_in_at?.after(limit)));
-        let ends = [self.idle_deadline(), self.state.expires, login_end];
+        let ends = [self.idle_deadline(), self.state.expires, self.login_deadline()];
         let end = ends.into_iter().flatten().min();
         // A reader may ask for no more than leaves a tenth of a life between two renewals.
         let life = self.state.expires.map(|end| end.since(self.state.granted_at) / 10 * 9);
         // A ping takes time: what it proves is counted from when it was sent.
         let proof = self.window().map(|window| window.least_proof().saturating_sub(self.survive_outage()));
-        let longest = [life, proof, login_end.map(|end| end.since(now))].into_iter().flatten().min();
+        let longest = [life, proof, self.login_deadline().map(|end| end.since(now))].into_iter().flatten().min();
         let unknown = self.window().is_some() && self.state.bounds.is_none();
         let valid_for = match end {
             _ if self.state.health != Health::Good || unknown => Some(Duration::ZERO),

@@ -4,7 +4,7 @@ use crate::session::Session;
 use crate::session::answer::{Answer, Grant};
 use crate::session::backoff::Seed;
 use crate::session::state::{Health, Introspected, Refresh};
-use crate::session::window::Bounds;
+use crate::session::window::{Bounds, Success};
 use crate::time::Instant;
 
 impl Session {
@@ -71,12 +71,19 @@ impl Session {
         self.state.next_report = None;
         self.state.ping_backoff.lift();
         self.state.introspected = Introspected { due: self.policy.introspect, ..Introspected::default() };
-        let fresh = Bounds { lo: answer.sent, hi: answer.received };
-        self.state.bounds = (!self.policy.login_may_reuse).then_some(fresh);
+        self.state.bounds = self.bounds_after_login(answer);
         if let Some(timeout) = grant.idle_timeout {
             self.state.learned = Some(timeout);
             self.state.learned_under = self.policy.idle_timeout;
         }
         self.state.jitter = Seed(self.state.seed.draw());
+    }
+    /// A session that others may have opened before us is of unknown age: the login proves no more than a ping would.
+    fn bounds_after_login(&self, answer: &Answer) -> Option<Bounds> {
+        let success = Success { sent: answer.sent, received: answer.received, ping: true };
+        match self.window() {
+            Some(window) if self.policy.login_may_reuse => window.after(None, success),
+            Some(_) | None => Some(Bounds { lo: answer.sent, hi: answer.received }),
+        }
     }
 }

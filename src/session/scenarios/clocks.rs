@@ -322,35 +322,33 @@ fn a_server_that_throttles_for_no_time_is_asked_less_and_less() {
         "
         0:00:00 login
         0:00:01 logged_in 1
-        0:00:01 ping
         0:00:01 publish 1
-        0:00:02 throttled 0s
-        0:00:04 ping
-        0:00:05 throttled 0s
-        0:00:09 ping
-        0:00:10 throttled 0s
-        0:00:15 ping
-        0:00:16 throttled 0s
-        0:00:19 ping
-        0:00:20 throttled 0s
-        0:00:29 ping
-        0:00:30 throttled 0s
-        0:00:46 ping
-        0:00:47 throttled 0s
-        0:01:11 ping
-        0:01:12 throttled 0s
-        0:01:16 ping
-        0:01:17 throttled 0s
-        0:01:22 ping
-        0:01:23 throttled 0s
-        0:01:32 ping
-        0:01:33 throttled 0s
-        0:01:45 ping
-        0:01:46 throttled 0s
-        0:02:18 ping
-        0:02:19 throttled 0s
-        0:03:57 ping
-        0:03:58 throttled 0s
+        0:00:08 ping
+        0:00:09 throttled 0s
+        0:00:12 ping
+        0:00:13 throttled 0s
+        0:00:16 ping
+        0:00:17 throttled 0s
+        0:00:22 ping
+        0:00:23 throttled 0s
+        0:00:26 ping
+        0:00:27 throttled 0s
+        0:00:36 ping
+        0:00:37 throttled 0s
+        0:00:53 ping
+        0:00:54 throttled 0s
+        0:01:19 ping
+        0:01:20 throttled 0s
+        0:01:23 ping
+        0:01:24 throttled 0s
+        0:01:29 ping
+        0:01:30 throttled 0s
+        0:01:39 ping
+        0:01:40 throttled 0s
+        0:01:52 ping
+        0:01:53 throttled 0s
+        0:02:26 ping
+        0:02:27 throttled 0s
     ",
     );
 }

@@ -569,41 +569,41 @@ fn tokens_that_never_work_exhaust_the_budget() {
         "
         0:00:00 login
         0:00:01 logged_in 1
-        0:00:01 ping
         0:00:01 publish 1
-        0:00:02 died
-        0:00:02 login
-        0:00:02 hold
-        0:00:03 logged_in 2
-        0:00:03 ping
-        0:00:03 publish 2
-        0:00:04 died
-        0:00:04 hold
-        0:00:06 login
-        0:00:07 logged_in 3
-        0:00:07 ping
-        0:00:07 publish 3
-        0:00:08 died
-        0:00:08 hold
-        0:00:11 login
-        0:00:12 logged_in 4
-        0:00:12 ping
-        0:00:12 publish 4
-        0:00:13 died
-        0:00:13 hold
-        0:00:17 login
-        0:00:18 logged_in 5
+        0:00:08 ping
+        0:00:09 died unexplained
+        0:00:09 login
+        0:00:09 hold
+        0:00:10 logged_in 2
+        0:00:10 publish 2
         0:00:18 ping
-        0:00:18 publish 5
-        0:00:19 died
+        0:00:19 died unexplained
         0:00:19 hold
-        0:00:22 login
-        0:00:23 logged_in 6
-        0:00:23 ping
-        0:00:23 publish 6
-        0:00:24 died
-        0:00:24 hold
-        0:00:29 withdraw
+        0:00:21 login
+        0:00:22 logged_in 3
+        0:00:22 publish 3
+        0:00:30 ping
+        0:00:31 died unexplained
+        0:00:31 hold
+        0:00:34 login
+        0:00:35 logged_in 4
+        0:00:35 publish 4
+        0:00:42 ping
+        0:00:43 died unexplained
+        0:00:43 hold
+        0:00:47 login
+        0:00:48 logged_in 5
+        0:00:48 publish 5
+        0:00:55 ping
+        0:00:56 died unexplained
+        0:00:56 hold
+        0:01:00 login
+        0:01:01 logged_in 6
+        0:01:01 publish 6
+        0:01:08 ping
+        0:01:09 died unexplained
+        0:01:09 hold
+        0:01:14 withdraw
         0:09:00 Recovering; login at 0:10:00 for Dead
     ",
     );

@@ -147,10 +147,10 @@ fn a_login_that_may_reuse_a_session_is_followed_by_a_ping() {
         "
         0:00:00 login
         0:00:01 logged_in 1
-        0:00:01 ping
         0:00:01 publish 1
-        0:44:53 ping
-        1:00:00 Alive; ping at 1:32:53 for IdleTimeout
+        0:00:08 ping
+        0:47:23 ping
+        1:00:00 Alive; ping at 1:35:23 for IdleTimeout
     ",
     );
 }

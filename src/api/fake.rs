@@ -1,0 +1,169 @@
+//! For tests: a real server before a supervisor that knows a few sessions, each with its own kind of answer.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::mpsc as std_mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use super::server::Server;
+use super::{About, Ask, Counts, Health, Refusal, Rejected, SessionStatus, State, TokenAnswer};
+use crate::secret::Secret;
+
+/// A handle on the supervisor: what it saw, and its end.
+pub(crate) struct Fake {
+    seen: std_mpsc::Receiver<String>,
+    leave: mpsc::Sender<()>,
+}
+
+impl Fake {
+    /// Waits until the supervisor saw this.
+    pub(crate) fn until(&self, event: &str) {
+        while self.seen.recv_timeout(Duration::from_secs(10)).expect(event) != event {}
+    }
+
+    /// Ends the supervisor, as a stopping daemon does.
+    pub(crate) fn leave(&self) {
+        self.leave.blocking_send(()).unwrap();
+        self.until("left");
+    }
+}
+
+/// Binds `path` and serves it until `stopped` resolves.
+pub(crate) fn daemon(path: &Path, stopped: oneshot::Receiver<()>) -> (Fake, JoinHandle<()>) {
+    let (path, (ready, bound)) = (path.to_owned(), std_mpsc::channel());
+    let (saw, seen) = std_mpsc::channel();
+    let (leave, left) = mpsc::channel(1);
+    let thread = thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let server = Server::bind(&path, 0o600, None).unwrap();
+            ready.send(()).unwrap();
+            let (asks, asked) = mpsc::channel(64);
+            let serve = server.serve(asks, async { drop(stopped.await) });
+            tokio::join!(serve, supervise(asked, left, saw));
+        });
+    });
+    bound.recv().unwrap();
+    (Fake { seen, leave }, thread)
+}
+
+async fn supervise(mut asked: mpsc::Receiver<Ask>, mut left: mpsc::Receiver<()>, saw: std_mpsc::Sender<String>) {
+    let mut waiting = JoinSet::new();
+    loop {
+        tokio::select! {
+            ask = asked.recv() => match ask {
+                Some(ask) => { waiting.spawn(decide(ask, saw.clone())); }
+                None => break,
+            },
+            Some(()) = left.recv() => break,
+            Some(_) = waiting.join_next() => {}
+        }
+    }
+    waiting.shutdown().await;
+    drop(asked);
+    let _ = saw.send("left".to_owned());
+}
+
+async fn decide(ask: Ask, saw: std_mpsc::Sender<String>) {
+    match ask {
+        Ask::Sessions { reply, .. } => drop(reply.send(vec![status("crm")])),
+        Ask::Session { about: About { name, .. }, reply, .. } => drop(reply.send(known(&name).map(|()| status(&name)))),
+        Ask::Token { about: About { name, .. }, mut reply, .. } if name == "slow" => {
+            saw.send("waiting slow".to_owned()).unwrap();
+            reply.closed().await;
+            let _ = saw.send("gone slow".to_owned());
+        }
+        Ask::Token { about: About { name, .. }, reply, .. } => drop(reply.send(known(&name).map(|()| token(&name)))),
+        Ask::Used { about: About { name, .. }, generation, age, reply, .. } => {
+            let _ = saw.send(format!("used {name} {generation} {age:?}"));
+            drop(reply.send(known(&name).map(|()| status(&name))));
+        }
+        Ask::Rejected { about: About { name, .. }, which, reply, .. } => {
+            let which = match which {
+                Rejected::Generation(generation) => generation.to_string(),
+                Rejected::Token(token) => token.expose().to_owned(),
+            };
+            let _ = saw.send(format!("rejected {name} {which}"));
+            drop(reply.send(known(&name).map(|()| token(&name))));
+        }
+        Ask::Order { about: About { name, .. }, order, reply, .. } => {
+            let _ = saw.send(format!("{order:?} {name}"));
+            drop(reply.send(known(&name).map(|()| status(&name))));
+        }
+        Ask::Health { names, reply, .. } => drop(reply.send(Ok(health(names)))),
+    }
+}
+
+fn known(name: &str) -> Result<(), Refusal> {
+    let name = name.to_owned();
+    match name.as_str() {
+        "nope" => Err(Refusal::NoSuchSession { name }),
+        "locked" => Err(Refusal::NotAllowed { name }),
+        "stale" => Err(Refusal::NotFresh {
+            name,
+            reason: "the server does not answer".to_owned(),
+            retry_after: Some(Duration::from_millis(2100)),
+        }),
+        "stuck" => Err(Refusal::NeedsAttention {
+            name,
+            reason: "the server refused the login".to_owned(),
+            remedy: "check the key".to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn health(names: Vec<String>) -> Health {
+    let not_ready: BTreeMap<_, _> = names.into_iter().map(|name| (name, "asked".to_owned())).collect();
+    Health { live: true, ready: not_ready.is_empty(), not_ready, version: "0".to_owned() }
+}
+
+fn token(name: &str) -> TokenAnswer {
+    TokenAnswer {
+        session: name.to_owned(),
+        access_token: Secret::new("00Dtoken"),
+        token_type: "Bearer".to_owned(),
+        instance_url: Some("https://acme.my.salesforce.com".to_owned()),
+        generation: 7,
+        issued_at: Timestamp::UNIX_EPOCH,
+        expires_at: None,
+        headers: [("Authorization".to_owned(), "Bearer 00Dtoken".to_owned())].into(),
+        valid_for_seconds: Some(3600.0),
+        captures: BTreeMap::new(),
+    }
+}
+
+/// `huge` does not fit into a socket's buffers; `stuck` needs a person.
+pub(crate) fn status(name: &str) -> SessionStatus {
+    SessionStatus {
+        session: name.to_owned(),
+        provider: "salesforce".to_owned(),
+        url: "https://acme.my.salesforce.com".to_owned(),
+        state: if name == "stuck" { State::NeedsAttention } else { State::Alive },
+        reason: if name == "huge" { "x".repeat(1_000_000) } else { "all is well".to_owned() },
+        generation: Some(7),
+        token_fingerprint: None,
+        token_issued_at: Timestamp::from_second(160).ok(),
+        instance_url: None,
+        published: true,
+        persisted: true,
+        idle_timeout_seconds: Some(7200.0),
+        idle_deadline: None,
+        token_expires_at: None,
+        refresh_token_expires_at: None,
+        max_lifetime_at: None,
+        logged_in_at: None,
+        last_activity_at: None,
+        next: None,
+        last_error: None,
+        attention: None,
+        quotas: Vec::new(),
+        counts: Counts::default(),
+        files: Vec::new(),
+    }
+}

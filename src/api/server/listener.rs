@@ -1,0 +1,172 @@
+//! The listening socket and its file: made at one stroke, removed only while it is ours.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+use tokio::net::{UnixListener, UnixStream};
+
+/// Why there is no socket.
+#[derive(Debug, Error)]
+pub enum BindError {
+    /// Another process listens there.
+    #[error("bind {}: another daemon answers there; stop it, or set another path in [socket]", .0.display())]
+    InUse(PathBuf),
+    /// Something that is no socket stands there.
+    #[error("bind {}: there is something that is not a socket; move it away, or set another path in [socket]", .0.display())]
+    NotASocket(PathBuf),
+    /// The system said no.
+    #[error("bind {}: {source}; check the directory and its permissions", .path.display())]
+    System {
+        /// The socket's path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A listening socket; dropping it removes its file, if that is still the one it made.
+#[derive(Debug)]
+pub(super) struct Listener {
+    socket: UnixListener,
+    /// None for a socket that systemd owns.
+    file: Option<OwnFile>,
+}
+
+#[derive(Debug)]
+struct OwnFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl Listener {
+    /// Listens on a new socket at `path`.
+    pub(super) fn bind(path: &Path, mode: u32) -> Result<Self, BindError> {
+        check_free(path)?;
+        create(path, mode).map_err(|source| BindError::System { path: path.to_owned(), source })
+    }
+
+    /// Listens on a socket that systemd made and keeps.
+    pub(super) fn inherited(path: &Path, socket: StdUnixListener) -> Result<Self, BindError> {
+        let adopt = || {
+            socket.set_nonblocking(true)?;
+            UnixListener::from_std(socket)
+        };
+        match adopt() {
+            Ok(socket) => Ok(Self { socket, file: None }),
+            Err(source) => Err(BindError::System { path: path.to_owned(), source }),
+        }
+    }
+
+    /// The next connection.
+    pub(super) async fn accept(&self) -> io::Result<UnixStream> {
+        self.socket.accept().await.map(|(stream, _)| stream)
+    }
+}
+
+/// Nothing there, or a socket on which nobody listens.
+fn check_free(path: &Path) -> Result<(), BindError> {
+    let system = |source| BindError::System { path: path.to_owned(), source };
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(system(error)),
+        Ok(there) if !there.file_type().is_socket() => Err(BindError::NotASocket(path.to_owned())),
+        Ok(_) => match StdUnixStream::connect(path) {
+            Ok(_) => Err(BindError::InUse(path.to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(system(error)),
+        },
+    }
+}
+
+/// Binds beside `path`, sets the mode, then renames: nobody sees the socket with another mode, or a gap in its place.
+fn create(path: &Path, mode: u32) -> io::Result<Listener> {
+    let beside = path.with_extension(format!("new-{}", std::process::id()));
+    let _ = fs::remove_file(&beside);
+    let socket = UnixListener::bind(&beside)?;
+    let publish = || {
+        fs::set_permissions(&beside, Permissions::from_mode(mode))?;
+        let file = fs::symlink_metadata(&beside)?;
+        fs::rename(&beside, path)?;
+        Ok(OwnFile { path: path.to_owned(), device: file.dev(), inode: file.ino() })
+    };
+    match publish() {
+        Ok(file) => Ok(Listener { socket, file: Some(file) }),
+        Err(error) => {
+            let _ = fs::remove_file(&beside);
+            Err(error)
+        }
+    }
+}
+
+impl Drop for OwnFile {
+    fn drop(&mut self) {
+        let ours =
+            fs::symlink_metadata(&self.path).is_ok_and(|there| there.dev() == self.device && there.ino() == self.inode);
+        if ours && let Err(error) = fs::remove_file(&self.path) {
+            tracing::debug!(%error, path = %self.path.display(), "the socket file stays behind");
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        drop(self.file.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stale_socket_is_replaced_and_has_its_mode() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("k.sock");
+        drop(StdUnixListener::bind(&path).unwrap());
+        let _listener = Listener::bind(&path, 0o600).unwrap();
+        assert_eq!(fs::symlink_metadata(&path).unwrap().mode() & 0o7777, 0o600);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[tokio::test]
+    async fn a_live_socket_and_a_file_are_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let live = directory.path().join("live.sock");
+        let _first = Listener::bind(&live, 0o666).unwrap();
+        assert!(matches!(Listener::bind(&live, 0o666), Err(BindError::InUse(_))));
+        let file = directory.path().join("file");
+        fs::File::create(&file).unwrap();
+        assert!(matches!(Listener::bind(&file, 0o666), Err(BindError::NotASocket(_))));
+        assert!(file.exists());
+        let nowhere = directory.path().join("absent").join("k.sock");
+        assert!(matches!(Listener::bind(&nowhere, 0o666), Err(BindError::System { .. })));
+    }
+
+    #[tokio::test]
+    async fn the_file_goes_with_its_listener_unless_it_is_another_daemons() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("k.sock");
+        drop(Listener::bind(&path, 0o666).unwrap());
+        assert!(!path.exists());
+        let first = Listener::bind(&path, 0o666).unwrap();
+        fs::remove_file(&path).unwrap();
+        let _second = Listener::bind(&path, 0o666).unwrap();
+        drop(first);
+        assert!(path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_socket_from_systemd_keeps_its_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("k.sock");
+        let inherited = StdUnixListener::bind(&path).unwrap();
+        drop(Listener::inherited(&path, inherited).unwrap());
+        assert!(path.exists());
+    }
+}

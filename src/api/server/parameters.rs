@@ -1,0 +1,210 @@
+//! What a request says beyond its path: the query, and a small JSON body. Whatever is not understood is named.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::{StatusCode, Uri};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::api::problem::{Kind, Problem};
+use crate::api::{Rejected, duration};
+use crate::secret::Secret;
+
+/// For a body, which is a few dozen bytes.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The decoded pairs of a query; each is taken by name, and what is left over is an error.
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub(super) fn of(uri: &Uri) -> Self {
+        let query = uri.query().unwrap_or_default();
+        Self(url::form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+    }
+
+    /// Every value of a parameter that may be repeated.
+    pub(super) fn take_all(&mut self, name: &str) -> Vec<String> {
+        self.0.extract_if(.., |(key, _)| key == name).map(|(_, value)| value).collect()
+    }
+
+    /// A duration that may be given once; zero when it is not.
+    pub(super) fn take_duration(&mut self, name: &str) -> Result<Duration, Problem> {
+        let mut values = self.take_all(name).into_iter();
+        match (values.next(), values.next()) {
+            (None, _) => Ok(Duration::ZERO),
+            (Some(text), None) => duration::parse(&text).map_err(|error| bad(format!("{name}: {error}"))),
+            (Some(_), Some(_)) => Err(bad(format!("{name}: given twice"))),
+        }
+    }
+
+    /// Nothing may be left.
+    pub(super) fn end(self) -> Result<(), Problem> {
+        match self.0.first() {
+            None => Ok(()),
+            Some((name, _)) => Err(bad(format!("{}: no such parameter here", name.escape_debug()))),
+        }
+    }
+}
+
+/// What `POST …/used` carries.
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UsedBody {
+    pub(super) generation: u64,
+    #[serde(default)]
+    pub(super) age: Option<Age>,
+}
+
+/// Seconds, or a text such as `90s`.
+#[derive(Debug, PartialEq)]
+pub(super) struct Age(pub(super) Duration);
+
+impl<'de> Deserialize<'de> for Age {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "seconds, or a text such as \"90s\"")]
+        enum Written {
+            Seconds(f64),
+            Text(String),
+        }
+        let text = match Written::deserialize(deserializer)? {
+            Written::Seconds(seconds) => seconds.to_string(),
+            Written::Text(text) => text,
+        };
+        duration::parse(&text).map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+/// What `POST …/rejected` carries: one of the two.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RejectedBody {
+    #[serde(default)]
+    generation: Option<u64>,
+    #[serde(default)]
+    token: Option<String>,
+}
+
+impl RejectedBody {
+    pub(super) fn which(self) -> Result<Rejected, Problem> {
+        match (self.generation, self.token) {
+            (Some(generation), None) => Ok(Rejected::Generation(generation)),
+            (None, Some(token)) => Ok(Rejected::Token(Secret::new(token))),
+            (None, None) | (Some(_), Some(_)) => Err(bad("generation, token: give one of the two")),
+        }
+    }
+}
+
+/// Reads a JSON body; where it is wrong, the field is named and no value is shown, for it may be a token.
+pub(super) async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
+    let read = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, &()));
+    let body = match read.await {
+        Ok(Ok(body)) => body,
+        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            return Err(Problem::new(Kind::TooLarge, "the body is larger than 64 KiB"));
+        }
+        Ok(Err(_)) => return Err(bad("the body cannot be read")),
+        Err(_) => return Err(Problem::new(Kind::TooSlow, "the body did not arrive within 5 s")),
+    };
+    let mut deserializer = serde_json::Deserializer::from_slice(&body);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| in_field(&error))?;
+    deserializer.end().map_err(|_| bad("body: there is something after the JSON"))?;
+    Ok(value)
+}
+
+fn in_field(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    let field = error.path().to_string();
+    let field = if field == "." { "body".to_owned() } else { field };
+    match error.inner().classify() {
+        serde_json::error::Category::Data => bad(format!("{field}: {}", without_values(&error.inner().to_string()))),
+        serde_json::error::Category::Io | serde_json::error::Category::Syntax | serde_json::error::Category::Eof => {
+            bad("body: not JSON")
+        }
+    }
+}
+
+/// serde quotes the offending value (`invalid type: string "00D…"`); a token must not travel in an error.
+fn without_values(message: &str) -> String {
+    match (message.split_once(": "), message.find(", expected ")) {
+        (Some((what, _)), Some(expected)) if what.starts_with("invalid ") => {
+            format!("{what}{}", message.get(expected..).unwrap_or_default())
+        }
+        _ => message.to_owned(),
+    }
+}
+
+fn bad(detail: impl Into<Box<str>>) -> Problem {
+    Problem::new(Kind::BadRequest, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    #[test]
+    fn parameters_are_taken_by_name_and_the_rest_is_refused() {
+        let mut query = Query::of(&Uri::from_static("/x?wait=1h%2030m&session=a&session=b&colour=red"));
+        assert_eq!(query.take_duration("wait"), Ok(Duration::from_mins(90)));
+        assert_eq!(query.take_duration("min_validity"), Ok(Duration::ZERO));
+        assert_eq!(query.take_all("session"), ["a", "b"]);
+        assert_eq!(query.end().unwrap_err().detail, "colour: no such parameter here".into());
+    }
+
+    #[test]
+    fn a_bad_duration_is_named() {
+        for (uri, start) in [("/x?wait=soon", "wait: \"soon\""), ("/x?wait=1s&wait=2s", "wait: given twice")] {
+            let problem = Query::of(&Uri::from_static(uri)).take_duration("wait").unwrap_err();
+            assert!(problem.detail.starts_with(start), "{}", problem.detail);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_report_of_use_names_generation_and_age() {
+        for (body, age) in [
+            (r#"{"generation":7}"#, None),
+            (r#"{"generation":7,"age":1.5}"#, Some(1500)),
+            (r#"{"generation":7,"age":"2m"}"#, Some(120_000)),
+        ] {
+            let used: UsedBody = json(request(body)).await.unwrap();
+            assert_eq!(used, UsedBody { generation: 7, age: age.map(|age| Age(Duration::from_millis(age))) });
+        }
+    }
+
+    #[tokio::test]
+    async fn a_wrong_body_is_answered_with_the_field_and_never_with_a_value() {
+        for (body, start) in [
+            ("", "body: not JSON"),
+            ("{", "body: not JSON"),
+            ("[]", "body: "),
+            (r#"{"generation":7}x"#, "body: there is something after"),
+            (r#"{"generation":"00Dsecret"}"#, "generation: invalid type"),
+            (r#"{"generation":7,"age":-1}"#, "age: "),
+            (r#"{"generation":7,"colour":"red"}"#, "colour: unknown field"),
+        ] {
+            let problem = json::<UsedBody>(request(body)).await.unwrap_err();
+            assert!(problem.detail.starts_with(start), "{body}: {}", problem.detail);
+            assert!(!problem.detail.contains("00Dsecret"), "{}", problem.detail);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_rejection_names_a_generation_or_a_token() {
+        for (body, expected) in [
+            (r#"{"generation":7}"#, Some(Rejected::Generation(7))),
+            (r#"{"token":"abc"}"#, Some(Rejected::Token(Secret::new("abc")))),
+            (r#"{"token":"abc","generation":7}"#, None),
+            ("{}", None),
+        ] {
+            let rejected: RejectedBody = json(request(body)).await.unwrap();
+            assert_eq!(rejected.which().ok(), expected, "{body}");
+        }
+    }
+
+    fn request(body: &'static str) -> Request {
+        Request::new(Body::from(body))
+    }
+}

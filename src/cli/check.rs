@@ -1,0 +1,145 @@
+//! `keepfresh check`: is the config good, is all there that it names, and what will the daemon do by it?
+
+mod drop_in;
+mod plan;
+mod trial;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::clock;
+use crate::config::{self, Config, ConfigError, ConfigErrors};
+use plan::SessionPlan;
+
+/// The exit code of a config that is not good.
+const BAD_CONFIG: u8 = 78;
+
+/// Arguments of `keepfresh check`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    /// The config; conf.d/*.toml beside it is read too
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print the plan, or the errors, as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `--json` prints. Field names are stable.
+#[derive(Serialize)]
+struct Outcome {
+    ok: bool,
+    file: PathBuf,
+    errors: Vec<ConfigError>,
+    warnings: Vec<String>,
+    not_checkable: Vec<String>,
+    sessions: Vec<SessionPlan>,
+    shared_accounts: Vec<plan::SharedAccount>,
+    systemd_drop_in: Option<String>,
+}
+
+/// Runs the command: errors go to standard error, the plan to standard output.
+pub fn run(args: Args) -> ExitCode {
+    let file = args.config.unwrap_or_else(config::default_path);
+    match config::load(&file) {
+        Err(errors) => refuse(args.json, file, &errors),
+        Ok(config) => report(args.json, config),
+    }
+}
+
+fn refuse(json: bool, file: PathBuf, errors: &ConfigErrors) -> ExitCode {
+    complain(&errors.render(true));
+    if json {
+        print_json(&Outcome {
+            ok: false,
+            file,
+            errors: errors.list(),
+            warnings: Vec::new(),
+            not_checkable: Vec::new(),
+            sessions: Vec::new(),
+            shared_accounts: Vec::new(),
+            systemd_drop_in: None,
+        });
+    }
+    count(errors.list().len())
+}
+
+fn report(json: bool, config: Config) -> ExitCode {
+    let outcome = Outcome::of(config);
+    for error in &outcome.errors {
+        complain(&format!("{}\n", trial::told(error)));
+    }
+    if json {
+        print_json(&outcome);
+    } else {
+        print(&outcome.text());
+    }
+    count(outcome.errors.len())
+}
+
+fn count(errors: usize) -> ExitCode {
+    match errors {
+        0 => ExitCode::SUCCESS,
+        1 => {
+            complain("keepfresh: 1 error in the configuration");
+            ExitCode::from(BAD_CONFIG)
+        }
+        several => {
+            complain(&format!("keepfresh: {several} errors in the configuration"));
+            ExitCode::from(BAD_CONFIG)
+        }
+    }
+}
+
+impl Outcome {
+    /// Tries everything that a good config names, and plans.
+    fn of(config: Config) -> Self {
+        let trial = trial::try_everything(&config);
+        let now = clock::now().wall;
+        Self {
+            ok: trial.errors.is_empty(),
+            errors: trial.errors,
+            not_checkable: trial.not_checkable,
+            sessions: config.sessions.values().map(|session| SessionPlan::of(session, now)).collect(),
+            shared_accounts: plan::shared_accounts(&config),
+            systemd_drop_in: drop_in::needed_by(&config),
+            file: config.file,
+            warnings: config.warnings,
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut lines: Vec<String> = self.sessions.iter().map(SessionPlan::text).collect();
+        lines.extend(self.shared_accounts.iter().map(plan::SharedAccount::text));
+        lines.extend(self.not_checkable.iter().map(|name| format!("not checkable here: {name}")));
+        lines.extend(self.warnings.iter().map(|warning| format!("warning: {warning}")));
+        if let Some(drop_in) = &self.systemd_drop_in {
+            lines.push(format!("\nthe systemd service needs a drop-in (systemctl edit keepfresh):\n\n{drop_in}"));
+        }
+        let good = if self.ok { "is good" } else { "can be read, but see the errors" };
+        lines.push(format!("{} {good}\n", self.file.display()));
+        lines.join("\n")
+    }
+}
+
+/// A reader that has gone away is no failure.
+fn print(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+fn print_json(outcome: &Outcome) {
+    if let Ok(text) = serde_json::to_string_pretty(outcome) {
+        print(&format!("{text}\n"));
+    }
+}
+
+/// Loses its colours where standard error is no terminal.
+fn complain(text: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! A whole config, tried and told.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use super::*;
+use crate::config::{Surroundings, load_in};
+
+#[test]
+fn the_plan_tells_calls_outages_files_and_duties() {
+    let home = Home::new("publish = [{ file = \"crm\", group = \"root\" }]", "verify_at = [\"55 * * * *\"]");
+    let text = home.outcome().text();
+    for part in [
+        "crm: salesforce at https://acme.my.salesforce.com",
+        "idle timeout 2h (assumed: idle_timeout is not given)",
+        "a ping every 48m, 30 a day",
+        "up to 12m cost nothing; after a longer one the session may be lost: the daemon logs in again by jwt_bearer",
+        "(token, mode 0640, owner the daemon's, group root, on loss remove)",
+        ":55",
+        "SupplementaryGroups=root",
+        "is good",
+    ] {
+        assert!(text.contains(part), "no `{part}` in:\n{text}");
+    }
+    assert!(!text.contains("CAP_CHOWN") && !text.contains("ReadWritePaths"), "{text}");
+}
+
+#[test]
+fn a_secret_that_is_missing_or_no_key_is_an_error_with_its_line() {
+    let home = Home::new("", "");
+    for (text, part) in [("not a key", "no private key in PEM"), ("", "is empty")] {
+        home.write("key.pem", text, 0o600);
+        let outcome = home.outcome();
+        let error = outcome.errors.first().unwrap();
+        assert!(
+            error.message.contains("`sessions.crm.login.private_key`") && error.message.contains(part),
+            "{error:?}"
+        );
+        assert_eq!(error.line, home.line_of("private_key"));
+        assert!(trial::told(error).contains(&format!("config.toml:{}:", error.line)));
+    }
+    home.write("key.pem", KEY, 0o644);
+    assert!(home.outcome().errors.first().unwrap().remedy.contains("chmod"));
+    fs::remove_file(home.path().join("key.pem")).unwrap();
+    assert!(!home.outcome().ok);
+}
+
+#[test]
+fn a_credential_is_left_to_the_service() {
+    let home = Home::new("", "");
+    let text = fs::read_to_string(home.path().join("config.toml")).unwrap();
+    home.write("config.toml", &text.replace("file = \"key.pem\"", "credential = \"crm-key\""), 0o600);
+    let outcome = home.outcome();
+    assert!(outcome.ok, "{:?}", outcome.errors);
+    assert!(outcome.not_checkable.first().unwrap().contains("crm-key"));
+    assert!(outcome.systemd_drop_in.unwrap().contains("LoadCredential=crm-key:"));
+}
+
+#[test]
+fn files_elsewhere_and_other_owners_need_a_drop_in() {
+    let home = Home::new("", "");
+    let elsewhere = home.path().join("else/where");
+    let publish = format!("publish = [{{ file = \"{}\", owner = 4242 }}]", elsewhere.display());
+    let drop_in = Home::new(&publish, "").outcome().systemd_drop_in.unwrap();
+    assert!(drop_in.contains(&format!("ReadWritePaths={}\n", elsewhere.parent().unwrap().display())), "{drop_in}");
+    assert!(drop_in.contains("CAP_CHOWN"), "{drop_in}");
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_an_error() {
+    let home = Home::new("publish = [{ file = \"/proc/version/crm\" }]", "");
+    let outcome = home.outcome();
+    assert!(
+        outcome.errors.iter().any(|error| error.message.contains("/proc/version is no directory")),
+        "{:?}",
+        outcome.errors
+    );
+}
+
+#[test]
+fn sessions_of_one_account_are_named_together() {
+    let home = Home::new("", "");
+    let text = fs::read_to_string(home.path().join("config.toml")).unwrap();
+    let again = text.split_once("[sessions.crm]").unwrap().1.replace("sessions.crm", "sessions.erp");
+    home.write("config.toml", &format!("{text}\n[sessions.erp]{again}"), 0o600);
+    assert!(home.outcome().text().contains("crm, erp share the account me@"), "{}", home.outcome().text());
+}
+
+/// The first line is all that a check looks at.
+const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n";
+
+/// A directory with a config, a key and room for the daemon.
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new(session: &str, keepalive: &str) -> Self {
+        let home = Self(tempfile::tempdir().unwrap());
+        home.write("key.pem", KEY, 0o600);
+        let text = format!(
+            "[daemon]\nruntime_dir = \"run\"\nstate_dir = \"state\"\n[sessions.crm]\nprovider = \"salesforce\"\n\
+             url = \"https://acme.my.salesforce.com\"\n{session}\n[sessions.crm.login]\ngrant = \"jwt_bearer\"\n\
+             client_id = \"id\"\nusername = \"me\"\nprivate_key = {{ file = \"key.pem\" }}\n\
+             [sessions.crm.keepalive]\n{keepalive}\n"
+        );
+        home.write("config.toml", &text, 0o600);
+        home
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, name: &str, text: &str, mode: u32) {
+        let mut file = File::create(self.path().join(name)).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file.set_permissions(fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn line_of(&self, key: &str) -> usize {
+        let text = fs::read_to_string(self.path().join("config.toml")).unwrap();
+        text.lines().position(|line| line.starts_with(key)).unwrap() + 1
+    }
+
+    fn outcome(&self) -> Outcome {
+        let surroundings = Surroundings::made_up(&[], 0, 0);
+        Outcome::of(
+            load_in(&self.path().join("config.toml"), &surroundings).unwrap_or_else(|errors| panic!("{errors}")),
+        )
+    }
+}

@@ -1,0 +1,131 @@
+//! Tries what the config names: secrets, keys, certificates and directories, as the user who runs the check.
+
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
+
+use crate::config::{Config, ConfigError, Need, Needed};
+use crate::secret::source::SecretSource;
+
+/// What came of it.
+pub(super) struct Trial {
+    pub(super) errors: Vec<ConfigError>,
+    /// What only the service itself can read.
+    pub(super) not_checkable: Vec<String>,
+}
+
+/// Reads every secret, key and certificate, and looks at every directory.
+pub(super) fn try_everything(config: &Config) -> Trial {
+    let mut trial = Trial { errors: Vec::new(), not_checkable: Vec::new() };
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(trial.try_needs(&config.needs)),
+        Err(error) => trial.errors.push(about_file(config, format!("start reading secrets: {error}"))),
+    }
+    for directory in directories(config) {
+        if let Err(message) = usable(&directory) {
+            trial.errors.push(about_file(config, message));
+        }
+    }
+    trial
+}
+
+impl Trial {
+    async fn try_needs(&mut self, needs: &[Need]) {
+        for need in needs {
+            let tried = match &need.what {
+                Needed::Secret(source) | Needed::PrivateKey(source) if source.only_in_service() => {
+                    self.not_checkable.push(format!("{} ({})", need.key, source.describe()));
+                    Ok(())
+                }
+                Needed::Secret(source) => source.read().await.map(drop).map_err(|error| error.to_string()),
+                Needed::PrivateKey(source) => try_key(source).await,
+                Needed::Certificates(path) => try_certificates(path),
+            };
+            if let Err(message) = tried {
+                self.errors.push(about(need, &message));
+            }
+        }
+    }
+}
+
+async fn try_key(source: &SecretSource) -> Result<(), String> {
+    let key = source.read().await.map_err(|error| error.to_string())?;
+    let text = key.expose();
+    if !text.contains("PRIVATE KEY-----") {
+        let source = source.describe();
+        return Err(format!(
+            "use {source}: it holds no private key in PEM; it must have a line -----BEGIN PRIVATE KEY-----"
+        ));
+    }
+    if text.contains("Proc-Type: 4,ENCRYPTED") {
+        let source = source.describe();
+        return Err(format!(
+            "use {source}: its encryption is of an old kind; convert it with: openssl pkcs8 -topk8 -in OLD -out NEW"
+        ));
+    }
+    Ok(())
+}
+
+fn try_certificates(path: &Path) -> Result<(), String> {
+    let shown = path.display();
+    let text = std::fs::read(path).map_err(|error| format!("read the certificates in {shown}: {error}"))?;
+    if String::from_utf8_lossy(&text).contains("-----BEGIN CERTIFICATE-----") {
+        Ok(())
+    } else {
+        Err(format!("use {shown}: it holds no certificate in PEM; it must have a line -----BEGIN CERTIFICATE-----"))
+    }
+}
+
+/// Where the daemon writes.
+fn directories(config: &Config) -> Vec<PathBuf> {
+    let sinks = config.sessions.values().flat_map(|session| &session.publish);
+    let parents = sinks.filter_map(|sink| sink.path.parent().map(Path::to_owned));
+    let mut all: Vec<PathBuf> =
+        [config.daemon.runtime_dir.clone(), config.daemon.state_dir.clone()].into_iter().chain(parents).collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// Whether the directory is there and can be written, or can be made.
+fn usable(directory: &Path) -> Result<(), String> {
+    let shown = directory.display();
+    let Some(existing) = directory.ancestors().find(|path| path.exists()) else {
+        return Err(format!("use the directory {shown}: not even its first part exists"));
+    };
+    if !existing.is_dir() {
+        return Err(format!("use the directory {shown}: {} is no directory; move it away", existing.display()));
+    }
+    access(existing, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
+        format!(
+            "write below {}: {error}; let the user that keepfresh runs as write there ({shown})",
+            existing.display()
+        )
+    })
+}
+
+fn about(need: &Need, message: &str) -> ConfigError {
+    let (message, remedy) = message.split_once("; ").unwrap_or((message, "see that it is there and in order"));
+    ConfigError {
+        file: need.file.clone(),
+        line: need.line,
+        column: need.column,
+        message: format!("`{}`: cannot {message}", need.key),
+        remedy: remedy.to_owned(),
+    }
+}
+
+/// What no single key is to blame for.
+fn about_file(config: &Config, message: String) -> ConfigError {
+    let (message, remedy) = match message.split_once("; ") {
+        Some((message, remedy)) => (message.to_owned(), remedy.to_owned()),
+        None => (message, "mend it, or name another place".to_owned()),
+    };
+    ConfigError { file: config.file.clone(), line: 1, column: 1, message: format!("cannot {message}"), remedy }
+}
+
+/// In the form of the config's own errors.
+pub(super) fn told(error: &ConfigError) -> String {
+    let ConfigError { file, line, column, message, remedy } = error;
+    format!("error: {message}\n --> {}:{line}:{column}\n  = help: {remedy}", file.display())
+}

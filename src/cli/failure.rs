@@ -1,0 +1,112 @@
+//! What went wrong, in one sentence with its remedy, and as an exit code.
+
+use std::io;
+
+use thiserror::Error;
+
+use super::exit::Exit;
+use super::output;
+use crate::api::client::ClientError;
+use crate::api::problem::Kind;
+use crate::publish::format::FormatError;
+
+/// Why a client command ends without what was asked for.
+#[derive(Debug, Error)]
+pub(super) enum Failure {
+    #[error("{0}")]
+    Client(#[from] ClientError),
+    #[error("write the output: {0}")]
+    Output(io::Error),
+    #[error("read the token from standard input: {0}")]
+    Input(io::Error),
+    #[error("{0}")]
+    Format(#[from] FormatError),
+    /// There is nothing to report about.
+    #[error("{0} has no token yet")]
+    NoToken(String),
+}
+
+impl Failure {
+    /// The exit code that scripts see.
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Self::Client(error) => of_client(error),
+            Self::Output(_) | Self::Input(_) | Self::Format(_) => Exit::Failed,
+            Self::NoToken(_) => Exit::TryAgain,
+        }
+    }
+
+    /// Says it on standard error.
+    pub(super) fn report(&self) -> Exit {
+        let mut text = format!("keepfresh: {self}");
+        if let Some(remedy) = self.remedy() {
+            text.push_str("; ");
+            text.push_str(remedy);
+        }
+        output::complain(&text);
+        self.exit()
+    }
+
+    fn remedy(&self) -> Option<&str> {
+        match self {
+            Self::Client(error) => error.remedy(),
+            Self::NoToken(_) => Some("`keepfresh status` says what it waits for"),
+            Self::Output(_) | Self::Input(_) | Self::Format(_) => None,
+        }
+    }
+}
+
+fn of_client(error: &ClientError) -> Exit {
+    match error {
+        ClientError::NotRunning { .. } => Exit::NotRunning,
+        ClientError::Denied(_) => Exit::NotAllowed,
+        ClientError::Problem(problem) => of_problem(problem.kind),
+        ClientError::Silent(_) | ClientError::Lost(_) => Exit::TryAgain,
+        ClientError::Protocol { .. } | ClientError::System { .. } => Exit::Failed,
+    }
+}
+
+fn of_problem(kind: Kind) -> Exit {
+    match kind {
+        Kind::NoSuchSession => Exit::NoSuchSession,
+        Kind::NotAllowed => Exit::NotAllowed,
+        Kind::NeedsAttention => Exit::NeedsPerson,
+        Kind::NotFresh | Kind::Stopping | Kind::NoAnswer | Kind::TooSlow | Kind::TooManyConnections => Exit::TryAgain,
+        Kind::CannotPromise
+        | Kind::Conflict
+        | Kind::Failed
+        | Kind::BadRequest
+        | Kind::NoSuchPath
+        | Kind::WrongMethod
+        | Kind::TooLarge
+        | Kind::Unknown => Exit::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::api::problem::Problem;
+
+    #[test]
+    fn every_kind_of_no_has_the_exit_code_that_scripts_rely_on() {
+        for (kind, code) in [
+            (Kind::NoSuchSession, 80),
+            (Kind::NotAllowed, 77),
+            (Kind::NotFresh, 75),
+            (Kind::NeedsAttention, 79),
+            (Kind::CannotPromise, 1),
+            (Kind::Conflict, 1),
+            (Kind::Failed, 1),
+            (Kind::Stopping, 75),
+        ] {
+            let failure = Failure::from(ClientError::Problem(Box::new(Problem::new(kind, "no"))));
+            assert_eq!(failure.exit() as u8, code, "{kind:?}");
+        }
+        let absent = Failure::from(ClientError::NotRunning { tried: vec![PathBuf::from("/run/x")] });
+        assert_eq!(absent.exit() as u8, 69);
+        assert_eq!(Failure::from(ClientError::Denied(PathBuf::from("/run/x"))).exit() as u8, 77);
+    }
+}

@@ -1,0 +1,43 @@
+//! `keepfresh verify | renew | login | logout | pause | resume`: an admin's orders.
+
+use std::time::Duration;
+
+use super::exit::Exit;
+use super::failure::Failure;
+use super::{output, parse_duration, session_path, status};
+use crate::api::client::{Call, Client};
+use crate::api::{Order, SessionStatus};
+use crate::clock;
+
+/// What each order takes.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Args {
+    /// The session
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// How long to wait until it is done
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
+    wait: Duration,
+    /// Print the session's status afterwards as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(client: &Client, args: &Args, order: Order) -> Result<Exit, Failure> {
+    let (word, repeatable) = match order {
+        Order::Verify => ("verify", true),
+        Order::Renew => ("renew", false),
+        Order::Login => ("login", false),
+        Order::Logout => ("logout", false),
+        Order::Pause => ("pause", true),
+        Order::Resume => ("resume", true),
+    };
+    let path = session_path(&args.name, &format!("/{word}"));
+    let call = Call { post: true, path, wait: args.wait, repeatable, ..Call::default() };
+    let outcome: SessionStatus = client.json(&call)?;
+    if args.json {
+        output::print_json(&outcome)
+    } else {
+        output::print(&status::table(std::slice::from_ref(&outcome), clock::now().wall))
+    }
+}

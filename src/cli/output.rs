@@ -1,0 +1,40 @@
+//! The one place that writes to standard output and standard error; a reader that has gone is no failure.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::exit::Exit;
+use super::failure::Failure;
+
+/// Prints `text` as it is; colours are left out where nobody would see them.
+pub(super) fn print(text: &str) -> Result<Exit, Failure> {
+    let mut stdout = anstream::stdout().lock();
+    quiet(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
+}
+
+/// Prints bytes untouched: tokens and what holds them.
+pub(super) fn print_raw(bytes: &[u8]) -> Result<Exit, Failure> {
+    let mut stdout = io::stdout().lock();
+    quiet(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+}
+
+/// Prints `value` as JSON that people can read too.
+pub(super) fn print_json(value: &impl Serialize) -> Result<Exit, Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::Output(error.into()))?;
+    print_raw(format!("{text}\n").as_bytes())
+}
+
+/// Says `text` on standard error.
+pub(crate) fn complain(text: &str) {
+    // Nobody is left to tell when even this fails.
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+/// `head` has read enough: that is how pipes end.
+fn quiet(written: io::Result<()>) -> Result<Exit, Failure> {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Output(error)),
+        Ok(()) | Err(_) => Ok(Exit::Done),
+    }
+}

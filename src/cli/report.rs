@@ -1,0 +1,99 @@
+//! `keepfresh used` and `keepfresh rejected`: what jobs report.
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::exit::Exit;
+use super::failure::Failure;
+use super::{parse_duration, session_path, token};
+use crate::api::client::{Call, Client};
+use crate::api::{SessionStatus, TokenAnswer};
+
+/// The longest token, and a newline.
+const LONGEST_INPUT: u64 = crate::token::MAX_TOKEN_BYTES as u64 + 2;
+
+/// What `used` takes.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct UsedArgs {
+    /// The session
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Which generation was used [default: the current one]
+    #[arg(long, value_name = "NUMBER")]
+    generation: Option<u64>,
+    /// How long ago the request was sent
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    age: Option<Duration>,
+}
+
+/// What `rejected` takes.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct RejectedArgs {
+    /// The session
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Which generation was rejected [default: the current one]
+    #[arg(long, value_name = "NUMBER", conflicts_with = "token_stdin")]
+    generation: Option<u64>,
+    /// Read the rejected token from standard input
+    #[arg(long)]
+    token_stdin: bool,
+    /// Print the token to use instead
+    #[arg(long)]
+    print: bool,
+    /// How long to wait for the outcome
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
+    wait: Duration,
+}
+
+/// Reports success.
+pub(super) fn used(client: &Client, args: &UsedArgs) -> Result<Exit, Failure> {
+    let generation = or_current(client, &args.name, args.generation, Duration::ZERO)?;
+    let body = match args.age {
+        Some(age) => json!({ "generation": generation, "age": age.as_secs_f64() }),
+        None => json!({ "generation": generation }),
+    };
+    client.json::<SessionStatus>(&report(&args.name, "/used", body.to_string(), Duration::ZERO))?;
+    Ok(Exit::Done)
+}
+
+/// Reports "session expired", and waits for what comes of it.
+pub(super) fn rejected(client: &Client, args: &RejectedArgs) -> Result<Exit, Failure> {
+    let body = if args.token_stdin {
+        json!({ "token": stdin()?.trim_end_matches(['\r', '\n']) })
+    } else {
+        json!({ "generation": or_current(client, &args.name, args.generation, args.wait)? })
+    };
+    let answer: TokenAnswer = client.json(&report(&args.name, "/rejected", body.to_string(), args.wait))?;
+    if args.print { token::print_bare(answer.access_token.expose()) } else { Ok(Exit::Done) }
+}
+
+fn report(name: &str, tail: &str, body: String, wait: Duration) -> Call<'static> {
+    Call {
+        post: true,
+        path: session_path(name, tail),
+        wait,
+        body: Zeroizing::new(body),
+        repeatable: true,
+        ..Call::default()
+    }
+}
+
+/// The generation given, or the one that the daemon has now.
+fn or_current(client: &Client, name: &str, given: Option<u64>, wait: Duration) -> Result<u64, Failure> {
+    if let Some(generation) = given {
+        return Ok(generation);
+    }
+    let call = Call { path: session_path(name, ""), repeatable: true, ..Call::default() };
+    let status: SessionStatus = client.patient_json(&call, wait)?;
+    status.generation.ok_or_else(|| Failure::NoToken(name.to_owned()))
+}
+
+fn stdin() -> Result<Zeroizing<String>, Failure> {
+    let mut text = Zeroizing::new(String::new());
+    std::io::stdin().lock().take(LONGEST_INPUT).read_to_string(&mut text).map_err(Failure::Input)?;
+    Ok(text)
+}

@@ -1,0 +1,55 @@
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::api::fake;
+
+#[test]
+fn the_arguments_are_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn each_command_ends_with_the_code_that_scripts_rely_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("k.sock");
+    let (stop, stopped) = oneshot::channel();
+    let (fake, thread) = fake::daemon(&path, stopped);
+    let client = Client::find(Some(&path));
+    for (line, code) in [
+        ("status", 0),
+        ("status crm --json", 0),
+        ("status nope", 80),
+        ("token crm --min-validity 10m", 0),
+        ("token crm --format json", 0),
+        ("token crm --format env", 0),
+        ("token crm --format header", 0),
+        ("token stale --wait 0s", 75),
+        ("token stuck", 79),
+        ("token locked", 77),
+        ("token nope", 80),
+        ("wait crm erp", 0),
+        ("wait crm nope", 80),
+        ("used crm --age 5s", 0),
+        ("rejected crm --generation 6 --print", 0),
+        ("login crm", 0),
+        ("pause locked", 77),
+        ("health", 0),
+        ("health --ready", 0),
+        ("health crm", 0),
+        ("health --ready crm", 75),
+    ] {
+        assert_eq!(carry_out(&client, line) as u8, code, "{line}");
+    }
+    fake.until("used crm 7 Some(5s)");
+    fake.until("rejected crm 6");
+    fake.until("Login crm");
+    drop(stop);
+    thread.join().unwrap();
+    assert_eq!(carry_out(&client, "token crm --wait 0s") as u8, 69);
+}
+
+fn carry_out(client: &Client, line: &str) -> Exit {
+    let words = std::iter::once("keepfresh").chain(line.split(' '));
+    let Command::Client(command) = Cli::try_parse_from(words).unwrap().command else { panic!("{line}") };
+    ask(client, command).unwrap_or_else(|failure| failure.exit())
+}

@@ -1,0 +1,105 @@
+//! `keepfresh token NAME`: the token, once it is fresh, and a newline.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::exit::Exit;
+use super::failure::Failure;
+use super::{output, parse_duration, session_path};
+use crate::api::TokenAnswer;
+use crate::api::client::{Call, Client};
+use crate::api::duration;
+use crate::publish::{Format, SinkConfig, format};
+use crate::secret::Secret;
+use crate::token::{Capture, Published, Token};
+
+/// What `token` takes.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Args {
+    /// The session
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// For how long the token must be good
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    min_validity: Option<Duration>,
+    /// How long to wait for a good one, also for a daemon that restarts
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
+    wait: Duration,
+    /// As what to print it
+    #[arg(long, value_enum, default_value_t)]
+    format: Printed,
+}
+
+/// The formats that `token` prints; those of published files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Printed {
+    /// The bare token and a newline
+    #[default]
+    Token,
+    /// All that goes with it, ready-made headers included
+    Json,
+    /// Assignments such as `CRM_TOKEN='…'`, for a shell
+    Env,
+    /// One line per header, for curl -H @-
+    Header,
+}
+
+pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
+    let call = call(&args.name, args.min_validity, args.wait, args.format == Printed::Token);
+    match args.format {
+        Printed::Token => print_bare(&client.text(&call)?),
+        Printed::Json => output::print_json(&client.json::<TokenAnswer>(&call)?),
+        Printed::Env => print_as(client.json(&call)?, Format::Env),
+        Printed::Header => print_as(client.json(&call)?, Format::Header),
+    }
+}
+
+/// Asks for a session's token.
+pub(super) fn call(name: &str, min_validity: Option<Duration>, wait: Duration, plain: bool) -> Call<'static> {
+    let query = min_validity.map(|validity| ("min_validity", duration::format(validity)));
+    Call {
+        path: session_path(name, "/token"),
+        query: query.into_iter().collect(),
+        wait,
+        plain,
+        repeatable: true,
+        ..Call::default()
+    }
+}
+
+/// A token and a newline, as `$(…)` and `read` like it.
+pub(super) fn print_bare(token: &str) -> Result<Exit, Failure> {
+    output::print_raw(zeroize::Zeroizing::new(format!("{token}\n")).as_bytes())
+}
+
+fn print_as(answer: TokenAnswer, format: Format) -> Result<Exit, Failure> {
+    let sink = sink(&answer.session, format);
+    output::print_raw(&format::render(&published(answer), &sink)?)
+}
+
+/// The client knows no config: the prefix is the session's name, as it is for a file without `env_prefix`.
+fn sink(session: &str, format: Format) -> SinkConfig {
+    SinkConfig {
+        path: PathBuf::new(),
+        format,
+        mode: 0o600,
+        owner: None,
+        group: None,
+        keep_on_loss: false,
+        env_prefix: session.to_ascii_uppercase().replace('-', "_"),
+    }
+}
+
+fn published(answer: TokenAnswer) -> Published {
+    let capture = |value: String| Capture { value: Secret::new(value), public: true };
+    let token = Token {
+        access_token: answer.access_token,
+        token_type: answer.token_type,
+        instance_url: answer.instance_url,
+        captures: answer.captures.into_iter().map(|(name, value)| (name, capture(value))).collect(),
+        issued_at: answer.issued_at,
+        expires_at: answer.expires_at,
+    };
+    let headers = answer.headers.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
+    Published { session: answer.session, generation: answer.generation, token, headers }
+}

@@ -1,0 +1,33 @@
+//! `keepfresh wait NAME…`: returns once all of them have a good token.
+
+use std::time::Duration;
+
+use super::exit::Exit;
+use super::failure::Failure;
+use super::{parse_duration, token};
+use crate::api::client::Client;
+use crate::clock;
+
+/// What `wait` takes.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Args {
+    /// The sessions
+    #[arg(value_name = "NAME", required = true)]
+    names: Vec<String>,
+    /// For how long each token must be good
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    min_validity: Option<Duration>,
+    /// How long to wait for all of them together, also for a daemon that starts
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
+    wait: Duration,
+}
+
+/// One after the other: the daemon makes them fresh at the same time anyway.
+pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
+    let until = clock::boottime().after(args.wait);
+    for name in &args.names {
+        let left = until.since(clock::boottime());
+        client.text(&token::call(name, args.min_validity, left, true))?;
+    }
+    Ok(Exit::Done)
+}

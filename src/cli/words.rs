@@ -1,0 +1,75 @@
+//! Moments and durations as people say them.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// `47 min`, `2 h 10 min`, `3 days`: the two largest units at most.
+pub(super) fn span(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match seconds {
+        0 => "under 1 s".to_owned(),
+        1..60 => format!("{seconds} s"),
+        60..600 => two(minutes, "min", seconds % 60, "s"),
+        600..3600 => format!("{minutes} min"),
+        3600..86_400 => two(hours, "h", minutes % 60, "min"),
+        86_400..864_000 => two(days, if days == 1 { "day" } else { "days" }, hours % 24, "h"),
+        _ => format!("{days} days"),
+    }
+}
+
+fn two(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
+    match small {
+        0 => format!("{large} {large_unit}"),
+        _ => format!("{large} {large_unit} {small} {small_unit}"),
+    }
+}
+
+/// `in 47 min`, or `now` for what is due.
+pub(super) fn ahead(moment: Timestamp, now: Timestamp) -> String {
+    match Duration::try_from(moment.duration_since(now)) {
+        Ok(left) if left >= Duration::from_secs(1) => format!("in {}", span(left)),
+        Ok(_) | Err(_) => "now".to_owned(),
+    }
+}
+
+/// `14 min ago`, or `just now`.
+pub(super) fn ago(moment: Timestamp, now: Timestamp) -> String {
+    match Duration::try_from(now.duration_since(moment)) {
+        Ok(since) if since >= Duration::from_secs(1) => format!("{} ago", span(since)),
+        Ok(_) | Err(_) => "just now".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_read_like_speech() {
+        for (seconds, words) in [
+            (0, "under 1 s"),
+            (12, "12 s"),
+            (60, "1 min"),
+            (150, "2 min 30 s"),
+            (47 * 60 + 5, "47 min"),
+            (7200, "2 h"),
+            (7800, "2 h 10 min"),
+            (86_400, "1 day"),
+            (2 * 86_400 + 3600, "2 days 1 h"),
+            (40 * 86_400, "40 days"),
+        ] {
+            assert_eq!(span(Duration::from_secs(seconds)), words);
+        }
+    }
+
+    #[test]
+    fn moments_are_told_from_now() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        assert_eq!(ahead(at(1120), at(1000)), "in 2 min");
+        assert_eq!(ahead(at(900), at(1000)), "now");
+        assert_eq!(ago(at(900), at(1000)), "1 min 40 s ago");
+        assert_eq!(ago(at(1001), at(1000)), "just now");
+    }
+}

@@ -1,0 +1,221 @@
+//! The files of a config: the main one and `conf.d/*.toml` beside it, read, parsed and made fit for quoting.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::de::{DeTable, DeValue};
+
+use super::keys;
+use super::report::{Place, Report, Source};
+
+/// Room for tens of thousands of sessions; whatever is larger is not a config.
+const LARGEST: u64 = 16 * 1024 * 1024;
+
+/// One file as it was found.
+pub(super) struct Found {
+    pub(super) path: PathBuf,
+    text: String,
+    /// Why there is no text: a title's end and a remedy.
+    unread: Option<(String, &'static str)>,
+    /// The first byte that is no UTF-8.
+    foreign_byte: Option<usize>,
+}
+
+/// One file, parsed as far as it can be.
+pub(super) struct Document<'d> {
+    pub(super) index: usize,
+    pub(super) entries: DeTable<'d>,
+    /// Whether something in it could not be read.
+    pub(super) broken: bool,
+    /// The bytes of lines that hold a syntax error: what else is wrong there only follows from it.
+    pub(super) broken_lines: Vec<Range<usize>>,
+}
+
+/// The main file, then `conf.d/*.toml` beside it in the order of their names.
+pub(super) fn find(main: &Path) -> Vec<Found> {
+    let mut all = vec![Found::read(main)];
+    let directory = main.parent().unwrap_or(Path::new("")).join("conf.d");
+    match fragments(&directory) {
+        Ok(paths) => all.extend(paths.iter().map(|path| Found::read(path))),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+        Err(error) => all.push(Found::unreadable(&directory, &error)),
+    }
+    all
+}
+
+fn fragments(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if path.extension().is_some_and(|extension| extension == "toml") && !hidden {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+impl Found {
+    fn read(path: &Path) -> Self {
+        match read_bytes(path) {
+            Ok(Ok(bytes)) => Self::decoded(path, bytes),
+            Ok(Err((what, remedy))) => Self::unread(path, what.to_owned(), remedy),
+            Err(error) => Self::unreadable(path, &error),
+        }
+    }
+
+    fn decoded(path: &Path, bytes: Vec<u8>) -> Self {
+        let (text, foreign_byte) = match String::from_utf8(bytes) {
+            Ok(text) => (text, None),
+            Err(error) => {
+                let valid = error.utf8_error().valid_up_to();
+                (String::from_utf8_lossy(error.as_bytes()).into_owned(), Some(valid))
+            }
+        };
+        Self { path: path.to_owned(), text, unread: None, foreign_byte }
+    }
+
+    fn unreadable(path: &Path, error: &io::Error) -> Self {
+        let remedy = if error.kind() == io::ErrorKind::NotFound {
+            "create it, or name another with --config FILE"
+        } else {
+            "let the user that keepfresh runs as read it, and see that the disk is in order"
+        };
+        Self::unread(path, format!("cannot be read: {error}"), remedy)
+    }
+
+    fn unread(path: &Path, what: String, remedy: &'static str) -> Self {
+        Self { path: path.to_owned(), text: String::new(), unread: Some((what, remedy)), foreign_byte: None }
+    }
+
+    /// Parses what was read and reports what is wrong with it as a file or as TOML.
+    pub(super) fn parse(&self, index: usize, report: &Report) -> Document<'_> {
+        if let Some((what, remedy)) = &self.unread {
+            let place = Place { document: index, span: None };
+            report.problem(&place, format!("the config {what}"), *remedy);
+        }
+        if let Some(byte) = self.foreign_byte {
+            let place = Place { document: index, span: Some(byte..byte) };
+            report.unshown(&place, "the config is not UTF-8 from here on", "save it as UTF-8");
+            return Document { index, entries: DeTable::default(), broken: true, broken_lines: Vec::new() };
+        }
+        let (entries, errors) = DeTable::parse_recoverable(&self.text);
+        let mut broken_lines = Vec::new();
+        for error in &errors {
+            let span = clamped(&self.text, error.span().unwrap_or(0..0));
+            let line = line_around(&self.text, span.start);
+            if !broken_lines.contains(&line) {
+                self.syntax_error(index, span, &line, error.message(), report);
+                broken_lines.push(line);
+            }
+        }
+        let broken = !errors.is_empty() || self.unread.is_some();
+        Document { index, entries: entries.into_inner(), broken, broken_lines }
+    }
+
+    fn syntax_error(&self, index: usize, span: Range<usize>, line: &Range<usize>, message: &str, report: &Report) {
+        let place = Place { document: index, span: Some(span) };
+        let title = format!("not valid TOML: {}", message.lines().next().unwrap_or_default());
+        let help = "mend the line; strings stand in quotes, tables in [brackets]";
+        let shown = is_harmless(self.text.get(line.clone()).unwrap_or_default());
+        report.syntax(&place, shown, title, help);
+    }
+
+    /// The file as errors may quote it.
+    pub(super) fn quotable(&self, document: &Document<'_>) -> Source {
+        let public: BTreeSet<&str> = keys::quotable().collect();
+        let mut hidden = Vec::new();
+        secret_spans(&document.entries, &public, &mut hidden);
+        Source::new(self.path.clone(), starred(&self.text, hidden))
+    }
+}
+
+type Unusable = (&'static str, &'static str);
+
+fn read_bytes(path: &Path) -> io::Result<Result<Vec<u8>, Unusable>> {
+    let metadata = fs::metadata(path)?;
+    if metadata.is_dir() {
+        return Ok(Err(("is a directory", "name the file in it")));
+    }
+    if !metadata.is_file() {
+        return Ok(Err(("is not a regular file", "name a regular file: it is read again at each reload")));
+    }
+    if metadata.len() > LARGEST {
+        return Ok(Err(("is larger than 16 MiB", "name the right file, or split it into conf.d/*.toml")));
+    }
+    fs::read(path).map(Ok)
+}
+
+/// `span`, moved into the text and onto whole characters.
+fn clamped(text: &str, span: Range<usize>) -> Range<usize> {
+    let start = text.floor_char_boundary(span.start.min(text.len()));
+    let end = text.floor_char_boundary(span.end.clamp(start, text.len()));
+    start..end
+}
+
+fn line_around(text: &str, at: usize) -> Range<usize> {
+    let start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
+    let end = text.get(at..).and_then(|after| after.find('\n')).map_or(text.len(), |newline| at + newline);
+    start..end.max(start)
+}
+
+/// Whether a line that is no TOML can be shown: a header, or a key whose value is no secret, without a nested table.
+fn is_harmless(line: &str) -> bool {
+    let line = line.trim_start();
+    match line.split_once('=') {
+        None => line.starts_with('['),
+        Some((key, rest)) => keys::quotable().any(|public| public == key.trim()) && !rest.contains(['{', '@']),
+    }
+}
+
+/// Every value that may be a secret written in the clear: whatever stands under a key that is not known to be public.
+fn secret_spans(table: &DeTable<'_>, public: &BTreeSet<&str>, hidden: &mut Vec<Range<usize>>) {
+    for (key, value) in table {
+        secret_spans_of(key.get_ref(), value.get_ref(), value.span(), public, hidden);
+    }
+}
+
+fn secret_spans_of(
+    key: &str,
+    value: &DeValue<'_>,
+    span: Range<usize>,
+    public: &BTreeSet<&str>,
+    hidden: &mut Vec<Range<usize>>,
+) {
+    match value {
+        DeValue::Table(table) => secret_spans(table, public, hidden),
+        DeValue::Array(array) => {
+            for item in array {
+                secret_spans_of(key, item.get_ref(), item.span(), public, hidden);
+            }
+        }
+        // A URL may carry a password before its host.
+        DeValue::String(text) if !public.contains(key) || (text.contains('@') && text.contains("://")) => {
+            hidden.push(span);
+        }
+        DeValue::String(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {}
+        DeValue::Integer(_) | DeValue::Float(_) if public.contains(key) => {}
+        DeValue::Integer(_) | DeValue::Float(_) => hidden.push(span),
+    }
+}
+
+/// `text` with every character of `hidden` starred out, so that places stay where they are.
+fn starred(text: &str, mut hidden: Vec<Range<usize>>) -> String {
+    hidden.sort_by_key(|span| span.start);
+    let mut quotable = String::with_capacity(text.len());
+    let mut shown_from = 0;
+    for span in hidden {
+        quotable.push_str(text.get(shown_from..span.start).unwrap_or_default());
+        for character in text.get(span.start.max(shown_from)..span.end).unwrap_or_default().chars() {
+            let star = if character == '\n' { "\n" } else { "*" };
+            quotable.extend(std::iter::repeat_n(star, character.len_utf8()));
+        }
+        shown_from = shown_from.max(span.end);
+    }
+    quotable.push_str(text.get(shown_from..).unwrap_or_default());
+    quotable
+}

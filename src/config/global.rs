@@ -1,0 +1,131 @@
+//! The whole config: the global tables of the main file, and the sessions of all files.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+use super::daemon;
+use super::document::Document;
+use super::http::{self, GlobalHttp};
+use super::report::{At, Place, Report, Source};
+use super::session::{self, Placed};
+use super::surroundings::Surroundings;
+use super::table::Table;
+use super::{Config, DaemonConfig, Need, Needed, clashes, keys, value, zone_named};
+use crate::provider::Profile;
+
+/// What sessions need to know of the rest.
+pub(super) struct Context<'c> {
+    pub(super) surroundings: &'c Surroundings,
+    pub(super) daemon: &'c DaemonConfig,
+    pub(super) http: &'c GlobalHttp,
+    pub(super) zone: TimeZone,
+    pub(super) needs: &'c Needs<'c>,
+    /// The profiles that sessions have named so far.
+    pub(super) profiles: RefCell<BTreeMap<String, Arc<Profile>>>,
+}
+
+/// Collects what `check` must try.
+pub(super) struct Needs<'c> {
+    sources: &'c [Source],
+    list: RefCell<Vec<Need>>,
+}
+
+impl Needs<'_> {
+    /// The config names `what` at `place`.
+    pub(super) fn add(&self, key: String, place: &Place, what: Needed) {
+        let Some(source) = self.sources.get(place.document) else { return };
+        let (line, column) = source.line_and_column(place);
+        self.list.borrow_mut().push(Need { key, file: source.path.clone(), line, column, what });
+    }
+}
+
+/// Reads everything; when `report` has errors afterwards, the config is good for nothing.
+pub(super) fn read(
+    file: &Path,
+    sources: &[Source],
+    documents: &[Document<'_>],
+    report: &Report,
+    surroundings: &Surroundings,
+) -> Config {
+    let needs = Needs { sources, list: RefCell::default() };
+    let tables: Vec<Table<'_>> = documents.iter().map(|document| root(document, sources, report)).collect();
+    only_known(&tables);
+    let main = tables.first();
+    let daemon = daemon::daemon(file, main, report, surroundings, &needs);
+    let socket = daemon::socket(main, &daemon.runtime_dir, report);
+    let (http, per_host_rate) = http::global(main, &needs);
+    let zone = zone_named(daemon.timezone.as_deref()).unwrap_or(TimeZone::UTC);
+    let context =
+        Context { surroundings, daemon: &daemon, http: &http, zone, needs: &needs, profiles: RefCell::default() };
+    let placed = sessions(&tables, &context, sources);
+    clashes::report(&placed, &socket.path, report, sources);
+    if placed.is_empty() && tables.iter().all(|table| !table.has("sessions")) {
+        report.warn("no sessions are configured: there is nothing to keep alive");
+    }
+    let configs = placed.into_iter().filter_map(|placed| placed.config);
+    let sessions = configs.map(|config| (config.name.clone(), Arc::new(config))).collect();
+    Config {
+        file: file.to_owned(),
+        daemon,
+        socket,
+        per_host_rate,
+        sessions,
+        needs: needs.list.into_inner(),
+        warnings: Vec::new(),
+    }
+}
+
+fn root<'d>(document: &'d Document<'d>, sources: &[Source], report: &'d Report) -> Table<'d> {
+    let path = sources.get(document.index).map(|source| source.path.as_path());
+    Table::root(report, document, path.and_then(Path::parent).unwrap_or(Path::new("/")))
+}
+
+/// The main file may hold everything, a fragment only sessions.
+fn only_known(tables: &[Table<'_>]) {
+    for (index, table) in tables.iter().enumerate() {
+        let elsewhere: Vec<At<&str>> =
+            table.keys().into_iter().filter(|key| index > 0 && keys::ROOT.contains(&key.value)).collect();
+        for key in elsewhere.iter().filter(|key| !keys::FRAGMENT.contains(&key.value)) {
+            let title = format!("`{}` does not belong in a fragment", key.value);
+            table.report.problem(&key.place, title, "write it in the main file; conf.d/*.toml may only add sessions");
+        }
+        table.only(keys::ROOT);
+    }
+}
+
+/// Every session of every file; one of a name that an earlier file has is an error.
+fn sessions(tables: &[Table<'_>], context: &Context<'_>, sources: &[Source]) -> Vec<Placed> {
+    let mut first_places: BTreeMap<&str, Place> = BTreeMap::new();
+    let mut all = Vec::new();
+    for sessions in tables.iter().filter_map(|table| table.table("sessions")) {
+        for name in sessions.keys() {
+            if let Err(bad) = value::session_name(name.value) {
+                let title = format!("`sessions.{}` {}", name.value, bad.what);
+                sessions.report.problem(&name.place, title, bad.remedy);
+            }
+            if let Some(first) = first_places.get(name.value) {
+                redefined(&sessions, &name, first, sources);
+                continue;
+            }
+            first_places.insert(name.value, name.place.clone());
+            let table = sessions.table(name.value);
+            all.extend(table.map(|table| session::read(name.value, &table, context)));
+        }
+    }
+    all
+}
+
+fn redefined(sessions: &Table<'_>, name: &At<&str>, first: &Place, sources: &[Source]) {
+    let title = format!("`sessions.{}` is defined twice", name.value);
+    let help = match sources.get(first.document) {
+        Some(source) => {
+            format!("a fragment may add sessions, not redefine them: it is at {} already", source.told(first))
+        }
+        None => "give it another name".to_owned(),
+    };
+    sessions.report.problem(&name.place, title, help);
+}

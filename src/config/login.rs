@@ -1,0 +1,177 @@
+//! `provider`, `url` and `[sessions.NAME.login]`, checked against the provider's profile.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use url::{Host, Url};
+
+use super::Needed;
+use super::global::Context;
+use super::report::{At, Place};
+use super::secret;
+use super::table::Table;
+use super::value::{self, bad, closest};
+use crate::provider::{GrantTraits, HttpSettings, Parameter, Profile, ProfileError, RemoteConfig, Value};
+
+/// The profile that `provider` names.
+pub(super) fn profile(session: &Table<'_>, context: &Context<'_>) -> Option<Arc<Profile>> {
+    let directory = Some(context.daemon.providers_dir.as_path());
+    if !session.has("provider") {
+        let help = format!("say which kind of server it is: one of {}", Profile::names(directory).join(", "));
+        session.missing("provider", &help);
+    }
+    let name = session.text("provider")?;
+    if let Some(profile) = context.profiles.borrow().get(name.value) {
+        return Some(Arc::clone(profile));
+    }
+    match Profile::named(name.value, directory) {
+        Ok(profile) => {
+            context.profiles.borrow_mut().insert(name.value.to_owned(), Arc::clone(&profile));
+            Some(profile)
+        }
+        Err(error) => {
+            let names = Profile::names(directory);
+            let known: Vec<&str> = names.iter().map(String::as_str).collect();
+            let help = match closest(name.value, &known).filter(|meant| *meant != name.value) {
+                Some(meant) => format!("did you mean \"{meant}\"? known are: {}", known.join(", ")),
+                None => format!("known are: {}", known.join(", ")),
+            };
+            let title = match error {
+                ProfileError::Unknown { .. } => {
+                    format!("`{}`: there is no provider `{}`", session.name("provider"), name.value)
+                }
+                error @ (ProfileError::Unreadable { .. } | ProfileError::Invalid { .. }) => {
+                    format!("`{}` cannot be used: {error}", session.name("provider"))
+                }
+            };
+            session.report.problem(&name.place, title, help);
+            None
+        }
+    }
+}
+
+/// The server's URL.
+pub(super) fn url(session: &Table<'_>) -> Option<At<Url>> {
+    if !session.has("url") {
+        session.missing("url", "name the server: url = \"https://host\"");
+    }
+    session.parsed("url", |text| {
+        let remedy = "write scheme and host, as in \"https://acme.my.salesforce.com\"";
+        let url = Url::parse(text).map_err(|_| bad("is no URL", remedy))?;
+        if url.host_str().is_none() {
+            return Err(bad("names no host", remedy));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(bad("has a query or a fragment", remedy));
+        }
+        Ok(url)
+    })
+}
+
+/// Reports plain http where too much else is wrong for the profile to look at the URL.
+pub(super) fn report_plain_http(session: &Table<'_>, url: Option<&At<Url>>, http: &HttpSettings) {
+    let foreign = url.filter(|url| url.value.scheme() == "http" && !is_loopback(&url.value));
+    if let Some(url) = foreign.filter(|_| !http.allow_plain_http) {
+        let title = format!("`{}`: plain http would show the token to everybody on the way", session.name("url"));
+        session.report.problem(&url.place, title, "use https, or set http.allow_plain_http");
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// The grant, with what it asks of the engine.
+pub(super) struct Login {
+    pub(super) grant: String,
+    pub(super) traits: GrantTraits,
+    pub(super) values: BTreeMap<String, Value>,
+    places: BTreeMap<String, Place>,
+    place: Place,
+}
+
+/// Reads `[sessions.NAME.login]`.
+pub(super) fn read(session: &Table<'_>, profile: &Profile, context: &Context<'_>) -> Option<Login> {
+    if !session.has("login") {
+        let help = format!("say how it logs in: grant = one of {}", profile.grants().join(", "));
+        session.missing("login", &help);
+    }
+    let table = session.table("login")?;
+    let grant = grant(&table, profile)?;
+    let parameters = profile.parameters(grant.value)?;
+    let traits = profile.grant_traits(grant.value)?;
+    let known: Vec<&str> = std::iter::once("grant").chain(parameters.iter().map(|known| known.name.as_str())).collect();
+    table.only(&known);
+    let values = parameters
+        .iter()
+        .filter_map(|parameter| Some((parameter.name.clone(), value_of(&table, parameter, context)?)))
+        .collect();
+    let places = known.iter().map(|key| ((*key).to_owned(), table.place_of(key))).collect();
+    Some(Login { grant: grant.value.to_owned(), traits, values, places, place: table.place.clone() })
+}
+
+fn grant<'d>(table: &Table<'d>, profile: &Profile) -> Option<At<&'d str>> {
+    let grants = profile.grants();
+    let list = format!("{} knows: {}", profile.title(), grants.join(", "));
+    if !table.has("grant") {
+        table.missing("grant", &list);
+    }
+    let grant = table.text("grant")?;
+    if grants.contains(&grant.value) {
+        return Some(grant);
+    }
+    let meant = closest(grant.value, &grants).map(|meant| format!("did you mean \"{meant}\"? ")).unwrap_or_default();
+    let title = format!("`{}` \"{}\" is no grant of this provider", table.name("grant"), grant.value);
+    table.report.problem(&grant.place, title, format!("{meant}{list}"));
+    None
+}
+
+fn value_of(table: &Table<'_>, parameter: &Parameter, context: &Context<'_>) -> Option<Value> {
+    let key = parameter.name.as_str();
+    if !table.has(key) {
+        if parameter.required && parameter.default.is_none() {
+            let form = if parameter.secret { "{ file = \"/path\" }" } else { "\"…\"" };
+            table.missing(key, &format!("give {}: {key} = {form}", parameter.about));
+        }
+        return parameter.default.clone().map(Value::Plain);
+    }
+    if parameter.secret {
+        let source = secret::read(table, key)?;
+        let needed = if key.ends_with("private_key") { Needed::PrivateKey } else { Needed::Secret };
+        context.needs.add(table.name(key), &source.place, needed(source.value.clone()));
+        return Some(Value::Secret(source.value));
+    }
+    plain(table, parameter)
+}
+
+fn plain(table: &Table<'_>, parameter: &Parameter) -> Option<Value> {
+    let key = parameter.name.as_str();
+    let text = table.parsed(key, |text| {
+        if parameter.one_of.is_empty() || parameter.one_of.iter().any(|known| known == text) {
+            return Ok(text.to_owned());
+        }
+        let remedy = format!("write one of \"{}\"", parameter.one_of.join("\", \""));
+        Err(value::bad("is none of the known values", remedy))
+    })?;
+    Some(Value::Plain(text.value))
+}
+
+/// Reports what the profile finds wrong with server and login taken together.
+pub(super) fn report_problems(session: &Table<'_>, login: &Login, remote: &RemoteConfig) {
+    for problem in remote.problems() {
+        let place = match problem.key.split_once('.') {
+            Some(("login", key)) => login.places.get(key).unwrap_or(&login.place).clone(),
+            Some((table, key)) => {
+                session.table(table).map_or_else(|| session.place.clone(), |table| table.place_of(key))
+            }
+            None => session.place_of(&problem.key),
+        };
+        let (what, remedy) = problem.message.split_once(": ").unwrap_or((&problem.message, "mend it"));
+        session.report.problem(&place, format!("`{}`: {what}", session.name(&problem.key)), remedy);
+    }
+}

@@ -1,0 +1,207 @@
+//! One `[sessions.NAME]`, from its tables to what the engine and the edges take.
+
+use std::time::Duration;
+
+use super::global::Context;
+use super::keepalive::{self, Given, IdleTimeout, Keepalive};
+use super::report::{At, Place};
+use super::table::Table;
+use super::value::{bad, is_variable_name};
+use super::{Principal, SessionConfig, http, keys, login, principals, publish};
+use crate::provider::{GrantTraits, Profile, RemoteConfig};
+use crate::publish::SinkConfig;
+use crate::session::policy::{LoginBy, Policy, WindowModel};
+
+/// A session, with the places that later checks may name.
+pub(super) struct Placed {
+    pub(super) name: String,
+    pub(super) env_prefix: String,
+    /// None when something is wrong without which there is no session.
+    pub(super) config: Option<SessionConfig>,
+    pub(super) sinks: Vec<At<SinkConfig>>,
+    pub(super) prefix_place: Place,
+}
+
+/// Reads a session as far as it can be read.
+pub(super) fn read(name: &str, table: &Table<'_>, context: &Context<'_>) -> Placed {
+    table.only(keys::SESSION);
+    let prefix = env_prefix(table, name);
+    let sinks = publish::read(table, name, &prefix.value, context);
+    let local = Local {
+        env_prefix: prefix.value.clone(),
+        publish: sinks.iter().map(|sink| sink.value.clone()).collect(),
+        access: access(table).unwrap_or_else(|| publish::readers(&sinks, context)),
+        logout_on: logout_on(table),
+    };
+    let config = server(table, context).map(|server| config(name, table, server, local, context));
+    Placed { name: name.to_owned(), env_prefix: prefix.value, config, sinks, prefix_place: prefix.place }
+}
+
+/// What concerns this machine only.
+struct Local {
+    env_prefix: String,
+    publish: Vec<SinkConfig>,
+    access: Vec<Principal>,
+    /// On removal, and on stop.
+    logout_on: (bool, bool),
+}
+
+/// What concerns the server.
+struct Server {
+    remote: RemoteConfig,
+    traits: GrantTraits,
+    given: Given,
+    keepalive: Keepalive,
+}
+
+fn server(table: &Table<'_>, context: &Context<'_>) -> Option<Server> {
+    let profile = login::profile(table, context);
+    let url = login::url(table);
+    let login = profile.as_ref().and_then(|profile| login::read(table, profile, context));
+    let http = http::session(table, context);
+    let given = given(table);
+    let keepalive = keepalive::read(table, context);
+    keepalive::check_margin(table, &keepalive, profile.as_deref().map(|profile| window(&given, profile)));
+    let (Some(profile), Some(url), Some(login)) = (profile, url.as_ref(), login) else {
+        login::report_plain_http(table, url.as_ref(), &http);
+        return None;
+    };
+    let remote = RemoteConfig {
+        profile,
+        url: url.value.clone(),
+        grant: login.grant.clone(),
+        values: login.values.clone(),
+        ping: keepalive.ping.clone(),
+        http,
+    };
+    login::report_problems(table, &login, &remote);
+    Some(Server { remote, traits: login.traits, given, keepalive })
+}
+
+fn config(name: &str, table: &Table<'_>, server: Server, local: Local, context: &Context<'_>) -> SessionConfig {
+    let Server { remote, traits, given, keepalive } = server;
+    let policy = policy(&given, &keepalive, &remote, &traits, context);
+    keepalive::check(table, &given, &keepalive, &policy, &remote, &traits);
+    warn(table, &remote, &policy, &given);
+    let (logout_on_removal, logout_on_stop) = local.logout_on;
+    SessionConfig {
+        name: name.to_owned(),
+        policy,
+        remote,
+        publish: local.publish,
+        access: local.access,
+        schedule: keepalive.calendar,
+        env_prefix: local.env_prefix,
+        logout_on_removal,
+        logout_on_stop,
+        idle_timeout_assumed: given.idle_timeout == IdleTimeout::Assumed,
+    }
+}
+
+/// The server's idle timer as config and profile together tell it.
+fn window(given: &Given, profile: &Profile) -> (WindowModel, Option<Duration>) {
+    let window = profile.window();
+    let idle_timeout = match given.idle_timeout {
+        IdleTimeout::Assumed => window.idle_timeout,
+        IdleTimeout::Never => None,
+        IdleTimeout::After(timeout) => Some(timeout),
+    };
+    (window.model, idle_timeout)
+}
+
+fn given(table: &Table<'_>) -> Given {
+    let duration = |key: &str| table.duration(key).map(|duration| duration.value);
+    Given {
+        idle_timeout: idle_timeout(table),
+        max_lifetime: duration("max_lifetime"),
+        token_lifetime: duration("token_lifetime"),
+        refresh_idle_timeout: duration("refresh_idle_timeout"),
+        renew_before: table.duration("renew_before"),
+    }
+}
+
+/// `"none"`: the session never idles out.
+fn idle_timeout(table: &Table<'_>) -> IdleTimeout {
+    if table.value("idle_timeout").is_some_and(|found| found.value.as_str() == Some("none")) {
+        return IdleTimeout::Never;
+    }
+    table.duration("idle_timeout").map_or(IdleTimeout::Assumed, |duration| IdleTimeout::After(duration.value))
+}
+
+fn policy(
+    given: &Given,
+    keepalive: &Keepalive,
+    remote: &RemoteConfig,
+    traits: &GrantTraits,
+    context: &Context<'_>,
+) -> Policy {
+    let window = remote.profile.window();
+    let (model, idle_timeout) = self::window(given, &remote.profile);
+    let survive_outage = keepalive.survive_outage(model, idle_timeout);
+    let by_daemon = LoginBy::Daemon { confirm: traits.confirm };
+    let login = if traits.unattended { by_daemon } else { LoginBy::Person };
+    Policy {
+        origin: remote.url.origin().ascii_serialization(),
+        model,
+        idle_timeout,
+        idle_timeouts: window.idle_timeouts.clone(),
+        max_lifetime: given.max_lifetime.or(window.max_lifetime),
+        token_lifetime: given.token_lifetime.or(window.token_lifetime),
+        refresh_idle_timeout: given.refresh_idle_timeout.or(window.refresh_idle_timeout),
+        renew_before: given.renew_before.as_ref().map(|duration| duration.value),
+        survive_outage,
+        request_timeout: context.http.request_timeout.unwrap_or_else(|| request_timeout(idle_timeout)),
+        shared: keepalive.shared,
+        has_ping: remote.has_ping(),
+        login_may_reuse: window.login_may_reuse,
+        renew_by_profile: remote.profile.has_renew_request(),
+        renewal_kills: window.renewal_kills,
+        login,
+        introspect: keepalive.introspect,
+    }
+}
+
+/// When none is given: 20 s, but where the window is so short that a hanging call would cost it, half of it.
+fn request_timeout(idle_timeout: Option<Duration>) -> Duration {
+    const USUAL: Duration = Duration::from_secs(20);
+    idle_timeout.map_or(USUAL, |timeout| (timeout / 2).clamp(Duration::from_secs(5), USUAL))
+}
+
+fn env_prefix(table: &Table<'_>, name: &str) -> At<String> {
+    let wrong = || bad("cannot begin a variable's name", "write letters, digits and `_`, not beginning with a digit");
+    let parse = |text: &str| is_variable_name(text).then(|| text.to_owned()).ok_or_else(wrong);
+    let given = table.parsed("env_prefix", parse);
+    given.unwrap_or_else(|| At { value: name.to_uppercase().replace('-', "_"), place: table.place.clone() })
+}
+
+fn access(table: &Table<'_>) -> Option<Vec<Principal>> {
+    let access = table.table("access")?;
+    access.only(keys::ACCESS);
+    principals::read(&access, "allow")
+}
+
+/// Whether the session ends at the server when it leaves the config, and when the daemon stops.
+fn logout_on(table: &Table<'_>) -> (bool, bool) {
+    let Some(events) = table.texts("logout_on") else { return (false, false) };
+    for event in events.value.iter().filter(|event| !["removal", "stop"].contains(&event.value)) {
+        let title = format!("`{}`: \"{}\" is no event", table.name("logout_on"), event.value);
+        table.report.problem(&event.place, title, "write \"removal\", \"stop\" or both");
+    }
+    let has = |word: &str| events.value.iter().any(|event| event.value == word);
+    (has("removal"), has("stop"))
+}
+
+fn warn(table: &Table<'_>, remote: &RemoteConfig, policy: &Policy, given: &Given) {
+    if remote.url.scheme() == "http" && remote.http.allow_plain_http {
+        table.report.warn(format!("{}: plain http shows login and token to everybody on the way", table.path));
+    }
+    let IdleTimeout::After(timeout) = given.idle_timeout else { return };
+    if !policy.idle_timeouts.is_empty() && !policy.idle_timeouts.contains(&timeout) {
+        let values: Vec<String> = policy.idle_timeouts.iter().map(|value| super::duration_text(*value)).collect();
+        let title = remote.profile.title();
+        let (path, odd) = (&table.path, super::duration_text(timeout));
+        table
+            .report
+            .warn(format!("{path}: {title} cannot be set to an idle_timeout of {odd}, only to {}", values.join(", ")));
+    }
+}

@@ -1,0 +1,242 @@
+//! Every answer that servers are known to give, and what it must be taken for.
+
+use super::*;
+
+/// The token endpoint's errors (facts.md 1.6), one a line.
+#[test]
+fn the_token_endpoints_errors_are_told_apart() {
+    for (grant, request, status, error, description, expected) in TOKEN_ENDPOINT {
+        let body = format!(r#"{{"error":"{error}","error_description":"{description}"}}"#);
+        let seen = verdict("salesforce", grant, *request, *status, &[], &body);
+        assert_eq!(seen, *expected, "{grant} {request:?} {status} {body}");
+    }
+}
+
+/// Dead sessions and what only looks like one (facts.md 2.1, 2.2).
+#[test]
+fn a_dead_session_is_not_taken_for_a_look_alike_nor_the_other_way_round() {
+    for (status, code, message, expected) in PING_ERRORS {
+        let body = format!(r#"[{{"message":"{message}","errorCode":"{code}"}}]"#);
+        check_ping(*status, &body, expected);
+    }
+    for (status, body, expected) in PING_BODIES {
+        check_ping(*status, body, expected);
+    }
+}
+
+#[test]
+fn what_no_rule_matches_follows_the_protocol() {
+    use Request::{Introspect, Login, Logout, Ping, Renew};
+    for (request, status, headers, body, expected) in [
+        (Ping, 401, &[("WWW-Authenticate", "Bearer realm=\"x\", error=\"invalid_token\"")][..], "", "dead, certain"),
+        (Ping, 401, &[("WWW-Authenticate", "Bearer")], "", "dead, unsure"),
+        (Ping, 403, &[("WWW-Authenticate", "Bearer error=insufficient_scope")], "", "forbidden, certain"),
+        (Login, 200, &[], "{}", "unavailable"),
+        (Login, 200, &[], "", "unavailable"),
+        (Login, 200, &[], r#"{"error":"invalid_grant"}"#, "refused, confirm"),
+        (Login, 401, &[], "", "refused, confirm"),
+        (Login, 403, &[], "{}", "refused, confirm"),
+        (Login, 429, &[], r#"{"error":"invalid_grant"}"#, "throttled"),
+        (Login, 404, &[("Content-Type", "text/html")], "", "unavailable"),
+        (Login, 307, &[], "", "unavailable"),
+        (Renew, 200, &[], "{}", "in_doubt"),
+        (Renew, 204, &[], "", "in_doubt"),
+        (Renew, 401, &[], "", "in_doubt"),
+        (Renew, 400, &[], r#"{"error":"invalid_grant"}"#, "grant_dead"),
+        (Renew, 401, &[], r#"{"error":"invalid_client"}"#, "refused, confirm"),
+        (Renew, 502, &[], "", "in_doubt"),
+        (Renew, 429, &[], "", "throttled"),
+        (Introspect, 200, &[], r#"{"active":false}"#, "introspected"),
+        (Introspect, 200, &[], r#"{"active":"yes"}"#, "unavailable"),
+        (Introspect, 200, &[], "", "unavailable"),
+        (Introspect, 401, &[], r#"{"error":"invalid_client"}"#, "forbidden, unsure"),
+        (Introspect, 401, &[], "", "forbidden, unsure"),
+        (Introspect, 500, &[], "", "unavailable"),
+        (Logout, 200, &[], "", "logged_out"),
+        (Logout, 400, &[], r#"{"error":"invalid_token"}"#, "logged_out"),
+        (Logout, 401, &[], r#"{"error":"invalid_client"}"#, "forbidden, certain"),
+        (Logout, 503, &[], "", "unavailable"),
+    ] {
+        let seen = verdict("oauth2", "client_credentials", request, status, headers, body);
+        assert_eq!(seen, expected, "{request:?} {status} {headers:?} {body}");
+    }
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_no_answer() {
+    let profile = Profile::named("oauth2", None).unwrap();
+    for (request, expected) in
+        [(Request::Ping, "unavailable"), (Request::Login, "unavailable"), (Request::Renew, "in_doubt")]
+    {
+        let response = Response::new(400, Vec::new(), br#"{"error":"invalid_grant"}"#, false);
+        assert_eq!(classify(&asked(&profile, "password", request), &response).verdict.word(), expected);
+    }
+}
+
+#[test]
+fn time_left_is_counted_on_the_servers_own_clock() {
+    let profile = Profile::named("oauth2", None).unwrap();
+    let date = [("Date".to_owned(), "Sun, 06 Nov 1994 08:49:37 GMT".to_owned())];
+    for (exp, expected) in [
+        ("784111837", Some(60)),
+        ("784111837.5", Some(60)),
+        ("\"784111837\"", Some(60)),
+        ("0", Some(0)),
+        ("\"x\"", None),
+        ("-1", None),
+    ] {
+        let body = format!(r#"{{"active":true,"exp":{exp}}}"#);
+        let response = Response::new(200, date.to_vec(), body.as_bytes(), true);
+        let verdict = classify(&asked(&profile, "password", Request::Introspect), &response).verdict;
+        let Verdict::Introspected { active: true, remaining } = verdict else { panic!("{verdict:?}") };
+        assert_eq!(remaining.map(|remaining| remaining.as_secs()), expected, "{exp}");
+    }
+}
+
+#[test]
+fn a_remedy_goes_with_what_a_person_can_mend() {
+    let profile = Profile::named("salesforce", None).unwrap();
+    let body = br#"{"error":"invalid_grant","error_description":"user hasn't approved this consumer"}"#;
+    let response = Response::new(400, Vec::new(), body, true);
+    let judgement = classify(&asked(&profile, "jwt_bearer", Request::Login), &response);
+    assert!(judgement.remedy.unwrap().contains("pre-authorise the user's profile or permission set"));
+}
+
+fn verdict(profile: &str, grant: &str, request: Request, status: u16, headers: &[(&str, &str)], body: &str) -> String {
+    let profile = Profile::named(profile, None).unwrap();
+    let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    let response = Response::new(status, headers, body.as_bytes(), true);
+    let verdict = classify(&asked(&profile, grant, request), &response).verdict;
+    let addition = match &verdict {
+        Verdict::Dead { certain: true } | Verdict::Forbidden { certain: true } => ", certain",
+        Verdict::Dead { .. } | Verdict::Forbidden { .. } => ", unsure",
+        Verdict::Refused { confirm: true } => ", confirm",
+        Verdict::Refused { .. } => ", stop",
+        Verdict::Alive
+        | Verdict::Good(_)
+        | Verdict::GrantDead
+        | Verdict::Throttled { .. }
+        | Verdict::Unavailable
+        | Verdict::InDoubt
+        | Verdict::Concurrent
+        | Verdict::Skewed
+        | Verdict::LoggedOut
+        | Verdict::Introspected { .. } => "",
+    };
+    format!("{}{addition}", verdict.word())
+}
+
+fn asked<'a>(profile: &'a Profile, grant: &'a str, request: Request) -> Asked<'a> {
+    static URL: std::sync::LazyLock<Url> =
+        std::sync::LazyLock::new(|| Url::parse("https://acme.my.salesforce.com").unwrap());
+    Asked { profile, grant, url: &URL, request, expect: Expect::Json, wall: Timestamp::UNIX_EPOCH }
+}
+
+fn check_ping(status: u16, body: &str, expected: &str) {
+    let seen = verdict("salesforce", "jwt_bearer", Request::Ping, status, &[], body);
+    assert_eq!(seen, expected, "{status} {body}");
+}
+
+const PING_ERRORS: &[(u16, &str, &str, &str)] = &[
+    (401, "INVALID_SESSION_ID", "Session expired or invalid", "dead, certain"),
+    (403, "INVALID_SESSION_ID", "Session expired or invalid", "dead, certain"),
+    (401, "INVALID_SESSION_ID", "This session is not valid for use with the REST API", "forbidden, certain"),
+    (
+        401,
+        "INVALID_SESSION_ID",
+        "This session is not valid for use with the REST API. Needs: api",
+        "forbidden, certain",
+    ),
+    (401, "X", "Connected app is not attached to Agent", "forbidden, certain"),
+    (401, "INVALID_OPERATION_WITH_EXPIRED_PASSWORD", "x", "forbidden, certain"),
+    (401, "INVALID_AUTH_HEADER", "x", "forbidden, certain"),
+    (403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.", "throttled"),
+    (403, "REQUEST_LIMIT_EXCEEDED", "ConcurrentPerOrgLongTxn Limit exceeded.", "throttled"),
+    (403, "API_CURRENTLY_DISABLED", "x", "forbidden, certain"),
+    (403, "API_DISABLED_FOR_ORG", "x", "forbidden, certain"),
+    (403, "INSUFFICIENT_ACCESS", "x", "forbidden, certain"),
+    (403, "CLIENT_NOT_ACCESSIBLE_FOR_USER", "x", "forbidden, certain"),
+    (403, "TXN_SECURITY_NO_ACCESS", "x", "forbidden, certain"),
+    (403, "TXN_SECURITY_METERING_ERROR", "x", "unavailable"),
+    (403, "TXN_SECURITY_END_A_SESSION", "x", "dead, certain"),
+    (404, "NOT_FOUND", "x", "forbidden, certain"),
+    (410, "UNSUPPORTED_API_VERSION", "x", "forbidden, certain"),
+    (400, "InvalidVersion", "x", "forbidden, certain"),
+    (429, "X", "x", "throttled"),
+    (500, "UNKNOWN_EXCEPTION", "x", "unavailable"),
+    (503, "SERVER_UNAVAILABLE", "server too busy", "unavailable"),
+    (504, "INVALID_SESSION_ID", "Session expired or invalid", "unavailable"),
+    (400, "ORG_IN_MAINTENANCE", "x", "unavailable"),
+    (400, "INSERT_UPDATE_DELETE_NOT_ALLOWED_DURING_MAINTENANCE", "x", "unavailable"),
+    (400, "UNABLE_TO_LOCK_ROW", "x", "unavailable"),
+];
+
+const PING_BODIES: &[(u16, &str, &str)] = &[
+    (401, r#"{"message":"Session expired","errorCode":"INVALID_SESSION_ID"}"#, "dead, certain"),
+    (400, r#"{"exceptionCode":"InvalidSessionId","exceptionMessage":"x"}"#, "dead, certain"),
+    (400, "<error><exceptionCode>InvalidSessionId</exceptionCode></error>", "dead, certain"),
+    (403, "Bad_OAuth_Token", "dead, certain"),
+    (403, "Missing_OAuth_Token\n", "dead, certain"),
+    (401, "", "dead, unsure"),
+    (500, "<faultcode>sf:INVALID_SESSION_ID</faultcode>", "unavailable"),
+    (406, "", "unavailable"),
+    (420, "<html>We are setting things up</html>", "unavailable"),
+    (420, "", "unavailable"),
+    (502, "", "unavailable"),
+    (401, "<!DOCTYPE html><p>INVALID_SESSION_ID", "unavailable"),
+    (200, "<html>log in</html>", "unavailable"),
+    (200, "not json", "unavailable"),
+    (200, r#"{"limits":"/x"}"#, "alive"),
+    (302, "", "unavailable"),
+    (408, "", "unavailable"),
+    (403, "", "forbidden, unsure"),
+];
+
+const TOKEN_ENDPOINT: &[(&str, Request, u16, &str, &str, &str)] = &[
+    ("refresh_token", Request::Renew, 400, "invalid_grant", "expired access/refresh token", "grant_dead"),
+    ("password", Request::Login, 400, "invalid_grant", "authentication failure", "refused, stop"),
+    ("jwt_bearer", Request::Login, 400, "invalid_grant", "authentication failure", "refused, stop"),
+    ("jwt_bearer", Request::Login, 400, "invalid_grant", "Inactive User", "refused, stop"),
+    ("refresh_token", Request::Renew, 400, "inactive_user", "", "refused, stop"),
+    ("jwt_bearer", Request::Login, 400, "invalid_grant", "inactive organization", "refused, stop"),
+    ("jwt_bearer", Request::Login, 400, "invalid_grant", "ip restricted", "refused, stop"),
+    ("jwt_bearer", Request::Login, 400, "invalid_grant", "user hasn't approved this consumer", "refused, confirm"),
+    ("jwt_bearer", Request::Login, 400, "invalid_grant", "audience is invalid", "refused, stop"),
+    ("jwt_bearer", Request::Login, 400, "invalid_grant", "expired authorization code", "skewed"),
+    ("refresh_token", Request::Renew, 400, "invalid_grant", "expired authorization code", "concurrent"),
+    ("client_credentials", Request::Login, 400, "invalid_grant", "expired authorization code", "refused, confirm"),
+    ("jwt_bearer", Request::Login, 400, "invalid_grant", "invalid assertion", "refused, stop"),
+    (
+        "client_credentials",
+        Request::Login,
+        400,
+        "invalid_grant",
+        "request not supported on this domain",
+        "refused, stop",
+    ),
+    ("client_credentials", Request::Login, 400, "invalid_grant", "no client credentials user enabled", "refused, stop"),
+    ("password", Request::Login, 400, "invalid_grant", "user is locked", "refused, stop"),
+    ("password", Request::Login, 400, "invalid_grant", "password expired", "refused, stop"),
+    ("password", Request::Login, 400, "invalid_grant", "challenge required", "refused, stop"),
+    ("refresh_token", Request::Renew, 400, "invalid_grant", "the Data Not Available", "refused, stop"),
+    ("jwt_bearer", Request::Login, 400, "invalid_app_access", "user is not admin approved", "refused, stop"),
+    ("jwt_bearer", Request::Login, 400, "invalid_client_id", "client identifier invalid", "refused, confirm"),
+    ("client_credentials", Request::Login, 400, "invalid_client", "invalid client credentials", "refused, stop"),
+    ("refresh_token", Request::Renew, 400, "invalid_client", "invalid client credentials", "refused, stop"),
+    ("client_credentials", Request::Login, 400, "invalid_client", "app must be installed into org", "refused, stop"),
+    ("password", Request::Login, 400, "unsupported_grant_type", "grant type not supported", "refused, stop"),
+    ("jwt_bearer", Request::Login, 400, "unauthorized_client", "", "refused, stop"),
+    ("jwt_bearer", Request::Login, 400, "rate_limit_exceeded", "", "throttled"),
+    ("refresh_token", Request::Renew, 400, "rate_limit_exceeded", "", "throttled"),
+    ("jwt_bearer", Request::Login, 400, "x", "Login Rate Exceeded", "throttled"),
+    ("jwt_bearer", Request::Login, 400, "server_error", "", "unavailable"),
+    ("jwt_bearer", Request::Login, 400, "temporarily_unavailable", "", "unavailable"),
+    ("jwt_bearer", Request::Login, 400, "unknown_error", "", "unavailable"),
+    ("refresh_token", Request::Renew, 400, "unknown_error", "", "in_doubt"),
+    ("password", Request::Login, 503, "invalid_grant", "authentication failure", "unavailable"),
+    ("refresh_token", Request::Renew, 500, "invalid_grant", "expired access/refresh token", "in_doubt"),
+    ("jwt_bearer", Request::Login, 400, "never_heard_of", "", "refused, confirm"),
+    ("password", Request::Login, 400, "never_heard_of", "", "refused, stop"),
+    ("refresh_token", Request::Renew, 400, "never_heard_of", "", "in_doubt"),
+    ("refresh_token", Request::Renew, 400, "invalid_grant", "", "grant_dead"),
+];

@@ -1,0 +1,107 @@
+//! HTTP clients: one per distinct settings, made when first needed, and mended when what they need is mended.
+
+mod tls;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+use thiserror::Error;
+use tokio::sync::OnceCell;
+use url::Url;
+
+use super::hosts::is_loopback;
+use super::settings::{HttpSettings, Proxy};
+use crate::secret::source::SecretError;
+
+pub(super) use tls::is_certificate_refusal;
+
+/// Idle sessions hold no connection, and none is kept that a server may have closed meanwhile.
+const POOL_IDLE: Duration = Duration::from_secs(10);
+
+/// HTTP clients, one per distinct [`HttpSettings`].
+#[derive(Clone, Default)]
+pub struct Clients {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    clients: Mutex<HashMap<Kind, Arc<OnceCell<reqwest::Client>>>>,
+    /// Loading the system's roots takes milliseconds and memory, so once, and only for https.
+    roots: OnceCell<tls::Roots>,
+}
+
+/// What tells one client from another.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Kind {
+    settings: HttpSettings,
+    https: bool,
+    /// Never by a proxy.
+    loopback: bool,
+}
+
+/// Why there is no client; names the file or setting and the remedy.
+#[derive(Debug, Error)]
+pub(super) enum ClientError {
+    #[error("{key} {path} cannot be read: give the daemon's user access to it")]
+    Unreadable { key: &'static str, path: String, source: std::io::Error },
+    #[error("{key} holds no certificate or key in PEM: look whether it is the right file")]
+    NotPem { key: &'static str },
+    #[error("client_cert needs a client_key")]
+    KeyMissing,
+    #[error("client_key cannot be read")]
+    Key(#[source] SecretError),
+    #[error("client_cert and client_key do not fit together: {0}")]
+    BadIdentity(rustls::Error),
+    #[error("pin_sha256 is no base64 of 32 bytes")]
+    BadPin,
+    #[error("no certificate authority is known: install ca-certificates, or set ca_file")]
+    NoRoots,
+    #[error("TLS cannot be set up: {0}")]
+    Tls(String),
+    #[error("http.proxy is no URL of a proxy: write http://host:port")]
+    BadProxy,
+    #[error("the HTTP client cannot be set up: {0}")]
+    Builder(String),
+}
+
+impl Clients {
+    /// The client for `url` under `settings`.
+    ///
+    /// # Errors
+    /// When a file it needs is missing or wrong; asked again, it tries again.
+    pub(super) async fn client(&self, settings: &HttpSettings, url: &Url) -> Result<reqwest::Client, ClientError> {
+        let kind = Kind { settings: settings.clone(), https: url.scheme() == "https", loopback: is_loopback(url) };
+        let cell = self.cell(&kind);
+        cell.get_or_try_init(|| self.build(&kind)).await.cloned()
+    }
+
+    fn cell(&self, kind: &Kind) -> Arc<OnceCell<reqwest::Client>> {
+        let mut clients = self.shared.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(clients.entry(kind.clone()).or_default())
+    }
+
+    async fn build(&self, kind: &Kind) -> Result<reqwest::Client, ClientError> {
+        let roots =
+            if kind.https { self.shared.roots.get_or_init(tls::system_roots).await.clone() } else { tls::no_roots() };
+        let tls = tls::config(&kind.settings, kind.https, roots).await?;
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .connect_timeout(kind.settings.connect_timeout)
+            .pool_idle_timeout(POOL_IDLE)
+            .pool_max_idle_per_host(2)
+            .redirect(Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .user_agent(concat!("keepfresh/", env!("CARGO_PKG_VERSION")));
+        builder = match &kind.settings.proxy {
+            Proxy::None => builder.no_proxy(),
+            Proxy::System | Proxy::Url(_) if kind.loopback => builder.no_proxy(),
+            Proxy::System => builder,
+            Proxy::Url(url) => builder.proxy(reqwest::Proxy::all(url).map_err(|_| ClientError::BadProxy)?),
+        };
+        builder.build().map_err(|error| ClientError::Builder(error.to_string()))
+    }
+}

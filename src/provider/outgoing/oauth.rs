@@ -1,0 +1,215 @@
+//! The requests of OAuth 2.0: token endpoint (RFC 6749), introspection (RFC 7662), revocation (RFC 7009).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use url::{Url, form_urlencoded};
+
+use super::{Ingredients, Outgoing, OutgoingError, form};
+use crate::provider::assertion::{Claims, sign};
+use crate::provider::grants::GrantKind;
+use crate::provider::request::Method;
+use crate::provider::settings::RemoteConfig;
+use crate::secret::Secret;
+
+const CLIENT_ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// A form on its way: its fields, the headers that go with it, and what both hold that must not be seen.
+#[derive(Default)]
+struct Draft {
+    fields: Vec<(String, Secret)>,
+    headers: Vec<(String, Secret)>,
+    secrets: Vec<Secret>,
+}
+
+impl Draft {
+    fn plain(&mut self, name: &str, value: &str) {
+        self.fields.push((name.to_owned(), Secret::new(value)));
+    }
+
+    fn secret(&mut self, name: &str, value: Secret) {
+        self.secrets.push(value.clone());
+        self.fields.push((name.to_owned(), value));
+    }
+
+    fn posted(self, url: Url) -> Outgoing {
+        let body = Some(form(&self.fields));
+        Outgoing { method: Method::Post, url, headers: self.headers, body, secrets: self.secrets }
+    }
+}
+
+/// What a full login sends or signs with.
+pub(super) fn login_secrets(config: &RemoteConfig) -> Vec<&str> {
+    let rules = config.profile.grant(&config.grant);
+    let of_form = rules.into_iter().flat_map(|rules| rules.form.iter().flat_map(|(_, template)| template.names()));
+    let of_grant: &[&str] = match GrantKind::named(&config.grant) {
+        Some(GrantKind::JwtBearer) => &["private_key", "private_key_passphrase"],
+        Some(GrantKind::Password) => &["password"],
+        Some(GrantKind::RefreshToken) => &["refresh_token"],
+        Some(GrantKind::ClientCredentials) | None => &[],
+    };
+    let mut names = client_secrets(config);
+    names.extend(of_form);
+    names.extend(of_grant);
+    names
+}
+
+/// What the client proves itself by.
+pub(super) fn client_secrets(config: &RemoteConfig) -> Vec<&str> {
+    match config.plain("client_auth") {
+        Some("private_key_jwt") => vec!["private_key", "private_key_passphrase"],
+        Some(_) | None => vec!["client_secret"],
+    }
+}
+
+impl Ingredients<'_> {
+    /// A session that lives on a refresh token logs in by the configured one.
+    pub(super) fn login(&self) -> Result<Outgoing, OutgoingError> {
+        match GrantKind::named(&self.config.grant) {
+            Some(GrantKind::RefreshToken) => self.refresh(self.required("refresh_token")?),
+            Some(kind) => self.grant(kind),
+            None => Err(OutgoingError::NoEndpoint("login")),
+        }
+    }
+
+    /// The refresh token that is held is newer than the configured one.
+    pub(super) fn renew(&self) -> Result<Outgoing, OutgoingError> {
+        let held = self.held.refresh_token.cloned().or_else(|| self.secrets.get("refresh_token").cloned());
+        self.refresh(held.ok_or(OutgoingError::NoRefreshToken)?)
+    }
+
+    pub(super) fn introspection(&self) -> Result<Outgoing, OutgoingError> {
+        let url = self.config.introspection_endpoint().ok_or(OutgoingError::NoEndpoint("introspection"))?;
+        self.about_token(url)
+    }
+
+    /// The access token only: a refresh token may be all that a person left us.
+    pub(super) fn revocation(&self) -> Result<Outgoing, OutgoingError> {
+        let url = self.config.revocation_endpoint().ok_or(OutgoingError::NoEndpoint("revocation"))?;
+        self.about_token(url)
+    }
+
+    fn about_token(&self, url: Url) -> Result<Outgoing, OutgoingError> {
+        let mut draft = Draft::default();
+        draft.secret("token", self.token()?.access_token.clone());
+        draft.plain("token_type_hint", "access_token");
+        self.prove_client(&mut draft, &url)?;
+        Ok(draft.posted(url))
+    }
+
+    fn token_endpoint(&self) -> Result<Url, OutgoingError> {
+        self.config.token_endpoint().ok_or(OutgoingError::NoEndpoint("token"))
+    }
+
+    fn refresh(&self, refresh_token: Secret) -> Result<Outgoing, OutgoingError> {
+        let url = self.token_endpoint()?;
+        let mut draft = Draft::default();
+        draft.plain("grant_type", GrantKind::RefreshToken.grant_type());
+        draft.secret("refresh_token", refresh_token);
+        self.optional(&mut draft, "scope");
+        self.prove_client(&mut draft, &url)?;
+        Ok(draft.posted(url))
+    }
+
+    fn grant(&self, kind: GrantKind) -> Result<Outgoing, OutgoingError> {
+        let url = self.token_endpoint()?;
+        let mut draft = Draft::default();
+        draft.plain("grant_type", kind.grant_type());
+        match kind {
+            GrantKind::JwtBearer => draft.secret("assertion", self.user_assertion(&url)?),
+            GrantKind::ClientCredentials => self.optional(&mut draft, "audience"),
+            GrantKind::Password => {
+                draft.plain("username", self.required("username")?.expose());
+                draft.secret("password", self.required("password")?);
+            }
+            GrantKind::RefreshToken => draft.secret("refresh_token", self.required("refresh_token")?),
+        }
+        self.optional(&mut draft, "scope");
+        self.own_fields(&mut draft);
+        self.prove_client(&mut draft, &url)?;
+        Ok(draft.posted(url))
+    }
+
+    /// The profile's fields replace the protocol's of the same name; all may hold secrets.
+    fn own_fields(&self, draft: &mut Draft) {
+        let rules = self.config.profile.grant(&self.config.grant);
+        for (name, template) in rules.map(|rules| rules.form.as_slice()).unwrap_or_default() {
+            if let Some(value) = template.fill(&|name| self.value(name)) {
+                draft.fields.retain(|(known, _)| known != name);
+                draft.secret(name, value);
+            }
+        }
+    }
+
+    fn prove_client(&self, draft: &mut Draft, endpoint: &Url) -> Result<(), OutgoingError> {
+        let client_id = self.config.plain("client_id").ok_or_else(|| no_value("client_id"))?;
+        let client_secret = self.secrets.get("client_secret");
+        match self.config.plain("client_auth") {
+            Some("basic") => self.basic(draft, client_id),
+            Some("private_key_jwt") => {
+                draft.plain("client_id", client_id);
+                draft.plain("client_assertion_type", CLIENT_ASSERTION_TYPE);
+                let assertion = self.assertion(client_id, client_id, &self.default_audience(endpoint))?;
+                draft.secret("client_assertion", assertion);
+                Ok(())
+            }
+            // The assertion names the client already; whoever asks without one must say who it is.
+            Some("none") if draft.fields.iter().any(|(name, _)| name == "assertion") => Ok(()),
+            Some(_) | None => {
+                draft.plain("client_id", client_id);
+                if let Some(client_secret) = client_secret {
+                    draft.secret("client_secret", client_secret.clone());
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// RFC 6749 section 2.3.1: both halves are form-encoded first.
+    fn basic(&self, draft: &mut Draft, client_id: &str) -> Result<(), OutgoingError> {
+        let client_secret = self.required("client_secret")?;
+        let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let pair = Secret::new(format!("{}:{}", encoded(client_id), encoded(client_secret.expose())));
+        let credentials = Secret::new(STANDARD.encode(pair.expose()));
+        draft.headers.push(("Authorization".to_owned(), Secret::new(format!("Basic {}", credentials.expose()))));
+        draft.secrets.push(credentials);
+        Ok(())
+    }
+
+    fn user_assertion(&self, endpoint: &Url) -> Result<Secret, OutgoingError> {
+        let client_id = self.required("client_id")?;
+        let username = self.required("username")?;
+        let audience = self.config.plain("audience").map(str::to_owned);
+        let audience = audience.unwrap_or_else(|| self.default_audience(endpoint));
+        self.assertion(client_id.expose(), username.expose(), &audience)
+    }
+
+    /// The profile's rule for the login host, else the endpoint itself (RFC 7523 section 3).
+    fn default_audience(&self, endpoint: &Url) -> String {
+        let host = endpoint.host_str().unwrap_or_default();
+        let rule = self.config.profile.audiences.iter().find(|(pattern, _)| pattern.matches(host));
+        rule.map_or_else(|| endpoint.to_string(), |(_, audience)| audience.clone())
+    }
+
+    fn assertion(&self, issuer: &str, subject: &str, audience: &str) -> Result<Secret, OutgoingError> {
+        let millis = self.wall.as_millisecond().saturating_add(self.held.skew_millis);
+        let claims =
+            Claims { issuer, subject, audience, now: millis.div_euclid(1000), key_id: self.config.plain("key_id") };
+        let key = self.required("private_key")?;
+        Ok(sign(&claims, &key, self.secrets.get("private_key_passphrase"))?)
+    }
+
+    fn required(&self, name: &str) -> Result<Secret, OutgoingError> {
+        let plain = self.config.plain(name).map(Secret::new);
+        plain.or_else(|| self.secrets.get(name).cloned()).ok_or_else(|| no_value(name))
+    }
+
+    fn optional(&self, draft: &mut Draft, name: &str) {
+        if let Some(value) = self.config.plain(name) {
+            draft.plain(name, value);
+        }
+    }
+}
+
+fn no_value(name: &str) -> OutgoingError {
+    OutgoingError::NoValue(name.to_owned())
+}

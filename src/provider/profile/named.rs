@@ -1,0 +1,67 @@
+//! Profiles by name: compiled in, and overridden or added by files.
+
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Profile, ProfileError};
+use crate::provider::classify::misjudged;
+
+/// The profiles that come with the program.
+const COMPILED_IN: [(&str, &str); 2] =
+    [("oauth2", include_str!("../profiles/oauth2.toml")), ("salesforce", include_str!("../profiles/salesforce.toml"))];
+
+impl Profile {
+    /// The profile of this name: `providers_dir/NAME.toml` if there is one, else the compiled-in one.
+    ///
+    /// # Errors
+    /// When there is none, or its file cannot be read or is wrong.
+    pub fn named(name: &str, providers_dir: Option<&Path>) -> Result<Arc<Self>, ProfileError> {
+        if let Some(own) = of_user(name, providers_dir)? {
+            return Ok(Arc::new(own));
+        }
+        let (name, text) = COMPILED_IN
+            .iter()
+            .find(|(known, _)| *known == name)
+            .ok_or_else(|| ProfileError::Unknown { name: name.to_owned(), known: Self::names(providers_dir) })?;
+        read(text, &format!("{name}.toml"), name).map(Arc::new)
+    }
+
+    /// All names, sorted.
+    pub fn names(providers_dir: Option<&Path>) -> Vec<String> {
+        let entries = providers_dir.and_then(|directory| directory.read_dir().ok());
+        let files = entries.into_iter().flatten().filter_map(|entry| profile_name(&entry.ok()?.path()));
+        let names: BTreeSet<String> = COMPILED_IN.iter().map(|(name, _)| (*name).to_owned()).chain(files).collect();
+        names.into_iter().collect()
+    }
+}
+
+fn of_user(name: &str, providers_dir: Option<&Path>) -> Result<Option<Profile>, ProfileError> {
+    let Some(directory) = providers_dir.filter(|_| is_name(name)) else { return Ok(None) };
+    let path = directory.join(format!("{name}.toml"));
+    match std::fs::read_to_string(&path) {
+        Ok(text) => read(&text, &path.display().to_string(), name).map(Some),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(ProfileError::Unreadable { path, source }),
+    }
+}
+
+/// A profile whose rules take its own examples for something else is wrong, whoever wrote it.
+fn read(text: &str, file: &str, name: &str) -> Result<Profile, ProfileError> {
+    let profile = Profile::parse(text, file, name)?;
+    match misjudged(&profile) {
+        Some((line, message)) => Err(ProfileError::Invalid { file: file.to_owned(), line, message }),
+        None => Ok(profile),
+    }
+}
+
+fn profile_name(path: &Path) -> Option<String> {
+    let name = path.file_stem()?.to_str()?;
+    (path.extension()? == "toml" && is_name(name)).then(|| name.to_owned())
+}
+
+/// Keeps a name from leaving the directory.
+fn is_name(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}

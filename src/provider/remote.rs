@@ -1,0 +1,267 @@
+//! One session's server: a request leaves, an answer comes back.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use super::classify::{Asked, Judgement, classify, unusable};
+use super::clients::{ClientError, is_certificate_refusal};
+use super::detail::{scrubbed, sentence};
+use super::grants::GrantKind;
+use super::outgoing::{self, Ingredients, Outgoing, OutgoingError};
+use super::profile::QuotaRule;
+use super::request::{Expect, Method};
+use super::response::Response;
+use super::settings::{ConfigProblem, RemoteConfig, authority};
+use super::{Clients, Held, Secrets};
+use crate::clock;
+use crate::secret::Secret;
+use crate::secret::source::SecretSource;
+use crate::session::answer::{Answer, Quota, Request, Verdict};
+use crate::time::Instant;
+use crate::token::Token;
+
+/// The longest body that is read: what an API says about a session is a few KiB.
+const LONGEST_BODY: usize = 1024 * 1024;
+
+/// One session's server, ready to be called.
+pub struct Remote {
+    config: RemoteConfig,
+    clients: Clients,
+}
+
+/// Why a session's server cannot be called at all.
+#[derive(Debug, Error)]
+pub enum RemoteError {
+    /// The config does not fit together.
+    #[error(transparent)]
+    Problem(#[from] ConfigProblem),
+}
+
+/// Why no answer came.
+#[derive(Debug, Error)]
+enum NoAnswer {
+    #[error(transparent)]
+    Outgoing(#[from] OutgoingError),
+    #[error("the HTTP client could not be made")]
+    Client(#[source] ClientError),
+    #[error("a header cannot be sent: it has control characters")]
+    BadHeader,
+    #[error("the server did not answer within {0:?}")]
+    TimedOut(Duration),
+    #[error("the server could not be called")]
+    Transport(#[source] reqwest::Error),
+}
+
+impl NoAnswer {
+    /// Whether the server may have seen the request.
+    fn reached(&self) -> bool {
+        match self {
+            Self::Outgoing(_) | Self::Client(_) | Self::BadHeader => false,
+            Self::TimedOut(_) => true,
+            Self::Transport(error) => !(error.is_connect() || error.is_builder() || is_certificate_refusal(error)),
+        }
+    }
+
+    fn verdict(&self, request: Request) -> Verdict {
+        let is_login = matches!(request, Request::Login | Request::Renew);
+        match self {
+            Self::Outgoing(error) if error.needs_a_person() && is_login => Verdict::Refused { confirm: false },
+            Self::Outgoing(error) if error.needs_a_person() => Verdict::Forbidden { certain: true },
+            _ if self.reached() => unusable(request),
+            Self::Outgoing(_) | Self::Client(_) | Self::BadHeader | Self::TimedOut(_) | Self::Transport(_) => {
+                Verdict::Unavailable
+            }
+        }
+    }
+
+    /// What happened, and its causes; of the HTTP library's own layers only the innermost says anything.
+    fn sentence(&self) -> String {
+        let causes = std::iter::successors(self.source(), |error| (*error).source());
+        let causes: Vec<String> = match self {
+            Self::Transport(_) => causes.last().map(ToString::to_string).into_iter().collect(),
+            Self::Outgoing(_) | Self::Client(_) | Self::BadHeader | Self::TimedOut(_) => {
+                causes.map(ToString::to_string).collect()
+            }
+        };
+        std::iter::once(self.to_string()).chain(causes).collect::<Vec<_>>().join(": ")
+    }
+}
+
+impl Remote {
+    /// Takes a checked config.
+    ///
+    /// # Errors
+    /// The first of [`RemoteConfig::problems`].
+    pub fn new(config: RemoteConfig, clients: &mut Clients) -> Result<Self, RemoteError> {
+        match config.problems().into_iter().next() {
+            Some(problem) => Err(problem.into()),
+            None => Ok(Self { config, clients: clients.clone() }),
+        }
+    }
+
+    /// Host and port that the request would go to: what the limit of calls in flight counts by.
+    pub fn host(&self, request: Request, token: Option<&Token>) -> String {
+        authority(&outgoing::target(&self.config, request, token).unwrap_or_else(|| self.config.url.clone()))
+    }
+
+    /// Which parameters must be read for this request: none for a usual ping, the client's for a renewal.
+    pub fn secrets_for(&self, request: Request) -> Vec<(String, SecretSource)> {
+        outgoing::secrets_for(&self.config, request)
+    }
+
+    /// The headers that a request with this token carries.
+    pub fn headers(&self, token: &Token) -> Vec<(String, Secret)> {
+        outgoing::use_headers(&self.config, token)
+    }
+
+    /// Makes the call and says what the answer means. Never longer than `held.timeout`; reads at most 1 MiB.
+    ///
+    /// A session of the grant `refresh_token` logs in by presenting the configured refresh token; [`Request::Renew`]
+    /// presents the one that is held, or else the configured one if it is among `secrets`.
+    pub async fn call(&self, request: Request, held: Held<'_>, secrets: &Secrets, clock: fn() -> Instant) -> Answer {
+        let sent = clock();
+        let ingredients = Ingredients { config: &self.config, held: &held, secrets, wall: clock::now().wall };
+        let mut known = known_secrets(&held, secrets);
+        let told = match ingredients.outgoing(request) {
+            Ok(outgoing) => {
+                known.extend(outgoing.secrets.iter().cloned());
+                match self.exchange(outgoing, held.timeout).await {
+                    Ok((response, wall)) => self.told_by(request, &response, wall, &known),
+                    Err(error) => Told::without_answer(request, &error, &known),
+                }
+            }
+            Err(error) => Told::without_answer(request, &error.into(), &known),
+        };
+        let Told { verdict, detail, counted, skew_millis, quotas } = told;
+        Answer { call: held.call, sent, received: clock(), verdict, detail, counted, skew_millis, quotas }
+    }
+
+    /// The answer, and our wall clock when its head came.
+    async fn exchange(&self, outgoing: Outgoing, timeout: Duration) -> Result<(Response, Timestamp), NoAnswer> {
+        let exchange = async {
+            let client = self.clients.client(&self.config.http, &outgoing.url).await.map_err(NoAnswer::Client)?;
+            let answer = client.execute(wire(outgoing)?).await.map_err(transport)?;
+            let wall = clock::now().wall;
+            Ok((received(answer).await, wall))
+        };
+        tokio::time::timeout(timeout, exchange).await.map_err(|_| NoAnswer::TimedOut(timeout))?
+    }
+
+    fn told_by(&self, request: Request, response: &Response, wall: Timestamp, known: &[Secret]) -> Told {
+        let asked = Asked {
+            profile: &self.config.profile,
+            grant: &self.config.grant,
+            url: &self.config.url,
+            request: self.asked_for(request),
+            expect: outgoing::chosen_ping(&self.config).map_or(Expect::Json, |ping| ping.expect),
+            wall,
+        };
+        let Judgement { verdict, oddity, remedy } = classify(&asked, response);
+        let detail = sentence(response, oddity.as_deref(), remedy.as_deref(), known);
+        let counted = response.status < 500;
+        Told { verdict, detail, counted, skew_millis: response.skew_millis(wall), quotas: self.quotas(response) }
+    }
+
+    /// Presenting a refresh token is a renewal, whatever it is for.
+    fn asked_for(&self, request: Request) -> Request {
+        let by_refresh_token = GrantKind::named(&self.config.grant) == Some(GrantKind::RefreshToken);
+        if request == Request::Login && by_refresh_token { Request::Renew } else { request }
+    }
+
+    fn quotas(&self, response: &Response) -> Vec<Quota> {
+        let quota = |rule: &QuotaRule| {
+            let found = rule.regex.captures(response.header(&rule.header.to_ascii_lowercase())?)?;
+            let number = |group| found.name(group)?.as_str().parse().ok();
+            Some(Quota { name: rule.name.clone(), used: number("used")?, limit: number("limit")? })
+        };
+        self.config.profile.quotas.iter().filter_map(quota).collect()
+    }
+}
+
+/// What must not be seen, should a server echo it.
+fn known_secrets(held: &Held<'_>, secrets: &Secrets) -> Vec<Secret> {
+    let captured = held.token.into_iter().flat_map(|token| token.captures.values());
+    let captured = captured.filter(|capture| !capture.public).map(|capture| &capture.value);
+    let tokens = held.token.map(|token| &token.access_token).into_iter().chain(held.refresh_token);
+    secrets.values().chain(tokens).chain(captured).cloned().collect()
+}
+
+/// What an answer, or its absence, tells.
+struct Told {
+    verdict: Verdict,
+    detail: String,
+    /// Whether the server may have counted the attempt.
+    counted: bool,
+    skew_millis: Option<i64>,
+    quotas: Vec<Quota>,
+}
+
+impl Told {
+    fn without_answer(request: Request, error: &NoAnswer, known: &[Secret]) -> Self {
+        Self {
+            verdict: error.verdict(request),
+            detail: scrubbed(&error.sentence(), known),
+            counted: error.reached(),
+            skew_millis: None,
+            quotas: Vec::new(),
+        }
+    }
+}
+
+/// URLs stay out of errors: a profile may put a token into one.
+fn transport(error: reqwest::Error) -> NoAnswer {
+    NoAnswer::Transport(error.without_url())
+}
+
+fn wire(outgoing: Outgoing) -> Result<reqwest::Request, NoAnswer> {
+    let mut request = reqwest::Request::new(method(outgoing.method), outgoing.url);
+    let headers = request.headers_mut();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if let Some(body) = &outgoing.body {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(body.content_type));
+    }
+    for (name, value) in &outgoing.headers {
+        let name = HeaderName::try_from(name.as_str()).map_err(|_| NoAnswer::BadHeader)?;
+        let mut value = HeaderValue::try_from(value.expose()).map_err(|_| NoAnswer::BadHeader)?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    *request.body_mut() = outgoing.body.map(|body| body.text.as_bytes().to_vec().into());
+    Ok(request)
+}
+
+fn method(method: Method) -> reqwest::Method {
+    match method {
+        Method::Get => reqwest::Method::GET,
+        Method::Post => reqwest::Method::POST,
+        Method::Put => reqwest::Method::PUT,
+        Method::Patch => reqwest::Method::PATCH,
+        Method::Delete => reqwest::Method::DELETE,
+    }
+}
+
+/// Reads the body as far as it is of any use.
+async fn received(mut answer: reqwest::Response) -> Response {
+    let status = answer.status().as_u16();
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let headers = answer.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+    let mut body = Zeroizing::new(Vec::new());
+    let complete = loop {
+        match answer.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() > LONGEST_BODY => break false,
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => break true,
+            Err(_) => break false,
+        }
+    };
+    Response::new(status, headers, &body, complete)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! An answer as it came over the wire, bounded and with its body read as text and JSON.
+
+mod strict_json;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use serde_json::Value;
+
+/// The longest wait that a server can impose: nobody is served by a session that sleeps for days.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
+
+/// `Date` tells whole seconds and answers take their way: what is less is no skew.
+const LEAST_SKEW_MILLIS: i64 = 2000;
+
+/// Status, headers and body; not printable, since a good one holds a token.
+pub(super) struct Response {
+    pub(super) status: u16,
+    /// Names in lower case.
+    pub(super) headers: Vec<(String, String)>,
+    /// The body; what is not UTF-8 is replaced.
+    pub(super) text: String,
+    /// The body, if it is JSON in which no object has a key twice.
+    pub(super) json: Option<Value>,
+    /// False when the body broke off, took too long or was longer than anything an API sends.
+    pub(super) complete: bool,
+}
+
+impl Response {
+    /// Reads what came.
+    pub(super) fn new(status: u16, headers: Vec<(String, String)>, body: &[u8], complete: bool) -> Self {
+        let headers = headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
+        let text = String::from_utf8_lossy(body).into_owned();
+        let json = complete.then(|| strict_json::parse(text.trim_start_matches('\u{feff}'))).flatten();
+        Self { status, headers, text, json, complete }
+    }
+
+    /// The first header of that name, given in lower case.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The media type in lower case, without parameters; empty when absent.
+    pub(super) fn content_type(&self) -> String {
+        let value = self.header("content-type").unwrap_or_default();
+        value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    }
+
+    /// Whether a page for people came, whatever its status claims.
+    pub(super) fn is_html(&self) -> bool {
+        let start: String = self.text.trim_start().chars().take(14).collect::<String>().to_ascii_lowercase();
+        matches!(self.content_type().as_str(), "text/html" | "application/xhtml+xml")
+            || start.starts_with("<!doctype html")
+            || start.starts_with("<html")
+    }
+
+    /// The body's member at a JSON pointer, if it is a string.
+    pub(super) fn string_at(&self, pointer: &str) -> Option<&str> {
+        self.json.as_ref()?.pointer(pointer)?.as_str()
+    }
+
+    /// The server's own clock, by `Date`.
+    pub(super) fn date(&self) -> Option<Timestamp> {
+        http_date(self.header("date")?)
+    }
+
+    /// The server's clock minus ours, which said `wall` when the answer came; zero when they agree within two seconds.
+    pub(super) fn skew_millis(&self, wall: Timestamp) -> Option<i64> {
+        // The second that Date tells is half over, on average.
+        let theirs = self.date()?.as_millisecond().saturating_add(500);
+        let skew = theirs.saturating_sub(wall.as_millisecond());
+        Some(if skew.abs() < LEAST_SKEW_MILLIS { 0 } else { skew })
+    }
+
+    /// How long the server asks to wait (RFC 9110 section 10.2.3), an hour at most.
+    pub(super) fn retry_after(&self, wall: Timestamp) -> Option<Duration> {
+        let value = self.header("retry-after")?.trim();
+        let wait = match value.parse::<u64>() {
+            Ok(seconds) => Duration::from_secs(seconds),
+            Err(_) => until(http_date(value)?, self.date().unwrap_or(wall)),
+        };
+        Some(wait.min(LONGEST_RETRY_AFTER))
+    }
+}
+
+fn http_date(text: &str) -> Option<Timestamp> {
+    rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
+}
+
+/// From `now` to `moment`; zero when that is past.
+pub(super) fn until(moment: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(moment.duration_since(now)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn html_is_known_by_its_type_or_its_first_tag() {
+        for (content_type, body, expected) in [
+            ("text/html; charset=utf-8", "", true),
+            ("application/json", "  <!DOCTYPE HTML><p>", true),
+            ("", "<html lang=en>", true),
+            ("application/json", "{\"a\":\"<html>\"}", false),
+            ("text/xml", "<?xml version=\"1.0\"?>", false),
+        ] {
+            assert_eq!(response(&[("Content-Type", content_type)], body).is_html(), expected, "{content_type} {body}");
+        }
+    }
+
+    #[test]
+    fn a_wait_is_in_seconds_or_until_a_date_and_never_more_than_an_hour() {
+        let date = ("Date", "Sun, 06 Nov 1994 08:49:37 GMT");
+        for (retry_after, expected) in [
+            ("120", Some(120)),
+            ("999999999", Some(3600)),
+            ("99999999999999999999999", None),
+            ("-5", None),
+            ("soon", None),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("Fri, 06 Nov 2099 08:00:00 GMT", Some(3600)),
+        ] {
+            let wait = response(&[("Retry-After", retry_after), date], "").retry_after(Timestamp::UNIX_EPOCH);
+            assert_eq!(wait.map(|wait| wait.as_secs()), expected, "{retry_after}");
+        }
+    }
+
+    #[test]
+    fn small_differences_between_clocks_are_no_skew() {
+        let wall: Timestamp = "1994-11-06T08:49:37Z".parse().unwrap();
+        for (date, expected) in [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(0)),
+            ("Sun, 06 Nov 1994 08:49:36 GMT", Some(0)),
+            ("Sun, 06 Nov 1994 08:59:37 GMT", Some(600_500)),
+            ("Sun, 06 Nov 1994 08:39:37 GMT", Some(-599_500)),
+            ("yesterday", None),
+        ] {
+            assert_eq!(response(&[("Date", date)], "").skew_millis(wall), expected, "{date}");
+        }
+    }
+
+    fn response(headers: &[(&str, &str)], body: &str) -> Response {
+        let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        Response::new(200, headers, body.as_bytes(), true)
+    }
+}

@@ -1,0 +1,201 @@
+//! What a profile says of answers: ordered rules, the first that matches gives the verdict.
+
+use regex_lite::Regex;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::session::answer::Request;
+
+/// The verdicts that a rule can give; the others come from an answer's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RuleVerdict {
+    Alive,
+    Dead,
+    Refused,
+    GrantDead,
+    Throttled,
+    Unavailable,
+    Forbidden,
+    InDoubt,
+    Concurrent,
+    Skewed,
+    LoggedOut,
+}
+
+/// One `[[answer]]`.
+#[derive(Clone, Debug)]
+pub(super) struct AnswerRule {
+    /// The requests it is about; empty for all.
+    pub(super) to: Vec<Request>,
+    /// The grants it is about; empty for all.
+    pub(super) grants: Vec<String>,
+    /// The statuses it is about; empty for all.
+    pub(super) statuses: Vec<u16>,
+    /// The media type, without parameters.
+    pub(super) content_type: Option<String>,
+    /// Header names and what their values must be.
+    pub(super) headers: Vec<(String, Condition)>,
+    /// Places in a JSON body and what must stand there.
+    pub(super) json: Vec<(String, Condition)>,
+    /// What the body as text must be.
+    pub(super) text: Option<Condition>,
+    /// What such an answer means.
+    pub(super) verdict: RuleVerdict,
+    /// False where a second look must confirm it.
+    pub(super) certain: bool,
+    /// Whether one more try may confirm a refusal; the grant decides where absent.
+    pub(super) confirm: Option<bool>,
+    /// What a person can do about it.
+    pub(super) remedy: Option<String>,
+}
+
+/// What must stand in a place.
+#[derive(Clone, Debug)]
+pub(super) enum Condition {
+    /// Exactly this.
+    Equals(Value),
+    /// Anything, or nothing.
+    Exists(bool),
+    /// Text that the expression finds something in.
+    Matches(Regex),
+    /// Exactly one of these.
+    OneOf(Vec<Value>),
+    /// Text that contains this, whatever the case.
+    Contains(String),
+    /// A list of words, separated by spaces, with none of these in it.
+    LacksWords(Vec<String>),
+}
+
+/// The parts of an answer that rules look at.
+pub(super) struct Seen<'a> {
+    /// What was asked.
+    pub(super) request: Request,
+    /// By which grant the session logs in.
+    pub(super) grant: &'a str,
+    /// The status.
+    pub(super) status: u16,
+    /// The media type in lower case, without parameters.
+    pub(super) content_type: &'a str,
+    /// Names in lower case, and values.
+    pub(super) headers: &'a [(String, String)],
+    /// The body as text.
+    pub(super) text: &'a str,
+    /// The body as JSON, if it is that.
+    pub(super) json: Option<&'a Value>,
+}
+
+impl AnswerRule {
+    /// Whether every condition holds.
+    pub(super) fn matches(&self, seen: &Seen<'_>) -> bool {
+        self.is_about(seen)
+            && self.headers.iter().all(|(name, condition)| condition.holds(header(seen.headers, name).as_ref()))
+            && self.json.iter().all(|(place, condition)| json_holds(seen.json, place, condition))
+            && self.text.as_ref().is_none_or(|condition| condition.holds(Some(&Value::from(seen.text))))
+    }
+
+    fn is_about(&self, seen: &Seen<'_>) -> bool {
+        (self.to.is_empty() || self.to.contains(&seen.request))
+            && (self.grants.is_empty() || self.grants.iter().any(|grant| grant == seen.grant))
+            && (self.statuses.is_empty() || self.statuses.contains(&seen.status))
+            && self.content_type.as_ref().is_none_or(|content_type| content_type == seen.content_type)
+    }
+}
+
+fn header(headers: &[(String, String)], name: &str) -> Option<Value> {
+    headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| Value::from(value.as_str()))
+}
+
+/// A place is a JSON pointer (RFC 6901) or, without a slash, a member of that name at any depth.
+fn json_holds(json: Option<&Value>, place: &str, condition: &Condition) -> bool {
+    let Some(json) = json else { return false };
+    if place.is_empty() || place.starts_with('/') {
+        return condition.holds(json.pointer(place));
+    }
+    if matches!(condition, Condition::Exists(false)) {
+        return !any_member(json, place, &|_| true);
+    }
+    any_member(json, place, &|value| condition.holds(Some(value)))
+}
+
+/// Recursion is bounded by the parser's own limit of depth.
+fn any_member(json: &Value, name: &str, holds: &dyn Fn(&Value) -> bool) -> bool {
+    match json {
+        Value::Object(members) => {
+            members.iter().any(|(key, value)| (key == name && holds(value)) || any_member(value, name, holds))
+        }
+        Value::Array(elements) => elements.iter().any(|element| any_member(element, name, holds)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+impl Condition {
+    fn holds(&self, value: Option<&Value>) -> bool {
+        match self {
+            Self::Equals(expected) => value == Some(expected),
+            Self::Exists(expected) => value.is_some() == *expected,
+            Self::Matches(regex) => text(value).is_some_and(|text| regex.is_match(text)),
+            Self::OneOf(expected) => value.is_some_and(|value| expected.contains(value)),
+            Self::Contains(needle) => text(value).is_some_and(|text| text.to_lowercase().contains(needle)),
+            Self::LacksWords(words) => text(value).is_some_and(|text| lacks(text, words)),
+        }
+    }
+}
+
+fn text(value: Option<&Value>) -> Option<&str> {
+    value.and_then(Value::as_str)
+}
+
+fn lacks(text: &str, words: &[String]) -> bool {
+    !text.split_ascii_whitespace().any(|word| words.iter().any(|unwanted| unwanted == word))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn each_condition_holds_where_it_says() {
+        let re = |text: &str| Condition::Matches(Regex::new(text).unwrap());
+        let words = || Condition::LacksWords(vec!["api".into(), "full".into()]);
+        for (condition, value, expected) in [
+            (Condition::Equals(json!("x")), Some(json!("x")), true),
+            (Condition::Equals(json!("x")), Some(json!("y")), false),
+            (Condition::Equals(json!(1)), Some(json!("1")), false),
+            (Condition::Exists(true), Some(json!(null)), true),
+            (Condition::Exists(true), None, false),
+            (Condition::Exists(false), None, true),
+            (re("^a.c$"), Some(json!("abc")), true),
+            (re("^a.c$"), Some(json!(7)), false),
+            (Condition::OneOf(vec![json!("a"), json!(2)]), Some(json!(2)), true),
+            (Condition::OneOf(vec![json!("a"), json!(2)]), None, false),
+            (Condition::Contains("expired".into()), Some(json!("Was EXPIRED.")), true),
+            (Condition::Contains("expired".into()), Some(json!("alive")), false),
+            (words(), Some(json!("id openid")), true),
+            (words(), Some(json!("id api")), false),
+            (words(), Some(json!("apis fuller")), true),
+            (words(), None, false),
+        ] {
+            assert_eq!(condition.holds(value.as_ref()), expected, "{condition:?} on {value:?}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_a_pointer_or_a_name_at_any_depth() {
+        let body = json!([{ "errorCode": "GONE", "deep": { "a/b": 1 } }]);
+        for (place, condition, expected) in [
+            ("/0/errorCode", Condition::Equals(json!("GONE")), true),
+            ("/errorCode", Condition::Equals(json!("GONE")), false),
+            ("errorCode", Condition::Equals(json!("GONE")), true),
+            ("/0/deep/a~1b", Condition::Equals(json!(1)), true),
+            ("deep", Condition::Exists(true), true),
+            ("missing", Condition::Exists(false), true),
+            ("errorCode", Condition::Exists(false), false),
+        ] {
+            assert_eq!(json_holds(Some(&body), place, &condition), expected, "{place} {condition:?}");
+        }
+        assert!(!json_holds(None, "/x", &Condition::Exists(false)), "what is no JSON has no places at all");
+    }
+}

@@ -1,0 +1,399 @@
+//! One session's server and login, as the config gives them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use url::Url;
+
+use super::grants::GrantKind;
+use super::hosts::is_loopback;
+use super::profile::Profile;
+use super::template::Template;
+use crate::secret::source::SecretSource;
+use crate::secret::{Secret, hex};
+
+/// `[http]` overlaid by `[sessions.NAME.http]`: sessions with equal settings share one client.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HttpSettings {
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+    /// Certificates in PEM, added to the system's roots.
+    pub ca_file: Option<PathBuf>,
+    /// Base64 of SHA-256 of the server's `SubjectPublicKeyInfo`, as in HPKP (RFC 7469).
+    pub pin_sha256: Option<String>,
+    /// Our certificate and its chain, PEM.
+    pub client_cert: Option<PathBuf>,
+    /// Its key, PEM.
+    pub client_key: Option<SecretSource>,
+    /// The way out.
+    pub proxy: Proxy,
+    /// Whether `http` is allowed beyond this machine.
+    pub allow_plain_http: bool,
+}
+
+/// By which proxy calls leave; never to loopback.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Proxy {
+    /// `HTTPS_PROXY` and friends.
+    System,
+    /// None, whatever the environment says.
+    None,
+    /// This one.
+    Url(String),
+}
+
+/// The value the config gave a parameter.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Value {
+    /// As it stands in the config.
+    Plain(String),
+    /// To be read when needed.
+    Secret(SecretSource),
+}
+
+/// One session's server and login, checked.
+#[derive(Clone)]
+pub struct RemoteConfig {
+    /// The kind of server.
+    pub profile: Arc<Profile>,
+    /// The server, as the config names it.
+    pub url: Url,
+    /// How the session logs in.
+    pub grant: String,
+    /// Every parameter that was given or has a default.
+    pub values: BTreeMap<String, Value>,
+    /// An alternative ping's name.
+    pub ping: Option<String>,
+    /// How to connect.
+    pub http: HttpSettings,
+}
+
+/// What is wrong with a session's server or login, beyond what single keys show.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {message}")]
+pub struct ConfigProblem {
+    /// The key below `[sessions.NAME]`: `url`, `login.client_secret`.
+    pub key: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl RemoteConfig {
+    /// What the state belongs to: a digest over profile, URLs, grant and every plain parameter that is not a default.
+    ///
+    /// Secrets take no part, so that a changed one keeps the tokens.
+    pub fn identity(&self) -> String {
+        let defaults = self.profile.parameters(&self.grant).unwrap_or_default();
+        let is_default = |name: &str, value: &str| {
+            defaults.iter().any(|known| known.name == name && known.default.as_deref() == Some(value))
+        };
+        let mut digest = digest::Context::new(&digest::SHA256);
+        for part in [self.profile.name(), self.base(), &self.grant] {
+            absorb(&mut digest, part);
+        }
+        for (name, value) in &self.values {
+            match value {
+                Value::Plain(text) if !is_default(name, text) => {
+                    absorb(&mut digest, name);
+                    absorb(&mut digest, text);
+                }
+                Value::Plain(_) | Value::Secret(_) => {}
+            }
+        }
+        hex(digest.finish().as_ref())
+    }
+
+    /// Where the configured refresh token is, for a grant that has one.
+    pub fn seed(&self) -> Option<SecretSource> {
+        let name = self.profile.grant_traits(&self.grant)?.refresh_token_parameter?;
+        match self.values.get(&name)? {
+            Value::Secret(source) => Some(source.clone()),
+            Value::Plain(_) => None,
+        }
+    }
+
+    /// Where everything else is that a login or renewal sends and nobody may see, by parameter.
+    pub fn login_secrets(&self) -> Vec<(String, SecretSource)> {
+        let seed = self.profile.grant_traits(&self.grant).and_then(|traits| traits.refresh_token_parameter);
+        let secret = |(name, value): (&String, &Value)| match value {
+            Value::Secret(source) if Some(name) != seed.as_ref() => Some((name.clone(), source.clone())),
+            Value::Secret(_) | Value::Plain(_) => None,
+        };
+        self.values.iter().filter_map(secret).collect()
+    }
+
+    /// Token host and user (or client): what a server locks and counts.
+    pub fn account(&self) -> String {
+        let host = self.token_endpoint().unwrap_or_else(|| self.url.clone());
+        let who = self.plain("username").or_else(|| self.plain("client_id")).unwrap_or(&self.grant);
+        format!("{who}@{}", authority(&host))
+    }
+
+    /// Whether this session has a ping that proves its token good.
+    pub fn has_ping(&self) -> bool {
+        let ping = self.profile.ping(self.ping.as_deref());
+        ping.is_some_and(|ping| self.values_for(ping.target.names()))
+    }
+
+    /// Whether this session may ask the server about its token: there is an endpoint, and the client can prove itself.
+    pub fn can_introspect(&self) -> bool {
+        let proof = match self.plain("client_auth") {
+            Some("private_key_jwt") => "private_key",
+            Some(_) | None => "client_secret",
+        };
+        self.introspection_endpoint().is_some() && self.values.contains_key(proof)
+    }
+
+    /// Everything that is wrong with the values taken together.
+    pub fn problems(&self) -> Vec<ConfigProblem> {
+        let mut problems = self.wrong_urls();
+        problems.extend(self.wrong_hosts());
+        problems.extend(self.wrong_values());
+        problems.extend(self.wrong_client_auth());
+        if let Some(name) = self.ping.as_deref().filter(|name| self.profile.ping(Some(name)).is_none()) {
+            let known = self.profile.alternative_pings().join(", ");
+            problems.push(problem("keepalive.ping", format!("there is no ping `{name}`: known are {known}")));
+        }
+        problems
+    }
+
+    fn wrong_urls(&self) -> Vec<ConfigProblem> {
+        let parameters = self.values.keys().filter(|name| name.ends_with("_url"));
+        let given = parameters.filter_map(|name| Some((format!("login.{name}"), self.plain(name)?)));
+        let all = std::iter::once(("url".to_owned(), self.url.as_str())).chain(given);
+        all.filter_map(|(key, text)| Some(problem(&key, self.wrong_url(text)?))).collect()
+    }
+
+    fn wrong_url(&self, text: &str) -> Option<String> {
+        if text.starts_with('/') {
+            return None;
+        }
+        let Ok(url) = Url::parse(text) else {
+            return Some(format!("`{text}` is no URL: write https://host"));
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Some("user and password do not belong into a URL: take them out".to_owned());
+        }
+        match url.scheme() {
+            "https" => None,
+            "http" if is_loopback(&url) || self.http.allow_plain_http => None,
+            "http" => Some(
+                "plain http would show the token to everybody on the way: use https, or set http.allow_plain_http"
+                    .to_owned(),
+            ),
+            other => Some(format!("`{other}` is no way to call a server: use https")),
+        }
+    }
+
+    fn wrong_hosts(&self) -> Vec<ConfigProblem> {
+        let hosts = &self.profile.hosts;
+        let mut problems = Vec::new();
+        if self.url.host_str().is_some_and(|host| hosts.is_not_api(host)) {
+            problems.push(problem("url", format!("this host serves no API: {}", hosts.not_api_because)));
+        }
+        let login_host = self.login_url().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+        let rules = self.profile.grant(&self.grant);
+        if let Some(rules) = rules.filter(|rules| rules.not_on.iter().any(|host| host.matches(&login_host))) {
+            let key = if self.plain("login_url").is_some() { "login.login_url" } else { "url" };
+            let message = format!("{} does not work on {login_host}: {}", self.grant, rules.not_on_because);
+            problems.push(problem(key, message));
+        }
+        problems
+    }
+
+    fn wrong_values(&self) -> Vec<ConfigProblem> {
+        let wrong = |name: &String| {
+            let (value, pattern) = (self.plain(name)?, self.profile.pattern(name)?);
+            let message = || format!("`{value}` does not look right: it must match {}", pattern.as_str());
+            (!pattern.is_match(value)).then(|| problem(&format!("login.{name}"), message()))
+        };
+        self.values.keys().filter_map(wrong).collect()
+    }
+
+    fn wrong_client_auth(&self) -> Option<ConfigProblem> {
+        let missing = |name: &str, why: &str| {
+            (!self.values.contains_key(name))
+                .then(|| problem(&format!("login.{name}"), format!("it is missing: {why}")))
+        };
+        match (self.plain("client_auth")?, GrantKind::named(&self.grant)?) {
+            ("basic", _) => missing("client_secret", "client_auth = \"basic\" sends it"),
+            ("post", GrantKind::ClientCredentials) => {
+                missing("client_secret", "the client has nothing else to log in by")
+            }
+            ("private_key_jwt", _) => missing("private_key", "client_auth = \"private_key_jwt\" signs with it"),
+            ("none", GrantKind::ClientCredentials) => {
+                Some(problem("login.client_auth", "client_credentials needs a client that proves itself".to_owned()))
+            }
+            (_, _) => None,
+        }
+    }
+
+    /// The value of a parameter that is no secret.
+    pub(super) fn plain(&self, name: &str) -> Option<&str> {
+        match self.values.get(name)? {
+            Value::Plain(text) => Some(text),
+            Value::Secret(_) => None,
+        }
+    }
+
+    /// The configured URL, without a trailing slash.
+    pub(super) fn base(&self) -> &str {
+        self.url.as_str().trim_end_matches('/')
+    }
+
+    /// The host that logs in.
+    pub(super) fn login_url(&self) -> Option<Url> {
+        self.plain("login_url").map_or_else(|| Some(self.url.clone()), |text| Url::parse(text).ok())
+    }
+
+    pub(super) fn token_endpoint(&self) -> Option<Url> {
+        self.endpoint(&self.profile.endpoints.token)
+    }
+
+    pub(super) fn introspection_endpoint(&self) -> Option<Url> {
+        self.endpoint(self.profile.endpoints.introspection.as_ref()?)
+    }
+
+    pub(super) fn revocation_endpoint(&self) -> Option<Url> {
+        self.endpoint(self.profile.endpoints.revocation.as_ref()?)
+    }
+
+    /// A path stands below the login host; anything else is a URL by itself.
+    fn endpoint(&self, template: &Template) -> Option<Url> {
+        let filled = template.fill_url(&|name| self.plain(name).map(Secret::new))?;
+        let login_url = self.login_url()?;
+        below(login_url.as_str(), &filled)
+    }
+
+    fn values_for<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> bool {
+        names.all(|name| matches!(name, "token" | "instance_url" | "url") || self.values.contains_key(name))
+    }
+}
+
+/// `target` as a URL; a path is put below `base`.
+pub(super) fn below(base: &str, target: &str) -> Option<Url> {
+    if target.starts_with('/') {
+        return Url::parse(&format!("{}{target}", base.trim_end_matches('/'))).ok();
+    }
+    Url::parse(target).ok()
+}
+
+/// Host and port.
+pub(super) fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// Length first, so that no two lists of parts are the same bytes.
+fn absorb(digest: &mut digest::Context, part: &str) {
+    digest.update(&part.len().to_le_bytes());
+    digest.update(part.as_bytes());
+}
+
+fn problem(key: &str, message: String) -> ConfigProblem {
+    ConfigProblem { key: key.to_owned(), message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_secret_keeps_the_identity_and_a_changed_user_does_not() {
+        let base = config("salesforce", "jwt_bearer", &[("username", "a@x")]);
+        let mut secret = base.clone();
+        secret.values.insert("private_key".into(), Value::Secret(SecretSource::Env("KEY".into())));
+        assert_eq!(base.identity(), secret.identity());
+        let mut default = base.clone();
+        default.values.insert("api_version".into(), Value::Plain("62.0".into()));
+        assert_eq!(base.identity(), default.identity(), "a default that is spelt out");
+        for changed in [
+            config("salesforce", "jwt_bearer", &[("username", "b@x")]),
+            config("salesforce", "password", &[("username", "a@x")]),
+            config("oauth2", "jwt_bearer", &[("username", "a@x")]),
+            config("salesforce", "jwt_bearer", &[("username", "a@x"), ("audience", "z")]),
+            RemoteConfig { url: Url::parse("https://other.my.salesforce.com").unwrap(), ..base.clone() },
+        ] {
+            assert_ne!(base.identity(), changed.identity());
+        }
+    }
+
+    #[test]
+    fn an_account_is_a_user_at_a_token_host() {
+        for (values, expected) in [
+            (&[("username", "a@x"), ("client_id", "c")][..], "a@x@acme.my.salesforce.com"),
+            (&[("client_id", "c")], "c@acme.my.salesforce.com"),
+            (&[("client_id", "c"), ("login_url", "http://127.0.0.1:81/")], "c@127.0.0.1:81"),
+        ] {
+            assert_eq!(config("salesforce", "jwt_bearer", values).account(), expected);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_said_with_its_key() {
+        for (grant, url, values, expected) in [
+            ("jwt_bearer", "https://acme.my.salesforce.com", &[][..], None),
+            ("jwt_bearer", "http://acme.my.salesforce.com", &[], Some("url: plain http")),
+            ("jwt_bearer", "http://127.0.0.1:1234", &[], None),
+            ("jwt_bearer", "https://u:p@acme.my.salesforce.com", &[], Some("url: user and password")),
+            ("jwt_bearer", "ftp://acme.my.salesforce.com", &[], Some("url: `ftp` is no way")),
+            ("jwt_bearer", "https://acme.lightning.force.com", &[], Some("url: this host serves no API")),
+            ("jwt_bearer", "https://a.my.salesforce.com", &[("login_url", "login")], Some("login.login_url: `login`")),
+            ("jwt_bearer", "https://a.my.salesforce.com", &[("api_version", "v62")], Some("login.api_version: `v62`")),
+            ("client_credentials", "https://login.salesforce.com", SECRET, Some("url: client_credentials does not")),
+            ("client_credentials", "https://a.my.salesforce.com", SECRET, None),
+            ("client_credentials", "https://a.my.salesforce.com", POST, Some("login.client_secret: it is missing")),
+            ("refresh_token", "https://a.my.salesforce.com", POST, None),
+            ("refresh_token", "https://a.my.salesforce.com", BASIC, Some("login.client_secret: it is missing")),
+        ] {
+            let config = RemoteConfig { url: Url::parse(url).unwrap(), ..config("salesforce", grant, values) };
+            let problems = config.problems();
+            let said = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            match expected {
+                Some(expected) => assert!(said.starts_with(expected) && problems.len() == 1, "{said}"),
+                None => assert_eq!(said, "", "{grant} {url}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_session_has_the_endpoints_that_it_was_given() {
+        let bare = config("oauth2", "client_credentials", &[("token_url", "/t"), ("client_secret", "!")]);
+        assert_eq!(bare.token_endpoint().unwrap().as_str(), "https://acme.my.salesforce.com/t");
+        assert!(!bare.has_ping() && !bare.can_introspect() && bare.revocation_endpoint().is_none());
+        let full = [("ping_url", "/me"), ("introspection_url", "https://i.example/x"), ("client_secret", "!")];
+        let full = config("oauth2", "client_credentials", &full);
+        assert!(full.has_ping() && full.can_introspect());
+        assert_eq!(full.introspection_endpoint().unwrap().as_str(), "https://i.example/x");
+    }
+
+    const POST: &[(&str, &str)] = &[("client_auth", "post")];
+    const BASIC: &[(&str, &str)] = &[("client_auth", "basic")];
+    const SECRET: &[(&str, &str)] = &[("client_auth", "post"), ("client_secret", "!")];
+
+    fn config(profile: &str, grant: &str, values: &[(&str, &str)]) -> RemoteConfig {
+        let value = |text: &str| match text {
+            "!" => Value::Secret(SecretSource::Env("SECRET".into())),
+            text => Value::Plain(text.into()),
+        };
+        RemoteConfig {
+            profile: Profile::named(profile, None).unwrap(),
+            url: Url::parse("https://acme.my.salesforce.com/").unwrap(),
+            grant: grant.into(),
+            values: values.iter().map(|(name, text)| ((*name).into(), value(text))).collect(),
+            ping: None,
+            http: HttpSettings {
+                connect_timeout: Duration::from_secs(5),
+                ca_file: None,
+                pin_sha256: None,
+                client_cert: None,
+                client_key: None,
+                proxy: Proxy::None,
+                allow_plain_http: false,
+            },
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Text with `{placeholders}`, filled in so that a value cannot change the meaning of what surrounds it.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::secret::Secret;
+
+/// What RFC 3986 section 2.3 lets stand in a path segment as it is.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// `Bearer {token}`, parsed; `{{` and `}}` are braces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Template {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Value(String),
+}
+
+/// Why a text is no template.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(super) enum TemplateError {
+    /// `{` without `}`.
+    #[error("a `{{` is never closed: write `{{{{` for a brace")]
+    Unclosed,
+    /// `}` without `{`.
+    #[error("a `}}` closes nothing: write `}}}}` for a brace")]
+    Unopened,
+    /// `{not a name}`.
+    #[error("`{{{0}}}` is no placeholder: a name has letters, digits and `_` only")]
+    BadName(String),
+}
+
+/// Gives placeholders their values.
+pub(super) type Lookup<'a> = dyn Fn(&str) -> Option<Secret> + 'a;
+
+impl Template {
+    /// Parses `text`.
+    pub(super) fn parse(text: &str) -> Result<Self, TemplateError> {
+        let mut parts = Vec::new();
+        let mut literal = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '}']) {
+            let (before, from) = rest.split_at(at);
+            literal.push_str(before);
+            rest = if let Some(after) = from.strip_prefix("{{") {
+                literal.push('{');
+                after
+            } else if let Some(after) = from.strip_prefix("}}") {
+                literal.push('}');
+                after
+            } else {
+                let (name, after) = placeholder(from)?;
+                parts.extend(text_part(&mut literal));
+                parts.push(Part::Value(name));
+                after
+            };
+        }
+        literal.push_str(rest);
+        parts.extend(text_part(&mut literal));
+        Ok(Self { parts })
+    }
+
+    /// The placeholders, in order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Text(_) => None,
+            Part::Value(name) => Some(name.as_str()),
+        })
+    }
+
+    /// Filled in as it is, for a place whose values are quoted as a whole (form field, JSON string, checked header).
+    ///
+    /// A placeholder without a value is empty; nothing at all comes of placeholders that all lack theirs.
+    pub(super) fn fill(&self, lookup: &Lookup<'_>) -> Option<Secret> {
+        let mut filled = Zeroizing::new(String::new());
+        let mut found = self.names().next().is_none();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => filled.push_str(text),
+                Part::Value(name) => {
+                    if let Some(value) = lookup(name) {
+                        found = true;
+                        filled.push_str(value.expose());
+                    }
+                }
+            }
+        }
+        found.then(|| Secret::new(filled.as_str()))
+    }
+
+    /// Filled in as a URL or path: values are percent-encoded, but one that stands first is a URL by itself.
+    ///
+    /// Nothing when any placeholder lacks its value.
+    pub(super) fn fill_url(&self, lookup: &Lookup<'_>) -> Option<Zeroizing<String>> {
+        let mut filled = Zeroizing::new(String::new());
+        for (index, part) in self.parts.iter().enumerate() {
+            match part {
+                Part::Text(text) => filled.push_str(text),
+                Part::Value(name) if index == 0 => filled.push_str(lookup(name)?.expose()),
+                Part::Value(name) => filled.extend(utf8_percent_encode(lookup(name)?.expose(), UNRESERVED)),
+            }
+        }
+        Some(filled)
+    }
+}
+
+fn placeholder(from: &str) -> Result<(String, &str), TemplateError> {
+    let inner = from.strip_prefix('{').ok_or(TemplateError::Unopened)?;
+    let (name, after) = inner.split_once('}').ok_or(TemplateError::Unclosed)?;
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if is_name { Ok((name.to_owned(), after)) } else { Err(TemplateError::BadName(name.to_owned())) }
+}
+
+fn text_part(literal: &mut String) -> Option<Part> {
+    (!literal.is_empty()).then(|| Part::Text(std::mem::take(literal)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_in_a_path_cannot_leave_its_segment() {
+        let filled = template("/v{version}/x").fill_url(&|_| Some(Secret::new("1/../?a=b&c#d"))).unwrap();
+        assert_eq!(filled.as_str(), "/v1%2F..%2F%3Fa%3Db%26c%23d/x");
+    }
+
+    #[test]
+    fn a_url_that_stands_first_stays_a_url() {
+        let filled = template("{base}/token").fill_url(&|_| Some(Secret::new("https://a.example/x"))).unwrap();
+        assert_eq!(filled.as_str(), "https://a.example/x/token");
+    }
+
+    #[test]
+    fn what_has_no_value_is_empty_and_a_url_without_it_is_none() {
+        let known = |name: &str| (name == "a").then(|| Secret::new("A"));
+        assert_eq!(template("{a}{b}").fill(&known), Some(Secret::new("A")));
+        assert_eq!(template("{b}").fill(&known), None);
+        assert_eq!(template("plain").fill(&known), Some(Secret::new("plain")));
+        assert!(template("/{a}/{b}").fill_url(&known).is_none());
+    }
+
+    #[test]
+    fn doubled_braces_are_braces_and_lone_ones_are_errors() {
+        assert_eq!(template("{{x}}").fill(&|_| None), Some(Secret::new("{x}")));
+        assert_eq!(Template::parse("a{b"), Err(TemplateError::Unclosed));
+        assert_eq!(Template::parse("a}b"), Err(TemplateError::Unopened));
+        assert_eq!(Template::parse("{a b}"), Err(TemplateError::BadName("a b".into())));
+        assert_eq!(Template::parse("{}"), Err(TemplateError::BadName(String::new())));
+    }
+
+    fn template(text: &str) -> Template {
+        Template::parse(text).unwrap()
+    }
+}

@@ -1,0 +1,197 @@
+//! The worker of one published file: compares what is wanted with what is there, and makes it so.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::format::{self, FormatError};
+use super::{Board, Order, SinkConfig, Wanted};
+use crate::atomic_file::{self, Attributes, FileError, Stamp, Step};
+use crate::token::Published;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Directories below the runtime directory let everybody pass: who may read a token is decided by the file's own mode.
+const DIRECTORY_MODE: u32 = 0o755;
+
+/// Which file, and where directories may be created for it.
+pub(super) struct Target {
+    pub(super) config: SinkConfig,
+    pub(super) tokens: PathBuf,
+}
+
+pub(super) struct Sink {
+    target: Arc<Target>,
+    board: Arc<Board>,
+    index: usize,
+    shown: Option<Shown>,
+}
+
+/// What the file holds, as long as it bears this stamp.
+#[derive(Clone)]
+struct Shown {
+    published: Arc<Published>,
+    stamp: Stamp,
+}
+
+/// What an attempt came to.
+struct Outcome {
+    shown: Option<Shown>,
+    /// Whether the file was not as wanted before.
+    changed: bool,
+    problem: Option<Problem>,
+}
+
+struct Problem {
+    text: String,
+    /// Whether trying again may help.
+    again: bool,
+}
+
+impl Sink {
+    pub(super) fn new(target: Target, board: Arc<Board>, index: usize) -> Self {
+        Self { target: Arc::new(target), board, index, shown: None }
+    }
+
+    /// Runs until the publisher is gone and the last order was tried.
+    pub(super) async fn run(mut self, mut orders: watch::Receiver<Order>) {
+        let mut pause = None;
+        loop {
+            tokio::select! {
+                changed = orders.changed() => match changed {
+                    Ok(()) => pause = None,
+                    Err(_) => return,
+                },
+                () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
+            }
+            let order = orders.borrow_and_update().clone();
+            pause = self.attempt(order).await.then(|| longer(pause));
+        }
+    }
+
+    /// Carries an order out and reports; says whether another try is due.
+    async fn attempt(&mut self, order: Order) -> bool {
+        let (target, shown) = (Arc::clone(&self.target), self.shown.clone());
+        let work = tokio::task::spawn_blocking(move || carry_out(&target, &order.wanted, shown));
+        let outcome = work.await.unwrap_or_else(|error| Outcome::failed(None, error.to_string()));
+        let again = outcome.problem.as_ref().is_some_and(|problem| problem.again);
+        self.shown = outcome.shown;
+        self.report(order.number, outcome.problem.map(|problem| problem.text), outcome.changed);
+        again
+    }
+
+    fn report(&self, order: u64, error: Option<String>, changed: bool) {
+        let generation = self.shown.as_ref().map(|shown| shown.published.generation);
+        let path = self.target.config.path.display();
+        let before = self.board.report(self.index, order, generation, error.clone());
+        match (before, error) {
+            (before, Some(error)) if before.as_ref() != Some(&error) => {
+                tracing::warn!(event = "publish_failed", %path, error, "a file is not as it should be");
+            }
+            (Some(_), None) => {
+                tracing::info!(event = "publish_recovered", %path, generation, "a file is as it should be again");
+            }
+            (None, None) if changed && generation.is_some() => {
+                tracing::info!(event = "published", %path, generation, "published");
+            }
+            (None, None) if changed => tracing::info!(event = "withdrawn", %path, "withdrawn"),
+            (None | Some(_), None | Some(_)) => {}
+        }
+    }
+}
+
+fn longer(pause: Option<Duration>) -> Duration {
+    pause.map_or(FIRST_PAUSE, |pause| (pause * 2).min(LONGEST_PAUSE))
+}
+
+/// Blocks on the disk.
+fn carry_out(target: &Target, wanted: &Wanted, shown: Option<Shown>) -> Outcome {
+    match wanted {
+        Wanted::Show(published) => show(target, published, shown),
+        Wanted::Withdraw if target.config.keep_on_loss => Outcome::done(shown, false),
+        Wanted::Withdraw | Wanted::Remove => match atomic_file::remove(&target.config.path) {
+            Ok(changed) => Outcome::done(None, changed),
+            Err(error) => Outcome::failed(target.still(shown), error.to_string()),
+        },
+    }
+}
+
+fn show(target: &Target, published: &Arc<Published>, shown: Option<Shown>) -> Outcome {
+    let shown = target.still(shown);
+    if shown.as_ref().is_some_and(|shown| shown.published == *published) {
+        return Outcome::done(shown, false);
+    }
+    let bytes = match format::render(published, &target.config) {
+        Ok(bytes) => bytes,
+        Err(error) => return unfit(target, shown, &error),
+    };
+    let now_shown = |stamp| Some(Shown { published: Arc::clone(published), stamp });
+    if let Some(stamp) = atomic_file::matching(&target.config.path, &bytes, target.attributes()) {
+        return Outcome::done(now_shown(stamp), false);
+    }
+    match target.replace(&bytes) {
+        Ok(stamp) => Outcome::done(now_shown(stamp), true),
+        Err(error) => Outcome::failed(shown, error.to_string()),
+    }
+}
+
+/// The token before this one is superseded: better no file than one that leads a job astray.
+fn unfit(target: &Target, shown: Option<Shown>, error: &FormatError) -> Outcome {
+    let withdrawn = carry_out(target, &Wanted::Withdraw, shown);
+    let problem = match withdrawn.problem {
+        None => Problem { text: error.to_string(), again: false },
+        Some(also) => Problem { text: format!("{error}; and failed to {}", also.text), again: also.again },
+    };
+    Outcome { problem: Some(problem), ..withdrawn }
+}
+
+impl Outcome {
+    fn done(shown: Option<Shown>, changed: bool) -> Self {
+        Self { shown, changed, problem: None }
+    }
+
+    fn failed(shown: Option<Shown>, text: String) -> Self {
+        Self { shown, changed: false, problem: Some(Problem { text, again: true }) }
+    }
+}
+
+impl Target {
+    fn attributes(&self) -> Attributes {
+        Attributes { mode: self.config.mode, owner: self.config.owner, group: self.config.group }
+    }
+
+    /// What is known of the file, unless somebody has touched it since.
+    fn still(&self, shown: Option<Shown>) -> Option<Shown> {
+        shown.filter(|shown| atomic_file::stamp(&self.config.path) == Some(shown.stamp))
+    }
+
+    fn replace(&self, bytes: &[u8]) -> Result<Stamp, FileError> {
+        match atomic_file::replace(&self.config.path, bytes, self.attributes()) {
+            Err(error) if self.may_create_directory(&error) => {
+                self.create_directory()?;
+                atomic_file::replace(&self.config.path, bytes, self.attributes())
+            }
+            replaced => replaced,
+        }
+    }
+
+    /// Elsewhere a missing directory may be a disk that is not mounted yet, and must not be made up.
+    fn may_create_directory(&self, error: &FileError) -> bool {
+        error.step == Step::OpenDirectory
+            && error.error.kind() == io::ErrorKind::NotFound
+            && self.config.path.starts_with(&self.tokens)
+    }
+
+    fn create_directory(&self) -> Result<(), FileError> {
+        let path = self.config.path.parent().unwrap_or(&self.tokens);
+        atomic_file::create_directory(path, DIRECTORY_MODE).map_err(|error| FileError {
+            path: self.config.path.clone(),
+            step: Step::OpenDirectory,
+            error,
+        })
+    }
+}

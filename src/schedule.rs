@@ -1,0 +1,308 @@
+//! Calendar duties of a session: when they fall due, in its time zone, across daylight saving.
+
+pub mod runner;
+
+use std::fmt;
+
+use croner::Cron;
+use croner::parser::{CronParser, Seconds, Year};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan as _, Zoned};
+use thiserror::Error;
+
+pub use runner::Runner;
+
+/// What a session must do at a moment of the calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Duty {
+    /// `verify_at`: prove the token good now.
+    Verify,
+    /// `renew_at`: get a new token now.
+    Renew,
+    /// The first of the minutes in which the session must live.
+    ActiveStarts,
+    /// The first minute after them.
+    ActiveEnds,
+}
+
+/// One cron line: five fields, as written and as understood.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Line {
+    text: String,
+    cron: Cron,
+}
+
+/// Why a cron line is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum LineError {
+    /// Croner's own words.
+    #[error("is no cron line: {0}")]
+    Malformed(String),
+    /// The thirtieth of February.
+    #[error("never falls due")]
+    Never,
+}
+
+impl Line {
+    /// Reads minute, hour, day of month, month and day of week; names and ranges as in crontab(5).
+    ///
+    /// # Errors
+    /// Says what is wrong with the line, or that no date matches it.
+    pub fn parse(text: &str) -> Result<Self, LineError> {
+        let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+        let cron = parser.parse(text).map_err(|error| LineError::Malformed(error.to_string()))?;
+        // Any year will do: a date that exists comes round within the Gregorian cycle's longest gap of eight years.
+        let start = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
+        cron.find_next_occurrence(&start, false).map_err(|_| LineError::Never)?;
+        Ok(Self { text: text.to_owned(), cron })
+    }
+
+    fn next_after(&self, moment: &Zoned) -> Option<Timestamp> {
+        self.cron.find_next_occurrence(moment, false).ok().map(|next| next.timestamp())
+    }
+
+    fn matches(&self, minute: &Zoned) -> bool {
+        self.cron.is_time_matching(minute).unwrap_or(false)
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.text)
+    }
+}
+
+/// When a session's duties fall due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Calendar {
+    /// `verify_at`.
+    pub verify: Vec<Line>,
+    /// `renew_at`.
+    pub renew: Vec<Line>,
+    /// `active`; empty when the session must always live.
+    pub active: Vec<Line>,
+    /// Whose clock the lines are about.
+    pub zone: TimeZone,
+}
+
+/// A window that ends later than in a year ends never: the search is by the minute.
+const LONGEST_WINDOW_MINUTES: u32 = 366 * 24 * 60;
+
+impl Calendar {
+    /// No duties at all.
+    pub fn empty(zone: TimeZone) -> Self {
+        Self { verify: Vec::new(), renew: Vec::new(), active: Vec::new(), zone }
+    }
+
+    /// Whether nothing ever falls due.
+    pub fn is_empty(&self) -> bool {
+        self.verify.is_empty() && self.renew.is_empty() && self.active.is_empty()
+    }
+
+    /// The next moment after `now` at which something falls due, and all that falls due then.
+    pub fn next_after(&self, now: Timestamp) -> Option<(Timestamp, Vec<Duty>)> {
+        let moment = now.to_zoned(self.zone.clone());
+        let due = [
+            (next_of(&self.verify, &moment), Duty::Verify),
+            (next_of(&self.renew, &moment), Duty::Renew),
+            self.next_change(&moment),
+        ];
+        let first = due.iter().filter_map(|(at, _)| *at).min()?;
+        Some((first, due.iter().filter(|(at, _)| *at == Some(first)).map(|(_, duty)| *duty).collect()))
+    }
+
+    /// Whether the session must live at `moment`: always, when there are no `active` lines.
+    pub fn is_active(&self, moment: Timestamp) -> bool {
+        self.active.is_empty() || self.is_active_minute(&moment.to_zoned(self.zone.clone()))
+    }
+
+    fn is_active_minute(&self, moment: &Zoned) -> bool {
+        let minute = start_of_minute(moment);
+        self.active.iter().any(|line| line.matches(&minute))
+    }
+
+    /// When the active minutes begin or end next.
+    fn next_change(&self, moment: &Zoned) -> (Option<Timestamp>, Duty) {
+        if !self.active.is_empty() && self.is_active_minute(moment) {
+            (self.end_of_window(moment), Duty::ActiveEnds)
+        } else {
+            (self.start_of_window(moment), Duty::ActiveStarts)
+        }
+    }
+
+    /// The next active minute. A line whose minute a spring skips is due just after the gap, without that minute being active.
+    fn start_of_window(&self, moment: &Zoned) -> Option<Timestamp> {
+        let mut from = moment.clone();
+        for _ in 0..LONGEST_WINDOW_MINUTES {
+            let next = next_of(&self.active, &from)?.to_zoned(self.zone.clone());
+            if self.is_active_minute(&next) {
+                return Some(next.timestamp());
+            }
+            from = next;
+        }
+        None
+    }
+
+    fn end_of_window(&self, moment: &Zoned) -> Option<Timestamp> {
+        if self.active.iter().any(|line| line.text.split_whitespace().all(|field| field == "*")) {
+            return None;
+        }
+        let mut minute = start_of_minute(moment);
+        for _ in 0..LONGEST_WINDOW_MINUTES {
+            minute = minute.checked_add(1.minute()).ok()?;
+            if !self.active.iter().any(|line| line.matches(&minute)) {
+                return Some(minute.timestamp());
+            }
+        }
+        None
+    }
+}
+
+fn next_of(lines: &[Line], moment: &Zoned) -> Option<Timestamp> {
+    lines.iter().filter_map(|line| line.next_after(moment)).min()
+}
+
+/// Croner compares seconds too, and a line's seconds are zero.
+fn start_of_minute(moment: &Zoned) -> Zoned {
+    let start = moment.timestamp().as_second() - i64::from(moment.second());
+    Timestamp::from_second(start).map_or_else(|_| moment.clone(), |start| start.to_zoned(moment.time_zone().clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_fall_due_as_crontab_says() {
+        let cases = [
+            ("55 * * * *", "2026-11-21T10:10:00Z", "2026-11-21T10:55:00Z"),
+            ("55 * * * *", "2026-11-21T10:55:00Z", "2026-11-21T11:55:00Z"),
+            ("55 * * * *", "2026-11-21T10:54:59.9Z", "2026-11-21T10:55:00Z"),
+            ("0 3 * * sun", "2026-11-21T10:00:00Z", "2026-11-22T03:00:00Z"),
+            ("0 3 * * 7", "2026-11-21T10:00:00Z", "2026-11-22T03:00:00Z"),
+            ("*/15 6-21 * * MON-FRI", "2026-11-20T21:46:00Z", "2026-11-23T06:00:00Z"),
+            ("0 0 1 jan,jul *", "2026-11-21T10:00:00Z", "2027-01-01T00:00:00Z"),
+            ("0 12 29 2 *", "2026-11-21T10:00:00Z", "2028-02-29T12:00:00Z"),
+        ];
+        for (line, now, next) in cases {
+            let calendar = verify(line, "UTC");
+            assert_eq!(calendar.next_after(at(now)), Some((at(next), vec![Duty::Verify])), "{line} after {now}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_cron_line_is_refused() {
+        for text in
+            ["", "* * * *", "0 * * * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * * funday", "a b c d e"]
+        {
+            assert!(matches!(Line::parse(text), Err(LineError::Malformed(_))), "{text}");
+        }
+        assert_eq!(Line::parse("0 0 30 2 *"), Err(LineError::Never));
+    }
+
+    #[test]
+    fn a_fixed_time_that_spring_skips_is_done_right_after_the_gap() {
+        // Vienna goes from 02:00 to 03:00 on 29 March 2026, at 01:00 UTC.
+        let calendar = verify("30 2 * * *", "Europe/Vienna");
+        assert_eq!(due(&calendar, "2026-03-28T12:00:00Z"), at("2026-03-29T01:00:00Z"));
+        assert_eq!(due(&calendar, "2026-03-29T01:00:00Z"), at("2026-03-30T00:30:00Z"));
+    }
+
+    #[test]
+    fn a_fixed_time_that_autumn_repeats_is_done_once() {
+        // Vienna goes from 03:00 back to 02:00 on 25 October 2026, at 01:00 UTC.
+        let calendar = verify("30 2 * * *", "Europe/Vienna");
+        assert_eq!(due(&calendar, "2026-10-24T12:00:00Z"), at("2026-10-25T00:30:00Z"));
+        assert_eq!(due(&calendar, "2026-10-25T00:30:00Z"), at("2026-10-26T01:30:00Z"));
+    }
+
+    #[test]
+    fn an_hourly_line_neither_skips_nor_doubles_an_hour_of_real_time() {
+        for start in ["2026-03-28T20:55:00Z", "2026-10-24T20:55:00Z"] {
+            let calendar = verify("55 * * * *", "Europe/Vienna");
+            let mut moment = at(start);
+            for _ in 0..12 {
+                let next = due(&calendar, &moment.to_string());
+                assert_eq!(next.duration_since(moment).as_secs(), 3600, "after {moment}");
+                moment = next;
+            }
+        }
+    }
+
+    #[test]
+    fn a_daily_time_stays_on_the_wall_clock_across_the_change() {
+        let calendar = verify("0 6 * * *", "Europe/Vienna");
+        assert_eq!(due(&calendar, "2026-03-28T06:00:00Z"), at("2026-03-29T04:00:00Z"));
+        assert_eq!(due(&calendar, "2026-10-24T06:00:00Z"), at("2026-10-25T05:00:00Z"));
+    }
+
+    #[test]
+    fn active_minutes_begin_and_end() {
+        let calendar = active(&["* 6-21 * * mon-fri"], "Europe/Vienna");
+        // Friday 20 November 2026; Vienna is an hour ahead.
+        assert!(calendar.is_active(at("2026-11-20T20:59:59Z")));
+        assert!(!calendar.is_active(at("2026-11-20T21:00:00Z")));
+        assert_eq!(
+            calendar.next_after(at("2026-11-20T12:00:30Z")),
+            Some((at("2026-11-20T21:00:00Z"), vec![Duty::ActiveEnds]))
+        );
+        assert_eq!(
+            calendar.next_after(at("2026-11-20T21:00:00Z")),
+            Some((at("2026-11-23T05:00:00Z"), vec![Duty::ActiveStarts]))
+        );
+    }
+
+    #[test]
+    fn windows_that_touch_are_one() {
+        let calendar = active(&["0-29 8 * * *", "30-59 8 * * *"], "UTC");
+        assert_eq!(due(&calendar, "2026-11-20T08:10:00Z"), at("2026-11-20T09:00:00Z"));
+    }
+
+    #[test]
+    fn a_window_without_end_has_no_end() {
+        assert_eq!(active(&["* * * * *"], "UTC").next_after(at("2026-11-20T08:10:00Z")), None);
+        assert_eq!(active(&["* 0-23 * * *"], "UTC").next_after(at("2026-11-20T08:10:00Z")), None);
+    }
+
+    #[test]
+    fn a_window_in_the_skipped_hour_does_not_begin_that_day() {
+        let calendar = active(&["30 2 * * *"], "Europe/Vienna");
+        assert_eq!(due(&calendar, "2026-03-29T00:00:00Z"), at("2026-03-30T00:30:00Z"));
+    }
+
+    #[test]
+    fn duties_of_one_moment_come_together() {
+        let mut calendar = verify("0 3 * * *", "UTC");
+        calendar.renew = lines(&["0 3 * * *"]);
+        calendar.active = lines(&["* 3 * * *"]);
+        let (_, duties) = calendar.next_after(at("2026-11-20T02:00:00Z")).unwrap();
+        assert_eq!(duties, [Duty::Verify, Duty::Renew, Duty::ActiveStarts]);
+    }
+
+    #[test]
+    fn no_lines_mean_no_duties_and_always_active() {
+        let calendar = Calendar::empty(TimeZone::UTC);
+        assert!(calendar.is_empty() && calendar.is_active(at("2026-11-20T02:00:00Z")));
+        assert_eq!(calendar.next_after(at("2026-11-20T02:00:00Z")), None);
+    }
+
+    fn verify(line: &str, zone: &str) -> Calendar {
+        Calendar { verify: lines(&[line]), ..Calendar::empty(TimeZone::get(zone).unwrap()) }
+    }
+
+    fn active(texts: &[&str], zone: &str) -> Calendar {
+        Calendar { active: lines(texts), ..Calendar::empty(TimeZone::get(zone).unwrap()) }
+    }
+
+    fn lines(texts: &[&str]) -> Vec<Line> {
+        texts.iter().map(|text| Line::parse(text).unwrap()).collect()
+    }
+
+    fn due(calendar: &Calendar, now: &str) -> Timestamp {
+        calendar.next_after(at(now)).unwrap().0
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+}

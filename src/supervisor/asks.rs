@@ -1,0 +1,329 @@
+//! Answers to the socket: what can be said at once is, and who must wait is answered when the session has moved.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::Supervisor;
+use super::slot::{Outcome, Slot};
+use crate::api::access::{self, Caller};
+use crate::api::{self, About, Ask, Health, Refusal, Rejected, Reply, SessionStatus, TokenAnswer};
+use crate::clock;
+use crate::secret::Secret;
+use crate::session::account::Account;
+use crate::session::state::Health as TokenHealth;
+use crate::session::view::Publication;
+use crate::session::{Input, Order};
+use crate::time::Instant;
+
+/// Somebody who waits for a session.
+pub(super) struct Waiter {
+    /// The answer is due at this moment at the latest.
+    pub(super) until: Instant,
+    want: Want,
+}
+
+enum Want {
+    /// A token that is good for so long.
+    Token { validity: Duration, reply: Option<Reply<TokenAnswer>> },
+    /// The truth about a reported token.
+    Verdict { reply: Option<Reply<TokenAnswer>> },
+    /// What came of an order: of the first call that answers `after`.
+    Outcome { after: u64, reply: Option<Reply<SessionStatus>> },
+}
+
+impl Waiter {
+    /// Whether the caller has hung up.
+    pub(super) fn is_gone(&self) -> bool {
+        match &self.want {
+            Want::Token { reply, .. } | Want::Verdict { reply } => {
+                reply.as_ref().is_none_or(oneshot::Sender::is_closed)
+            }
+            Want::Outcome { reply, .. } => reply.as_ref().is_none_or(oneshot::Sender::is_closed),
+        }
+    }
+}
+
+impl Supervisor {
+    pub(super) fn ask(&mut self, ask: Ask) {
+        match ask {
+            Ask::Sessions { caller, reply } => {
+                let now = clock::now();
+                let seen = self.slots.values().filter(|slot| self.may_read(&caller, slot));
+                let _ = reply.send(seen.filter_map(|slot| self.status_of(slot, now)).collect());
+            }
+            Ask::Session { about, reply } => {
+                let _ = reply.send(self.readable(&about).and_then(|slot| self.status(slot)));
+            }
+            Ask::Token { about, min_validity, wait, reply } => self.token(&about, min_validity, wait, reply),
+            Ask::Used { about, generation, age, reply } => {
+                let _ = reply.send(self.used(&about, generation, age));
+            }
+            Ask::Rejected { about, which, wait, reply } => self.rejected(&about, &which, wait, reply),
+            Ask::Order { about, order, wait, reply } => self.order(&about, order, wait, reply),
+            Ask::Health { caller, names, reply } => {
+                let _ = reply.send(self.health(&caller, &names));
+            }
+        }
+    }
+
+    fn readable(&self, about: &About) -> Result<&Slot, Refusal> {
+        let slot = self.known(&about.name)?;
+        let allowed = self.may_read(&about.caller, slot);
+        allowed.then_some(slot).ok_or_else(|| Refusal::NotAllowed { name: about.name.clone() })
+    }
+
+    fn known(&self, name: &str) -> Result<&Slot, Refusal> {
+        let slot = self.slots.get(name).filter(|slot| !slot.leaving);
+        slot.ok_or_else(|| Refusal::NoSuchSession { name: name.to_owned() })
+    }
+
+    fn may_read(&self, caller: &Caller, slot: &Slot) -> bool {
+        self.is_admin(caller) || access::may_read(caller, &slot.config.access)
+    }
+
+    fn is_admin(&self, caller: &Caller) -> bool {
+        access::is_admin(caller, self.uid, &self.config.socket.admins)
+    }
+
+    fn token(&mut self, about: &About, validity: Duration, wait: Duration, reply: Reply<TokenAnswer>) {
+        if let Err(refusal) = self.readable(about).and_then(|slot| slot.can_promise(validity)) {
+            let _ = reply.send(Err(refusal));
+            return;
+        }
+        let name = &about.name;
+        self.wait(name, wait, Want::Token { validity, reply: Some(reply) });
+        if self.slots.get(&**name).is_some_and(|slot| !slot.waiters.is_empty()) {
+            self.step(name, Input::Wanted { validity });
+        }
+    }
+
+    fn used(&mut self, about: &About, generation: u64, age: Option<Duration>) -> Result<SessionStatus, Refusal> {
+        self.readable(about)?;
+        self.step(&about.name, Input::Used { generation, age });
+        self.status(self.readable(about)?)
+    }
+
+    fn rejected(&mut self, about: &About, which: &Rejected, wait: Duration, reply: Reply<TokenAnswer>) {
+        let generation = match self.readable(about) {
+            Ok(slot) => slot.generation_of(which),
+            Err(refusal) => {
+                let _ = reply.send(Err(refusal));
+                return;
+            }
+        };
+        if let Some(generation) = generation {
+            self.step(&about.name, Input::Rejected { generation });
+        }
+        self.wait(&about.name, wait, Want::Verdict { reply: Some(reply) });
+    }
+
+    fn order(&mut self, about: &About, order: api::Order, wait: Duration, reply: Reply<SessionStatus>) {
+        let (after, calls) = match self.orderable(about, order) {
+            Ok(slot) => (slot.session.last_call(), slot.calls_for(order)),
+            Err(refusal) => {
+                let _ = reply.send(Err(refusal));
+                return;
+            }
+        };
+        self.name_the_others_of_a_token(&about.name, order);
+        self.step(&about.name, Input::Order(engine_order(order)));
+        if calls {
+            self.wait(&about.name, wait, Want::Outcome { after, reply: Some(reply) });
+        } else {
+            let _ = reply.send(self.known(&about.name).and_then(|slot| self.status(slot)));
+        }
+    }
+
+    fn orderable(&self, about: &About, order: api::Order) -> Result<&Slot, Refusal> {
+        let slot = self.known(&about.name)?;
+        if !self.is_admin(&about.caller) {
+            return Err(Refusal::NotAllowed { name: about.name.clone() });
+        }
+        slot.can_order(order).map(|()| slot)
+    }
+
+    /// A logout ends the token for every session that holds the same one.
+    fn name_the_others_of_a_token(&self, name: &str, order: api::Order) {
+        let token = |slot: &Slot| slot.session.state().token.as_ref().map(|token| token.access_token.clone());
+        let Some(held) = self.slots.get(name).and_then(token).filter(|_| order == api::Order::Logout) else { return };
+        let others = self.slots.values().filter(|slot| &*slot.name != name && token(slot).as_ref() == Some(&held));
+        for other in others {
+            tracing::warn!(session = &*other.name, logged_out = name, "holds the token that is being logged out");
+        }
+    }
+
+    fn health(&self, caller: &Caller, names: &[String]) -> Result<Health, Refusal> {
+        let mut not_ready = std::collections::BTreeMap::new();
+        let seen: Vec<&Slot> = if names.is_empty() {
+            self.slots.values().filter(|slot| self.may_read(caller, slot)).collect()
+        } else {
+            let about = |name: &String| About { caller: caller.clone(), name: name.clone() };
+            names.iter().map(|name| self.readable(&about(name))).collect::<Result<_, _>>()?
+        };
+        for slot in seen {
+            if slot.served.is_none() {
+                not_ready.insert(slot.name.to_string(), self.reason(slot));
+            }
+        }
+        Ok(Health { live: true, ready: not_ready.is_empty(), not_ready, version: env!("CARGO_PKG_VERSION").to_owned() })
+    }
+
+    fn wait(&mut self, name: &str, wait: Duration, want: Want) {
+        let until = clock::boottime().after(wait);
+        if let Some(slot) = self.slots.get_mut(name) {
+            slot.waiters.push(Waiter { until, want });
+        }
+        self.pump(name);
+    }
+}
+
+impl Slot {
+    /// Answers everybody whose question can be answered now, or who has waited long enough.
+    pub(super) fn answer_waiters(&mut self, now: Instant, account: &Account) {
+        if self.waiters.is_empty() {
+            return;
+        }
+        let mut waiters = std::mem::take(&mut self.waiters);
+        waiters.retain_mut(|waiter| !self.answer(waiter, now, account));
+        self.waiters = waiters;
+    }
+
+    /// What came of a call, for those who ordered it.
+    pub(super) fn outcome(&mut self, outcome: &Outcome) {
+        let status = clock::now();
+        let Self { waiters, .. } = self;
+        let ordered: Vec<Waiter> = waiters.extract_if(.., |waiter| waiter.ordered(outcome.call)).collect();
+        for waiter in ordered {
+            let Want::Outcome { reply: Some(reply), .. } = waiter.want else { continue };
+            let _ = reply.send(match &outcome.problem {
+                None => Ok(self.status(status, None)),
+                Some(reason) => Err(Refusal::Failed { name: self.name.to_string(), reason: reason.clone() }),
+            });
+        }
+    }
+
+    /// True when the waiter was answered.
+    fn answer(&self, waiter: &mut Waiter, now: Instant, account: &Account) -> bool {
+        let late = waiter.until <= now;
+        match &mut waiter.want {
+            Want::Token { validity, reply } => send(reply, self.token_for(*validity, now, account, late)),
+            Want::Verdict { reply } => send(reply, self.verdict(now, account, late)),
+            Want::Outcome { reply, .. } => send(reply, late.then(|| Err(self.not_fresh(account, now)))),
+        }
+    }
+
+    fn token_for(
+        &self,
+        validity: Duration,
+        now: Instant,
+        account: &Account,
+        late: bool,
+    ) -> Option<Result<TokenAnswer, Refusal>> {
+        let promise = self.session.promise(now);
+        let wanted = promise.longest.map_or(validity, |longest| validity.min(longest));
+        let enough = wanted.is_zero() || promise.valid_for.is_none_or(|valid| valid >= wanted);
+        let served = self.served.as_ref().filter(|_| self.session.publication(now) == Publication::Show);
+        match served {
+            Some(served) if enough => Some(Ok(self.token_answer(served, promise.valid_for))),
+            None => self.needs_person(account).map(Err).or_else(|| late.then(|| Err(self.not_fresh(account, now)))),
+            Some(_) => late.then(|| Err(self.not_fresh(account, now))),
+        }
+    }
+
+    fn verdict(&self, now: Instant, account: &Account, late: bool) -> Option<Result<TokenAnswer, Refusal>> {
+        let good = self.session.state().health == TokenHealth::Good;
+        if let Some(served) = self.served.as_ref().filter(|_| good) {
+            return Some(Ok(self.token_answer(served, self.session.promise(now).valid_for)));
+        }
+        let lost = self.served.is_none() || matches!(self.session.state().health, TokenHealth::Dead { .. });
+        let hopeless = lost.then(|| self.needs_person(account)).flatten();
+        hopeless.map(Err).or_else(|| late.then(|| Err(self.not_fresh(account, now))))
+    }
+
+    fn needs_person(&self, account: &Account) -> Option<Refusal> {
+        let needed = self.session.attention(account)?;
+        Some(Refusal::NeedsAttention { name: self.name.to_string(), reason: needed.reason, remedy: needed.remedy })
+    }
+
+    fn not_fresh(&self, account: &Account, now: Instant) -> Refusal {
+        let next = self.session.next(now, account).map(|next| next.at.since(now));
+        let failure = self.session.record().last_error.as_ref().map(|failure| failure.detail.clone());
+        let reason = failure.unwrap_or_else(|| "no answer from the server yet".to_owned());
+        Refusal::NotFresh { name: self.name.to_string(), reason, retry_after: next }
+    }
+
+    fn can_promise(&self, validity: Duration) -> Result<(), Refusal> {
+        let promise = self.session.promise(clock::boottime());
+        match promise.longest {
+            Some(longest) if !promise.by_ping && longest < validity && self.served.is_some() => {
+                Err(Refusal::CannotPromise { name: self.name.to_string(), longest })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The generation that is meant; none when it is not the current token's.
+    fn generation_of(&self, which: &Rejected) -> Option<u64> {
+        let state = self.session.state();
+        let held = |value: &Secret| state.token.as_ref().is_some_and(|token| token.access_token == *value);
+        match which {
+            Rejected::Generation(generation) => Some(*generation),
+            Rejected::Token(value) => held(value).then_some(state.generation),
+        }
+    }
+
+    fn can_order(&self, order: api::Order) -> Result<(), Refusal> {
+        let has_token = self.session.state().token.is_some();
+        let reason = match order {
+            api::Order::Verify if !has_token => "there is no token to verify",
+            api::Order::Renew if !self.session.can_renew() => "there is no refresh token; `login` authenticates anew",
+            api::Order::Login if !self.session.can_login() && !self.session.can_renew() => {
+                "this grant needs a new refresh token in its secret"
+            }
+            api::Order::Verify
+            | api::Order::Renew
+            | api::Order::Login
+            | api::Order::Logout
+            | api::Order::Pause
+            | api::Order::Resume => return Ok(()),
+        };
+        Err(Refusal::Conflict { name: self.name.to_string(), reason: reason.to_owned() })
+    }
+
+    /// Whether the order ends with a call's answer.
+    fn calls_for(&self, order: api::Order) -> bool {
+        match order {
+            api::Order::Verify | api::Order::Renew | api::Order::Login => true,
+            api::Order::Logout => self.session.state().token.is_some(),
+            api::Order::Pause | api::Order::Resume => false,
+        }
+    }
+}
+
+impl Waiter {
+    fn ordered(&self, call: u64) -> bool {
+        matches!(self.want, Want::Outcome { after, .. } if call > after)
+    }
+}
+
+/// Sends the answer, when there is one. True when the waiter need not wait any longer.
+fn send<T>(reply: &mut Option<Reply<T>>, answer: Option<Result<T, Refusal>>) -> bool {
+    let Some(answer) = answer else { return false };
+    if let Some(reply) = reply.take() {
+        // Whoever has hung up gets no answer.
+        let _ = reply.send(answer);
+    }
+    true
+}
+
+fn engine_order(order: api::Order) -> Order {
+    match order {
+        api::Order::Verify => Order::Verify,
+        api::Order::Renew => Order::Renew,
+        api::Order::Login => Order::Login,
+        api::Order::Logout => Order::Logout,
+        api::Order::Pause => Order::Pause,
+        api::Order::Resume => Order::Resume,
+    }
+}

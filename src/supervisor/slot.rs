@@ -1,0 +1,242 @@
+//! One session in the supervisor's care: its engine, its server, its files, and who waits for it.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::asks::Waiter;
+use super::saver::Saver;
+use super::tell::Told;
+use crate::clock;
+use crate::config::SessionConfig;
+use crate::driver::{Errand, Flight};
+use crate::provider::Remote;
+use crate::publish::{Publisher, Wanted};
+use crate::session::account::Account;
+use crate::session::answer::{Answer, Request};
+use crate::session::state::State;
+use crate::session::view::Publication;
+use crate::session::{Call, Session};
+use crate::store::record::ClockStamp;
+use crate::time::Instant;
+use crate::token::Published;
+
+/// A session and everything at the edge that belongs to it.
+pub(super) struct Slot {
+    pub(super) name: Arc<str>,
+    pub(super) config: Arc<SessionConfig>,
+    pub(super) session: Session,
+    /// The key of its account.
+    pub(super) account: String,
+    pub(super) remote: Arc<Remote>,
+    pub(super) publisher: Publisher,
+    /// What readers of the socket get.
+    pub(super) served: Option<Arc<Published>>,
+    pub(super) saver: Saver,
+    /// A call that waits for its state to be written, or for a lane.
+    pub(super) pending: Option<Pending>,
+    pub(super) in_flight: Option<Flight>,
+    pub(super) waiters: Vec<Waiter>,
+    pub(super) timer: Option<Instant>,
+    pub(super) told: Told,
+    /// Removed from the config: gone once this logout is answered.
+    pub(super) leaving: bool,
+}
+
+/// One account and the sessions that share it.
+pub(super) struct AccountSlot {
+    pub(super) account: Account,
+    pub(super) saver: Saver,
+    pub(super) members: BTreeSet<Arc<str>>,
+}
+
+/// A call that has not left yet.
+pub(super) struct Pending {
+    call: Call,
+    state: u64,
+    account: u64,
+    queued: bool,
+}
+
+/// What a pending call waits for.
+pub(super) enum PendingStep {
+    /// A write, or nothing at all.
+    Wait,
+    /// Nothing: it may queue for its host's lane.
+    Queue { host: String, urgent_by: Instant },
+    /// It must not leave: what it needs could not be written.
+    Unwritten { call: u64 },
+}
+
+/// What a call came to, for those who ordered it.
+pub(super) struct Outcome {
+    pub(super) call: u64,
+    pub(super) problem: Option<String>,
+}
+
+/// A session's record in the state directory.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StoredSession {
+    /// Whose state this is: another identity starts afresh.
+    pub(super) identity: String,
+    pub(super) account: String,
+    /// When it was written, on which boot.
+    pub(super) clock: ClockStamp,
+    /// The files that may hold the token.
+    pub(super) paths: Vec<PathBuf>,
+    pub(super) state: State,
+}
+
+/// An account's record in the state directory.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StoredAccount {
+    pub(super) clock: ClockStamp,
+    pub(super) account: Account,
+}
+
+impl Pending {
+    pub(super) fn new(call: Call, state: &mut Saver, account: &Saver) -> Self {
+        Self { call, state: state.latest(), account: account.latest(), queued: false }
+    }
+}
+
+impl Outcome {
+    pub(super) fn of(answer: &Answer) -> Self {
+        let problem = (!answer.verdict.is_success()).then(|| answer.detail.clone());
+        Self { call: answer.call, problem }
+    }
+}
+
+impl AccountSlot {
+    pub(super) fn stored(&self, now: Instant) -> Vec<u8> {
+        to_bytes(&StoredAccount { clock: stamp(now), account: self.account.clone() })
+    }
+}
+
+impl Slot {
+    /// What the state directory should hold of this session.
+    pub(super) fn stored(&self, now: Instant) -> Vec<u8> {
+        to_bytes(&StoredSession {
+            identity: self.config.remote.identity(),
+            account: self.account.clone(),
+            clock: stamp(now),
+            paths: self.config.publish.iter().map(|sink| sink.path.clone()).collect(),
+            state: self.session.state().clone(),
+        })
+    }
+
+    pub(super) fn saved(&mut self, now: Instant, problem: Option<String>) {
+        match (&problem, &self.saver.problem) {
+            (Some(problem), None) => {
+                tracing::error!(session = &*self.name, event = "unpersisted", %problem, "the state cannot be written; going on from memory");
+            }
+            (None, Some(_)) => tracing::info!(session = &*self.name, event = "persisted", "the state is written again"),
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+        self.saver.finished(now, problem);
+    }
+
+    /// How far the pending call is.
+    pub(super) fn pending_step(&mut self, account: &Saver) -> PendingStep {
+        let Some(pending) = self.pending.as_mut().filter(|pending| !pending.queued) else { return PendingStep::Wait };
+        if !self.saver.has_tried(pending.state) || !account.has_tried(pending.account) {
+            return PendingStep::Wait;
+        }
+        let call = pending.call.id;
+        if pending.call.durable && !self.saver.has_written(pending.state) {
+            self.pending = None;
+            return PendingStep::Unwritten { call };
+        }
+        pending.queued = true;
+        let host = self.remote.host(pending.call.request, self.session.state().token.as_ref());
+        PendingStep::Queue { host, urgent_by: pending.call.urgent_by }
+    }
+
+    /// Whether a call waits for the account's record to be written.
+    pub(super) fn awaits_account(&self) -> bool {
+        self.pending.as_ref().is_some_and(|pending| !pending.queued)
+    }
+
+    /// The pending call with all it needs; it leaves now.
+    pub(super) fn errand(&mut self, salt: u64) -> Option<Errand> {
+        let pending = self.pending.take()?;
+        let state = self.session.state();
+        let refresh = state.refresh.as_ref().filter(|_| needs_refresh_token(pending.call.request));
+        Some(Errand {
+            name: self.name.clone(),
+            host: self.remote.host(pending.call.request, state.token.as_ref()),
+            secrets: if pending.call.request == Request::Ping {
+                Vec::new()
+            } else {
+                self.config.remote.login_secrets()
+            },
+            call: pending.call,
+            remote: self.remote.clone(),
+            token: state.token.clone(),
+            refresh_token: refresh.map(|refresh| refresh.token.clone()),
+            skew_millis: state.skew_millis,
+            salt,
+        })
+    }
+
+    /// Brings files and socket in line with the state.
+    pub(super) fn publish(&mut self, now: Instant) {
+        match self.session.publication(now) {
+            Publication::Hold => {}
+            Publication::Withdraw => {
+                if self.told.published(None) {
+                    self.served = None;
+                    self.publisher.set(Wanted::Withdraw);
+                }
+            }
+            Publication::Show => {
+                if self.told.published(Some(self.session.state().generation)) {
+                    self.served = self.current();
+                    self.heal_files();
+                }
+            }
+        }
+    }
+
+    /// Writes the files again where somebody changed or removed them.
+    pub(super) fn heal_files(&mut self) {
+        if let Some(served) = &self.served {
+            self.publisher.set(Wanted::Show(served.clone()));
+        }
+    }
+
+    fn current(&self) -> Option<Arc<Published>> {
+        let state = self.session.state();
+        let token = state.token.clone()?;
+        let headers = self.remote.headers(&token);
+        Some(Arc::new(Published { session: self.name.to_string(), generation: state.generation, token, headers }))
+    }
+
+    /// Nothing is under way, and nothing is left to write.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.pending.is_none() && self.in_flight.is_none() && self.saver.is_level()
+    }
+
+    /// When this session must be looked at again.
+    pub(super) fn wake(&self, now: Instant, account: &Account) -> Option<Instant> {
+        let waiter = self.waiters.iter().map(|waiter| waiter.until).min();
+        [self.session.wake(now, account), self.saver.wake(), waiter].into_iter().flatten().min()
+    }
+}
+
+fn needs_refresh_token(request: Request) -> bool {
+    matches!(request, Request::Renew | Request::Logout)
+}
+
+fn stamp(now: Instant) -> ClockStamp {
+    ClockStamp { boot_id: clock::boot_id().unwrap_or_default(), boot: now, wall: clock::now().wall }
+}
+
+/// State has no maps with keys that JSON lacks, so this cannot fail; an empty record would be set aside at the start.
+fn to_bytes(record: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(record).unwrap_or_default()
+}

@@ -1,0 +1,217 @@
+//! A session in the words of the socket: state, deadlines, what happens next and why, what went wrong.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Supervisor;
+use super::slot::Slot;
+use crate::api::{Attention, Counts, FileStatus, LastError, Next, Refusal, SessionStatus, State, TokenAnswer};
+use crate::clock;
+use crate::publish::SinkStatus;
+use crate::session::account::Account;
+use crate::session::answer::Request;
+use crate::session::plan::Why;
+use crate::session::state::{Doubt, Health};
+use crate::session::view::Phase;
+use crate::time::{Instant, Now};
+use crate::token::Published;
+
+impl Supervisor {
+    pub(super) fn status(&self, slot: &Slot) -> Result<SessionStatus, Refusal> {
+        self.status_of(slot, clock::now()).ok_or(Refusal::Stopping)
+    }
+
+    pub(super) fn status_of(&self, slot: &Slot, now: Now) -> Option<SessionStatus> {
+        let account = self.accounts.get(&slot.account)?;
+        Some(slot.status(now, Some(&account.account)))
+    }
+
+    /// What is the matter with a session that has no token to read.
+    pub(super) fn reason(&self, slot: &Slot) -> String {
+        self.status(slot).map_or_else(|_| "stopping".to_owned(), |status| status.reason)
+    }
+
+    /// All sessions in one line, for `systemctl status`.
+    pub(super) fn one_line(&self) -> String {
+        let (total, good) = (self.slots.len(), self.slots.values().filter(|slot| slot.served.is_some()).count());
+        let needy: Vec<&str> =
+            self.slots.values().filter(|slot| self.needs_person(slot)).map(|slot| &*slot.name).collect();
+        let mut line = format!("{good} of {total} sessions good");
+        if !needy.is_empty() {
+            line.push_str("; a person is needed for ");
+            line.push_str(&needy.join(", "));
+        }
+        line
+    }
+
+    fn needs_person(&self, slot: &Slot) -> bool {
+        self.accounts.get(&slot.account).is_some_and(|account| slot.session.attention(&account.account).is_some())
+    }
+}
+
+impl Slot {
+    /// The session as the socket shows it; without its account only what the session itself knows.
+    pub(super) fn status(&self, now: Now, account: Option<&Account>) -> SessionStatus {
+        let fallback = Account::new(now.boot, 0);
+        let account = account.unwrap_or(&fallback);
+        let state = self.session.state();
+        let at = |moment: Option<Instant>| moment.map(|moment| now.wall_at(moment));
+        let attention = self.session.attention(account);
+        SessionStatus {
+            session: self.name.to_string(),
+            provider: self.config.remote.profile.name().to_owned(),
+            url: self.config.remote.url.to_string(),
+            state: state_word(self.session.phase(now.boot, account)),
+            reason: self.reason(now, account),
+            generation: state.token.as_ref().map(|_| state.generation),
+            token_fingerprint: state.token.as_ref().map(|token| token.access_token.fingerprint()),
+            instance_url: state.token.as_ref().and_then(|token| token.instance_url.clone()),
+            published: self.served.is_some(),
+            persisted: self.saver.problem.is_none(),
+            idle_timeout_seconds: self.session.idle_timeout().map(|timeout| timeout.as_secs_f64()),
+            idle_deadline: at(self.session.idle_deadline().filter(|_| state.health == Health::Good)),
+            token_issued_at: state.token.as_ref().map(|token| token.issued_at),
+            token_expires_at: at(state.expires),
+            refresh_token_expires_at: at(self.session.refresh_deadline()),
+            max_lifetime_at: at(self.session.login_deadline()),
+            logged_in_at: at(state.logged_in_at),
+            last_activity_at: at(state.bounds.map(|bounds| bounds.hi)),
+            next: self.next(now, account),
+            last_error: self.last_error(now),
+            attention: attention.map(|needed| Attention {
+                since: now.wall_at(needed.since.unwrap_or(now.boot)),
+                reason: needed.reason,
+                remedy: needed.remedy,
+            }),
+            quotas: self.session.record().quotas.clone(),
+            counts: self.counts(),
+            files: self.publisher.status().into_iter().map(file_status).collect(),
+        }
+    }
+
+    /// The token as the socket gives it.
+    pub(super) fn token_answer(&self, served: &Published, valid_for: Option<Duration>) -> TokenAnswer {
+        let token = &served.token;
+        let public = token.captures.iter().filter(|(_, capture)| capture.public);
+        TokenAnswer {
+            session: served.session.clone(),
+            access_token: token.access_token.clone(),
+            token_type: token.token_type.clone(),
+            instance_url: token.instance_url.clone(),
+            generation: served.generation,
+            issued_at: token.issued_at,
+            expires_at: token.expires_at,
+            headers: served.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
+            valid_for_seconds: valid_for.map(|valid| valid.as_secs_f64()),
+            captures: public
+                .map(|(name, capture)| (name.clone(), capture.value.expose().to_owned()))
+                .collect::<BTreeMap<_, _>>(),
+        }
+    }
+
+    /// Says once which files cannot be written.
+    pub(super) fn tell_sinks(&mut self) {
+        for sink in self.publisher.status() {
+            if let Some(problem) = &sink.error {
+                super::tell::sink_failed(&self.name, &sink.path.to_string_lossy(), problem);
+            }
+        }
+    }
+
+    fn reason(&self, now: Now, account: &Account) -> String {
+        if let Some(needed) = self.session.attention(account) {
+            return needed.reason;
+        }
+        let record = self.session.record();
+        let failure = record.last_error.as_ref().map(|failure| failure.detail.clone());
+        match self.session.state().health {
+            _ if self.session.state().paused => "paused by an admin".to_owned(),
+            Health::Good if record.failing => failure.unwrap_or_default(),
+            Health::Good => "the session is good".to_owned(),
+            Health::Doubtful { why, .. } => doubt_in_words(why).to_owned(),
+            Health::Dead { .. } if account.is_spent(now.boot) => "the login budget of the hour is spent".to_owned(),
+            Health::Dead { .. } | Health::Missing => failure.unwrap_or_else(|| "logging in".to_owned()),
+        }
+    }
+
+    fn next(&self, now: Now, account: &Account) -> Option<Next> {
+        let next = self.session.next(now.boot, account)?;
+        let (action, why) = (request_word(next.request).to_owned(), why_in_words(next.why).to_owned());
+        Some(Next { action, at: now.wall_at(next.at), why })
+    }
+
+    fn last_error(&self, now: Now) -> Option<LastError> {
+        let failure = self.session.record().last_error.as_ref()?;
+        Some(LastError {
+            at: now.wall_at(failure.at),
+            request: request_word(failure.request).to_owned(),
+            verdict: failure.verdict.to_owned(),
+            detail: failure.detail.clone(),
+        })
+    }
+
+    fn counts(&self) -> Counts {
+        let counts = self.session.record().counts;
+        Counts {
+            pings: counts.pings,
+            renewals: counts.renewals,
+            logins: counts.logins,
+            introspections: counts.introspections,
+            failures: counts.failures,
+        }
+    }
+}
+
+fn file_status(sink: SinkStatus) -> FileStatus {
+    FileStatus { path: sink.path.to_string_lossy().into_owned(), generation: sink.generation, error: sink.error }
+}
+
+fn state_word(phase: Phase) -> State {
+    match phase {
+        Phase::Starting => State::Starting,
+        Phase::Alive => State::Alive,
+        Phase::Renewing => State::Renewing,
+        Phase::Recovering => State::Recovering,
+        Phase::NeedsAttention => State::NeedsAttention,
+        Phase::Paused => State::Paused,
+        Phase::Dormant => State::Dormant,
+    }
+}
+
+fn request_word(request: Request) -> &'static str {
+    match request {
+        Request::Ping => "ping",
+        Request::Introspect => "introspect",
+        Request::Renew => "renew",
+        Request::Login => "login",
+        Request::Logout => "logout",
+    }
+}
+
+fn why_in_words(why: Why) -> &'static str {
+    match why {
+        Why::Ordered => "ordered",
+        Why::IdleTimeout => "idle timeout",
+        Why::UnknownAge => "the session's age is not known",
+        Why::Expiry => "the token expires",
+        Why::MaxLifetime => "the session's longest life ends",
+        Why::RefreshTokenIdle => "the refresh token must be used now and then",
+        Why::NoToken => "there is no token",
+        Why::Dead => "the token is dead",
+        Why::Doubt(doubt) => doubt_in_words(doubt),
+        Why::Introspection => "to learn the token's true end",
+        Why::HostGone => "the token's host does not answer",
+    }
+}
+
+fn doubt_in_words(doubt: Doubt) -> &'static str {
+    match doubt {
+        Doubt::Absence => "nobody knows yet whether the token outlived the daemon's absence",
+        Doubt::ClockJump => "the wall clock jumped",
+        Doubt::Report => "a job reported the token",
+        Doubt::Ambiguous => "an answer may have meant that the token is dead",
+        Doubt::Renewal => "a renewal had no usable answer",
+        Doubt::Introspection => "introspection called the token inactive",
+        Doubt::Dormancy => "the token lapsed outside the active hours",
+    }
+}

@@ -1,0 +1,134 @@
+//! What the log says: one line for each transition, and for lasting trouble the same line at a fixed slow pace.
+
+use std::time::Duration;
+
+use tracing::{debug, error, info, warn};
+
+use super::slot::Slot;
+use crate::clock;
+use crate::session::account::Account;
+use crate::session::answer::Answer;
+use crate::session::event::Event;
+use crate::time::Instant;
+
+/// Lasting trouble is repeated so often.
+const REPEAT_AFTER: Duration = Duration::from_mins(15);
+
+/// What was said of a session already.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    failing: Option<Instant>,
+    attention: Option<(Instant, String)>,
+    /// What was published last: a generation, or nothing; none before the first time.
+    published: Option<Option<u64>>,
+}
+
+impl Told {
+    /// Takes note of what is published. True when it is another than before.
+    pub(super) fn published(&mut self, generation: Option<u64>) -> bool {
+        self.published.replace(generation) != Some(generation)
+    }
+
+    /// The files are others than before: whatever is to be shown must be shown again.
+    pub(super) fn forget_published(&mut self) {
+        self.published = None;
+    }
+
+    fn may_repeat_failure(&mut self, now: Instant, failures: u32) -> bool {
+        let again = failures <= 1 || self.failing.is_none_or(|said| now.since(said) >= REPEAT_AFTER);
+        if again {
+            self.failing = Some(now);
+        }
+        again
+    }
+}
+
+/// Each call, for those who look closely.
+pub(super) fn call(slot: &Slot, answer: &Answer) {
+    let took = answer.received.since(answer.sent);
+    let (session, verdict, detail) = (&*slot.name, answer.verdict.word(), answer.detail.as_str());
+    debug!(session, verdict, detail, took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX), "call answered");
+}
+
+/// One transition.
+pub(super) fn event(slot: &mut Slot, event: &Event) {
+    let now = clock::boottime();
+    let session = slot.name.clone();
+    let (session, word) = (&*session, event.word());
+    match event {
+        Event::LoggedIn { generation } => info!(session, event = word, generation, "logged in"),
+        Event::Renewed { generation } => info!(session, event = word, generation, "renewed"),
+        Event::SameToken => info!(session, event = word, "the server handed out the same token again"),
+        Event::SameDeadToken => info!(session, event = word, "the server handed out the token that it calls dead"),
+        Event::Died { generation, unexplained, detail } => {
+            info!(session, event = word, generation, unexplained, detail, "the server no longer knows the token");
+        }
+        Event::Expired { generation } => info!(session, event = word, generation, "the token reached its end"),
+        Event::Learned { from, to } => warn!(
+            session,
+            event = word,
+            from_seconds = from.as_secs(),
+            to_seconds = to.as_secs(),
+            "two sessions in a row died early: the server's idle timeout must be shorter; set `idle_timeout` to it"
+        ),
+        Event::Failing { request, detail, failures } => {
+            if slot.told.may_repeat_failure(now, *failures) {
+                info!(session, event = word, ?request, detail, failures, "no usable answer; trying again");
+            }
+        }
+        Event::Answering { failures } => info!(session, event = word, failures, "the server answers again"),
+        Event::Throttled { wait, detail } => {
+            info!(session, event = word, wait_seconds = wait.as_secs(), detail, "the server asks to wait");
+        }
+        Event::Refused { detail, stopped: false } => info!(session, event = word, detail, "refused; trying once more"),
+        Event::Refused { detail, stopped: true } => {
+            warn!(session, event = word, detail, "refused: no more logins until a person has looked");
+        }
+        Event::GrantDead { detail } => info!(session, event = word, detail, "the refresh token is dead"),
+        Event::InDoubt { detail } => info!(session, event = word, detail, "a renewal has no usable answer"),
+        Event::Forbidden { detail } => info!(session, event = word, detail, "the server forbids the ping"),
+        Event::Allowed => info!(session, event = word, "the server allows the ping again"),
+        Event::Doubtful { why } => info!(session, event = word, ?why, "the token must be proven first"),
+        Event::Proven => info!(session, event = word, "the token is good"),
+        Event::BudgetSpent { wait } => {
+            info!(session, event = word, wait_seconds = wait.as_secs(), "too many logins in an hour; waiting");
+        }
+        Event::Skewed { millis } => {
+            info!(session, event = word, millis, "the server's clock differs from this machine's");
+        }
+        Event::Seeded => info!(session, event = word, "took up the configured refresh token"),
+        Event::Reopened => info!(session, event = word, "a secret has changed: logins are allowed again"),
+        Event::LoggedOut { problem } => info!(session, event = word, problem, "logged out by an admin"),
+        Event::Paused => info!(session, event = word, "paused by an admin"),
+        Event::Resumed => info!(session, event = word, "resumed by an admin"),
+        Event::Dormant => info!(session, event = word, "the active hours are over"),
+        Event::Woken => info!(session, event = word, "awake"),
+    }
+}
+
+/// Says when a person is needed, again at a slow pace, and when no longer.
+pub(super) fn attention(slot: &mut Slot, account: &Account, now: Instant) {
+    let needed = slot.session.attention(account);
+    let session = &*slot.name;
+    match (&needed, &slot.told.attention) {
+        (Some(needed), told) => {
+            let said =
+                told.as_ref().is_some_and(|(at, reason)| *reason == needed.reason && now.since(*at) < REPEAT_AFTER);
+            if !said {
+                let (reason, remedy) = (&needed.reason, &needed.remedy);
+                warn!(session, event = "needs_attention", reason, remedy, "a person is needed");
+                slot.told.attention = Some((now, needed.reason.clone()));
+            }
+        }
+        (None, Some(_)) => {
+            info!(session, event = "recovered", "no person is needed any more");
+            slot.told.attention = None;
+        }
+        (None, None) => {}
+    }
+}
+
+/// A file that cannot be written.
+pub(super) fn sink_failed(session: &str, path: &str, problem: &str) {
+    error!(session, event = "unpublished", path, problem, "a token file cannot be written");
+}

@@ -1,0 +1,167 @@
+//! Looks that no engine asks for: the clocks against each other, mended secrets, waiters that have gone, what a person must do.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::slot::Slot;
+use super::{LOOK_EVERY, Supervisor, WATCH_EVERY};
+use crate::clock;
+use crate::driver;
+use crate::secret::Secret;
+use crate::secret::source::SecretSource;
+use crate::session::Input;
+use crate::session::account::Account;
+use crate::session::policy::LoginBy;
+use crate::systemd;
+use crate::time::{Instant, Now};
+
+/// The clocks may drift apart so far between two looks before it counts as a jump.
+const JUMP_MILLIS: i64 = 5_000;
+/// A secret that a command prints is read no oftener.
+const COMMANDS_EVERY: Duration = Duration::from_mins(1);
+
+/// When which look is due.
+#[derive(Debug)]
+pub(super) struct Watch {
+    clocks: Now,
+    next_look: Instant,
+    next_secrets: Option<Instant>,
+    /// When the watchdog must be fed again, and how often.
+    next_pulse: Option<Instant>,
+    pulse: Option<Duration>,
+    commands_read: Instant,
+    /// Sessions that another secret could help.
+    needy: BTreeSet<Arc<str>>,
+}
+
+impl Watch {
+    /// Begins to watch.
+    pub(super) fn begin(now: Now) -> Self {
+        // Twice as often as systemd asks.
+        let pulse = systemd::watchdog_interval().map(|interval| interval / 2);
+        Self {
+            clocks: now,
+            next_look: now.boot,
+            next_secrets: None,
+            next_pulse: pulse.map(|_| now.boot),
+            pulse,
+            commands_read: now.boot,
+            needy: BTreeSet::new(),
+        }
+    }
+
+    /// When the next look is due.
+    pub(super) fn wake(&self) -> Instant {
+        [self.next_secrets, self.next_pulse].into_iter().flatten().fold(self.next_look, Instant::min)
+    }
+
+    /// Whether another secret could help this session.
+    pub(super) fn needs_secret(&mut self, name: &Arc<str>, needs: bool, now: Instant) {
+        if needs {
+            self.needy.insert(name.clone());
+            self.next_secrets.get_or_insert(now.after(WATCH_EVERY));
+        } else if self.needy.remove(name) && self.needy.is_empty() {
+            self.next_secrets = None;
+        }
+    }
+
+    /// The session is gone.
+    pub(super) fn forget(&mut self, name: &str) {
+        self.needy.remove(name);
+    }
+
+    /// How far the wall clock moved against ours since the last look.
+    fn jump(&mut self, now: Now) -> i64 {
+        let boot = now.boot.as_millis() - self.clocks.boot.as_millis();
+        let wall = now.wall.as_millisecond() - self.clocks.wall.as_millisecond();
+        self.clocks = now;
+        wall - boot
+    }
+}
+
+impl Supervisor {
+    /// A wall clock that moved against ours may mean that the machine stood still without our clock noticing.
+    pub(super) fn look_at_clocks(&mut self) {
+        let jump = self.watch.jump(clock::now());
+        if jump.abs() < JUMP_MILLIS {
+            return;
+        }
+        tracing::info!(event = "clock_jumped", millis = jump, "the wall clock jumped: every token is proven again");
+        let names: Vec<_> = self.slots.keys().cloned().collect();
+        for name in names {
+            self.step(&name, Input::ClockJumped);
+        }
+        self.calendar.rearm(clock::now().wall);
+    }
+
+    pub(super) fn watch_over(&mut self, now: Instant) {
+        if self.watch.next_look <= now {
+            self.watch.next_look = now.after(LOOK_EVERY);
+            self.look_at_sessions(now);
+        }
+        if self.watch.next_secrets.is_some_and(|at| at <= now) {
+            self.watch.next_secrets = Some(now.after(WATCH_EVERY));
+            let commands = now.since(self.watch.commands_read) >= COMMANDS_EVERY;
+            let needy: Vec<_> = self.watch.needy.iter().cloned().collect();
+            self.read_secrets(needy, commands);
+        }
+    }
+
+    /// Fed only from the loop that does all the work: whoever hangs it starves it.
+    pub(super) fn feed_watchdog(&mut self, now: Instant) {
+        if let Some(pulse) = self.watch.pulse.filter(|_| self.watch.next_pulse.is_some_and(|at| at <= now)) {
+            self.watch.next_pulse = Some(now.after(pulse));
+            self.notifier.watchdog();
+        }
+    }
+
+    fn look_at_sessions(&mut self, now: Instant) {
+        for slot in self.slots.values_mut() {
+            slot.waiters.retain(|waiter| !waiter.is_gone());
+            if let Some(account) = self.accounts.get(&slot.account) {
+                super::tell::attention(slot, &account.account, now);
+            }
+            slot.tell_sinks();
+        }
+        self.notifier.status(&self.one_line());
+    }
+
+    /// Reads the secrets of these sessions anew; those that a command prints only with `commands`.
+    pub(super) fn read_secrets(&mut self, names: Vec<Arc<str>>, commands: bool) {
+        if commands {
+            self.watch.commands_read = clock::boottime();
+        }
+        for name in names {
+            let Some(slot) = self.slots.get(&name) else { continue };
+            if commands || !slot.has_command_secret() {
+                let salt = self.accounts.get(&slot.account).map_or(0, |account| account.account.salt);
+                driver::read_secrets(&mut self.work, name, slot.config.clone(), salt);
+            }
+        }
+    }
+
+    pub(super) fn secrets_read(&mut self, name: &str, secrets: String, seed: Option<Result<Secret, String>>) {
+        if let Some(seed) = seed {
+            self.step(name, Input::Seed(seed));
+        }
+        self.step(name, Input::SecretsAre(secrets));
+    }
+}
+
+impl Slot {
+    /// Whether another secret could help: logins are stopped, or there is no refresh token.
+    pub(super) fn needs_new_secret(&self, account: &Account) -> bool {
+        let stranded = self.session.policy().login == LoginBy::Person && !self.session.can_renew();
+        account.stop.is_some() || stranded
+    }
+
+    fn has_command_secret(&self) -> bool {
+        let login = self.config.remote.login_secrets();
+        login.iter().map(|(_, source)| source).chain(&self.config.remote.seed()).any(is_command)
+    }
+}
+
+fn is_command(source: &SecretSource) -> bool {
+    matches!(source, SecretSource::Command(_))
+}

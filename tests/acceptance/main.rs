@@ -1,0 +1,28 @@
+//! The daemon as a black box: a config in, token files and answers out, against a server that was written from the facts
+//! and not from the daemon.
+//!
+//! One program for all of it, so that it links once. `support` holds the server and the harness; each other file is one
+//! promise to the user. When a test ends, everything its daemon said at the level TRACE is searched for secrets.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+#![expect(clippy::disallowed_methods, reason = "a black box lives in real time, and is not the daemon's own files")]
+
+mod support;
+
+mod broken_configs;
+mod harness;
+mod hostile_answers;
+mod lookalikes;
+mod outages;
+mod reader;
+mod refusals;
+mod restart_reload;
+mod rotation;
+mod session_lifecycle;
+mod socket;

@@ -1,0 +1,191 @@
+//! A no to a login ends the attempts of the whole account, so that nobody is locked out.
+
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::support::daemon::Lab;
+use crate::support::salesforce::{Endpoint, Instead, Salesforce, Settings, oauth_error};
+
+#[test]
+fn a_wrong_password_is_tried_once_whatever_happens_after() {
+    let (server, mut lab) = lab();
+    lab.secret("password", "not-the-password");
+    lab.configure(&[lab.by_password("crm", "job@acme.example")]);
+    lab.start();
+    lab.await_state("crm", "needs_attention");
+    assert_eq!(server.logins(), 1);
+    assert_eq!(lab.code(&["token", "crm", "--wait", "1s"]), 79);
+    assert_eq!(lab.code(&["wait", "crm", "--wait", "1s"]), 79);
+    lab.reload();
+    sleep(Duration::from_millis(500));
+    for _ in 0..2 {
+        lab.stop();
+        lab.start();
+        lab.await_state("crm", "needs_attention");
+        lab.run(&["token", "crm", "--wait", "1s"]);
+        lab.run(&["rejected", "crm"]);
+    }
+    lab.kill();
+    lab.start();
+    lab.await_state("crm", "needs_attention");
+    sleep(Duration::from_secs(1));
+    assert_eq!(server.logins(), 1, "a stop survives reads, reports, reloads, restarts and kills");
+    assert!(!server.locked());
+    assert_eq!(lab.token("crm"), None);
+}
+
+#[test]
+fn a_mended_password_reopens_the_session_on_reload() {
+    let (server, mut lab) = lab();
+    lab.secret("password", "not-the-password");
+    lab.configure(&[lab.by_password("crm", "job@acme.example")]);
+    lab.start();
+    lab.await_state("crm", "needs_attention");
+    lab.secret("password", &server.password());
+    lab.reload();
+    let token = lab.await_token("crm");
+    assert!(server.lives(&token));
+    assert_eq!(server.logins(), 2);
+}
+
+#[test]
+fn a_mended_password_reopens_the_session_across_a_restart() {
+    let (server, mut lab) = lab();
+    lab.secret("password", "not-the-password");
+    lab.configure(&[lab.by_password("crm", "job@acme.example")]);
+    lab.start();
+    lab.await_state("crm", "needs_attention");
+    lab.stop();
+    lab.secret("password", &server.password());
+    lab.start();
+    lab.await_token("crm");
+    assert_eq!(server.logins(), 2);
+}
+
+#[test]
+fn a_person_may_try_again_by_hand() {
+    let (server, mut lab) = lab();
+    server.always(Endpoint::Token, Instead::Say(oauth_error("invalid_grant", "authentication failure")));
+    lab.configure(&[lab.by_password("crm", "job@acme.example")]);
+    lab.start();
+    lab.await_state("crm", "needs_attention");
+    assert_ne!(lab.code(&["login", "crm"]), 0);
+    assert_eq!(server.logins(), 2);
+    server.behave();
+    lab.succeeds(&["login", "crm"]);
+    lab.await_token("crm");
+    assert_eq!(server.logins(), 3);
+}
+
+#[test]
+fn sessions_of_one_account_share_the_stop() {
+    let (server, mut lab) = lab();
+    lab.secret("password", "not-the-password");
+    let names = ["first", "second", "third", "fourth"];
+    lab.configure(&names.map(|name| lab.by_password(name, "job@acme.example")));
+    lab.start();
+    for name in names {
+        lab.await_state(name, "needs_attention");
+    }
+    assert_eq!(server.logins(), 1, "four sessions, one user, one attempt");
+    assert!(!server.locked());
+}
+
+#[test]
+fn a_wrong_client_secret_is_confirmed_at_most_once() {
+    let (server, mut lab) = lab();
+    lab.secret("client-secret", "not-the-secret");
+    lab.configure(&[lab.by_client("crm")]);
+    lab.start();
+    lab.await_state("crm", "needs_attention");
+    lab.stop();
+    lab.start();
+    lab.await_state("crm", "needs_attention");
+    sleep(Duration::from_secs(2));
+    assert!((1..=2).contains(&server.logins()), "{} logins", server.logins());
+}
+
+#[test]
+fn every_documented_refusal_stops_with_a_remedy() {
+    let refusals = [
+        ("inactive-user", "invalid_grant", "inactive user"),
+        ("inactive-org", "invalid_grant", "inactive organization"),
+        ("ip", "invalid_grant", "ip restricted"),
+        ("unapproved", "invalid_grant", "user hasn't approved this consumer"),
+        ("audience", "invalid_grant", "audience is invalid"),
+        ("assertion", "invalid_grant", "invalid assertion"),
+        ("domain", "invalid_grant", "request not supported on this domain"),
+        ("run-as", "invalid_grant", "no client credentials user enabled"),
+        ("app-access", "invalid_app_access", "user is not admin approved to access this app"),
+        ("client-id", "invalid_client_id", "client identifier invalid"),
+        ("install", "invalid_client", "app must be installed into org"),
+        ("grant-type", "unsupported_grant_type", "grant type not supported"),
+        ("unknown", "something_new", "nobody has seen this before"),
+    ];
+    let (server, mut lab) = lab();
+    for (name, error, description) in refusals {
+        server.always_for(name, Endpoint::Token, Instead::Say(oauth_error(error, description)));
+    }
+    lab.configure(&refusals.map(|(name, ..)| lab.by_client(name)));
+    lab.start();
+    for (name, ..) in refusals {
+        let status = lab.await_state(name, "needs_attention");
+        let remedy = status["attention"]["remedy"].as_str().unwrap_or_default();
+        assert!(!remedy.is_empty(), "{name}: {status}");
+    }
+    sleep(Duration::from_secs(2));
+    for (name, ..) in refusals {
+        let logins = server.count_of(name, Endpoint::Token);
+        assert!((1..=2).contains(&logins), "{name}: {logins} logins");
+    }
+}
+
+#[test]
+fn a_refused_login_leaves_a_living_token_published_and_pinged() {
+    let (server, mut lab) = lab();
+    lab.configure(&[lab.by_client("crm")]);
+    lab.start();
+    let token = lab.await_token("crm");
+    server.always(Endpoint::Token, Instead::Say(oauth_error("invalid_client", "invalid client credentials")));
+    assert_ne!(lab.code(&["login", "crm"]), 0);
+    assert_eq!(lab.token("crm"), Some(token.clone()));
+    assert_eq!(lab.run(&["token", "crm"]).stdout.trim_ascii(), token.as_bytes());
+    lab.succeeds(&["verify", "crm"]);
+    assert!(server.logins() <= 3);
+}
+
+#[test]
+fn an_outage_that_claims_a_refusal_is_an_outage() {
+    let (server, mut lab) = lab();
+    let mut response = oauth_error("invalid_grant", "authentication failure");
+    response.status = 503;
+    server.once(Endpoint::Token, Instead::Say(response));
+    lab.configure(&[lab.by_password("crm", "job@acme.example")]);
+    lab.start();
+    lab.await_token("crm");
+    assert_eq!(server.logins(), 2);
+}
+
+#[test]
+fn a_secret_that_cannot_be_read_costs_no_attempt_and_heals() {
+    let (server, mut lab) = lab();
+    lab.configure(&[lab.by_client("crm")]);
+    lab.start();
+    lab.await_token("crm");
+    std::fs::remove_file(lab.path("client-secret")).unwrap();
+    server.revoke_sessions();
+    lab.post("/v1/sessions/crm/rejected?wait=1s", &format!("{{\"generation\":{}}}", lab.status("crm")["generation"]));
+    assert_eq!(server.logins(), 1, "nothing was sent");
+    lab.await_no_token("crm");
+    lab.secret("client-secret", &server.client_secret());
+    lab.reload();
+    lab.await_token("crm");
+    assert_eq!(server.logins(), 2);
+}
+
+fn lab() -> (Arc<Salesforce>, Lab) {
+    let server = Arc::new(Salesforce::start(Settings::default()));
+    let lab = Lab::new(&server);
+    (server, lab)
+}

@@ -1,0 +1,42 @@
+//! What every test stands on: a server, a daemon, and patience with an end.
+
+pub(crate) mod assertion;
+pub(crate) mod daemon;
+pub(crate) mod salesforce;
+pub(crate) mod unix;
+pub(crate) mod wire;
+
+use std::fmt::Write as _;
+use std::io::Read as _;
+use std::time::{Duration, Instant};
+
+/// How long anything may take that should take a moment, on a machine that is busy with everything else.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+
+/// `count` random bytes in hexadecimal.
+pub(crate) fn random_hex(count: usize) -> String {
+    let mut bytes = vec![0; count];
+    std::fs::File::open("/dev/urandom").unwrap().read_exact(&mut bytes).unwrap();
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+pub(crate) fn percent_decoded(text: &str) -> String {
+    percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
+}
+
+/// Looks until there is something to return; `None` when `limit` has passed.
+pub(crate) fn poll<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return Some(found);
+        }
+        if started.elapsed() > limit {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,485 @@
+//! A daemon in a directory of its own: configured, started, watched, killed; and searched for secrets when it is over.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::assertion::{AUDIENCE, private_key_pem};
+use super::salesforce::Salesforce;
+use super::unix::{self, Answer};
+use super::{SOON, poll};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_keepfresh");
+
+/// Long enough for a time-out on a busy machine, short enough for windows of some seconds.
+const PREAMBLE: &str = r#"
+[http]
+connect_timeout = "1s"
+request_timeout = "1s"
+"#;
+
+/// One `[sessions.NAME]` to be written.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    name: String,
+    url: String,
+    idle_timeout: String,
+    keys: Vec<String>,
+    login: String,
+    tables: Vec<String>,
+}
+
+impl Session {
+    /// A further line of `[sessions.NAME]`.
+    pub(crate) fn key(mut self, line: &str) -> Self {
+        self.keys.push(line.into());
+        self
+    }
+
+    /// At another server than the lab's.
+    pub(crate) fn url(mut self, url: &str) -> Self {
+        self.url = url.into();
+        self
+    }
+
+    pub(crate) fn idle_timeout(mut self, value: &str) -> Self {
+        self.idle_timeout = value.into();
+        self
+    }
+
+    /// A table of its own, `keepalive` say, or `[publish]` in brackets for one of an array.
+    pub(crate) fn table(mut self, table: &str, body: &str) -> Self {
+        let header = match table.strip_prefix('[') {
+            Some(array) => format!("[[sessions.{}.{array}]", self.name),
+            None => format!("[sessions.{}.{table}]", self.name),
+        };
+        self.tables.push(format!("{header}\n{body}\n"));
+        self
+    }
+
+    pub(crate) fn publish(self, body: &str) -> Self {
+        self.table("[publish]", body)
+    }
+
+    fn toml(&self) -> String {
+        let Self { name, url, idle_timeout, keys, login, tables } = self;
+        let (keys, tables) = (keys.join("\n"), tables.join("\n"));
+        format!(
+            "[sessions.{name}]\nprovider = \"salesforce\"\nurl = \"{url}\"\nidle_timeout = \"{idle_timeout}\"\n{keys}\n\
+             [sessions.{name}.login]\n{login}\n{tables}\n"
+        )
+    }
+}
+
+/// A directory with a config, and the daemon that runs by it.
+pub(crate) struct Lab {
+    dir: TempDir,
+    child: Option<Child>,
+    readers: Vec<JoinHandle<()>>,
+    /// All that any daemon or command of this directory has said, tokens asked for excepted.
+    said: Arc<Mutex<String>>,
+    needles: Box<dyn Fn() -> Vec<String>>,
+    url: String,
+}
+
+impl Lab {
+    /// A directory for sessions at `server`, whose secrets lie in files beside the config.
+    pub(crate) fn new(server: &Arc<Salesforce>) -> Self {
+        let asked = Arc::clone(server);
+        let lab = Self::bare(&server.url(), move || asked.needles());
+        lab.secret("client-secret", &server.client_secret());
+        lab.secret("password", &server.password());
+        lab.secret("security-token", &server.security_token());
+        lab.secret("key.pem", &private_key_pem());
+        lab
+    }
+
+    /// A directory for sessions at `url`; `needles` says what must never be seen in the output.
+    pub(crate) fn bare(url: &str, needles: impl Fn() -> Vec<String> + 'static) -> Self {
+        let dir = tempfile::Builder::new().prefix("keepfresh-").tempdir().unwrap();
+        // Other users must reach the socket and the published files below it.
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        Self {
+            dir,
+            child: None,
+            readers: Vec::new(),
+            said: Arc::default(),
+            needles: Box::new(needles),
+            url: url.to_owned(),
+        }
+    }
+
+    pub(crate) fn path(&self, below: &str) -> PathBuf {
+        self.dir.path().join(below)
+    }
+
+    /// A path in here as a TOML string.
+    pub(crate) fn quoted(&self, below: &str) -> String {
+        format!("\"{}\"", self.path(below).display())
+    }
+
+    /// A secret of [`Lab::secret`], as the config names it.
+    pub(crate) fn source(&self, name: &str) -> String {
+        format!("{{ file = {} }}", self.quoted(name))
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.path("run/keepfresh.sock")
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.path("config.toml")
+    }
+
+    // Configuring.
+
+    /// Writes a secret's file; only its owner may read it.
+    pub(crate) fn secret(&self, name: &str, value: &str) {
+        let path = self.path(name);
+        let _ = fs::remove_file(&path);
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).unwrap();
+        std::io::Write::write_all(&mut file, value.as_bytes()).unwrap();
+    }
+
+    /// A session by client credentials; its client is its name.
+    pub(crate) fn by_client(&self, name: &str) -> Session {
+        let secret = self.source("client-secret");
+        self.session(
+            name,
+            &format!("grant = \"client_credentials\"\nclient_id = \"{name}\"\nclient_secret = {secret}\n"),
+        )
+    }
+
+    /// A session by JWT bearer; its client is its name.
+    pub(crate) fn by_key(&self, name: &str) -> Session {
+        let key = self.source("key.pem");
+        self.session(
+            name,
+            &format!(
+                "grant = \"jwt_bearer\"\nclient_id = \"{name}\"\nusername = \"job@acme.example\"\naudience = \"{AUDIENCE}\"\n\
+                 private_key = {key}\n"
+            ),
+        )
+    }
+
+    /// A session by user name and password; the user is `user`.
+    pub(crate) fn by_password(&self, name: &str, user: &str) -> Session {
+        let secret = self.source("client-secret");
+        let (password, token) = (self.source("password"), self.source("security-token"));
+        self.session(
+            name,
+            &format!(
+                "grant = \"password\"\nclient_id = \"{name}\"\nclient_secret = {secret}\n\
+                 username = \"{user}\"\npassword = {password}\nsecurity_token = {token}\n"
+            ),
+        )
+    }
+
+    /// A session by a refresh token that a person obtained.
+    pub(crate) fn by_refresh_token(&self, name: &str, refresh_token: &str) -> Session {
+        self.secret("refresh-token", refresh_token);
+        let (secret, token) = (self.source("client-secret"), self.source("refresh-token"));
+        self.session(
+            name,
+            &format!(
+                "grant = \"refresh_token\"\nclient_id = \"{name}\"\nclient_secret = {secret}\n\
+                 refresh_token = {token}\n"
+            ),
+        )
+    }
+
+    pub(crate) fn session(&self, name: &str, login: &str) -> Session {
+        Session {
+            name: name.into(),
+            url: self.url.clone(),
+            idle_timeout: "2h".into(),
+            keys: Vec::new(),
+            login: login.into(),
+            tables: Vec::new(),
+        }
+    }
+
+    pub(crate) fn configure(&self, sessions: &[Session]) {
+        self.configure_text(&sessions.iter().map(Session::toml).collect::<String>());
+    }
+
+    /// Everything but the directories, as it stands.
+    pub(crate) fn configure_text(&self, text: &str) {
+        let (run, state) = (self.quoted("run"), self.quoted("state"));
+        let daemon = format!("[daemon]\nruntime_dir = {run}\nstate_dir = {state}\nlog = \"text\"\n");
+        self.write_config(&format!("{daemon}{PREAMBLE}{text}"));
+    }
+
+    pub(crate) fn write_config(&self, text: &str) {
+        let fresh = self.path("config.toml.new");
+        fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&fresh)
+            .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
+            .unwrap();
+        fs::rename(fresh, self.config()).unwrap();
+    }
+
+    // Running.
+
+    pub(crate) fn start(&mut self) {
+        assert!(self.child.is_none(), "the daemon already runs");
+        self.child = Some(self.spawn());
+    }
+
+    /// Starts a daemon that `stop`, `kill` and `Drop` do not know of.
+    pub(crate) fn spawn(&mut self) -> Child {
+        let mut child = Command::new(BINARY)
+            .args(["run", "--config"])
+            .arg(self.config())
+            .env("KEEPFRESH_LOG", "trace")
+            .env("RUST_BACKTRACE", "0")
+            .env_remove("NOTIFY_SOCKET")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        self.listen(child.stdout.take().unwrap());
+        self.listen(child.stderr.take().unwrap());
+        child
+    }
+
+    fn listen(&mut self, mut pipe: impl std::io::Read + Send + 'static) {
+        let said = Arc::clone(&self.said);
+        self.readers.push(std::thread::spawn(move || {
+            let mut buffer = [0; 16 * 1024];
+            while let Ok(read @ 1..) = pipe.read(&mut buffer) {
+                said.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..read]));
+            }
+        }));
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the daemon runs").id()
+    }
+
+    pub(crate) fn runs(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(self.pid().cast_signed()).unwrap(), signal).unwrap();
+    }
+
+    /// `kill -9`, and the end of it.
+    pub(crate) fn kill(&mut self) {
+        let mut child = self.child.take().expect("the daemon runs");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// SIGTERM; how it ended, within bounds.
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.ended()
+    }
+
+    /// Waits for the daemon to end by itself.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("the daemon runs");
+        let status = poll(SOON, || child.try_wait().unwrap());
+        status.unwrap_or_else(|| {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("the daemon does not end\n{}", self.tail())
+        })
+    }
+
+    /// SIGHUP; returns when the daemon shows that it looked, for at most a moment.
+    pub(crate) fn reload(&self) {
+        self.signal(Signal::HUP);
+    }
+
+    // Watching.
+
+    /// Looks until there is something, or fails saying what was awaited.
+    #[track_caller]
+    pub(crate) fn until<T>(&self, awaited: &str, look: impl FnMut() -> Option<T>) -> T {
+        self.within(SOON, awaited, look)
+    }
+
+    #[track_caller]
+    pub(crate) fn within<T>(&self, limit: Duration, awaited: &str, look: impl FnMut() -> Option<T>) -> T {
+        match poll(limit, look) {
+            Some(found) => found,
+            None => panic!("{awaited}: not within {limit:?}\n{}", self.tail()),
+        }
+    }
+
+    /// The token that the default file of a session holds now.
+    pub(crate) fn token(&self, session: &str) -> Option<String> {
+        fs::read_to_string(self.path(&format!("run/tokens/{session}"))).ok()
+    }
+
+    #[track_caller]
+    pub(crate) fn await_token(&self, session: &str) -> String {
+        self.until(&format!("a token of {session}"), || self.token(session))
+    }
+
+    #[track_caller]
+    pub(crate) fn await_another_token(&self, session: &str, than: &str) -> String {
+        self.until(&format!("another token of {session}"), || self.token(session).filter(|token| token != than))
+    }
+
+    #[track_caller]
+    pub(crate) fn await_no_token(&self, session: &str) {
+        self.until(&format!("the token of {session} to be withdrawn"), || self.token(session).is_none().then_some(()));
+    }
+
+    #[track_caller]
+    pub(crate) fn await_state(&self, session: &str, state: &str) -> Value {
+        self.until(&format!("{session} to be {state}"), || {
+            self.get(&format!("/v1/sessions/{session}"))
+                .filter(|answer| answer.status == 200)
+                .map(|answer| answer.json())
+                .filter(|status| status["state"] == state)
+        })
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Option<Answer> {
+        unix::request(&self.socket(), "GET", path, "application/json", "")
+    }
+
+    #[track_caller]
+    pub(crate) fn post(&self, path: &str, body: &str) -> Answer {
+        unix::request(&self.socket(), "POST", path, "application/json", body)
+            .unwrap_or_else(|| panic!("POST {path}: no answer\n{}", self.tail()))
+    }
+
+    #[track_caller]
+    pub(crate) fn status(&self, session: &str) -> Value {
+        let answer = self.get(&format!("/v1/sessions/{session}")).expect("the socket answers");
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    }
+
+    // Commands.
+
+    /// `keepfresh ARGS`, as a job beside this daemon would run it.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(BINARY);
+        command.args(args).env("KEEPFRESH_SOCKET", self.socket()).env("NO_COLOR", "1").stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        self.heard(args, self.command(args))
+    }
+
+    /// The same, as the user `nobody`.
+    pub(crate) fn run_as_nobody(&self, args: &[&str]) -> Output {
+        let mut command = self.command(args);
+        command.uid(65534).gid(65534).current_dir("/");
+        self.heard(args, command)
+    }
+
+    fn heard(&self, args: &[&str], mut command: Command) -> Output {
+        let output = command.output().unwrap();
+        let mut said = self.said.lock().unwrap();
+        said.push_str(&String::from_utf8_lossy(&output.stderr));
+        let asks_for_token = args.contains(&"token") || args.contains(&"--print") || args.contains(&"exec");
+        if !asks_for_token {
+            said.push_str(&String::from_utf8_lossy(&output.stdout));
+        }
+        output
+    }
+
+    #[track_caller]
+    pub(crate) fn code(&self, args: &[&str]) -> i32 {
+        let output = self.run(args);
+        output.status.code().unwrap_or_else(|| panic!("{args:?} was killed: {output:?}"))
+    }
+
+    /// `keepfresh ARGS` must succeed.
+    #[track_caller]
+    pub(crate) fn succeeds(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(output.status.success(), "{args:?}: {output:?}\n{}", self.tail());
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    // Afterwards.
+
+    /// All that was said so far.
+    pub(crate) fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// The end of it, for a failing test's message.
+    pub(crate) fn tail(&self) -> String {
+        let said = self.said();
+        let lines: Vec<&str> = said.lines().collect();
+        lines[lines.len().saturating_sub(60)..].join("\n")
+    }
+
+    fn hush(&mut self) {
+        if self.child.is_some() {
+            self.kill();
+        }
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
+        }
+    }
+
+    /// Where secrets were found that should not be there.
+    fn leaks(&self) -> Vec<String> {
+        let said = self.said();
+        let needles = (self.needles)();
+        let mut leaks: Vec<String> = said
+            .lines()
+            .filter(|line| needles.iter().any(|needle| line.contains(needle.as_str())))
+            .map(|line| format!("said: {line}"))
+            .collect();
+        for file in readable_by_all(self.dir.path()) {
+            let content = fs::read(&file).unwrap_or_default();
+            let content = String::from_utf8_lossy(&content);
+            if needles.iter().any(|needle| content.contains(needle.as_str())) {
+                leaks.push(format!("readable by all: {}", file.display()));
+            }
+        }
+        leaks
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.hush();
+        if !std::thread::panicking() {
+            let leaks = self.leaks();
+            assert!(leaks.is_empty(), "secrets were shown:\n{}", leaks.join("\n"));
+            assert!(!self.said().contains("panicked at"), "something panicked:\n{}", self.tail());
+        }
+    }
+}
+
+/// Files below `dir` that every user of the machine could read.
+fn readable_by_all(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let mut found = Vec::new();
+    for entry in entries.flatten() {
+        let Ok(metadata) = entry.path().symlink_metadata() else { continue };
+        if metadata.is_dir() && metadata.mode() & 0o001 != 0 {
+            found.extend(readable_by_all(&entry.path()));
+        } else if metadata.is_file() && metadata.mode() & 0o004 != 0 {
+            found.push(entry.path());
+        }
+    }
+    found
+}

@@ -1,0 +1,141 @@
+// A certified OpenID provider on a loopback port of the system's choice, for the tests of keepfresh.
+//
+// CLIENT_SECRET, USER_PASSWORD and CLIENT_KEY (RSA public key, PKCS#1 DER in base64) come in the environment, TOKEN_SECONDS
+// says how long access tokens live. The first line printed is the issuer. Beside the provider's own endpoints:
+//   GET  /test/calls   what was asked so far: [{ path, grant, status }]
+//   POST /test/approve a refresh token as a person's approval would bring it, for the client of ?client=
+//   POST /test/revoke  ends every access token, the refresh tokens stay
+
+import { createPublicKey } from 'node:crypto';
+import { createServer } from 'node:http';
+import { once } from 'node:events';
+import { jwtVerify } from 'jose';
+import { errors, Provider } from 'oidc-provider';
+
+const { CLIENT_SECRET, USER_PASSWORD, CLIENT_KEY, TOKEN_SECONDS } = process.env;
+const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
+const SCOPE = 'openid offline_access';
+const clientKey = createPublicKey({ key: Buffer.from(CLIENT_KEY, 'base64'), format: 'der', type: 'pkcs1' });
+
+const calls = [];
+const http = createServer(record);
+http.listen(0, '127.0.0.1');
+await once(http, 'listening');
+const issuer = `http://127.0.0.1:${http.address().port}`;
+
+const client = (client_id, token_endpoint_auth_method, grant_types, more = {}) => ({
+  client_id,
+  token_endpoint_auth_method,
+  grant_types,
+  redirect_uris: [],
+  response_types: [],
+  ...more,
+});
+const secret = { client_secret: CLIENT_SECRET };
+const provider = new Provider(issuer, {
+  clients: [
+    client('basic', 'client_secret_basic', ['client_credentials', 'password', 'refresh_token'], secret),
+    client('post', 'client_secret_post', ['client_credentials', 'password', 'refresh_token'], secret),
+    client('signed', 'private_key_jwt', ['client_credentials'], {
+      jwks: { keys: [{ ...clientKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256' }] },
+    }),
+    client('bearer', 'none', [JWT_BEARER]),
+  ],
+  clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'],
+  // A token that has ended is dead at once, not a quarter of a minute later.
+  clockTolerance: 0,
+  features: {
+    clientCredentials: { enabled: true },
+    devInteractions: { enabled: false },
+    introspection: { enabled: true },
+    revocation: { enabled: true },
+    userinfo: { enabled: true },
+  },
+  findAccount: (ctx, accountId) => ({ accountId, claims: () => ({ sub: accountId }) }),
+  rotateRefreshToken: true,
+  ttl: {
+    AccessToken: Number(TOKEN_SECONDS),
+    ClientCredentials: Number(TOKEN_SECONDS),
+    Grant: 3600,
+    RefreshToken: 3600,
+  },
+});
+
+async function approve(oidcClient, accountId) {
+  const grant = new provider.Grant({ accountId, clientId: oidcClient.clientId });
+  grant.addOIDCScope(SCOPE);
+  const grantId = await grant.save();
+  const shared = { accountId, client: oidcClient, grantId, scope: SCOPE };
+  const accessToken = new provider.AccessToken({ ...shared, gty: 'approval' });
+  const refreshToken = new provider.RefreshToken({ ...shared, gty: 'approval' });
+  return { accessToken, refreshToken };
+}
+
+async function answer(ctx, accountId, withRefreshToken) {
+  const { accessToken, refreshToken } = await approve(ctx.oidc.client, accountId);
+  ctx.body = {
+    access_token: await accessToken.save(),
+    expires_in: accessToken.expiration,
+    token_type: accessToken.tokenType,
+    scope: SCOPE,
+    ...(withRefreshToken && { refresh_token: await refreshToken.save() }),
+  };
+}
+
+provider.registerGrantType('password', async (ctx) => {
+  const { username, password } = ctx.oidc.params;
+  if (password !== USER_PASSWORD) throw new errors.InvalidGrant('wrong user name or password');
+  await answer(ctx, username, true);
+}, ['username', 'password', 'scope']);
+
+provider.registerGrantType(JWT_BEARER, async (ctx) => {
+  try {
+    const { payload } = await jwtVerify(ctx.oidc.params.assertion, clientKey, {
+      algorithms: ['RS256'], audience: issuer, issuer: ctx.oidc.client.clientId, requiredClaims: ['exp', 'sub'],
+    });
+    await answer(ctx, payload.sub, false);
+  } catch (error) {
+    throw new errors.InvalidGrant(error.message);
+  }
+}, ['assertion', 'scope']);
+
+async function control(path, query) {
+  if (path === '/test/calls') return calls;
+  if (path === '/test/approve') {
+    const { refreshToken } = await approve(await provider.Client.find(query.get('client')), 'somebody');
+    return { refresh_token: await refreshToken.save() };
+  }
+  if (path === '/test/revoke') {
+    for (const token of issued) await token.destroy();
+    return { revoked: issued.splice(0).length };
+  }
+  return null;
+}
+
+const issued = [];
+for (const model of [provider.AccessToken, provider.ClientCredentials]) {
+  const { save } = model.prototype;
+  model.prototype.save = function remember(...args) {
+    issued.push(this);
+    return save.apply(this, args);
+  };
+}
+
+async function record(request, response) {
+  const { pathname, searchParams } = new URL(request.url, issuer);
+  if (pathname.startsWith('/test/')) {
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify(await control(pathname, searchParams)));
+    return;
+  }
+  const call = { path: pathname };
+  calls.push(call);
+  response.on('finish', () => { call.status = response.statusCode; });
+  provider.callback()(request, response);
+}
+
+provider.on('grant.success', (ctx) => { calls.findLast((call) => call.path === '/token').grant = ctx.oidc.params.grant_type; });
+provider.on('server_error', (ctx, error) => console.error(error));
+console.log(issuer);
+// Ends with the test that started it.
+process.stdin.on('end', () => process.exit(0)).resume();
