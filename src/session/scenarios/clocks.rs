@@ -577,3 +577,28 @@ fn drained_nothing_begins() {
     ",
     );
 }
+
+#[test]
+fn a_life_of_a_second_is_not_renewed_more_than_once_a_second() {
+    check(
+        "
+        policy model=fixed idle=none
+        tick
+        +1s: good life=1200ms refresh=r1
+        serve renew good life=1200ms
+        6s: tick
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:00:01 expired 1
+        0:00:01 renew
+        0:00:01 hold
+        0:00:02 renewed 2
+        0:00:02 publish 2
+        0:00:02 expired 2
+        0:00:02 hold
+    ",
+    );
+}

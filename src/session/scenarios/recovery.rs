@@ -1014,3 +1014,32 @@ fn a_host_that_is_gone_for_the_same_token_too_is_not_asked_in_a_loop() {
     ",
     );
 }
+
+#[test]
+fn a_renewal_of_the_profile_that_is_refused_for_good_leads_to_a_login() {
+    check(
+        "
+        policy renew_by_profile=true
+        serve login good
+        serve renew grant_dead
+        serve ping dead
+        tick
+        1h: order verify
+        1h1m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        1:00:00 ping
+        1:00:01 died unexplained
+        1:00:01 renew
+        1:00:01 hold
+        1:00:02 grant_dead
+        1:00:02 login
+        1:00:03 logged_in 2
+        1:00:03 publish 2
+        1:01:00 Alive; ping at 2:42:31 for IdleTimeout
+    ",
+    );
+}

@@ -421,3 +421,26 @@ fn inactive_after_active_is_put_to_a_ping_once() {
     ",
     );
 }
+
+#[test]
+fn an_introspected_end_that_cannot_be_the_session_s_is_ignored() {
+    check(
+        "
+        policy introspect=true model=sliding
+        serve login good
+        serve ping alive
+        serve introspect introspected 3s
+        tick
+        2h: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 introspect
+        0:00:01 publish 1
+        1:47:14 ping
+        1:47:15 introspect
+        2:00:00 Alive; ping at 3:35:14 for IdleTimeout
+    ",
+    );
+}
