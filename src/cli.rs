@@ -46,8 +46,8 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "keepfresh", version, after_help = EXIT_CODES, max_term_width = 100)]
 struct Cli {
-    /// The daemon's socket; without it `$KEEPFRESH_SOCKET`, else the system's daemon, else the user's
-    #[arg(long, global = true, value_name = "PATH")]
+    /// Where to reach the daemon [default: $KEEPFRESH_SOCKET, else the system's daemon, else the user's]
+    #[arg(long, global = true, value_name = "PATH", display_order = 99)]
     socket: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
@@ -89,11 +89,11 @@ enum ClientCommand {
     Verify(order::Args),
     /// Get a new token by the refresh token, or by the provider's renewal (admins)
     Renew(order::Args),
-    /// Log in anew, also after a stop (admins)
+    /// Log in anew, also where logins have stopped until a person looks (admins)
     Login(order::Args),
-    /// End the session at the server (admins)
+    /// Withdraw the token and end the session at the server; only `login` begins a new one (admins)
     Logout(order::Args),
-    /// Leave the session alone until it is resumed (admins)
+    /// Make no more calls for the session until it is resumed; its token stays readable (admins)
     Pause(order::Args),
     /// Take up a paused session again (admins)
     Resume(order::Args),
@@ -107,6 +107,9 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
+    if socket.is_some() && !matches!(command, Command::Client(_)) {
+        return usage(&needless_socket());
+    }
     let command = match command {
         Command::Run(args) => return crate::daemon::run(&args),
         Command::Check(args) => return check::run(args),
@@ -138,6 +141,13 @@ fn ask(client: &Client, command: ClientCommand) -> Result<Exit, Failure> {
         ClientCommand::Resume(args) => order::run(client, &args, Order::Resume),
         ClientCommand::Health(args) => health::run(client, &args),
     }
+}
+
+/// Accepted in silence, it would look as if it moved the daemon's socket.
+fn needless_socket() -> clap::Error {
+    let message =
+        "--socket is for commands that ask the daemon; where the daemon listens stands in [socket] of its config";
+    Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message)
 }
 
 /// Help and version are no failures; clap knows where each is printed.

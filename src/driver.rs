@@ -20,13 +20,22 @@ use crate::token::Token;
 /// Beyond its own time-out a call is given so much before it counts as failed.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// Whose work it is: a name may come to stand for another session while the work is under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// The session's name.
+    pub name: Arc<str>,
+    /// Tells sessions that had one name after each other apart.
+    pub epoch: u64,
+}
+
 /// What came of a piece of work.
 #[derive(Debug)]
 pub enum Done {
     /// A session's state was written, or why not.
     SessionSaved {
         /// The session.
-        name: Arc<str>,
+        of: Ticket,
         /// What went wrong.
         problem: Option<String>,
     },
@@ -40,7 +49,7 @@ pub enum Done {
     /// A call was answered, or failed.
     Called {
         /// The session.
-        name: Arc<str>,
+        of: Ticket,
         /// The host whose lane it used.
         host: String,
         /// What it came to.
@@ -62,7 +71,7 @@ pub enum Done {
 /// A call with everything it needs, taken from the session when it leaves.
 pub struct Errand {
     /// The session.
-    pub name: Arc<str>,
+    pub of: Ticket,
     /// The call.
     pub call: Call,
     /// Its server.
@@ -95,7 +104,7 @@ pub struct Flight {
 /// Sends the errand on its way. Its task always ends with [`Done::Called`], whatever happens, unless it is aborted.
 pub fn call(work: &mut JoinSet<Done>, errand: Errand) -> Flight {
     let (request, host) = (errand.call.request, errand.host.clone());
-    let (name, id, begun) = (errand.name.clone(), errand.call.id, clock::boottime());
+    let (of, id, begun) = (errand.of.clone(), errand.call.id, clock::boottime());
     let abort = work.spawn(async move {
         let host = errand.host.clone();
         let limit = errand.call.timeout + GRACE;
@@ -105,7 +114,7 @@ pub fn call(work: &mut JoinSet<Done>, errand: Errand) -> Flight {
             Ok(Err(_)) => (lost(id, request, begun, "no answer within the time-out"), None),
             Err(_) => (lost(id, request, begun, "an internal error; please report it with the log"), None),
         };
-        Done::Called { name, host, answer, secrets }
+        Done::Called { of, host, answer, secrets }
     });
     Flight { request, abort, host }
 }
@@ -155,11 +164,11 @@ pub fn read_secrets(work: &mut JoinSet<Done>, name: Arc<str>, config: Arc<Sessio
 }
 
 /// Writes a session's state on a thread that may block.
-pub fn save_session(work: &mut JoinSet<Done>, store: &Store, name: &Arc<str>, bytes: Vec<u8>) {
-    let (store, name) = (store.clone(), name.clone());
+pub fn save_session(work: &mut JoinSet<Done>, store: &Store, of: Ticket, bytes: Vec<u8>) {
+    let store = store.clone();
     work.spawn_blocking(move || {
-        let problem = write(&store, &Record::Session(name.as_ref().to_owned()), &bytes);
-        Done::SessionSaved { name, problem }
+        let problem = write(&store, &Record::Session(of.name.as_ref().to_owned()), &bytes);
+        Done::SessionSaved { of, problem }
     });
 }
 

@@ -6,6 +6,8 @@ use std::fmt;
 
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
+use std::time::Duration;
+
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _, Zoned};
 use thiserror::Error;
@@ -81,6 +83,8 @@ pub struct Calendar {
     pub renew: Vec<Line>,
     /// `active`; empty when the session must always live.
     pub active: Vec<Line>,
+    /// So long before the active minutes the session must be back: an outage then costs no job anything.
+    pub lead: Duration,
     /// Whose clock the lines are about.
     pub zone: TimeZone,
 }
@@ -91,7 +95,7 @@ const LONGEST_WINDOW_MINUTES: u32 = 366 * 24 * 60;
 impl Calendar {
     /// No duties at all.
     pub fn empty(zone: TimeZone) -> Self {
-        Self { verify: Vec::new(), renew: Vec::new(), active: Vec::new(), zone }
+        Self { verify: Vec::new(), renew: Vec::new(), active: Vec::new(), lead: Duration::ZERO, zone }
     }
 
     /// Whether nothing ever falls due.
@@ -113,7 +117,10 @@ impl Calendar {
 
     /// Whether the session must live at `moment`: always, when there are no `active` lines.
     pub fn is_active(&self, moment: Timestamp) -> bool {
-        self.active.is_empty() || self.is_active_minute(&moment.to_zoned(self.zone.clone()))
+        let moment = moment.to_zoned(self.zone.clone());
+        self.active.is_empty()
+            || self.is_active_minute(&moment)
+            || self.opening(&moment).is_some_and(|(opens, _)| opens <= moment.timestamp())
     }
 
     fn is_active_minute(&self, moment: &Zoned) -> bool {
@@ -124,10 +131,19 @@ impl Calendar {
     /// When the active minutes begin or end next.
     fn next_change(&self, moment: &Zoned) -> (Option<Timestamp>, Duty) {
         if !self.active.is_empty() && self.is_active_minute(moment) {
-            (self.end_of_window(moment), Duty::ActiveEnds)
-        } else {
-            (self.start_of_window(moment), Duty::ActiveStarts)
+            return (self.end_of_window(moment), Duty::ActiveEnds);
         }
+        match self.opening(moment) {
+            Some((opens, _)) if opens > moment.timestamp() => (Some(opens), Duty::ActiveStarts),
+            Some((_, starts)) => (self.end_of_window(&starts.to_zoned(self.zone.clone())), Duty::ActiveEnds),
+            None => (None, Duty::ActiveStarts),
+        }
+    }
+
+    /// When the session must be back for the next active minute, and that minute.
+    fn opening(&self, moment: &Zoned) -> Option<(Timestamp, Timestamp)> {
+        let starts = self.start_of_window(moment)?;
+        Some((starts.checked_sub(self.lead).unwrap_or(starts), starts))
     }
 
     /// The next active minute. A line whose minute a spring skips is due just after the gap, without that minute being active.

@@ -93,6 +93,8 @@ pub enum Order {
     Login,
     /// Withdraw the token and end the session at the server.
     Logout,
+    /// The same, but only until the next start.
+    LogoutUntilStart,
     /// Make no more calls.
     Pause,
     /// Go on after a pause.
@@ -143,6 +145,8 @@ pub struct Session {
     /// Outside them, but somebody reads.
     woken: bool,
     draining: bool,
+    /// The logout under way holds only until the next start.
+    until_start: bool,
     /// One more signature with a corrected clock has been tried.
     resigned: bool,
     next_call: u64,
@@ -201,6 +205,7 @@ impl Session {
             active: true,
             woken: false,
             draining: false,
+            until_start: false,
             resigned: false,
             next_call: 1,
             generation_floor,

@@ -5,14 +5,17 @@
 
 mod asks;
 mod lanes;
-mod lifecycle;
+mod reload;
 mod saver;
 mod slot;
+mod start;
 mod status;
+mod stop;
 mod tell;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,10 +25,10 @@ use tokio::task::JoinSet;
 use crate::api::Ask;
 use crate::clock;
 use crate::config::Config;
-use crate::driver::{self, Done};
+use crate::driver::{self, Done, Ticket};
 use crate::provider::Clients;
 use crate::schedule::{Duty, Runner};
-use crate::session::answer::{Answer, Verdict};
+use crate::session::answer::{Answer, Request, Verdict};
 use crate::session::{Action, Input, Order};
 use crate::signals::{Signal, Signals};
 use crate::store::{Record, Store};
@@ -34,10 +37,12 @@ use crate::time::Instant;
 use lanes::Lanes;
 use slot::{AccountSlot, Pending, Slot};
 
-pub use lifecycle::StartError;
+pub use start::StartError;
 
 /// Nothing sleeps longer without a look at the clocks.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// Until READY is said, published files are looked for so often.
+const LOOK_BEFORE_READY: Duration = Duration::from_millis(50);
 /// While an account is stopped, its secrets are looked at so often: mending one is noticed soon.
 const WATCH_EVERY: Duration = Duration::from_secs(5);
 
@@ -71,6 +76,8 @@ pub struct Supervisor {
     uid: u32,
     /// READY was said.
     ready: bool,
+    /// How many slots there have been.
+    epochs: u64,
 }
 
 /// What ended a turn of the loop.
@@ -122,7 +129,8 @@ impl Supervisor {
         let now = clock::boottime();
         let timer = self.timers.first().map(|(at, _)| *at);
         let next = [timer, self.lanes.wake(now), Some(self.watch.wake())].into_iter().flatten().min();
-        next.map_or(LOOK_EVERY, |at| at.since(now)).min(LOOK_EVERY)
+        let longest = if self.ready { LOOK_EVERY } else { LOOK_BEFORE_READY };
+        next.map_or(longest, |at| at.since(now)).min(longest)
     }
 
     /// Does everything whose time has come.
@@ -152,7 +160,20 @@ impl Supervisor {
         let now = clock::boottime();
         let Some(slot) = self.slots.get_mut(name) else { return };
         let Some(account) = self.accounts.get_mut(&slot.account) else { return };
-        let actions = slot.session.step(input, now, &mut account.account);
+        if slot.broken {
+            return;
+        }
+        // One session's trouble must never become another's, not even trouble that nobody foresaw.
+        let stepped = catch_unwind(AssertUnwindSafe(|| slot.session.step(input, now, &mut account.account)));
+        let Ok(actions) = stepped else {
+            slot.broken = true;
+            tracing::error!(
+                session = name,
+                event = "broken",
+                "an internal error; the session stands still until the next start"
+            );
+            return;
+        };
         let mut stirs = false;
         for action in actions {
             match action {
@@ -185,7 +206,7 @@ impl Supervisor {
         };
         let Some(account) = self.accounts.get_mut(&slot.account) else { return };
         if slot.saver.begin(now).is_some() {
-            driver::save_session(&mut self.work, &self.store, &name, slot.stored(now));
+            driver::save_session(&mut self.work, &self.store, slot.ticket(), slot.stored(now));
         }
         if account.saver.begin(now).is_some() {
             driver::save_account(&mut self.work, &self.store, &slot.account, account.stored(now));
@@ -234,19 +255,27 @@ impl Supervisor {
     fn done(&mut self, done: Done) {
         let now = clock::boottime();
         match done {
-            Done::SessionSaved { name, problem } => {
-                if let Some(slot) = self.slots.get_mut(&*name) {
+            Done::SessionSaved { of, problem } => {
+                if let Some(slot) = self.current(&of) {
                     slot.saved(now, problem);
+                    self.pump(&of.name);
                 }
-                self.pump(&name);
             }
             Done::AccountSaved { key, problem } => self.account_saved(&key, now, problem),
-            Done::Called { name, host, answer, secrets } => {
-                self.lanes.came_back(&host);
-                self.called(&name, answer, secrets);
+            Done::Called { of, host, answer, secrets } => {
+                // The lane of a session that is gone was given back with it.
+                if self.current(&of).is_some() {
+                    self.lanes.came_back(&host);
+                    self.called(&of.name, answer, secrets);
+                }
             }
             Done::SecretsRead { name, secrets, seed } => self.secrets_read(&name, secrets, seed),
         }
+    }
+
+    /// The slot that the work was done for, if it is still there.
+    fn current(&mut self, of: &Ticket) -> Option<&mut Slot> {
+        self.slots.get_mut(&of.name).filter(|slot| slot.epoch == of.epoch)
     }
 
     fn account_saved(&mut self, key: &str, now: Instant, problem: Option<String>) {
@@ -279,13 +308,17 @@ impl Supervisor {
 
     fn called(&mut self, name: &str, answer: Answer, secrets: Option<String>) {
         let Some(slot) = self.slots.get_mut(name) else { return };
-        slot.in_flight = None;
+        let logged_out = slot.in_flight.take().is_some_and(|flight| flight.request == Request::Logout);
         tell::call(slot, &answer);
         let outcome = slot::Outcome::of(&answer);
         let alive = answer.verdict == Verdict::Alive;
         self.step(name, Input::Answered { answer, secrets });
         let Some(slot) = self.slots.get_mut(name) else { return };
         slot.outcome(&outcome);
+        if slot.leaving && logged_out {
+            self.remove(name);
+            return;
+        }
         if alive {
             slot.heal_files();
         }

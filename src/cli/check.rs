@@ -20,7 +20,7 @@ const BAD_CONFIG: u8 = 78;
 /// Arguments of `keepfresh check`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// The config; conf.d/*.toml beside it is read too
+    /// The configuration, conf.d/*.toml beside it included [default: as for `run`]
     #[arg(long, short, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Print the plan, or the errors, as JSON

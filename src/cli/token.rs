@@ -19,7 +19,7 @@ pub(super) struct Args {
     /// The session
     #[arg(value_name = "NAME")]
     name: String,
-    /// For how long the token must be good
+    /// For how long the token must be good, or as long as one ping can prove where that is less
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     min_validity: Option<Duration>,
     /// How long to wait for a good one, also for a daemon that restarts

@@ -14,7 +14,7 @@ pub(super) struct Args {
     /// The sessions
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
-    /// For how long each token must be good
+    /// For how long each token must be good, or as long as one ping can prove where that is less
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     min_validity: Option<Duration>,
     /// How long to wait for all of them together, also for a daemon that starts

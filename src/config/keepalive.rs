@@ -56,7 +56,7 @@ pub(super) fn read(session: &Table<'_>, context: &Context<'_>) -> Keepalive {
             verify: lines("verify_at"),
             renew: lines("renew_at"),
             active: lines("active"),
-            zone: context.zone.clone(),
+            ..Calendar::empty(context.zone.clone())
         },
     }
 }

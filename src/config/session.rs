@@ -10,6 +10,7 @@ use super::value::{bad, is_variable_name};
 use super::{Principal, SessionConfig, http, keys, login, principals, publish};
 use crate::provider::{GrantTraits, Profile, RemoteConfig};
 use crate::publish::SinkConfig;
+use crate::schedule::Calendar;
 use crate::session::policy::{LoginBy, Policy, WindowModel};
 
 /// A session, with the places that later checks may name.
@@ -86,11 +87,11 @@ fn config(name: &str, table: &Table<'_>, server: Server, local: Local, context: 
     let (logout_on_removal, logout_on_stop) = local.logout_on;
     SessionConfig {
         name: name.to_owned(),
-        policy,
         remote,
         publish: local.publish,
         access: local.access,
-        schedule: keepalive.calendar,
+        schedule: Calendar { lead: policy.survive_outage, ..keepalive.calendar },
+        policy,
         env_prefix: local.env_prefix,
         logout_on_removal,
         logout_on_stop,

@@ -27,13 +27,15 @@ Controls, as JSON over HTTP at the printed URL; an empty body is {}:
   GET  /sandbox              settings, credentials, look-alike names
   GET  /sandbox/log          counts by kind, and the requests with their times
   GET  /sandbox/sessions     every session handed out: alive or not, seconds left
-  POST /sandbox/settings     {\"idle_timeout\": \"2h\", \"model\": \"half_window\", \"rotation\": true, \"same_token\": true,
-                              \"login_refusal\": \"ip_restricted\", \"skew_millis\": -90000, ...}: any of those that GET shows
-  POST /sandbox/revoke       {\"what\": \"all\" | \"access\" | \"refresh\"} or {\"token\": \"...\"}
+  POST /sandbox/settings     {\"idle_timeout\": \"2h\", \"rotation\": true,
+                              \"login_refusal\": \"ip_restricted\", ...}: any that GET shows
+  POST /sandbox/revoke       {\"what\": \"all\" | \"access\" | \"refresh\"}, or {\"token\": \"...\"}
   POST /sandbox/advance      {\"by\": \"1h\"}: the idle timers run on at once
-  POST /sandbox/outage       {\"kind\": \"refuse\" (503) | \"closed\" | \"reset\" | \"hang\" | \"drip\" | \"endless\" | \"html\" | \"slow\",
+  POST /sandbox/outage       {\"kind\": \"refuse\" (503) | \"closed\" | \"reset\" | \"hang\" |
+                              \"drip\" | \"endless\" | \"html\" | \"slow\",
                               \"seconds\": 10 or \"requests\": 3, \"to\": \"any\"}
-  POST /sandbox/answer       {\"to\": \"ping\", \"times\": 1, \"status\": 500, \"headers\": {}, \"body\": \"\", \"delay\": \"2s\"}
+  POST /sandbox/answer       {\"to\": \"ping\", \"times\": 1, \"status\": 500,
+                              \"headers\": {}, \"body\": \"\", \"delay\": \"2s\"}
   POST /sandbox/lookalike    {\"name\": \"not_for_rest\", \"times\": 1}
   POST /sandbox/lose         {\"to\": \"token\", \"times\": 1}: carried out, but the answer is lost
   POST /sandbox/lock         {\"locked\": true}

@@ -102,6 +102,9 @@ impl Session {
             self.state.refresh = None;
             self.state.health = Health::Missing;
         }
+        if self.until_start {
+            self.stand_by_for_start();
+        }
         actions.push(Action::Tell(Event::LoggedOut { problem: (!ended).then_some(answer.detail) }));
     }
 }

@@ -55,6 +55,7 @@ impl Session {
             Order::Renew => self.order_duty(Request::Renew, self.may_renew(account)),
             Order::Login => self.order_login(account),
             Order::Logout => self.order_logout(),
+            Order::LogoutUntilStart => self.order_logout_until_start(),
             Order::Pause => self.set_paused(true, now, actions),
             Order::Resume => self.set_paused(false, now, actions),
         }
@@ -96,6 +97,20 @@ impl Session {
         if self.ordered.is_none() {
             self.state.health = Health::Missing;
         }
+    }
+
+    fn order_logout_until_start(&mut self) {
+        self.until_start = true;
+        self.order_logout();
+        if self.ordered.is_none() {
+            self.stand_by_for_start();
+        }
+    }
+
+    /// Nothing more happens in this run, and the next one logs in.
+    pub(super) fn stand_by_for_start(&mut self) {
+        self.state.logged_out = false;
+        self.draining = true;
     }
 
     fn set_paused(&mut self, paused: bool, now: Instant, actions: &mut Vec<Action>) {

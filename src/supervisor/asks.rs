@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 
 use super::Supervisor;
 use super::slot::{Outcome, Slot};
+use super::status::token_answer;
 use crate::api::access::{self, Caller};
 use crate::api::{self, About, Ask, Health, Refusal, Rejected, Reply, SessionStatus, TokenAnswer};
 use crate::clock;
@@ -15,6 +16,7 @@ use crate::session::state::Health as TokenHealth;
 use crate::session::view::Publication;
 use crate::session::{Input, Order};
 use crate::time::Instant;
+use crate::token::Published;
 
 /// Somebody who waits for a session.
 pub(super) struct Waiter {
@@ -169,8 +171,8 @@ impl Supervisor {
         Ok(Health { live: true, ready: not_ready.is_empty(), not_ready, version: env!("CARGO_PKG_VERSION").to_owned() })
     }
 
-    fn wait(&mut self, name: &str, wait: Duration, want: Want) {
-        let until = clock::boottime().after(wait);
+    fn wait(&mut self, name: &str, longest: Duration, want: Want) {
+        let until = clock::boottime().after(longest);
         if let Some(slot) = self.slots.get_mut(name) {
             slot.waiters.push(Waiter { until, want });
         }
@@ -225,7 +227,9 @@ impl Slot {
         let enough = wanted.is_zero() || promise.valid_for.is_none_or(|valid| valid >= wanted);
         let served = self.served.as_ref().filter(|_| self.session.publication(now) == Publication::Show);
         match served {
-            Some(served) if enough => Some(Ok(self.token_answer(served, promise.valid_for))),
+            Some(served) if enough && (late || self.is_latest(served)) => {
+                Some(Ok(token_answer(served, promise.valid_for)))
+            }
             None => self.needs_person(account).map(Err).or_else(|| late.then(|| Err(self.not_fresh(account, now)))),
             Some(_) => late.then(|| Err(self.not_fresh(account, now))),
         }
@@ -233,12 +237,17 @@ impl Slot {
 
     fn verdict(&self, now: Instant, account: &Account, late: bool) -> Option<Result<TokenAnswer, Refusal>> {
         let good = self.session.state().health == TokenHealth::Good;
-        if let Some(served) = self.served.as_ref().filter(|_| good) {
-            return Some(Ok(self.token_answer(served, self.session.promise(now).valid_for)));
+        if let Some(served) = self.served.as_ref().filter(|served| good && self.is_latest(served)) {
+            return Some(Ok(token_answer(served, self.session.promise(now).valid_for)));
         }
         let lost = self.served.is_none() || matches!(self.session.state().health, TokenHealth::Dead { .. });
         let hopeless = lost.then(|| self.needs_person(account)).flatten();
         hopeless.map(Err).or_else(|| late.then(|| Err(self.not_fresh(account, now))))
+    }
+
+    /// What is served follows once the state that brought it is written; until then it may be the token that died.
+    fn is_latest(&self, served: &Published) -> bool {
+        served.generation == self.session.state().generation
     }
 
     fn needs_person(&self, account: &Account) -> Option<Refusal> {

@@ -71,11 +71,6 @@ impl Saver {
         self.attempted == self.wanted
     }
 
-    /// The latest version is on disk.
-    pub(super) fn is_durable(&self) -> bool {
-        self.written == self.wanted
-    }
-
     /// When a failed write is tried again.
     pub(super) fn wake(&self) -> Option<Instant> {
         self.retry.filter(|_| self.running.is_none()).map(|(at, _)| at)
@@ -98,7 +93,7 @@ mod tests {
         assert!(saver.has_written(first) && !saver.has_tried(second));
         assert_eq!(saver.begin(now), Some(second));
         saver.finished(now, None);
-        assert!(saver.is_durable());
+        assert!(saver.has_written(second));
         assert_eq!(saver.begin(now), None);
     }
 
@@ -116,6 +111,6 @@ mod tests {
         }
         saver.begin(now);
         saver.finished(now, None);
-        assert!(saver.is_durable() && saver.wake().is_none() && saver.problem.is_none());
+        assert!(saver.has_written(version) && saver.wake().is_none() && saver.problem.is_none());
     }
 }

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::asks::Waiter;
 use super::saver::Saver;
-use super::tell::Told;
+use super::tell::{Shown, Told};
 use crate::clock;
 use crate::config::SessionConfig;
-use crate::driver::{Errand, Flight};
+use crate::driver::{Errand, Flight, Ticket};
 use crate::provider::Remote;
 use crate::publish::{Publisher, Wanted};
 use crate::session::account::Account;
@@ -26,6 +26,8 @@ use crate::token::Published;
 /// A session and everything at the edge that belongs to it.
 pub(super) struct Slot {
     pub(super) name: Arc<str>,
+    /// Tells it from another session that had its name before.
+    pub(super) epoch: u64,
     pub(super) config: Arc<SessionConfig>,
     pub(super) session: Session,
     /// The key of its account.
@@ -43,6 +45,8 @@ pub(super) struct Slot {
     pub(super) told: Told,
     /// Removed from the config: gone once this logout is answered.
     pub(super) leaving: bool,
+    /// Its engine failed in a way that nobody foresaw: it is left alone until the next start.
+    pub(super) broken: bool,
 }
 
 /// One account and the sessions that share it.
@@ -140,6 +144,10 @@ impl Slot {
         self.saver.finished(now, problem);
     }
 
+    pub(super) fn ticket(&self) -> Ticket {
+        Ticket { name: self.name.clone(), epoch: self.epoch }
+    }
+
     /// How far the pending call is.
     pub(super) fn pending_step(&mut self, account: &Saver) -> PendingStep {
         let Some(pending) = self.pending.as_mut().filter(|pending| !pending.queued) else { return PendingStep::Wait };
@@ -167,7 +175,7 @@ impl Slot {
         let state = self.session.state();
         let refresh = state.refresh.as_ref().filter(|_| needs_refresh_token(pending.call.request));
         Some(Errand {
-            name: self.name.clone(),
+            of: self.ticket(),
             host: self.remote.host(pending.call.request, state.token.as_ref()),
             secrets: if pending.call.request == Request::Ping {
                 Vec::new()
@@ -188,13 +196,13 @@ impl Slot {
         match self.session.publication(now) {
             Publication::Hold => {}
             Publication::Withdraw => {
-                if self.told.published(None) {
+                if self.told.shows(Shown::Nothing) {
                     self.served = None;
                     self.publisher.set(Wanted::Withdraw);
                 }
             }
             Publication::Show => {
-                if self.told.published(Some(self.session.state().generation)) {
+                if self.told.shows(Shown::Generation(self.session.state().generation)) {
                     self.served = self.current();
                     self.heal_files();
                 }

@@ -89,26 +89,6 @@ impl Slot {
         }
     }
 
-    /// The token as the socket gives it.
-    pub(super) fn token_answer(&self, served: &Published, valid_for: Option<Duration>) -> TokenAnswer {
-        let token = &served.token;
-        let public = token.captures.iter().filter(|(_, capture)| capture.public);
-        TokenAnswer {
-            session: served.session.clone(),
-            access_token: token.access_token.clone(),
-            token_type: token.token_type.clone(),
-            instance_url: token.instance_url.clone(),
-            generation: served.generation,
-            issued_at: token.issued_at,
-            expires_at: token.expires_at,
-            headers: served.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
-            valid_for_seconds: valid_for.map(|valid| valid.as_secs_f64()),
-            captures: public
-                .map(|(name, capture)| (name.clone(), capture.value.expose().to_owned()))
-                .collect::<BTreeMap<_, _>>(),
-        }
-    }
-
     /// Says once which files cannot be written.
     pub(super) fn tell_sinks(&mut self) {
         for sink in self.publisher.status() {
@@ -159,6 +139,26 @@ impl Slot {
             introspections: counts.introspections,
             failures: counts.failures,
         }
+    }
+}
+
+/// The token as the socket gives it.
+pub(super) fn token_answer(served: &Published, valid_for: Option<Duration>) -> TokenAnswer {
+    let token = &served.token;
+    let public = token.captures.iter().filter(|(_, capture)| capture.public);
+    TokenAnswer {
+        session: served.session.clone(),
+        access_token: token.access_token.clone(),
+        token_type: token.token_type.clone(),
+        instance_url: token.instance_url.clone(),
+        generation: served.generation,
+        issued_at: token.issued_at,
+        expires_at: token.expires_at,
+        headers: served.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
+        valid_for_seconds: valid_for.map(|valid| valid.as_secs_f64()),
+        captures: public
+            .map(|(name, capture)| (name.clone(), capture.value.expose().to_owned()))
+            .collect::<BTreeMap<_, _>>(),
     }
 }
 

@@ -19,19 +19,30 @@ const REPEAT_AFTER: Duration = Duration::from_mins(15);
 pub(super) struct Told {
     failing: Option<Instant>,
     attention: Option<(Instant, String)>,
-    /// What was published last: a generation, or nothing; none before the first time.
-    published: Option<Option<u64>>,
+    shown: Shown,
+}
+
+/// What readers were given last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// Not known yet: files of an earlier run may lie there.
+    #[default]
+    Unknown,
+    /// Nothing.
+    Nothing,
+    /// The token of this generation.
+    Generation(u64),
 }
 
 impl Told {
-    /// Takes note of what is published. True when it is another than before.
-    pub(super) fn published(&mut self, generation: Option<u64>) -> bool {
-        self.published.replace(generation) != Some(generation)
+    /// Takes note of what is shown. True when it is another than before.
+    pub(super) fn shows(&mut self, shown: Shown) -> bool {
+        std::mem::replace(&mut self.shown, shown) != shown
     }
 
     /// The files are others than before: whatever is to be shown must be shown again.
-    pub(super) fn forget_published(&mut self) {
-        self.published = None;
+    pub(super) fn forget_shown(&mut self) {
+        self.shown = Shown::Unknown;
     }
 
     fn may_repeat_failure(&mut self, now: Instant, failures: u32) -> bool {
@@ -51,6 +62,7 @@ pub(super) fn call(slot: &Slot, answer: &Answer) {
 }
 
 /// One transition.
+#[expect(clippy::too_many_lines, reason = "one arm for each event, so that none is forgotten")]
 pub(super) fn event(slot: &mut Slot, event: &Event) {
     let now = clock::boottime();
     let session = slot.name.clone();

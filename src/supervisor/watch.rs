@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::slot::Slot;
+use super::slot::{AccountSlot, Slot};
 use super::{LOOK_EVERY, Supervisor, WATCH_EVERY};
 use crate::clock;
 use crate::driver;
@@ -134,7 +134,8 @@ impl Supervisor {
         }
         for name in names {
             let Some(slot) = self.slots.get(&name) else { continue };
-            if commands || !slot.has_command_secret() {
+            let wanted = slot.has_seed() || account_stopped(self.accounts.get(&slot.account));
+            if wanted && (commands || !slot.has_command_secret()) {
                 let salt = self.accounts.get(&slot.account).map_or(0, |account| account.account.salt);
                 driver::read_secrets(&mut self.work, name, slot.config.clone(), salt);
             }
@@ -156,10 +157,18 @@ impl Slot {
         account.stop.is_some() || stranded
     }
 
+    fn has_seed(&self) -> bool {
+        self.config.remote.seed().is_some()
+    }
+
     fn has_command_secret(&self) -> bool {
         let login = self.config.remote.login_secrets();
         login.iter().map(|(_, source)| source).chain(&self.config.remote.seed()).any(is_command)
     }
+}
+
+fn account_stopped(slot: Option<&AccountSlot>) -> bool {
+    slot.is_some_and(|slot| slot.account.stop.is_some())
 }
 
 fn is_command(source: &SecretSource) -> bool {

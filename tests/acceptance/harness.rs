@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::support::salesforce::{Endpoint, Instead, RefreshTokens, Salesforce, Settings, Window};
+use crate::support::wire::ask;
 
 #[test]
 fn half_window_ignores_activity_in_its_first_half() {
@@ -81,7 +82,7 @@ fn a_lost_answer_is_a_login_that_happened() {
     server.once(Endpoint::Token, Instead::Lose);
     let secret = server.client_secret();
     let body = format!("grant_type=client_credentials&client_id=job&client_secret={secret}");
-    assert_eq!(exchange(&server, "POST", "/services/oauth2/token", "", &body), "");
+    assert_eq!(ask("POST", &format!("{}/services/oauth2/token", server.url()), "", &body), None);
     assert_eq!(server.issued().len(), 1);
     assert!(server.needles().iter().any(|needle| server.issued()[0].ends_with(needle)));
 }
@@ -133,23 +134,13 @@ fn refresh(server: &Salesforce, refresh_token: &str) -> Value {
 }
 
 fn ping(server: &Salesforce, token: &str) -> u16 {
-    let answer = exchange(server, "GET", "/services/data/v65.0/", &format!("authorization: Bearer {token}\r\n"), "");
-    answer.split(' ').nth(1).unwrap().parse().unwrap()
+    let url = format!("{}/services/data/v65.0/", server.url());
+    ask("GET", &url, &format!("authorization: Bearer {token}\r\n"), "").unwrap().0
 }
 
 fn token_call(server: &Salesforce, body: &str) -> Value {
-    let answer = exchange(server, "POST", "/services/oauth2/token", "", body);
-    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
-}
-
-fn exchange(server: &Salesforce, method: &str, path: &str, headers: &str, body: &str) -> String {
-    let mut stream = TcpStream::connect(server.url().trim_start_matches("http://")).unwrap();
-    let length = body.len();
-    write!(stream, "{method} {path} HTTP/1.1\r\n{headers}content-length: {length}\r\n\r\n{body}").unwrap();
-    stream.shutdown(std::net::Shutdown::Write).unwrap();
-    let mut answer = String::new();
-    let _ = stream.read_to_string(&mut answer);
-    answer
+    let (_, answer) = ask("POST", &format!("{}/services/oauth2/token", server.url()), "", body).unwrap();
+    serde_json::from_str(&answer).unwrap()
 }
 
 fn text(answer: &Value, field: &str) -> String {

@@ -11,6 +11,7 @@
     clippy::indexing_slicing,
     reason = "a test fails by panicking, in its helpers too"
 )]
+#![expect(clippy::print_stderr, reason = "a failing test shows what the daemon said")]
 #![expect(clippy::disallowed_methods, reason = "a black box lives in real time, and is not the daemon's own files")]
 
 mod support;
@@ -19,6 +20,7 @@ mod broken_configs;
 mod harness;
 mod hostile_answers;
 mod lookalikes;
+mod oidc_provider;
 mod outages;
 mod reader;
 mod refusals;

@@ -184,6 +184,18 @@ fn a_secret_that_cannot_be_read_costs_no_attempt_and_heals() {
     assert_eq!(server.logins(), 2);
 }
 
+#[test]
+fn a_session_with_unusable_answers_does_not_keep_its_account_from_others() {
+    let (server, mut lab) = lab();
+    let nonsense = Instead::Say(crate::support::wire::Response::json(200, "{}"));
+    server.always_for("broken", Endpoint::Token, nonsense);
+    lab.configure(&["broken", "sound"].map(|name| lab.by_password(name, "job@acme.example")));
+    lab.start();
+    let token = lab.await_token("sound");
+    assert!(server.lives(&token));
+    assert!(server.logins() <= 6, "{} logins", server.logins());
+}
+
 fn lab() -> (Arc<Salesforce>, Lab) {
     let server = Arc::new(Salesforce::start(Settings::default()));
     let lab = Lab::new(&server);

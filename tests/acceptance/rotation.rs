@@ -156,6 +156,7 @@ fn the_stored_refresh_token_wins_over_the_configured_one() {
     lab.stop();
     server.revoke_sessions();
     lab.start();
+    lab.await_state("crm", "alive");
     lab.post("/v1/sessions/crm/verify?wait=5s", "");
     let second = lab.await_another_token("crm", &first);
     assert!(server.lives(&second));
@@ -173,6 +174,7 @@ fn a_new_refresh_token_in_the_file_brings_a_stopped_session_back() {
     server.revoke_refresh_tokens();
     lab.run(&["rejected", "crm"]);
     lab.await_state("crm", "needs_attention");
+    lab.await_no_token("crm");
     lab.secret("refresh-token", &server.approve("crm"));
     lab.reload();
     let token = lab.await_token("crm");

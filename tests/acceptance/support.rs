@@ -2,6 +2,7 @@
 
 pub(crate) mod assertion;
 pub(crate) mod daemon;
+pub(crate) mod oidc;
 pub(crate) mod salesforce;
 pub(crate) mod unix;
 pub(crate) mod wire;

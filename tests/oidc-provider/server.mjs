@@ -39,9 +39,9 @@ const provider = new Provider(issuer, {
     client('signed', 'private_key_jwt', ['client_credentials'], {
       jwks: { keys: [{ ...clientKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256' }] },
     }),
-    client('bearer', 'none', [JWT_BEARER]),
+    client('bearer', 'client_secret_post', [JWT_BEARER], secret),
   ],
-  clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'],
+  clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt'],
   // A token that has ended is dead at once, not a quarter of a minute later.
   clockTolerance: 0,
   features: {

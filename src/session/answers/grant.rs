@@ -78,6 +78,7 @@ impl Session {
         }
         self.state.jitter = Seed(self.state.seed.draw());
     }
+
     /// A session that others may have opened before us is of unknown age: the login proves no more than a ping would.
     fn bounds_after_login(&self, answer: &Answer) -> Option<Bounds> {
         let success = Success { sent: answer.sent, received: answer.received, ping: true };

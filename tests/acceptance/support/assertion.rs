@@ -29,6 +29,11 @@ pub(crate) fn private_key_pem() -> String {
     format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"))
 }
 
+/// The public key as PKCS#1 DER in base64.
+pub(crate) fn public_key() -> String {
+    STANDARD.encode(key_pair().public_key().as_ref())
+}
+
 /// Lines of the private key that only the key has.
 pub(crate) fn private_key_needles() -> Vec<String> {
     private_key_pem().lines().skip(2).filter(|line| line.len() == 64).map(ToOwned::to_owned).collect()

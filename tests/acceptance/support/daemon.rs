@@ -31,8 +31,9 @@ request_timeout = "1s"
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     name: String,
+    provider: String,
     url: String,
-    idle_timeout: String,
+    idle_timeout: Option<String>,
     keys: Vec<String>,
     login: String,
     tables: Vec<String>,
@@ -51,8 +52,15 @@ impl Session {
         self
     }
 
+    /// Of another kind; its window is what its profile says.
+    pub(crate) fn provider(mut self, provider: &str) -> Self {
+        self.provider = provider.into();
+        self.idle_timeout = None;
+        self
+    }
+
     pub(crate) fn idle_timeout(mut self, value: &str) -> Self {
-        self.idle_timeout = value.into();
+        self.idle_timeout = Some(value.into());
         self
     }
 
@@ -71,10 +79,11 @@ impl Session {
     }
 
     fn toml(&self) -> String {
-        let Self { name, url, idle_timeout, keys, login, tables } = self;
+        let Self { name, provider, url, idle_timeout, keys, login, tables } = self;
+        let window = idle_timeout.as_ref().map(|value| format!("idle_timeout = \"{value}\"\n")).unwrap_or_default();
         let (keys, tables) = (keys.join("\n"), tables.join("\n"));
         format!(
-            "[sessions.{name}]\nprovider = \"salesforce\"\nurl = \"{url}\"\nidle_timeout = \"{idle_timeout}\"\n{keys}\n\
+            "[sessions.{name}]\nprovider = \"{provider}\"\nurl = \"{url}\"\n{window}{keys}\n\
              [sessions.{name}.login]\n{login}\n{tables}\n"
         )
     }
@@ -159,13 +168,13 @@ impl Lab {
         )
     }
 
-    /// A session by JWT bearer; its client is its name.
+    /// A session by JWT bearer; its client is its name, and so is its user.
     pub(crate) fn by_key(&self, name: &str) -> Session {
         let key = self.source("key.pem");
         self.session(
             name,
             &format!(
-                "grant = \"jwt_bearer\"\nclient_id = \"{name}\"\nusername = \"job@acme.example\"\naudience = \"{AUDIENCE}\"\n\
+                "grant = \"jwt_bearer\"\nclient_id = \"{name}\"\nusername = \"{name}@acme.example\"\naudience = \"{AUDIENCE}\"\n\
                  private_key = {key}\n"
             ),
         )
@@ -200,8 +209,9 @@ impl Lab {
     pub(crate) fn session(&self, name: &str, login: &str) -> Session {
         Session {
             name: name.into(),
+            provider: "salesforce".into(),
             url: self.url.clone(),
-            idle_timeout: "2h".into(),
+            idle_timeout: Some("2h".into()),
             keys: Vec::new(),
             login: login.into(),
             tables: Vec::new(),
@@ -298,7 +308,7 @@ impl Lab {
         status.unwrap_or_else(|| {
             let _ = child.kill();
             let _ = child.wait();
-            panic!("the daemon does not end\n{}", self.tail())
+            panic!("the daemon does not end")
         })
     }
 
@@ -319,7 +329,7 @@ impl Lab {
     pub(crate) fn within<T>(&self, limit: Duration, awaited: &str, look: impl FnMut() -> Option<T>) -> T {
         match poll(limit, look) {
             Some(found) => found,
-            None => panic!("{awaited}: not within {limit:?}\n{}", self.tail()),
+            None => panic!("{awaited}: not within {limit:?}"),
         }
     }
 
@@ -360,7 +370,7 @@ impl Lab {
     #[track_caller]
     pub(crate) fn post(&self, path: &str, body: &str) -> Answer {
         unix::request(&self.socket(), "POST", path, "application/json", body)
-            .unwrap_or_else(|| panic!("POST {path}: no answer\n{}", self.tail()))
+            .unwrap_or_else(|| panic!("POST {path}: no answer"))
     }
 
     #[track_caller]
@@ -411,7 +421,7 @@ impl Lab {
     #[track_caller]
     pub(crate) fn succeeds(&self, args: &[&str]) -> String {
         let output = self.run(args);
-        assert!(output.status.success(), "{args:?}: {output:?}\n{}", self.tail());
+        assert!(output.status.success(), "{args:?}: {output:?}");
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
@@ -461,11 +471,13 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         self.hush();
-        if !std::thread::panicking() {
-            let leaks = self.leaks();
-            assert!(leaks.is_empty(), "secrets were shown:\n{}", leaks.join("\n"));
-            assert!(!self.said().contains("panicked at"), "something panicked:\n{}", self.tail());
+        if std::thread::panicking() {
+            eprintln!("the daemon's last words:\n{}", self.tail());
+            return;
         }
+        let leaks = self.leaks();
+        assert!(leaks.is_empty(), "secrets were shown:\n{}", leaks.join("\n"));
+        assert!(!self.said().contains("panicked at"), "something panicked:\n{}", self.tail());
     }
 }
 

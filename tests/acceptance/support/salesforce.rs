@@ -341,6 +341,17 @@ impl Salesforce {
 
     // What it saw.
 
+    /// Waits until the daemon has asked all it wants to know for now, and says how many calls that took.
+    pub(crate) fn settled(&self) -> usize {
+        loop {
+            let before = self.calls().len();
+            thread::sleep(Duration::from_millis(400));
+            if self.calls().len() == before {
+                return before;
+            }
+        }
+    }
+
     pub(crate) fn calls(&self) -> Vec<Call> {
         self.shared.lock().calls.clone()
     }
@@ -468,7 +479,7 @@ fn serve(mut stream: TcpStream, shared: &Shared) {
         let client = shared.lock().arrived(&request);
         let keep = answer(&mut stream, shared, &request, &client);
         shared.lock().left(&client);
-        if !keep {
+        if !keep || request.header("connection") == "close" {
             break;
         }
     }

@@ -1,0 +1,162 @@
+//! A reload: the config is read again, and only what differs is touched; a broken one changes nothing.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::Supervisor;
+use super::slot::AccountSlot;
+use crate::clock;
+use crate::config::{self, Config, SessionConfig};
+use crate::provider::Remote;
+use crate::publish::{self, Publisher, Wanted};
+use crate::session::{Input, Order};
+
+impl Supervisor {
+    /// Reads the config again and carries over what differs; a broken one changes nothing.
+    pub(super) async fn reload(&mut self) {
+        self.notifier.reloading();
+        let file = self.config.file.clone();
+        match tokio::task::spawn_blocking(move || config::load(&file)).await {
+            Ok(Ok(config)) => self.take_over(config),
+            Ok(Err(errors)) => {
+                for error in errors.to_string().split("\n\n") {
+                    tracing::error!(event = "reload_failed", error, "the config is broken; nothing has changed");
+                }
+            }
+            Err(error) => {
+                tracing::error!(event = "reload_failed", %error, "the config could not be read; nothing has changed");
+            }
+        }
+        self.notifier.ready(&self.one_line());
+    }
+
+    fn take_over(&mut self, config: Config) {
+        if config.daemon != self.config.daemon || config.socket != self.config.socket {
+            tracing::warn!(
+                event = "restart_needed",
+                "changes under [daemon] and [socket] take effect at the next start"
+            );
+        }
+        for warning in &config.warnings {
+            tracing::warn!(event = "config", "{warning}");
+        }
+        let new = config.sessions.clone();
+        self.config.sessions = config.sessions;
+        let gone: Vec<_> = self.slots.keys().filter(|name| !new.contains_key(&***name)).cloned().collect();
+        for name in gone {
+            self.retire(&name);
+        }
+        for (name, session) in new {
+            self.take_over_session(&name, session);
+        }
+        self.set_calendar();
+        let names: Vec<_> = self.slots.keys().cloned().collect();
+        self.read_secrets(names, true);
+        tracing::info!(event = "reloaded", sessions = self.slots.len(), "the config is taken over");
+    }
+
+    fn take_over_session(&mut self, name: &str, new: Arc<SessionConfig>) {
+        let same_identity = match self.slots.get(name) {
+            Some(slot) if slot.config == new && !slot.leaving => return,
+            Some(slot) => slot.config.remote.identity() == new.remote.identity() && !slot.leaving,
+            None => false,
+        };
+        if same_identity {
+            self.reconfigure(name, &new);
+            return;
+        }
+        if self.slots.contains_key(name) {
+            self.remove(name);
+        }
+        let now = clock::now();
+        let active = new.schedule.is_active(now.wall);
+        if let Err(error) = self.add(new) {
+            tracing::error!(session = name, %error, "the session cannot begin");
+            return;
+        }
+        self.step(name, Input::Active(active));
+    }
+
+    fn reconfigure(&mut self, name: &str, new: &Arc<SessionConfig>) {
+        let Some(slot) = self.slots.get_mut(name) else { return };
+        match Remote::new(new.remote.clone(), &mut self.clients) {
+            Ok(remote) => slot.remote = Arc::new(remote),
+            Err(error) => {
+                tracing::error!(session = name, %error, "the session goes on as before");
+                return;
+            }
+        }
+        let old = std::mem::replace(&mut slot.config, new.clone());
+        if old.publish != new.publish {
+            let publisher = Publisher::start(&new.publish, &self.config.daemon.runtime_dir.join("tokens"));
+            let old_publisher = std::mem::replace(&mut slot.publisher, publisher);
+            let dropped: Vec<PathBuf> = old.publish.iter().map(|sink| sink.path.clone()).collect();
+            let kept: BTreeSet<PathBuf> = new.publish.iter().map(|sink| sink.path.clone()).collect();
+            self.retiring.spawn(async move {
+                old_publisher.stop().await;
+                dropped.iter().filter(|path| !kept.contains(*path)).for_each(|path| publish::remove_stale(path));
+            });
+            slot.told.forget_shown();
+        }
+        slot.saver.want();
+        let policy = Box::new(new.policy.clone());
+        let active = new.schedule.is_active(clock::now().wall);
+        self.step(name, Input::Reconfigured(policy));
+        self.step(name, Input::Active(active));
+    }
+
+    /// The session is gone from the config: withdraw, log out where that is asked for, forget.
+    fn retire(&mut self, name: &str) {
+        let Some(slot) = self.slots.get_mut(name) else { return };
+        tracing::info!(session = name, event = "removed", "no longer configured: its token is withdrawn");
+        slot.served = None;
+        slot.publisher.set(Wanted::Remove);
+        if slot.config.logout_on_removal && slot.session.state().token.is_some() {
+            slot.leaving = true;
+            self.step(name, Input::Order(Order::Logout));
+        } else {
+            self.remove(name);
+        }
+    }
+
+    /// Forgets a session altogether. A call under way is dropped with it.
+    pub(super) fn remove(&mut self, name: &str) {
+        let Some((name, mut slot)) = self.slots.remove_entry(name) else { return };
+        self.lanes.forget(&name);
+        self.watch.forget(&name);
+        if let Some(at) = slot.timer.take() {
+            self.timers.remove(&(at, name.clone()));
+        }
+        if let Some(flight) = slot.in_flight.take() {
+            flight.abort.abort();
+            self.lanes.came_back(&flight.host);
+        }
+        if let Some(account) = self.accounts.get_mut(&slot.account) {
+            account.leave(&name);
+            self.stirred.extend(account.members.iter().cloned());
+            if account.members.is_empty() && account.account.stop.is_none() && account.saver.is_level() {
+                self.accounts.remove(&slot.account);
+            }
+        }
+        slot.publisher.set(Wanted::Remove);
+        let (store, record) = (self.store.clone(), Self::record_of(&name));
+        self.retiring.spawn(async move {
+            slot.publisher.stop().await;
+            let removed = tokio::task::spawn_blocking(move || store.remove(&record)).await;
+            if let Ok(Err(error)) = removed {
+                tracing::error!(session = &*name, %error, "the state of a removed session is still there");
+            }
+        });
+    }
+}
+
+impl AccountSlot {
+    fn leave(&mut self, name: &Arc<str>) {
+        self.members.remove(name);
+        self.account.sessions = u32::try_from(self.members.len()).unwrap_or(u32::MAX).max(1);
+        if self.account.in_flight.as_deref() == Some(&**name) {
+            self.account.in_flight = None;
+        }
+    }
+}

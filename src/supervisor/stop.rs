@@ -1,0 +1,76 @@
+//! The end: nothing new begins, renewals and logins finish, what they bring is stored; sessions and files stay.
+
+use std::time::Duration;
+
+use super::slot::Slot;
+use super::{Ears, Supervisor};
+use crate::clock;
+use crate::session::answer::Request;
+use crate::session::{Input, Order};
+use crate::signals::Signal;
+
+/// Beyond its time-out a renewal is waited for no longer at the end.
+const DRAIN_GRACE: Duration = Duration::from_secs(3);
+/// Token files get so long to settle at the end.
+const SETTLE: Duration = Duration::from_secs(5);
+
+impl Supervisor {
+    /// Begins nothing more, lets renewals and logins finish, stores what they bring; the files stay.
+    pub(super) async fn stop(mut self, ears: &mut Ears) {
+        self.notifier.stopping();
+        tracing::info!(event = "stopping", "stopping; the sessions and their files stay");
+        let leavers: Vec<_> =
+            self.slots.iter().filter(|(_, slot)| slot.config.logout_on_stop).map(|(name, _)| name.clone()).collect();
+        for name in &leavers {
+            self.step(name, Input::Order(Order::LogoutUntilStart));
+        }
+        let names: Vec<_> = self.slots.keys().cloned().collect();
+        for name in names.iter().filter(|name| !leavers.contains(name)) {
+            self.step(name, Input::Drain);
+        }
+        self.abort_what_may_be_lost();
+        let longest = self.slots.values().map(|slot| slot.session.policy().request_timeout).max().unwrap_or_default();
+        let drained = tokio::time::timeout(longest + DRAIN_GRACE, self.drain(ears)).await;
+        if drained.is_err() {
+            tracing::warn!(event = "undrained", "a call did not come to its end; what it brought is not stored");
+        }
+        let slots = std::mem::take(&mut self.slots);
+        let settle = async {
+            for (_, slot) in slots {
+                slot.publisher.stop().await;
+            }
+            while self.retiring.join_next().await.is_some() {}
+        };
+        let _ = tokio::time::timeout(SETTLE, settle).await;
+        self.calendar.shutdown().await;
+    }
+
+    fn abort_what_may_be_lost(&mut self) {
+        for slot in self.slots.values_mut() {
+            let harmless =
+                |flight: &mut crate::driver::Flight| matches!(flight.request, Request::Ping | Request::Introspect);
+            if let Some(flight) = slot.in_flight.take_if(harmless) {
+                flight.abort.abort();
+            }
+        }
+    }
+
+    async fn drain(&mut self, ears: &mut Ears) {
+        loop {
+            let now = clock::boottime();
+            while let Some(name) = self.lanes.leave(now) {
+                self.launch(&name);
+            }
+            if self.slots.values().all(Slot::is_at_rest) {
+                return;
+            }
+            tokio::select! {
+                Some(done) = self.work.join_next() => if let Ok(done) = done {
+                    self.done(done);
+                },
+                Some(Signal::Stop { .. }) = ears.signals.next() => return,
+                () = tokio::time::sleep(Duration::from_millis(100)) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The OAuth part against a certified provider that others wrote: what it accepts and refuses is not ours to define.
+
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::support::assertion::private_key_pem;
+use crate::support::daemon::{Lab, Session};
+use crate::support::oidc::OidcProvider;
+
+#[test]
+fn client_credentials_work_by_basic_by_post_and_by_signature() {
+    let (provider, mut lab) = lab(600);
+    lab.configure(&[
+        session(&lab, "basic", "client_credentials", "client_auth = \"basic\"\nclient_secret = SECRET"),
+        session(&lab, "post", "client_credentials", "client_auth = \"post\"\nclient_secret = SECRET"),
+        session(&lab, "signed", "client_credentials", "client_auth = \"private_key_jwt\"\nprivate_key = KEY"),
+    ]);
+    lab.start();
+    for name in ["basic", "post", "signed"] {
+        assert!(provider.active(&lab.await_token(name)), "{name}");
+    }
+    assert_eq!(provider.granted("client_credentials"), 3);
+    assert_eq!(provider.count("/token"), 3);
+}
+
+#[test]
+fn jwt_bearer_and_password_log_in_once() {
+    let (provider, mut lab) = lab(600);
+    let signed = "username = \"job\"\nprivate_key = KEY\nclient_auth = \"post\"\nclient_secret = SECRET";
+    let audience = format!("{signed}\naudience = \"{}\"", provider.issuer);
+    lab.configure(&[
+        session(&lab, "bearer", "jwt_bearer", &audience),
+        session(&lab, "post", "password", "username = \"job\"\npassword = PASSWORD\nclient_secret = SECRET"),
+    ]);
+    lab.start();
+    for name in ["bearer", "post"] {
+        assert!(provider.active(&lab.await_token(name)), "{name}");
+    }
+    assert_eq!(provider.count("/token"), 2);
+}
+
+#[test]
+fn a_wrong_password_is_sent_once() {
+    let (provider, mut lab) = lab(600);
+    lab.secret("password", "wrong");
+    lab.configure(&[session(
+        &lab,
+        "post",
+        "password",
+        "username = \"job\"\npassword = PASSWORD\nclient_secret = SECRET",
+    )]);
+    lab.start();
+    lab.await_state("post", "needs_attention");
+    lab.kill();
+    lab.start();
+    lab.await_state("post", "needs_attention");
+    sleep(Duration::from_secs(1));
+    assert_eq!(provider.count("/token"), 1);
+}
+
+#[test]
+fn expiring_tokens_are_replaced_before_their_end() {
+    let (provider, mut lab) = lab(6);
+    let by_secret = session(&lab, "basic", "client_credentials", "client_auth = \"basic\"\nclient_secret = SECRET");
+    // The provider counts in whole seconds: a token's life may be a second shorter than it says.
+    lab.configure(&[by_secret.key("renew_before = \"2s\"")]);
+    lab.start();
+    lab.await_token("basic");
+    let started = Instant::now();
+    let mut seen = std::collections::BTreeSet::new();
+    while started.elapsed() < Duration::from_secs(11) {
+        let token = lab.token("basic").expect("never withdrawn");
+        assert!(provider.active(&token), "a dead token after {:?}", started.elapsed());
+        seen.insert(token);
+        sleep(Duration::from_millis(50));
+    }
+    assert!(seen.len() >= 3, "{} tokens", seen.len());
+    assert!(provider.count("/token") <= 6, "{} logins", provider.count("/token"));
+}
+
+#[test]
+fn refreshes_rotate_and_survive_kills() {
+    let (provider, mut lab) = lab(4);
+    lab.secret("refresh-token", &provider.approve("post"));
+    lab.configure(&[session(&lab, "post", "refresh_token", "refresh_token = REFRESH\nclient_secret = SECRET")]);
+    lab.start();
+    let mut token = lab.await_token("post");
+    for round in 0..3 {
+        token = lab.await_another_token("post", &token);
+        assert!(provider.active(&token), "round {round}");
+        lab.kill();
+        lab.start();
+    }
+    let last = lab.await_another_token("post", &token);
+    assert!(provider.active(&last), "the family lives: no spent refresh token was ever presented");
+    let refreshes = provider.count("/token");
+    assert!((5..=8).contains(&refreshes), "{refreshes} refreshes");
+}
+
+#[test]
+fn a_stolen_refresh_token_ends_the_family_and_calls_a_person() {
+    let (provider, mut lab) = lab(600);
+    let stolen = provider.approve("post");
+    lab.secret("refresh-token", &stolen);
+    lab.configure(&[session(
+        &lab,
+        "post",
+        "refresh_token",
+        "refresh_token = REFRESH\nclient_secret = SECRET\nping_url = \"/me\"",
+    )]);
+    lab.start();
+    lab.await_token("post");
+    assert_eq!(provider.refresh(&stolen), 400, "spent by the daemon, presented by a thief");
+    lab.run(&["rejected", "post"]);
+    lab.await_state("post", "needs_attention");
+    lab.await_no_token("post");
+    sleep(Duration::from_secs(1));
+    let calls = provider.count("/token");
+    assert!(calls <= 4, "{calls} token requests");
+}
+
+#[test]
+fn a_revoked_access_token_is_renewed_by_the_refresh_token() {
+    let (provider, mut lab) = lab(600);
+    lab.secret("refresh-token", &provider.approve("post"));
+    lab.configure(&[session(
+        &lab,
+        "post",
+        "refresh_token",
+        "refresh_token = REFRESH\nclient_secret = SECRET\nping_url = \"/me\"",
+    )]);
+    lab.start();
+    let first = lab.await_token("post");
+    lab.succeeds(&["verify", "post"]);
+    provider.revoke_access_tokens();
+    lab.succeeds(&["rejected", "post"]);
+    let second = lab.await_another_token("post", &first);
+    assert!(provider.active(&second));
+    assert_eq!(provider.granted("refresh_token"), 2);
+    assert!(provider.count("/me") <= 4);
+}
+
+#[test]
+fn introspection_is_asked_by_either_way_of_authentication() {
+    let (provider, mut lab) = lab(600);
+    let introspecting = |name: &str, auth: &str| {
+        let keys =
+            format!("client_auth = \"{auth}\"\nclient_secret = SECRET\nintrospection_url = \"/token/introspection\"");
+        session(&lab, name, "client_credentials", &keys).table("keepalive", "introspect = true")
+    };
+    let sessions = [introspecting("basic", "basic"), introspecting("post", "post")];
+    lab.configure(&sessions);
+    lab.start();
+    for name in ["basic", "post"] {
+        lab.await_token(name);
+        lab.until("an introspection", || (lab.status(name)["counts"]["introspections"] == 1).then_some(()));
+        assert_eq!(lab.status(name)["counts"]["failures"], 0, "{name}: {}", lab.status(name));
+        assert_eq!(lab.status(name)["state"], "alive");
+    }
+    assert_eq!(provider.count("/token/introspection"), 2);
+}
+
+#[test]
+fn logout_revokes_at_the_provider() {
+    let (provider, mut lab) = lab(600);
+    lab.configure(&[session(
+        &lab,
+        "post",
+        "client_credentials",
+        "client_secret = SECRET\nrevocation_url = \"/token/revocation\"",
+    )]);
+    lab.start();
+    let token = lab.await_token("post");
+    lab.succeeds(&["logout", "post"]);
+    assert!(!provider.active(&token));
+    assert_eq!(lab.token("post"), None);
+    assert_eq!(provider.count("/token/revocation"), 1);
+    assert_eq!(provider.count("/token"), 1);
+}
+
+#[test]
+fn a_fixed_token_is_not_promised_for_longer_than_any_will_live() {
+    let (provider, mut lab) = lab(600);
+    lab.configure(&[session(&lab, "post", "client_credentials", "client_secret = SECRET")]);
+    lab.start();
+    lab.await_token("post");
+    let answer = lab.get("/v1/sessions/post/token?min_validity=1h").unwrap();
+    assert_eq!(answer.status, 422, "{answer:?}");
+    assert!(answer.header("content-type").starts_with("application/problem+json"), "{answer:?}");
+    assert_eq!(lab.get("/v1/sessions/post/token?min_validity=5m").unwrap().status, 200);
+    assert_eq!(provider.count("/token"), 1);
+}
+
+fn lab(token_seconds: u32) -> (Arc<OidcProvider>, Lab) {
+    let provider = Arc::new(OidcProvider::start(token_seconds));
+    let asked = Arc::clone(&provider);
+    let lab = Lab::bare(&provider.issuer, move || asked.needles());
+    lab.secret("client-secret", &provider.client_secret);
+    lab.secret("password", &provider.password);
+    lab.secret("key.pem", &private_key_pem());
+    (provider, lab)
+}
+
+/// A session whose client is its name; SECRET, PASSWORD, KEY and REFRESH stand for the files that hold them.
+fn session(lab: &Lab, name: &str, grant: &str, keys: &str) -> Session {
+    let keys = keys
+        .replace("SECRET", &lab.source("client-secret"))
+        .replace("PASSWORD", &lab.source("password"))
+        .replace("KEY", &lab.source("key.pem"))
+        .replace("REFRESH", &lab.source("refresh-token"));
+    let login = format!("grant = \"{grant}\"\nclient_id = \"{name}\"\ntoken_url = \"/token\"\n{keys}\n");
+    lab.session(name, &login).provider("oauth2")
+}

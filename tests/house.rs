@@ -1,0 +1,305 @@
+//! The rules of the house that a compiler does not hold: where effects may live, which way imports point, what a reader
+//! is promised by the docs.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What the core may name of this crate.
+const CORE: [&str; 4] = ["secret", "session", "time", "token"];
+
+/// Clocks, files, sockets, tasks, processes and chance.
+const EFFECTS: [&str; 17] = [
+    "std::env",
+    "std::fs",
+    "std::io",
+    "std::net",
+    "std::os",
+    "std::process",
+    "std::thread",
+    "std::time::Instant",
+    "SystemTime",
+    "Timestamp::now",
+    "Zoned::now",
+    "aws_lc_rs::rand",
+    "reqwest",
+    "rustix",
+    "tokio",
+    "tracing",
+    "getrandom",
+];
+
+/// Kinds of server whose names belong into profiles, not code.
+const VENDORS: [&str; 16] = [
+    "salesforce",
+    "sforce",
+    "veeva",
+    "snowflake",
+    "tableau",
+    "vsphere",
+    "vmware",
+    "redfish",
+    "proxmox",
+    "jamf",
+    "zabbix",
+    "okta",
+    "splunk",
+    "keycloak",
+    "qbittorrent",
+    "databricks",
+];
+
+const MOST_LINES: usize = 400;
+
+#[test]
+fn the_core_is_pure() {
+    let mut found = Vec::new();
+    for source in core() {
+        for (number, line) in source.code() {
+            if let Some(effect) = EFFECTS.iter().find(|effect| line.contains(**effect)) {
+                found.push(format!("{}:{number}: {effect}", source.name()));
+            }
+        }
+    }
+    assert_none("the core has no clock, file, socket, task or chance", &found);
+}
+
+#[test]
+fn arrows_point_inward() {
+    let mut found = Vec::new();
+    for source in core() {
+        for (number, line) in source.code() {
+            for rest in line.split("crate::").skip(1) {
+                let room: String = rest.chars().take_while(|it| it.is_alphanumeric() || *it == '_').collect();
+                if !CORE.contains(&room.as_str()) && !rest.starts_with('{') {
+                    found.push(format!("{}:{number}: crate::{room}", source.name()));
+                }
+            }
+        }
+    }
+    assert_none("the core knows nothing of the edge", &found);
+}
+
+#[test]
+fn only_the_provider_room_has_an_http_client() {
+    let found = lines_with("reqwest", |name| !name.starts_with("src/provider"));
+    assert_none("reqwest lives in src/provider only", &found);
+}
+
+#[test]
+fn only_the_clock_reads_clocks() {
+    let clocks = ["clock_gettime", "Timestamp::now", "Zoned::now", "Instant::now", "SystemTime::now"];
+    let found: Vec<String> = clocks.iter().flat_map(|clock| lines_with(clock, |name| name != "src/clock.rs")).collect();
+    assert_none("clocks are read in src/clock.rs", &found);
+}
+
+#[test]
+fn vendors_are_data() {
+    let mut found = Vec::new();
+    for source in sources().into_iter().filter(|source| !source.name().starts_with("src/sandbox")) {
+        for (number, line) in source.code() {
+            let line = line.to_lowercase();
+            // A profile that is compiled in is named where it is.
+            let vendor = VENDORS.iter().find(|vendor| line.contains(**vendor) && !line.contains("include_str!"));
+            found.extend(vendor.map(|vendor| format!("{}:{number}: {vendor}", source.name())));
+        }
+    }
+    assert_none("a new kind of server is a file, not code", &found);
+}
+
+#[test]
+fn files_are_one_idea_each() {
+    let found: Vec<String> = sources()
+        .iter()
+        .filter(|source| source.before_tests().count() > MOST_LINES)
+        .map(|source| format!("{}: {} lines", source.name(), source.before_tests().count()))
+        .collect();
+    assert_none("files have at most 400 lines before their tests", &found);
+}
+
+#[test]
+fn nothing_is_left_lying_about() {
+    let litter = ["todo!(", "unimplemented!(", "dbg!(", "#[allow(", "#![allow(", "TODO", "FIXME", "XXX"];
+    let found: Vec<String> = litter.iter().flat_map(|it| lines_with(it, |_| true)).collect();
+    assert_none("no stubs, no notes to self, no lint silenced without a reason", &found);
+    let modules: Vec<String> = sources().iter().map(Source::name).filter(|name| name.ends_with("/mod.rs")).collect();
+    assert_none("foo.rs beside foo/, not mod.rs", &modules);
+}
+
+#[test]
+fn every_dependency_says_why_it_is_there() {
+    let manifest = read("Cargo.toml");
+    let reasons = read("docs/dependencies.md");
+    let named: BTreeSet<&str> =
+        reasons.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let direct: BTreeSet<&str> = dependencies(&manifest).collect();
+    assert_none("dependencies without a reason", &owned(direct.difference(&named)));
+    assert_none("reasons without a dependency", &owned(named.difference(&direct)));
+}
+
+#[test]
+fn the_readmes_commands_exist() {
+    let readme = read("README.md");
+    let help = Command::new(env!("CARGO_BIN_EXE_keepfresh")).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let makefile = read("Makefile");
+    let mut found = Vec::new();
+    for line in code_lines(&readme) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        for pair in words.windows(2) {
+            let [program, argument] = pair else { continue };
+            let is_word = argument.chars().all(|it| it.is_ascii_lowercase());
+            let known = match program.rsplit('/').next() {
+                Some("keepfresh") => help.lines().any(|line| line.split_whitespace().next() == Some(argument)),
+                Some("make") => makefile.lines().any(|line| line.starts_with(&format!("{argument}:"))),
+                _ => true,
+            };
+            if is_word && !known {
+                found.push(format!("{program} {argument}"));
+            }
+        }
+    }
+    assert_none("the README shows commands that are not there", &found);
+}
+
+#[test]
+fn every_room_is_on_the_map() {
+    let map = read("docs/ARCHITECTURE.md");
+    let found: Vec<String> = sources()
+        .iter()
+        .map(Source::name)
+        .filter(|name| name.matches('/').count() == 1 && !["src/lib.rs", "src/main.rs"].contains(&name.as_str()))
+        .filter(|name| !map.contains(name.trim_start_matches("src/")))
+        .collect();
+    assert_none("rooms that docs/ARCHITECTURE.md does not show", &found);
+}
+
+/// A file below `src`.
+struct Source {
+    path: PathBuf,
+    text: String,
+}
+
+impl Source {
+    /// Its path as `src/…`.
+    fn name(&self) -> String {
+        self.path.strip_prefix(root()).unwrap().to_string_lossy().into_owned()
+    }
+
+    /// Its lines up to the module of tests.
+    fn before_tests(&self) -> impl Iterator<Item = (usize, &str)> {
+        let is_marker = |line: &&str| line.trim() == "#[cfg(test)]";
+        let lines: Vec<&str> = self.text.lines().collect();
+        // A test module in a file of its own ends nothing: only one that opens here does.
+        let end = lines
+            .iter()
+            .enumerate()
+            .position(|(index, line)| is_marker(line) && lines.get(index + 1).is_some_and(|next| next.ends_with('{')))
+            .unwrap_or(lines.len());
+        (1..).zip(lines.into_iter().take(end))
+    }
+
+    /// The same without comments.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.before_tests().filter(|(_, line)| !line.trim_start().starts_with("//"))
+    }
+}
+
+/// Every file below `src` that is part of the program: those of modules that only tests have are left out.
+fn sources() -> Vec<Source> {
+    let mut paths = Vec::new();
+    walk(&root().join("src"), &mut paths);
+    paths.sort();
+    let all: Vec<Source> =
+        paths.into_iter().map(|path| Source { text: fs::read_to_string(&path).unwrap(), path }).collect();
+    let only_tests: Vec<PathBuf> = all.iter().flat_map(test_modules).collect();
+    let is_test = |path: &Path| {
+        only_tests.iter().any(|module| path.starts_with(module) || path == module.with_extension("rs").as_path())
+    };
+    all.into_iter().filter(|source| !is_test(&source.path)).collect()
+}
+
+/// The modules that this file declares under `#[cfg(test)]`, as paths without extension.
+fn test_modules(source: &Source) -> Vec<PathBuf> {
+    let lines: Vec<&str> = source.text.lines().map(str::trim).collect();
+    lines
+        .windows(2)
+        .filter(|pair| pair.first() == Some(&"#[cfg(test)]"))
+        .filter_map(|pair| pair.last()?.split("mod ").nth(1)?.strip_suffix(';'))
+        .map(|module| source.path.with_extension("").join(module))
+        .collect()
+}
+
+fn core() -> Vec<Source> {
+    let in_core = |name: &str| {
+        ["src/session.rs", "src/time.rs", "src/token.rs", "src/secret.rs"].contains(&name)
+            || name.starts_with("src/session/")
+    };
+    let core: Vec<Source> = sources().into_iter().filter(|source| in_core(&source.name())).collect();
+    assert!(core.len() > 5, "the core is not where it was");
+    core
+}
+
+fn lines_with(needle: &str, applies: impl Fn(&str) -> bool) -> Vec<String> {
+    let sources = sources();
+    let lines = sources.iter().filter(|source| applies(&source.name())).flat_map(|source| {
+        source.code().filter(|(_, line)| line.contains(needle)).map(|(number, _)| (source.name(), number))
+    });
+    lines.map(|(name, number)| format!("{name}:{number}: {needle}")).collect()
+}
+
+/// Direct dependencies, those of tests included.
+fn dependencies(manifest: &str) -> impl Iterator<Item = &str> {
+    let mut in_table = false;
+    manifest.lines().filter_map(move |line| {
+        if line.starts_with('[') {
+            in_table = line.ends_with("dependencies]");
+            return None;
+        }
+        let (name, _) = line.split_once('=')?;
+        (in_table && !line.starts_with('#')).then_some(name.trim())
+    })
+}
+
+/// The lines within code fences.
+fn code_lines(markdown: &str) -> impl Iterator<Item = &str> {
+    let mut fenced = false;
+    markdown.lines().filter(move |line| {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+            return false;
+        }
+        fenced
+    })
+}
+
+fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            walk(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap_or_else(|error| std::panic::panic_any(format!("{name}: {error}")))
+}
+
+fn owned<'a>(names: impl Iterator<Item = &'a &'a str>) -> Vec<String> {
+    names.map(|name| (*name).to_owned()).collect()
+}
+
+#[track_caller]
+fn assert_none(rule: &str, found: &[String]) {
+    assert!(found.is_empty(), "{rule}:\n  {}", found.join("\n  "));
+}
