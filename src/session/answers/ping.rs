@@ -56,7 +56,8 @@ impl Session {
     fn alive(&mut self, answer: &Answer, now: Instant, actions: &mut Vec<Action>) {
         let success = Success { sent: answer.sent, received: answer.received, ping: true };
         self.count_pause_as_proof(answer.sent);
-        self.state.spread |= self.state.bounds.is_some();
+        // The ping that only proves what a login handed out comes at once: it spreads nothing.
+        self.state.spread |= self.state.proven || !self.policy.login_may_reuse;
         self.extend(success);
         self.state.proven = true;
         self.wanted = None;

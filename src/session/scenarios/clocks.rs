@@ -40,10 +40,10 @@ fn a_token_with_an_end_is_renewed_where_that_is_possible() {
         0:00:00 login
         0:00:01 logged_in 1
         0:00:01 publish 1
-        0:48:00 renew
+        0:48:00 renew r1
         0:48:01 renewed 2
         0:48:01 publish 2
-        1:36:00 renew
+        1:36:00 renew r2
         1:36:01 renewed 3
         1:36:01 publish 3
         2:00:00 Alive; renew at 2:24:00 for Expiry
@@ -120,10 +120,10 @@ fn a_refresh_token_is_exercised_at_a_third_of_its_idle_limit() {
         0:00:00 login
         0:00:01 logged_in 1
         0:00:01 publish 1
-        240:00:00 renew
+        240:00:00 renew r1
         240:00:01 renewed 2
         240:00:01 publish 2
-        480:00:00 renew
+        480:00:00 renew r2
         480:00:01 renewed 3
         480:00:01 publish 3
         600:00:00 Alive; renew at 720:00:00 for RefreshTokenIdle
@@ -145,9 +145,9 @@ fn the_server_s_word_on_the_refresh_token_wins() {
         0:00:00 login
         0:00:01 logged_in 1
         0:00:01 publish 1
-        24:00:00 renew
+        24:00:00 renew r1
         24:00:01 same_token
-        48:00:00 renew
+        48:00:00 renew r1
         48:00:01 same_token
         60:00:00 Alive; renew at 72:00:00 for RefreshTokenIdle
     ",
@@ -519,7 +519,7 @@ fn a_dormant_session_still_exercises_its_refresh_token() {
         0:00:01 publish 1
         0:10:00 dormant
         2:00:00 withdraw
-        24:00:00 renew
+        24:00:00 renew r1
         24:00:01 renewed 2
         24:00:01 publish 2
         26:00:00 withdraw
@@ -570,6 +570,31 @@ fn drained_nothing_begins() {
         0:00:01 logged_in 1
         0:00:01 publish 1
         5:00:00 Recovering
+    ",
+    );
+}
+
+#[test]
+fn a_life_of_a_second_is_not_renewed_more_than_once_a_second() {
+    check(
+        "
+        policy model=fixed idle=none
+        tick
+        +1s: good life=1200ms refresh=r1
+        serve renew good life=1200ms
+        6s: tick
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:00:01 expired 1
+        0:00:01 renew r1
+        0:00:01 hold
+        0:00:02 renewed 2
+        0:00:02 publish 2
+        0:00:02 expired 2
+        0:00:02 hold
     ",
     );
 }

@@ -19,7 +19,7 @@ fn a_dead_token_is_renewed_where_that_is_possible() {
         0:00:01 publish 1
         1:00:00 ping
         1:00:01 died unexplained
-        1:00:01 renew
+        1:00:01 renew r1
         1:00:01 hold
         1:00:02 renewed 2
         1:00:02 publish 2
@@ -105,7 +105,7 @@ fn a_dead_refresh_token_leads_to_a_login() {
         0:00:01 publish 1
         1:00:00 ping
         1:00:01 died unexplained
-        1:00:01 renew
+        1:00:01 renew r1
         1:00:01 hold
         1:00:02 grant_dead
         1:00:02 login
@@ -139,19 +139,19 @@ fn a_dead_refresh_token_without_another_way_needs_a_person() {
         "
         0:00:00 Starting
         0:00:00 seeded
-        0:00:00 renew
+        0:00:00 renew r1
         0:00:01 renewed 1
         0:00:01 publish 1
         1:00:00 ping
         1:00:01 died unexplained
-        1:00:01 renew
+        1:00:01 renew r2
         1:00:01 hold
         1:00:02 grant_dead
         1:00:02 withdraw
         1:01:00 NeedsAttention: the refresh token is expired, revoked or spent
         1:02:00 NeedsAttention: the refresh token is expired, revoked or spent
         1:03:00 seeded
-        1:03:00 renew
+        1:03:00 renew r9
         1:03:01 renewed 2
         1:03:01 publish 2
         1:04:00 Alive; ping at 2:50:09 for IdleTimeout
@@ -252,7 +252,7 @@ fn a_refused_renewal_stops_the_account_but_not_the_token() {
         0:00:00 login
         0:00:01 logged_in 1
         0:00:01 publish 1
-        0:01:00 renew
+        0:01:00 renew r1
         0:01:01 refused, stopped
         1:47:14 ping
         1:50:00 NeedsAttention: refused; ping at 2:35:14 for IdleTimeout
@@ -279,7 +279,7 @@ fn a_lost_renewal_keeps_the_token_that_lives_and_the_refresh_token_unused() {
         0:00:00 login
         0:00:01 logged_in 1
         0:00:01 publish 1
-        1:00:00 renew
+        1:00:00 renew r1
         1:00:20 in_doubt
         1:00:20 ping
         1:00:21 proven
@@ -311,18 +311,18 @@ fn a_lost_renewal_without_a_login_is_presented_again_when_the_token_is_dead() {
     ",
         "
         0:00:00 seeded
-        0:00:00 renew
+        0:00:00 renew r1
         0:00:01 renewed 1
         0:00:01 publish 1
-        0:01:00 renew
+        0:01:00 renew r2
         0:01:20 in_doubt
         0:01:20 ping
         0:01:21 died unexplained
         0:01:21 hold
-        0:01:22 renew
+        0:01:22 renew r2
         0:01:26 withdraw
         0:01:31 in_doubt
-        0:01:34 renew
+        0:01:34 renew r2
         0:01:41 grant_dead
         0:01:42 NeedsAttention: the refresh token is expired, revoked or spent
     ",
@@ -344,7 +344,7 @@ fn an_intent_found_at_restart_is_a_doubt() {
         0:00:00 login
         0:00:01 logged_in 1
         0:00:01 publish 1
-        1:00:00 renew
+        1:00:00 renew r1
         1:00:01 restart
         1:00:01 ping
         1:00:02 proven
@@ -372,7 +372,7 @@ fn after_a_login_in_doubt_the_old_refresh_token_is_never_presented() {
         0:00:00 login
         0:00:01 logged_in 1
         0:00:01 publish 1
-        1:00:00 renew
+        1:00:00 renew r1
         1:00:01 restart
         1:00:01 ping
         1:00:02 died unexplained
@@ -405,7 +405,7 @@ fn a_renewal_whose_intent_cannot_be_stored_is_not_made() {
         0:00:00 login
         0:00:01 logged_in 1
         0:00:01 publish 1
-        1:00:00 renew
+        1:00:00 renew r1
         1:01:00 Alive; ping at 1:47:14 for IdleTimeout
     ",
     );
@@ -428,12 +428,12 @@ fn concurrent_renewals_are_tried_three_times_again() {
         0:00:01 publish 1
         1:00:00 ping
         1:00:01 died unexplained
-        1:00:01 renew
+        1:00:01 renew r1
         1:00:01 hold
-        1:00:03 renew
-        1:00:05 renew
+        1:00:03 renew r1
+        1:00:05 renew r1
         1:00:06 withdraw
-        1:00:07 renew
+        1:00:07 renew r1
         1:00:08 grant_dead
         1:00:08 login
         1:00:09 logged_in 2
@@ -833,11 +833,11 @@ fn a_seed_that_is_stored_in_a_newer_form_wins_over_the_configured_one() {
     ",
         "
         0:00:00 seeded
-        0:00:00 renew
+        0:00:00 renew r1
         0:00:01 renewed 1
         0:00:01 publish 1
         1:00:00 restart
-        1:00:00 renew
+        1:00:00 renew r2
         1:00:01 renewed 2
         1:00:01 publish 2
         1:00:05 Alive; ping at 2:47:09 for IdleTimeout
@@ -856,16 +856,21 @@ fn a_changed_seed_replaces_what_is_stored_even_during_a_renewal() {
         +1s: good refresh=r2
         1m: restart
         seed r9
-        +1s: status
+        +1s: order renew
+        +1s: good refresh=r10
+        1h: order renew
     ",
         "
         0:00:00 seeded
-        0:00:00 renew
+        0:00:00 renew r1
         0:00:01 seeded
         0:00:02 renewed 1
         0:00:02 publish 1
         0:01:00 restart
-        0:01:01 Alive; ping at 1:42:27 for IdleTimeout
+        0:01:01 renew r9
+        0:01:02 renewed 2
+        0:01:02 publish 2
+        1:00:00 renew r10
     ",
     );
 }
@@ -1032,19 +1037,76 @@ fn a_host_that_is_gone_for_the_same_token_too_is_not_asked_in_a_loop() {
         0:00:58 failing 3
         0:00:59 ping
         0:01:00 failing 4
-        0:01:00 renew
+        0:01:00 renew r1
         0:01:01 same_token
-        0:01:03 renew
+        0:01:03 renew r1
         0:01:04 same_token
         0:01:04 ping
         0:01:05 failing 5
-        0:01:07 renew
+        0:01:07 renew r1
         0:01:08 same_token
         0:01:11 ping
         0:01:12 failing 6
-        0:01:17 renew
+        0:01:17 renew r1
         0:01:18 same_token
         0:01:20 Recovering; ping at 0:01:23 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn a_renewal_of_the_profile_that_is_refused_for_good_leads_to_a_login() {
+    check(
+        "
+        policy renew_by_profile=true
+        serve login good
+        serve renew grant_dead
+        serve ping dead
+        tick
+        1h: order verify
+        1h1m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        1:00:00 ping
+        1:00:01 died unexplained
+        1:00:01 renew
+        1:00:01 hold
+        1:00:02 grant_dead
+        1:00:02 login
+        1:00:03 logged_in 2
+        1:00:03 publish 2
+        1:01:00 Alive; ping at 2:47:11 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn a_jump_of_the_clock_shows_nothing_that_an_absence_put_in_doubt() {
+    check(
+        "
+        serve login good
+        serve ping unavailable
+        tick
+        +1s: order pause
+        3h: restart
+        order resume
+        +1s: jump
+        +1s: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:00:01 paused
+        3:00:00 restart
+        3:00:00 hold
+        3:00:00 resumed
+        3:00:00 ping
+        3:00:01 failing 1
+        3:00:02 Recovering; ping at 3:00:03 for Doubt(Absence)
     ",
     );
 }

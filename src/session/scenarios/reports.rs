@@ -200,7 +200,7 @@ fn a_reader_of_a_fixed_token_has_it_renewed_ten_times_a_life_at_most() {
         0:00:00 login
         0:00:01 logged_in 1
         0:00:01 publish 1
-        0:07:00 renew
+        0:07:00 renew r1
         0:07:01 renewed 2
         0:07:01 publish 2
     ",

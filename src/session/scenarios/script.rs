@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::secret::Secret;
 use crate::session::account::Account;
-use crate::session::answer::Answer;
+use crate::session::answer::{Answer, Request};
 use crate::session::policy::Policy;
 use crate::session::state::State;
 use crate::session::view::Publication;
@@ -176,7 +176,7 @@ impl Stage {
                 Action::Call(call) => {
                     assert!(self.actors[index].call.is_none(), "two calls under way:\n{}", self.lines.join("\n"));
                     assert!(!call.durable || stored, "a durable call without its intent");
-                    self.say(index, word(call.request));
+                    self.say(index, &self.request(index, call.request));
                     self.actors[index].call = Some((call, self.now));
                 }
                 Action::Tell(ref event) => self.say(index, &describe(event)),
@@ -184,6 +184,12 @@ impl Stage {
             stored = self.actors[index].stored.intent;
         }
         self.show_publication(index);
+    }
+
+    /// `ping`, `renew r2`: with the refresh token that it presents.
+    fn request(&self, index: usize, request: Request) -> String {
+        let refresh = self.actors[index].session.state().refresh.as_ref().filter(|_| request == Request::Renew);
+        refresh.map_or(word(request).to_owned(), |refresh| format!("{} {}", word(request), refresh.token.expose()))
     }
 
     fn show_publication(&mut self, index: usize) {

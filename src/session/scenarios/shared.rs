@@ -120,7 +120,7 @@ fn a_renewal_s_success_does_not_end_a_stop_that_came_meanwhile() {
         0:00:00 login
         0:00:01 logged_in 1
         0:00:01 publish 1
-        0:00:02 renew
+        0:00:02 renew r1
         0:00:02 b login
         0:00:03 b refused, stopped
         0:00:04 a renewed 2

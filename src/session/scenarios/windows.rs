@@ -149,8 +149,8 @@ fn a_login_that_may_reuse_a_session_is_followed_by_a_ping() {
         0:00:01 logged_in 1
         0:00:01 publish 1
         0:00:08 ping
-        0:48:08 ping
-        1:00:00 Alive; ping at 1:36:08 for IdleTimeout
+        0:47:23 ping
+        1:00:00 Alive; ping at 1:35:23 for IdleTimeout
     ",
     );
 }
@@ -418,6 +418,29 @@ fn inactive_after_active_is_put_to_a_ping_once() {
         2:35:16 ping
         2:35:17 introspect
         3:00:00 Alive; ping at 3:23:16 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn an_introspected_end_that_cannot_be_the_session_s_is_ignored() {
+    check(
+        "
+        policy introspect=true model=sliding
+        serve login good
+        serve ping alive
+        serve introspect introspected 3s
+        tick
+        2h: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 introspect
+        0:00:01 publish 1
+        1:47:14 ping
+        1:47:15 introspect
+        2:00:00 Alive; ping at 3:35:14 for IdleTimeout
     ",
     );
 }
