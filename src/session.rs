@@ -147,6 +147,8 @@ pub struct Session {
     draining: bool,
     /// The logout under way holds only until the next start.
     until_start: bool,
+    /// After its own failure a session lets the others of its account try first.
+    gives_way_until: Option<Instant>,
     /// One more signature with a corrected clock has been tried.
     resigned: bool,
     next_call: u64,
@@ -206,6 +208,7 @@ impl Session {
             woken: false,
             draining: false,
             until_start: false,
+            gives_way_until: None,
             resigned: false,
             next_call: 1,
             generation_floor,

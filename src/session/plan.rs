@@ -189,7 +189,7 @@ impl Session {
             }
             LoginBy::Daemon { confirm: true } | LoginBy::Person => account.login_ready(now),
         };
-        Some(Next { at, request: Request::Login, why })
+        Some(Next { at: self.gives_way_until.map_or(at, |until| at.max(until)), request: Request::Login, why })
     }
 
     /// The server itself said that the token would end about now: replacing it is no sign of trouble, and no draw on
@@ -237,7 +237,7 @@ impl Session {
         let early = if self.state.spread { Duration::ZERO } else { self.jitter(due) };
         let hint = self.state.introspected.end.filter(|_| !self.state.introspected.hinted);
         let due = hint.map_or(due, |end| due.min(end.before(self.idle_margin(end))));
-        if self.policy.login_may_reuse && !self.state.proven {
+        if self.may_hold_anothers_session() && !self.state.proven {
             let first = due.min(self.state.token_since.after(PROVE_AFTER));
             return Some(self.ping_at(first.before(early.min(PROVE_AFTER / 4)), now, Why::UnknownAge));
         }

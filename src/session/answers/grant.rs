@@ -79,11 +79,16 @@ impl Session {
         self.state.jitter = Seed(self.state.seed.draw());
     }
 
+    /// Where nobody else uses the token, nobody else can have opened its session.
+    pub(in crate::session) fn may_hold_anothers_session(&self) -> bool {
+        self.policy.login_may_reuse && self.policy.shared
+    }
+
     /// A session that others may have opened before us is of unknown age: the login proves no more than a ping would.
     fn bounds_after_login(&self, answer: &Answer) -> Option<Bounds> {
         let success = Success { sent: answer.sent, received: answer.received, ping: true };
         match self.window() {
-            Some(window) if self.policy.login_may_reuse => window.after(None, success),
+            Some(window) if self.may_hold_anothers_session() => window.after(None, success),
             Some(_) | None => Some(Bounds { lo: answer.sent, hi: answer.received }),
         }
     }

@@ -57,7 +57,7 @@ impl Session {
         let success = Success { sent: answer.sent, received: answer.received, ping: true };
         self.count_pause_as_proof(answer.sent);
         // The ping that only proves what a login handed out comes at once: it spreads nothing.
-        self.state.spread |= self.state.proven || !self.policy.login_may_reuse;
+        self.state.spread |= self.state.proven || !self.may_hold_anothers_session();
         self.extend(success);
         self.state.proven = true;
         self.wanted = None;

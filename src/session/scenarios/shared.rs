@@ -85,18 +85,18 @@ fn the_budget_is_shared() {
         0:00:01 b failing 1
         0:00:03 a login
         0:00:04 a failing 2
-        0:00:09 a login
-        0:00:10 a failing 3
+        0:00:09 b login
+        0:00:10 b failing 3
         0:00:19 a login
         0:00:20 a failing 4
-        0:00:38 a login
-        0:00:39 a failing 5
-        0:01:21 a login
-        0:01:22 a failing 6
-        0:02:37 a login
-        0:02:38 a failing 7
-        0:03:00 a Recovering; login at 0:05:01 for NoToken
-        0:03:00 b Recovering; login at 0:05:01 for NoToken
+        0:00:43 b login
+        0:00:44 b failing 5
+        0:01:22 a login
+        0:01:23 a failing 6
+        0:02:36 b login
+        0:02:37 b failing 7
+        0:03:00 a Recovering; login at 0:05:15 for NoToken
+        0:03:00 b Recovering; login at 0:05:15 for NoToken
     ",
     );
 }
