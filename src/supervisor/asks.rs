@@ -165,7 +165,9 @@ impl Supervisor {
             names.iter().map(|name| self.readable(&about(name))).collect::<Result<_, _>>()?
         };
         for slot in seen {
-            if slot.served.is_none() {
+            // A token that may not even ping is of no use to a job.
+            let forbidden = slot.session.state().forbidden.as_ref().is_some_and(|forbidden| !forbidden.tentative);
+            if slot.served.is_none() || forbidden {
                 not_ready.insert(slot.name.to_string(), self.reason(slot));
             }
         }

@@ -589,12 +589,18 @@ fn a_life_of_a_second_is_not_renewed_more_than_once_a_second() {
         0:00:01 logged_in 1
         0:00:01 publish 1
         0:00:01 expired 1
-        0:00:01 renew r1
         0:00:01 hold
-        0:00:02 renewed 2
-        0:00:02 publish 2
-        0:00:02 expired 2
-        0:00:02 hold
+        0:00:02 renew r1
+        0:00:03 renewed 2
+        0:00:03 publish 2
+        0:00:03 expired 2
+        0:00:03 hold
+        0:00:04 renew r1
+        0:00:05 renewed 3
+        0:00:05 publish 3
+        0:00:05 expired 3
+        0:00:05 hold
+        0:00:06 renew r1
     ",
     );
 }
