@@ -14,7 +14,7 @@ mod stop;
 mod tell;
 mod watch;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,7 +63,7 @@ pub struct Supervisor {
     unsaved: BTreeSet<String>,
     timers: BTreeSet<(Instant, Arc<str>)>,
     /// Sessions to look at because another of their account has moved.
-    stirred: VecDeque<Arc<str>>,
+    stirred: BTreeSet<Arc<str>>,
     lanes: Lanes,
     work: JoinSet<Done>,
     /// What removed sessions still have to do.
@@ -143,7 +143,7 @@ impl Supervisor {
             }
             self.step(&name, Input::Tick);
         }
-        while let Some(name) = self.stirred.pop_front() {
+        while let Some(name) = self.stirred.pop_first() {
             self.step(&name, Input::Tick);
         }
         self.save_accounts(now);
@@ -167,6 +167,8 @@ impl Supervisor {
         let stepped = catch_unwind(AssertUnwindSafe(|| slot.session.step(input, now, &mut account.account)));
         let Ok(actions) = stepped else {
             slot.broken = true;
+            account.account.release(name);
+            self.stirred.extend(account.members.iter().cloned());
             tracing::error!(
                 session = name,
                 event = "broken",
@@ -286,7 +288,8 @@ impl Supervisor {
             tracing::error!(account = key, %problem, "the account's state cannot be written; the budget is kept in memory");
         }
         account.saver.finished(now, problem);
-        if account.saver.wake().is_some() {
+        // What another session of the account wanted meanwhile is not written yet.
+        if account.saver.wake().is_some() || !account.saver.is_level() {
             self.unsaved.insert(key.to_owned());
         } else {
             self.unsaved.remove(key);

@@ -354,7 +354,7 @@ impl Session {
                 actions.push(Action::Save);
             }
             Request::Login => {
-                account.login_leaves(&self.name);
+                account.login_leaves(&self.name, now);
                 if counted {
                     account.count_login(now);
                 }

@@ -162,8 +162,11 @@ impl AccountSlot {
     fn leave(&mut self, name: &Arc<str>) {
         self.members.remove(name);
         self.account.sessions = u32::try_from(self.members.len()).unwrap_or(u32::MAX).max(1);
-        if self.account.in_flight.as_deref() == Some(&**name) {
-            self.account.in_flight = None;
+        self.account.release(name);
+        // Nobody could mend what was refused any more.
+        if self.account.stop.as_ref().is_some_and(|stop| stop.of == **name) {
+            self.account.reopen();
+            self.saver.want();
         }
     }
 }

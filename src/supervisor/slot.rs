@@ -167,6 +167,11 @@ impl Slot {
         PendingStep::Queue { host, urgent_by: pending.call.urgent_by }
     }
 
+    /// The number of the pending call, which is dropped; a logout is not.
+    pub(super) fn take_back_pending(&mut self) -> Option<u64> {
+        self.pending.take_if(|pending| pending.call.request != Request::Logout).map(|pending| pending.call.id)
+    }
+
     /// A call that was ordered cannot leave.
     pub(super) fn unwritten(&mut self, call: u64, request: Request) {
         let reason = self.saver.problem.clone().unwrap_or_else(|| "the state cannot be written".to_owned());

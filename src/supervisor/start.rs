@@ -1,8 +1,9 @@
 //! The start: every session of the config, with what the state directory holds of it, up to the word READY.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::task::JoinSet;
@@ -48,6 +49,9 @@ struct Found {
     boot_id: String,
 }
 
+/// READY waits for no call that lies further ahead.
+const SOON: Duration = Duration::from_secs(1);
+
 impl Supervisor {
     /// Takes up every session of the config, with what the state directory holds of it.
     ///
@@ -60,7 +64,7 @@ impl Supervisor {
             accounts: BTreeMap::new(),
             unsaved: BTreeSet::new(),
             timers: BTreeSet::new(),
-            stirred: VecDeque::new(),
+            stirred: BTreeSet::new(),
             lanes,
             work: JoinSet::new(),
             retiring: JoinSet::new(),
@@ -266,7 +270,11 @@ impl Supervisor {
         }
         let quiet =
             matches!(slot.session.phase(now, &account.account), Phase::NeedsAttention | Phase::Paused | Phase::Dormant);
-        quiet || slot.session.record().last_error.is_some()
+        // Nothing will come of it soon: a wait that the server asked for, a budget that is spent.
+        let waits = slot.pending.is_none()
+            && slot.in_flight.is_none()
+            && slot.session.next(now, &account.account).is_none_or(|next| next.at > now.after(SOON));
+        quiet || slot.broken || waits || slot.session.record().last_error.is_some()
     }
 }
 

@@ -53,14 +53,7 @@ fn a_refusal_stops_every_session_of_the_account() {
         0:00:00 login
         0:00:01 a refused, stopped
         1:00:00 b NeedsAttention: refused
-        1:00:00 b reopened
-        1:00:00 b login
-        1:00:01 b logged_in 1
-        1:00:01 b publish 1
-        1:00:01 a login
-        1:00:02 a logged_in 1
-        1:00:02 a publish 1
-        2:00:00 a Alive; ping at 2:47:15 for IdleTimeout
+        2:00:00 a NeedsAttention: refused
     ",
     );
 }
