@@ -74,6 +74,9 @@ impl Supervisor {
             notifier,
             watch: Watch::begin(clock::now()),
             uid: rustix::process::geteuid().as_raw(),
+            reloading: None,
+            reload_again: false,
+            unreported: BTreeSet::new(),
             ready: false,
             epochs: 0,
             config,
@@ -110,9 +113,13 @@ impl Supervisor {
 
     /// Removes published files, except those that a session of the config publishes now.
     fn remove_unshared(&self, paths: &[PathBuf]) {
-        let kept: BTreeSet<&PathBuf> =
-            self.config.sessions.values().flat_map(|session| &session.publish).map(|sink| &sink.path).collect();
-        paths.iter().filter(|path| !kept.contains(path)).for_each(|path| publish::remove_stale(path));
+        let kept = self.published_paths();
+        paths.iter().filter(|path| !kept.contains(*path)).for_each(|path| publish::remove_stale(path));
+    }
+
+    /// Every file of the present config.
+    pub(super) fn published_paths(&self) -> BTreeSet<PathBuf> {
+        self.config.sessions.values().flat_map(|session| &session.publish).map(|sink| sink.path.clone()).collect()
     }
 
     fn find(&self, name: &str) -> Result<Found, StoreError> {
@@ -237,6 +244,7 @@ impl Supervisor {
     pub(super) fn begin(&mut self) {
         let now = clock::now();
         let names: Vec<_> = self.slots.keys().cloned().collect();
+        self.unreported.extend(names.iter().cloned());
         for name in &names {
             let active = self.slots.get(name).is_none_or(|slot| slot.config.schedule.is_active(now.wall));
             self.step(name, Input::Active(active));
@@ -252,8 +260,14 @@ impl Supervisor {
 
     /// Says READY once every session has been published, or has said why not.
     pub(super) fn announce(&mut self) {
-        if self.ready || !self.slots.values().all(|slot| self.is_reported(slot)) {
+        if self.ready {
             return;
+        }
+        while let Some(name) = self.unreported.first() {
+            if self.slots.get(name).is_some_and(|slot| !self.is_reported(slot)) {
+                return;
+            }
+            self.unreported.pop_first();
         }
         self.ready = true;
         let status = self.one_line();

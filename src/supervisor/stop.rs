@@ -75,7 +75,7 @@ impl Supervisor {
             }
             self.save_accounts(now);
             if self.slots.values().all(Slot::is_at_rest)
-                && self.accounts.values().all(|account| account.saver.is_level())
+                && self.accounts.values().all(|account| account.saver.is_level(now))
             {
                 return;
             }

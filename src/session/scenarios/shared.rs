@@ -45,15 +45,24 @@ fn a_refusal_stops_every_session_of_the_account() {
         session b
         serve login good b1
         secrets another
+        1h1m: status
         session a
-        tick
+        secrets another
         2h: status
     ",
         "
         0:00:00 login
         0:00:01 a refused, stopped
         1:00:00 b NeedsAttention: refused
-        2:00:00 a NeedsAttention: refused
+        1:01:00 b NeedsAttention: refused
+        1:01:00 a reopened
+        1:01:00 a login
+        1:01:01 a logged_in 1
+        1:01:01 a publish 1
+        1:01:01 b login
+        1:01:02 b logged_in 1
+        1:01:02 b publish 1
+        2:00:00 a Alive; ping at 2:48:14 for IdleTimeout
     ",
     );
 }
