@@ -169,7 +169,8 @@ impl Supervisor {
         if let Some(account) = self.accounts.get_mut(&slot.account) {
             account.leave(&name);
             self.stirred.extend(account.members.iter().cloned());
-            if account.members.is_empty() && account.account.stop.is_none() && account.saver.is_level() {
+            if account.members.is_empty() && account.account.stop.is_none() && account.saver.is_level(clock::boottime())
+            {
                 self.accounts.remove(&slot.account);
             }
         }
