@@ -11,6 +11,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::digest;
 use rustix::fs::FlockOperation;
@@ -344,17 +345,25 @@ fn new_seal(dir: &Path, key: &Secret) -> Result<Seal, StoreError> {
     Seal::new(key).map_err(|error| StoreError::Seal { path: dir.to_owned(), error: error.to_string() })
 }
 
-/// Takes the lock without waiting and writes this process's id into it, for whoever comes second.
+/// So often the lock is tried again, and so long after each time: half a second in all, once at the start.
+const LOCK_ATTEMPTS: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
+/// Takes the lock, waiting a moment at most, and writes this process's id into it, for whoever comes second.
 fn lock(dir: &Path) -> Result<File, StoreError> {
     let failed = |error| StoreError::Directory { path: dir.to_owned(), error };
     let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
     let mut file = options.open(dir.join("lock")).map_err(failed)?;
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(Errno::WOULDBLOCK) => {
-            return Err(StoreError::Locked { path: dir.to_owned(), holder: holder(&mut file) });
+    for attempt in 0..=LOCK_ATTEMPTS {
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => break,
+            // A killed daemon's child may hold it for a moment longer, until it has become another program.
+            Err(Errno::WOULDBLOCK) if attempt < LOCK_ATTEMPTS => std::thread::sleep(LOCK_PAUSE),
+            Err(Errno::WOULDBLOCK) => {
+                return Err(StoreError::Locked { path: dir.to_owned(), holder: holder(&mut file) });
+            }
+            Err(errno) => return Err(failed(errno.into())),
         }
-        Err(errno) => return Err(failed(errno.into())),
     }
     file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
     Ok(file)

@@ -232,6 +232,7 @@ impl Supervisor {
                 return;
             }
         }
+        slot.account_is_stored = account.saver.is_level(now);
         if slot.saver.is_level(now) {
             slot.publish(now);
             slot.tell_outcomes(&account.account);

@@ -264,7 +264,7 @@ impl Slot {
     }
 
     fn needs_person(&self, account: &Account) -> Option<Refusal> {
-        let needed = self.session.attention(account)?;
+        let needed = self.attention(account)?;
         Some(Refusal::NeedsAttention { name: self.name.to_string(), reason: needed.reason, remedy: needed.remedy })
     }
 

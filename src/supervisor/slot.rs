@@ -17,7 +17,7 @@ use crate::publish::{Publisher, Wanted};
 use crate::session::account::Account;
 use crate::session::answer::{Answer, Request};
 use crate::session::state::State;
-use crate::session::view::Publication;
+use crate::session::view::{Attention, Publication};
 use crate::session::{Call, Session};
 use crate::store::record::ClockStamp;
 use crate::time::Instant;
@@ -32,6 +32,8 @@ pub(super) struct Slot {
     pub(super) session: Session,
     /// The key of its account.
     pub(super) account: String,
+    /// The account's record is on disk as it is in memory, as far as the disk allows.
+    pub(super) account_is_stored: bool,
     pub(super) remote: Arc<Remote>,
     pub(super) publisher: Publisher,
     /// What readers of the socket get.
@@ -182,9 +184,9 @@ impl Slot {
         });
     }
 
-    /// Whether a call waits for the account's record to be written.
+    /// Whether a call, or what is to be said, waits for the account's record to be written.
     pub(super) fn awaits_account(&self) -> bool {
-        self.pending.as_ref().is_some_and(|pending| !pending.queued)
+        !self.account_is_stored || self.pending.as_ref().is_some_and(|pending| !pending.queued)
     }
 
     /// The pending call with all it needs; it leaves now.
@@ -207,6 +209,11 @@ impl Slot {
             skew_millis: state.skew_millis,
             salt,
         })
+    }
+
+    /// What a person must do: said only once a restart would know it too.
+    pub(super) fn attention(&self, account: &Account) -> Option<Attention> {
+        self.session.attention(account).filter(|_| self.account_is_stored)
     }
 
     /// Brings files and socket in line with the state.

@@ -157,6 +157,7 @@ impl Supervisor {
             epoch: self.next_epoch(),
             session,
             account,
+            account_is_stored: true,
             remote: Arc::new(remote),
             served: None,
             saver: Saver::default(),

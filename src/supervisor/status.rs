@@ -54,12 +54,12 @@ impl Slot {
     pub(super) fn status(&self, now: Now, account: &Account) -> SessionStatus {
         let state = self.session.state();
         let at = |moment: Option<Instant>| moment.map(|moment| now.wall_at(moment));
-        let attention = self.session.attention(account);
+        let attention = self.attention(account);
         SessionStatus {
             session: self.name.to_string(),
             provider: self.config.remote.profile.name().to_owned(),
             url: self.config.remote.url.to_string(),
-            state: state_word(self.session.phase(now.boot, account)),
+            state: self.state(now.boot, account),
             reason: self.reason(now, account),
             generation: state.token.as_ref().map(|_| state.generation),
             token_fingerprint: state.token.as_ref().map(|token| token.access_token.fingerprint()),
@@ -96,8 +96,14 @@ impl Slot {
         }
     }
 
+    fn state(&self, now: Instant, account: &Account) -> State {
+        let phase = self.session.phase(now, account);
+        let unsaid = phase == Phase::NeedsAttention && !self.account_is_stored;
+        if unsaid { State::Recovering } else { state_word(phase) }
+    }
+
     fn reason(&self, now: Now, account: &Account) -> String {
-        if let Some(needed) = self.session.attention(account) {
+        if let Some(needed) = self.attention(account) {
             return needed.reason;
         }
         let record = self.session.record();

@@ -127,7 +127,7 @@ pub(super) fn event(slot: &mut Slot, event: &Event) {
 
 /// Says when a person is needed, again at a slow pace, and when no longer.
 pub(super) fn attention(slot: &mut Slot, account: &Account, now: Instant) {
-    let needed = slot.session.attention(account);
+    let needed = slot.attention(account);
     let session = &*slot.name;
     match (&needed, &slot.told.attention) {
         (Some(needed), told) => {
