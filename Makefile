@@ -16,7 +16,7 @@ help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 demo: ## A sandbox and a daemon together, live in this terminal, for some seconds
-	$(CARGO) build --locked --quiet
+	$(CARGO) build --locked
 	target/debug/keepfresh demo
 
 test: .fixture lint ## Everything that must hold: format, lints, docs, all tests
@@ -31,8 +31,7 @@ lint: ## Format, clippy and docs without a single warning
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 
 bench: ## The figures of docs/benchmarks.md, with the release build
-	$(CARGO) build --locked --release
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --bench calls --bench footprint
 
 soak: ## Ten minutes of chaos (SOAK_SECONDS) against sessions that must come through
 	KEEPFRESH_SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --locked --test acceptance -- --nocapture soak
