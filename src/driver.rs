@@ -61,8 +61,8 @@ pub enum Done {
     SecretsRead {
         /// The session.
         name: Arc<str>,
-        /// Their fingerprint.
-        secrets: String,
+        /// Their fingerprint; none while one of them cannot be read, which says nothing of a change.
+        secrets: Option<String>,
         /// The configured refresh token, where the grant has one.
         seed: Option<Result<Secret, String>>,
     },
@@ -143,13 +143,13 @@ async fn make(errand: &Errand) -> (Answer, Option<String>) {
 pub fn read_secrets(work: &mut JoinSet<Done>, name: Arc<str>, config: Arc<SessionConfig>, salt: u64) {
     work.spawn(async move {
         let mut secrets = Secrets::new();
-        let mut unread = None;
+        let mut complete = true;
         for (name, source) in config.remote.login_secrets() {
             match source.read().await {
                 Ok(secret) => {
                     secrets.insert(name, secret);
                 }
-                Err(_) => unread = Some(format!("unreadable {name}")),
+                Err(_) => complete = false,
             }
         }
         let seed = match config.remote.seed() {
@@ -158,7 +158,7 @@ pub fn read_secrets(work: &mut JoinSet<Done>, name: Arc<str>, config: Arc<Sessio
             }
             None => None,
         };
-        let secrets = unread.unwrap_or_else(|| fingerprint(&secrets, salt));
+        let secrets = complete.then(|| fingerprint(&secrets, salt));
         Done::SecretsRead { name, secrets, seed }
     });
 }

@@ -147,8 +147,8 @@ pub struct Session {
     draining: bool,
     /// The logout under way holds only until the next start.
     until_start: bool,
-    /// After its own failure a session lets the others of its account try first.
-    gives_way_until: Option<Instant>,
+    /// In a row: whoever failed more often lets the other sessions of the account go first.
+    failed_logins: u32,
     /// One more signature with a corrected clock has been tried.
     resigned: bool,
     next_call: u64,
@@ -208,7 +208,7 @@ impl Session {
             woken: false,
             draining: false,
             until_start: false,
-            gives_way_until: None,
+            failed_logins: 0,
             resigned: false,
             next_call: 1,
             generation_floor,

@@ -14,7 +14,7 @@ mod stop;
 mod tell;
 mod watch;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +35,7 @@ use crate::store::{Record, Store};
 use crate::systemd::Notifier;
 use crate::time::Instant;
 use lanes::Lanes;
+use reload::Reloading;
 use slot::{AccountSlot, Pending, Slot};
 
 pub use start::StartError;
@@ -63,7 +64,7 @@ pub struct Supervisor {
     unsaved: BTreeSet<String>,
     timers: BTreeSet<(Instant, Arc<str>)>,
     /// Sessions to look at because another of their account has moved.
-    stirred: VecDeque<Arc<str>>,
+    stirred: BTreeSet<Arc<str>>,
     lanes: Lanes,
     work: JoinSet<Done>,
     /// What removed sessions still have to do.
@@ -74,6 +75,11 @@ pub struct Supervisor {
     notifier: Notifier,
     watch: watch::Watch,
     uid: u32,
+    /// The config that is being read, and whether somebody asked for it again meanwhile.
+    reloading: Option<Reloading>,
+    reload_again: bool,
+    /// Sessions that have neither been published nor said why not; READY waits for them.
+    unreported: BTreeSet<Arc<str>>,
     /// READY was said.
     ready: bool,
     /// How many slots there have been.
@@ -86,6 +92,8 @@ enum Turn {
     Ask(Ask),
     Duty(String, Duty),
     Signal(Signal),
+    /// The config was read again.
+    Loaded(Result<Config, String>),
     Time,
 }
 
@@ -99,7 +107,8 @@ impl Supervisor {
                 Turn::Done(done) => self.done(done),
                 Turn::Ask(ask) => self.ask(ask),
                 Turn::Duty(name, duty) => self.duty(&name, duty),
-                Turn::Signal(Signal::Reload) => self.reload().await,
+                Turn::Signal(Signal::Reload) => self.reload(),
+                Turn::Loaded(config) => self.loaded(config),
                 Turn::Signal(Signal::Stop { .. }) => break,
                 Turn::Time => {}
             }
@@ -118,8 +127,9 @@ impl Supervisor {
                 // Aborted with its session, or a panic that the driver could not turn into an answer.
                 Err(_) => Turn::Time,
             },
-            Some(ask) = ears.asks.recv() => Turn::Ask(ask),
+            config = reload::next(&mut self.reloading) => Turn::Loaded(config),
             (name, duty) = self.calendar.next() => Turn::Duty(name, duty),
+            Some(ask) = ears.asks.recv() => Turn::Ask(ask),
             () = tokio::time::sleep(pause) => Turn::Time,
         }
     }
@@ -143,7 +153,7 @@ impl Supervisor {
             }
             self.step(&name, Input::Tick);
         }
-        while let Some(name) = self.stirred.pop_front() {
+        while let Some(name) = self.stirred.pop_first() {
             self.step(&name, Input::Tick);
         }
         self.save_accounts(now);
@@ -167,6 +177,8 @@ impl Supervisor {
         let stepped = catch_unwind(AssertUnwindSafe(|| slot.session.step(input, now, &mut account.account)));
         let Ok(actions) = stepped else {
             slot.broken = true;
+            account.account.release(name);
+            self.stirred.extend(account.members.iter().cloned());
             tracing::error!(
                 session = name,
                 event = "broken",
@@ -211,7 +223,7 @@ impl Supervisor {
         if account.saver.begin(now).is_some() {
             driver::save_account(&mut self.work, &self.store, &slot.account, account.stored(now));
         }
-        match slot.pending_step(&account.saver) {
+        match slot.pending_step(&account.saver, now) {
             slot::PendingStep::Wait => {}
             slot::PendingStep::Queue { host, urgent_by } => self.lanes.enqueue(&host, urgent_by, &name),
             slot::PendingStep::Unwritten { call, request } => {
@@ -220,7 +232,7 @@ impl Supervisor {
                 return;
             }
         }
-        if slot.saver.is_level() {
+        if slot.saver.is_level(now) {
             slot.publish(now);
             slot.tell_outcomes(&account.account);
         }
@@ -286,7 +298,8 @@ impl Supervisor {
             tracing::error!(account = key, %problem, "the account's state cannot be written; the budget is kept in memory");
         }
         account.saver.finished(now, problem);
-        if account.saver.wake().is_some() {
+        // What another session of the account wanted meanwhile is not written yet.
+        if account.saver.wake().is_some() || !account.saver.is_level(now) {
             self.unsaved.insert(key.to_owned());
         } else {
             self.unsaved.remove(key);

@@ -25,6 +25,8 @@ pub(super) enum OddAnswer {
     NoObject,
     #[error("the answer has no access token")]
     NoToken,
+    #[error("the answer has an error beside its token")]
+    ErrorBeside,
     #[error("{0}")]
     BadToken(#[from] TokenError),
     #[error("the access token had expired before it came")]
@@ -62,6 +64,9 @@ pub(super) fn grant(
     let reader = Reader { profile, response };
     if !response.json.as_ref().is_some_and(Value::is_object) {
         return Err(OddAnswer::NoObject);
+    }
+    if reader.at("/error").is_some() {
+        return Err(OddAnswer::ErrorBeside);
     }
     let access_token = checked_access_token(&reader.string("token", "/access_token", OddAnswer::NoToken)?)?;
     let jwt_lifetime = reader.jwt_lifetime(access_token.expose())?;
@@ -240,6 +245,7 @@ mod tests {
             ("{\"x\":".repeat(200) + "1" + &"}".repeat(200), OddAnswer::NoObject),
             (r#"{"access_token":"tok"#.into(), OddAnswer::NoObject),
             ("{}".into(), OddAnswer::NoToken),
+            (json!({"access_token": "a", "error": "invalid_grant"}).to_string(), OddAnswer::ErrorBeside),
             (json!({"access_token": null}).to_string(), OddAnswer::NoToken),
             (json!({"access_token": 7}).to_string(), OddAnswer::NoToken),
             (json!({"access_token": ["a"]}).to_string(), OddAnswer::NoToken),

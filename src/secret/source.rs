@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -33,9 +34,15 @@ pub enum SecretSource {
 /// No key or password is longer.
 const LARGEST: usize = 64 * 1024;
 
+/// No file takes longer to read, unless its disk hangs.
+const LONGEST_READ: Duration = Duration::from_secs(10);
+
 /// Why a secret could not be had; names the place and the remedy, never the value.
 #[derive(Debug, Error)]
 pub enum SecretError {
+    /// The disk does not answer.
+    #[error("read {0}: its disk does not answer; see that it is mounted and well")]
+    Hangs(String),
     /// The file is missing, or the daemon may not read it.
     #[error("read the secret file {path}: {error}; create it, readable by the user that keepfresh runs as")]
     Unreadable {
@@ -93,8 +100,14 @@ impl SecretSource {
     /// Says which source failed and what to do.
     pub async fn read(&self) -> Result<Secret, SecretError> {
         match self {
-            Self::File { path, insecure_mode } => read_file(path, *insecure_mode),
-            Self::Credential(name) => read_credential(name),
+            Self::File { path, insecure_mode } => {
+                let (path, insecure_mode) = (path.clone(), *insecure_mode);
+                unhurried(move || read_file(&path, insecure_mode), &self.describe()).await
+            }
+            Self::Credential(name) => {
+                let name = name.clone();
+                unhurried(move || read_credential(&name), &self.describe()).await
+            }
             Self::Env(name) => {
                 let value = std::env::var_os(name).ok_or_else(|| SecretError::NoVariable(name.clone()))?;
                 checked(&Zeroizing::new(value.into_encoded_bytes()), &self.describe())
@@ -119,6 +132,18 @@ impl SecretSource {
             Self::Env(name) => format!("the environment variable {name}"),
             Self::Command(argv) => format!("the output of {}", argv.first().map_or("", String::as_str)),
         }
+    }
+}
+
+/// Reads on a thread that may block, for as long as a command may take: a file may lie on a disk that hangs.
+async fn unhurried(
+    read: impl FnOnce() -> Result<Secret, SecretError> + Send + 'static,
+    what: &str,
+) -> Result<Secret, SecretError> {
+    let reading = tokio::task::spawn_blocking(read);
+    match tokio::time::timeout(LONGEST_READ, reading).await {
+        Ok(Ok(read)) => read,
+        Ok(Err(_)) | Err(_) => Err(SecretError::Hangs(what.to_owned())),
     }
 }
 

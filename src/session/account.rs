@@ -30,8 +30,9 @@ pub struct Account {
     refusals: u32,
     /// A login has left, and no answer to it has been stored.
     unanswered: bool,
+    /// When the latest login left.
+    left_at: Instant,
     /// Logins in a row of which nobody knows the answer, since the daemon was killed meanwhile.
-    #[serde(default)]
     unknown: u32,
     /// Failures and waits of logins; one session's failure holds back its neighbours too.
     pub backoff: Backoff,
@@ -50,7 +51,9 @@ pub struct Stop {
     pub since: Instant,
     /// What the server said.
     pub reason: String,
-    /// The secrets that were refused, by fingerprint; another fingerprint reopens the account.
+    /// The session whose secrets were refused: sessions of one account may hold different ones.
+    pub of: String,
+    /// The secrets that were refused, by fingerprint; another fingerprint of the same session reopens the account.
     pub secrets: Option<String>,
 }
 
@@ -65,6 +68,7 @@ impl Account {
             counted_at: now,
             refusals: 0,
             unanswered: false,
+            left_at: now,
             unknown: 0,
             backoff,
             in_flight: None,
@@ -94,7 +98,8 @@ impl Account {
     }
 
     /// A login leaves on behalf of `session`.
-    pub fn login_leaves(&mut self, session: &str) {
+    pub fn login_leaves(&mut self, session: &str, now: Instant) {
+        self.left_at = now;
         self.in_flight = Some(session.to_owned());
         self.unanswered = true;
     }
@@ -116,7 +121,7 @@ impl Account {
     /// When a further password may be sent: servers lock accounts after three wrong ones.
     pub fn password_ready(&self, now: Instant) -> Instant {
         let ready = self.login_ready(now);
-        if self.unknown < MOST_UNKNOWN { ready } else { ready.max(self.counted_at.after(LOCKED_FOR)) }
+        if self.unknown < MOST_UNKNOWN { ready } else { ready.max(self.left_at.after(LOCKED_FOR)) }
     }
 
     /// The login draws on the budget.
@@ -139,7 +144,7 @@ impl Account {
             return false;
         }
         let since = self.stop.as_ref().map_or(now, |stop| stop.since);
-        self.stop = Some(Stop { since, reason: refusal.reason, secrets: refusal.secrets });
+        self.stop = Some(Stop { since, reason: refusal.reason, of: refusal.of, secrets: refusal.secrets });
         true
     }
 
@@ -150,9 +155,9 @@ impl Account {
         self.backoff.succeeded(now);
     }
 
-    /// The secrets now read as `fingerprint`. True when that ends a stop.
-    pub fn secrets_are(&mut self, fingerprint: &str) -> bool {
-        let Some(stop) = &mut self.stop else { return false };
+    /// The secrets of `session` now read as `fingerprint`. True when that ends a stop.
+    pub fn secrets_are(&mut self, session: &str, fingerprint: &str) -> bool {
+        let Some(stop) = self.stop.as_mut().filter(|stop| stop.of == session) else { return false };
         // Where nobody knows what was refused, it is what can be read now: only a change from it is a mend.
         let mended = stop.secrets.get_or_insert_with(|| fingerprint.to_owned()) != fingerprint;
         if mended {
@@ -171,6 +176,7 @@ impl Account {
     /// Moves every moment by `millis`, to another boot's axis.
     pub fn shift(&mut self, millis: i64) {
         self.counted_at = self.counted_at.shifted(millis);
+        self.left_at = self.left_at.shifted(millis);
         self.backoff.shift(millis);
         if let Some(stop) = &mut self.stop {
             stop.since = stop.since.shifted(millis);
@@ -190,6 +196,8 @@ impl Account {
 /// A server's no.
 #[derive(Clone, Debug)]
 pub struct Refusal {
+    /// The session that was refused.
+    pub of: String,
     /// What it said, for people.
     pub reason: String,
     /// Whether one confirming try is harmless.
@@ -232,8 +240,8 @@ mod tests {
         let now = Instant::from_millis(0);
         let mut account = Account::new(now, 1);
         assert!(account.refused(now, no(false), &mut Seed(1)));
-        assert!(!account.secrets_are("old"));
-        assert!(account.secrets_are("new"));
+        assert!(!account.secrets_are("crm", "old"));
+        assert!(account.secrets_are("crm", "new"));
         assert_eq!(account.stop, None);
     }
 
@@ -242,9 +250,9 @@ mod tests {
         let now = Instant::from_millis(0);
         let mut account = Account::new(now, 1);
         account.refused(now, Refusal { secrets: None, ..no(false) }, &mut Seed(1));
-        assert!(!account.secrets_are("old"));
-        assert!(!account.secrets_are("old"));
-        assert!(account.secrets_are("new"));
+        assert!(!account.secrets_are("crm", "old"));
+        assert!(!account.secrets_are("crm", "old"));
+        assert!(account.secrets_are("crm", "new"));
     }
 
     #[test]
@@ -267,6 +275,6 @@ mod tests {
     }
 
     fn no(confirm: bool) -> Refusal {
-        Refusal { reason: "invalid_grant".into(), confirm, secrets: Some("old".into()) }
+        Refusal { of: "crm".into(), reason: "invalid_grant".into(), confirm, secrets: Some("old".into()) }
     }
 }

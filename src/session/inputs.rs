@@ -23,13 +23,13 @@ impl Session {
         match input {
             Input::Tick => {}
             Input::Answered { answer, secrets } => self.answered(answer, secrets, now, account, actions),
-            Input::Unwritten { call } => self.unwritten(call, now, account),
+            Input::Unwritten { call } => self.unwritten(call, now, account, actions),
             Input::Order(order) => self.order(order, now, account, actions),
             Input::Used { generation, age } => self.used(generation, age, now),
             Input::Rejected { generation } => self.rejected(generation, now, actions),
             Input::Wanted { validity } => self.want(validity, now, actions),
             Input::Seed(seed) => self.seed(seed, now, account, actions),
-            Input::SecretsAre(fingerprint) => Self::secrets_are(&fingerprint, account, actions),
+            Input::SecretsAre(fingerprint) => self.secrets_are(&fingerprint, account, actions),
             Input::ClockJumped => self.clock_jumped(now),
             Input::Active(active) => self.set_active(active, actions),
             Input::Reconfigured(policy) => self.reconfigured(*policy),
@@ -37,14 +37,18 @@ impl Session {
         }
     }
 
-    fn unwritten(&mut self, call: u64, now: Instant, account: &mut Account) {
+    fn unwritten(&mut self, call: u64, now: Instant, account: &mut Account, actions: &mut Vec<Action>) {
         let Some(call) = self.in_flight.take_if(|in_flight| in_flight.id == call) else { return };
         match call.request {
             Request::Renew => {
                 self.state.intent = false;
                 self.state.renew_backoff.failed(now, super::backoff::CEILING, &mut self.state.seed);
+                actions.push(Action::Save);
             }
-            Request::Login => account.in_flight = None,
+            Request::Login => {
+                account.login_answered();
+                actions.push(Action::SaveAccount);
+            }
             Request::Ping | Request::Introspect | Request::Logout => {}
         }
     }
@@ -193,8 +197,8 @@ impl Session {
         actions.extend([Action::Tell(Event::Seeded), Action::Save, Action::SaveAccount]);
     }
 
-    fn secrets_are(fingerprint: &str, account: &mut Account, actions: &mut Vec<Action>) {
-        if account.secrets_are(fingerprint) {
+    fn secrets_are(&self, fingerprint: &str, account: &mut Account, actions: &mut Vec<Action>) {
+        if account.secrets_are(&self.name, fingerprint) {
             actions.extend([Action::Tell(Event::Reopened), Action::SaveAccount]);
         }
     }

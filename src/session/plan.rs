@@ -13,6 +13,9 @@ use crate::time::Instant;
 
 /// A login may have handed out a session that was about to idle out, and need not count as its use: the first ping tells.
 const PROVE_AFTER: Duration = Duration::from_secs(10);
+/// What another session of the account needs to begin its login.
+const WAY: Duration = Duration::from_millis(100);
+const MOST_WAYS: u32 = 50;
 /// A dead token stays readable for so long while its recovery is under way.
 const WITHDRAW_AFTER: Duration = Duration::from_secs(5);
 /// No ping is cut off sooner than this, however near its deadline.
@@ -189,7 +192,13 @@ impl Session {
             }
             LoginBy::Daemon { confirm: true } | LoginBy::Person => account.login_ready(now),
         };
-        Some(Next { at: self.gives_way_until.map_or(at, |until| at.max(until)), request: Request::Login, why })
+        Some(Next { at: self.way_given(account).map_or(at, |until| at.max(until)), request: Request::Login, why })
+    }
+
+    /// After a failure, other sessions of the account that failed less often begin their logins first.
+    fn way_given(&self, account: &Account) -> Option<Instant> {
+        let until = account.backoff.until.filter(|_| account.sessions > 1)?;
+        Some(until.after(WAY * self.failed_logins.min(MOST_WAYS)))
     }
 
     /// The server itself said that the token would end about now: replacing it is no sign of trouble, and no draw on
@@ -345,7 +354,7 @@ impl Session {
                 actions.push(Action::Save);
             }
             Request::Login => {
-                account.login_leaves(&self.name);
+                account.login_leaves(&self.name, now);
                 if counted {
                     account.count_login(now);
                 }

@@ -31,13 +31,14 @@ impl ClockStamp {
     /// Within one boot its clock decides, and nothing moves. Between boots the wall clock says how much time has passed;
     /// if it went backwards, none is taken to have passed. A boot that was set back (a machine's snapshot) is a guess too.
     pub fn shift(&self, now: Now, boot_id: &str) -> Shift {
-        let same_boot = self.boot_id == boot_id;
+        let known = !boot_id.is_empty() && !self.boot_id.is_empty();
+        let same_boot = known && self.boot_id == boot_id;
         if same_boot && self.boot <= now.boot {
             return Shift { millis: 0, certain: true };
         }
         let elapsed = now.wall.as_millisecond().saturating_sub(self.wall.as_millisecond());
         let millis = now.boot.as_millis().saturating_sub(elapsed.max(0)).saturating_sub(self.boot.as_millis());
-        Shift { millis, certain: !same_boot && elapsed >= 0 }
+        Shift { millis, certain: known && !same_boot && elapsed >= 0 }
     }
 }
 

@@ -95,10 +95,10 @@ impl Supervisor {
             return;
         }
         let name = &about.name;
-        self.wait(name, wait, Want::Token { validity, reply: Some(reply) });
-        if self.slots.get(&**name).is_some_and(|slot| !slot.waiters.is_empty()) {
+        if self.slots.get(&**name).is_some_and(|slot| !slot.has_good_for(validity)) {
             self.step(name, Input::Wanted { validity });
         }
+        self.wait(name, wait, Want::Token { validity, reply: Some(reply) });
     }
 
     fn used(&mut self, about: &About, generation: u64, age: Option<Duration>) -> Result<SessionStatus, Refusal> {
@@ -165,7 +165,9 @@ impl Supervisor {
             names.iter().map(|name| self.readable(&about(name))).collect::<Result<_, _>>()?
         };
         for slot in seen {
-            if slot.served.is_none() {
+            // A token that may not even ping is of no use to a job.
+            let forbidden = slot.session.state().forbidden.as_ref().is_some_and(|forbidden| !forbidden.tentative);
+            if slot.served.is_none() || forbidden {
                 not_ready.insert(slot.name.to_string(), self.reason(slot));
             }
         }
@@ -235,6 +237,15 @@ impl Slot {
             None => self.needs_person(account).map(Err).or_else(|| late.then(|| Err(self.not_fresh(account, now)))),
             Some(_) => late.then(|| Err(self.not_fresh(account, now))),
         }
+    }
+
+    /// Whether a token that is good for so long can be handed out without a call.
+    fn has_good_for(&self, validity: Duration) -> bool {
+        let now = clock::boottime();
+        let promise = self.session.promise(now);
+        let wanted = promise.longest.map_or(validity, |longest| validity.min(longest));
+        let enough = wanted.is_zero() || promise.valid_for.is_none_or(|valid| valid >= wanted);
+        enough && self.served.is_some() && self.session.publication(now) == Publication::Show
     }
 
     fn verdict(&self, now: Instant, account: &Account, late: bool) -> Option<Result<TokenAnswer, Refusal>> {

@@ -65,9 +65,12 @@ impl Lanes {
         self.in_flight = self.in_flight.saturating_sub(1);
         let Some(lane) = self.hosts.get_mut(host) else { return };
         lane.in_flight = lane.in_flight.saturating_sub(1);
-        if lane.in_flight == 0 && lane.waiting.is_empty() {
-            self.hosts.remove(host);
-        }
+    }
+
+    /// Forgets hosts that nothing is waited for from, and whose rate is paid off.
+    pub(super) fn sweep(&mut self, now: Instant) {
+        let idle = |lane: &Lane| lane.in_flight == 0 && lane.waiting.is_empty();
+        self.hosts.retain(|_, lane| !idle(lane) || lane.paid_until.is_some_and(|paid| paid > now));
     }
 
     /// When the rate lets a waiting call leave; none when only a call's end can.

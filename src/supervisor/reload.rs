@@ -1,8 +1,9 @@
 //! A reload: the config is read again, and only what differs is touched; a broken one changes nothing.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use tokio::task::JoinHandle;
 
 use super::Supervisor;
 use super::slot::AccountSlot;
@@ -12,30 +13,51 @@ use crate::provider::Remote;
 use crate::publish::{self, Publisher, Wanted};
 use crate::session::{Input, Order};
 
+/// A config that is being read, on a thread that may block.
+pub(super) type Reloading = JoinHandle<Result<Config, String>>;
+
+/// The config, when it has been read; never resolves while none is.
+pub(super) async fn next(reloading: &mut Option<Reloading>) -> Result<Config, String> {
+    match reloading {
+        Some(reading) => reading.await.unwrap_or_else(|error| Err(format!("read the config: {error}"))),
+        None => std::future::pending().await,
+    }
+}
+
 impl Supervisor {
-    /// Reads the config again and carries over what differs; a broken one changes nothing.
-    pub(super) async fn reload(&mut self) {
+    /// Begins to read the config again; everything else goes on meanwhile.
+    pub(super) fn reload(&mut self) {
+        if self.reloading.is_some() {
+            self.reload_again = true;
+            return;
+        }
         self.notifier.reloading();
         let file = self.config.file.clone();
-        match tokio::task::spawn_blocking(move || config::load_to_run(&file, false)).await {
+        self.reloading = Some(tokio::task::spawn_blocking(move || config::load_to_run(&file, false)));
+    }
+
+    /// Carries over what differs; a broken config changes nothing.
+    pub(super) fn loaded(&mut self, config: Result<Config, String>) {
+        self.reloading = None;
+        match config {
             // A file that is just being written looks like this, and every token would be withdrawn.
-            Ok(Ok(config)) if config.sessions.is_empty() && !self.slots.is_empty() => {
+            Ok(config) if config.sessions.is_empty() && !self.slots.is_empty() => {
                 tracing::error!(
                     event = "reload_failed",
                     "the config names no session any more: nothing has changed; to withdraw the last one, stop the daemon"
                 );
             }
-            Ok(Ok(config)) => self.take_over(config),
-            Ok(Err(errors)) => {
+            Ok(config) => self.take_over(config),
+            Err(errors) => {
                 for error in errors.split("\n\n") {
                     tracing::error!(event = "reload_failed", error, "the config is broken; nothing has changed");
                 }
             }
-            Err(error) => {
-                tracing::error!(event = "reload_failed", %error, "the config could not be read; nothing has changed");
-            }
         }
         self.notifier.ready(&self.one_line());
+        if std::mem::take(&mut self.reload_again) {
+            self.reload();
+        }
     }
 
     fn take_over(&mut self, config: Config) {
@@ -86,6 +108,7 @@ impl Supervisor {
     }
 
     fn reconfigure(&mut self, name: &str, new: &Arc<SessionConfig>) {
+        let kept = self.published_paths();
         let Some(slot) = self.slots.get_mut(name) else { return };
         match Remote::new(new.remote.clone(), &mut self.clients) {
             Ok(remote) => slot.remote = Arc::new(remote),
@@ -99,10 +122,10 @@ impl Supervisor {
             let publisher = Publisher::start(&new.publish, &self.config.daemon.runtime_dir.join("tokens"));
             let old_publisher = std::mem::replace(&mut slot.publisher, publisher);
             let dropped: Vec<PathBuf> = old.publish.iter().map(|sink| sink.path.clone()).collect();
-            let kept: BTreeSet<PathBuf> = new.publish.iter().map(|sink| sink.path.clone()).collect();
             self.retiring.spawn(async move {
                 old_publisher.stop().await;
-                dropped.iter().filter(|path| !kept.contains(*path)).for_each(|path| publish::remove_stale(path));
+                let stale = dropped.into_iter().filter(|path| !kept.contains(path)).collect();
+                remove_files(stale).await;
             });
             slot.told.forget_shown();
         }
@@ -115,10 +138,14 @@ impl Supervisor {
 
     /// The session is gone from the config: withdraw, log out where that is asked for, forget.
     fn retire(&mut self, name: &str) {
+        let kept = self.published_paths();
         let Some(slot) = self.slots.get_mut(name) else { return };
         tracing::info!(session = name, event = "removed", "no longer configured: its token is withdrawn");
         slot.served = None;
-        slot.publisher.set(Wanted::Remove);
+        // A path that another session publishes now is that session's to write.
+        if !slot.config.publish.iter().any(|sink| kept.contains(&sink.path)) {
+            slot.publisher.set(Wanted::Remove);
+        }
         if slot.config.logout_on_removal && slot.session.state().token.is_some() {
             slot.leaving = true;
             self.step(name, Input::Order(Order::Logout));
@@ -142,14 +169,23 @@ impl Supervisor {
         if let Some(account) = self.accounts.get_mut(&slot.account) {
             account.leave(&name);
             self.stirred.extend(account.members.iter().cloned());
-            if account.members.is_empty() && account.account.stop.is_none() && account.saver.is_level() {
+            if account.members.is_empty() && account.account.stop.is_none() && account.saver.is_level(clock::boottime())
+            {
                 self.accounts.remove(&slot.account);
             }
         }
-        slot.publisher.set(Wanted::Remove);
+        let kept = self.published_paths();
+        let stale: Vec<PathBuf> =
+            slot.config.publish.iter().map(|sink| sink.path.clone()).filter(|path| !kept.contains(path)).collect();
+        // A successor of the same name writes its own record over this one.
+        let has_successor = self.config.sessions.contains_key(&*name);
         let (store, record) = (self.store.clone(), Self::record_of(&name));
         self.retiring.spawn(async move {
             slot.publisher.stop().await;
+            remove_files(stale).await;
+            if has_successor {
+                return;
+            }
             let removed = tokio::task::spawn_blocking(move || store.remove(&record)).await;
             if let Ok(Err(error)) = removed {
                 tracing::error!(session = &*name, %error, "the state of a removed session is still there");
@@ -158,12 +194,27 @@ impl Supervisor {
     }
 }
 
+/// Removes files on a thread that may block.
+async fn remove_files(paths: Vec<PathBuf>) {
+    let removing = tokio::task::spawn_blocking(move || {
+        for path in &paths {
+            publish::remove_stale(path);
+        }
+    });
+    if let Err(error) = removing.await {
+        tracing::error!(%error, "files of a removed session may still be there");
+    }
+}
+
 impl AccountSlot {
     fn leave(&mut self, name: &Arc<str>) {
         self.members.remove(name);
         self.account.sessions = u32::try_from(self.members.len()).unwrap_or(u32::MAX).max(1);
-        if self.account.in_flight.as_deref() == Some(&**name) {
-            self.account.in_flight = None;
+        self.account.release(name);
+        // Nobody could mend what was refused any more.
+        if self.account.stop.as_ref().is_some_and(|stop| stop.of == **name) {
+            self.account.reopen();
+            self.saver.want();
         }
     }
 }

@@ -6,6 +6,8 @@ use crate::time::Instant;
 
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(30);
+/// A write that takes longer holds nothing up any more.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How far the disk has come.
 #[derive(Clone, Debug, Default)]
@@ -13,7 +15,7 @@ pub(super) struct Saver {
     wanted: u64,
     attempted: u64,
     written: u64,
-    running: Option<u64>,
+    running: Option<(u64, Instant)>,
     retry: Option<(Instant, Duration)>,
     /// Why the last attempt failed, until one succeeds.
     pub(super) problem: Option<String>,
@@ -38,13 +40,13 @@ impl Saver {
         if self.running.is_some() || !(fresh || again) {
             return None;
         }
-        self.running = Some(self.wanted);
-        self.running
+        self.running = Some((self.wanted, now));
+        Some(self.wanted)
     }
 
     /// The write under way came to its end.
     pub(super) fn finished(&mut self, now: Instant, problem: Option<String>) {
-        let Some(version) = self.running.take() else { return };
+        let Some((version, _)) = self.running.take() else { return };
         self.attempted = self.attempted.max(version);
         if problem.is_none() {
             self.written = self.written.max(version);
@@ -56,9 +58,9 @@ impl Saver {
         self.problem = problem;
     }
 
-    /// A write of `version` or later was tried.
-    pub(super) fn has_tried(&self, version: u64) -> bool {
-        self.attempted >= version
+    /// A write of `version` or later was tried, or the disk hangs.
+    pub(super) fn has_tried(&self, version: u64, now: Instant) -> bool {
+        self.attempted >= version || self.hangs_since().is_some_and(|since| since <= now)
     }
 
     /// `version` or a later one is on disk.
@@ -66,14 +68,22 @@ impl Saver {
         self.written >= version
     }
 
-    /// The latest version was tried.
-    pub(super) fn is_level(&self) -> bool {
-        self.attempted == self.wanted
+    /// The latest version was tried, or the disk hangs: what is in memory must be served all the same.
+    pub(super) fn is_level(&self, now: Instant) -> bool {
+        self.has_tried(self.wanted, now)
     }
 
     /// When a failed write is tried again.
     pub(super) fn wake(&self) -> Option<Instant> {
-        self.retry.filter(|_| self.running.is_none()).map(|(at, _)| at)
+        if self.running.is_some() {
+            return None;
+        }
+        self.retry.map(|(at, _)| at)
+    }
+
+    /// From this moment on the write under way counts as one that does not end.
+    pub(super) fn hangs_since(&self) -> Option<Instant> {
+        self.running.map(|(_, begun)| begun.after(PATIENCE))
     }
 }
 
@@ -90,7 +100,7 @@ mod tests {
         let second = saver.want();
         assert_eq!(saver.begin(now), None);
         saver.finished(now, None);
-        assert!(saver.has_written(first) && !saver.has_tried(second));
+        assert!(saver.has_written(first) && !saver.has_tried(second, now));
         assert_eq!(saver.begin(now), Some(second));
         saver.finished(now, None);
         assert!(saver.has_written(second));
@@ -105,12 +115,23 @@ mod tests {
         for _ in 0..10 {
             assert!(saver.begin(now).is_some());
             saver.finished(now, Some("the disk is full".into()));
-            assert!(saver.has_tried(version) && !saver.has_written(version));
+            assert!(saver.has_tried(version, now) && !saver.has_written(version));
             assert_eq!(saver.begin(now), None);
             now = saver.wake().unwrap();
         }
         saver.begin(now);
         saver.finished(now, None);
         assert!(saver.has_written(version) && saver.wake().is_none() && saver.problem.is_none());
+    }
+
+    #[test]
+    fn a_disk_that_hangs_holds_nothing_up_for_longer_than_five_seconds() {
+        let now = Instant::from_millis(0);
+        let mut saver = Saver::default();
+        let version = saver.want();
+        saver.begin(now);
+        assert!(!saver.is_level(now.after(Duration::from_secs(4))));
+        assert_eq!(saver.hangs_since(), Some(now.after(PATIENCE)));
+        assert!(saver.is_level(now.after(PATIENCE)) && !saver.has_written(version));
     }
 }

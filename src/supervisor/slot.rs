@@ -152,9 +152,9 @@ impl Slot {
     }
 
     /// How far the pending call is.
-    pub(super) fn pending_step(&mut self, account: &Saver) -> PendingStep {
+    pub(super) fn pending_step(&mut self, account: &Saver, now: Instant) -> PendingStep {
         let Some(pending) = self.pending.as_mut().filter(|pending| !pending.queued) else { return PendingStep::Wait };
-        if !self.saver.has_tried(pending.state) || !account.has_tried(pending.account) {
+        if !self.saver.has_tried(pending.state, now) || !account.has_tried(pending.account, now) {
             return PendingStep::Wait;
         }
         let (call, request) = (pending.call.id, pending.call.request);
@@ -165,6 +165,11 @@ impl Slot {
         pending.queued = true;
         let host = self.remote.host(pending.call.request, self.session.state().token.as_ref());
         PendingStep::Queue { host, urgent_by: pending.call.urgent_by }
+    }
+
+    /// The number of the pending call, which is dropped; a logout is not.
+    pub(super) fn take_back_pending(&mut self) -> Option<u64> {
+        self.pending.take_if(|pending| pending.call.request != Request::Logout).map(|pending| pending.call.id)
     }
 
     /// A call that was ordered cannot leave.
@@ -239,13 +244,15 @@ impl Slot {
 
     /// Nothing is under way, and nothing is left to write.
     pub(super) fn is_at_rest(&self) -> bool {
-        self.pending.is_none() && self.in_flight.is_none() && self.saver.is_level()
+        self.pending.is_none() && self.in_flight.is_none() && self.saver.is_level(clock::boottime())
     }
 
     /// When this session must be looked at again.
     pub(super) fn wake(&self, now: Instant, account: &Account) -> Option<Instant> {
         let waiter = self.waiters.iter().map(|waiter| waiter.until).min();
-        [self.session.wake(now, account), self.saver.wake(), waiter].into_iter().flatten().min()
+        // A disk that hangs is waited for once; after that only its answer, or an input, moves the session.
+        let patience = self.saver.hangs_since().filter(|at| *at > now);
+        [self.session.wake(now, account), self.saver.wake(), patience, waiter].into_iter().flatten().min()
     }
 }
 

@@ -1,8 +1,9 @@
 //! The start: every session of the config, with what the state directory holds of it, up to the word READY.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::task::JoinSet;
@@ -48,6 +49,9 @@ struct Found {
     boot_id: String,
 }
 
+/// READY waits for no call that lies further ahead.
+const SOON: Duration = Duration::from_secs(1);
+
 impl Supervisor {
     /// Takes up every session of the config, with what the state directory holds of it.
     ///
@@ -60,7 +64,7 @@ impl Supervisor {
             accounts: BTreeMap::new(),
             unsaved: BTreeSet::new(),
             timers: BTreeSet::new(),
-            stirred: VecDeque::new(),
+            stirred: BTreeSet::new(),
             lanes,
             work: JoinSet::new(),
             retiring: JoinSet::new(),
@@ -70,6 +74,9 @@ impl Supervisor {
             notifier,
             watch: Watch::begin(clock::now()),
             uid: rustix::process::geteuid().as_raw(),
+            reloading: None,
+            reload_again: false,
+            unreported: BTreeSet::new(),
             ready: false,
             epochs: 0,
             config,
@@ -106,9 +113,13 @@ impl Supervisor {
 
     /// Removes published files, except those that a session of the config publishes now.
     fn remove_unshared(&self, paths: &[PathBuf]) {
-        let kept: BTreeSet<&PathBuf> =
-            self.config.sessions.values().flat_map(|session| &session.publish).map(|sink| &sink.path).collect();
-        paths.iter().filter(|path| !kept.contains(path)).for_each(|path| publish::remove_stale(path));
+        let kept = self.published_paths();
+        paths.iter().filter(|path| !kept.contains(*path)).for_each(|path| publish::remove_stale(path));
+    }
+
+    /// Every file of the present config.
+    pub(super) fn published_paths(&self) -> BTreeSet<PathBuf> {
+        self.config.sessions.values().flat_map(|session| &session.publish).map(|sink| sink.path.clone()).collect()
     }
 
     fn find(&self, name: &str) -> Result<Found, StoreError> {
@@ -233,6 +244,7 @@ impl Supervisor {
     pub(super) fn begin(&mut self) {
         let now = clock::now();
         let names: Vec<_> = self.slots.keys().cloned().collect();
+        self.unreported.extend(names.iter().cloned());
         for name in &names {
             let active = self.slots.get(name).is_none_or(|slot| slot.config.schedule.is_active(now.wall));
             self.step(name, Input::Active(active));
@@ -248,8 +260,14 @@ impl Supervisor {
 
     /// Says READY once every session has been published, or has said why not.
     pub(super) fn announce(&mut self) {
-        if self.ready || !self.slots.values().all(|slot| self.is_reported(slot)) {
+        if self.ready {
             return;
+        }
+        while let Some(name) = self.unreported.first() {
+            if self.slots.get(name).is_some_and(|slot| !self.is_reported(slot)) {
+                return;
+            }
+            self.unreported.pop_first();
         }
         self.ready = true;
         let status = self.one_line();
@@ -266,7 +284,11 @@ impl Supervisor {
         }
         let quiet =
             matches!(slot.session.phase(now, &account.account), Phase::NeedsAttention | Phase::Paused | Phase::Dormant);
-        quiet || slot.session.record().last_error.is_some()
+        // Nothing will come of it soon: a wait that the server asked for, a budget that is spent.
+        let waits = slot.pending.is_none()
+            && slot.in_flight.is_none()
+            && slot.session.next(now, &account.account).is_none_or(|next| next.at > now.after(SOON));
+        quiet || slot.broken || waits || slot.session.record().last_error.is_some()
     }
 }
 

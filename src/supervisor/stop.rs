@@ -28,6 +28,7 @@ impl Supervisor {
         for name in names.iter().filter(|name| !leavers.contains(name)) {
             self.step(name, Input::Drain);
         }
+        self.take_back_what_has_not_left();
         self.abort_what_may_be_lost();
         let longest = self.slots.values().map(|slot| slot.session.policy().request_timeout).max().unwrap_or_default();
         let drained = tokio::time::timeout(longest + DRAIN_GRACE, self.drain(ears)).await;
@@ -45,12 +46,23 @@ impl Supervisor {
         self.calendar.shutdown().await;
     }
 
+    /// A call that waits for a write or a lane never leaves; its intent is ended, so that the next start need not doubt it.
+    fn take_back_what_has_not_left(&mut self) {
+        let held = self.slots.values_mut().filter_map(|slot| Some((slot.name.clone(), slot.take_back_pending()?)));
+        let held: Vec<_> = held.collect();
+        for (name, call) in held {
+            self.lanes.forget(&name);
+            self.step(&name, Input::Unwritten { call });
+        }
+    }
+
     fn abort_what_may_be_lost(&mut self) {
         for slot in self.slots.values_mut() {
             let harmless =
                 |flight: &mut crate::driver::Flight| matches!(flight.request, Request::Ping | Request::Introspect);
             if let Some(flight) = slot.in_flight.take_if(harmless) {
                 flight.abort.abort();
+                self.lanes.came_back(&flight.host);
             }
         }
     }
@@ -61,7 +73,10 @@ impl Supervisor {
             while let Some(name) = self.lanes.leave(now) {
                 self.launch(&name);
             }
-            if self.slots.values().all(Slot::is_at_rest) {
+            self.save_accounts(now);
+            if self.slots.values().all(Slot::is_at_rest)
+                && self.accounts.values().all(|account| account.saver.is_level(now))
+            {
                 return;
             }
             tokio::select! {

@@ -68,7 +68,9 @@ impl Watch {
 
     /// The session is gone.
     pub(super) fn forget(&mut self, name: &str) {
-        self.needy.remove(name);
+        if self.needy.remove(name) && self.needy.is_empty() {
+            self.next_secrets = None;
+        }
     }
 
     /// How far the wall clock moved against ours since the last look.
@@ -124,6 +126,7 @@ impl Supervisor {
             }
             slot.tell_sinks();
         }
+        self.lanes.sweep(now);
         self.notifier.status(&self.one_line());
     }
 
@@ -142,11 +145,13 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn secrets_read(&mut self, name: &str, secrets: String, seed: Option<Result<Secret, String>>) {
+    pub(super) fn secrets_read(&mut self, name: &str, secrets: Option<String>, seed: Option<Result<Secret, String>>) {
         if let Some(seed) = seed {
             self.step(name, Input::Seed(seed));
         }
-        self.step(name, Input::SecretsAre(secrets));
+        if let Some(secrets) = secrets {
+            self.step(name, Input::SecretsAre(secrets));
+        }
     }
 }
 

@@ -8,8 +8,11 @@ use crate::session::state::{Doubt, Health};
 use crate::session::{Action, Session};
 use crate::time::Instant;
 
-/// A token that lived so long did not die on arrival.
+/// The least between two such tokens.
 const ARRIVED_AFTER: Duration = Duration::from_secs(1);
+
+/// So many tokens in a row may die before they were ever proven.
+const QUICK_DEATHS: u32 = 10;
 
 /// How a token came to its end.
 #[derive(Clone, Debug)]
@@ -60,16 +63,18 @@ impl Session {
         }
     }
 
-    /// A login whose token is dead on arrival has failed, whatever its answer said; the first such is excused.
+    /// A login whose token never worked has failed, whatever its answer said. An admin may well end a few sessions before
+    /// their first ping, which costs the next a second at most; a server that hands out nothing else is called less and less.
     fn hold_back_if_never_alive(&mut self, now: Instant, account: &mut Account) {
-        if self.state.proven || now.since(self.state.token_since) >= ARRIVED_AFTER {
+        if self.state.proven {
             return;
         }
         let ceiling = self.ceiling();
         for backoff in [&mut self.state.renew_backoff, &mut account.backoff] {
             backoff.failed(now, ceiling, &mut self.state.seed);
-            if backoff.failures == 1 {
+            if backoff.failures <= QUICK_DEATHS {
                 backoff.lift();
+                backoff.told_to_spread(self.state.token_since.after(ARRIVED_AFTER));
             }
         }
     }

@@ -1,16 +1,11 @@
 //! What the answer to a full login changes.
 
-use std::time::Duration;
-
 use crate::session::account::Account;
 use crate::session::answer::{Answer, Grant, Request, Verdict};
 use crate::session::event::Event;
 use crate::session::policy::LoginBy;
 use crate::session::{Action, InFlight, Session};
 use crate::time::Instant;
-
-/// What another session of the account needs to begin its login.
-const WAY: Duration = Duration::from_millis(100);
 
 impl Session {
     pub(in crate::session) fn login_answered(
@@ -69,7 +64,7 @@ impl Session {
         } else {
             account.backoff.failed(now, self.ceiling(), &mut self.state.seed);
         }
-        self.gives_way_until = account.backoff.until.filter(|_| account.sessions > 1).map(|until| until.after(WAY));
+        self.failed_logins = self.failed_logins.saturating_add(1);
         self.wanted = None;
         self.recovery_failed();
     }
@@ -89,6 +84,7 @@ impl Session {
             actions.push(Action::Tell(Event::SameDeadToken));
             return;
         }
+        self.failed_logins = 0;
         // The login was chosen because the refresh token may be spent: it is never presented again.
         if std::mem::take(&mut self.state.in_doubt) {
             self.state.refresh = None;

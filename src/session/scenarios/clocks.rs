@@ -76,9 +76,11 @@ fn a_token_that_cannot_be_replaced_expires_and_is_withdrawn() {
         0:09:36 login
         0:09:37 failing 5
         0:10:00 expired 1
+        0:10:00 login
         0:10:00 hold
-        0:10:05 withdraw
-        0:10:10 Recovering; login at 0:10:11 for Dead
+        0:10:01 failing 7
+        0:10:01 withdraw
+        0:10:10 Recovering; login at 0:13:11 for Dead
     ",
     );
 }
@@ -416,7 +418,7 @@ fn outside_the_active_hours_a_session_may_lapse() {
         4:00:01 login
         4:00:02 logged_in 2
         4:00:02 publish 2
-        5:00:00 Alive; ping at 5:47:10 for IdleTimeout
+        5:00:00 Alive; ping at 5:42:30 for IdleTimeout
     ",
     );
 }
@@ -589,12 +591,18 @@ fn a_life_of_a_second_is_not_renewed_more_than_once_a_second() {
         0:00:01 logged_in 1
         0:00:01 publish 1
         0:00:01 expired 1
-        0:00:01 renew r1
         0:00:01 hold
-        0:00:02 renewed 2
-        0:00:02 publish 2
-        0:00:02 expired 2
-        0:00:02 hold
+        0:00:02 renew r1
+        0:00:03 renewed 2
+        0:00:03 publish 2
+        0:00:03 expired 2
+        0:00:03 hold
+        0:00:04 renew r1
+        0:00:05 renewed 3
+        0:00:05 publish 3
+        0:00:05 expired 3
+        0:00:05 hold
+        0:00:06 renew r1
     ",
     );
 }

@@ -23,7 +23,7 @@ fn a_dead_token_is_renewed_where_that_is_possible() {
         1:00:01 hold
         1:00:02 renewed 2
         1:00:02 publish 2
-        1:01:00 Alive; ping at 2:47:10 for IdleTimeout
+        1:01:00 Alive; ping at 2:42:30 for IdleTimeout
     ",
     );
 }
@@ -48,7 +48,7 @@ fn a_dead_token_leads_to_a_login() {
         1:00:01 hold
         1:00:02 logged_in 2
         1:00:02 publish 2
-        1:01:00 Alive; ping at 2:47:10 for IdleTimeout
+        1:01:00 Alive; ping at 2:42:30 for IdleTimeout
     ",
     );
 }
@@ -111,7 +111,7 @@ fn a_dead_refresh_token_leads_to_a_login() {
         1:00:02 login
         1:00:03 logged_in 2
         1:00:03 publish 2
-        1:01:00 Alive; ping at 2:47:11 for IdleTimeout
+        1:01:00 Alive; ping at 2:42:31 for IdleTimeout
     ",
     );
 }
@@ -154,7 +154,7 @@ fn a_dead_refresh_token_without_another_way_needs_a_person() {
         1:03:00 renew r9
         1:03:01 renewed 2
         1:03:01 publish 2
-        1:04:00 Alive; ping at 2:50:09 for IdleTimeout
+        1:04:00 Alive; ping at 2:45:29 for IdleTimeout
     ",
     );
 }
@@ -318,11 +318,11 @@ fn a_lost_renewal_without_a_login_is_presented_again_when_the_token_is_dead() {
         0:01:20 in_doubt
         0:01:20 ping
         0:01:21 died unexplained
+        0:01:21 renew r2
         0:01:21 hold
-        0:01:22 renew r2
         0:01:26 withdraw
         0:01:31 in_doubt
-        0:01:34 renew r2
+        0:01:37 renew r2
         0:01:41 grant_dead
         0:01:42 NeedsAttention: the refresh token is expired, revoked or spent
     ",
@@ -386,7 +386,7 @@ fn after_a_login_in_doubt_the_old_refresh_token_is_never_presented() {
         1:01:03 hold
         1:01:04 logged_in 3
         1:01:04 publish 3
-        1:02:03 Alive; ping at 2:44:29 for IdleTimeout
+        1:02:03 Alive; ping at 2:41:58 for IdleTimeout
     ",
     );
 }
@@ -438,7 +438,7 @@ fn concurrent_renewals_are_tried_three_times_again() {
         1:00:08 login
         1:00:09 logged_in 2
         1:00:09 publish 2
-        1:01:00 Alive; ping at 2:47:17 for IdleTimeout
+        1:01:00 Alive; ping at 2:42:37 for IdleTimeout
     ",
     );
 }
@@ -499,19 +499,16 @@ fn a_login_that_brings_the_same_dead_token_has_failed() {
         1:00:02 same_dead_token
         1:00:02 ping
         1:00:02 withdraw
-        1:00:04 login
-        1:00:05 same_dead_token
-        1:00:05 ping
-        1:00:10 login
-        1:00:11 same_dead_token
-        1:00:11 ping
-        1:00:19 login
-        1:00:20 same_dead_token
-        1:00:20 ping
-        1:00:37 login
-        1:00:38 same_dead_token
-        1:00:38 ping
-        1:01:00 Recovering; login at 1:01:12 for Dead
+        1:00:07 login
+        1:00:08 same_dead_token
+        1:00:08 ping
+        1:00:20 login
+        1:00:21 same_dead_token
+        1:00:21 ping
+        1:00:39 login
+        1:00:40 same_dead_token
+        1:00:40 ping
+        1:01:00 Recovering; login at 1:01:19 for Dead
     ",
     );
 }
@@ -1078,7 +1075,7 @@ fn a_renewal_of_the_profile_that_is_refused_for_good_leads_to_a_login() {
         1:00:02 login
         1:00:03 logged_in 2
         1:00:03 publish 2
-        1:01:00 Alive; ping at 2:47:11 for IdleTimeout
+        1:01:00 Alive; ping at 2:42:31 for IdleTimeout
     ",
     );
 }

@@ -23,7 +23,7 @@ fn a_true_report_is_recovered_at_once() {
         1:00:01 hold
         1:00:02 logged_in 2
         1:00:02 publish 2
-        1:01:00 Alive; ping at 2:47:10 for IdleTimeout
+        1:01:00 Alive; ping at 2:42:30 for IdleTimeout
     ",
     );
 }

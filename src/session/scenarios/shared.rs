@@ -45,22 +45,24 @@ fn a_refusal_stops_every_session_of_the_account() {
         session b
         serve login good b1
         secrets another
+        1h1m: status
         session a
-        tick
+        secrets another
         2h: status
     ",
         "
         0:00:00 login
         0:00:01 a refused, stopped
         1:00:00 b NeedsAttention: refused
-        1:00:00 b reopened
-        1:00:00 b login
-        1:00:01 b logged_in 1
-        1:00:01 b publish 1
-        1:00:01 a login
-        1:00:02 a logged_in 1
-        1:00:02 a publish 1
-        2:00:00 a Alive; ping at 2:47:15 for IdleTimeout
+        1:01:00 b NeedsAttention: refused
+        1:01:00 a reopened
+        1:01:00 a login
+        1:01:01 a logged_in 1
+        1:01:01 a publish 1
+        1:01:01 b login
+        1:01:02 b logged_in 1
+        1:01:02 b publish 1
+        2:00:00 a Alive; ping at 2:48:14 for IdleTimeout
     ",
     );
 }
@@ -85,18 +87,18 @@ fn the_budget_is_shared() {
         0:00:01 b failing 1
         0:00:03 a login
         0:00:04 a failing 2
-        0:00:09 b login
-        0:00:10 b failing 3
-        0:00:19 a login
-        0:00:20 a failing 4
-        0:00:43 b login
-        0:00:44 b failing 5
-        0:01:22 a login
-        0:01:23 a failing 6
-        0:02:36 b login
-        0:02:37 b failing 7
-        0:03:00 a Recovering; login at 0:05:15 for NoToken
-        0:03:00 b Recovering; login at 0:05:15 for NoToken
+        0:00:10 a login
+        0:00:11 a failing 3
+        0:00:19 b login
+        0:00:20 b failing 4
+        0:00:44 a login
+        0:00:45 a failing 5
+        0:01:22 b login
+        0:01:23 b failing 6
+        0:02:37 a login
+        0:02:38 a failing 7
+        0:03:00 a Recovering; login at 0:05:17 for NoToken
+        0:03:00 b Recovering; login at 0:05:16 for NoToken
     ",
     );
 }
@@ -126,6 +128,46 @@ fn a_renewal_s_success_does_not_end_a_stop_that_came_meanwhile() {
         0:00:04 a renewed 2
         0:00:04 a publish 2
         0:00:05 a NeedsAttention: refused; ping at 1:42:58 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn broken_sessions_let_a_sound_one_go_first() {
+    check(
+        "
+        session a
+        serve login unavailable
+        session b
+        serve login unavailable
+        session c
+        serve login good
+        session a
+        tick
+        5m: status
+        session c
+        status
+    ",
+        "
+        0:00:00 a login
+        0:00:01 a failing 1
+        0:00:03 b login
+        0:00:04 b failing 2
+        0:00:09 c login
+        0:00:10 c logged_in 1
+        0:00:10 c publish 1
+        0:00:10 a login
+        0:00:11 a failing 3
+        0:00:20 b login
+        0:00:21 b failing 4
+        0:00:44 a login
+        0:00:45 a failing 5
+        0:01:23 b login
+        0:01:24 b failing 6
+        0:02:38 a login
+        0:02:39 a failing 7
+        0:05:00 a Recovering; login at 0:05:17 for NoToken
+        0:05:00 c Alive; ping at 1:47:24 for IdleTimeout
     ",
     );
 }

@@ -228,25 +228,25 @@ fn two_unexplained_deaths_teach_the_next_shorter_timeout() {
         1:47:15 hold
         1:47:16 logged_in 2
         1:47:16 publish 2
-        3:34:25 ping
-        3:34:26 died unexplained
-        3:34:26 learned 1h, not 2h
-        3:34:26 login
-        3:34:26 hold
-        3:34:27 logged_in 3
-        3:34:27 publish 3
-        4:28:20 ping
-        4:28:21 died unexplained
-        4:28:21 login
-        4:28:21 hold
-        4:28:22 logged_in 4
-        4:28:22 publish 4
-        5:22:12 ping
-        6:00:00 Alive; ping at 6:16:12 for IdleTimeout
+        3:29:45 ping
+        3:29:46 died unexplained
+        3:29:46 learned 1h, not 2h
+        3:29:46 login
+        3:29:46 hold
+        3:29:47 logged_in 3
+        3:29:47 publish 3
+        4:20:47 ping
+        4:20:48 died unexplained
+        4:20:48 login
+        4:20:48 hold
+        4:20:49 logged_in 4
+        4:20:49 publish 4
+        5:14:35 ping
+        6:00:00 Alive; ping at 6:08:35 for IdleTimeout
         6:00:00 login
         6:00:01 logged_in 5
         6:00:01 publish 5
-        6:00:02 Alive; ping at 7:43:59 for IdleTimeout
+        6:00:02 Alive; ping at 7:44:20 for IdleTimeout
     ",
     );
 }
@@ -273,14 +273,14 @@ fn a_death_that_follows_a_success_after_the_same_pause_teaches_nothing() {
         1:47:15 hold
         1:47:16 logged_in 2
         1:47:16 publish 2
-        3:34:25 ping
-        5:22:25 ping
-        5:22:26 died unexplained
-        5:22:26 login
-        5:22:26 hold
-        5:22:27 logged_in 3
-        5:22:27 publish 3
-        6:00:00 Alive; ping at 7:05:52 for IdleTimeout
+        3:29:45 ping
+        5:17:45 ping
+        5:17:46 died unexplained
+        5:17:46 login
+        5:17:46 hold
+        5:17:47 logged_in 3
+        5:17:47 publish 3
+        6:00:00 Alive; ping at 7:01:46 for IdleTimeout
     ",
     );
 }
