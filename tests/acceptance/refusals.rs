@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::support::daemon::Lab;
 use crate::support::org::{Endpoint, Settings, oauth_error};
+use crate::support::poll;
 use crate::support::salesforce::{Instead, Salesforce};
 
 #[test]
@@ -34,6 +35,22 @@ fn a_wrong_password_is_tried_once_whatever_happens_after() {
     assert_eq!(server.logins(), 1, "a stop survives reads, reports, reloads, restarts and kills");
     assert!(!server.locked());
     assert_eq!(lab.token("crm"), None);
+}
+
+#[test]
+fn kills_while_a_wrong_password_is_under_way_never_lock_the_account() {
+    let (server, mut lab) = lab();
+    lab.secret("password", "not-the-password");
+    lab.configure(&[lab.by_password("crm", "job@acme.example")]);
+    for round in 0..6 {
+        let before = server.logins();
+        lab.start();
+        // As soon as the password has arrived, or when the daemon has decided not to send it.
+        poll(Duration::from_secs(1), || (server.logins() > before).then_some(()));
+        lab.kill();
+        assert!(!server.locked(), "round {round}: {} logins", server.logins());
+    }
+    assert!((1..=2).contains(&server.logins()), "{} logins", server.logins());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::support::daemon::Lab;
 use crate::support::org::{Endpoint, RefreshTokens, Settings};
 use crate::support::salesforce::Salesforce;
-use crate::support::{SOON, poll, within};
+use crate::support::{SOON, within};
 
 #[test]
 fn a_restart_with_a_living_token_logs_in_nowhere_and_leaves_no_gap() {
@@ -240,12 +240,7 @@ fn a_second_daemon_on_the_same_state_fails_clearly() {
     lab.start();
     let token = lab.await_token("crm");
     let said = lab.said().len();
-    let mut second = lab.spawn();
-    let status = poll(Duration::from_secs(5), || second.try_wait().unwrap());
-    if status.is_none() {
-        let _ = second.kill();
-        let _ = second.wait();
-    }
+    let status = lab.spawn().ended(Duration::from_secs(5));
     assert!(status.is_some_and(|status| !status.success()), "{status:?}");
     let complaint = within(SOON, "a complaint", || {
         let said = lab.said()[said..].to_owned();

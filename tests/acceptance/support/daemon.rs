@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -20,11 +21,7 @@ use super::{SOON, poll, within};
 const BINARY: &str = env!("CARGO_BIN_EXE_keepfresh");
 
 /// Long enough for a time-out on a busy machine, short enough for windows of some seconds.
-const PREAMBLE: &str = r#"
-[http]
-connect_timeout = "1s"
-request_timeout = "1s"
-"#;
+const REQUEST_TIMEOUT: &str = "1s";
 
 /// One `[sessions.NAME]` to be written.
 #[derive(Clone, Debug)]
@@ -88,17 +85,40 @@ impl Session {
     }
 }
 
+/// A daemon's process, and the threads that take down what it says.
+pub(crate) struct Running {
+    child: Child,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// How it ended by itself, with all that it said taken down; none, and killed, when it did not in time.
+    pub(crate) fn ended(mut self, limit: Duration) -> Option<ExitStatus> {
+        let status = poll(limit, || self.child.try_wait().unwrap());
+        self.kill();
+        status
+    }
+
+    fn kill(mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
+        }
+    }
+}
+
 /// A directory with a config, and the daemon that runs by it.
 pub(crate) struct Lab {
     dir: TempDir,
-    child: Option<Child>,
-    readers: Vec<JoinHandle<()>>,
+    running: Option<Running>,
     /// All that any daemon or command of this directory has said, tokens asked for excepted.
     said: Arc<Mutex<String>>,
     needles: Box<dyn Fn() -> Vec<String>>,
     url: String,
     /// What the daemon says: all, so that secrets have every chance to slip out.
     pub(crate) log_level: &'static str,
+    pub(crate) request_timeout: &'static str,
 }
 
 impl Lab {
@@ -120,12 +140,12 @@ impl Lab {
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         Self {
             dir,
-            child: None,
-            readers: Vec::new(),
+            running: None,
             said: Arc::default(),
             needles: Box::new(needles),
             url: url.to_owned(),
             log_level: "trace",
+            request_timeout: REQUEST_TIMEOUT,
         }
     }
 
@@ -228,7 +248,8 @@ impl Lab {
     pub(crate) fn configure_text(&self, text: &str) {
         let (run, state) = (self.quoted("run"), self.quoted("state"));
         let daemon = format!("[daemon]\nruntime_dir = {run}\nstate_dir = {state}\nlog = \"text\"\n");
-        self.write_config(&format!("{daemon}{PREAMBLE}{text}"));
+        let http = format!("[http]\nconnect_timeout = \"1s\"\nrequest_timeout = \"{}\"\n", self.request_timeout);
+        self.write_config(&format!("{daemon}{http}{text}"));
     }
 
     pub(crate) fn write_config(&self, text: &str) {
@@ -246,12 +267,12 @@ impl Lab {
     // Running.
 
     pub(crate) fn start(&mut self) {
-        assert!(self.child.is_none(), "the daemon already runs");
-        self.child = Some(self.spawn());
+        assert!(self.running.is_none(), "the daemon already runs");
+        self.running = Some(self.spawn());
     }
 
     /// Starts a daemon that `stop`, `kill` and `Drop` do not know of.
-    pub(crate) fn spawn(&mut self) -> Child {
+    pub(crate) fn spawn(&self) -> Running {
         let mut child = Command::new(BINARY)
             .args(["run", "--config"])
             .arg(self.config())
@@ -263,27 +284,26 @@ impl Lab {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        self.listen(child.stdout.take().unwrap());
-        self.listen(child.stderr.take().unwrap());
-        child
+        let readers = [self.listen(child.stdout.take().unwrap()), self.listen(child.stderr.take().unwrap())];
+        Running { child, readers: readers.into() }
     }
 
-    fn listen(&mut self, mut pipe: impl std::io::Read + Send + 'static) {
+    fn listen(&self, mut pipe: impl std::io::Read + Send + 'static) -> JoinHandle<()> {
         let said = Arc::clone(&self.said);
-        self.readers.push(std::thread::spawn(move || {
+        std::thread::spawn(move || {
             let mut buffer = [0; 16 * 1024];
             while let Ok(read @ 1..) = pipe.read(&mut buffer) {
                 said.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..read]));
             }
-        }));
+        })
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.as_ref().expect("the daemon runs").id()
+        self.running.as_ref().expect("the daemon runs").child.id()
     }
 
     pub(crate) fn runs(&mut self) -> bool {
-        self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
+        self.running.as_mut().is_some_and(|running| running.child.try_wait().unwrap().is_none())
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -292,9 +312,7 @@ impl Lab {
 
     /// `kill -9`, and the end of it.
     pub(crate) fn kill(&mut self) {
-        let mut child = self.child.take().expect("the daemon runs");
-        child.kill().unwrap();
-        child.wait().unwrap();
+        self.running.take().expect("the daemon runs").kill();
     }
 
     /// SIGTERM; how it ended, within bounds.
@@ -305,16 +323,10 @@ impl Lab {
 
     /// Waits for the daemon to end by itself.
     pub(crate) fn ended(&mut self) -> ExitStatus {
-        let mut child = self.child.take().expect("the daemon runs");
-        let status = poll(SOON, || child.try_wait().unwrap());
-        status.unwrap_or_else(|| {
-            let _ = child.kill();
-            let _ = child.wait();
-            panic!("the daemon does not end")
-        })
+        self.running.take().expect("the daemon runs").ended(SOON).expect("the daemon ends")
     }
 
-    /// SIGHUP; returns when the daemon shows that it looked, for at most a moment.
+    /// SIGHUP.
     pub(crate) fn reload(&self) {
         self.signal(Signal::HUP);
     }
@@ -430,11 +442,8 @@ impl Lab {
     }
 
     fn hush(&mut self) {
-        if self.child.is_some() {
+        if self.running.is_some() {
             self.kill();
-        }
-        for reader in self.readers.drain(..) {
-            let _ = reader.join();
         }
     }
 
