@@ -3,19 +3,17 @@
 //! A file is one JSON document: `{"version":1,"record":"session/crm","data":{…}}`, or with `"sealed"` in the place of
 //! `"data"`. What is damaged is put aside, never deleted; what may be whole but cannot be read here is not touched.
 
+mod lock;
 pub mod record;
 mod seal;
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_lc_rs::digest;
-use rustix::fs::FlockOperation;
-use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -199,7 +197,7 @@ impl Store {
         if std::fs::metadata(dir).map_err(failed(dir))?.mode() & 0o002 != 0 {
             return Err(StoreError::Open { path: dir.to_owned() });
         }
-        let lock = lock(dir)?;
+        let lock = lock::take(dir)?;
         for path in [dir.join(SESSIONS), dir.join(ACCOUNTS)] {
             atomic_file::create_directory(&path, PRIVATE_DIRECTORY).map_err(failed(&path))?;
             atomic_file::sweep(&path).map_err(failed(&path))?;
@@ -345,36 +343,6 @@ fn new_seal(dir: &Path, key: &Secret) -> Result<Seal, StoreError> {
     Seal::new(key).map_err(|error| StoreError::Seal { path: dir.to_owned(), error: error.to_string() })
 }
 
-/// So often the lock is tried again, and so long after each time: half a second in all, once at the start.
-const LOCK_ATTEMPTS: u32 = 10;
-const LOCK_PAUSE: Duration = Duration::from_millis(50);
-
-/// Takes the lock, waiting a moment at most, and writes this process's id into it, for whoever comes second.
-fn lock(dir: &Path) -> Result<File, StoreError> {
-    let failed = |error| StoreError::Directory { path: dir.to_owned(), error };
-    let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
-    let mut file = options.open(dir.join("lock")).map_err(failed)?;
-    for attempt in 0..=LOCK_ATTEMPTS {
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => break,
-            // A killed daemon's child may hold it for a moment longer, until it has become another program.
-            Err(Errno::WOULDBLOCK) if attempt < LOCK_ATTEMPTS => std::thread::sleep(LOCK_PAUSE),
-            Err(Errno::WOULDBLOCK) => {
-                return Err(StoreError::Locked { path: dir.to_owned(), holder: holder(&mut file) });
-            }
-            Err(errno) => return Err(failed(errno.into())),
-        }
-    }
-    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
-    Ok(file)
-}
-
-fn holder(lock: &mut File) -> Option<u32> {
-    let mut text = String::new();
-    lock.take(32).read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
-}
-
 fn plain(record: &Record, path: &Path, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     let not_json = |error: serde_json::Error| StoreError::NotJson { path: path.to_owned(), error: error.to_string() };
     serde_json::from_slice::<serde::de::IgnoredAny>(bytes).map_err(not_json)?;
@@ -405,6 +373,7 @@ fn is_file_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::Write as _;
     use std::os::unix::fs::PermissionsExt as _;
 
     use proptest::prelude::*;
