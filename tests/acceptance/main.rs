@@ -23,6 +23,7 @@ mod hostile_answers;
 mod lookalikes;
 mod oidc_provider;
 mod outages;
+mod publishing;
 mod reader;
 mod refusals;
 mod restart_reload;
