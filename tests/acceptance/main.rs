@@ -20,6 +20,7 @@ mod support;
 mod broken_configs;
 mod harness;
 mod hostile_answers;
+mod journal;
 mod lookalikes;
 mod oidc_provider;
 mod outages;
