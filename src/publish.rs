@@ -14,10 +14,11 @@ use tokio::task::JoinSet;
 
 use crate::atomic_file;
 use crate::token::Published;
+pub use format::template::Template;
 use sink::{Sink, Target};
 
 /// One `[[sessions.NAME.publish]]`, checked and resolved.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SinkConfig {
     /// Absolute.
     pub path: PathBuf,
@@ -36,7 +37,7 @@ pub struct SinkConfig {
 }
 
 /// What a published file says; [`format::render`] writes them.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
     /// The access token alone, without a newline.
     Token,
@@ -46,6 +47,30 @@ pub enum Format {
     Env,
     /// One header a line, for `curl -H @file`.
     Header,
+    /// A jar as Netscape's browser wrote it, for `curl -b file`.
+    Cookies,
+    /// `machine HOST login LOGIN password TOKEN`, for curl, git and Python.
+    Netrc {
+        /// Without spaces, quotes and backslashes.
+        login: String,
+    },
+    /// The config's own text.
+    Template(Template),
+}
+
+impl Format {
+    /// Its name in the config.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Json => "json",
+            Self::Env => "env",
+            Self::Header => "header",
+            Self::Cookies => "cookies",
+            Self::Netrc { .. } => "netrc",
+            Self::Template(_) => "template",
+        }
+    }
 }
 
 /// What a session's files should hold now; follows from the engine's state.
@@ -548,6 +573,7 @@ mod tests {
                 expires_at: None,
             },
             headers: Vec::new(),
+            base: "https://acme.example".into(),
         }))
     }
 

@@ -152,14 +152,17 @@ impl Slot {
 }
 
 /// The token as the socket gives it.
-pub(super) fn token_answer(served: &Published, valid_for: Option<Duration>) -> TokenAnswer {
+pub(super) fn token_answer(served: &Published, env_prefix: &str, valid_for: Option<Duration>) -> TokenAnswer {
     let token = &served.token;
-    let public = token.captures.iter().filter(|(_, capture)| capture.public);
+    let shown = |name: &str| !TokenAnswer::FIELDS.contains(&name);
+    let public = token.captures.iter().filter(|(name, capture)| capture.public && shown(name));
     TokenAnswer {
         session: served.session.clone(),
         access_token: token.access_token.clone(),
         token_type: token.token_type.clone(),
         instance_url: token.instance_url.clone(),
+        base_url: served.base.clone(),
+        env_prefix: env_prefix.to_owned(),
         generation: served.generation,
         issued_at: token.issued_at,
         expires_at: token.expires_at,

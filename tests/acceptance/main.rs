@@ -24,6 +24,7 @@ mod journal;
 mod lookalikes;
 mod oidc_provider;
 mod outages;
+mod publishing;
 mod reader;
 mod refusals;
 mod restart_reload;
