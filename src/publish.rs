@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tracing::Instrument as _;
 
 use crate::atomic_file;
 use crate::token::Published;
@@ -133,15 +132,16 @@ struct Progress {
 }
 
 impl Publisher {
-    /// Starts the workers; must be called within the runtime. Below `tokens`, and only there, they create missing directories.
-    pub fn start(sinks: &[SinkConfig], tokens: &Path) -> Self {
+    /// Starts the workers of `session`'s files; must be called within the runtime. Below `tokens`, and only there, they
+    /// create missing directories.
+    pub fn start(session: &str, sinks: &[SinkConfig], tokens: &Path) -> Self {
         let (orders, receiver) = watch::channel(Order { number: 0, wanted: Wanted::Withdraw, newest: 0 });
         let board = Arc::new(Board::new(sinks));
         let mut workers = JoinSet::new();
         for (index, config) in sinks.iter().enumerate() {
-            let target = Target { config: config.clone(), tokens: tokens.to_owned() };
+            let target = Target { session: session.to_owned(), config: config.clone(), tokens: tokens.to_owned() };
             let sink = Sink::new(target, Arc::clone(&board), index);
-            workers.spawn(sink.run(receiver.clone()).in_current_span());
+            workers.spawn(sink.run(receiver.clone()));
         }
         Self { orders, board, workers }
     }
@@ -251,7 +251,9 @@ pub fn sweep(directories: &[PathBuf]) {
 pub fn remove_stale(path: &Path) {
     match atomic_file::remove(path) {
         Ok(false) => {}
-        Ok(true) => tracing::info!(event = "removed", path = %path.display(), "removed a file no longer configured"),
+        Ok(true) => {
+            tracing::info!(event = "file_removed", path = %path.display(), "removed a file no longer configured");
+        }
         Err(error) => tracing::warn!(event = "remove_failed", %error, "a file no longer configured is still there"),
     }
 }
@@ -537,7 +539,7 @@ mod tests {
         }
 
         fn publisher(&self, sinks: &[SinkConfig]) -> Publisher {
-            Publisher::start(sinks, &self.dir.path().join("tokens"))
+            Publisher::start("crm", sinks, &self.dir.path().join("tokens"))
         }
 
         fn sink(&self, name: &str) -> SinkConfig {

@@ -152,7 +152,12 @@ impl Supervisor {
         let Some(held) = self.slots.get(name).and_then(token).filter(|_| order == api::Order::Logout) else { return };
         let others = self.slots.values().filter(|slot| &*slot.name != name && token(slot).as_ref() == Some(&held));
         for other in others {
-            tracing::warn!(session = &*other.name, logged_out = name, "holds the token that is being logged out");
+            tracing::warn!(
+                session = &*other.name,
+                event = "token_shared",
+                logged_out = name,
+                "holds the token that is being logged out"
+            );
         }
     }
 

@@ -157,7 +157,7 @@ impl Supervisor {
         let known = session.state().token.as_ref().map(|_| session.state().generation);
         let alarm = Alarm::beginning(known);
         let slot = Slot {
-            publisher: Publisher::start(&config.publish, &self.config.daemon.runtime_dir.join("tokens")),
+            publisher: Publisher::start(&config.name, &config.publish, &self.config.daemon.runtime_dir.join("tokens")),
             name: name.clone(),
             epoch: self.next_epoch(),
             session,

@@ -87,12 +87,15 @@ impl Slot {
         }
     }
 
-    /// Says once which files cannot be written.
-    pub(super) fn tell_sinks(&mut self) {
-        for sink in self.publisher.status() {
-            if let Some(problem) = &sink.error {
-                super::tell::sink_failed(&self.name, &sink.path.to_string_lossy(), problem);
-            }
+    /// Says, again at a slow pace, which files cannot be written.
+    pub(super) fn tell_sinks(&mut self, now: Instant) {
+        let failing: Vec<SinkStatus> =
+            self.publisher.status().into_iter().filter(|sink| sink.error.is_some()).collect();
+        if !self.told.may_repeat_unpublished(now, failing.is_empty()) {
+            return;
+        }
+        for sink in failing {
+            super::tell::sink_failed(&self.name, &sink);
         }
     }
 

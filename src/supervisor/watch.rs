@@ -124,7 +124,7 @@ impl Supervisor {
             if let Some(account) = self.accounts.get(&slot.account) {
                 super::tell::attention(slot, &account.account, now);
             }
-            slot.tell_sinks();
+            slot.tell_sinks(now);
         }
         self.look_for_alarms();
         self.lanes.sweep(now);

@@ -21,6 +21,7 @@ mod broken_configs;
 mod harness;
 mod hooks;
 mod hostile_answers;
+mod journal;
 mod lookalikes;
 mod oidc_provider;
 mod outages;
