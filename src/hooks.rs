@@ -215,7 +215,7 @@ impl Worker {
         let (session, occasion) = (happening.session.as_str(), happening.occasion.word());
         let output = happening.without_secret(&ended.output);
         match ended.problem {
-            None => tracing::debug!(session, event = "hook_ran", program, on = occasion, output, "a hook has run"),
+            None => tracing::debug!(session, program, on = occasion, output, "a hook has run"),
             Some(problem) => {
                 tracing::warn!(session, event = "hook_failed", program, on = occasion, problem, "a hook failed");
                 tracing::debug!(session, program, output, "what the failed hook said");
