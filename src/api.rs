@@ -208,6 +208,8 @@ pub struct SessionStatus {
     pub quotas: Vec<Quota>,
     /// Calls since the start.
     pub counts: Counts,
+    /// The latest calls and losses, the oldest first.
+    pub recent: Vec<Recent>,
     /// The published files.
     pub files: Vec<FileStatus>,
 }
@@ -280,6 +282,44 @@ pub struct Counts {
     pub introspections: u64,
     /// Calls of any kind that did not bring what they were for.
     pub failures: u64,
+}
+
+/// A call that was answered lately, or the loss of a token; failures alike in a row are one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recent {
+    /// What it was.
+    pub what: What,
+    /// The verdict's word for a call; `died` or `expired` for a loss.
+    pub outcome: String,
+    /// Whether it was as it should be.
+    pub success: bool,
+    /// When; of several, the last.
+    pub at: Timestamp,
+    /// When the first of several was.
+    pub since: Timestamp,
+    /// How many they are.
+    pub times: u32,
+}
+
+/// What can happen to a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// A call that proves the token good and counts as activity.
+    Ping,
+    /// A question to the authorization server about the token.
+    Introspect,
+    /// A call for a new token by the refresh token or the provider's renewal.
+    Renew,
+    /// A full login.
+    Login,
+    /// A call that ends the session.
+    Logout,
+    /// The token was good and is no longer.
+    Loss,
+    /// What a newer daemon knows.
+    #[serde(other)]
+    Other,
 }
 
 /// One published file.

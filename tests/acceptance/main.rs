@@ -30,3 +30,4 @@ mod rotation;
 mod session_lifecycle;
 mod soak;
 mod socket;
+mod watch;

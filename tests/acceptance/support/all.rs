@@ -5,6 +5,7 @@ pub(crate) mod daemon;
 pub(crate) mod oidc;
 pub(crate) mod org;
 pub(crate) mod salesforce;
+pub(crate) mod terminal;
 pub(crate) mod unix;
 pub(crate) mod wire;
 
