@@ -24,7 +24,7 @@ pub(super) fn largest_unit(duration: Duration) -> String {
     let spoken = span(duration);
     let mut words = spoken.split(' ');
     match (words.next(), words.next()) {
-        (Some("under"), _) | (None, _) | (_, None) => spoken,
+        (Some("under") | None, _) | (_, None) => spoken,
         (Some(number), Some(unit)) => format!("{number} {unit}"),
     }
 }

@@ -42,16 +42,14 @@ pub(super) fn lines(feed: &mut Feed) -> Result<Exit, Failure> {
     feed.first()?;
     loop {
         let moment = stamp(clock::now().wall, &zone);
-        let mut text = String::new();
+        let mut news = Vec::new();
         if trouble != feed.trouble {
             trouble.clone_from(&feed.trouble);
-            let what = trouble.as_deref().unwrap_or(BACK);
-            text.push_str(&format!("{moment}  {what}\n"));
+            news.push(trouble.as_deref().unwrap_or(BACK).to_owned());
         }
-        for line in changes(&mut shown, &feed.sessions) {
-            text.push_str(&format!("{moment}  {line}\n"));
-        }
-        if !told(&text)? || !wait(feed) {
+        news.extend(changes(&mut shown, &feed.sessions));
+        let text: Vec<String> = news.iter().map(|line| format!("{moment}  {line}\n")).collect();
+        if !told(&text.concat())? || !wait(feed) {
             return Ok(Exit::Done);
         }
     }

@@ -1,5 +1,6 @@
 //! The terminal while `status --watch` has it: its other screen, keys without a line's end, and all given back at the end.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -94,7 +95,7 @@ impl Screen {
         }
         for (row, line) in (1..).zip(&lines) {
             if self.shown.get(row - 1) != Some(line) {
-                bytes.push_str(&format!("\x1b[{row};1H\x1b[K{line}"));
+                let _ = write!(bytes, "\x1b[{row};1H\x1b[K{line}");
             }
         }
         bytes.push_str(END);
