@@ -9,6 +9,7 @@ pub mod sandbox;
 pub(crate) mod exit;
 mod failure;
 mod health;
+mod manual;
 mod order;
 pub(crate) mod output;
 mod report;
@@ -70,6 +71,9 @@ enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// Print the man pages; for those who make packages
+    #[command(hide = true)]
+    Manual(manual::Args),
 }
 
 /// The commands that ask the running daemon.
@@ -116,6 +120,7 @@ pub fn main() -> ExitCode {
         Command::Sandbox(args) => return sandbox::run(args),
         Command::Demo(args) => return demo::run(args),
         Command::Completions { shell } => return end(completions(shell)),
+        Command::Manual(args) => return end(manual::run(&args)),
         Command::Client(command) => command,
     };
     end(ask(&Client::find(socket.as_deref()), command))
