@@ -12,6 +12,7 @@ mod health;
 mod manual;
 mod order;
 pub(crate) mod output;
+mod reload;
 mod report;
 pub mod run;
 mod status;
@@ -101,6 +102,8 @@ enum ClientCommand {
     Pause(order::Args),
     /// Take up a paused session again (admins)
     Resume(order::Args),
+    /// Read the configuration again, and wait until it is in force (admins)
+    Reload(reload::Args),
     /// Is the daemon well, and are the sessions good?
     Health(health::Args),
 }
@@ -144,6 +147,7 @@ fn ask(client: &Client, command: ClientCommand) -> Result<Exit, Failure> {
         ClientCommand::Logout(args) => order::run(client, &args, Order::Logout),
         ClientCommand::Pause(args) => order::run(client, &args, Order::Pause),
         ClientCommand::Resume(args) => order::run(client, &args, Order::Resume),
+        ClientCommand::Reload(args) => reload::run(client, &args),
         ClientCommand::Health(args) => health::run(client, &args),
     }
 }

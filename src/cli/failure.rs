@@ -73,6 +73,7 @@ fn of_problem(kind: Kind) -> Exit {
     match kind {
         Kind::NoSuchSession => Exit::NoSuchSession,
         Kind::NotAllowed => Exit::NotAllowed,
+        Kind::BadConfig => Exit::Config,
         Kind::NeedsAttention => Exit::NeedsPerson,
         Kind::NotFresh | Kind::Stopping | Kind::NoAnswer | Kind::TooSlow | Kind::TooManyConnections => Exit::TryAgain,
         Kind::CannotPromise
@@ -103,6 +104,7 @@ mod tests {
             (Kind::CannotPromise, 1),
             (Kind::Conflict, 1),
             (Kind::Failed, 1),
+            (Kind::BadConfig, 78),
             (Kind::Stopping, 75),
         ] {
             let failure = Failure::from(ClientError::Problem(Box::new(Problem::new(kind, "no"))));
