@@ -47,13 +47,14 @@ clean: ## Removes what was built and installed here
 	$(CARGO) clean
 	rm -rf $(FIXTURE)/node_modules
 
-# node and npm run the certified OpenID provider that the tests talk to; groff and mandoc read the man pages.
+# node and npm run the certified OpenID provider that the tests talk to; groff and mandoc read the man pages,
+# systemd-analyze the units.
 .PHONY: .fixture
 .fixture:
-	@command -v groff >/dev/null && command -v mandoc >/dev/null || { \
-	  echo 'groff or mandoc is missing: installing them with apt-get (groff-base mandoc)'; \
+	@command -v groff >/dev/null && command -v mandoc >/dev/null && command -v systemd-analyze >/dev/null || { \
+	  echo 'groff, mandoc or systemd-analyze is missing: installing them with apt-get (groff-base mandoc systemd)'; \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
-	  $$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends groff-base mandoc; }
+	  $$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends groff-base mandoc systemd; }
 	@command -v node >/dev/null && command -v npm >/dev/null || { \
 	  echo 'node and npm are missing: installing them with apt-get (nodejs npm)'; \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
