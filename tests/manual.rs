@@ -82,7 +82,7 @@ fn filter(program: &str, arguments: &[&str], text: &str) -> String {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
-    let mut child = piped.unwrap_or_else(|error| panic!("{program}: {error}; `make .fixture` installs it"));
+    let mut child = piped.unwrap_or_else(|error| panic!("{program}: {error}; `make test` installs it"));
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
