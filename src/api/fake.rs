@@ -170,6 +170,7 @@ pub(crate) fn status(name: &str) -> SessionStatus {
         attention: None,
         quotas: Vec::new(),
         counts: Counts::default(),
+        recent: Vec::new(),
         files: Vec::new(),
     }
 }
