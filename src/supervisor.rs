@@ -5,6 +5,8 @@
 
 mod alarm;
 mod asks;
+mod feed;
+mod holds;
 mod lanes;
 mod reload;
 mod saver;
@@ -36,6 +38,7 @@ use crate::signals::{Signal, Signals};
 use crate::store::{Record, Store};
 use crate::systemd::Notifier;
 use crate::time::Instant;
+use feed::Feed;
 use lanes::Lanes;
 use reload::Reloading;
 use slot::{AccountSlot, Pending, Slot};
@@ -75,6 +78,8 @@ pub struct Supervisor {
     clients: Clients,
     /// The programs of `[alerts]`.
     alerts: Hooks,
+    /// Those who follow what happens.
+    feed: Feed,
     calendar: Runner,
     notifier: Notifier,
     watch: watch::Watch,
@@ -201,6 +206,7 @@ impl Supervisor {
                 Action::Call(call) => slot.pending = Some(Pending::new(call, &mut slot.saver, &account.saver)),
                 Action::Tell(event) => {
                     slot.alarm.hear(&event);
+                    slot.happened.push(feed::transition(&event));
                     tell::event(slot, &event);
                 }
             }
@@ -246,6 +252,7 @@ impl Supervisor {
         tell::attention(slot, &account.account, now);
         let after = self.config.alerts.after;
         slot.ring_attention(&account.account, clock::now(), &self.alerts, after);
+        self.feed.take_in(slot);
         self.watch.needs_secret(&name, slot.needs_new_secret(&account.account), now);
         let wake = [slot.wake(now, &account.account), slot.alarm.due(after)].into_iter().flatten().min();
         self.arm(&name, wake);
@@ -291,6 +298,7 @@ impl Supervisor {
                     self.called(&of.name, answer, secrets);
                 }
             }
+            Done::Released { of, hold } => self.released(&of, hold),
             Done::SecretsRead { name, secrets, seed } => self.secrets_read(&name, secrets, seed),
         }
     }
@@ -334,6 +342,7 @@ impl Supervisor {
         let Some(flight) = slot.in_flight.take() else { return };
         tell::call(slot, &answer);
         let outcome = slot::Outcome::of(flight.request, &answer);
+        slot.happened.push(feed::call(flight.request, &answer));
         let alive = answer.verdict == Verdict::Alive;
         self.step(name, Input::Answered { answer, secrets });
         let Some(slot) = self.slots.get_mut(name) else { return };
@@ -351,7 +360,7 @@ impl Supervisor {
     fn duty(&mut self, name: &str, duty: Duty) {
         let input = match duty {
             Duty::Verify => Input::Order(Order::Verify),
-            Duty::Renew => Input::Order(Order::Renew),
+            Duty::Renew => Input::Order(Order::RenewWhenFree),
             Duty::ActiveStarts => Input::Active(true),
             Duty::ActiveEnds => Input::Active(false),
         };

@@ -176,7 +176,7 @@ impl Session {
         self.login(now, account, why)
     }
 
-    fn renewal(&self, now: Instant, account: &Account, why: Why) -> Option<Next> {
+    pub(super) fn renewal(&self, now: Instant, account: &Account, why: Why) -> Option<Next> {
         let open = account.stop.is_none();
         open.then(|| Next { at: self.state.renew_backoff.ready(now), request: Request::Renew, why })
     }
@@ -232,6 +232,7 @@ impl Session {
             self.exercise(now, account),
             self.next_life(now, account),
             self.introspection(now),
+            self.waiting_renewal(now, account),
         ];
         candidates.into_iter().flatten().min_by_key(|next| next.at)
     }
@@ -285,13 +286,17 @@ impl Session {
         }
         // A reader never causes a login over a living token.
         let renewable = self.can_renew() && !self.state.in_doubt;
-        renewable.then(|| self.renewal(now, account, Why::Ordered)).flatten()
+        let how = renewable.then(|| self.renewal(now, account, Why::Ordered)).flatten()?;
+        let last = self.state.expires.filter(|_| self.policy.renewal_kills);
+        let at = last.map_or(how.at, |end| self.put_off(how.at, self.last_chance(end, self.margin(end))));
+        Some(Next { at, ..how })
     }
 
     fn replacement(&self, now: Instant, account: &Account) -> Option<Next> {
         let end = self.state.expires?;
-        let due = end.before(self.margin(end)).max(self.state.granted_at.after(FLOOR));
-        self.replace_at(due, now, account)
+        let margin = self.margin(end);
+        let due = end.before(margin).max(self.state.granted_at.after(FLOOR));
+        self.replace_at(self.put_off(due, self.last_chance(end, margin)), now, account)
     }
 
     fn replace_at(&self, due: Instant, now: Instant, account: &Account) -> Option<Next> {
@@ -314,13 +319,15 @@ impl Session {
         let refresh = self.state.refresh.as_ref().filter(|_| !self.state.in_doubt)?;
         let limit = self.refresh_deadline()?.since(refresh.exercised);
         let due = refresh.exercised.after((limit / 3).max(FLOOR));
+        let due = self.put_off(due, refresh.exercised.after(limit / 3 * 2));
         let how = self.renewal(now, account, Why::RefreshTokenIdle)?;
         Some(Next { at: how.at.max(due), ..how })
     }
 
     fn next_life(&self, now: Instant, account: &Account) -> Option<Next> {
         let (limit, end) = (self.policy.max_lifetime?, self.login_deadline()?);
-        let due = end.before(self.survive_outage().max(limit / 48));
+        let margin = self.survive_outage().max(limit / 48);
+        let due = self.put_off(end.before(margin), self.last_chance(end, margin));
         let how = self.login(now, account, Why::MaxLifetime)?;
         Some(Next { at: how.at.max(due), ..how })
     }
@@ -346,6 +353,7 @@ impl Session {
         self.next_call += 1;
         let counted = next.request == Request::Login && !self.is_planned(next.why, now);
         self.ordered = None;
+        self.renewal_waits &= !matches!(next.request, Request::Renew | Request::Login);
         let presents = self.state.refresh.as_ref().map(|refresh| refresh.token.fingerprint());
         self.in_flight = Some(InFlight { id, request: next.request, counted, presents });
         match next.request {

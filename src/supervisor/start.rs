@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::Supervisor;
 use super::alarm::Alarm;
+use super::feed::Feed;
 use super::lanes::Lanes;
 use super::reload::Reloading;
 use super::saver::Saver;
@@ -73,6 +74,7 @@ impl Supervisor {
             retiring: JoinSet::new(),
             store,
             clients: Clients::default(),
+            feed: Feed::beginning(clock::now()),
             alerts: Hooks::start(&config.alerts.hooks(), &config.socket.path),
             calendar: Runner::default(),
             notifier,
@@ -169,6 +171,8 @@ impl Supervisor {
             pending: None,
             in_flight: None,
             waiters: Vec::new(),
+            holds: BTreeMap::new(),
+            happened: Vec::new(),
             outcomes: Vec::new(),
             timer: None,
             told: Told::default(),
@@ -182,7 +186,7 @@ impl Supervisor {
         Ok(())
     }
 
-    fn next_epoch(&mut self) -> u64 {
+    pub(super) fn next_epoch(&mut self) -> u64 {
         self.epochs += 1;
         self.epochs
     }

@@ -31,6 +31,7 @@ pub(super) fn order(word: &str) -> Order {
     match word {
         "verify" => Order::Verify,
         "renew" => Order::Renew,
+        "renew_when_free" => Order::RenewWhenFree,
         "login" => Order::Login,
         "logout" => Order::Logout,
         "pause" => Order::Pause,
@@ -166,6 +167,7 @@ pub(super) fn configure(policy: &mut Policy, setting: &str) {
         "ping" => policy.has_ping = value == "true",
         "reuse" => policy.login_may_reuse = value == "true",
         "renew_by_profile" => policy.renew_by_profile = value == "true",
+        "renewal_kills" => policy.renewal_kills = value == "true",
         "introspect" => policy.introspect = value == "true",
         "login" => policy.login = login(value),
         _ => panic!("no such setting: {setting}"),
