@@ -156,6 +156,7 @@ fn policy(
         has_ping: remote.has_ping(),
         login_may_reuse: window.login_may_reuse,
         renew_by_profile: remote.profile.has_renew_request(),
+        renewal_needs_life: remote.profile.renewal_needs_life(),
         renewal_kills: window.renewal_kills,
         login,
         introspect: keepalive.introspect,

@@ -114,7 +114,7 @@ fn by_rule(asked: &Asked<'_>, rule: &AnswerRule, response: &Response) -> Verdict
     let is_login = matches!(asked.request, Request::Login | Request::Renew);
     match rule.verdict {
         RuleVerdict::Alive if is_ping => Verdict::Alive,
-        RuleVerdict::Dead if is_ping => Verdict::Dead { certain: rule.certain },
+        RuleVerdict::Dead if is_ping => Verdict::Dead { certain: rule.certain, for_good: rule.for_good },
         RuleVerdict::Refused if is_login => {
             Verdict::Refused { confirm: rule.confirm.unwrap_or(true) && may_confirm(asked) }
         }
@@ -168,7 +168,7 @@ fn ping(asked: &Asked<'_>, response: &Response) -> Judgement {
     match response.status {
         200..=299 if asked.expect == Expect::Any || response.json.is_some() => Verdict::Alive.into(),
         200..=299 => Judgement { oddity: Some("the answer is not JSON".to_owned()), ..Verdict::Unavailable.into() },
-        401 => Verdict::Dead { certain: false }.into(),
+        401 => Verdict::Dead { certain: false, for_good: false }.into(),
         _ => Verdict::Forbidden { certain: false }.into(),
     }
 }

@@ -232,6 +232,11 @@ impl Profile {
         false
     }
 
+    /// Whether the renew request proves itself by the token, so that only a living one can be renewed.
+    pub fn renewal_needs_life(&self) -> bool {
+        false
+    }
+
     /// Whether such a server introspects; whether a session can, [`super::RemoteConfig::can_introspect`] says.
     pub fn can_introspect(&self) -> bool {
         self.endpoints.introspection.is_some()

@@ -42,6 +42,8 @@ pub(super) struct AnswerRule {
     pub(super) text: Option<Condition>,
     /// What such an answer means.
     pub(super) verdict: RuleVerdict,
+    /// Of a dead token: renewing cannot help.
+    pub(super) for_good: bool,
     /// False where a second look must confirm it.
     pub(super) certain: bool,
     /// Whether one more try may confirm a refusal; the grant decides where absent.

@@ -40,7 +40,7 @@ pub(super) enum OddAnswer {
 }
 
 /// Names in `[login.capture]` that have a meaning of their own; all others are captured values.
-const KNOWN: [&str; 8] = [
+const KNOWN: [&str; 9] = [
     "token",
     "token_type",
     "instance_url",
@@ -49,6 +49,7 @@ const KNOWN: [&str; 8] = [
     "refresh_token",
     "refresh_expires_in",
     "idle_timeout",
+    "max_lifetime",
 ];
 
 /// Takes the token out of `response`, which came when our clock said `wall`.
@@ -84,6 +85,7 @@ pub(super) fn grant(
         lifetime,
         refresh_lifetime: reader.duration("refresh_expires_in", "/refresh_expires_in"),
         idle_timeout: reader.duration("idle_timeout", ""),
+        max_lifetime: reader.duration("max_lifetime", ""),
         fixed: jwt_lifetime.is_some(),
     })
 }

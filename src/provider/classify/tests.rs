@@ -110,7 +110,7 @@ fn verdict(profile: &str, grant: &str, request: Request, status: u16, headers: &
     let response = Response::new(status, headers, body.as_bytes(), true);
     let verdict = classify(&asked(&profile, grant, request), &response).verdict;
     let addition = match &verdict {
-        Verdict::Dead { certain: true } | Verdict::Forbidden { certain: true } => ", certain",
+        Verdict::Dead { certain: true, .. } | Verdict::Forbidden { certain: true } => ", certain",
         Verdict::Dead { .. } | Verdict::Forbidden { .. } => ", unsure",
         Verdict::Refused { confirm: true } => ", confirm",
         Verdict::Refused { .. } => ", stop",

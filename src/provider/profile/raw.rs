@@ -195,10 +195,18 @@ pub(super) struct RawAnswer {
     pub(super) json: Conditions,
     pub(super) text: Option<Spanned<toml::Value>>,
     pub(super) verdict: RuleVerdict,
+    pub(super) next: Option<NextStep>,
     #[serde(default = "yes")]
     pub(super) certain: bool,
     pub(super) confirm: Option<bool>,
     pub(super) remedy: Option<String>,
+}
+
+/// What a rule says must follow a death.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum NextStep {
+    Login,
 }
 
 #[derive(Deserialize)]

@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::{Checked, grant_named, template, wrong};
 use crate::provider::capture::{CaptureRule, Place};
-use crate::provider::profile::raw::{Conditions, RawAnswer, RawCapture, RawRequest, RawUse, Texts};
+use crate::provider::profile::raw::{Conditions, NextStep, RawAnswer, RawCapture, RawRequest, RawUse, Texts};
 use crate::provider::request::{BodyTemplate, JsonTemplate, RequestTemplate};
 use crate::provider::rule::{AnswerRule, Condition};
 use crate::provider::template::Template;
@@ -122,6 +122,7 @@ pub(super) fn answer(raw: RawAnswer) -> Checked<AnswerRule> {
         json: conditions("answer.json", &raw.json)?,
         text: raw.text.as_ref().map(|text| condition("answer.text", text)).transpose()?,
         verdict: raw.verdict,
+        for_good: raw.next == Some(NextStep::Login),
         certain: raw.certain,
         confirm: raw.confirm,
         remedy: raw.remedy,
