@@ -57,7 +57,7 @@ struct Server {
 
 fn server(table: &Table<'_>, context: &Context<'_>) -> Option<Server> {
     let profile = login::profile(table, context);
-    let url = login::url(table);
+    let url = login::url(table, profile.as_deref());
     let login = profile.as_ref().and_then(|profile| login::read(table, profile, context));
     let http = http::session(table, context);
     let given = given(table);
