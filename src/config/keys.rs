@@ -24,7 +24,7 @@ pub(super) const SESSION: &[&str] = &[
 ];
 pub(super) const KEEPALIVE: &[&str] =
     &["survive_outage", "ping_every", "verify_at", "renew_at", "active", "introspect", "shared", "ping"];
-pub(super) const PUBLISH: &[&str] = &["file", "format", "mode", "owner", "group", "on_loss"];
+pub(super) const PUBLISH: &[&str] = &["file", "format", "template", "login", "mode", "owner", "group", "on_loss"];
 pub(super) const SESSION_HTTP: &[&str] =
     &["ca_file", "pin_sha256", "client_cert", "client_key", "proxy", "allow_plain_http"];
 pub(super) const ACCESS: &[&str] = &["allow"];
@@ -32,7 +32,7 @@ pub(super) const SECRET: &[&str] = &["file", "insecure_mode", "credential", "env
 
 /// Keys of `[sessions.NAME.login]` that profiles define and whose values are no secrets, whatever the profile.
 const LOGIN: &[&str] =
-    &["grant", "client_id", "username", "audience", "scope", "login_url", "client_auth", "api_version"];
+    &["grant", "client_id", "username", "audience", "scope", "issuer", "login_url", "client_auth", "api_version"];
 
 /// Keys whose values may hold, or be mistaken for, a secret.
 const CONFIDENTIAL: &[&str] = &["state_key", "client_key", "credential", "env", "command"];

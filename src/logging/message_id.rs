@@ -1,0 +1,78 @@
+//! The number under which the journal's catalogue explains an event.
+//!
+//! Random once, by `systemd-id128 new`, and the same for ever: people's filters name them. Each stands with cause and
+//! remedy in `systemd/keepfresh.catalog`; a test compares both, and every event that the code names, with this table.
+
+/// Every event, in the order of the alphabet.
+pub const EVENTS: [(&str, &str); 64] = [
+    ("accept_failed", "f8439ecce84d450e9d6755874cd39673"),
+    ("account_unpersisted", "721b450c934e48c8a3efc0b103486a24"),
+    ("allowed", "0907ebd020c540c6a6838cf15daaf844"),
+    ("answering", "93609bf896f54f38b90c056522fc3ecd"),
+    ("broken", "f8d37f32647a4ea4abb47dca0994f07e"),
+    ("budget_spent", "3ed2aa3519604dc7a9cd50142377df30"),
+    ("clock_jumped", "b928b1acfea148609cd0093cd0f2a426"),
+    ("config_warning", "a8842c4fe5134b569dc5f612cf7a9d65"),
+    ("died", "633a7fde697e4e70a07798ed781e0e38"),
+    ("dormant", "0e066d84f2994a16969126e015b063f7"),
+    ("doubtful", "f40e2acb7e694224aed2cd6ccaafd836"),
+    ("duties_failed", "b8dc1e256634478d99a2f25aaf438b3b"),
+    ("expired", "e2cf2802a2164b9f979c769e5af4fe9b"),
+    ("failed", "5b1279be10fa44fe94a697acb70c894a"),
+    ("failing", "9de1e72af86349eb985f02e8aadc0ebc"),
+    ("file_removed", "99bb096b09db44d29d289199a23da4ee"),
+    ("forbidden", "9f7df927df354459b1342c2c812cd0e5"),
+    ("grant_dead", "a4b543a7995a4a4b881692184592e812"),
+    ("identity_changed", "77fb82a31dbc468aa4aaa8f83d0c0591"),
+    ("in_doubt", "098c0bfc4128487595a7b24ea29a5e8e"),
+    ("journal_missing", "34cd6ac58d904d109a49a72e25696306"),
+    ("learned", "3188ab9d858840da820c275f3b39db74"),
+    ("log_gap", "897f41c946114125836c2b8b090303ad"),
+    ("logged_in", "724ab4187d8a41e7ac19f045658906d9"),
+    ("logged_out", "9ec24c5b55a347cb812e1c9463725482"),
+    ("needs_attention", "27b047d46d984d44b1ee34b0529e1e74"),
+    ("paused", "404d0388c5944dd2bbdc4d774edc7da7"),
+    ("persisted", "e1099e549b074d02b64d9ad2d5ea8e7a"),
+    ("proven", "68e10a74b4234926ab9f48154343c784"),
+    ("publish_failed", "4fa7be329c8c486c9c7cd7790717b453"),
+    ("publish_recovered", "2236581b9825466f9a28960e76970d62"),
+    ("published", "ea1d3e0ad7304ea59eaa23ccd0e436c8"),
+    ("ready", "b95a8280c0924e36a27bd3e86aafd6ce"),
+    ("recovered", "33a38fbca06a4f76a89fe09fff2f26a7"),
+    ("refused", "af394066cca8434aa784d75310760593"),
+    ("reload_failed", "a6eaba6359b4434a994a44df50a83ba6"),
+    ("reloaded", "04b770f4777f4e0a81bd5b3ef16a502d"),
+    ("remove_failed", "ada01260848f4f80944b79df87f44394"),
+    ("removed", "14cf1a9a09fd450c8a6c328a73fedf05"),
+    ("renewed", "2183bb8e58b042f5a4f2d039ae780149"),
+    ("reopened", "7c286eed70d64cdb92586f58bbf77a52"),
+    ("restart_needed", "9e5850b5064a45ef90b7b5cf5c9eec59"),
+    ("resumed", "24b3bc2031a24193876088dc1fceec58"),
+    ("same_dead_token", "ba2a196fdc1e4defaf678426680b11ab"),
+    ("same_token", "da3b3839bfdd46d58ed027b8f9b13f47"),
+    ("seeded", "ecc7d6c45f9f43b59319f66f155f93ea"),
+    ("session_not_changed", "6766a3f183984cf29040a1a7d7d1d246"),
+    ("session_not_started", "762b7d9e6ce7494ca75804286e4b8757"),
+    ("skewed", "190344744f774e5f807a4124a00e2817"),
+    ("socket_passed", "1031e389ba014ac89aed47fa03520540"),
+    ("starting", "9c7bc6da83a84e56a721bcbe8c217cf4"),
+    ("state_damaged", "d7ffc5795f3c49d099f5782170dcfd7b"),
+    ("state_not_removed", "5c846c1566c0404280069f68e57a4c85"),
+    ("stopped", "ba1536ef475143e5bdb92e51667bbc0b"),
+    ("stopping", "569cf2ae10ab44e38662935890cabe80"),
+    ("sweep_failed", "e58af467aac3492f8fff458e680ebe17"),
+    ("swept", "7907cc1c5c134f8fb371b66f2f3fad88"),
+    ("throttled", "3cc5ef81c24743d8b14186f96eca96ca"),
+    ("token_shared", "a9ab8378867d492c9202314ba823d34c"),
+    ("undrained", "efef1d8a2d074b73af858a8b660ce8d2"),
+    ("unpersisted", "2c2f064bd2854a00bbc67cf4faacb986"),
+    ("unpublished", "ef1533238a0c4608bb669ba0f8b47ea7"),
+    ("withdrawn", "a040fe98e46245e0b81f20026dab2c01"),
+    ("woken", "b1185b5aefbb4c32967f9f42f8ba4ca8"),
+];
+
+/// The `MESSAGE_ID` of an event (systemd.journal-fields(7)).
+pub fn of(event: &str) -> Option<&'static str> {
+    let at = EVENTS.binary_search_by(|(word, _)| word.cmp(&event)).ok()?;
+    EVENTS.get(at).map(|(_, id)| *id)
+}
