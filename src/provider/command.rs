@@ -133,9 +133,9 @@ pub(super) fn example(profile: &Profile, grant: &str, status: u16, text: &str) -
     }
     let printed = Response::new(200, Vec::new(), text.as_bytes(), true);
     let captures = profile.command(grant).and_then(|rules| captures(rules, &printed));
-    let told = captures.zip(RemoteConfig::no_server()).and_then(|(captures, url)| {
-        harvest(&captures, &profile.hosts, &url, &printed, Timestamp::UNIX_EPOCH).ok()
-    });
+    let told = captures
+        .zip(RemoteConfig::no_server())
+        .and_then(|(captures, url)| harvest(&captures, &profile.hosts, &url, &printed, Timestamp::UNIX_EPOCH).ok());
     (if told.is_some() { "good" } else { "refused" }, told)
 }
 
