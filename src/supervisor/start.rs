@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::Supervisor;
 use super::lanes::Lanes;
+use super::reload::Reloading;
 use super::saver::Saver;
 use super::slot::{AccountSlot, Slot, StoredAccount, StoredSession};
 use super::tell::Told;
@@ -74,8 +75,7 @@ impl Supervisor {
             notifier,
             watch: Watch::begin(clock::now()),
             uid: rustix::process::geteuid().as_raw(),
-            reloading: None,
-            reload_again: false,
+            reloading: Reloading::default(),
             unreported: BTreeSet::new(),
             ready: false,
             epochs: 0,
