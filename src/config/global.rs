@@ -14,7 +14,7 @@ use super::report::{At, Place, Report, Source};
 use super::session::{self, Placed};
 use super::surroundings::Surroundings;
 use super::table::Table;
-use super::{Config, DaemonConfig, Need, Needed, clashes, keys, value, zone_named};
+use super::{Config, DaemonConfig, Need, Needed, clashes, keys, metrics, value, zone_named};
 use crate::provider::Profile;
 
 /// What sessions need to know of the rest.
@@ -57,6 +57,7 @@ pub(super) fn read(
     let main = tables.first();
     let daemon = daemon::daemon(file, main, report, surroundings, &needs);
     let socket = daemon::socket(main, &daemon.runtime_dir, report);
+    let metrics = metrics::read(main, &daemon.runtime_dir);
     let (http, per_host_rate) = http::global(main, &needs);
     let zone = zone_named(daemon.timezone.as_deref()).unwrap_or(TimeZone::UTC);
     let context =
@@ -72,6 +73,7 @@ pub(super) fn read(
         file: file.to_owned(),
         daemon,
         socket,
+        metrics,
         per_host_rate,
         sessions,
         needs: needs.list.into_inner(),

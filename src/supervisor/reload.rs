@@ -39,9 +39,10 @@ impl Supervisor {
     /// Carries over what differs; a broken config changes nothing.
     pub(super) fn loaded(&mut self, config: Result<Config, String>) {
         self.reloading = None;
+        self.gauges.config_good = config.as_ref().is_ok_and(|config| !self.would_withdraw_all(config));
         match config {
             // A file that is just being written looks like this, and every token would be withdrawn.
-            Ok(config) if config.sessions.is_empty() && !self.slots.is_empty() => {
+            Ok(config) if self.would_withdraw_all(&config) => {
                 tracing::error!(
                     event = "reload_failed",
                     "the config names no session any more: nothing has changed; to withdraw the last one, stop the daemon"
@@ -60,16 +61,24 @@ impl Supervisor {
         }
     }
 
+    fn would_withdraw_all(&self, config: &Config) -> bool {
+        config.sessions.is_empty() && !self.slots.is_empty()
+    }
+
     fn take_over(&mut self, config: Config) {
-        if config.daemon != self.config.daemon || config.socket != self.config.socket {
+        if config.daemon != self.config.daemon
+            || config.socket != self.config.socket
+            || config.metrics != self.config.metrics
+        {
             tracing::warn!(
                 event = "restart_needed",
-                "changes under [daemon] and [socket] take effect at the next start"
+                "changes under [daemon], [socket] and [metrics] take effect at the next start"
             );
         }
         for warning in &config.warnings {
             tracing::warn!(event = "config_warning", "{warning}");
         }
+        self.gauges.config_read = clock::now().wall;
         let new = config.sessions.clone();
         self.config.sessions = config.sessions;
         let gone: Vec<_> = self.slots.keys().filter(|name| !new.contains_key(&***name)).cloned().collect();

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::asks::Waiter;
+use super::figures::Tally;
 use super::saver::Saver;
 use super::tell::{Shown, Told};
+use super::warnings::Logins;
 use crate::clock;
 use crate::config::SessionConfig;
 use crate::driver::{Errand, Flight, Ticket};
@@ -47,6 +49,9 @@ pub(super) struct Slot {
     pub(super) outcomes: Vec<Outcome>,
     pub(super) timer: Option<Instant>,
     pub(super) told: Told,
+    pub(super) tally: Tally,
+    /// Successful logins of this run.
+    pub(super) logins: Logins,
     /// Removed from the config: gone once this logout is answered.
     pub(super) leaving: bool,
     /// Its engine failed in a way that nobody foresaw: it is left alone until the next start.
@@ -147,6 +152,14 @@ impl Slot {
             (Some(_), Some(_)) | (None, None) => {}
         }
         self.saver.finished(now, problem);
+    }
+
+    /// What an answer is for who measures.
+    pub(super) fn take_note(&mut self, request: Request, answer: &Answer) {
+        self.tally.count(request, answer.verdict.word());
+        if request == Request::Login && answer.verdict.is_success() {
+            self.logins.count(answer.received);
+        }
     }
 
     pub(super) fn ticket(&self) -> Ticket {

@@ -9,10 +9,12 @@ use thiserror::Error;
 use tokio::task::JoinSet;
 
 use super::Supervisor;
+use super::figures::{Gauges, Tally};
 use super::lanes::Lanes;
 use super::saver::Saver;
 use super::slot::{AccountSlot, Slot, StoredAccount, StoredSession};
 use super::tell::Told;
+use super::warnings::Logins;
 use super::watch::Watch;
 use crate::clock;
 use crate::config::{Config, SessionConfig};
@@ -73,6 +75,7 @@ impl Supervisor {
             calendar: Runner::default(),
             notifier,
             watch: Watch::begin(clock::now()),
+            gauges: Gauges::begin(clock::now()),
             uid: rustix::process::geteuid().as_raw(),
             reloading: None,
             reload_again: false,
@@ -167,6 +170,8 @@ impl Supervisor {
             outcomes: Vec::new(),
             timer: None,
             told: Told::default(),
+            tally: Tally::default(),
+            logins: Logins::default(),
             leaving: false,
             broken: false,
             config,

@@ -22,6 +22,7 @@ mod harness;
 mod hostile_answers;
 mod journal;
 mod lookalikes;
+mod metrics;
 mod oidc_provider;
 mod outages;
 mod publishing;
