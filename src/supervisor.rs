@@ -79,9 +79,7 @@ pub struct Supervisor {
     watch: watch::Watch,
     gauges: Gauges,
     uid: u32,
-    /// The config that is being read, and whether somebody asked for it again meanwhile.
-    reloading: Option<Reloading>,
-    reload_again: bool,
+    reloading: Reloading,
     /// Sessions that have neither been published nor said why not; READY waits for them.
     unreported: BTreeSet<Arc<str>>,
     /// READY was said.
@@ -111,7 +109,7 @@ impl Supervisor {
                 Turn::Done(done) => self.done(done),
                 Turn::Ask(ask) => self.ask(ask),
                 Turn::Duty(name, duty) => self.duty(&name, duty),
-                Turn::Signal(Signal::Reload) => self.reload(),
+                Turn::Signal(Signal::Reload) => self.reload(None),
                 Turn::Loaded(config) => self.loaded(config),
                 Turn::Signal(Signal::Stop { .. }) => break,
                 Turn::Time => {}
@@ -132,7 +130,7 @@ impl Supervisor {
                 // Aborted with its session, or a panic that the driver could not turn into an answer.
                 Err(_) => Turn::Time,
             },
-            config = reload::next(&mut self.reloading) => Turn::Loaded(config),
+            config = self.reloading.next() => Turn::Loaded(config),
             (name, duty) = self.calendar.next() => Turn::Duty(name, duty),
             Some(ask) = ears.asks.recv() => Turn::Ask(ask),
             () = tokio::time::sleep(pause) => Turn::Time,

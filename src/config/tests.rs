@@ -230,7 +230,11 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
     ("[sessions.crm.login]", "[sessions.crm.http]\nclient_cert = \"/c\"\n[sessions.crm.login]", &["client_key"]),
     ("[sessions.crm.login]", "[sessions.crm.http]\npin_sha256 = \"abc\"\n[sessions.crm.login]", &["no SHA-256"]),
     ("[sessions.crm.login]", "[sessions.crm.http]\nproxy = \"ftp://p\"\n[sessions.crm.login]", &["no proxy"]),
-    ("[sessions.crm.login]", "[metrcs]\nlisten = \"127.0.0.1:9464\"\n[sessions.crm.login]", &["unknown key `metrcs`", "did you mean `metrics`"]),
+    (
+        "[sessions.crm.login]",
+        "[metrcs]\nlisten = \"127.0.0.1:9464\"\n[sessions.crm.login]",
+        &["unknown key `metrcs`", "did you mean `metrics`"],
+    ),
     ("[sessions.crm.login]", "[sessions.CRM]\n[sessions.crm.login]", &["`sessions.CRM` is no session name"]),
     ("[sessions.crm.login]", "[daemon]\ntimezone = \"Europe/Wien\"\n[sessions.crm.login]", &["is no time zone"]),
     ("[sessions.crm.login]", "[daemon]\nlog = \"syslog\"\n[sessions.crm.login]", &["journald"]),

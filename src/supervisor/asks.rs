@@ -67,6 +67,10 @@ impl Supervisor {
             Ask::Metrics { caller, reply } => {
                 let _ = reply.send(self.figures(caller.as_ref()));
             }
+            Ask::Reload { caller, reply } if !self.is_admin(&caller) => {
+                let _ = reply.send(Err(Refusal::NotAdmin));
+            }
+            Ask::Reload { reply, .. } => self.reload(Some(reply)),
             Ask::Health { caller, names, reply } => {
                 let _ = reply.send(self.health(&caller, &names));
             }

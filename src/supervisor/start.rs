@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::Supervisor;
 use super::figures::{Gauges, Tally};
 use super::lanes::Lanes;
+use super::reload::Reloading;
 use super::saver::Saver;
 use super::slot::{AccountSlot, Slot, StoredAccount, StoredSession};
 use super::tell::Told;
@@ -77,8 +78,7 @@ impl Supervisor {
             watch: Watch::begin(clock::now()),
             gauges: Gauges::begin(clock::now()),
             uid: rustix::process::geteuid().as_raw(),
-            reloading: None,
-            reload_again: false,
+            reloading: Reloading::default(),
             unreported: BTreeSet::new(),
             ready: false,
             epochs: 0,

@@ -33,3 +33,4 @@ mod rotation;
 mod session_lifecycle;
 mod soak;
 mod socket;
+mod watch;

@@ -11,9 +11,7 @@ use regex_lite::Regex;
 use toml::Spanned;
 
 use super::raw::{RawExample, RawGrant, RawKind, RawParameter, RawProfile, RawQuota, RawWindow};
-use super::{
-    Endpoints, Example, GrantRules, Parameter, Profile, ProfileError, ProfileParameter, QuotaRule, WindowDefaults,
-};
+use super::{Example, GrantRules, Parameter, Profile, ProfileError, ProfileParameter, QuotaRule, WindowDefaults};
 use crate::provider::grants::GrantKind;
 use crate::provider::hosts::{HostPattern, Hosts};
 use crate::provider::template::Template;
@@ -83,11 +81,7 @@ fn profile(raw: RawProfile, name: &str, text: &str) -> Checked<Profile> {
         window: window(&raw.window)?,
         parameters: raw.parameters.into_iter().map(parameter).collect::<Checked<_>>()?,
         grants,
-        endpoints: Endpoints {
-            token: template("endpoints.token", &raw.endpoints.token)?,
-            introspection: parts::optional_template("endpoints.introspection", raw.endpoints.introspection.as_ref())?,
-            revocation: parts::optional_template("endpoints.revocation", raw.endpoints.revocation.as_ref())?,
-        },
+        endpoints: parts::endpoints(&raw.endpoints)?,
         hosts: Hosts {
             own: patterns(&raw.hosts.own),
             not_api: patterns(&raw.hosts.not_api),
