@@ -3,6 +3,7 @@
 //! An engine's actions are done in their order: state is written before the call that needs it leaves, and what is
 //! published changes only after the state that says so was written (or could not be, which is then said).
 
+mod alarm;
 mod asks;
 mod figures;
 mod lanes;
@@ -28,6 +29,7 @@ use crate::api::Ask;
 use crate::clock;
 use crate::config::Config;
 use crate::driver::{self, Done, Ticket};
+use crate::hooks::Hooks;
 use crate::provider::Clients;
 use crate::schedule::{Duty, Runner};
 use crate::session::answer::{Answer, Request, Verdict};
@@ -74,6 +76,8 @@ pub struct Supervisor {
     retiring: JoinSet<()>,
     store: Store,
     clients: Clients,
+    /// The programs of `[alerts]`.
+    alerts: Hooks,
     calendar: Runner,
     notifier: Notifier,
     watch: watch::Watch,
@@ -202,7 +206,10 @@ impl Supervisor {
                     stirs = true;
                 }
                 Action::Call(call) => slot.pending = Some(Pending::new(call, &mut slot.saver, &account.saver)),
-                Action::Tell(event) => tell::event(slot, &event),
+                Action::Tell(event) => {
+                    slot.alarm.hear(&event);
+                    tell::event(slot, &event);
+                }
             }
         }
         if stirs && account.members.len() > 1 {
@@ -244,8 +251,10 @@ impl Supervisor {
         }
         slot.answer_waiters(now, &account.account);
         tell::attention(slot, &account.account, now);
+        let after = self.config.alerts.after;
+        slot.ring_attention(&account.account, clock::now(), &self.alerts, after);
         self.watch.needs_secret(&name, slot.needs_new_secret(&account.account), now);
-        let wake = slot.wake(now, &account.account);
+        let wake = [slot.wake(now, &account.account), slot.alarm.due(after)].into_iter().flatten().min();
         self.arm(&name, wake);
     }
 

@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::daemon;
 use super::document::Document;
+use super::hooks;
 use super::http::{self, GlobalHttp};
 use super::report::{At, Place, Report, Source};
 use super::session::{self, Placed};
@@ -59,6 +60,7 @@ pub(super) fn read(
     let socket = daemon::socket(main, &daemon.runtime_dir, report);
     let metrics = metrics::read(main, &daemon.runtime_dir);
     let (http, per_host_rate) = http::global(main, &needs);
+    let alerts = hooks::alerts(main, &needs);
     let zone = zone_named(daemon.timezone.as_deref()).unwrap_or(TimeZone::UTC);
     let context =
         Context { surroundings, daemon: &daemon, http: &http, zone, needs: &needs, profiles: RefCell::default() };
@@ -74,6 +76,7 @@ pub(super) fn read(
         daemon,
         socket,
         metrics,
+        alerts,
         per_host_rate,
         sessions,
         needs: needs.list.into_inner(),

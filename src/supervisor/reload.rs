@@ -10,6 +10,7 @@ use super::slot::AccountSlot;
 use crate::api::{Refusal, Reloaded, Reply};
 use crate::clock;
 use crate::config::{self, Config, SessionConfig};
+use crate::hooks::Hooks;
 use crate::provider::Remote;
 use crate::publish::{self, Publisher, Wanted};
 use crate::session::{Input, Order};
@@ -88,6 +89,7 @@ impl Supervisor {
             tracing::warn!(event = "config_warning", "{warning}");
         }
         self.gauges.config_read = clock::now().wall;
+        self.take_over_alerts(&config);
         let new = config.sessions.clone();
         self.config.sessions = config.sessions;
         let gone: Vec<_> = self.slots.keys().filter(|name| !new.contains_key(&***name)).cloned().collect();
@@ -148,6 +150,10 @@ impl Supervisor {
             });
             slot.told.forget_shown();
         }
+        if old.hooks != new.hooks {
+            let hooks = Hooks::start(&new.hooks, &self.config.socket.path);
+            self.retiring.spawn(std::mem::replace(&mut slot.hooks, hooks).finish());
+        }
         slot.saver.want();
         let policy = Box::new(new.policy.clone());
         let active = new.schedule.is_active(clock::now().wall);
@@ -202,6 +208,7 @@ impl Supervisor {
         self.retiring.spawn(async move {
             slot.publisher.stop().await;
             remove_files(stale).await;
+            slot.hooks.finish().await;
             if has_successor {
                 return;
             }

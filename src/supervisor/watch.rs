@@ -128,6 +128,7 @@ impl Supervisor {
             slot.tell_sinks(now);
             slot.warn(now);
         }
+        self.look_for_alarms();
         self.lanes.sweep(now);
         self.notifier.status(&self.one_line());
     }
