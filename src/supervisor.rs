@@ -6,6 +6,7 @@
 mod alarm;
 mod asks;
 mod feed;
+mod figures;
 mod holds;
 mod lanes;
 mod reload;
@@ -15,6 +16,7 @@ mod start;
 mod status;
 mod stop;
 mod tell;
+mod warnings;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +41,7 @@ use crate::store::{Record, Store};
 use crate::systemd::Notifier;
 use crate::time::Instant;
 use feed::Feed;
+use figures::Gauges;
 use lanes::Lanes;
 use reload::Reloading;
 use slot::{AccountSlot, Pending, Slot};
@@ -83,6 +86,7 @@ pub struct Supervisor {
     calendar: Runner,
     notifier: Notifier,
     watch: watch::Watch,
+    gauges: Gauges,
     uid: u32,
     reloading: Reloading,
     /// Sessions that have neither been published nor said why not; READY waits for them.
@@ -125,7 +129,8 @@ impl Supervisor {
 
     async fn turn(&mut self, ears: &mut Ears) -> Turn {
         let pause = self.pause();
-        tokio::select! {
+        let planned = clock::boottime().after(pause);
+        let turn = tokio::select! {
             biased;
             Some(signal) = ears.signals.next() => Turn::Signal(signal),
             Some(_) = self.retiring.join_next(), if !self.retiring.is_empty() => Turn::Time,
@@ -138,7 +143,9 @@ impl Supervisor {
             (name, duty) = self.calendar.next() => Turn::Duty(name, duty),
             Some(ask) = ears.asks.recv() => Turn::Ask(ask),
             () = tokio::time::sleep(pause) => Turn::Time,
-        }
+        };
+        self.gauges.back(planned, clock::boottime());
+        turn
     }
 
     /// How long nothing needs to be looked at.
@@ -341,6 +348,7 @@ impl Supervisor {
         let Some(slot) = self.slots.get_mut(name) else { return };
         let Some(flight) = slot.in_flight.take() else { return };
         tell::call(slot, &answer);
+        slot.take_note(flight.request, &answer);
         let outcome = slot::Outcome::of(flight.request, &answer);
         slot.happened.push(feed::call(flight.request, &answer));
         let alive = answer.verdict == Verdict::Alive;

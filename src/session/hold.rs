@@ -44,4 +44,18 @@ impl Session {
         let how = self.renewal(now, account, Why::Ordered).filter(|_| self.renewal_waits && self.can_renew())?;
         Some(Next { at: how.at.max(self.held.unwrap_or(now)), ..how })
     }
+
+    /// What a reader asks for; it waits only for jobs whose token a renewal would kill.
+    pub(super) fn wanted_call(&self, now: Instant, account: &Account) -> Option<Next> {
+        self.wanted?;
+        if self.state.expires.is_none() {
+            return Some(self.ping_at(now, now, Why::Ordered));
+        }
+        // A reader never causes a login over a living token.
+        let renewable = self.can_renew() && !self.state.in_doubt;
+        let how = renewable.then(|| self.renewal(now, account, Why::Ordered)).flatten()?;
+        let last = self.state.expires.filter(|_| self.policy.renewal_kills);
+        let at = last.map_or(how.at, |end| self.put_off(how.at, self.last_chance(end, self.margin(end))));
+        Some(Next { at, ..how })
+    }
 }

@@ -115,7 +115,12 @@ impl Session {
 
     /// When the login reaches its absolute limit.
     pub fn login_deadline(&self) -> Option<Instant> {
-        Some(self.state.logged_in_at?.after(self.policy.max_lifetime?))
+        Some(self.state.logged_in_at?.after(self.login_limit()?))
+    }
+
+    /// The nearer of what the config or the profile says and what the login's answer told.
+    fn login_limit(&self) -> Option<Duration> {
+        [self.policy.max_lifetime, self.state.login_lifetime].into_iter().flatten().min()
     }
 
     /// The longest outage that must cost nothing, scaled down with a learned timeout.
@@ -138,8 +143,9 @@ impl Session {
 
     /// Whether a renewal is possible at all.
     pub fn can_renew(&self) -> bool {
-        let by_profile = self.policy.renew_by_profile && self.state.token.is_some() && !self.state.unrenewable;
-        self.state.refresh.is_some() || by_profile
+        let lives_enough = self.token_may_live() || !self.policy.renewal_needs_life;
+        let by_profile = self.policy.renew_by_profile && self.state.token.is_some() && lives_enough;
+        !self.state.unrenewable && (self.state.refresh.is_some() || by_profile)
     }
 
     /// Whether the daemon can log in by itself.
@@ -269,7 +275,7 @@ impl Session {
         jitter.between(Duration::ZERO, due.since(self.state.token_since) / 10)
     }
 
-    fn ping_at(&self, due: Instant, now: Instant, why: Why) -> Next {
+    pub(super) fn ping_at(&self, due: Instant, now: Instant, why: Why) -> Next {
         let at =
             if due <= now { self.state.ping_backoff.ready(now) } else { due.max(self.state.ping_backoff.ready(due)) };
         Next { at, request: Request::Ping, why }
@@ -277,19 +283,6 @@ impl Session {
 
     fn confirming_ping(&self, now: Instant) -> Option<Next> {
         self.state.forbidden.as_ref().map(|_| self.ping_at(now, now, Why::UnknownAge))
-    }
-
-    fn wanted_call(&self, now: Instant, account: &Account) -> Option<Next> {
-        self.wanted?;
-        if self.state.expires.is_none() {
-            return Some(self.ping_at(now, now, Why::Ordered));
-        }
-        // A reader never causes a login over a living token.
-        let renewable = self.can_renew() && !self.state.in_doubt;
-        let how = renewable.then(|| self.renewal(now, account, Why::Ordered)).flatten()?;
-        let last = self.state.expires.filter(|_| self.policy.renewal_kills);
-        let at = last.map_or(how.at, |end| self.put_off(how.at, self.last_chance(end, self.margin(end))));
-        Some(Next { at, ..how })
     }
 
     fn replacement(&self, now: Instant, account: &Account) -> Option<Next> {
@@ -309,7 +302,7 @@ impl Session {
     }
 
     /// How long before its fixed end a token is replaced.
-    fn margin(&self, end: Instant) -> Duration {
+    pub(super) fn margin(&self, end: Instant) -> Duration {
         let life = end.since(self.state.granted_at);
         self.policy.renew_before.unwrap_or_else(|| self.survive_outage().max(life / 10)).min(life / 2)
     }
@@ -325,7 +318,7 @@ impl Session {
     }
 
     fn next_life(&self, now: Instant, account: &Account) -> Option<Next> {
-        let (limit, end) = (self.policy.max_lifetime?, self.login_deadline()?);
+        let (limit, end) = (self.login_limit()?, self.login_deadline()?);
         let margin = self.survive_outage().max(limit / 48);
         let due = self.put_off(end.before(margin), self.last_chance(end, margin));
         let how = self.login(now, account, Why::MaxLifetime)?;

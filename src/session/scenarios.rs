@@ -14,6 +14,7 @@
 
 mod clocks;
 mod holds;
+mod keepalives;
 mod recovery;
 mod reports;
 mod script;

@@ -9,14 +9,17 @@ use serde::{Deserialize, Serialize};
 use super::alarm::Alarm;
 use super::asks::Waiter;
 use super::feed::{self, Happened};
+use super::figures::Tally;
 use super::saver::Saver;
 use super::tell::{Shown, Told};
+use super::warnings::Logins;
 use crate::clock;
 use crate::config::SessionConfig;
 use crate::driver::{Errand, Flight, Ticket};
 use crate::hooks::Hooks;
 use crate::provider::Remote;
 use crate::publish::{Publisher, Wanted};
+use crate::secret::source::SecretSource;
 use crate::session::account::Account;
 use crate::session::answer::{Answer, Request};
 use crate::session::state::State;
@@ -54,6 +57,9 @@ pub(super) struct Slot {
     pub(super) outcomes: Vec<Outcome>,
     pub(super) timer: Option<Instant>,
     pub(super) told: Told,
+    pub(super) tally: Tally,
+    /// Successful logins of this run.
+    pub(super) logins: Logins,
     /// Its own programs, and what was rung.
     pub(super) hooks: Hooks,
     pub(super) alarm: Alarm,
@@ -159,6 +165,14 @@ impl Slot {
         self.saver.finished(now, problem);
     }
 
+    /// What an answer is for who measures.
+    pub(super) fn take_note(&mut self, request: Request, answer: &Answer) {
+        self.tally.count(request, answer.verdict.word());
+        if request == Request::Login && answer.verdict.is_success() {
+            self.logins.count(answer.received);
+        }
+    }
+
     pub(super) fn ticket(&self) -> Ticket {
         Ticket { name: self.name.clone(), epoch: self.epoch }
     }
@@ -199,6 +213,14 @@ impl Slot {
         !self.account_is_stored || self.pending.as_ref().is_some_and(|pending| !pending.queued)
     }
 
+    /// A refusal is known by the secrets that were sent: all of the login's, since those are looked at for a change.
+    fn secrets_for(&self, request: Request) -> Vec<(String, SecretSource)> {
+        match request {
+            Request::Login | Request::Renew => self.config.remote.login_secrets(),
+            Request::Ping | Request::Introspect | Request::Logout => self.remote.secrets_for(request),
+        }
+    }
+
     /// The pending call with all it needs; it leaves now.
     pub(super) fn errand(&mut self, salt: u64) -> Option<Errand> {
         let pending = self.pending.take()?;
@@ -207,11 +229,7 @@ impl Slot {
         Some(Errand {
             of: self.ticket(),
             host: self.remote.host(pending.call.request, state.token.as_ref()),
-            secrets: if pending.call.request == Request::Ping {
-                Vec::new()
-            } else {
-                self.config.remote.login_secrets()
-            },
+            secrets: self.secrets_for(pending.call.request),
             call: pending.call,
             remote: self.remote.clone(),
             token: state.token.clone(),
