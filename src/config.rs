@@ -5,10 +5,12 @@ mod clashes;
 mod daemon;
 mod document;
 mod global;
+mod hooks;
 mod http;
 mod keepalive;
 mod keys;
 mod login;
+mod metrics;
 mod paths;
 mod principals;
 mod publish;
@@ -20,11 +22,13 @@ mod table;
 mod value;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
+use crate::hooks::{AlertsConfig, HookConfig};
 use crate::provider::RemoteConfig;
 use crate::publish::SinkConfig;
 use crate::schedule::Calendar;
@@ -45,6 +49,10 @@ pub struct Config {
     pub daemon: DaemonConfig,
     /// `[socket]`.
     pub socket: SocketConfig,
+    /// `[metrics]`: where scrapers are served, if anywhere.
+    pub metrics: Option<MetricsListen>,
+    /// `[alerts]`.
+    pub alerts: AlertsConfig,
     /// Calls a second that one host may get.
     pub per_host_rate: f64,
     /// `[sessions.NAME]`, by name.
@@ -96,6 +104,15 @@ pub struct SocketConfig {
     pub admins: Vec<Principal>,
 }
 
+/// `metrics.listen`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MetricsListen {
+    /// An address and a port.
+    Address(SocketAddr),
+    /// A socket, absolute.
+    Unix(PathBuf),
+}
+
 /// Somebody who may do something: `user:alice`, `group:ops`, resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Principal {
@@ -116,6 +133,8 @@ pub struct SessionConfig {
     pub remote: RemoteConfig,
     /// Its files.
     pub publish: Vec<SinkConfig>,
+    /// The programs that are told what happens to it.
+    pub hooks: Vec<HookConfig>,
     /// Who may read the token over the socket; admins always may.
     pub access: Vec<Principal>,
     /// When its duties fall due.
@@ -136,6 +155,7 @@ impl PartialEq for SessionConfig {
             && self.policy == other.policy
             && remotes_equal(&self.remote, &other.remote)
             && self.publish == other.publish
+            && self.hooks == other.hooks
             && self.access == other.access
             && self.schedule == other.schedule
             && self.env_prefix == other.env_prefix
@@ -178,6 +198,8 @@ pub enum Needed {
     PrivateKey(SecretSource),
     /// A file with certificates in PEM.
     Certificates(PathBuf),
+    /// A program that can be run, by path or name.
+    Program(String),
 }
 
 /// Reads `file` and `conf.d/*.toml` beside it.

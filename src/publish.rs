@@ -6,6 +6,7 @@
 pub mod format;
 mod sink;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,6 +14,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::atomic_file;
+use crate::metrics::Publications;
 use crate::token::Published;
 pub use format::template::Template;
 use sink::{Sink, Target};
@@ -102,6 +104,13 @@ pub struct Publisher {
     workers: JoinSet<()>,
 }
 
+/// A session's files at one moment, on their way to what was wanted then.
+#[derive(Clone)]
+pub struct Settling {
+    board: Arc<Board>,
+    order: u64,
+}
+
 /// The latest wish; the channel holds one at most, so a slow sink never works through a queue of the past.
 #[derive(Clone)]
 struct Order {
@@ -114,6 +123,7 @@ struct Order {
 /// What the workers report.
 struct Board {
     sinks: Mutex<Vec<Progress>>,
+    publications: Mutex<Publications>,
     moved: Notify,
 }
 
@@ -158,20 +168,23 @@ impl Publisher {
 
     /// Resolves when every sink has tried the latest `set` at least once (done or failed). A disk that hangs holds it up.
     pub async fn settled(&self) {
-        let latest = self.orders.borrow().number;
-        loop {
-            let moved = self.board.moved.notified();
-            if self.board.all_tried(latest) {
-                return;
-            }
-            moved.await;
-        }
+        self.settling().done().await;
+    }
+
+    /// The same for who cannot stay.
+    pub fn settling(&self) -> Settling {
+        Settling { board: Arc::clone(&self.board), order: self.orders.borrow().number }
     }
 
     /// What each sink last did, in the order of the config.
     pub fn status(&self) -> Vec<SinkStatus> {
         let sinks = self.board.sinks.lock().unwrap_or_else(PoisonError::into_inner);
         sinks.iter().map(|sink| sink.status.clone()).collect()
+    }
+
+    /// What became of the files so far.
+    pub fn publications(&self) -> Publications {
+        *self.board.publications.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets the workers finish what is wanted (once each) and ends them. A disk that hangs holds it up.
@@ -182,15 +195,45 @@ impl Publisher {
     }
 }
 
+impl Settling {
+    /// Resolves when every sink has tried what was wanted then, or something later.
+    pub async fn done(&self) {
+        loop {
+            let moved = self.board.moved.notified();
+            if self.board.all_tried(self.order) {
+                return;
+            }
+            moved.await;
+        }
+    }
+}
+
+impl fmt::Debug for Settling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Settling(order {})", self.order)
+    }
+}
+
 impl Board {
     fn new(sinks: &[SinkConfig]) -> Self {
         let absent = |sink: &SinkConfig| SinkStatus { path: sink.path.clone(), generation: None, error: None };
         let sinks = sinks.iter().map(|sink| Progress { status: absent(sink), tried: 0 }).collect();
-        Self { sinks: Mutex::new(sinks), moved: Notify::new() }
+        Self { sinks: Mutex::new(sinks), publications: Mutex::default(), moved: Notify::new() }
     }
 
     fn all_tried(&self, order: u64) -> bool {
         self.sinks.lock().unwrap_or_else(PoisonError::into_inner).iter().all(|sink| sink.tried >= order)
+    }
+
+    /// Counts one attempt that failed, or that changed the file.
+    fn count(&self, generation: Option<u64>, failed: bool) {
+        let mut publications = self.publications.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = match generation {
+            _ if failed => &mut publications.failed,
+            Some(_) => &mut publications.published,
+            None => &mut publications.withdrawn,
+        };
+        *count += 1;
     }
 
     /// Takes a report in and gives back the error that the sink had before.

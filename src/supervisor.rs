@@ -3,7 +3,9 @@
 //! An engine's actions are done in their order: state is written before the call that needs it leaves, and what is
 //! published changes only after the state that says so was written (or could not be, which is then said).
 
+mod alarm;
 mod asks;
+mod figures;
 mod lanes;
 mod reload;
 mod saver;
@@ -12,6 +14,7 @@ mod start;
 mod status;
 mod stop;
 mod tell;
+mod warnings;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +29,7 @@ use crate::api::Ask;
 use crate::clock;
 use crate::config::Config;
 use crate::driver::{self, Done, Ticket};
+use crate::hooks::Hooks;
 use crate::provider::Clients;
 use crate::schedule::{Duty, Runner};
 use crate::session::answer::{Answer, Request, Verdict};
@@ -34,6 +38,7 @@ use crate::signals::{Signal, Signals};
 use crate::store::{Record, Store};
 use crate::systemd::Notifier;
 use crate::time::Instant;
+use figures::Gauges;
 use lanes::Lanes;
 use reload::Reloading;
 use slot::{AccountSlot, Pending, Slot};
@@ -71,9 +76,12 @@ pub struct Supervisor {
     retiring: JoinSet<()>,
     store: Store,
     clients: Clients,
+    /// The programs of `[alerts]`.
+    alerts: Hooks,
     calendar: Runner,
     notifier: Notifier,
     watch: watch::Watch,
+    gauges: Gauges,
     uid: u32,
     reloading: Reloading,
     /// Sessions that have neither been published nor said why not; READY waits for them.
@@ -116,7 +124,8 @@ impl Supervisor {
 
     async fn turn(&mut self, ears: &mut Ears) -> Turn {
         let pause = self.pause();
-        tokio::select! {
+        let planned = clock::boottime().after(pause);
+        let turn = tokio::select! {
             biased;
             Some(signal) = ears.signals.next() => Turn::Signal(signal),
             Some(_) = self.retiring.join_next(), if !self.retiring.is_empty() => Turn::Time,
@@ -129,7 +138,9 @@ impl Supervisor {
             (name, duty) = self.calendar.next() => Turn::Duty(name, duty),
             Some(ask) = ears.asks.recv() => Turn::Ask(ask),
             () = tokio::time::sleep(pause) => Turn::Time,
-        }
+        };
+        self.gauges.back(planned, clock::boottime());
+        turn
     }
 
     /// How long nothing needs to be looked at.
@@ -195,7 +206,10 @@ impl Supervisor {
                     stirs = true;
                 }
                 Action::Call(call) => slot.pending = Some(Pending::new(call, &mut slot.saver, &account.saver)),
-                Action::Tell(event) => tell::event(slot, &event),
+                Action::Tell(event) => {
+                    slot.alarm.hear(&event);
+                    tell::event(slot, &event);
+                }
             }
         }
         if stirs && account.members.len() > 1 {
@@ -237,8 +251,10 @@ impl Supervisor {
         }
         slot.answer_waiters(now, &account.account);
         tell::attention(slot, &account.account, now);
+        let after = self.config.alerts.after;
+        slot.ring_attention(&account.account, clock::now(), &self.alerts, after);
         self.watch.needs_secret(&name, slot.needs_new_secret(&account.account), now);
-        let wake = slot.wake(now, &account.account);
+        let wake = [slot.wake(now, &account.account), slot.alarm.due(after)].into_iter().flatten().min();
         self.arm(&name, wake);
     }
 
@@ -324,6 +340,7 @@ impl Supervisor {
         let Some(slot) = self.slots.get_mut(name) else { return };
         let Some(flight) = slot.in_flight.take() else { return };
         tell::call(slot, &answer);
+        slot.take_note(flight.request, &answer);
         let outcome = slot::Outcome::of(flight.request, &answer);
         let alive = answer.verdict == Verdict::Alive;
         self.step(name, Input::Answered { answer, secrets });

@@ -9,12 +9,13 @@ use jiff::tz::TimeZone;
 
 use super::daemon;
 use super::document::Document;
+use super::hooks;
 use super::http::{self, GlobalHttp};
 use super::report::{At, Place, Report, Source};
 use super::session::{self, Placed};
 use super::surroundings::Surroundings;
 use super::table::Table;
-use super::{Config, DaemonConfig, Need, Needed, clashes, keys, value, zone_named};
+use super::{Config, DaemonConfig, Need, Needed, clashes, keys, metrics, value, zone_named};
 use crate::provider::Profile;
 
 /// What sessions need to know of the rest.
@@ -57,7 +58,9 @@ pub(super) fn read(
     let main = tables.first();
     let daemon = daemon::daemon(file, main, report, surroundings, &needs);
     let socket = daemon::socket(main, &daemon.runtime_dir, report);
+    let metrics = metrics::read(main, &daemon.runtime_dir);
     let (http, per_host_rate) = http::global(main, &needs);
+    let alerts = hooks::alerts(main, &needs);
     let zone = zone_named(daemon.timezone.as_deref()).unwrap_or(TimeZone::UTC);
     let context =
         Context { surroundings, daemon: &daemon, http: &http, zone, needs: &needs, profiles: RefCell::default() };
@@ -72,6 +75,8 @@ pub(super) fn read(
         file: file.to_owned(),
         daemon,
         socket,
+        metrics,
+        alerts,
         per_host_rate,
         sessions,
         needs: needs.list.into_inner(),

@@ -6,12 +6,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::alarm::Alarm;
 use super::asks::Waiter;
+use super::figures::Tally;
 use super::saver::Saver;
 use super::tell::{Shown, Told};
+use super::warnings::Logins;
 use crate::clock;
 use crate::config::SessionConfig;
 use crate::driver::{Errand, Flight, Ticket};
+use crate::hooks::Hooks;
 use crate::provider::Remote;
 use crate::publish::{Publisher, Wanted};
 use crate::session::account::Account;
@@ -47,6 +51,12 @@ pub(super) struct Slot {
     pub(super) outcomes: Vec<Outcome>,
     pub(super) timer: Option<Instant>,
     pub(super) told: Told,
+    pub(super) tally: Tally,
+    /// Successful logins of this run.
+    pub(super) logins: Logins,
+    /// Its own programs, and what was rung.
+    pub(super) hooks: Hooks,
+    pub(super) alarm: Alarm,
     /// Removed from the config: gone once this logout is answered.
     pub(super) leaving: bool,
     /// Its engine failed in a way that nobody foresaw: it is left alone until the next start.
@@ -149,6 +159,14 @@ impl Slot {
         self.saver.finished(now, problem);
     }
 
+    /// What an answer is for who measures.
+    pub(super) fn take_note(&mut self, request: Request, answer: &Answer) {
+        self.tally.count(request, answer.verdict.word());
+        if request == Request::Login && answer.verdict.is_success() {
+            self.logins.count(answer.received);
+        }
+    }
+
     pub(super) fn ticket(&self) -> Ticket {
         Ticket { name: self.name.clone(), epoch: self.epoch }
     }
@@ -230,6 +248,7 @@ impl Slot {
                 if self.told.shows(Shown::Generation(self.session.state().generation)) {
                     self.served = self.current();
                     self.heal_files();
+                    self.ring_change();
                 }
             }
         }

@@ -19,9 +19,11 @@ mod support;
 
 mod broken_configs;
 mod harness;
+mod hooks;
 mod hostile_answers;
 mod journal;
 mod lookalikes;
+mod metrics;
 mod oidc_provider;
 mod outages;
 mod publishing;

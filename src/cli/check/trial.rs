@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, access};
 
 use crate::config::{Config, ConfigError, Need, Needed, certificates};
+use crate::provider::Clients;
 use crate::secret::source::SecretSource;
 
 /// What came of it.
@@ -18,7 +19,10 @@ pub(super) struct Trial {
 pub(super) fn try_everything(config: &Config) -> Trial {
     let mut trial = Trial { errors: Vec::new(), not_checkable: Vec::new() };
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(trial.try_needs(&config.needs)),
+        Ok(runtime) => runtime.block_on(async {
+            trial.try_needs(&config.needs).await;
+            trial.try_sessions(config).await;
+        }),
         Err(error) => trial.errors.push(about_file(config, format!("start reading secrets: {error}"))),
     }
     for directory in directories(config) {
@@ -40,9 +44,29 @@ impl Trial {
                 Needed::Secret(source) => source.read().await.map(drop).map_err(|error| error.to_string()),
                 Needed::PrivateKey(source) => try_key(source).await,
                 Needed::Certificates(path) => certificates::usable(path),
+                Needed::Program(name) => runnable(name),
             };
             if let Err(message) = tried {
                 self.errors.push(ConfigError::about(need, &message));
+            }
+        }
+    }
+
+    /// Where what a key names is missing, there is no more to be said of it.
+    async fn try_sessions(&mut self, config: &Config) {
+        let clients = Clients::default();
+        for session in config.sessions.values() {
+            for problem in session.remote.rehearse(&clients).await {
+                let key = format!("sessions.{}.{}", session.name, problem.key);
+                let named = format!("`{key}`");
+                if self.errors.iter().any(|error| error.message.starts_with(&named)) {
+                    continue;
+                }
+                let message = format!("use it; {}", problem.message);
+                self.errors.push(match config.needs.iter().find(|need| need.key == key) {
+                    Some(need) => ConfigError::about(need, &message),
+                    None => about_file(config, format!("use {named}: {}", problem.message)),
+                });
             }
         }
     }
@@ -64,6 +88,21 @@ async fn try_key(source: &SecretSource) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// Whether there is such a program, and the user who runs the check may run it.
+fn runnable(name: &str) -> Result<(), String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places: Vec<PathBuf> = if name.starts_with('/') {
+        vec![PathBuf::from(name)]
+    } else {
+        std::env::split_paths(&path).map(|directory| directory.join(name)).collect()
+    };
+    let Some(found) = places.into_iter().find(|place| place.is_file()) else {
+        return Err(format!("run {name}: there is no such program; install it, or name another one"));
+    };
+    access(&found, Access::EXEC_OK)
+        .map_err(|error| format!("run {}: {error}; let the user that keepfresh runs as execute it", found.display()))
 }
 
 /// Where the daemon writes.
