@@ -17,6 +17,7 @@ const PAGES: [&str; 7] = [
     "CHANGELOG.md",
     "docs/ARCHITECTURE.md",
     "docs/api.md",
+    "docs/install.md",
     "docs/operations.md",
     "docs/publishing.md",
     "docs/sandbox.md",
