@@ -486,6 +486,7 @@ mod tests {
             (Step::Write, 0o600),
             (Step::Own, 0o600),
             (Step::SetMode, 0o600),
+            (Step::Own, 0o644),
             (Step::Sync, 0o644),
             (Step::Rename, 0o644),
             (Step::SyncDirectory, 0o644),
