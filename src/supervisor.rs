@@ -9,6 +9,7 @@ mod feed;
 mod figures;
 mod holds;
 mod lanes;
+mod orders;
 mod reload;
 mod saver;
 mod slot;
