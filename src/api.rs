@@ -5,6 +5,7 @@ pub mod client;
 pub mod duration;
 #[cfg(test)]
 pub(crate) mod fake;
+mod login;
 pub mod problem;
 pub mod server;
 
@@ -18,6 +19,8 @@ use tokio::sync::oneshot;
 
 use crate::session::answer::Quota;
 use access::Caller;
+
+pub use login::{LoginAsk, LoginBegun, LoginHow};
 
 /// Where an answer goes.
 pub type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
@@ -92,6 +95,8 @@ pub enum Ask {
         /// Where the answer goes.
         reply: Reply<SessionStatus>,
     },
+    /// An admin's part in a person's login.
+    Login(LoginAsk),
     /// Is the daemon well, and are these sessions good?
     Health {
         /// Who asks.
@@ -148,6 +153,10 @@ pub enum Refusal {
     Conflict { name: String, reason: String },
     /// 502 `failed`, exit 1: the order was carried out and the server said no, or did not answer.
     Failed { name: String, reason: String },
+    /// 404 `no-such-login`, exit 1: a newer login replaced it, or a restart ended it.
+    NoSuchLogin { name: String, reason: String },
+    /// 400 `bad-request`, exit 1: what was handed in is something else.
+    NotUnderstood { name: String, reason: String },
     /// 503 `stopping`, exit 75.
     Stopping,
 }
@@ -204,6 +213,8 @@ pub struct SessionStatus {
     pub last_error: Option<LastError>,
     /// What a person must do, if anything.
     pub attention: Option<Attention>,
+    /// What a person should know though nothing is wrong.
+    pub notice: Option<String>,
     /// The server's allocations, as its headers told them.
     pub quotas: Vec<Quota>,
     /// Calls since the start.

@@ -9,6 +9,7 @@ pub mod sandbox;
 pub(crate) mod exit;
 mod failure;
 mod health;
+mod login;
 mod order;
 pub(crate) mod output;
 mod report;
@@ -89,8 +90,8 @@ enum ClientCommand {
     Verify(order::Args),
     /// Get a new token by the refresh token, or by the provider's renewal (admins)
     Renew(order::Args),
-    /// Log in anew, also where logins have stopped until a person looks (admins)
-    Login(order::Args),
+    /// Log in anew, also where logins have stopped; leads through the login where a person must log in (admins)
+    Login(login::Args),
     /// Withdraw the token and end the session at the server; only `login` begins a new one (admins)
     Logout(order::Args),
     /// Make no more calls for the session until it is resumed; its token stays readable (admins)
@@ -135,7 +136,7 @@ fn ask(client: &Client, command: ClientCommand) -> Result<Exit, Failure> {
         ClientCommand::Rejected(args) => report::rejected(client, &args),
         ClientCommand::Verify(args) => order::run(client, &args, Order::Verify),
         ClientCommand::Renew(args) => order::run(client, &args, Order::Renew),
-        ClientCommand::Login(args) => order::run(client, &args, Order::Login),
+        ClientCommand::Login(args) => login::run(client, &args),
         ClientCommand::Logout(args) => order::run(client, &args, Order::Logout),
         ClientCommand::Pause(args) => order::run(client, &args, Order::Pause),
         ClientCommand::Resume(args) => order::run(client, &args, Order::Resume),

@@ -5,6 +5,7 @@
 
 mod asks;
 mod lanes;
+mod person;
 mod reload;
 mod saver;
 mod slot;
@@ -34,7 +35,7 @@ use crate::signals::{Signal, Signals};
 use crate::store::{Record, Store};
 use crate::systemd::Notifier;
 use crate::time::Instant;
-use lanes::Lanes;
+use lanes::{Lanes, Passenger};
 use reload::Reloading;
 use slot::{AccountSlot, Pending, Slot};
 
@@ -157,8 +158,8 @@ impl Supervisor {
             self.step(&name, Input::Tick);
         }
         self.save_accounts(now);
-        while let Some(name) = self.lanes.leave(now) {
-            self.launch(&name);
+        while let Some(passenger) = self.lanes.leave(now) {
+            self.launch(&passenger);
         }
         self.watch_over(now);
         self.announce();
@@ -225,7 +226,9 @@ impl Supervisor {
         }
         match slot.pending_step(&account.saver, now) {
             slot::PendingStep::Wait => {}
-            slot::PendingStep::Queue { host, urgent_by } => self.lanes.enqueue(&host, urgent_by, &name),
+            slot::PendingStep::Queue { host, urgent_by } => {
+                self.lanes.enqueue(&host, urgent_by, Passenger::Engine(name.to_string()));
+            }
             slot::PendingStep::Unwritten { call, request } => {
                 slot.unwritten(call, request);
                 self.step(&name, Input::Unwritten { call });
@@ -240,8 +243,15 @@ impl Supervisor {
         slot.answer_waiters(now, &account.account);
         tell::attention(slot, &account.account, now);
         self.watch.needs_secret(&name, slot.needs_new_secret(&account.account), now);
-        let wake = slot.wake(now, &account.account);
+        self.queue_person(&name, now);
+        let wake = self.wake(&name, now);
         self.arm(&name, wake);
+    }
+
+    fn wake(&self, name: &str, now: Instant) -> Option<Instant> {
+        let slot = self.slots.get(name)?;
+        let account = self.accounts.get(&slot.account)?;
+        slot.wake(now, &account.account)
     }
 
     fn arm(&mut self, name: &Arc<str>, wake: Option<Instant>) {
@@ -258,7 +268,14 @@ impl Supervisor {
         }
     }
 
-    fn launch(&mut self, name: &str) {
+    fn launch(&mut self, passenger: &Passenger) {
+        match passenger {
+            Passenger::Engine(name) => self.launch_call(name),
+            Passenger::Person(name) => self.launch_person(name),
+        }
+    }
+
+    fn launch_call(&mut self, name: &str) {
         let Some(slot) = self.slots.get_mut(name) else { return };
         let Some(account) = self.accounts.get(&slot.account) else { return };
         if let Some(errand) = slot.errand(account.account.salt) {
@@ -284,6 +301,7 @@ impl Supervisor {
                     self.called(&of.name, answer, secrets);
                 }
             }
+            Done::ByPerson { of, login, host, came } => self.person_done(&of, &login, &host, came),
             Done::SecretsRead { name, secrets, seed } => self.secrets_read(&name, secrets, seed),
         }
     }

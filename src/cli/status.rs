@@ -116,6 +116,7 @@ fn notes(session: &SessionStatus, now: Timestamp) -> Vec<String> {
         None if session.state != State::Alive && !session.reason.is_empty() => notes.push(session.reason.clone()),
         None => {}
     }
+    notes.extend(session.notice.clone());
     if let Some(error) = &session.last_error {
         let when = words::ago(error.at, now);
         notes.push(format!("last error {when}: {}: {}: {}", error.request, error.verdict, error.detail));

@@ -361,7 +361,7 @@ fn a_session_that_only_a_person_can_restore_may_not_lapse() {
     let text = "[sessions.crm]\nprovider = \"salesforce\"\nurl = \"https://acme.my.salesforce.com\"\n[sessions.crm.login]\n\
                 grant = \"refresh_token\"\nclient_id = \"id\"\nrefresh_token = { file = \"/t\" }\n";
     let config = Home::of(text).load().unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(config.sessions["crm"].policy.login, LoginBy::Person);
+    assert_eq!(config.sessions["crm"].policy.login, LoginBy::Seed);
     let lapsing = format!("{text}[sessions.crm.keepalive]\nactive = [\"* 6-21 * * *\"]\n");
     let errors = Home::of(&lapsing).load().err().unwrap().to_string();
     assert!(errors.contains("config.toml:9:") && errors.contains("active"), "{errors}");

@@ -1,6 +1,6 @@
 //! The OAuth 2.0 grants by which the daemon can log in, and what each needs to know.
 
-use super::{GrantTraits, Parameter};
+use super::{ByPerson, GrantTraits, Parameter};
 
 /// How a session authenticates fully.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,11 +13,22 @@ pub(super) enum GrantKind {
     Password,
     /// RFC 6749 section 6, with a refresh token that a person brought along.
     RefreshToken,
+    /// RFC 6749 section 4.1, with PKCE (RFC 7636).
+    AuthorizationCode,
+    /// RFC 8628.
+    DeviceCode,
 }
 
 impl GrantKind {
     /// All of them, the most commendable first.
-    pub(super) const ALL: [Self; 4] = [Self::JwtBearer, Self::ClientCredentials, Self::Password, Self::RefreshToken];
+    pub(super) const ALL: [Self; 6] = [
+        Self::JwtBearer,
+        Self::ClientCredentials,
+        Self::Password,
+        Self::RefreshToken,
+        Self::AuthorizationCode,
+        Self::DeviceCode,
+    ];
 
     /// The grant as the config names it.
     pub(super) fn word(self) -> &'static str {
@@ -26,6 +37,8 @@ impl GrantKind {
             Self::ClientCredentials => "client_credentials",
             Self::Password => "password",
             Self::RefreshToken => "refresh_token",
+            Self::AuthorizationCode => "authorization_code",
+            Self::DeviceCode => "device_code",
         }
     }
 
@@ -41,15 +54,27 @@ impl GrantKind {
             Self::ClientCredentials => "client_credentials",
             Self::Password => "password",
             Self::RefreshToken => "refresh_token",
+            Self::AuthorizationCode => "authorization_code",
+            Self::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
         }
     }
 
     /// What the grant asks of the engine. A password that is sent twice can lock its user out; a key cannot.
     pub(super) fn traits(self) -> GrantTraits {
         GrantTraits {
-            unattended: self != Self::RefreshToken,
+            unattended: matches!(self, Self::JwtBearer | Self::ClientCredentials | Self::Password),
             confirm: self != Self::Password,
+            by_person: self.by_person(),
             refresh_token_parameter: (self == Self::RefreshToken).then(|| "refresh_token".to_owned()),
+        }
+    }
+
+    /// How a person logs in, where one must.
+    pub(super) fn by_person(self) -> Option<ByPerson> {
+        match self {
+            Self::AuthorizationCode => Some(ByPerson::Browser),
+            Self::DeviceCode => Some(ByPerson::Device),
+            Self::JwtBearer | Self::ClientCredentials | Self::Password | Self::RefreshToken => None,
         }
     }
 
@@ -80,6 +105,23 @@ impl GrantKind {
             Self::RefreshToken => {
                 vec![Parameter { required: true, ..secret("refresh_token", "the first refresh token") }, scope()]
             }
+            Self::AuthorizationCode => {
+                let [username, audience] = by_person();
+                let redirect_uri = Parameter {
+                    default: Some("http://127.0.0.1/callback".to_owned()),
+                    ..optional(
+                        "redirect_uri",
+                        "where the browser is sent afterwards, as registered at the server; without a port any free one is taken (RFC 8252)",
+                    )
+                };
+                let query =
+                    optional("authorization_query", "more of the authorization URL's query, `prompt=login` say");
+                vec![username, scope(), audience, redirect_uri, query]
+            }
+            Self::DeviceCode => {
+                let [username, audience] = by_person();
+                vec![username, scope(), audience]
+            }
         }
     }
 
@@ -99,6 +141,13 @@ impl GrantKind {
         parameters.push(secret("private_key_passphrase", "the passphrase of an encrypted private key"));
         parameters
     }
+}
+
+fn by_person() -> [Parameter; 2] {
+    [
+        optional("username", "the user who must log in; where the server tells who did, anybody else is refused"),
+        optional("audience", "the API that the token is for"),
+    ]
 }
 
 fn optional(name: &str, about: &str) -> Parameter {

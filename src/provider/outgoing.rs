@@ -17,6 +17,8 @@ use crate::secret::source::SecretSource;
 use crate::session::answer::Request;
 use crate::token::Token;
 
+pub(super) use oauth::authorization_url;
+
 /// A request, ready to be sent.
 pub(super) struct Outgoing {
     pub(super) method: Method,
@@ -44,6 +46,8 @@ pub(super) enum OutgoingError {
     NoValue(String),
     #[error("this session has no {0} endpoint: set its URL, or do without")]
     NoEndpoint(&'static str),
+    #[error("this grant needs a person: run `keepfresh login`")]
+    ByPerson,
     #[error(transparent)]
     Assertion(#[from] AssertionError),
 }
@@ -52,7 +56,7 @@ impl OutgoingError {
     /// Whether only a person can mend it.
     pub(super) fn needs_a_person(&self) -> bool {
         match self {
-            Self::Assertion(_) | Self::NoEndpoint(_) => true,
+            Self::Assertion(_) | Self::NoEndpoint(_) | Self::ByPerson => true,
             Self::NoToken | Self::NoRefreshToken | Self::NoValue(_) => false,
         }
     }

@@ -50,6 +50,12 @@ pub(super) struct Endpoints {
     pub(super) token: Template,
     pub(super) introspection: Option<Template>,
     pub(super) revocation: Option<Template>,
+    /// Where a person's browser begins (RFC 6749 section 3.1).
+    pub(super) authorization: Option<Template>,
+    /// Where a device's login begins (RFC 8628 section 3.1).
+    pub(super) device_authorization: Option<Template>,
+    /// Who has logged in (`OpenID` Connect Core section 5.3).
+    pub(super) userinfo: Option<Template>,
 }
 
 /// What a profile adds to one grant.
@@ -58,6 +64,8 @@ pub(super) struct GrantRules {
     pub(super) kind: GrantKind,
     /// Form fields that replace the protocol's or join them.
     pub(super) form: Vec<(String, Template)>,
+    /// The same for the request that begins a person's login: the authorization URL's query, or the device's form.
+    pub(super) begin: Vec<(String, Template)>,
     /// Login hosts on which the grant does not work.
     pub(super) not_on: Vec<HostPattern>,
     /// What to do instead.
@@ -273,12 +281,14 @@ mod tests {
     #[test]
     fn a_password_is_never_tried_twice_and_a_refresh_token_needs_a_person() {
         let profile = Profile::named("salesforce", None).unwrap();
-        assert_eq!(profile.grants(), ["jwt_bearer", "client_credentials", "password", "refresh_token"]);
+        assert_eq!(profile.grants(), GrantKind::ALL.map(GrantKind::word));
         for (grant, unattended, confirm, parameter) in [
             ("jwt_bearer", true, true, None),
             ("client_credentials", true, true, None),
             ("password", true, false, None),
             ("refresh_token", false, true, Some("refresh_token")),
+            ("authorization_code", false, true, None),
+            ("device_code", false, true, None),
         ] {
             let traits = profile.grant_traits(grant).unwrap();
             let seen = (traits.unattended, traits.confirm, traits.refresh_token_parameter.as_deref());

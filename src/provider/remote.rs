@@ -1,5 +1,7 @@
 //! One session's server: a request leaves, an answer comes back.
 
+mod person;
+
 use std::error::Error as _;
 use std::time::Duration;
 
@@ -24,6 +26,8 @@ use crate::secret::source::SecretSource;
 use crate::session::answer::{Answer, Quota, Request, Verdict};
 use crate::time::Instant;
 use crate::token::Token;
+
+pub use person::Polled;
 
 /// The longest body that is read: what an API says about a session is a few KiB.
 const LONGEST_BODY: usize = 1024 * 1024;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use url::Url;
 
+use super::ByPerson;
 use super::grants::GrantKind;
 use super::hosts::is_loopback;
 use super::profile::Profile;
@@ -96,7 +97,7 @@ impl RemoteConfig {
         }
         for (name, value) in &self.values {
             match value {
-                Value::Plain(text) if !is_default(name, text) => {
+                Value::Plain(text) if !is_default(name, text) && !is_the_way_only(name) => {
                     absorb(&mut digest, name);
                     absorb(&mut digest, text);
                 }
@@ -153,6 +154,7 @@ impl RemoteConfig {
         problems.extend(self.wrong_hosts());
         problems.extend(self.wrong_values());
         problems.extend(self.wrong_client_auth());
+        problems.extend(self.wrong_person_login());
         if let Some(name) = self.ping.as_deref().filter(|name| self.profile.ping(Some(name)).is_none()) {
             let known = self.profile.alternative_pings().join(", ");
             problems.push(problem("keepalive.ping", format!("there is no ping `{name}`: known are {known}")));
@@ -231,12 +233,40 @@ impl RemoteConfig {
         }
     }
 
+    /// What a person's login lacks.
+    fn wrong_person_login(&self) -> Option<ConfigProblem> {
+        let by_person = self.profile.grant_traits(&self.grant)?.by_person?;
+        let (key, endpoint) = match by_person {
+            ByPerson::Browser => ("authorization_url", self.authorization_endpoint()),
+            ByPerson::Device => ("device_authorization_url", self.device_authorization_endpoint()),
+        };
+        if endpoint.is_none() {
+            let message = format!("it is missing: {} begins there", self.grant);
+            return Some(problem(&format!("login.{key}"), message));
+        }
+        let redirect_uri = self.plain("redirect_uri")?;
+        let remedy = match Url::parse(redirect_uri) {
+            Err(_) => "is no address: write http://127.0.0.1/callback, or what is registered at the server",
+            Ok(url) if url.fragment().is_some() => "must not have a `#`: write it without",
+            Ok(url) if url.scheme() == "http" && !is_loopback(&url) => {
+                "would show the code to everybody on the way: use https, or a loopback address"
+            }
+            Ok(_) => return None,
+        };
+        Some(problem("login.redirect_uri", format!("`{redirect_uri}` {remedy}")))
+    }
+
     /// The value of a parameter that is no secret.
     pub(super) fn plain(&self, name: &str) -> Option<&str> {
         match self.values.get(name)? {
             Value::Plain(text) => Some(text),
             Value::Secret(_) => None,
         }
+    }
+
+    /// Whether this is among the scopes that are asked for.
+    pub(super) fn asks_for(&self, scope: &str) -> bool {
+        self.plain("scope").is_some_and(|scopes| scopes.split_whitespace().any(|word| word == scope))
     }
 
     /// The configured URL, without a trailing slash.
@@ -259,6 +289,18 @@ impl RemoteConfig {
 
     pub(super) fn revocation_endpoint(&self) -> Option<Url> {
         self.endpoint(self.profile.endpoints.revocation.as_ref()?)
+    }
+
+    pub(super) fn authorization_endpoint(&self) -> Option<Url> {
+        self.endpoint(self.profile.endpoints.authorization.as_ref()?)
+    }
+
+    pub(super) fn device_authorization_endpoint(&self) -> Option<Url> {
+        self.endpoint(self.profile.endpoints.device_authorization.as_ref()?)
+    }
+
+    pub(super) fn userinfo_endpoint(&self) -> Option<Url> {
+        self.endpoint(self.profile.endpoints.userinfo.as_ref()?)
     }
 
     /// A path stands below the login host; anything else is a URL by itself.
@@ -287,6 +329,11 @@ pub(super) fn authority(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
+/// What leads a person to a login says nothing of whose it is.
+fn is_the_way_only(name: &str) -> bool {
+    matches!(name, "redirect_uri" | "authorization_query")
+}
+
 /// Length first, so that no two lists of parts are the same bytes.
 fn absorb(digest: &mut digest::Context, part: &str) {
     digest.update(&part.len().to_le_bytes());
@@ -310,6 +357,10 @@ mod tests {
         let mut default = base.clone();
         default.values.insert("api_version".into(), Value::Plain("62.0".into()));
         assert_eq!(base.identity(), default.identity(), "a default that is spelt out");
+        let mut way = config("salesforce", "authorization_code", &[]);
+        let person = way.identity();
+        way.values.insert("redirect_uri".into(), Value::Plain("http://localhost:1717/x".into()));
+        assert_eq!(person, way.identity(), "the way to the login");
         for changed in [
             config("salesforce", "jwt_bearer", &[("username", "b@x")]),
             config("salesforce", "password", &[("username", "a@x")]),
@@ -348,6 +399,27 @@ mod tests {
             ("client_credentials", "https://a.my.salesforce.com", POST, Some("login.client_secret: it is missing")),
             ("refresh_token", "https://a.my.salesforce.com", POST, None),
             ("refresh_token", "https://a.my.salesforce.com", BASIC, Some("login.client_secret: it is missing")),
+            ("authorization_code", "https://a.my.salesforce.com", POST, None),
+            ("authorization_code", "https://a.my.salesforce.com", &[("redirect_uri", "https://localhost/")], None),
+            ("authorization_code", "https://a.my.salesforce.com", &[("redirect_uri", "app:/back")], None),
+            (
+                "authorization_code",
+                "https://a.my.salesforce.com",
+                &[("redirect_uri", "callback")],
+                Some("login.redirect_uri: `callback` is no address"),
+            ),
+            (
+                "authorization_code",
+                "https://a.my.salesforce.com",
+                &[("redirect_uri", "http://a.example/")],
+                Some("login.redirect_uri: `http://a.example/` would show the code"),
+            ),
+            (
+                "authorization_code",
+                "https://a.my.salesforce.com",
+                &[("redirect_uri", "http://127.0.0.1/#x")],
+                Some("login.redirect_uri: `http://127.0.0.1/#x` must not have a `#`"),
+            ),
         ] {
             let config = RemoteConfig { url: Url::parse(url).unwrap(), ..config("salesforce", grant, values) };
             let problems = config.problems();

@@ -29,6 +29,7 @@ impl Session {
             Input::Rejected { generation } => self.rejected(generation, now, actions),
             Input::Wanted { validity } => self.want(validity, now, actions),
             Input::Seed(seed) => self.seed(seed, now, account, actions),
+            Input::PersonLoggedIn(answer) => self.person_logged_in(&answer, now, account, actions),
             Input::SecretsAre(fingerprint) => self.secrets_are(&fingerprint, account, actions),
             Input::ClockJumped => self.clock_jumped(now),
             Input::Active(active) => self.set_active(active, actions),

@@ -8,7 +8,7 @@ use super::Supervisor;
 use super::slot::{Outcome, Slot};
 use super::status::token_answer;
 use crate::api::access::{self, Caller};
-use crate::api::{self, About, Ask, Health, Refusal, Rejected, Reply, SessionStatus, TokenAnswer};
+use crate::api::{self, About, Ask, Health, LoginBegun, Refusal, Rejected, Reply, SessionStatus, TokenAnswer};
 use crate::clock;
 use crate::secret::Secret;
 use crate::session::account::Account;
@@ -26,13 +26,17 @@ pub(super) struct Waiter {
     want: Want,
 }
 
-enum Want {
+pub(super) enum Want {
     /// A token that is good for so long.
     Token { validity: Duration, reply: Option<Reply<TokenAnswer>> },
     /// The truth about a reported token.
     Verdict { reply: Option<Reply<TokenAnswer>> },
     /// What came of an order: of the first call of these kinds after that number.
     Outcome { after: u64, of: &'static [Request], reply: Option<Reply<SessionStatus>> },
+    /// How a person goes on with the login of this name.
+    LoginBegun { login: String, reply: Option<Reply<Option<LoginBegun>>> },
+    /// What came of the login of this name.
+    LoginOver { login: String, reply: Option<Reply<SessionStatus>> },
 }
 
 impl Waiter {
@@ -42,7 +46,10 @@ impl Waiter {
             Want::Token { reply, .. } | Want::Verdict { reply } => {
                 reply.as_ref().is_none_or(oneshot::Sender::is_closed)
             }
-            Want::Outcome { reply, .. } => reply.as_ref().is_none_or(oneshot::Sender::is_closed),
+            Want::Outcome { reply, .. } | Want::LoginOver { reply, .. } => {
+                reply.as_ref().is_none_or(oneshot::Sender::is_closed)
+            }
+            Want::LoginBegun { reply, .. } => reply.as_ref().is_none_or(oneshot::Sender::is_closed),
         }
     }
 }
@@ -64,6 +71,7 @@ impl Supervisor {
             }
             Ask::Rejected { about, which, wait, reply } => self.rejected(&about, &which, wait, reply),
             Ask::Order { about, order, wait, reply } => self.order(&about, order, wait, reply),
+            Ask::Login(ask) => self.ask_login(ask),
             Ask::Health { caller, names, reply } => {
                 let _ = reply.send(self.health(&caller, &names));
             }
@@ -139,11 +147,15 @@ impl Supervisor {
     }
 
     fn orderable(&self, about: &About, order: api::Order) -> Result<&Slot, Refusal> {
-        let slot = self.known(&about.name)?;
-        if !self.is_admin(&about.caller) {
-            return Err(Refusal::NotAllowed { name: about.name.clone() });
-        }
+        let slot = self.administered(about)?;
         slot.can_order(order).map(|()| slot)
+    }
+
+    /// The session, for an admin.
+    pub(super) fn administered(&self, about: &About) -> Result<&Slot, Refusal> {
+        let slot = self.known(&about.name)?;
+        let allowed = self.is_admin(&about.caller);
+        allowed.then_some(slot).ok_or_else(|| Refusal::NotAllowed { name: about.name.clone() })
     }
 
     /// A logout ends the token for every session that holds the same one.
@@ -174,7 +186,7 @@ impl Supervisor {
         Ok(Health { live: true, ready: not_ready.is_empty(), not_ready, version: env!("CARGO_PKG_VERSION").to_owned() })
     }
 
-    fn wait(&mut self, name: &str, longest: Duration, want: Want) {
+    pub(super) fn wait(&mut self, name: &str, longest: Duration, want: Want) {
         let until = clock::boottime().after(longest);
         if let Some(slot) = self.slots.get_mut(name) {
             slot.waiters.push(Waiter { until, want });
@@ -216,6 +228,12 @@ impl Slot {
             Want::Token { validity, reply } => send(reply, self.token_for(*validity, now, account, late)),
             Want::Verdict { reply } => send(reply, self.verdict(now, account, late)),
             Want::Outcome { reply, .. } => send(reply, late.then(|| Err(self.not_fresh(account, now)))),
+            Want::LoginBegun { login, reply } => {
+                send(reply, self.login_begun(login, now).or_else(|| late.then(|| Err(self.not_fresh(account, now)))))
+            }
+            Want::LoginOver { login, reply } => {
+                send(reply, self.login_over(login, account).or_else(|| late.then(|| Err(self.login_pending()))))
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::Supervisor;
 use super::lanes::Lanes;
+use super::person::PersonLogins;
 use super::saver::Saver;
 use super::slot::{AccountSlot, Slot, StoredAccount, StoredSession};
 use super::tell::Told;
@@ -163,6 +164,7 @@ impl Supervisor {
             saver: Saver::default(),
             pending: None,
             in_flight: None,
+            person: PersonLogins::default(),
             waiters: Vec::new(),
             outcomes: Vec::new(),
             timer: None,

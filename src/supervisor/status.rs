@@ -81,6 +81,7 @@ impl Slot {
                 reason: needed.reason,
                 remedy: needed.remedy,
             }),
+            notice: self.session.notice(),
             quotas: self.session.record().quotas.clone(),
             counts: self.counts(),
             files: self.publisher.status().into_iter().map(file_status).collect(),

@@ -12,6 +12,7 @@ use axum::{Json, Router};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
+use super::login;
 use super::parameters::{Query, RejectedBody, UsedBody, json};
 use crate::api::access::Caller;
 use crate::api::problem::{Kind, Problem};
@@ -23,8 +24,8 @@ const BODY_LIMIT: usize = 64 * 1024;
 /// What the supervisor may take beyond the caller's wait; it answers in microseconds unless something is very wrong.
 const DECISION_TIMEOUT: Duration = Duration::from_secs(10);
 
-type Asks = State<mpsc::Sender<Ask>>;
-type CalledBy = Extension<Caller>;
+pub(super) type Asks = State<mpsc::Sender<Ask>>;
+pub(super) type CalledBy = Extension<Caller>;
 
 /// The routes of version 1.
 pub(super) fn router(asks: mpsc::Sender<Ask>) -> Router {
@@ -36,7 +37,8 @@ pub(super) fn router(asks: mpsc::Sender<Ask>) -> Router {
         .route("/v1/sessions/{session}/rejected", post(rejected))
         .route("/v1/sessions/{session}/verify", post(verify))
         .route("/v1/sessions/{session}/renew", post(renew))
-        .route("/v1/sessions/{session}/login", post(login))
+        .route("/v1/sessions/{session}/login", post(login::begin))
+        .route("/v1/sessions/{session}/login/{login}", get(login::outcome).post(login::complete))
         .route("/v1/sessions/{session}/logout", post(logout))
         .route("/v1/sessions/{session}/pause", post(pause))
         .route("/v1/sessions/{session}/resume", post(resume))
@@ -119,7 +121,7 @@ macro_rules! orders {
     )*};
 }
 
-orders!(verify => Verify, renew => Renew, login => Login, logout => Logout, pause => Pause, resume => Resume);
+orders!(verify => Verify, renew => Renew, logout => Logout, pause => Pause, resume => Resume);
 
 async fn order(
     asks: Asks,
@@ -155,7 +157,7 @@ async fn wrong_method(uri: Uri) -> Problem {
 }
 
 /// Asks the supervisor and waits for its decision. When the caller goes away, so does the receiver, and it knows.
-async fn decided<T>(
+pub(super) async fn decided<T>(
     asks: &mpsc::Sender<Ask>,
     wait: Duration,
     ask: impl FnOnce(oneshot::Sender<T>) -> Ask,
@@ -173,7 +175,7 @@ async fn decided<T>(
 }
 
 /// JSON that no cache keeps.
-fn answer(body: &impl Serialize) -> Response {
+pub(super) fn answer(body: &impl Serialize) -> Response {
     ([(CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 

@@ -1,5 +1,7 @@
 //! The requests of OAuth 2.0: token endpoint (RFC 6749), introspection (RFC 7662), revocation (RFC 7009).
 
+mod person;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use url::{Url, form_urlencoded};
@@ -10,6 +12,8 @@ use crate::provider::grants::GrantKind;
 use crate::provider::request::Method;
 use crate::provider::settings::RemoteConfig;
 use crate::secret::Secret;
+
+pub(in crate::provider) use person::authorization_url;
 
 const CLIENT_ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -45,7 +49,7 @@ pub(super) fn login_secrets(config: &RemoteConfig) -> Vec<&str> {
         Some(GrantKind::JwtBearer) => &["private_key", "private_key_passphrase"],
         Some(GrantKind::Password) => &["password"],
         Some(GrantKind::RefreshToken) => &["refresh_token"],
-        Some(GrantKind::ClientCredentials) | None => &[],
+        Some(GrantKind::ClientCredentials | GrantKind::AuthorizationCode | GrantKind::DeviceCode) | None => &[],
     };
     let mut names = client_secrets(config);
     names.extend(of_form);
@@ -66,6 +70,7 @@ impl Ingredients<'_> {
     pub(super) fn login(&self) -> Result<Outgoing, OutgoingError> {
         match GrantKind::named(&self.config.grant) {
             Some(GrantKind::RefreshToken) => self.refresh(self.required("refresh_token")?),
+            Some(GrantKind::AuthorizationCode | GrantKind::DeviceCode) => Err(OutgoingError::ByPerson),
             Some(kind) => self.grant(kind),
             None => Err(OutgoingError::NoEndpoint("login")),
         }
@@ -122,6 +127,7 @@ impl Ingredients<'_> {
                 draft.secret("password", self.required("password")?);
             }
             GrantKind::RefreshToken => draft.secret("refresh_token", self.required("refresh_token")?),
+            GrantKind::AuthorizationCode | GrantKind::DeviceCode => return Err(OutgoingError::ByPerson),
         }
         self.optional(&mut draft, "scope");
         self.own_fields(&mut draft);

@@ -10,10 +10,11 @@ use jiff::SignedDuration;
 use regex_lite::Regex;
 use toml::Spanned;
 
-use super::raw::{RawExample, RawGrant, RawKind, RawParameter, RawProfile, RawQuota, RawWindow};
+use super::raw::{RawEndpoints, RawExample, RawGrant, RawKind, RawParameter, RawProfile, RawQuota, RawWindow};
 use super::{
     Endpoints, Example, GrantRules, Parameter, Profile, ProfileError, ProfileParameter, QuotaRule, WindowDefaults,
 };
+use crate::provider::ByPerson;
 use crate::provider::grants::GrantKind;
 use crate::provider::hosts::{HostPattern, Hosts};
 use crate::provider::template::Template;
@@ -67,7 +68,7 @@ fn profile(raw: RawProfile, name: &str, text: &str) -> Checked<Profile> {
         let message = format!("name: `{}` must be `{name}`, as the file is called", raw.name.get_ref());
         return Err(wrong(&raw.name.span(), message));
     }
-    let grants = grants(raw.grant)?;
+    let grants = grants(raw.grant, &raw.endpoints)?;
     let fallback = grants.first().map(|rules| rules.kind.word()).unwrap_or_default();
     let examples = raw.example.into_iter().map(|example| checked_example(example, fallback, text));
     let examples = examples.collect::<Checked<Vec<_>>>()?;
@@ -87,6 +88,12 @@ fn profile(raw: RawProfile, name: &str, text: &str) -> Checked<Profile> {
             token: template("endpoints.token", &raw.endpoints.token)?,
             introspection: parts::optional_template("endpoints.introspection", raw.endpoints.introspection.as_ref())?,
             revocation: parts::optional_template("endpoints.revocation", raw.endpoints.revocation.as_ref())?,
+            authorization: parts::optional_template("endpoints.authorization", raw.endpoints.authorization.as_ref())?,
+            device_authorization: parts::optional_template(
+                "endpoints.device_authorization",
+                raw.endpoints.device_authorization.as_ref(),
+            )?,
+            userinfo: parts::optional_template("endpoints.userinfo", raw.endpoints.userinfo.as_ref())?,
         },
         hosts: Hosts {
             own: patterns(&raw.hosts.own),
@@ -155,13 +162,27 @@ fn parameter((name, raw): (String, RawParameter)) -> Checked<ProfileParameter> {
     })
 }
 
-/// A profile that names no grant knows all of the protocol's.
-fn grants(raw: impl IntoIterator<Item = (Spanned<String>, RawGrant)>) -> Checked<Vec<GrantRules>> {
+/// A profile that names no grant knows all of the protocol's that its endpoints allow.
+fn grants(
+    raw: impl IntoIterator<Item = (Spanned<String>, RawGrant)>,
+    endpoints: &RawEndpoints,
+) -> Checked<Vec<GrantRules>> {
     let named = raw.into_iter().map(|(name, rules)| grant(&name, rules));
     let mut named = named.collect::<Checked<Vec<_>>>()?;
     if named.is_empty() {
-        let bare = |kind| GrantRules { kind, form: Vec::new(), not_on: Vec::new(), not_on_because: String::new() };
-        return Ok(GrantKind::ALL.into_iter().map(bare).collect());
+        let bare = |kind| GrantRules {
+            kind,
+            form: Vec::new(),
+            begin: Vec::new(),
+            not_on: Vec::new(),
+            not_on_because: String::new(),
+        };
+        let possible = |kind: &GrantKind| match kind.by_person() {
+            Some(ByPerson::Browser) => endpoints.authorization.is_some(),
+            Some(ByPerson::Device) => endpoints.device_authorization.is_some(),
+            None => true,
+        };
+        return Ok(GrantKind::ALL.into_iter().filter(possible).map(bare).collect());
     }
     named.sort_by_key(|rules| GrantKind::ALL.iter().position(|kind| *kind == rules.kind));
     Ok(named)
@@ -170,7 +191,8 @@ fn grants(raw: impl IntoIterator<Item = (Spanned<String>, RawGrant)>) -> Checked
 fn grant(name: &Spanned<String>, raw: RawGrant) -> Checked<GrantRules> {
     let kind = grant_named("grant", name)?;
     let form = parts::templates(&format!("grant.{}.form", kind.word()), &raw.form)?;
-    Ok(GrantRules { kind, form, not_on: patterns(&raw.not_on), not_on_because: raw.not_on_because })
+    let begin = parts::templates(&format!("grant.{}.begin", kind.word()), &raw.begin)?;
+    Ok(GrantRules { kind, form, begin, not_on: patterns(&raw.not_on), not_on_because: raw.not_on_because })
 }
 
 fn grant_named(key: &str, name: &Spanned<String>) -> Checked<GrantKind> {

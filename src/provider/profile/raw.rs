@@ -65,6 +65,9 @@ pub(super) struct RawEndpoints {
     pub(super) token: Spanned<String>,
     pub(super) introspection: Option<Spanned<String>>,
     pub(super) revocation: Option<Spanned<String>>,
+    pub(super) authorization: Option<Spanned<String>>,
+    pub(super) device_authorization: Option<Spanned<String>>,
+    pub(super) userinfo: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -129,6 +132,8 @@ pub(super) struct RawAudience {
 pub(super) struct RawGrant {
     #[serde(default)]
     pub(super) form: Texts,
+    #[serde(default)]
+    pub(super) begin: Texts,
     #[serde(default)]
     pub(super) not_on: Vec<String>,
     #[serde(default)]

@@ -1,0 +1,270 @@
+//! The calls of a person's login.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use url::Url;
+
+use super::{NoAnswer, Outgoing, OutgoingError, Remote, Response, Told, known_secrets};
+use crate::clock;
+use crate::provider::detail::scrubbed;
+use crate::provider::hosts::is_loopback;
+use crate::provider::outgoing::{Ingredients, authorization_url};
+use crate::provider::person::{BrowserLogin, DeviceLogin, Expected, Once, PersonError, WhoIsIt, checked_claims, who};
+use crate::provider::token_answer::number;
+use crate::provider::{ByPerson, Held, Secrets};
+use crate::secret::Secret;
+use crate::session::answer::{Answer, Request, Verdict};
+use crate::time::Instant;
+use crate::token::Token;
+
+/// Between two polls where the server does not say (RFC 8628 section 3.2).
+const USUAL_INTERVAL: Duration = Duration::from_secs(5);
+/// A device's login lasts no longer, and so long where the server does not say.
+const LONGEST_DEVICE_LOGIN: Duration = Duration::from_mins(30);
+const USUAL_DEVICE_LOGIN: Duration = Duration::from_mins(10);
+/// A code that people type is shorter; so is an address that they can be asked to open.
+const LONGEST_CODE: usize = 64;
+const LONGEST_ADDRESS: usize = 2048;
+
+/// What one poll of a device's login came to (RFC 8628 section 3.5).
+#[derive(Debug)]
+pub enum Polled {
+    /// Nobody has answered yet.
+    Pending,
+    /// The same, and the server wants to be asked more rarely from now on.
+    SlowDown,
+    /// No usable answer: ask again, more rarely.
+    Silent,
+    /// Done.
+    Granted(Box<Answer>),
+    /// It will never be done.
+    Over(PersonError),
+}
+
+/// A call that was answered.
+struct Heard {
+    response: Response,
+    wall: Timestamp,
+    sent: Instant,
+    known: Vec<Secret>,
+}
+
+impl Remote {
+    /// How a person logs in here, if one must.
+    pub fn by_person(&self) -> Option<ByPerson> {
+        self.config.profile.grant_traits(&self.config.grant)?.by_person
+    }
+
+    /// Begins a login in a browser. `port` is where the browser's return can be received, unless the config names one.
+    ///
+    /// # Errors
+    /// When there is no authorization endpoint.
+    pub fn begin_browser(&self, port: Option<u16>) -> Result<BrowserLogin, PersonError> {
+        let once = Once::draw(self.config.asks_for("openid"));
+        let once = once.ok_or_else(|| PersonError::Impossible("the system gives no random bytes".to_owned()))?;
+        let redirect_uri = self.redirect_uri(port).ok_or_else(|| impossible(&no_redirect_uri()))?;
+        let challenge = once.challenge();
+        let mut own = vec![("state", once.state()), ("code_challenge", &challenge), ("code_challenge_method", "S256")];
+        own.extend(once.nonce().map(|nonce| ("nonce", nonce.expose())));
+        let url = authorization_url(&self.config, &redirect_uri, &own).map_err(|error| impossible(&error))?;
+        let issuer = self.config.plain("issuer").map(str::to_owned);
+        Ok(BrowserLogin::new(url.into(), redirect_uri, once, issuer))
+    }
+
+    /// RFC 8252 section 7.3: a loopback address without a port gets one.
+    fn redirect_uri(&self, port: Option<u16>) -> Option<String> {
+        let configured = self.config.plain("redirect_uri")?;
+        let mut url = Url::parse(configured).ok()?;
+        if url.scheme() != "http" || !is_loopback(&url) || url.port().is_some() || port.is_none() {
+            return Some(configured.to_owned());
+        }
+        url.set_port(port).ok()?;
+        Some(url.into())
+    }
+
+    /// Exchanges the code that a browser brought.
+    ///
+    /// # Errors
+    /// When no token comes of it, or one that is not the configured user's.
+    pub async fn redeem(
+        &self,
+        login: &BrowserLogin,
+        code: &Secret,
+        held: Held<'_>,
+        secrets: &Secrets,
+    ) -> Result<Answer, PersonError> {
+        let ingredients = self.ingredients(&held, secrets);
+        let heard = self.ask(ingredients.redemption(login, code), &held, secrets).await;
+        let heard = heard.map_err(|error| PersonError::Server(error.sentence()))?;
+        self.accepted(&heard, login.nonce().map(Secret::expose), &held, secrets).await
+    }
+
+    /// Begins a login on any device.
+    ///
+    /// # Errors
+    /// When the server gives no code for it.
+    pub async fn begin_device(&self, held: Held<'_>, secrets: &Secrets) -> Result<DeviceLogin, PersonError> {
+        let ingredients = self.ingredients(&held, secrets);
+        let heard = self.ask(ingredients.device_authorization(), &held, secrets).await;
+        let heard = heard.map_err(|error| PersonError::Server(error.sentence()))?;
+        let odd = || PersonError::Server(self.told(&heard, "the answer begins no device login").detail);
+        device_login(&heard.response).filter(|_| (200..300).contains(&heard.response.status)).ok_or_else(odd)
+    }
+
+    /// Asks whether a device's login is done.
+    pub async fn poll_device(&self, login: &DeviceLogin, held: Held<'_>, secrets: &Secrets) -> Polled {
+        let ingredients = self.ingredients(&held, secrets);
+        let heard = match self.ask(ingredients.device_poll(login.device_code()), &held, secrets).await {
+            Ok(heard) => heard,
+            Err(NoAnswer::Outgoing(error)) => return Polled::Over(impossible(&error)),
+            Err(_) => return Polled::Silent,
+        };
+        match heard.response.string_at("/error") {
+            _ if heard.response.status >= 500 || heard.response.is_html() => Polled::Silent,
+            Some("authorization_pending") => Polled::Pending,
+            Some("slow_down") => Polled::SlowDown,
+            _ if heard.response.status == 429 => Polled::SlowDown,
+            Some("access_denied") => over("the login was declined"),
+            Some("expired_token") => over("nobody logged in while the code was good"),
+            Some(_) | None => match self.accepted(&heard, None, &held, secrets).await {
+                Ok(answer) => Polled::Granted(Box::new(answer)),
+                Err(error) => Polled::Over(error),
+            },
+        }
+    }
+
+    fn ingredients<'a>(&'a self, held: &'a Held<'a>, secrets: &'a Secrets) -> Ingredients<'a> {
+        Ingredients { config: &self.config, held, secrets, wall: clock::now().wall }
+    }
+
+    async fn ask(
+        &self,
+        outgoing: Result<Outgoing, OutgoingError>,
+        held: &Held<'_>,
+        secrets: &Secrets,
+    ) -> Result<Heard, NoAnswer> {
+        let outgoing = outgoing?;
+        let mut known = known_secrets(held, secrets);
+        known.extend(outgoing.secrets.iter().cloned());
+        let sent = clock::boottime();
+        let (response, wall) = self.exchange(outgoing, held.timeout).await?;
+        Ok(Heard { response, wall, sent, known })
+    }
+
+    /// The token, once it is clear that it belongs to this login and to the configured user.
+    async fn accepted(
+        &self,
+        heard: &Heard,
+        nonce: Option<&str>,
+        held: &Held<'_>,
+        secrets: &Secrets,
+    ) -> Result<Answer, PersonError> {
+        let Told { verdict, detail, counted, skew_millis, quotas } =
+            self.told_by(Request::Login, &heard.response, heard.wall, &heard.known);
+        let Verdict::Good(grant) = &verdict else { return Err(PersonError::Server(detail)) };
+        let claims = self.identity_claims(heard, nonce)?;
+        self.check_user(claims, &grant.token, held, secrets).await?;
+        let (sent, received) = (heard.sent, clock::boottime());
+        Ok(Answer { call: held.call, sent, received, verdict, detail, counted, skew_millis, quotas })
+    }
+
+    fn told(&self, heard: &Heard, oddity: &str) -> Told {
+        let mut told = self.told_by(Request::Login, &heard.response, heard.wall, &heard.known);
+        if told.verdict.is_success() || (200..300).contains(&heard.response.status) {
+            oddity.clone_into(&mut told.detail);
+        }
+        told
+    }
+
+    /// Whoever asks for `openid` gets an ID token, unless the server says that it granted less.
+    fn identity_claims(&self, heard: &Heard, nonce: Option<&str>) -> Result<Option<Value>, PersonError> {
+        if !self.config.asks_for("openid") {
+            return Ok(None);
+        }
+        let untrusted = |problem: &str| PersonError::Untrusted(problem.to_owned());
+        let Some(id_token) = heard.response.string_at("/id_token") else {
+            let scope = heard.response.string_at("/scope");
+            let less = scope.is_some_and(|scope| !scope.split_whitespace().any(|word| word == "openid"));
+            let missing = "`openid` was asked for and no ID token came; leave `openid` out of scope if there is none";
+            return if less { Ok(None) } else { Err(untrusted(missing)) };
+        };
+        let skew = heard.response.skew_millis(heard.wall).unwrap_or_default();
+        let expected = Expected {
+            issuer: self.config.plain("issuer"),
+            client_id: self.config.plain("client_id").unwrap_or_default(),
+            nonce,
+            now: heard.wall.as_millisecond().saturating_add(skew).div_euclid(1000),
+        };
+        checked_claims(id_token, &expected).map(Some).map_err(untrusted)
+    }
+
+    /// Userinfo is asked only where the ID token does not tell.
+    async fn check_user(
+        &self,
+        claims: Option<Value>,
+        token: &Token,
+        held: &Held<'_>,
+        secrets: &Secrets,
+    ) -> Result<(), PersonError> {
+        let Some(expected) = self.config.plain("username") else { return Ok(()) };
+        let mut found = claims.map_or(WhoIsIt::Unknown, |claims| who(&claims, expected));
+        if found == WhoIsIt::Unknown
+            && let Some(outgoing) = self.ingredients(held, secrets).userinfo(token)
+        {
+            let heard = self.ask(Ok(outgoing), held, secrets).await.ok();
+            let told = heard.and_then(|heard| heard.response.json).map(|claims| who(&claims, expected));
+            found = told.unwrap_or(WhoIsIt::Unknown);
+        }
+        match found {
+            WhoIsIt::TheUser => Ok(()),
+            WhoIsIt::Unknown => {
+                tracing::info!(expected, "the server does not tell who logged in; `username` was not compared");
+                Ok(())
+            }
+            WhoIsIt::Somebody(found) => {
+                Err(PersonError::WrongUser { found: scrubbed(&found, &[]), expected: expected.to_owned() })
+            }
+        }
+    }
+}
+
+fn impossible(error: &OutgoingError) -> PersonError {
+    PersonError::Impossible(error.to_string())
+}
+
+fn no_redirect_uri() -> OutgoingError {
+    OutgoingError::NoValue("redirect_uri".to_owned())
+}
+
+fn over(why: &str) -> Polled {
+    Polled::Over(PersonError::Server(why.to_owned()))
+}
+
+/// RFC 8628 section 3.2; some servers say `verification_url`.
+fn device_login(response: &Response) -> Option<DeviceLogin> {
+    let text = |pointer: &str, longest: usize| {
+        let text = response.string_at(pointer).filter(|text| (1..=longest).contains(&text.len()))?;
+        (!text.chars().any(char::is_control)).then(|| text.to_owned())
+    };
+    let address = |pointer: &str| text(pointer, LONGEST_ADDRESS).filter(|address| is_address(address));
+    let seconds = |pointer: &str| {
+        let seconds = number(response.json.as_ref()?.pointer(pointer)?)?;
+        Duration::try_from_secs_f64(seconds).ok().filter(|duration| !duration.is_zero())
+    };
+    let verification_uri = address("/verification_uri").or_else(|| address("/verification_url"))?;
+    Some(DeviceLogin::new(
+        Secret::new(text("/device_code", crate::token::MAX_TOKEN_BYTES)?),
+        scrubbed(&text("/user_code", LONGEST_CODE)?, &[]),
+        verification_uri,
+        address("/verification_uri_complete"),
+        seconds("/expires_in").unwrap_or(USUAL_DEVICE_LOGIN).min(LONGEST_DEVICE_LOGIN),
+        seconds("/interval").unwrap_or(USUAL_INTERVAL).clamp(Duration::from_secs(1), LONGEST_DEVICE_LOGIN),
+    ))
+}
+
+/// Something that a browser opens, and nothing else.
+fn is_address(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.has_host())
+}
