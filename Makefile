@@ -47,13 +47,21 @@ clean: ## Removes what was built and installed here
 	$(CARGO) clean
 	rm -rf $(FIXTURE)/node_modules
 
-# node and npm run the certified OpenID provider that the tests talk to.
+# node and npm run the certified OpenID provider that the tests talk to, Chromium logs in to it; journald takes the log in one of them.
 .PHONY: .fixture
 .fixture:
 	@command -v node >/dev/null && command -v npm >/dev/null || { \
 	  echo 'node and npm are missing: installing them with apt-get (nodejs npm)'; \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 	  $$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends nodejs npm; }
+	@test -x /usr/lib/systemd/systemd-journald && command -v journalctl >/dev/null || { \
+	  echo 'journald is missing: installing it with apt-get (systemd)'; \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends systemd; }
+	@command -v chromium >/dev/null || { \
+	  echo 'Chromium is missing: installing it with apt-get (chromium)'; \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends chromium; }
 	@cmp -s $(FIXTURE)/package-lock.json $(FIXTURE)/node_modules/.installed || { \
 	  npm ci --prefix $(FIXTURE) --no-audit --no-fund && \
 	  cp $(FIXTURE)/package-lock.json $(FIXTURE)/node_modules/.installed; }

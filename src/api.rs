@@ -316,6 +316,10 @@ pub struct TokenAnswer {
     pub token_type: String,
     /// The base of API requests, where the server names one.
     pub instance_url: Option<String>,
+    /// What requests go to: `instance_url`, or the configured URL where the server names none.
+    pub base_url: String,
+    /// What the session's variables begin with.
+    pub env_prefix: String,
     /// Rises with each new token.
     pub generation: u64,
     /// When the server issued it.
@@ -329,6 +333,23 @@ pub struct TokenAnswer {
     /// The captures not marked secret.
     #[serde(flatten)]
     pub captures: BTreeMap<String, String>,
+}
+
+impl TokenAnswer {
+    /// The fields that every answer has; a capture of the same name does not shadow them.
+    pub const FIELDS: [&str; 11] = [
+        "session",
+        "access_token",
+        "token_type",
+        "instance_url",
+        "base_url",
+        "env_prefix",
+        "generation",
+        "issued_at",
+        "expires_at",
+        "headers",
+        "valid_for_seconds",
+    ];
 }
 
 /// Leaves out the headers, which carry the token in the clear.

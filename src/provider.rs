@@ -17,7 +17,7 @@ mod request;
 mod response;
 mod rule;
 mod settings;
-mod template;
+pub(crate) mod template;
 mod token_answer;
 
 use std::collections::BTreeMap;

@@ -314,7 +314,7 @@ impl Supervisor {
     fn account_saved(&mut self, key: &str, now: Instant, problem: Option<String>) {
         let Some(account) = self.accounts.get_mut(key) else { return };
         if let Some(problem) = &problem {
-            tracing::error!(account = key, %problem, "the account's state cannot be written; the budget is kept in memory");
+            tracing::error!(event = "account_unpersisted", account = key, %problem, "the account's state cannot be written; the budget is kept in memory");
         }
         account.saver.finished(now, problem);
         // What another session of the account wanted meanwhile is not written yet.

@@ -170,6 +170,8 @@ fn token(name: &str) -> TokenAnswer {
         access_token: Secret::new("00Dtoken"),
         token_type: "Bearer".to_owned(),
         instance_url: Some("https://acme.my.salesforce.com".to_owned()),
+        base_url: "https://acme.my.salesforce.com".to_owned(),
+        env_prefix: name.to_uppercase(),
         generation: 7,
         issued_at: Timestamp::UNIX_EPOCH,
         expires_at: None,

@@ -1,5 +1,6 @@
 //! One `[sessions.NAME]`, from its tables to what the engine and the edges take.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::global::Context;
@@ -27,14 +28,16 @@ pub(super) struct Placed {
 pub(super) fn read(name: &str, table: &Table<'_>, context: &Context<'_>) -> Placed {
     table.only(keys::SESSION);
     let prefix = env_prefix(table, name);
-    let sinks = publish::read(table, name, &prefix.value, context);
+    let profile = login::profile(table, context);
+    let owner = publish::Owner { name, env_prefix: &prefix.value, profile: profile.as_deref() };
+    let sinks = publish::read(table, &owner, context);
     let local = Local {
         env_prefix: prefix.value.clone(),
         publish: sinks.iter().map(|sink| sink.value.clone()).collect(),
         access: access(table).unwrap_or_else(|| publish::readers(&sinks, context)),
         logout_on: logout_on(table),
     };
-    let config = server(table, context).map(|server| config(name, table, server, local, context));
+    let config = server(table, profile, context).map(|server| config(name, table, server, local, context));
     Placed { name: name.to_owned(), env_prefix: prefix.value, config, sinks, prefix_place: prefix.place }
 }
 
@@ -55,8 +58,7 @@ struct Server {
     keepalive: Keepalive,
 }
 
-fn server(table: &Table<'_>, context: &Context<'_>) -> Option<Server> {
-    let profile = login::profile(table, context);
+fn server(table: &Table<'_>, profile: Option<Arc<Profile>>, context: &Context<'_>) -> Option<Server> {
     let url = login::url(table);
     let login = profile.as_ref().and_then(|profile| login::read(table, profile, context));
     let http = http::session(table, context);

@@ -159,8 +159,38 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
     ),
     (
         "[sessions.crm.login]",
-        "[[sessions.crm.publish]]\nfile = \"a\"\nformat = \"cookies\"\n[sessions.crm.login]",
+        "[[sessions.crm.publish]]\nfile = \"a\"\nformat = \"yaml\"\n[sessions.crm.login]",
         &["token\", \"json"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[[sessions.crm.publish]]\nfile = \"a\"\nformat = \"cookies\"\n[sessions.crm.login]",
+        &[":7:", "not in a cookie", "format = \"header\""],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[[sessions.crm.publish]]\nfile = \"a\"\nformat = \"netrc\"\nlogin = \"two words\"\n[sessions.crm.login]",
+        &[":8:", "cannot stand in a netrc line"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[[sessions.crm.publish]]\nfile = \"a\"\nlogin = \"oauth2\"\n[sessions.crm.login]",
+        &[":7:", "goes with format = \"netrc\" only"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[[sessions.crm.publish]]\nfile = \"a\"\ntemplate = \"{tokn}\"\n[sessions.crm.login]",
+        &[":7:", "asks for {tokn}", "{token}, {instance_url}", "{id}"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[[sessions.crm.publish]]\nfile = \"a\"\ntemplate = \"{ \\\"a\\\": 1 }\"\n[sessions.crm.login]",
+        &[":7:", "is no template", "double the braces"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[[sessions.crm.publish]]\nfile = \"a\"\nformat = \"json\"\ntemplate = \"{token}\"\n[sessions.crm.login]",
+        &[":7:", "exclude each other"],
     ),
     (
         "[sessions.crm.login]",

@@ -66,7 +66,7 @@ pub enum PersonError {
     Untrusted(String),
     /// Somebody else logged in.
     #[error(
-        "{found} logged in, but `username` is {expected}: log out at the server, or use a private window, and begin again"
+        "another user logged in, {found}, but `username` is {expected}: log out at the server, or use a private window, and begin again"
     )]
     WrongUser {
         /// Who.

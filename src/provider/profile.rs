@@ -197,6 +197,17 @@ impl Profile {
         &self.window
     }
 
+    /// The values that come beside the token, by name.
+    pub fn captured(&self) -> Vec<&str> {
+        let names = self.captures.keys().map(String::as_str);
+        names.filter(|name| !super::token_answer::KNOWN.contains(name)).collect()
+    }
+
+    /// Whether requests carry the token, or a part of it, in a cookie.
+    pub fn sends_cookie(&self) -> bool {
+        self.use_headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("cookie"))
+    }
+
     /// The grants it knows, in the order in which it documents them.
     pub fn grants(&self) -> Vec<&str> {
         self.grants.iter().map(|grant| grant.kind.word()).collect()

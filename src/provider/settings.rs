@@ -270,7 +270,7 @@ impl RemoteConfig {
     }
 
     /// The configured URL, without a trailing slash.
-    pub(super) fn base(&self) -> &str {
+    pub fn base(&self) -> &str {
         self.url.as_str().trim_end_matches('/')
     }
 

@@ -40,7 +40,7 @@ pub(super) enum OddAnswer {
 }
 
 /// Names in `[login.capture]` that have a meaning of their own; all others are captured values.
-const KNOWN: [&str; 8] = [
+pub(super) const KNOWN: [&str; 8] = [
     "token",
     "token_type",
     "instance_url",

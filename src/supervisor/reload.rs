@@ -68,7 +68,7 @@ impl Supervisor {
             );
         }
         for warning in &config.warnings {
-            tracing::warn!(event = "config", "{warning}");
+            tracing::warn!(event = "config_warning", "{warning}");
         }
         let new = config.sessions.clone();
         self.config.sessions = config.sessions;
@@ -101,7 +101,7 @@ impl Supervisor {
         let now = clock::now();
         let active = new.schedule.is_active(now.wall);
         if let Err(error) = self.add(new) {
-            tracing::error!(session = name, %error, "the session cannot begin");
+            tracing::error!(session = name, event = "session_not_started", %error, "the session cannot begin");
             return;
         }
         self.step(name, Input::Active(active));
@@ -118,13 +118,13 @@ impl Supervisor {
                 }
             }
             Err(error) => {
-                tracing::error!(session = name, %error, "the session goes on as before");
+                tracing::error!(session = name, event = "session_not_changed", %error, "the session goes on as before");
                 return;
             }
         }
         let old = std::mem::replace(&mut slot.config, new.clone());
         if old.publish != new.publish {
-            let publisher = Publisher::start(&new.publish, &self.config.daemon.runtime_dir.join("tokens"));
+            let publisher = Publisher::start(&new.name, &new.publish, &self.config.daemon.runtime_dir.join("tokens"));
             let old_publisher = std::mem::replace(&mut slot.publisher, publisher);
             let dropped: Vec<PathBuf> = old.publish.iter().map(|sink| sink.path.clone()).collect();
             self.retiring.spawn(async move {
@@ -193,7 +193,7 @@ impl Supervisor {
             }
             let removed = tokio::task::spawn_blocking(move || store.remove(&record)).await;
             if let Ok(Err(error)) = removed {
-                tracing::error!(session = &*name, %error, "the state of a removed session is still there");
+                tracing::error!(session = &*name, event = "state_not_removed", %error, "the state of a removed session is still there");
             }
         });
     }
@@ -207,7 +207,7 @@ async fn remove_files(paths: Vec<PathBuf>) {
         }
     });
     if let Err(error) = removing.await {
-        tracing::error!(%error, "files of a removed session may still be there");
+        tracing::error!(event = "remove_failed", %error, "files of a removed session may still be there");
     }
 }
 

@@ -253,7 +253,9 @@ impl Slot {
         let state = self.session.state();
         let token = state.token.clone()?;
         let headers = self.remote.headers(&token);
-        Some(Arc::new(Published { session: self.name.to_string(), generation: state.generation, token, headers }))
+        let base = token.instance_url.clone().unwrap_or_else(|| self.config.remote.base().to_owned());
+        let (session, generation) = (self.name.to_string(), state.generation);
+        Some(Arc::new(Published { session, generation, token, headers, base }))
     }
 
     /// Nothing is under way, and nothing is left to write.

@@ -153,7 +153,7 @@ impl Supervisor {
         self.join_account(&account, &name)?;
         let session = self.restore(&config, found);
         let slot = Slot {
-            publisher: Publisher::start(&config.publish, &self.config.daemon.runtime_dir.join("tokens")),
+            publisher: Publisher::start(&config.name, &config.publish, &self.config.daemon.runtime_dir.join("tokens")),
             name: name.clone(),
             epoch: self.next_epoch(),
             session,

@@ -88,12 +88,15 @@ impl Slot {
         }
     }
 
-    /// Says once which files cannot be written.
-    pub(super) fn tell_sinks(&mut self) {
-        for sink in self.publisher.status() {
-            if let Some(problem) = &sink.error {
-                super::tell::sink_failed(&self.name, &sink.path.to_string_lossy(), problem);
-            }
+    /// Says, again at a slow pace, which files cannot be written.
+    pub(super) fn tell_sinks(&mut self, now: Instant) {
+        let failing: Vec<SinkStatus> =
+            self.publisher.status().into_iter().filter(|sink| sink.error.is_some()).collect();
+        if !self.told.may_repeat_unpublished(now, failing.is_empty()) {
+            return;
+        }
+        for sink in failing {
+            super::tell::sink_failed(&self.name, &sink);
         }
     }
 
@@ -150,14 +153,17 @@ impl Slot {
 }
 
 /// The token as the socket gives it.
-pub(super) fn token_answer(served: &Published, valid_for: Option<Duration>) -> TokenAnswer {
+pub(super) fn token_answer(served: &Published, env_prefix: &str, valid_for: Option<Duration>) -> TokenAnswer {
     let token = &served.token;
-    let public = token.captures.iter().filter(|(_, capture)| capture.public);
+    let shown = |name: &str| !TokenAnswer::FIELDS.contains(&name);
+    let public = token.captures.iter().filter(|(name, capture)| capture.public && shown(name));
     TokenAnswer {
         session: served.session.clone(),
         access_token: token.access_token.clone(),
         token_type: token.token_type.clone(),
         instance_url: token.instance_url.clone(),
+        base_url: served.base.clone(),
+        env_prefix: env_prefix.to_owned(),
         generation: served.generation,
         issued_at: token.issued_at,
         expires_at: token.expires_at,

@@ -124,7 +124,7 @@ impl Supervisor {
             if let Some(account) = self.accounts.get(&slot.account) {
                 super::tell::attention(slot, &account.account, now);
             }
-            slot.tell_sinks();
+            slot.tell_sinks(now);
         }
         self.lanes.sweep(now);
         self.notifier.status(&self.one_line());

@@ -41,7 +41,7 @@ const provider = new Provider(issuer, {
     }),
     client('browser', 'none', ['authorization_code', 'refresh_token'], {
       application_type: 'native',
-      redirect_uris: ['http://127.0.0.1/callback', 'https://localhost/'],
+      redirect_uris: ['http://127.0.0.1/callback'],
       response_types: ['code'],
     }),
     client('device', 'none', ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'], {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::config::{Config, Kind, SessionConfig, duration_text, longest_ping_period, name_of};
-use crate::publish::{Format, SinkConfig};
+use crate::publish::SinkConfig;
 use crate::schedule::Duty;
 use crate::session::policy::{LoginBy, Policy, WindowModel};
 
@@ -182,18 +182,12 @@ fn after_a_longer_outage(policy: &Policy, grant: &str) -> String {
 
 impl FilePlan {
     fn of(sink: &SinkConfig) -> Self {
-        let format = match sink.format {
-            Format::Token => "token",
-            Format::Json => "json",
-            Format::Env => "env",
-            Format::Header => "header",
-        };
         let name = |kind, number: Option<u32>| {
             number.map(|number| name_of(kind, number).unwrap_or_else(|| number.to_string()))
         };
         Self {
             path: sink.path.clone(),
-            format,
+            format: sink.format.word(),
             mode: format!("{:04o}", sink.mode),
             owner: name(Kind::User, sink.owner),
             group: name(Kind::Group, sink.group),

@@ -220,7 +220,11 @@ impl Remote {
         match found {
             WhoIsIt::TheUser => Ok(()),
             WhoIsIt::Unknown => {
-                tracing::info!(expected, "the server does not tell who logged in; `username` was not compared");
+                tracing::info!(
+                    event = "login_user_unknown",
+                    expected,
+                    "the server does not tell who logged in; `username` was not compared"
+                );
                 Ok(())
             }
             WhoIsIt::Somebody(found) => {
