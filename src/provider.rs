@@ -5,8 +5,10 @@
 mod assertion;
 mod capture;
 mod classify;
+mod client_auth;
 mod clients;
 mod detail;
+mod discovery;
 mod grants;
 mod hosts;
 mod outgoing;

@@ -208,6 +208,7 @@ pub(crate) fn status(name: &str) -> SessionStatus {
         notice: None,
         quotas: Vec::new(),
         counts: Counts::default(),
+        recent: Vec::new(),
         files: Vec::new(),
     }
 }

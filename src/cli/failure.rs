@@ -38,13 +38,16 @@ impl Failure {
 
     /// Says it on standard error.
     pub(super) fn report(&self) -> Exit {
-        let mut text = format!("keepfresh: {self}");
-        if let Some(remedy) = self.remedy() {
-            text.push_str("; ");
-            text.push_str(remedy);
-        }
-        output::complain(&text);
+        output::complain(&format!("keepfresh: {}", self.sentence()));
         self.exit()
+    }
+
+    /// What is the matter, and what to do.
+    pub(super) fn sentence(&self) -> String {
+        match self.remedy() {
+            Some(remedy) => format!("{self}; {remedy}"),
+            None => self.to_string(),
+        }
     }
 
     fn remedy(&self) -> Option<&str> {

@@ -32,7 +32,7 @@ pub(super) const SECRET: &[&str] = &["file", "insecure_mode", "credential", "env
 
 /// Keys of `[sessions.NAME.login]` that profiles define and whose values are no secrets, whatever the profile.
 const LOGIN: &[&str] =
-    &["grant", "client_id", "username", "audience", "scope", "login_url", "client_auth", "api_version"];
+    &["grant", "client_id", "username", "audience", "scope", "issuer", "login_url", "client_auth", "api_version"];
 
 /// Keys whose values may hold, or be mistaken for, a secret.
 const CONFIDENTIAL: &[&str] = &["state_key", "client_key", "credential", "env", "command"];

@@ -89,7 +89,9 @@ async fn carry_out(errand: &PersonErrand) -> PersonDone {
         Held { call: 0, token: None, refresh_token: None, skew_millis: errand.skew_millis, timeout: errand.timeout };
     let remote = &errand.remote;
     let came = match (&errand.step, remote.by_person()) {
-        (PersonStep::Begin(port), Some(ByPerson::Browser)) => remote.begin_browser(*port).map(PersonDone::Browser),
+        (PersonStep::Begin(port), Some(ByPerson::Browser)) => {
+            remote.begin_browser(*port, errand.timeout).await.map(PersonDone::Browser)
+        }
         (PersonStep::Begin(_), Some(ByPerson::Device)) => {
             remote.begin_device(held, &secrets).await.map(PersonDone::Device)
         }

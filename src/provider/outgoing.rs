@@ -1,5 +1,6 @@
 //! From a request, the config and what the session holds to the bytes that leave.
 
+mod client;
 mod oauth;
 
 use jiff::Timestamp;
@@ -8,6 +9,7 @@ use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
 use super::assertion::AssertionError;
+use super::discovery::{Endpoint, Metadata};
 use super::request::{BodyTemplate, Method, RequestTemplate};
 use super::settings::{RemoteConfig, Value, below};
 use super::template::Template;
@@ -67,31 +69,50 @@ pub(super) struct Ingredients<'a> {
     pub(super) config: &'a RemoteConfig,
     pub(super) held: &'a Held<'a>,
     pub(super) secrets: &'a Secrets,
+    /// What the server says of itself, where that was needed.
+    pub(super) metadata: Option<&'a Metadata>,
     /// Our wall clock now.
     pub(super) wall: Timestamp,
 }
 
-/// The ping that the config chose.
-pub(super) fn chosen_ping(config: &RemoteConfig) -> Option<&RequestTemplate> {
-    config.profile.ping(config.ping.as_deref())
+/// The URL that `request` goes to while `token` is held.
+pub(super) fn target(
+    config: &RemoteConfig,
+    metadata: Option<&Metadata>,
+    request: Request,
+    token: Option<&Token>,
+) -> Option<Url> {
+    match endpoint(request) {
+        Some(endpoint) => config.endpoint(endpoint, metadata),
+        None => ping_url(config, token, &|name| found(config, metadata, token, None, name)),
+    }
 }
 
-/// The URL that `request` goes to while `token` is held.
-pub(super) fn target(config: &RemoteConfig, request: Request, token: Option<&Token>) -> Option<Url> {
+/// Whether `request` cannot be put together without the server's metadata.
+pub(super) fn needs_metadata(config: &RemoteConfig, request: Request) -> bool {
+    if let Some(endpoint) = endpoint(request) {
+        return config.is_told(endpoint);
+    }
+    let by_userinfo = |ping: &RequestTemplate| ping.target.names().any(|name| name == "userinfo_url");
+    config.chosen_ping().is_some_and(by_userinfo) && config.is_told(Endpoint::Userinfo)
+}
+
+/// Where OAuth 2.0 answers `request`; none for a ping, which goes to the API.
+fn endpoint(request: Request) -> Option<Endpoint> {
     match request {
-        Request::Ping => ping_url(config, token, &|name| value(config, token, None, name)),
-        Request::Introspect => config.introspection_endpoint(),
-        Request::Login | Request::Renew => config.token_endpoint(),
-        Request::Logout => config.revocation_endpoint(),
+        Request::Ping => None,
+        Request::Introspect => Some(Endpoint::Introspection),
+        Request::Login | Request::Renew => Some(Endpoint::Token),
+        Request::Logout => Some(Endpoint::Revocation),
     }
 }
 
 /// The parameters that `request` must have read: those that it sends or signs with.
 pub(super) fn secrets_for(config: &RemoteConfig, request: Request) -> Vec<(String, SecretSource)> {
     let wanted: Vec<&str> = match request {
-        Request::Ping => chosen_ping(config).map(RequestTemplate::names).unwrap_or_default(),
+        Request::Ping => config.chosen_ping().map(RequestTemplate::names).unwrap_or_default(),
         Request::Login => oauth::login_secrets(config),
-        Request::Introspect | Request::Renew | Request::Logout => oauth::client_secrets(config),
+        Request::Introspect | Request::Renew | Request::Logout => client::client_secrets(config),
     };
     let sources = config.values.iter().filter(|(name, _)| wanted.contains(&name.as_str()));
     sources.filter_map(|(name, value)| Some((name.clone(), source(value)?))).collect()
@@ -124,11 +145,15 @@ impl Ingredients<'_> {
     }
 
     fn value(&self, name: &str) -> Option<Secret> {
-        value(self.config, self.held.token, Some(self.secrets), name)
+        found(self.config, self.metadata, self.held.token, Some(self.secrets), name)
+    }
+
+    fn endpoint(&self, endpoint: Endpoint, name: &'static str) -> Result<Url, OutgoingError> {
+        self.config.endpoint(endpoint, self.metadata).ok_or(OutgoingError::NoEndpoint(name))
     }
 
     fn ping(&self) -> Result<Outgoing, OutgoingError> {
-        let template = chosen_ping(self.config).ok_or(OutgoingError::NoEndpoint("ping"))?;
+        let template = self.config.chosen_ping().ok_or(OutgoingError::NoEndpoint("ping"))?;
         let token = self.token()?;
         let lookup = |name: &str| self.value(name);
         let url = ping_url(self.config, Some(token), &lookup).ok_or(OutgoingError::NoEndpoint("ping"))?;
@@ -147,7 +172,7 @@ impl Ingredients<'_> {
 
 /// A path stands below the URL that the server handed out, else below the configured one.
 fn ping_url(config: &RemoteConfig, token: Option<&Token>, lookup: &super::template::Lookup<'_>) -> Option<Url> {
-    let target = chosen_ping(config)?.target.fill_url(lookup)?;
+    let target = config.chosen_ping()?.target.fill_url(lookup)?;
     let base = token.and_then(|token| token.instance_url.as_deref()).unwrap_or_else(|| config.base());
     below(base, &target)
 }
@@ -159,6 +184,20 @@ pub(super) fn use_headers(config: &RemoteConfig, token: &Token) -> Vec<(String, 
         Some((name.clone(), value))
     };
     config.profile.use_headers.iter().filter_map(filled).collect()
+}
+
+/// As [`value`], for a request that may go where the server's metadata say.
+fn found(
+    config: &RemoteConfig,
+    metadata: Option<&Metadata>,
+    token: Option<&Token>,
+    secrets: Option<&Secrets>,
+    name: &str,
+) -> Option<Secret> {
+    if name == "userinfo_url" {
+        return config.endpoint(Endpoint::Userinfo, metadata).map(|url| Secret::new(url.as_str()));
+    }
+    value(config, token, secrets, name)
 }
 
 /// What a placeholder stands for: the token's parts, then what was captured, then the session's parameters.

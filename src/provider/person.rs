@@ -1,6 +1,7 @@
 //! A person's login: what the daemon keeps while it is under way, and what it believes of what comes back.
 
 mod claims;
+mod config;
 mod redirect;
 
 use std::time::Duration;
@@ -24,7 +25,15 @@ pub struct BrowserLogin {
     pub redirect_uri: String,
     once: Once,
     /// The only issuer whose answer counts (RFC 9207), where it is known.
-    issuer: Option<String>,
+    issuer: Option<Issuer>,
+}
+
+/// Who must have sent the browser back.
+#[derive(Debug)]
+pub(super) struct Issuer {
+    pub(super) name: String,
+    /// It says so with every answer; one that does not is another's.
+    pub(super) always: bool,
 }
 
 /// What makes a login this one and no other.
@@ -99,7 +108,7 @@ impl Once {
 }
 
 impl BrowserLogin {
-    pub(super) fn new(url: String, redirect_uri: String, once: Once, issuer: Option<String>) -> Self {
+    pub(super) fn new(url: String, redirect_uri: String, once: Once, issuer: Option<Issuer>) -> Self {
         Self { url, redirect_uri, once, issuer }
     }
 

@@ -12,6 +12,7 @@ use regex_lite::Regex;
 
 use super::GrantTraits;
 use super::capture::CaptureRule;
+use super::discovery::Endpoint;
 use super::grants::GrantKind;
 use super::hosts::{HostPattern, Hosts};
 use super::request::RequestTemplate;
@@ -44,18 +45,11 @@ pub struct Profile {
     pub(super) examples: Vec<Example>,
 }
 
-/// Where the OAuth 2.0 requests go: paths below the login host, or whole URLs.
+/// Where the OAuth 2.0 requests go: paths below the login host, or whole URLs; an issuer tells the rest.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoints {
-    pub(super) token: Template,
-    pub(super) introspection: Option<Template>,
-    pub(super) revocation: Option<Template>,
-    /// Where a person's browser begins (RFC 6749 section 3.1).
-    pub(super) authorization: Option<Template>,
-    /// Where a device's login begins (RFC 8628 section 3.1).
-    pub(super) device_authorization: Option<Template>,
-    /// Who has logged in (`OpenID` Connect Core section 5.3).
-    pub(super) userinfo: Option<Template>,
+    pub(super) issuer: Option<Template>,
+    pub(super) known: BTreeMap<Endpoint, Template>,
 }
 
 /// What a profile adds to one grant.
@@ -253,7 +247,7 @@ impl Profile {
 
     /// Whether such a server introspects; whether a session can, [`super::RemoteConfig::can_introspect`] says.
     pub fn can_introspect(&self) -> bool {
-        self.endpoints.introspection.is_some()
+        self.endpoints.issuer.is_some() || self.endpoints.known.contains_key(&Endpoint::Introspection)
     }
 
     pub(super) fn grant(&self, word: &str) -> Option<&GrantRules> {

@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use url::Url;
+use zeroize::Zeroizing;
 
-use super::ByPerson;
+use super::client_auth::ClientAuth;
+use super::discovery::{Endpoint, Metadata};
 use super::grants::GrantKind;
 use super::hosts::is_loopback;
 use super::profile::Profile;
+use super::request::RequestTemplate;
 use super::template::Template;
 use crate::secret::source::SecretSource;
 use crate::secret::{Secret, hex};
@@ -97,7 +100,9 @@ impl RemoteConfig {
         }
         for (name, value) in &self.values {
             match value {
-                Value::Plain(text) if !is_default(name, text) && !is_the_way_only(name) => {
+                // A client stays who it is, however it proves that; and so does a session, whatever way leads to it.
+                Value::Plain(_) if matches!(name.as_str(), "client_auth" | "redirect_uri" | "authorization_query") => {}
+                Value::Plain(text) if !is_default(name, text) => {
                     absorb(&mut digest, name);
                     absorb(&mut digest, text);
                 }
@@ -128,24 +133,38 @@ impl RemoteConfig {
 
     /// Token host and user (or client): what a server locks and counts.
     pub fn account(&self) -> String {
-        let host = self.token_endpoint().unwrap_or_else(|| self.url.clone());
+        let host =
+            self.endpoint(Endpoint::Token, None).or_else(|| self.login_url()).unwrap_or_else(|| self.url.clone());
         let who = self.plain("username").or_else(|| self.plain("client_id")).unwrap_or(&self.grant);
         format!("{who}@{}", authority(&host))
     }
 
     /// Whether this session has a ping that proves its token good.
     pub fn has_ping(&self) -> bool {
-        let ping = self.profile.ping(self.ping.as_deref());
-        ping.is_some_and(|ping| self.values_for(ping.target.names()))
+        self.chosen_ping().is_some_and(|ping| self.values_for(ping.target.names()))
+    }
+
+    /// The ping that the config chose, else the profile's usual one, else another for which all is there.
+    pub(super) fn chosen_ping(&self) -> Option<&RequestTemplate> {
+        let usual = self.profile.ping(self.ping.as_deref());
+        let complete = |ping: &&RequestTemplate| self.values_for(ping.target.names());
+        if self.ping.is_some() || usual.as_ref().is_some_and(complete) {
+            return usual;
+        }
+        let names = self.profile.alternative_pings();
+        let mut others = names.into_iter().filter_map(|name| self.profile.ping(Some(name)));
+        others.find(complete).or(usual)
     }
 
     /// Whether this session may ask the server about its token: there is an endpoint, and the client can prove itself.
     pub fn can_introspect(&self) -> bool {
-        let proof = match self.plain("client_auth") {
-            Some("private_key_jwt") => "private_key",
-            Some(_) | None => "client_secret",
+        let somewhere = self.endpoint(Endpoint::Introspection, None).is_some() || self.issuer().is_some();
+        let proven = match ClientAuth::of(self, None) {
+            ClientAuth::PrivateKeyJwt => self.values.contains_key("private_key"),
+            ClientAuth::Tls => true,
+            ClientAuth::Post | ClientAuth::Basic | ClientAuth::None => self.values.contains_key("client_secret"),
         };
-        self.introspection_endpoint().is_some() && self.values.contains_key(proof)
+        somewhere && proven
     }
 
     /// Everything that is wrong with the values taken together.
@@ -155,6 +174,10 @@ impl RemoteConfig {
         problems.extend(self.wrong_values());
         problems.extend(self.wrong_client_auth());
         problems.extend(self.wrong_person_login());
+        if self.endpoint(Endpoint::Token, None).is_none() && self.issuer().is_none() && problems.is_empty() {
+            let message = "it is missing: the issuer tells where tokens are had; or give the URL itself, as token_url";
+            problems.push(problem("login.issuer", message.to_owned()));
+        }
         if let Some(name) = self.ping.as_deref().filter(|name| self.profile.ping(Some(name)).is_none()) {
             let known = self.profile.alternative_pings().join(", ");
             problems.push(problem("keepalive.ping", format!("there is no ping `{name}`: known are {known}")));
@@ -166,7 +189,18 @@ impl RemoteConfig {
         let parameters = self.values.keys().filter(|name| name.ends_with("_url"));
         let given = parameters.filter_map(|name| Some((format!("login.{name}"), self.plain(name)?)));
         let all = std::iter::once(("url".to_owned(), self.url.as_str())).chain(given);
-        all.filter_map(|(key, text)| Some(problem(&key, self.wrong_url(text)?))).collect()
+        let wrong = all.filter_map(|(key, text)| Some(problem(&key, self.wrong_url(text)?)));
+        let issuer = self.plain("issuer").and_then(|issuer| self.wrong_issuer(issuer));
+        wrong.chain(issuer.map(|message| problem("login.issuer", message))).collect()
+    }
+
+    /// RFC 8414 section 2: a URL without query and fragment.
+    fn wrong_issuer(&self, issuer: &str) -> Option<String> {
+        let with_more = Url::parse(issuer).is_ok_and(|url| url.query().is_some() || url.fragment().is_some());
+        if with_more || issuer.starts_with('/') {
+            return Some("it is no issuer: write https://host/path as the server's metadata have it".to_owned());
+        }
+        self.wrong_url(issuer)
     }
 
     fn wrong_url(&self, text: &str) -> Option<String> {
@@ -226,34 +260,15 @@ impl RemoteConfig {
                 missing("client_secret", "the client has nothing else to log in by")
             }
             ("private_key_jwt", _) => missing("private_key", "client_auth = \"private_key_jwt\" signs with it"),
+            ("tls", _) if self.http.client_cert.is_none() => {
+                let message = "it is missing: client_auth = \"tls\" shows it";
+                Some(problem("http.client_cert", message.to_owned()))
+            }
             ("none", GrantKind::ClientCredentials) => {
                 Some(problem("login.client_auth", "client_credentials needs a client that proves itself".to_owned()))
             }
             (_, _) => None,
         }
-    }
-
-    /// What a person's login lacks.
-    fn wrong_person_login(&self) -> Option<ConfigProblem> {
-        let by_person = self.profile.grant_traits(&self.grant)?.by_person?;
-        let (key, endpoint) = match by_person {
-            ByPerson::Browser => ("authorization_url", self.authorization_endpoint()),
-            ByPerson::Device => ("device_authorization_url", self.device_authorization_endpoint()),
-        };
-        if endpoint.is_none() {
-            let message = format!("it is missing: {} begins there", self.grant);
-            return Some(problem(&format!("login.{key}"), message));
-        }
-        let redirect_uri = self.plain("redirect_uri")?;
-        let remedy = match Url::parse(redirect_uri) {
-            Err(_) => "is no address: write http://127.0.0.1/callback, or what is registered at the server",
-            Ok(url) if url.fragment().is_some() => "must not have a `#`: write it without",
-            Ok(url) if url.scheme() == "http" && !is_loopback(&url) => {
-                "would show the code to everybody on the way: use https, or a loopback address"
-            }
-            Ok(_) => return None,
-        };
-        Some(problem("login.redirect_uri", format!("`{redirect_uri}` {remedy}")))
     }
 
     /// The value of a parameter that is no secret.
@@ -264,54 +279,64 @@ impl RemoteConfig {
         }
     }
 
-    /// Whether this is among the scopes that are asked for.
-    pub(super) fn asks_for(&self, scope: &str) -> bool {
-        self.plain("scope").is_some_and(|scopes| scopes.split_whitespace().any(|word| word == scope))
-    }
-
     /// The configured URL, without a trailing slash.
     pub fn base(&self) -> &str {
         self.url.as_str().trim_end_matches('/')
     }
 
-    /// The host that logs in.
+    /// The host that logs in: as the config says, else the issuer's, else the session's own.
     pub(super) fn login_url(&self) -> Option<Url> {
-        self.plain("login_url").map_or_else(|| Some(self.url.clone()), |text| Url::parse(text).ok())
+        if let Some(text) = self.plain("login_url") {
+            return Url::parse(text).ok();
+        }
+        self.issuer().map_or_else(|| Some(self.url.clone()), |issuer| Url::parse(&issuer).ok())
     }
 
-    pub(super) fn token_endpoint(&self) -> Option<Url> {
-        self.endpoint(&self.profile.endpoints.token)
-    }
-
-    pub(super) fn introspection_endpoint(&self) -> Option<Url> {
-        self.endpoint(self.profile.endpoints.introspection.as_ref()?)
-    }
-
-    pub(super) fn revocation_endpoint(&self) -> Option<Url> {
-        self.endpoint(self.profile.endpoints.revocation.as_ref()?)
-    }
-
-    pub(super) fn authorization_endpoint(&self) -> Option<Url> {
-        self.endpoint(self.profile.endpoints.authorization.as_ref()?)
-    }
-
-    pub(super) fn device_authorization_endpoint(&self) -> Option<Url> {
-        self.endpoint(self.profile.endpoints.device_authorization.as_ref()?)
-    }
-
-    pub(super) fn userinfo_endpoint(&self) -> Option<Url> {
-        self.endpoint(self.profile.endpoints.userinfo.as_ref()?)
-    }
-
+    /// Where `endpoint` is: as the config says, else the profile, else the server's own metadata.
+    ///
     /// A path stands below the login host; anything else is a URL by itself.
-    fn endpoint(&self, template: &Template) -> Option<Url> {
-        let filled = template.fill_url(&|name| self.plain(name).map(Secret::new))?;
-        let login_url = self.login_url()?;
-        below(login_url.as_str(), &filled)
+    pub(super) fn endpoint(&self, endpoint: Endpoint, metadata: Option<&Metadata>) -> Option<Url> {
+        let said = self.profile.endpoints.known.get(&endpoint).and_then(|template| self.filled(template));
+        match said {
+            Some(said) => below(self.login_url()?.as_str(), &said),
+            None => metadata?.endpoint(endpoint, self.shows_certificate()).cloned(),
+        }
+    }
+
+    /// Who tells the endpoints that neither config nor profile say (RFC 8414 section 2).
+    pub(super) fn issuer(&self) -> Option<Zeroizing<String>> {
+        self.filled(self.profile.endpoints.issuer.as_ref()?)
+    }
+
+    /// Whether only the issuer can tell where `endpoint` is.
+    pub(super) fn is_told(&self, endpoint: Endpoint) -> bool {
+        self.issuer().is_some() && self.endpoint(endpoint, None).is_none()
+    }
+
+    fn filled(&self, template: &Template) -> Option<Zeroizing<String>> {
+        template.fill_url(&|name| match name {
+            "url" => Some(Secret::new(self.base())),
+            _ => self.plain(name).map(Secret::new),
+        })
+    }
+
+    /// Whether the client proves itself by the certificate of its connection.
+    fn shows_certificate(&self) -> bool {
+        ClientAuth::of(self, None) == ClientAuth::Tls
+    }
+
+    /// Whether there will be a userinfo endpoint that takes the token: an issuer names it, and the token is a user's.
+    fn expects_userinfo(&self) -> bool {
+        let of_user = GrantKind::named(&self.grant).is_some_and(GrantKind::is_for_user);
+        self.is_told(Endpoint::Userinfo) && of_user && self.asks_for("openid")
     }
 
     fn values_for<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> bool {
-        names.all(|name| matches!(name, "token" | "instance_url" | "url") || self.values.contains_key(name))
+        names.all(|name| match name {
+            "token" | "instance_url" | "url" => true,
+            "userinfo_url" => self.endpoint(Endpoint::Userinfo, None).is_some() || self.expects_userinfo(),
+            name => self.values.contains_key(name),
+        })
     }
 }
 
@@ -329,23 +354,18 @@ pub(super) fn authority(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// What leads a person to a login says nothing of whose it is.
-fn is_the_way_only(name: &str) -> bool {
-    matches!(name, "redirect_uri" | "authorization_query")
-}
-
 /// Length first, so that no two lists of parts are the same bytes.
 fn absorb(digest: &mut digest::Context, part: &str) {
     digest.update(&part.len().to_le_bytes());
     digest.update(part.as_bytes());
 }
 
-fn problem(key: &str, message: String) -> ConfigProblem {
+pub(super) fn problem(key: &str, message: String) -> ConfigProblem {
     ConfigProblem { key: key.to_owned(), message }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     #[test]
@@ -434,19 +454,20 @@ mod tests {
     #[test]
     fn a_session_has_the_endpoints_that_it_was_given() {
         let bare = config("oauth2", "client_credentials", &[("token_url", "/t"), ("client_secret", "!")]);
-        assert_eq!(bare.token_endpoint().unwrap().as_str(), "https://acme.my.salesforce.com/t");
-        assert!(!bare.has_ping() && !bare.can_introspect() && bare.revocation_endpoint().is_none());
+        assert_eq!(bare.endpoint(Endpoint::Token, None).unwrap().as_str(), "https://acme.my.salesforce.com/t");
+        assert!(!bare.has_ping() && !bare.can_introspect() && bare.endpoint(Endpoint::Revocation, None).is_none());
         let full = [("ping_url", "/me"), ("introspection_url", "https://i.example/x"), ("client_secret", "!")];
         let full = config("oauth2", "client_credentials", &full);
         assert!(full.has_ping() && full.can_introspect());
-        assert_eq!(full.introspection_endpoint().unwrap().as_str(), "https://i.example/x");
+        assert_eq!(full.endpoint(Endpoint::Introspection, None).unwrap().as_str(), "https://i.example/x");
     }
 
     const POST: &[(&str, &str)] = &[("client_auth", "post")];
     const BASIC: &[(&str, &str)] = &[("client_auth", "basic")];
     const SECRET: &[(&str, &str)] = &[("client_auth", "post"), ("client_secret", "!")];
 
-    fn config(profile: &str, grant: &str, values: &[(&str, &str)]) -> RemoteConfig {
+    /// A session, as the config would hand it over; `!` stands for a secret.
+    pub(in crate::provider) fn config(profile: &str, grant: &str, values: &[(&str, &str)]) -> RemoteConfig {
         let value = |text: &str| match text {
             "!" => Value::Secret(SecretSource::Env("SECRET".into())),
             text => Value::Plain(text.into()),

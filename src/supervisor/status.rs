@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use super::Supervisor;
 use super::slot::Slot;
-use crate::api::{Attention, Counts, FileStatus, LastError, Next, Refusal, SessionStatus, State, TokenAnswer};
+use crate::api::{
+    Attention, Counts, FileStatus, LastError, Next, Recent, Refusal, SessionStatus, State, TokenAnswer, What,
+};
 use crate::clock;
 use crate::publish::SinkStatus;
 use crate::session::account::Account;
 use crate::session::answer::Request;
 use crate::session::plan::Why;
+use crate::session::recent::{self, Happening};
 use crate::session::state::{Doubt, Health};
 use crate::session::view::Phase;
 use crate::time::{Instant, Now};
@@ -84,6 +87,7 @@ impl Slot {
             notice: self.session.notice(),
             quotas: self.session.record().quotas.clone(),
             counts: self.counts(),
+            recent: self.session.record().recent.iter().map(|happening| recent(*happening, now)).collect(),
             files: self.publisher.status().into_iter().map(file_status).collect(),
         }
     }
@@ -172,6 +176,25 @@ pub(super) fn token_answer(served: &Published, env_prefix: &str, valid_for: Opti
         captures: public
             .map(|(name, capture)| (name.clone(), capture.value.expose().to_owned()))
             .collect::<BTreeMap<_, _>>(),
+    }
+}
+
+fn recent(Happening { since, at, times, what }: Happening, now: Now) -> Recent {
+    let (what, outcome, success) = match what {
+        recent::What::Call { request, outcome } => (what_word(request), outcome.word(), outcome.is_success()),
+        recent::What::Died => (What::Loss, "died", false),
+        recent::What::Expired => (What::Loss, "expired", false),
+    };
+    Recent { what, outcome: outcome.to_owned(), success, at: now.wall_at(at), since: now.wall_at(since), times }
+}
+
+fn what_word(request: Request) -> What {
+    match request {
+        Request::Ping => What::Ping,
+        Request::Introspect => What::Introspect,
+        Request::Renew => What::Renew,
+        Request::Login => What::Login,
+        Request::Logout => What::Logout,
     }
 }
 

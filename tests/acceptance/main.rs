@@ -32,3 +32,4 @@ mod rotation;
 mod session_lifecycle;
 mod soak;
 mod socket;
+mod watch;

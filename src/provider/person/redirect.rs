@@ -61,10 +61,12 @@ impl BrowserLogin {
         if !same(state, self.once.state()) {
             return Err(RedirectProblem::ForeignState);
         }
-        // A server that never says who it is cannot be held to it; one that does must be the one that was asked.
-        if let (Some(said), Some(known)) = (&redirected.issuer, &self.issuer)
-            && said != known
-        {
+        let foreign = self.issuer.as_ref().is_some_and(|known| match &redirected.issuer {
+            Some(said) => *said != known.name,
+            // A server that never says who it is cannot be held to it.
+            None => known.always,
+        });
+        if foreign {
             return Err(RedirectProblem::ForeignIssuer);
         }
         if let Some(error) = &redirected.error {
@@ -113,11 +115,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::provider::person::Once;
+    use crate::provider::person::{Issuer, Once};
 
     #[test]
     fn the_code_is_found_in_whatever_part_of_the_address_was_pasted() {
-        let login = login(Some("https://id.example"));
+        let login = login(Some("https://id.example"), false);
         let state = login.once.state();
         for address in [
             format!("http://127.0.0.1:4321/callback?code=c%2F1&state={state}"),
@@ -132,7 +134,7 @@ mod tests {
 
     #[test]
     fn what_is_not_this_logins_brings_no_code() {
-        let login = login(Some("https://id.example"));
+        let login = login(Some("https://id.example"), false);
         let state = login.once.state().to_owned();
         let with = |rest: &str| format!("http://127.0.0.1/callback?state={state}{rest}");
         for (address, expected, over) in [
@@ -156,8 +158,17 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_always_says_who_it_is_says_so_now() {
+        let login = login(Some("https://id.example"), true);
+        let address = format!("?code=c&state={}", login.once.state());
+        assert_eq!(login.code(&address), Err(RedirectProblem::ForeignIssuer));
+        assert!(login.code(&format!("{address}&iss=https://id.example")).is_ok());
+        assert_eq!(login.code(&format!("{address}&iss=https://id.example/")), Err(RedirectProblem::ForeignIssuer));
+    }
+
+    #[test]
     fn a_no_is_told_in_words_that_cannot_garble_a_terminal() {
-        let login = login(None);
+        let login = login(None, false);
         let state = login.once.state();
         for (rest, expected) in [
             ("error=access_denied", "the login was declined (access_denied)"),
@@ -174,7 +185,7 @@ mod tests {
 
     #[test]
     fn no_two_logins_are_alike_and_the_verifier_is_what_the_challenge_says() {
-        let (one, other) = (login(None), login(None));
+        let (one, other) = (login(None, false), login(None, false));
         assert_ne!(one.once.state(), other.once.state());
         assert_ne!(one.verifier(), other.verifier());
         assert_ne!(one.once.challenge(), other.once.challenge());
@@ -187,12 +198,13 @@ mod tests {
     proptest! {
         #[test]
         fn no_garbage_is_taken_for_a_code(address in any::<String>()) {
-            prop_assert!(login(None).code(&address).is_err());
+            prop_assert!(login(None, false).code(&address).is_err());
         }
     }
 
-    fn login(issuer: Option<&str>) -> BrowserLogin {
+    fn login(issuer: Option<&str>, always: bool) -> BrowserLogin {
         let once = Once::draw(true).unwrap();
-        BrowserLogin::new(String::new(), "http://127.0.0.1/callback".into(), once, issuer.map(str::to_owned))
+        let issuer = issuer.map(|name| Issuer { name: name.to_owned(), always });
+        BrowserLogin::new(String::new(), "http://127.0.0.1/callback".into(), once, issuer)
     }
 }

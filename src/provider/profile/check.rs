@@ -11,9 +11,7 @@ use regex_lite::Regex;
 use toml::Spanned;
 
 use super::raw::{RawEndpoints, RawExample, RawGrant, RawKind, RawParameter, RawProfile, RawQuota, RawWindow};
-use super::{
-    Endpoints, Example, GrantRules, Parameter, Profile, ProfileError, ProfileParameter, QuotaRule, WindowDefaults,
-};
+use super::{Example, GrantRules, Parameter, Profile, ProfileError, ProfileParameter, QuotaRule, WindowDefaults};
 use crate::provider::ByPerson;
 use crate::provider::grants::GrantKind;
 use crate::provider::hosts::{HostPattern, Hosts};
@@ -84,17 +82,7 @@ fn profile(raw: RawProfile, name: &str, text: &str) -> Checked<Profile> {
         window: window(&raw.window)?,
         parameters: raw.parameters.into_iter().map(parameter).collect::<Checked<_>>()?,
         grants,
-        endpoints: Endpoints {
-            token: template("endpoints.token", &raw.endpoints.token)?,
-            introspection: parts::optional_template("endpoints.introspection", raw.endpoints.introspection.as_ref())?,
-            revocation: parts::optional_template("endpoints.revocation", raw.endpoints.revocation.as_ref())?,
-            authorization: parts::optional_template("endpoints.authorization", raw.endpoints.authorization.as_ref())?,
-            device_authorization: parts::optional_template(
-                "endpoints.device_authorization",
-                raw.endpoints.device_authorization.as_ref(),
-            )?,
-            userinfo: parts::optional_template("endpoints.userinfo", raw.endpoints.userinfo.as_ref())?,
-        },
+        endpoints: parts::endpoints(&raw.endpoints)?,
         hosts: Hosts {
             own: patterns(&raw.hosts.own),
             not_api: patterns(&raw.hosts.not_api),
@@ -178,8 +166,8 @@ fn grants(
             not_on_because: String::new(),
         };
         let possible = |kind: &GrantKind| match kind.by_person() {
-            Some(ByPerson::Browser) => endpoints.authorization.is_some(),
-            Some(ByPerson::Device) => endpoints.device_authorization.is_some(),
+            Some(ByPerson::Browser) => endpoints.authorization.is_some() || endpoints.issuer.is_some(),
+            Some(ByPerson::Device) => endpoints.device_authorization.is_some() || endpoints.issuer.is_some(),
             None => true,
         };
         return Ok(GrantKind::ALL.into_iter().filter(possible).map(bare).collect());

@@ -11,7 +11,9 @@ use crate::clock;
 use crate::provider::detail::scrubbed;
 use crate::provider::hosts::is_loopback;
 use crate::provider::outgoing::{Ingredients, authorization_url};
-use crate::provider::person::{BrowserLogin, DeviceLogin, Expected, Once, PersonError, WhoIsIt, checked_claims, who};
+use crate::provider::person::{
+    BrowserLogin, DeviceLogin, Expected, Issuer, Once, PersonError, WhoIsIt, checked_claims, who,
+};
 use crate::provider::token_answer::number;
 use crate::provider::{ByPerson, Held, Secrets};
 use crate::secret::Secret;
@@ -61,16 +63,20 @@ impl Remote {
     ///
     /// # Errors
     /// When there is no authorization endpoint.
-    pub fn begin_browser(&self, port: Option<u16>) -> Result<BrowserLogin, PersonError> {
+    pub async fn begin_browser(&self, port: Option<u16>, timeout: Duration) -> Result<BrowserLogin, PersonError> {
+        let metadata = self.told_metadata(timeout, clock::boottime).await;
+        let metadata = metadata.map_err(|error| PersonError::Server(error.sentence()))?;
         let once = Once::draw(self.config.asks_for("openid"));
         let once = once.ok_or_else(|| PersonError::Impossible("the system gives no random bytes".to_owned()))?;
         let redirect_uri = self.redirect_uri(port).ok_or_else(|| impossible(&no_redirect_uri()))?;
         let challenge = once.challenge();
         let mut own = vec![("state", once.state()), ("code_challenge", &challenge), ("code_challenge_method", "S256")];
         own.extend(once.nonce().map(|nonce| ("nonce", nonce.expose())));
-        let url = authorization_url(&self.config, &redirect_uri, &own).map_err(|error| impossible(&error))?;
-        let issuer = self.config.plain("issuer").map(str::to_owned);
-        Ok(BrowserLogin::new(url.into(), redirect_uri, once, issuer))
+        let url = authorization_url(&self.config, metadata.as_deref(), &redirect_uri, &own);
+        let url = url.map_err(|error| impossible(&error))?.into();
+        let always = metadata.is_some_and(|metadata| metadata.names_itself);
+        let issuer = self.config.issuer().map(|name| Issuer { name: name.as_str().to_owned(), always });
+        Ok(BrowserLogin::new(url, redirect_uri, once, issuer))
     }
 
     /// RFC 8252 section 7.3: a loopback address without a port gets one.
@@ -95,8 +101,7 @@ impl Remote {
         held: Held<'_>,
         secrets: &Secrets,
     ) -> Result<Answer, PersonError> {
-        let ingredients = self.ingredients(&held, secrets);
-        let heard = self.ask(ingredients.redemption(login, code), &held, secrets).await;
+        let heard = self.ask(|with| with.redemption(login, code), &held, secrets).await;
         let heard = heard.map_err(|error| PersonError::Server(error.sentence()))?;
         self.accepted(&heard, login.nonce().map(Secret::expose), &held, secrets).await
     }
@@ -106,8 +111,8 @@ impl Remote {
     /// # Errors
     /// When the server gives no code for it.
     pub async fn begin_device(&self, held: Held<'_>, secrets: &Secrets) -> Result<DeviceLogin, PersonError> {
-        let ingredients = self.ingredients(&held, secrets);
-        let heard = self.ask(ingredients.device_authorization(), &held, secrets).await;
+        #[expect(clippy::redundant_closure_for_method_calls, reason = "the method itself is of one lifetime only")]
+        let heard = self.ask(|with| with.device_authorization(), &held, secrets).await;
         let heard = heard.map_err(|error| PersonError::Server(error.sentence()))?;
         let odd = || PersonError::Server(self.told(&heard, "the answer begins no device login").detail);
         device_login(&heard.response).filter(|_| (200..300).contains(&heard.response.status)).ok_or_else(odd)
@@ -115,8 +120,7 @@ impl Remote {
 
     /// Asks whether a device's login is done.
     pub async fn poll_device(&self, login: &DeviceLogin, held: Held<'_>, secrets: &Secrets) -> Polled {
-        let ingredients = self.ingredients(&held, secrets);
-        let heard = match self.ask(ingredients.device_poll(login.device_code()), &held, secrets).await {
+        let heard = match self.ask(|with| with.device_poll(login.device_code()), &held, secrets).await {
             Ok(heard) => heard,
             Err(NoAnswer::Outgoing(error)) => return Polled::Over(impossible(&error)),
             Err(_) => return Polled::Silent,
@@ -135,21 +139,21 @@ impl Remote {
         }
     }
 
-    fn ingredients<'a>(&'a self, held: &'a Held<'a>, secrets: &'a Secrets) -> Ingredients<'a> {
-        Ingredients { config: &self.config, held, secrets, wall: clock::now().wall }
-    }
-
     async fn ask(
         &self,
-        outgoing: Result<Outgoing, OutgoingError>,
+        outgoing: impl Fn(&Ingredients<'_>) -> Result<Outgoing, OutgoingError>,
         held: &Held<'_>,
         secrets: &Secrets,
     ) -> Result<Heard, NoAnswer> {
-        let outgoing = outgoing?;
+        let begun = clock::boottime();
+        let metadata = self.told_metadata(held.timeout, clock::boottime).await?;
+        let (metadata, wall) = (metadata.as_deref(), clock::now().wall);
+        let outgoing = outgoing(&Ingredients { config: &self.config, held, secrets, metadata, wall })?;
         let mut known = known_secrets(held, secrets);
         known.extend(outgoing.secrets.iter().cloned());
         let sent = clock::boottime();
-        let (response, wall) = self.exchange(outgoing, held.timeout).await?;
+        let (response, wall) = self.exchange(outgoing, held.timeout.saturating_sub(sent.since(begun))).await?;
+        self.doubt_metadata(response.status, clock::boottime());
         Ok(Heard { response, wall, sent, known })
     }
 
@@ -191,8 +195,9 @@ impl Remote {
             return if less { Ok(None) } else { Err(untrusted(missing)) };
         };
         let skew = heard.response.skew_millis(heard.wall).unwrap_or_default();
+        let issuer = self.config.issuer();
         let expected = Expected {
-            issuer: self.config.plain("issuer"),
+            issuer: issuer.as_ref().map(|issuer| issuer.as_str()),
             client_id: self.config.plain("client_id").unwrap_or_default(),
             nonce,
             now: heard.wall.as_millisecond().saturating_add(skew).div_euclid(1000),
@@ -210,10 +215,8 @@ impl Remote {
     ) -> Result<(), PersonError> {
         let Some(expected) = self.config.plain("username") else { return Ok(()) };
         let mut found = claims.map_or(WhoIsIt::Unknown, |claims| who(&claims, expected));
-        if found == WhoIsIt::Unknown
-            && let Some(outgoing) = self.ingredients(held, secrets).userinfo(token)
-        {
-            let heard = self.ask(Ok(outgoing), held, secrets).await.ok();
+        if found == WhoIsIt::Unknown {
+            let heard = self.ask(|with| with.userinfo(token), held, secrets).await.ok();
             let told = heard.and_then(|heard| heard.response.json).map(|claims| who(&claims, expected));
             found = told.unwrap_or(WhoIsIt::Unknown);
         }

@@ -6,6 +6,7 @@ pub(crate) mod journald;
 pub(crate) mod oidc;
 pub(crate) mod org;
 pub(crate) mod salesforce;
+pub(crate) mod terminal;
 pub(crate) mod unix;
 pub(crate) mod wire;
 

@@ -42,9 +42,23 @@ impl Session {
         self
     }
 
-    /// At another server than the lab's.
+    /// At another server than the lab's; "" leaves it to the issuer.
     pub(crate) fn url(mut self, url: &str) -> Self {
         self.url = url.into();
+        self
+    }
+
+    /// Sets a text in its login.
+    pub(crate) fn login_key(self, key: &str, value: &str) -> Self {
+        let mut other = self.without_login_key(key);
+        other.login = format!("{}\n{key} = \"{value}\"\n", other.login);
+        other
+    }
+
+    pub(crate) fn without_login_key(mut self, key: &str) -> Self {
+        let prefix = format!("{key} =");
+        let kept: Vec<&str> = self.login.lines().filter(|line| !line.starts_with(&prefix)).collect();
+        self.login = kept.join("\n");
         self
     }
 
@@ -77,9 +91,10 @@ impl Session {
     fn toml(&self) -> String {
         let Self { name, provider, url, idle_timeout, keys, login, tables } = self;
         let window = idle_timeout.as_ref().map(|value| format!("idle_timeout = \"{value}\"\n")).unwrap_or_default();
+        let url = if url.is_empty() { String::new() } else { format!("url = \"{url}\"\n") };
         let (keys, tables) = (keys.join("\n"), tables.join("\n"));
         format!(
-            "[sessions.{name}]\nprovider = \"{provider}\"\nurl = \"{url}\"\n{window}{keys}\n\
+            "[sessions.{name}]\nprovider = \"{provider}\"\n{url}{window}{keys}\n\
              [sessions.{name}.login]\n{login}\n{tables}\n"
         )
     }

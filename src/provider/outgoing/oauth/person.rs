@@ -3,6 +3,7 @@
 use url::{Url, form_urlencoded};
 
 use super::{Draft, Ingredients, Outgoing, OutgoingError};
+use crate::provider::discovery::{Endpoint, Metadata};
 use crate::provider::grants::GrantKind;
 use crate::provider::outgoing::use_headers;
 use crate::provider::person::BrowserLogin;
@@ -15,10 +16,12 @@ use crate::token::Token;
 /// The address that a person's browser opens, without the parts that make it this login's.
 pub(in crate::provider) fn authorization_url(
     config: &RemoteConfig,
+    metadata: Option<&Metadata>,
     redirect_uri: &str,
     once: &[(&str, &str)],
 ) -> Result<Url, OutgoingError> {
-    let mut url = config.authorization_endpoint().ok_or(OutgoingError::NoEndpoint("authorization"))?;
+    let endpoint = config.endpoint(Endpoint::Authorization, metadata);
+    let mut url = endpoint.ok_or(OutgoingError::NoEndpoint("authorization"))?;
     let client_id = config.plain("client_id").ok_or_else(|| super::no_value("client_id"))?;
     let mut query = vec![("response_type", "code"), ("client_id", client_id), ("redirect_uri", redirect_uri)];
     query.extend(["scope", "audience"].iter().filter_map(|name| Some((*name, config.plain(name)?))));
@@ -64,8 +67,7 @@ impl Ingredients<'_> {
 
     /// RFC 8628 section 3.1.
     pub(in crate::provider) fn device_authorization(&self) -> Result<Outgoing, OutgoingError> {
-        let endpoint = self.config.device_authorization_endpoint();
-        let url = endpoint.ok_or(OutgoingError::NoEndpoint("device authorization"))?;
+        let url = self.endpoint(Endpoint::DeviceAuthorization, "device authorization")?;
         let mut draft = Draft::default();
         self.optional(&mut draft, "scope");
         self.optional(&mut draft, "audience");
@@ -87,10 +89,10 @@ impl Ingredients<'_> {
         Ok(draft.posted(url))
     }
 
-    /// `OpenID` Connect Core section 5.3.1; none where there is no endpoint.
-    pub(in crate::provider) fn userinfo(&self, token: &Token) -> Option<Outgoing> {
-        let (url, headers) = (self.config.userinfo_endpoint()?, use_headers(self.config, token));
-        Some(Outgoing { method: Method::Get, url, headers, body: None, secrets: Vec::new() })
+    /// `OpenID` Connect Core section 5.3.1.
+    pub(in crate::provider) fn userinfo(&self, token: &Token) -> Result<Outgoing, OutgoingError> {
+        let (url, headers) = (self.endpoint(Endpoint::Userinfo, "userinfo")?, use_headers(self.config, token));
+        Ok(Outgoing { method: Method::Get, url, headers, body: None, secrets: Vec::new() })
     }
 
     fn form_of_profile(&self) -> &[(String, Template)] {

@@ -8,13 +8,30 @@ use toml::Spanned;
 
 use super::{Checked, grant_named, template, wrong};
 use crate::provider::capture::{CaptureRule, Place};
-use crate::provider::profile::raw::{Conditions, RawAnswer, RawCapture, RawRequest, RawUse, Texts};
+use crate::provider::discovery::Endpoint;
+use crate::provider::profile::Endpoints;
+use crate::provider::profile::raw::{Conditions, RawAnswer, RawCapture, RawEndpoints, RawRequest, RawUse, Texts};
 use crate::provider::request::{BodyTemplate, JsonTemplate, RequestTemplate};
 use crate::provider::rule::{AnswerRule, Condition};
 use crate::provider::template::Template;
 
-pub(super) fn optional_template(key: &str, value: Option<&Spanned<String>>) -> Checked<Option<Template>> {
-    value.map(|value| template(key, value)).transpose()
+/// Without an issuer that would tell it, the token endpoint must stand there.
+pub(super) fn endpoints(raw: &RawEndpoints) -> Checked<Endpoints> {
+    if raw.token.is_none() && raw.issuer.is_none() {
+        return Err(wrong(&(0..0), "endpoints: give `token`, or an `issuer` that tells where it is".to_owned()));
+    }
+    let given = [
+        (Endpoint::Token, "token", &raw.token),
+        (Endpoint::Introspection, "introspection", &raw.introspection),
+        (Endpoint::Revocation, "revocation", &raw.revocation),
+        (Endpoint::Userinfo, "userinfo", &raw.userinfo),
+        (Endpoint::Authorization, "authorization", &raw.authorization),
+        (Endpoint::DeviceAuthorization, "device_authorization", &raw.device_authorization),
+    ];
+    let given = given.into_iter().filter_map(|(kind, name, text)| Some((kind, name, text.as_ref()?)));
+    let known = given.map(|(kind, name, text)| Ok((kind, template(&format!("endpoints.{name}"), text)?)));
+    let issuer = raw.issuer.as_ref().map(|issuer| template("endpoints.issuer", issuer)).transpose()?;
+    Ok(Endpoints { issuer, known: known.collect::<Checked<_>>()? })
 }
 
 pub(super) fn templates(key: &str, texts: &Texts) -> Checked<Vec<(String, Template)>> {
