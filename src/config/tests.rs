@@ -438,8 +438,18 @@ fn the_example_is_a_good_config_that_names_every_key() {
 #[test]
 fn every_commented_key_of_the_example_is_known() {
     let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config.example.toml")).unwrap();
-    let alternatives =
-        ["ping_every", "owner", "group", "ca_file", "allow", "password", "security_token", "refresh_token"];
+    let alternatives = [
+        "ping_every",
+        "owner",
+        "group",
+        "ca_file",
+        "allow",
+        "password",
+        "security_token",
+        "refresh_token",
+        "redirect_uri",
+        "authorization_query",
+    ];
     let uncommented: String = text
         .lines()
         .filter(|line| !alternatives.iter().any(|key| line.starts_with(&format!("# {key} "))))
