@@ -98,6 +98,13 @@ pub enum Ask {
     },
     /// An admin's part in a person's login.
     Login(LoginAsk),
+    /// Read the config again; answered once it is taken over, or found broken. Admins only.
+    Reload {
+        /// Who asks.
+        caller: Caller,
+        /// Where the answer goes.
+        reply: Reply<Reloaded>,
+    },
     /// Is the daemon well, and are these sessions good?
     Health {
         /// Who asks.
@@ -158,8 +165,21 @@ pub enum Refusal {
     NoSuchLogin { name: String, reason: String },
     /// 400 `bad-request`, exit 1: what was handed in is something else.
     NotUnderstood { name: String, reason: String },
+    /// 403 `not-allowed`, exit 77: about the daemon as a whole.
+    NotAdmin,
+    /// 422 `bad-config`, exit 78: nothing has changed.
+    BadConfig { errors: String },
     /// 503 `stopping`, exit 75.
     Stopping,
+}
+
+/// What came of a reload. Field names are stable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// How many sessions there are now.
+    pub sessions: usize,
+    /// Whether something differs that only a restart takes over.
+    pub restart_needed: bool,
 }
 
 /// What `GET /v1/sessions` and `status --json` answer: an object, so that more can stand beside the list one day.

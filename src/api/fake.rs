@@ -12,7 +12,8 @@ use tokio::task::JoinSet;
 
 use super::server::Server;
 use super::{
-    About, Ask, Counts, Health, LoginAsk, LoginBegun, LoginHow, Refusal, Rejected, SessionStatus, State, TokenAnswer,
+    About, Ask, Counts, Health, LoginAsk, LoginBegun, LoginHow, Refusal, Rejected, Reloaded, SessionStatus, State,
+    TokenAnswer,
 };
 use crate::secret::Secret;
 
@@ -98,6 +99,10 @@ async fn decide(ask: Ask, saw: std_mpsc::Sender<String>) {
             drop(reply.send(known(&name).map(|()| status(&name))));
         }
         Ask::Login(ask) => decide_login(ask),
+        Ask::Reload { reply, .. } => {
+            let _ = saw.send("reload".to_owned());
+            drop(reply.send(Ok(Reloaded { sessions: 1, restart_needed: false })));
+        }
         Ask::Health { names, reply, .. } => drop(reply.send(Ok(health(names)))),
     }
 }

@@ -52,6 +52,8 @@ pub enum Kind {
     Failed,
     /// 404: this person's login is not, or no longer, under way.
     NoSuchLogin,
+    /// 422: the config is broken, and the old one stays in force.
+    BadConfig,
     /// 503: the daemon is stopping, or starting.
     Stopping,
     /// 503: the daemon did not decide in time.
@@ -85,6 +87,7 @@ impl Kind {
             Self::Conflict => (409, "makes no sense now"),
             Self::Failed => (502, "the server did not comply"),
             Self::NoSuchLogin => (404, "no such login"),
+            Self::BadConfig => (422, "the configuration is broken"),
             Self::Stopping => (503, "the daemon is stopping"),
             Self::NoAnswer => (503, "the daemon did not decide in time"),
             Self::BadRequest => (400, "the request is not understood"),
@@ -154,6 +157,11 @@ impl From<Refusal> for Problem {
                 .with_remedy(format!("begin again with `keepfresh login {name}`"))
                 .about(name),
             Refusal::NotUnderstood { name, reason } => Self::new(Kind::BadRequest, reason).about(name),
+            Refusal::NotAdmin => Self::new(Kind::NotAllowed, "only admins may do this")
+                .with_remedy("have yourself added to `admins` in [socket]"),
+            Refusal::BadConfig { errors } => {
+                Self::new(Kind::BadConfig, format!("the config is broken, and nothing has changed:\n{errors}"))
+            }
             Refusal::Stopping => {
                 let mut problem = Self::new(Kind::Stopping, "the daemon is stopping");
                 problem.retry_after = Some(1);
@@ -199,6 +207,8 @@ mod tests {
             (Refusal::Failed { name: name(), reason: String::new() }, "failed", 502),
             (Refusal::NoSuchLogin { name: name(), reason: String::new() }, "no-such-login", 404),
             (Refusal::NotUnderstood { name: name(), reason: String::new() }, "bad-request", 400),
+            (Refusal::NotAdmin, "not-allowed", 403),
+            (Refusal::BadConfig { errors: String::new() }, "bad-config", 422),
             (Refusal::Stopping, "stopping", 503),
         ];
         for (refusal, kind, status) in cases {

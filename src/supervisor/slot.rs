@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::alarm::Alarm;
 use super::asks::Waiter;
 use super::person::PersonLogins;
 use super::saver::Saver;
@@ -13,6 +14,7 @@ use super::tell::{Shown, Told};
 use crate::clock;
 use crate::config::SessionConfig;
 use crate::driver::{Errand, Flight, Ticket};
+use crate::hooks::Hooks;
 use crate::provider::Remote;
 use crate::publish::{Publisher, Wanted};
 use crate::session::account::Account;
@@ -50,6 +52,9 @@ pub(super) struct Slot {
     pub(super) outcomes: Vec<Outcome>,
     pub(super) timer: Option<Instant>,
     pub(super) told: Told,
+    /// Its own programs, and what was rung.
+    pub(super) hooks: Hooks,
+    pub(super) alarm: Alarm,
     /// Removed from the config: gone once this logout is answered.
     pub(super) leaving: bool,
     /// Its engine failed in a way that nobody foresaw: it is left alone until the next start.
@@ -237,6 +242,7 @@ impl Slot {
                 if self.told.shows(Shown::Generation(self.session.state().generation)) {
                     self.served = self.current();
                     self.heal_files();
+                    self.ring_change();
                 }
             }
         }

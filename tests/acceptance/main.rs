@@ -19,6 +19,7 @@ mod support;
 
 mod broken_configs;
 mod harness;
+mod hooks;
 mod hostile_answers;
 mod journal;
 mod lookalikes;
