@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use crate::metrics::Snapshot;
 use access::Caller;
 
 pub use login::{LoginAsk, LoginBegun, LoginHow};
@@ -113,6 +114,13 @@ pub enum Ask {
         names: Vec<String>,
         /// Where the answer goes.
         reply: Reply<Health>,
+    },
+    /// Figures for who measures.
+    Metrics {
+        /// Who asks, and sees what it may see; none for the listener of scrapers, which sees everything.
+        caller: Option<Caller>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Snapshot>,
     },
 }
 

@@ -14,6 +14,7 @@ mod hosts;
 mod outgoing;
 mod person;
 mod profile;
+mod rehearsal;
 mod remote;
 mod request;
 mod response;

@@ -5,6 +5,7 @@
 
 mod alarm;
 mod asks;
+mod figures;
 mod lanes;
 mod person;
 mod reload;
@@ -14,6 +15,7 @@ mod start;
 mod status;
 mod stop;
 mod tell;
+mod warnings;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +39,7 @@ use crate::signals::{Signal, Signals};
 use crate::store::{Record, Store};
 use crate::systemd::Notifier;
 use crate::time::Instant;
+use figures::Gauges;
 use lanes::{Lanes, Passenger};
 use reload::Reloading;
 use slot::{AccountSlot, Pending, Slot};
@@ -79,6 +82,7 @@ pub struct Supervisor {
     calendar: Runner,
     notifier: Notifier,
     watch: watch::Watch,
+    gauges: Gauges,
     uid: u32,
     reloading: Reloading,
     /// Sessions that have neither been published nor said why not; READY waits for them.
@@ -121,7 +125,8 @@ impl Supervisor {
 
     async fn turn(&mut self, ears: &mut Ears) -> Turn {
         let pause = self.pause();
-        tokio::select! {
+        let planned = clock::boottime().after(pause);
+        let turn = tokio::select! {
             biased;
             Some(signal) = ears.signals.next() => Turn::Signal(signal),
             Some(_) = self.retiring.join_next(), if !self.retiring.is_empty() => Turn::Time,
@@ -134,7 +139,9 @@ impl Supervisor {
             (name, duty) = self.calendar.next() => Turn::Duty(name, duty),
             Some(ask) = ears.asks.recv() => Turn::Ask(ask),
             () = tokio::time::sleep(pause) => Turn::Time,
-        }
+        };
+        self.gauges.back(planned, clock::boottime());
+        turn
     }
 
     /// How long nothing needs to be looked at.
@@ -251,15 +258,8 @@ impl Supervisor {
         slot.ring_attention(&account.account, clock::now(), &self.alerts, after);
         self.watch.needs_secret(&name, slot.needs_new_secret(&account.account), now);
         let due = slot.alarm.due(after);
-        self.queue_person(&name, now);
-        let wake = [self.wake(&name, now), due].into_iter().flatten().min();
+        let wake = [self.queue_person(&name, now), due].into_iter().flatten().min();
         self.arm(&name, wake);
-    }
-
-    fn wake(&self, name: &str, now: Instant) -> Option<Instant> {
-        let slot = self.slots.get(name)?;
-        let account = self.accounts.get(&slot.account)?;
-        slot.wake(now, &account.account)
     }
 
     fn arm(&mut self, name: &Arc<str>, wake: Option<Instant>) {
@@ -273,13 +273,6 @@ impl Supervisor {
         if let Some(at) = wake {
             self.timers.insert((at, name.clone()));
             slot.timer = Some(at);
-        }
-    }
-
-    fn launch(&mut self, passenger: &Passenger) {
-        match passenger {
-            Passenger::Engine(name) => self.launch_call(name),
-            Passenger::Person(name) => self.launch_person(name),
         }
     }
 
@@ -352,6 +345,7 @@ impl Supervisor {
         let Some(slot) = self.slots.get_mut(name) else { return };
         let Some(flight) = slot.in_flight.take() else { return };
         tell::call(slot, &answer);
+        slot.take_note(flight.request, &answer);
         let outcome = slot::Outcome::of(flight.request, &answer);
         let alive = answer.verdict == Verdict::Alive;
         self.step(name, Input::Answered { answer, secrets });

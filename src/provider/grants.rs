@@ -1,8 +1,14 @@
 //! The OAuth 2.0 grants by which the daemon can log in, and what each needs to know.
 
+use super::assertion::ALGORITHMS;
 use super::client_auth::ClientAuth;
 use super::{ByPerson, GrantTraits, Parameter};
 
+const CLIENT_ID: &str = "the client's (consumer) key";
+const TOKEN_TYPE: &str = "access_token, refresh_token, id_token, jwt, saml1, saml2, or a URN of the server's own";
+const ALGORITHM: &str = "how the key signs; default: what kind of key it is, and what the issuer takes";
+const ASSERTION_AUDIENCE: &str =
+    "the `aud` by which a client proves itself: \"issuer\", \"token_endpoint\" (the default), or a text of its own";
 const CLIENT_AUTH: &str = "how the client proves itself; default: by what it has, in the way that the issuer asks for";
 
 /// How a session authenticates fully.
@@ -20,17 +26,20 @@ pub(super) enum GrantKind {
     AuthorizationCode,
     /// RFC 8628.
     DeviceCode,
+    /// RFC 8693: a token that somebody else issued is exchanged for one of this server's.
+    TokenExchange,
 }
 
 impl GrantKind {
     /// All of them, the most commendable first.
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::JwtBearer,
         Self::ClientCredentials,
         Self::Password,
         Self::RefreshToken,
         Self::AuthorizationCode,
         Self::DeviceCode,
+        Self::TokenExchange,
     ];
 
     /// The grant as the config names it.
@@ -42,6 +51,7 @@ impl GrantKind {
             Self::RefreshToken => "refresh_token",
             Self::AuthorizationCode => "authorization_code",
             Self::DeviceCode => "device_code",
+            Self::TokenExchange => "token_exchange",
         }
     }
 
@@ -59,6 +69,7 @@ impl GrantKind {
             Self::RefreshToken => "refresh_token",
             Self::AuthorizationCode => "authorization_code",
             Self::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
+            Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
         }
     }
 
@@ -66,14 +77,14 @@ impl GrantKind {
     pub(super) fn is_for_user(self) -> bool {
         match self {
             Self::JwtBearer | Self::Password | Self::RefreshToken | Self::AuthorizationCode | Self::DeviceCode => true,
-            Self::ClientCredentials => false,
+            Self::ClientCredentials | Self::TokenExchange => false,
         }
     }
 
     /// What the grant asks of the engine. A password that is sent twice can lock its user out; a key cannot.
     pub(super) fn traits(self) -> GrantTraits {
         GrantTraits {
-            unattended: matches!(self, Self::JwtBearer | Self::ClientCredentials | Self::Password),
+            unattended: self.by_person().is_none() && self != Self::RefreshToken,
             confirm: self != Self::Password,
             by_person: self.by_person(),
             refresh_token_parameter: (self == Self::RefreshToken).then(|| "refresh_token".to_owned()),
@@ -85,36 +96,39 @@ impl GrantKind {
         match self {
             Self::AuthorizationCode => Some(ByPerson::Browser),
             Self::DeviceCode => Some(ByPerson::Device),
-            Self::JwtBearer | Self::ClientCredentials | Self::Password | Self::RefreshToken => None,
+            Self::JwtBearer | Self::ClientCredentials | Self::Password | Self::RefreshToken | Self::TokenExchange => {
+                None
+            }
         }
     }
 
     /// The keys of `[sessions.NAME.login]` that the protocol itself knows.
     pub(super) fn parameters(self) -> Vec<Parameter> {
-        let mut parameters = vec![required("client_id", "the client's (consumer) key")];
+        // Whoever has a token to exchange need be no client (RFC 8693 section 2.1).
+        let client_id = Parameter { required: self != Self::TokenExchange, ..optional("client_id", CLIENT_ID) };
+        let mut parameters = vec![client_id];
         parameters.extend(self.own_parameters());
+        parameters.push(optional("scope", "the scopes to ask for, separated by spaces"));
+        parameters.push(optional("resource", "the APIs that the token is for, as URLs separated by spaces (RFC 8707)"));
         parameters.extend(self.client_parameters());
         parameters.push(optional("login_url", "the host that logs in, where it is not `url`"));
         parameters
     }
 
     fn own_parameters(self) -> Vec<Parameter> {
-        let scope = || optional("scope", "the scopes to ask for, separated by spaces");
         match self {
             Self::JwtBearer => vec![
                 required("username", "the user to log in as (the assertion's `sub`)"),
-                Parameter { required: true, ..secret("private_key", "the RSA key that signs the assertion, PEM") },
+                Parameter { required: true, ..secret("private_key", "the key that signs the assertion, PEM") },
                 optional("audience", "the assertion's `aud`, where the default does not fit"),
-                scope(),
             ],
-            Self::ClientCredentials => vec![optional("audience", "the API that the token is for"), scope()],
+            Self::ClientCredentials => vec![optional("audience", "the API that the token is for")],
             Self::Password => vec![
                 required("username", "the user to log in as"),
                 Parameter { required: true, ..secret("password", "the user's password") },
-                scope(),
             ],
             Self::RefreshToken => {
-                vec![Parameter { required: true, ..secret("refresh_token", "the first refresh token") }, scope()]
+                vec![Parameter { required: true, ..secret("refresh_token", "the first refresh token") }]
             }
             Self::AuthorizationCode => {
                 let [username, audience] = by_person();
@@ -127,12 +141,20 @@ impl GrantKind {
                 };
                 let query =
                     optional("authorization_query", "more of the authorization URL's query, `prompt=login` say");
-                vec![username, scope(), audience, redirect_uri, query]
+                vec![username, audience, redirect_uri, query]
             }
             Self::DeviceCode => {
                 let [username, audience] = by_person();
-                vec![username, scope(), audience]
+                vec![username, audience]
             }
+            Self::TokenExchange => vec![
+                Parameter { required: true, ..secret("subject_token", "the token to exchange, read anew each time") },
+                Parameter { default: Some("access_token".to_owned()), ..optional("subject_token_type", TOKEN_TYPE) },
+                secret("actor_token", "the token of who acts for the subject"),
+                optional("actor_token_type", TOKEN_TYPE),
+                optional("requested_token_type", TOKEN_TYPE),
+                optional("audience", "the service that the token is for"),
+            ],
         }
     }
 
@@ -144,9 +166,14 @@ impl GrantKind {
         };
         let mut parameters = vec![client_auth, secret("client_secret", "the client's (consumer) secret")];
         if self != Self::JwtBearer {
-            parameters.push(secret("private_key", "the RSA key of `client_auth = \"private_key_jwt\"`, PEM"));
+            parameters.push(secret("private_key", "the key of `client_auth = \"private_key_jwt\"`, PEM"));
         }
+        let algorithms = ALGORITHMS.map(str::to_owned).to_vec();
+        parameters.push(Parameter { one_of: algorithms, ..optional("algorithm", ALGORITHM) });
         parameters.push(optional("key_id", "the `kid` that the server knows the key by"));
+        parameters
+            .push(secret("certificate", "the key's certificate, PEM, for servers that know it by its thumbprint"));
+        parameters.push(optional("client_assertion_audience", ASSERTION_AUDIENCE));
         parameters.push(secret("private_key_passphrase", "the passphrase of an encrypted private key"));
         parameters
     }

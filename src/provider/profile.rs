@@ -60,6 +60,8 @@ pub(super) struct GrantRules {
     pub(super) form: Vec<(String, Template)>,
     /// The same for the request that begins a person's login: the authorization URL's query, or the device's form.
     pub(super) begin: Vec<(String, Template)>,
+    /// What an assertion says besides its usual claims.
+    pub(super) claims: Vec<(String, Template)>,
     /// Login hosts on which the grant does not work.
     pub(super) not_on: Vec<HostPattern>,
     /// What to do instead.

@@ -119,8 +119,16 @@ impl Supervisor {
         self.wait(name, wait, Want::LoginOver { login, reply: Some(reply) });
     }
 
+    /// Lets a call leave, whoever wants it.
+    pub(super) fn launch(&mut self, passenger: &Passenger) {
+        match passenger {
+            Passenger::Engine(name) => self.launch_call(name),
+            Passenger::Person(name) => self.launch_person(name),
+        }
+    }
+
     /// The step that waited for its lane leaves now.
-    pub(super) fn launch_person(&mut self, name: &str) {
+    fn launch_person(&mut self, name: &str) {
         let Some(slot) = self.slots.get_mut(name) else { return };
         let Some(host) = slot.person.queued.take() else { return };
         match slot.person_errand(&host) {
@@ -159,9 +167,9 @@ impl Supervisor {
         self.step(name, Input::PersonLoggedIn(answer));
     }
 
-    /// Puts the next step of a person's login into its host's lane.
-    pub(super) fn queue_person(&mut self, name: &str, now: Instant) {
-        let Some(slot) = self.slots.get_mut(name) else { return };
+    /// Puts the next step of a person's login into its host's lane; says when the session must be looked at again.
+    pub(super) fn queue_person(&mut self, name: &str, now: Instant) -> Option<Instant> {
+        let slot = self.slots.get_mut(name)?;
         slot.end_late_login(now);
         if let Some(latest) = slot.person.latest.as_mut() {
             latest.poll_if_due(now);
@@ -171,6 +179,7 @@ impl Supervisor {
             self.lanes.enqueue(&host, now, Passenger::Person(name.to_owned()));
             slot.person.queued = Some(host);
         }
+        slot.wake(now, &self.accounts.get(&slot.account)?.account)
     }
 }
 

@@ -162,6 +162,7 @@ fn grants(
             kind,
             form: Vec::new(),
             begin: Vec::new(),
+            claims: Vec::new(),
             not_on: Vec::new(),
             not_on_because: String::new(),
         };
@@ -180,7 +181,9 @@ fn grant(name: &Spanned<String>, raw: RawGrant) -> Checked<GrantRules> {
     let kind = grant_named("grant", name)?;
     let form = parts::templates(&format!("grant.{}.form", kind.word()), &raw.form)?;
     let begin = parts::templates(&format!("grant.{}.begin", kind.word()), &raw.begin)?;
-    Ok(GrantRules { kind, form, begin, not_on: patterns(&raw.not_on), not_on_because: raw.not_on_because })
+    let claims = parts::templates(&format!("grant.{}.claims", kind.word()), &raw.claims)?;
+    let (not_on, not_on_because) = (patterns(&raw.not_on), raw.not_on_because);
+    Ok(GrantRules { kind, form, begin, claims, not_on, not_on_because })
 }
 
 fn grant_named(key: &str, name: &Spanned<String>) -> Checked<GrantKind> {

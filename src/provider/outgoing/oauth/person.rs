@@ -25,6 +25,8 @@ pub(in crate::provider) fn authorization_url(
     let client_id = config.plain("client_id").ok_or_else(|| super::no_value("client_id"))?;
     let mut query = vec![("response_type", "code"), ("client_id", client_id), ("redirect_uri", redirect_uri)];
     query.extend(["scope", "audience"].iter().filter_map(|name| Some((*name, config.plain(name)?))));
+    let resources = config.plain("resource").unwrap_or_default().split_whitespace();
+    query.extend(resources.map(|resource| ("resource", resource)));
     query.extend(config.plain("username").map(|username| ("login_hint", username)));
     // Without it no refresh token follows (`OpenID` Connect Core section 11).
     query.extend(config.asks_for("offline_access").then_some(("prompt", "consent")));
@@ -60,6 +62,7 @@ impl Ingredients<'_> {
         draft.secret("code", code.clone());
         draft.plain("redirect_uri", &login.redirect_uri);
         draft.secret("code_verifier", login.verifier().clone());
+        self.resources(&mut draft);
         self.replaced(&mut draft, self.form_of_profile(), code);
         self.prove_client(&mut draft, &url)?;
         Ok(draft.posted(url))
@@ -71,6 +74,7 @@ impl Ingredients<'_> {
         let mut draft = Draft::default();
         self.optional(&mut draft, "scope");
         self.optional(&mut draft, "audience");
+        self.resources(&mut draft);
         let rules = self.config.profile.grant(&self.config.grant);
         let begin = rules.map(|rules| rules.begin.as_slice()).unwrap_or_default();
         self.replaced(&mut draft, begin, &Secret::new(""));
