@@ -12,6 +12,7 @@ pub mod driver;
 pub mod hooks;
 pub mod logging;
 pub mod metrics;
+pub mod program;
 pub mod provider;
 pub mod publish;
 pub mod sandbox;

@@ -6,9 +6,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 use url::Url;
 
+use super::talk::Talk;
 use super::{NoAnswer, Outgoing, OutgoingError, Remote, Response, Told, known_secrets};
 use crate::clock;
-use crate::provider::detail::scrubbed;
+use crate::provider::classify::{Asked, Judgement, classify};
+use crate::provider::detail::{scrubbed, sentence};
+use crate::provider::harvest::Harvest;
 use crate::provider::hosts::is_loopback;
 use crate::provider::outgoing::{Ingredients, authorization_url};
 use crate::provider::person::{
@@ -145,16 +148,18 @@ impl Remote {
         held: &Held<'_>,
         secrets: &Secrets,
     ) -> Result<Heard, NoAnswer> {
-        let begun = clock::boottime();
-        let metadata = self.told_metadata(held.timeout, clock::boottime).await?;
-        let (metadata, wall) = (metadata.as_deref(), clock::now().wall);
-        let outgoing = outgoing(&Ingredients { config: &self.config, held, secrets, metadata, wall })?;
-        let mut known = known_secrets(held, secrets);
-        known.extend(outgoing.secrets.iter().cloned());
-        let sent = clock::boottime();
-        let (response, wall) = self.exchange(outgoing, held.timeout.saturating_sub(sent.since(begun))).await?;
-        self.doubt_metadata(response.status, clock::boottime());
-        Ok(Heard { response, wall, sent, known })
+        let exchange = async {
+            let metadata = self.told_metadata(held.timeout, clock::boottime).await?;
+            let (metadata, wall, gathered) = (metadata.as_deref(), clock::now().wall, &Harvest::default());
+            let made = outgoing(&Ingredients { config: &self.config, held, gathered, secrets, metadata, wall })?;
+            let mut known = known_secrets(held, secrets);
+            known.extend(made.secrets.iter().cloned());
+            let sent = clock::boottime();
+            let (response, wall) = self.exchange(made).await?;
+            self.doubt_metadata(response.status, clock::boottime());
+            Ok(Heard { response, wall, sent, known })
+        };
+        tokio::time::timeout(held.timeout, exchange).await.map_err(|_| NoAnswer::TimedOut(held.timeout))?
     }
 
     /// The token, once it is clear that it belongs to this login and to the configured user.
@@ -165,8 +170,11 @@ impl Remote {
         held: &Held<'_>,
         secrets: &Secrets,
     ) -> Result<Answer, PersonError> {
-        let Told { verdict, detail, counted, skew_millis, quotas } =
-            self.told_by(Request::Login, &heard.response, heard.wall, &heard.known);
+        let mut known = heard.known.clone();
+        let (remote, gathered) = (self, Harvest::default());
+        let mut talk = Talk { remote, held, secrets, metadata: None, known: &mut known, gathered };
+        let told = talk.after_login_of_oauth(self.told_by(heard)).await;
+        let Told { verdict, detail, counted, skew_millis, quotas } = told;
         let Verdict::Good(grant) = &verdict else { return Err(PersonError::Server(detail)) };
         let claims = self.identity_claims(heard, nonce)?;
         self.check_user(claims, &grant.token, held, secrets).await?;
@@ -175,11 +183,21 @@ impl Remote {
     }
 
     fn told(&self, heard: &Heard, oddity: &str) -> Told {
-        let mut told = self.told_by(Request::Login, &heard.response, heard.wall, &heard.known);
+        let mut told = self.told_by(heard);
         if told.verdict.is_success() || (200..300).contains(&heard.response.status) {
             oddity.clone_into(&mut told.detail);
         }
         told
+    }
+
+    fn told_by(&self, heard: &Heard) -> Told {
+        let (profile, grant, url) = (&self.config.profile, self.config.grant.as_str(), &self.config.url);
+        let (request, wall, response) = (Request::Login, heard.wall, &heard.response);
+        let asked = Asked { profile, grant, url, request, template: None, token: None, wall };
+        let Judgement { verdict, oddity, remedy } = classify(&asked, response);
+        let detail = sentence(response, oddity.as_deref(), remedy.as_deref(), &heard.known);
+        let (skew_millis, quotas) = (response.skew_millis(wall), self.quotas(response));
+        Told { verdict, detail, counted: true, skew_millis, quotas }
     }
 
     /// Whoever asks for `openid` gets an ID token, unless the server says that it granted less.
