@@ -35,7 +35,7 @@ use crate::token::Token;
 
 pub use clients::Clients;
 pub use person::{BrowserLogin, DeviceLogin, PersonError, RedirectProblem};
-pub use profile::{Parameter, ParameterKind, Profile, ProfileError, WindowDefaults};
+pub use profile::{Description, GrantDescription, Parameter, ParameterKind, Profile, ProfileError, WindowDefaults};
 pub use remote::{Polled, Remote, RemoteError};
 pub use settings::{ConfigProblem, HttpSettings, Proxy, RemoteConfig, Value};
 
