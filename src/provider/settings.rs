@@ -366,12 +366,6 @@ impl RemoteConfig {
         ClientAuth::of(self, None) == ClientAuth::Tls
     }
 
-    /// Whether there will be a userinfo endpoint that takes the token: an issuer names it, and the token is a user's.
-    fn expects_userinfo(&self) -> bool {
-        let of_user = GrantKind::named(&self.grant).is_some_and(GrantKind::is_for_user);
-        self.is_told(Endpoint::Userinfo) && of_user && self.asks_for("openid")
-    }
-
     fn values_for<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> bool {
         names.all(|name| match name {
             "userinfo_url" => self.endpoint(Endpoint::Userinfo, None).is_some() || self.expects_userinfo(),

@@ -1,9 +1,10 @@
-//! What the config says of a person's login.
+//! What the config says of a person: how one logs in, and whether the token is one's.
 
 use url::Url;
 
 use crate::provider::ByPerson;
 use crate::provider::discovery::Endpoint;
+use crate::provider::grants::GrantKind;
 use crate::provider::hosts::is_loopback;
 use crate::provider::settings::{ConfigProblem, RemoteConfig, problem};
 
@@ -11,6 +12,12 @@ impl RemoteConfig {
     /// Whether this is among the scopes that are asked for.
     pub(in crate::provider) fn asks_for(&self, scope: &str) -> bool {
         self.plain("scope").is_some_and(|scopes| scopes.split_whitespace().any(|word| word == scope))
+    }
+
+    /// Whether there will be a userinfo endpoint that takes the token: an issuer names it, and the token is a user's.
+    pub(in crate::provider) fn expects_userinfo(&self) -> bool {
+        let of_user = GrantKind::named(&self.grant).is_some_and(GrantKind::is_for_user);
+        self.is_told(Endpoint::Userinfo) && of_user && self.asks_for("openid")
     }
 
     /// What a person's login lacks.
