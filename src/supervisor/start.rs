@@ -300,7 +300,8 @@ impl Supervisor {
         let quiet =
             matches!(slot.session.phase(now, &account.account), Phase::NeedsAttention | Phase::Paused | Phase::Dormant);
         // Nothing will come of it soon: a wait that the server asked for, a budget that is spent.
-        let waits = slot.pending.is_none()
+        let waits = slot.saver.is_level(now)
+            && slot.pending.is_none()
             && slot.in_flight.is_none()
             && slot.session.next(now, &account.account).is_none_or(|next| next.at > now.after(SOON));
         quiet || slot.broken || waits || slot.session.record().last_error.is_some()
