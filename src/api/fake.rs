@@ -12,8 +12,8 @@ use tokio::task::JoinSet;
 
 use super::server::Server;
 use super::{
-    About, Ask, Counts, Health, LoginAsk, LoginBegun, LoginHow, Refusal, Rejected, Reloaded, SessionStatus, State,
-    TokenAnswer,
+    About, Ask, Counts, Following, Health, Held, LoginAsk, LoginBegun, LoginHow, Refusal, Rejected, Reloaded,
+    SessionStatus, State, TokenAnswer,
 };
 use crate::secret::Secret;
 
@@ -104,6 +104,21 @@ async fn decide(ask: Ask, saw: std_mpsc::Sender<String>) {
         Ask::Reload { reply, .. } => {
             let _ = saw.send("reload".to_owned());
             drop(reply.send(Ok(Reloaded { sessions: 1, restart_needed: false })));
+        }
+        Ask::Hold { about: About { name, .. }, mut reply, .. } if name == "slow" => {
+            reply.closed().await;
+            let _ = saw.send("gone slow".to_owned());
+        }
+        Ask::Hold { about: About { name, .. }, reply, .. } => {
+            let (guard, released) = oneshot::channel();
+            let held = Held { session: name.clone(), until: Timestamp::UNIX_EPOCH, guard };
+            drop(reply.send(known(&name).map(|()| held)));
+            let _ = released.await;
+            let _ = saw.send(format!("released {name}"));
+        }
+        Ask::Events { reply, .. } => {
+            let (_, coming) = mpsc::channel(1);
+            drop(reply.send(Ok(Following { past: Vec::new(), coming })));
         }
         Ask::Health { names, reply, .. } => drop(reply.send(Ok(health(names)))),
     }

@@ -9,6 +9,7 @@ mod login;
 mod parameters;
 mod routes;
 mod stall;
+mod streams;
 
 use std::future::Future;
 use std::io;

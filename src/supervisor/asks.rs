@@ -8,7 +8,7 @@ use super::Supervisor;
 use super::slot::{Outcome, Slot};
 use super::status::token_answer;
 use crate::api::access::{self, Caller};
-use crate::api::{self, About, Ask, Health, LoginBegun, Refusal, Rejected, Reply, SessionStatus, TokenAnswer};
+use crate::api::{self, About, Ask, Health, Held, LoginBegun, Refusal, Rejected, Reply, SessionStatus, TokenAnswer};
 use crate::clock;
 use crate::secret::Secret;
 use crate::session::account::Account;
@@ -23,7 +23,7 @@ use crate::token::Published;
 pub(super) struct Waiter {
     /// The answer is due at this moment at the latest.
     pub(super) until: Instant,
-    want: Want,
+    pub(super) want: Want,
 }
 
 pub(super) enum Want {
@@ -31,6 +31,8 @@ pub(super) enum Want {
     Token { validity: Duration, reply: Option<Reply<TokenAnswer>> },
     /// The truth about a reported token.
     Verdict { reply: Option<Reply<TokenAnswer>> },
+    /// A hold, once nothing replaces the token any more.
+    Hold { held: Option<Held>, reply: Option<Reply<Held>> },
     /// What came of an order: of the first call of these kinds after that number.
     Outcome { after: u64, of: &'static [Request], reply: Option<Reply<SessionStatus>> },
     /// How a person goes on with the login of this name.
@@ -43,13 +45,10 @@ impl Waiter {
     /// Whether the caller has hung up.
     pub(super) fn is_gone(&self) -> bool {
         match &self.want {
-            Want::Token { reply, .. } | Want::Verdict { reply } => {
-                reply.as_ref().is_none_or(oneshot::Sender::is_closed)
-            }
-            Want::Outcome { reply, .. } | Want::LoginOver { reply, .. } => {
-                reply.as_ref().is_none_or(oneshot::Sender::is_closed)
-            }
-            Want::LoginBegun { reply, .. } => reply.as_ref().is_none_or(oneshot::Sender::is_closed),
+            Want::Token { reply, .. } | Want::Verdict { reply } => is_closed(reply.as_ref()),
+            Want::Outcome { reply, .. } | Want::LoginOver { reply, .. } => is_closed(reply.as_ref()),
+            Want::LoginBegun { reply, .. } => is_closed(reply.as_ref()),
+            Want::Hold { reply, .. } => is_closed(reply.as_ref()),
         }
     }
 }
@@ -69,6 +68,10 @@ impl Supervisor {
             Ask::Used { about, generation, age, reply } => {
                 let _ = reply.send(self.used(&about, generation, age));
             }
+            Ask::Hold { about, lasting, wait, reply } => self.hold(&about, lasting, wait, reply),
+            Ask::Events { caller, names, from, reply } => {
+                let _ = reply.send(self.follow(caller, names, from));
+            }
             Ask::Rejected { about, which, wait, reply } => self.rejected(&about, &which, wait, reply),
             Ask::Order { about, order, wait, reply } => self.order(&about, order, wait, reply),
             Ask::Login(ask) => self.ask_login(ask),
@@ -85,7 +88,7 @@ impl Supervisor {
         }
     }
 
-    fn readable(&self, about: &About) -> Result<&Slot, Refusal> {
+    pub(super) fn readable(&self, about: &About) -> Result<&Slot, Refusal> {
         let slot = self.known(&about.name)?;
         let allowed = self.may_read(&about.caller, slot);
         allowed.then_some(slot).ok_or_else(|| Refusal::NotAllowed { name: about.name.clone() })
@@ -100,7 +103,7 @@ impl Supervisor {
         self.is_admin(caller) || access::may_read(caller, &slot.config.access)
     }
 
-    fn is_admin(&self, caller: &Caller) -> bool {
+    pub(super) fn is_admin(&self, caller: &Caller) -> bool {
         access::is_admin(caller, self.uid, &self.config.socket.admins)
     }
 
@@ -199,6 +202,7 @@ impl Supervisor {
     pub(super) fn wait(&mut self, name: &str, longest: Duration, want: Want) {
         let until = clock::boottime().after(longest);
         if let Some(slot) = self.slots.get_mut(name) {
+            slot.forget_the_gone();
             slot.waiters.push(Waiter { until, want });
         }
         self.pump(name);
@@ -237,13 +241,13 @@ impl Slot {
         match &mut waiter.want {
             Want::Token { validity, reply } => send(reply, self.token_for(*validity, now, account, late)),
             Want::Verdict { reply } => send(reply, self.verdict(now, account, late)),
+            Want::Hold { held, reply } => {
+                let settled = late || !self.is_being_replaced();
+                send(reply, settled.then(|| held.take()).flatten().map(Ok))
+            }
             Want::Outcome { reply, .. } => send(reply, late.then(|| Err(self.not_fresh(account, now)))),
-            Want::LoginBegun { login, reply } => {
-                send(reply, self.login_begun(login, now).or_else(|| late.then(|| Err(self.not_fresh(account, now)))))
-            }
-            Want::LoginOver { login, reply } => {
-                send(reply, self.login_over(login, account).or_else(|| late.then(|| Err(self.login_pending()))))
-            }
+            Want::LoginBegun { login, reply } => send(reply, self.login_begun(login, now, late)),
+            Want::LoginOver { login, reply } => send(reply, self.login_over(login, account, late)),
         }
     }
 
@@ -366,6 +370,10 @@ impl Waiter {
     fn ordered(&self, outcome: &Outcome) -> bool {
         matches!(self.want, Want::Outcome { after, of, .. } if outcome.call > after && of.contains(&outcome.request))
     }
+}
+
+fn is_closed<T>(reply: Option<&Reply<T>>) -> bool {
+    reply.is_none_or(oneshot::Sender::is_closed)
 }
 
 /// Sends the answer, when there is one. True when the waiter need not wait any longer.

@@ -326,36 +326,43 @@ impl Slot {
         }
     }
 
-    /// What a login that was begun looks like; none while that is not known.
-    pub(super) fn login_begun(&self, id: &str, now: Instant) -> Option<Result<Option<LoginBegun>, Refusal>> {
+    /// What a login that was begun looks like; none while that is not known, unless it is `late`.
+    pub(super) fn login_begun(
+        &self,
+        id: &str,
+        now: Instant,
+        late: bool,
+    ) -> Option<Result<Option<LoginBegun>, Refusal>> {
         match self.person.named(id, &self.name) {
             Err(refusal) => Some(Err(refusal)),
             Ok(Login { stage: Stage::Over(Err(reason)), .. }) => {
                 Some(Err(Refusal::Failed { name: self.name.to_string(), reason: reason.clone() }))
             }
-            Ok(login) => login.begun(&self.name, now).map(|begun| Ok(Some(begun))),
+            Ok(login) => {
+                let begun = login.begun(&self.name, now).map(|begun| Ok(Some(begun)));
+                begun.or_else(|| late.then(|| Err(self.login_pending("the server has not begun the login yet"))))
+            }
         }
     }
 
     /// What the login came to: a token only once it is on disk, as far as the disk allows.
-    pub(super) fn login_over(&self, id: &str, account: &Account) -> Option<Result<SessionStatus, Refusal>> {
+    pub(super) fn login_over(&self, id: &str, account: &Account, late: bool) -> Option<Result<SessionStatus, Refusal>> {
         match self.person.named(id, &self.name) {
             Err(refusal) => Some(Err(refusal)),
             Ok(Login { stage: Stage::Over(Ok(())), .. }) => {
                 let now = clock::now();
-                self.saver.is_level(now.boot).then(|| Ok(self.status(now, account)))
+                let stored = self.saver.is_level(now.boot).then(|| Ok(self.status(now, account)));
+                stored.or_else(|| late.then(|| Err(self.login_pending("the token is not on disk yet"))))
             }
             Ok(Login { stage: Stage::Over(Err(reason)), .. }) => {
                 Some(Err(Refusal::Failed { name: self.name.to_string(), reason: reason.clone() }))
             }
-            Ok(_) => None,
+            Ok(_) => late.then(|| Err(self.login_pending("the person has not finished the login yet"))),
         }
     }
 
-    /// Nothing has come of it yet.
-    pub(super) fn login_pending(&self) -> Refusal {
-        let reason = "the person has not finished the login yet".to_owned();
-        Refusal::NotFresh { name: self.name.to_string(), reason, retry_after: None }
+    fn login_pending(&self, reason: &str) -> Refusal {
+        Refusal::NotFresh { name: self.name.to_string(), reason: reason.to_owned(), retry_after: None }
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::Supervisor;
 use super::alarm::Alarm;
+use super::feed::Feed;
 use super::figures::{Gauges, Tally};
 use super::lanes::Lanes;
 use super::person::PersonLogins;
@@ -76,6 +77,7 @@ impl Supervisor {
             retiring: JoinSet::new(),
             store,
             clients: Clients::default(),
+            feed: Feed::beginning(clock::now()),
             alerts: Hooks::start(&config.alerts.hooks(), &config.socket.path),
             calendar: Runner::default(),
             notifier,
@@ -174,6 +176,8 @@ impl Supervisor {
             in_flight: None,
             person: PersonLogins::default(),
             waiters: Vec::new(),
+            holds: BTreeMap::new(),
+            happened: Vec::new(),
             outcomes: Vec::new(),
             timer: None,
             told: Told::default(),
@@ -189,7 +193,7 @@ impl Supervisor {
         Ok(())
     }
 
-    fn next_epoch(&mut self) -> u64 {
+    pub(super) fn next_epoch(&mut self) -> u64 {
         self.epochs += 1;
         self.epochs
     }

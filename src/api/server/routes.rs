@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::login;
 use super::parameters::{Query, RejectedBody, UsedBody, json};
+use super::streams;
 use crate::api::access::Caller;
 use crate::api::problem::{Kind, Problem};
 use crate::api::{About, Ask, Order, Refusal, SessionList, TokenAnswer};
@@ -44,6 +45,8 @@ pub(super) fn router(asks: mpsc::Sender<Ask>) -> Router {
         .route("/v1/sessions/{session}/pause", post(pause))
         .route("/v1/sessions/{session}/resume", post(resume))
         .route("/v1/reload", post(reload))
+        .route("/v1/sessions/{session}/hold", post(streams::hold))
+        .route("/v1/events", get(streams::events))
         .route("/v1/health", get(health))
         .route("/metrics", get(metrics))
         .fallback(no_such_path)
