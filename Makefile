@@ -9,6 +9,8 @@ SOAK_SECONDS ?= 600
 FUZZ_CASES ?= 20000
 
 FIXTURE := tests/oidc-provider
+ZABBIX := tests/zabbix/packages
+APT := DEBIAN_FRONTEND=noninteractive apt-get
 
 .PHONY: help demo test lint bench soak fuzz mutants clean
 
@@ -19,7 +21,7 @@ demo: ## A sandbox and a daemon together, live in this terminal, for some second
 	$(CARGO) build --locked
 	target/debug/keepfresh demo
 
-test: .fixture lint ## Everything that must hold: format, lints, docs, all tests
+test: .fixture .qbittorrent .zabbix lint ## Everything that must hold: format, lints, docs, all tests
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
 	{ RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked --no-fail-fast 2>&1; echo "exit $$?" >>"$$log"; } | tee -a "$$log"; \
 	awk '/^test result:/ { passed += $$4; failed += $$6; ignored += $$8 } /^exit / { code = $$2 } \
@@ -45,7 +47,7 @@ mutants: ## Changes the core at random places; survivors are missing tests
 
 clean: ## Removes what was built and installed here
 	$(CARGO) clean
-	rm -rf $(FIXTURE)/node_modules
+	rm -rf $(FIXTURE)/node_modules $(ZABBIX)
 
 # node and npm run the certified OpenID provider that the tests talk to.
 .PHONY: .fixture
@@ -57,3 +59,25 @@ clean: ## Removes what was built and installed here
 	@cmp -s $(FIXTURE)/package-lock.json $(FIXTURE)/node_modules/.installed || { \
 	  npm ci --prefix $(FIXTURE) --no-audit --no-fund && \
 	  cp $(FIXTURE)/package-lock.json $(FIXTURE)/node_modules/.installed; }
+
+# qBittorrent and Zabbix are the session servers that the tests talk to, each on loopback and only while a test runs.
+.PHONY: .qbittorrent .zabbix
+.qbittorrent:
+	@command -v qbittorrent-nox >/dev/null || { \
+	  echo 'qbittorrent-nox is missing: installing it with apt-get'; \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo $(APT) install -qq --no-install-recommends qbittorrent-nox; }
+
+# PHP and PostgreSQL are installed; Zabbix's own packages are only unpacked here, so that nothing of it runs by itself.
+.zabbix:
+	@{ command -v php && ls /usr/lib/postgresql/*/bin/initdb && php -m | grep -qx pgsql && php -m | grep -qx bcmath \
+	  && php -m | grep -qx mbstring && php -m | grep -qx gd && php -m | grep -qx xml; } >/dev/null 2>&1 || { \
+	  echo 'PHP or PostgreSQL is missing: installing them with apt-get (php-cli, php-pgsql, …, postgresql)'; \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo $(APT) install -qq --no-install-recommends \
+	    php-cli php-pgsql php-bcmath php-mbstring php-gd php-xml postgresql; }
+	@[ -f $(ZABBIX)/.unpacked ] || { \
+	  echo 'Zabbix is missing: unpacking its packages below $(ZABBIX)'; \
+	  rm -rf $(ZABBIX) && mkdir -p $(ZABBIX) && cd $(ZABBIX) && \
+	  apt-get download -qq zabbix-frontend-php zabbix-server-pgsql 2>/dev/null && \
+	  for package in *.deb; do dpkg -x "$$package" . || exit 1; done && rm -f *.deb && touch .unpacked; }

@@ -28,5 +28,6 @@ mod refusals;
 mod restart_reload;
 mod rotation;
 mod session_lifecycle;
+mod session_servers;
 mod soak;
 mod socket;

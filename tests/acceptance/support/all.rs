@@ -4,7 +4,9 @@ pub(crate) mod assertion;
 pub(crate) mod daemon;
 pub(crate) mod oidc;
 pub(crate) mod org;
+pub(crate) mod recorder;
 pub(crate) mod salesforce;
+pub(crate) mod servers;
 pub(crate) mod unix;
 pub(crate) mod wire;
 
