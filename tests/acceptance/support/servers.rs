@@ -140,7 +140,7 @@ impl Zabbix {
         Self {
             database,
             frontend,
-            dir,
+            _dir: dir,
             password: "zabbix",
             front: Recorder::before(address),
             aside: Recorder::before(address),
