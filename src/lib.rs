@@ -10,6 +10,7 @@ pub mod config;
 pub mod daemon;
 pub mod driver;
 pub mod logging;
+pub mod program;
 pub mod provider;
 pub mod publish;
 pub mod sandbox;

@@ -6,8 +6,11 @@ mod assertion;
 mod capture;
 mod classify;
 mod clients;
+mod command;
 mod detail;
+mod examples;
 mod grants;
+mod harvest;
 mod hosts;
 mod outgoing;
 mod profile;
@@ -18,6 +21,7 @@ mod rule;
 mod settings;
 mod template;
 mod token_answer;
+mod xml;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,7 +30,7 @@ use crate::secret::Secret;
 use crate::token::Token;
 
 pub use clients::Clients;
-pub use profile::{Parameter, Profile, ProfileError, WindowDefaults};
+pub use profile::{Parameter, ParameterKind, Profile, ProfileError, WindowDefaults};
 pub use remote::{Remote, RemoteError};
 pub use settings::{ConfigProblem, HttpSettings, Proxy, RemoteConfig, Value};
 

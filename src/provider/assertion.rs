@@ -1,11 +1,15 @@
 //! Signed assertions by which a user or a client proves itself (RFC 7523).
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use pkcs8::der::Decode as _;
 use pkcs8::der::pem::PemLabel as _;
 use pkcs8::{EncryptedPrivateKeyInfo, PrivateKeyInfo, SecretDocument};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
@@ -63,6 +67,42 @@ pub(super) fn sign(claims: &Claims<'_>, key: &Secret, passphrase: Option<&Secret
         jti: unique().ok_or(AssertionError::CannotSign)?,
     };
     encode(&header, &payload, &key).map(Secret::new).map_err(|_| AssertionError::CannotSign)
+}
+
+/// Signs `claims` under a header of the caller's own members.
+///
+/// # Errors
+/// When the key cannot be read or used.
+pub(super) fn sign_claims(
+    algorithm: Algorithm,
+    mut header: Map<String, Value>,
+    claims: &Map<String, Value>,
+    key: &Secret,
+    passphrase: Option<&Secret>,
+) -> Result<Secret, AssertionError> {
+    header.insert("alg".to_owned(), serde_json::to_value(algorithm).map_err(|_| AssertionError::CannotSign)?);
+    header.entry("typ").or_insert_with(|| Value::from("JWT"));
+    let encoded = |members: &Map<String, Value>| {
+        serde_json::to_vec(members).map(|bytes| URL_SAFE_NO_PAD.encode(bytes)).map_err(|_| AssertionError::CannotSign)
+    };
+    let message = Zeroizing::new(format!("{}.{}", encoded(&header)?, encoded(claims)?));
+    let key = match algorithm {
+        Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => EncodingKey::from_secret(key.expose().as_bytes()),
+        Algorithm::ES256 | Algorithm::ES384 => {
+            EncodingKey::from_ec_pem(key.expose().as_bytes()).map_err(|_| AssertionError::NoKey)?
+        }
+        Algorithm::EdDSA => EncodingKey::from_ed_pem(key.expose().as_bytes()).map_err(|_| AssertionError::NoKey)?,
+        Algorithm::RS256
+        | Algorithm::RS384
+        | Algorithm::RS512
+        | Algorithm::PS256
+        | Algorithm::PS384
+        | Algorithm::PS512 => signing_key(key.expose(), passphrase)?,
+        _ => return Err(AssertionError::CannotSign),
+    };
+    let signature =
+        jsonwebtoken::crypto::sign(message.as_bytes(), &key, algorithm).map_err(|_| AssertionError::CannotSign)?;
+    Ok(Secret::new(format!("{}.{signature}", message.as_str())))
 }
 
 fn unique() -> Option<String> {

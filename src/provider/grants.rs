@@ -1,6 +1,6 @@
 //! The OAuth 2.0 grants by which the daemon can log in, and what each needs to know.
 
-use super::{GrantTraits, Parameter};
+use super::{GrantTraits, Parameter, ParameterKind};
 
 /// How a session authenticates fully.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +109,7 @@ fn optional(name: &str, about: &str) -> Parameter {
         required: false,
         default: None,
         one_of: Vec::new(),
+        kind: ParameterKind::Text,
     }
 }
 

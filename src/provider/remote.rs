@@ -1,5 +1,7 @@
 //! One session's server: a request leaves, an answer comes back.
 
+mod talk;
+
 use std::error::Error as _;
 use std::time::Duration;
 
@@ -8,13 +10,13 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderV
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::classify::{Asked, Judgement, classify, unusable};
+use super::classify::unusable;
 use super::clients::{ClientError, is_certificate_refusal};
-use super::detail::{scrubbed, sentence};
-use super::grants::GrantKind;
-use super::outgoing::{self, Ingredients, Outgoing, OutgoingError};
+use super::detail::scrubbed;
+use super::harvest::Harvest;
+use super::outgoing::{self, Outgoing, OutgoingError};
 use super::profile::QuotaRule;
-use super::request::{Expect, Method};
+use super::request::Method;
 use super::response::Response;
 use super::settings::{ConfigProblem, RemoteConfig, authority};
 use super::{Clients, Held, Secrets};
@@ -24,6 +26,7 @@ use crate::secret::source::SecretSource;
 use crate::session::answer::{Answer, Quota, Request, Verdict};
 use crate::time::Instant;
 use crate::token::Token;
+use talk::Talk;
 
 /// The longest body that is read: what an API says about a session is a few KiB.
 const LONGEST_BODY: usize = 1024 * 1024;
@@ -119,58 +122,29 @@ impl Remote {
         outgoing::use_headers(&self.config, token)
     }
 
-    /// Makes the call and says what the answer means. Never longer than `held.timeout`; reads at most 1 MiB.
+    /// Makes the call and says what the answer means. Never longer than `held.timeout`; reads at most 1 MiB an answer.
     ///
     /// A session of the grant `refresh_token` logs in by presenting the configured refresh token; [`Request::Renew`]
     /// presents the one that is held, or else the configured one if it is among `secrets`.
     pub async fn call(&self, request: Request, held: Held<'_>, secrets: &Secrets, clock: fn() -> Instant) -> Answer {
         let sent = clock();
-        let ingredients = Ingredients { config: &self.config, held: &held, secrets, wall: clock::now().wall };
         let mut known = known_secrets(&held, secrets);
-        let told = match ingredients.outgoing(request) {
-            Ok(outgoing) => {
-                known.extend(outgoing.secrets.iter().cloned());
-                match self.exchange(outgoing, held.timeout).await {
-                    Ok((response, wall)) => self.told_by(request, &response, wall, &known),
-                    Err(error) => Told::without_answer(request, &error, &known),
-                }
-            }
-            Err(error) => Told::without_answer(request, &error.into(), &known),
+        let mut talk = Talk { remote: self, held: &held, secrets, known: &mut known, gathered: Harvest::default() };
+        let told = match tokio::time::timeout(held.timeout, talk.about(request)).await {
+            Ok(told) => told,
+            Err(_) => Told::without_answer(request, &NoAnswer::TimedOut(held.timeout), &known),
         };
         let Told { verdict, detail, counted, skew_millis, quotas } = told;
         Answer { call: held.call, sent, received: clock(), verdict, detail, counted, skew_millis, quotas }
     }
 
     /// The answer, and our wall clock when its head came.
-    async fn exchange(&self, outgoing: Outgoing, timeout: Duration) -> Result<(Response, Timestamp), NoAnswer> {
-        let exchange = async {
-            let client = self.clients.client(&self.config.http, &outgoing.url).await.map_err(NoAnswer::Client)?;
-            let answer = client.execute(wire(outgoing)?).await.map_err(transport)?;
-            let wall = clock::now().wall;
-            Ok((received(answer).await, wall))
-        };
-        tokio::time::timeout(timeout, exchange).await.map_err(|_| NoAnswer::TimedOut(timeout))?
-    }
-
-    fn told_by(&self, request: Request, response: &Response, wall: Timestamp, known: &[Secret]) -> Told {
-        let asked = Asked {
-            profile: &self.config.profile,
-            grant: &self.config.grant,
-            url: &self.config.url,
-            request: self.asked_for(request),
-            expect: outgoing::chosen_ping(&self.config).map_or(Expect::Json, |ping| ping.expect),
-            wall,
-        };
-        let Judgement { verdict, oddity, remedy } = classify(&asked, response);
-        let detail = sentence(response, oddity.as_deref(), remedy.as_deref(), known);
-        let counted = response.status < 500 && !response.is_html() && !(300..400).contains(&response.status);
-        Told { verdict, detail, counted, skew_millis: response.skew_millis(wall), quotas: self.quotas(response) }
-    }
-
-    /// Presenting a refresh token is a renewal, whatever it is for.
-    fn asked_for(&self, request: Request) -> Request {
-        let by_refresh_token = GrantKind::named(&self.config.grant) == Some(GrantKind::RefreshToken);
-        if request == Request::Login && by_refresh_token { Request::Renew } else { request }
+    async fn exchange(&self, outgoing: Outgoing) -> Result<(Response, Timestamp), NoAnswer> {
+        let client = self.clients.client(&self.config.http, &outgoing.url).await.map_err(NoAnswer::Client)?;
+        let url = outgoing.url.clone();
+        let answer = client.execute(wire(outgoing)?).await.map_err(transport)?;
+        let wall = clock::now().wall;
+        Ok((received(answer).await.answered_by(&url), wall))
     }
 
     fn quotas(&self, response: &Response) -> Vec<Quota> {
@@ -224,7 +198,8 @@ fn wire(outgoing: Outgoing) -> Result<reqwest::Request, NoAnswer> {
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     if let Some(body) = &outgoing.body {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(body.content_type));
+        let content_type = HeaderValue::try_from(body.content_type.as_ref()).map_err(|_| NoAnswer::BadHeader)?;
+        headers.insert(CONTENT_TYPE, content_type);
     }
     for (name, value) in &outgoing.headers {
         let name = HeaderName::try_from(name.as_str()).map_err(|_| NoAnswer::BadHeader)?;

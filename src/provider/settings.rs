@@ -50,6 +50,8 @@ pub enum Proxy {
 pub enum Value {
     /// As it stands in the config.
     Plain(String),
+    /// A program and its arguments.
+    List(Vec<String>),
     /// To be read when needed.
     Secret(SecretSource),
 }
@@ -82,6 +84,11 @@ pub struct ConfigProblem {
 }
 
 impl RemoteConfig {
+    /// Stands for the URL of a session that calls no server: no host, and nothing below it.
+    pub fn no_server() -> Option<Url> {
+        Url::parse("command:").ok()
+    }
+
     /// What the state belongs to: a digest over profile, URLs, grant and every plain parameter that is not a default.
     ///
     /// Secrets take no part, so that a changed one keeps the tokens.
@@ -100,6 +107,12 @@ impl RemoteConfig {
                     absorb(&mut digest, name);
                     absorb(&mut digest, text);
                 }
+                Value::List(parts) => {
+                    absorb(&mut digest, name);
+                    for part in parts {
+                        absorb(&mut digest, part);
+                    }
+                }
                 Value::Plain(_) | Value::Secret(_) => {}
             }
         }
@@ -111,7 +124,7 @@ impl RemoteConfig {
         let name = self.profile.grant_traits(&self.grant)?.refresh_token_parameter?;
         match self.values.get(&name)? {
             Value::Secret(source) => Some(source.clone()),
-            Value::Plain(_) => None,
+            Value::Plain(_) | Value::List(_) => None,
         }
     }
 
@@ -120,7 +133,7 @@ impl RemoteConfig {
         let seed = self.profile.grant_traits(&self.grant).and_then(|traits| traits.refresh_token_parameter);
         let secret = |(name, value): (&String, &Value)| match value {
             Value::Secret(source) if Some(name) != seed.as_ref() => Some((name.clone(), source.clone())),
-            Value::Secret(_) | Value::Plain(_) => None,
+            Value::Secret(_) | Value::Plain(_) | Value::List(_) => None,
         };
         self.values.iter().filter_map(secret).collect()
     }
@@ -128,8 +141,19 @@ impl RemoteConfig {
     /// Token host and user (or client): what a server locks and counts.
     pub fn account(&self) -> String {
         let host = self.token_endpoint().unwrap_or_else(|| self.url.clone());
-        let who = self.plain("username").or_else(|| self.plain("client_id")).unwrap_or(&self.grant);
-        format!("{who}@{}", authority(&host))
+        format!("{}@{}", self.who(), authority(&host))
+    }
+
+    /// Whom the server locks, as the profile says or else as the usual parameters do; without any, each way to log in
+    /// counts by itself, told apart by everything that is given for it.
+    fn who(&self) -> String {
+        let by_profile = || self.profile.account.as_ref()?.fill(&|name| self.plain(name).map(Secret::new));
+        let named = ["username", "user", "client_id"].iter().find_map(|name| self.plain(name));
+        let by_profile = by_profile().map(|account| account.expose().to_owned());
+        by_profile.or_else(|| named.map(str::to_owned)).unwrap_or_else(|| {
+            let digest: String = self.identity().chars().take(8).collect();
+            format!("{}-{digest}", self.grant)
+        })
     }
 
     /// Whether this session has a ping that proves its token good.
@@ -140,6 +164,9 @@ impl RemoteConfig {
 
     /// Whether this session may ask the server about its token: there is an endpoint, and the client can prove itself.
     pub fn can_introspect(&self) -> bool {
+        if let Some(own) = &self.profile.introspection {
+            return self.values_for(own.target.names());
+        }
         let proof = match self.plain("client_auth") {
             Some("private_key_jwt") => "private_key",
             Some(_) | None => "client_secret",
@@ -179,6 +206,7 @@ impl RemoteConfig {
         }
         match url.scheme() {
             "https" => None,
+            "command" if !self.profile.needs_url() => None,
             "http" if is_loopback(&url) || self.http.allow_plain_http => None,
             "http" => Some(
                 "plain http would show the token to everybody on the way: use https, or set http.allow_plain_http"
@@ -235,7 +263,7 @@ impl RemoteConfig {
     pub(super) fn plain(&self, name: &str) -> Option<&str> {
         match self.values.get(name)? {
             Value::Plain(text) => Some(text),
-            Value::Secret(_) => None,
+            Value::Secret(_) | Value::List(_) => None,
         }
     }
 
@@ -250,15 +278,15 @@ impl RemoteConfig {
     }
 
     pub(super) fn token_endpoint(&self) -> Option<Url> {
-        self.endpoint(&self.profile.endpoints.token)
+        self.endpoint(&self.profile.endpoints.as_ref()?.token)
     }
 
     pub(super) fn introspection_endpoint(&self) -> Option<Url> {
-        self.endpoint(self.profile.endpoints.introspection.as_ref()?)
+        self.endpoint(self.profile.endpoints.as_ref()?.introspection.as_ref()?)
     }
 
     pub(super) fn revocation_endpoint(&self) -> Option<Url> {
-        self.endpoint(self.profile.endpoints.revocation.as_ref()?)
+        self.endpoint(self.profile.endpoints.as_ref()?.revocation.as_ref()?)
     }
 
     /// A path stands below the login host; anything else is a URL by itself.
@@ -269,7 +297,7 @@ impl RemoteConfig {
     }
 
     fn values_for<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> bool {
-        names.all(|name| matches!(name, "token" | "instance_url" | "url") || self.values.contains_key(name))
+        names.all(|name| !self.profile.takes(name) || self.values.contains_key(name))
     }
 }
 
