@@ -17,7 +17,7 @@ const REQUESTS: [Request; 5] = [Request::Ping, Request::Introspect, Request::Ren
 pub(super) fn check(profile: &Profile) -> Checked<()> {
     for (index, rule) in profile.answers.iter().enumerate() {
         fits(profile, rule)?;
-        can_match(rule)?;
+        can_match(profile, rule)?;
         let earlier = profile.answers.iter().take(index);
         if let Some(before) = earlier.clone().find(|before| before.takes_all_of(rule)) {
             return Err(at(rule.line, taken_before(before, rule)));
@@ -71,7 +71,11 @@ fn means(verdict: RuleVerdict, request: Request) -> bool {
     }
 }
 
-fn can_match(rule: &AnswerRule) -> Checked<()> {
+/// A program's exit status means what its maker says.
+fn can_match(profile: &Profile, rule: &AnswerRule) -> Checked<()> {
+    if profile.protocol == Protocol::Command {
+        return Ok(());
+    }
     let is_outage = |status: &u16| matches!(status, 0..=199 | 408 | 429 | 500..);
     match rule.statuses.iter().find(|status| is_outage(status)) {
         Some(status) => Err(at(
