@@ -80,7 +80,12 @@ impl Ingredients<'_> {
             made.headers.push(("Authorization".to_owned(), value));
         }
         for (name, value) in &template.headers {
-            made.headers.push((name.clone(), filled(value, lookup)?));
+            match value.fill(lookup) {
+                Some(value) => made.headers.push((name.clone(), value)),
+                // Its parameters are all optional, and none of them was given.
+                None if value.names().all(|name| self.config.profile.takes(name)) => {}
+                None => return Err(OutgoingError::NoValue(value.names().next().unwrap_or_default().to_owned())),
+            }
         }
         let cookies = usage.cookies.iter().chain(&template.cookies);
         if let Some(cookie) = cookie_header(cookies, lookup)? {
