@@ -18,6 +18,7 @@
 mod support;
 
 mod broken_configs;
+mod every_profile;
 mod harness;
 mod hostile_answers;
 mod lookalikes;
