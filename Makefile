@@ -50,13 +50,22 @@ clean: ## Removes what was built and installed here
 	$(CARGO) clean
 	rm -rf $(FIXTURE)/node_modules $(ZABBIX) $(OPENBAO)
 
-# node and npm run the certified OpenID provider that the tests talk to.
+# node and npm run the certified OpenID provider that the tests talk to; journald takes the log in one of them;
+# groff and mandoc read the man pages, systemd-analyze the units.
 .PHONY: .fixture
 .fixture:
+	@command -v groff >/dev/null && command -v mandoc >/dev/null || { \
+	  echo 'groff or mandoc is missing: installing them with apt-get (groff-base mandoc)'; \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends groff-base mandoc; }
 	@command -v node >/dev/null && command -v npm >/dev/null || { \
 	  echo 'node and npm are missing: installing them with apt-get (nodejs npm)'; \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 	  $$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends nodejs npm; }
+	@test -x /usr/lib/systemd/systemd-journald && command -v journalctl >/dev/null || { \
+	  echo 'journald is missing: installing it with apt-get (systemd)'; \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends systemd; }
 	@cmp -s $(FIXTURE)/package-lock.json $(FIXTURE)/node_modules/.installed || { \
 	  npm ci --prefix $(FIXTURE) --no-audit --no-fund && \
 	  cp $(FIXTURE)/package-lock.json $(FIXTURE)/node_modules/.installed; }

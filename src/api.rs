@@ -7,6 +7,7 @@ pub mod duration;
 pub(crate) mod fake;
 pub mod problem;
 pub mod server;
+mod status;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,8 +17,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use crate::session::answer::Quota;
 use access::Caller;
+
+pub use status::{Attention, Counts, FileStatus, LastError, Next, Recent, SessionStatus, State, What};
 
 /// Where an answer goes.
 pub type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
@@ -92,6 +94,13 @@ pub enum Ask {
         /// Where the answer goes.
         reply: Reply<SessionStatus>,
     },
+    /// Read the config again; answered once it is taken over, or found broken. Admins only.
+    Reload {
+        /// Who asks.
+        caller: Caller,
+        /// Where the answer goes.
+        reply: Reply<Reloaded>,
+    },
     /// Is the daemon well, and are these sessions good?
     Health {
         /// Who asks.
@@ -148,8 +157,21 @@ pub enum Refusal {
     Conflict { name: String, reason: String },
     /// 502 `failed`, exit 1: the order was carried out and the server said no, or did not answer.
     Failed { name: String, reason: String },
+    /// 403 `not-allowed`, exit 77: about the daemon as a whole.
+    NotAdmin,
+    /// 422 `bad-config`, exit 78: nothing has changed.
+    BadConfig { errors: String },
     /// 503 `stopping`, exit 75.
     Stopping,
+}
+
+/// What came of a reload. Field names are stable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// How many sessions there are now.
+    pub sessions: usize,
+    /// Whether something differs that only a restart takes over.
+    pub restart_needed: bool,
 }
 
 /// What `GET /v1/sessions` and `status --json` answer: an object, so that more can stand beside the list one day.
@@ -157,140 +179,6 @@ pub enum Refusal {
 pub struct SessionList {
     /// In the order of their names.
     pub sessions: Vec<SessionStatus>,
-}
-
-/// One session as `status --json` and `GET /v1/sessions/{s}` show it. Field names are stable.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SessionStatus {
-    /// The session's name.
-    pub session: String,
-    /// The profile's name.
-    pub provider: String,
-    /// As configured.
-    pub url: String,
-    /// How it is.
-    pub state: State,
-    /// In words: what is the matter, or that all is well.
-    pub reason: String,
-    /// Of the current token; none before the first.
-    pub generation: Option<u64>,
-    /// Tells two tokens apart without showing either.
-    pub token_fingerprint: Option<String>,
-    /// When the current token was issued.
-    pub token_issued_at: Option<Timestamp>,
-    /// The base of API requests, where the server names one.
-    pub instance_url: Option<String>,
-    /// Whether the token is published now.
-    pub published: bool,
-    /// Whether the latest state is on disk.
-    pub persisted: bool,
-    /// The server's idle timeout as believed now; none where nothing idles out.
-    pub idle_timeout_seconds: Option<f64>,
-    /// Until when the session certainly lives, if nobody uses it.
-    pub idle_deadline: Option<Timestamp>,
-    /// When the token ends by itself.
-    pub token_expires_at: Option<Timestamp>,
-    /// When the refresh token ends, unused.
-    pub refresh_token_expires_at: Option<Timestamp>,
-    /// When the server ends the session whatever happens.
-    pub max_lifetime_at: Option<Timestamp>,
-    /// When the last full login was.
-    pub logged_in_at: Option<Timestamp>,
-    /// When the session was last seen used, by us or by a report.
-    pub last_activity_at: Option<Timestamp>,
-    /// What happens next by itself.
-    pub next: Option<Next>,
-    /// The last thing that went wrong.
-    pub last_error: Option<LastError>,
-    /// What a person must do, if anything.
-    pub attention: Option<Attention>,
-    /// The server's allocations, as its headers told them.
-    pub quotas: Vec<Quota>,
-    /// Calls since the start.
-    pub counts: Counts,
-    /// The published files.
-    pub files: Vec<FileStatus>,
-}
-
-/// The states of design section 7.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// Nothing is known of the token yet.
-    Starting,
-    /// The token is good.
-    Alive,
-    /// A new token is being fetched while the old one lives.
-    Renewing,
-    /// The token is gone, and a new one is on its way.
-    Recovering,
-    /// A person must do something.
-    NeedsAttention,
-    /// An admin paused it.
-    Paused,
-    /// Outside its active minutes.
-    Dormant,
-}
-
-/// What happens next by itself, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Next {
-    /// `ping`, `renew`, `login`, `introspect`.
-    pub action: String,
-    /// When.
-    pub at: Timestamp,
-    /// Which deadline or duty asks for it.
-    pub why: String,
-}
-
-/// The last thing that went wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LastError {
-    /// When.
-    pub at: Timestamp,
-    /// Which kind of call: `ping`, `login`.
-    pub request: String,
-    /// The verdict's word.
-    pub verdict: String,
-    /// One sentence, without secrets.
-    pub detail: String,
-}
-
-/// What a person must do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attention {
-    /// Since when.
-    pub since: Timestamp,
-    /// What is the matter.
-    pub reason: String,
-    /// What to do, as a sentence or a command.
-    pub remedy: String,
-}
-
-/// Calls since the daemon started, by kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
-    /// Pings sent.
-    pub pings: u64,
-    /// Renewals sent.
-    pub renewals: u64,
-    /// Logins sent.
-    pub logins: u64,
-    /// Introspections sent.
-    pub introspections: u64,
-    /// Calls of any kind that did not bring what they were for.
-    pub failures: u64,
-}
-
-/// One published file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileStatus {
-    /// Where it is.
-    pub path: String,
-    /// The generation it holds; none when it is absent.
-    pub generation: Option<u64>,
-    /// Why the last attempt failed, if it did.
-    pub error: Option<String>,
 }
 
 /// A token as `GET /v1/sessions/{s}/token` gives it.
@@ -305,6 +193,10 @@ pub struct TokenAnswer {
     pub token_type: String,
     /// The base of API requests, where the server names one.
     pub instance_url: Option<String>,
+    /// What requests go to: `instance_url`, or the configured URL where the server names none.
+    pub base_url: String,
+    /// What the session's variables begin with.
+    pub env_prefix: String,
     /// Rises with each new token.
     pub generation: u64,
     /// When the server issued it.
@@ -318,6 +210,23 @@ pub struct TokenAnswer {
     /// The captures not marked secret.
     #[serde(flatten)]
     pub captures: BTreeMap<String, String>,
+}
+
+impl TokenAnswer {
+    /// The fields that every answer has; a capture of the same name does not shadow them.
+    pub const FIELDS: [&str; 11] = [
+        "session",
+        "access_token",
+        "token_type",
+        "instance_url",
+        "base_url",
+        "env_prefix",
+        "generation",
+        "issued_at",
+        "expires_at",
+        "headers",
+        "valid_for_seconds",
+    ];
 }
 
 /// Leaves out the headers, which carry the token in the clear.

@@ -54,12 +54,12 @@ pub fn run(args: &RunArgs) -> ExitCode {
         Ok(config) => config,
         Err(errors) => return refuse(Exit::Config, &errors),
     };
-    if let Err(error) = logging::init(config.daemon.log, Some(&args.log)) {
+    if let Err(error) = logging::init(config.daemon.log, &args.log) {
         return refuse(Exit::Usage, &format!("keepfresh: failed to {error}"));
     }
     harden();
     for warning in &config.warnings {
-        tracing::warn!(event = "config", "{warning}");
+        tracing::warn!(event = "config_warning", "{warning}");
     }
     match serve(config) {
         Ok(()) => ExitCode::SUCCESS,

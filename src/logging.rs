@@ -1,26 +1,27 @@
 //! Where events go and how they look there: to journald with their fields, or to stderr as text or JSON.
+//!
+//! A [`Recorder`] takes each event apart once; an [`Outlet`] writes it, and never holds the daemon up for long: a
+//! journal or a reader that takes nothing costs lines, not time.
 
+mod journal;
 mod line;
+pub mod message_id;
+mod outlet;
+mod recorder;
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 
-use rustix::fs::fstat;
+use rustix::fs::{FileType, fstat};
 use tracing::{Level, Metadata};
-use tracing_journald::{Priority, PriorityMappings};
-use tracing_subscriber::filter::{EnvFilter, FilterExt as _, filter_fn};
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::FormatTime;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::registry::{LookupSpan, Registry};
+use tracing_subscriber::filter::{FilterExt as _, Targets, filter_fn};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{Layer, fmt};
 
-use crate::clock;
 use crate::config::LogTarget;
-use line::{Line, LineStart, PlainFields};
-
-/// The filter when nothing else is given, in the syntax of `tracing_subscriber`'s `EnvFilter`.
-const FILTER_VARIABLE: &str = "KEEPFRESH_LOG";
+use journal::Journal;
+use line::Style;
+use outlet::{Outlet, Stderr};
+use recorder::Recorder;
 
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -40,42 +41,46 @@ pub enum LoggingError {
     Twice,
 }
 
-/// Sends the process's events to `target`; `filter` (from `-v`) goes before `$KEEPFRESH_LOG`, without both it is `info`.
+/// Sends the process's events of `filter` (`--log`, `$KEEPFRESH_LOG`) to `target`.
 ///
 /// Libraries never say more than INFO, whatever the filter: below that they show what they send.
 ///
 /// # Errors
 /// When the filter cannot be understood, or logging was set up before.
-pub fn init(target: LogTarget, filter: Option<&str>) -> Result<(), LoggingError> {
-    let from_env = std::env::var(FILTER_VARIABLE).ok().filter(|filter| !filter.is_empty());
-    let filter = filter.map(str::to_owned).or(from_env).unwrap_or_else(|| "info".to_owned());
-    let parsed = EnvFilter::try_new(&filter)
-        .map_err(|error| LoggingError::Filter { filter: filter.clone(), error: error.to_string() })?;
-    let journal = stderr_is_the_journal();
-    let (output, fallback) = match target {
-        LogTarget::Json => (json(io::stderr), None),
-        LogTarget::Text => (text(io::stderr, journal), None),
-        LogTarget::Auto if !journal => (text(io::stderr, journal), None),
-        LogTarget::Auto | LogTarget::Journald => match native() {
-            Ok(output) => (output, None),
-            Err(error) => (text(io::stderr, journal), Some(error)),
-        },
-    };
-    let output = output.with_filter(parsed.and(filter_fn(may_be_said)));
-    tracing_subscriber::registry().with(output).try_init().map_err(|_| LoggingError::Twice)?;
-    if let Some(error) = fallback {
-        tracing::warn!(%error, "journald does not take events, logging to stderr");
+pub fn init(target: LogTarget, filter: &str) -> Result<(), LoggingError> {
+    let parsed = filter
+        .parse::<Targets>()
+        .map_err(|error| LoggingError::Filter { filter: filter.to_owned(), error: error.to_string() })?;
+    let (outlet, problem) = outlet(target);
+    let recorder = Recorder::new(outlet).with_filter(parsed.and(filter_fn(may_be_said)));
+    tracing_subscriber::registry().with(recorder).try_init().map_err(|_| LoggingError::Twice)?;
+    if let Some(error) = problem {
+        tracing::warn!(event = "journal_missing", %error, "journald takes no events: logging to stderr");
     }
     Ok(())
 }
 
-type Output<S> = Box<dyn Layer<S> + Send + Sync>;
-
 /// Libraries print headers and bodies at DEBUG and TRACE, and with them tokens.
 fn may_be_said(metadata: &Metadata<'_>) -> bool {
-    let ours =
-        metadata.target().strip_prefix("keepfresh").is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
-    ours || *metadata.level() <= Level::INFO
+    recorder::is_ours(metadata.target()) || *metadata.level() <= Level::INFO
+}
+
+fn outlet(target: LogTarget) -> (Outlet, Option<io::Error>) {
+    let stderr = |style| Outlet::Stderr(Stderr::new(), style);
+    let text = if takes_priorities() { Style::Priority } else { Style::Time };
+    let native = match target {
+        LogTarget::Json => return (stderr(Style::Json), None),
+        LogTarget::Text => return (stderr(text), None),
+        LogTarget::Auto => stderr_is_the_journal(),
+        LogTarget::Journald => true,
+    };
+    if !native {
+        return (stderr(text), None);
+    }
+    match Journal::reach() {
+        Ok(journal) => (Outlet::Journal(journal, Stderr::new(), text), None),
+        Err(error) => (stderr(text), Some(error)),
+    }
 }
 
 /// `JOURNAL_STREAM` names the device and inode of the pipe to journald (systemd.exec(5)); stderr may have been redirected since.
@@ -84,160 +89,14 @@ fn stderr_is_the_journal() -> bool {
     fstat(io::stderr()).is_ok_and(|found| stream == format!("{}:{}", found.st_dev, found.st_ino))
 }
 
-fn native<S>() -> io::Result<Output<S>>
-where
-    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
-{
-    let priorities = PriorityMappings {
-        error: Priority::Error,
-        warn: Priority::Warning,
-        info: Priority::Informational,
-        debug: Priority::Debug,
-        trace: Priority::Debug,
-    };
-    let layer = tracing_journald::layer()?.with_field_prefix(None).with_priority_mappings(priorities);
-    Ok(layer.with_syslog_identifier("keepfresh".to_owned()).boxed())
-}
-
-fn text<W>(writer: W, journal: bool) -> Output<Registry>
-where
-    W: for<'a> fmt::MakeWriter<'a> + Send + Sync + 'static,
-{
-    let start = if journal { LineStart::SyslogPrefix } else { LineStart::TimeAndLevel };
-    // A reader of stderr that went away must not stop the daemon, nor have it say so on stderr.
-    let layer = fmt::layer().with_writer(writer).log_internal_errors(false).with_ansi(false);
-    layer.fmt_fields(PlainFields).event_format(Line { start }).boxed()
-}
-
-fn json<W>(writer: W) -> Output<Registry>
-where
-    W: for<'a> fmt::MakeWriter<'a> + Send + Sync + 'static,
-{
-    let layer = fmt::layer().with_writer(writer).log_internal_errors(false).with_ansi(false);
-    layer.json().flatten_event(true).with_span_list(false).with_timer(Wall).boxed()
-}
-
-/// RFC 3339 in UTC, from the one clock.
-struct Wall;
-
-impl FormatTime for Wall {
-    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
-        write!(writer, "{:.3}", clock::now().wall)
-    }
+/// Whether whoever reads stderr takes `<N>` off a line and knows the time itself: the journal, or what else the service
+/// manager that started this very process (`SYSTEMD_EXEC_PID`) connected, except for a terminal or a file.
+fn takes_priorities() -> bool {
+    let started_us = std::env::var("SYSTEMD_EXEC_PID").is_ok_and(|pid| pid == std::process::id().to_string());
+    let is_file =
+        fstat(io::stderr()).is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::RegularFile);
+    stderr_is_the_journal() || (started_us && !is_file && !io::stderr().is_terminal())
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::{Arc, Mutex};
-
-    use super::*;
-
-    #[test]
-    fn text_has_time_and_level_or_for_the_journal_its_priority() {
-        let said = heard(
-            |sink| text(sink, true),
-            || {
-                let _span = tracing::info_span!("session", session = "crm").entered();
-                tracing::error!(event = "withdrawn", generation = 7, "the token is dead");
-                tracing::warn!("a person must act");
-                tracing::info!(reason = %"two words", "alive");
-                tracing::debug!("called");
-                tracing::trace!("step");
-            },
-        );
-        assert_eq!(
-            said,
-            "<3>the token is dead event=\"withdrawn\" generation=7 session=\"crm\"\n\
-             <4>a person must act session=\"crm\"\n\
-             <6>alive reason=two words session=\"crm\"\n\
-             <7>called session=\"crm\"\n\
-             <7>step session=\"crm\"\n"
-        );
-        let said = heard(|sink| text(sink, false), || tracing::info!("alive"));
-        let (time, rest) = said.split_once(' ').unwrap();
-        assert!(time.ends_with('Z') && time.parse::<jiff::Timestamp>().is_ok(), "{said}");
-        assert_eq!(rest, " INFO alive\n");
-    }
-
-    #[test]
-    fn no_value_can_forge_a_line_or_reach_the_terminal() {
-        let hostile = "x\n<0>forged\r\u{1b}[31m\u{9b}\0\u{7f}\u{2028}\u{202e}é";
-        let events = || {
-            let _span = tracing::info_span!("session", session = %hostile).entered();
-            tracing::info!(detail = %hostile, quoted = hostile, debugged = ?hostile, "{hostile}");
-        };
-        for said in [heard(|sink| text(sink, true), events), heard(|sink| text(sink, false), events)] {
-            assert_eq!(said.matches('\n').count(), 1, "{said:?}");
-            let line = said.trim_end_matches('\n');
-            assert!(!line.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{202e}')), "{said:?}");
-            assert!(line.contains("x\\n<0>forged\\r\\u{1b}[31m") && line.contains('é'), "{said:?}");
-        }
-        let said = heard(json, events);
-        assert_eq!(said.matches('\n').count(), 1, "{said:?}");
-        assert!(!said.trim_end().contains(|c: char| c < ' '), "{said:?}");
-    }
-
-    #[test]
-    fn json_is_one_object_a_line_with_the_session() {
-        let said = heard(json, || {
-            let _span = tracing::info_span!("session", session = "crm").entered();
-            tracing::info!(generation = 7, "published");
-        });
-        let value: serde_json::Value = serde_json::from_str(&said).unwrap();
-        assert_eq!((&value["message"], &value["generation"]), (&"published".into(), &7.into()));
-        assert_eq!((&value["level"], &value["span"]["session"]), (&"INFO".into(), &"crm".into()));
-        assert!(value["timestamp"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok());
-    }
-
-    #[test]
-    fn libraries_say_no_more_than_info_even_at_trace() {
-        let said = heard(
-            |sink| text(sink, true),
-            || {
-                tracing::trace!(target: "hyper::proto", "Authorization: Bearer secret");
-                tracing::debug!(target: "keepfresh_lookalike", "secret");
-                tracing::info!(target: "rustls", "harmless");
-                tracing::trace!(target: "keepfresh::driver", "ours");
-            },
-        );
-        assert_eq!(said, "<6>rustls: harmless\n<7>ours\n");
-    }
-
-    #[test]
-    fn a_filter_that_makes_no_sense_is_named() {
-        let error = init(LogTarget::Text, Some("keepfresh=loud")).unwrap_err().to_string();
-        assert!(error.contains("keepfresh=loud"), "{error}");
-    }
-
-    /// What an output writes at the most talkative filter.
-    fn heard(output: impl FnOnce(Sink) -> Output<Registry>, act: impl FnOnce()) -> String {
-        let sink = Sink::default();
-        let filter = EnvFilter::new("trace").and(filter_fn(may_be_said));
-        let subscriber = tracing_subscriber::registry().with(output(sink.clone()).with_filter(filter));
-        tracing::subscriber::with_default(subscriber, act);
-        let bytes = sink.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
-    }
-
-    #[derive(Clone, Default)]
-    struct Sink(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Sink {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl fmt::MakeWriter<'_> for Sink {
-        type Writer = Self;
-
-        fn make_writer(&self) -> Self {
-            self.clone()
-        }
-    }
-}
+mod tests;

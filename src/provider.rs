@@ -5,9 +5,11 @@
 mod assertion;
 mod capture;
 mod classify;
+mod client_auth;
 mod clients;
 mod command;
 mod detail;
+mod discovery;
 mod examples;
 mod grants;
 mod harvest;
@@ -19,7 +21,7 @@ mod request;
 mod response;
 mod rule;
 mod settings;
-mod template;
+pub(crate) mod template;
 mod token_answer;
 mod xml;
 

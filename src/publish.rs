@@ -6,19 +6,20 @@
 pub mod format;
 mod sink;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tracing::Instrument as _;
 
 use crate::atomic_file;
 use crate::token::Published;
+pub use format::template::Template;
 use sink::{Sink, Target};
 
 /// One `[[sessions.NAME.publish]]`, checked and resolved.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SinkConfig {
     /// Absolute.
     pub path: PathBuf,
@@ -37,7 +38,7 @@ pub struct SinkConfig {
 }
 
 /// What a published file says; [`format::render`] writes them.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
     /// The access token alone, without a newline.
     Token,
@@ -47,6 +48,30 @@ pub enum Format {
     Env,
     /// One header a line, for `curl -H @file`.
     Header,
+    /// A jar as Netscape's browser wrote it, for `curl -b file`.
+    Cookies,
+    /// `machine HOST login LOGIN password TOKEN`, for curl, git and Python.
+    Netrc {
+        /// Without spaces, quotes and backslashes.
+        login: String,
+    },
+    /// The config's own text.
+    Template(Template),
+}
+
+impl Format {
+    /// Its name in the config.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Json => "json",
+            Self::Env => "env",
+            Self::Header => "header",
+            Self::Cookies => "cookies",
+            Self::Netrc { .. } => "netrc",
+            Self::Template(_) => "template",
+        }
+    }
 }
 
 /// What a session's files should hold now; follows from the engine's state.
@@ -78,6 +103,13 @@ pub struct Publisher {
     workers: JoinSet<()>,
 }
 
+/// A session's files at one moment, on their way to what was wanted then.
+#[derive(Clone)]
+pub struct Settling {
+    board: Arc<Board>,
+    order: u64,
+}
+
 /// The latest wish; the channel holds one at most, so a slow sink never works through a queue of the past.
 #[derive(Clone)]
 struct Order {
@@ -100,15 +132,16 @@ struct Progress {
 }
 
 impl Publisher {
-    /// Starts the workers; must be called within the runtime. Below `tokens`, and only there, they create missing directories.
-    pub fn start(sinks: &[SinkConfig], tokens: &Path) -> Self {
+    /// Starts the workers of `session`'s files; must be called within the runtime. Below `tokens`, and only there, they
+    /// create missing directories.
+    pub fn start(session: &str, sinks: &[SinkConfig], tokens: &Path) -> Self {
         let (orders, receiver) = watch::channel(Order { number: 0, wanted: Wanted::Withdraw, newest: 0 });
         let board = Arc::new(Board::new(sinks));
         let mut workers = JoinSet::new();
         for (index, config) in sinks.iter().enumerate() {
-            let target = Target { config: config.clone(), tokens: tokens.to_owned() };
+            let target = Target { session: session.to_owned(), config: config.clone(), tokens: tokens.to_owned() };
             let sink = Sink::new(target, Arc::clone(&board), index);
-            workers.spawn(sink.run(receiver.clone()).in_current_span());
+            workers.spawn(sink.run(receiver.clone()));
         }
         Self { orders, board, workers }
     }
@@ -133,14 +166,12 @@ impl Publisher {
 
     /// Resolves when every sink has tried the latest `set` at least once (done or failed). A disk that hangs holds it up.
     pub async fn settled(&self) {
-        let latest = self.orders.borrow().number;
-        loop {
-            let moved = self.board.moved.notified();
-            if self.board.all_tried(latest) {
-                return;
-            }
-            moved.await;
-        }
+        self.settling().done().await;
+    }
+
+    /// The same for who cannot stay.
+    pub fn settling(&self) -> Settling {
+        Settling { board: Arc::clone(&self.board), order: self.orders.borrow().number }
     }
 
     /// What each sink last did, in the order of the config.
@@ -154,6 +185,25 @@ impl Publisher {
         let Self { orders, mut workers, .. } = self;
         drop(orders);
         while workers.join_next().await.is_some() {}
+    }
+}
+
+impl Settling {
+    /// Resolves when every sink has tried what was wanted then, or something later.
+    pub async fn done(&self) {
+        loop {
+            let moved = self.board.moved.notified();
+            if self.board.all_tried(self.order) {
+                return;
+            }
+            moved.await;
+        }
+    }
+}
+
+impl fmt::Debug for Settling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Settling(order {})", self.order)
     }
 }
 
@@ -201,7 +251,9 @@ pub fn sweep(directories: &[PathBuf]) {
 pub fn remove_stale(path: &Path) {
     match atomic_file::remove(path) {
         Ok(false) => {}
-        Ok(true) => tracing::info!(event = "removed", path = %path.display(), "removed a file no longer configured"),
+        Ok(true) => {
+            tracing::info!(event = "file_removed", path = %path.display(), "removed a file no longer configured");
+        }
         Err(error) => tracing::warn!(event = "remove_failed", %error, "a file no longer configured is still there"),
     }
 }
@@ -487,7 +539,7 @@ mod tests {
         }
 
         fn publisher(&self, sinks: &[SinkConfig]) -> Publisher {
-            Publisher::start(sinks, &self.dir.path().join("tokens"))
+            Publisher::start("crm", sinks, &self.dir.path().join("tokens"))
         }
 
         fn sink(&self, name: &str) -> SinkConfig {
@@ -546,6 +598,7 @@ mod tests {
                 expires_at: None,
             },
             headers: Vec::new(),
+            base: "https://acme.example".into(),
         }))
     }
 

@@ -13,6 +13,7 @@ mod inputs;
 mod learn;
 pub mod plan;
 pub mod policy;
+pub mod recent;
 pub mod state;
 pub mod view;
 pub mod window;

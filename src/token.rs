@@ -64,6 +64,8 @@ pub struct Published {
     pub token: Token,
     /// The headers that a request carries, ready to send.
     pub headers: Vec<(String, Secret)>,
+    /// What requests go to: the `instance_url`, or the configured URL where the server names none.
+    pub base: String,
 }
 
 /// Why an access token cannot be published.

@@ -8,6 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use keepfresh::logging::message_id::EVENTS;
+
 /// What the core may name of this crate.
 const CORE: [&str; 4] = ["secret", "session", "time", "token"];
 
@@ -201,6 +203,79 @@ fn the_map_shows_every_room_and_no_other() {
     let is_there = |shown: &str| names.iter().any(|name| name == shown || name.ends_with(&format!("/{shown}")));
     let gone: Vec<String> = shown.iter().filter(|shown| !is_there(shown)).map(|it| (*it).to_owned()).collect();
     assert_none("rooms on the map that are not there", &gone);
+}
+
+#[test]
+fn every_line_of_the_log_has_an_event_that_the_catalogue_explains() {
+    let known: BTreeSet<&str> = EVENTS.iter().map(|(word, _)| *word).collect();
+    assert!(EVENTS.is_sorted(), "EVENTS is searched: keep it in the order of the alphabet");
+    let engine = read("src/session/event.rs");
+    let mut said: BTreeSet<String> = quoted_after(&engine, "=> \"").collect();
+    let mut without = Vec::new();
+    for source in sources().iter().filter(|source| !source.name().starts_with("src/sandbox")) {
+        let code: String = source.code().flat_map(|(_, line)| [line, "\n"]).collect();
+        for call in log_calls(&code) {
+            if !call.contains("event = ") {
+                without.push(format!("{}: {call}", source.name()));
+            }
+        }
+        said.extend(quoted_after(&code, "event = \""));
+        said.extend(quoted_after(&code, "(\"event\", Value::Text(\""));
+    }
+    assert_none("log lines above DEBUG without `event = …`", &without);
+    let unknown: Vec<String> = said.iter().filter(|word| !known.contains(word.as_str())).cloned().collect();
+    assert_none("events without a MESSAGE_ID in src/logging/message_id.rs (`systemd-id128 new` makes one)", &unknown);
+    let unsaid: Vec<String> = known.iter().filter(|word| !said.contains(**word)).map(|it| (*it).to_owned()).collect();
+    assert_none("events in src/logging/message_id.rs that nothing says", &unsaid);
+}
+
+#[test]
+fn the_catalogue_has_cause_and_remedy_of_every_event() {
+    let catalogue = read("systemd/keepfresh.catalog");
+    let mut entries = BTreeSet::new();
+    let mut poor = Vec::new();
+    for entry in catalogue.split("\n\n# ").skip(1) {
+        let (word, rest) = entry.split_once("\n-- ").unwrap();
+        let (id, rest) = rest.split_once('\n').unwrap();
+        entries.insert(format!("{word} {id}"));
+        let has_head = rest.starts_with("Subject: ") && rest.contains("\nDefined-By: keepfresh\n");
+        let body = rest.split_once("\n\n").map_or("", |(_, body)| body);
+        if !has_head || body.starts_with("To do:") || !body.contains("\n\nTo do: ") {
+            poor.push(word.to_owned());
+        }
+    }
+    assert_none("entries without subject, cause and remedy", &poor);
+    let table: BTreeSet<String> = EVENTS.iter().map(|(word, id)| format!("{word} {id}")).collect();
+    let differ: Vec<String> = table.symmetric_difference(&entries).cloned().collect();
+    assert_none("not both in src/logging/message_id.rs and in systemd/keepfresh.catalog", &differ);
+    let ids: BTreeSet<&str> = EVENTS.iter().map(|(_, id)| *id).collect();
+    assert_eq!(ids.len(), EVENTS.len(), "every event has a number of its own");
+}
+
+/// What stands in quotes behind each `start`.
+fn quoted_after<'t>(text: &'t str, start: &'t str) -> impl Iterator<Item = String> + 't {
+    text.split(start).skip(1).filter_map(|rest| rest.split('"').next()).map(ToOwned::to_owned)
+}
+
+/// The arguments of every `info!`, `warn!` and `error!`.
+fn log_calls(code: &str) -> Vec<&str> {
+    let names = ["info!(", "warn!(", "error!("];
+    let starts = names.iter().flat_map(|name| code.match_indices(name).map(|(at, _)| at + name.len()));
+    starts.filter_map(|start| code.get(start..)).map(arguments).collect()
+}
+
+/// Up to the parenthesis that closes the one before `text`; those in messages come in pairs.
+fn arguments(text: &str) -> &str {
+    let mut depth = 1_usize;
+    let end = text.find(|c| {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        depth == 0
+    });
+    text.get(..end.unwrap_or(text.len())).unwrap()
 }
 
 /// A file below `src`.

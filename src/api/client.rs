@@ -18,7 +18,7 @@ use super::problem::{Kind, Problem};
 use crate::clock;
 use crate::time::Instant;
 
-/// What an answer may take beyond the wait that was asked for.
+/// What an answer may take beyond the wait that was asked for, unless the caller has less patience.
 const MARGIN: Duration = Duration::from_secs(15);
 
 /// The first pause before another try; doubles up to [`LONGEST_PAUSE`].
@@ -31,6 +31,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Client {
     candidates: Vec<PathBuf>,
+    margin: Duration,
 }
 
 /// Where an answer came from, and its body.
@@ -124,7 +125,7 @@ impl Client {
     pub fn find(socket: Option<&Path>) -> Self {
         let named = || env::var_os("KEEPFRESH_SOCKET").filter(|path| !path.is_empty()).map(PathBuf::from);
         if let Some(path) = socket.map(Path::to_owned).or_else(named) {
-            return Self { candidates: vec![path] };
+            return Self { candidates: vec![path], margin: MARGIN };
         }
         let own = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|directory| directory.is_absolute());
         let system = PathBuf::from("/run/keepfresh/keepfresh.sock");
@@ -133,7 +134,14 @@ impl Client {
                 .into_iter()
                 .flatten()
                 .collect(),
+            margin: MARGIN,
         }
+    }
+
+    /// The same for somebody who looks on, and would rather ask again than wait for a daemon that hangs.
+    #[must_use]
+    pub fn impatient(&self, margin: Duration) -> Self {
+        Self { margin, ..self.clone() }
     }
 
     /// Carries the call out and reads the JSON of its answer.
@@ -174,7 +182,7 @@ impl Client {
 
     fn attempt(&self, call: &Call<'_>, left: Duration) -> Result<Answer, ClientError> {
         let (path, stream) = self.connect()?;
-        let reply = http::exchange(&stream, &head(call, left), &call.body, left.saturating_add(MARGIN))
+        let reply = http::exchange(&stream, &head(call, left), &call.body, left.saturating_add(self.margin))
             .map_err(|error| wire_error(error, &path))?;
         if (200..300).contains(&reply.status) {
             return Ok((path, reply.body));

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::server::Server;
-use super::{About, Ask, Counts, Health, Refusal, Rejected, SessionStatus, State, TokenAnswer};
+use super::{About, Ask, Counts, Health, Refusal, Rejected, Reloaded, SessionStatus, State, TokenAnswer};
 use crate::secret::Secret;
 
 /// A handle on the supervisor: what it saw, and its end.
@@ -95,6 +95,10 @@ async fn decide(ask: Ask, saw: std_mpsc::Sender<String>) {
             let _ = saw.send(format!("{order:?} {name}"));
             drop(reply.send(known(&name).map(|()| status(&name))));
         }
+        Ask::Reload { reply, .. } => {
+            let _ = saw.send("reload".to_owned());
+            drop(reply.send(Ok(Reloaded { sessions: 1, restart_needed: false })));
+        }
         Ask::Health { names, reply, .. } => drop(reply.send(Ok(health(names)))),
     }
 }
@@ -129,6 +133,8 @@ fn token(name: &str) -> TokenAnswer {
         access_token: Secret::new("00Dtoken"),
         token_type: "Bearer".to_owned(),
         instance_url: Some("https://acme.my.salesforce.com".to_owned()),
+        base_url: "https://acme.my.salesforce.com".to_owned(),
+        env_prefix: name.to_uppercase(),
         generation: 7,
         issued_at: Timestamp::UNIX_EPOCH,
         expires_at: None,
@@ -164,6 +170,7 @@ pub(crate) fn status(name: &str) -> SessionStatus {
         attention: None,
         quotas: Vec::new(),
         counts: Counts::default(),
+        recent: Vec::new(),
         files: Vec::new(),
     }
 }

@@ -101,7 +101,7 @@ impl Server {
 }
 
 async fn accept_failed(error: &io::Error) {
-    tracing::warn!(%error, "cannot accept connections on the socket");
+    tracing::warn!(event = "accept_failed", %error, "cannot accept connections on the socket");
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 

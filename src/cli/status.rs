@@ -1,5 +1,7 @@
 //! `keepfresh status`: a line for each session, and below it whatever a person should know.
 
+mod watch;
+
 use std::fmt::Write as _;
 
 use clap::builder::styling::{AnsiColor, Color, Style};
@@ -9,7 +11,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::{output, session_path, words};
 use crate::api::client::{Call, Client};
-use crate::api::{SessionList, SessionStatus, State};
+use crate::api::{Next, SessionList, SessionStatus, State};
 use crate::clock;
 
 /// What `status` takes.
@@ -21,9 +23,15 @@ pub(super) struct Args {
     /// Print JSON: an object with the list `sessions`
     #[arg(long)]
     json: bool,
+    /// Keep it on the screen, up to date, until q; where the output is no terminal, a line for each change
+    #[arg(long, short)]
+    watch: bool,
 }
 
 pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
+    if args.watch {
+        return watch::run(client, args);
+    }
     let list = fetch(client, &args.names)?;
     if args.json { output::print_json(&list) } else { output::print(&table(&list.sessions, clock::now().wall)) }
 }
@@ -65,14 +73,17 @@ fn line([name, state, token, next]: &[String; 4], [names, states, tokens]: [usiz
 }
 
 fn row(session: &SessionStatus, now: Timestamp) -> [String; 4] {
-    let next = session
-        .next
-        .as_ref()
-        .map_or_else(|| "-".to_owned(), |next| format!("{} {}: {}", next.action, words::ahead(next.at, now), next.why));
+    let next = session.next.as_ref();
+    let next = next.map_or_else(|| "-".to_owned(), |next| format!("{}: {}", next_in_words(next, now), next.why));
     [session.session.clone(), state_word(session.state).to_owned(), token(session, now), next]
 }
 
-/// `14 min old, generation 7`.
+/// `ping in 47 min`.
+fn next_in_words(next: &Next, now: Timestamp) -> String {
+    format!("{} {}", next.action, words::ahead(next.at, now))
+}
+
+/// `14 min old (#7)`.
 fn token(session: &SessionStatus, now: Timestamp) -> String {
     let Some(generation) = session.generation else { return "none".to_owned() };
     let withdrawn = if session.published { "" } else { ", withdrawn" };
@@ -113,7 +124,7 @@ fn notes(session: &SessionStatus, now: Timestamp) -> Vec<String> {
             notes.push(format!("{} (since {})", attention.reason, words::ago(attention.since, now)));
             notes.push(format!("to do: {}", attention.remedy));
         }
-        None if session.state != State::Alive && !session.reason.is_empty() => notes.push(session.reason.clone()),
+        None if session.state != State::Alive && !said_by_error(session) => notes.push(session.reason.clone()),
         None => {}
     }
     if let Some(error) = &session.last_error {
@@ -128,10 +139,15 @@ fn notes(session: &SessionStatus, now: Timestamp) -> Vec<String> {
     notes
 }
 
+/// The last error tells the reason too, or there is none to tell.
+fn said_by_error(session: &SessionStatus) -> bool {
+    session.reason.is_empty() || session.last_error.as_ref().is_some_and(|error| error.detail == session.reason)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Attention, FileStatus, LastError, Next, fake};
+    use crate::api::{Attention, FileStatus, LastError, fake};
 
     #[test]
     fn a_healthy_session_is_one_line() {

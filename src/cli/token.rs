@@ -42,6 +42,8 @@ pub(super) enum Printed {
     Env,
     /// One line per header, for curl -H @-
     Header,
+    /// A cookie jar, for curl -b -, where the token travels in a cookie
+    Cookies,
 }
 
 pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
@@ -51,6 +53,7 @@ pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
         Printed::Json => output::print_json(&client.json::<TokenAnswer>(&call)?),
         Printed::Env => print_as(client.json(&call)?, Format::Env),
         Printed::Header => print_as(client.json(&call)?, Format::Header),
+        Printed::Cookies => print_as(client.json(&call)?, Format::Cookies),
     }
 }
 
@@ -73,12 +76,11 @@ pub(super) fn print_bare(token: &str) -> Result<Exit, Failure> {
 }
 
 fn print_as(answer: TokenAnswer, format: Format) -> Result<Exit, Failure> {
-    let sink = sink(&answer.session, format);
+    let sink = sink(&answer.env_prefix, format);
     output::print_raw(&format::render(&published(answer), &sink)?)
 }
 
-/// The client knows no config: the prefix is the session's name, as it is for a file without `env_prefix`.
-fn sink(session: &str, format: Format) -> SinkConfig {
+fn sink(env_prefix: &str, format: Format) -> SinkConfig {
     SinkConfig {
         path: PathBuf::new(),
         format,
@@ -86,7 +88,7 @@ fn sink(session: &str, format: Format) -> SinkConfig {
         owner: None,
         group: None,
         keep_on_loss: false,
-        env_prefix: session.to_ascii_uppercase().replace('-', "_"),
+        env_prefix: env_prefix.to_owned(),
     }
 }
 
@@ -101,5 +103,5 @@ fn published(answer: TokenAnswer) -> Published {
         expires_at: answer.expires_at,
     };
     let headers = answer.headers.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
-    Published { session: answer.session, generation: answer.generation, token, headers }
+    Published { session: answer.session, generation: answer.generation, token, headers, base: answer.base_url }
 }

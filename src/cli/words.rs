@@ -19,6 +19,16 @@ pub(super) fn span(duration: Duration) -> String {
     }
 }
 
+/// `2 h`, `3 days`: the largest unit alone, as scales have it.
+pub(super) fn largest_unit(duration: Duration) -> String {
+    let spoken = span(duration);
+    let mut words = spoken.split(' ');
+    match (words.next(), words.next()) {
+        (Some("under") | None, _) | (_, None) => spoken,
+        (Some(number), Some(unit)) => format!("{number} {unit}"),
+    }
+}
+
 fn two(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
     match small {
         0 => format!("{large} {large_unit}"),
@@ -61,6 +71,13 @@ mod tests {
             (40 * 86_400, "40 days"),
         ] {
             assert_eq!(span(Duration::from_secs(seconds)), words);
+        }
+    }
+
+    #[test]
+    fn a_scale_has_the_largest_unit_alone() {
+        for (seconds, words) in [(0, "under 1 s"), (12, "12 s"), (150, "2 min"), (7800, "2 h"), (93_600, "1 day")] {
+            assert_eq!(largest_unit(Duration::from_secs(seconds)), words);
         }
     }
 

@@ -10,7 +10,7 @@ use super::global::Context;
 use super::report::{At, Place};
 use super::secret;
 use super::table::Table;
-use super::value::{self, bad, closest};
+use super::value::{self, Bad, bad, closest};
 use crate::provider::{
     GrantTraits, HttpSettings, Parameter, ParameterKind, Profile, ProfileError, RemoteConfig, Value,
 };
@@ -52,25 +52,32 @@ pub(super) fn profile(session: &Table<'_>, context: &Context<'_>) -> Option<Arc<
     }
 }
 
-/// The server's URL; a program that logs in needs none.
+/// The server's URL; where only an issuer is given, that is the server, and a program that logs in needs none.
 pub(super) fn url(session: &Table<'_>, profile: Option<&Profile>) -> Option<At<Url>> {
-    if !session.has("url") && profile.is_some_and(|profile| !profile.needs_url()) {
+    if session.has("url") {
+        return session.parsed("url", server_url);
+    }
+    if profile.is_some_and(|profile| !profile.needs_url()) {
         return RemoteConfig::no_server().map(|value| At { value, place: session.place.clone() });
     }
-    if !session.has("url") {
-        session.missing("url", "name the server: url = \"https://host\"");
+    let login = session.value("login").filter(|login| login.value.as_table().is_some());
+    if let Some(login) = login.and_then(|_| session.table("login")).filter(|login| login.has("issuer")) {
+        return login.parsed("issuer", server_url);
     }
-    session.parsed("url", |text| {
-        let remedy = "write scheme and host, as in \"https://acme.example\"";
-        let url = Url::parse(text).map_err(|_| bad("is no URL", remedy))?;
-        if url.host_str().is_none() {
-            return Err(bad("names no host", remedy));
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err(bad("has a query or a fragment", remedy));
-        }
-        Ok(url)
-    })
+    session.missing("url", "name the server: url = \"https://host\"");
+    None
+}
+
+fn server_url(text: &str) -> Result<Url, Bad> {
+    let remedy = "write scheme and host, as in \"https://acme.example\"";
+    let url = Url::parse(text).map_err(|_| bad("is no URL", remedy))?;
+    if url.host_str().is_none() {
+        return Err(bad("names no host", remedy));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(bad("has a query or a fragment", remedy));
+    }
+    Ok(url)
 }
 
 /// Reports plain http where too much else is wrong for the profile to look at the URL.

@@ -1,42 +1,51 @@
 //! `[[sessions.NAME.publish]]`: the files that hold the token.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Principal;
 use super::global::Context;
 use super::report::At;
 use super::surroundings::Kind;
 use super::table::Table;
+use super::value::{Bad, bad};
 use super::{keys, paths, principals, value};
-use crate::publish::{Format, SinkConfig};
+use crate::provider::Profile;
+use crate::publish::format::is_plain;
+use crate::publish::format::template::BadTemplate;
+use crate::publish::{Format, SinkConfig, Template};
 
 /// The mode of a published file when none is given.
 const MODE: u32 = 0o640;
 
+/// What an entry needs to know of its session.
+pub(super) struct Owner<'o> {
+    pub(super) name: &'o str,
+    pub(super) env_prefix: &'o str,
+    /// None when `provider` names nothing that can be used.
+    pub(super) profile: Option<&'o Profile>,
+}
+
 /// Reads the session's files; without the key there is one, named as the session.
-pub(super) fn read(session: &Table<'_>, name: &str, env_prefix: &str, context: &Context<'_>) -> Vec<At<SinkConfig>> {
+pub(super) fn read(session: &Table<'_>, owner: &Owner<'_>, context: &Context<'_>) -> Vec<At<SinkConfig>> {
     let directory = context.daemon.runtime_dir.join("tokens");
     let Some(tables) = session.tables("publish") else {
         let sink = SinkConfig {
-            path: directory.join(name),
+            path: directory.join(owner.name),
             format: Format::Token,
             mode: MODE,
             owner: None,
             group: None,
             keep_on_loss: false,
-            env_prefix: env_prefix.to_owned(),
+            env_prefix: owner.env_prefix.to_owned(),
         };
         return vec![At { value: sink, place: session.place.clone() }];
     };
-    tables.iter().filter_map(|table| sink(table, &directory, env_prefix)).collect()
+    tables.iter().filter_map(|table| sink(table, session, owner, &directory)).collect()
 }
 
-fn sink(table: &Table<'_>, directory: &std::path::Path, env_prefix: &str) -> Option<At<SinkConfig>> {
+fn sink(table: &Table<'_>, session: &Table<'_>, of: &Owner<'_>, directory: &Path) -> Option<At<SinkConfig>> {
     table.only(keys::PUBLISH);
-    let formats = [("token", Format::Token), ("json", Format::Json), ("env", Format::Env), ("header", Format::Header)];
-    let index: Vec<(&str, usize)> = formats.iter().enumerate().map(|(index, (word, _))| (*word, index)).collect();
-    let format =
-        table.one_of("format", &index).and_then(|index| formats.get(index.value).map(|(_, format)| format.clone()));
+    let format = format(table, session, of);
     let mode = table.parsed("mode", value::published_mode).map_or(MODE, |mode| mode.value);
     let owner = principals::number(table, "owner", Kind::User);
     let group = principals::number(table, "group", Kind::Group);
@@ -47,16 +56,104 @@ fn sink(table: &Table<'_>, directory: &std::path::Path, env_prefix: &str) -> Opt
             .report
             .warn(format!("{}: with mode {mode:04o} every user of this machine can read the token", table.path));
     }
-    let format = format.unwrap_or(Format::Token);
-    let env_prefix = env_prefix.to_owned();
+    let (format, env_prefix) = (format.unwrap_or(Format::Token), of.env_prefix.to_owned());
     Some(path.map(|path| SinkConfig { path, format, mode, owner, group, keep_on_loss, env_prefix }))
 }
 
-fn file(table: &Table<'_>, directory: &std::path::Path) -> Option<At<PathBuf>> {
+fn file(table: &Table<'_>, directory: &Path) -> Option<At<PathBuf>> {
     if !table.has("file") {
         table.missing("file", "name the file: relative to runtime_dir/tokens, or absolute");
     }
     paths::read_below(table, "file", directory)
+}
+
+/// The words of `format`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Token,
+    Json,
+    Env,
+    Header,
+    Cookies,
+    Netrc,
+}
+
+const WORDS: [(&str, Word); 6] = [
+    ("token", Word::Token),
+    ("json", Word::Json),
+    ("env", Word::Env),
+    ("header", Word::Header),
+    ("cookies", Word::Cookies),
+    ("netrc", Word::Netrc),
+];
+
+/// `format`, or `template` in its place.
+fn format(table: &Table<'_>, session: &Table<'_>, of: &Owner<'_>) -> Option<Format> {
+    let word = table.one_of("format", &WORDS);
+    if table.has("login") && word.as_ref().is_none_or(|word| word.value != Word::Netrc) {
+        let title = format!("`{}` goes with format = \"netrc\" only", table.name("login"));
+        table.report.problem(&table.place_of("login"), title, "take it out");
+    }
+    if table.has("template") {
+        return template(table, of);
+    }
+    Some(match word?.value {
+        Word::Token => Format::Token,
+        Word::Json => Format::Json,
+        Word::Env => Format::Env,
+        Word::Header => Format::Header,
+        Word::Cookies => cookies(table, of),
+        Word::Netrc => Format::Netrc { login: login(table, session)? },
+    })
+}
+
+fn template(table: &Table<'_>, of: &Owner<'_>) -> Option<Format> {
+    if table.has("format") {
+        let title = format!("`{}` and `{}` exclude each other", table.name("format"), table.name("template"));
+        table.report.problem(&table.place_of("format"), title, "take one of them out");
+    }
+    let captured = of.profile?.captured();
+    let parse = |text: &str| Template::parse(text, &captured).map_err(in_words);
+    table.parsed("template", parse).map(|template| Format::Template(template.value))
+}
+
+fn in_words(error: BadTemplate) -> Bad {
+    match error {
+        BadTemplate::Syntax(what) => bad(format!("is no template: {what}"), "double the braces that are meant as such"),
+        BadTemplate::Unknown { name, known } => {
+            let remedy = format!("write one of {{{}}}, or {{{{ for a brace", known.join("}, {"));
+            bad(format!("asks for {{{name}}}, which nothing fills in"), remedy)
+        }
+    }
+}
+
+/// Where requests carry no cookie there will never be one to write.
+fn cookies(table: &Table<'_>, of: &Owner<'_>) -> Format {
+    if let Some(profile) = of.profile.filter(|profile| !profile.sends_cookie()) {
+        let title =
+            format!("`{}`: {} takes the token in a header, not in a cookie", table.name("format"), profile.title());
+        table.report.problem(&table.place_of("format"), title, "write format = \"header\", for curl -H @file");
+    }
+    Format::Cookies
+}
+
+/// Whom the line logs in: programs want a name there even where the token alone counts.
+fn login(table: &Table<'_>, session: &Table<'_>) -> Option<String> {
+    let remedy = "write a name without spaces, quotes and backslashes: login = \"oauth2\"";
+    let given =
+        |text: &str| is_plain(text).then(|| text.to_owned()).ok_or_else(|| bad("cannot stand in a netrc line", remedy));
+    if table.has("login") {
+        return table.parsed("login", given).map(|login| login.value);
+    }
+    let user = session.value("login").and_then(|login| login.value.as_table()?.get("username")?.get_ref().as_str());
+    match user.unwrap_or("oauth2") {
+        user if is_plain(user) => Some(user.to_owned()),
+        _ => {
+            let title = format!("`{}`: the session's username cannot stand in a netrc line", table.name("format"));
+            table.report.problem(&table.place_of("format"), title, remedy);
+            None
+        }
+    }
 }
 
 /// Who can read one of the files: who may therefore read the token over the socket too, unless `access.allow` says otherwise.

@@ -1,5 +1,6 @@
 //! One `[sessions.NAME]`, from its tables to what the engine and the edges take.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::global::Context;
@@ -7,7 +8,8 @@ use super::keepalive::{self, Given, IdleTimeout, Keepalive};
 use super::report::{At, Place};
 use super::table::Table;
 use super::value::{bad, is_variable_name};
-use super::{Principal, SessionConfig, http, keys, login, principals, publish};
+use super::{Principal, SessionConfig, hooks, http, keys, login, principals, publish};
+use crate::hooks::HookConfig;
 use crate::provider::{GrantTraits, Profile, RemoteConfig};
 use crate::publish::SinkConfig;
 use crate::schedule::Calendar;
@@ -27,14 +29,17 @@ pub(super) struct Placed {
 pub(super) fn read(name: &str, table: &Table<'_>, context: &Context<'_>) -> Placed {
     table.only(keys::SESSION);
     let prefix = env_prefix(table, name);
-    let sinks = publish::read(table, name, &prefix.value, context);
+    let profile = login::profile(table, context);
+    let owner = publish::Owner { name, env_prefix: &prefix.value, profile: profile.as_deref() };
+    let sinks = publish::read(table, &owner, context);
     let local = Local {
         env_prefix: prefix.value.clone(),
         publish: sinks.iter().map(|sink| sink.value.clone()).collect(),
+        hooks: hooks::read(table, context.needs),
         access: access(table).unwrap_or_else(|| publish::readers(&sinks, context)),
         logout_on: logout_on(table),
     };
-    let config = server(table, context).map(|server| config(name, table, server, local, context));
+    let config = server(table, profile, context).map(|server| config(name, table, server, local, context));
     Placed { name: name.to_owned(), env_prefix: prefix.value, config, sinks, prefix_place: prefix.place }
 }
 
@@ -42,6 +47,7 @@ pub(super) fn read(name: &str, table: &Table<'_>, context: &Context<'_>) -> Plac
 struct Local {
     env_prefix: String,
     publish: Vec<SinkConfig>,
+    hooks: Vec<HookConfig>,
     access: Vec<Principal>,
     /// On removal, and on stop.
     logout_on: (bool, bool),
@@ -55,8 +61,7 @@ struct Server {
     keepalive: Keepalive,
 }
 
-fn server(table: &Table<'_>, context: &Context<'_>) -> Option<Server> {
-    let profile = login::profile(table, context);
+fn server(table: &Table<'_>, profile: Option<Arc<Profile>>, context: &Context<'_>) -> Option<Server> {
     let url = login::url(table, profile.as_deref());
     let login = profile.as_ref().and_then(|profile| login::read(table, profile, context));
     let http = http::session(table, context);
@@ -89,6 +94,7 @@ fn config(name: &str, table: &Table<'_>, server: Server, local: Local, context: 
         name: name.to_owned(),
         remote,
         publish: local.publish,
+        hooks: local.hooks,
         access: local.access,
         schedule: Calendar { lead: policy.survive_outage, ..keepalive.calendar },
         policy,

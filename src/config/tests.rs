@@ -159,8 +159,69 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
     ),
     (
         "[sessions.crm.login]",
-        "[[sessions.crm.publish]]\nfile = \"a\"\nformat = \"cookies\"\n[sessions.crm.login]",
+        "[[sessions.crm.publish]]\nfile = \"a\"\nformat = \"yaml\"\n[sessions.crm.login]",
         &["token\", \"json"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[[sessions.crm.publish]]\nfile = \"a\"\nformat = \"cookies\"\n[sessions.crm.login]",
+        &[":7:", "not in a cookie", "format = \"header\""],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[[sessions.crm.publish]]\nfile = \"a\"\nformat = \"netrc\"\nlogin = \"two words\"\n[sessions.crm.login]",
+        &[":8:", "cannot stand in a netrc line"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[[sessions.crm.publish]]\nfile = \"a\"\nlogin = \"oauth2\"\n[sessions.crm.login]",
+        &[":7:", "goes with format = \"netrc\" only"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[[sessions.crm.publish]]\nfile = \"a\"\ntemplate = \"{tokn}\"\n[sessions.crm.login]",
+        &[":7:", "asks for {tokn}", "{token}, {instance_url}", "{id}"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[[sessions.crm.publish]]\nfile = \"a\"\ntemplate = \"{ \\\"a\\\": 1 }\"\n[sessions.crm.login]",
+        &[":7:", "is no template", "double the braces"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[[sessions.crm.publish]]\nfile = \"a\"\nformat = \"json\"\ntemplate = \"{token}\"\n[sessions.crm.login]",
+        &[":7:", "exclude each other"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[[sessions.crm.hook]]\ncommand = [\"/bin/true\"]\n[sessions.crm.login]",
+        &["missing key `sessions.crm.hook.on`"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[[sessions.crm.hook]]\non = [\"lost\"]\ncommand = [\"/bin/true\"]\n[sessions.crm.login]",
+        &[":6:", "\"lost\" is no event", "recovered"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[[sessions.crm.hook]]\non = []\ncommand = [\"/bin/true\"]\n[sessions.crm.login]",
+        &[":6:", "would never run"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[[sessions.crm.hook]]\non = [\"change\"]\ncommand = []\n[sessions.crm.login]",
+        &[":7:", "is empty", "no shell"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[[sessions.crm.hook]]\non = [\"change\"]\ncommand = [\"bin/notify\"]\n[sessions.crm.login]",
+        &[":7:", "absolute path"],
+    ),
+    ("[sessions.crm.login]", "[alerts]\nafter = \"15m\"\n[sessions.crm.login]", &["missing key `alerts.on_attention`"]),
+    (
+        "[sessions.crm.login]",
+        "[alerts]\non_attention = [\"/bin/page\"]\n[sessions.crm.login]",
+        &[":6:", "each an array"],
     ),
     (
         "[sessions.crm.login]",

@@ -1,58 +1,58 @@
-//! One event as one line of text: nothing that a server sent can begin another line or move a terminal's cursor.
+//! A record as one line: nothing that a server sent can begin another line or move a terminal's cursor.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 
-use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::field::RecordFields;
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
-use tracing_subscriber::registry::LookupSpan;
+use tracing::Level;
 
+use super::recorder::{Record, Value};
 use crate::clock;
 
-/// How a line begins.
+/// How a line on stderr looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LineStart {
-    /// `<6>`, which journald takes off a pipe and stores as the priority (sd-daemon(3)); it knows the time itself.
-    SyslogPrefix,
-    /// RFC 3339 in UTC, and the level.
-    TimeAndLevel,
+pub(super) enum Style {
+    /// `<6>` first, which journald takes off and stores as the priority (sd-daemon(3)); it knows the time itself.
+    Priority,
+    /// RFC 3339 in UTC and the level first.
+    Time,
+    /// One JSON object.
+    Json,
 }
 
-/// The message, then its fields, then those of the spans around it.
-pub(super) struct Line {
-    pub(super) start: LineStart,
-}
-
-impl<S, N> FormatEvent<S, N> for Line
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let level = *event.metadata().level();
-        match self.start {
-            LineStart::SyslogPrefix => write!(writer, "<{}>", priority(level))?,
-            LineStart::TimeAndLevel => write!(writer, "{:.3} {level:>5} ", clock::now().wall)?,
-        }
-        let mut line = String::new();
-        let target = event.metadata().target();
-        if !target.starts_with("keepfresh") {
-            write!(line, "{target}: ")?;
-        }
-        context.field_format().format_fields(Writer::new(&mut line), event)?;
-        for span in context.event_scope().into_iter().flatten() {
-            if let Some(fields) = span.extensions().get::<FormattedFields<N>>().filter(|fields| !fields.is_empty()) {
-                write!(line, " {fields}")?;
-            }
-        }
-        escape(&mut writer, &line)?;
-        writer.write_char('\n')
+/// The record with its line's end.
+pub(super) fn render(record: &Record, style: Style) -> String {
+    let mut line = match style {
+        Style::Priority => format!("<{}>", priority(record.level)),
+        Style::Time => format!("{:.3} {:>5} ", clock::now().wall, record.level),
+        Style::Json => return json(record),
+    };
+    if let Some(library) = record.library {
+        push_escaped(&mut line, library);
+        line.push_str(": ");
     }
+    push_escaped(&mut line, &record.message);
+    for (name, value) in &record.fields {
+        push_field(&mut line, name, value);
+    }
+    line.push('\n');
+    line
 }
 
-fn priority(level: Level) -> u8 {
+/// The message as the journal shows it: the session first, and behind it what the message alone does not say.
+pub(super) fn headline(record: &Record) -> String {
+    let mut line = String::new();
+    if let Some(who) = record.text("session").or(record.library) {
+        push_escaped(&mut line, who);
+        line.push_str(": ");
+    }
+    push_escaped(&mut line, &record.message);
+    for (name, value) in record.fields.iter().filter(|(name, _)| !["session", "event"].contains(name)) {
+        push_field(&mut line, name, value);
+    }
+    line
+}
+
+/// The syslog priority (RFC 5424, section 6.2.1) of a level: a WARN wants a person, an INFO is for the record.
+pub(super) fn priority(level: Level) -> u8 {
     match level {
         Level::ERROR => 3,
         Level::WARN => 4,
@@ -61,45 +61,60 @@ fn priority(level: Level) -> u8 {
     }
 }
 
-/// Controls, and what reorders or breaks lines on a terminal, become visible; all else stays as it is.
-fn escape(writer: &mut Writer<'_>, text: &str) -> fmt::Result {
+/// Appends `text` with controls made visible, and with them what reorders or breaks lines on a terminal.
+pub(super) fn push_escaped(line: &mut String, text: &str) {
     for c in text.chars() {
-        let hidden = matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         if c.is_control() {
-            write!(writer, "{}", c.escape_default())?;
-        } else if hidden {
-            write!(writer, "{}", c.escape_unicode())?;
+            line.extend(c.escape_default());
+        } else if is_hidden(c) {
+            line.extend(c.escape_unicode());
         } else {
-            writer.write_char(c)?;
+            line.push(c);
         }
     }
-    Ok(())
 }
 
-/// `message key=value key="text"`, unescaped: the line is escaped as a whole.
-pub(super) struct PlainFields;
+fn is_hidden(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
 
-impl<'writer> FormatFields<'writer> for PlainFields {
-    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
-        let mut visitor = PlainVisitor { writer, first: true, result: Ok(()) };
-        fields.record(&mut visitor);
-        visitor.result
+fn push_field(line: &mut String, name: &str, value: &Value) {
+    line.push(' ');
+    line.push_str(name);
+    line.push('=');
+    match value {
+        // Quoting escapes controls as well.
+        Value::Text(text) => push_escaped(line, &format!("{text:?}")),
+        Value::Shown(text) | Value::Number(text) => push_escaped(line, text),
     }
 }
 
-struct PlainVisitor<'writer> {
-    writer: Writer<'writer>,
-    first: bool,
-    result: fmt::Result,
+fn json(record: &Record) -> String {
+    let mut line = format!(r#"{{"timestamp":"{:.3}","level":"{}""#, clock::now().wall, record.level);
+    if let Some(library) = record.library {
+        push_member(&mut line, "library", library);
+    }
+    push_member(&mut line, "message", &record.message);
+    for (name, value) in &record.fields {
+        match value {
+            Value::Number(number) => {
+                let _ = write!(line, ",\"{name}\":{number}");
+            }
+            Value::Text(text) | Value::Shown(text) => push_member(&mut line, name, text),
+        }
+    }
+    line.push_str("}\n");
+    line
 }
 
-impl Visit for PlainVisitor<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let gap = if std::mem::replace(&mut self.first, false) { "" } else { " " };
-        let written = match field.name() {
-            "message" => write!(self.writer, "{gap}{value:?}"),
-            name => write!(self.writer, "{gap}{name}={value:?}"),
-        };
-        self.result = self.result.and(written);
+/// `,"name":"text"`; beyond what JSON itself demands, nothing stays raw that a terminal acts on.
+fn push_member(line: &mut String, name: &str, text: &str) {
+    let _ = write!(line, ",\"{name}\":");
+    for c in serde_json::Value::from(text).to_string().chars() {
+        if c.is_control() || is_hidden(c) {
+            let _ = write!(line, "\\u{:04x}", u32::from(c));
+        } else {
+            line.push(c);
+        }
     }
 }

@@ -11,6 +11,7 @@ use thiserror::Error;
 use tokio::sync::OnceCell;
 use url::Url;
 
+use super::discovery::Discovery;
 use super::hosts::is_loopback;
 use super::settings::{HttpSettings, Proxy};
 use crate::secret::source::SecretError;
@@ -31,6 +32,8 @@ struct Shared {
     clients: Mutex<HashMap<Kind, Arc<OnceCell<reqwest::Client>>>>,
     /// Loading the system's roots takes milliseconds and memory, so once, and only for https.
     roots: OnceCell<tls::Roots>,
+    /// What issuers say of themselves, by issuer and by the way to reach it.
+    issuers: Mutex<HashMap<(String, HttpSettings), Arc<Discovery>>>,
 }
 
 /// What tells one client from another.
@@ -76,6 +79,12 @@ impl Clients {
         let kind = Kind { settings: settings.clone(), https: url.scheme() == "https", loopback: is_loopback(url) };
         let cell = self.cell(&kind);
         cell.get_or_try_init(|| self.build(&kind)).await.cloned()
+    }
+
+    /// What is known of `issuer` to all who call it under `settings`.
+    pub(super) fn discovery(&self, issuer: &str, settings: &HttpSettings) -> Arc<Discovery> {
+        let mut issuers = self.shared.issuers.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(issuers.entry((issuer.to_owned(), settings.clone())).or_default())
     }
 
     fn cell(&self, kind: &Kind) -> Arc<OnceCell<reqwest::Client>> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value as Json;
 use thiserror::Error;
 use tracing::debug;
@@ -10,7 +11,7 @@ use tracing::debug;
 use super::Secrets;
 use super::capture::{CaptureRule, Place, Unit};
 use super::detail::scrubbed;
-use super::harvest::{Barren, Captures, harvest};
+use super::harvest::{Barren, Captures, Harvest, harvest};
 use super::profile::{CommandRules, Profile};
 use super::response::Response;
 use super::rule::{RuleVerdict, Seen};
@@ -114,16 +115,28 @@ fn token(config: &RemoteConfig, rules: &CommandRules, name: &str, outcome: &Outc
         });
     }
     let wall = clock::now().wall;
-    let complete = outcome.printed.len() <= LARGEST;
-    let printed = Response::new(200, Vec::new(), &outcome.printed, complete);
-    let captures = if rules.captures.is_empty() {
-        known_form(&printed).ok_or_else(|| CommandError::NoJson(name.to_owned()))?
-    } else {
-        rules.captures.clone()
-    };
-    let told =
-        harvest(&captures, &config.profile.hosts, &config.url, &printed, wall).and_then(|told| told.grant(None, wall));
-    told.map_err(|barren| CommandError::Barren { program: name.to_owned(), barren })
+    let printed = Response::new(200, Vec::new(), &outcome.printed, outcome.printed.len() <= LARGEST);
+    let captures = captures(rules, &printed).ok_or_else(|| CommandError::NoJson(name.to_owned()))?;
+    let told = harvest(&captures, &config.profile.hosts, &config.url, &printed, wall);
+    let grant = told.and_then(|told| told.grant(None, wall));
+    grant.map_err(|barren| CommandError::Barren { program: name.to_owned(), barren })
+}
+
+fn captures(rules: &CommandRules, printed: &Response) -> Option<Captures> {
+    if rules.captures.is_empty() { known_form(printed) } else { Some(rules.captures.clone()) }
+}
+
+/// What a program that ends with `status` comes to, having printed `text` (to its standard error, if it failed).
+pub(super) fn example(profile: &Profile, grant: &str, status: u16, text: &str) -> (&'static str, Option<Harvest>) {
+    if status != 0 {
+        return (by_rule(profile, grant, status, text).word(), None);
+    }
+    let printed = Response::new(200, Vec::new(), text.as_bytes(), true);
+    let captures = profile.command(grant).and_then(|rules| captures(rules, &printed));
+    let told = captures
+        .zip(RemoteConfig::no_server())
+        .and_then(|(captures, url)| harvest(&captures, &profile.hosts, &url, &printed, Timestamp::UNIX_EPOCH).ok());
+    (if told.is_some() { "good" } else { "refused" }, told)
 }
 
 /// The forms in which programs print credentials: AWS's `credential_process`, Kubernetes' `ExecCredential`

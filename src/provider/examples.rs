@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::classify::{Asked, classify, step};
+use super::command;
 use super::harvest::{Captures, Harvest, harvest};
 use super::profile::{Example, Profile, Protocol};
 use super::request::RequestTemplate;
@@ -12,14 +13,15 @@ use crate::session::answer::{Request, Verdict};
 
 /// The first of the examples that is taken for something else, or yields something else: its line, and what is wrong.
 pub(super) fn misjudged(profile: &Profile) -> Option<(usize, String)> {
-    if profile.protocol == Protocol::Command {
-        return None;
-    }
     let url = Url::parse("https://example.invalid").ok()?;
     profile.examples.iter().find_map(|example| replay(profile, &url, example).err())
 }
 
 fn replay(profile: &Profile, url: &Url, example: &Example) -> Result<(), (usize, String)> {
+    if profile.protocol == Protocol::Command && example.to == Request::Login {
+        let (seen, told) = command::example(profile, &example.grant, example.status, &example.body);
+        return compare(example, seen, told.as_ref());
+    }
     let template = template(profile, example)?;
     let asked = Asked {
         profile,
@@ -34,11 +36,15 @@ fn replay(profile: &Profile, url: &Url, example: &Example) -> Result<(), (usize,
         Response::new(example.status, example.headers.clone(), example.body.as_bytes(), true).answered_by(url);
     let captures = captures(profile, example, template);
     let (seen, told) = seen(&asked, &captures, &response);
+    compare(example, seen, told.as_ref())
+}
+
+fn compare(example: &Example, seen: &str, told: Option<&Harvest>) -> Result<(), (usize, String)> {
     if seen != example.verdict {
         let message = format!("example: the rules take this answer for `{seen}`, not `{}`", example.verdict);
         return Err((example.line, message));
     }
-    yields(example, told.as_ref())
+    yields(example, told)
 }
 
 /// The verdict's word, and what was told.

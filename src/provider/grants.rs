@@ -1,6 +1,9 @@
 //! The OAuth 2.0 grants by which the daemon can log in, and what each needs to know.
 
+use super::client_auth::ClientAuth;
 use super::{GrantTraits, Parameter, ParameterKind};
+
+const CLIENT_AUTH: &str = "how the client proves itself; default: by what it has, in the way that the issuer asks for";
 
 /// How a session authenticates fully.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +44,14 @@ impl GrantKind {
             Self::ClientCredentials => "client_credentials",
             Self::Password => "password",
             Self::RefreshToken => "refresh_token",
+        }
+    }
+
+    /// Whether its tokens stand for a user, whom the userinfo endpoint knows.
+    pub(super) fn is_for_user(self) -> bool {
+        match self {
+            Self::JwtBearer | Self::Password | Self::RefreshToken => true,
+            Self::ClientCredentials => false,
         }
     }
 
@@ -85,11 +96,9 @@ impl GrantKind {
 
     /// How the client proves itself (RFC 6749 section 2.3, RFC 7523 section 2.2).
     fn client_parameters(self) -> Vec<Parameter> {
-        let default = if self == Self::JwtBearer { "none" } else { "post" };
         let client_auth = Parameter {
-            default: Some(default.to_owned()),
-            one_of: ["post", "basic", "private_key_jwt", "none"].map(str::to_owned).to_vec(),
-            ..optional("client_auth", "how the client proves itself")
+            one_of: ClientAuth::ALL.map(|way| way.word().to_owned()).to_vec(),
+            ..optional("client_auth", CLIENT_AUTH)
         };
         let mut parameters = vec![client_auth, secret("client_secret", "the client's (consumer) secret")];
         if self != Self::JwtBearer {

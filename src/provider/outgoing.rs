@@ -1,5 +1,6 @@
 //! From a request, the config and what the session holds to the bytes that leave.
 
+mod client;
 mod http;
 mod oauth;
 mod signed;
@@ -12,6 +13,7 @@ use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
 use super::assertion::AssertionError;
+use super::discovery::{Endpoint, Metadata};
 use super::harvest::Harvest;
 use super::profile::Protocol;
 use super::request::{Method, RequestTemplate};
@@ -80,13 +82,10 @@ pub(super) struct Ingredients<'a> {
     /// What the answers to earlier requests of the same login told.
     pub(super) gathered: &'a Harvest,
     pub(super) secrets: &'a Secrets,
+    /// What the server says of itself, where that was needed.
+    pub(super) metadata: Option<&'a Metadata>,
     /// Our wall clock now.
     pub(super) wall: Timestamp,
-}
-
-/// The ping that the config chose.
-pub(super) fn chosen_ping(config: &RemoteConfig) -> Option<&RequestTemplate> {
-    config.profile.ping(config.ping.as_deref())
 }
 
 /// What the profile itself says of how `request` is made; none where the protocol does.
@@ -94,7 +93,7 @@ pub(super) fn chosen_ping(config: &RemoteConfig) -> Option<&RequestTemplate> {
 /// Of a login of several steps, the first.
 pub(super) fn template(config: &RemoteConfig, request: Request) -> Option<&RequestTemplate> {
     match (request, config.profile.protocol) {
-        (Request::Ping, _) => chosen_ping(config),
+        (Request::Ping, _) => config.chosen_ping(),
         (Request::Login, Protocol::Http) => config.profile.login(&config.grant)?.steps.first(),
         (Request::Login, Protocol::Command | Protocol::OAuth2) => None,
         (Request::Renew, _) => config.profile.renew.as_ref(),
@@ -104,17 +103,51 @@ pub(super) fn template(config: &RemoteConfig, request: Request) -> Option<&Reque
 }
 
 /// The URL that `request` goes to while `token` is held.
-pub(super) fn target(config: &RemoteConfig, request: Request, token: Option<&Token>) -> Option<Url> {
+pub(super) fn target(
+    config: &RemoteConfig,
+    metadata: Option<&Metadata>,
+    request: Request,
+    token: Option<&Token>,
+) -> Option<Url> {
     if let Some(template) = template(config, request) {
         let token = token.filter(|_| request != Request::Login);
-        return http::url(config, template, token, &|name| http::value(config, token, None, name)).ok();
+        return http::url(config, template, token, &|name| found(config, metadata, token, None, name)).ok();
     }
+    config.endpoint(endpoint(request)?, metadata)
+}
+
+/// Whether `request` cannot be put together without the server's metadata.
+pub(super) fn needs_metadata(config: &RemoteConfig, request: Request) -> bool {
+    match template(config, request) {
+        Some(template) => {
+            template.target.names().any(|name| name == "userinfo_url") && config.is_told(Endpoint::Userinfo)
+        }
+        None => endpoint(request).is_some_and(|endpoint| config.is_told(endpoint)),
+    }
+}
+
+/// Where OAuth 2.0 answers `request`; none for a ping, which goes to the API.
+fn endpoint(request: Request) -> Option<Endpoint> {
     match request {
         Request::Ping => None,
-        Request::Introspect => config.introspection_endpoint(),
-        Request::Login | Request::Renew => config.token_endpoint(),
-        Request::Logout => config.revocation_endpoint(),
+        Request::Introspect => Some(Endpoint::Introspection),
+        Request::Login | Request::Renew => Some(Endpoint::Token),
+        Request::Logout => Some(Endpoint::Revocation),
     }
+}
+
+/// As [`http::value`], for a request that may go where the server's metadata say.
+fn found(
+    config: &RemoteConfig,
+    metadata: Option<&Metadata>,
+    token: Option<&Token>,
+    secrets: Option<&Secrets>,
+    name: &str,
+) -> Option<Secret> {
+    if name == "userinfo_url" {
+        return config.endpoint(Endpoint::Userinfo, metadata).map(|url| Secret::new(url.as_str()));
+    }
+    http::value(config, token, secrets, name)
 }
 
 /// The parameters that `request` must have read: those that it sends or signs with.
@@ -124,7 +157,7 @@ pub(super) fn secrets_for(config: &RemoteConfig, request: Request) -> Vec<(Strin
         (Some(template), _) => http::secrets(config, template),
         (None, Request::Ping) => Vec::new(),
         (None, Request::Login) => oauth::login_secrets(config),
-        (None, Request::Introspect | Request::Renew | Request::Logout) => oauth::client_secrets(config),
+        (None, Request::Introspect | Request::Renew | Request::Logout) => client::client_secrets(config),
     };
     let sources = config.values.iter().filter(|(name, _)| wanted.contains(&name.as_str()));
     sources.filter_map(|(name, value)| Some((name.clone(), source(value)?))).collect()
@@ -181,7 +214,11 @@ impl Ingredients<'_> {
             "uuid" => signed::uuid(),
             other => self.gathered.captures.get(other).map(|capture| capture.value.clone()),
         }
-        .or_else(|| http::value(self.config, self.held.token, Some(self.secrets), name))
+        .or_else(|| found(self.config, self.metadata, self.held.token, Some(self.secrets), name))
+    }
+
+    fn endpoint(&self, endpoint: Endpoint, name: &'static str) -> Result<Url, OutgoingError> {
+        self.config.endpoint(endpoint, self.metadata).ok_or(OutgoingError::NoEndpoint(name))
     }
 
     /// Unix seconds on the server's clock, as far as it is known.

@@ -6,14 +6,15 @@ mod content;
 mod named;
 mod raw;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use regex_lite::Regex;
 
 use super::GrantTraits;
-use super::harvest::Captures;
+use super::discovery::Endpoint;
+use super::harvest::{Captures, KNOWN};
 use super::hosts::{HostPattern, Hosts};
 use super::outgoing::JwtTemplate;
 use super::request::RequestTemplate;
@@ -40,7 +41,7 @@ pub struct Profile {
     grants: Vec<GrantRules>,
     logins: Vec<LoginRules>,
     commands: Vec<CommandRules>,
-    pub(super) endpoints: Option<Endpoints>,
+    pub(super) endpoints: Endpoints,
     pub(super) hosts: Hosts,
     pub(super) jwt_is_fixed: bool,
     pub(super) audiences: Vec<(HostPattern, String)>,
@@ -156,6 +157,23 @@ impl Profile {
         &self.window
     }
 
+    /// The values that come beside the token, by name.
+    pub fn captured(&self) -> Vec<&str> {
+        let steps = self.logins.iter().flat_map(|login| &login.steps);
+        let others = [&self.ping, &self.renew].into_iter().flatten();
+        let requests = steps.chain(others).chain(&self.after_login).map(|request| &request.captures);
+        let programs = self.commands.iter().map(|command| &command.captures);
+        let all = std::iter::once(&self.captures).chain(requests).chain(programs);
+        let names: BTreeSet<&str> = all.flat_map(|captures| captures.keys()).map(String::as_str).collect();
+        names.into_iter().filter(|name| !KNOWN.contains(name)).collect()
+    }
+
+    /// Whether requests carry the token, or a part of it, in a cookie.
+    pub fn sends_cookie(&self) -> bool {
+        let by_header = self.usage.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("cookie"));
+        by_header || !self.usage.cookies.is_empty()
+    }
+
     /// Where the profile's facts come from.
     pub fn sources(&self) -> &[String] {
         &self.about.sources
@@ -262,8 +280,9 @@ impl Profile {
 
     /// Whether such a server introspects; whether a session can, [`super::RemoteConfig::can_introspect`] says.
     pub fn can_introspect(&self) -> bool {
-        let endpoint = self.endpoints.as_ref().is_some_and(|endpoints| endpoints.introspection.is_some());
-        endpoint || self.introspection.is_some()
+        let endpoints = &self.endpoints;
+        let by_protocol = endpoints.issuer.is_some() || endpoints.known.contains_key(&Endpoint::Introspection);
+        by_protocol || self.introspection.is_some()
     }
 
     /// The profile's own way to log in of that name.

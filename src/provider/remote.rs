@@ -3,6 +3,7 @@
 mod talk;
 
 use std::error::Error as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,6 +14,7 @@ use zeroize::Zeroizing;
 use super::classify::unusable;
 use super::clients::{ClientError, is_certificate_refusal};
 use super::detail::scrubbed;
+use super::discovery::{Discovery, DiscoveryError, Metadata};
 use super::harvest::Harvest;
 use super::outgoing::{self, Outgoing, OutgoingError};
 use super::profile::QuotaRule;
@@ -35,6 +37,8 @@ const LONGEST_BODY: usize = 1024 * 1024;
 pub struct Remote {
     config: RemoteConfig,
     clients: Clients,
+    /// Of its issuer, if it has one.
+    discovery: Option<Arc<Discovery>>,
 }
 
 /// Why a session's server cannot be called at all.
@@ -58,13 +62,15 @@ enum NoAnswer {
     TimedOut(Duration),
     #[error("the server could not be called")]
     Transport(#[source] reqwest::Error),
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
 }
 
 impl NoAnswer {
     /// Whether the server may have seen the request.
     fn reached(&self) -> bool {
         match self {
-            Self::Outgoing(_) | Self::Client(_) | Self::BadHeader => false,
+            Self::Outgoing(_) | Self::Client(_) | Self::BadHeader | Self::Discovery(_) => false,
             Self::TimedOut(_) => true,
             Self::Transport(error) => !(error.is_connect() || error.is_builder() || is_certificate_refusal(error)),
         }
@@ -75,10 +81,16 @@ impl NoAnswer {
         match self {
             Self::Outgoing(error) if error.needs_a_person() && is_login => Verdict::Refused { confirm: false },
             Self::Outgoing(error) if error.needs_a_person() => Verdict::Forbidden { certain: true },
+            // Nothing secret was sent to whoever wrote it.
+            Self::Discovery(DiscoveryError::Wrong { .. }) if is_login => Verdict::Refused { confirm: true },
+            Self::Discovery(DiscoveryError::Wrong { .. }) => Verdict::Forbidden { certain: true },
             _ if self.reached() => unusable(request),
-            Self::Outgoing(_) | Self::Client(_) | Self::BadHeader | Self::TimedOut(_) | Self::Transport(_) => {
-                Verdict::Unavailable
-            }
+            Self::Outgoing(_)
+            | Self::Client(_)
+            | Self::BadHeader
+            | Self::TimedOut(_)
+            | Self::Transport(_)
+            | Self::Discovery(_) => Verdict::Unavailable,
         }
     }
 
@@ -87,7 +99,7 @@ impl NoAnswer {
         let causes = std::iter::successors(self.source(), |error| (*error).source());
         let causes: Vec<String> = match self {
             Self::Transport(_) => causes.last().map(ToString::to_string).into_iter().collect(),
-            Self::Outgoing(_) | Self::Client(_) | Self::BadHeader | Self::TimedOut(_) => {
+            Self::Outgoing(_) | Self::Client(_) | Self::BadHeader | Self::TimedOut(_) | Self::Discovery(_) => {
                 causes.map(ToString::to_string).collect()
             }
         };
@@ -101,15 +113,18 @@ impl Remote {
     /// # Errors
     /// The first of [`RemoteConfig::problems`].
     pub fn new(config: RemoteConfig, clients: &mut Clients) -> Result<Self, RemoteError> {
-        match config.problems().into_iter().next() {
-            Some(problem) => Err(problem.into()),
-            None => Ok(Self { config, clients: clients.clone() }),
+        if let Some(problem) = config.problems().into_iter().next() {
+            return Err(problem.into());
         }
+        let discovery = config.issuer().map(|issuer| clients.discovery(&issuer, &config.http));
+        Ok(Self { config, clients: clients.clone(), discovery })
     }
 
     /// Host and port that the request would go to: what the limit of calls in flight counts by.
     pub fn host(&self, request: Request, token: Option<&Token>) -> String {
-        authority(&outgoing::target(&self.config, request, token).unwrap_or_else(|| self.config.url.clone()))
+        let metadata = self.discovery.as_ref().and_then(|discovery| discovery.known());
+        let target = outgoing::target(&self.config, metadata.as_deref(), request, token);
+        authority(&target.or_else(|| self.config.login_url()).unwrap_or_else(|| self.config.url.clone()))
     }
 
     /// Which parameters must be read for this request: none for a usual ping, the client's for a renewal.
@@ -127,15 +142,56 @@ impl Remote {
     /// A session of the grant `refresh_token` logs in by presenting the configured refresh token; [`Request::Renew`]
     /// presents the one that is held, or else the configured one if it is among `secrets`.
     pub async fn call(&self, request: Request, held: Held<'_>, secrets: &Secrets, clock: fn() -> Instant) -> Answer {
-        let sent = clock();
+        let begun = clock();
         let mut known = known_secrets(&held, secrets);
-        let mut talk = Talk { remote: self, held: &held, secrets, known: &mut known, gathered: Harvest::default() };
-        let told = match tokio::time::timeout(held.timeout, talk.about(request)).await {
-            Ok(told) => told,
-            Err(_) => Told::without_answer(request, &NoAnswer::TimedOut(held.timeout), &known),
+        let metadata = self.metadata(request, held.timeout, clock).await;
+        let sent = clock();
+        let left = held.timeout.saturating_sub(sent.since(begun));
+        let told = match metadata {
+            Ok(metadata) => {
+                let mut talk = Talk {
+                    remote: self,
+                    held: &held,
+                    secrets,
+                    metadata,
+                    known: &mut known,
+                    gathered: Harvest::default(),
+                };
+                match tokio::time::timeout(left, talk.about(request)).await {
+                    Ok(told) => told,
+                    Err(_) => Told::without_answer(request, &NoAnswer::TimedOut(held.timeout), &known),
+                }
+            }
+            Err(error) => Told::without_answer(request, &error, &known),
         };
         let Told { verdict, detail, counted, skew_millis, quotas } = told;
         Answer { call: held.call, sent, received: clock(), verdict, detail, counted, skew_millis, quotas }
+    }
+
+    /// What the server says of itself, if `request` needs it.
+    async fn metadata(
+        &self,
+        request: Request,
+        timeout: Duration,
+        clock: fn() -> Instant,
+    ) -> Result<Option<Arc<Metadata>>, NoAnswer> {
+        let needed = self.discovery.as_ref().filter(|_| outgoing::needs_metadata(&self.config, request));
+        let (Some(discovery), Some(issuer)) = (needed, self.config.issuer()) else { return Ok(None) };
+        let fetch = async |url| {
+            let asked = Outgoing { method: Method::Get, url, headers: Vec::new(), body: None, secrets: Vec::new() };
+            let answer = self.exchange(asked).await;
+            answer.map(|(response, _)| response).map_err(|error| error.sentence())
+        };
+        let found = tokio::time::timeout(timeout, discovery.metadata(&issuer, clock, fetch)).await;
+        let late = |_| DiscoveryError::Unavailable(format!("the issuer did not answer within {timeout:?}"));
+        Ok(Some(found.map_err(late)??))
+    }
+
+    /// Where nothing is, something may have been when the metadata were written.
+    fn doubt_metadata(&self, status: u16, now: Instant) {
+        if let Some(discovery) = self.discovery.as_ref().filter(|_| matches!(status, 404 | 410)) {
+            discovery.doubt(now);
+        }
     }
 
     /// The answer, and our wall clock when its head came.

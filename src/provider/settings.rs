@@ -7,10 +7,14 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use url::Url;
+use zeroize::Zeroizing;
 
+use super::client_auth::ClientAuth;
+use super::discovery::{Endpoint, Metadata};
 use super::grants::GrantKind;
 use super::hosts::is_loopback;
-use super::profile::Profile;
+use super::profile::{Profile, Protocol};
+use super::request::RequestTemplate;
 use super::template::Template;
 use crate::secret::source::SecretSource;
 use crate::secret::{Secret, hex};
@@ -103,6 +107,8 @@ impl RemoteConfig {
         }
         for (name, value) in &self.values {
             match value {
+                // A client stays who it is, however it proves that.
+                Value::Plain(_) if name == "client_auth" => {}
                 Value::Plain(text) if !is_default(name, text) => {
                     absorb(&mut digest, name);
                     absorb(&mut digest, text);
@@ -140,7 +146,8 @@ impl RemoteConfig {
 
     /// Token host and user (or client): what a server locks and counts.
     pub fn account(&self) -> String {
-        let host = self.token_endpoint().unwrap_or_else(|| self.url.clone());
+        let host =
+            self.endpoint(Endpoint::Token, None).or_else(|| self.login_url()).unwrap_or_else(|| self.url.clone());
         format!("{}@{}", self.who(), authority(&host))
     }
 
@@ -158,8 +165,19 @@ impl RemoteConfig {
 
     /// Whether this session has a ping that proves its token good.
     pub fn has_ping(&self) -> bool {
-        let ping = self.profile.ping(self.ping.as_deref());
-        ping.is_some_and(|ping| self.values_for(ping.target.names()))
+        self.chosen_ping().is_some_and(|ping| self.values_for(ping.target.names()))
+    }
+
+    /// The ping that the config chose, else the profile's usual one, else another for which all is there.
+    pub(super) fn chosen_ping(&self) -> Option<&RequestTemplate> {
+        let usual = self.profile.ping(self.ping.as_deref());
+        let complete = |ping: &&RequestTemplate| self.values_for(ping.target.names());
+        if self.ping.is_some() || usual.as_ref().is_some_and(complete) {
+            return usual;
+        }
+        let names = self.profile.alternative_pings();
+        let mut others = names.into_iter().filter_map(|name| self.profile.ping(Some(name)));
+        others.find(complete).or(usual)
     }
 
     /// Whether this session may ask the server about its token: there is an endpoint, and the client can prove itself.
@@ -167,11 +185,13 @@ impl RemoteConfig {
         if let Some(own) = &self.profile.introspection {
             return self.values_for(own.target.names());
         }
-        let proof = match self.plain("client_auth") {
-            Some("private_key_jwt") => "private_key",
-            Some(_) | None => "client_secret",
+        let somewhere = self.endpoint(Endpoint::Introspection, None).is_some() || self.issuer().is_some();
+        let proven = match ClientAuth::of(self, None) {
+            ClientAuth::PrivateKeyJwt => self.values.contains_key("private_key"),
+            ClientAuth::Tls => true,
+            ClientAuth::Post | ClientAuth::Basic | ClientAuth::None => self.values.contains_key("client_secret"),
         };
-        self.introspection_endpoint().is_some() && self.values.contains_key(proof)
+        somewhere && proven
     }
 
     /// Everything that is wrong with the values taken together.
@@ -180,6 +200,12 @@ impl RemoteConfig {
         problems.extend(self.wrong_hosts());
         problems.extend(self.wrong_values());
         problems.extend(self.wrong_client_auth());
+        let is_oauth = self.profile.protocol == Protocol::OAuth2;
+        if is_oauth && self.endpoint(Endpoint::Token, None).is_none() && self.issuer().is_none() && problems.is_empty()
+        {
+            let message = "it is missing: the issuer tells where tokens are had; or give the URL itself, as token_url";
+            problems.push(problem("login.issuer", message.to_owned()));
+        }
         if let Some(name) = self.ping.as_deref().filter(|name| self.profile.ping(Some(name)).is_none()) {
             let known = self.profile.alternative_pings().join(", ");
             problems.push(problem("keepalive.ping", format!("there is no ping `{name}`: known are {known}")));
@@ -191,7 +217,18 @@ impl RemoteConfig {
         let parameters = self.values.keys().filter(|name| name.ends_with("_url"));
         let given = parameters.filter_map(|name| Some((format!("login.{name}"), self.plain(name)?)));
         let all = std::iter::once(("url".to_owned(), self.url.as_str())).chain(given);
-        all.filter_map(|(key, text)| Some(problem(&key, self.wrong_url(text)?))).collect()
+        let wrong = all.filter_map(|(key, text)| Some(problem(&key, self.wrong_url(text)?)));
+        let issuer = self.plain("issuer").and_then(|issuer| self.wrong_issuer(issuer));
+        wrong.chain(issuer.map(|message| problem("login.issuer", message))).collect()
+    }
+
+    /// RFC 8414 section 2: a URL without query and fragment.
+    fn wrong_issuer(&self, issuer: &str) -> Option<String> {
+        let with_more = Url::parse(issuer).is_ok_and(|url| url.query().is_some() || url.fragment().is_some());
+        if with_more || issuer.starts_with('/') {
+            return Some("it is no issuer: write https://host/path as the server's metadata have it".to_owned());
+        }
+        self.wrong_url(issuer)
     }
 
     fn wrong_url(&self, text: &str) -> Option<String> {
@@ -252,6 +289,10 @@ impl RemoteConfig {
                 missing("client_secret", "the client has nothing else to log in by")
             }
             ("private_key_jwt", _) => missing("private_key", "client_auth = \"private_key_jwt\" signs with it"),
+            ("tls", _) if self.http.client_cert.is_none() => {
+                let message = "it is missing: client_auth = \"tls\" shows it";
+                Some(problem("http.client_cert", message.to_owned()))
+            }
             ("none", GrantKind::ClientCredentials) => {
                 Some(problem("login.client_auth", "client_credentials needs a client that proves itself".to_owned()))
             }
@@ -268,36 +309,63 @@ impl RemoteConfig {
     }
 
     /// The configured URL, without a trailing slash.
-    pub(super) fn base(&self) -> &str {
+    pub fn base(&self) -> &str {
         self.url.as_str().trim_end_matches('/')
     }
 
-    /// The host that logs in.
+    /// The host that logs in: as the config says, else the issuer's, else the session's own.
     pub(super) fn login_url(&self) -> Option<Url> {
-        self.plain("login_url").map_or_else(|| Some(self.url.clone()), |text| Url::parse(text).ok())
+        if let Some(text) = self.plain("login_url") {
+            return Url::parse(text).ok();
+        }
+        self.issuer().map_or_else(|| Some(self.url.clone()), |issuer| Url::parse(&issuer).ok())
     }
 
-    pub(super) fn token_endpoint(&self) -> Option<Url> {
-        self.endpoint(&self.profile.endpoints.as_ref()?.token)
-    }
-
-    pub(super) fn introspection_endpoint(&self) -> Option<Url> {
-        self.endpoint(self.profile.endpoints.as_ref()?.introspection.as_ref()?)
-    }
-
-    pub(super) fn revocation_endpoint(&self) -> Option<Url> {
-        self.endpoint(self.profile.endpoints.as_ref()?.revocation.as_ref()?)
-    }
-
+    /// Where `endpoint` is: as the config says, else the profile, else the server's own metadata.
+    ///
     /// A path stands below the login host; anything else is a URL by itself.
-    fn endpoint(&self, template: &Template) -> Option<Url> {
-        let filled = template.fill_url(&|name| self.plain(name).map(Secret::new))?;
-        let login_url = self.login_url()?;
-        below(login_url.as_str(), &filled)
+    pub(super) fn endpoint(&self, endpoint: Endpoint, metadata: Option<&Metadata>) -> Option<Url> {
+        let said = self.profile.endpoints.known.get(&endpoint).and_then(|template| self.filled(template));
+        match said {
+            Some(said) => below(self.login_url()?.as_str(), &said),
+            None => metadata?.endpoint(endpoint, self.shows_certificate()).cloned(),
+        }
+    }
+
+    /// Who tells the endpoints that neither config nor profile say (RFC 8414 section 2).
+    pub(super) fn issuer(&self) -> Option<Zeroizing<String>> {
+        self.filled(self.profile.endpoints.issuer.as_ref()?)
+    }
+
+    /// Whether only the issuer can tell where `endpoint` is.
+    pub(super) fn is_told(&self, endpoint: Endpoint) -> bool {
+        self.issuer().is_some() && self.endpoint(endpoint, None).is_none()
+    }
+
+    fn filled(&self, template: &Template) -> Option<Zeroizing<String>> {
+        template.fill_url(&|name| match name {
+            "url" => Some(Secret::new(self.base())),
+            _ => self.plain(name).map(Secret::new),
+        })
+    }
+
+    /// Whether the client proves itself by the certificate of its connection.
+    fn shows_certificate(&self) -> bool {
+        ClientAuth::of(self, None) == ClientAuth::Tls
+    }
+
+    /// Whether there will be a userinfo endpoint that takes the token: an issuer names it, and the token is a user's.
+    fn expects_userinfo(&self) -> bool {
+        let of_user = GrantKind::named(&self.grant).is_some_and(GrantKind::is_for_user);
+        let scope = self.plain("scope").unwrap_or_default();
+        self.is_told(Endpoint::Userinfo) && of_user && scope.split_whitespace().any(|word| word == "openid")
     }
 
     fn values_for<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> bool {
-        names.all(|name| !self.profile.takes(name) || self.values.contains_key(name))
+        names.all(|name| match name {
+            "userinfo_url" => self.endpoint(Endpoint::Userinfo, None).is_some() || self.expects_userinfo(),
+            name => !self.profile.takes(name) || self.values.contains_key(name),
+        })
     }
 }
 
@@ -326,7 +394,7 @@ fn problem(key: &str, message: String) -> ConfigProblem {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     #[test]
@@ -390,19 +458,20 @@ mod tests {
     #[test]
     fn a_session_has_the_endpoints_that_it_was_given() {
         let bare = config("oauth2", "client_credentials", &[("token_url", "/t"), ("client_secret", "!")]);
-        assert_eq!(bare.token_endpoint().unwrap().as_str(), "https://acme.my.salesforce.com/t");
-        assert!(!bare.has_ping() && !bare.can_introspect() && bare.revocation_endpoint().is_none());
+        assert_eq!(bare.endpoint(Endpoint::Token, None).unwrap().as_str(), "https://acme.my.salesforce.com/t");
+        assert!(!bare.has_ping() && !bare.can_introspect() && bare.endpoint(Endpoint::Revocation, None).is_none());
         let full = [("ping_url", "/me"), ("introspection_url", "https://i.example/x"), ("client_secret", "!")];
         let full = config("oauth2", "client_credentials", &full);
         assert!(full.has_ping() && full.can_introspect());
-        assert_eq!(full.introspection_endpoint().unwrap().as_str(), "https://i.example/x");
+        assert_eq!(full.endpoint(Endpoint::Introspection, None).unwrap().as_str(), "https://i.example/x");
     }
 
     const POST: &[(&str, &str)] = &[("client_auth", "post")];
     const BASIC: &[(&str, &str)] = &[("client_auth", "basic")];
     const SECRET: &[(&str, &str)] = &[("client_auth", "post"), ("client_secret", "!")];
 
-    fn config(profile: &str, grant: &str, values: &[(&str, &str)]) -> RemoteConfig {
+    /// A session, as the config would hand it over; `!` stands for a secret.
+    pub(in crate::provider) fn config(profile: &str, grant: &str, values: &[(&str, &str)]) -> RemoteConfig {
         let value = |text: &str| match text {
             "!" => Value::Secret(SecretSource::Env("SECRET".into())),
             text => Value::Plain(text.into()),

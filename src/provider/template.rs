@@ -11,7 +11,7 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove
 
 /// `Bearer {token}`, parsed; `{{` and `}}` are braces.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Template {
+pub(crate) struct Template {
     parts: Vec<Part>,
 }
 
@@ -23,7 +23,7 @@ enum Part {
 
 /// Why a text is no template.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub(super) enum TemplateError {
+pub(crate) enum TemplateError {
     /// `{` without `}`.
     #[error("a `{{` is never closed: write `{{{{` for a brace")]
     Unclosed,
@@ -36,11 +36,11 @@ pub(super) enum TemplateError {
 }
 
 /// Gives placeholders their values.
-pub(super) type Lookup<'a> = dyn Fn(&str) -> Option<Secret> + 'a;
+pub(crate) type Lookup<'a> = dyn Fn(&str) -> Option<Secret> + 'a;
 
 impl Template {
     /// Parses `text`.
-    pub(super) fn parse(text: &str) -> Result<Self, TemplateError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, TemplateError> {
         let mut parts = Vec::new();
         let mut literal = String::new();
         let mut rest = text;
@@ -66,7 +66,7 @@ impl Template {
     }
 
     /// The placeholders, in order.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             Part::Text(_) => None,
             Part::Value(name) => Some(name.as_str()),
@@ -76,7 +76,7 @@ impl Template {
     /// Filled in as it is, for a place whose values are quoted as a whole (form field, JSON string, checked header).
     ///
     /// A placeholder without a value is empty; nothing at all comes of placeholders that all lack theirs.
-    pub(super) fn fill(&self, lookup: &Lookup<'_>) -> Option<Secret> {
+    pub(crate) fn fill(&self, lookup: &Lookup<'_>) -> Option<Secret> {
         let mut filled = Zeroizing::new(String::new());
         let mut found = self.names().next().is_none();
         for part in &self.parts {

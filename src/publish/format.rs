@@ -1,11 +1,18 @@
 //! What a published file says: one generation of a session in one of the formats, checked for what the format can carry.
 
+mod cookies;
+mod netrc;
+pub mod template;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
 use thiserror::Error;
+use url::Url;
 use zeroize::Zeroizing;
+
+pub(crate) use netrc::is_plain;
 
 use super::{Format, SinkConfig};
 use crate::token::{Published, TokenError, checked_access_token};
@@ -37,6 +44,40 @@ pub enum FormatError {
     /// The provider sends the token in no header.
     #[error("this provider carries the token in no header; use format token or json")]
     NoHeaders,
+    /// The provider sends the token in no cookie.
+    #[error("this session's token travels in no cookie; use format header or json")]
+    NoCookies,
+    /// A cookie that would break out of its line.
+    #[error(
+        "the cookie {name:?} has a tab or control character, which the format cookies cannot carry; use format json"
+    )]
+    BrokenCookie {
+        /// The cookie's name.
+        name: String,
+    },
+    /// A value that programs would read differently.
+    #[error(
+        "the {what} has a quote, a backslash or a leading #, which the format netrc cannot carry; use format token"
+    )]
+    Unlisted {
+        /// What it is.
+        what: &'static str,
+    },
+    /// Cookies and netrc lines belong to a host.
+    #[error("the session's base URL names no host; use format header or json")]
+    NoHost,
+    /// The server has not sent what the template asks for.
+    #[error("the server sent no `{name}`, which the template asks for; take {{{name}}} out of it")]
+    NoValue {
+        /// The placeholder.
+        name: String,
+    },
+    /// A value that would break out of its line.
+    #[error("`{name}` has a control character, which a template cannot carry; use format json")]
+    BrokenValue {
+        /// The placeholder.
+        name: String,
+    },
     /// Never seen; kept so that a fault of the serializer is no panic.
     #[error("the token cannot be written as JSON: {0}")]
     Json(String),
@@ -49,12 +90,22 @@ pub enum FormatError {
 pub fn render(published: &Published, sink: &SinkConfig) -> Result<Zeroizing<Vec<u8>>, FormatError> {
     // Checked where it came in as well; but it may have come from a state file since.
     checked_access_token(published.token.access_token.expose())?;
-    match sink.format {
+    match &sink.format {
         Format::Token => Ok(Zeroizing::new(published.token.access_token.expose().into())),
         Format::Json => json(published),
         Format::Env => env(published, &sink.env_prefix),
         Format::Header => header(published),
+        Format::Cookies => cookies::render(published),
+        Format::Netrc { login } => netrc::render(published, login),
+        Format::Template(template) => template.render(published),
     }
+}
+
+/// Scheme and host of what the session's requests go to, without brackets around an address.
+fn host(published: &Published) -> Result<(bool, String), FormatError> {
+    let url = Url::parse(&published.base).map_err(|_| FormatError::NoHost)?;
+    let host = url.host_str().ok_or(FormatError::NoHost)?;
+    Ok((url.scheme() == "https", host.trim_start_matches('[').trim_end_matches(']').to_owned()))
 }
 
 #[derive(Serialize)]
@@ -146,7 +197,7 @@ fn with_room(published: &Published) -> Zeroizing<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::path::PathBuf;
 
     use super::*;
@@ -246,7 +297,7 @@ mod tests {
         }
     }
 
-    fn text(published: &Published, format: Format) -> Result<String, FormatError> {
+    pub(in crate::publish) fn text(published: &Published, format: Format) -> Result<String, FormatError> {
         let sink = SinkConfig {
             path: PathBuf::from("/nowhere"),
             format,
@@ -259,7 +310,7 @@ mod tests {
         render(published, &sink).map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
     }
 
-    fn published() -> Published {
+    pub(in crate::publish) fn published() -> Published {
         Published {
             session: "crm".into(),
             generation: 7,
@@ -275,10 +326,11 @@ mod tests {
                 ("Authorization".into(), Secret::new("Bearer 00D!t0k3n")),
                 ("X-Org".into(), Secret::new("1")),
             ],
+            base: "https://acme.my.salesforce.com".into(),
         }
     }
 
-    fn capture(value: &str, public: bool) -> Capture {
+    pub(in crate::publish) fn capture(value: &str, public: bool) -> Capture {
         Capture { value: Secret::new(value), public }
     }
 }

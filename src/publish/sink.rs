@@ -20,6 +20,7 @@ const DIRECTORY_MODE: u32 = 0o755;
 
 /// Which file, and where directories may be created for it.
 pub(super) struct Target {
+    pub(super) session: String,
     pub(super) config: SinkConfig,
     pub(super) tokens: PathBuf,
 }
@@ -86,19 +87,19 @@ impl Sink {
 
     fn report(&self, order: u64, error: Option<String>, changed: bool) {
         let generation = self.shown.as_ref().map(|shown| shown.published.generation);
-        let path = self.target.config.path.display();
+        let (session, path) = (&*self.target.session, self.target.config.path.display());
         let before = self.board.report(self.index, order, generation, error.clone());
         match (before, error) {
             (before, Some(error)) if before.as_ref() != Some(&error) => {
-                tracing::warn!(event = "publish_failed", %path, error, "a file is not as it should be");
+                tracing::warn!(session, event = "publish_failed", %path, error, "a file is not as it should be");
             }
             (Some(_), None) => {
-                tracing::info!(event = "publish_recovered", %path, generation, "a file is as it should be again");
+                tracing::info!(session, event = "publish_recovered", %path, generation, "a file is as it should be again");
             }
             (None, None) if changed && generation.is_some() => {
-                tracing::info!(event = "published", %path, generation, "published");
+                tracing::info!(session, event = "published", %path, generation, "published");
             }
-            (None, None) if changed => tracing::info!(event = "withdrawn", %path, "withdrawn"),
+            (None, None) if changed => tracing::info!(session, event = "withdrawn", %path, "withdrawn"),
             (None | Some(_), None | Some(_)) => {}
         }
     }

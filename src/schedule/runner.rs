@@ -88,7 +88,7 @@ impl Runner {
                 return due;
             }
             if let Err(error) = self.arm().await {
-                tracing::error!(%error, "calendar duties cannot be scheduled; trying again");
+                tracing::error!(event = "duties_failed", %error, "calendar duties cannot be scheduled; trying again");
                 tokio::time::sleep(RETRY).await;
                 continue;
             }

@@ -74,24 +74,90 @@ pub enum Verdict {
     },
 }
 
-impl Verdict {
+/// A verdict's kind, without what goes with it: what is left of an answer once it has been acted upon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each stands for the verdict of its name")]
+pub enum Outcome {
+    Alive,
+    Dead,
+    Good,
+    Refused,
+    GrantDead,
+    Throttled,
+    Unavailable,
+    Forbidden,
+    InDoubt,
+    Concurrent,
+    Skewed,
+    LoggedOut,
+    Introspected,
+}
+
+impl Outcome {
     /// The word that design, logs and metrics use.
-    pub fn word(&self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Self::Alive => "alive",
-            Self::Dead { .. } => "dead",
-            Self::Good(_) => "good",
-            Self::Refused { .. } => "refused",
+            Self::Dead => "dead",
+            Self::Good => "good",
+            Self::Refused => "refused",
             Self::GrantDead => "grant_dead",
-            Self::Throttled { .. } => "throttled",
+            Self::Throttled => "throttled",
             Self::Unavailable => "unavailable",
-            Self::Forbidden { .. } => "forbidden",
+            Self::Forbidden => "forbidden",
             Self::InDoubt => "in_doubt",
             Self::Concurrent => "concurrent",
             Self::Skewed => "skewed",
             Self::LoggedOut => "logged_out",
-            Self::Introspected { .. } => "introspected",
+            Self::Introspected => "introspected",
         }
+    }
+
+    /// Whether the call brought what it was made for.
+    pub fn is_success(self) -> bool {
+        match self {
+            Self::Alive | Self::Good | Self::LoggedOut | Self::Introspected => true,
+            Self::Dead
+            | Self::Refused
+            | Self::GrantDead
+            | Self::Throttled
+            | Self::Unavailable
+            | Self::Forbidden
+            | Self::InDoubt
+            | Self::Concurrent
+            | Self::Skewed => false,
+        }
+    }
+}
+
+impl Verdict {
+    /// Its kind.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Alive => Outcome::Alive,
+            Self::Dead { .. } => Outcome::Dead,
+            Self::Good(_) => Outcome::Good,
+            Self::Refused { .. } => Outcome::Refused,
+            Self::GrantDead => Outcome::GrantDead,
+            Self::Throttled { .. } => Outcome::Throttled,
+            Self::Unavailable => Outcome::Unavailable,
+            Self::Forbidden { .. } => Outcome::Forbidden,
+            Self::InDoubt => Outcome::InDoubt,
+            Self::Concurrent => Outcome::Concurrent,
+            Self::Skewed => Outcome::Skewed,
+            Self::LoggedOut => Outcome::LoggedOut,
+            Self::Introspected { .. } => Outcome::Introspected,
+        }
+    }
+
+    /// The word that design, logs and metrics use.
+    pub fn word(&self) -> &'static str {
+        self.outcome().word()
+    }
+
+    /// Whether the call brought what it was made for.
+    pub fn is_success(&self) -> bool {
+        self.outcome().is_success()
     }
 }
 

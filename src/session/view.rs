@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::Session;
 use super::account::Account;
-use super::answer::{Answer, Quota, Request, Verdict};
+use super::answer::{Answer, Quota, Request};
 use super::policy::LoginBy;
+use super::recent::{Recent, What};
 use super::state::{Doubt, Health};
 use crate::time::Instant;
 
@@ -74,6 +75,8 @@ pub struct Record {
     pub budget_spent: bool,
     /// A failure was told that no success has ended yet.
     pub failing: bool,
+    /// The latest calls and losses.
+    pub recent: Recent,
 }
 
 /// Calls answered in this run.
@@ -113,6 +116,7 @@ impl Record {
             Request::Introspect => self.counts.introspections += 1,
             Request::Logout => {}
         }
+        self.recent.add(now, What::Call { request, outcome: answer.verdict.outcome() });
         if !answer.quotas.is_empty() {
             self.quotas.clone_from(&answer.quotas);
         }
@@ -120,24 +124,6 @@ impl Record {
             self.counts.failures += 1;
             let (verdict, detail) = (answer.verdict.word(), answer.detail.clone());
             self.last_error = Some(Failure { at: now, request, verdict, detail });
-        }
-    }
-}
-
-impl Verdict {
-    /// Whether the call brought what it was made for.
-    pub fn is_success(&self) -> bool {
-        match self {
-            Self::Alive | Self::Good(_) | Self::LoggedOut | Self::Introspected { .. } => true,
-            Self::Dead { .. }
-            | Self::Refused { .. }
-            | Self::GrantDead
-            | Self::Throttled { .. }
-            | Self::Unavailable
-            | Self::Forbidden { .. }
-            | Self::InDoubt
-            | Self::Concurrent
-            | Self::Skewed => false,
         }
     }
 }

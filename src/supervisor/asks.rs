@@ -64,6 +64,10 @@ impl Supervisor {
             }
             Ask::Rejected { about, which, wait, reply } => self.rejected(&about, &which, wait, reply),
             Ask::Order { about, order, wait, reply } => self.order(&about, order, wait, reply),
+            Ask::Reload { caller, reply } if !self.is_admin(&caller) => {
+                let _ = reply.send(Err(Refusal::NotAdmin));
+            }
+            Ask::Reload { reply, .. } => self.reload(Some(reply)),
             Ask::Health { caller, names, reply } => {
                 let _ = reply.send(self.health(&caller, &names));
             }
@@ -152,7 +156,12 @@ impl Supervisor {
         let Some(held) = self.slots.get(name).and_then(token).filter(|_| order == api::Order::Logout) else { return };
         let others = self.slots.values().filter(|slot| &*slot.name != name && token(slot).as_ref() == Some(&held));
         for other in others {
-            tracing::warn!(session = &*other.name, logged_out = name, "holds the token that is being logged out");
+            tracing::warn!(
+                session = &*other.name,
+                event = "token_shared",
+                logged_out = name,
+                "holds the token that is being logged out"
+            );
         }
     }
 
@@ -232,7 +241,7 @@ impl Slot {
         let served = self.served.as_ref().filter(|_| self.session.publication(now) == Publication::Show);
         match served {
             Some(served) if enough && (late || self.is_latest(served)) => {
-                Some(Ok(token_answer(served, promise.valid_for)))
+                Some(Ok(token_answer(served, &self.config.env_prefix, promise.valid_for)))
             }
             None => self.needs_person(account).map(Err).or_else(|| late.then(|| Err(self.not_fresh(account, now)))),
             Some(_) => late.then(|| Err(self.not_fresh(account, now))),
@@ -251,7 +260,8 @@ impl Slot {
     fn verdict(&self, now: Instant, account: &Account, late: bool) -> Option<Result<TokenAnswer, Refusal>> {
         let good = self.session.state().health == TokenHealth::Good;
         if let Some(served) = self.served.as_ref().filter(|served| good && self.is_latest(served)) {
-            return Some(Ok(token_answer(served, self.session.promise(now).valid_for)));
+            let valid_for = self.session.promise(now).valid_for;
+            return Some(Ok(token_answer(served, &self.config.env_prefix, valid_for)));
         }
         let lost = self.served.is_none() || matches!(self.session.state().health, TokenHealth::Dead { .. });
         let hopeless = lost.then(|| self.needs_person(account)).flatten();

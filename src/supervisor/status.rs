@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use super::Supervisor;
 use super::slot::Slot;
-use crate::api::{Attention, Counts, FileStatus, LastError, Next, Refusal, SessionStatus, State, TokenAnswer};
+use crate::api::{
+    Attention, Counts, FileStatus, LastError, Next, Recent, Refusal, SessionStatus, State, TokenAnswer, What,
+};
 use crate::clock;
 use crate::publish::SinkStatus;
 use crate::session::account::Account;
 use crate::session::answer::Request;
 use crate::session::plan::Why;
+use crate::session::recent::{self, Happening};
 use crate::session::state::{Doubt, Health};
 use crate::session::view::Phase;
 use crate::time::{Instant, Now};
@@ -83,16 +86,20 @@ impl Slot {
             }),
             quotas: self.session.record().quotas.clone(),
             counts: self.counts(),
+            recent: self.session.record().recent.iter().map(|happening| recent(*happening, now)).collect(),
             files: self.publisher.status().into_iter().map(file_status).collect(),
         }
     }
 
-    /// Says once which files cannot be written.
-    pub(super) fn tell_sinks(&mut self) {
-        for sink in self.publisher.status() {
-            if let Some(problem) = &sink.error {
-                super::tell::sink_failed(&self.name, &sink.path.to_string_lossy(), problem);
-            }
+    /// Says, again at a slow pace, which files cannot be written.
+    pub(super) fn tell_sinks(&mut self, now: Instant) {
+        let failing: Vec<SinkStatus> =
+            self.publisher.status().into_iter().filter(|sink| sink.error.is_some()).collect();
+        if !self.told.may_repeat_unpublished(now, failing.is_empty()) {
+            return;
+        }
+        for sink in failing {
+            super::tell::sink_failed(&self.name, &sink);
         }
     }
 
@@ -102,7 +109,7 @@ impl Slot {
         if unsaid { State::Recovering } else { state_word(phase) }
     }
 
-    fn reason(&self, now: Now, account: &Account) -> String {
+    pub(super) fn reason(&self, now: Now, account: &Account) -> String {
         if let Some(needed) = self.attention(account) {
             return needed.reason;
         }
@@ -149,14 +156,17 @@ impl Slot {
 }
 
 /// The token as the socket gives it.
-pub(super) fn token_answer(served: &Published, valid_for: Option<Duration>) -> TokenAnswer {
+pub(super) fn token_answer(served: &Published, env_prefix: &str, valid_for: Option<Duration>) -> TokenAnswer {
     let token = &served.token;
-    let public = token.captures.iter().filter(|(_, capture)| capture.public);
+    let shown = |name: &str| !TokenAnswer::FIELDS.contains(&name);
+    let public = token.captures.iter().filter(|(name, capture)| capture.public && shown(name));
     TokenAnswer {
         session: served.session.clone(),
         access_token: token.access_token.clone(),
         token_type: token.token_type.clone(),
         instance_url: token.instance_url.clone(),
+        base_url: served.base.clone(),
+        env_prefix: env_prefix.to_owned(),
         generation: served.generation,
         issued_at: token.issued_at,
         expires_at: token.expires_at,
@@ -165,6 +175,25 @@ pub(super) fn token_answer(served: &Published, valid_for: Option<Duration>) -> T
         captures: public
             .map(|(name, capture)| (name.clone(), capture.value.expose().to_owned()))
             .collect::<BTreeMap<_, _>>(),
+    }
+}
+
+fn recent(Happening { since, at, times, what }: Happening, now: Now) -> Recent {
+    let (what, outcome, success) = match what {
+        recent::What::Call { request, outcome } => (what_word(request), outcome.word(), outcome.is_success()),
+        recent::What::Died => (What::Loss, "died", false),
+        recent::What::Expired => (What::Loss, "expired", false),
+    };
+    Recent { what, outcome: outcome.to_owned(), success, at: now.wall_at(at), since: now.wall_at(since), times }
+}
+
+fn what_word(request: Request) -> What {
+    match request {
+        Request::Ping => What::Ping,
+        Request::Introspect => What::Introspect,
+        Request::Renew => What::Renew,
+        Request::Login => What::Login,
+        Request::Logout => What::Logout,
     }
 }
 

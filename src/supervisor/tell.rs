@@ -6,6 +6,7 @@ use tracing::{debug, error, info, warn};
 
 use super::slot::Slot;
 use crate::clock;
+use crate::publish::SinkStatus;
 use crate::session::account::Account;
 use crate::session::answer::Answer;
 use crate::session::event::Event;
@@ -18,6 +19,8 @@ const REPEAT_AFTER: Duration = Duration::from_mins(15);
 #[derive(Debug, Default)]
 pub(super) struct Told {
     failing: Option<Instant>,
+    /// When it was last said that files cannot be written.
+    unpublished: Option<Instant>,
     attention: Option<(Instant, String)>,
     /// When a person was first needed, in this run.
     needs_person_since: Option<Instant>,
@@ -56,6 +59,19 @@ impl Told {
         let again = failures <= 1 || self.failing.is_none_or(|said| now.since(said) >= REPEAT_AFTER);
         if again {
             self.failing = Some(now);
+        }
+        again
+    }
+
+    /// Whether it is time to say that files cannot be written; `well` when all can.
+    pub(super) fn may_repeat_unpublished(&mut self, now: Instant, well: bool) -> bool {
+        if well {
+            self.unpublished = None;
+            return false;
+        }
+        let again = self.unpublished.is_none_or(|said| now.since(said) >= REPEAT_AFTER);
+        if again {
+            self.unpublished = Some(now);
         }
         again
     }
@@ -140,6 +156,8 @@ pub(super) fn attention(slot: &mut Slot, account: &Account, now: Instant) {
                 slot.told.needs_person_since.get_or_insert(now);
             }
         }
+        // While the account's record is being written, a person may still be needed.
+        (None, Some(_)) if slot.session.attention(account).is_some() => {}
         (None, Some(_)) => {
             info!(session, event = "recovered", "no person is needed any more");
             slot.told.attention = None;
@@ -150,6 +168,7 @@ pub(super) fn attention(slot: &mut Slot, account: &Account, now: Instant) {
 }
 
 /// A file that cannot be written.
-pub(super) fn sink_failed(session: &str, path: &str, problem: &str) {
-    error!(session, event = "unpublished", path, problem, "a token file cannot be written");
+pub(super) fn sink_failed(session: &str, sink: &SinkStatus) {
+    let (path, problem) = (sink.path.display(), sink.error.as_deref());
+    error!(session, event = "unpublished", %path, problem, "a token file cannot be written");
 }

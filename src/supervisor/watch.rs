@@ -124,8 +124,9 @@ impl Supervisor {
             if let Some(account) = self.accounts.get(&slot.account) {
                 super::tell::attention(slot, &account.account, now);
             }
-            slot.tell_sinks();
+            slot.tell_sinks(now);
         }
+        self.look_for_alarms();
         self.lanes.sweep(now);
         self.notifier.status(&self.one_line());
     }

@@ -195,6 +195,55 @@ fn a_fixed_token_is_not_promised_for_longer_than_any_will_live() {
     assert_eq!(provider.count("/token"), 1);
 }
 
+#[test]
+fn an_issuer_a_client_and_its_secret_suffice() {
+    let (provider, mut lab) = lab(600);
+    let introspecting = discovered(&provider, &lab, "post", "client_credentials", "client_secret = SECRET");
+    let keys = "client_auth = \"basic\"\nclient_secret = SECRET";
+    lab.configure(&[
+        introspecting.table("keepalive", "introspect = true"),
+        discovered(&provider, &lab, "basic", "client_credentials", keys),
+    ]);
+    lab.start();
+    for name in ["post", "basic"] {
+        assert!(provider.active(&lab.await_token(name)), "{name}");
+    }
+    within(SOON, "an introspection", || (provider.count("/token/introspection") >= 3).then_some(()));
+    lab.succeeds(&["logout", "post"]);
+    assert_eq!((provider.count("/token"), provider.count("/token/revocation")), (2, 1));
+    assert_eq!(provider.discoveries(), 1, "{:?}", provider.calls());
+}
+
+#[test]
+fn a_users_token_is_pinged_at_the_discovered_userinfo() {
+    let (provider, mut lab) = lab(600);
+    lab.secret("refresh-token", &provider.approve("post"));
+    let keys = "refresh_token = REFRESH\nclient_secret = SECRET\nscope = \"openid offline_access\"";
+    lab.configure(&[discovered(&provider, &lab, "post", "refresh_token", keys)]);
+    lab.start();
+    let first = lab.await_token("post");
+    lab.succeeds(&["verify", "post"]);
+    provider.revoke_access_tokens();
+    lab.succeeds(&["rejected", "post"]);
+    assert!(provider.active(&lab.await_another_token("post", &first)));
+    assert_eq!(provider.count("/me"), 2, "verified, and looked at once after the report");
+    assert_eq!((provider.granted("refresh_token"), provider.discoveries()), (2, 1));
+}
+
+#[test]
+fn an_issuer_that_calls_itself_otherwise_is_never_sent_a_secret() {
+    let (provider, mut lab) = lab(600);
+    let session = discovered(&provider, &lab, "post", "client_credentials", "client_secret = SECRET");
+    let other = provider.issuer.replace("127.0.0.1", "localhost");
+    lab.configure(&[session.login_key("issuer", &other)]);
+    lab.start();
+    lab.await_state("post", "needs_attention");
+    let status = lab.status("post").to_string();
+    assert!(status.contains(&provider.issuer), "says what the server calls itself: {status}");
+    assert_eq!(provider.count("/token"), 0);
+    assert!(provider.calls().len() <= 4, "{:?}", provider.calls());
+}
+
 fn lab(token_seconds: u32) -> (Arc<OidcProvider>, Lab) {
     let provider = Arc::new(OidcProvider::start(token_seconds));
     let asked = Arc::clone(&provider);
@@ -216,4 +265,9 @@ fn session(lab: &Lab, name: &str, grant: &str, keys: &str) -> Session {
         .replace("REFRESH", &lab.source("refresh-token"));
     let login = format!("grant = \"{grant}\"\nclient_id = \"{name}\"\ntoken_url = \"/token\"\n{keys}\n");
     lab.session(name, &login).provider("oauth2")
+}
+
+/// A session that knows nothing of the server but its issuer.
+fn discovered(provider: &OidcProvider, lab: &Lab, name: &str, grant: &str, keys: &str) -> Session {
+    session(lab, name, grant, keys).login_key("issuer", &provider.issuer).without_login_key("token_url").url("")
 }

@@ -80,12 +80,8 @@ impl Ingredients<'_> {
             made.headers.push(("Authorization".to_owned(), value));
         }
         for (name, value) in &template.headers {
-            match value.fill(lookup) {
-                Some(value) => made.headers.push((name.clone(), value)),
-                // Its parameters are all optional, and none of them was given.
-                None if value.names().all(|name| self.config.profile.takes(name)) => {}
-                None => return Err(OutgoingError::NoValue(value.names().next().unwrap_or_default().to_owned())),
-            }
+            // Whose only value is a parameter that was not given, it is not sent.
+            made.headers.extend(value.fill(lookup).map(|value| (name.clone(), value)));
         }
         let cookies = usage.cookies.iter().chain(&template.cookies);
         if let Some(cookie) = cookie_header(cookies, lookup)? {
@@ -127,7 +123,7 @@ fn url_below(
 
 /// The config's own URLs were checked when it was read, and the instance URL when it came.
 fn is_trusted(config: &RemoteConfig, name: &str) -> bool {
-    matches!(name, "url" | "instance_url") || config.values.contains_key(name)
+    matches!(name, "url" | "instance_url" | "userinfo_url") || config.values.contains_key(name)
 }
 
 /// What a placeholder stands for: the token's parts, then what was captured, then the session's parameters.

@@ -1,32 +1,34 @@
 //! The requests of OAuth 2.0: token endpoint (RFC 6749), introspection (RFC 7662), revocation (RFC 7009).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use url::{Url, form_urlencoded};
+use url::Url;
 
+use super::client::client_secrets;
 use super::{Ingredients, Outgoing, OutgoingError, form};
 use crate::provider::assertion::{Claims, sign};
+use crate::provider::discovery::Endpoint;
 use crate::provider::grants::GrantKind;
 use crate::provider::request::Method;
 use crate::provider::settings::RemoteConfig;
 use crate::secret::Secret;
 
-const CLIENT_ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-
 /// A form on its way: its fields, the headers that go with it, and what both hold that must not be seen.
 #[derive(Default)]
-struct Draft {
+pub(super) struct Draft {
     fields: Vec<(String, Secret)>,
-    headers: Vec<(String, Secret)>,
-    secrets: Vec<Secret>,
+    pub(super) headers: Vec<(String, Secret)>,
+    pub(super) secrets: Vec<Secret>,
 }
 
 impl Draft {
-    fn plain(&mut self, name: &str, value: &str) {
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.fields.iter().any(|(known, _)| known == name)
+    }
+
+    pub(super) fn plain(&mut self, name: &str, value: &str) {
         self.fields.push((name.to_owned(), Secret::new(value)));
     }
 
-    fn secret(&mut self, name: &str, value: Secret) {
+    pub(super) fn secret(&mut self, name: &str, value: Secret) {
         self.secrets.push(value.clone());
         self.fields.push((name.to_owned(), value));
     }
@@ -53,14 +55,6 @@ pub(super) fn login_secrets(config: &RemoteConfig) -> Vec<&str> {
     names
 }
 
-/// What the client proves itself by.
-pub(super) fn client_secrets(config: &RemoteConfig) -> Vec<&str> {
-    match config.plain("client_auth") {
-        Some("private_key_jwt") => vec!["private_key", "private_key_passphrase"],
-        Some(_) | None => vec!["client_secret"],
-    }
-}
-
 impl Ingredients<'_> {
     /// A session that lives on a refresh token logs in by the configured one.
     pub(super) fn login(&self) -> Result<Outgoing, OutgoingError> {
@@ -78,14 +72,12 @@ impl Ingredients<'_> {
     }
 
     pub(super) fn introspection(&self) -> Result<Outgoing, OutgoingError> {
-        let url = self.config.introspection_endpoint().ok_or(OutgoingError::NoEndpoint("introspection"))?;
-        self.about_token(url)
+        self.about_token(self.endpoint(Endpoint::Introspection, "introspection")?)
     }
 
     /// The access token only: a refresh token may be all that a person left us.
     pub(super) fn revocation(&self) -> Result<Outgoing, OutgoingError> {
-        let url = self.config.revocation_endpoint().ok_or(OutgoingError::NoEndpoint("revocation"))?;
-        self.about_token(url)
+        self.about_token(self.endpoint(Endpoint::Revocation, "revocation")?)
     }
 
     fn about_token(&self, url: Url) -> Result<Outgoing, OutgoingError> {
@@ -97,7 +89,7 @@ impl Ingredients<'_> {
     }
 
     fn token_endpoint(&self) -> Result<Url, OutgoingError> {
-        self.config.token_endpoint().ok_or(OutgoingError::NoEndpoint("token"))
+        self.endpoint(Endpoint::Token, "token")
     }
 
     fn refresh(&self, refresh_token: Secret) -> Result<Outgoing, OutgoingError> {
@@ -140,41 +132,6 @@ impl Ingredients<'_> {
         }
     }
 
-    fn prove_client(&self, draft: &mut Draft, endpoint: &Url) -> Result<(), OutgoingError> {
-        let client_id = self.config.plain("client_id").ok_or_else(|| no_value("client_id"))?;
-        let client_secret = self.secrets.get("client_secret");
-        match self.config.plain("client_auth") {
-            Some("basic") => self.basic(draft, client_id),
-            Some("private_key_jwt") => {
-                draft.plain("client_id", client_id);
-                draft.plain("client_assertion_type", CLIENT_ASSERTION_TYPE);
-                let assertion = self.assertion(client_id, client_id, &self.default_audience(endpoint))?;
-                draft.secret("client_assertion", assertion);
-                Ok(())
-            }
-            // The assertion names the client already; whoever asks without one must say who it is.
-            Some("none") if draft.fields.iter().any(|(name, _)| name == "assertion") => Ok(()),
-            Some(_) | None => {
-                draft.plain("client_id", client_id);
-                if let Some(client_secret) = client_secret {
-                    draft.secret("client_secret", client_secret.clone());
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// RFC 6749 section 2.3.1: both halves are form-encoded first.
-    fn basic(&self, draft: &mut Draft, client_id: &str) -> Result<(), OutgoingError> {
-        let client_secret = self.required("client_secret")?;
-        let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        let pair = Secret::new(format!("{}:{}", encoded(client_id), encoded(client_secret.expose())));
-        let credentials = Secret::new(STANDARD.encode(pair.expose()));
-        draft.headers.push(("Authorization".to_owned(), Secret::new(format!("Basic {}", credentials.expose()))));
-        draft.secrets.push(credentials);
-        Ok(())
-    }
-
     fn user_assertion(&self, endpoint: &Url) -> Result<Secret, OutgoingError> {
         let client_id = self.required("client_id")?;
         let username = self.required("username")?;
@@ -184,13 +141,13 @@ impl Ingredients<'_> {
     }
 
     /// The profile's rule for the login host, else the endpoint itself (RFC 7523 section 3).
-    fn default_audience(&self, endpoint: &Url) -> String {
+    pub(super) fn default_audience(&self, endpoint: &Url) -> String {
         let host = endpoint.host_str().unwrap_or_default();
         let rule = self.config.profile.audiences.iter().find(|(pattern, _)| pattern.matches(host));
         rule.map_or_else(|| endpoint.to_string(), |(_, audience)| audience.clone())
     }
 
-    fn assertion(&self, issuer: &str, subject: &str, audience: &str) -> Result<Secret, OutgoingError> {
+    pub(super) fn assertion(&self, issuer: &str, subject: &str, audience: &str) -> Result<Secret, OutgoingError> {
         let millis = self.wall.as_millisecond().saturating_add(self.held.skew_millis);
         let claims =
             Claims { issuer, subject, audience, now: millis.div_euclid(1000), key_id: self.config.plain("key_id") };
@@ -198,7 +155,7 @@ impl Ingredients<'_> {
         Ok(sign(&claims, &key, self.secrets.get("private_key_passphrase"))?)
     }
 
-    fn required(&self, name: &str) -> Result<Secret, OutgoingError> {
+    pub(super) fn required(&self, name: &str) -> Result<Secret, OutgoingError> {
         let plain = self.config.plain(name).map(Secret::new);
         plain.or_else(|| self.secrets.get(name).cloned()).ok_or_else(|| no_value(name))
     }
@@ -210,6 +167,6 @@ impl Ingredients<'_> {
     }
 }
 
-fn no_value(name: &str) -> OutgoingError {
+pub(super) fn no_value(name: &str) -> OutgoingError {
     OutgoingError::NoValue(name.to_owned())
 }

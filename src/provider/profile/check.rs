@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
-use jiff::SignedDuration;
+use jiff::{Span, SpanRelativeTo};
 use regex_lite::Regex;
 use toml::Spanned;
 
@@ -22,6 +22,7 @@ use super::raw::{
     LoginForm, Logins, RawEndpoints, RawGrant, RawHosts, RawKind, RawParameter, RawProfile, RawRequest, RawWindow,
 };
 use super::{Parameter, Profile, ProfileError, WindowDefaults};
+use crate::provider::discovery::Endpoint;
 use crate::provider::grants::GrantKind;
 use crate::provider::harvest::Captures;
 use crate::provider::hosts::{HostPattern, Hosts};
@@ -123,7 +124,7 @@ fn profile(raw: RawProfile<Logins>, name: &str, text: Text<'_>) -> Checked<Profi
         grants: ways.grants,
         logins: ways.logins,
         commands: ways.commands,
-        endpoints: raw.endpoints.map(|raw| endpoints(raw.get_ref(), &names)).transpose()?,
+        endpoints: raw.endpoints.map(|raw| endpoints(&raw, &names)).transpose()?.unwrap_or_default(),
         hosts: hosts(raw.hosts),
         jwt_is_fixed: raw.token.jwt_is_fixed,
         audiences: raw.audience.into_iter().map(|rule| (HostPattern::new(&rule.host), rule.audience)).collect(),
@@ -217,13 +218,24 @@ fn captures_of_oauth(login: Option<&Logins>) -> Checked<Captures> {
     captures::captures("login", raw.capture.clone().unwrap_or_default(), true)
 }
 
-fn endpoints(raw: &RawEndpoints, names: &Names) -> Checked<Endpoints> {
-    let optional = |key: &str, text: Option<&Spanned<String>>| text.map(|text| names.template(key, text)).transpose();
-    Ok(Endpoints {
-        token: names.template("endpoints.token", &raw.token)?,
-        introspection: optional("endpoints.introspection", raw.introspection.as_ref())?,
-        revocation: optional("endpoints.revocation", raw.revocation.as_ref())?,
-    })
+/// Without an issuer that would tell it, the token endpoint must stand there.
+fn endpoints(raw: &Spanned<RawEndpoints>, names: &Names) -> Checked<Endpoints> {
+    let (span, raw) = (raw.span(), raw.get_ref());
+    if raw.token.is_none() && raw.issuer.is_none() {
+        return Err(wrong(&span, "endpoints: give `token`, or an `issuer` that tells where it is".to_owned()));
+    }
+    let given = [
+        (Endpoint::Token, "token", &raw.token),
+        (Endpoint::Introspection, "introspection", &raw.introspection),
+        (Endpoint::Revocation, "revocation", &raw.revocation),
+        (Endpoint::Userinfo, "userinfo", &raw.userinfo),
+        (Endpoint::Authorization, "authorization", &raw.authorization),
+        (Endpoint::DeviceAuthorization, "device_authorization", &raw.device_authorization),
+    ];
+    let given = given.into_iter().filter_map(|(kind, name, text)| Some((kind, name, text.as_ref()?)));
+    let known = given.map(|(kind, name, text)| Ok((kind, names.template(&format!("endpoints.{name}"), text)?)));
+    let issuer = raw.issuer.as_ref().map(|issuer| names.template("endpoints.issuer", issuer)).transpose()?;
+    Ok(Endpoints { issuer, known: known.collect::<Checked<_>>()? })
 }
 
 fn window(raw: &RawWindow) -> Checked<WindowDefaults> {
@@ -250,7 +262,9 @@ fn duration(key: &str, value: &Spanned<String>) -> Checked<Option<Duration>> {
     if value.get_ref() == "none" {
         return Ok(None);
     }
-    let parsed = value.get_ref().parse::<SignedDuration>().ok();
+    // Days have 24 hours.
+    let parsed = value.get_ref().parse::<Span>().ok();
+    let parsed = parsed.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
     let parsed = parsed.and_then(|duration| Duration::try_from(duration).ok()).filter(|duration| !duration.is_zero());
     let message = || format!("{key}: `{}` is no duration: write \"90s\", \"2h\" or \"none\"", value.get_ref());
     parsed.map(Some).ok_or_else(|| wrong(&value.span(), message()))

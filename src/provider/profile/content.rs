@@ -1,11 +1,13 @@
 //! What a profile holds beside its name and its window.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use regex_lite::Regex;
 use serde::Deserialize;
 
 use super::Parameter;
+use crate::provider::discovery::Endpoint;
 use crate::provider::grants::GrantKind;
 use crate::provider::harvest::Captures;
 use crate::provider::hosts::HostPattern;
@@ -61,12 +63,11 @@ pub enum ParameterKind {
     List,
 }
 
-/// Where the OAuth 2.0 requests go: paths below the login host, or whole URLs.
-#[derive(Clone, Debug)]
+/// Where the OAuth 2.0 requests go: paths below the login host, or whole URLs; an issuer tells the rest.
+#[derive(Clone, Debug, Default)]
 pub(in crate::provider) struct Endpoints {
-    pub(in crate::provider) token: Template,
-    pub(in crate::provider) introspection: Option<Template>,
-    pub(in crate::provider) revocation: Option<Template>,
+    pub(in crate::provider) issuer: Option<Template>,
+    pub(in crate::provider) known: BTreeMap<Endpoint, Template>,
 }
 
 /// What a profile adds to one grant of OAuth 2.0.

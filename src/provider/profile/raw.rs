@@ -141,9 +141,13 @@ impl<L: LoginForm> RawProfile<L> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawEndpoints {
-    pub(super) token: Spanned<String>,
+    pub(super) issuer: Option<Spanned<String>>,
+    pub(super) token: Option<Spanned<String>>,
     pub(super) introspection: Option<Spanned<String>>,
     pub(super) revocation: Option<Spanned<String>>,
+    pub(super) userinfo: Option<Spanned<String>>,
+    pub(super) authorization: Option<Spanned<String>>,
+    pub(super) device_authorization: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]

@@ -1,11 +1,14 @@
 //! What one call says and hears: mostly one request, but a login may take several.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{NoAnswer, Remote, Told};
 use crate::clock;
 use crate::provider::classify::{Asked, Judgement, classify, step};
 use crate::provider::detail::{scrubbed, sentence};
+use crate::provider::discovery::Metadata;
 use crate::provider::grants::GrantKind;
 use crate::provider::harvest::{Captures, Harvest};
 use crate::provider::outgoing::{self, Ingredients, Outgoing, OutgoingError};
@@ -26,6 +29,8 @@ pub(super) struct Talk<'a> {
     pub(super) remote: &'a Remote,
     pub(super) held: &'a Held<'a>,
     pub(super) secrets: &'a Secrets,
+    /// What the server says of itself, where that was needed.
+    pub(super) metadata: Option<Arc<Metadata>>,
     /// What must not be seen, should the server echo it.
     pub(super) known: &'a mut Vec<Secret>,
     /// What the requests so far were told.
@@ -196,6 +201,7 @@ impl Talk<'_> {
             held: self.held,
             gathered: &self.gathered,
             secrets: self.secrets,
+            metadata: self.metadata.as_deref(),
             wall: clock::now().wall,
         }
     }
@@ -219,6 +225,7 @@ impl Talk<'_> {
         for _ in 0..MOST_REDIRECTS {
             let next = made.clone();
             let (response, wall) = self.remote.exchange(made).await?;
+            self.remote.doubt_metadata(response.status, clock::boottime());
             match self.elsewhere(&next, &response).filter(|_| repeats) {
                 Some(there) => made = there,
                 None => return Ok(Heard { response, wall }),

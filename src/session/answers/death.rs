@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::session::account::Account;
 use crate::session::event::Event;
+use crate::session::recent::What;
 use crate::session::state::{Doubt, Health};
 use crate::session::{Action, Session};
 use crate::time::Instant;
@@ -42,11 +43,13 @@ impl Session {
             Death::Expired => {
                 self.hold_back_if_never_alive(now, account);
                 self.state.deaths.forget();
+                self.record.recent.add(now, What::Expired);
                 actions.push(Action::Tell(Event::Expired { generation }));
             }
             Death::StillDead => {}
             Death::Told { sent, detail } => {
                 self.hold_back_if_never_alive(now, account);
+                self.record.recent.add(now, What::Died);
                 let unexplained = self.idle_deadline().is_some_and(|deadline| sent < deadline);
                 actions.push(Action::Tell(Event::Died { generation, unexplained, detail }));
                 self.learn_from(sent, unexplained, actions);

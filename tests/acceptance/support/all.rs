@@ -2,11 +2,13 @@
 
 pub(crate) mod assertion;
 pub(crate) mod daemon;
+pub(crate) mod journald;
 pub(crate) mod oidc;
 pub(crate) mod org;
 pub(crate) mod recorder;
 pub(crate) mod salesforce;
 pub(crate) mod servers;
+pub(crate) mod terminal;
 pub(crate) mod unix;
 pub(crate) mod wire;
 

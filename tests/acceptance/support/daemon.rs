@@ -42,9 +42,23 @@ impl Session {
         self
     }
 
-    /// At another server than the lab's.
+    /// At another server than the lab's; "" leaves it to the issuer.
     pub(crate) fn url(mut self, url: &str) -> Self {
         self.url = url.into();
+        self
+    }
+
+    /// Sets a text in its login.
+    pub(crate) fn login_key(self, key: &str, value: &str) -> Self {
+        let mut other = self.without_login_key(key);
+        other.login = format!("{}\n{key} = \"{value}\"\n", other.login);
+        other
+    }
+
+    pub(crate) fn without_login_key(mut self, key: &str) -> Self {
+        let prefix = format!("{key} =");
+        let kept: Vec<&str> = self.login.lines().filter(|line| !line.starts_with(&prefix)).collect();
+        self.login = kept.join("\n");
         self
     }
 
@@ -77,9 +91,10 @@ impl Session {
     fn toml(&self) -> String {
         let Self { name, provider, url, idle_timeout, keys, login, tables } = self;
         let window = idle_timeout.as_ref().map(|value| format!("idle_timeout = \"{value}\"\n")).unwrap_or_default();
+        let url = if url.is_empty() { String::new() } else { format!("url = \"{url}\"\n") };
         let (keys, tables) = (keys.join("\n"), tables.join("\n"));
         format!(
-            "[sessions.{name}]\nprovider = \"{provider}\"\nurl = \"{url}\"\n{window}{keys}\n\
+            "[sessions.{name}]\nprovider = \"{provider}\"\n{url}{window}{keys}\n\
              [sessions.{name}.login]\n{login}\n{tables}\n"
         )
     }
@@ -119,6 +134,8 @@ pub(crate) struct Lab {
     /// What the daemon says: all, so that secrets have every chance to slip out.
     pub(crate) log_level: &'static str,
     pub(crate) request_timeout: &'static str,
+    /// `daemon.log`.
+    pub(crate) log_target: &'static str,
 }
 
 impl Lab {
@@ -146,6 +163,7 @@ impl Lab {
             url: url.to_owned(),
             log_level: "trace",
             request_timeout: REQUEST_TIMEOUT,
+            log_target: "text",
         }
     }
 
@@ -247,7 +265,7 @@ impl Lab {
     /// Everything but the directories, as it stands.
     pub(crate) fn configure_text(&self, text: &str) {
         let (run, state) = (self.quoted("run"), self.quoted("state"));
-        let daemon = format!("[daemon]\nruntime_dir = {run}\nstate_dir = {state}\nlog = \"text\"\n");
+        let daemon = format!("[daemon]\nruntime_dir = {run}\nstate_dir = {state}\nlog = \"{}\"\n", self.log_target);
         let http = format!("[http]\nconnect_timeout = \"1s\"\nrequest_timeout = \"{}\"\n", self.request_timeout);
         self.write_config(&format!("{daemon}{http}{text}"));
     }
@@ -273,19 +291,30 @@ impl Lab {
 
     /// Starts a daemon that `stop`, `kill` and `Drop` do not know of.
     pub(crate) fn spawn(&self) -> Running {
-        let mut child = Command::new(BINARY)
-            .args(["run", "--config"])
-            .arg(self.config())
-            .env("KEEPFRESH_LOG", self.log_level)
-            .env("RUST_BACKTRACE", "0")
-            .env_remove("NOTIFY_SOCKET")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let readers = [self.listen(child.stdout.take().unwrap()), self.listen(child.stderr.take().unwrap())];
-        Running { child, readers: readers.into() }
+        let mut command = self.daemon();
+        command.stderr(Stdio::piped());
+        self.spawn_by(command)
+    }
+
+    /// Starts the daemon by a command that was made of [`Lab::daemon`] and says where standard error goes.
+    pub(crate) fn start_by(&mut self, command: Command) {
+        assert!(self.running.is_none(), "the daemon already runs");
+        self.running = Some(self.spawn_by(command));
+    }
+
+    fn spawn_by(&self, mut command: Command) -> Running {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut readers = vec![self.listen(child.stdout.take().unwrap())];
+        readers.extend(child.stderr.take().map(|stderr| self.listen(stderr)));
+        Running { child, readers }
+    }
+
+    /// The command that runs the daemon.
+    pub(crate) fn daemon(&self) -> Command {
+        let mut command = Command::new(BINARY);
+        command.args(["run", "--config"]).arg(self.config()).env("KEEPFRESH_LOG", self.log_level);
+        command.env("RUST_BACKTRACE", "0").env_remove("NOTIFY_SOCKET").env_remove("JOURNAL_STREAM");
+        command
     }
 
     fn listen(&self, mut pipe: impl std::io::Read + Send + 'static) -> JoinHandle<()> {
@@ -432,6 +461,11 @@ impl Lab {
     /// All that was said so far.
     pub(crate) fn said(&self) -> String {
         self.said.lock().unwrap().clone()
+    }
+
+    /// Something that the daemon said elsewhere.
+    pub(crate) fn also_said(&self, text: &str) {
+        self.said.lock().unwrap().push_str(text);
     }
 
     /// The end of it, for a failing test's message.

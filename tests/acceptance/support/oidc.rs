@@ -81,6 +81,11 @@ impl OidcProvider {
         self.calls().iter().filter(|call| call.grant == grant).count()
     }
 
+    /// How often its metadata were had.
+    pub(crate) fn discoveries(&self) -> usize {
+        self.calls().iter().filter(|call| call.path.contains("/.well-known/")).count()
+    }
+
     /// What the provider itself says of a token.
     pub(crate) fn active(&self, token: &str) -> bool {
         let body = format!("client_id=post&client_secret={}&token={token}", self.client_secret);

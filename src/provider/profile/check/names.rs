@@ -12,7 +12,8 @@ use crate::provider::profile::raw::{Logins, RawCapture, RawProfile, RawRequest};
 use crate::provider::template::Template;
 
 /// What the reader itself gives a value.
-const BUILT_IN: [&str; 8] = ["token", "token_type", "instance_url", "url", "refresh_token", "uuid", "now", "jwt"];
+const BUILT_IN: [&str; 9] =
+    ["token", "token_type", "instance_url", "url", "userinfo_url", "refresh_token", "uuid", "now", "jwt"];
 /// Those of them that prove who asks.
 const SECRET_BUILT_IN: [&str; 3] = ["token", "refresh_token", "jwt"];
 

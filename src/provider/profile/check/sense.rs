@@ -71,7 +71,7 @@ fn means(verdict: RuleVerdict, request: Request) -> bool {
     }
 }
 
-/// A program's exit status means what its maker says.
+/// A program's status is any number.
 fn can_match(profile: &Profile, rule: &AnswerRule) -> Checked<()> {
     if profile.protocol == Protocol::Command {
         return Ok(());

@@ -1,0 +1,56 @@
+//! The client's proof, put into a form or the headers beside it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use url::{Url, form_urlencoded};
+
+use super::oauth::{Draft, no_value};
+use super::{Ingredients, OutgoingError};
+use crate::provider::client_auth::ClientAuth;
+use crate::provider::settings::RemoteConfig;
+use crate::secret::Secret;
+
+const CLIENT_ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// What the client proves itself by; read before the server has said which it takes.
+pub(super) fn client_secrets(config: &RemoteConfig) -> Vec<&'static str> {
+    match ClientAuth::of(config, None) {
+        ClientAuth::PrivateKeyJwt => vec!["private_key", "private_key_passphrase"],
+        ClientAuth::Post | ClientAuth::Basic | ClientAuth::Tls | ClientAuth::None => vec!["client_secret"],
+    }
+}
+
+impl Ingredients<'_> {
+    pub(super) fn prove_client(&self, draft: &mut Draft, endpoint: &Url) -> Result<(), OutgoingError> {
+        let client_id = self.config.plain("client_id").ok_or_else(|| no_value("client_id"))?;
+        match ClientAuth::of(self.config, self.metadata) {
+            ClientAuth::Basic => return self.basic(draft, client_id),
+            // The assertion names the client already; whoever asks without one must say who it is.
+            ClientAuth::None if draft.has("assertion") => return Ok(()),
+            ClientAuth::PrivateKeyJwt => {
+                draft.plain("client_assertion_type", CLIENT_ASSERTION_TYPE);
+                let assertion = self.assertion(client_id, client_id, &self.default_audience(endpoint))?;
+                draft.secret("client_assertion", assertion);
+            }
+            ClientAuth::Post | ClientAuth::None => {
+                if let Some(client_secret) = self.secrets.get("client_secret") {
+                    draft.secret("client_secret", client_secret.clone());
+                }
+            }
+            ClientAuth::Tls => {}
+        }
+        draft.plain("client_id", client_id);
+        Ok(())
+    }
+
+    /// RFC 6749 section 2.3.1: both halves are form-encoded first.
+    fn basic(&self, draft: &mut Draft, client_id: &str) -> Result<(), OutgoingError> {
+        let client_secret = self.required("client_secret")?;
+        let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let pair = Secret::new(format!("{}:{}", encoded(client_id), encoded(client_secret.expose())));
+        let credentials = Secret::new(STANDARD.encode(pair.expose()));
+        draft.headers.push(("Authorization".to_owned(), Secret::new(format!("Basic {}", credentials.expose()))));
+        draft.secrets.push(credentials);
+        Ok(())
+    }
+}
