@@ -16,6 +16,7 @@ mod harvest;
 mod hosts;
 mod outgoing;
 mod profile;
+mod rehearsal;
 mod remote;
 mod request;
 mod response;

@@ -151,16 +151,27 @@ impl RemoteConfig {
         format!("{}@{}", self.who(), authority(&host))
     }
 
-    /// Whom the server locks, as the profile says or else as the usual parameters do; without any, each way to log in
-    /// counts by itself, told apart by everything that is given for it.
+    /// Whom the server locks, as the profile says or else as the usual parameters do.
     fn who(&self) -> String {
         let by_profile = || self.profile.account.as_ref()?.fill(&|name| self.plain(name).map(Secret::new));
         let named = ["username", "user", "client_id"].iter().find_map(|name| self.plain(name));
         let by_profile = by_profile().map(|account| account.expose().to_owned());
-        by_profile.or_else(|| named.map(str::to_owned)).unwrap_or_else(|| {
-            let digest: String = self.identity().chars().take(8).collect();
-            format!("{}-{digest}", self.grant)
-        })
+        by_profile.or_else(|| named.map(str::to_owned)).unwrap_or_else(|| self.nameless())
+    }
+
+    /// Whoever has no name is known by all that the config says of him, and where his secrets are.
+    fn nameless(&self) -> String {
+        let mut digest = digest::Context::new(&digest::SHA256);
+        for (name, value) in &self.values {
+            absorb(&mut digest, name);
+            match value {
+                Value::Plain(text) => absorb(&mut digest, text),
+                Value::List(parts) => absorb(&mut digest, &parts.join("\0")),
+                Value::Secret(source) => absorb(&mut digest, &format!("{source:?}")),
+            }
+        }
+        let digits: String = hex(digest.finish().as_ref()).chars().take(8).collect();
+        format!("{}-{digits}", self.grant)
     }
 
     /// Whether this session has a ping that proves its token good.

@@ -311,7 +311,13 @@ fn grants(raw: BTreeMap<Spanned<String>, RawGrant>, reader: &Reader<'_>) -> Chec
     let named = raw.into_iter().map(|(name, rules)| grant(&name, rules, reader));
     let mut named = named.collect::<Checked<Vec<_>>>()?;
     if named.is_empty() {
-        let bare = |kind| GrantRules { kind, form: Vec::new(), not_on: Vec::new(), not_on_because: String::new() };
+        let bare = |kind| GrantRules {
+            kind,
+            form: Vec::new(),
+            claims: Vec::new(),
+            not_on: Vec::new(),
+            not_on_because: String::new(),
+        };
         return Ok(GrantKind::ALL.into_iter().map(bare).collect());
     }
     named.sort_by_key(|rules| GrantKind::ALL.iter().position(|kind| *kind == rules.kind));
@@ -323,7 +329,8 @@ fn grant(name: &Spanned<String>, raw: RawGrant, reader: &Reader<'_>) -> Checked<
     let message = || format!("grant: there is no grant `{}`: known are {}", name.get_ref(), known());
     let kind = GrantKind::named(name.get_ref()).ok_or_else(|| wrong(&name.span(), message()))?;
     let form = reader.templates(&format!("grant.{}.form", kind.word()), &raw.form)?;
-    Ok(GrantRules { kind, form, not_on: patterns(&raw.not_on), not_on_because: raw.not_on_because })
+    let claims = reader.templates(&format!("grant.{}.claims", kind.word()), &raw.claims)?;
+    Ok(GrantRules { kind, form, claims, not_on: patterns(&raw.not_on), not_on_because: raw.not_on_because })
 }
 
 fn patterns(hosts: &[String]) -> Vec<HostPattern> {

@@ -76,6 +76,8 @@ pub(in crate::provider) struct GrantRules {
     pub(in crate::provider) kind: GrantKind,
     /// Form fields that replace the protocol's or join them.
     pub(in crate::provider) form: Vec<(String, Template)>,
+    /// What an assertion says besides its usual claims.
+    pub(in crate::provider) claims: Vec<(String, Template)>,
     /// Login hosts on which the grant does not work.
     pub(in crate::provider) not_on: Vec<HostPattern>,
     /// What to do instead.
