@@ -102,8 +102,9 @@ clean: ## Removes what was built and installed here
 	    php-cli php-pgsql php-bcmath php-mbstring php-gd php-xml postgresql; }
 	@[ -f $(ZABBIX)/.unpacked ] || { \
 	  echo 'Zabbix is missing: unpacking its packages below $(ZABBIX)'; \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); $$sudo apt-get update -qq; \
 	  rm -rf $(ZABBIX) && mkdir -p $(ZABBIX) && cd $(ZABBIX) && \
-	  apt-get download -qq zabbix-frontend-php zabbix-server-pgsql 2>/dev/null && \
+	  apt-get download -qq zabbix-frontend-php zabbix-server-pgsql && \
 	  for package in *.deb; do dpkg -x "$$package" . || exit 1; done && rm -f *.deb && touch .unpacked; }
 
 .openbao:
