@@ -143,6 +143,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_list_in_the_docs_names_every_profile_and_what_it_was_proved_against() {
+        let page = include_str!("../../../docs/profiles.md");
+        let rows: Vec<&str> =
+            page.lines().filter(|line| line.starts_with("| `") && !line.contains("`provider`")).collect();
+        let expected = all();
+        assert_eq!(rows.len(), expected.len());
+        for (row, profile) in rows.into_iter().zip(expected) {
+            let proved = if profile.proved().is_empty() { "documented answers" } else { profile.proved() };
+            let begin = format!("| `{}` | {} | `{}` |", profile.name(), profile.title(), profile.protocol_word());
+            assert!(row.starts_with(&begin) && row.ends_with(&format!(" | {proved} |")), "{row}");
+        }
+    }
+
     fn all() -> Vec<Arc<Profile>> {
         COMPILED_IN.iter().map(|(name, _)| Profile::named(name, Some(Path::new(DIRECTORY))).unwrap()).collect()
     }
