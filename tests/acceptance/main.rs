@@ -22,6 +22,7 @@ mod every_profile;
 mod harness;
 mod hooks;
 mod hostile_answers;
+mod invented;
 mod journal;
 mod lookalikes;
 mod metrics;
