@@ -18,7 +18,9 @@
 mod support;
 
 mod broken_configs;
+mod events;
 mod every_profile;
+mod exec;
 mod harness;
 mod hooks;
 mod hostile_answers;
