@@ -88,6 +88,8 @@ pub enum Input {
 pub enum Order {
     /// Ping now.
     Verify,
+    /// Ask the authorization server about the token now.
+    Introspect,
     /// Renew now.
     Renew,
     /// Log in now, whatever stopped the account.
