@@ -94,7 +94,7 @@ impl Supervisor {
         allowed.then_some(slot).ok_or_else(|| Refusal::NotAllowed { name: about.name.clone() })
     }
 
-    fn known(&self, name: &str) -> Result<&Slot, Refusal> {
+    pub(super) fn known(&self, name: &str) -> Result<&Slot, Refusal> {
         let slot = self.slots.get(name).filter(|slot| !slot.leaving);
         slot.ok_or_else(|| Refusal::NoSuchSession { name: name.to_owned() })
     }
@@ -159,13 +159,6 @@ impl Supervisor {
     fn orderable(&self, about: &About, order: api::Order) -> Result<&Slot, Refusal> {
         let slot = self.administered(about)?;
         slot.can_order(order).map(|()| slot)
-    }
-
-    /// The session, for an admin.
-    pub(super) fn administered(&self, about: &About) -> Result<&Slot, Refusal> {
-        let slot = self.known(&about.name)?;
-        let allowed = self.is_admin(&about.caller);
-        allowed.then_some(slot).ok_or_else(|| Refusal::NotAllowed { name: about.name.clone() })
     }
 
     /// A logout ends the token for every session that holds the same one.
@@ -340,11 +333,16 @@ impl Slot {
         let reason = match order {
             api::Order::Verify if !has_token => "there is no token to verify",
             api::Order::Verify if is_dead => "the token is dead; `status` says when it is replaced",
+            api::Order::Introspect if !has_token || is_dead => "there is no living token to ask about",
+            api::Order::Introspect if !self.config.remote.can_introspect() => {
+                "nobody can be asked about this token: the provider has no introspection, or the client no proof of itself"
+            }
             api::Order::Renew if !self.session.can_renew() => "there is no refresh token; `login` authenticates anew",
             api::Order::Login if !self.session.can_login() && !self.session.can_renew() => {
                 "this grant needs a new refresh token in its secret"
             }
             api::Order::Verify
+            | api::Order::Introspect
             | api::Order::Renew
             | api::Order::Login
             | api::Order::Logout
@@ -358,6 +356,7 @@ impl Slot {
     fn calls_for(&self, order: api::Order) -> &'static [Request] {
         match order {
             api::Order::Verify => &[Request::Ping],
+            api::Order::Introspect => &[Request::Introspect],
             api::Order::Renew => &[Request::Renew],
             api::Order::Login => &[Request::Login, Request::Renew],
             api::Order::Logout if self.session.state().token.is_some() => &[Request::Logout],
@@ -389,6 +388,7 @@ fn send<T>(reply: &mut Option<Reply<T>>, answer: Option<Result<T, Refusal>>) -> 
 fn engine_order(order: api::Order) -> Order {
     match order {
         api::Order::Verify => Order::Verify,
+        api::Order::Introspect => Order::Introspect,
         api::Order::Renew => Order::Renew,
         api::Order::Login => Order::Login,
         api::Order::Logout => Order::Logout,

@@ -77,6 +77,13 @@ impl Supervisor {
         }
     }
 
+    /// The session, for an admin.
+    pub(super) fn administered(&self, about: &About) -> Result<&Slot, Refusal> {
+        let slot = self.known(&about.name)?;
+        let allowed = self.is_admin(&about.caller);
+        allowed.then_some(slot).ok_or_else(|| Refusal::NotAllowed { name: about.name.clone() })
+    }
+
     fn begin_login(&mut self, about: &About, port: Option<u16>, wait: Duration, reply: Reply<Option<LoginBegun>>) {
         match self.administered(about) {
             Ok(slot) if slot.remote.by_person().is_none() => {

@@ -38,6 +38,7 @@ pub(super) fn router(asks: mpsc::Sender<Ask>) -> Router {
         .route("/v1/sessions/{session}/used", post(used))
         .route("/v1/sessions/{session}/rejected", post(rejected))
         .route("/v1/sessions/{session}/verify", post(verify))
+        .route("/v1/sessions/{session}/introspect", post(introspect))
         .route("/v1/sessions/{session}/renew", post(renew))
         .route("/v1/sessions/{session}/login", post(login::begin))
         .route("/v1/sessions/{session}/login/{login}", get(login::outcome).post(login::complete))
@@ -127,7 +128,7 @@ macro_rules! orders {
     )*};
 }
 
-orders!(verify => Verify, renew => Renew, logout => Logout, pause => Pause, resume => Resume);
+orders!(verify => Verify, introspect => Introspect, renew => Renew, logout => Logout, pause => Pause, resume => Resume);
 
 async fn order(
     asks: Asks,
