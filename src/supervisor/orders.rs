@@ -31,10 +31,7 @@ impl Supervisor {
     }
 
     fn orderable(&self, about: &About, order: api::Order) -> Result<&Slot, Refusal> {
-        let slot = self.known(&about.name)?;
-        if !self.is_admin(&about.caller) {
-            return Err(Refusal::NotAllowed { name: about.name.clone() });
-        }
+        let slot = self.administered(about)?;
         let account = self.accounts.get(&slot.account).map(|account| &account.account);
         slot.can_order(order, account).map(|()| slot)
     }
@@ -66,6 +63,10 @@ impl Slot {
             api::Order::Verify if state.token.is_none() => "there is no token to verify",
             api::Order::Verify if is_dead => "the token is dead; `status` says when it is replaced",
             api::Order::Verify if !session.policy().has_ping => "this session has no ping to verify the token with",
+            api::Order::Introspect if state.token.is_none() || is_dead => "there is no living token to ask about",
+            api::Order::Introspect if !self.config.remote.can_introspect() => {
+                "nobody can be asked about this token: the provider has no introspection, or the client no proof of itself"
+            }
             api::Order::Renew if !session.can_renew() => "there is no refresh token; `login` authenticates anew",
             api::Order::Renew if is_stopped => "renewals are stopped until a person has looked; `login` tries again",
             api::Order::Renew if state.in_doubt => "the refresh token may be spent; `login` authenticates anew",
@@ -76,6 +77,7 @@ impl Slot {
                 "this grant needs a new refresh token in its secret"
             }
             api::Order::Verify
+            | api::Order::Introspect
             | api::Order::Renew
             | api::Order::Login
             | api::Order::Logout
@@ -95,6 +97,7 @@ impl Slot {
     fn calls_for(&self, order: api::Order) -> &'static [Request] {
         match order {
             api::Order::Verify => &[Request::Ping],
+            api::Order::Introspect => &[Request::Introspect],
             api::Order::Renew => &[Request::Renew],
             api::Order::Login => &[Request::Login, Request::Renew],
             api::Order::Logout if self.session.state().token.is_some() => &[Request::Logout],
@@ -106,6 +109,7 @@ impl Slot {
 fn engine_order(order: api::Order) -> Order {
     match order {
         api::Order::Verify => Order::Verify,
+        api::Order::Introspect => Order::Introspect,
         api::Order::Renew => Order::Renew,
         api::Order::Login => Order::Login,
         api::Order::Logout => Order::Logout,
