@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::Supervisor;
 use super::alarm::Alarm;
+use super::feed::Feed;
 use super::figures::{Gauges, Tally};
 use super::lanes::Lanes;
 use super::reload::Reloading;
@@ -75,6 +76,7 @@ impl Supervisor {
             retiring: JoinSet::new(),
             store,
             clients: Clients::default(),
+            feed: Feed::beginning(clock::now()),
             alerts: Hooks::start(&config.alerts.hooks(), &config.socket.path),
             calendar: Runner::default(),
             notifier,
@@ -172,6 +174,8 @@ impl Supervisor {
             pending: None,
             in_flight: None,
             waiters: Vec::new(),
+            holds: BTreeMap::new(),
+            happened: Vec::new(),
             outcomes: Vec::new(),
             timer: None,
             told: Told::default(),
@@ -187,7 +191,7 @@ impl Supervisor {
         Ok(())
     }
 
-    fn next_epoch(&mut self) -> u64 {
+    pub(super) fn next_epoch(&mut self) -> u64 {
         self.epochs += 1;
         self.epochs
     }
