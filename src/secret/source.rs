@@ -8,6 +8,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use command::withhold_from_children;
 use thiserror::Error;
 use zeroize::Zeroizing;
 

@@ -13,6 +13,7 @@ use crate::config::{self, Config, SessionConfig};
 use crate::hooks::Hooks;
 use crate::provider::Remote;
 use crate::publish::{self, Publisher, Wanted};
+use crate::secret::source::withhold_from_children;
 use crate::session::{Input, Order};
 
 /// A config that is being read, on a thread that may block, and who wants to know what comes of it.
@@ -88,6 +89,7 @@ impl Supervisor {
         for warning in &config.warnings {
             tracing::warn!(event = "config_warning", "{warning}");
         }
+        withhold_from_children(config.secret_variables());
         self.gauges.config_read = clock::now().wall;
         self.take_over_alerts(&config);
         let new = config.sessions.clone();

@@ -18,6 +18,8 @@
 mod support;
 
 mod broken_configs;
+mod environment;
+mod hardening;
 mod harness;
 mod hooks;
 mod hostile_answers;

@@ -1,7 +1,9 @@
 //! Runs a command that prints a secret: no shell, no terminal, bounded in time and output.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -11,6 +13,7 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::SecretError;
+use crate::systemd::PRIVATE_VARIABLES;
 
 /// A password manager that needs longer waits for a person, and there is none.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -34,13 +37,26 @@ pub(super) async fn output(argv: &[String], largest: usize) -> Result<Zeroizing<
     }
 }
 
+/// No command that prints one secret finds another in these variables; those of an earlier config stay withheld.
+pub fn withhold_from_children(variables: impl IntoIterator<Item = String>) {
+    WITHHELD.lock().unwrap_or_else(PoisonError::into_inner).extend(variables);
+}
+
+/// As the environment belongs to the process, so does this.
+static WITHHELD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
 fn spawn(argv: &[String]) -> io::Result<Child> {
     let (program, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    Command::new(program)
+    let mut command = Command::new(program);
+    // It must not speak to systemd in the daemon's name.
+    for name in PRIVATE_VARIABLES {
+        command.env_remove(name);
+    }
+    for name in WITHHELD.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        command.env_remove(name);
+    }
+    command
         .args(arguments)
-        // It must not speak to systemd in the daemon's name.
-        .env_remove("NOTIFY_SOCKET")
-        .env_remove("WATCHDOG_USEC")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
