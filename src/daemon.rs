@@ -16,7 +16,8 @@ use crate::config::{self, Config};
 use crate::hardening::harden;
 use crate::logging;
 use crate::metrics::scrape::{ScrapeError, Scrapers};
-use crate::secret::source::{SecretError, withhold_from_children};
+use crate::program;
+use crate::secret::source::SecretError;
 use crate::signals::Signals;
 use crate::store::{Store, StoreError};
 use crate::supervisor::{Ears, StartError, Supervisor};
@@ -66,7 +67,7 @@ pub fn run(args: &RunArgs) -> ExitCode {
     for problem in unhardened {
         tracing::debug!("could not {problem}");
     }
-    withhold_from_children(config.secret_variables());
+    program::withhold_from_children(config.secret_variables());
     for warning in &config.warnings {
         tracing::warn!(event = "config_warning", "{warning}");
     }

@@ -11,9 +11,9 @@ use crate::api::{Refusal, Reloaded, Reply};
 use crate::clock;
 use crate::config::{self, Config, SessionConfig};
 use crate::hooks::Hooks;
+use crate::program;
 use crate::provider::Remote;
 use crate::publish::{self, Publisher, Wanted};
-use crate::secret::source::withhold_from_children;
 use crate::session::{Input, Order};
 
 /// A config that is being read, on a thread that may block, and who wants to know what comes of it.
@@ -89,7 +89,7 @@ impl Supervisor {
         for warning in &config.warnings {
             tracing::warn!(event = "config_warning", "{warning}");
         }
-        withhold_from_children(config.secret_variables());
+        program::withhold_from_children(config.secret_variables());
         self.gauges.config_read = clock::now().wall;
         self.take_over_alerts(&config);
         let new = config.sessions.clone();

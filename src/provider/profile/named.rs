@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Profile, ProfileError};
-use crate::provider::classify::misjudged;
+use crate::provider::examples::misjudged;
 
 /// The profiles that come with the program.
 const COMPILED_IN: [(&str, &str); 2] =
@@ -26,6 +26,17 @@ impl Profile {
             .find(|(known, _)| *known == name)
             .ok_or_else(|| ProfileError::Unknown { name: name.to_owned(), known: Self::names(providers_dir) })?;
         read(text, &format!("{name}.toml"), name).map(Arc::new)
+    }
+
+    /// The profile that a file describes, called by the file's name.
+    ///
+    /// # Errors
+    /// When it cannot be read or is wrong.
+    pub fn of_file(path: &Path) -> Result<Self, ProfileError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ProfileError::Unreadable { path: path.to_owned(), source })?;
+        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+        read(&text, &path.display().to_string(), name)
     }
 
     /// All names, sorted.
