@@ -19,6 +19,8 @@ mod support;
 
 mod broken_configs;
 mod environment;
+mod events;
+mod exec;
 mod hardening;
 mod harness;
 mod hooks;
