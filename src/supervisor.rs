@@ -214,8 +214,7 @@ impl Supervisor {
                 }
                 Action::Call(call) => slot.pending = Some(Pending::new(call, &mut slot.saver, &account.saver)),
                 Action::Tell(event) => {
-                    slot.alarm.hear(&event);
-                    slot.happened.push(feed::transition(&event));
+                    slot.hear(&event);
                     tell::event(slot, &event);
                 }
             }
