@@ -321,6 +321,17 @@ impl RemoteConfig {
         self.filled(self.profile.endpoints.issuer.as_ref()?)
     }
 
+    /// The issuer, if there is one, and what its metadata are to tell since neither config nor profile does.
+    pub fn told_by_issuer(&self) -> Option<(String, Vec<&'static str>)> {
+        let issuer = self.issuer()?.to_string();
+        let told = Endpoint::ALL.into_iter().filter(|endpoint| self.is_told(*endpoint)).map(Endpoint::word);
+        let mut told: Vec<&str> = told.collect();
+        if self.is_told(Endpoint::Token) && self.plain("client_auth").is_none() {
+            told.push("client_auth");
+        }
+        Some((issuer, told))
+    }
+
     /// Whether only the issuer can tell where `endpoint` is.
     pub(super) fn is_told(&self, endpoint: Endpoint) -> bool {
         self.issuer().is_some() && self.endpoint(endpoint, None).is_none()

@@ -26,6 +26,9 @@ pub(super) struct SessionPlan {
     url: String,
     grant: String,
     account: String,
+    /// Whose metadata are asked for when they are first needed, and for what.
+    issuer: Option<String>,
+    told_by_issuer: Vec<&'static str>,
     model: WindowModel,
     shared: bool,
     idle_timeout_seconds: Option<f64>,
@@ -57,13 +60,15 @@ impl SessionPlan {
     /// The plan as it stands at `now`.
     pub(super) fn of(session: &SessionConfig, now: Timestamp) -> Self {
         let (policy, remote) = (&session.policy, &session.remote);
-        let period = ping_period(policy);
+        let (period, told) = (ping_period(policy), remote.told_by_issuer());
         Self {
             session: session.name.clone(),
             provider: remote.profile.name().to_owned(),
             url: remote.url.to_string(),
             grant: remote.grant.clone(),
             account: remote.account(),
+            issuer: told.as_ref().map(|(issuer, _)| issuer.clone()),
+            told_by_issuer: told.map(|(_, told)| told).unwrap_or_default(),
             model: policy.model,
             shared: policy.shared,
             idle_timeout_seconds: policy.idle_timeout.map(|t| t.as_secs_f64()),
@@ -86,6 +91,9 @@ impl SessionPlan {
         let mut lines = vec![format!("{}: {} at {}", self.session, self.provider, self.url)];
         let mut say = |what: &str, text: String| lines.push(format!("  {what:<9} {text}"));
         say("login", format!("{}, account {}", self.grant, self.account));
+        if let Some(issuer) = &self.issuer {
+            say("issuer", format!("{issuer} tells: {}; asked when it is first needed", self.told_by_issuer.join(", ")));
+        }
         say("window", self.window());
         say("calls", self.calls());
         say("outages", self.outages());
