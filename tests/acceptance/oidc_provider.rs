@@ -233,6 +233,16 @@ fn a_users_token_is_pinged_at_the_discovered_userinfo() {
 }
 
 #[test]
+fn a_client_without_a_secret_says_who_it_is() {
+    let (provider, mut lab) = lab(600);
+    lab.secret("refresh-token", &provider.approve("public"));
+    lab.configure(&[discovered(&provider, &lab, "public", "refresh_token", "refresh_token = REFRESH")]);
+    lab.start();
+    assert!(provider.active(&lab.await_token("public")));
+    assert_eq!((provider.granted("refresh_token"), provider.count("/token")), (1, 1));
+}
+
+#[test]
 fn an_issuer_that_calls_itself_otherwise_is_never_sent_a_secret() {
     let (provider, mut lab) = lab(600);
     let session = discovered(&provider, &lab, "post", "client_credentials", "client_secret = SECRET");

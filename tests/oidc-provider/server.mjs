@@ -65,11 +65,12 @@ const provider = new Provider(issuer, {
       jwks: { keys: [{ ...clientKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256' }] },
     }),
     client('bearer', 'client_secret_post', [JWT_BEARER], secret),
+    client('public', 'none', ['refresh_token']),
     client('exchange', 'client_secret_post', [TOKEN_EXCHANGE], secret),
     ...signing,
     ...(tls ? [certified()] : []),
   ],
-  clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'self_signed_tls_client_auth'],
+  clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'self_signed_tls_client_auth', 'none'],
   discovery: tls ? { mtls_endpoint_aliases: { token_endpoint: `https://127.0.0.1:${tls.address().port}/token` } } : {},
   enabledJWA: { clientAuthSigningAlgValues: ['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA'] },
   // A token that has ended is dead at once, not a quarter of a minute later.

@@ -57,6 +57,7 @@ fn explained(parameter: &Parameter) -> String {
         ParameterKind::Integer => facts.push("a whole number".to_owned()),
         ParameterKind::Boolean => facts.push("true or false".to_owned()),
         ParameterKind::List => facts.push("a list".to_owned()),
+        ParameterKind::Fields => facts.push("a table of texts".to_owned()),
     }
     if !parameter.one_of.is_empty() {
         facts.push(format!("one of {}", parameter.one_of.join(", ")));
@@ -73,7 +74,8 @@ fn snippet(description: &Description) -> String {
     }
     let Some(grant) = description.grants.first() else { return text };
     text += &format!("\n[sessions.{name}.login]\ngrant = \"{}\"\n", grant.name);
-    for parameter in grant.parameters.iter().filter(|parameter| parameter.required) {
+    let shown = |parameter: &&Parameter| parameter.required || parameter.name == "issuer";
+    for parameter in grant.parameters.iter().filter(shown) {
         text += &format!("{} = {}\n", parameter.name, sample(&name, parameter));
     }
     text
@@ -86,6 +88,7 @@ fn sample(session: &str, parameter: &Parameter) -> String {
         (false, ParameterKind::Integer) => "1".to_owned(),
         (false, ParameterKind::Boolean) => "true".to_owned(),
         (false, ParameterKind::List) => "[\"program\", \"argument\"]".to_owned(),
+        (false, ParameterKind::Fields) => "{ name = \"value\" }".to_owned(),
         (false, ParameterKind::Text) => match parameter.default.as_ref().or(parameter.one_of.first()) {
             Some(value) => format!("\"{value}\""),
             None => "\"…\"".to_owned(),
