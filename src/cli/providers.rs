@@ -89,16 +89,14 @@ fn table(lines: &[Line]) -> String {
     let width = |of: fn(&Line) -> usize, least: usize| lines.iter().map(of).max().unwrap_or(0).max(least);
     let name = width(|line| line.name.len(), 4);
     let title = width(|line| line.title.chars().count(), 5);
-    let mut text = format!("{:name$}  {:title$}  {:8}  PROVED\n", "NAME", "TITLE", "PROTOCOL");
-    for line in lines {
+    let row = |line: &Line| {
         let proved = if line.proved.is_empty() { "by its examples" } else { &line.proved };
-        let doubts = match line.unverified {
-            0 => String::new(),
-            count => format!(" ({count} unverified)"),
-        };
-        text += &format!("{:name$}  {:title$}  {:8}  {proved}{doubts}\n", line.name, line.title, line.protocol);
-    }
-    text + "\n`keepfresh providers NAME` shows what one of them needs.\n"
+        let doubts = if line.unverified == 0 { String::new() } else { format!(" ({} unverified)", line.unverified) };
+        format!("{:name$}  {:title$}  {:8}  {proved}{doubts}", line.name, line.title, line.protocol)
+    };
+    let head = format!("{:name$}  {:title$}  {:8}  PROVED", "NAME", "TITLE", "PROTOCOL");
+    let rows: Vec<String> = std::iter::once(head).chain(lines.iter().map(row)).collect();
+    rows.join("\n") + "\n\n`keepfresh providers NAME` shows what one of them needs.\n"
 }
 
 fn check(file: &std::path::Path, json: bool) -> Result<Exit, Failure> {

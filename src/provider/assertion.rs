@@ -148,8 +148,7 @@ pub(super) fn sign_claims(
         serde_json::to_vec(members).map(|bytes| URL_SAFE_NO_PAD.encode(bytes)).map_err(|_| AssertionError::CannotSign)
     };
     let message = Zeroizing::new(format!("{}.{}", encoded(&header)?, encoded(claims)?));
-    let by_secret = matches!(algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512);
-    let key = if by_secret {
+    let key = if matches!(algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512) {
         EncodingKey::from_secret(key.expose().as_bytes())
     } else {
         of_its_kind(SigningKey::read(key.expose(), passphrase)?, algorithm)?

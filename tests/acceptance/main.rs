@@ -21,6 +21,7 @@ mod broken_configs;
 mod harness;
 mod hooks;
 mod hostile_answers;
+mod invented;
 mod journal;
 mod lookalikes;
 mod metrics;

@@ -6,7 +6,8 @@ use crate::provider::{Description, GrantDescription, Parameter, ParameterKind};
 pub(super) fn in_words(description: &Description) -> String {
     let mut text = format!("{} ({}, protocol {})\n", description.title, description.name, description.protocol);
     if !description.documentation.is_empty() {
-        text += &format!("{}\n", description.documentation);
+        text += &description.documentation;
+        text += "\n";
     }
     text += &section("Window", &description.window);
     text += &section("Ping", &description.pings);
@@ -28,8 +29,7 @@ fn section(title: &str, lines: &[String]) -> String {
     if lines.is_empty() {
         return String::new();
     }
-    let lines: String = lines.iter().map(|line| format!("  {line}\n")).collect();
-    format!("\n{title}\n{lines}")
+    format!("\n{title}\n  {}\n", lines.join("\n  "))
 }
 
 fn parameters(grant: &GrantDescription) -> String {
@@ -68,17 +68,16 @@ fn explained(parameter: &Parameter) -> String {
 /// The first way to log in, with all that must be given.
 fn snippet(description: &Description) -> String {
     let name = description.name.replace('-', "_");
-    let mut text = format!("[sessions.{name}]\nprovider = \"{}\"\n", description.name);
+    let mut lines = vec![format!("[sessions.{name}]"), format!("provider = \"{}\"", description.name)];
     if description.needs_url {
-        text += "url = \"https://server.example\"\n";
+        lines.push("url = \"https://server.example\"".to_owned());
     }
-    let Some(grant) = description.grants.first() else { return text };
-    text += &format!("\n[sessions.{name}.login]\ngrant = \"{}\"\n", grant.name);
-    let shown = |parameter: &&Parameter| parameter.required || parameter.name == "issuer";
-    for parameter in grant.parameters.iter().filter(shown) {
-        text += &format!("{} = {}\n", parameter.name, sample(&name, parameter));
+    if let Some(grant) = description.grants.first() {
+        lines.extend([String::new(), format!("[sessions.{name}.login]"), format!("grant = \"{}\"", grant.name)]);
+        let shown = grant.parameters.iter().filter(|parameter| parameter.required || parameter.name == "issuer");
+        lines.extend(shown.map(|parameter| format!("{} = {}", parameter.name, sample(&name, parameter))));
     }
-    text
+    lines.join("\n") + "\n"
 }
 
 fn sample(session: &str, parameter: &Parameter) -> String {
