@@ -18,6 +18,8 @@
 mod support;
 
 mod broken_configs;
+mod events;
+mod exec;
 mod harness;
 mod hooks;
 mod hostile_answers;
