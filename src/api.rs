@@ -23,7 +23,7 @@ use crate::metrics::Snapshot;
 use access::Caller;
 
 pub use event::{Event, Kind as EventKind};
-pub use status::{Attention, Counts, FileStatus, LastError, Next, Recent, SessionStatus, State, What};
+pub use status::{Attention, Counts, FileStatus, Introspected, LastError, Next, Recent, SessionStatus, State, What};
 
 /// Where an answer goes.
 pub type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
@@ -160,6 +160,8 @@ pub enum Rejected {
 pub enum Order {
     /// Ping now.
     Verify,
+    /// Ask the server about the token now (RFC 7662, or the profile's own question).
+    Introspect,
     /// A new token by the refresh token, or by the profile's renew request.
     Renew,
     /// Authenticate fully, also after a stop.

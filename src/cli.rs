@@ -2,6 +2,7 @@
 //!
 //! Except for `run` and `check`, every command is a client: it reads no config and builds no runtime.
 
+mod calibrate;
 pub mod check;
 pub mod demo;
 pub mod sandbox;
@@ -101,6 +102,8 @@ enum ClientCommand {
     Rejected(report::RejectedArgs),
     /// Prove the token good now, by a ping (admins)
     Verify(order::Args),
+    /// Find out whether the ping of a live session moves the server's window: a question, a ping, a question
+    Calibrate(calibrate::Args),
     /// Get a new token by the refresh token, or by the provider's renewal (admins)
     Renew(order::Args),
     /// Log in anew, also where logins have stopped until a person looks (admins)
@@ -154,6 +157,7 @@ fn ask(client: &Client, command: ClientCommand) -> Result<Exit, Failure> {
         ClientCommand::Used(args) => report::used(client, &args),
         ClientCommand::Rejected(args) => report::rejected(client, &args),
         ClientCommand::Verify(args) => order::run(client, &args, Order::Verify),
+        ClientCommand::Calibrate(args) => calibrate::run(client, &args),
         ClientCommand::Renew(args) => order::run(client, &args, Order::Renew),
         ClientCommand::Login(args) => order::run(client, &args, Order::Login),
         ClientCommand::Logout(args) => order::run(client, &args, Order::Logout),

@@ -94,6 +94,8 @@ pub enum Input {
 pub enum Order {
     /// Ping now.
     Verify,
+    /// Ask the authorization server about the token now.
+    Introspect,
     /// Renew now.
     Renew,
     /// Renew, once no job holds the token.

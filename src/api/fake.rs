@@ -181,6 +181,7 @@ pub(crate) fn status(name: &str) -> SessionStatus {
         idle_deadline: None,
         token_expires_at: None,
         refresh_token_expires_at: None,
+        introspected: None,
         max_lifetime_at: None,
         logged_in_at: None,
         last_activity_at: None,

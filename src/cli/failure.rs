@@ -29,6 +29,11 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// Whether the daemon said that the order makes no sense.
+    pub(super) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Client(ClientError::Problem(problem)) if problem.kind == Kind::Conflict)
+    }
+
     /// The exit code that scripts see.
     pub(super) fn exit(&self) -> Exit {
         match self {

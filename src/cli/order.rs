@@ -26,6 +26,7 @@ pub(super) struct Args {
 pub(super) fn run(client: &Client, args: &Args, order: Order) -> Result<Exit, Failure> {
     let (word, repeatable) = match order {
         Order::Verify => ("verify", true),
+        Order::Introspect => ("introspect", true),
         Order::Renew => ("renew", false),
         Order::Login => ("login", false),
         Order::Logout => ("logout", false),

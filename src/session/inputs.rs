@@ -57,6 +57,7 @@ impl Session {
     fn order(&mut self, order: Order, now: Instant, account: &mut Account, actions: &mut Vec<Action>) {
         match order {
             Order::Verify => self.order_duty(Request::Ping, self.token_may_live() && self.policy.has_ping),
+            Order::Introspect => self.order_duty(Request::Introspect, self.token_may_live()),
             Order::Renew => self.order_duty(Request::Renew, self.may_renew(account)),
             Order::RenewWhenFree => self.renew_when_free(now, account),
             Order::Login => self.order_login(account),

@@ -330,11 +330,16 @@ impl Slot {
         let reason = match order {
             api::Order::Verify if !has_token => "there is no token to verify",
             api::Order::Verify if is_dead => "the token is dead; `status` says when it is replaced",
+            api::Order::Introspect if !has_token || is_dead => "there is no living token to ask about",
+            api::Order::Introspect if !self.config.remote.can_introspect() => {
+                "nobody can be asked about this token: the provider has no introspection, or the client no proof of itself"
+            }
             api::Order::Renew if !self.session.can_renew() => "there is no refresh token; `login` authenticates anew",
             api::Order::Login if !self.session.can_login() && !self.session.can_renew() => {
                 "this grant needs a new refresh token in its secret"
             }
             api::Order::Verify
+            | api::Order::Introspect
             | api::Order::Renew
             | api::Order::Login
             | api::Order::Logout
@@ -348,6 +353,7 @@ impl Slot {
     fn calls_for(&self, order: api::Order) -> &'static [Request] {
         match order {
             api::Order::Verify => &[Request::Ping],
+            api::Order::Introspect => &[Request::Introspect],
             api::Order::Renew => &[Request::Renew],
             api::Order::Login => &[Request::Login, Request::Renew],
             api::Order::Logout if self.session.state().token.is_some() => &[Request::Logout],
@@ -375,6 +381,7 @@ fn send<T>(reply: &mut Option<Reply<T>>, answer: Option<Result<T, Refusal>>) -> 
 fn engine_order(order: api::Order) -> Order {
     match order {
         api::Order::Verify => Order::Verify,
+        api::Order::Introspect => Order::Introspect,
         api::Order::Renew => Order::Renew,
         api::Order::Login => Order::Login,
         api::Order::Logout => Order::Logout,

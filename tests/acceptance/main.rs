@@ -19,6 +19,7 @@ mod support;
 
 mod broken_configs;
 mod events;
+mod every_profile;
 mod exec;
 mod harness;
 mod hooks;
@@ -35,6 +36,7 @@ mod refusals;
 mod restart_reload;
 mod rotation;
 mod session_lifecycle;
+mod session_servers;
 mod soak;
 mod socket;
 mod watch;

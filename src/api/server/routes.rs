@@ -37,6 +37,7 @@ pub(super) fn router(asks: mpsc::Sender<Ask>) -> Router {
         .route("/v1/sessions/{session}/used", post(used))
         .route("/v1/sessions/{session}/rejected", post(rejected))
         .route("/v1/sessions/{session}/verify", post(verify))
+        .route("/v1/sessions/{session}/introspect", post(introspect))
         .route("/v1/sessions/{session}/renew", post(renew))
         .route("/v1/sessions/{session}/login", post(login))
         .route("/v1/sessions/{session}/logout", post(logout))
@@ -125,7 +126,7 @@ macro_rules! orders {
     )*};
 }
 
-orders!(verify => Verify, renew => Renew, login => Login, logout => Logout, pause => Pause, resume => Resume);
+orders!(verify => Verify, introspect => Introspect, renew => Renew, login => Login, logout => Logout, pause => Pause, resume => Resume);
 
 async fn order(
     asks: Asks,

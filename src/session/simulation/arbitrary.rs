@@ -197,6 +197,7 @@ fn inputs() -> impl Strategy<Value = Input> {
 fn orders() -> impl Strategy<Value = Order> {
     prop_oneof![
         Just(Order::Verify),
+        Just(Order::Introspect),
         Just(Order::Renew),
         Just(Order::RenewWhenFree),
         Just(Order::Login),
