@@ -13,12 +13,12 @@ use zeroize::Zeroizing;
 
 use super::client_auth::ClientAuth;
 use super::discovery::{Endpoint, Metadata};
-use super::grants::GrantKind;
 use super::profile::Profile;
 use super::request::RequestTemplate;
 use super::template::Template;
 use crate::secret::source::SecretSource;
 use crate::secret::{Secret, hex};
+pub(super) use problems::problem;
 
 /// `[http]` overlaid by `[sessions.NAME.http]`: sessions with equal settings share one client.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -108,8 +108,8 @@ impl RemoteConfig {
         }
         for (name, value) in &self.values {
             match value {
-                // A client stays who it is, however it proves that.
-                Value::Plain(_) if name == "client_auth" => {}
+                // A client stays who it is, however it proves that; and so does a session, whatever way leads to it.
+                Value::Plain(_) if matches!(name.as_str(), "client_auth" | "redirect_uri" | "authorization_query") => {}
                 Value::Plain(text) if !is_default(name, text) => {
                     absorb(&mut digest, name);
                     absorb(&mut digest, text);
@@ -271,13 +271,6 @@ impl RemoteConfig {
         ClientAuth::of(self, None) == ClientAuth::Tls
     }
 
-    /// Whether there will be a userinfo endpoint that takes the token: an issuer names it, and the token is a user's.
-    fn expects_userinfo(&self) -> bool {
-        let of_user = GrantKind::named(&self.grant).is_some_and(GrantKind::is_for_user);
-        let scope = self.plain("scope").unwrap_or_default();
-        self.is_told(Endpoint::Userinfo) && of_user && scope.split_whitespace().any(|word| word == "openid")
-    }
-
     fn values_for<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> bool {
         names.all(|name| match name {
             "userinfo_url" => self.endpoint(Endpoint::Userinfo, None).is_some() || self.expects_userinfo(),
@@ -319,6 +312,10 @@ pub(super) mod tests {
         let mut default = base.clone();
         default.values.insert("api_version".into(), Value::Plain("62.0".into()));
         assert_eq!(base.identity(), default.identity(), "a default that is spelt out");
+        let mut way = config("salesforce", "authorization_code", &[]);
+        let person = way.identity();
+        way.values.insert("redirect_uri".into(), Value::Plain("http://localhost:1717/x".into()));
+        assert_eq!(person, way.identity(), "the way to the login");
         for changed in [
             config("salesforce", "jwt_bearer", &[("username", "b@x")]),
             config("salesforce", "password", &[("username", "a@x")]),
@@ -357,6 +354,27 @@ pub(super) mod tests {
             ("client_credentials", "https://a.my.salesforce.com", POST, Some("login.client_secret: it is missing")),
             ("refresh_token", "https://a.my.salesforce.com", POST, None),
             ("refresh_token", "https://a.my.salesforce.com", BASIC, Some("login.client_secret: it is missing")),
+            ("authorization_code", "https://a.my.salesforce.com", POST, None),
+            ("authorization_code", "https://a.my.salesforce.com", &[("redirect_uri", "https://localhost/")], None),
+            ("authorization_code", "https://a.my.salesforce.com", &[("redirect_uri", "app:/back")], None),
+            (
+                "authorization_code",
+                "https://a.my.salesforce.com",
+                &[("redirect_uri", "callback")],
+                Some("login.redirect_uri: `callback` is no address"),
+            ),
+            (
+                "authorization_code",
+                "https://a.my.salesforce.com",
+                &[("redirect_uri", "http://a.example/")],
+                Some("login.redirect_uri: `http://a.example/` would show the code"),
+            ),
+            (
+                "authorization_code",
+                "https://a.my.salesforce.com",
+                &[("redirect_uri", "http://127.0.0.1/#x")],
+                Some("login.redirect_uri: `http://127.0.0.1/#x` must not have a `#`"),
+            ),
         ] {
             let config = RemoteConfig { url: Url::parse(url).unwrap(), ..config("salesforce", grant, values) };
             let problems = config.problems();

@@ -30,6 +30,7 @@ mod lookalikes;
 mod metrics;
 mod oidc_provider;
 mod outages;
+mod person;
 mod publishing;
 mod reader;
 mod refusals;

@@ -29,6 +29,8 @@ pub(super) struct SessionPlan {
     /// Whose metadata are asked for when they are first needed, and for what.
     issuer: Option<String>,
     told_by_issuer: Vec<&'static str>,
+    /// What a person must run before there is a session; null where the daemon logs in by itself.
+    first_login: Option<String>,
     model: WindowModel,
     shared: bool,
     idle_timeout_seconds: Option<f64>,
@@ -69,6 +71,7 @@ impl SessionPlan {
             account: remote.account(),
             issuer: told.as_ref().map(|(issuer, _)| issuer.clone()),
             told_by_issuer: told.map(|(_, told)| told).unwrap_or_default(),
+            first_login: (policy.login == LoginBy::Person).then(|| format!("keepfresh login {}", session.name)),
             model: policy.model,
             shared: policy.shared,
             idle_timeout_seconds: policy.idle_timeout.map(|t| t.as_secs_f64()),
@@ -93,6 +96,9 @@ impl SessionPlan {
         say("login", format!("{}, account {}", self.grant, self.account));
         if let Some(issuer) = &self.issuer {
             say("issuer", format!("{issuer} tells: {}; asked when it is first needed", self.told_by_issuer.join(", ")));
+        }
+        if let Some(command) = &self.first_login {
+            say("person", format!("the first login needs one: run `{command}` once the daemon runs"));
         }
         say("window", self.window());
         say("calls", self.calls());
@@ -179,8 +185,11 @@ fn deadlines(policy: &Policy) -> Vec<String> {
 fn after_a_longer_outage(policy: &Policy, grant: &str) -> String {
     match policy.login {
         LoginBy::Daemon { .. } => format!("the session may be lost: the daemon logs in again by {grant}"),
-        LoginBy::Person => format!(
+        LoginBy::Seed => format!(
             "the session may be lost: renewed by the refresh token if that lives, else a person must log in ({grant})"
+        ),
+        LoginBy::Person => format!(
+            "the session may be lost: renewed by the refresh token if there is one that lives, else a person must log in again ({grant})"
         ),
     }
 }
@@ -326,7 +335,7 @@ mod tests {
             renew_by_profile: false,
             renewal_needs_life: false,
             renewal_kills: false,
-            login: LoginBy::Person,
+            login: LoginBy::Seed,
             introspect: false,
         }
     }

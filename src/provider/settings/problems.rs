@@ -15,6 +15,7 @@ impl RemoteConfig {
         problems.extend(self.wrong_hosts());
         problems.extend(self.wrong_values());
         problems.extend(self.wrong_client_auth());
+        problems.extend(self.wrong_person_login());
         let is_oauth = self.profile.protocol == Protocol::OAuth2;
         if is_oauth && self.endpoint(Endpoint::Token, None).is_none() && self.issuer().is_none() && problems.is_empty()
         {
@@ -116,6 +117,6 @@ impl RemoteConfig {
     }
 }
 
-fn problem(key: &str, message: String) -> ConfigProblem {
+pub(in crate::provider) fn problem(key: &str, message: String) -> ConfigProblem {
     ConfigProblem { key: key.to_owned(), message }
 }
