@@ -18,9 +18,11 @@
 mod support;
 
 mod broken_configs;
+mod environment;
 mod events;
 mod every_profile;
 mod exec;
+mod hardening;
 mod harness;
 mod hooks;
 mod hostile_answers;
