@@ -351,7 +351,7 @@ impl Supervisor {
         slot.take_note(flight.request, &answer);
         let outcome = slot::Outcome::of(flight.request, &answer);
         slot.happened.push(feed::call(flight.request, &answer));
-        let alive = answer.verdict == Verdict::Alive;
+        let alive = flight.request == Request::Ping && answer.verdict.is_success();
         self.step(name, Input::Answered { answer, secrets });
         let Some(slot) = self.slots.get_mut(name) else { return };
         slot.outcomes.push(outcome);
