@@ -34,7 +34,7 @@ use crate::driver::{self, Done, Ticket};
 use crate::hooks::Hooks;
 use crate::provider::Clients;
 use crate::schedule::{Duty, Runner};
-use crate::session::answer::{Answer, Request, Verdict};
+use crate::session::answer::{Answer, Request};
 use crate::session::{Action, Input, Order};
 use crate::signals::{Signal, Signals};
 use crate::store::{Record, Store};
