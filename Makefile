@@ -93,8 +93,9 @@ clean: ## Removes what was built and installed here
 	$(CARGO) clean
 	rm -rf $(FIXTURE)/node_modules $(ZABBIX) $(OPENBAO)
 
-# node and npm run the certified OpenID provider that the tests talk to; journald takes the log in some of them; promtool
-# and a parser of another author judge the metrics; groff and mandoc read the man pages, systemd-analyze the units.
+# node and npm run the certified OpenID provider that the tests talk to, Chromium logs in to it; journald takes the log in
+# some of them; promtool and a parser of another author judge the metrics; groff and mandoc read the man pages,
+# systemd-analyze the units.
 .PHONY: .fixture
 .fixture:
 	@command -v groff >/dev/null && command -v mandoc >/dev/null || { \
@@ -113,6 +114,10 @@ clean: ## Removes what was built and installed here
 	  echo 'journald is missing: installing it with apt-get (systemd)'; \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 	  $$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends systemd; }
+	@command -v chromium >/dev/null || { \
+	  echo 'Chromium is missing: installing it with apt-get (chromium)'; \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends chromium; }
 	@command -v promtool >/dev/null || test -x $(PROMTOOL)/usr/bin/promtool || { \
 	  echo "promtool is missing: unpacking it from Debian's package prometheus below $(PROMTOOL), which installs nothing"; \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); $$sudo apt-get update -qq; \

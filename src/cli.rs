@@ -12,6 +12,7 @@ mod exec;
 pub(crate) mod exit;
 mod failure;
 mod health;
+mod login;
 mod manual;
 mod order;
 pub(crate) mod output;
@@ -106,8 +107,8 @@ enum ClientCommand {
     Calibrate(calibrate::Args),
     /// Get a new token by the refresh token, or by the provider's renewal (admins)
     Renew(order::Args),
-    /// Log in anew, also where logins have stopped until a person looks (admins)
-    Login(order::Args),
+    /// Log in anew, also where logins have stopped; leads through the login where a person must log in (admins)
+    Login(login::Args),
     /// Withdraw the token and end the session at the server; only `login` begins a new one (admins)
     Logout(order::Args),
     /// Make no more calls for the session until it is resumed; its token stays readable (admins)
@@ -159,7 +160,7 @@ fn ask(client: &Client, command: ClientCommand) -> Result<Exit, Failure> {
         ClientCommand::Verify(args) => order::run(client, &args, Order::Verify),
         ClientCommand::Calibrate(args) => calibrate::run(client, &args),
         ClientCommand::Renew(args) => order::run(client, &args, Order::Renew),
-        ClientCommand::Login(args) => order::run(client, &args, Order::Login),
+        ClientCommand::Login(args) => login::run(client, &args),
         ClientCommand::Logout(args) => order::run(client, &args, Order::Logout),
         ClientCommand::Pause(args) => order::run(client, &args, Order::Pause),
         ClientCommand::Resume(args) => order::run(client, &args, Order::Resume),

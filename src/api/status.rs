@@ -61,6 +61,8 @@ pub struct SessionStatus {
     pub last_error: Option<LastError>,
     /// What a person must do, if anything.
     pub attention: Option<Attention>,
+    /// What a person should know though nothing is wrong.
+    pub notice: Option<String>,
     /// The server's allocations, as its headers told them.
     pub quotas: Vec<Quota>,
     /// Calls since the start.

@@ -87,6 +87,7 @@ fn of_problem(kind: Kind) -> Exit {
         Kind::CannotPromise
         | Kind::Conflict
         | Kind::Failed
+        | Kind::NoSuchLogin
         | Kind::BadRequest
         | Kind::NoSuchPath
         | Kind::WrongMethod

@@ -1,4 +1,4 @@
-//! `keepfresh verify | renew | login | logout | pause | resume`: an admin's orders.
+//! `keepfresh verify | renew | logout | pause | resume`: an admin's orders. `login` has a file of its own.
 
 use std::time::Duration;
 

@@ -252,7 +252,7 @@ impl Profile {
 
     /// What `grant` asks of the engine; none for an unknown grant.
     pub fn grant_traits(&self, grant: &str) -> Option<GrantTraits> {
-        let own = |confirm| GrantTraits { unattended: true, confirm, refresh_token_parameter: None };
+        let own = |confirm| GrantTraits { unattended: true, confirm, by_person: None, refresh_token_parameter: None };
         let of_oauth = self.grant(grant).map(|rules| rules.kind.traits());
         let of_login = || self.login(grant).map(|login| own(login.confirm));
         of_oauth.or_else(of_login).or_else(|| self.command(grant).map(|_| own(true)))
@@ -348,12 +348,16 @@ mod tests {
     #[test]
     fn a_password_is_never_tried_twice_and_a_refresh_token_needs_a_person() {
         let profile = Profile::named("salesforce", None).unwrap();
-        assert_eq!(profile.grants(), ["jwt_bearer", "client_credentials", "password", "refresh_token"]);
+        let unattended = ["jwt_bearer", "client_credentials", "password"];
+        let by_person = ["refresh_token", "authorization_code", "device_code"];
+        assert_eq!(profile.grants(), [unattended, by_person].concat());
         for (grant, unattended, confirm, parameter) in [
             ("jwt_bearer", true, true, None),
             ("client_credentials", true, true, None),
             ("password", true, false, None),
             ("refresh_token", false, true, Some("refresh_token")),
+            ("authorization_code", false, true, None),
+            ("device_code", false, true, None),
         ] {
             let traits = profile.grant_traits(grant).unwrap();
             let seen = (traits.unattended, traits.confirm, traits.refresh_token_parameter.as_deref());

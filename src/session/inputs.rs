@@ -30,6 +30,7 @@ impl Session {
             Input::Wanted { validity } => self.want(validity, now, actions),
             Input::Held { lasting } => self.hold(lasting, now),
             Input::Seed(seed) => self.seed(seed, now, account, actions),
+            Input::PersonLoggedIn(answer) => self.person_logged_in(&answer, now, account, actions),
             Input::SecretsAre(fingerprint) => self.secrets_are(&fingerprint, account, actions),
             Input::ClockJumped => self.clock_jumped(now),
             Input::Active(active) => self.set_active(active, actions),

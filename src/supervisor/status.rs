@@ -86,6 +86,7 @@ impl Slot {
                 reason: needed.reason,
                 remedy: needed.remedy,
             }),
+            notice: self.session.notice(),
             quotas: self.session.record().quotas.clone(),
             counts: self.counts(),
             recent: self.session.record().recent.iter().map(|happening| recent(*happening, now)).collect(),
