@@ -18,9 +18,11 @@
 mod support;
 
 mod broken_configs;
+mod environment;
 mod events;
 mod every_profile;
 mod exec;
+mod hardening;
 mod harness;
 mod hooks;
 mod hostile_answers;
@@ -30,6 +32,7 @@ mod lookalikes;
 mod metrics;
 mod oidc_provider;
 mod outages;
+mod person;
 mod publishing;
 mod reader;
 mod refusals;
