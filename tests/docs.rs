@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -12,12 +13,13 @@ use keepfresh::api::{SessionStatus, TokenAnswer};
 use keepfresh::sandbox::{Credentials, Sandbox, Settings};
 use serde_json::Value;
 
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "README.md",
     "CHANGELOG.md",
     "docs/ARCHITECTURE.md",
     "docs/api.md",
     "docs/install.md",
+    "docs/oauth2.md",
     "docs/operations.md",
     "docs/publishing.md",
     "docs/sandbox.md",
@@ -43,8 +45,9 @@ fn every_config_is_good() {
     let directory = tempfile::tempdir().unwrap();
     let credentials = Credentials::generate().unwrap();
     let mut whole = String::new();
-    for page in ["README.md", "docs/publishing.md", "docs/sandbox.md"] {
-        for (_, block) in blocks(&read(page)).into_iter().filter(|(language, _)| language == "toml") {
+    for page in ["README.md", "docs/oauth2.md", "docs/publishing.md", "docs/sandbox.md"] {
+        let configs = blocks(&read(page)).into_iter().filter(|(language, _)| language == "toml");
+        for (_, block) in configs.filter(|(_, block)| !is_profile(block)) {
             let config = fitted(&block);
             // A fragment belongs to the config that stands before it.
             whole = if config.contains("provider") { config } else { format!("{whole}\n{config}") };
@@ -54,6 +57,19 @@ fn every_config_is_good() {
             let output = keepfresh(["check", "--config", &file.to_string_lossy()]);
             assert!(output.status.success(), "{page}:\n{block}\n{}", String::from_utf8_lossy(&output.stderr));
         }
+    }
+}
+
+#[test]
+fn every_profile_is_good() {
+    let directory = tempfile::tempdir().unwrap();
+    let page = read("docs/oauth2.md");
+    for (_, block) in blocks(&page).into_iter().filter(|(_, block)| is_profile(block)) {
+        let name = block.split('"').nth(1).unwrap();
+        let file = directory.path().join(format!("{name}.toml"));
+        fs::File::create(&file).unwrap().write_all(block.as_bytes()).unwrap();
+        let output = keepfresh(["providers", "--check", &file.to_string_lossy()]);
+        assert!(output.status.success(), "{block}\n{}", String::from_utf8_lossy(&output.stderr));
     }
 }
 
@@ -203,10 +219,19 @@ fn ours(line: &str) -> Option<String> {
     Some(line[start..end].trim_end().to_owned())
 }
 
+fn is_profile(block: &str) -> bool {
+    block.starts_with("name = ")
+}
+
 /// The config with secrets that are there, and without the groups of another machine.
 fn fitted(block: &str) -> String {
     let lines = block.lines().filter(|line| !line.starts_with("group"));
-    lines.collect::<Vec<_>>().join("\n").replace("/etc/keepfresh/secrets/crm-key.pem", "private-key.pem")
+    lines
+        .collect::<Vec<_>>()
+        .join("\n")
+        .replace("/etc/keepfresh/secrets/crm-key.pem", "private-key.pem")
+        .replace("/etc/keepfresh/secrets/api-client-secret", "client-secret")
+        .replace("/var/run/secrets/tokens/sts", "refresh-token")
 }
 
 /// The targets of links within this repository.
