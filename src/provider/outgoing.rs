@@ -71,8 +71,8 @@ impl OutgoingError {
     /// Whether only a person can mend it.
     pub(super) fn needs_a_person(&self) -> bool {
         match self {
-            Self::Assertion(_) | Self::NoEndpoint(_) | Self::ByPerson => true,
-            Self::NoToken | Self::NoRefreshToken | Self::NoValue(_) | Self::ForeignUrl(_) | Self::BadCookie(_) => false,
+            Self::Assertion(_) | Self::NoEndpoint(_) | Self::ByPerson | Self::BadCookie(_) => true,
+            Self::NoToken | Self::NoRefreshToken | Self::NoValue(_) | Self::ForeignUrl(_) => false,
         }
     }
 }

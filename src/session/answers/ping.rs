@@ -123,7 +123,8 @@ impl Session {
             self.token_died(now, Death::StillDead, account, actions);
             return;
         }
-        let confirmed = matches!(self.state.health, Health::Doubtful { why: Doubt::Ambiguous, .. });
+        // Whatever raised the doubt, this is the second sign.
+        let confirmed = matches!(self.state.health, Health::Doubtful { .. });
         if certain || confirmed {
             let death = Death::Told { sent: answer.sent, detail: answer.detail };
             self.token_died(now, death, account, actions);

@@ -1107,3 +1107,34 @@ fn a_jump_of_the_clock_shows_nothing_that_an_absence_put_in_doubt() {
     ",
     );
 }
+
+#[test]
+fn an_unclear_no_settles_a_doubt_that_an_absence_raised() {
+    check(
+        "
+        policy model=sliding idle=10m survive=1m
+        serve login good
+        serve ping dead?
+        tick
+        +1s: order pause
+        3h: restart
+        order resume
+        +5s: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:00:01 paused
+        3:00:00 restart
+        3:00:00 hold
+        3:00:00 resumed
+        3:00:00 ping
+        3:00:01 died
+        3:00:01 login
+        3:00:02 logged_in 2
+        3:00:02 publish 2
+        3:00:05 Alive; ping at 3:08:29 for IdleTimeout
+    ",
+    );
+}
