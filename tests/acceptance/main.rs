@@ -18,6 +18,7 @@
 mod support;
 
 mod broken_configs;
+mod description;
 mod harness;
 mod hostile_answers;
 mod journal;
