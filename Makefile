@@ -48,9 +48,14 @@ clean: ## Removes what was built and installed here
 	$(CARGO) clean
 	rm -rf $(FIXTURE)/node_modules $(CLIENTS)/node_modules $(CLIENTS)/.venv
 
-# node and npm run the certified OpenID provider that the tests talk to; journald takes the log in one of them.
+# node and npm run the certified OpenID provider that the tests talk to; journald takes the log in one of them;
+# groff and mandoc read the man pages, systemd-analyze the units.
 .PHONY: .fixture
 .fixture:
+	@command -v groff >/dev/null && command -v mandoc >/dev/null || { \
+	  echo 'groff or mandoc is missing: installing them with apt-get (groff-base mandoc)'; \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends groff-base mandoc; }
 	@command -v node >/dev/null && command -v npm >/dev/null || { \
 	  echo 'node and npm are missing: installing them with apt-get (nodejs npm)'; \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \

@@ -94,6 +94,13 @@ pub enum Ask {
         /// Where the answer goes.
         reply: Reply<SessionStatus>,
     },
+    /// Read the config again; answered once it is taken over, or found broken. Admins only.
+    Reload {
+        /// Who asks.
+        caller: Caller,
+        /// Where the answer goes.
+        reply: Reply<Reloaded>,
+    },
     /// Is the daemon well, and are these sessions good?
     Health {
         /// Who asks.
@@ -150,8 +157,21 @@ pub enum Refusal {
     Conflict { name: String, reason: String },
     /// 502 `failed`, exit 1: the order was carried out and the server said no, or did not answer.
     Failed { name: String, reason: String },
+    /// 403 `not-allowed`, exit 77: about the daemon as a whole.
+    NotAdmin,
+    /// 422 `bad-config`, exit 78: nothing has changed.
+    BadConfig { errors: String },
     /// 503 `stopping`, exit 75.
     Stopping,
+}
+
+/// What came of a reload. Field names are stable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// How many sessions there are now.
+    pub sessions: usize,
+    /// Whether something differs that only a restart takes over.
+    pub restart_needed: bool,
 }
 
 /// What `GET /v1/sessions` and `status --json` answer: an object, so that more can stand beside the list one day.

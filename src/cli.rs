@@ -9,8 +9,10 @@ pub mod sandbox;
 pub(crate) mod exit;
 mod failure;
 mod health;
+mod manual;
 mod order;
 pub(crate) mod output;
+mod reload;
 mod report;
 pub mod run;
 mod status;
@@ -70,6 +72,9 @@ enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// Print the man pages; for those who make packages
+    #[command(hide = true)]
+    Manual(manual::Args),
 }
 
 /// The commands that ask the running daemon.
@@ -97,6 +102,8 @@ enum ClientCommand {
     Pause(order::Args),
     /// Take up a paused session again (admins)
     Resume(order::Args),
+    /// Read the configuration again, and wait until it is in force (admins)
+    Reload(reload::Args),
     /// Is the daemon well, and are the sessions good?
     Health(health::Args),
 }
@@ -116,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Sandbox(args) => return sandbox::run(args),
         Command::Demo(args) => return demo::run(args),
         Command::Completions { shell } => return end(completions(shell)),
+        Command::Manual(args) => return end(manual::run(&args)),
         Command::Client(command) => command,
     };
     end(ask(&Client::find(socket.as_deref()), command))
@@ -139,6 +147,7 @@ fn ask(client: &Client, command: ClientCommand) -> Result<Exit, Failure> {
         ClientCommand::Logout(args) => order::run(client, &args, Order::Logout),
         ClientCommand::Pause(args) => order::run(client, &args, Order::Pause),
         ClientCommand::Resume(args) => order::run(client, &args, Order::Resume),
+        ClientCommand::Reload(args) => reload::run(client, &args),
         ClientCommand::Health(args) => health::run(client, &args),
     }
 }

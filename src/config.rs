@@ -5,6 +5,7 @@ mod clashes;
 mod daemon;
 mod document;
 mod global;
+mod hooks;
 mod http;
 mod keepalive;
 mod keys;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
+use crate::hooks::{AlertsConfig, HookConfig};
 use crate::provider::RemoteConfig;
 use crate::publish::SinkConfig;
 use crate::schedule::Calendar;
@@ -45,6 +47,8 @@ pub struct Config {
     pub daemon: DaemonConfig,
     /// `[socket]`.
     pub socket: SocketConfig,
+    /// `[alerts]`.
+    pub alerts: AlertsConfig,
     /// Calls a second that one host may get.
     pub per_host_rate: f64,
     /// `[sessions.NAME]`, by name.
@@ -116,6 +120,8 @@ pub struct SessionConfig {
     pub remote: RemoteConfig,
     /// Its files.
     pub publish: Vec<SinkConfig>,
+    /// The programs that are told what happens to it.
+    pub hooks: Vec<HookConfig>,
     /// Who may read the token over the socket; admins always may.
     pub access: Vec<Principal>,
     /// When its duties fall due.
@@ -136,6 +142,7 @@ impl PartialEq for SessionConfig {
             && self.policy == other.policy
             && remotes_equal(&self.remote, &other.remote)
             && self.publish == other.publish
+            && self.hooks == other.hooks
             && self.access == other.access
             && self.schedule == other.schedule
             && self.env_prefix == other.env_prefix
@@ -178,6 +185,8 @@ pub enum Needed {
     PrivateKey(SecretSource),
     /// A file with certificates in PEM.
     Certificates(PathBuf),
+    /// A program that can be run, by path or name.
+    Program(String),
 }
 
 /// Reads `file` and `conf.d/*.toml` beside it.

@@ -6,6 +6,7 @@
 pub mod format;
 mod sink;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -102,6 +103,13 @@ pub struct Publisher {
     workers: JoinSet<()>,
 }
 
+/// A session's files at one moment, on their way to what was wanted then.
+#[derive(Clone)]
+pub struct Settling {
+    board: Arc<Board>,
+    order: u64,
+}
+
 /// The latest wish; the channel holds one at most, so a slow sink never works through a queue of the past.
 #[derive(Clone)]
 struct Order {
@@ -158,14 +166,12 @@ impl Publisher {
 
     /// Resolves when every sink has tried the latest `set` at least once (done or failed). A disk that hangs holds it up.
     pub async fn settled(&self) {
-        let latest = self.orders.borrow().number;
-        loop {
-            let moved = self.board.moved.notified();
-            if self.board.all_tried(latest) {
-                return;
-            }
-            moved.await;
-        }
+        self.settling().done().await;
+    }
+
+    /// The same for who cannot stay.
+    pub fn settling(&self) -> Settling {
+        Settling { board: Arc::clone(&self.board), order: self.orders.borrow().number }
     }
 
     /// What each sink last did, in the order of the config.
@@ -179,6 +185,25 @@ impl Publisher {
         let Self { orders, mut workers, .. } = self;
         drop(orders);
         while workers.join_next().await.is_some() {}
+    }
+}
+
+impl Settling {
+    /// Resolves when every sink has tried what was wanted then, or something later.
+    pub async fn done(&self) {
+        loop {
+            let moved = self.board.moved.notified();
+            if self.board.all_tried(self.order) {
+                return;
+            }
+            moved.await;
+        }
+    }
+}
+
+impl fmt::Debug for Settling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Settling(order {})", self.order)
     }
 }
 

@@ -3,6 +3,7 @@
 //! An engine's actions are done in their order: state is written before the call that needs it leaves, and what is
 //! published changes only after the state that says so was written (or could not be, which is then said).
 
+mod alarm;
 mod asks;
 mod lanes;
 mod reload;
@@ -26,6 +27,7 @@ use crate::api::Ask;
 use crate::clock;
 use crate::config::Config;
 use crate::driver::{self, Done, Ticket};
+use crate::hooks::Hooks;
 use crate::provider::Clients;
 use crate::schedule::{Duty, Runner};
 use crate::session::answer::{Answer, Request, Verdict};
@@ -71,13 +73,13 @@ pub struct Supervisor {
     retiring: JoinSet<()>,
     store: Store,
     clients: Clients,
+    /// The programs of `[alerts]`.
+    alerts: Hooks,
     calendar: Runner,
     notifier: Notifier,
     watch: watch::Watch,
     uid: u32,
-    /// The config that is being read, and whether somebody asked for it again meanwhile.
-    reloading: Option<Reloading>,
-    reload_again: bool,
+    reloading: Reloading,
     /// Sessions that have neither been published nor said why not; READY waits for them.
     unreported: BTreeSet<Arc<str>>,
     /// READY was said.
@@ -107,7 +109,7 @@ impl Supervisor {
                 Turn::Done(done) => self.done(done),
                 Turn::Ask(ask) => self.ask(ask),
                 Turn::Duty(name, duty) => self.duty(&name, duty),
-                Turn::Signal(Signal::Reload) => self.reload(),
+                Turn::Signal(Signal::Reload) => self.reload(None),
                 Turn::Loaded(config) => self.loaded(config),
                 Turn::Signal(Signal::Stop { .. }) => break,
                 Turn::Time => {}
@@ -127,7 +129,7 @@ impl Supervisor {
                 // Aborted with its session, or a panic that the driver could not turn into an answer.
                 Err(_) => Turn::Time,
             },
-            config = reload::next(&mut self.reloading) => Turn::Loaded(config),
+            config = self.reloading.next() => Turn::Loaded(config),
             (name, duty) = self.calendar.next() => Turn::Duty(name, duty),
             Some(ask) = ears.asks.recv() => Turn::Ask(ask),
             () = tokio::time::sleep(pause) => Turn::Time,
@@ -197,7 +199,10 @@ impl Supervisor {
                     stirs = true;
                 }
                 Action::Call(call) => slot.pending = Some(Pending::new(call, &mut slot.saver, &account.saver)),
-                Action::Tell(event) => tell::event(slot, &event),
+                Action::Tell(event) => {
+                    slot.alarm.hear(&event);
+                    tell::event(slot, &event);
+                }
             }
         }
         if stirs && account.members.len() > 1 {
@@ -239,8 +244,10 @@ impl Supervisor {
         }
         slot.answer_waiters(now, &account.account);
         tell::attention(slot, &account.account, now);
+        let after = self.config.alerts.after;
+        slot.ring_attention(&account.account, clock::now(), &self.alerts, after);
         self.watch.needs_secret(&name, slot.needs_new_secret(&account.account), now);
-        let wake = slot.wake(now, &account.account);
+        let wake = [slot.wake(now, &account.account), slot.alarm.due(after)].into_iter().flatten().min();
         self.arm(&name, wake);
     }
 

@@ -12,7 +12,8 @@ use keepfresh::api::{SessionStatus, TokenAnswer};
 use keepfresh::sandbox::{Credentials, Sandbox, Settings};
 use serde_json::Value;
 
-const PAGES: [&str; 5] = ["README.md", "CHANGELOG.md", "docs/ARCHITECTURE.md", "docs/api.md", "docs/sandbox.md"];
+const PAGES: [&str; 6] =
+    ["README.md", "CHANGELOG.md", "docs/ARCHITECTURE.md", "docs/api.md", "docs/publishing.md", "docs/sandbox.md"];
 
 #[test]
 fn every_command_line_parses() {
@@ -33,7 +34,7 @@ fn every_config_is_good() {
     let directory = tempfile::tempdir().unwrap();
     let credentials = Credentials::generate().unwrap();
     let mut whole = String::new();
-    for page in ["README.md", "docs/sandbox.md"] {
+    for page in ["README.md", "docs/publishing.md", "docs/sandbox.md"] {
         for (_, block) in blocks(&read(page)).into_iter().filter(|(language, _)| language == "toml") {
             let config = fitted(&block);
             // A fragment belongs to the config that stands before it.

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::server::Server;
-use super::{About, Ask, Counts, Health, Refusal, Rejected, SessionStatus, State, TokenAnswer};
+use super::{About, Ask, Counts, Health, Refusal, Rejected, Reloaded, SessionStatus, State, TokenAnswer};
 use crate::secret::Secret;
 
 /// A handle on the supervisor: what it saw, and its end.
@@ -94,6 +94,10 @@ async fn decide(ask: Ask, saw: std_mpsc::Sender<String>) {
         Ask::Order { about: About { name, .. }, order, reply, .. } => {
             let _ = saw.send(format!("{order:?} {name}"));
             drop(reply.send(known(&name).map(|()| status(&name))));
+        }
+        Ask::Reload { reply, .. } => {
+            let _ = saw.send("reload".to_owned());
+            drop(reply.send(Ok(Reloaded { sessions: 1, restart_needed: false })));
         }
         Ask::Health { names, reply, .. } => drop(reply.send(Ok(health(names)))),
     }

@@ -24,6 +24,8 @@ pub(super) enum Failure {
     /// There is nothing to report about.
     #[error("{0} has no token yet")]
     NoToken(String),
+    #[error("there is no page {0}")]
+    NoSuchPage(String),
 }
 
 impl Failure {
@@ -31,7 +33,7 @@ impl Failure {
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Client(error) => of_client(error),
-            Self::Output(_) | Self::Input(_) | Self::Format(_) => Exit::Failed,
+            Self::Output(_) | Self::Input(_) | Self::Format(_) | Self::NoSuchPage(_) => Exit::Failed,
             Self::NoToken(_) => Exit::TryAgain,
         }
     }
@@ -54,6 +56,7 @@ impl Failure {
         match self {
             Self::Client(error) => error.remedy(),
             Self::NoToken(_) => Some("`keepfresh status` says what it waits for"),
+            Self::NoSuchPage(_) => Some("`keepfresh manual` lists them"),
             Self::Output(_) | Self::Input(_) | Self::Format(_) => None,
         }
     }
@@ -73,6 +76,7 @@ fn of_problem(kind: Kind) -> Exit {
     match kind {
         Kind::NoSuchSession => Exit::NoSuchSession,
         Kind::NotAllowed => Exit::NotAllowed,
+        Kind::BadConfig => Exit::Config,
         Kind::NeedsAttention => Exit::NeedsPerson,
         Kind::NotFresh | Kind::Stopping | Kind::NoAnswer | Kind::TooSlow | Kind::TooManyConnections => Exit::TryAgain,
         Kind::CannotPromise
@@ -103,6 +107,7 @@ mod tests {
             (Kind::CannotPromise, 1),
             (Kind::Conflict, 1),
             (Kind::Failed, 1),
+            (Kind::BadConfig, 78),
             (Kind::Stopping, 75),
         ] {
             let failure = Failure::from(ClientError::Problem(Box::new(Problem::new(kind, "no"))));

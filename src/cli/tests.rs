@@ -33,6 +33,8 @@ fn each_command_ends_with_the_code_that_scripts_rely_on() {
         ("rejected crm --generation 6 --print", 0),
         ("login crm", 0),
         ("pause locked", 77),
+        ("reload", 0),
+        ("reload --json", 0),
         ("health", 0),
         ("health --ready", 0),
         ("health crm", 0),
@@ -43,6 +45,7 @@ fn each_command_ends_with_the_code_that_scripts_rely_on() {
     fake.until("used crm 7 Some(5s)");
     fake.until("rejected crm 6");
     fake.until("Login crm");
+    fake.until("reload");
     drop(stop);
     thread.join().unwrap();
     assert_eq!(carry_out(&client, "token crm --wait 0s") as u8, 69);

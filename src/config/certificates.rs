@@ -8,7 +8,7 @@ use super::{Config, ConfigError, Needed};
 pub(super) fn unusable(config: &Config) -> Vec<ConfigError> {
     let tried = config.needs.iter().filter_map(|need| match &need.what {
         Needed::Certificates(path) => Some(ConfigError::about(need, &usable(path).err()?)),
-        Needed::Secret(_) | Needed::PrivateKey(_) => None,
+        Needed::Secret(_) | Needed::PrivateKey(_) | Needed::Program(_) => None,
     });
     tried.collect()
 }

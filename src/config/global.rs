@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::daemon;
 use super::document::Document;
+use super::hooks;
 use super::http::{self, GlobalHttp};
 use super::report::{At, Place, Report, Source};
 use super::session::{self, Placed};
@@ -58,6 +59,7 @@ pub(super) fn read(
     let daemon = daemon::daemon(file, main, report, surroundings, &needs);
     let socket = daemon::socket(main, &daemon.runtime_dir, report);
     let (http, per_host_rate) = http::global(main, &needs);
+    let alerts = hooks::alerts(main, &needs);
     let zone = zone_named(daemon.timezone.as_deref()).unwrap_or(TimeZone::UTC);
     let context =
         Context { surroundings, daemon: &daemon, http: &http, zone, needs: &needs, profiles: RefCell::default() };
@@ -72,6 +74,7 @@ pub(super) fn read(
         file: file.to_owned(),
         daemon,
         socket,
+        alerts,
         per_host_rate,
         sessions,
         needs: needs.list.into_inner(),

@@ -1,6 +1,6 @@
 //! Every key that the reader knows, table by table; what is not here is an unknown key.
 
-pub(super) const ROOT: &[&str] = &["daemon", "socket", "http", "sessions"];
+pub(super) const ROOT: &[&str] = &["daemon", "socket", "http", "alerts", "sessions"];
 /// What `conf.d/*.toml` may hold.
 pub(super) const FRAGMENT: &[&str] = &["sessions"];
 pub(super) const DAEMON: &[&str] = &["runtime_dir", "state_dir", "state_key", "providers_dir", "timezone", "log"];
@@ -19,6 +19,7 @@ pub(super) const SESSION: &[&str] = &[
     "login",
     "keepalive",
     "publish",
+    "hook",
     "http",
     "access",
 ];
@@ -27,6 +28,8 @@ pub(super) const KEEPALIVE: &[&str] =
 pub(super) const PUBLISH: &[&str] = &["file", "format", "template", "login", "mode", "owner", "group", "on_loss"];
 pub(super) const SESSION_HTTP: &[&str] =
     &["ca_file", "pin_sha256", "client_cert", "client_key", "proxy", "allow_plain_http"];
+pub(super) const HOOK: &[&str] = &["on", "command"];
+pub(super) const ALERTS: &[&str] = &["on_attention", "after"];
 pub(super) const ACCESS: &[&str] = &["allow"];
 pub(super) const SECRET: &[&str] = &["file", "insecure_mode", "credential", "env", "command"];
 
@@ -35,10 +38,11 @@ const LOGIN: &[&str] =
     &["grant", "client_id", "username", "audience", "scope", "issuer", "login_url", "client_auth", "api_version"];
 
 /// Keys whose values may hold, or be mistaken for, a secret.
-const CONFIDENTIAL: &[&str] = &["state_key", "client_key", "credential", "env", "command"];
+const CONFIDENTIAL: &[&str] = &["state_key", "client_key", "credential", "env", "command", "on_attention"];
 
 /// Keys whose values error messages may quote.
 pub(super) fn quotable() -> impl Iterator<Item = &'static str> {
-    let all = [ROOT, DAEMON, SOCKET, HTTP, SESSION, KEEPALIVE, PUBLISH, SESSION_HTTP, ACCESS, SECRET, LOGIN];
+    let all =
+        [ROOT, DAEMON, SOCKET, HTTP, SESSION, KEEPALIVE, PUBLISH, HOOK, ALERTS, SESSION_HTTP, ACCESS, SECRET, LOGIN];
     all.into_iter().flatten().copied().filter(|key| !CONFIDENTIAL.contains(key))
 }

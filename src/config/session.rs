@@ -8,7 +8,8 @@ use super::keepalive::{self, Given, IdleTimeout, Keepalive};
 use super::report::{At, Place};
 use super::table::Table;
 use super::value::{bad, is_variable_name};
-use super::{Principal, SessionConfig, http, keys, login, principals, publish};
+use super::{Principal, SessionConfig, hooks, http, keys, login, principals, publish};
+use crate::hooks::HookConfig;
 use crate::provider::{GrantTraits, Profile, RemoteConfig};
 use crate::publish::SinkConfig;
 use crate::schedule::Calendar;
@@ -34,6 +35,7 @@ pub(super) fn read(name: &str, table: &Table<'_>, context: &Context<'_>) -> Plac
     let local = Local {
         env_prefix: prefix.value.clone(),
         publish: sinks.iter().map(|sink| sink.value.clone()).collect(),
+        hooks: hooks::read(table, context.needs),
         access: access(table).unwrap_or_else(|| publish::readers(&sinks, context)),
         logout_on: logout_on(table),
     };
@@ -45,6 +47,7 @@ pub(super) fn read(name: &str, table: &Table<'_>, context: &Context<'_>) -> Plac
 struct Local {
     env_prefix: String,
     publish: Vec<SinkConfig>,
+    hooks: Vec<HookConfig>,
     access: Vec<Principal>,
     /// On removal, and on stop.
     logout_on: (bool, bool),
@@ -91,6 +94,7 @@ fn config(name: &str, table: &Table<'_>, server: Server, local: Local, context: 
         name: name.to_owned(),
         remote,
         publish: local.publish,
+        hooks: local.hooks,
         access: local.access,
         schedule: Calendar { lead: policy.survive_outage, ..keepalive.calendar },
         policy,

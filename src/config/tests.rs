@@ -194,6 +194,37 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
     ),
     (
         "[sessions.crm.login]",
+        "[[sessions.crm.hook]]\ncommand = [\"/bin/true\"]\n[sessions.crm.login]",
+        &["missing key `sessions.crm.hook.on`"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[[sessions.crm.hook]]\non = [\"lost\"]\ncommand = [\"/bin/true\"]\n[sessions.crm.login]",
+        &[":6:", "\"lost\" is no event", "recovered"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[[sessions.crm.hook]]\non = []\ncommand = [\"/bin/true\"]\n[sessions.crm.login]",
+        &[":6:", "would never run"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[[sessions.crm.hook]]\non = [\"change\"]\ncommand = []\n[sessions.crm.login]",
+        &[":7:", "is empty", "no shell"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[[sessions.crm.hook]]\non = [\"change\"]\ncommand = [\"bin/notify\"]\n[sessions.crm.login]",
+        &[":7:", "absolute path"],
+    ),
+    ("[sessions.crm.login]", "[alerts]\nafter = \"15m\"\n[sessions.crm.login]", &["missing key `alerts.on_attention`"]),
+    (
+        "[sessions.crm.login]",
+        "[alerts]\non_attention = [\"/bin/page\"]\n[sessions.crm.login]",
+        &[":6:", "each an array"],
+    ),
+    (
+        "[sessions.crm.login]",
         "[[sessions.crm.publish]]\nfile = \"a\"\nowner = \"nobody-here\"\n[sessions.crm.login]",
         &[":7:", "there is no user `nobody-here`"],
     ),

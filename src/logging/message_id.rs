@@ -4,7 +4,7 @@
 //! remedy in `systemd/keepfresh.catalog`; a test compares both, and every event that the code names, with this table.
 
 /// Every event, in the order of the alphabet.
-pub const EVENTS: [(&str, &str); 64] = [
+pub const EVENTS: [(&str, &str); 66] = [
     ("accept_failed", "f8439ecce84d450e9d6755874cd39673"),
     ("account_unpersisted", "721b450c934e48c8a3efc0b103486a24"),
     ("allowed", "0907ebd020c540c6a6838cf15daaf844"),
@@ -23,6 +23,8 @@ pub const EVENTS: [(&str, &str); 64] = [
     ("file_removed", "99bb096b09db44d29d289199a23da4ee"),
     ("forbidden", "9f7df927df354459b1342c2c812cd0e5"),
     ("grant_dead", "a4b543a7995a4a4b881692184592e812"),
+    ("hook_failed", "04a73e3731f142cbae0917df52be9b32"),
+    ("hooks_cut", "7e152190447c493da78263623fc2c626"),
     ("identity_changed", "77fb82a31dbc468aa4aaa8f83d0c0591"),
     ("in_doubt", "098c0bfc4128487595a7b24ea29a5e8e"),
     ("journal_missing", "34cd6ac58d904d109a49a72e25696306"),

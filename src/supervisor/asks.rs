@@ -64,6 +64,10 @@ impl Supervisor {
             }
             Ask::Rejected { about, which, wait, reply } => self.rejected(&about, &which, wait, reply),
             Ask::Order { about, order, wait, reply } => self.order(&about, order, wait, reply),
+            Ask::Reload { caller, reply } if !self.is_admin(&caller) => {
+                let _ = reply.send(Err(Refusal::NotAdmin));
+            }
+            Ask::Reload { reply, .. } => self.reload(Some(reply)),
             Ask::Health { caller, names, reply } => {
                 let _ = reply.send(self.health(&caller, &names));
             }

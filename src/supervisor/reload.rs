@@ -7,61 +7,76 @@ use tokio::task::JoinHandle;
 
 use super::Supervisor;
 use super::slot::AccountSlot;
+use crate::api::{Refusal, Reloaded, Reply};
 use crate::clock;
 use crate::config::{self, Config, SessionConfig};
+use crate::hooks::Hooks;
 use crate::provider::Remote;
 use crate::publish::{self, Publisher, Wanted};
 use crate::session::{Input, Order};
 
-/// A config that is being read, on a thread that may block.
-pub(super) type Reloading = JoinHandle<Result<Config, String>>;
+/// A config that is being read, on a thread that may block, and who wants to know what comes of it.
+#[derive(Default)]
+pub(super) struct Reloading {
+    reading: Option<JoinHandle<Result<Config, String>>>,
+    askers: Vec<Reply<Reloaded>>,
+    /// Somebody asked after the reading had begun: the file may have changed since.
+    again: bool,
+    next_askers: Vec<Reply<Reloaded>>,
+}
 
-/// The config, when it has been read; never resolves while none is.
-pub(super) async fn next(reloading: &mut Option<Reloading>) -> Result<Config, String> {
-    match reloading {
-        Some(reading) => reading.await.unwrap_or_else(|error| Err(format!("read the config: {error}"))),
-        None => std::future::pending().await,
+impl Reloading {
+    /// The config, when it has been read; never resolves while none is.
+    pub(super) async fn next(&mut self) -> Result<Config, String> {
+        match &mut self.reading {
+            Some(reading) => reading.await.unwrap_or_else(|error| Err(format!("read the config: {error}"))),
+            None => std::future::pending().await,
+        }
     }
 }
 
 impl Supervisor {
     /// Begins to read the config again; everything else goes on meanwhile.
-    pub(super) fn reload(&mut self) {
-        if self.reloading.is_some() {
-            self.reload_again = true;
+    pub(super) fn reload(&mut self, asker: Option<Reply<Reloaded>>) {
+        if self.reloading.reading.is_some() {
+            self.reloading.again = true;
+            self.reloading.next_askers.extend(asker);
             return;
         }
+        self.reloading.askers.extend(asker);
         self.notifier.reloading();
         let file = self.config.file.clone();
-        self.reloading = Some(tokio::task::spawn_blocking(move || config::load_to_run(&file, false)));
+        self.reloading.reading = Some(tokio::task::spawn_blocking(move || config::load_to_run(&file, false)));
     }
 
     /// Carries over what differs; a broken config changes nothing.
     pub(super) fn loaded(&mut self, config: Result<Config, String>) {
-        self.reloading = None;
-        match config {
-            // A file that is just being written looks like this, and every token would be withdrawn.
-            Ok(config) if config.sessions.is_empty() && !self.slots.is_empty() => {
-                tracing::error!(
-                    event = "reload_failed",
-                    "the config names no session any more: nothing has changed; to withdraw the last one, stop the daemon"
-                );
-            }
-            Ok(config) => self.take_over(config),
-            Err(errors) => {
-                for error in errors.split("\n\n") {
-                    tracing::error!(event = "reload_failed", error, "the config is broken; nothing has changed");
-                }
+        self.reloading.reading = None;
+        let outcome = config.and_then(|config| self.take_over(config));
+        if let Err(errors) = &outcome {
+            for error in errors.split("\n\n") {
+                tracing::error!(event = "reload_failed", error, "the config is broken; nothing has changed");
             }
         }
+        // Before the answers: systemd has heard of the end when the command that asked for it ends.
         self.notifier.ready(&self.one_line());
-        if std::mem::take(&mut self.reload_again) {
-            self.reload();
+        for asker in std::mem::take(&mut self.reloading.askers) {
+            // Whoever has hung up gets no answer.
+            let _ = asker.send(outcome.clone().map_err(|errors| Refusal::BadConfig { errors }));
+        }
+        if std::mem::take(&mut self.reloading.again) {
+            self.reloading.askers = std::mem::take(&mut self.reloading.next_askers);
+            self.reload(None);
         }
     }
 
-    fn take_over(&mut self, config: Config) {
-        if config.daemon != self.config.daemon || config.socket != self.config.socket {
+    fn take_over(&mut self, config: Config) -> Result<Reloaded, String> {
+        // A file that is just being written looks like this, and every token would be withdrawn.
+        if config.sessions.is_empty() && !self.slots.is_empty() {
+            return Err("it names no session any more; to withdraw the last one, stop the daemon".to_owned());
+        }
+        let restart_needed = config.daemon != self.config.daemon || config.socket != self.config.socket;
+        if restart_needed {
             tracing::warn!(
                 event = "restart_needed",
                 "changes under [daemon] and [socket] take effect at the next start"
@@ -70,6 +85,7 @@ impl Supervisor {
         for warning in &config.warnings {
             tracing::warn!(event = "config_warning", "{warning}");
         }
+        self.take_over_alerts(&config);
         let new = config.sessions.clone();
         self.config.sessions = config.sessions;
         let gone: Vec<_> = self.slots.keys().filter(|name| !new.contains_key(&***name)).cloned().collect();
@@ -83,6 +99,7 @@ impl Supervisor {
         let names: Vec<_> = self.slots.keys().cloned().collect();
         self.read_secrets(names, true);
         tracing::info!(event = "reloaded", sessions = self.slots.len(), "the config is taken over");
+        Ok(Reloaded { sessions: self.config.sessions.len(), restart_needed })
     }
 
     fn take_over_session(&mut self, name: &str, new: Arc<SessionConfig>) {
@@ -128,6 +145,10 @@ impl Supervisor {
                 remove_files(stale).await;
             });
             slot.told.forget_shown();
+        }
+        if old.hooks != new.hooks {
+            let hooks = Hooks::start(&new.hooks, &self.config.socket.path);
+            self.retiring.spawn(std::mem::replace(&mut slot.hooks, hooks).finish());
         }
         slot.saver.want();
         let policy = Box::new(new.policy.clone());
@@ -183,6 +204,7 @@ impl Supervisor {
         self.retiring.spawn(async move {
             slot.publisher.stop().await;
             remove_files(stale).await;
+            slot.hooks.finish().await;
             if has_successor {
                 return;
             }

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::alarm::Alarm;
 use super::asks::Waiter;
 use super::saver::Saver;
 use super::tell::{Shown, Told};
 use crate::clock;
 use crate::config::SessionConfig;
 use crate::driver::{Errand, Flight, Ticket};
+use crate::hooks::Hooks;
 use crate::provider::Remote;
 use crate::publish::{Publisher, Wanted};
 use crate::session::account::Account;
@@ -47,6 +49,9 @@ pub(super) struct Slot {
     pub(super) outcomes: Vec<Outcome>,
     pub(super) timer: Option<Instant>,
     pub(super) told: Told,
+    /// Its own programs, and what was rung.
+    pub(super) hooks: Hooks,
+    pub(super) alarm: Alarm,
     /// Removed from the config: gone once this logout is answered.
     pub(super) leaving: bool,
     /// Its engine failed in a way that nobody foresaw: it is left alone until the next start.
@@ -230,6 +235,7 @@ impl Slot {
                 if self.told.shows(Shown::Generation(self.session.state().generation)) {
                     self.served = self.current();
                     self.heal_files();
+                    self.ring_change();
                 }
             }
         }

@@ -9,13 +9,16 @@ use thiserror::Error;
 use tokio::task::JoinSet;
 
 use super::Supervisor;
+use super::alarm::Alarm;
 use super::lanes::Lanes;
+use super::reload::Reloading;
 use super::saver::Saver;
 use super::slot::{AccountSlot, Slot, StoredAccount, StoredSession};
 use super::tell::Told;
 use super::watch::Watch;
 use crate::clock;
 use crate::config::{Config, SessionConfig};
+use crate::hooks::Hooks;
 use crate::provider::{Clients, Remote, RemoteError};
 use crate::publish::{self, Publisher};
 use crate::schedule::Runner;
@@ -70,12 +73,12 @@ impl Supervisor {
             retiring: JoinSet::new(),
             store,
             clients: Clients::default(),
+            alerts: Hooks::start(&config.alerts.hooks(), &config.socket.path),
             calendar: Runner::default(),
             notifier,
             watch: Watch::begin(clock::now()),
             uid: rustix::process::geteuid().as_raw(),
-            reloading: None,
-            reload_again: false,
+            reloading: Reloading::default(),
             unreported: BTreeSet::new(),
             ready: false,
             epochs: 0,
@@ -151,6 +154,8 @@ impl Supervisor {
         let account = config.remote.account();
         self.join_account(&account, &name)?;
         let session = self.restore(&config, found);
+        let known = session.state().token.as_ref().map(|_| session.state().generation);
+        let alarm = Alarm::beginning(known);
         let slot = Slot {
             publisher: Publisher::start(&config.name, &config.publish, &self.config.daemon.runtime_dir.join("tokens")),
             name: name.clone(),
@@ -167,6 +172,8 @@ impl Supervisor {
             outcomes: Vec::new(),
             timer: None,
             told: Told::default(),
+            hooks: self.start_hooks(&config),
+            alarm,
             leaving: false,
             broken: false,
             config,

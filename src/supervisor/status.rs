@@ -109,7 +109,7 @@ impl Slot {
         if unsaid { State::Recovering } else { state_word(phase) }
     }
 
-    fn reason(&self, now: Now, account: &Account) -> String {
+    pub(super) fn reason(&self, now: Now, account: &Account) -> String {
         if let Some(needed) = self.attention(account) {
             return needed.reason;
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+
 use super::slot::Slot;
 use super::{Ears, Supervisor};
 use crate::clock;
@@ -11,6 +13,8 @@ use crate::signals::Signal;
 
 /// Beyond its time-out a renewal is waited for no longer at the end.
 const DRAIN_GRACE: Duration = Duration::from_secs(3);
+/// Hooks and alerts get so long to end after that.
+const LAST_HOOKS: Duration = Duration::from_secs(3);
 /// Token files get so long to settle at the end.
 const SETTLE: Duration = Duration::from_secs(5);
 
@@ -36,13 +40,20 @@ impl Supervisor {
             tracing::warn!(event = "undrained", "a call did not come to its end; what it brought is not stored");
         }
         let slots = std::mem::take(&mut self.slots);
+        let mut hooks = JoinSet::from_iter([self.alerts.finish()]);
         let settle = async {
             for (_, slot) in slots {
+                hooks.spawn(slot.hooks.finish());
                 slot.publisher.stop().await;
             }
             while self.retiring.join_next().await.is_some() {}
         };
         let _ = tokio::time::timeout(SETTLE, settle).await;
+        let told = async { while hooks.join_next().await.is_some() {} };
+        if tokio::time::timeout(LAST_HOOKS, told).await.is_err() {
+            tracing::warn!(event = "hooks_cut", "programs that were still being told something are killed");
+            hooks.shutdown().await;
+        }
         self.calendar.shutdown().await;
     }
 

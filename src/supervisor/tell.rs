@@ -156,6 +156,8 @@ pub(super) fn attention(slot: &mut Slot, account: &Account, now: Instant) {
                 slot.told.needs_person_since.get_or_insert(now);
             }
         }
+        // While the account's record is being written, a person may still be needed.
+        (None, Some(_)) if slot.session.attention(account).is_some() => {}
         (None, Some(_)) => {
             info!(session, event = "recovered", "no person is needed any more");
             slot.told.attention = None;

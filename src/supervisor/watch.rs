@@ -126,6 +126,7 @@ impl Supervisor {
             }
             slot.tell_sinks(now);
         }
+        self.look_for_alarms();
         self.lanes.sweep(now);
         self.notifier.status(&self.one_line());
     }

@@ -20,6 +20,7 @@ mod support;
 mod broken_configs;
 mod description;
 mod harness;
+mod hooks;
 mod hostile_answers;
 mod journal;
 mod lookalikes;

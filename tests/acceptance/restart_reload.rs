@@ -196,6 +196,26 @@ fn a_broken_file_changes_nothing() {
 }
 
 #[test]
+fn a_reload_by_command_waits_for_the_outcome() {
+    let (server, mut lab) = lab(Settings::default());
+    lab.configure(&[lab.by_client("crm")]);
+    lab.start();
+    lab.await_token("crm");
+    lab.configure(&[lab.by_client("crm"), lab.by_client("erp")]);
+    assert_eq!(lab.succeeds(&["reload"]), "reloaded: 2 sessions\n");
+    assert_eq!(lab.code(&["status", "erp"]), 0, "the new session is there as soon as the command ends");
+    lab.await_token("erp");
+    lab.write_config("[sessions.crm]\nprovider = \"nobody\"\n");
+    let refused = lab.run(&["reload"]);
+    assert_eq!(refused.status.code(), Some(78));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("config.toml") && said.contains("nothing has changed"), "{said}");
+    assert_eq!(lab.run_as_nobody(&["reload"]).status.code(), Some(77));
+    assert_eq!(lab.code(&["status", "erp"]), 0);
+    assert_eq!(server.logins(), 2);
+}
+
+#[test]
 fn files_no_longer_configured_are_removed() {
     let (server, mut lab) = lab(Settings::default());
     let with = |files: &[&str]| {

@@ -40,6 +40,7 @@ pub(super) fn router(asks: mpsc::Sender<Ask>) -> Router {
         .route("/v1/sessions/{session}/logout", post(logout))
         .route("/v1/sessions/{session}/pause", post(pause))
         .route("/v1/sessions/{session}/resume", post(resume))
+        .route("/v1/reload", post(reload))
         .route("/v1/health", get(health))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
@@ -133,6 +134,14 @@ async fn order(
     query.end()?;
     let ask = |reply| Ask::Order { about: About { caller, name }, order, wait, reply };
     Ok(answer(&decided(&asks, wait, ask).await??))
+}
+
+/// Answers once the config is in force, or found broken.
+async fn reload(asks: Asks, Extension(caller): CalledBy, uri: Uri) -> Result<Response, Problem> {
+    let mut query = Query::of(&uri);
+    let wait = query.take_duration("wait")?;
+    query.end()?;
+    Ok(answer(&decided(&asks, wait, |reply| Ask::Reload { caller, reply }).await??))
 }
 
 /// 200 while the daemon makes progress, else 503; whether sessions are ready is in the body.

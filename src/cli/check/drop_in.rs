@@ -52,6 +52,6 @@ fn credential(need: &Need) -> Option<&str> {
         Needed::Secret(SecretSource::Credential(name)) | Needed::PrivateKey(SecretSource::Credential(name)) => {
             Some(name)
         }
-        Needed::Secret(_) | Needed::PrivateKey(_) | Needed::Certificates(_) => None,
+        Needed::Secret(_) | Needed::PrivateKey(_) | Needed::Certificates(_) | Needed::Program(_) => None,
     }
 }

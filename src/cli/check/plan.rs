@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::config::{Config, Kind, SessionConfig, duration_text, longest_ping_period, name_of};
+use crate::hooks::HookConfig;
 use crate::publish::SinkConfig;
 use crate::schedule::Duty;
 use crate::session::policy::{LoginBy, Policy, WindowModel};
@@ -38,6 +39,7 @@ pub(super) struct SessionPlan {
     deadlines: Vec<String>,
     after_a_longer_outage: String,
     files: Vec<FilePlan>,
+    hooks: Vec<String>,
     next_duties: Vec<String>,
 }
 
@@ -74,6 +76,7 @@ impl SessionPlan {
             deadlines: deadlines(policy),
             after_a_longer_outage: after_a_longer_outage(policy, &remote.grant),
             files: session.publish.iter().map(FilePlan::of).collect(),
+            hooks: session.hooks.iter().map(hook).collect(),
             next_duties: next_duties(session, now),
         }
     }
@@ -91,6 +94,9 @@ impl SessionPlan {
         }
         for file in &self.files {
             say("file", file.text());
+        }
+        for hook in &self.hooks {
+            say("hook", hook.clone());
         }
         for duty in &self.next_duties {
             say("duty", duty.clone());
@@ -192,6 +198,13 @@ impl FilePlan {
         let Self { path, format, mode, on_loss, .. } = self;
         format!("{} ({format}, mode {mode}, owner {owner}, group {group}, on loss {on_loss})", path.display())
     }
+}
+
+/// The program alone: its arguments may say more than a plan should.
+fn hook(hook: &HookConfig) -> String {
+    let on: Vec<&str> = hook.on.iter().map(|occasion| occasion.word()).collect();
+    let program = hook.command.first().map(String::as_str).unwrap_or_default();
+    format!("{program}, on {}", on.join(", "))
 }
 
 fn next_duties(session: &SessionConfig, now: Timestamp) -> Vec<String> {

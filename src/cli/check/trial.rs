@@ -40,6 +40,7 @@ impl Trial {
                 Needed::Secret(source) => source.read().await.map(drop).map_err(|error| error.to_string()),
                 Needed::PrivateKey(source) => try_key(source).await,
                 Needed::Certificates(path) => certificates::usable(path),
+                Needed::Program(name) => runnable(name),
             };
             if let Err(message) = tried {
                 self.errors.push(ConfigError::about(need, &message));
@@ -64,6 +65,21 @@ async fn try_key(source: &SecretSource) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// Whether there is such a program, and the user who runs the check may run it.
+fn runnable(name: &str) -> Result<(), String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places: Vec<PathBuf> = if name.starts_with('/') {
+        vec![PathBuf::from(name)]
+    } else {
+        std::env::split_paths(&path).map(|directory| directory.join(name)).collect()
+    };
+    let Some(found) = places.into_iter().find(|place| place.is_file()) else {
+        return Err(format!("run {name}: there is no such program; install it, or name another one"));
+    };
+    access(&found, Access::EXEC_OK)
+        .map_err(|error| format!("run {}: {error}; let the user that keepfresh runs as execute it", found.display()))
 }
 
 /// Where the daemon writes.

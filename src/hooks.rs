@@ -1,0 +1,242 @@
+//! Hooks and alerts: programs of the machine's own that are told what happened to a session.
+//!
+//! Each has a worker of its own, which runs it once at a time; nobody waits for any of them. Of several happenings that
+//! one program has still to be told, only the latest of its kind and session is left.
+
+mod child;
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use crate::publish::Settling;
+use crate::secret::Secret;
+
+/// A disk that hangs must not keep a program from learning of a new token for longer.
+const FILES_LIMIT: Duration = Duration::from_secs(5);
+
+/// One `[[sessions.NAME.hook]]`, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookConfig {
+    /// What it is told of; not empty.
+    pub on: Vec<Occasion>,
+    /// The program and its arguments; not empty.
+    pub command: Vec<String>,
+}
+
+/// `[alerts]`, checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AlertsConfig {
+    /// Programs that are told when a person is needed, whichever session it is.
+    pub on_attention: Vec<Vec<String>>,
+    /// A session without a good token for so long needs a person, whatever the cause.
+    pub after: Option<Duration>,
+}
+
+/// What a hook may be told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// A new token is published.
+    Change,
+    /// A person is needed.
+    Attention,
+    /// No person is needed any more.
+    Recovered,
+}
+
+/// Something that happened, with all that a program is told of it.
+#[derive(Clone, Debug)]
+pub struct Happening {
+    /// The session.
+    pub session: String,
+    /// What.
+    pub occasion: Occasion,
+    /// Of the current token, if there is one.
+    pub generation: Option<u64>,
+    /// Why, in a sentence.
+    pub reason: String,
+    /// What a person must do; empty where there is nothing to do.
+    pub remedy: String,
+    /// The files that must hold the new token first.
+    pub files: Option<Settling>,
+    /// The current token, which must not get into the log should the program print it.
+    pub secret: Option<Secret>,
+}
+
+/// Programs that are told the same happenings, each with a worker of its own.
+pub struct Hooks {
+    bells: Vec<(HookConfig, Arc<Bell>)>,
+    workers: JoinSet<()>,
+}
+
+/// What one program has still to be told.
+#[derive(Default)]
+struct Bell {
+    pending: Mutex<Pending>,
+    rung: Notify,
+}
+
+#[derive(Default)]
+struct Pending {
+    happenings: VecDeque<Happening>,
+    closed: bool,
+}
+
+impl Occasion {
+    /// Its word in the config, and in `KEEPFRESH_EVENT`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Change => "change",
+            Self::Attention => "attention",
+            Self::Recovered => "recovered",
+        }
+    }
+
+    /// Whether the later happening leaves nothing to say of the earlier one.
+    fn supersedes(self, earlier: Self) -> bool {
+        (self == Self::Change) == (earlier == Self::Change)
+    }
+}
+
+impl AlertsConfig {
+    /// The programs, as hooks of every session.
+    pub fn hooks(&self) -> Vec<HookConfig> {
+        let hook = |command: &Vec<String>| HookConfig { on: vec![Occasion::Attention], command: command.clone() };
+        self.on_attention.iter().map(hook).collect()
+    }
+}
+
+impl Hooks {
+    /// Starts the workers; must be called within the runtime. The programs find the daemon at `socket`.
+    pub fn start(configs: &[HookConfig], socket: &Path) -> Self {
+        let mut workers = JoinSet::new();
+        let bells: Vec<_> = configs.iter().map(|config| (config.clone(), Arc::<Bell>::default())).collect();
+        for (config, bell) in &bells {
+            let worker = Worker { command: config.command.clone(), socket: socket.to_owned(), bell: Arc::clone(bell) };
+            workers.spawn(worker.run());
+        }
+        Self { bells, workers }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.bells.is_empty()
+    }
+
+    /// Tells every program that wants to know. Returns at once.
+    pub fn ring(&self, happening: &Happening) {
+        for (_, bell) in self.bells.iter().filter(|(config, _)| config.on.contains(&happening.occasion)) {
+            bell.ring(happening.clone());
+        }
+    }
+
+    /// Tells what is still to be told, and ends. Dropped before, it kills what runs.
+    pub async fn finish(mut self) {
+        for (_, bell) in &self.bells {
+            bell.close();
+        }
+        while self.workers.join_next().await.is_some() {}
+    }
+}
+
+impl Bell {
+    fn ring(&self, happening: Happening) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |earlier: &Happening| {
+            earlier.session == happening.session && happening.occasion.supersedes(earlier.occasion)
+        };
+        pending.happenings.retain(|earlier| !same(earlier));
+        pending.happenings.push_back(happening);
+        self.rung.notify_one();
+    }
+
+    fn close(&self) {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.rung.notify_one();
+    }
+
+    /// The next happening; none when there will be no more.
+    async fn next(&self) -> Option<Happening> {
+        loop {
+            {
+                let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+                match pending.happenings.pop_front() {
+                    Some(happening) => return Some(happening),
+                    None if pending.closed => return None,
+                    None => {}
+                }
+            }
+            self.rung.notified().await;
+        }
+    }
+}
+
+/// Runs one program, once at a time.
+struct Worker {
+    command: Vec<String>,
+    socket: PathBuf,
+    bell: Arc<Bell>,
+}
+
+impl Worker {
+    async fn run(self) {
+        while let Some(happening) = self.bell.next().await {
+            if let Some(files) = &happening.files {
+                let _ = tokio::time::timeout(FILES_LIMIT, files.done()).await;
+            }
+            let ended = child::run(&self.command, &self.variables(&happening)).await;
+            self.report(&happening, ended);
+        }
+    }
+
+    fn variables(&self, happening: &Happening) -> Vec<(&'static str, String)> {
+        let mut variables = vec![
+            ("KEEPFRESH_SESSION", happening.session.clone()),
+            ("KEEPFRESH_EVENT", happening.occasion.word().to_owned()),
+            ("KEEPFRESH_REASON", one_line(&happening.reason)),
+            ("KEEPFRESH_REMEDY", one_line(&happening.remedy)),
+        ];
+        if let Some(generation) = happening.generation {
+            variables.push(("KEEPFRESH_GENERATION", generation.to_string()));
+        }
+        // A socket of systemd's lies where systemd says; then the usual places must do.
+        if self.socket.exists() {
+            variables.push(("KEEPFRESH_SOCKET", self.socket.display().to_string()));
+        }
+        variables
+    }
+
+    fn report(&self, happening: &Happening, ended: child::Ended) {
+        let program = self.command.first().map(String::as_str).unwrap_or_default();
+        let (session, occasion) = (happening.session.as_str(), happening.occasion.word());
+        let output = happening.without_secret(&ended.output);
+        match ended.problem {
+            None => tracing::debug!(session, program, on = occasion, output, "a hook has run"),
+            Some(problem) => {
+                tracing::warn!(session, event = "hook_failed", program, on = occasion, problem, "a hook failed");
+                tracing::debug!(session, program, output, "what the failed hook said");
+            }
+        }
+    }
+}
+
+impl Happening {
+    fn without_secret(&self, text: &str) -> String {
+        match self.secret.as_ref().map(Secret::expose).filter(|secret| !secret.is_empty()) {
+            Some(secret) => text.replace(secret, "[token]"),
+            None => text.to_owned(),
+        }
+    }
+}
+
+/// What a server said may hold anything; a variable ends at a NUL.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests;

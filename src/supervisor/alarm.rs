@@ -1,0 +1,157 @@
+//! When programs are told of a session: hooks of what they are for, alerts of whatever needs a person.
+
+use std::time::Duration;
+
+use super::Supervisor;
+use super::slot::Slot;
+use crate::clock;
+use crate::config::{Config, SessionConfig, duration_text};
+use crate::hooks::{Happening, Hooks, Occasion};
+use crate::session::account::Account;
+use crate::session::event::Event;
+use crate::session::state::Health;
+use crate::session::view::Phase;
+use crate::time::{Instant, Now};
+
+/// What programs were told of a session.
+#[derive(Debug, Default)]
+pub(super) struct Alarm {
+    /// The generation that readers had last, so that a restart is no change.
+    generation: Option<u64>,
+    /// How the current token came.
+    came_by: Option<&'static str>,
+    /// Why a person is needed.
+    needed: Option<String>,
+    /// Since when there is no good token.
+    without: Option<Instant>,
+    /// That it lasts was said.
+    overdue: bool,
+}
+
+impl Alarm {
+    /// Begins with the generation of an earlier run, where there was one.
+    pub(super) fn beginning(generation: Option<u64>) -> Self {
+        Self { generation, ..Self::default() }
+    }
+
+    /// Takes note of how a token came.
+    pub(super) fn hear(&mut self, event: &Event) {
+        if matches!(event, Event::LoggedIn { .. } | Event::Renewed { .. }) {
+            self.came_by = Some(if matches!(event, Event::Renewed { .. }) { "renewed" } else { "logged in" });
+        }
+    }
+
+    /// When a session that stays without a token becomes an alert.
+    pub(super) fn due(&self, after: Option<Duration>) -> Option<Instant> {
+        let since = self.without.filter(|_| !self.overdue && self.needed.is_none())?;
+        Some(since.after(after?))
+    }
+}
+
+impl Slot {
+    /// Tells hooks of a new token, once its files hold it.
+    pub(super) fn ring_change(&mut self) {
+        let generation = self.session.state().generation;
+        if self.alarm.generation.replace(generation) == Some(generation) {
+            return;
+        }
+        let reason = self.alarm.came_by.unwrap_or("a new token").to_owned();
+        let files = Some(self.publisher.settling());
+        self.hooks.ring(&Happening { files, ..self.happening(Occasion::Change, reason, String::new()) });
+    }
+
+    /// Tells hooks and alerts that a person is needed, or no longer.
+    pub(super) fn ring_attention(&mut self, account: &Account, now: Now, alerts: &Hooks, after: Option<Duration>) {
+        // While the account's record is being written nobody knows yet: neither a call for a person nor its end.
+        match self.session.attention(account) {
+            Some(_) if !self.account_is_stored => {}
+            Some(needed) if self.alarm.needed.as_ref() != Some(&needed.reason) => {
+                self.alarm.needed = Some(needed.reason.clone());
+                let happening = self.happening(Occasion::Attention, needed.reason, needed.remedy);
+                self.hooks.ring(&happening);
+                alerts.ring(&happening);
+            }
+            None if self.alarm.needed.take().is_some() => {
+                self.hooks.ring(&self.happening(
+                    Occasion::Recovered,
+                    "no person is needed any more".into(),
+                    String::new(),
+                ));
+            }
+            Some(_) | None => {}
+        }
+        self.watch_for_loss(account, now);
+        if self.alarm.due(after).is_some_and(|due| due <= now.boot) {
+            self.alarm.overdue = true;
+            let reason = format!(
+                "no good token for {}: {}",
+                duration_text(after.unwrap_or_default()),
+                self.reason(now, account)
+            );
+            let remedy = format!("`keepfresh status {}` says what it waits for", self.name);
+            alerts.ring(&self.happening(Occasion::Attention, reason, remedy));
+        }
+    }
+
+    /// Outside its active hours a session may be without a token; at any other time that is a loss, even a paused one's.
+    fn watch_for_loss(&mut self, account: &Account, now: Now) {
+        let run_out = self.session.has_run_out(now.boot);
+        let dormant = self.session.phase(now.boot, account) == Phase::Dormant;
+        if dormant || (self.served.is_some() && !run_out) {
+            (self.alarm.without, self.alarm.overdue) = (None, false);
+            return;
+        }
+        let known = match self.session.state().health {
+            Health::Dead { since, .. } => Some(since),
+            Health::Missing | Health::Good | Health::Doubtful { .. } => {
+                self.session.idle_deadline().filter(|_| run_out)
+            }
+        };
+        self.alarm.without.get_or_insert(known.unwrap_or(now.boot));
+    }
+
+    fn happening(&self, occasion: Occasion, reason: String, remedy: String) -> Happening {
+        let state = self.session.state();
+        Happening {
+            session: self.name.to_string(),
+            occasion,
+            generation: state.token.as_ref().map(|_| state.generation),
+            reason,
+            remedy,
+            files: None,
+            secret: state.token.as_ref().map(|token| token.access_token.clone()),
+        }
+    }
+}
+
+impl Supervisor {
+    /// Starts the workers of a session's hooks.
+    pub(super) fn start_hooks(&self, config: &SessionConfig) -> Hooks {
+        Hooks::start(&config.hooks, &self.config.socket.path)
+    }
+
+    /// Takes over `[alerts]`; what the old programs have still to be told, they are.
+    pub(super) fn take_over_alerts(&mut self, new: &Config) {
+        if self.config.alerts == new.alerts {
+            return;
+        }
+        self.config.alerts = new.alerts.clone();
+        let alerts = Hooks::start(&new.alerts.hooks(), &self.config.socket.path);
+        let old = std::mem::replace(&mut self.alerts, alerts);
+        self.retiring.spawn(old.finish());
+        let names: Vec<_> = self.slots.keys().cloned().collect();
+        for name in names {
+            self.pump(&name);
+        }
+    }
+
+    /// Looks at what a person must do, everywhere.
+    pub(super) fn look_for_alarms(&mut self) {
+        let now = clock::now();
+        for slot in self.slots.values_mut() {
+            if let Some(account) = self.accounts.get(&slot.account) {
+                slot.ring_attention(&account.account, now, &self.alerts, self.config.alerts.after);
+            }
+        }
+    }
+}
