@@ -60,6 +60,10 @@ clean: ## Removes what was built and installed here
 	  echo 'node and npm are missing: installing them with apt-get (nodejs npm)'; \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 	  $$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends nodejs npm; }
+	@command -v openssl >/dev/null || { \
+	  echo 'openssl is missing: installing it with apt-get'; \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends openssl; }
 	@test -x /usr/lib/systemd/systemd-journald && command -v journalctl >/dev/null || { \
 	  echo 'journald is missing: installing it with apt-get (systemd)'; \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \

@@ -13,6 +13,7 @@ mod grants;
 mod hosts;
 mod outgoing;
 mod profile;
+mod rehearsal;
 mod remote;
 mod request;
 mod response;

@@ -1,16 +1,26 @@
 //! Signed assertions by which a user or a client proves itself (RFC 7523).
 
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use pkcs8::der::Decode as _;
-use pkcs8::der::pem::PemLabel as _;
-use pkcs8::{EncryptedPrivateKeyInfo, PrivateKeyInfo, SecretDocument};
+mod key;
+
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, Header, encode};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::secret::Secret;
+use key::SigningKey;
 
 /// How long an assertion lives: the longest that the strictest known servers take (facts.md 1.2).
 const LIFETIME_SECONDS: i64 = 180;
+
+/// The algorithms that a config may name (RFC 7518 section 3.1, RFC 8037).
+pub(super) const ALGORITHMS: [&str; 9] =
+    ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
 
 /// What an assertion says.
 pub(super) struct Claims<'a> {
@@ -19,7 +29,22 @@ pub(super) struct Claims<'a> {
     pub(super) audience: &'a str,
     /// The server's wall clock now, in seconds.
     pub(super) now: i64,
+    /// What else it says.
+    pub(super) others: Map<String, Value>,
+}
+
+/// What signs an assertion, and how the server knows the key.
+pub(super) struct Signer<'a> {
+    /// PEM.
+    pub(super) key: &'a Secret,
+    pub(super) passphrase: Option<&'a Secret>,
     pub(super) key_id: Option<&'a str>,
+    /// The key's certificate, PEM: for servers that know the key by its thumbprint.
+    pub(super) certificate: Option<&'a Secret>,
+    /// By its name; none for the first of the key's own that the server takes.
+    pub(super) algorithm: Option<&'a str>,
+    /// What the server says that it takes; empty where it says nothing.
+    pub(super) taken: &'a [String],
 }
 
 /// Why nothing could be signed; names the remedy, never the key.
@@ -31,10 +56,16 @@ pub(super) enum AssertionError {
     PassphraseMissing,
     #[error("the private key does not open: private_key_passphrase is wrong, or its encryption is unknown")]
     PassphraseWrong,
-    #[error("the private key is no RSA key in PEM: it begins with -----BEGIN PRIVATE KEY----- or the like")]
+    #[error("the private key is no key in PEM: it begins with -----BEGIN PRIVATE KEY----- or the like")]
     NoKey,
-    #[error("the private key cannot sign: an RSA key of 2048 bits or more is needed")]
+    #[error("the private key is of an unknown kind: take RSA, P-256, P-384 or Ed25519")]
+    UnknownKind,
+    #[error("the private key does not fit its `algorithm`: take that out, or take another key")]
+    OtherAlgorithm,
+    #[error("the private key cannot sign: an RSA key has 2048 bits or more")]
     CannotSign,
+    #[error("`certificate` holds no certificate in PEM: it begins with -----BEGIN CERTIFICATE-----")]
+    NoCertificate,
 }
 
 #[derive(Serialize)]
@@ -45,15 +76,17 @@ struct Payload<'a> {
     exp: i64,
     iat: i64,
     jti: String,
+    #[serde(flatten)]
+    others: &'a Map<String, Value>,
 }
 
-/// Signs `claims` with RS256.
+/// Signs `claims`.
 ///
 /// # Errors
 /// When the key cannot be read or used.
-pub(super) fn sign(claims: &Claims<'_>, key: &Secret, passphrase: Option<&Secret>) -> Result<Secret, AssertionError> {
-    let key = signing_key(key.expose(), passphrase)?;
-    let header = Header { kid: claims.key_id.map(str::to_owned), ..Header::new(Algorithm::RS256) };
+pub(super) fn sign(claims: &Claims<'_>, signer: &Signer<'_>) -> Result<Secret, AssertionError> {
+    let key = SigningKey::read(signer.key.expose(), signer.passphrase)?;
+    let header = header(signer, key.algorithms)?;
     let payload = Payload {
         iss: claims.issuer,
         sub: claims.subject,
@@ -61,32 +94,46 @@ pub(super) fn sign(claims: &Claims<'_>, key: &Secret, passphrase: Option<&Secret
         exp: claims.now.saturating_add(LIFETIME_SECONDS),
         iat: claims.now,
         jti: unique().ok_or(AssertionError::CannotSign)?,
+        others: &claims.others,
     };
-    encode(&header, &payload, &key).map(Secret::new).map_err(|_| AssertionError::CannotSign)
+    encode(&header, &payload, &key.key).map(Secret::new).map_err(|_| AssertionError::CannotSign)
+}
+
+/// Whether this could sign, and what is wrong where it could not.
+///
+/// # Errors
+/// Names the remedy.
+pub(super) fn check(signer: &Signer<'_>) -> Result<(), AssertionError> {
+    let claims = Claims { issuer: "", subject: "", audience: "", now: 0, others: Map::new() };
+    sign(&claims, signer).map(drop)
+}
+
+fn header(signer: &Signer<'_>, own: &[Algorithm]) -> Result<Header, AssertionError> {
+    let mut header = Header { kid: signer.key_id.map(str::to_owned), ..Header::new(algorithm(signer, own)?) };
+    if let Some(pem) = signer.certificate {
+        let certificate = CertificateDer::from_pem_slice(pem.expose().as_bytes());
+        let certificate = certificate.map_err(|_| AssertionError::NoCertificate)?;
+        let thumbprint = |by| URL_SAFE_NO_PAD.encode(digest::digest(by, &certificate));
+        header.x5t = Some(thumbprint(&digest::SHA1_FOR_LEGACY_USE_ONLY));
+        header.x5t_s256 = Some(thumbprint(&digest::SHA256));
+    }
+    Ok(header)
+}
+
+/// As the config says, else the first of the key's own that the server takes, else the usual one.
+fn algorithm(signer: &Signer<'_>, own: &[Algorithm]) -> Result<Algorithm, AssertionError> {
+    let named = |word: &str| own.iter().copied().find(|algorithm| format!("{algorithm:?}") == word);
+    if let Some(word) = signer.algorithm {
+        return named(word).ok_or(AssertionError::OtherAlgorithm);
+    }
+    let takes = |algorithm: &&Algorithm| signer.taken.contains(&format!("{algorithm:?}"));
+    own.iter().find(takes).or(own.first()).copied().ok_or(AssertionError::UnknownKind)
 }
 
 fn unique() -> Option<String> {
     let mut bytes = [0; 16];
     aws_lc_rs::rand::fill(&mut bytes).ok()?;
     Some(crate::secret::hex(&bytes))
-}
-
-fn signing_key(pem: &str, passphrase: Option<&Secret>) -> Result<EncodingKey, AssertionError> {
-    if pem.contains("Proc-Type: 4,ENCRYPTED") {
-        return Err(AssertionError::LegacyEncryption);
-    }
-    if pem.contains(EncryptedPrivateKeyInfo::PEM_LABEL) {
-        return decrypted(pem, passphrase.ok_or(AssertionError::PassphraseMissing)?);
-    }
-    EncodingKey::from_rsa_pem(pem.as_bytes()).map_err(|_| AssertionError::NoKey)
-}
-
-fn decrypted(pem: &str, passphrase: &Secret) -> Result<EncodingKey, AssertionError> {
-    let (_, document) = SecretDocument::from_pem(pem.trim()).map_err(|_| AssertionError::NoKey)?;
-    let sealed = EncryptedPrivateKeyInfo::from_der(document.as_bytes()).map_err(|_| AssertionError::NoKey)?;
-    let opened = sealed.decrypt(passphrase.expose()).map_err(|_| AssertionError::PassphraseWrong)?;
-    let key = PrivateKeyInfo::from_der(opened.as_bytes()).map_err(|_| AssertionError::PassphraseWrong)?;
-    Ok(EncodingKey::from_rsa_der(key.private_key))
 }
 
 #[cfg(test)]
@@ -96,11 +143,11 @@ pub(super) mod tests {
     use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
     use aws_lc_rs::rsa::{KeyPair, KeySize};
     use aws_lc_rs::signature::KeyPair as _;
-    use base64::Engine as _;
-    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    use base64::engine::general_purpose::STANDARD;
     use jsonwebtoken::{DecodingKey, Validation, decode};
+    use pkcs8::PrivateKeyInfo;
+    use pkcs8::der::Decode as _;
     use pkcs8::pkcs5::pbes2::Parameters;
-    use serde_json::Value;
 
     use super::*;
 
@@ -113,12 +160,13 @@ pub(super) mod tests {
             (pem("RSA PRIVATE KEY", pkcs8.private_key), None),
             (pem("ENCRYPTED PRIVATE KEY", &encrypted), Some(Secret::new("open sesame"))),
         ] {
-            let signed = sign(&claims(), &Secret::new(pem), passphrase.as_ref()).unwrap();
+            let key = Secret::new(pem);
+            let signed = sign(&claims(), &Signer { passphrase: passphrase.as_ref(), ..signer(&key) }).unwrap();
             let payload = verified(signed.expose());
             assert_eq!(payload["iss"], "client");
             assert_eq!(payload["sub"], "alice@acme.example");
             assert_eq!(payload["aud"], "https://login.example");
-            assert_eq!(payload["exp"], 1_700_000_180);
+            assert_eq!((&payload["exp"], &payload["scope"]), (&1_700_000_180.into(), &"api".into()));
         }
     }
 
@@ -134,8 +182,8 @@ pub(super) mod tests {
             ("hello", None, AssertionError::NoKey),
             ("", None, AssertionError::NoKey),
         ] {
-            let passphrase = passphrase.map(Secret::new);
-            let error = sign(&claims(), &Secret::new(pem), passphrase.as_ref()).unwrap_err();
+            let (key, passphrase) = (Secret::new(pem), passphrase.map(Secret::new));
+            let error = check(&Signer { passphrase: passphrase.as_ref(), ..signer(&key) }).unwrap_err();
             assert_eq!(error, expected);
         }
         assert!(AssertionError::LegacyEncryption.to_string().contains("openssl pkcs8 -topk8"));
@@ -144,7 +192,39 @@ pub(super) mod tests {
     #[test]
     fn two_assertions_are_never_the_same() {
         let key = private_key();
-        assert_ne!(sign(&claims(), &key, None).unwrap(), sign(&claims(), &key, None).unwrap());
+        assert_ne!(sign(&claims(), &signer(&key)).unwrap(), sign(&claims(), &signer(&key)).unwrap());
+    }
+
+    #[test]
+    fn the_algorithm_is_the_configs_or_one_that_the_server_takes() {
+        let key = private_key();
+        let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        for (algorithm, taken, expected) in [
+            (None, list(&[]), Ok("RS256")),
+            (None, list(&["ES256", "PS256"]), Ok("PS256")),
+            (None, list(&["RS512", "RS256"]), Ok("RS256")),
+            (None, list(&["ES256"]), Ok("RS256")),
+            (Some("PS384"), list(&["RS256"]), Ok("PS384")),
+            (Some("ES256"), list(&[]), Err(AssertionError::OtherAlgorithm)),
+        ] {
+            let signed = sign(&claims(), &Signer { algorithm, taken: &taken, ..signer(&key) });
+            let header = signed.map(|signed| header_of(&signed)["alg"].as_str().unwrap().to_owned());
+            assert_eq!(header.as_deref(), expected.as_ref().copied());
+        }
+        assert!(ALGORITHMS.iter().all(|word| word.parse::<Algorithm>().is_ok()));
+    }
+
+    #[test]
+    fn a_certificate_tells_the_key_by_its_thumbprints() {
+        let key = private_key();
+        // SHA-1 and SHA-256 of the bytes "certificate", as openssl computes them.
+        let certificate = Secret::new(pem("CERTIFICATE", b"certificate"));
+        let signed = sign(&claims(), &Signer { certificate: Some(&certificate), ..signer(&key) }).unwrap();
+        assert_eq!(header_of(&signed)["x5t"], "c1rVccGJ17qERkv0qfHSKAF1sSg");
+        assert_eq!(header_of(&signed)["x5t#S256"], "A9Zt0Ig1wco_EozOrNHzGslBYwlrIPRFroQoW8CDLXI");
+        let nothing = Secret::new("nothing");
+        let error = check(&Signer { certificate: Some(&nothing), ..signer(&key) }).unwrap_err();
+        assert_eq!(error, AssertionError::NoCertificate);
     }
 
     /// A key to sign with, for whoever tests a login.
@@ -169,8 +249,17 @@ pub(super) mod tests {
             subject: "alice@acme.example",
             audience: "https://login.example",
             now: 1_700_000_000,
-            key_id: Some("k1"),
+            others: Map::from_iter([("scope".to_owned(), Value::from("api"))]),
         }
+    }
+
+    fn signer(key: &Secret) -> Signer<'_> {
+        Signer { key, passphrase: None, key_id: Some("k1"), certificate: None, algorithm: None, taken: &[] }
+    }
+
+    fn header_of(token: &Secret) -> Value {
+        let header = token.expose().split('.').next().unwrap();
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap()
     }
 
     fn verified(token: &str) -> Value {
@@ -188,7 +277,7 @@ pub(super) mod tests {
         key.encrypt_with_params(parameters, passphrase).unwrap().as_bytes().to_vec()
     }
 
-    fn pem(label: &str, der: &[u8]) -> String {
+    pub(super) fn pem(label: &str, der: &[u8]) -> String {
         let base64 = STANDARD.encode(der);
         let lines: Vec<&str> = base64.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
         format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))

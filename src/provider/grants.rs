@@ -1,8 +1,14 @@
 //! The OAuth 2.0 grants by which the daemon can log in, and what each needs to know.
 
+use super::assertion::ALGORITHMS;
 use super::client_auth::ClientAuth;
 use super::{GrantTraits, Parameter};
 
+const CLIENT_ID: &str = "the client's (consumer) key";
+const TOKEN_TYPE: &str = "access_token, refresh_token, id_token, jwt, saml1, saml2, or a URN of the server's own";
+const ALGORITHM: &str = "how the key signs; default: what kind of key it is, and what the issuer takes";
+const ASSERTION_AUDIENCE: &str =
+    "the `aud` by which a client proves itself: \"issuer\", \"token_endpoint\" (the default), or a text of its own";
 const CLIENT_AUTH: &str = "how the client proves itself; default: by what it has, in the way that the issuer asks for";
 
 /// How a session authenticates fully.
@@ -16,11 +22,14 @@ pub(super) enum GrantKind {
     Password,
     /// RFC 6749 section 6, with a refresh token that a person brought along.
     RefreshToken,
+    /// RFC 8693: a token that somebody else issued is exchanged for one of this server's.
+    TokenExchange,
 }
 
 impl GrantKind {
     /// All of them, the most commendable first.
-    pub(super) const ALL: [Self; 4] = [Self::JwtBearer, Self::ClientCredentials, Self::Password, Self::RefreshToken];
+    pub(super) const ALL: [Self; 5] =
+        [Self::JwtBearer, Self::ClientCredentials, Self::Password, Self::RefreshToken, Self::TokenExchange];
 
     /// The grant as the config names it.
     pub(super) fn word(self) -> &'static str {
@@ -29,6 +38,7 @@ impl GrantKind {
             Self::ClientCredentials => "client_credentials",
             Self::Password => "password",
             Self::RefreshToken => "refresh_token",
+            Self::TokenExchange => "token_exchange",
         }
     }
 
@@ -44,6 +54,7 @@ impl GrantKind {
             Self::ClientCredentials => "client_credentials",
             Self::Password => "password",
             Self::RefreshToken => "refresh_token",
+            Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
         }
     }
 
@@ -51,7 +62,7 @@ impl GrantKind {
     pub(super) fn is_for_user(self) -> bool {
         match self {
             Self::JwtBearer | Self::Password | Self::RefreshToken => true,
-            Self::ClientCredentials => false,
+            Self::ClientCredentials | Self::TokenExchange => false,
         }
     }
 
@@ -66,31 +77,40 @@ impl GrantKind {
 
     /// The keys of `[sessions.NAME.login]` that the protocol itself knows.
     pub(super) fn parameters(self) -> Vec<Parameter> {
-        let mut parameters = vec![required("client_id", "the client's (consumer) key")];
+        // Whoever has a token to exchange need be no client (RFC 8693 section 2.1).
+        let client_id = Parameter { required: self != Self::TokenExchange, ..optional("client_id", CLIENT_ID) };
+        let mut parameters = vec![client_id];
         parameters.extend(self.own_parameters());
+        parameters.push(optional("scope", "the scopes to ask for, separated by spaces"));
+        parameters.push(optional("resource", "the APIs that the token is for, as URLs separated by spaces (RFC 8707)"));
         parameters.extend(self.client_parameters());
         parameters.push(optional("login_url", "the host that logs in, where it is not `url`"));
         parameters
     }
 
     fn own_parameters(self) -> Vec<Parameter> {
-        let scope = || optional("scope", "the scopes to ask for, separated by spaces");
         match self {
             Self::JwtBearer => vec![
                 required("username", "the user to log in as (the assertion's `sub`)"),
-                Parameter { required: true, ..secret("private_key", "the RSA key that signs the assertion, PEM") },
+                Parameter { required: true, ..secret("private_key", "the key that signs the assertion, PEM") },
                 optional("audience", "the assertion's `aud`, where the default does not fit"),
-                scope(),
             ],
-            Self::ClientCredentials => vec![optional("audience", "the API that the token is for"), scope()],
+            Self::ClientCredentials => vec![optional("audience", "the API that the token is for")],
             Self::Password => vec![
                 required("username", "the user to log in as"),
                 Parameter { required: true, ..secret("password", "the user's password") },
-                scope(),
             ],
             Self::RefreshToken => {
-                vec![Parameter { required: true, ..secret("refresh_token", "the first refresh token") }, scope()]
+                vec![Parameter { required: true, ..secret("refresh_token", "the first refresh token") }]
             }
+            Self::TokenExchange => vec![
+                Parameter { required: true, ..secret("subject_token", "the token to exchange, read anew each time") },
+                Parameter { default: Some("access_token".to_owned()), ..optional("subject_token_type", TOKEN_TYPE) },
+                secret("actor_token", "the token of who acts for the subject"),
+                optional("actor_token_type", TOKEN_TYPE),
+                optional("requested_token_type", TOKEN_TYPE),
+                optional("audience", "the service that the token is for"),
+            ],
         }
     }
 
@@ -102,9 +122,14 @@ impl GrantKind {
         };
         let mut parameters = vec![client_auth, secret("client_secret", "the client's (consumer) secret")];
         if self != Self::JwtBearer {
-            parameters.push(secret("private_key", "the RSA key of `client_auth = \"private_key_jwt\"`, PEM"));
+            parameters.push(secret("private_key", "the key of `client_auth = \"private_key_jwt\"`, PEM"));
         }
+        let algorithms = ALGORITHMS.map(str::to_owned).to_vec();
+        parameters.push(Parameter { one_of: algorithms, ..optional("algorithm", ALGORITHM) });
         parameters.push(optional("key_id", "the `kid` that the server knows the key by"));
+        parameters
+            .push(secret("certificate", "the key's certificate, PEM, for servers that know it by its thumbprint"));
+        parameters.push(optional("client_assertion_audience", ASSERTION_AUDIENCE));
         parameters.push(secret("private_key_passphrase", "the passphrase of an encrypted private key"));
         parameters
     }

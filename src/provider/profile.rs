@@ -58,6 +58,8 @@ pub(super) struct GrantRules {
     pub(super) kind: GrantKind,
     /// Form fields that replace the protocol's or join them.
     pub(super) form: Vec<(String, Template)>,
+    /// What an assertion says besides its usual claims.
+    pub(super) claims: Vec<(String, Template)>,
     /// Login hosts on which the grant does not work.
     pub(super) not_on: Vec<HostPattern>,
     /// What to do instead.

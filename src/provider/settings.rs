@@ -135,8 +135,22 @@ impl RemoteConfig {
     pub fn account(&self) -> String {
         let host =
             self.endpoint(Endpoint::Token, None).or_else(|| self.login_url()).unwrap_or_else(|| self.url.clone());
-        let who = self.plain("username").or_else(|| self.plain("client_id")).unwrap_or(&self.grant);
-        format!("{who}@{}", authority(&host))
+        let who = self.plain("username").or_else(|| self.plain("client_id")).map(str::to_owned);
+        format!("{}@{}", who.unwrap_or_else(|| self.nameless()), authority(&host))
+    }
+
+    /// Whoever has no name is known by all that the config says of him, and where his secrets are.
+    fn nameless(&self) -> String {
+        let mut digest = digest::Context::new(&digest::SHA256);
+        for (name, value) in &self.values {
+            absorb(&mut digest, name);
+            match value {
+                Value::Plain(text) => absorb(&mut digest, text),
+                Value::Secret(source) => absorb(&mut digest, &format!("{source:?}")),
+            }
+        }
+        let digits: String = hex(digest.finish().as_ref()).chars().take(8).collect();
+        format!("{}-{digits}", self.grant)
     }
 
     /// Whether this session has a ping that proves its token good.

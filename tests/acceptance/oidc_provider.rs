@@ -1,10 +1,12 @@
 //! The OAuth part against a certified provider that others wrote: what it accepts and refuses is not ours to define.
 
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::support::assertion::private_key_pem;
+use crate::support::assertion::{claims, private_key_pem};
 use crate::support::daemon::{Lab, Session};
 use crate::support::oidc::OidcProvider;
 use crate::support::{SOON, within};
@@ -244,8 +246,101 @@ fn an_issuer_that_calls_itself_otherwise_is_never_sent_a_secret() {
     assert!(provider.calls().len() <= 4, "{:?}", provider.calls());
 }
 
+#[test]
+fn a_client_signs_as_its_key_can() {
+    let (provider, mut lab) = lab(600);
+    let names = ["es256", "es384", "eddsa", "ps256"];
+    let sessions = names.map(|name| {
+        lab.secret(&format!("{name}.pem"), &provider.key(name));
+        let more = match name {
+            "ps256" => "algorithm = \"PS256\"\nkey_id = \"ps256\"",
+            "es256" => "client_assertion_audience = \"issuer\"",
+            _ => "client_auth = \"private_key_jwt\"",
+        };
+        let keys = format!("private_key = {}\n{more}", lab.source(&format!("{name}.pem")));
+        discovered(&provider, &lab, name, "client_credentials", &keys)
+    });
+    lab.configure(&sessions);
+    lab.start();
+    for name in names {
+        assert!(provider.active(&lab.await_token(name)), "{name}");
+    }
+    assert_eq!((provider.granted("client_credentials"), provider.count("/token")), (4, 4));
+    assert_eq!(provider.discoveries(), 1);
+}
+
+#[test]
+fn a_client_shows_its_certificate_where_the_metadata_say() {
+    let certificates = tempfile::tempdir().unwrap();
+    let directory = certificates.path();
+    openssl(directory, "server", "-addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE");
+    openssl(directory, "client", "");
+    let (provider, mut lab) = lab_of(OidcProvider::start_with(600, Some(directory)));
+    lab.secret("client-key.pem", &std::fs::read_to_string(directory.join("client-key.pem")).unwrap());
+    let http = |name: &str| {
+        let (ca, certificate) = (directory.join("server.pem"), directory.join(name));
+        let key = lab.source("client-key.pem");
+        format!("ca_file = {ca:?}\nclient_cert = {certificate:?}\nclient_key = {key}")
+    };
+    let session = discovered(&provider, &lab, "tls", "client_credentials", "").table("http", &http("client.pem"));
+    lab.configure(&[session]);
+    lab.succeeds(&["check", "--config", lab.config().to_str().unwrap()]);
+    lab.start();
+    assert!(provider.active(&lab.await_token("tls")));
+    assert_eq!((provider.count("/token"), provider.discoveries()), (1, 1));
+}
+
+#[test]
+fn a_token_is_exchanged_for_another_and_read_anew_each_time() {
+    let (provider, mut lab) = lab(600);
+    let subject = || session(&lab, "post", "client_credentials", "client_secret = SECRET");
+    let keys = format!(
+        "subject_token = {{ file = {} }}\nclient_secret = SECRET\naudience = \"warehouse\"\n\
+         requested_token_type = \"access_token\"",
+        lab.quoted("run/tokens/post")
+    );
+    let exchanging = discovered(&provider, &lab, "exchange", "token_exchange", &keys);
+    let both = [subject(), exchanging.publish("file = \"exchange\"\nformat = \"json\"")];
+    lab.configure(&[subject()]);
+    lab.start();
+    lab.await_token("post");
+    lab.configure(&both);
+    lab.reload();
+    let published: serde_json::Value =
+        within(SOON, "an exchanged token", || serde_json::from_str(&lab.token("exchange")?).ok());
+    assert!(provider.active(published["access_token"].as_str().unwrap()));
+    assert_eq!(published["issued_token_type"], "urn:ietf:params:oauth:token-type:access_token");
+    assert_eq!(provider.granted("urn:ietf:params:oauth:grant-type:token-exchange"), 1);
+    assert_eq!(provider.count("/token"), 2);
+}
+
+#[test]
+fn a_token_is_for_the_resource_that_is_named() {
+    let (provider, mut lab) = lab(600);
+    let keys = "client_secret = SECRET\nresource = \"https://api.example/v1\"\nscope = \"read\"";
+    lab.configure(&[discovered(&provider, &lab, "post", "client_credentials", keys)]);
+    lab.start();
+    let token = lab.await_token("post");
+    assert_eq!(claims(&token).unwrap()["aud"], "https://api.example/v1");
+    assert_eq!(provider.count("/token"), 1);
+}
+
+/// A certificate that signs itself, `NAME.pem`, and its key.
+fn openssl(directory: &Path, name: &str, more: &str) {
+    let arguments = format!(
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN={name} \
+         -keyout {name}-key.pem -out {name}.pem {more}"
+    );
+    let made = Command::new("openssl").args(arguments.split_whitespace()).current_dir(directory).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+}
+
 fn lab(token_seconds: u32) -> (Arc<OidcProvider>, Lab) {
-    let provider = Arc::new(OidcProvider::start(token_seconds));
+    lab_of(OidcProvider::start(token_seconds))
+}
+
+fn lab_of(provider: OidcProvider) -> (Arc<OidcProvider>, Lab) {
+    let provider = Arc::new(provider);
     let asked = Arc::clone(&provider);
     let mut lab = Lab::bare(&provider.issuer, move || asked.needles());
     // It starts slowly and answers slowly where many tests run at once; a renewal given up is a renewal in doubt.

@@ -30,12 +30,15 @@ fn the_plan_tells_calls_outages_files_and_duties() {
 #[test]
 fn a_secret_that_is_missing_or_no_key_is_an_error_with_its_line() {
     let home = Home::new("", "");
-    for (text, part) in [("not a key", "no private key in PEM"), ("", "is empty")] {
+    let no_key = "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n";
+    for (text, part) in
+        [("not a key", "no private key in PEM"), ("", "is empty"), (no_key, "the private key is no key in PEM")]
+    {
         home.write("key.pem", text, 0o600);
         let outcome = home.outcome();
         let error = outcome.errors.first().unwrap();
         assert!(
-            error.message.contains("`sessions.crm.login.private_key`") && error.message.contains(part),
+            error.message.contains("`sessions.crm.login.private_key`") && error.to_string().contains(part),
             "{error:?}"
         );
         assert_eq!(error.line, home.line_of("private_key"));
@@ -45,6 +48,22 @@ fn a_secret_that_is_missing_or_no_key_is_an_error_with_its_line() {
     assert!(home.outcome().errors.first().unwrap().remedy.contains("chmod"));
     fs::remove_file(home.path().join("key.pem")).unwrap();
     assert!(!home.outcome().ok);
+}
+
+#[test]
+fn a_key_that_does_not_fit_its_algorithm_and_a_certificate_without_its_key_are_errors() {
+    let home = Home::new("", "");
+    let text = fs::read_to_string(home.path().join("config.toml")).unwrap();
+    home.write("cert.pem", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", 0o600);
+    let http = "[sessions.crm.http]\nclient_cert = \"cert.pem\"\nclient_key = { file = \"key.pem\" }\n";
+    let text = text.replace("username =", "algorithm = \"RS256\"\nusername =");
+    home.write("config.toml", &format!("{text}{http}"), 0o600);
+    let errors = home.outcome().errors;
+    let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(errors.len(), 2, "{told:?}");
+    assert!(told[0].contains("`sessions.crm.login.private_key`") && told[0].contains("does not fit"), "{told:?}");
+    assert!(told[1].contains("`sessions.crm.http.client_cert`"), "{told:?}");
+    assert_eq!(errors[1].line, home.line_of("client_cert"));
 }
 
 #[test]
@@ -88,8 +107,10 @@ fn sessions_of_one_account_are_named_together() {
     assert!(home.outcome().text().contains("crm, erp share the account me@"), "{}", home.outcome().text());
 }
 
-/// The first line is all that a check looks at.
-const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n";
+/// An Ed25519 key that nothing knows.
+const KEY: &str = "-----BEGIN PRIVATE KEY-----\n\
+                   MC4CAQAwBQYDK2VwBCIEIOvGUubz4Cj+oCbS04K7zsjh/T5vwizEf5939oiu9Jym\n\
+                   -----END PRIVATE KEY-----\n";
 
 /// A directory with a config, a key and room for the daemon.
 struct Home(tempfile::TempDir);

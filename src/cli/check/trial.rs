@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, access};
 
 use crate::config::{Config, ConfigError, Need, Needed, certificates};
+use crate::provider::Clients;
 use crate::secret::source::SecretSource;
 
 /// What came of it.
@@ -18,7 +19,10 @@ pub(super) struct Trial {
 pub(super) fn try_everything(config: &Config) -> Trial {
     let mut trial = Trial { errors: Vec::new(), not_checkable: Vec::new() };
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(trial.try_needs(&config.needs)),
+        Ok(runtime) => runtime.block_on(async {
+            trial.try_needs(&config.needs).await;
+            trial.try_sessions(config).await;
+        }),
         Err(error) => trial.errors.push(about_file(config, format!("start reading secrets: {error}"))),
     }
     for directory in directories(config) {
@@ -44,6 +48,25 @@ impl Trial {
             };
             if let Err(message) = tried {
                 self.errors.push(ConfigError::about(need, &message));
+            }
+        }
+    }
+
+    /// Where what a key names is missing, there is no more to be said of it.
+    async fn try_sessions(&mut self, config: &Config) {
+        let clients = Clients::default();
+        for session in config.sessions.values() {
+            for problem in session.remote.rehearse(&clients).await {
+                let key = format!("sessions.{}.{}", session.name, problem.key);
+                let named = format!("`{key}`");
+                if self.errors.iter().any(|error| error.message.starts_with(&named)) {
+                    continue;
+                }
+                let message = format!("use it; {}", problem.message);
+                self.errors.push(match config.needs.iter().find(|need| need.key == key) {
+                    Some(need) => ConfigError::about(need, &message),
+                    None => about_file(config, format!("use {named}: {}", problem.message)),
+                });
             }
         }
     }

@@ -2,11 +2,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::Map;
 use url::{Url, form_urlencoded};
 
 use super::oauth::{Draft, no_value};
 use super::{Ingredients, OutgoingError};
 use crate::provider::client_auth::ClientAuth;
+use crate::provider::discovery::Endpoint;
+use crate::provider::grants::GrantKind;
 use crate::provider::settings::RemoteConfig;
 use crate::secret::Secret;
 
@@ -15,22 +18,22 @@ const CLIENT_ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type
 /// What the client proves itself by; read before the server has said which it takes.
 pub(super) fn client_secrets(config: &RemoteConfig) -> Vec<&'static str> {
     match ClientAuth::of(config, None) {
-        ClientAuth::PrivateKeyJwt => vec!["private_key", "private_key_passphrase"],
+        ClientAuth::PrivateKeyJwt => vec!["private_key", "private_key_passphrase", "certificate"],
         ClientAuth::Post | ClientAuth::Basic | ClientAuth::Tls | ClientAuth::None => vec!["client_secret"],
     }
 }
 
 impl Ingredients<'_> {
     pub(super) fn prove_client(&self, draft: &mut Draft, endpoint: &Url) -> Result<(), OutgoingError> {
-        let client_id = self.config.plain("client_id").ok_or_else(|| no_value("client_id"))?;
+        let Some(client_id) = self.config.plain("client_id") else { return self.without_client() };
         match ClientAuth::of(self.config, self.metadata) {
             ClientAuth::Basic => return self.basic(draft, client_id),
             // The assertion names the client already; whoever asks without one must say who it is.
             ClientAuth::None if draft.has("assertion") => return Ok(()),
             ClientAuth::PrivateKeyJwt => {
                 draft.plain("client_assertion_type", CLIENT_ASSERTION_TYPE);
-                let assertion = self.assertion(client_id, client_id, &self.default_audience(endpoint))?;
-                draft.secret("client_assertion", assertion);
+                let audience = self.client_audience(endpoint)?;
+                draft.secret("client_assertion", self.assertion(client_id, client_id, &audience, Map::new())?);
             }
             ClientAuth::Post | ClientAuth::None => {
                 if let Some(client_secret) = self.secrets.get("client_secret") {
@@ -41,6 +44,27 @@ impl Ingredients<'_> {
         }
         draft.plain("client_id", client_id);
         Ok(())
+    }
+
+    /// Who exchanges a token may be no client at all.
+    fn without_client(&self) -> Result<(), OutgoingError> {
+        match GrantKind::named(&self.config.grant) {
+            Some(GrantKind::TokenExchange) => Ok(()),
+            Some(_) | None => Err(no_value("client_id")),
+        }
+    }
+
+    /// Most servers want to see their token endpoint, whichever endpoint is asked; newer ones their issuer, so that no
+    /// other server can use what was meant for them.
+    fn client_audience(&self, endpoint: &Url) -> Result<String, OutgoingError> {
+        match self.config.plain("client_assertion_audience") {
+            Some("issuer") => self.config.issuer().map(|issuer| issuer.to_string()).ok_or_else(|| no_value("issuer")),
+            Some("token_endpoint") | None => {
+                let token_endpoint = self.config.endpoint(Endpoint::Token, self.metadata);
+                Ok(self.default_audience(token_endpoint.as_ref().unwrap_or(endpoint)))
+            }
+            Some(text) => Ok(text.to_owned()),
+        }
     }
 
     /// RFC 6749 section 2.3.1: both halves are form-encoded first.

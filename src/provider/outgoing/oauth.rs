@@ -1,14 +1,16 @@
 //! The requests of OAuth 2.0: token endpoint (RFC 6749), introspection (RFC 7662), revocation (RFC 7009).
 
+use serde_json::{Map, Value};
 use url::Url;
 
 use super::client::client_secrets;
 use super::{Ingredients, Outgoing, OutgoingError, form};
-use crate::provider::assertion::{Claims, sign};
+use crate::provider::assertion::{Claims, Signer, sign};
 use crate::provider::discovery::Endpoint;
 use crate::provider::grants::GrantKind;
 use crate::provider::request::Method;
 use crate::provider::settings::RemoteConfig;
+use crate::provider::template::Template;
 use crate::secret::Secret;
 
 /// A form on its way: its fields, the headers that go with it, and what both hold that must not be seen.
@@ -44,9 +46,10 @@ pub(super) fn login_secrets(config: &RemoteConfig) -> Vec<&str> {
     let rules = config.profile.grant(&config.grant);
     let of_form = rules.into_iter().flat_map(|rules| rules.form.iter().flat_map(|(_, template)| template.names()));
     let of_grant: &[&str] = match GrantKind::named(&config.grant) {
-        Some(GrantKind::JwtBearer) => &["private_key", "private_key_passphrase"],
+        Some(GrantKind::JwtBearer) => &["private_key", "private_key_passphrase", "certificate"],
         Some(GrantKind::Password) => &["password"],
         Some(GrantKind::RefreshToken) => &["refresh_token"],
+        Some(GrantKind::TokenExchange) => &["subject_token", "actor_token"],
         Some(GrantKind::ClientCredentials) | None => &[],
     };
     let mut names = client_secrets(config);
@@ -98,6 +101,7 @@ impl Ingredients<'_> {
         draft.plain("grant_type", GrantKind::RefreshToken.grant_type());
         draft.secret("refresh_token", refresh_token);
         self.optional(&mut draft, "scope");
+        self.resources(&mut draft);
         self.prove_client(&mut draft, &url)?;
         Ok(draft.posted(url))
     }
@@ -114,11 +118,35 @@ impl Ingredients<'_> {
                 draft.secret("password", self.required("password")?);
             }
             GrantKind::RefreshToken => draft.secret("refresh_token", self.required("refresh_token")?),
+            GrantKind::TokenExchange => self.exchanged(&mut draft)?,
         }
         self.optional(&mut draft, "scope");
+        self.resources(&mut draft);
         self.own_fields(&mut draft);
         self.prove_client(&mut draft, &url)?;
         Ok(draft.posted(url))
+    }
+
+    /// RFC 8693 section 2.1.
+    fn exchanged(&self, draft: &mut Draft) -> Result<(), OutgoingError> {
+        draft.secret("subject_token", self.required("subject_token")?);
+        if let Ok(actor_token) = self.required("actor_token") {
+            draft.secret("actor_token", actor_token);
+        }
+        for name in ["subject_token_type", "actor_token_type", "requested_token_type"] {
+            if let Some(word) = self.config.plain(name) {
+                draft.plain(name, &token_type(word));
+            }
+        }
+        self.optional(draft, "audience");
+        Ok(())
+    }
+
+    /// RFC 8707 section 2: one field each.
+    fn resources(&self, draft: &mut Draft) {
+        for resource in self.config.plain("resource").unwrap_or_default().split_whitespace() {
+            draft.plain("resource", resource);
+        }
     }
 
     /// The profile's fields replace the protocol's of the same name; all may hold secrets.
@@ -137,7 +165,17 @@ impl Ingredients<'_> {
         let username = self.required("username")?;
         let audience = self.config.plain("audience").map(str::to_owned);
         let audience = audience.unwrap_or_else(|| self.default_audience(endpoint));
-        self.assertion(client_id.expose(), username.expose(), &audience)
+        self.assertion(client_id.expose(), username.expose(), &audience, self.own_claims())
+    }
+
+    /// What the profile lets an assertion say; a claim without a value is left out.
+    fn own_claims(&self) -> Map<String, Value> {
+        let rules = self.config.profile.grant(&self.config.grant);
+        let claims = rules.map(|rules| rules.claims.as_slice()).unwrap_or_default();
+        let filled = |(name, template): &(String, Template)| {
+            Some((name.clone(), Value::from(template.fill(&|name| self.value(name))?.expose())))
+        };
+        claims.iter().filter_map(filled).collect()
     }
 
     /// The profile's rule for the login host, else the endpoint itself (RFC 7523 section 3).
@@ -147,12 +185,25 @@ impl Ingredients<'_> {
         rule.map_or_else(|| endpoint.to_string(), |(_, audience)| audience.clone())
     }
 
-    pub(super) fn assertion(&self, issuer: &str, subject: &str, audience: &str) -> Result<Secret, OutgoingError> {
+    pub(super) fn assertion(
+        &self,
+        issuer: &str,
+        subject: &str,
+        audience: &str,
+        others: Map<String, Value>,
+    ) -> Result<Secret, OutgoingError> {
         let millis = self.wall.as_millisecond().saturating_add(self.held.skew_millis);
-        let claims =
-            Claims { issuer, subject, audience, now: millis.div_euclid(1000), key_id: self.config.plain("key_id") };
+        let claims = Claims { issuer, subject, audience, now: millis.div_euclid(1000), others };
         let key = self.required("private_key")?;
-        Ok(sign(&claims, &key, self.secrets.get("private_key_passphrase"))?)
+        let signer = Signer {
+            key: &key,
+            passphrase: self.secrets.get("private_key_passphrase"),
+            key_id: self.config.plain("key_id"),
+            certificate: self.secrets.get("certificate"),
+            algorithm: self.config.plain("algorithm"),
+            taken: self.metadata.map(|metadata| metadata.signing_algorithms.as_slice()).unwrap_or_default(),
+        };
+        Ok(sign(&claims, &signer)?)
     }
 
     pub(super) fn required(&self, name: &str) -> Result<Secret, OutgoingError> {
@@ -165,6 +216,12 @@ impl Ingredients<'_> {
             draft.plain(name, value);
         }
     }
+}
+
+/// RFC 8693 section 3; a word of its registry stands for its URN.
+fn token_type(word: &str) -> String {
+    let registered = ["access_token", "refresh_token", "id_token", "jwt", "saml1", "saml2"].contains(&word);
+    if registered { format!("urn:ietf:params:oauth:token-type:{word}") } else { word.to_owned() }
 }
 
 pub(super) fn no_value(name: &str) -> OutgoingError {

@@ -154,7 +154,13 @@ fn grants(raw: impl IntoIterator<Item = (Spanned<String>, RawGrant)>) -> Checked
     let named = raw.into_iter().map(|(name, rules)| grant(&name, rules));
     let mut named = named.collect::<Checked<Vec<_>>>()?;
     if named.is_empty() {
-        let bare = |kind| GrantRules { kind, form: Vec::new(), not_on: Vec::new(), not_on_because: String::new() };
+        let bare = |kind| GrantRules {
+            kind,
+            form: Vec::new(),
+            claims: Vec::new(),
+            not_on: Vec::new(),
+            not_on_because: String::new(),
+        };
         return Ok(GrantKind::ALL.into_iter().map(bare).collect());
     }
     named.sort_by_key(|rules| GrantKind::ALL.iter().position(|kind| *kind == rules.kind));
@@ -164,7 +170,8 @@ fn grants(raw: impl IntoIterator<Item = (Spanned<String>, RawGrant)>) -> Checked
 fn grant(name: &Spanned<String>, raw: RawGrant) -> Checked<GrantRules> {
     let kind = grant_named("grant", name)?;
     let form = parts::templates(&format!("grant.{}.form", kind.word()), &raw.form)?;
-    Ok(GrantRules { kind, form, not_on: patterns(&raw.not_on), not_on_because: raw.not_on_because })
+    let claims = parts::templates(&format!("grant.{}.claims", kind.word()), &raw.claims)?;
+    Ok(GrantRules { kind, form, claims, not_on: patterns(&raw.not_on), not_on_because: raw.not_on_because })
 }
 
 fn grant_named(key: &str, name: &Spanned<String>) -> Checked<GrantKind> {

@@ -134,6 +134,8 @@ pub(super) struct RawGrant {
     #[serde(default)]
     pub(super) form: Texts,
     #[serde(default)]
+    pub(super) claims: Texts,
+    #[serde(default)]
     pub(super) not_on: Vec<String>,
     #[serde(default)]
     pub(super) not_on_because: String,

@@ -1,6 +1,7 @@
 //! The `OpenID` provider of `tests/oidc-provider`, which others wrote and had certified, on a port of its own.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
@@ -27,6 +28,11 @@ pub(crate) struct OidcProvider {
 impl OidcProvider {
     /// Starts one whose access tokens live for so long.
     pub(crate) fn start(token_seconds: u32) -> Self {
+        Self::start_with(token_seconds, None)
+    }
+
+    /// As [`start`](Self::start), and by mutual TLS with the certificates of that directory.
+    pub(crate) fn start_with(token_seconds: u32, tls: Option<&Path>) -> Self {
         let (client_secret, password) = (random_hex(24), random_hex(12));
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oidc-provider");
         let modules = format!("{directory}/node_modules/oidc-provider");
@@ -38,6 +44,7 @@ impl OidcProvider {
             .env("USER_PASSWORD", &password)
             .env("CLIENT_KEY", public_key())
             .env("TOKEN_SECONDS", token_seconds.to_string())
+            .envs(tls.map(|directory| ("TLS_DIRECTORY", directory)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -59,6 +66,12 @@ impl OidcProvider {
     pub(crate) fn approve(&self, client: &str) -> String {
         let answer = self.control("POST", &format!("/test/approve?client={client}"));
         answer["refresh_token"].as_str().unwrap().to_owned()
+    }
+
+    /// The private key of a client that signs.
+    pub(crate) fn key(&self, client: &str) -> String {
+        let answer = self.control("GET", &format!("/test/key?client={client}"));
+        answer["key"].as_str().unwrap().to_owned()
     }
 
     /// Ends every access token.
