@@ -106,6 +106,7 @@ impl Seen<'_> {
         }
         self.post("/v1/sessions/job/renew?wait=5s", "", 200);
         self.post("/v1/sessions/spare/logout?wait=5s", "", 200);
+        self.post("/v1/reload?wait=5s", "", 200);
     }
 
     /// 304, by the generation as entity tag.
@@ -180,6 +181,8 @@ impl Seen<'_> {
         let generation = self.lab.status("third")["generation"].clone();
         self.post("/v1/sessions/third/rejected", &format!("{{\"generation\":{generation}}}"), 503);
         self.get("/v1/sessions/third/token?min_validity=1h", 503);
+        self.lab.write_config("nonsense");
+        self.post("/v1/reload?wait=5s", "", 422);
     }
 
     fn too_slow(&mut self, stalled: Vec<(&'static str, UnixStream)>) {
