@@ -10,6 +10,7 @@ FUZZ_CASES ?= 20000
 
 FIXTURE := tests/oidc-provider
 CLIENTS := tests/clients
+PROMTOOL := tests/promtool
 
 .PHONY: help demo test lint bench soak fuzz mutants clean
 
@@ -48,8 +49,8 @@ clean: ## Removes what was built and installed here
 	$(CARGO) clean
 	rm -rf $(FIXTURE)/node_modules $(CLIENTS)/node_modules $(CLIENTS)/.venv
 
-# node and npm run the certified OpenID provider that the tests talk to; journald takes the log in one of them;
-# groff and mandoc read the man pages, systemd-analyze the units.
+# node and npm run the certified OpenID provider that the tests talk to; journald takes the log in some of them; promtool
+# and a parser of another author judge the metrics; groff and mandoc read the man pages, systemd-analyze the units.
 .PHONY: .fixture
 .fixture:
 	@command -v groff >/dev/null && command -v mandoc >/dev/null || { \
@@ -68,6 +69,15 @@ clean: ## Removes what was built and installed here
 	  echo 'journald is missing: installing it with apt-get (systemd)'; \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 	  $$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends systemd; }
+	@command -v promtool >/dev/null || test -x $(PROMTOOL)/usr/bin/promtool || { \
+	  echo "promtool is missing: unpacking it from Debian's package prometheus below $(PROMTOOL), which installs nothing"; \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); $$sudo apt-get update -qq; \
+	  mkdir -p $(PROMTOOL) && cd $(PROMTOOL) && apt-get download -qq prometheus && \
+	  dpkg-deb --extract prometheus_*.deb . && rm prometheus_*.deb; }
+	@/usr/bin/python3 -c 'import prometheus_client' 2>/dev/null || { \
+	  echo 'a parser of OpenMetrics is missing: installing it with apt-get (python3-prometheus-client)'; \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends python3-prometheus-client; }
 	@cmp -s $(FIXTURE)/package-lock.json $(FIXTURE)/node_modules/.installed || { \
 	  npm ci --prefix $(FIXTURE) --no-audit --no-fund && \
 	  cp $(FIXTURE)/package-lock.json $(FIXTURE)/node_modules/.installed; }

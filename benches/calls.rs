@@ -133,6 +133,7 @@ fn policy(timeout: Duration, shared: bool) -> Policy {
         has_ping: true,
         login_may_reuse: false,
         renew_by_profile: false,
+        renewal_needs_life: false,
         renewal_kills: false,
         login: LoginBy::Daemon { confirm: true },
         introspect: false,

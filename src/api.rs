@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use crate::metrics::Snapshot;
 use access::Caller;
 
 pub use status::{Attention, Counts, FileStatus, LastError, Next, Recent, SessionStatus, State, What};
@@ -109,6 +110,13 @@ pub enum Ask {
         names: Vec<String>,
         /// Where the answer goes.
         reply: Reply<Health>,
+    },
+    /// Figures for who measures.
+    Metrics {
+        /// Who asks, and sees what it may see; none for the listener of scrapers, which sees everything.
+        caller: Option<Caller>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Snapshot>,
     },
 }
 

@@ -1,6 +1,7 @@
 //! The only reader of the system's clocks.
 
 use std::io;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
@@ -25,4 +26,10 @@ pub fn boottime() -> Instant {
 /// When `/proc` is not there.
 pub fn boot_id() -> io::Result<String> {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned())
+}
+
+/// The processor time that this process has used.
+pub fn processor_time() -> Duration {
+    let reading = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(u64::try_from(reading.tv_sec).unwrap_or(0), u32::try_from(reading.tv_nsec).unwrap_or(0))
 }

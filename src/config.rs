@@ -10,6 +10,7 @@ mod http;
 mod keepalive;
 mod keys;
 mod login;
+mod metrics;
 mod paths;
 mod principals;
 mod publish;
@@ -21,6 +22,7 @@ mod table;
 mod value;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,6 +49,8 @@ pub struct Config {
     pub daemon: DaemonConfig,
     /// `[socket]`.
     pub socket: SocketConfig,
+    /// `[metrics]`: where scrapers are served, if anywhere.
+    pub metrics: Option<MetricsListen>,
     /// `[alerts]`.
     pub alerts: AlertsConfig,
     /// Calls a second that one host may get.
@@ -98,6 +102,15 @@ pub struct SocketConfig {
     pub mode: u32,
     /// Who may order; root and the daemon's own user always may.
     pub admins: Vec<Principal>,
+}
+
+/// `metrics.listen`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MetricsListen {
+    /// An address and a port.
+    Address(SocketAddr),
+    /// A socket, absolute.
+    Unix(PathBuf),
 }
 
 /// Somebody who may do something: `user:alice`, `group:ops`, resolved.

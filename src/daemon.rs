@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use rustix::fs::Mode;
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::api::server::{BindError, Server};
@@ -15,6 +15,7 @@ use crate::cli::output;
 use crate::cli::run::RunArgs;
 use crate::config::{self, Config};
 use crate::logging;
+use crate::metrics::scrape::{ScrapeError, Scrapers};
 use crate::secret::source::SecretError;
 use crate::signals::Signals;
 use crate::store::{Store, StoreError};
@@ -37,6 +38,8 @@ enum DaemonError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error(transparent)]
+    Scrape(#[from] ScrapeError),
     #[error(transparent)]
     Start(#[from] StartError),
     #[error("take over signals: {0}")]
@@ -115,19 +118,29 @@ async fn supervise(config: Config) -> Result<(), DaemonError> {
         );
     }
     let server = Server::bind(&config.socket.path, config.socket.mode, passed)?;
+    let scrapers = match &config.metrics {
+        Some(listen) => Some(Scrapers::bind(listen).await?),
+        None => None,
+    };
     tracing::info!(event = "starting", version = env!("CARGO_PKG_VERSION"), config = %config.file.display(), sessions = config.sessions.len(), "starting");
     let supervisor = Supervisor::new(config, store, notifier)?;
     let (asking, asks) = mpsc::channel(ASKS);
-    let (stop, stopped) = oneshot::channel::<()>();
+    let (stop, stopped) = watch::channel(());
     let mut tasks = JoinSet::new();
-    tasks.spawn(server.serve(asking, async move {
-        let _ = stopped.await;
-    }));
+    if let Some(scrapers) = scrapers {
+        tasks.spawn(scrapers.serve(asking.clone(), ended(stopped.clone())));
+    }
+    tasks.spawn(server.serve(asking, ended(stopped)));
     supervisor.run(Ears { asks, signals }).await;
     drop(stop);
     while tasks.join_next().await.is_some() {}
     tracing::info!(event = "stopped", "stopped");
     Ok(())
+}
+
+/// Resolves when the sender is dropped.
+async fn ended(mut stopped: watch::Receiver<()>) {
+    while stopped.changed().await.is_ok() {}
 }
 
 /// The runtime directory and its `tokens` can be entered by everybody: the files in them say who may read.

@@ -11,6 +11,8 @@ pub mod daemon;
 pub mod driver;
 pub mod hooks;
 pub mod logging;
+pub mod metrics;
+pub mod program;
 pub mod provider;
 pub mod publish;
 pub mod sandbox;

@@ -7,9 +7,12 @@ mod capture;
 mod classify;
 mod client_auth;
 mod clients;
+mod command;
 mod detail;
 mod discovery;
+mod examples;
 mod grants;
+mod harvest;
 mod hosts;
 mod outgoing;
 mod profile;
@@ -21,6 +24,7 @@ mod rule;
 mod settings;
 pub(crate) mod template;
 mod token_answer;
+mod xml;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,7 +33,7 @@ use crate::secret::Secret;
 use crate::token::Token;
 
 pub use clients::Clients;
-pub use profile::{Parameter, Profile, ProfileError, WindowDefaults};
+pub use profile::{Parameter, ParameterKind, Profile, ProfileError, WindowDefaults};
 pub use remote::{Remote, RemoteError};
 pub use settings::{ConfigProblem, HttpSettings, Proxy, RemoteConfig, Value};
 

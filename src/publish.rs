@@ -14,6 +14,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::atomic_file;
+use crate::metrics::Publications;
 use crate::token::Published;
 pub use format::template::Template;
 use sink::{Sink, Target};
@@ -122,6 +123,7 @@ struct Order {
 /// What the workers report.
 struct Board {
     sinks: Mutex<Vec<Progress>>,
+    publications: Mutex<Publications>,
     moved: Notify,
 }
 
@@ -180,6 +182,11 @@ impl Publisher {
         sinks.iter().map(|sink| sink.status.clone()).collect()
     }
 
+    /// What became of the files so far.
+    pub fn publications(&self) -> Publications {
+        *self.board.publications.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Lets the workers finish what is wanted (once each) and ends them. A disk that hangs holds it up.
     pub async fn stop(self) {
         let Self { orders, mut workers, .. } = self;
@@ -211,11 +218,22 @@ impl Board {
     fn new(sinks: &[SinkConfig]) -> Self {
         let absent = |sink: &SinkConfig| SinkStatus { path: sink.path.clone(), generation: None, error: None };
         let sinks = sinks.iter().map(|sink| Progress { status: absent(sink), tried: 0 }).collect();
-        Self { sinks: Mutex::new(sinks), moved: Notify::new() }
+        Self { sinks: Mutex::new(sinks), publications: Mutex::default(), moved: Notify::new() }
     }
 
     fn all_tried(&self, order: u64) -> bool {
         self.sinks.lock().unwrap_or_else(PoisonError::into_inner).iter().all(|sink| sink.tried >= order)
+    }
+
+    /// Counts one attempt that failed, or that changed the file.
+    fn count(&self, generation: Option<u64>, failed: bool) {
+        let mut publications = self.publications.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = match generation {
+            _ if failed => &mut publications.failed,
+            Some(_) => &mut publications.published,
+            None => &mut publications.withdrawn,
+        };
+        *count += 1;
     }
 
     /// Takes a report in and gives back the error that the sink had before.

@@ -5,6 +5,7 @@
 
 mod alarm;
 mod asks;
+mod figures;
 mod lanes;
 mod reload;
 mod saver;
@@ -13,6 +14,7 @@ mod start;
 mod status;
 mod stop;
 mod tell;
+mod warnings;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +38,7 @@ use crate::signals::{Signal, Signals};
 use crate::store::{Record, Store};
 use crate::systemd::Notifier;
 use crate::time::Instant;
+use figures::Gauges;
 use lanes::Lanes;
 use reload::Reloading;
 use slot::{AccountSlot, Pending, Slot};
@@ -78,6 +81,7 @@ pub struct Supervisor {
     calendar: Runner,
     notifier: Notifier,
     watch: watch::Watch,
+    gauges: Gauges,
     uid: u32,
     reloading: Reloading,
     /// Sessions that have neither been published nor said why not; READY waits for them.
@@ -120,7 +124,8 @@ impl Supervisor {
 
     async fn turn(&mut self, ears: &mut Ears) -> Turn {
         let pause = self.pause();
-        tokio::select! {
+        let planned = clock::boottime().after(pause);
+        let turn = tokio::select! {
             biased;
             Some(signal) = ears.signals.next() => Turn::Signal(signal),
             Some(_) = self.retiring.join_next(), if !self.retiring.is_empty() => Turn::Time,
@@ -133,7 +138,9 @@ impl Supervisor {
             (name, duty) = self.calendar.next() => Turn::Duty(name, duty),
             Some(ask) = ears.asks.recv() => Turn::Ask(ask),
             () = tokio::time::sleep(pause) => Turn::Time,
-        }
+        };
+        self.gauges.back(planned, clock::boottime());
+        turn
     }
 
     /// How long nothing needs to be looked at.
@@ -333,6 +340,7 @@ impl Supervisor {
         let Some(slot) = self.slots.get_mut(name) else { return };
         let Some(flight) = slot.in_flight.take() else { return };
         tell::call(slot, &answer);
+        slot.take_note(flight.request, &answer);
         let outcome = slot::Outcome::of(flight.request, &answer);
         let alive = answer.verdict == Verdict::Alive;
         self.step(name, Input::Answered { answer, secrets });

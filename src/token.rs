@@ -29,6 +29,20 @@ pub struct Token {
     pub expires_at: Option<Timestamp>,
 }
 
+impl Token {
+    /// Whether a reader is as well served by `other`: the value, the place and everything secret that goes with it are
+    /// the same. What is public (an issue time, a signature) may differ.
+    pub fn serves_like(&self, other: &Self) -> bool {
+        let secrets = |token: &Self| {
+            let captures = token.captures.iter().filter(|(_, capture)| !capture.public);
+            captures.map(|(name, capture)| (name.clone(), capture.value.clone())).collect::<Vec<_>>()
+        };
+        self.access_token == other.access_token
+            && self.instance_url == other.instance_url
+            && secrets(self) == secrets(other)
+    }
+}
+
 /// A captured value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capture {

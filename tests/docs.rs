@@ -12,8 +12,15 @@ use keepfresh::api::{SessionStatus, TokenAnswer};
 use keepfresh::sandbox::{Credentials, Sandbox, Settings};
 use serde_json::Value;
 
-const PAGES: [&str; 6] =
-    ["README.md", "CHANGELOG.md", "docs/ARCHITECTURE.md", "docs/api.md", "docs/publishing.md", "docs/sandbox.md"];
+const PAGES: [&str; 7] = [
+    "README.md",
+    "CHANGELOG.md",
+    "docs/ARCHITECTURE.md",
+    "docs/api.md",
+    "docs/operations.md",
+    "docs/publishing.md",
+    "docs/sandbox.md",
+];
 
 #[test]
 fn every_command_line_parses() {
@@ -156,6 +163,27 @@ async fn every_control_of_the_drills_is_taken_by_the_sandbox() {
 }
 
 #[test]
+fn every_metric_is_listed_with_what_it_says() {
+    let page = read("docs/operations.md");
+    let listed: Vec<(String, String)> = rows(&page, "## Metrics")
+        .into_iter()
+        .map(|row| (row[0].trim_matches('`').to_owned(), row[1].to_owned()))
+        .collect();
+    let exposed: Vec<(String, String)> =
+        keepfresh::metrics::names().into_iter().map(|(name, help)| (name, help.to_owned())).collect();
+    assert_eq!(listed, exposed);
+}
+
+#[test]
+fn every_alert_has_a_paragraph_on_what_to_do() {
+    let rules = read("packaging/prometheus/keepfresh.rules.yml");
+    let alerts: BTreeSet<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    let page = read("docs/operations.md");
+    let headings: BTreeSet<&str> = page.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    assert_eq!(alerts, headings);
+}
+
+#[test]
 fn the_map_shows_every_module_and_no_other() {
     let map = read("docs/ARCHITECTURE.md");
     let spans: BTreeSet<&str> = map.split('`').skip(1).step_by(2).collect();
@@ -200,7 +228,8 @@ fn command_lines(page: &str) -> Vec<String> {
     for (language, block) in blocks(page) {
         let commands = block.lines().filter_map(|line| match language.as_str() {
             "console" => line.strip_prefix("$ ").or_else(|| line.strip_prefix("# ")),
-            "sh" if !line.starts_with('#') => Some(line),
+            // There, keepfresh is the unit's name.
+            "sh" if !line.starts_with(['#', 'j']) => Some(line),
             _ => None,
         });
         lines.extend(commands.filter_map(ours));

@@ -29,10 +29,9 @@ use tokio::task::JoinSet;
 use super::Ask;
 use super::access::Caller;
 use connections::{Connections, Seat};
-use listener::Listener;
 use stall::StallGuard;
 
-pub use listener::BindError;
+pub use listener::{BindError, Listener};
 
 /// For a request's line and headers, and for a connection between two requests.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);

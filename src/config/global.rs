@@ -15,7 +15,7 @@ use super::report::{At, Place, Report, Source};
 use super::session::{self, Placed};
 use super::surroundings::Surroundings;
 use super::table::Table;
-use super::{Config, DaemonConfig, Need, Needed, clashes, keys, value, zone_named};
+use super::{Config, DaemonConfig, Need, Needed, clashes, keys, metrics, value, zone_named};
 use crate::provider::Profile;
 
 /// What sessions need to know of the rest.
@@ -58,6 +58,7 @@ pub(super) fn read(
     let main = tables.first();
     let daemon = daemon::daemon(file, main, report, surroundings, &needs);
     let socket = daemon::socket(main, &daemon.runtime_dir, report);
+    let metrics = metrics::read(main, &daemon.runtime_dir);
     let (http, per_host_rate) = http::global(main, &needs);
     let alerts = hooks::alerts(main, &needs);
     let zone = zone_named(daemon.timezone.as_deref()).unwrap_or(TimeZone::UTC);
@@ -74,6 +75,7 @@ pub(super) fn read(
         file: file.to_owned(),
         daemon,
         socket,
+        metrics,
         alerts,
         per_host_rate,
         sessions,

@@ -1,11 +1,12 @@
 //! Every key that the reader knows, table by table; what is not here is an unknown key.
 
-pub(super) const ROOT: &[&str] = &["daemon", "socket", "http", "alerts", "sessions"];
+pub(super) const ROOT: &[&str] = &["daemon", "socket", "http", "metrics", "alerts", "sessions"];
 /// What `conf.d/*.toml` may hold.
 pub(super) const FRAGMENT: &[&str] = &["sessions"];
 pub(super) const DAEMON: &[&str] = &["runtime_dir", "state_dir", "state_key", "providers_dir", "timezone", "log"];
 pub(super) const SOCKET: &[&str] = &["path", "mode", "admins"];
 pub(super) const HTTP: &[&str] = &["connect_timeout", "request_timeout", "per_host_rate", "ca_file", "proxy"];
+pub(super) const METRICS: &[&str] = &["listen", "allow_remote"];
 pub(super) const SESSION: &[&str] = &[
     "provider",
     "url",
@@ -42,7 +43,21 @@ const CONFIDENTIAL: &[&str] = &["state_key", "client_key", "credential", "env", 
 
 /// Keys whose values error messages may quote.
 pub(super) fn quotable() -> impl Iterator<Item = &'static str> {
-    let all =
-        [ROOT, DAEMON, SOCKET, HTTP, SESSION, KEEPALIVE, PUBLISH, HOOK, ALERTS, SESSION_HTTP, ACCESS, SECRET, LOGIN];
+    let all = [
+        ROOT,
+        DAEMON,
+        SOCKET,
+        HTTP,
+        METRICS,
+        SESSION,
+        KEEPALIVE,
+        PUBLISH,
+        HOOK,
+        ALERTS,
+        SESSION_HTTP,
+        ACCESS,
+        SECRET,
+        LOGIN,
+    ];
     all.into_iter().flatten().copied().filter(|key| !CONFIDENTIAL.contains(key))
 }

@@ -11,7 +11,9 @@ use super::report::{At, Place};
 use super::secret;
 use super::table::Table;
 use super::value::{self, Bad, bad, closest};
-use crate::provider::{GrantTraits, HttpSettings, Parameter, Profile, ProfileError, RemoteConfig, Value};
+use crate::provider::{
+    GrantTraits, HttpSettings, Parameter, ParameterKind, Profile, ProfileError, RemoteConfig, Value,
+};
 
 /// The profile that `provider` names.
 pub(super) fn profile(session: &Table<'_>, context: &Context<'_>) -> Option<Arc<Profile>> {
@@ -50,10 +52,13 @@ pub(super) fn profile(session: &Table<'_>, context: &Context<'_>) -> Option<Arc<
     }
 }
 
-/// The server's URL; where only an issuer is given, that is the server.
-pub(super) fn url(session: &Table<'_>) -> Option<At<Url>> {
+/// The server's URL; where only an issuer is given, that is the server, and a program that logs in needs none.
+pub(super) fn url(session: &Table<'_>, profile: Option<&Profile>) -> Option<At<Url>> {
     if session.has("url") {
         return session.parsed("url", server_url);
+    }
+    if profile.is_some_and(|profile| !profile.needs_url()) {
+        return RemoteConfig::no_server().map(|value| At { value, place: session.place.clone() });
     }
     let login = session.value("login").filter(|login| login.value.as_table().is_some());
     if let Some(login) = login.and_then(|_| session.table("login")).filter(|login| login.has("issuer")) {
@@ -103,7 +108,7 @@ pub(super) struct Login {
 }
 
 /// Reads `[sessions.NAME.login]`.
-pub(super) fn read(session: &Table<'_>, profile: &Profile, context: &Context<'_>) -> Option<Login> {
+pub(super) fn read<'d>(session: &Table<'d>, profile: &'d Profile, context: &Context<'_>) -> Option<Login> {
     if !session.has("login") {
         let help = format!("say how it logs in: grant = one of {}", profile.grants().join(", "));
         session.missing("login", &help);
@@ -122,10 +127,13 @@ pub(super) fn read(session: &Table<'_>, profile: &Profile, context: &Context<'_>
     Some(Login { grant: grant.value.to_owned(), traits, values, places, place: table.place.clone() })
 }
 
-fn grant<'d>(table: &Table<'d>, profile: &Profile) -> Option<At<&'d str>> {
+fn grant<'d>(table: &Table<'d>, profile: &'d Profile) -> Option<At<&'d str>> {
     let grants = profile.grants();
     let list = format!("{} knows: {}", profile.title(), grants.join(", "));
     if !table.has("grant") {
+        if let [only] = grants.as_slice() {
+            return Some(At { value: *only, place: table.place.clone() });
+        }
         table.missing("grant", &list);
     }
     let grant = table.text("grant")?;
@@ -153,7 +161,27 @@ fn value_of(table: &Table<'_>, parameter: &Parameter, context: &Context<'_>) -> 
         context.needs.add(table.name(key), &source.place, needed(source.value.clone()));
         return Some(Value::Secret(source.value));
     }
-    plain(table, parameter)
+    match parameter.kind {
+        ParameterKind::Text => plain(table, parameter),
+        ParameterKind::Integer => {
+            let found = table.value(key)?;
+            let number = found.value.as_integer().map(|number| number.as_str().replace('_', ""));
+            let number = number.filter(|number| number.parse::<i64>().is_ok());
+            if number.is_none() {
+                table.wrong_type(key, &found, &format!("a whole number: {key} = 30"));
+            }
+            number.map(Value::Plain)
+        }
+        ParameterKind::Boolean => table.flag(key).map(|flag| Value::Plain(flag.value.to_string())),
+        ParameterKind::List => {
+            let parts = table.texts(key)?;
+            if parts.value.is_empty() {
+                table.report.problem(&parts.place, format!("`{}` is empty", table.name(key)), "name the program");
+                return None;
+            }
+            Some(Value::List(parts.value.iter().map(|part| part.value.to_owned()).collect()))
+        }
+    }
 }
 
 fn plain(table: &Table<'_>, parameter: &Parameter) -> Option<Value> {

@@ -15,7 +15,12 @@ pub(super) fn read(table: &Table<'_>, key: &str) -> Option<At<PathBuf>> {
 
 /// Reads a path that lies below `base` unless it is absolute, and never leaves it.
 pub(super) fn read_below(table: &Table<'_>, key: &str, base: &Path) -> Option<At<PathBuf>> {
-    table.parsed(key, |text| inner(text).map(Path::to_owned)).map(|path| path.map(|path| tidy(&base.join(path))))
+    table.parsed(key, |text| below(text, base))
+}
+
+/// The same of a text.
+pub(super) fn below(text: &str, base: &Path) -> Result<PathBuf, Bad> {
+    inner(text).map(|path| tidy(&base.join(path)))
 }
 
 fn plain(text: &str) -> Result<&Path, Bad> {

@@ -62,7 +62,7 @@ struct Server {
 }
 
 fn server(table: &Table<'_>, profile: Option<Arc<Profile>>, context: &Context<'_>) -> Option<Server> {
-    let url = login::url(table);
+    let url = login::url(table, profile.as_deref());
     let login = profile.as_ref().and_then(|profile| login::read(table, profile, context));
     let http = http::session(table, context);
     let given = given(table);
@@ -162,6 +162,7 @@ fn policy(
         has_ping: remote.has_ping(),
         login_may_reuse: window.login_may_reuse,
         renew_by_profile: remote.profile.has_renew_request(),
+        renewal_needs_life: remote.profile.renewal_needs_life(),
         renewal_kills: window.renewal_kills,
         login,
         introspect: keepalive.introspect,

@@ -45,6 +45,21 @@ fn the_shortest_config_has_the_defaults_of_the_design() {
 }
 
 #[test]
+fn scrapers_are_served_where_the_config_says_and_nowhere_without() {
+    let at = |listen: &str| {
+        let home = Home::of(&format!("[metrics]\n{listen}\n{SHORTEST}"));
+        home.load().unwrap_or_else(|errors| panic!("{errors}")).metrics
+    };
+    let address = |text: &str| Some(MetricsListen::Address(text.parse().unwrap()));
+    assert_eq!(at("listen = \"127.0.0.1:9464\""), address("127.0.0.1:9464"));
+    assert_eq!(at("listen = \"localhost:9464\""), address("127.0.0.1:9464"));
+    assert_eq!(at("listen = \"[::1]:9464\""), address("[::1]:9464"));
+    assert_eq!(at("allow_remote = true\nlisten = \"0.0.0.0:9464\""), address("0.0.0.0:9464"));
+    assert_eq!(at("listen = \"unix:m.sock\""), Some(MetricsListen::Unix(PathBuf::from("/run/keepfresh/m.sock"))));
+    assert_eq!(Home::of(SHORTEST).load().unwrap().metrics, None);
+}
+
+#[test]
 fn directories_come_from_systemd_then_the_user_then_xdg() {
     let home = Home::of(SHORTEST);
     let cases = [
@@ -248,8 +263,8 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
     ("[sessions.crm.login]", "[sessions.crm.http]\nproxy = \"ftp://p\"\n[sessions.crm.login]", &["no proxy"]),
     (
         "[sessions.crm.login]",
-        "[metrics]\nlisten = \"127.0.0.1:9464\"\n[sessions.crm.login]",
-        &["unknown key `metrics`"],
+        "[metrcs]\nlisten = \"127.0.0.1:9464\"\n[sessions.crm.login]",
+        &["unknown key `metrcs`", "did you mean `metrics`"],
     ),
     ("[sessions.crm.login]", "[sessions.CRM]\n[sessions.crm.login]", &["`sessions.CRM` is no session name"]),
     ("[sessions.crm.login]", "[daemon]\ntimezone = \"Europe/Wien\"\n[sessions.crm.login]", &["is no time zone"]),
@@ -266,6 +281,19 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
         &["there is no group `no-such`"],
     ),
     ("[sessions.crm.login]", "[socket]\nmode = \"rw\"\n[sessions.crm.login]", &["is no file mode"]),
+    (
+        "[sessions.crm.login]",
+        "[metrics]\nlisten = \"192.0.2.1:9464\"\n[sessions.crm.login]",
+        &[":6:", "can be reached from other machines", "allow_remote = true"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[metrics]\nlisten = \"9464\"\n[sessions.crm.login]",
+        &["is no address", "127.0.0.1:9464"],
+    ),
+    ("[sessions.crm.login]", "[metrics]\nlisten = \"[::1]:0\"\n[sessions.crm.login]", &["port to chance"]),
+    ("[sessions.crm.login]", "[metrics]\nlisten = \"unix:../m\"\n[sessions.crm.login]", &["holds \"..\""]),
+    ("[sessions.crm.login]", "[metrics]\nallow_remote = true\n[sessions.crm.login]", &["missing key `metrics.listen`"]),
     ("[sessions.crm.login]", "this is no toml\n[sessions.crm.login]", &[":5:", "not valid TOML"]),
 ];
 

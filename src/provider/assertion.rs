@@ -5,12 +5,13 @@ mod key;
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, Header, encode};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 use key::SigningKey;
@@ -128,6 +129,36 @@ fn algorithm(signer: &Signer<'_>, own: &[Algorithm]) -> Result<Algorithm, Assert
     }
     let takes = |algorithm: &&Algorithm| signer.taken.contains(&format!("{algorithm:?}"));
     own.iter().find(takes).or(own.first()).copied().ok_or(AssertionError::UnknownKind)
+}
+
+/// Signs `claims` under a header of the caller's own members.
+///
+/// # Errors
+/// When the key cannot be read or used.
+pub(super) fn sign_claims(
+    algorithm: Algorithm,
+    mut header: Map<String, Value>,
+    claims: &Map<String, Value>,
+    key: &Secret,
+    passphrase: Option<&Secret>,
+) -> Result<Secret, AssertionError> {
+    header.insert("alg".to_owned(), serde_json::to_value(algorithm).map_err(|_| AssertionError::CannotSign)?);
+    header.entry("typ").or_insert_with(|| Value::from("JWT"));
+    let encoded = |members: &Map<String, Value>| {
+        serde_json::to_vec(members).map(|bytes| URL_SAFE_NO_PAD.encode(bytes)).map_err(|_| AssertionError::CannotSign)
+    };
+    let message = Zeroizing::new(format!("{}.{}", encoded(&header)?, encoded(claims)?));
+    let key = match algorithm {
+        Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => EncodingKey::from_secret(key.expose().as_bytes()),
+        other => of_its_kind(SigningKey::read(key.expose(), passphrase)?, other)?,
+    };
+    let signature =
+        jsonwebtoken::crypto::sign(message.as_bytes(), &key, algorithm).map_err(|_| AssertionError::CannotSign)?;
+    Ok(Secret::new(format!("{}.{signature}", message.as_str())))
+}
+
+fn of_its_kind(key: SigningKey, algorithm: Algorithm) -> Result<EncodingKey, AssertionError> {
+    if key.algorithms.contains(&algorithm) { Ok(key.key) } else { Err(AssertionError::OtherAlgorithm) }
 }
 
 fn unique() -> Option<String> {

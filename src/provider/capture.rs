@@ -2,17 +2,30 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+use regex_lite::Regex;
 use serde::Deserialize;
+use serde_json::Value;
 
-/// One entry of `[login.capture]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+use super::response::{Response, until};
+use super::token_answer::number;
+use super::xml::XmlPath;
+
+/// One entry of a `capture` table.
+#[derive(Clone, Debug)]
 pub(super) struct CaptureRule {
     /// Where it stands.
     pub(super) place: Place,
+    /// Takes the first group of what stands there.
+    pub(super) regex: Option<Regex>,
     /// How a time or duration is counted.
     pub(super) unit: Unit,
-    /// Whether readers of the `json` format may see it.
+    /// The JSON pointer of what is to be taken from it.
+    pub(super) minus: Option<String>,
+    /// Whether readers may see it.
     pub(super) public: bool,
+    /// Whether an answer without it is still a good one.
+    pub(super) optional: bool,
 }
 
 /// A place in an answer.
@@ -22,8 +35,14 @@ pub(super) enum Place {
     Json(String),
     /// A header's value.
     Header(String),
+    /// The value of a cookie that the answer sets (RFC 6265).
+    Cookie(String),
+    /// An element or attribute of an XML body.
+    Xml(XmlPath),
     /// The whole body; one that is a JSON string counts as what it says.
     Body,
+    /// Scheme, host and port of the URL that answered.
+    Origin,
 }
 
 /// What a number counts.
@@ -39,6 +58,10 @@ pub(super) enum Unit {
     Microseconds,
     #[serde(rename = "min")]
     Minutes,
+    #[serde(rename = "h")]
+    Hours,
+    /// An instant as text: RFC 3339, or a date as in HTTP headers.
+    Time,
 }
 
 impl Unit {
@@ -50,7 +73,138 @@ impl Unit {
             Self::Milliseconds => number / 1e3,
             Self::Microseconds => number / 1e6,
             Self::Minutes => number * 60.0,
+            Self::Hours => number * 3600.0,
+            Self::Time => return None,
         };
         (0.0..=HUNDRED_YEARS).contains(&seconds).then(|| Duration::try_from_secs_f64(seconds).ok()).flatten()
+    }
+}
+
+impl CaptureRule {
+    /// A rule that takes what stands at a JSON pointer and may find nothing.
+    #[cfg(test)]
+    pub(super) fn json(pointer: &str) -> Self {
+        let place = Place::Json(pointer.to_owned());
+        Self { place, regex: None, unit: Unit::Seconds, minus: None, public: false, optional: true }
+    }
+
+    /// What stands there; null and an empty cookie count as nothing.
+    pub(super) fn value(&self, response: &Response) -> Option<Value> {
+        let value = self.at_place(response)?;
+        let Some(regex) = &self.regex else { return Some(value) };
+        let text = scalar(&value)?;
+        regex.captures(&text)?.get(1).map(|group| Value::from(group.as_str()))
+    }
+
+    fn at_place(&self, response: &Response) -> Option<Value> {
+        match &self.place {
+            Place::Json(pointer) => at(response, pointer),
+            Place::Header(name) => response.header(&name.to_ascii_lowercase()).map(Value::from),
+            Place::Cookie(name) => response.cookie(name).map(Value::from),
+            Place::Xml(path) => path.find(&response.text).map(Value::from),
+            Place::Body => {
+                let said = response.json.as_ref().and_then(Value::as_str);
+                Some(Value::from(said.unwrap_or(response.text.trim())))
+            }
+            Place::Origin => response.origin.as_deref().map(Value::from),
+        }
+    }
+
+    /// What stands there as text: a string, a number or a truth value.
+    pub(super) fn text(&self, response: &Response) -> Option<String> {
+        scalar(&self.value(response)?)
+    }
+
+    /// A number of units, a difference of two, or the time left until an instant.
+    pub(super) fn duration(&self, response: &Response, wall: Timestamp) -> Option<Duration> {
+        if self.unit == Unit::Time {
+            return Some(until(self.instant(response)?, response.date().unwrap_or(wall)));
+        }
+        let taken = match &self.minus {
+            Some(pointer) => number(&at(response, pointer)?)?,
+            None => 0.0,
+        };
+        self.unit.duration(number(&self.value(response)?)? - taken)
+    }
+
+    /// A moment: as text, or as a number of units since 1970.
+    pub(super) fn instant(&self, response: &Response) -> Option<Timestamp> {
+        let value = self.value(response)?;
+        if self.unit == Unit::Time {
+            return super::response::moment(value.as_str()?.trim());
+        }
+        let since_epoch = self.unit.duration(number(&value)?)?;
+        // The number went through a float, which is a hair off.
+        Timestamp::UNIX_EPOCH.checked_add(since_epoch).and_then(|moment| moment.round(jiff::Unit::Millisecond)).ok()
+    }
+}
+
+/// What stands at a JSON pointer; null counts as nothing.
+pub(super) fn at(response: &Response, pointer: &str) -> Option<Value> {
+    response.json.as_ref()?.pointer(pointer).filter(|value| !value.is_null()).cloned()
+}
+
+/// A string, a number or a truth value as text.
+pub(super) fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_taken_from_where_the_rule_says() {
+        let headers =
+            [("Set-Cookie", "SID=a=b; Path=/; HttpOnly"), ("set-cookie", "gone=; Max-Age=0"), ("X-Token", "tok")];
+        let answer = answer(&headers, r#"{"a":{"b":7},"t":"x/y-42"}"#);
+        for (place, regex, expected) in [
+            (Place::Json("/a/b".into()), None, Some("7")),
+            (Place::Json("/t".into()), Some("-([0-9]+)$"), Some("42")),
+            (Place::Json("/t".into()), Some("=([0-9]+)$"), None),
+            (Place::Json("/a".into()), None, None),
+            (Place::Header("x-token".into()), None, Some("tok")),
+            (Place::Cookie("SID".into()), None, Some("a=b")),
+            (Place::Cookie("sid".into()), None, None),
+            (Place::Cookie("gone".into()), None, None),
+            (Place::Origin, None, None),
+        ] {
+            let regex = regex.map(|regex| Regex::new(regex).unwrap());
+            let rule = CaptureRule { place, regex, ..CaptureRule::json("") };
+            assert_eq!(rule.text(&answer).as_deref(), expected, "{rule:?}");
+        }
+        let body = CaptureRule { place: Place::Body, ..CaptureRule::json("") };
+        assert_eq!(body.text(&self::answer(&[], "\"tok\"")).as_deref(), Some("tok"));
+        assert_eq!(body.text(&self::answer(&[], " tok\n")).as_deref(), Some("tok"));
+    }
+
+    #[test]
+    fn a_life_is_told_in_units_as_a_difference_or_until_an_instant() {
+        let body =
+            r#"{"n":600,"text":"1.5","end":1700000600000000,"now":1700000000000000,"at":"2023-11-14T22:23:20Z"}"#;
+        let dated = [("Date", "Tue, 14 Nov 2023 22:13:20 GMT")];
+        for (pointer, unit, minus, expected) in [
+            ("/n", Unit::Seconds, None, Some(600.0)),
+            ("/n", Unit::Minutes, None, Some(36_000.0)),
+            ("/text", Unit::Hours, None, Some(5400.0)),
+            ("/end", Unit::Microseconds, Some("/now"), Some(600.0)),
+            ("/at", Unit::Time, None, Some(600.0)),
+            ("/now", Unit::Microseconds, Some("/end"), None),
+            ("/n", Unit::Time, None, None),
+        ] {
+            let minus = minus.map(str::to_owned);
+            let rule = CaptureRule { unit, minus, ..CaptureRule::json(pointer) };
+            let life = rule.duration(&answer(&dated, body), Timestamp::UNIX_EPOCH);
+            assert_eq!(life.map(|life| life.as_secs_f64()), expected, "{rule:?}");
+        }
+    }
+
+    fn answer(headers: &[(&str, &str)], body: &str) -> Response {
+        let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        Response::new(200, headers, body.as_bytes(), true)
     }
 }

@@ -8,12 +8,14 @@ use jiff::Timestamp;
 use serde_json::Value;
 use url::Url;
 
+use super::harvest::{Captures, Harvest, harvest};
 use super::profile::Profile;
-use super::request::Expect;
+use super::request::{Expect, RequestTemplate};
 use super::response::{Response, until};
 use super::rule::{AnswerRule, RuleVerdict, Seen};
 use super::token_answer::{self, number};
 use crate::session::answer::{Request, Verdict};
+use crate::token::Token;
 
 /// What was asked, and of whom.
 #[derive(Clone, Copy)]
@@ -22,8 +24,10 @@ pub(super) struct Asked<'a> {
     pub(super) grant: &'a str,
     pub(super) url: &'a Url,
     pub(super) request: Request,
-    /// The shape of a ping's success.
-    pub(super) expect: Expect,
+    /// The profile's own request, where it was one.
+    pub(super) template: Option<&'a RequestTemplate>,
+    /// What the session held.
+    pub(super) token: Option<&'a Token>,
     /// Our wall clock when the answer came.
     pub(super) wall: Timestamp,
 }
@@ -54,11 +58,45 @@ pub(super) fn unusable(request: Request) -> Verdict {
 
 /// Says what `response` means.
 pub(super) fn classify(asked: &Asked<'_>, response: &Response) -> Judgement {
-    if response.status == 429 {
-        return throttled(asked, response).into();
+    decided(asked, response).unwrap_or_else(|| by_default(asked, response))
+}
+
+/// What an answer to one request of a login or renewal by the profile's own requests tells, if it is a good one.
+///
+/// # Errors
+/// What it means, if it is not.
+pub(super) fn step(asked: &Asked<'_>, captures: &Captures, response: &Response) -> Result<Harvest, Judgement> {
+    if let Some(judgement) = decided(asked, response) {
+        return Err(judgement);
     }
-    if let Some(oddity) = outage(asked.request, response) {
-        return Judgement { oddity: Some(oddity.to_owned()), ..unusable(asked.request).into() };
+    if !asked.succeeds(response) {
+        return Err(refusal_of_step(asked, response).into());
+    }
+    harvest(captures, &asked.profile.hosts, asked.url, response, asked.wall).map_err(|barren| {
+        let verdict = if asked.request == Request::Renew { Verdict::InDoubt } else { refusal(asked) };
+        Judgement { oddity: Some(barren.to_string()), ..verdict.into() }
+    })
+}
+
+impl Asked<'_> {
+    fn succeeds(&self, response: &Response) -> bool {
+        self.template.map_or_else(|| is_success(response), |template| template.succeeds_with(response.status))
+    }
+
+    /// Whether the profile expects just this status, which would be no answer otherwise.
+    fn expects(&self, status: u16) -> bool {
+        self.template.is_some_and(|template| template.statuses.contains(&status))
+    }
+}
+
+/// What a wait that is asked for, an outage or a rule decides, in this order.
+fn decided(asked: &Asked<'_>, response: &Response) -> Option<Judgement> {
+    if response.status == 429 {
+        return Some(throttled(asked, response).into());
+    }
+    let odd = outage(asked.request, response).filter(|_| !asked.expects(response.status));
+    if let Some(oddity) = odd.filter(|_| !may_be_meant(response)) {
+        return Some(Judgement { oddity: Some(oddity.to_owned()), ..unusable(asked.request).into() });
     }
     let content_type = response.content_type();
     let seen = Seen {
@@ -70,24 +108,17 @@ pub(super) fn classify(asked: &Asked<'_>, response: &Response) -> Judgement {
         text: &response.text,
         json: response.json.as_ref(),
     };
-    match asked.profile.answers.iter().find(|rule| rule.matches(&seen)) {
-        Some(rule) => Judgement { remedy: rule.remedy.clone(), ..by_rule(asked, rule, response).into() },
-        None => by_default(asked, response),
+    let mut rules = asked.profile.answers.iter();
+    let rule = rules.find(|rule| rule.matches(&seen) && (odd.is_none() || rule.is_about_odd(&seen)));
+    if let Some(rule) = rule {
+        return Some(Judgement { remedy: rule.remedy.clone(), ..by_rule(asked, rule, response).into() });
     }
+    odd.map(|oddity| Judgement { oddity: Some(oddity.to_owned()), ..unusable(asked.request).into() })
 }
 
-/// The first of a profile's examples that its rules take for something else: its line, and what is wrong.
-pub(super) fn misjudged(profile: &Profile) -> Option<(usize, String)> {
-    let url = Url::parse("https://example.invalid").ok()?;
-    profile.examples.iter().find_map(|example| {
-        let expect = profile.ping(None).map_or(Expect::Json, |ping| ping.expect);
-        let (grant, request, wall) = (example.grant.as_str(), example.to, Timestamp::UNIX_EPOCH);
-        let asked = Asked { profile, grant, url: &url, request, expect, wall };
-        let response = Response::new(example.status, example.headers.clone(), example.body.as_bytes(), true);
-        let (expected, seen) = (&example.verdict, classify(&asked, &response).verdict);
-        let message = || format!("example: the rules take this answer for `{}`, not `{expected}`", seen.word());
-        (seen.word() != expected).then(|| (example.line, message()))
-    })
+/// A redirect or a page can be a server's way to say something, where a rule names it.
+fn may_be_meant(response: &Response) -> bool {
+    response.complete && (200..500).contains(&response.status) && response.status != 408
 }
 
 /// Why this is no answer of the API at all, whatever its body claims.
@@ -113,8 +144,9 @@ fn by_rule(asked: &Asked<'_>, rule: &AnswerRule, response: &Response) -> Verdict
     let is_ping = asked.request == Request::Ping;
     let is_login = matches!(asked.request, Request::Login | Request::Renew);
     match rule.verdict {
-        RuleVerdict::Alive if is_ping => Verdict::Alive,
-        RuleVerdict::Dead if is_ping => Verdict::Dead { certain: rule.certain },
+        RuleVerdict::Alive if is_ping => alive(asked, response),
+        RuleVerdict::Dead if is_ping => Verdict::Dead { certain: rule.certain, for_good: rule.for_good },
+        RuleVerdict::Dead => dead_elsewhere(asked),
         RuleVerdict::Refused if is_login => {
             Verdict::Refused { confirm: rule.confirm.unwrap_or(true) && may_confirm(asked) }
         }
@@ -125,7 +157,6 @@ fn by_rule(asked: &Asked<'_>, rule: &AnswerRule, response: &Response) -> Verdict
         RuleVerdict::Skewed if asked.request == Request::Login => Verdict::Skewed,
         RuleVerdict::LoggedOut if asked.request == Request::Logout => Verdict::LoggedOut,
         RuleVerdict::Alive
-        | RuleVerdict::Dead
         | RuleVerdict::Refused
         | RuleVerdict::GrantDead
         | RuleVerdict::Unavailable
@@ -134,6 +165,16 @@ fn by_rule(asked: &Asked<'_>, rule: &AnswerRule, response: &Response) -> Verdict
         | RuleVerdict::Concurrent
         | RuleVerdict::Skewed
         | RuleVerdict::LoggedOut => unusable(asked.request),
+    }
+}
+
+/// A death that another request than the ping was told of.
+fn dead_elsewhere(asked: &Asked<'_>) -> Verdict {
+    match asked.request {
+        Request::Renew => Verdict::GrantDead,
+        Request::Introspect => Verdict::Introspected { active: false, remaining: None },
+        Request::Logout => Verdict::LoggedOut,
+        Request::Ping | Request::Login => unusable(asked.request),
     }
 }
 
@@ -155,8 +196,9 @@ fn by_default(asked: &Asked<'_>, response: &Response) -> Judgement {
     match asked.request {
         Request::Ping => ping(asked, response),
         Request::Login | Request::Renew => login(asked, response),
+        Request::Introspect if asked.template.is_some() => introspection_by_profile(asked, response).into(),
         Request::Introspect => introspection(asked, response),
-        Request::Logout => logout(response).into(),
+        Request::Logout => logout(asked, response).into(),
     }
 }
 
@@ -165,11 +207,55 @@ fn is_success(response: &Response) -> bool {
 }
 
 fn ping(asked: &Asked<'_>, response: &Response) -> Judgement {
+    let expect = asked.template.map_or(Expect::Json, |template| template.expect);
     match response.status {
-        200..=299 if asked.expect == Expect::Any || response.json.is_some() => Verdict::Alive.into(),
-        200..=299 => Judgement { oddity: Some("the answer is not JSON".to_owned()), ..Verdict::Unavailable.into() },
-        401 => Verdict::Dead { certain: false }.into(),
+        _ if asked.succeeds(response) => match expect {
+            _ if asked.profile.says_alive() => odd_success("no rule of the profile takes it for alive"),
+            Expect::Json if response.json.is_none() => odd_success("the answer is not JSON"),
+            Expect::Json | Expect::Any => alive(asked, response).into(),
+        },
+        200..=399 => odd_success("it is not the answer that the profile expects"),
+        401 => Verdict::Dead { certain: false, for_good: false }.into(),
         _ => Verdict::Forbidden { certain: false }.into(),
+    }
+}
+
+fn odd_success(oddity: &str) -> Judgement {
+    Judgement { oddity: Some(oddity.to_owned()), ..Verdict::Unavailable.into() }
+}
+
+/// A keep-alive may hand out the token anew, or say how long it lives.
+fn alive(asked: &Asked<'_>, response: &Response) -> Verdict {
+    let Some(template) = asked.template.filter(|template| !template.captures.is_empty()) else { return Verdict::Alive };
+    let told = harvest(&template.captures, &asked.profile.hosts, asked.url, response, asked.wall).ok();
+    let grant = told.filter(Harvest::tells).and_then(|told| told.grant(asked.token, asked.wall).ok());
+    grant.map_or(Verdict::Alive, |grant| Verdict::Good(Box::new(grant)))
+}
+
+/// The server's no to a request of the profile's own.
+fn refusal_of_step(asked: &Asked<'_>, response: &Response) -> Verdict {
+    match (asked.request, response.status) {
+        (Request::Renew, 401) => Verdict::GrantDead,
+        (Request::Renew, _) => Verdict::InDoubt,
+        (Request::Ping | Request::Introspect | Request::Login | Request::Logout, _) => refusal(asked),
+    }
+}
+
+/// What is left of the token's life, by the profile's own question.
+fn introspection_by_profile(asked: &Asked<'_>, response: &Response) -> Verdict {
+    if response.status == 401 {
+        return Verdict::Introspected { active: false, remaining: None };
+    }
+    if !asked.succeeds(response) {
+        return Verdict::Forbidden { certain: false };
+    }
+    let rules = asked.template.map(|template| template.captures.clone()).unwrap_or_default();
+    match harvest(&rules, &asked.profile.hosts, asked.url, response, asked.wall) {
+        Ok(told) => Verdict::Introspected {
+            active: told.spelt("active").is_none_or(|active| active != "false"),
+            remaining: told.lifetime,
+        },
+        Err(_) => Verdict::Unavailable,
     }
 }
 
@@ -236,7 +322,10 @@ fn remaining(asked: &Asked<'_>, response: &Response, exp: Option<&Value>) -> Opt
 }
 
 /// RFC 7009 section 2.2: a token that is gone already is as good as revoked.
-fn logout(response: &Response) -> Verdict {
+fn logout(asked: &Asked<'_>, response: &Response) -> Verdict {
+    if asked.template.is_some() && (asked.succeeds(response) || matches!(response.status, 401 | 404)) {
+        return Verdict::LoggedOut;
+    }
     let gone = matches!(response.string_at("/error"), Some("invalid_token" | "invalid_grant"));
     if is_success(response) || gone { Verdict::LoggedOut } else { Verdict::Forbidden { certain: true } }
 }

@@ -2,7 +2,7 @@
 
 use super::assertion::ALGORITHMS;
 use super::client_auth::ClientAuth;
-use super::{GrantTraits, Parameter};
+use super::{GrantTraits, Parameter, ParameterKind};
 
 const CLIENT_ID: &str = "the client's (consumer) key";
 const TOKEN_TYPE: &str = "access_token, refresh_token, id_token, jwt, saml1, saml2, or a URN of the server's own";
@@ -143,6 +143,7 @@ fn optional(name: &str, about: &str) -> Parameter {
         required: false,
         default: None,
         one_of: Vec::new(),
+        kind: ParameterKind::Text,
     }
 }
 

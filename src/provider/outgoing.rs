@@ -1,7 +1,11 @@
 //! From a request, the config and what the session holds to the bytes that leave.
 
 mod client;
+mod http;
 mod oauth;
+mod signed;
+
+use std::borrow::Cow;
 
 use jiff::Timestamp;
 use thiserror::Error;
@@ -10,16 +14,21 @@ use zeroize::Zeroizing;
 
 use super::assertion::AssertionError;
 use super::discovery::{Endpoint, Metadata};
-use super::request::{BodyTemplate, Method, RequestTemplate};
-use super::settings::{RemoteConfig, Value, below};
-use super::template::Template;
+use super::harvest::Harvest;
+use super::profile::Protocol;
+use super::request::{Method, RequestTemplate};
+use super::settings::{RemoteConfig, Value};
 use super::{Held, Secrets};
 use crate::secret::Secret;
 use crate::secret::source::SecretSource;
 use crate::session::answer::Request;
 use crate::token::Token;
 
+pub(super) use http::{is_known, use_headers};
+pub(super) use signed::JwtTemplate;
+
 /// A request, ready to be sent.
+#[derive(Clone)]
 pub(super) struct Outgoing {
     pub(super) method: Method,
     pub(super) url: Url,
@@ -30,8 +39,9 @@ pub(super) struct Outgoing {
 }
 
 /// A body and its media type.
+#[derive(Clone)]
 pub(super) struct Body {
-    pub(super) content_type: &'static str,
+    pub(super) content_type: Cow<'static, str>,
     pub(super) text: Zeroizing<String>,
 }
 
@@ -44,8 +54,12 @@ pub(super) enum OutgoingError {
     NoRefreshToken,
     #[error("`{0}` has no value: set it in the session's login")]
     NoValue(String),
-    #[error("this session has no {0} endpoint: set its URL, or do without")]
+    #[error("this session has no {0}: set its URL if it is a parameter, or do without")]
     NoEndpoint(&'static str),
+    #[error("the URL that the server handed out in `{0}` leads to a foreign host: it is not called")]
+    ForeignUrl(String),
+    #[error("a cookie cannot carry `{0}`: it has a character that ends a cookie")]
+    BadCookie(String),
     #[error(transparent)]
     Assertion(#[from] AssertionError),
 }
@@ -55,20 +69,37 @@ impl OutgoingError {
     pub(super) fn needs_a_person(&self) -> bool {
         match self {
             Self::Assertion(_) | Self::NoEndpoint(_) => true,
-            Self::NoToken | Self::NoRefreshToken | Self::NoValue(_) => false,
+            Self::NoToken | Self::NoRefreshToken | Self::NoValue(_) | Self::ForeignUrl(_) | Self::BadCookie(_) => false,
         }
     }
 }
 
 /// All that a request is made of.
+#[derive(Clone, Copy)]
 pub(super) struct Ingredients<'a> {
     pub(super) config: &'a RemoteConfig,
     pub(super) held: &'a Held<'a>,
+    /// What the answers to earlier requests of the same login told.
+    pub(super) gathered: &'a Harvest,
     pub(super) secrets: &'a Secrets,
     /// What the server says of itself, where that was needed.
     pub(super) metadata: Option<&'a Metadata>,
     /// Our wall clock now.
     pub(super) wall: Timestamp,
+}
+
+/// What the profile itself says of how `request` is made; none where the protocol does.
+///
+/// Of a login of several steps, the first.
+pub(super) fn template(config: &RemoteConfig, request: Request) -> Option<&RequestTemplate> {
+    match (request, config.profile.protocol) {
+        (Request::Ping, _) => config.chosen_ping(),
+        (Request::Login, Protocol::Http) => config.profile.login(&config.grant)?.steps.first(),
+        (Request::Login, Protocol::Command | Protocol::OAuth2) => None,
+        (Request::Renew, _) => config.profile.renew.as_ref(),
+        (Request::Introspect, _) => config.profile.introspection.as_ref(),
+        (Request::Logout, _) => config.profile.logout.as_ref(),
+    }
 }
 
 /// The URL that `request` goes to while `token` is held.
@@ -78,19 +109,21 @@ pub(super) fn target(
     request: Request,
     token: Option<&Token>,
 ) -> Option<Url> {
-    match endpoint(request) {
-        Some(endpoint) => config.endpoint(endpoint, metadata),
-        None => ping_url(config, token, &|name| found(config, metadata, token, None, name)),
+    if let Some(template) = template(config, request) {
+        let token = token.filter(|_| request != Request::Login);
+        return http::url(config, template, token, &|name| found(config, metadata, token, None, name)).ok();
     }
+    config.endpoint(endpoint(request)?, metadata)
 }
 
 /// Whether `request` cannot be put together without the server's metadata.
 pub(super) fn needs_metadata(config: &RemoteConfig, request: Request) -> bool {
-    if let Some(endpoint) = endpoint(request) {
-        return config.is_told(endpoint);
+    match template(config, request) {
+        Some(template) => {
+            template.target.names().any(|name| name == "userinfo_url") && config.is_told(Endpoint::Userinfo)
+        }
+        None => endpoint(request).is_some_and(|endpoint| config.is_told(endpoint)),
     }
-    let by_userinfo = |ping: &RequestTemplate| ping.target.names().any(|name| name == "userinfo_url");
-    config.chosen_ping().is_some_and(by_userinfo) && config.is_told(Endpoint::Userinfo)
 }
 
 /// Where OAuth 2.0 answers `request`; none for a ping, which goes to the API.
@@ -103,12 +136,28 @@ fn endpoint(request: Request) -> Option<Endpoint> {
     }
 }
 
+/// As [`http::value`], for a request that may go where the server's metadata say.
+fn found(
+    config: &RemoteConfig,
+    metadata: Option<&Metadata>,
+    token: Option<&Token>,
+    secrets: Option<&Secrets>,
+    name: &str,
+) -> Option<Secret> {
+    if name == "userinfo_url" {
+        return config.endpoint(Endpoint::Userinfo, metadata).map(|url| Secret::new(url.as_str()));
+    }
+    http::value(config, token, secrets, name)
+}
+
 /// The parameters that `request` must have read: those that it sends or signs with.
 pub(super) fn secrets_for(config: &RemoteConfig, request: Request) -> Vec<(String, SecretSource)> {
-    let wanted: Vec<&str> = match request {
-        Request::Ping => config.chosen_ping().map(RequestTemplate::names).unwrap_or_default(),
-        Request::Login => oauth::login_secrets(config),
-        Request::Introspect | Request::Renew | Request::Logout => client::client_secrets(config),
+    let wanted: Vec<&str> = match (template(config, request), request) {
+        (Some(_), Request::Login) => http::login_secrets(config),
+        (Some(template), _) => http::secrets(config, template),
+        (None, Request::Ping) => Vec::new(),
+        (None, Request::Login) => oauth::login_secrets(config),
+        (None, Request::Introspect | Request::Renew | Request::Logout) => client::client_secrets(config),
     };
     let sources = config.values.iter().filter(|(name, _)| wanted.contains(&name.as_str()));
     sources.filter_map(|(name, value)| Some((name.clone(), source(value)?))).collect()
@@ -116,19 +165,35 @@ pub(super) fn secrets_for(config: &RemoteConfig, request: Request) -> Vec<(Strin
 
 fn source(value: &Value) -> Option<SecretSource> {
     match value {
-        Value::Plain(_) => None,
+        Value::Plain(_) | Value::List(_) => None,
         Value::Secret(source) => Some(source.clone()),
     }
 }
 
+fn word(request: Request) -> &'static str {
+    match request {
+        Request::Ping => "ping",
+        Request::Introspect => "introspection",
+        Request::Renew => "renew request",
+        Request::Login => "login request",
+        Request::Logout => "logout request",
+    }
+}
+
 impl Ingredients<'_> {
-    /// Puts `request` together.
+    /// Puts `request` together; of a login of several steps, the first.
     ///
     /// # Errors
     /// Says what is missing.
     pub(super) fn outgoing(&self, request: Request) -> Result<Outgoing, OutgoingError> {
+        if let Some(template) = template(self.config, request) {
+            return self.by_template(template);
+        }
+        if self.config.profile.protocol != Protocol::OAuth2 {
+            return Err(OutgoingError::NoEndpoint(word(request)));
+        }
         match request {
-            Request::Ping => self.ping(),
+            Request::Ping => Err(OutgoingError::NoEndpoint(word(request))),
             Request::Login => self.login(),
             Request::Renew => self.renew(),
             Request::Introspect => self.introspection(),
@@ -141,87 +206,24 @@ impl Ingredients<'_> {
     }
 
     fn value(&self, name: &str) -> Option<Secret> {
-        found(self.config, self.metadata, self.held.token, Some(self.secrets), name)
+        match name {
+            "token" => self.gathered.token.clone(),
+            "refresh_token" => self.gathered.refresh_token.as_ref().or(self.held.refresh_token).cloned(),
+            "instance_url" => self.gathered.instance_url.as_deref().map(Secret::new),
+            "now" => Some(Secret::new(self.server_seconds().to_string())),
+            "uuid" => signed::uuid(),
+            other => self.gathered.captures.get(other).map(|capture| capture.value.clone()),
+        }
+        .or_else(|| found(self.config, self.metadata, self.held.token, Some(self.secrets), name))
     }
 
     fn endpoint(&self, endpoint: Endpoint, name: &'static str) -> Result<Url, OutgoingError> {
         self.config.endpoint(endpoint, self.metadata).ok_or(OutgoingError::NoEndpoint(name))
     }
 
-    fn ping(&self) -> Result<Outgoing, OutgoingError> {
-        let template = self.config.chosen_ping().ok_or(OutgoingError::NoEndpoint("ping"))?;
-        let token = self.token()?;
-        let lookup = |name: &str| self.value(name);
-        let url = ping_url(self.config, Some(token), &lookup).ok_or(OutgoingError::NoEndpoint("ping"))?;
-        let mut headers = if template.carries_token { use_headers(self.config, token) } else { Vec::new() };
-        for (name, header) in &template.headers {
-            headers.push((name.clone(), self.filled(name, header)?));
-        }
-        let body = body(&template.body, &lookup);
-        Ok(Outgoing { method: template.method, url, headers, body, secrets: Vec::new() })
-    }
-
-    fn filled(&self, name: &str, template: &Template) -> Result<Secret, OutgoingError> {
-        template.fill(&|name| self.value(name)).ok_or_else(|| OutgoingError::NoValue(name.to_owned()))
-    }
-}
-
-/// A path stands below the URL that the server handed out, else below the configured one.
-fn ping_url(config: &RemoteConfig, token: Option<&Token>, lookup: &super::template::Lookup<'_>) -> Option<Url> {
-    let target = config.chosen_ping()?.target.fill_url(lookup)?;
-    let base = token.and_then(|token| token.instance_url.as_deref()).unwrap_or_else(|| config.base());
-    below(base, &target)
-}
-
-/// The headers that a request with `token` carries; one whose values are missing is left out.
-pub(super) fn use_headers(config: &RemoteConfig, token: &Token) -> Vec<(String, Secret)> {
-    let filled = |(name, template): &(String, Template)| {
-        let value = template.fill(&|name| value(config, Some(token), None, name))?;
-        Some((name.clone(), value))
-    };
-    config.profile.use_headers.iter().filter_map(filled).collect()
-}
-
-/// As [`value`], for a request that may go where the server's metadata say.
-fn found(
-    config: &RemoteConfig,
-    metadata: Option<&Metadata>,
-    token: Option<&Token>,
-    secrets: Option<&Secrets>,
-    name: &str,
-) -> Option<Secret> {
-    if name == "userinfo_url" {
-        return config.endpoint(Endpoint::Userinfo, metadata).map(|url| Secret::new(url.as_str()));
-    }
-    value(config, token, secrets, name)
-}
-
-/// What a placeholder stands for: the token's parts, then what was captured, then the session's parameters.
-fn value(config: &RemoteConfig, token: Option<&Token>, secrets: Option<&Secrets>, name: &str) -> Option<Secret> {
-    let base = || Secret::new(config.base());
-    match name {
-        "token" => return token.map(|token| token.access_token.clone()),
-        "token_type" => return token.map(|token| Secret::new(token.token_type.as_str())),
-        "instance_url" => return token?.instance_url.as_deref().map(Secret::new).or_else(|| Some(base())),
-        "url" => return Some(base()),
-        _ => {}
-    }
-    let captured = || token?.captures.get(name).map(|capture| capture.value.clone());
-    let plain = || config.plain(name).map(Secret::new);
-    captured().or_else(plain).or_else(|| secrets?.get(name).cloned())
-}
-
-fn body(template: &BodyTemplate, lookup: &super::template::Lookup<'_>) -> Option<Body> {
-    match template {
-        BodyTemplate::None => None,
-        BodyTemplate::Form(fields) => {
-            let filled = fields.iter().filter_map(|(name, field)| Some((name.clone(), field.fill(lookup)?)));
-            Some(form(&filled.collect::<Vec<_>>()))
-        }
-        BodyTemplate::Json(json) => {
-            let text = Zeroizing::new(json.fill(lookup).to_string());
-            Some(Body { content_type: "application/json", text })
-        }
+    /// Unix seconds on the server's clock, as far as it is known.
+    fn server_seconds(&self) -> i64 {
+        self.wall.as_millisecond().saturating_add(self.held.skew_millis).div_euclid(1000)
     }
 }
 
@@ -231,5 +233,5 @@ fn form(fields: &[(String, Secret)]) -> Body {
     for (name, value) in fields {
         serializer.append_pair(name, value.expose());
     }
-    Body { content_type: "application/x-www-form-urlencoded", text: Zeroizing::new(serializer.finish()) }
+    Body { content_type: Cow::Borrowed("application/x-www-form-urlencoded"), text: Zeroizing::new(serializer.finish()) }
 }

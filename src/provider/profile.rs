@@ -1,25 +1,29 @@
 //! A kind of server, read from a profile file and checked.
 
 mod check;
+mod content;
 mod named;
 mod raw;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use regex_lite::Regex;
 
 use super::GrantTraits;
-use super::capture::CaptureRule;
 use super::discovery::Endpoint;
-use super::grants::GrantKind;
+use super::harvest::{Captures, KNOWN};
 use super::hosts::{HostPattern, Hosts};
+use super::outgoing::JwtTemplate;
 use super::request::RequestTemplate;
-use super::rule::AnswerRule;
+use super::rule::{AnswerRule, RuleVerdict};
 use super::template::Template;
-use crate::session::answer::Request;
 use crate::session::policy::WindowModel;
+
+pub use content::ParameterKind;
+use content::{About, ProfileParameter};
+pub(super) use content::{CommandRules, Endpoints, Example, GrantRules, LoginRules, Protocol, QuotaRule, Usage};
 
 /// How one kind of server logs in, pings, renews and answers.
 #[derive(Clone, Debug)]
@@ -27,73 +31,32 @@ pub struct Profile {
     name: String,
     /// Of the file's text: a reload compares it.
     digest: String,
-    title: String,
-    documentation: String,
+    about: About,
+    pub(super) protocol: Protocol,
+    /// What the server locks and counts, where it is not the user name or the client.
+    pub(super) account: Option<Template>,
     window: WindowDefaults,
     parameters: Vec<ProfileParameter>,
     grants: Vec<GrantRules>,
+    logins: Vec<LoginRules>,
+    commands: Vec<CommandRules>,
     pub(super) endpoints: Endpoints,
     pub(super) hosts: Hosts,
     pub(super) jwt_is_fixed: bool,
     pub(super) audiences: Vec<(HostPattern, String)>,
-    pub(super) captures: BTreeMap<String, CaptureRule>,
-    pub(super) use_headers: Vec<(String, Template)>,
+    /// What a token endpoint's answer tells beside RFC 6749's members.
+    pub(super) captures: Captures,
+    pub(super) after_login: Vec<RequestTemplate>,
+    pub(super) usage: Usage,
+    pub(super) jwt: Option<JwtTemplate>,
     ping: Option<RequestTemplate>,
     pings: BTreeMap<String, RequestTemplate>,
+    pub(super) renew: Option<RequestTemplate>,
+    pub(super) introspection: Option<RequestTemplate>,
+    pub(super) logout: Option<RequestTemplate>,
     pub(super) answers: Vec<AnswerRule>,
     pub(super) quotas: Vec<QuotaRule>,
     pub(super) examples: Vec<Example>,
-}
-
-/// Where the OAuth 2.0 requests go: paths below the login host, or whole URLs; an issuer tells the rest.
-#[derive(Clone, Debug)]
-pub(super) struct Endpoints {
-    pub(super) issuer: Option<Template>,
-    pub(super) known: BTreeMap<Endpoint, Template>,
-}
-
-/// What a profile adds to one grant.
-#[derive(Clone, Debug)]
-pub(super) struct GrantRules {
-    pub(super) kind: GrantKind,
-    /// Form fields that replace the protocol's or join them.
-    pub(super) form: Vec<(String, Template)>,
-    /// What an assertion says besides its usual claims.
-    pub(super) claims: Vec<(String, Template)>,
-    /// Login hosts on which the grant does not work.
-    pub(super) not_on: Vec<HostPattern>,
-    /// What to do instead.
-    pub(super) not_on_because: String,
-}
-
-/// A parameter of the profile's own.
-#[derive(Clone, Debug)]
-struct ProfileParameter {
-    parameter: Parameter,
-    /// What its value must look like.
-    pattern: Option<Regex>,
-    /// The grants that take it; empty for all.
-    grants: Vec<String>,
-}
-
-/// How a header tells an allocation: the expression's groups `used` and `limit`.
-#[derive(Clone, Debug)]
-pub(super) struct QuotaRule {
-    pub(super) name: String,
-    pub(super) header: String,
-    pub(super) regex: Regex,
-}
-
-/// A recorded or documented answer, and what it must be taken for.
-#[derive(Clone, Debug)]
-pub(super) struct Example {
-    pub(super) line: usize,
-    pub(super) to: Request,
-    pub(super) grant: String,
-    pub(super) status: u16,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: String,
-    pub(super) verdict: String,
 }
 
 /// The window as the profile knows it, which the config may override.
@@ -132,6 +95,8 @@ pub struct Parameter {
     pub default: Option<String>,
     /// The values it may take; empty for any.
     pub one_of: Vec<String>,
+    /// What its value is.
+    pub kind: ParameterKind,
 }
 
 /// Why there is no such profile.
@@ -178,12 +143,12 @@ impl Profile {
 
     /// What people call such a server.
     pub fn title(&self) -> &str {
-        &self.title
+        &self.about.title
     }
 
     /// Where its maker describes it; empty where unknown.
     pub fn documentation(&self) -> &str {
-        &self.documentation
+        &self.about.documentation
     }
 
     /// The window as far as the profile knows it.
@@ -193,18 +158,67 @@ impl Profile {
 
     /// The values that come beside the token, by name.
     pub fn captured(&self) -> Vec<&str> {
-        let names = self.captures.keys().map(String::as_str);
-        names.filter(|name| !super::token_answer::KNOWN.contains(name)).collect()
+        let steps = self.logins.iter().flat_map(|login| &login.steps);
+        let others = [&self.ping, &self.renew].into_iter().flatten();
+        let requests = steps.chain(others).chain(&self.after_login).map(|request| &request.captures);
+        let programs = self.commands.iter().map(|command| &command.captures);
+        let all = std::iter::once(&self.captures).chain(requests).chain(programs);
+        let names: BTreeSet<&str> = all.flat_map(|captures| captures.keys()).map(String::as_str).collect();
+        names.into_iter().filter(|name| !KNOWN.contains(name)).collect()
     }
 
     /// Whether requests carry the token, or a part of it, in a cookie.
     pub fn sends_cookie(&self) -> bool {
-        self.use_headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("cookie"))
+        let by_header = self.usage.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("cookie"));
+        by_header || !self.usage.cookies.is_empty()
+    }
+
+    /// Where the profile's facts come from.
+    pub fn sources(&self) -> &[String] {
+        &self.about.sources
+    }
+
+    /// What nobody has confirmed yet, a sentence each.
+    pub fn unverified(&self) -> &[String] {
+        &self.about.unverified
+    }
+
+    /// What its users should know, a sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.about.notes
+    }
+
+    /// Whether a session must name its server; a program knows by itself.
+    pub fn needs_url(&self) -> bool {
+        self.protocol != Protocol::Command || self.has_ping()
+    }
+
+    /// What it was tried against; empty where only against the examples in its file.
+    pub fn proved(&self) -> &str {
+        &self.about.proved
+    }
+
+    /// `oauth2`, `http` or `command`.
+    pub fn protocol_word(&self) -> &'static str {
+        match self.protocol {
+            Protocol::OAuth2 => "oauth2",
+            Protocol::Http => "http",
+            Protocol::Command => "command",
+        }
     }
 
     /// The grants it knows, in the order in which it documents them.
     pub fn grants(&self) -> Vec<&str> {
-        self.grants.iter().map(|grant| grant.kind.word()).collect()
+        let of_oauth = self.grants.iter().map(|grant| grant.kind.word());
+        let own = self.logins.iter().map(|login| login.word.as_str());
+        let commands = self.commands.iter().map(|command| command.word.as_str());
+        of_oauth.chain(own).chain(commands).collect()
+    }
+
+    /// What a grant of the profile's own is, in a few words; empty where it says nothing.
+    pub fn about_grant(&self, grant: &str) -> &str {
+        let own = self.login(grant).map(|login| login.about.as_str());
+        own.or_else(|| self.command(grant).map(|command| command.about.as_str())).unwrap_or_default()
     }
 
     /// The keys that `[sessions.NAME.login]` takes for `grant`, besides `grant` itself; none for an unknown grant.
@@ -217,7 +231,11 @@ impl Profile {
             .filter(|own| own.grants.is_empty() || own.grants.iter().any(|taker| taker == grant))
             .map(|own| &own.parameter)
             .collect();
-        let mut parameters = self.grant(grant)?.kind.parameters();
+        let mut parameters = match self.grant(grant) {
+            Some(rules) => rules.kind.parameters(),
+            None if self.login(grant).is_some() || self.command(grant).is_some() => Vec::new(),
+            None => return None,
+        };
         parameters.retain(|parameter| own.iter().all(|own| own.name != parameter.name));
         parameters.extend(own.into_iter().cloned());
         Some(parameters)
@@ -225,7 +243,10 @@ impl Profile {
 
     /// What `grant` asks of the engine; none for an unknown grant.
     pub fn grant_traits(&self, grant: &str) -> Option<GrantTraits> {
-        self.grant(grant).map(|rules| rules.kind.traits())
+        let own = |confirm| GrantTraits { unattended: true, confirm, refresh_token_parameter: None };
+        let of_oauth = self.grant(grant).map(|rules| rules.kind.traits());
+        let of_login = || self.login(grant).map(|login| own(login.confirm));
+        of_oauth.or_else(of_login).or_else(|| self.command(grant).map(|_| own(true)))
     }
 
     /// Names of the alternative pings (`keepalive.ping = "userinfo"`).
@@ -238,16 +259,46 @@ impl Profile {
         self.ping.is_some() || !self.pings.is_empty()
     }
 
-    /// Whether a request of the profile's own, other than the refresh grant, yields a new token.
+    /// Whether a request of the profile's own, other than the refresh grant, yields a new token or a longer life.
     ///
     /// In the `oauth2` protocol renewing is the refresh grant's work.
     pub fn has_renew_request(&self) -> bool {
-        false
+        self.renew.is_some()
+    }
+
+    /// Whether the renew request proves itself by the token, so that only a living one can be renewed.
+    pub fn renewal_needs_life(&self) -> bool {
+        self.renew.as_ref().is_some_and(|renew| renew.carries_token)
+    }
+
+    /// Whether the rules spell out what a living session's answer looks like.
+    pub(super) fn says_alive(&self) -> bool {
+        let on_success = |statuses: &[u16]| statuses.is_empty() || statuses.iter().any(|status| *status < 300);
+        self.answers.iter().any(|rule| rule.verdict == RuleVerdict::Alive && on_success(&rule.statuses))
     }
 
     /// Whether such a server introspects; whether a session can, [`super::RemoteConfig::can_introspect`] says.
     pub fn can_introspect(&self) -> bool {
-        self.endpoints.issuer.is_some() || self.endpoints.known.contains_key(&Endpoint::Introspection)
+        let endpoints = &self.endpoints;
+        let by_protocol = endpoints.issuer.is_some() || endpoints.known.contains_key(&Endpoint::Introspection);
+        by_protocol || self.introspection.is_some()
+    }
+
+    /// The profile's own way to log in of that name.
+    pub(super) fn login(&self, word: &str) -> Option<&LoginRules> {
+        self.logins.iter().find(|login| login.word == word)
+    }
+
+    /// The program that logs in, of that name.
+    pub(super) fn command(&self, word: &str) -> Option<&CommandRules> {
+        self.commands.iter().find(|command| command.word == word)
+    }
+
+    /// What the renewal's answer tells: as the login's does, where the profile does not say.
+    pub(super) fn renewal_captures(&self, grant: &str) -> Captures {
+        let own = self.renew.as_ref().map(|renew| renew.captures.clone()).filter(|captures| !captures.is_empty());
+        let of_login = || self.login(grant)?.steps.last().map(|step| step.captures.clone());
+        own.or_else(of_login).unwrap_or_default()
     }
 
     pub(super) fn grant(&self, word: &str) -> Option<&GrantRules> {
@@ -260,6 +311,17 @@ impl Profile {
             Some(name) => self.pings.get(name),
             None => self.ping.as_ref(),
         }
+    }
+
+    /// Whether the name is a key that a session's login can set.
+    pub(super) fn takes(&self, name: &str) -> bool {
+        let own = self.parameters.iter().any(|own| own.parameter.name == name);
+        let of_oauth = || self.grants.iter().flat_map(|rules| rules.kind.parameters()).any(|known| known.name == name);
+        own || of_oauth()
+    }
+
+    pub(super) fn first_alternative_ping(&self) -> Option<&RequestTemplate> {
+        self.pings.values().next()
     }
 
     /// The expression that values of the parameter must match.
@@ -328,7 +390,8 @@ mod tests {
             ("title = \"Minimal\"", "title = 7", "acme.toml:2: title: invalid type"),
             ("title = \"Minimal\"", "titel = \"x\"", "acme.toml:2: titel: unknown field"),
             ("name = \"acme\"", "name = \"other\"", "acme.toml:1: name: `other` must be `acme`"),
-            ("\"oauth2\"", "\"http\"", "acme.toml:3: protocol: `http` is not supported here"),
+            ("\"oauth2\"", "\"http\"", "acme.toml:4: endpoints: it belongs to protocol"),
+            ("\"oauth2\"", "\"ftp\"", "acme.toml:3: protocol: unknown variant `ftp`"),
             ("\"20m\"", "\"soon\"", "acme.toml:8: window.idle_timeout: `soon` is no duration"),
             ("\"/token\"", "\"/{token\"", "acme.toml:5: endpoints.token: a `{` is never closed"),
             ("\"sliding\"", "\"slippery\"", "acme.toml:7: window.model: unknown variant `slippery`"),

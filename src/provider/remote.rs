@@ -1,5 +1,7 @@
 //! One session's server: a request leaves, an answer comes back.
 
+mod talk;
+
 use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +11,14 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderV
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::classify::{Asked, Judgement, classify, unusable};
+use super::classify::unusable;
 use super::clients::{ClientError, is_certificate_refusal};
-use super::detail::{scrubbed, sentence};
+use super::detail::scrubbed;
 use super::discovery::{Discovery, DiscoveryError, Metadata};
-use super::grants::GrantKind;
-use super::outgoing::{self, Ingredients, Outgoing, OutgoingError};
+use super::harvest::Harvest;
+use super::outgoing::{self, Outgoing, OutgoingError};
 use super::profile::QuotaRule;
-use super::request::{Expect, Method};
+use super::request::Method;
 use super::response::Response;
 use super::settings::{ConfigProblem, RemoteConfig, authority};
 use super::{Clients, Held, Secrets};
@@ -26,6 +28,7 @@ use crate::secret::source::SecretSource;
 use crate::session::answer::{Answer, Quota, Request, Verdict};
 use crate::time::Instant;
 use crate::token::Token;
+use talk::Talk;
 
 /// The longest body that is read: what an API says about a session is a few KiB.
 const LONGEST_BODY: usize = 1024 * 1024;
@@ -134,7 +137,7 @@ impl Remote {
         outgoing::use_headers(&self.config, token)
     }
 
-    /// Makes the call and says what the answer means. Never longer than `held.timeout`; reads at most 1 MiB.
+    /// Makes the call and says what the answer means. Never longer than `held.timeout`; reads at most 1 MiB an answer.
     ///
     /// A session of the grant `refresh_token` logs in by presenting the configured refresh token; [`Request::Renew`]
     /// presents the one that is held, or else the configured one if it is among `secrets`.
@@ -143,32 +146,26 @@ impl Remote {
         let mut known = known_secrets(&held, secrets);
         let metadata = self.metadata(request, held.timeout, clock).await;
         let sent = clock();
-        let told = match metadata.and_then(|metadata| self.outgoing(request, &held, secrets, metadata.as_deref())) {
-            Ok(outgoing) => {
-                known.extend(outgoing.secrets.iter().cloned());
-                match self.exchange(outgoing, held.timeout.saturating_sub(sent.since(begun))).await {
-                    Ok((response, wall)) => {
-                        self.doubt_metadata(response.status, clock());
-                        self.told_by(request, &response, wall, &known)
-                    }
-                    Err(error) => Told::without_answer(request, &error, &known),
+        let left = held.timeout.saturating_sub(sent.since(begun));
+        let told = match metadata {
+            Ok(metadata) => {
+                let mut talk = Talk {
+                    remote: self,
+                    held: &held,
+                    secrets,
+                    metadata,
+                    known: &mut known,
+                    gathered: Harvest::default(),
+                };
+                match tokio::time::timeout(left, talk.about(request)).await {
+                    Ok(told) => told,
+                    Err(_) => Told::without_answer(request, &NoAnswer::TimedOut(held.timeout), &known),
                 }
             }
             Err(error) => Told::without_answer(request, &error, &known),
         };
         let Told { verdict, detail, counted, skew_millis, quotas } = told;
         Answer { call: held.call, sent, received: clock(), verdict, detail, counted, skew_millis, quotas }
-    }
-
-    fn outgoing(
-        &self,
-        request: Request,
-        held: &Held<'_>,
-        secrets: &Secrets,
-        metadata: Option<&Metadata>,
-    ) -> Result<Outgoing, NoAnswer> {
-        let ingredients = Ingredients { config: &self.config, held, secrets, metadata, wall: clock::now().wall };
-        Ok(ingredients.outgoing(request)?)
     }
 
     /// What the server says of itself, if `request` needs it.
@@ -182,7 +179,7 @@ impl Remote {
         let (Some(discovery), Some(issuer)) = (needed, self.config.issuer()) else { return Ok(None) };
         let fetch = async |url| {
             let asked = Outgoing { method: Method::Get, url, headers: Vec::new(), body: None, secrets: Vec::new() };
-            let answer = self.exchange(asked, timeout).await;
+            let answer = self.exchange(asked).await;
             answer.map(|(response, _)| response).map_err(|error| error.sentence())
         };
         let found = tokio::time::timeout(timeout, discovery.metadata(&issuer, clock, fetch)).await;
@@ -198,35 +195,12 @@ impl Remote {
     }
 
     /// The answer, and our wall clock when its head came.
-    async fn exchange(&self, outgoing: Outgoing, timeout: Duration) -> Result<(Response, Timestamp), NoAnswer> {
-        let exchange = async {
-            let client = self.clients.client(&self.config.http, &outgoing.url).await.map_err(NoAnswer::Client)?;
-            let answer = client.execute(wire(outgoing)?).await.map_err(transport)?;
-            let wall = clock::now().wall;
-            Ok((received(answer).await, wall))
-        };
-        tokio::time::timeout(timeout, exchange).await.map_err(|_| NoAnswer::TimedOut(timeout))?
-    }
-
-    fn told_by(&self, request: Request, response: &Response, wall: Timestamp, known: &[Secret]) -> Told {
-        let asked = Asked {
-            profile: &self.config.profile,
-            grant: &self.config.grant,
-            url: &self.config.url,
-            request: self.asked_for(request),
-            expect: self.config.chosen_ping().map_or(Expect::Json, |ping| ping.expect),
-            wall,
-        };
-        let Judgement { verdict, oddity, remedy } = classify(&asked, response);
-        let detail = sentence(response, oddity.as_deref(), remedy.as_deref(), known);
-        let counted = response.status < 500 && !response.is_html() && !(300..400).contains(&response.status);
-        Told { verdict, detail, counted, skew_millis: response.skew_millis(wall), quotas: self.quotas(response) }
-    }
-
-    /// Presenting a refresh token is a renewal, whatever it is for.
-    fn asked_for(&self, request: Request) -> Request {
-        let by_refresh_token = GrantKind::named(&self.config.grant) == Some(GrantKind::RefreshToken);
-        if request == Request::Login && by_refresh_token { Request::Renew } else { request }
+    async fn exchange(&self, outgoing: Outgoing) -> Result<(Response, Timestamp), NoAnswer> {
+        let client = self.clients.client(&self.config.http, &outgoing.url).await.map_err(NoAnswer::Client)?;
+        let url = outgoing.url.clone();
+        let answer = client.execute(wire(outgoing)?).await.map_err(transport)?;
+        let wall = clock::now().wall;
+        Ok((received(answer).await.answered_by(&url), wall))
     }
 
     fn quotas(&self, response: &Response) -> Vec<Quota> {
@@ -280,7 +254,8 @@ fn wire(outgoing: Outgoing) -> Result<reqwest::Request, NoAnswer> {
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     if let Some(body) = &outgoing.body {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(body.content_type));
+        let content_type = HeaderValue::try_from(body.content_type.as_ref()).map_err(|_| NoAnswer::BadHeader)?;
+        headers.insert(CONTENT_TYPE, content_type);
     }
     for (name, value) in &outgoing.headers {
         let name = HeaderName::try_from(name.as_str()).map_err(|_| NoAnswer::BadHeader)?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use serde_json::Value;
+use url::Url;
 
 /// The longest wait that a server can impose: nobody is served by a session that sleeps for days.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
@@ -23,6 +24,8 @@ pub(super) struct Response {
     pub(super) text: String,
     /// The body, if it is JSON in which no object has a key twice.
     pub(super) json: Option<Value>,
+    /// Scheme, host and port of the URL that answered, where there was one.
+    pub(super) origin: Option<String>,
     /// False when the body broke off, took too long or was longer than anything an API sends.
     pub(super) complete: bool,
 }
@@ -33,7 +36,20 @@ impl Response {
         let headers = headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
         let text = String::from_utf8_lossy(body).into_owned();
         let json = complete.then(|| strict_json::parse(text.trim_start_matches('\u{feff}'))).flatten();
-        Self { status, headers, text, json, complete }
+        Self { status, headers, text, json, origin: None, complete }
+    }
+
+    /// The same, as an answer of `url`.
+    pub(super) fn answered_by(self, url: &Url) -> Self {
+        Self { origin: Some(url.origin().ascii_serialization()), ..self }
+    }
+
+    /// The value of the cookie that the answer sets last under this name; none where it is taken away.
+    pub(super) fn cookie(&self, name: &str) -> Option<&str> {
+        let set = self.headers.iter().filter(|(header, _)| header == "set-cookie");
+        let mut pairs = set.filter_map(|(_, value)| value.split(';').next()?.split_once('='));
+        let value = pairs.rfind(|(known, _)| known.trim() == name)?.1.trim();
+        (!value.is_empty()).then_some(value)
     }
 
     /// The first header of that name, given in lower case.
@@ -82,6 +98,11 @@ impl Response {
         };
         Some(wait.min(LONGEST_RETRY_AFTER))
     }
+}
+
+/// An instant as RFC 3339 has it, or as HTTP's headers do.
+pub(super) fn moment(text: &str) -> Option<Timestamp> {
+    text.parse().ok().or_else(|| http_date(text))
 }
 
 fn http_date(text: &str) -> Option<Timestamp> {

@@ -4,6 +4,7 @@ use regex_lite::Regex;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::xml::XmlPath;
 use crate::session::answer::Request;
 
 /// The verdicts that a rule can give; the others come from an answer's content.
@@ -23,9 +24,30 @@ pub(super) enum RuleVerdict {
     LoggedOut,
 }
 
+impl RuleVerdict {
+    /// As it is written in a profile.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Alive => "alive",
+            Self::Dead => "dead",
+            Self::Refused => "refused",
+            Self::GrantDead => "grant_dead",
+            Self::Throttled => "throttled",
+            Self::Unavailable => "unavailable",
+            Self::Forbidden => "forbidden",
+            Self::InDoubt => "in_doubt",
+            Self::Concurrent => "concurrent",
+            Self::Skewed => "skewed",
+            Self::LoggedOut => "logged_out",
+        }
+    }
+}
+
 /// One `[[answer]]`.
 #[derive(Clone, Debug)]
 pub(super) struct AnswerRule {
+    /// Where in the file it begins, from one.
+    pub(super) line: usize,
     /// The requests it is about; empty for all.
     pub(super) to: Vec<Request>,
     /// The grants it is about; empty for all.
@@ -38,10 +60,14 @@ pub(super) struct AnswerRule {
     pub(super) headers: Vec<(String, Condition)>,
     /// Places in a JSON body and what must stand there.
     pub(super) json: Vec<(String, Condition)>,
+    /// Places in an XML body and what must stand there.
+    pub(super) xml: Vec<(XmlPath, Condition)>,
     /// What the body as text must be.
     pub(super) text: Option<Condition>,
     /// What such an answer means.
     pub(super) verdict: RuleVerdict,
+    /// Of a dead token: renewing cannot help.
+    pub(super) for_good: bool,
     /// False where a second look must confirm it.
     pub(super) certain: bool,
     /// Whether one more try may confirm a refusal; the grant decides where absent.
@@ -91,7 +117,34 @@ impl AnswerRule {
         self.is_about(seen)
             && self.headers.iter().all(|(name, condition)| condition.holds(header(seen.headers, name).as_ref()))
             && self.json.iter().all(|(place, condition)| json_holds(seen.json, place, condition))
+            && self
+                .xml
+                .iter()
+                .all(|(place, condition)| condition.holds(place.find(seen.text).map(Value::from).as_ref()))
             && self.text.as_ref().is_none_or(|condition| condition.holds(Some(&Value::from(seen.text))))
+    }
+
+    /// Whether the rule means an answer that is usually no answer of the API at all: it names the redirect, or the page.
+    pub(super) fn is_about_odd(&self, seen: &Seen<'_>) -> bool {
+        let redirect = (300..400).contains(&seen.status);
+        if redirect { !self.statuses.is_empty() } else { self.content_type.is_some() }
+    }
+
+    /// Whether every answer that `later` matches is matched by this rule already.
+    pub(super) fn takes_all_of(&self, later: &Self) -> bool {
+        let all = |mine: &[u16], theirs: &[u16]| {
+            mine.is_empty() || !theirs.is_empty() && theirs.iter().all(|status| mine.contains(status))
+        };
+        let redirects = !later.statuses.is_empty() && later.statuses.iter().all(|status| (300..400).contains(status));
+        let odd = redirects && self.statuses.is_empty() || later.content_type.is_some() && self.content_type.is_none();
+        !odd && all(&self.statuses, &later.statuses)
+            && covers(&self.to, &later.to)
+            && covers(&self.grants, &later.grants)
+            && (self.content_type.is_none() || self.content_type == later.content_type)
+            && implied(&self.headers, &later.headers)
+            && implied(&self.json, &later.json)
+            && implied(&self.xml, &later.xml)
+            && self.text.as_ref().is_none_or(|mine| later.text.as_ref().is_some_and(|theirs| mine.follows_from(theirs)))
     }
 
     fn is_about(&self, seen: &Seen<'_>) -> bool {
@@ -100,6 +153,16 @@ impl AnswerRule {
             && (self.statuses.is_empty() || self.statuses.contains(&seen.status))
             && self.content_type.as_ref().is_none_or(|content_type| content_type == seen.content_type)
     }
+}
+
+/// An empty list stands for all.
+fn covers<T: PartialEq>(mine: &[T], theirs: &[T]) -> bool {
+    mine.is_empty() || !theirs.is_empty() && theirs.iter().all(|one| mine.contains(one))
+}
+
+/// Whether each of my conditions follows from one of theirs on the same place.
+fn implied<P: PartialEq>(mine: &[(P, Condition)], theirs: &[(P, Condition)]) -> bool {
+    mine.iter().all(|(place, mine)| theirs.iter().any(|(other, theirs)| place == other && mine.follows_from(theirs)))
 }
 
 fn header(headers: &[(String, String)], name: &str) -> Option<Value> {
@@ -130,6 +193,20 @@ fn any_member(json: &Value, name: &str, holds: &dyn Fn(&Value) -> bool) -> bool 
 }
 
 impl Condition {
+    /// Whether it holds wherever `other` does, as far as that can be seen.
+    fn follows_from(&self, other: &Self) -> bool {
+        match (self, other) {
+            (mine, Self::Equals(value)) => mine.holds(Some(value)),
+            (mine, Self::OneOf(values)) if !values.is_empty() => values.iter().all(|value| mine.holds(Some(value))),
+            (Self::Exists(mine), Self::Exists(theirs)) => mine == theirs,
+            (Self::Exists(true), _) => true,
+            (Self::Matches(mine), Self::Matches(theirs)) => mine.as_str() == theirs.as_str(),
+            (Self::Contains(mine), Self::Contains(theirs)) => theirs.contains(mine.as_str()),
+            (Self::LacksWords(mine), Self::LacksWords(theirs)) => mine.iter().all(|word| theirs.contains(word)),
+            (_, _) => false,
+        }
+    }
+
     fn holds(&self, value: Option<&Value>) -> bool {
         match self {
             Self::Equals(expected) => value == Some(expected),

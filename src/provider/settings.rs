@@ -13,7 +13,7 @@ use super::client_auth::ClientAuth;
 use super::discovery::{Endpoint, Metadata};
 use super::grants::GrantKind;
 use super::hosts::is_loopback;
-use super::profile::Profile;
+use super::profile::{Profile, Protocol};
 use super::request::RequestTemplate;
 use super::template::Template;
 use crate::secret::source::SecretSource;
@@ -54,6 +54,8 @@ pub enum Proxy {
 pub enum Value {
     /// As it stands in the config.
     Plain(String),
+    /// A program and its arguments.
+    List(Vec<String>),
     /// To be read when needed.
     Secret(SecretSource),
 }
@@ -86,6 +88,11 @@ pub struct ConfigProblem {
 }
 
 impl RemoteConfig {
+    /// Stands for the URL of a session that calls no server: no host, and nothing below it.
+    pub fn no_server() -> Option<Url> {
+        Url::parse("command:").ok()
+    }
+
     /// What the state belongs to: a digest over profile, URLs, grant and every plain parameter that is not a default.
     ///
     /// Secrets take no part, so that a changed one keeps the tokens.
@@ -106,6 +113,12 @@ impl RemoteConfig {
                     absorb(&mut digest, name);
                     absorb(&mut digest, text);
                 }
+                Value::List(parts) => {
+                    absorb(&mut digest, name);
+                    for part in parts {
+                        absorb(&mut digest, part);
+                    }
+                }
                 Value::Plain(_) | Value::Secret(_) => {}
             }
         }
@@ -117,7 +130,7 @@ impl RemoteConfig {
         let name = self.profile.grant_traits(&self.grant)?.refresh_token_parameter?;
         match self.values.get(&name)? {
             Value::Secret(source) => Some(source.clone()),
-            Value::Plain(_) => None,
+            Value::Plain(_) | Value::List(_) => None,
         }
     }
 
@@ -126,7 +139,7 @@ impl RemoteConfig {
         let seed = self.profile.grant_traits(&self.grant).and_then(|traits| traits.refresh_token_parameter);
         let secret = |(name, value): (&String, &Value)| match value {
             Value::Secret(source) if Some(name) != seed.as_ref() => Some((name.clone(), source.clone())),
-            Value::Secret(_) | Value::Plain(_) => None,
+            Value::Secret(_) | Value::Plain(_) | Value::List(_) => None,
         };
         self.values.iter().filter_map(secret).collect()
     }
@@ -135,8 +148,15 @@ impl RemoteConfig {
     pub fn account(&self) -> String {
         let host =
             self.endpoint(Endpoint::Token, None).or_else(|| self.login_url()).unwrap_or_else(|| self.url.clone());
-        let who = self.plain("username").or_else(|| self.plain("client_id")).map(str::to_owned);
-        format!("{}@{}", who.unwrap_or_else(|| self.nameless()), authority(&host))
+        format!("{}@{}", self.who(), authority(&host))
+    }
+
+    /// Whom the server locks, as the profile says or else as the usual parameters do.
+    fn who(&self) -> String {
+        let by_profile = || self.profile.account.as_ref()?.fill(&|name| self.plain(name).map(Secret::new));
+        let named = ["username", "user", "client_id"].iter().find_map(|name| self.plain(name));
+        let by_profile = by_profile().map(|account| account.expose().to_owned());
+        by_profile.or_else(|| named.map(str::to_owned)).unwrap_or_else(|| self.nameless())
     }
 
     /// Whoever has no name is known by all that the config says of him, and where his secrets are.
@@ -146,6 +166,7 @@ impl RemoteConfig {
             absorb(&mut digest, name);
             match value {
                 Value::Plain(text) => absorb(&mut digest, text),
+                Value::List(parts) => absorb(&mut digest, &parts.join("\0")),
                 Value::Secret(source) => absorb(&mut digest, &format!("{source:?}")),
             }
         }
@@ -172,6 +193,9 @@ impl RemoteConfig {
 
     /// Whether this session may ask the server about its token: there is an endpoint, and the client can prove itself.
     pub fn can_introspect(&self) -> bool {
+        if let Some(own) = &self.profile.introspection {
+            return self.values_for(own.target.names());
+        }
         let somewhere = self.endpoint(Endpoint::Introspection, None).is_some() || self.issuer().is_some();
         let proven = match ClientAuth::of(self, None) {
             ClientAuth::PrivateKeyJwt => self.values.contains_key("private_key"),
@@ -187,7 +211,9 @@ impl RemoteConfig {
         problems.extend(self.wrong_hosts());
         problems.extend(self.wrong_values());
         problems.extend(self.wrong_client_auth());
-        if self.endpoint(Endpoint::Token, None).is_none() && self.issuer().is_none() && problems.is_empty() {
+        let is_oauth = self.profile.protocol == Protocol::OAuth2;
+        if is_oauth && self.endpoint(Endpoint::Token, None).is_none() && self.issuer().is_none() && problems.is_empty()
+        {
             let message = "it is missing: the issuer tells where tokens are had; or give the URL itself, as token_url";
             problems.push(problem("login.issuer", message.to_owned()));
         }
@@ -228,6 +254,7 @@ impl RemoteConfig {
         }
         match url.scheme() {
             "https" => None,
+            "command" if !self.profile.needs_url() => None,
             "http" if is_loopback(&url) || self.http.allow_plain_http => None,
             "http" => Some(
                 "plain http would show the token to everybody on the way: use https, or set http.allow_plain_http"
@@ -288,7 +315,7 @@ impl RemoteConfig {
     pub(super) fn plain(&self, name: &str) -> Option<&str> {
         match self.values.get(name)? {
             Value::Plain(text) => Some(text),
-            Value::Secret(_) => None,
+            Value::Secret(_) | Value::List(_) => None,
         }
     }
 
@@ -347,9 +374,8 @@ impl RemoteConfig {
 
     fn values_for<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> bool {
         names.all(|name| match name {
-            "token" | "instance_url" | "url" => true,
             "userinfo_url" => self.endpoint(Endpoint::Userinfo, None).is_some() || self.expects_userinfo(),
-            name => self.values.contains_key(name),
+            name => !self.profile.takes(name) || self.values.contains_key(name),
         })
     }
 }

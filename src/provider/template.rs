@@ -93,6 +93,33 @@ impl Template {
         found.then(|| Secret::new(filled.as_str()))
     }
 
+    /// Filled in as XML text: values cannot begin or end an element.
+    ///
+    /// Nothing when any placeholder lacks its value.
+    pub(super) fn fill_xml(&self, lookup: &Lookup<'_>) -> Option<Secret> {
+        let mut filled = Zeroizing::new(String::new());
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => filled.push_str(text),
+                Part::Value(name) => escape_xml(lookup(name)?.expose(), &mut filled),
+            }
+        }
+        Some(Secret::new(filled.as_str()))
+    }
+
+    /// The placeholder that the text begins with, if it does.
+    pub(super) fn leading_name(&self) -> Option<&str> {
+        match self.parts.first() {
+            Some(Part::Value(name)) => Some(name),
+            Some(Part::Text(_)) | None => None,
+        }
+    }
+
+    /// The placeholder that is all of the text, if there is one.
+    pub(super) fn only_name(&self) -> Option<&str> {
+        self.leading_name().filter(|_| self.parts.len() == 1)
+    }
+
     /// Filled in as a URL or path: values are percent-encoded, but one that stands first is a URL by itself.
     ///
     /// Nothing when any placeholder lacks its value.
@@ -106,6 +133,20 @@ impl Template {
             }
         }
         Some(filled)
+    }
+}
+
+/// XML 1.0 section 2.4; quotes as well, for attributes.
+fn escape_xml(value: &str, into: &mut String) {
+    for char in value.chars() {
+        match char {
+            '&' => into.push_str("&amp;"),
+            '<' => into.push_str("&lt;"),
+            '>' => into.push_str("&gt;"),
+            '"' => into.push_str("&quot;"),
+            '\'' => into.push_str("&apos;"),
+            other => into.push(other),
+        }
     }
 }
 
@@ -128,6 +169,13 @@ mod tests {
     fn a_value_in_a_path_cannot_leave_its_segment() {
         let filled = template("/v{version}/x").fill_url(&|_| Some(Secret::new("1/../?a=b&c#d"))).unwrap();
         assert_eq!(filled.as_str(), "/v1%2F..%2F%3Fa%3Db%26c%23d/x");
+    }
+
+    #[test]
+    fn a_value_in_xml_stays_text() {
+        let filled = template("<p a=\"{v}\">{v}</p>").fill_xml(&|_| Some(Secret::new("<&\"'>"))).unwrap();
+        assert_eq!(filled.expose(), "<p a=\"&lt;&amp;&quot;&apos;&gt;\">&lt;&amp;&quot;&apos;&gt;</p>");
+        assert!(template("<p>{v}</p>").fill_xml(&|_| None).is_none());
     }
 
     #[test]

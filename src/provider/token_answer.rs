@@ -1,6 +1,5 @@
 //! A token endpoint's good answer (RFC 6749 section 5.1), and everything that may be wrong with it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -10,13 +9,14 @@ use serde_json::Value;
 use thiserror::Error;
 use url::Url;
 
-use super::capture::{CaptureRule, Place, Unit};
+use super::capture::{Unit, at};
+use super::harvest::captured;
 use super::hosts::ForeignUrl;
 use super::profile::Profile;
 use super::response::{Response, until};
 use crate::secret::Secret;
 use crate::session::answer::Grant;
-use crate::token::{Capture, Token, TokenError, checked_access_token};
+use crate::token::{Token, TokenError, checked_access_token};
 
 /// Why an answer under a good status brings no token.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -39,18 +39,6 @@ pub(super) enum OddAnswer {
     BadInstanceUrl(ForeignUrl),
 }
 
-/// Names in `[login.capture]` that have a meaning of their own; all others are captured values.
-pub(super) const KNOWN: [&str; 8] = [
-    "token",
-    "token_type",
-    "instance_url",
-    "issued_at",
-    "expires_in",
-    "refresh_token",
-    "refresh_expires_in",
-    "idle_timeout",
-];
-
 /// Takes the token out of `response`, which came when our clock said `wall`.
 ///
 /// # Errors
@@ -61,22 +49,22 @@ pub(super) fn grant(
     response: &Response,
     wall: Timestamp,
 ) -> Result<Grant, OddAnswer> {
-    let reader = Reader { profile, response };
+    let reader = Reader { profile, response, wall };
     if !response.json.as_ref().is_some_and(Value::is_object) {
         return Err(OddAnswer::NoObject);
     }
-    if reader.at("/error").is_some() {
+    if at(response, "/error").is_some() {
         return Err(OddAnswer::ErrorBeside);
     }
     let access_token = checked_access_token(&reader.string("token", "/access_token", OddAnswer::NoToken)?)?;
     let jwt_lifetime = reader.jwt_lifetime(access_token.expose())?;
-    let lifetime = reader.duration("expires_in", "/expires_in").or(jwt_lifetime);
+    let lifetime = reader.duration("expires_in", "/expires_in").or_else(|| reader.until_end()).or(jwt_lifetime);
     Ok(Grant {
         token: Token {
             access_token,
             token_type: reader.token_type()?,
             instance_url: reader.instance_url(configured)?,
-            captures: reader.captures(),
+            captures: captured(&profile.captures, response),
             issued_at: reader.issued_at().unwrap_or(wall),
             expires_at: lifetime.and_then(|lifetime| wall.checked_add(lifetime).ok()),
         },
@@ -84,6 +72,7 @@ pub(super) fn grant(
         lifetime,
         refresh_lifetime: reader.duration("refresh_expires_in", "/refresh_expires_in"),
         idle_timeout: reader.duration("idle_timeout", ""),
+        max_lifetime: reader.duration("max_lifetime", ""),
         fixed: jwt_lifetime.is_some(),
     })
 }
@@ -91,31 +80,17 @@ pub(super) fn grant(
 struct Reader<'a> {
     profile: &'a Profile,
     response: &'a Response,
+    wall: Timestamp,
 }
 
 impl Reader<'_> {
     /// What stands where the profile says, or else where the protocol does; null counts as nothing.
     fn value(&self, name: &str, pointer: &str) -> Option<Value> {
         match self.profile.captures.get(name) {
-            Some(rule) => self.captured(rule),
+            Some(rule) => rule.value(self.response),
             None if pointer.is_empty() => None,
-            None => self.at(pointer),
+            None => at(self.response, pointer),
         }
-    }
-
-    fn captured(&self, rule: &CaptureRule) -> Option<Value> {
-        match &rule.place {
-            Place::Json(pointer) => self.at(pointer),
-            Place::Header(name) => self.response.header(&name.to_ascii_lowercase()).map(Value::from),
-            Place::Body => {
-                let said = self.response.json.as_ref().and_then(Value::as_str);
-                Some(Value::from(said.unwrap_or(self.response.text.trim())))
-            }
-        }
-    }
-
-    fn at(&self, pointer: &str) -> Option<Value> {
-        self.response.json.as_ref()?.pointer(pointer).filter(|value| !value.is_null()).cloned()
     }
 
     fn string(&self, name: &str, pointer: &str, odd: OddAnswer) -> Result<String, OddAnswer> {
@@ -157,35 +132,23 @@ impl Reader<'_> {
         checked_access_token(&token).map(Some).map_err(|_| OddAnswer::BadRefreshToken)
     }
 
-    /// A number, or text that is one. What is no time, or not a positive one, counts as unsaid: servers send 0 and -1
-    /// for "never".
+    /// What is no time, or not a positive one, counts as unsaid: servers send 0 and -1 for "never".
     fn duration(&self, name: &str, pointer: &str) -> Option<Duration> {
-        let unit = self.profile.captures.get(name).map_or(Unit::Seconds, |rule| rule.unit);
-        let number = number(&self.value(name, pointer)?)?;
-        unit.duration(number).filter(|duration| !duration.is_zero())
+        let life = match self.profile.captures.get(name) {
+            Some(rule) => rule.duration(self.response, self.wall),
+            None => Unit::Seconds.duration(number(&self.value(name, pointer)?)?),
+        };
+        life.filter(|life| !life.is_zero())
+    }
+
+    /// The token's end as an instant, where the profile says that there is one.
+    fn until_end(&self) -> Option<Duration> {
+        let end = self.profile.captures.get("expires_at")?.instant(self.response)?;
+        Some(until(end, self.response.date().unwrap_or(self.wall))).filter(|life| !life.is_zero())
     }
 
     fn issued_at(&self) -> Option<Timestamp> {
-        let rule = self.profile.captures.get("issued_at")?;
-        let since_epoch = rule.unit.duration(number(&self.captured(rule)?)?)?;
-        // The number went through a float, which is a hair off.
-        Timestamp::UNIX_EPOCH.checked_add(since_epoch).and_then(|moment| moment.round(jiff::Unit::Millisecond)).ok()
-    }
-
-    /// Strings, numbers and truth values without control characters.
-    fn captures(&self) -> BTreeMap<String, Capture> {
-        let others = self.profile.captures.iter().filter(|(name, _)| !KNOWN.contains(&name.as_str()));
-        others.filter_map(|(name, rule)| Some((name.clone(), self.capture(rule)?))).collect()
-    }
-
-    fn capture(&self, rule: &CaptureRule) -> Option<Capture> {
-        let text = match self.captured(rule)? {
-            Value::String(text) => text,
-            scalar @ (Value::Number(_) | Value::Bool(_)) => scalar.to_string(),
-            Value::Null | Value::Array(_) | Value::Object(_) => return None,
-        };
-        let printable = text.len() <= crate::token::MAX_TOKEN_BYTES && !text.chars().any(char::is_control);
-        printable.then(|| Capture { value: Secret::new(text), public: rule.public })
+        self.profile.captures.get("issued_at")?.instant(self.response)
     }
 
     /// What is left of a JWT's life, by the server's own clock where it sent `Date`, else from `iat`.

@@ -88,6 +88,9 @@ impl Sink {
     fn report(&self, order: u64, error: Option<String>, changed: bool) {
         let generation = self.shown.as_ref().map(|shown| shown.published.generation);
         let (session, path) = (&*self.target.session, self.target.config.path.display());
+        if changed || error.is_some() {
+            self.board.count(generation, error.is_some());
+        }
         let before = self.board.report(self.index, order, generation, error.clone());
         match (before, error) {
             (before, Some(error)) if before.as_ref() != Some(&error) => {

@@ -1,7 +1,5 @@
 //! Where a secret comes from: a file, a systemd credential, the environment, or a command's output.
 
-mod command;
-
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -12,6 +10,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::Secret;
+use crate::program::{self, Program};
 
 /// A secret as the config names it; the config never holds the secret itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -93,6 +92,20 @@ pub enum SecretError {
     },
 }
 
+/// A password manager that needs longer waits for a person, and there is none.
+const LONGEST_COMMAND: Duration = Duration::from_secs(10);
+
+/// What the command prints, at most one byte more than a secret may have.
+async fn printed(argv: &[String]) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    let failed = |reason: String| SecretError::Command { program: argv.first().cloned().unwrap_or_default(), reason };
+    let program = Program { argv, env: &[], limit: LONGEST_COMMAND, largest: LARGEST };
+    let outcome = program::run(&program).await.map_err(|error| failed(error.to_string()))?;
+    if outcome.status.success() || outcome.printed.len() > LARGEST {
+        return Ok(outcome.printed);
+    }
+    Err(failed(outcome.complaint()))
+}
+
 impl SecretSource {
     /// Reads the secret anew.
     ///
@@ -112,7 +125,7 @@ impl SecretSource {
                 let value = std::env::var_os(name).ok_or_else(|| SecretError::NoVariable(name.clone()))?;
                 checked(&Zeroizing::new(value.into_encoded_bytes()), &self.describe())
             }
-            Self::Command(argv) => checked(&command::output(argv, LARGEST).await?, &self.describe()),
+            Self::Command(argv) => checked(&printed(argv).await?, &self.describe()),
         }
     }
 

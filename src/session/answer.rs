@@ -33,8 +33,10 @@ pub enum Verdict {
     Dead {
         /// Whether a documented sign said so.
         certain: bool,
+        /// Whether only a login helps: the server said that renewing cannot.
+        for_good: bool,
     },
-    /// A login or renewal brought a token.
+    /// A login or renewal brought a token; a ping that did so proves it alive as well.
     Good(Box<Grant>),
     /// The server's no to a login, or to our client; `confirm` allows one more try before a person is called.
     Refused {
@@ -172,6 +174,8 @@ pub struct Grant {
     pub refresh_lifetime: Option<Duration>,
     /// The idle timeout, where the answer tells it.
     pub idle_timeout: Option<Duration>,
+    /// The absolute limit of this login, where the answer tells it.
+    pub max_lifetime: Option<Duration>,
     /// That the token's end is fixed whatever the profile's window says (a JWT-format Salesforce token).
     pub fixed: bool,
 }

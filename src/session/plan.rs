@@ -115,7 +115,12 @@ impl Session {
 
     /// When the login reaches its absolute limit.
     pub fn login_deadline(&self) -> Option<Instant> {
-        Some(self.state.logged_in_at?.after(self.policy.max_lifetime?))
+        Some(self.state.logged_in_at?.after(self.login_limit()?))
+    }
+
+    /// The nearer of what the config or the profile says and what the login's answer told.
+    fn login_limit(&self) -> Option<Duration> {
+        [self.policy.max_lifetime, self.state.login_lifetime].into_iter().flatten().min()
     }
 
     /// The longest outage that must cost nothing, scaled down with a learned timeout.
@@ -138,8 +143,9 @@ impl Session {
 
     /// Whether a renewal is possible at all.
     pub fn can_renew(&self) -> bool {
-        let by_profile = self.policy.renew_by_profile && self.state.token.is_some() && !self.state.unrenewable;
-        self.state.refresh.is_some() || by_profile
+        let lives_enough = self.token_may_live() || !self.policy.renewal_needs_life;
+        let by_profile = self.policy.renew_by_profile && self.state.token.is_some() && lives_enough;
+        !self.state.unrenewable && (self.state.refresh.is_some() || by_profile)
     }
 
     /// Whether the daemon can log in by itself.
@@ -319,7 +325,7 @@ impl Session {
     }
 
     fn next_life(&self, now: Instant, account: &Account) -> Option<Next> {
-        let (limit, end) = (self.policy.max_lifetime?, self.login_deadline()?);
+        let (limit, end) = (self.login_limit()?, self.login_deadline()?);
         let due = end.before(self.survive_outage().max(limit / 48));
         let how = self.login(now, account, Why::MaxLifetime)?;
         Some(Next { at: how.at.max(due), ..how })

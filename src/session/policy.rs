@@ -62,6 +62,8 @@ pub struct Policy {
     pub login_may_reuse: bool,
     /// Whether a renewal is possible: `refresh_token` held, or the profile has a renew request.
     pub renew_by_profile: bool,
+    /// Whether the profile's renew request proves itself by the token, so that a dead one cannot be renewed.
+    pub renewal_needs_life: bool,
     /// Whether a renewal kills the token that jobs hold.
     pub renewal_kills: bool,
     /// How a full login happens.

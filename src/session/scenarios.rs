@@ -13,6 +13,7 @@
 //! | `status` | prints phase, attention and what is next |
 
 mod clocks;
+mod keepalives;
 mod recovery;
 mod reports;
 mod script;

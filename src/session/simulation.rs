@@ -163,6 +163,7 @@ fn policy(model: WindowModel, timeout: Duration) -> Policy {
         has_ping: true,
         login_may_reuse: false,
         renew_by_profile: false,
+        renewal_needs_life: false,
         renewal_kills: false,
         login: LoginBy::Daemon { confirm: true },
         introspect: false,

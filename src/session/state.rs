@@ -27,6 +27,8 @@ pub struct State {
     pub granted_at: Instant,
     /// When the last full login was answered.
     pub logged_in_at: Option<Instant>,
+    /// The absolute limit of that login, where its answer told one.
+    pub login_lifetime: Option<Duration>,
     /// The token's fixed end.
     pub expires: Option<Instant>,
     /// Pings cannot extend this token, whatever the window's model.
@@ -177,6 +179,7 @@ impl State {
             token_since: now,
             granted_at: now,
             logged_in_at: None,
+            login_lifetime: None,
             expires: None,
             fixed: false,
             bounds: None,

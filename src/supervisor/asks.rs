@@ -64,6 +64,9 @@ impl Supervisor {
             }
             Ask::Rejected { about, which, wait, reply } => self.rejected(&about, &which, wait, reply),
             Ask::Order { about, order, wait, reply } => self.order(&about, order, wait, reply),
+            Ask::Metrics { caller, reply } => {
+                let _ = reply.send(self.figures(caller.as_ref()));
+            }
             Ask::Reload { caller, reply } if !self.is_admin(&caller) => {
                 let _ = reply.send(Err(Refusal::NotAdmin));
             }
@@ -85,7 +88,7 @@ impl Supervisor {
         slot.ok_or_else(|| Refusal::NoSuchSession { name: name.to_owned() })
     }
 
-    fn may_read(&self, caller: &Caller, slot: &Slot) -> bool {
+    pub(super) fn may_read(&self, caller: &Caller, slot: &Slot) -> bool {
         self.is_admin(caller) || access::may_read(caller, &slot.config.access)
     }
 
@@ -174,9 +177,7 @@ impl Supervisor {
             names.iter().map(|name| self.readable(&about(name))).collect::<Result<_, _>>()?
         };
         for slot in seen {
-            // A token that may not even ping is of no use to a job.
-            let forbidden = slot.session.state().forbidden.as_ref().is_some_and(|forbidden| !forbidden.tentative);
-            if slot.served.is_none() || forbidden {
+            if !slot.is_ready() {
                 not_ready.insert(slot.name.to_string(), self.reason(slot));
             }
         }

@@ -45,6 +45,11 @@ impl Lanes {
         }
     }
 
+    /// Calls that have left and have not come back.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
     /// The next call that may leave now, by its session's name; counts it as in flight.
     pub(super) fn leave(&mut self, now: Instant) -> Option<String> {
         if self.in_flight >= IN_ALL {

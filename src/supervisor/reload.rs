@@ -53,6 +53,7 @@ impl Supervisor {
     pub(super) fn loaded(&mut self, config: Result<Config, String>) {
         self.reloading.reading = None;
         let outcome = config.and_then(|config| self.take_over(config));
+        self.gauges.config_good = outcome.is_ok();
         if let Err(errors) = &outcome {
             for error in errors.split("\n\n") {
                 tracing::error!(event = "reload_failed", error, "the config is broken; nothing has changed");
@@ -75,16 +76,19 @@ impl Supervisor {
         if config.sessions.is_empty() && !self.slots.is_empty() {
             return Err("it names no session any more; to withdraw the last one, stop the daemon".to_owned());
         }
-        let restart_needed = config.daemon != self.config.daemon || config.socket != self.config.socket;
+        let restart_needed = config.daemon != self.config.daemon
+            || config.socket != self.config.socket
+            || config.metrics != self.config.metrics;
         if restart_needed {
             tracing::warn!(
                 event = "restart_needed",
-                "changes under [daemon] and [socket] take effect at the next start"
+                "changes under [daemon], [socket] and [metrics] take effect at the next start"
             );
         }
         for warning in &config.warnings {
             tracing::warn!(event = "config_warning", "{warning}");
         }
+        self.gauges.config_read = clock::now().wall;
         self.take_over_alerts(&config);
         let new = config.sessions.clone();
         self.config.sessions = config.sessions;

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::alarm::Alarm;
 use super::asks::Waiter;
+use super::figures::Tally;
 use super::saver::Saver;
 use super::tell::{Shown, Told};
+use super::warnings::Logins;
 use crate::clock;
 use crate::config::SessionConfig;
 use crate::driver::{Errand, Flight, Ticket};
@@ -49,6 +51,9 @@ pub(super) struct Slot {
     pub(super) outcomes: Vec<Outcome>,
     pub(super) timer: Option<Instant>,
     pub(super) told: Told,
+    pub(super) tally: Tally,
+    /// Successful logins of this run.
+    pub(super) logins: Logins,
     /// Its own programs, and what was rung.
     pub(super) hooks: Hooks,
     pub(super) alarm: Alarm,
@@ -152,6 +157,14 @@ impl Slot {
             (Some(_), Some(_)) | (None, None) => {}
         }
         self.saver.finished(now, problem);
+    }
+
+    /// What an answer is for who measures.
+    pub(super) fn take_note(&mut self, request: Request, answer: &Answer) {
+        self.tally.count(request, answer.verdict.word());
+        if request == Request::Login && answer.verdict.is_success() {
+            self.logins.count(answer.received);
+        }
     }
 
     pub(super) fn ticket(&self) -> Ticket {

@@ -10,11 +10,13 @@ use tokio::task::JoinSet;
 
 use super::Supervisor;
 use super::alarm::Alarm;
+use super::figures::{Gauges, Tally};
 use super::lanes::Lanes;
 use super::reload::Reloading;
 use super::saver::Saver;
 use super::slot::{AccountSlot, Slot, StoredAccount, StoredSession};
 use super::tell::Told;
+use super::warnings::Logins;
 use super::watch::Watch;
 use crate::clock;
 use crate::config::{Config, SessionConfig};
@@ -77,6 +79,7 @@ impl Supervisor {
             calendar: Runner::default(),
             notifier,
             watch: Watch::begin(clock::now()),
+            gauges: Gauges::begin(clock::now()),
             uid: rustix::process::geteuid().as_raw(),
             reloading: Reloading::default(),
             unreported: BTreeSet::new(),
@@ -172,6 +175,8 @@ impl Supervisor {
             outcomes: Vec::new(),
             timer: None,
             told: Told::default(),
+            tally: Tally::default(),
+            logins: Logins::default(),
             hooks: self.start_hooks(&config),
             alarm,
             leaving: false,

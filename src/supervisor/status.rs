@@ -103,7 +103,7 @@ impl Slot {
         }
     }
 
-    fn state(&self, now: Instant, account: &Account) -> State {
+    pub(super) fn state(&self, now: Instant, account: &Account) -> State {
         let phase = self.session.phase(now, account);
         let unsaid = phase == Phase::NeedsAttention && !self.account_is_stored;
         if unsaid { State::Recovering } else { state_word(phase) }

@@ -1,10 +1,12 @@
 //! What the log says: one line for each transition, and for lasting trouble the same line at a fixed slow pace.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
 
 use super::slot::Slot;
+use super::warnings::{WARN_AGAIN_AFTER, Warning};
 use crate::clock;
 use crate::publish::SinkStatus;
 use crate::session::account::Account;
@@ -25,6 +27,8 @@ pub(super) struct Told {
     /// When a person was first needed, in this run.
     needs_person_since: Option<Instant>,
     shown: Shown,
+    /// Early warnings that hold, and when they were last said.
+    warned: BTreeMap<Warning, Instant>,
 }
 
 /// What readers were given last.
@@ -53,6 +57,19 @@ impl Told {
     /// Since when, as far as this run knows, a person is needed.
     pub(super) fn needs_person_since(&self) -> Option<Instant> {
         self.needs_person_since
+    }
+
+    /// Whether an early warning is to be said now.
+    pub(super) fn may_warn(&mut self, warning: Warning, holds: bool, now: Instant) -> bool {
+        if !holds {
+            self.warned.remove(&warning);
+            return false;
+        }
+        let again = self.warned.get(&warning).is_none_or(|said| now.since(*said) >= WARN_AGAIN_AFTER);
+        if again {
+            self.warned.insert(warning, now);
+        }
+        again
     }
 
     fn may_repeat_failure(&mut self, now: Instant, failures: u32) -> bool {

@@ -90,6 +90,7 @@ impl Supervisor {
             return;
         }
         tracing::info!(event = "clock_jumped", millis = jump, "the wall clock jumped: every token is proven again");
+        self.gauges.clock_jumps += 1;
         let names: Vec<_> = self.slots.keys().cloned().collect();
         for name in names {
             self.step(&name, Input::ClockJumped);
@@ -125,6 +126,7 @@ impl Supervisor {
                 super::tell::attention(slot, &account.account, now);
             }
             slot.tell_sinks(now);
+            slot.warn(now);
         }
         self.look_for_alarms();
         self.lanes.sweep(now);

@@ -24,6 +24,7 @@ mod hooks;
 mod hostile_answers;
 mod journal;
 mod lookalikes;
+mod metrics;
 mod oidc_provider;
 mod outages;
 mod publishing;

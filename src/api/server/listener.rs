@@ -13,10 +13,10 @@ use tokio::net::{UnixListener, UnixStream};
 #[derive(Debug, Error)]
 pub enum BindError {
     /// Another process listens there.
-    #[error("bind {}: another daemon answers there; stop it, or set another path in [socket]", .0.display())]
+    #[error("bind {}: another daemon answers there; stop it, or set another path in the config", .0.display())]
     InUse(PathBuf),
     /// Something that is no socket stands there.
-    #[error("bind {}: there is something that is not a socket; move it away, or set another path in [socket]", .0.display())]
+    #[error("bind {}: there is something that is not a socket; move it away, or set another path in the config", .0.display())]
     NotASocket(PathBuf),
     /// The system said no.
     #[error("bind {}: {source}; check the directory and its permissions", .path.display())]
@@ -30,7 +30,7 @@ pub enum BindError {
 
 /// A listening socket; dropping it removes its file, if that is still the one it made.
 #[derive(Debug)]
-pub(super) struct Listener {
+pub struct Listener {
     socket: UnixListener,
     /// None for a socket that systemd owns.
     file: Option<OwnFile>,
@@ -45,7 +45,10 @@ struct OwnFile {
 
 impl Listener {
     /// Listens on a new socket at `path`.
-    pub(super) fn bind(path: &Path, mode: u32) -> Result<Self, BindError> {
+    ///
+    /// # Errors
+    /// When somebody answers there, when something else stands there, or when the system says no.
+    pub fn bind(path: &Path, mode: u32) -> Result<Self, BindError> {
         check_free(path)?;
         create(path, mode).map_err(|source| BindError::System { path: path.to_owned(), source })
     }
@@ -63,7 +66,10 @@ impl Listener {
     }
 
     /// The next connection.
-    pub(super) async fn accept(&self) -> io::Result<UnixStream> {
+    ///
+    /// # Errors
+    /// Those of `accept(2)`.
+    pub async fn accept(&self) -> io::Result<UnixStream> {
         self.socket.accept().await.map(|(stream, _)| stream)
     }
 }

@@ -16,6 +16,7 @@ use super::parameters::{Query, RejectedBody, UsedBody, json};
 use crate::api::access::Caller;
 use crate::api::problem::{Kind, Problem};
 use crate::api::{About, Ask, Order, Refusal, SessionList, TokenAnswer};
+use crate::metrics::scrape;
 
 /// For a request's body; a rejected token has at most 64 KiB, and most have 112 bytes.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -42,6 +43,7 @@ pub(super) fn router(asks: mpsc::Sender<Ask>) -> Router {
         .route("/v1/sessions/{session}/resume", post(resume))
         .route("/v1/reload", post(reload))
         .route("/v1/health", get(health))
+        .route("/metrics", get(metrics))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
@@ -152,6 +154,13 @@ async fn health(asks: Asks, Extension(caller): CalledBy, uri: Uri) -> Result<Res
     let health = decided(&asks, Duration::ZERO, |reply| Ask::Health { caller, names, reply }).await??;
     let status = if health.live { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok((status, answer(&health)).into_response())
+}
+
+/// The figures of what the caller may see, in the format that it accepts.
+async fn metrics(asks: Asks, Extension(caller): CalledBy, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    Query::of(&uri).end()?;
+    let snapshot = decided(&asks, Duration::ZERO, |reply| Ask::Metrics { caller: Some(caller), reply }).await?;
+    Ok(scrape::answer(scrape::form_for(&headers), snapshot).await)
 }
 
 async fn no_such_path(uri: Uri) -> Problem {

@@ -316,6 +316,7 @@ mod tests {
             has_ping: true,
             login_may_reuse: false,
             renew_by_profile: false,
+            renewal_needs_life: false,
             renewal_kills: false,
             login: LoginBy::Person,
             introspect: false,

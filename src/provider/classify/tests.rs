@@ -110,7 +110,7 @@ fn verdict(profile: &str, grant: &str, request: Request, status: u16, headers: &
     let response = Response::new(status, headers, body.as_bytes(), true);
     let verdict = classify(&asked(&profile, grant, request), &response).verdict;
     let addition = match &verdict {
-        Verdict::Dead { certain: true } | Verdict::Forbidden { certain: true } => ", certain",
+        Verdict::Dead { certain: true, .. } | Verdict::Forbidden { certain: true } => ", certain",
         Verdict::Dead { .. } | Verdict::Forbidden { .. } => ", unsure",
         Verdict::Refused { confirm: true } => ", confirm",
         Verdict::Refused { .. } => ", stop",
@@ -131,7 +131,15 @@ fn verdict(profile: &str, grant: &str, request: Request, status: u16, headers: &
 fn asked<'a>(profile: &'a Profile, grant: &'a str, request: Request) -> Asked<'a> {
     static URL: std::sync::LazyLock<Url> =
         std::sync::LazyLock::new(|| Url::parse("https://acme.my.salesforce.com").unwrap());
-    Asked { profile, grant, url: &URL, request, expect: Expect::Json, wall: Timestamp::UNIX_EPOCH }
+    Asked {
+        profile,
+        grant,
+        url: &URL,
+        request,
+        template: (request == Request::Ping).then(|| profile.ping(None)).flatten(),
+        token: None,
+        wall: Timestamp::UNIX_EPOCH,
+    }
 }
 
 fn check_ping(status: u16, body: &str, expected: &str) {

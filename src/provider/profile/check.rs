@@ -1,30 +1,60 @@
 //! From the file's words to a profile: everything that can be wrong is found here, with its place.
 
-mod parts;
+mod answers;
+mod captures;
+mod names;
+mod requests;
+mod sense;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
-use jiff::SignedDuration;
+use jiff::{Span, SpanRelativeTo};
 use regex_lite::Regex;
 use toml::Spanned;
 
-use super::raw::{RawExample, RawGrant, RawKind, RawParameter, RawProfile, RawQuota, RawWindow};
-use super::{Example, GrantRules, Parameter, Profile, ProfileError, ProfileParameter, QuotaRule, WindowDefaults};
+use super::content::{
+    About, CommandRules, Endpoints, GrantRules, LoginRules, ParameterKind, ProfileParameter, Protocol,
+};
+use super::raw::{
+    LoginForm, Logins, RawEndpoints, RawGrant, RawHosts, RawKind, RawParameter, RawProfile, RawRequest, RawWindow,
+};
+use super::{Parameter, Profile, ProfileError, WindowDefaults};
+use crate::provider::discovery::Endpoint;
 use crate::provider::grants::GrantKind;
+use crate::provider::harvest::Captures;
 use crate::provider::hosts::{HostPattern, Hosts};
-use crate::provider::template::Template;
+use crate::provider::request::Expect;
 use crate::secret::hex;
-use crate::session::answer::Request;
+use names::Names;
+use requests::{Reader, Role};
 
 /// What is wrong, and where.
 struct Wrong {
-    at: Range<usize>,
+    at: Place,
     message: String,
 }
 
+/// A place in the file.
+enum Place {
+    Offset(usize),
+    Line(usize),
+}
+
 type Checked<T> = Result<T, Wrong>;
+
+/// The file's text, which turns offsets into lines.
+#[derive(Clone, Copy)]
+struct Text<'a>(&'a str);
+
+impl Text<'_> {
+    /// From one.
+    fn line(self, offset: usize) -> usize {
+        self.0.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+    }
+}
 
 impl Profile {
     /// Reads a profile from the text of `file`, which must call itself `name`.
@@ -32,27 +62,35 @@ impl Profile {
     /// # Errors
     /// The first thing that is wrong, with its line.
     pub(in crate::provider) fn parse(text: &str, file: &str, name: &str) -> Result<Self, ProfileError> {
-        read(text).and_then(|raw| profile(raw, name, text)).map_err(|wrong| ProfileError::Invalid {
+        read(text).and_then(|raw| profile(raw, name, Text(text))).map_err(|wrong| ProfileError::Invalid {
             file: file.to_owned(),
-            line: line_of(text, wrong.at.start),
+            line: match wrong.at {
+                Place::Offset(offset) => Text(text).line(offset),
+                Place::Line(line) => line,
+            },
             message: wrong.message,
         })
     }
 }
 
-/// The protocol is looked at first, so that a file for another one is not blamed for its keys.
-fn read(text: &str) -> Checked<RawProfile> {
-    let kind: RawKind = toml::from_str(text).map_err(|error| syntax("", &error))?;
-    if let Some(protocol) = kind.protocol.filter(|protocol| protocol.get_ref() != "oauth2") {
-        let message = format!("protocol: `{}` is not supported here: use \"oauth2\"", protocol.get_ref());
-        return Err(wrong(&protocol.span(), message));
+/// `[login]` is a request, or holds one for each grant.
+fn read(text: &str) -> Checked<RawProfile<Logins>> {
+    let kind: RawKind = toml::from_str(text).unwrap_or_default();
+    if kind.has_login_by_grant() {
+        parsed::<BTreeMap<Spanned<String>, Spanned<RawRequest>>>(text)
+    } else {
+        parsed::<Spanned<RawRequest>>(text)
     }
+}
+
+fn parsed<L: LoginForm + serde::de::DeserializeOwned>(text: &str) -> Checked<RawProfile<Logins>> {
     let deserializer = toml::Deserializer::parse(text).map_err(|error| syntax("", &error))?;
-    serde_path_to_error::deserialize(deserializer).map_err(|error| {
+    let raw: RawProfile<L> = serde_path_to_error::deserialize(deserializer).map_err(|error| {
         // A `Spanned` shows itself as a field of its own.
         let path = error.path().to_string().replace(".$__serde_spanned_private_value", "");
         syntax(&path, error.inner())
-    })
+    })?;
+    Ok(raw.with_logins())
 }
 
 fn syntax(path: &str, error: &toml::de::Error) -> Wrong {
@@ -60,43 +98,144 @@ fn syntax(path: &str, error: &toml::de::Error) -> Wrong {
     wrong(&error.span().unwrap_or_default(), format!("{place}{}", error.message().trim()))
 }
 
-fn profile(raw: RawProfile, name: &str, text: &str) -> Checked<Profile> {
+fn profile(raw: RawProfile<Logins>, name: &str, text: Text<'_>) -> Checked<Profile> {
     if raw.name.get_ref() != name {
         let message = format!("name: `{}` must be `{name}`, as the file is called", raw.name.get_ref());
         return Err(wrong(&raw.name.span(), message));
     }
-    let grants = grants(raw.grant)?;
-    let fallback = grants.first().map(|rules| rules.kind.word()).unwrap_or_default();
-    let examples = raw.example.into_iter().map(|example| checked_example(example, fallback, text));
-    let examples = examples.collect::<Checked<Vec<_>>>()?;
-    if !examples.iter().any(|example| example.to == Request::Login && example.verdict == "refused") {
-        let message = "example: there must be one of a wrong password: to = \"login\", verdict = \"refused\"";
-        return Err(wrong(&(0..0), message.to_owned()));
-    }
-    Ok(Profile {
+    refuse_foreign_tables(&raw)?;
+    let names = Names::of(&raw);
+    let is_oauth = *raw.protocol.get_ref() == Protocol::OAuth2;
+    let expect = if is_oauth { Expect::Json } else { Expect::Any };
+    let reader = Reader { names: &names, expect, lenient: is_oauth };
+    let ways = ways(*raw.protocol.get_ref(), raw.login, raw.grant, &raw.protocol.span(), &reader)?;
+    let words = ways.words();
+    let parameters = raw.parameters.into_iter().map(|entry| parameter(entry, &words));
+    let steps = raw.after_login.into_iter().map(|step| reader.request("after_login", step, Role::Telling));
+    let pings = raw.pings.into_iter().map(|(name, ping)| reader.ping(name, ping));
+    let profile = Profile {
         name: raw.name.into_inner(),
-        digest: hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref()),
-        title: raw.title,
-        documentation: raw.documentation,
+        digest: hex(digest::digest(&digest::SHA256, text.0.as_bytes()).as_ref()),
+        about: About::new(raw.title, raw.documentation, [raw.sources, raw.unverified, raw.notes], raw.proved),
+        protocol: raw.protocol.into_inner(),
+        account: raw.account.as_ref().map(|account| names.template("account", account)).transpose()?,
         window: window(&raw.window)?,
-        parameters: raw.parameters.into_iter().map(parameter).collect::<Checked<_>>()?,
-        grants,
-        endpoints: parts::endpoints(&raw.endpoints)?,
-        hosts: Hosts {
-            own: patterns(&raw.hosts.own),
-            not_api: patterns(&raw.hosts.not_api),
-            not_api_because: raw.hosts.not_api_because,
-        },
+        parameters: parameters.collect::<Checked<_>>()?,
+        grants: ways.grants,
+        logins: ways.logins,
+        commands: ways.commands,
+        endpoints: raw.endpoints.map(|raw| endpoints(&raw, &names)).transpose()?.unwrap_or_default(),
+        hosts: hosts(raw.hosts),
         jwt_is_fixed: raw.token.jwt_is_fixed,
         audiences: raw.audience.into_iter().map(|rule| (HostPattern::new(&rule.host), rule.audience)).collect(),
-        captures: parts::captures(raw.login.capture)?,
-        use_headers: parts::use_headers(&raw.usage)?,
-        ping: raw.ping.as_ref().map(|ping| parts::request("ping", ping)).transpose()?,
-        pings: parts::pings(raw.pings)?,
-        answers: raw.answer.into_iter().map(parts::answer).collect::<Checked<_>>()?,
-        quotas: raw.quota.into_iter().map(quota).collect::<Checked<_>>()?,
-        examples,
-    })
+        captures: ways.captures,
+        after_login: steps.collect::<Checked<_>>()?,
+        usage: reader.usage(raw.usage.as_ref())?,
+        jwt: raw.jwt.as_ref().map(|jwt| reader.jwt(jwt)).transpose()?,
+        ping: reader.optional("ping", raw.ping, Role::Telling)?,
+        pings: pings.collect::<Checked<_>>()?,
+        renew: reader.optional("renew", raw.renew, Role::Upkeep)?,
+        introspection: reader.optional("introspection", raw.introspection, Role::Telling)?,
+        logout: reader.optional("logout", raw.logout, Role::Telling)?,
+        answers: raw.answer.into_iter().map(|rule| answers::answer(rule, &words, text)).collect::<Checked<_>>()?,
+        quotas: raw.quota.into_iter().map(answers::quota).collect::<Checked<_>>()?,
+        examples: raw.example.into_iter().map(|one| answers::example(one, &words, text)).collect::<Checked<_>>()?,
+    };
+    sense::check(&profile)?;
+    Ok(profile)
+}
+
+/// How sessions are opened: by the protocol's grants, the profile's requests, or a program.
+#[derive(Default)]
+struct Ways {
+    grants: Vec<GrantRules>,
+    captures: Captures,
+    logins: Vec<LoginRules>,
+    commands: Vec<CommandRules>,
+}
+
+impl Ways {
+    /// What `grant = "…"` may say.
+    fn words(&self) -> Vec<String> {
+        let grants = self.grants.iter().map(|rules| rules.kind.word().to_owned());
+        let logins = self.logins.iter().map(|login| login.word.clone());
+        grants.chain(logins).chain(self.commands.iter().map(|command| command.word.clone())).collect()
+    }
+}
+
+fn ways(
+    protocol: Protocol,
+    login: Option<Logins>,
+    grant: BTreeMap<Spanned<String>, RawGrant>,
+    at: &Range<usize>,
+    reader: &Reader<'_>,
+) -> Checked<Ways> {
+    let missing = || wrong(at, "login: it is missing: say how a session is opened".to_owned());
+    match protocol {
+        Protocol::OAuth2 => {
+            let captures = captures_of_oauth(login.as_ref())?;
+            Ok(Ways { grants: grants(grant, reader)?, captures, ..Ways::default() })
+        }
+        Protocol::Http => Ok(Ways { logins: reader.logins(login.ok_or_else(missing)?)?, ..Ways::default() }),
+        Protocol::Command => Ok(Ways { commands: reader.commands(login.ok_or_else(missing)?)?, ..Ways::default() }),
+    }
+}
+
+fn hosts(raw: RawHosts) -> Hosts {
+    Hosts { own: patterns(&raw.own), not_api: patterns(&raw.not_api), not_api_because: raw.not_api_because }
+}
+
+/// What only one protocol knows is no mere decoration of another.
+fn refuse_foreign_tables(raw: &RawProfile<Logins>) -> Checked<()> {
+    let span = raw.protocol.span();
+    if *raw.protocol.get_ref() == Protocol::OAuth2 {
+        if raw.endpoints.is_none() {
+            let message = "endpoints: it is missing: protocol = \"oauth2\" needs endpoints.token";
+            return Err(wrong(&span, message.to_owned()));
+        }
+        let foreign = raw.renew.as_ref().or(raw.introspection.as_ref()).or(raw.logout.as_ref());
+        let message = "renew, introspection and logout are the protocol's own in \"oauth2\": set endpoints";
+        return foreign.map_or(Ok(()), |request| Err(wrong(&request.span(), message.to_owned())));
+    }
+    let foreign = [
+        raw.endpoints.as_ref().map(|endpoints| ("endpoints", endpoints.span())),
+        raw.grant.keys().next().map(|grant| ("grant", grant.span())),
+        raw.audience.first().map(|_| ("audience", span.clone())),
+    ];
+    match foreign.into_iter().flatten().next() {
+        Some((table, at)) => Err(wrong(&at, format!("{table}: it belongs to protocol = \"oauth2\""))),
+        None => Ok(()),
+    }
+}
+
+fn captures_of_oauth(login: Option<&Logins>) -> Checked<Captures> {
+    let Some((_, login)) = login.and_then(|logins| logins.first()) else { return Ok(Captures::new()) };
+    let raw = login.get_ref();
+    if raw.path.is_some() || raw.url.is_some() || !raw.step.is_empty() || raw.command.is_some() {
+        let message = "login: in \"oauth2\" the protocol logs in: only [login.capture] and [grant.…] may be given";
+        return Err(wrong(&login.span(), message.to_owned()));
+    }
+    captures::captures("login", raw.capture.clone().unwrap_or_default(), true)
+}
+
+/// Without an issuer that would tell it, the token endpoint must stand there.
+fn endpoints(raw: &Spanned<RawEndpoints>, names: &Names) -> Checked<Endpoints> {
+    let (span, raw) = (raw.span(), raw.get_ref());
+    if raw.token.is_none() && raw.issuer.is_none() {
+        return Err(wrong(&span, "endpoints: give `token`, or an `issuer` that tells where it is".to_owned()));
+    }
+    let given = [
+        (Endpoint::Token, "token", &raw.token),
+        (Endpoint::Introspection, "introspection", &raw.introspection),
+        (Endpoint::Revocation, "revocation", &raw.revocation),
+        (Endpoint::Userinfo, "userinfo", &raw.userinfo),
+        (Endpoint::Authorization, "authorization", &raw.authorization),
+        (Endpoint::DeviceAuthorization, "device_authorization", &raw.device_authorization),
+    ];
+    let given = given.into_iter().filter_map(|(kind, name, text)| Some((kind, name, text.as_ref()?)));
+    let known = given.map(|(kind, name, text)| Ok((kind, names.template(&format!("endpoints.{name}"), text)?)));
+    let issuer = raw.issuer.as_ref().map(|issuer| names.template("endpoints.issuer", issuer)).transpose()?;
+    Ok(Endpoints { issuer, known: known.collect::<Checked<_>>()? })
 }
 
 fn window(raw: &RawWindow) -> Checked<WindowDefaults> {
@@ -123,35 +262,53 @@ fn duration(key: &str, value: &Spanned<String>) -> Checked<Option<Duration>> {
     if value.get_ref() == "none" {
         return Ok(None);
     }
-    let parsed = value.get_ref().parse::<SignedDuration>().ok();
+    // Days have 24 hours.
+    let parsed = value.get_ref().parse::<Span>().ok();
+    let parsed = parsed.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
     let parsed = parsed.and_then(|duration| Duration::try_from(duration).ok()).filter(|duration| !duration.is_zero());
     let message = || format!("{key}: `{}` is no duration: write \"90s\", \"2h\" or \"none\"", value.get_ref());
     parsed.map(Some).ok_or_else(|| wrong(&value.span(), message()))
 }
 
-fn parameter((name, raw): (String, RawParameter)) -> Checked<ProfileParameter> {
+fn parameter((name, raw): (String, RawParameter), words: &[String]) -> Checked<ProfileParameter> {
     let key = format!("parameters.{name}");
-    let pattern = raw.pattern.as_ref().map(|pattern| regex(&key, pattern)).transpose()?;
-    for grant in &raw.grants {
-        grant_named(&key, grant)?;
+    if matches!(name.as_str(), "token" | "token_type" | "instance_url" | "uuid" | "now" | "jwt" | "grant") {
+        return Err(Wrong { at: Place::Offset(raw.about.span().start), message: format!("{key}: the name is taken") });
     }
+    let pattern = raw.pattern.as_ref().map(|pattern| regex(&key, pattern)).transpose()?;
+    if let Some(grant) = raw.grants.iter().find(|grant| !words.contains(grant.get_ref())) {
+        let message = format!("{key}: there is no grant `{}`: known are {}", grant.get_ref(), words.join(", "));
+        return Err(wrong(&grant.span(), message));
+    }
+    let default = raw.default.as_ref().map(|value| default(&key, value, raw.kind)).transpose()?;
     Ok(ProfileParameter {
         parameter: Parameter {
             name,
-            about: raw.about,
+            about: raw.about.into_inner(),
             secret: raw.secret,
             required: raw.required,
-            default: raw.default,
+            default,
             one_of: raw.one_of,
+            kind: raw.kind,
         },
         pattern,
         grants: raw.grants.into_iter().map(Spanned::into_inner).collect(),
     })
 }
 
+fn default(key: &str, value: &Spanned<toml::Value>, kind: ParameterKind) -> Checked<String> {
+    let text = match (value.get_ref(), kind) {
+        (toml::Value::String(text), ParameterKind::Text) => Some(text.clone()),
+        (toml::Value::Integer(number), ParameterKind::Integer) => Some(number.to_string()),
+        (toml::Value::Boolean(truth), ParameterKind::Boolean) => Some(truth.to_string()),
+        (_, _) => None,
+    };
+    text.ok_or_else(|| wrong(&value.span(), format!("{key}.default: it is not of the parameter's type")))
+}
+
 /// A profile that names no grant knows all of the protocol's.
-fn grants(raw: impl IntoIterator<Item = (Spanned<String>, RawGrant)>) -> Checked<Vec<GrantRules>> {
-    let named = raw.into_iter().map(|(name, rules)| grant(&name, rules));
+fn grants(raw: BTreeMap<Spanned<String>, RawGrant>, reader: &Reader<'_>) -> Checked<Vec<GrantRules>> {
+    let named = raw.into_iter().map(|(name, rules)| grant(&name, rules, reader));
     let mut named = named.collect::<Checked<Vec<_>>>()?;
     if named.is_empty() {
         let bare = |kind| GrantRules {
@@ -167,50 +324,17 @@ fn grants(raw: impl IntoIterator<Item = (Spanned<String>, RawGrant)>) -> Checked
     Ok(named)
 }
 
-fn grant(name: &Spanned<String>, raw: RawGrant) -> Checked<GrantRules> {
-    let kind = grant_named("grant", name)?;
-    let form = parts::templates(&format!("grant.{}.form", kind.word()), &raw.form)?;
-    let claims = parts::templates(&format!("grant.{}.claims", kind.word()), &raw.claims)?;
-    Ok(GrantRules { kind, form, claims, not_on: patterns(&raw.not_on), not_on_because: raw.not_on_because })
-}
-
-fn grant_named(key: &str, name: &Spanned<String>) -> Checked<GrantKind> {
+fn grant(name: &Spanned<String>, raw: RawGrant, reader: &Reader<'_>) -> Checked<GrantRules> {
     let known = || GrantKind::ALL.map(GrantKind::word).join(", ");
-    let message = || format!("{key}: there is no grant `{}`: known are {}", name.get_ref(), known());
-    GrantKind::named(name.get_ref()).ok_or_else(|| wrong(&name.span(), message()))
-}
-
-fn quota(raw: RawQuota) -> Checked<QuotaRule> {
-    let regex = regex(&format!("quota.{}", raw.name), &raw.regex)?;
-    let has = |group| regex.capture_names().flatten().any(|name| name == group);
-    if !has("used") || !has("limit") {
-        let message = format!("quota.{}: the regex must have the groups (?<used>…) and (?<limit>…)", raw.name);
-        return Err(wrong(&raw.regex.span(), message));
-    }
-    Ok(QuotaRule { name: raw.name, header: raw.header, regex })
-}
-
-fn checked_example(raw: RawExample, fallback: &str, text: &str) -> Checked<Example> {
-    if let Some(grant) = &raw.grant {
-        grant_named("example.grant", grant)?;
-    }
-    Ok(Example {
-        line: line_of(text, raw.to.span().start),
-        to: raw.to.into_inner(),
-        grant: raw.grant.map_or_else(|| fallback.to_owned(), Spanned::into_inner),
-        status: raw.status,
-        headers: raw.headers.into_iter().collect(),
-        body: raw.body,
-        verdict: raw.verdict,
-    })
+    let message = || format!("grant: there is no grant `{}`: known are {}", name.get_ref(), known());
+    let kind = GrantKind::named(name.get_ref()).ok_or_else(|| wrong(&name.span(), message()))?;
+    let form = reader.templates(&format!("grant.{}.form", kind.word()), &raw.form)?;
+    let claims = reader.templates(&format!("grant.{}.claims", kind.word()), &raw.claims)?;
+    Ok(GrantRules { kind, form, claims, not_on: patterns(&raw.not_on), not_on_because: raw.not_on_because })
 }
 
 fn patterns(hosts: &[String]) -> Vec<HostPattern> {
     hosts.iter().map(|host| HostPattern::new(host)).collect()
-}
-
-fn template(key: &str, value: &Spanned<String>) -> Checked<Template> {
-    Template::parse(value.get_ref()).map_err(|error| wrong(&value.span(), format!("{key}: {error}")))
 }
 
 fn regex(key: &str, value: &Spanned<String>) -> Checked<Regex> {
@@ -218,9 +342,5 @@ fn regex(key: &str, value: &Spanned<String>) -> Checked<Regex> {
 }
 
 fn wrong(at: &Range<usize>, message: String) -> Wrong {
-    Wrong { at: at.clone(), message }
-}
-
-fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+    Wrong { at: Place::Offset(at.start), message }
 }

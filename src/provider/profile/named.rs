@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Profile, ProfileError};
-use crate::provider::classify::misjudged;
+use crate::provider::examples::misjudged;
 
 /// The profiles that come with the program.
 const COMPILED_IN: [(&str, &str); 2] =

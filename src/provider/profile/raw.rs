@@ -1,38 +1,76 @@
 //! A profile as its file says it; nothing is believed yet.
 
+mod answer;
+mod request;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use toml::Spanned;
 
-use crate::provider::capture::Unit;
-use crate::provider::request::{Expect, Method};
-use crate::provider::rule::RuleVerdict;
-use crate::session::answer::Request;
+use super::content::{ParameterKind, Protocol};
 use crate::session::policy::WindowModel;
+pub(super) use answer::{Conditions, NextStep, OneOrSeveral, RawAnswer, RawExample, RawQuota};
+pub(super) use request::{RawBasic, RawCapture, RawJwt, RawRedirect, RawRequest, RawUse};
 
 /// Texts by name, each with its place in the file.
 pub(super) type Texts = BTreeMap<String, Spanned<String>>;
-/// What must stand where, unchecked.
-pub(super) type Conditions = BTreeMap<String, Spanned<toml::Value>>;
+/// The requests of a login by the grant's name; one without a name is all there is.
+pub(super) type Logins = Vec<(Option<Spanned<String>>, Spanned<RawRequest>)>;
 
 /// What tells which other keys there may be.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct RawKind {
-    pub(super) protocol: Option<Spanned<String>>,
+    pub(super) login: Option<toml::Table>,
+}
+
+impl RawKind {
+    /// Whether `[login]` holds no request, but one table for each grant.
+    pub(super) fn has_login_by_grant(&self) -> bool {
+        self.login.as_ref().is_some_and(|login| !login.keys().any(|key| request::KEYS.contains(&key.as_str())))
+    }
+}
+
+/// How a file gives its login: as one request, or by grant.
+pub(super) trait LoginForm {
+    fn logins(self) -> Logins;
+}
+
+impl LoginForm for Spanned<RawRequest> {
+    fn logins(self) -> Logins {
+        vec![(None, self)]
+    }
+}
+
+impl LoginForm for BTreeMap<Spanned<String>, Spanned<RawRequest>> {
+    fn logins(self) -> Logins {
+        self.into_iter().map(|(grant, login)| (Some(grant), login)).collect()
+    }
+}
+
+impl LoginForm for Logins {
+    fn logins(self) -> Logins {
+        self
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawProfile {
+pub(super) struct RawProfile<L> {
     pub(super) name: Spanned<String>,
     pub(super) title: String,
     #[serde(default)]
     pub(super) documentation: String,
-    #[serde(rename = "protocol")]
-    _protocol: IgnoredAny,
-    pub(super) endpoints: RawEndpoints,
+    #[serde(default)]
+    pub(super) sources: Vec<String>,
+    #[serde(default)]
+    pub(super) unverified: Vec<String>,
+    #[serde(default)]
+    pub(super) notes: Vec<String>,
+    pub(super) proved: Option<String>,
+    pub(super) protocol: Spanned<Protocol>,
+    pub(super) account: Option<Spanned<String>>,
+    pub(super) endpoints: Option<Spanned<RawEndpoints>>,
     #[serde(default)]
     pub(super) parameters: BTreeMap<String, RawParameter>,
     #[serde(default)]
@@ -44,19 +82,60 @@ pub(super) struct RawProfile {
     pub(super) audience: Vec<RawAudience>,
     #[serde(default)]
     pub(super) grant: BTreeMap<Spanned<String>, RawGrant>,
+    pub(super) login: Option<L>,
     #[serde(default)]
-    pub(super) login: RawLogin,
-    #[serde(default, rename = "use")]
-    pub(super) usage: RawUse,
-    pub(super) ping: Option<RawRequest>,
+    pub(super) after_login: Vec<Spanned<RawRequest>>,
+    #[serde(rename = "use")]
+    pub(super) usage: Option<RawUse>,
+    pub(super) jwt: Option<Spanned<RawJwt>>,
+    pub(super) ping: Option<Spanned<RawRequest>>,
     #[serde(default)]
-    pub(super) pings: BTreeMap<String, RawRequest>,
+    pub(super) pings: BTreeMap<String, Spanned<RawRequest>>,
+    pub(super) renew: Option<Spanned<RawRequest>>,
+    pub(super) introspection: Option<Spanned<RawRequest>>,
+    pub(super) logout: Option<Spanned<RawRequest>>,
     #[serde(default)]
-    pub(super) answer: Vec<RawAnswer>,
+    pub(super) answer: Vec<Spanned<RawAnswer>>,
     #[serde(default)]
     pub(super) quota: Vec<RawQuota>,
     #[serde(default)]
     pub(super) example: Vec<RawExample>,
+}
+
+impl<L: LoginForm> RawProfile<L> {
+    /// The same, whatever the form of its login.
+    pub(super) fn with_logins(self) -> RawProfile<Logins> {
+        RawProfile {
+            name: self.name,
+            title: self.title,
+            documentation: self.documentation,
+            sources: self.sources,
+            unverified: self.unverified,
+            notes: self.notes,
+            proved: self.proved,
+            protocol: self.protocol,
+            account: self.account,
+            endpoints: self.endpoints,
+            parameters: self.parameters,
+            hosts: self.hosts,
+            window: self.window,
+            token: self.token,
+            audience: self.audience,
+            grant: self.grant,
+            login: self.login.map(LoginForm::logins),
+            after_login: self.after_login,
+            usage: self.usage,
+            jwt: self.jwt,
+            ping: self.ping,
+            pings: self.pings,
+            renew: self.renew,
+            introspection: self.introspection,
+            logout: self.logout,
+            answer: self.answer,
+            quota: self.quota,
+            example: self.example,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -74,14 +153,16 @@ pub(super) struct RawEndpoints {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawParameter {
-    pub(super) about: String,
+    pub(super) about: Spanned<String>,
     #[serde(default)]
     pub(super) secret: bool,
     #[serde(default)]
     pub(super) required: bool,
-    pub(super) default: Option<String>,
+    pub(super) default: Option<Spanned<toml::Value>>,
     #[serde(default)]
     pub(super) one_of: Vec<String>,
+    #[serde(default, rename = "type")]
+    pub(super) kind: ParameterKind,
     pub(super) pattern: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) grants: Vec<Spanned<String>>,
@@ -141,93 +222,7 @@ pub(super) struct RawGrant {
     pub(super) not_on_because: String,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawLogin {
-    #[serde(default)]
-    pub(super) capture: BTreeMap<String, Spanned<RawCapture>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawCapture {
-    pub(super) json: Option<Spanned<String>>,
-    pub(super) header: Option<String>,
-    #[serde(default)]
-    pub(super) body: bool,
-    #[serde(default)]
-    pub(super) unit: Unit,
-    #[serde(default)]
-    pub(super) public: bool,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawUse {
-    #[serde(default)]
-    pub(super) headers: Texts,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawRequest {
-    #[serde(default)]
-    pub(super) method: Method,
-    pub(super) path: Option<Spanned<String>>,
-    pub(super) url: Option<Spanned<String>>,
-    #[serde(default)]
-    pub(super) headers: Texts,
-    pub(super) form: Option<Texts>,
-    pub(super) json: Option<Spanned<toml::Value>>,
-    #[serde(default = "yes", rename = "use")]
-    pub(super) carries_token: bool,
-    #[serde(default)]
-    pub(super) expect: Expect,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawAnswer {
-    #[serde(default)]
-    pub(super) to: Vec<Request>,
-    #[serde(default)]
-    pub(super) grants: Vec<Spanned<String>>,
-    #[serde(default)]
-    pub(super) status: Vec<u16>,
-    pub(super) content_type: Option<String>,
-    #[serde(default)]
-    pub(super) headers: Conditions,
-    #[serde(default)]
-    pub(super) json: Conditions,
-    pub(super) text: Option<Spanned<toml::Value>>,
-    pub(super) verdict: RuleVerdict,
-    #[serde(default = "yes")]
-    pub(super) certain: bool,
-    pub(super) confirm: Option<bool>,
-    pub(super) remedy: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawQuota {
-    pub(super) name: String,
-    pub(super) header: String,
-    pub(super) regex: Spanned<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawExample {
-    pub(super) to: Spanned<Request>,
-    pub(super) grant: Option<Spanned<String>>,
-    pub(super) status: u16,
-    #[serde(default)]
-    pub(super) headers: BTreeMap<String, String>,
-    #[serde(default)]
-    pub(super) body: String,
-    pub(super) verdict: String,
-}
-
-fn yes() -> bool {
+/// What need not be said.
+pub(super) fn yes() -> bool {
     true
 }

@@ -38,7 +38,7 @@ async fn the_alternative_ping_goes_where_it_says() {
     config.ping = Some("userinfo".into());
     let remote = Remote::new(config, &mut Clients::default()).unwrap();
     let answer = call(&remote, Request::Ping, &Secrets::new()).await;
-    assert_eq!(answer.verdict, Verdict::Dead { certain: true });
+    assert_eq!(answer.verdict, Verdict::Dead { certain: true, for_good: false });
     assert!(server.only_request().starts_with("GET /services/oauth2/userinfo "));
 }
 

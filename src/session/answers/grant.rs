@@ -7,6 +7,20 @@ use crate::session::state::{Health, Introspected, Refresh};
 use crate::session::window::{Bounds, Success};
 use crate::time::Instant;
 
+/// A fixed end that moves by less than this share of the token's life has not moved: both are known to a second at best.
+const LEAST_GAIN: u32 = 10;
+
+/// What an answer with a token brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::session) enum Gain {
+    /// Another token, or the same with other values to go with it.
+    Fresh,
+    /// The same token, with a later end.
+    Longer,
+    /// The same token, as it was.
+    Nothing,
+}
+
 impl Session {
     pub(in crate::session) fn exercised(&mut self, grant: &Grant, sent: Instant) {
         let seed = self.state.refresh.as_ref().and_then(|refresh| refresh.seed.clone());
@@ -19,14 +33,17 @@ impl Session {
     }
 
     /// The same token neither lives longer by our own reckoning, nor on another host than the one that is silent.
-    pub(in crate::session) fn in_vain(&self, fresh: bool) -> bool {
-        !fresh && (self.state.expires.is_some() || self.state.ping_backoff.failures > 0)
+    pub(in crate::session) fn in_vain(&self, gain: Gain) -> bool {
+        match gain {
+            Gain::Fresh | Gain::Longer => false,
+            Gain::Nothing => self.state.expires.is_some() || self.state.ping_backoff.failures > 0,
+        }
     }
 
     /// A replacement that changed nothing must not be asked for again at once.
-    pub(in crate::session) fn slow_down_unless_changed(&mut self, fresh: bool, now: Instant) {
+    pub(in crate::session) fn slow_down_unless_changed(&mut self, gain: Gain, now: Instant) {
         self.wanted = None;
-        if self.in_vain(fresh) {
+        if self.in_vain(gain) {
             self.state.renew_backoff.failed(now, self.ceiling(), &mut self.state.seed);
         }
     }
@@ -38,11 +55,12 @@ impl Session {
         same && !extended && matches!(self.state.health, Health::Dead { .. })
     }
 
-    /// Takes a token over. True when it differs from the one held.
-    pub(in crate::session) fn adopt(&mut self, grant: &Grant, answer: &Answer, now: Instant) -> bool {
+    /// Takes a token over.
+    pub(in crate::session) fn adopt(&mut self, grant: &Grant, answer: &Answer, now: Instant) -> Gain {
         let held = self.state.token.as_ref();
         let same_token = held.is_some_and(|held| held.access_token == grant.token.access_token);
-        let same = same_token && held.is_some_and(|held| held.instance_url == grant.token.instance_url);
+        let same = held.is_some_and(|held| held.serves_like(&grant.token));
+        let former_end = self.state.expires;
         // A life of nothing is not said by a server that means it: whether the token works, a ping tells.
         let life = grant.lifetime.filter(|life| !life.is_zero()).or(self.policy.token_lifetime);
         self.state.expires = life.map(|life| answer.sent.after(life));
@@ -57,7 +75,11 @@ impl Session {
             self.state.generation = self.state.generation.saturating_add(1).max(self.generation_floor);
         }
         self.state.token = Some(grant.token.clone());
-        !same
+        match (same, former_end.zip(self.state.expires)) {
+            (false, _) => Gain::Fresh,
+            (true, Some((former, end))) if end.since(former) >= end.since(answer.sent) / LEAST_GAIN => Gain::Longer,
+            (true, _) => Gain::Nothing,
+        }
     }
 
     fn begin_life(&mut self, grant: &Grant, answer: &Answer, now: Instant) {

@@ -2,6 +2,7 @@
 
 use crate::session::account::Account;
 use crate::session::answer::{Answer, Grant, Request, Verdict};
+use crate::session::answers::grant::Gain;
 use crate::session::event::Event;
 use crate::session::policy::LoginBy;
 use crate::session::{Action, InFlight, Session};
@@ -91,14 +92,19 @@ impl Session {
         }
         self.state.logged_in_at = Some(answer.received);
         self.exercised(grant, answer.sent);
-        let fresh = self.adopt(grant, answer, now);
-        if fresh {
+        self.state.login_lifetime = grant.max_lifetime;
+        let gain = self.adopt(grant, answer, now);
+        if gain == Gain::Fresh {
             self.tell_answering(account.backoff.failures.max(self.state.ping_backoff.failures), actions);
         }
         let generation = self.state.generation;
-        actions.push(Action::Tell(if fresh { Event::LoggedIn { generation } } else { Event::SameToken }));
-        self.slow_down_unless_changed(fresh, now);
-        if self.in_vain(fresh) {
+        actions.push(Action::Tell(if gain == Gain::Nothing {
+            Event::SameToken
+        } else {
+            Event::LoggedIn { generation }
+        }));
+        self.slow_down_unless_changed(gain, now);
+        if self.in_vain(gain) {
             account.backoff.failed(now, self.ceiling(), &mut self.state.seed);
         }
     }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::session::account::Account;
-use crate::session::answer::{Answer, Request, Verdict};
+use crate::session::answer::{Answer, Grant, Request, Verdict};
 use crate::session::answers::death::Death;
+use crate::session::answers::grant::Gain;
 use crate::session::backoff::CEILING;
 use crate::session::event::Event;
 use crate::session::state::{Doubt, Forbidden, Health};
@@ -33,7 +34,11 @@ impl Session {
         }
         match answer.verdict {
             Verdict::Alive => self.alive(&answer, now, actions),
-            Verdict::Dead { certain } => self.ping_said_dead(certain, answer, now, account, actions),
+            Verdict::Good(ref grant) => self.alive_with(grant, &answer, now, actions),
+            Verdict::Dead { certain, for_good } => {
+                self.ping_said_dead(certain, answer, now, account, actions);
+                self.state.unrenewable |= for_good && matches!(self.state.health, Health::Dead { .. });
+            }
             Verdict::Forbidden { certain } => self.ping_forbidden(certain, answer.detail, now, actions),
             Verdict::Throttled { retry_after } => {
                 let wait = retry_after.unwrap_or_else(|| self.unsaid_wait());
@@ -42,7 +47,6 @@ impl Session {
                 actions.push(Action::Tell(Event::Throttled { wait, detail: answer.detail }));
             }
             Verdict::Unavailable
-            | Verdict::Good(_)
             | Verdict::Refused { .. }
             | Verdict::GrantDead
             | Verdict::InDoubt
@@ -71,6 +75,19 @@ impl Session {
             actions.push(Action::Tell(Event::Allowed));
         }
         self.settle_doubt(answer.sent, actions);
+    }
+
+    /// A keep-alive that hands out the token anew, or another one: the old one may be dead, so it is taken over at once.
+    fn alive_with(&mut self, grant: &Grant, answer: &Answer, now: Instant, actions: &mut Vec<Action>) {
+        self.alive(answer, now, actions);
+        let same = self.state.token.as_ref().is_some_and(|held| held.access_token == grant.token.access_token);
+        let end = self.state.expires.filter(|_| same && grant.lifetime.is_none());
+        if self.adopt(grant, answer, now) == Gain::Fresh {
+            actions.push(Action::Tell(Event::Renewed { generation: self.state.generation }));
+        }
+        // What a ping does not say of the same token stays as it was.
+        self.state.expires = end.or(self.state.expires);
+        self.state.proven = true;
     }
 
     /// A success ends a doubt only when it was sent after the doubt arose.

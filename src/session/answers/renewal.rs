@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::session::account::Account;
 use crate::session::answer::{Answer, Grant, Request, Verdict};
+use crate::session::answers::grant::Gain;
 use crate::session::event::Event;
 use crate::session::state::{Doubt, Health};
 use crate::session::{Action, InFlight, Session};
@@ -84,14 +85,18 @@ impl Session {
             actions.push(Action::Tell(Event::SameDeadToken));
             return;
         }
-        let fresh = self.adopt(grant, answer, now);
-        if fresh {
+        let gain = self.adopt(grant, answer, now);
+        if gain == Gain::Fresh {
             self.tell_answering(self.state.renew_backoff.failures, actions);
         }
         self.state.renew_backoff.succeeded(now);
         let generation = self.state.generation;
-        actions.push(Action::Tell(if fresh { Event::Renewed { generation } } else { Event::SameToken }));
-        self.slow_down_unless_changed(fresh, now);
+        actions.push(Action::Tell(if gain == Gain::Nothing {
+            Event::SameToken
+        } else {
+            Event::Renewed { generation }
+        }));
+        self.slow_down_unless_changed(gain, now);
     }
 
     fn renewal_failed(&mut self, now: Instant) {

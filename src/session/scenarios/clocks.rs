@@ -102,7 +102,7 @@ fn a_login_before_the_end_that_brings_the_same_token_is_not_repeated_at_once() {
         0:40:00 login
         0:40:01 same_token
         0:47:30 login
-        0:47:31 same_token
+        0:47:31 logged_in 1
         0:50:00 Alive; login at 0:55:01 for Expiry
     ",
     );

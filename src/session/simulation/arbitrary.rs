@@ -207,7 +207,7 @@ fn orders() -> impl Strategy<Value = Order> {
 fn verdicts() -> impl Strategy<Value = Verdict> {
     prop_oneof![
         4 => Just(Verdict::Alive),
-        2 => any::<bool>().prop_map(|certain| Verdict::Dead { certain }),
+        2 => any::<(bool, bool)>().prop_map(|(certain, for_good)| Verdict::Dead { certain, for_good }),
         6 => grants().prop_map(|grant| Verdict::Good(Box::new(grant))),
         1 => any::<bool>().prop_map(|confirm| Verdict::Refused { confirm }),
         1 => Just(Verdict::GrantDead),
@@ -229,6 +229,7 @@ prop_compose! {
         lifetime in option::of(durations()),
         refresh_lifetime in option::of(durations()),
         idle_timeout in option::weighted(0.2, durations()),
+        max_lifetime in option::weighted(0.2, durations()),
         fixed in any::<bool>(),
         elsewhere in any::<bool>(),
     ) -> Grant {
@@ -240,7 +241,7 @@ prop_compose! {
             issued_at: Timestamp::UNIX_EPOCH,
             expires_at: None,
         };
-        Grant { token, refresh_token: refresh_token.map(Secret::new), lifetime, refresh_lifetime, idle_timeout, fixed }
+        Grant { token, refresh_token: refresh_token.map(Secret::new), lifetime, refresh_lifetime, idle_timeout, max_lifetime, fixed }
     }
 }
 
@@ -254,7 +255,7 @@ prop_compose! {
             (option::weighted(0.2, durations()), option::weighted(0.2, durations()), option::weighted(0.3, durations())),
         renew_before in option::weighted(0.2, durations()),
         request_timeout in 1_000_u64..30_000,
-        (shared, has_ping, login_may_reuse, renew_by_profile, introspect) in any::<(bool, bool, bool, bool, bool)>(),
+        (shared, has_ping, login_may_reuse, renew_by_profile, renewal_needs_life, introspect) in any::<(bool, bool, bool, bool, bool, bool)>(),
         login in prop_oneof![
             Just(LoginBy::Person), Just(LoginBy::Daemon { confirm: true }), Just(LoginBy::Daemon { confirm: false }),
         ],
@@ -275,6 +276,7 @@ prop_compose! {
             has_ping,
             login_may_reuse,
             renew_by_profile,
+            renewal_needs_life,
             renewal_kills: false,
             login,
             introspect,

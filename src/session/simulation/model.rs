@@ -102,7 +102,7 @@ impl Server {
         }
         let idled_out = self.sessions.get(token).is_some_and(|held| !held.revoked && self.idled_out(held, now));
         self.tally.idle_deaths += u64::from(idled_out);
-        Verdict::Dead { certain: true }
+        Verdict::Dead { certain: true, for_good: false }
     }
 
     /// Somebody uses the newest token unseen.
@@ -189,6 +189,7 @@ impl Server {
             lifetime: self.rules.token_life,
             refresh_lifetime: None,
             idle_timeout: None,
+            max_lifetime: None,
             fixed: false,
         }))
     }

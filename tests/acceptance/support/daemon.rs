@@ -276,6 +276,12 @@ impl Lab {
         self.write_config(&format!("{daemon}{http}{text}"));
     }
 
+    /// Adds `[metrics]` to the config.
+    pub(crate) fn listen_for_scrapers(&self, listen: &str) {
+        let config = fs::read_to_string(self.config()).unwrap();
+        self.write_config(&format!("{config}\n[metrics]\nlisten = \"{listen}\"\n"));
+    }
+
     pub(crate) fn write_config(&self, text: &str) {
         let fresh = self.path("config.toml.new");
         fs::OpenOptions::new()

@@ -43,8 +43,9 @@ pub(super) fn answer(call: &Call, sent: Instant, received: Instant, words: &[&st
     let option = |key: &str| words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
     let verdict = match words[0] {
         "alive" => Verdict::Alive,
-        "dead" => Verdict::Dead { certain: true },
-        "dead?" => Verdict::Dead { certain: false },
+        "dead" => Verdict::Dead { certain: true, for_good: false },
+        "gone" => Verdict::Dead { certain: true, for_good: true },
+        "dead?" => Verdict::Dead { certain: false, for_good: false },
         "good" => Verdict::Good(Box::new(grant(words, &option, state))),
         "refused" => Verdict::Refused { confirm: false },
         "refused?" => Verdict::Refused { confirm: true },
@@ -89,6 +90,7 @@ pub(super) fn grant<'a>(words: &[&str], option: &dyn Fn(&str) -> Option<&'a str>
         lifetime: option("life").map(duration),
         refresh_lifetime: option("refresh_life").map(duration),
         idle_timeout: option("idle").map(duration),
+        max_lifetime: option("max").map(duration),
         fixed: words.contains(&"fixed"),
     }
 }
@@ -144,6 +146,7 @@ pub(super) fn salesforce() -> Policy {
         has_ping: true,
         login_may_reuse: false,
         renew_by_profile: false,
+        renewal_needs_life: false,
         renewal_kills: false,
         login: LoginBy::Daemon { confirm: true },
         introspect: false,
@@ -166,6 +169,7 @@ pub(super) fn configure(policy: &mut Policy, setting: &str) {
         "ping" => policy.has_ping = value == "true",
         "reuse" => policy.login_may_reuse = value == "true",
         "renew_by_profile" => policy.renew_by_profile = value == "true",
+        "renewal_needs_life" => policy.renewal_needs_life = value == "true",
         "introspect" => policy.introspect = value == "true",
         "login" => policy.login = login(value),
         _ => panic!("no such setting: {setting}"),

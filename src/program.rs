@@ -1,43 +1,77 @@
-//! Runs a command that prints a secret: no shell, no terminal, bounded in time and output.
+//! Runs a program that prints something: no shell, no terminal, bounded in time and output.
 
 use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use super::SecretError;
+use crate::secret::Secret;
 
-/// A password manager that needs longer waits for a person, and there is none.
-const LIMIT: Duration = Duration::from_secs(10);
-
-/// How much of a failed command's last line is told.
+/// How much of a failed program's last line is told.
 const LONGEST_COMPLAINT: usize = 200;
 
-/// What `argv` prints, at most one byte more than `largest`.
-pub(super) async fn output(argv: &[String], largest: usize) -> Result<Zeroizing<Vec<u8>>, SecretError> {
-    let program = argv.first().cloned().unwrap_or_default();
-    let failed = |reason: String| SecretError::Command { program: program.clone(), reason };
-    let mut child = spawn(argv).map_err(|error| failed(error.to_string()))?;
-    match timeout(LIMIT, finish(&mut child, largest)).await {
+/// What is to be run.
+pub struct Program<'a> {
+    /// The program and its arguments.
+    pub argv: &'a [String],
+    /// What is added to its environment.
+    pub env: &'a [(String, Secret)],
+    /// How long it may take; then it is killed, with whatever it started.
+    pub limit: Duration,
+    /// How much it may print.
+    pub largest: usize,
+}
+
+/// Why a program did not run to its end.
+#[derive(Debug, Error)]
+pub enum ProgramError {
+    /// It is not there, or may not be run.
+    #[error("{0}")]
+    NotStarted(io::Error),
+    /// It was killed.
+    #[error("it took longer than {} s", .0.as_secs())]
+    TookTooLong(Duration),
+    /// Its output could not be read.
+    #[error("{0}")]
+    Broken(io::Error),
+}
+
+/// How a program ended.
+pub struct Outcome {
+    /// Its status.
+    pub status: ExitStatus,
+    /// What it wrote to its standard output, at most one byte more than allowed.
+    pub printed: Zeroizing<Vec<u8>>,
+    /// What it wrote to its standard error, as far as that was allowed.
+    pub complained: Zeroizing<Vec<u8>>,
+}
+
+/// Runs it to its end.
+///
+/// # Errors
+/// When it does not start, takes too long, or its output breaks off; not when it ends with a failure.
+pub async fn run(program: &Program<'_>) -> Result<Outcome, ProgramError> {
+    let mut child = spawn(program).map_err(ProgramError::NotStarted)?;
+    match timeout(program.limit, finish(&mut child, program.largest)).await {
         Err(_) => {
             kill_group(&child);
-            Err(failed("it took longer than 10 s".to_owned()))
+            Err(ProgramError::TookTooLong(program.limit))
         }
-        Ok(Err(error)) => Err(failed(error.to_string())),
-        Ok(Ok(outcome)) if outcome.status.success() || outcome.printed.len() > largest => Ok(outcome.printed),
-        Ok(Ok(outcome)) => Err(failed(outcome.complaint())),
+        Ok(outcome) => outcome.map_err(ProgramError::Broken),
     }
 }
 
-fn spawn(argv: &[String]) -> io::Result<Child> {
-    let (program, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    Command::new(program)
+fn spawn(program: &Program<'_>) -> io::Result<Child> {
+    let (name, arguments) = program.argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    Command::new(name)
         .args(arguments)
+        .envs(program.env.iter().map(|(name, value)| (name, value.expose())))
         // It must not speak to systemd in the daemon's name.
         .env_remove("NOTIFY_SOCKET")
         .env_remove("WATCHDOG_USEC")
@@ -47,12 +81,6 @@ fn spawn(argv: &[String]) -> io::Result<Child> {
         .process_group(0)
         .kill_on_drop(true)
         .spawn()
-}
-
-struct Outcome {
-    status: ExitStatus,
-    printed: Zeroizing<Vec<u8>>,
-    complained: Zeroizing<Vec<u8>>,
 }
 
 async fn finish(child: &mut Child, largest: usize) -> io::Result<Outcome> {
@@ -81,7 +109,7 @@ fn kill_group(child: &Child) {
 
 impl Outcome {
     /// How it ended, with the last line of its standard error unless that repeats what it printed.
-    fn complaint(&self) -> String {
+    pub fn complaint(&self) -> String {
         let complained = String::from_utf8_lossy(&self.complained);
         let last = complained.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
         let printed = String::from_utf8_lossy(&self.printed);

@@ -1,0 +1,200 @@
+//! Serves `GET /metrics` to scrapers on loopback, or on a unix socket of its own.
+//!
+//! Whoever can connect may read: there are session names and numbers, and nothing secret. Scrapers share one rendering a
+//! second, and none can keep a place for longer than its connection may last.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::{Form, Snapshot};
+use crate::api::Ask;
+use crate::api::server::{BindError, Listener};
+use crate::clock;
+use crate::config::MetricsListen;
+use crate::time::Instant;
+
+/// Connections at a time; one more ends the oldest. A server of Prometheus makes one every fifteen seconds or so.
+const MOST: usize = 16;
+/// For a whole scrape: what Prometheus allows itself by default (`scrape_timeout`).
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A rendering serves everybody who asks within this time.
+const FRESH: Duration = Duration::from_secs(1);
+/// Sessions whose figures are written in a millisecond.
+const FEW: usize = 100;
+/// After `accept` failed: most likely out of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The socket of `unix:` is for everybody, as loopback is.
+const SOCKET_MODE: u32 = 0o666;
+
+/// Why nobody can scrape.
+#[derive(Debug, Error)]
+pub enum ScrapeError {
+    /// The address cannot be had.
+    #[error("listen for scrapers on {address}: {error}; name a free address of this machine in metrics.listen")]
+    Address {
+        /// As configured.
+        address: SocketAddr,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// The socket cannot be had.
+    #[error("listen for scrapers: {0}")]
+    Socket(#[from] BindError),
+}
+
+/// A bound listener, not yet served.
+#[derive(Debug)]
+pub struct Scrapers {
+    listener: Ear,
+}
+
+#[derive(Debug)]
+enum Ear {
+    Tcp(TcpListener),
+    Unix(Listener),
+}
+
+impl Scrapers {
+    /// Listens where the config says.
+    ///
+    /// # Errors
+    /// When the address or the path is not free.
+    pub async fn bind(listen: &MetricsListen) -> Result<Self, ScrapeError> {
+        let listener = match listen {
+            MetricsListen::Address(address) => {
+                let bound = TcpListener::bind(address).await;
+                Ear::Tcp(bound.map_err(|error| ScrapeError::Address { address: *address, error })?)
+            }
+            MetricsListen::Unix(path) => Ear::Unix(Listener::bind(path, SOCKET_MODE)?),
+        };
+        Ok(Self { listener })
+    }
+
+    /// Serves until `shutdown` resolves; scrapes under way end with it.
+    pub async fn serve(self, asks: mpsc::Sender<Ask>, shutdown: impl Future<Output = ()>) {
+        let router = router(asks);
+        let mut tasks = JoinSet::new();
+        let mut open: VecDeque<AbortHandle> = VecDeque::new();
+        let mut shutdown = pin!(shutdown);
+        loop {
+            let accepted = tokio::select! {
+                () = &mut shutdown => break,
+                Some(_) = tasks.join_next() => continue,
+                accepted = self.listener.accept() => accepted,
+            };
+            let Ok(stream) = accepted else {
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            };
+            open.retain(|connection| !connection.is_finished());
+            if open.len() >= MOST
+                && let Some(oldest) = open.pop_front()
+            {
+                oldest.abort();
+            }
+            open.push_back(tasks.spawn(serve_connection(stream, router.clone())));
+        }
+        tasks.shutdown().await;
+    }
+}
+
+impl Ear {
+    async fn accept(&self) -> io::Result<Box<dyn Stream>> {
+        Ok(match self {
+            Self::Tcp(listener) => Box::new(listener.accept().await?.0),
+            Self::Unix(listener) => Box::new(listener.accept().await?),
+        })
+    }
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// One scrape, and the connection ends.
+async fn serve_connection(stream: Box<dyn Stream>, router: Router) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).keep_alive(false);
+    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    match tokio::time::timeout(PATIENCE, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::trace!(%error, "a scrape ended early"),
+        Err(_) => tracing::debug!("a scraper took too long"),
+    }
+}
+
+/// The latest rendering of each form, and when it was made.
+#[derive(Default)]
+struct Cache {
+    latest: Mutex<Vec<(Form, Instant, Bytes)>>,
+}
+
+type Scraping = State<(mpsc::Sender<Ask>, Arc<Cache>)>;
+
+fn router(asks: mpsc::Sender<Ask>) -> Router {
+    Router::new().route("/metrics", get(metrics)).with_state((asks, Arc::default()))
+}
+
+/// Whoever comes while a rendering is being made waits for it.
+async fn metrics(State((asks, cache)): Scraping, headers: HeaderMap) -> Response {
+    let form = form_for(&headers);
+    let mut latest = cache.latest.lock().await;
+    let now = clock::boottime();
+    latest.retain(|(_, made, _)| now.since(*made) < FRESH);
+    if let Some((_, _, body)) = latest.iter().find(|(cached, _, _)| *cached == form) {
+        return with_type(form, body.clone());
+    }
+    let (reply, snapshot) = oneshot::channel();
+    if asks.send(Ask::Metrics { caller: None, reply }).await.is_err() {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    let Ok(snapshot) = snapshot.await else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
+    let body = rendered(snapshot, form).await;
+    latest.push((form, clock::boottime(), body.clone()));
+    with_type(form, body)
+}
+
+/// The exposition as an answer.
+pub async fn answer(form: Form, snapshot: Snapshot) -> Response {
+    with_type(form, rendered(snapshot, form).await)
+}
+
+/// Which form these headers ask for.
+pub fn form_for(headers: &HeaderMap) -> Form {
+    Form::accepted(headers.get(ACCEPT).and_then(|text| text.to_str().ok()).unwrap_or_default())
+}
+
+/// Ten thousand sessions take a moment, and go to another thread; few do not, and are seen even when a disk that hangs
+/// holds all those threads.
+async fn rendered(snapshot: Snapshot, form: Form) -> Bytes {
+    let text = if snapshot.sessions.len() <= FEW {
+        snapshot.render(form)
+    } else {
+        tokio::task::spawn_blocking(move || snapshot.render(form)).await.unwrap_or_default()
+    };
+    Bytes::from(text)
+}
+
+fn with_type(form: Form, body: Bytes) -> Response {
+    ([(CONTENT_TYPE, form.content_type()), (CACHE_CONTROL, "no-store")], Body::from(body)).into_response()
+}

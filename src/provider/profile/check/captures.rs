@@ -1,0 +1,77 @@
+//! The `capture` tables of a profile.
+
+use toml::Spanned;
+
+use super::names::RawCaptures;
+use super::{Checked, regex, wrong};
+use crate::provider::capture::{CaptureRule, Place, Unit};
+use crate::provider::harvest::Captures;
+use crate::provider::profile::raw::RawCapture;
+use crate::provider::xml::XmlPath;
+
+/// Checks the rules of the request `key`; those that do not say so are optional if `lenient`.
+pub(super) fn captures(key: &str, raw: RawCaptures, lenient: bool) -> Checked<Captures> {
+    let checked = |(name, rule): (String, Spanned<RawCapture>)| {
+        let rule = capture(&format!("{key}.capture.{name}"), &name, rule, lenient)?;
+        Ok((name, rule))
+    };
+    raw.into_iter().map(checked).collect()
+}
+
+fn capture(key: &str, name: &str, raw: Spanned<RawCapture>, lenient: bool) -> Checked<CaptureRule> {
+    let span = raw.span();
+    let raw = raw.into_inner();
+    if matches!(name, "url" | "uuid" | "now" | "jwt") {
+        return Err(wrong(&span, format!("{key}: the name has a meaning of its own: choose another")));
+    }
+    if raw.minus.is_some() && raw.unit == Unit::Time {
+        return Err(wrong(&span, format!("{key}: `minus` is for numbers: an instant needs none")));
+    }
+    let place = place(key, &raw).and_then(|place| {
+        place.ok_or_else(|| {
+            let places = "`json`, `header`, `cookie`, `xml`, `body = true` and `origin = true`";
+            wrong(&span, format!("{key}: give one of {places}"))
+        })
+    })?;
+    Ok(CaptureRule {
+        place,
+        regex: raw.regex.as_ref().map(|text| group(key, text)).transpose()?,
+        unit: raw.unit,
+        minus: raw.minus.map(|pointer| checked_pointer(key, &pointer)).transpose()?,
+        public: raw.public,
+        optional: raw.optional.unwrap_or(lenient),
+    })
+}
+
+/// The one place that is given; none where there are none or several.
+fn place(key: &str, raw: &RawCapture) -> Checked<Option<Place>> {
+    let path = |text: &Spanned<String>| {
+        let wrong_path = |error| wrong(&text.span(), format!("{key}: {error}"));
+        XmlPath::parse(text.get_ref()).map(Place::Xml).map_err(wrong_path)
+    };
+    let places = [
+        raw.json.as_ref().map(|pointer| checked_pointer(key, pointer).map(Place::Json)).transpose()?,
+        raw.header.clone().map(Place::Header),
+        raw.cookie.clone().map(Place::Cookie),
+        raw.xml.as_ref().map(path).transpose()?,
+        raw.body.then_some(Place::Body),
+        raw.origin.then_some(Place::Origin),
+    ];
+    let mut given = places.into_iter().flatten();
+    Ok(given.next().filter(|_| given.next().is_none()))
+}
+
+fn checked_pointer(key: &str, pointer: &Spanned<String>) -> Checked<String> {
+    if pointer.get_ref().is_empty() || pointer.get_ref().starts_with('/') {
+        return Ok(pointer.get_ref().clone());
+    }
+    Err(wrong(&pointer.span(), format!("{key}: `{}` is no JSON pointer: it starts with `/`", pointer.get_ref())))
+}
+
+fn group(key: &str, text: &Spanned<String>) -> Checked<regex_lite::Regex> {
+    let regex = regex(key, text)?;
+    if regex.captures_len() < 2 {
+        return Err(wrong(&text.span(), format!("{key}: the regex must have a group: what it holds is taken")));
+    }
+    Ok(regex)
+}

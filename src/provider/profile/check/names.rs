@@ -1,0 +1,144 @@
+//! Which placeholders a profile may use, and which of them nobody may see.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use toml::Spanned;
+
+use super::{Checked, wrong};
+use crate::provider::grants::GrantKind;
+use crate::provider::profile::content::{ParameterKind, Protocol};
+use crate::provider::profile::raw::{Logins, RawCapture, RawProfile, RawRequest};
+use crate::provider::template::Template;
+
+/// What the reader itself gives a value.
+const BUILT_IN: [&str; 9] =
+    ["token", "token_type", "instance_url", "url", "userinfo_url", "refresh_token", "uuid", "now", "jwt"];
+/// Those of them that prove who asks.
+const SECRET_BUILT_IN: [&str; 3] = ["token", "refresh_token", "jwt"];
+
+/// The placeholders that have a meaning in one profile.
+pub(super) struct Names {
+    known: BTreeSet<String>,
+    /// Parameters that are given as secrets.
+    secret_parameters: BTreeSet<String>,
+    /// Captured values that are not public.
+    secret_values: BTreeSet<String>,
+    kinds: BTreeMap<String, ParameterKind>,
+}
+
+impl Names {
+    /// Collects them from everything that the file says.
+    pub(super) fn of(raw: &RawProfile<Logins>) -> Self {
+        let mut names = Self {
+            known: BUILT_IN.map(str::to_owned).into(),
+            secret_parameters: BTreeSet::new(),
+            secret_values: SECRET_BUILT_IN.map(str::to_owned).into(),
+            kinds: BTreeMap::new(),
+        };
+        if *raw.protocol.get_ref() == Protocol::OAuth2 {
+            names.add_those_of_oauth();
+        }
+        for (name, parameter) in &raw.parameters {
+            names.parameter(name, parameter.secret, parameter.kind);
+        }
+        for request in requests(raw) {
+            names.captured(request);
+        }
+        names
+    }
+
+    fn add_those_of_oauth(&mut self) {
+        for parameter in GrantKind::ALL.into_iter().flat_map(GrantKind::parameters) {
+            self.parameter(&parameter.name, parameter.secret, ParameterKind::Text);
+        }
+    }
+
+    fn parameter(&mut self, name: &str, secret: bool, kind: ParameterKind) {
+        self.known.insert(name.to_owned());
+        self.kinds.insert(name.to_owned(), kind);
+        if secret {
+            self.secret_parameters.insert(name.to_owned());
+        }
+    }
+
+    fn captured(&mut self, request: &RawRequest) {
+        let rules = request.capture.iter().flatten();
+        for (name, rule) in rules.filter(|(name, _)| !BUILT_IN.contains(&name.as_str())) {
+            self.known.insert(name.clone());
+            if !rule.get_ref().public {
+                self.secret_values.insert(name.clone());
+            }
+        }
+    }
+
+    /// Parses a text whose placeholders must all be known.
+    pub(super) fn template(&self, key: &str, value: &Spanned<String>) -> Checked<Template> {
+        let template =
+            Template::parse(value.get_ref()).map_err(|error| wrong(&value.span(), format!("{key}: {error}")))?;
+        if let Some(name) = template.names().find(|name| !self.known.contains(*name)) {
+            return Err(wrong(&value.span(), self.unknown(key, name)));
+        }
+        Ok(template)
+    }
+
+    fn unknown(&self, key: &str, name: &str) -> String {
+        let known: Vec<&str> = self.known.iter().map(String::as_str).collect();
+        format!("{key}: `{{{name}}}` is no parameter and nothing that is captured: known are {}", known.join(", "))
+    }
+
+    /// Refuses what would stand in logs of servers and proxies.
+    pub(super) fn keep_secrets_out(&self, key: &str, at: &Range<usize>, target: &Template, token: bool) -> Checked<()> {
+        if let Some(name) = target.names().find(|name| self.secret_parameters.contains(*name)) {
+            let message =
+                format!("{key}: the secret `{{{name}}}` must not stand in a URL: send it in a header or body");
+            return Err(wrong(at, message));
+        }
+        match target.names().find(|name| !token && self.secret_values.contains(*name)) {
+            Some(name) => Err(wrong(
+                at,
+                format!(
+                    "{key}: `{{{name}}}` is secret and would stand in a URL: capture it as `public = true` if it is \
+                     not, or say `secret_in_url = true` if the server wants it so"
+                ),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses what everybody on this machine would see in the list of processes.
+    pub(super) fn keep_secrets_out_of_argv(&self, at: &Range<usize>, argument: &Template) -> Checked<()> {
+        match argument.names().find(|name| self.secret_parameters.contains(*name)) {
+            Some(name) => Err(wrong(
+                at,
+                format!("login.command: the secret `{{{name}}}` must not be an argument: put it into env"),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the text is one parameter that stands in JSON without quotes.
+    pub(super) fn is_bare(&self, template: &Template) -> bool {
+        match template.only_name().and_then(|name| self.kinds.get(name)) {
+            Some(ParameterKind::Integer | ParameterKind::Boolean) => true,
+            Some(ParameterKind::Text | ParameterKind::List) | None => false,
+        }
+    }
+
+    /// Whether the name is a parameter that must be given as a secret.
+    pub(super) fn is_secret_parameter(&self, name: &str) -> bool {
+        self.secret_parameters.contains(name)
+    }
+}
+
+/// Every request of the file that may capture something.
+fn requests(raw: &RawProfile<Logins>) -> impl Iterator<Item = &RawRequest> {
+    let logins = raw.login.iter().flatten().map(|(_, login)| login.get_ref());
+    let steps = logins.clone().flat_map(|login| login.step.iter().map(Spanned::get_ref));
+    let others = [&raw.ping, &raw.renew, &raw.introspection].into_iter().flatten().map(Spanned::get_ref);
+    let after = raw.after_login.iter().chain(raw.pings.values()).map(Spanned::get_ref);
+    logins.chain(steps).chain(others).chain(after)
+}
+
+/// A rule as it is written, by name.
+pub(super) type RawCaptures = BTreeMap<String, Spanned<RawCapture>>;

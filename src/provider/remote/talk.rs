@@ -1,0 +1,282 @@
+//! What one call says and hears: mostly one request, but a login may take several.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{NoAnswer, Remote, Told};
+use crate::clock;
+use crate::provider::classify::{Asked, Judgement, classify, step};
+use crate::provider::detail::{scrubbed, sentence};
+use crate::provider::discovery::Metadata;
+use crate::provider::grants::GrantKind;
+use crate::provider::harvest::{Captures, Harvest};
+use crate::provider::outgoing::{self, Ingredients, Outgoing, OutgoingError};
+use crate::provider::profile::Protocol;
+use crate::provider::request::RequestTemplate;
+use crate::provider::response::Response;
+use crate::provider::settings::below;
+use crate::provider::{Held, Secrets};
+use crate::secret::Secret;
+use crate::session::answer::{Grant, Request, Verdict};
+use crate::token::Token;
+
+/// A request is repeated at no more places than these.
+const MOST_REDIRECTS: usize = 3;
+
+/// One call under way.
+pub(super) struct Talk<'a> {
+    pub(super) remote: &'a Remote,
+    pub(super) held: &'a Held<'a>,
+    pub(super) secrets: &'a Secrets,
+    /// What the server says of itself, where that was needed.
+    pub(super) metadata: Option<Arc<Metadata>>,
+    /// What must not be seen, should the server echo it.
+    pub(super) known: &'a mut Vec<Secret>,
+    /// What the requests so far were told.
+    pub(super) gathered: Harvest,
+}
+
+/// One request's answer.
+struct Heard {
+    response: Response,
+    wall: Timestamp,
+}
+
+impl Talk<'_> {
+    /// Makes the requests that `request` takes.
+    pub(super) async fn about(&mut self, request: Request) -> Told {
+        let profile = &self.remote.config.profile;
+        match (request, profile.protocol) {
+            (Request::Login, Protocol::Http) => self.login().await,
+            (Request::Login, Protocol::Command) => self.command().await,
+            (Request::Renew, Protocol::Http | Protocol::Command) => self.renewal().await,
+            (Request::Login, Protocol::OAuth2) if !profile.after_login.is_empty() => {
+                let told = self.single(request).await;
+                self.after_login_of_oauth(told).await
+            }
+            (_, _) => self.single(request).await,
+        }
+    }
+
+    async fn single(&mut self, request: Request) -> Told {
+        let remote = self.remote;
+        let template = outgoing::template(&remote.config, request);
+        let made = self.ingredients().outgoing(request);
+        match self.hear(template, made).await {
+            Ok(heard) => {
+                let judgement = classify(&self.asked(request, template, heard.wall), &heard.response);
+                self.told(judgement, &heard)
+            }
+            Err(error) => Told::without_answer(request, &error, self.known),
+        }
+    }
+
+    /// The profile's own requests, in order; then those that are made with the new token.
+    async fn login(&mut self) -> Told {
+        let remote = self.remote;
+        let config = &remote.config;
+        let steps = config.profile.login(&config.grant).map(|login| login.steps.as_slice()).unwrap_or_default();
+        let mut last = None;
+        for request in steps {
+            match self.step(Request::Login, request, &request.captures).await {
+                Ok(heard) => last = Some(heard),
+                Err(told) => return told,
+            }
+        }
+        let Some(heard) = last else {
+            return Told::without_answer(Request::Login, &OutgoingError::NoEndpoint("login").into(), self.known);
+        };
+        match self.gathered.clone().grant(None, heard.wall) {
+            Ok(grant) => {
+                let told = self.told(good(grant), &heard);
+                self.after_login(told).await
+            }
+            Err(barren) => {
+                let judgement =
+                    Judgement { oddity: Some(barren.to_string()), ..Verdict::Refused { confirm: false }.into() };
+                self.told(judgement, &heard)
+            }
+        }
+    }
+
+    async fn renewal(&mut self) -> Told {
+        let remote = self.remote;
+        let config = &remote.config;
+        let Some(request) = &config.profile.renew else {
+            return Told::without_answer(
+                Request::Renew,
+                &OutgoingError::NoEndpoint("renew request").into(),
+                self.known,
+            );
+        };
+        let captures = config.profile.renewal_captures(&config.grant);
+        match self.step(Request::Renew, request, &captures).await {
+            Ok(heard) => match self.gathered.clone().grant(self.held.token, heard.wall) {
+                Ok(grant) => self.told(good(grant), &heard),
+                Err(barren) => {
+                    let judgement = Judgement { oddity: Some(barren.to_string()), ..Verdict::InDoubt.into() };
+                    self.told(judgement, &heard)
+                }
+            },
+            Err(told) => told,
+        }
+    }
+
+    async fn step(&mut self, request: Request, template: &RequestTemplate, captures: &Captures) -> Result<Heard, Told> {
+        let made = self.ingredients().by_template(template);
+        let heard = match self.hear(Some(template), made).await {
+            Ok(heard) => heard,
+            Err(error) => return Err(Told::without_answer(request, &error, self.known)),
+        };
+        match step(&self.asked(request, Some(template), heard.wall), captures, &heard.response) {
+            Ok(told) => {
+                self.gathered.add(told);
+                Ok(heard)
+            }
+            Err(judgement) => Err(self.told(judgement, &heard)),
+        }
+    }
+
+    /// What a second look tells with the new token: without it the login still counts, unless the token cannot be used.
+    async fn after_login(&mut self, told: Told) -> Told {
+        let Verdict::Good(grant) = &told.verdict else { return told };
+        let token = grant.token.clone();
+        let mut missed = None;
+        let remote = self.remote;
+        for request in &remote.config.profile.after_login {
+            if let Err(failed) = self.with_token(&token, request).await {
+                missed = Some(failed.detail);
+            }
+        }
+        let Ok(grant) = self.gathered.clone().grant(Some(&token), grant.token.issued_at) else { return told };
+        match missed.filter(|_| self.lacks_what_use_needs(&grant.token)) {
+            Some(missed) => Told {
+                verdict: Verdict::Unavailable,
+                detail: format!("the login worked, but what its requests need besides the token is missing: {missed}"),
+                ..told
+            },
+            None => Told { verdict: Verdict::Good(Box::new(grant)), ..told },
+        }
+    }
+
+    async fn after_login_of_oauth(&mut self, told: Told) -> Told {
+        if let Verdict::Good(grant) = &told.verdict {
+            self.gathered = Harvest::of(grant);
+        }
+        self.after_login(told).await
+    }
+
+    /// A request with a token that the session does not hold yet.
+    async fn with_token(&mut self, token: &Token, template: &RequestTemplate) -> Result<(), Told> {
+        self.known.push(token.access_token.clone());
+        let held = Held { token: Some(token), ..*self.held };
+        let gathered = self.gathered.clone();
+        let ingredients = Ingredients { held: &held, gathered: &gathered, ..self.ingredients() };
+        let made = ingredients.by_template(template);
+        let heard = match self.hear(Some(template), made).await {
+            Ok(heard) => heard,
+            Err(error) => return Err(Told::without_answer(Request::Ping, &error, self.known)),
+        };
+        let asked = Asked { token: Some(token), ..self.asked(Request::Ping, Some(template), heard.wall) };
+        match step(&asked, &template.captures, &heard.response) {
+            Ok(told) => {
+                self.gathered.add(told);
+                Ok(())
+            }
+            Err(judgement) => Err(self.told(judgement, &heard)),
+        }
+    }
+
+    fn lacks_what_use_needs(&self, token: &Token) -> bool {
+        let usage = &self.remote.config.profile.usage;
+        let needed = usage.headers.iter().chain(&usage.cookies).flat_map(|(_, template)| template.names());
+        let known = |name: &str| outgoing::is_known(&self.remote.config, token, name);
+        needed.into_iter().any(|name| !known(name))
+    }
+
+    fn ingredients(&self) -> Ingredients<'_> {
+        Ingredients {
+            config: &self.remote.config,
+            held: self.held,
+            gathered: &self.gathered,
+            secrets: self.secrets,
+            metadata: self.metadata.as_deref(),
+            wall: clock::now().wall,
+        }
+    }
+
+    fn asked<'b>(&'b self, request: Request, template: Option<&'b RequestTemplate>, wall: Timestamp) -> Asked<'b> {
+        let config = &self.remote.config;
+        let request = if template.is_some() { request } else { self.remote.asked_for(request) };
+        let (profile, grant, url) = (&config.profile, config.grant.as_str(), &config.url);
+        Asked { profile, grant, url, request, template, token: self.held.token, wall }
+    }
+
+    /// Sends what was made, and once more where a redirect leads and the profile says so.
+    async fn hear(
+        &mut self,
+        template: Option<&RequestTemplate>,
+        made: Result<Outgoing, OutgoingError>,
+    ) -> Result<Heard, NoAnswer> {
+        let mut made = made?;
+        self.known.extend(made.secrets.iter().cloned());
+        let repeats = template.is_some_and(|template| template.repeats);
+        for _ in 0..MOST_REDIRECTS {
+            let next = made.clone();
+            let (response, wall) = self.remote.exchange(made).await?;
+            self.remote.doubt_metadata(response.status, clock::boottime());
+            match self.elsewhere(&next, &response).filter(|_| repeats) {
+                Some(there) => made = there,
+                None => return Ok(Heard { response, wall }),
+            }
+        }
+        let (response, wall) = self.remote.exchange(made).await?;
+        Ok(Heard { response, wall })
+    }
+
+    /// The same request where the answer redirects it to, if that is a host of the server's own.
+    fn elsewhere(&self, made: &Outgoing, response: &Response) -> Option<Outgoing> {
+        let location = response.header("location").filter(|_| matches!(response.status, 301 | 302 | 307 | 308))?;
+        let url = made.url.join(location).ok().or_else(|| below(made.url.as_str(), location))?;
+        let config = &self.remote.config;
+        let own = config.profile.hosts.accept(&url.origin().ascii_serialization(), &config.url).is_ok();
+        own.then(|| Outgoing { url, ..made.clone() })
+    }
+
+    fn told(&self, judgement: Judgement, heard: &Heard) -> Told {
+        let Judgement { verdict, oddity, remedy } = judgement;
+        let response = &heard.response;
+        Told {
+            verdict,
+            detail: sentence(response, oddity.as_deref(), remedy.as_deref(), self.known),
+            counted: response.status < 500 && !response.is_html() && !(300..400).contains(&response.status),
+            skew_millis: response.skew_millis(heard.wall),
+            quotas: self.remote.quotas(response),
+        }
+    }
+
+    /// The output of a program takes the place of an answer.
+    async fn command(&mut self) -> Told {
+        let config = &self.remote.config;
+        let ran = crate::provider::command::run(config, self.secrets, self.held.timeout).await;
+        let said = |detail: &str| scrubbed(detail, self.known);
+        let (verdict, detail) = match ran {
+            Ok(grant) => (Verdict::Good(Box::new(grant)), "the program printed a token".to_owned()),
+            Err(failed) => (failed.verdict(&config.profile, &config.grant), said(&failed.to_string())),
+        };
+        Told { verdict, detail, counted: true, skew_millis: None, quotas: Vec::new() }
+    }
+}
+
+fn good(grant: Grant) -> Judgement {
+    Verdict::Good(Box::new(grant)).into()
+}
+
+impl Remote {
+    /// Presenting a refresh token is a renewal, whatever it is for.
+    fn asked_for(&self, request: Request) -> Request {
+        let by_refresh_token = GrantKind::named(&self.config.grant) == Some(GrantKind::RefreshToken);
+        if request == Request::Login && by_refresh_token { Request::Renew } else { request }
+    }
+}
