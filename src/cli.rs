@@ -3,6 +3,7 @@
 //! Except for `run` and `check`, every command is a client: it reads no config and builds no runtime.
 
 pub mod check;
+mod complete;
 pub mod demo;
 pub mod sandbox;
 
@@ -110,6 +111,9 @@ enum ClientCommand {
 
 /// The whole program.
 pub fn main() -> ExitCode {
+    if let Some(exit) = complete::answer(Cli::command) {
+        return exit.into();
+    }
     let Cli { socket, command } = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
@@ -122,7 +126,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => return check::run(args),
         Command::Sandbox(args) => return sandbox::run(args),
         Command::Demo(args) => return demo::run(args),
-        Command::Completions { shell } => return end(completions(shell)),
+        Command::Completions { shell } => return end(complete::script(shell)),
         Command::Manual(args) => return end(manual::run(&args)),
         Command::Client(command) => command,
     };
@@ -163,12 +167,6 @@ fn needless_socket() -> clap::Error {
 fn usage(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() }
-}
-
-fn completions(shell: clap_complete::Shell) -> Result<Exit, Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "keepfresh", &mut script);
-    output::print(&String::from_utf8_lossy(&script))
 }
 
 /// For `value_parser`: a duration, with the error that people see.
