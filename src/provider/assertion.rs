@@ -148,9 +148,10 @@ pub(super) fn sign_claims(
         serde_json::to_vec(members).map(|bytes| URL_SAFE_NO_PAD.encode(bytes)).map_err(|_| AssertionError::CannotSign)
     };
     let message = Zeroizing::new(format!("{}.{}", encoded(&header)?, encoded(claims)?));
-    let key = match algorithm {
-        Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => EncodingKey::from_secret(key.expose().as_bytes()),
-        other => of_its_kind(SigningKey::read(key.expose(), passphrase)?, other)?,
+    let key = if matches!(algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512) {
+        EncodingKey::from_secret(key.expose().as_bytes())
+    } else {
+        of_its_kind(SigningKey::read(key.expose(), passphrase)?, algorithm)?
     };
     let signature =
         jsonwebtoken::crypto::sign(message.as_bytes(), &key, algorithm).map_err(|_| AssertionError::CannotSign)?;
