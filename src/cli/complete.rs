@@ -40,7 +40,8 @@ fn names() -> Vec<CompletionCandidate> {
 pub(super) fn answer(command: fn() -> Command) -> Option<Exit> {
     env::var_os(VARIABLE).filter(|shell| !shell.is_empty())?;
     let words: Vec<OsString> = env::args_os().collect();
-    let outcome = CompleteEnv::with_factory(command).var(VARIABLE).try_complete(words, env::current_dir().ok().as_deref());
+    let outcome =
+        CompleteEnv::with_factory(command).var(VARIABLE).try_complete(words, env::current_dir().ok().as_deref());
     // A shell in the middle of a line has no place for complaints.
     Some(if matches!(outcome, Ok(true)) { Exit::Done } else { Exit::Failed })
 }
