@@ -18,6 +18,7 @@
 mod support;
 
 mod broken_configs;
+mod completions;
 mod description;
 mod harness;
 mod hooks;
