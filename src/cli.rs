@@ -13,6 +13,7 @@ mod health;
 mod manual;
 mod order;
 pub(crate) mod output;
+mod providers;
 mod reload;
 mod report;
 pub mod run;
@@ -68,6 +69,8 @@ enum Command {
     Sandbox(sandbox::Args),
     /// Watch a session being kept alive, in half a minute
     Demo(demo::Args),
+    /// List the kinds of server, show what one needs, or check a profile of your own
+    Providers(providers::Args),
     /// Print the completions for a shell
     Completions {
         /// Which shell
@@ -128,6 +131,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => return demo::run(args),
         Command::Completions { shell } => return end(complete::script(shell)),
         Command::Manual(args) => return end(manual::run(&args)),
+        Command::Providers(args) => return end(providers::run(&args)),
         Command::Client(command) => command,
     };
     end(ask(&Client::find(socket.as_deref()), command))

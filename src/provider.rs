@@ -33,7 +33,7 @@ use crate::secret::Secret;
 use crate::token::Token;
 
 pub use clients::Clients;
-pub use profile::{Parameter, ParameterKind, Profile, ProfileError, WindowDefaults};
+pub use profile::{Description, GrantDescription, Parameter, ParameterKind, Profile, ProfileError, WindowDefaults};
 pub use remote::{Remote, RemoteError};
 pub use settings::{ConfigProblem, HttpSettings, Proxy, RemoteConfig, Value};
 

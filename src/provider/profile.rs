@@ -2,6 +2,7 @@
 
 mod check;
 mod content;
+mod describe;
 mod named;
 mod raw;
 
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use regex_lite::Regex;
+use serde::Serialize;
 
 use super::GrantTraits;
 use super::discovery::Endpoint;
@@ -24,6 +26,7 @@ use crate::session::policy::WindowModel;
 pub use content::ParameterKind;
 use content::{About, ProfileParameter};
 pub(super) use content::{CommandRules, Endpoints, Example, GrantRules, LoginRules, Protocol, QuotaRule, Usage};
+pub use describe::{Description, GrantDescription};
 
 /// How one kind of server logs in, pings, renews and answers.
 #[derive(Clone, Debug)]
@@ -81,7 +84,7 @@ pub struct WindowDefaults {
 }
 
 /// One key of `[sessions.NAME.login]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Parameter {
     /// The key.
     pub name: String,
@@ -191,6 +194,11 @@ impl Profile {
     /// Whether a session must name its server; a program knows by itself.
     pub fn needs_url(&self) -> bool {
         self.protocol != Protocol::Command || self.has_ping()
+    }
+
+    /// How many examples its file has.
+    pub fn example_count(&self) -> usize {
+        self.examples.len()
     }
 
     /// What it was tried against; empty where only against the examples in its file.

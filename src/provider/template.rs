@@ -1,5 +1,7 @@
 //! Text with `{placeholders}`, filled in so that a value cannot change the meaning of what surrounds it.
 
+use std::fmt;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -37,6 +39,16 @@ pub(crate) enum TemplateError {
 
 /// Gives placeholders their values.
 pub(crate) type Lookup<'a> = dyn Fn(&str) -> Option<Secret> + 'a;
+
+/// As it is written.
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parts.iter().try_for_each(|part| match part {
+            Part::Text(text) => f.write_str(&text.replace('{', "{{").replace('}', "}}")),
+            Part::Value(name) => write!(f, "{{{name}}}"),
+        })
+    }
+}
 
 impl Template {
     /// Parses `text`.

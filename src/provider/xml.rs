@@ -1,5 +1,7 @@
 //! Places in an XML answer, named by elements.
 
+use std::fmt;
+
 use roxmltree::{Document, Node};
 use thiserror::Error;
 
@@ -16,6 +18,15 @@ pub(super) struct XmlPath {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("`{0}` is no path into XML: write elements as in `response/sessionKey`, `//code` or `login/@token`")]
 pub(super) struct BadPath(String);
+
+/// As it is written.
+impl fmt::Display for XmlPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let start = if self.anywhere { "//" } else { "" };
+        let attribute = self.attribute.as_ref().map(|name| format!("/@{name}")).unwrap_or_default();
+        write!(f, "{start}{}{attribute}", self.elements.join("/"))
+    }
+}
 
 impl XmlPath {
     pub(super) fn parse(text: &str) -> Result<Self, BadPath> {

@@ -18,6 +18,7 @@ use crate::driver::{Errand, Flight, Ticket};
 use crate::hooks::Hooks;
 use crate::provider::Remote;
 use crate::publish::{Publisher, Wanted};
+use crate::secret::source::SecretSource;
 use crate::session::account::Account;
 use crate::session::answer::{Answer, Request};
 use crate::session::state::State;
@@ -207,6 +208,14 @@ impl Slot {
         !self.account_is_stored || self.pending.as_ref().is_some_and(|pending| !pending.queued)
     }
 
+    /// A refusal is known by the secrets that were sent: all of the login's, since those are looked at for a change.
+    fn secrets_for(&self, request: Request) -> Vec<(String, SecretSource)> {
+        match request {
+            Request::Login | Request::Renew => self.config.remote.login_secrets(),
+            Request::Ping | Request::Introspect | Request::Logout => self.remote.secrets_for(request),
+        }
+    }
+
     /// The pending call with all it needs; it leaves now.
     pub(super) fn errand(&mut self, salt: u64) -> Option<Errand> {
         let pending = self.pending.take()?;
@@ -215,11 +224,7 @@ impl Slot {
         Some(Errand {
             of: self.ticket(),
             host: self.remote.host(pending.call.request, state.token.as_ref()),
-            secrets: if pending.call.request == Request::Ping {
-                Vec::new()
-            } else {
-                self.config.remote.login_secrets()
-            },
+            secrets: self.secrets_for(pending.call.request),
             call: pending.call,
             remote: self.remote.clone(),
             token: state.token.clone(),

@@ -23,6 +23,7 @@ mod description;
 mod harness;
 mod hooks;
 mod hostile_answers;
+mod invented;
 mod journal;
 mod lookalikes;
 mod metrics;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use regex_lite::Regex;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Parameter;
 use crate::provider::discovery::Endpoint;
@@ -49,7 +49,7 @@ pub(in crate::provider) enum Protocol {
 }
 
 /// What a parameter's value is, beyond text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ParameterKind {
     /// Any text.

@@ -28,6 +28,17 @@ impl Profile {
         read(text, &format!("{name}.toml"), name).map(Arc::new)
     }
 
+    /// The profile that a file describes, called by the file's name.
+    ///
+    /// # Errors
+    /// When it cannot be read or is wrong.
+    pub fn of_file(path: &Path) -> Result<Self, ProfileError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ProfileError::Unreadable { path: path.to_owned(), source })?;
+        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+        read(&text, &path.display().to_string(), name)
+    }
+
     /// All names, sorted.
     pub fn names(providers_dir: Option<&Path>) -> Vec<String> {
         let entries = providers_dir.and_then(|directory| directory.read_dir().ok());

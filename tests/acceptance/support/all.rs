@@ -1,5 +1,6 @@
 //! What every test stands on: a server, a daemon, and patience with an end.
 
+pub(crate) mod acme;
 pub(crate) mod assertion;
 pub(crate) mod daemon;
 pub(crate) mod description;

@@ -1,0 +1,134 @@
+//! `keepfresh providers`: which kinds of server there are, what one of them needs, and whether a file describes one.
+
+mod show;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::exit::Exit;
+use super::failure::Failure;
+use super::output::{self, complain};
+use crate::provider::{Profile, ProfileError};
+
+/// Where packages put the profiles of users.
+const USERS_OWN: &str = "/etc/keepfresh/providers";
+
+/// What `providers` takes.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Args {
+    /// The provider to show [default: a list of all]
+    #[arg(value_name = "NAME", conflicts_with = "check")]
+    name: Option<String>,
+    /// Check a profile, and replay its examples
+    #[arg(long, value_name = "FILE")]
+    check: Option<PathBuf>,
+    /// Where your own profiles are
+    #[arg(long, value_name = "DIRECTORY", default_value = USERS_OWN)]
+    dir: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
+    match (&args.check, &args.name) {
+        (Some(file), _) => check(file, args.json),
+        (None, Some(name)) => match Profile::named(name, Some(&args.dir)) {
+            Ok(profile) if args.json => output::print_json(&profile.describe()),
+            Ok(profile) => output::print(&show::in_words(&profile.describe())),
+            Err(error) => Ok(refuse(&error)),
+        },
+        (None, None) => list(args),
+    }
+}
+
+/// One line of the list.
+#[derive(Serialize)]
+struct Line {
+    name: String,
+    title: String,
+    protocol: &'static str,
+    grants: Vec<String>,
+    proved: String,
+    unverified: usize,
+}
+
+fn list(args: &Args) -> Result<Exit, Failure> {
+    let mut lines = Vec::new();
+    let mut wrong = false;
+    for name in Profile::names(Some(&args.dir)) {
+        match Profile::named(&name, Some(&args.dir)) {
+            Ok(profile) => lines.push(line(&profile)),
+            Err(error) => {
+                refuse(&error);
+                wrong = true;
+            }
+        }
+    }
+    if args.json {
+        output::print_json(&lines)?
+    } else {
+        output::print(&table(&lines))?
+    };
+    Ok(if wrong { Exit::Config } else { Exit::Done })
+}
+
+fn line(profile: &Profile) -> Line {
+    Line {
+        name: profile.name().to_owned(),
+        title: profile.title().to_owned(),
+        protocol: profile.protocol_word(),
+        grants: profile.grants().into_iter().map(str::to_owned).collect(),
+        proved: profile.proved().to_owned(),
+        unverified: profile.unverified().len(),
+    }
+}
+
+fn table(lines: &[Line]) -> String {
+    let width = |of: fn(&Line) -> usize, least: usize| lines.iter().map(of).max().unwrap_or(0).max(least);
+    let name = width(|line| line.name.len(), 4);
+    let title = width(|line| line.title.chars().count(), 5);
+    let row = |line: &Line| {
+        let proved = if line.proved.is_empty() { "by its examples" } else { &line.proved };
+        let doubts = if line.unverified == 0 { String::new() } else { format!(" ({} unverified)", line.unverified) };
+        format!("{:name$}  {:title$}  {:8}  {proved}{doubts}", line.name, line.title, line.protocol)
+    };
+    let head = format!("{:name$}  {:title$}  {:8}  PROVED", "NAME", "TITLE", "PROTOCOL");
+    let rows: Vec<String> = std::iter::once(head).chain(lines.iter().map(row)).collect();
+    rows.join("\n") + "\n\n`keepfresh providers NAME` shows what one of them needs.\n"
+}
+
+fn check(file: &std::path::Path, json: bool) -> Result<Exit, Failure> {
+    match Profile::of_file(file) {
+        Ok(profile) if json => output::print_json(&line(&profile)),
+        Ok(profile) => {
+            let (examples, name) = (profile.example_count(), profile.name());
+            output::print(&format!("{name} is well-formed; its {examples} examples are taken for what they are\n"))
+        }
+        Err(error) => Ok(refuse(&error)),
+    }
+}
+
+fn refuse(error: &ProfileError) -> Exit {
+    complain(&format!("keepfresh: {error}"));
+    match error {
+        ProfileError::Unknown { .. } => Exit::Failed,
+        ProfileError::Unreadable { .. } | ProfileError::Invalid { .. } => Exit::Config,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_provider_can_be_shown_with_a_config_to_start_from() {
+        for name in Profile::names(None) {
+            let profile = Profile::named(&name, None).unwrap();
+            let text = show::in_words(&profile.describe());
+            assert!(text.contains(&format!("provider = \"{name}\"")), "{text}");
+            assert!(serde_json::to_string(&profile.describe()).is_ok());
+        }
+    }
+}
