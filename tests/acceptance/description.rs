@@ -91,7 +91,7 @@ impl Seen<'_> {
     }
 
     fn successes(&mut self) {
-        for path in ["/v1/sessions", "/v1/sessions/crm", "/v1/sessions/crm/token", "/v1/health"] {
+        for path in ["/v1/sessions", "/v1/sessions/crm", "/v1/sessions/crm/token", "/v1/health", "/metrics"] {
             self.get(path, 200);
         }
         self.ask("GET", "/v1/sessions/crm/token", "text/plain", "", 200);
@@ -125,7 +125,7 @@ impl Seen<'_> {
 
     /// What is wrong with the request itself, or with the name in it.
     fn bad_requests(&mut self) {
-        for (method, path, _) in calls() {
+        for (method, path, _) in description::all().into_iter().filter(|(_, _, status)| *status == 400) {
             let body = if path.ends_with("rejected") || path.ends_with("used") { "{\"generation\":1}" } else { "" };
             let here = path.replace("{session}", "crm");
             self.ask(&method, &format!("{here}?colour=red"), "*/*", body, 400);
@@ -144,7 +144,7 @@ impl Seen<'_> {
         if !rustix::process::geteuid().is_root() {
             return;
         }
-        for (method, path, _) in calls().into_iter().filter(|(_, path, _)| path != "/v1/sessions") {
+        for (method, path, _) in description::all().into_iter().filter(|(_, _, status)| *status == 403) {
             let here = match path.as_str() {
                 "/v1/health" => "/v1/health?session=crm".to_owned(),
                 path => path.replace("{session}", "crm"),
@@ -193,11 +193,6 @@ impl Seen<'_> {
             self.note("POST", path, 408);
         }
     }
-}
-
-/// Each call once.
-fn calls() -> Vec<(String, String, u16)> {
-    description::all().into_iter().filter(|(_, _, status)| *status == 200).collect()
 }
 
 /// Whether the caller can bound how long the answer takes.
