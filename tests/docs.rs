@@ -12,11 +12,12 @@ use keepfresh::api::{SessionStatus, TokenAnswer};
 use keepfresh::sandbox::{Credentials, Sandbox, Settings};
 use serde_json::Value;
 
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "README.md",
     "CHANGELOG.md",
     "docs/ARCHITECTURE.md",
     "docs/api.md",
+    "docs/recipes.md",
     "docs/operations.md",
     "docs/publishing.md",
     "docs/sandbox.md",

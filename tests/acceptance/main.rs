@@ -31,6 +31,7 @@ mod oidc_provider;
 mod outages;
 mod publishing;
 mod reader;
+mod recipes;
 mod refusals;
 mod restart_reload;
 mod rotation;
