@@ -8,11 +8,21 @@ SOAK_SECONDS ?= 600
 # Random cases of each property for `make fuzz`; `make test` takes the libraries' default of 256.
 FUZZ_CASES ?= 20000
 
+# What `build`, `install`, `deb` and `rpm` take the program from: `release`, or `dev` for a quick try.
+PROFILE ?= release
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+# A program for other machines does not name this one's directories.
+REMAP := --remap-path-prefix=$(CURDIR)=keepfresh --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo
+BUILT := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/keepfresh
+MUSL := $(shell uname -m)-unknown-linux-musl
+DIST := target/dist
 FIXTURE := tests/oidc-provider
 CLIENTS := tests/clients
 PROMTOOL := tests/promtool
 
-.PHONY: help demo test lint bench soak fuzz mutants clean
+.PHONY: help demo test test-system lint bench soak fuzz mutants build static install deb rpm clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -26,6 +36,14 @@ test: .fixture .clients lint ## Everything that must hold: format, lints, docs, 
 	{ RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked --no-fail-fast 2>&1; echo "exit $$?" >>"$$log"; } | tee -a "$$log"; \
 	awk '/^test result:/ { passed += $$4; failed += $$6; ignored += $$8 } /^exit / { code = $$2 } \
 	  END { printf "\n%d tests passed, %d failed, %d ignored\n", passed, failed, ignored; exit code }' "$$log"
+
+test-system: ## The deb on a machine of its own that boots systemd, in a container (as root; says what it installs)
+	$(CARGO) build --locked
+	packaging/deb/build target/debug/keepfresh target/system/again
+	packaging/deb/build target/debug/keepfresh target/system
+	DEB_REVISION=2 packaging/deb/build target/debug/keepfresh target/system
+	cmp target/system/keepfresh_*-1_*.deb target/system/again/keepfresh_*-1_*.deb
+	tests/system/run target/system/keepfresh_*-1_*.deb target/system/keepfresh_*-2_*.deb
 
 lint: ## Format, clippy and docs without a single warning
 	$(CARGO) fmt --check
@@ -44,6 +62,30 @@ fuzz: ## The properties of parsers and engine with FUZZ_CASES random cases each
 mutants: ## Changes the core at random places; survivors are missing tests
 	@command -v cargo-mutants >/dev/null || { echo 'installing cargo-mutants with cargo'; $(CARGO) install --locked cargo-mutants; }
 	$(CARGO) mutants --file 'src/session/*.rs' --file src/session.rs --file src/token.rs --file src/time.rs -- --lib
+
+build: ## The program, in target/release (PROFILE)
+	RUSTFLAGS="$(REMAP)" $(CARGO) build --locked --profile $(PROFILE)
+
+static: ## The same without a library of the system, for any Linux of this architecture: target/*-musl/release/keepfresh
+	@command -v musl-gcc >/dev/null || { \
+	  echo 'musl-gcc is missing: installing it with apt-get (musl-tools)'; \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends musl-tools; }
+	rustup target add $(MUSL)
+	RUSTFLAGS="$(REMAP)" $(CARGO) build --locked --profile $(PROFILE) --target $(MUSL)
+
+install: ## What `make build` made, with units, man pages and completions, below DESTDIR and PREFIX (/usr/local)
+	BINARY=$(BUILT) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) packaging/install
+
+deb: build ## A Debian package in target/dist
+	packaging/deb/build $(BUILT) $(DIST)
+
+rpm: build ## An rpm in target/dist, by rpmbuild
+	@command -v rpmbuild >/dev/null || { \
+	  echo 'rpmbuild is missing: installing it with apt-get (rpm)'; \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends rpm; }
+	packaging/rpm/build $(BUILT) $(DIST)
 
 clean: ## Removes what was built and installed here
 	$(CARGO) clean

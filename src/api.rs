@@ -3,6 +3,7 @@
 pub mod access;
 pub mod client;
 pub mod duration;
+mod event;
 #[cfg(test)]
 pub(crate) mod fake;
 pub mod problem;
@@ -11,15 +12,17 @@ mod status;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::metrics::Snapshot;
 use access::Caller;
 
+pub use event::{Event, Kind as EventKind};
 pub use status::{Attention, Counts, FileStatus, LastError, Next, Recent, SessionStatus, State, What};
 
 /// Where an answer goes.
@@ -72,6 +75,28 @@ pub enum Ask {
         age: Option<Duration>,
         /// Where the answer goes.
         reply: Reply<SessionStatus>,
+    },
+    /// A job needs the token to stay as it is while it runs.
+    Hold {
+        /// Of which session, and who asks.
+        about: About,
+        /// For how long at most.
+        lasting: Duration,
+        /// How long the caller waits for a renewal under way.
+        wait: Duration,
+        /// Where the answer goes.
+        reply: Reply<Held>,
+    },
+    /// What happens, from now on or from an earlier moment.
+    Events {
+        /// Who asks.
+        caller: Caller,
+        /// Of which sessions; of all that the caller may see when empty.
+        names: Vec<String>,
+        /// The number of the last event that the caller knows.
+        from: Option<u64>,
+        /// Where the answer goes.
+        reply: Reply<Following>,
     },
     /// A job saw "session expired"; answered once confirmed or recovered.
     Rejected {
@@ -171,6 +196,26 @@ pub enum Refusal {
     BadConfig { errors: String },
     /// 503 `stopping`, exit 75.
     Stopping,
+}
+
+/// A hold that was placed; it lasts as long as the guard, and no longer than `until`.
+#[derive(Debug)]
+pub struct Held {
+    /// The session.
+    pub session: String,
+    /// When it ends at the latest.
+    pub until: Timestamp,
+    /// Closed when the hold is over; dropping it ends the hold.
+    pub guard: oneshot::Sender<()>,
+}
+
+/// What a follower gets: first what it has missed, then what happens.
+#[derive(Debug)]
+pub struct Following {
+    /// Of the past, as far as it is still known.
+    pub past: Vec<Arc<Event>>,
+    /// From now on; ends when the follower is too slow, or the daemon stops.
+    pub coming: mpsc::Receiver<Arc<Event>>,
 }
 
 /// What came of a reload. Field names are stable.

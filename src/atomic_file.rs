@@ -177,9 +177,12 @@ fn attempt(
     enter(Step::Write)?;
     write_all(&temporary.file, bytes)?;
     enter(Step::Own)?;
-    own(&temporary.file, attributes)?;
+    own(&temporary.file, None, attributes.group)?;
     enter(Step::SetMode)?;
     rustix::fs::fchmod(&temporary.file, Mode::from_raw_mode(attributes.mode))?;
+    // Last: the mode of a file that was given away is the new owner's to set.
+    enter(Step::Own)?;
+    own(&temporary.file, attributes.owner, None)?;
     enter(Step::Sync)?;
     rustix::fs::fsync(&temporary.file)?;
     enter(Step::Rename)?;
@@ -257,10 +260,10 @@ fn read(file: OwnedFd, expected: usize) -> io::Result<Zeroizing<Vec<u8>>> {
 }
 
 /// Calls `fchown` only where it changes something: without the right to it, a service's filter may kill the process.
-fn own(file: impl AsFd, attributes: Attributes) -> io::Result<()> {
+fn own(file: impl AsFd, owner: Option<u32>, group: Option<u32>) -> io::Result<()> {
     let found = rustix::fs::fstat(&file)?;
-    let owner = attributes.owner.filter(|&owner| owner != found.st_uid);
-    let group = attributes.group.filter(|&group| group != found.st_gid);
+    let owner = owner.filter(|&owner| owner != found.st_uid);
+    let group = group.filter(|&group| group != found.st_gid);
     if owner.is_some() || group.is_some() {
         rustix::fs::fchown(&file, owner.map(Uid::from_raw), group.map(Gid::from_raw))?;
     }
@@ -483,6 +486,7 @@ mod tests {
             (Step::Write, 0o600),
             (Step::Own, 0o600),
             (Step::SetMode, 0o600),
+            (Step::Own, 0o644),
             (Step::Sync, 0o644),
             (Step::Rename, 0o644),
             (Step::SyncDirectory, 0o644),

@@ -7,6 +7,8 @@ mod complete;
 pub mod demo;
 pub mod sandbox;
 
+mod events;
+mod exec;
 pub(crate) mod exit;
 mod failure;
 mod health;
@@ -63,6 +65,8 @@ enum Command {
     Run(run::RunArgs),
     /// Check the configuration, and say what the daemon would do
     Check(check::Args),
+    /// Run a command with fresh tokens in its environment
+    Exec(exec::Args),
     #[command(flatten)]
     Client(ClientCommand),
     /// Run a session server on loopback, to try things against
@@ -90,6 +94,8 @@ enum ClientCommand {
     Token(token::Args),
     /// Wait until sessions are good; made for units and scripts that must start only then
     Wait(wait::Args),
+    /// Follow what happens to the sessions, over restarts of the daemon too
+    Events(events::Args),
     /// Report that a job used the token with success, which spares a ping
     Used(report::UsedArgs),
     /// Report that the server rejected the token, and wait for a better one
@@ -121,7 +127,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    if socket.is_some() && !matches!(command, Command::Client(_)) {
+    if socket.is_some() && !matches!(command, Command::Client(_) | Command::Exec(_)) {
         return usage(&needless_socket());
     }
     let command = match command {
@@ -131,6 +137,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => return demo::run(args),
         Command::Completions { shell } => return end(complete::script(shell)),
         Command::Manual(args) => return end(manual::run(&args)),
+        Command::Exec(args) => return exec::run(&Client::find(socket.as_deref()), socket.as_deref(), &args),
         Command::Providers(args) => return end(providers::run(&args)),
         Command::Client(command) => command,
     };
@@ -147,6 +154,7 @@ fn ask(client: &Client, command: ClientCommand) -> Result<Exit, Failure> {
         ClientCommand::Status(args) => status::run(client, &args),
         ClientCommand::Token(args) => token::run(client, &args),
         ClientCommand::Wait(args) => wait::run(client, &args),
+        ClientCommand::Events(args) => events::run(client, &args),
         ClientCommand::Used(args) => report::used(client, &args),
         ClientCommand::Rejected(args) => report::rejected(client, &args),
         ClientCommand::Verify(args) => order::run(client, &args, Order::Verify),

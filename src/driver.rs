@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::clock;
@@ -56,6 +57,13 @@ pub enum Done {
         answer: Answer,
         /// The fingerprint of the secrets it sent.
         secrets: Option<String>,
+    },
+    /// A job no longer holds a session's token.
+    Released {
+        /// The session.
+        of: Ticket,
+        /// Which hold.
+        hold: u64,
     },
     /// A login's secrets were read to see whether they changed.
     SecretsRead {
@@ -160,6 +168,14 @@ pub fn read_secrets(work: &mut JoinSet<Done>, name: Arc<str>, config: Arc<Sessio
         };
         let secrets = complete.then(|| fingerprint(&secrets, salt));
         Done::SecretsRead { name, secrets, seed }
+    });
+}
+
+/// Waits until a job lets go, or for `lasting`.
+pub fn hold(work: &mut JoinSet<Done>, of: Ticket, hold: u64, lasting: Duration, released: oneshot::Receiver<()>) {
+    work.spawn(async move {
+        let _ = tokio::time::timeout(lasting, released).await;
+        Done::Released { of, hold }
     });
 }
 

@@ -9,6 +9,7 @@ pub mod answer;
 mod answers;
 pub mod backoff;
 pub mod event;
+mod hold;
 mod inputs;
 mod learn;
 pub mod plan;
@@ -69,6 +70,11 @@ pub enum Input {
         /// For how long.
         validity: Duration,
     },
+    /// Jobs hold the token for so long at most, from now; none: nobody does any more.
+    Held {
+        /// For how long.
+        lasting: Option<Duration>,
+    },
     /// The configured refresh token, read anew, or why it cannot be read.
     Seed(Result<Secret, String>),
     /// The login's secrets, read anew, have this fingerprint.
@@ -90,6 +96,8 @@ pub enum Order {
     Verify,
     /// Renew now.
     Renew,
+    /// Renew, once no job holds the token.
+    RenewWhenFree,
     /// Log in now, whatever stopped the account.
     Login,
     /// Withdraw the token and end the session at the server.
@@ -140,6 +148,10 @@ pub struct Session {
     in_flight: Option<InFlight>,
     ordered: Option<Request>,
     wanted: Option<Duration>,
+    /// Until when jobs hold the token.
+    held: Option<Instant>,
+    /// A renewal of the calendar's waits for them.
+    renewal_waits: bool,
     seed_problem: Option<String>,
     /// Inside the active hours.
     active: bool,
@@ -204,6 +216,8 @@ impl Session {
             in_flight: None,
             ordered: None,
             wanted: None,
+            held: None,
+            renewal_waits: false,
             seed_problem: None,
             active: true,
             woken: false,

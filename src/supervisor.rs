@@ -5,7 +5,9 @@
 
 mod alarm;
 mod asks;
+mod feed;
 mod figures;
+mod holds;
 mod lanes;
 mod reload;
 mod saver;
@@ -38,6 +40,7 @@ use crate::signals::{Signal, Signals};
 use crate::store::{Record, Store};
 use crate::systemd::Notifier;
 use crate::time::Instant;
+use feed::Feed;
 use figures::Gauges;
 use lanes::Lanes;
 use reload::Reloading;
@@ -78,6 +81,8 @@ pub struct Supervisor {
     clients: Clients,
     /// The programs of `[alerts]`.
     alerts: Hooks,
+    /// Those who follow what happens.
+    feed: Feed,
     calendar: Runner,
     notifier: Notifier,
     watch: watch::Watch,
@@ -208,6 +213,7 @@ impl Supervisor {
                 Action::Call(call) => slot.pending = Some(Pending::new(call, &mut slot.saver, &account.saver)),
                 Action::Tell(event) => {
                     slot.alarm.hear(&event);
+                    slot.happened.push(feed::transition(&event));
                     tell::event(slot, &event);
                 }
             }
@@ -253,6 +259,7 @@ impl Supervisor {
         tell::attention(slot, &account.account, now);
         let after = self.config.alerts.after;
         slot.ring_attention(&account.account, clock::now(), &self.alerts, after);
+        self.feed.take_in(slot);
         self.watch.needs_secret(&name, slot.needs_new_secret(&account.account), now);
         let wake = [slot.wake(now, &account.account), slot.alarm.due(after)].into_iter().flatten().min();
         self.arm(&name, wake);
@@ -298,6 +305,7 @@ impl Supervisor {
                     self.called(&of.name, answer, secrets);
                 }
             }
+            Done::Released { of, hold } => self.released(&of, hold),
             Done::SecretsRead { name, secrets, seed } => self.secrets_read(&name, secrets, seed),
         }
     }
@@ -342,6 +350,7 @@ impl Supervisor {
         tell::call(slot, &answer);
         slot.take_note(flight.request, &answer);
         let outcome = slot::Outcome::of(flight.request, &answer);
+        slot.happened.push(feed::call(flight.request, &answer));
         let alive = answer.verdict == Verdict::Alive;
         self.step(name, Input::Answered { answer, secrets });
         let Some(slot) = self.slots.get_mut(name) else { return };
@@ -359,7 +368,7 @@ impl Supervisor {
     fn duty(&mut self, name: &str, duty: Duty) {
         let input = match duty {
             Duty::Verify => Input::Order(Order::Verify),
-            Duty::Renew => Input::Order(Order::Renew),
+            Duty::Renew => Input::Order(Order::RenewWhenFree),
             Duty::ActiveStarts => Input::Active(true),
             Duty::ActiveEnds => Input::Active(false),
         };

@@ -1,6 +1,7 @@
 //! The client that the command line uses: blocking, one request per connection, no runtime.
 
 mod http;
+mod lines;
 
 use std::env;
 use std::io;
@@ -12,6 +13,8 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 use zeroize::Zeroizing;
+
+pub use lines::Lines;
 
 use super::duration;
 use super::problem::{Kind, Problem};
@@ -175,6 +178,27 @@ impl Client {
         }
     }
 
+    /// Carries out a call whose answer lasts; an absent daemon is waited for.
+    ///
+    /// # Errors
+    /// Like [`Client::json`].
+    pub fn lines(&self, call: &Call<'_>, patience: Duration) -> Result<Lines, ClientError> {
+        let until = clock::boottime().after(patience);
+        retry(until, call.repeatable, |left| {
+            let (path, stream) = self.connect()?;
+            // Under HTTP/1.0 an answer without a length is not cut into chunks: it ends with its connection.
+            let head = head(call, left).replacen("HTTP/1.1", "HTTP/1.0", 1);
+            let (status, lines) = lines::open(stream, &path, &head, left.saturating_add(self.margin))?;
+            if (200..300).contains(&status) {
+                return Ok(lines);
+            }
+            match serde_json::from_slice(&lines.rest(self.margin)) {
+                Ok(problem) => Err(ClientError::Problem(Box::new(problem))),
+                Err(_) => Err(ClientError::Protocol { path, what: format!("it answers with status {status}") }),
+            }
+        })
+    }
+
     fn body(&self, call: &Call<'_>) -> Result<Answer, ClientError> {
         let until = clock::boottime().after(call.wait);
         retry(until, call.repeatable, |left| self.attempt(call, left))
@@ -211,11 +235,11 @@ impl Client {
 }
 
 /// Tries until the wait is over; a daemon that restarts meanwhile is found again.
-fn retry(
+fn retry<T>(
     until: Instant,
     repeatable: bool,
-    attempt: impl Fn(Duration) -> Result<Answer, ClientError>,
-) -> Result<Answer, ClientError> {
+    attempt: impl Fn(Duration) -> Result<T, ClientError>,
+) -> Result<T, ClientError> {
     let mut pause = FIRST_PAUSE;
     loop {
         let left = until.since(clock::boottime());

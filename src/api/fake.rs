@@ -11,7 +11,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::server::Server;
-use super::{About, Ask, Counts, Health, Refusal, Rejected, Reloaded, SessionStatus, State, TokenAnswer};
+use super::{
+    About, Ask, Counts, Following, Health, Held, Refusal, Rejected, Reloaded, SessionStatus, State, TokenAnswer,
+};
 use crate::secret::Secret;
 
 /// A handle on the supervisor: what it saw, and its end.
@@ -100,6 +102,21 @@ async fn decide(ask: Ask, saw: std_mpsc::Sender<String>) {
         Ask::Reload { reply, .. } => {
             let _ = saw.send("reload".to_owned());
             drop(reply.send(Ok(Reloaded { sessions: 1, restart_needed: false })));
+        }
+        Ask::Hold { about: About { name, .. }, mut reply, .. } if name == "slow" => {
+            reply.closed().await;
+            let _ = saw.send("gone slow".to_owned());
+        }
+        Ask::Hold { about: About { name, .. }, reply, .. } => {
+            let (guard, released) = oneshot::channel();
+            let held = Held { session: name.clone(), until: Timestamp::UNIX_EPOCH, guard };
+            drop(reply.send(known(&name).map(|()| held)));
+            let _ = released.await;
+            let _ = saw.send(format!("released {name}"));
+        }
+        Ask::Events { reply, .. } => {
+            let (_, coming) = mpsc::channel(1);
+            drop(reply.send(Ok(Following { past: Vec::new(), coming })));
         }
         Ask::Health { names, reply, .. } => drop(reply.send(Ok(health(names)))),
     }

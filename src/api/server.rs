@@ -8,6 +8,7 @@ mod listener;
 mod parameters;
 mod routes;
 mod stall;
+mod streams;
 
 use std::future::Future;
 use std::io;

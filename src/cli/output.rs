@@ -19,6 +19,16 @@ pub(super) fn print_raw(bytes: &[u8]) -> Result<Exit, Failure> {
     quiet(stdout.write_all(bytes).and_then(|()| stdout.flush()))
 }
 
+/// Prints a line at once; false when nobody reads any more.
+pub(super) fn line(text: &str) -> Result<bool, Failure> {
+    let mut stdout = io::stdout().lock();
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::Output(error)),
+        Ok(()) => Ok(true),
+    }
+}
+
 /// Prints `value` as JSON that people can read too.
 pub(super) fn print_json(value: &impl Serialize) -> Result<Exit, Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::Output(error.into()))?;

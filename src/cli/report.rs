@@ -53,12 +53,18 @@ pub(super) struct RejectedArgs {
 pub(super) fn used(client: &Client, args: &UsedArgs) -> Result<Exit, Failure> {
     let current = or_current(client, &args.name, args.generation, Duration::ZERO)?;
     let generation = current.ok_or_else(|| Failure::NoToken(args.name.clone()))?;
-    let body = match args.age {
+    use_of(client, &args.name, generation, args.age)?;
+    Ok(Exit::Done)
+}
+
+/// Reports that the token of this generation was used with success, so long ago.
+pub(super) fn use_of(client: &Client, name: &str, generation: u64, age: Option<Duration>) -> Result<(), Failure> {
+    let body = match age {
         Some(age) => json!({ "generation": generation, "age": age.as_secs_f64() }),
         None => json!({ "generation": generation }),
     };
-    client.json::<SessionStatus>(&report(&args.name, "/used", body.to_string(), Duration::ZERO))?;
-    Ok(Exit::Done)
+    client.json::<SessionStatus>(&report(name, "/used", body.to_string(), Duration::ZERO))?;
+    Ok(())
 }
 
 /// Reports "session expired", and waits for what comes of it.

@@ -28,6 +28,7 @@ impl Session {
             Input::Used { generation, age } => self.used(generation, age, now),
             Input::Rejected { generation } => self.rejected(generation, now, actions),
             Input::Wanted { validity } => self.want(validity, now, actions),
+            Input::Held { lasting } => self.hold(lasting, now),
             Input::Seed(seed) => self.seed(seed, now, account, actions),
             Input::SecretsAre(fingerprint) => self.secrets_are(&fingerprint, account, actions),
             Input::ClockJumped => self.clock_jumped(now),
@@ -57,6 +58,7 @@ impl Session {
         match order {
             Order::Verify => self.order_duty(Request::Ping, self.token_may_live() && self.policy.has_ping),
             Order::Renew => self.order_duty(Request::Renew, self.may_renew(account)),
+            Order::RenewWhenFree => self.renew_when_free(now, account),
             Order::Login => self.order_login(account),
             Order::Logout => self.order_logout(),
             Order::LogoutUntilStart => self.order_logout_until_start(),
@@ -67,7 +69,7 @@ impl Session {
     }
 
     /// A duty of the calendar, too, may order these: neither overrides a logout, nor anything ordered before.
-    fn order_duty(&mut self, request: Request, possible: bool) {
+    pub(super) fn order_duty(&mut self, request: Request, possible: bool) {
         if self.state.logged_out || self.ordered.is_some() {
             return;
         }
@@ -76,7 +78,7 @@ impl Session {
     }
 
     /// A stopped account sends no renewals, and a refresh token that may be spent is not presented on an order.
-    fn may_renew(&self, account: &Account) -> bool {
+    pub(super) fn may_renew(&self, account: &Account) -> bool {
         self.can_renew() && account.stop.is_none() && !self.state.in_doubt
     }
 

@@ -182,7 +182,7 @@ impl Session {
         self.login(now, account, why)
     }
 
-    fn renewal(&self, now: Instant, account: &Account, why: Why) -> Option<Next> {
+    pub(super) fn renewal(&self, now: Instant, account: &Account, why: Why) -> Option<Next> {
         let open = account.stop.is_none();
         open.then(|| Next { at: self.state.renew_backoff.ready(now), request: Request::Renew, why })
     }
@@ -238,6 +238,7 @@ impl Session {
             self.exercise(now, account),
             self.next_life(now, account),
             self.introspection(now),
+            self.waiting_renewal(now, account),
         ];
         candidates.into_iter().flatten().min_by_key(|next| next.at)
     }
@@ -274,7 +275,7 @@ impl Session {
         jitter.between(Duration::ZERO, due.since(self.state.token_since) / 10)
     }
 
-    fn ping_at(&self, due: Instant, now: Instant, why: Why) -> Next {
+    pub(super) fn ping_at(&self, due: Instant, now: Instant, why: Why) -> Next {
         let at =
             if due <= now { self.state.ping_backoff.ready(now) } else { due.max(self.state.ping_backoff.ready(due)) };
         Next { at, request: Request::Ping, why }
@@ -284,20 +285,11 @@ impl Session {
         self.state.forbidden.as_ref().map(|_| self.ping_at(now, now, Why::UnknownAge))
     }
 
-    fn wanted_call(&self, now: Instant, account: &Account) -> Option<Next> {
-        self.wanted?;
-        if self.state.expires.is_none() {
-            return Some(self.ping_at(now, now, Why::Ordered));
-        }
-        // A reader never causes a login over a living token.
-        let renewable = self.can_renew() && !self.state.in_doubt;
-        renewable.then(|| self.renewal(now, account, Why::Ordered)).flatten()
-    }
-
     fn replacement(&self, now: Instant, account: &Account) -> Option<Next> {
         let end = self.state.expires?;
-        let due = end.before(self.margin(end)).max(self.state.granted_at.after(FLOOR));
-        self.replace_at(due, now, account)
+        let margin = self.margin(end);
+        let due = end.before(margin).max(self.state.granted_at.after(FLOOR));
+        self.replace_at(self.put_off(due, self.last_chance(end, margin)), now, account)
     }
 
     fn replace_at(&self, due: Instant, now: Instant, account: &Account) -> Option<Next> {
@@ -310,7 +302,7 @@ impl Session {
     }
 
     /// How long before its fixed end a token is replaced.
-    fn margin(&self, end: Instant) -> Duration {
+    pub(super) fn margin(&self, end: Instant) -> Duration {
         let life = end.since(self.state.granted_at);
         self.policy.renew_before.unwrap_or_else(|| self.survive_outage().max(life / 10)).min(life / 2)
     }
@@ -320,13 +312,15 @@ impl Session {
         let refresh = self.state.refresh.as_ref().filter(|_| !self.state.in_doubt)?;
         let limit = self.refresh_deadline()?.since(refresh.exercised);
         let due = refresh.exercised.after((limit / 3).max(FLOOR));
+        let due = self.put_off(due, refresh.exercised.after(limit / 3 * 2));
         let how = self.renewal(now, account, Why::RefreshTokenIdle)?;
         Some(Next { at: how.at.max(due), ..how })
     }
 
     fn next_life(&self, now: Instant, account: &Account) -> Option<Next> {
         let (limit, end) = (self.login_limit()?, self.login_deadline()?);
-        let due = end.before(self.survive_outage().max(limit / 48));
+        let margin = self.survive_outage().max(limit / 48);
+        let due = self.put_off(end.before(margin), self.last_chance(end, margin));
         let how = self.login(now, account, Why::MaxLifetime)?;
         Some(Next { at: how.at.max(due), ..how })
     }
@@ -352,6 +346,7 @@ impl Session {
         self.next_call += 1;
         let counted = next.request == Request::Login && !self.is_planned(next.why, now);
         self.ordered = None;
+        self.renewal_waits &= !matches!(next.request, Request::Renew | Request::Login);
         let presents = self.state.refresh.as_ref().map(|refresh| refresh.token.fingerprint());
         self.in_flight = Some(InFlight { id, request: next.request, counted, presents });
         match next.request {

@@ -94,6 +94,28 @@ fn a_refresh_token_that_only_a_person_can_replace_is_never_presented_spent_while
 }
 
 #[test]
+fn a_token_that_is_held_most_of_the_time_is_replaced_before_its_end_all_the_same() {
+    for seed in 0..6 {
+        let mut rules = Rules::new(WindowModel::Fixed, minutes(120));
+        rules.timeout = None;
+        rules.token_life = Some(minutes(60));
+        rules.rotates = seed % 2 == 0;
+        rules.max_lifetime = (seed % 3 == 0).then_some(Duration::from_hours(48));
+        let mut policy = policy(WindowModel::Fixed, minutes(60));
+        policy.idle_timeout = None;
+        policy.renewal_kills = true;
+        policy.max_lifetime = rules.max_lifetime;
+        let faults = Faults { holds: Some(minutes(40)), ..Faults::default() };
+        let world = live(&policy, 1, rules, faults, seed);
+        let share = world.good.as_secs_f64() / world.run.as_secs_f64();
+        assert!(share > 0.999_99, "a token that works was published for {share} of the time");
+        // A login each 47 hours, one before its end.
+        let logins = if seed % 3 == 0 { 92 } else { 1 };
+        assert!(world.server.tally.logins <= logins, "{:?}", world.server.tally);
+    }
+}
+
+#[test]
 fn a_fixed_token_is_replaced_before_its_end() {
     for seed in 0..4 {
         let mut rules = Rules::new(WindowModel::Fixed, minutes(120));
@@ -143,6 +165,7 @@ fn everything(timeout: Duration) -> Faults {
         jumps: Some(Duration::from_hours(70)),
         hidden_uses: Some(timeout / 3),
         suspends: Some(Duration::from_hours(100)),
+        holds: Some(Duration::from_hours(20)),
         throttling: 60,
     }
 }

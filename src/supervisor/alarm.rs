@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Supervisor;
+use super::feed;
 use super::slot::Slot;
 use crate::clock;
 use crate::config::{Config, SessionConfig, duration_text};
@@ -68,10 +69,12 @@ impl Slot {
             Some(needed) if self.alarm.needed.as_ref() != Some(&needed.reason) => {
                 self.alarm.needed = Some(needed.reason.clone());
                 let happening = self.happening(Occasion::Attention, needed.reason, needed.remedy);
+                self.happened.push(feed::attention(&happening.reason, &happening.remedy));
                 self.hooks.ring(&happening);
                 alerts.ring(&happening);
             }
             None if self.alarm.needed.take().is_some() => {
+                self.happened.push(feed::recovered());
                 self.hooks.ring(&self.happening(
                     Occasion::Recovered,
                     "no person is needed any more".into(),
@@ -151,6 +154,7 @@ impl Supervisor {
         for slot in self.slots.values_mut() {
             if let Some(account) = self.accounts.get(&slot.account) {
                 slot.ring_attention(&account.account, now, &self.alerts, self.config.alerts.after);
+                self.feed.take_in(slot);
             }
         }
     }

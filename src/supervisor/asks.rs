@@ -8,7 +8,7 @@ use super::Supervisor;
 use super::slot::{Outcome, Slot};
 use super::status::token_answer;
 use crate::api::access::{self, Caller};
-use crate::api::{self, About, Ask, Health, Refusal, Rejected, Reply, SessionStatus, TokenAnswer};
+use crate::api::{self, About, Ask, Health, Held, Refusal, Rejected, Reply, SessionStatus, TokenAnswer};
 use crate::clock;
 use crate::secret::Secret;
 use crate::session::account::Account;
@@ -23,14 +23,16 @@ use crate::token::Published;
 pub(super) struct Waiter {
     /// The answer is due at this moment at the latest.
     pub(super) until: Instant,
-    want: Want,
+    pub(super) want: Want,
 }
 
-enum Want {
+pub(super) enum Want {
     /// A token that is good for so long.
     Token { validity: Duration, reply: Option<Reply<TokenAnswer>> },
     /// The truth about a reported token.
     Verdict { reply: Option<Reply<TokenAnswer>> },
+    /// A hold, once nothing replaces the token any more.
+    Hold { held: Option<Held>, reply: Option<Reply<Held>> },
     /// What came of an order: of the first call of these kinds after that number.
     Outcome { after: u64, of: &'static [Request], reply: Option<Reply<SessionStatus>> },
 }
@@ -42,6 +44,7 @@ impl Waiter {
             Want::Token { reply, .. } | Want::Verdict { reply } => {
                 reply.as_ref().is_none_or(oneshot::Sender::is_closed)
             }
+            Want::Hold { reply, .. } => reply.as_ref().is_none_or(oneshot::Sender::is_closed),
             Want::Outcome { reply, .. } => reply.as_ref().is_none_or(oneshot::Sender::is_closed),
         }
     }
@@ -62,6 +65,10 @@ impl Supervisor {
             Ask::Used { about, generation, age, reply } => {
                 let _ = reply.send(self.used(&about, generation, age));
             }
+            Ask::Hold { about, lasting, wait, reply } => self.hold(&about, lasting, wait, reply),
+            Ask::Events { caller, names, from, reply } => {
+                let _ = reply.send(self.follow(caller, names, from));
+            }
             Ask::Rejected { about, which, wait, reply } => self.rejected(&about, &which, wait, reply),
             Ask::Order { about, order, wait, reply } => self.order(&about, order, wait, reply),
             Ask::Metrics { caller, reply } => {
@@ -77,7 +84,7 @@ impl Supervisor {
         }
     }
 
-    fn readable(&self, about: &About) -> Result<&Slot, Refusal> {
+    pub(super) fn readable(&self, about: &About) -> Result<&Slot, Refusal> {
         let slot = self.known(&about.name)?;
         let allowed = self.may_read(&about.caller, slot);
         allowed.then_some(slot).ok_or_else(|| Refusal::NotAllowed { name: about.name.clone() })
@@ -92,7 +99,7 @@ impl Supervisor {
         self.is_admin(caller) || access::may_read(caller, &slot.config.access)
     }
 
-    fn is_admin(&self, caller: &Caller) -> bool {
+    pub(super) fn is_admin(&self, caller: &Caller) -> bool {
         access::is_admin(caller, self.uid, &self.config.socket.admins)
     }
 
@@ -184,9 +191,10 @@ impl Supervisor {
         Ok(Health { live: true, ready: not_ready.is_empty(), not_ready, version: env!("CARGO_PKG_VERSION").to_owned() })
     }
 
-    fn wait(&mut self, name: &str, longest: Duration, want: Want) {
+    pub(super) fn wait(&mut self, name: &str, longest: Duration, want: Want) {
         let until = clock::boottime().after(longest);
         if let Some(slot) = self.slots.get_mut(name) {
+            slot.forget_the_gone();
             slot.waiters.push(Waiter { until, want });
         }
         self.pump(name);
@@ -225,6 +233,10 @@ impl Slot {
         match &mut waiter.want {
             Want::Token { validity, reply } => send(reply, self.token_for(*validity, now, account, late)),
             Want::Verdict { reply } => send(reply, self.verdict(now, account, late)),
+            Want::Hold { held, reply } => {
+                let settled = late || !self.is_being_replaced();
+                send(reply, settled.then(|| held.take()).flatten().map(Ok))
+            }
             Want::Outcome { reply, .. } => send(reply, late.then(|| Err(self.not_fresh(account, now)))),
         }
     }

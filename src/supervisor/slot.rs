@@ -1,6 +1,6 @@
 //! One session in the supervisor's care: its engine, its server, its files, and who waits for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alarm::Alarm;
 use super::asks::Waiter;
+use super::feed::{self, Happened};
 use super::figures::Tally;
 use super::saver::Saver;
 use super::tell::{Shown, Told};
@@ -48,6 +49,10 @@ pub(super) struct Slot {
     pub(super) pending: Option<Pending>,
     pub(super) in_flight: Option<Flight>,
     pub(super) waiters: Vec<Waiter>,
+    /// Jobs that hold the token, each until when at most.
+    pub(super) holds: BTreeMap<u64, Instant>,
+    /// What happened, for those who follow.
+    pub(super) happened: Vec<Happened>,
     /// What calls came to, to be told once files and socket show it.
     pub(super) outcomes: Vec<Outcome>,
     pub(super) timer: Option<Instant>,
@@ -245,7 +250,7 @@ impl Slot {
             Publication::Hold => {}
             Publication::Withdraw => {
                 if self.told.shows(Shown::Nothing) {
-                    self.served = None;
+                    self.happened.extend(self.served.take().map(|served| feed::withdrawn(served.generation)));
                     self.publisher.set(Wanted::Withdraw);
                 }
             }
@@ -253,6 +258,7 @@ impl Slot {
                 if self.told.shows(Shown::Generation(self.session.state().generation)) {
                     self.served = self.current();
                     self.heal_files();
+                    self.happened.push(feed::published(self.session.state().generation));
                     self.ring_change();
                 }
             }

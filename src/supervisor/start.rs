@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::Supervisor;
 use super::alarm::Alarm;
+use super::feed::Feed;
 use super::figures::{Gauges, Tally};
 use super::lanes::Lanes;
 use super::reload::Reloading;
@@ -75,6 +76,7 @@ impl Supervisor {
             retiring: JoinSet::new(),
             store,
             clients: Clients::default(),
+            feed: Feed::beginning(clock::now()),
             alerts: Hooks::start(&config.alerts.hooks(), &config.socket.path),
             calendar: Runner::default(),
             notifier,
@@ -172,6 +174,8 @@ impl Supervisor {
             pending: None,
             in_flight: None,
             waiters: Vec::new(),
+            holds: BTreeMap::new(),
+            happened: Vec::new(),
             outcomes: Vec::new(),
             timer: None,
             told: Told::default(),
@@ -187,7 +191,7 @@ impl Supervisor {
         Ok(())
     }
 
-    fn next_epoch(&mut self) -> u64 {
+    pub(super) fn next_epoch(&mut self) -> u64 {
         self.epochs += 1;
         self.epochs
     }
@@ -298,7 +302,8 @@ impl Supervisor {
         let quiet =
             matches!(slot.session.phase(now, &account.account), Phase::NeedsAttention | Phase::Paused | Phase::Dormant);
         // Nothing will come of it soon: a wait that the server asked for, a budget that is spent.
-        let waits = slot.pending.is_none()
+        let waits = slot.saver.is_level(now)
+            && slot.pending.is_none()
             && slot.in_flight.is_none()
             && slot.session.next(now, &account.account).is_none_or(|next| next.at > now.after(SOON));
         quiet || slot.broken || waits || slot.session.record().last_error.is_some()

@@ -213,7 +213,7 @@ fn state_word(phase: Phase) -> State {
     }
 }
 
-fn request_word(request: Request) -> &'static str {
+pub(super) fn request_word(request: Request) -> &'static str {
     match request {
         Request::Ping => "ping",
         Request::Introspect => "introspect",
@@ -239,7 +239,7 @@ fn why_in_words(why: Why) -> &'static str {
     }
 }
 
-fn doubt_in_words(doubt: Doubt) -> &'static str {
+pub(super) fn doubt_in_words(doubt: Doubt) -> &'static str {
     match doubt {
         Doubt::Absence => "nobody knows yet whether the token outlived the daemon's absence",
         Doubt::ClockJump => "the wall clock jumped",

@@ -121,7 +121,7 @@ impl Supervisor {
 
     fn look_at_sessions(&mut self, now: Instant) {
         for slot in self.slots.values_mut() {
-            slot.waiters.retain(|waiter| !waiter.is_gone());
+            slot.forget_the_gone();
             if let Some(account) = self.accounts.get(&slot.account) {
                 super::tell::attention(slot, &account.account, now);
             }

@@ -2,7 +2,7 @@
 //! described too. That nothing else is answered is seen to wherever a test asks the socket.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
@@ -107,6 +107,24 @@ impl Seen<'_> {
         self.post("/v1/sessions/job/renew?wait=5s", "", 200);
         self.post("/v1/sessions/spare/logout?wait=5s", "", 200);
         self.post("/v1/reload?wait=5s", "", 200);
+        self.post("/v1/sessions/crm/hold?for=1s&wait=5s", "", 200);
+        self.endless("/v1/events");
+    }
+
+    /// Only the beginning of an answer that has no end.
+    fn endless(&mut self, path: &str) {
+        let mut stream = UnixStream::connect(self.lab.socket()).unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.extend(byte);
+        }
+        let answer = unix::parsed(&head).unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        description::check("GET", path, &answer);
+        self.note("GET", path, 200);
     }
 
     /// 304, by the generation as entity tag.
@@ -130,10 +148,13 @@ impl Seen<'_> {
             let here = path.replace("{session}", "crm");
             self.ask(&method, &format!("{here}?colour=red"), "*/*", body, 400);
             if path.contains("{session}") {
-                self.ask(&method, &path.replace("{session}", "nobody"), "*/*", body, 404);
+                let query = if path.ends_with("hold") { "?for=1s" } else { "" };
+                let nowhere = path.replace("{session}", "nobody");
+                self.ask(&method, &format!("{nowhere}{query}"), "*/*", body, 404);
             }
         }
         self.get("/v1/health?session=nobody", 404);
+        self.get("/v1/events?session=nobody", 404);
         let large = format!("{{\"token\":\"{}\"}}", "x".repeat(70_000));
         self.post("/v1/sessions/crm/rejected", &large, 413);
         self.post("/v1/sessions/crm/used", &large, 413);
@@ -146,7 +167,8 @@ impl Seen<'_> {
         }
         for (method, path, _) in description::all().into_iter().filter(|(_, _, status)| *status == 403) {
             let here = match path.as_str() {
-                "/v1/health" => "/v1/health?session=crm".to_owned(),
+                "/v1/health" | "/v1/events" => format!("{path}?session=crm"),
+                path if path.ends_with("hold") => "/v1/sessions/crm/hold?for=1s".to_owned(),
                 path => path.replace("{session}", "crm"),
             };
             let answer = as_nobody(self.lab, &method, &here);

@@ -20,6 +20,8 @@ mod support;
 mod broken_configs;
 mod completions;
 mod description;
+mod events;
+mod exec;
 mod harness;
 mod hooks;
 mod hostile_answers;

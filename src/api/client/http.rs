@@ -12,7 +12,7 @@ use crate::time::Instant;
 /// More than all sessions of a large machine; a stranger's endless answer ends here.
 const LONGEST_REPLY: usize = 64 * 1024 * 1024;
 
-const MOST_HEADERS: usize = 32;
+pub(super) const MOST_HEADERS: usize = 32;
 
 /// A whole answer.
 pub(super) struct Reply {

@@ -39,6 +39,16 @@ impl Query {
         }
     }
 
+    /// A whole number that may be given once.
+    pub(super) fn take_number(&mut self, name: &str) -> Result<Option<u64>, Problem> {
+        let mut values = self.take_all(name).into_iter();
+        match (values.next(), values.next()) {
+            (None, _) => Ok(None),
+            (Some(text), None) => text.parse().map(Some).map_err(|_| bad(format!("{name}: not a whole number"))),
+            (Some(_), Some(_)) => Err(bad(format!("{name}: given twice"))),
+        }
+    }
+
     /// Nothing may be left.
     pub(super) fn end(self) -> Result<(), Problem> {
         match self.0.first() {

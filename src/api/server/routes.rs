@@ -13,6 +13,7 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use super::parameters::{Query, RejectedBody, UsedBody, json};
+use super::streams;
 use crate::api::access::Caller;
 use crate::api::problem::{Kind, Problem};
 use crate::api::{About, Ask, Order, Refusal, SessionList, TokenAnswer};
@@ -24,8 +25,8 @@ const BODY_LIMIT: usize = 64 * 1024;
 /// What the supervisor may take beyond the caller's wait; it answers in microseconds unless something is very wrong.
 const DECISION_TIMEOUT: Duration = Duration::from_secs(10);
 
-type Asks = State<mpsc::Sender<Ask>>;
-type CalledBy = Extension<Caller>;
+pub(super) type Asks = State<mpsc::Sender<Ask>>;
+pub(super) type CalledBy = Extension<Caller>;
 
 /// The routes of version 1.
 pub(super) fn router(asks: mpsc::Sender<Ask>) -> Router {
@@ -42,6 +43,8 @@ pub(super) fn router(asks: mpsc::Sender<Ask>) -> Router {
         .route("/v1/sessions/{session}/pause", post(pause))
         .route("/v1/sessions/{session}/resume", post(resume))
         .route("/v1/reload", post(reload))
+        .route("/v1/sessions/{session}/hold", post(streams::hold))
+        .route("/v1/events", get(streams::events))
         .route("/v1/health", get(health))
         .route("/metrics", get(metrics))
         .fallback(no_such_path)
@@ -173,7 +176,7 @@ async fn wrong_method(uri: Uri) -> Problem {
 }
 
 /// Asks the supervisor and waits for its decision. When the caller goes away, so does the receiver, and it knows.
-async fn decided<T>(
+pub(super) async fn decided<T>(
     asks: &mpsc::Sender<Ask>,
     wait: Duration,
     ask: impl FnOnce(oneshot::Sender<T>) -> Ask,

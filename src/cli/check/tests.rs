@@ -79,12 +79,16 @@ fn a_credential_is_left_to_the_service() {
 
 #[test]
 fn files_elsewhere_and_other_owners_need_a_drop_in() {
-    let home = Home::new("", "");
-    let elsewhere = home.path().join("else/where");
-    let publish = format!("publish = [{{ file = \"{}\", owner = 4242 }}]", elsewhere.display());
-    let drop_in = Home::new(&publish, "").outcome().systemd_drop_in.unwrap();
-    assert!(drop_in.contains(&format!("ReadWritePaths={}\n", elsewhere.parent().unwrap().display())), "{drop_in}");
-    assert!(drop_in.contains("CAP_CHOWN"), "{drop_in}");
+    for (file, expected) in [
+        ("/srv/etl/crm", "[Service]\nReadWritePaths=/srv/etl\n"),
+        ("/home/etl/crm", "[Service]\nProtectHome=tmpfs\nBindPaths=/home/etl\n"),
+        ("/tmp/etl/crm", "[Service]\nBindPaths=/tmp/etl\n"),
+    ] {
+        let publish = format!("publish = [{{ file = \"{file}\", owner = 4242 }}]");
+        let drop_in = Home::new(&publish, "").outcome().systemd_drop_in.unwrap();
+        assert!(drop_in.starts_with(expected), "{drop_in}");
+        assert!(drop_in.contains("AmbientCapabilities=CAP_CHOWN\nCapabilityBoundingSet=CAP_CHOWN\n"), "{drop_in}");
+    }
 }
 
 #[test]

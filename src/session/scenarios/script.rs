@@ -137,6 +137,7 @@ impl Stage {
             "order" => Input::Order(order(words[1])),
             "used" => Input::Used { generation: words[1].parse().unwrap(), age: words.get(2).map(|age| duration(age)) },
             "rejected" => Input::Rejected { generation: words[1].parse().unwrap() },
+            "held" => Input::Held { lasting: words.get(1).map(|lasting| duration(lasting)) },
             "wanted" => Input::Wanted { validity: duration(words[1]) },
             "seed" => Input::Seed(Ok(Secret::new(words[1]))),
             "unread" => Input::Seed(Err(words[1..].join(" "))),

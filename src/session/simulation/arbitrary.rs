@@ -184,6 +184,7 @@ fn inputs() -> impl Strategy<Value = Input> {
         (0_u64..6, option::of(durations())).prop_map(|(generation, age)| Input::Used { generation, age }),
         (0_u64..6).prop_map(|generation| Input::Rejected { generation }),
         durations().prop_map(|validity| Input::Wanted { validity }),
+        option::of(durations()).prop_map(|lasting| Input::Held { lasting }),
         "[a-c]".prop_map(|token| Input::Seed(Ok(Secret::new(token)))),
         Just(Input::Seed(Err("it cannot be read".into()))),
         "[a-c]".prop_map(Input::SecretsAre),
@@ -197,6 +198,7 @@ fn orders() -> impl Strategy<Value = Order> {
     prop_oneof![
         Just(Order::Verify),
         Just(Order::Renew),
+        Just(Order::RenewWhenFree),
         Just(Order::Login),
         Just(Order::Logout),
         Just(Order::Pause),

@@ -38,6 +38,8 @@ pub(crate) struct Faults {
     pub(crate) hidden_uses: Option<Duration>,
     /// The mean time between suspends of up to five hours.
     pub(crate) suspends: Option<Duration>,
+    /// The mean time between jobs that hold the token, or let go of it.
+    pub(crate) holds: Option<Duration>,
     /// One answer in so many asks to wait.
     pub(crate) throttling: u64,
 }
@@ -52,6 +54,7 @@ enum Happening {
     Jump,
     HiddenUse,
     Suspend,
+    Hold,
     Look,
 }
 
@@ -185,6 +188,7 @@ impl World {
             Happening::Jump => (0..self.daemons.len()).for_each(|index| self.step(index, Input::ClockJumped)),
             Happening::HiddenUse => self.server.hidden_use(self.now),
             Happening::Suspend => self.suspend(),
+            Happening::Hold => self.hold(),
             Happening::Look => {
                 self.plan(self.now.after(LOOK_EVERY), Happening::Look);
                 (0..self.daemons.len()).for_each(|index| self.look(index));
@@ -201,6 +205,7 @@ impl World {
             Happening::Jump => self.faults.jumps,
             Happening::HiddenUse => self.faults.hidden_uses,
             Happening::Suspend => self.faults.suspends,
+            Happening::Hold => self.faults.holds,
             Happening::Answer(_) | Happening::OutageEnds | Happening::Look => None,
         };
         if let Some(mean) = mean {
@@ -218,6 +223,13 @@ impl World {
         self.outage = if self.chance(2) { Outage::Hanging } else { Outage::Refusing };
         let length = self.seed.between(Duration::from_secs(1), Duration::from_hours(2));
         self.plan(self.now.after(length), Happening::OutageEnds);
+    }
+
+    /// A job holds the token for longer than any token lives, or for a moment, or its hold ends.
+    fn hold(&mut self) {
+        let lasting = self.seed.between(Duration::ZERO, self.faults.holds.unwrap_or_default() * 3);
+        let lasting = (lasting > self.faults.holds.unwrap_or_default() / 2).then_some(lasting);
+        (0..self.daemons.len()).for_each(|index| self.step(index, Input::Held { lasting }));
     }
 
     /// Everything of this machine stands still; what was under way is lost.
@@ -401,13 +413,14 @@ fn unanswered(request: Request) -> Verdict {
     if request == Request::Renew { Verdict::InDoubt } else { Verdict::Unavailable }
 }
 
-const MISHAPS: [Happening; 6] = [
+const MISHAPS: [Happening; 7] = [
     Happening::OutageBegins,
     Happening::Revocation,
     Happening::Restart,
     Happening::Jump,
     Happening::HiddenUse,
     Happening::Suspend,
+    Happening::Hold,
 ];
 const LOOK_EVERY: Duration = Duration::from_mins(30);
 /// Once the server answers again: the longest back-off, some logins of the budget, some lost answers.

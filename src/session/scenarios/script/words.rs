@@ -31,6 +31,7 @@ pub(super) fn order(word: &str) -> Order {
     match word {
         "verify" => Order::Verify,
         "renew" => Order::Renew,
+        "renew_when_free" => Order::RenewWhenFree,
         "login" => Order::Login,
         "logout" => Order::Logout,
         "pause" => Order::Pause,
@@ -169,6 +170,7 @@ pub(super) fn configure(policy: &mut Policy, setting: &str) {
         "ping" => policy.has_ping = value == "true",
         "reuse" => policy.login_may_reuse = value == "true",
         "renew_by_profile" => policy.renew_by_profile = value == "true",
+        "renewal_kills" => policy.renewal_kills = value == "true",
         "renewal_needs_life" => policy.renewal_needs_life = value == "true",
         "introspect" => policy.introspect = value == "true",
         "login" => policy.login = login(value),

@@ -1,0 +1,79 @@
+//! What `GET /v1/events` tells: one happening of one session, with nothing secret in it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// One event. Field names are stable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Rises with each event, over restarts of the daemon too.
+    pub id: u64,
+    /// When.
+    pub at: Timestamp,
+    /// The session; none for what concerns the follower itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// What.
+    pub event: Kind,
+    /// Of the token that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// Of a call: `ping`, `login`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// Of a call: what its answer was taken for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<String>,
+    /// One sentence, without secrets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// The closed set of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "docs/api.md says what each means")]
+pub enum Kind {
+    Missed,
+    Call,
+    Published,
+    Withdrawn,
+    NeedsAttention,
+    Recovered,
+    LoggedIn,
+    Renewed,
+    SameToken,
+    SameDeadToken,
+    Died,
+    Expired,
+    Learned,
+    Failing,
+    Answering,
+    Throttled,
+    Refused,
+    GrantDead,
+    InDoubt,
+    Forbidden,
+    Allowed,
+    Doubtful,
+    Proven,
+    BudgetSpent,
+    Skewed,
+    Seeded,
+    Reopened,
+    LoggedOut,
+    Paused,
+    Resumed,
+    Dormant,
+    Woken,
+    /// One that a newer daemon knows.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Kind {
+    /// Its name on the wire.
+    pub fn word(self) -> String {
+        serde_json::to_value(self).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
+    }
+}

@@ -1,0 +1,149 @@
+//! `keepfresh exec NAME… -- COMMAND`: runs a command with fresh tokens in its environment.
+
+mod child;
+mod hold;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, ExitCode, ExitStatus};
+use std::time::Duration;
+
+use super::failure::Failure;
+use super::{output, parse_duration, report, token};
+use crate::api::TokenAnswer;
+use crate::api::client::Client;
+use crate::clock;
+use crate::time::Instant;
+
+/// What stops `exec` before there is a command whose status could be returned, as env(1) and timeout(1) have it.
+const FAILED: u8 = 125;
+const NOT_EXECUTABLE: u8 = 126;
+const NOT_FOUND: u8 = 127;
+
+const AFTER_HELP: &str = "\
+The command finds NAME_TOKEN, NAME_INSTANCE_URL (where the server names one) and NAME_GENERATION of each
+session; the prefix is the session's name in capitals, or its env_prefix. Its exit status is returned, 128
+and the signal's number when a signal ended it. Signals are passed on to it.
+
+Exit codes of exec itself:
+ 125  it failed: no fresh token within --wait, not allowed, the daemon is not running
+ 126  the command cannot be executed
+ 127  there is no such command";
+
+/// What `exec` takes.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Args {
+    /// The sessions
+    #[arg(value_name = "NAME", required = true, add = super::complete::sessions())]
+    names: Vec<String>,
+    /// For how long each token must be good, or as long as one ping can prove where that is less
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    min_validity: Option<Duration>,
+    /// How long to wait until all are fresh, also for a daemon that starts
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
+    wait: Duration,
+    /// While the command runs, and no longer than this, let renewals wait that could kill its tokens
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    hold: Option<Duration>,
+    /// When the command succeeds, report that it used the tokens, which spares a ping
+    #[arg(long)]
+    used: bool,
+    /// The command and its arguments
+    #[arg(value_name = "COMMAND", last = true, required = true)]
+    command: Vec<OsString>,
+}
+
+/// Runs the command to its end.
+pub(super) fn run(client: &Client, socket: Option<&Path>, args: &Args) -> ExitCode {
+    match attempt(client, socket, args) {
+        Ok(status) => ExitCode::from(child::code(status)),
+        Err(Stopped::Failed(failure)) => {
+            failure.report();
+            ExitCode::from(FAILED)
+        }
+        Err(Stopped::Command(name, error)) => {
+            let missing = error.kind() == std::io::ErrorKind::NotFound;
+            output::complain(&format!("keepfresh: run {}: {error}", name.display()));
+            ExitCode::from(if missing { NOT_FOUND } else { NOT_EXECUTABLE })
+        }
+        Err(Stopped::System(error)) => {
+            output::complain(&format!("keepfresh: watch over the command: {error}"));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Why there is no status of the command's.
+enum Stopped {
+    Failed(Failure),
+    Command(OsString, std::io::Error),
+    System(std::io::Error),
+}
+
+impl<E: Into<Failure>> From<E> for Stopped {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+fn attempt(client: &Client, socket: Option<&Path>, args: &Args) -> Result<ExitStatus, Stopped> {
+    let until = clock::boottime().after(args.wait);
+    let mut tokens = fetch(client, args, until)?;
+    if let Some(longest) = args.hold {
+        for name in &args.names {
+            hold::begin(client, name, longest, left(until))?;
+        }
+        // From here on none of them is replaced without need, but one may have been a moment ago.
+        tokens = fetch(client, &Args { min_validity: None, ..args.clone() }, until)?;
+    }
+    let Some((program, arguments)) = args.command.split_first() else {
+        return Err(Stopped::System(std::io::ErrorKind::InvalidInput.into()));
+    };
+    let mut command = Command::new(program);
+    command.args(arguments);
+    if let Some(socket) = socket {
+        command.env("KEEPFRESH_SOCKET", socket);
+    }
+    for token in &tokens {
+        give(&mut command, token);
+    }
+    let started = clock::boottime();
+    let status = child::run(&mut command, program)?;
+    if args.used && status.success() {
+        for token in &tokens {
+            report_use(client, token, clock::boottime().since(started));
+        }
+    }
+    Ok(status)
+}
+
+fn fetch(client: &Client, args: &Args, until: Instant) -> Result<Vec<TokenAnswer>, Failure> {
+    let one = |name: &String| client.json(&token::call(name, args.min_validity, left(until), false));
+    Ok(args.names.iter().map(one).collect::<Result<_, _>>()?)
+}
+
+fn left(until: Instant) -> Duration {
+    until.since(clock::boottime())
+}
+
+/// What an older environment says of a session must not stay beside what is true now.
+fn give(command: &mut Command, token: &TokenAnswer) {
+    let name = |what: &str| format!("{}_{what}", token.env_prefix);
+    command.env(name("TOKEN"), token.access_token.expose());
+    command.env(name("GENERATION"), token.generation.to_string());
+    match &token.instance_url {
+        Some(url) => command.env(name("INSTANCE_URL"), url),
+        None => command.env_remove(name("INSTANCE_URL")),
+    };
+}
+
+/// When within its run the command used the token last is not known: at its beginning for sure, at its end perhaps.
+fn report_use(client: &Client, token: &TokenAnswer, ran: Duration) {
+    for age in [Some(ran), None] {
+        if let Err(failure) = report::use_of(client, &token.session, token.generation, age) {
+            failure.report();
+            return;
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The command's process: signals are passed on to it, and its end is waited for.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, Command, ExitStatus};
+
+use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::SignalsInfo;
+use signal_hook::iterator::exfiltrator::WithOrigin;
+
+use super::Stopped;
+
+const PASSED_ON: [(i32, Signal); 6] = [
+    (SIGHUP, Signal::HUP),
+    (SIGINT, Signal::INT),
+    (SIGQUIT, Signal::QUIT),
+    (SIGTERM, Signal::TERM),
+    (SIGUSR1, Signal::USR1),
+    (SIGUSR2, Signal::USR2),
+];
+
+/// Runs the command to its end.
+pub(super) fn run(command: &mut Command, program: &OsStr) -> Result<ExitStatus, Stopped> {
+    let mut signals = signals().map_err(Stopped::System)?;
+    let mut child = command.spawn().map_err(|error| Stopped::Command(program.to_owned(), error))?;
+    watch(&mut child, &mut signals).map_err(Stopped::System)
+}
+
+/// What nohup(1) or a shell had us ignore stays ignored, for the command too.
+fn signals() -> io::Result<SignalsInfo<WithOrigin>> {
+    let ignored = ignored(&std::fs::read_to_string("/proc/self/status").unwrap_or_default());
+    let wanted = PASSED_ON.iter().map(|(number, _)| *number).filter(|number| ignored & (1 << (number - 1)) == 0);
+    SignalsInfo::with_exfiltrator(wanted.chain([SIGCHLD]), WithOrigin::default())
+}
+
+/// The mask `SigIgn` of a `/proc/PID/status` (proc(5)).
+fn ignored(status: &str) -> u64 {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
+/// Only this loop takes the child off the process table, so a signal never reaches another process of its number.
+fn watch(child: &mut Child, signals: &mut SignalsInfo<WithOrigin>) -> io::Result<ExitStatus> {
+    for origin in signals.forever() {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        // A terminal's Ctrl-C reaches the command by itself.
+        let by_kernel = origin.process.is_none();
+        let passed = PASSED_ON.iter().find(|(number, _)| *number == origin.signal && !by_kernel);
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        if let (Some((_, signal)), Some(pid)) = (passed, pid) {
+            let _ = kill_process(pid, *signal);
+        }
+    }
+    child.wait()
+}
+
+/// As a shell has it: 128 and the number of the signal that ended it.
+pub(super) fn code(status: ExitStatus) -> u8 {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+    u8::try_from(code).unwrap_or(u8::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_what_a_shell_would_say() {
+        for (raw, expected) in [(0, 0), (7 << 8, 7), (15, 143), (9, 137)] {
+            assert_eq!(code(ExitStatus::from_raw(raw)), expected);
+        }
+    }
+
+    #[test]
+    fn ignored_signals_are_read_from_the_kernels_mask() {
+        assert_eq!(ignored("Name:\tx\nSigIgn:\t0000000000001001\n"), 0x1001);
+        assert_eq!(ignored(""), 0);
+    }
+}

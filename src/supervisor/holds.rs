@@ -1,0 +1,62 @@
+//! Jobs that hold a token: each hold lasts as long as its connection, and at most as long as was asked for.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::Supervisor;
+use super::asks::{Waiter, Want};
+use super::slot::Slot;
+use crate::api::{About, Held, Reply};
+use crate::clock;
+use crate::driver::{self, Ticket};
+use crate::session::Input;
+use crate::session::answer::Request;
+use crate::time::Instant;
+
+impl Supervisor {
+    /// Places a hold; answered once no call is under way that could still replace the token.
+    pub(super) fn hold(&mut self, about: &About, lasting: Duration, wait: Duration, reply: Reply<Held>) {
+        if let Err(refusal) = self.readable(about) {
+            let _ = reply.send(Err(refusal));
+            return;
+        }
+        let until = clock::boottime().after(lasting);
+        let number = self.next_epoch();
+        let (guard, released) = oneshot::channel();
+        if let Some(slot) = self.slots.get_mut(&*about.name) {
+            slot.holds.insert(number, until);
+            driver::hold(&mut self.work, slot.ticket(), number, lasting, released);
+        }
+        self.tell_of_holds(&about.name);
+        let held = Held { session: about.name.clone(), until: clock::now().wall_at(until), guard };
+        self.wait(&about.name, wait, Want::Hold { held: Some(held), reply: Some(reply) });
+    }
+
+    /// A job has let go, or its time is over.
+    pub(super) fn released(&mut self, of: &Ticket, hold: u64) {
+        if let Some(slot) = self.current(of) {
+            slot.holds.remove(&hold);
+            self.tell_of_holds(&of.name);
+        }
+    }
+
+    /// The engine knows the longest hold only.
+    fn tell_of_holds(&mut self, name: &str) {
+        let now = clock::boottime();
+        let longest = self.slots.get(name).and_then(|slot| slot.holds.values().max().copied());
+        self.step(name, Input::Held { lasting: longest.map(|until: Instant| until.since(now)) });
+    }
+}
+
+impl Slot {
+    /// Whether a call is on its way, or about to be, that replaces the token.
+    pub(super) fn is_being_replaced(&self) -> bool {
+        matches!(self.session.under_way(), Some(Request::Renew | Request::Login))
+    }
+
+    /// Everybody who has hung up is forgotten, and so is what they held.
+    pub(super) fn forget_the_gone(&mut self) {
+        self.waiters.retain(|waiter: &Waiter| !waiter.is_gone());
+    }
+}

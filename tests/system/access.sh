@@ -1,0 +1,37 @@
+# Who may read: the file's group and owner, also over the socket, and nobody else.
+
+useradd --user-group etl
+useradd --user-group --groups etl job
+useradd --user-group stranger
+cat >>/etc/keepfresh/config.toml <<'END'
+
+[[sessions.crm.publish]]
+file = "crm"
+group = "etl"
+
+[[sessions.crm.publish]]
+file = "/srv/etl/token"
+owner = "etl"
+mode = "0600"
+
+[[sessions.crm.publish]]
+file = "/home/etl/token"
+group = "etl"
+END
+install -d -o keepfresh /srv/etl /home/etl
+keepfresh check --json | sed -n 's/.*"systemd_drop_in": "\(.*\)".*/\1/p' >/root/drop-in
+printf '%b' "$(cat /root/drop-in)" >/root/drop-in
+prove 'check prints the drop-in that the config needs' grep -q '^SupplementaryGroups=etl$' /root/drop-in
+drop_in check </root/drop-in
+prove 'with it, a file has the group that it is for' eventually is 'keepfresh:etl 640' owner_and_mode $TOKEN
+prove 'one elsewhere has its owner' eventually is 'etl:keepfresh 600' owner_and_mode /srv/etl/token
+prove 'one in a home directory is there' eventually is 'keepfresh:etl 640' owner_and_mode /home/etl/token
+prove 'the owner reads it' as etl cat /srv/etl/token
+prove 'who is in the group by the way reads the file' as job cat $TOKEN
+prove 'and asks the socket' as job keepfresh token crm
+prove 'a stranger does not read the file' fails as stranger cat $TOKEN
+prove 'nor ask the socket' ends_with 77 as stranger keepfresh token crm
+prove 'nor see the secrets' fails as stranger ls /etc/keepfresh/secrets
+prove 'the group reads no secret either' fails as job cat /etc/keepfresh/secrets/crm-key.pem
+prove 'only admins reload' ends_with 77 as job keepfresh reload
+prove 'a restart made no login' is 1 logins

@@ -1,0 +1,15 @@
+# A package on a machine that has never seen it.
+
+prove 'the deb installs' dpkg -i "$deb"
+prove 'the service runs' systemctl is-active keepfresh.service
+prove 'it starts with the machine' systemctl is-enabled keepfresh.service
+prove 'it runs as its own user' is keepfresh ps -o user:20= -p "$(property MainPID)"
+prove 'the config can be read by everybody' is 'root:root 644' owner_and_mode /etc/keepfresh/config.toml
+prove 'secrets are for the daemon alone' is 'keepfresh:keepfresh 700' owner_and_mode /etc/keepfresh/secrets
+prove 'the state is for the daemon alone' is 'keepfresh:keepfresh 700' owner_and_mode /var/lib/keepfresh
+prove 'everybody may connect' is 'keepfresh:keepfresh 666' owner_and_mode /run/keepfresh/keepfresh.sock
+prove 'the man pages are there' test -s /usr/share/man/man1/keepfresh-wait.1.gz -a -s /usr/share/man/man5/keepfresh.5.gz
+prove 'bash finds its completions' bash -n /usr/share/bash-completion/completions/keepfresh
+prove 'no unit has anything that systemd does not know' is '' systemd-analyze verify --man=no \
+    keepfresh.service keepfresh.socket keepfresh-wait@crm.service
+prove 'the shipped config is good' keepfresh check
