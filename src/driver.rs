@@ -1,5 +1,7 @@
 //! Carries out what an engine asks: reads secrets, makes the call, writes state. Everything comes back as one [`Done`].
 
+mod person;
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +19,8 @@ use crate::session::Call;
 use crate::session::answer::{Answer, Request, Verdict};
 use crate::store::{Record, Store};
 use crate::token::Token;
+
+pub use person::{PersonDone, PersonErrand, PersonStep, person};
 
 /// Beyond its own time-out a call is given so much before it counts as failed.
 const GRACE: Duration = Duration::from_secs(2);
@@ -57,6 +61,17 @@ pub enum Done {
         answer: Answer,
         /// The fingerprint of the secrets it sent.
         secrets: Option<String>,
+    },
+    /// A step of a person's login came to its end.
+    ByPerson {
+        /// The session.
+        of: Ticket,
+        /// The login.
+        login: String,
+        /// The host whose lane it used.
+        host: String,
+        /// What it came to.
+        came: PersonDone,
     },
     /// A job no longer holds a session's token.
     Released {

@@ -15,6 +15,7 @@ mod grants;
 mod harvest;
 mod hosts;
 mod outgoing;
+mod person;
 mod profile;
 mod rehearsal;
 mod remote;
@@ -33,9 +34,19 @@ use crate::secret::Secret;
 use crate::token::Token;
 
 pub use clients::Clients;
+pub use person::{BrowserLogin, DeviceLogin, PersonError, RedirectProblem};
 pub use profile::{Description, GrantDescription, Parameter, ParameterKind, Profile, ProfileError, WindowDefaults};
-pub use remote::{Remote, RemoteError};
+pub use remote::{Polled, Remote, RemoteError};
 pub use settings::{ConfigProblem, HttpSettings, Proxy, RemoteConfig, Value};
+
+/// How a person logs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ByPerson {
+    /// In a browser that comes back with a code (RFC 6749 section 4.1).
+    Browser,
+    /// On any device, with a short code (RFC 8628).
+    Device,
+}
 
 /// What one grant asks of the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +55,8 @@ pub struct GrantTraits {
     pub unattended: bool,
     /// A refusal may be confirmed by one more try (not where a password is sent).
     pub confirm: bool,
+    /// A person logs in, in this way.
+    pub by_person: Option<ByPerson>,
     /// Parameter that holds the first refresh token (`refresh_token`), if any.
     pub refresh_token_parameter: Option<String>,
 }

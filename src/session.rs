@@ -77,6 +77,8 @@ pub enum Input {
     },
     /// The configured refresh token, read anew, or why it cannot be read.
     Seed(Result<Secret, String>),
+    /// A person logged in: what the server gave for what the login brought, always [`answer::Verdict::Good`].
+    PersonLoggedIn(Answer),
     /// The login's secrets, read anew, have this fingerprint.
     SecretsAre(String),
     /// The wall clock moved against ours: the machine may have stood still.
@@ -94,6 +96,8 @@ pub enum Input {
 pub enum Order {
     /// Ping now.
     Verify,
+    /// Ask the authorization server about the token now.
+    Introspect,
     /// Renew now.
     Renew,
     /// Renew, once no job holds the token.

@@ -9,6 +9,7 @@ mod feed;
 mod figures;
 mod holds;
 mod lanes;
+mod person;
 mod reload;
 mod saver;
 mod slot;
@@ -42,7 +43,7 @@ use crate::systemd::Notifier;
 use crate::time::Instant;
 use feed::Feed;
 use figures::Gauges;
-use lanes::Lanes;
+use lanes::{Lanes, Passenger};
 use reload::Reloading;
 use slot::{AccountSlot, Pending, Slot};
 
@@ -171,8 +172,8 @@ impl Supervisor {
             self.step(&name, Input::Tick);
         }
         self.save_accounts(now);
-        while let Some(name) = self.lanes.leave(now) {
-            self.launch(&name);
+        while let Some(passenger) = self.lanes.leave(now) {
+            self.launch(&passenger);
         }
         self.watch_over(now);
         self.announce();
@@ -243,7 +244,9 @@ impl Supervisor {
         }
         match slot.pending_step(&account.saver, now) {
             slot::PendingStep::Wait => {}
-            slot::PendingStep::Queue { host, urgent_by } => self.lanes.enqueue(&host, urgent_by, &name),
+            slot::PendingStep::Queue { host, urgent_by } => {
+                self.lanes.enqueue(&host, urgent_by, Passenger::Engine(name.to_string()));
+            }
             slot::PendingStep::Unwritten { call, request } => {
                 slot.unwritten(call, request);
                 self.step(&name, Input::Unwritten { call });
@@ -261,7 +264,8 @@ impl Supervisor {
         slot.ring_attention(&account.account, clock::now(), &self.alerts, after);
         self.feed.take_in(slot);
         self.watch.needs_secret(&name, slot.needs_new_secret(&account.account), now);
-        let wake = [slot.wake(now, &account.account), slot.alarm.due(after)].into_iter().flatten().min();
+        let due = slot.alarm.due(after);
+        let wake = [self.queue_person(&name, now), due].into_iter().flatten().min();
         self.arm(&name, wake);
     }
 
@@ -279,7 +283,7 @@ impl Supervisor {
         }
     }
 
-    fn launch(&mut self, name: &str) {
+    fn launch_call(&mut self, name: &str) {
         let Some(slot) = self.slots.get_mut(name) else { return };
         let Some(account) = self.accounts.get(&slot.account) else { return };
         if let Some(errand) = slot.errand(account.account.salt) {
@@ -305,6 +309,7 @@ impl Supervisor {
                     self.called(&of.name, answer, secrets);
                 }
             }
+            Done::ByPerson { of, login, host, came } => self.person_done(&of, &login, &host, came),
             Done::Released { of, hold } => self.released(&of, hold),
             Done::SecretsRead { name, secrets, seed } => self.secrets_read(&name, secrets, seed),
         }

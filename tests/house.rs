@@ -100,12 +100,16 @@ fn only_the_clock_reads_clocks() {
 
 #[test]
 fn vendors_are_data() {
+    // The list of the files that come along has to name them.
+    let is_list = |name: &str| name == "src/provider/profile/compiled_in.rs";
     let mut found = Vec::new();
-    for source in sources().into_iter().filter(|source| !source.name().starts_with("src/sandbox")) {
+    for source in sources() {
+        if source.name().starts_with("src/sandbox") || is_list(&source.name()) {
+            continue;
+        }
         for (number, line) in source.code() {
             let line = line.to_lowercase();
-            // A profile that is compiled in is named where it is.
-            let vendor = VENDORS.iter().find(|vendor| line.contains(**vendor) && !line.contains("include_str!"));
+            let vendor = VENDORS.iter().find(|vendor| line.contains(**vendor));
             found.extend(vendor.map(|vendor| format!("{}:{number}: {vendor}", source.name())));
         }
     }

@@ -12,7 +12,8 @@ use tokio::task::JoinSet;
 
 use super::server::Server;
 use super::{
-    About, Ask, Counts, Following, Health, Held, Refusal, Rejected, Reloaded, SessionStatus, State, TokenAnswer,
+    About, Ask, Counts, Following, Health, Held, LoginAsk, LoginBegun, LoginHow, Refusal, Rejected, Reloaded,
+    SessionStatus, State, TokenAnswer,
 };
 use crate::secret::Secret;
 
@@ -99,6 +100,7 @@ async fn decide(ask: Ask, saw: std_mpsc::Sender<String>) {
             let _ = saw.send(format!("{order:?} {name}"));
             drop(reply.send(known(&name).map(|()| status(&name))));
         }
+        Ask::Login(ask) => decide_login(ask),
         Ask::Reload { reply, .. } => {
             let _ = saw.send("reload".to_owned());
             drop(reply.send(Ok(Reloaded { sessions: 1, restart_needed: false })));
@@ -119,6 +121,44 @@ async fn decide(ask: Ask, saw: std_mpsc::Sender<String>) {
             drop(reply.send(Ok(Following { past: Vec::new(), coming })));
         }
         Ask::Health { names, reply, .. } => drop(reply.send(Ok(health(names)))),
+    }
+}
+
+/// Only `browser` and `device` need a person; the login `gone` is replaced.
+fn decide_login(ask: LoginAsk) {
+    match ask {
+        LoginAsk::Begin { about: About { name, .. }, port, reply, .. } => {
+            drop(reply.send(known(&name).map(|()| begun(&name, port))));
+        }
+        LoginAsk::Complete { about: About { name, .. }, login, redirected, reply, .. } => {
+            let refused = Refusal::Failed { name: name.clone(), reason: "the login was declined".to_owned() };
+            let taken = if redirected.expose().contains("code=good") { over(&name, &login) } else { Err(refused) };
+            drop(reply.send(taken));
+        }
+        LoginAsk::Outcome { about: About { name, .. }, login, reply, .. } => drop(reply.send(over(&name, &login))),
+    }
+}
+
+fn begun(name: &str, port: Option<u16>) -> Option<LoginBegun> {
+    let how = match name {
+        "browser" => LoginHow::AuthorizationCode {
+            url: "https://id.example/authorize?client_id=c".to_owned(),
+            redirect_uri: format!("http://127.0.0.1:{}/callback", port.unwrap_or(80)),
+        },
+        "device" => LoginHow::DeviceCode {
+            user_code: "WDJB-MJHT".to_owned(),
+            verification_uri: "https://id.example/device".to_owned(),
+            verification_uri_complete: Some("https://id.example/device?user_code=WDJB-MJHT".to_owned()),
+        },
+        _ => return None,
+    };
+    Some(LoginBegun { session: name.to_owned(), login: "1".to_owned(), how, expires_in: 600 })
+}
+
+fn over(name: &str, login: &str) -> Result<SessionStatus, Refusal> {
+    match login {
+        "gone" => Err(Refusal::NoSuchLogin { name: name.to_owned(), reason: "a newer login".to_owned() }),
+        _ => known(name).map(|()| status(name)),
     }
 }
 
@@ -181,12 +221,14 @@ pub(crate) fn status(name: &str) -> SessionStatus {
         idle_deadline: None,
         token_expires_at: None,
         refresh_token_expires_at: None,
+        introspected: None,
         max_lifetime_at: None,
         logged_in_at: None,
         last_activity_at: None,
         next: None,
         last_error: None,
         attention: None,
+        notice: None,
         quotas: Vec::new(),
         counts: Counts::default(),
         recent: Vec::new(),

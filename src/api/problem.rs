@@ -50,6 +50,8 @@ pub enum Kind {
     Conflict,
     /// 502: the order was carried out and did not succeed.
     Failed,
+    /// 404: this person's login is not, or no longer, under way.
+    NoSuchLogin,
     /// 422: the config is broken, and the old one stays in force.
     BadConfig,
     /// 503: the daemon is stopping, or starting.
@@ -84,6 +86,7 @@ impl Kind {
             Self::CannotPromise => (422, "no token can be promised for so long"),
             Self::Conflict => (409, "makes no sense now"),
             Self::Failed => (502, "the server did not comply"),
+            Self::NoSuchLogin => (404, "no such login"),
             Self::BadConfig => (422, "the configuration is broken"),
             Self::Stopping => (503, "the daemon is stopping"),
             Self::NoAnswer => (503, "the daemon did not decide in time"),
@@ -150,6 +153,10 @@ impl From<Refusal> for Problem {
             Refusal::CannotPromise { name, longest } => cannot_promise(name, longest),
             Refusal::Conflict { name, reason } => Self::new(Kind::Conflict, reason).about(name),
             Refusal::Failed { name, reason } => Self::new(Kind::Failed, reason).about(name),
+            Refusal::NoSuchLogin { name, reason } => Self::new(Kind::NoSuchLogin, reason)
+                .with_remedy(format!("begin again with `keepfresh login {name}`"))
+                .about(name),
+            Refusal::NotUnderstood { name, reason } => Self::new(Kind::BadRequest, reason).about(name),
             Refusal::NotAdmin => Self::new(Kind::NotAllowed, "only admins may do this")
                 .with_remedy("have yourself added to `admins` in [socket]"),
             Refusal::BadConfig { errors } => {
@@ -198,6 +205,8 @@ mod tests {
             (Refusal::CannotPromise { name: name(), longest: Duration::from_secs(7) }, "cannot-promise", 422),
             (Refusal::Conflict { name: name(), reason: String::new() }, "conflict", 409),
             (Refusal::Failed { name: name(), reason: String::new() }, "failed", 502),
+            (Refusal::NoSuchLogin { name: name(), reason: String::new() }, "no-such-login", 404),
+            (Refusal::NotUnderstood { name: name(), reason: String::new() }, "bad-request", 400),
             (Refusal::NotAdmin, "not-allowed", 403),
             (Refusal::BadConfig { errors: String::new() }, "bad-config", 422),
             (Refusal::Stopping, "stopping", 503),

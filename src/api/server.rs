@@ -5,6 +5,7 @@
 
 mod connections;
 mod listener;
+mod login;
 mod parameters;
 mod routes;
 mod stall;

@@ -5,6 +5,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::session::answer::Quota;
 
+/// What the server says of a token when it is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Introspected {
+    /// When it was asked.
+    pub at: Timestamp,
+    /// When the token ends by its word.
+    pub ends_at: Timestamp,
+}
+
 /// One session as `status --json` and `GET /v1/sessions/{s}` show it. Field names are stable.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionStatus {
@@ -36,6 +45,8 @@ pub struct SessionStatus {
     pub idle_deadline: Option<Timestamp>,
     /// When the token ends by itself.
     pub token_expires_at: Option<Timestamp>,
+    /// What the server said when it was last asked about the token; absent unless it named an end.
+    pub introspected: Option<Introspected>,
     /// When the refresh token ends, unused.
     pub refresh_token_expires_at: Option<Timestamp>,
     /// When the server ends the session whatever happens.
@@ -50,6 +61,8 @@ pub struct SessionStatus {
     pub last_error: Option<LastError>,
     /// What a person must do, if anything.
     pub attention: Option<Attention>,
+    /// What a person should know though nothing is wrong.
+    pub notice: Option<String>,
     /// The server's allocations, as its headers told them.
     pub quotas: Vec<Quota>,
     /// Calls since the start.

@@ -29,6 +29,11 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// Whether the daemon said that the order makes no sense.
+    pub(super) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Client(ClientError::Problem(problem)) if problem.kind == Kind::Conflict)
+    }
+
     /// The exit code that scripts see.
     pub(super) fn exit(&self) -> Exit {
         match self {
@@ -82,6 +87,7 @@ fn of_problem(kind: Kind) -> Exit {
         Kind::CannotPromise
         | Kind::Conflict
         | Kind::Failed
+        | Kind::NoSuchLogin
         | Kind::BadRequest
         | Kind::NoSuchPath
         | Kind::WrongMethod

@@ -1,4 +1,4 @@
-//! `keepfresh verify | renew | login | logout | pause | resume`: an admin's orders.
+//! `keepfresh verify | renew | logout | pause | resume`: an admin's orders. `login` has a file of its own.
 
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ pub(super) struct Args {
 pub(super) fn run(client: &Client, args: &Args, order: Order) -> Result<Exit, Failure> {
     let (word, repeatable) = match order {
         Order::Verify => ("verify", true),
+        Order::Introspect => ("introspect", true),
         Order::Renew => ("renew", false),
         Order::Login => ("login", false),
         Order::Logout => ("logout", false),

@@ -127,6 +127,7 @@ fn notes(session: &SessionStatus, now: Timestamp) -> Vec<String> {
         None if session.state != State::Alive && !said_by_error(session) => notes.push(session.reason.clone()),
         None => {}
     }
+    notes.extend(session.notice.clone());
     if let Some(error) = &session.last_error {
         let when = words::ago(error.at, now);
         notes.push(format!("last error {when}: {}: {}: {}", error.request, error.verdict, error.detail));

@@ -146,7 +146,11 @@ fn policy(
     let (model, idle_timeout) = self::window(given, &remote.profile);
     let survive_outage = keepalive.survive_outage(model, idle_timeout);
     let by_daemon = LoginBy::Daemon { confirm: traits.confirm };
-    let login = if traits.unattended { by_daemon } else { LoginBy::Person };
+    let login = match traits {
+        GrantTraits { unattended: true, .. } => by_daemon,
+        GrantTraits { by_person: Some(_), .. } => LoginBy::Person,
+        GrantTraits { .. } => LoginBy::Seed,
+    };
     Policy {
         origin: remote.url.origin().ascii_serialization(),
         model,

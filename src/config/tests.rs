@@ -450,7 +450,7 @@ fn a_session_that_only_a_person_can_restore_may_not_lapse() {
     let text = "[sessions.crm]\nprovider = \"salesforce\"\nurl = \"https://acme.my.salesforce.com\"\n[sessions.crm.login]\n\
                 grant = \"refresh_token\"\nclient_id = \"id\"\nrefresh_token = { file = \"/t\" }\n";
     let config = Home::of(text).load().unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(config.sessions["crm"].policy.login, LoginBy::Person);
+    assert_eq!(config.sessions["crm"].policy.login, LoginBy::Seed);
     let lapsing = format!("{text}[sessions.crm.keepalive]\nactive = [\"* 6-21 * * *\"]\n");
     let errors = Home::of(&lapsing).load().err().unwrap().to_string();
     assert!(errors.contains("config.toml:9:") && errors.contains("active"), "{errors}");
@@ -497,8 +497,18 @@ fn the_example_is_a_good_config_that_names_every_key() {
 #[test]
 fn every_commented_key_of_the_example_is_known() {
     let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config.example.toml")).unwrap();
-    let alternatives =
-        ["ping_every", "owner", "group", "ca_file", "allow", "password", "security_token", "refresh_token"];
+    let alternatives = [
+        "ping_every",
+        "owner",
+        "group",
+        "ca_file",
+        "allow",
+        "password",
+        "security_token",
+        "refresh_token",
+        "redirect_uri",
+        "authorization_query",
+    ];
     let uncommented: String = text
         .lines()
         .filter(|line| !alternatives.iter().any(|key| line.starts_with(&format!("# {key} "))))

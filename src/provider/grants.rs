@@ -2,7 +2,7 @@
 
 use super::assertion::ALGORITHMS;
 use super::client_auth::ClientAuth;
-use super::{GrantTraits, Parameter, ParameterKind};
+use super::{ByPerson, GrantTraits, Parameter, ParameterKind};
 
 const CLIENT_ID: &str = "the client's (consumer) key";
 const TOKEN_TYPE: &str = "access_token, refresh_token, id_token, jwt, saml1, saml2, or a URN of the server's own";
@@ -22,14 +22,25 @@ pub(super) enum GrantKind {
     Password,
     /// RFC 6749 section 6, with a refresh token that a person brought along.
     RefreshToken,
+    /// RFC 6749 section 4.1, with PKCE (RFC 7636).
+    AuthorizationCode,
+    /// RFC 8628.
+    DeviceCode,
     /// RFC 8693: a token that somebody else issued is exchanged for one of this server's.
     TokenExchange,
 }
 
 impl GrantKind {
     /// All of them, the most commendable first.
-    pub(super) const ALL: [Self; 5] =
-        [Self::JwtBearer, Self::ClientCredentials, Self::Password, Self::RefreshToken, Self::TokenExchange];
+    pub(super) const ALL: [Self; 7] = [
+        Self::JwtBearer,
+        Self::ClientCredentials,
+        Self::Password,
+        Self::RefreshToken,
+        Self::AuthorizationCode,
+        Self::DeviceCode,
+        Self::TokenExchange,
+    ];
 
     /// The grant as the config names it.
     pub(super) fn word(self) -> &'static str {
@@ -38,6 +49,8 @@ impl GrantKind {
             Self::ClientCredentials => "client_credentials",
             Self::Password => "password",
             Self::RefreshToken => "refresh_token",
+            Self::AuthorizationCode => "authorization_code",
+            Self::DeviceCode => "device_code",
             Self::TokenExchange => "token_exchange",
         }
     }
@@ -54,6 +67,8 @@ impl GrantKind {
             Self::ClientCredentials => "client_credentials",
             Self::Password => "password",
             Self::RefreshToken => "refresh_token",
+            Self::AuthorizationCode => "authorization_code",
+            Self::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
             Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
         }
     }
@@ -61,7 +76,7 @@ impl GrantKind {
     /// Whether its tokens stand for a user, whom the userinfo endpoint knows.
     pub(super) fn is_for_user(self) -> bool {
         match self {
-            Self::JwtBearer | Self::Password | Self::RefreshToken => true,
+            Self::JwtBearer | Self::Password | Self::RefreshToken | Self::AuthorizationCode | Self::DeviceCode => true,
             Self::ClientCredentials | Self::TokenExchange => false,
         }
     }
@@ -69,9 +84,21 @@ impl GrantKind {
     /// What the grant asks of the engine. A password that is sent twice can lock its user out; a key cannot.
     pub(super) fn traits(self) -> GrantTraits {
         GrantTraits {
-            unattended: self != Self::RefreshToken,
+            unattended: self.by_person().is_none() && self != Self::RefreshToken,
             confirm: self != Self::Password,
+            by_person: self.by_person(),
             refresh_token_parameter: (self == Self::RefreshToken).then(|| "refresh_token".to_owned()),
+        }
+    }
+
+    /// How a person logs in, where one must.
+    pub(super) fn by_person(self) -> Option<ByPerson> {
+        match self {
+            Self::AuthorizationCode => Some(ByPerson::Browser),
+            Self::DeviceCode => Some(ByPerson::Device),
+            Self::JwtBearer | Self::ClientCredentials | Self::Password | Self::RefreshToken | Self::TokenExchange => {
+                None
+            }
         }
     }
 
@@ -103,6 +130,23 @@ impl GrantKind {
             Self::RefreshToken => {
                 vec![Parameter { required: true, ..secret("refresh_token", "the first refresh token") }]
             }
+            Self::AuthorizationCode => {
+                let [username, audience] = by_person();
+                let redirect_uri = Parameter {
+                    default: Some("http://127.0.0.1/callback".to_owned()),
+                    ..optional(
+                        "redirect_uri",
+                        "where the browser is sent afterwards, as registered at the server; without a port any free one is taken (RFC 8252)",
+                    )
+                };
+                let query =
+                    optional("authorization_query", "more of the authorization URL's query, `prompt=login` say");
+                vec![username, audience, redirect_uri, query]
+            }
+            Self::DeviceCode => {
+                let [username, audience] = by_person();
+                vec![username, audience]
+            }
             Self::TokenExchange => vec![
                 Parameter { required: true, ..secret("subject_token", "the token to exchange, read anew each time") },
                 Parameter { default: Some("access_token".to_owned()), ..optional("subject_token_type", TOKEN_TYPE) },
@@ -133,6 +177,13 @@ impl GrantKind {
         parameters.push(secret("private_key_passphrase", "the passphrase of an encrypted private key"));
         parameters
     }
+}
+
+fn by_person() -> [Parameter; 2] {
+    [
+        optional("username", "the user who must log in; where the server tells who did, anybody else is refused"),
+        optional("audience", "the API that the token is for"),
+    ]
 }
 
 fn optional(name: &str, about: &str) -> Parameter {

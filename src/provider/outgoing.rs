@@ -25,6 +25,7 @@ use crate::session::answer::Request;
 use crate::token::Token;
 
 pub(super) use http::{is_known, use_headers};
+pub(super) use oauth::authorization_url;
 pub(super) use signed::JwtTemplate;
 
 /// A request, ready to be sent.
@@ -56,6 +57,8 @@ pub(super) enum OutgoingError {
     NoValue(String),
     #[error("this session has no {0}: set its URL if it is a parameter, or do without")]
     NoEndpoint(&'static str),
+    #[error("this grant needs a person: run `keepfresh login`")]
+    ByPerson,
     #[error("the URL that the server handed out in `{0}` leads to a foreign host: it is not called")]
     ForeignUrl(String),
     #[error("a cookie cannot carry `{0}`: it has a character that ends a cookie")]
@@ -68,7 +71,7 @@ impl OutgoingError {
     /// Whether only a person can mend it.
     pub(super) fn needs_a_person(&self) -> bool {
         match self {
-            Self::Assertion(_) | Self::NoEndpoint(_) => true,
+            Self::Assertion(_) | Self::NoEndpoint(_) | Self::ByPerson => true,
             Self::NoToken | Self::NoRefreshToken | Self::NoValue(_) | Self::ForeignUrl(_) | Self::BadCookie(_) => false,
         }
     }

@@ -1,5 +1,6 @@
 //! One session's server: a request leaves, an answer comes back.
 
+mod person;
 mod talk;
 
 use std::error::Error as _;
@@ -29,6 +30,8 @@ use crate::session::answer::{Answer, Quota, Request, Verdict};
 use crate::time::Instant;
 use crate::token::Token;
 use talk::Talk;
+
+pub use person::Polled;
 
 /// The longest body that is read: what an API says about a session is a few KiB.
 const LONGEST_BODY: usize = 1024 * 1024;
@@ -175,8 +178,20 @@ impl Remote {
         timeout: Duration,
         clock: fn() -> Instant,
     ) -> Result<Option<Arc<Metadata>>, NoAnswer> {
-        let needed = self.discovery.as_ref().filter(|_| outgoing::needs_metadata(&self.config, request));
-        let (Some(discovery), Some(issuer)) = (needed, self.config.issuer()) else { return Ok(None) };
+        if outgoing::needs_metadata(&self.config, request) {
+            self.told_metadata(timeout, clock).await
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// What the server says of itself; none where it has no issuer.
+    async fn told_metadata(
+        &self,
+        timeout: Duration,
+        clock: fn() -> Instant,
+    ) -> Result<Option<Arc<Metadata>>, NoAnswer> {
+        let (Some(discovery), Some(issuer)) = (&self.discovery, self.config.issuer()) else { return Ok(None) };
         let fetch = async |url| {
             let asked = Outgoing { method: Method::Get, url, headers: Vec::new(), body: None, secrets: Vec::new() };
             let answer = self.exchange(asked).await;

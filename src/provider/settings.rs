@@ -107,8 +107,8 @@ impl RemoteConfig {
         }
         for (name, value) in &self.values {
             match value {
-                // A client stays who it is, however it proves that.
-                Value::Plain(_) if name == "client_auth" => {}
+                // A client stays who it is, however it proves that; and so does a session, whatever way leads to it.
+                Value::Plain(_) if matches!(name.as_str(), "client_auth" | "redirect_uri" | "authorization_query") => {}
                 Value::Plain(text) if !is_default(name, text) => {
                     absorb(&mut digest, name);
                     absorb(&mut digest, text);
@@ -211,6 +211,7 @@ impl RemoteConfig {
         problems.extend(self.wrong_hosts());
         problems.extend(self.wrong_values());
         problems.extend(self.wrong_client_auth());
+        problems.extend(self.wrong_person_login());
         let is_oauth = self.profile.protocol == Protocol::OAuth2;
         if is_oauth && self.endpoint(Endpoint::Token, None).is_none() && self.issuer().is_none() && problems.is_empty()
         {
@@ -365,13 +366,6 @@ impl RemoteConfig {
         ClientAuth::of(self, None) == ClientAuth::Tls
     }
 
-    /// Whether there will be a userinfo endpoint that takes the token: an issuer names it, and the token is a user's.
-    fn expects_userinfo(&self) -> bool {
-        let of_user = GrantKind::named(&self.grant).is_some_and(GrantKind::is_for_user);
-        let scope = self.plain("scope").unwrap_or_default();
-        self.is_told(Endpoint::Userinfo) && of_user && scope.split_whitespace().any(|word| word == "openid")
-    }
-
     fn values_for<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> bool {
         names.all(|name| match name {
             "userinfo_url" => self.endpoint(Endpoint::Userinfo, None).is_some() || self.expects_userinfo(),
@@ -400,7 +394,7 @@ fn absorb(digest: &mut digest::Context, part: &str) {
     digest.update(part.as_bytes());
 }
 
-fn problem(key: &str, message: String) -> ConfigProblem {
+pub(super) fn problem(key: &str, message: String) -> ConfigProblem {
     ConfigProblem { key: key.to_owned(), message }
 }
 
@@ -417,6 +411,10 @@ pub(super) mod tests {
         let mut default = base.clone();
         default.values.insert("api_version".into(), Value::Plain("62.0".into()));
         assert_eq!(base.identity(), default.identity(), "a default that is spelt out");
+        let mut way = config("salesforce", "authorization_code", &[]);
+        let person = way.identity();
+        way.values.insert("redirect_uri".into(), Value::Plain("http://localhost:1717/x".into()));
+        assert_eq!(person, way.identity(), "the way to the login");
         for changed in [
             config("salesforce", "jwt_bearer", &[("username", "b@x")]),
             config("salesforce", "password", &[("username", "a@x")]),
@@ -455,6 +453,27 @@ pub(super) mod tests {
             ("client_credentials", "https://a.my.salesforce.com", POST, Some("login.client_secret: it is missing")),
             ("refresh_token", "https://a.my.salesforce.com", POST, None),
             ("refresh_token", "https://a.my.salesforce.com", BASIC, Some("login.client_secret: it is missing")),
+            ("authorization_code", "https://a.my.salesforce.com", POST, None),
+            ("authorization_code", "https://a.my.salesforce.com", &[("redirect_uri", "https://localhost/")], None),
+            ("authorization_code", "https://a.my.salesforce.com", &[("redirect_uri", "app:/back")], None),
+            (
+                "authorization_code",
+                "https://a.my.salesforce.com",
+                &[("redirect_uri", "callback")],
+                Some("login.redirect_uri: `callback` is no address"),
+            ),
+            (
+                "authorization_code",
+                "https://a.my.salesforce.com",
+                &[("redirect_uri", "http://a.example/")],
+                Some("login.redirect_uri: `http://a.example/` would show the code"),
+            ),
+            (
+                "authorization_code",
+                "https://a.my.salesforce.com",
+                &[("redirect_uri", "http://127.0.0.1/#x")],
+                Some("login.redirect_uri: `http://127.0.0.1/#x` must not have a `#`"),
+            ),
         ] {
             let config = RemoteConfig { url: Url::parse(url).unwrap(), ..config("salesforce", grant, values) };
             let problems = config.problems();

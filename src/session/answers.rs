@@ -4,6 +4,7 @@ pub(super) mod death;
 mod grant;
 mod introspection;
 mod login;
+mod person;
 mod ping;
 mod renewal;
 
@@ -35,6 +36,13 @@ impl Session {
         let Some(call) = self.in_flight.take_if(|call| call.id == answer.call) else { return };
         self.record.answered(call.request, &answer, now);
         self.learn_skew(&answer, actions);
+        if self.is_outrun(&answer) {
+            if call.request == Request::Login {
+                account.login_answered();
+            }
+            actions.extend([Action::Save, Action::SaveAccount]);
+            return;
+        }
         match call.request {
             Request::Ping => self.ping_answered(answer, now, account, actions),
             Request::Introspect => self.introspect_answered(&answer, now),

@@ -30,6 +30,7 @@ impl Session {
             Input::Wanted { validity } => self.want(validity, now, actions),
             Input::Held { lasting } => self.hold(lasting, now),
             Input::Seed(seed) => self.seed(seed, now, account, actions),
+            Input::PersonLoggedIn(answer) => self.person_logged_in(&answer, now, account, actions),
             Input::SecretsAre(fingerprint) => self.secrets_are(&fingerprint, account, actions),
             Input::ClockJumped => self.clock_jumped(now),
             Input::Active(active) => self.set_active(active, actions),
@@ -57,6 +58,7 @@ impl Session {
     fn order(&mut self, order: Order, now: Instant, account: &mut Account, actions: &mut Vec<Action>) {
         match order {
             Order::Verify => self.order_duty(Request::Ping, self.token_may_live() && self.policy.has_ping),
+            Order::Introspect => self.order_duty(Request::Introspect, self.token_may_live()),
             Order::Renew => self.order_duty(Request::Renew, self.may_renew(account)),
             Order::RenewWhenFree => self.renew_when_free(now, account),
             Order::Login => self.order_login(account),

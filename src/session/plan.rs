@@ -193,10 +193,10 @@ impl Session {
         }
         let at = match self.policy.login {
             LoginBy::Daemon { confirm: false } => account.password_ready(now),
-            LoginBy::Daemon { confirm: true } | LoginBy::Person if self.is_planned(why, now) => {
+            LoginBy::Daemon { confirm: true } | LoginBy::Seed | LoginBy::Person if self.is_planned(why, now) => {
                 account.backoff.ready(now)
             }
-            LoginBy::Daemon { confirm: true } | LoginBy::Person => account.login_ready(now),
+            LoginBy::Daemon { confirm: true } | LoginBy::Seed | LoginBy::Person => account.login_ready(now),
         };
         Some(Next { at: self.way_given(account).map_or(at, |until| at.max(until)), request: Request::Login, why })
     }

@@ -26,7 +26,9 @@ pub enum LoginBy {
         /// One confirming try after a refusal is harmless: true unless a password is sent, which may lock the account.
         confirm: bool,
     },
-    /// A grant that a person must begin, or a refresh token that only a person can replace.
+    /// A refresh token in a secret, which only a person can replace.
+    Seed,
+    /// A person, in a browser: `keepfresh login` leads through it.
     Person,
 }
 

@@ -15,6 +15,7 @@
 mod clocks;
 mod holds;
 mod keepalives;
+mod person;
 mod recovery;
 mod reports;
 mod script;

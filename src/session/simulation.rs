@@ -83,7 +83,7 @@ fn a_refresh_token_that_only_a_person_can_replace_is_never_presented_spent_while
         rules.rotates = true;
         rules.token_life = (seed % 2 == 0).then_some(Duration::from_hours(1));
         let mut policy = policy(WindowModel::Sliding, timeout);
-        policy.login = LoginBy::Person;
+        policy.login = LoginBy::Seed;
         policy.refresh_idle_timeout = Some(Duration::from_hours(24));
         let faults = Faults { crashes: 40, lost_answers: 60, revocations: None, ..everything(timeout) };
         let mut world = World::new(&policy, 1, rules, faults, seed);

@@ -207,7 +207,12 @@ impl Session {
             return Some(Attention { since: Some(stop.since), reason: stop.reason.clone(), remedy });
         }
         if let Some(reason) = self.stranded() {
-            let remedy = format!("put a new refresh token into its secret (noticed within a minute), or run `{login}`");
+            let remedy = match self.policy.login {
+                LoginBy::Person => format!("run `{login}`"),
+                LoginBy::Seed | LoginBy::Daemon { .. } => {
+                    format!("put a new refresh token into its secret (noticed within a minute), or run `{login}`")
+                }
+            };
             return Some(Attention { since: None, reason, remedy });
         }
         let forbidden = self.state.forbidden.as_ref().filter(|forbidden| !forbidden.tentative)?;
@@ -219,14 +224,29 @@ impl Session {
     fn stranded(&self) -> Option<String> {
         let lost = matches!(self.state.health, Health::Missing | Health::Dead { .. });
         let spent = self.state.spent_seed.is_some();
-        if !(lost || spent) || self.can_renew() || self.policy.login != LoginBy::Person {
+        if !(lost || spent) || self.can_renew() {
             return None;
         }
-        if spent {
-            return Some("the refresh token is expired, revoked or spent".to_owned());
+        match self.policy.login {
+            LoginBy::Daemon { .. } => None,
+            LoginBy::Person if self.state.generation == 0 => Some("nobody has logged in yet".to_owned()),
+            LoginBy::Person => Some("the login has ended, and there is no refresh token to renew it by".to_owned()),
+            LoginBy::Seed if spent => Some("the refresh token is expired, revoked or spent".to_owned()),
+            LoginBy::Seed => {
+                let awaited = self.seed_problem.is_some() || self.state.generation > 0;
+                awaited.then(|| self.seed_problem.clone().unwrap_or_else(|| "there is no refresh token".to_owned()))
+            }
         }
-        let awaited = self.seed_problem.is_some() || self.state.generation > 0;
-        awaited.then(|| self.seed_problem.clone().unwrap_or_else(|| "there is no refresh token".to_owned()))
+    }
+
+    /// What a person should know though nothing is wrong: the login will end, and nothing but a person can replace it.
+    pub fn notice(&self) -> Option<String> {
+        let held = matches!(self.state.health, Health::Good | Health::Doubtful { .. }) && !self.state.logged_out;
+        let ends = held && self.policy.login == LoginBy::Person && !self.can_renew();
+        ends.then(|| {
+            let how = if self.state.expires.is_some() { "its token ends" } else { "the server ends it" };
+            format!("the server gave no refresh token: when {how}, a person must run `keepfresh login {}`", self.name)
+        })
     }
 
     /// Nothing proves any more that the session lives.

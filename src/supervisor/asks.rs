@@ -8,7 +8,7 @@ use super::Supervisor;
 use super::slot::{Outcome, Slot};
 use super::status::token_answer;
 use crate::api::access::{self, Caller};
-use crate::api::{self, About, Ask, Health, Held, Refusal, Rejected, Reply, SessionStatus, TokenAnswer};
+use crate::api::{self, About, Ask, Health, Held, LoginBegun, Refusal, Rejected, Reply, SessionStatus, TokenAnswer};
 use crate::clock;
 use crate::secret::Secret;
 use crate::session::account::Account;
@@ -35,17 +35,20 @@ pub(super) enum Want {
     Hold { held: Option<Held>, reply: Option<Reply<Held>> },
     /// What came of an order: of the first call of these kinds after that number.
     Outcome { after: u64, of: &'static [Request], reply: Option<Reply<SessionStatus>> },
+    /// How a person goes on with the login of this name.
+    LoginBegun { login: String, reply: Option<Reply<Option<LoginBegun>>> },
+    /// What came of the login of this name.
+    LoginOver { login: String, reply: Option<Reply<SessionStatus>> },
 }
 
 impl Waiter {
     /// Whether the caller has hung up.
     pub(super) fn is_gone(&self) -> bool {
         match &self.want {
-            Want::Token { reply, .. } | Want::Verdict { reply } => {
-                reply.as_ref().is_none_or(oneshot::Sender::is_closed)
-            }
-            Want::Hold { reply, .. } => reply.as_ref().is_none_or(oneshot::Sender::is_closed),
-            Want::Outcome { reply, .. } => reply.as_ref().is_none_or(oneshot::Sender::is_closed),
+            Want::Token { reply, .. } | Want::Verdict { reply } => is_closed(reply.as_ref()),
+            Want::Outcome { reply, .. } | Want::LoginOver { reply, .. } => is_closed(reply.as_ref()),
+            Want::LoginBegun { reply, .. } => is_closed(reply.as_ref()),
+            Want::Hold { reply, .. } => is_closed(reply.as_ref()),
         }
     }
 }
@@ -71,6 +74,7 @@ impl Supervisor {
             }
             Ask::Rejected { about, which, wait, reply } => self.rejected(&about, &which, wait, reply),
             Ask::Order { about, order, wait, reply } => self.order(&about, order, wait, reply),
+            Ask::Login(ask) => self.ask_login(ask),
             Ask::Metrics { caller, reply } => {
                 let _ = reply.send(self.figures(caller.as_ref()));
             }
@@ -90,7 +94,7 @@ impl Supervisor {
         allowed.then_some(slot).ok_or_else(|| Refusal::NotAllowed { name: about.name.clone() })
     }
 
-    fn known(&self, name: &str) -> Result<&Slot, Refusal> {
+    pub(super) fn known(&self, name: &str) -> Result<&Slot, Refusal> {
         let slot = self.slots.get(name).filter(|slot| !slot.leaving);
         slot.ok_or_else(|| Refusal::NoSuchSession { name: name.to_owned() })
     }
@@ -153,10 +157,7 @@ impl Supervisor {
     }
 
     fn orderable(&self, about: &About, order: api::Order) -> Result<&Slot, Refusal> {
-        let slot = self.known(&about.name)?;
-        if !self.is_admin(&about.caller) {
-            return Err(Refusal::NotAllowed { name: about.name.clone() });
-        }
+        let slot = self.administered(about)?;
         slot.can_order(order).map(|()| slot)
     }
 
@@ -238,6 +239,8 @@ impl Slot {
                 send(reply, settled.then(|| held.take()).flatten().map(Ok))
             }
             Want::Outcome { reply, .. } => send(reply, late.then(|| Err(self.not_fresh(account, now)))),
+            Want::LoginBegun { login, reply } => send(reply, self.login_begun(login, now, late)),
+            Want::LoginOver { login, reply } => send(reply, self.login_over(login, account, late)),
         }
     }
 
@@ -330,11 +333,16 @@ impl Slot {
         let reason = match order {
             api::Order::Verify if !has_token => "there is no token to verify",
             api::Order::Verify if is_dead => "the token is dead; `status` says when it is replaced",
+            api::Order::Introspect if !has_token || is_dead => "there is no living token to ask about",
+            api::Order::Introspect if !self.config.remote.can_introspect() => {
+                "nobody can be asked about this token: the provider has no introspection, or the client no proof of itself"
+            }
             api::Order::Renew if !self.session.can_renew() => "there is no refresh token; `login` authenticates anew",
             api::Order::Login if !self.session.can_login() && !self.session.can_renew() => {
                 "this grant needs a new refresh token in its secret"
             }
             api::Order::Verify
+            | api::Order::Introspect
             | api::Order::Renew
             | api::Order::Login
             | api::Order::Logout
@@ -348,6 +356,7 @@ impl Slot {
     fn calls_for(&self, order: api::Order) -> &'static [Request] {
         match order {
             api::Order::Verify => &[Request::Ping],
+            api::Order::Introspect => &[Request::Introspect],
             api::Order::Renew => &[Request::Renew],
             api::Order::Login => &[Request::Login, Request::Renew],
             api::Order::Logout if self.session.state().token.is_some() => &[Request::Logout],
@@ -360,6 +369,10 @@ impl Waiter {
     fn ordered(&self, outcome: &Outcome) -> bool {
         matches!(self.want, Want::Outcome { after, of, .. } if outcome.call > after && of.contains(&outcome.request))
     }
+}
+
+fn is_closed<T>(reply: Option<&Reply<T>>) -> bool {
+    reply.is_none_or(oneshot::Sender::is_closed)
 }
 
 /// Sends the answer, when there is one. True when the waiter need not wait any longer.
@@ -375,6 +388,7 @@ fn send<T>(reply: &mut Option<Reply<T>>, answer: Option<Result<T, Refusal>>) -> 
 fn engine_order(order: api::Order) -> Order {
     match order {
         api::Order::Verify => Order::Verify,
+        api::Order::Introspect => Order::Introspect,
         api::Order::Renew => Order::Renew,
         api::Order::Login => Order::Login,
         api::Order::Logout => Order::Logout,

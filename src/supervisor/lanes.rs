@@ -10,6 +10,23 @@ pub(super) const PER_HOST: usize = 8;
 /// Calls in flight to all hosts.
 pub(super) const IN_ALL: usize = 64;
 
+/// Whose call waits: its session's engine's, or a person's who logs in to it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Passenger {
+    /// The engine's.
+    Engine(String),
+    /// A person's.
+    Person(String),
+}
+
+impl Passenger {
+    fn session(&self) -> &str {
+        match self {
+            Self::Engine(session) | Self::Person(session) => session,
+        }
+    }
+}
+
 /// The queue of calls, by host. It holds names; the calls themselves stay with their sessions.
 #[derive(Debug)]
 pub(super) struct Lanes {
@@ -20,7 +37,7 @@ pub(super) struct Lanes {
 
 #[derive(Debug, Default)]
 struct Lane {
-    waiting: BTreeSet<(Instant, String)>,
+    waiting: BTreeSet<(Instant, Passenger)>,
     in_flight: usize,
     /// When the rate allows a further call, were all of its burst spent.
     paid_until: Option<Instant>,
@@ -32,16 +49,16 @@ impl Lanes {
         Self { hosts: BTreeMap::new(), in_flight: 0, spacing: Duration::from_secs_f64(1.0 / rate.max(0.001)) }
     }
 
-    /// `session` has a call for `host` that matters by `urgent_by`.
-    pub(super) fn enqueue(&mut self, host: &str, urgent_by: Instant, session: &str) {
+    /// There is a call for `host` that matters by `urgent_by`.
+    pub(super) fn enqueue(&mut self, host: &str, urgent_by: Instant, passenger: Passenger) {
         let lane = self.hosts.entry(host.to_owned()).or_default();
-        lane.waiting.insert((urgent_by, session.to_owned()));
+        lane.waiting.insert((urgent_by, passenger));
     }
 
-    /// The session's call need not leave any more.
+    /// Nothing of the session's need leave any more.
     pub(super) fn forget(&mut self, session: &str) {
         for lane in self.hosts.values_mut() {
-            lane.waiting.retain(|(_, name)| name != session);
+            lane.waiting.retain(|(_, passenger)| passenger.session() != session);
         }
     }
 
@@ -50,19 +67,19 @@ impl Lanes {
         self.in_flight
     }
 
-    /// The next call that may leave now, by its session's name; counts it as in flight.
-    pub(super) fn leave(&mut self, now: Instant) -> Option<String> {
+    /// The next call that may leave now; counts it as in flight.
+    pub(super) fn leave(&mut self, now: Instant) -> Option<Passenger> {
         if self.in_flight >= IN_ALL {
             return None;
         }
         let spacing = self.spacing;
         let open = self.hosts.values_mut().filter(|lane| lane.may_leave(now, spacing));
         let lane = open.min_by_key(|lane| lane.waiting.first().map(|(urgent_by, _)| *urgent_by))?;
-        let (_, session) = lane.waiting.pop_first()?;
+        let (_, passenger) = lane.waiting.pop_first()?;
         lane.in_flight += 1;
         lane.paid_until = Some(lane.paid_until.map_or(now, |paid| paid.max(now)).after(spacing));
         self.in_flight += 1;
-        Some(session)
+        Some(passenger)
     }
 
     /// A call to `host` came to its end.
@@ -107,12 +124,12 @@ mod tests {
     fn no_more_than_eight_calls_are_in_flight_to_one_host_and_the_nearest_deadline_goes_first() {
         let mut lanes = Lanes::new(1000.0);
         for deadline in (0..20).rev() {
-            lanes.enqueue("a", at(deadline), &format!("s{deadline:02}"));
+            lanes.enqueue("a", at(deadline), engine(&format!("s{deadline:02}")));
         }
         let first: Vec<_> = std::iter::from_fn(|| lanes.leave(at(0))).collect();
-        assert_eq!(first, ["s00", "s01", "s02", "s03", "s04", "s05", "s06", "s07"]);
+        assert_eq!(first, ["s00", "s01", "s02", "s03", "s04", "s05", "s06", "s07"].map(engine));
         lanes.came_back("a");
-        assert_eq!(lanes.leave(at(10_000)), Some("s08".into()));
+        assert_eq!(lanes.leave(at(10_000)), Some(engine("s08")));
         assert_eq!(lanes.leave(at(10_000)), None);
     }
 
@@ -120,11 +137,11 @@ mod tests {
     fn a_host_that_hangs_holds_up_nobody_else() {
         let mut lanes = Lanes::new(1000.0);
         for call in 0..20 {
-            lanes.enqueue("hangs", at(0), &format!("h{call}"));
+            lanes.enqueue("hangs", at(0), engine(&format!("h{call}")));
         }
         while lanes.leave(at(0)).is_some() {}
-        lanes.enqueue("well", at(1), "w");
-        assert_eq!(lanes.leave(at(1)), Some("w".into()));
+        lanes.enqueue("well", at(1), engine("w"));
+        assert_eq!(lanes.leave(at(1)), Some(engine("w")));
     }
 
     #[test]
@@ -132,7 +149,7 @@ mod tests {
         let mut lanes = Lanes::new(50.0);
         let mut now = at(0);
         for call in 0..58 {
-            lanes.enqueue("a", now, &format!("s{call:02}"));
+            lanes.enqueue("a", now, engine(&format!("s{call:02}")));
         }
         let mut left = 0;
         while left < 58 {
@@ -143,6 +160,10 @@ mod tests {
             lanes.came_back("a");
         }
         assert_eq!(now.as_millis(), 1000);
+    }
+
+    fn engine(session: &str) -> Passenger {
+        Passenger::Engine(session.to_owned())
     }
 
     fn at(millis: i64) -> Instant {

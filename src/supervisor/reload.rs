@@ -132,7 +132,12 @@ impl Supervisor {
         let kept = self.published_paths();
         let Some(slot) = self.slots.get_mut(name) else { return };
         match Remote::new(new.remote.clone(), &mut self.clients) {
-            Ok(remote) => slot.remote = Arc::new(remote),
+            Ok(remote) => {
+                slot.remote = Arc::new(remote);
+                if slot.config.remote.values != new.remote.values {
+                    slot.person.forget();
+                }
+            }
             Err(error) => {
                 tracing::error!(session = name, event = "session_not_changed", %error, "the session goes on as before");
                 return;

@@ -10,6 +10,7 @@ use super::alarm::Alarm;
 use super::asks::Waiter;
 use super::feed::{self, Happened};
 use super::figures::Tally;
+use super::person::PersonLogins;
 use super::saver::Saver;
 use super::tell::{Shown, Told};
 use super::warnings::Logins;
@@ -48,6 +49,8 @@ pub(super) struct Slot {
     /// A call that waits for its state to be written, or for a lane.
     pub(super) pending: Option<Pending>,
     pub(super) in_flight: Option<Flight>,
+    /// Logins by a person.
+    pub(super) person: PersonLogins,
     pub(super) waiters: Vec<Waiter>,
     /// Jobs that hold the token, each until when at most.
     pub(super) holds: BTreeMap<u64, Instant>,
@@ -124,6 +127,10 @@ pub(super) struct StoredAccount {
 }
 
 impl Pending {
+    pub(super) fn id(&self) -> u64 {
+        self.call.id
+    }
+
     pub(super) fn new(call: Call, state: &mut Saver, account: &Saver) -> Self {
         Self { call, state: state.latest(), account: account.latest(), queued: false }
     }
@@ -283,7 +290,10 @@ impl Slot {
 
     /// Nothing is under way, and nothing is left to write.
     pub(super) fn is_at_rest(&self) -> bool {
-        self.pending.is_none() && self.in_flight.is_none() && self.saver.is_level(clock::boottime())
+        self.pending.is_none()
+            && self.in_flight.is_none()
+            && !self.person.is_redeeming()
+            && self.saver.is_level(clock::boottime())
     }
 
     /// When this session must be looked at again.
@@ -291,7 +301,10 @@ impl Slot {
         let waiter = self.waiters.iter().map(|waiter| waiter.until).min();
         // A disk that hangs is waited for once; after that only its answer, or an input, moves the session.
         let patience = self.saver.hangs_since().filter(|at| *at > now);
-        [self.session.wake(now, account), self.saver.wake(), patience, waiter].into_iter().flatten().min()
+        [self.session.wake(now, account), self.saver.wake(), patience, waiter, self.person.wake()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 

@@ -13,6 +13,7 @@ use super::alarm::Alarm;
 use super::feed::Feed;
 use super::figures::{Gauges, Tally};
 use super::lanes::Lanes;
+use super::person::PersonLogins;
 use super::reload::Reloading;
 use super::saver::Saver;
 use super::slot::{AccountSlot, Slot, StoredAccount, StoredSession};
@@ -173,6 +174,7 @@ impl Supervisor {
             saver: Saver::default(),
             pending: None,
             in_flight: None,
+            person: PersonLogins::default(),
             waiters: Vec::new(),
             holds: BTreeMap::new(),
             happened: Vec::new(),

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::Supervisor;
 use super::slot::Slot;
 use crate::api::{
-    Attention, Counts, FileStatus, LastError, Next, Recent, Refusal, SessionStatus, State, TokenAnswer, What,
+    Attention, Counts, FileStatus, Introspected, LastError, Next, Recent, Refusal, SessionStatus, State, TokenAnswer,
+    What,
 };
 use crate::clock;
 use crate::publish::SinkStatus;
@@ -14,7 +15,7 @@ use crate::session::account::Account;
 use crate::session::answer::Request;
 use crate::session::plan::Why;
 use crate::session::recent::{self, Happening};
-use crate::session::state::{Doubt, Health};
+use crate::session::state::{self, Doubt, Health};
 use crate::session::view::Phase;
 use crate::time::{Instant, Now};
 use crate::token::Published;
@@ -74,6 +75,7 @@ impl Slot {
             token_issued_at: state.token.as_ref().map(|token| token.issued_at),
             token_expires_at: at(state.expires),
             refresh_token_expires_at: at(self.session.refresh_deadline()),
+            introspected: introspected(&state.introspected, now),
             max_lifetime_at: at(self.session.login_deadline()),
             logged_in_at: at(state.logged_in_at),
             last_activity_at: at(state.bounds.map(|bounds| bounds.hi)),
@@ -84,6 +86,7 @@ impl Slot {
                 reason: needed.reason,
                 remedy: needed.remedy,
             }),
+            notice: self.session.notice(),
             quotas: self.session.record().quotas.clone(),
             counts: self.counts(),
             recent: self.session.record().recent.iter().map(|happening| recent(*happening, now)).collect(),
@@ -250,4 +253,8 @@ pub(super) fn doubt_in_words(doubt: Doubt) -> &'static str {
         Doubt::Reissue => "the server called the token dead and hands it out again",
         Doubt::Dormancy => "the token lapsed outside the active hours",
     }
+}
+
+fn introspected(seen: &state::Introspected, now: Now) -> Option<Introspected> {
+    Some(Introspected { at: now.wall_at(seen.at?), ends_at: now.wall_at(seen.end?) })
 }

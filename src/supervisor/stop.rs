@@ -81,8 +81,8 @@ impl Supervisor {
     async fn drain(&mut self, ears: &mut Ears) {
         loop {
             let now = clock::boottime();
-            while let Some(name) = self.lanes.leave(now) {
-                self.launch(&name);
+            while let Some(passenger) = self.lanes.leave(now) {
+                self.launch(&passenger);
             }
             self.save_accounts(now);
             if self.slots.values().all(Slot::is_at_rest)

@@ -161,7 +161,7 @@ impl Supervisor {
 impl Slot {
     /// Whether another secret could help: logins are stopped, or there is no refresh token.
     pub(super) fn needs_new_secret(&self, account: &Account) -> bool {
-        let stranded = self.session.policy().login == LoginBy::Person && !self.session.can_renew();
+        let stranded = self.session.policy().login == LoginBy::Seed && !self.session.can_renew();
         account.stop.is_some() || stranded
     }
 

@@ -123,6 +123,24 @@ fn a_logout_carries_what_writes_need_and_ends_the_session_at_the_server() {
 }
 
 #[test]
+fn calibrating_shows_by_the_pings_own_answers_that_it_moves_the_end() {
+    let server = Acme::start(Rules { idle: Duration::from_secs(8), ping_replaces: true, ..RULES });
+    let told = "capture = { token = { cookie = \"ACMESID\" }, csrf = { json = \"/csrf\" }, expires_in = { json = \"/seconds\" } }";
+    let profile =
+        manual().replace("[ping]\npath = \"/api/ping\"\n", &format!("[ping]\npath = \"/api/ping\"\n{told}\n")).replace(
+            "csrf = { json = \"/csrf\" }\nidle",
+            "csrf = { json = \"/csrf\" }\nexpires_in = { json = \"/seconds\", optional = true }\nidle",
+        );
+    let mut lab = lab(&server, &profile, PASSWORD);
+    lab.configure(&[tickets(&lab).idle_timeout("8s")]);
+    lab.start();
+    lab.await_token("tickets");
+    let said = lab.succeeds(&["calibrate", "tickets", "--after", "3s"]);
+    assert!(said.contains("the ping counts as activity"), "{said}");
+    assert!((server.calls("/api/login"), server.calls("/api/ping")) <= (1, 2), "{said}");
+}
+
+#[test]
 fn a_program_that_prints_a_token_is_run_again_before_its_end() {
     let server = Acme::start(RULES);
     let mut lab = Lab::bare(server.url(), server.secrets());

@@ -64,19 +64,31 @@ const provider = new Provider(issuer, {
     client('signed', 'private_key_jwt', ['client_credentials'], {
       jwks: { keys: [{ ...clientKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256' }] },
     }),
+    client('browser', 'none', ['authorization_code', 'refresh_token'], {
+      application_type: 'native',
+      redirect_uris: ['http://127.0.0.1/callback'],
+      response_types: ['code'],
+    }),
+    client('device', 'none', ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'], {
+      application_type: 'native',
+    }),
     client('bearer', 'client_secret_post', [JWT_BEARER], secret),
     client('exchange', 'client_secret_post', [TOKEN_EXCHANGE], secret),
     ...signing,
     ...(tls ? [certified()] : []),
   ],
-  clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'self_signed_tls_client_auth'],
+  clientAuthMethods: [
+    'none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt', 'self_signed_tls_client_auth',
+  ],
   discovery: tls ? { mtls_endpoint_aliases: { token_endpoint: `https://127.0.0.1:${tls.address().port}/token` } } : {},
   enabledJWA: { clientAuthSigningAlgValues: ['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA'] },
   // A token that has ended is dead at once, not a quarter of a minute later.
   clockTolerance: 0,
   features: {
     clientCredentials: { enabled: true },
-    devInteractions: { enabled: false },
+    // Pages on which any name and any password log in.
+    devInteractions: { enabled: true },
+    deviceFlow: { enabled: true },
     introspection: { enabled: true },
     mTLS: {
       enabled: true,
@@ -93,7 +105,8 @@ const provider = new Provider(issuer, {
     revocation: { enabled: true },
     userinfo: { enabled: true },
   },
-  findAccount: (ctx, accountId) => ({ accountId, claims: () => ({ sub: accountId }) }),
+  findAccount: (ctx, accountId) => ({ accountId, claims: () => ({ sub: accountId, preferred_username: accountId }) }),
+  claims: { openid: ['sub'], profile: ['preferred_username'] },
   rotateRefreshToken: true,
   ttl: {
     AccessToken: Number(TOKEN_SECONDS),

@@ -107,18 +107,45 @@ impl RejectedBody {
     }
 }
 
+/// What `POST …/login` may carry: where the browser's return can be received.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BeginBody {
+    #[serde(default)]
+    pub(super) redirect_port: Option<u16>,
+}
+
+/// What `POST …/login/{login}` carries.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RedirectedBody {
+    pub(super) redirected: String,
+}
+
+/// Reads a JSON body that may be left out.
+pub(super) async fn json_if_any<T: DeserializeOwned + Default>(request: Request) -> Result<T, Problem> {
+    let body = read(request).await?;
+    if body.is_empty() { Ok(T::default()) } else { parse(&body) }
+}
+
 /// Reads a JSON body; where it is wrong, the field is named and no value is shown, for it may be a token.
 pub(super) async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
-    let read = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, &()));
-    let body = match read.await {
-        Ok(Ok(body)) => body,
+    parse(&read(request).await?)
+}
+
+async fn read(request: Request) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, &())).await {
+        Ok(Ok(body)) => Ok(body),
         Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            return Err(Problem::new(Kind::TooLarge, "the body is larger than 64 KiB"));
+            Err(Problem::new(Kind::TooLarge, "the body is larger than 64 KiB"))
         }
-        Ok(Err(_)) => return Err(bad("the body cannot be read")),
-        Err(_) => return Err(Problem::new(Kind::TooSlow, "the body did not arrive within 5 s")),
-    };
-    let mut deserializer = serde_json::Deserializer::from_slice(&body);
+        Ok(Err(_)) => Err(bad("the body cannot be read")),
+        Err(_) => Err(Problem::new(Kind::TooSlow, "the body did not arrive within 5 s")),
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| in_field(&error))?;
     deserializer.end().map_err(|_| bad("body: there is something after the JSON"))?;
     Ok(value)

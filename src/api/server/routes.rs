@@ -12,6 +12,7 @@ use axum::{Json, Router};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
+use super::login;
 use super::parameters::{Query, RejectedBody, UsedBody, json};
 use super::streams;
 use crate::api::access::Caller;
@@ -37,8 +38,10 @@ pub(super) fn router(asks: mpsc::Sender<Ask>) -> Router {
         .route("/v1/sessions/{session}/used", post(used))
         .route("/v1/sessions/{session}/rejected", post(rejected))
         .route("/v1/sessions/{session}/verify", post(verify))
+        .route("/v1/sessions/{session}/introspect", post(introspect))
         .route("/v1/sessions/{session}/renew", post(renew))
-        .route("/v1/sessions/{session}/login", post(login))
+        .route("/v1/sessions/{session}/login", post(login::begin))
+        .route("/v1/sessions/{session}/login/{login}", get(login::outcome).post(login::complete))
         .route("/v1/sessions/{session}/logout", post(logout))
         .route("/v1/sessions/{session}/pause", post(pause))
         .route("/v1/sessions/{session}/resume", post(resume))
@@ -125,7 +128,7 @@ macro_rules! orders {
     )*};
 }
 
-orders!(verify => Verify, renew => Renew, login => Login, logout => Logout, pause => Pause, resume => Resume);
+orders!(verify => Verify, introspect => Introspect, renew => Renew, logout => Logout, pause => Pause, resume => Resume);
 
 async fn order(
     asks: Asks,
@@ -194,7 +197,7 @@ pub(super) async fn decided<T>(
 }
 
 /// JSON that no cache keeps.
-fn answer(body: &impl Serialize) -> Response {
+pub(super) fn answer(body: &impl Serialize) -> Response {
     ([(CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 

@@ -26,6 +26,8 @@ pub(super) struct SessionPlan {
     url: String,
     grant: String,
     account: String,
+    /// What a person must run before there is a session; null where the daemon logs in by itself.
+    first_login: Option<String>,
     model: WindowModel,
     shared: bool,
     idle_timeout_seconds: Option<f64>,
@@ -64,6 +66,7 @@ impl SessionPlan {
             url: remote.url.to_string(),
             grant: remote.grant.clone(),
             account: remote.account(),
+            first_login: (policy.login == LoginBy::Person).then(|| format!("keepfresh login {}", session.name)),
             model: policy.model,
             shared: policy.shared,
             idle_timeout_seconds: policy.idle_timeout.map(|t| t.as_secs_f64()),
@@ -86,6 +89,9 @@ impl SessionPlan {
         let mut lines = vec![format!("{}: {} at {}", self.session, self.provider, self.url)];
         let mut say = |what: &str, text: String| lines.push(format!("  {what:<9} {text}"));
         say("login", format!("{}, account {}", self.grant, self.account));
+        if let Some(command) = &self.first_login {
+            say("person", format!("the first login needs one: run `{command}` once the daemon runs"));
+        }
         say("window", self.window());
         say("calls", self.calls());
         say("outages", self.outages());
@@ -171,8 +177,11 @@ fn deadlines(policy: &Policy) -> Vec<String> {
 fn after_a_longer_outage(policy: &Policy, grant: &str) -> String {
     match policy.login {
         LoginBy::Daemon { .. } => format!("the session may be lost: the daemon logs in again by {grant}"),
-        LoginBy::Person => format!(
+        LoginBy::Seed => format!(
             "the session may be lost: renewed by the refresh token if that lives, else a person must log in ({grant})"
+        ),
+        LoginBy::Person => format!(
+            "the session may be lost: renewed by the refresh token if there is one that lives, else a person must log in again ({grant})"
         ),
     }
 }
@@ -318,7 +327,7 @@ mod tests {
             renew_by_profile: false,
             renewal_needs_life: false,
             renewal_kills: false,
-            login: LoginBy::Person,
+            login: LoginBy::Seed,
             introspect: false,
         }
     }

@@ -56,6 +56,8 @@ pub(in crate::provider) struct Metadata {
     aliases: BTreeMap<Endpoint, Url>,
     /// `token_endpoint_auth_methods_supported`; none where it says nothing.
     pub(in crate::provider) auth_methods: Option<Vec<String>>,
+    /// `authorization_response_iss_parameter_supported` (RFC 9207 section 3).
+    pub(in crate::provider) names_itself: bool,
     /// `token_endpoint_auth_signing_alg_values_supported`.
     pub(in crate::provider) signing_algorithms: Vec<String>,
 }
@@ -93,6 +95,7 @@ impl Metadata {
             endpoints: endpoints(document, at),
             aliases: aliases.map(|aliases| endpoints(aliases, at)).unwrap_or_default(),
             auth_methods: words(document, "token_endpoint_auth_methods_supported"),
+            names_itself: document.get("authorization_response_iss_parameter_supported") == Some(&Value::Bool(true)),
             signing_algorithms: words(document, "token_endpoint_auth_signing_alg_values_supported").unwrap_or_default(),
         })
     }

@@ -1,5 +1,7 @@
 //! The requests of OAuth 2.0: token endpoint (RFC 6749), introspection (RFC 7662), revocation (RFC 7009).
 
+mod person;
+
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -12,6 +14,8 @@ use crate::provider::request::Method;
 use crate::provider::settings::RemoteConfig;
 use crate::provider::template::Template;
 use crate::secret::Secret;
+
+pub(in crate::provider) use person::authorization_url;
 
 /// A form on its way: its fields, the headers that go with it, and what both hold that must not be seen.
 #[derive(Default)]
@@ -50,7 +54,7 @@ pub(super) fn login_secrets(config: &RemoteConfig) -> Vec<&str> {
         Some(GrantKind::Password) => &["password"],
         Some(GrantKind::RefreshToken) => &["refresh_token"],
         Some(GrantKind::TokenExchange) => &["subject_token", "actor_token"],
-        Some(GrantKind::ClientCredentials) | None => &[],
+        Some(GrantKind::ClientCredentials | GrantKind::AuthorizationCode | GrantKind::DeviceCode) | None => &[],
     };
     let mut names = client_secrets(config);
     names.extend(of_form);
@@ -63,6 +67,7 @@ impl Ingredients<'_> {
     pub(super) fn login(&self) -> Result<Outgoing, OutgoingError> {
         match GrantKind::named(&self.config.grant) {
             Some(GrantKind::RefreshToken) => self.refresh(self.required("refresh_token")?),
+            Some(GrantKind::AuthorizationCode | GrantKind::DeviceCode) => Err(OutgoingError::ByPerson),
             Some(kind) => self.grant(kind),
             None => Err(OutgoingError::NoEndpoint("login")),
         }
@@ -118,6 +123,7 @@ impl Ingredients<'_> {
                 draft.secret("password", self.required("password")?);
             }
             GrantKind::RefreshToken => draft.secret("refresh_token", self.required("refresh_token")?),
+            GrantKind::AuthorizationCode | GrantKind::DeviceCode => return Err(OutgoingError::ByPerson),
             GrantKind::TokenExchange => self.exchanged(&mut draft)?,
         }
         self.optional(&mut draft, "scope");

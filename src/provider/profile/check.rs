@@ -22,6 +22,7 @@ use super::raw::{
     LoginForm, Logins, RawEndpoints, RawGrant, RawHosts, RawKind, RawParameter, RawProfile, RawRequest, RawWindow,
 };
 use super::{Parameter, Profile, ProfileError, WindowDefaults};
+use crate::provider::ByPerson;
 use crate::provider::discovery::Endpoint;
 use crate::provider::grants::GrantKind;
 use crate::provider::harvest::Captures;
@@ -108,7 +109,8 @@ fn profile(raw: RawProfile<Logins>, name: &str, text: Text<'_>) -> Checked<Profi
     let is_oauth = *raw.protocol.get_ref() == Protocol::OAuth2;
     let expect = if is_oauth { Expect::Json } else { Expect::Any };
     let reader = Reader { names: &names, expect, lenient: is_oauth };
-    let ways = ways(*raw.protocol.get_ref(), raw.login, raw.grant, &raw.protocol.span(), &reader)?;
+    let oauth = (raw.grant, raw.endpoints.as_ref());
+    let ways = ways(*raw.protocol.get_ref(), raw.login, oauth, &raw.protocol.span(), &reader)?;
     let words = ways.words();
     let parameters = raw.parameters.into_iter().map(|entry| parameter(entry, &words));
     let steps = raw.after_login.into_iter().map(|step| reader.request("after_login", step, Role::Telling));
@@ -166,7 +168,7 @@ impl Ways {
 fn ways(
     protocol: Protocol,
     login: Option<Logins>,
-    grant: BTreeMap<Spanned<String>, RawGrant>,
+    (grant, endpoints): (BTreeMap<Spanned<String>, RawGrant>, Option<&Spanned<RawEndpoints>>),
     at: &Range<usize>,
     reader: &Reader<'_>,
 ) -> Checked<Ways> {
@@ -174,7 +176,7 @@ fn ways(
     match protocol {
         Protocol::OAuth2 => {
             let captures = captures_of_oauth(login.as_ref())?;
-            Ok(Ways { grants: grants(grant, reader)?, captures, ..Ways::default() })
+            Ok(Ways { grants: grants(grant, endpoints, reader)?, captures, ..Ways::default() })
         }
         Protocol::Http => Ok(Ways { logins: reader.logins(login.ok_or_else(missing)?)?, ..Ways::default() }),
         Protocol::Command => Ok(Ways { commands: reader.commands(login.ok_or_else(missing)?)?, ..Ways::default() }),
@@ -306,19 +308,32 @@ fn default(key: &str, value: &Spanned<toml::Value>, kind: ParameterKind) -> Chec
     text.ok_or_else(|| wrong(&value.span(), format!("{key}.default: it is not of the parameter's type")))
 }
 
-/// A profile that names no grant knows all of the protocol's.
-fn grants(raw: BTreeMap<Spanned<String>, RawGrant>, reader: &Reader<'_>) -> Checked<Vec<GrantRules>> {
+/// A profile that names no grant knows all of the protocol's that its endpoints allow.
+fn grants(
+    raw: BTreeMap<Spanned<String>, RawGrant>,
+    endpoints: Option<&Spanned<RawEndpoints>>,
+    reader: &Reader<'_>,
+) -> Checked<Vec<GrantRules>> {
     let named = raw.into_iter().map(|(name, rules)| grant(&name, rules, reader));
     let mut named = named.collect::<Checked<Vec<_>>>()?;
     if named.is_empty() {
         let bare = |kind| GrantRules {
             kind,
             form: Vec::new(),
+            begin: Vec::new(),
             claims: Vec::new(),
             not_on: Vec::new(),
             not_on_because: String::new(),
         };
-        return Ok(GrantKind::ALL.into_iter().map(bare).collect());
+        let tells = |told: fn(&RawEndpoints) -> bool| {
+            endpoints.is_some_and(|raw| told(raw.get_ref()) || raw.get_ref().issuer.is_some())
+        };
+        let possible = |kind: &GrantKind| match kind.by_person() {
+            Some(ByPerson::Browser) => tells(|raw| raw.authorization.is_some()),
+            Some(ByPerson::Device) => tells(|raw| raw.device_authorization.is_some()),
+            None => true,
+        };
+        return Ok(GrantKind::ALL.into_iter().filter(possible).map(bare).collect());
     }
     named.sort_by_key(|rules| GrantKind::ALL.iter().position(|kind| *kind == rules.kind));
     Ok(named)
@@ -329,8 +344,10 @@ fn grant(name: &Spanned<String>, raw: RawGrant, reader: &Reader<'_>) -> Checked<
     let message = || format!("grant: there is no grant `{}`: known are {}", name.get_ref(), known());
     let kind = GrantKind::named(name.get_ref()).ok_or_else(|| wrong(&name.span(), message()))?;
     let form = reader.templates(&format!("grant.{}.form", kind.word()), &raw.form)?;
+    let begin = reader.templates(&format!("grant.{}.begin", kind.word()), &raw.begin)?;
     let claims = reader.templates(&format!("grant.{}.claims", kind.word()), &raw.claims)?;
-    Ok(GrantRules { kind, form, claims, not_on: patterns(&raw.not_on), not_on_because: raw.not_on_because })
+    let (not_on, not_on_because) = (patterns(&raw.not_on), raw.not_on_because);
+    Ok(GrantRules { kind, form, begin, claims, not_on, not_on_because })
 }
 
 fn patterns(hosts: &[String]) -> Vec<HostPattern> {

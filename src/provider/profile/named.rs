@@ -5,12 +5,9 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::compiled_in::COMPILED_IN;
 use super::{Profile, ProfileError};
 use crate::provider::examples::misjudged;
-
-/// The profiles that come with the program.
-const COMPILED_IN: [(&str, &str); 2] =
-    [("oauth2", include_str!("../profiles/oauth2.toml")), ("salesforce", include_str!("../profiles/salesforce.toml"))];
 
 impl Profile {
     /// The profile of this name: `providers_dir/NAME.toml` if there is one, else the compiled-in one.

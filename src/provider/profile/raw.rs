@@ -215,6 +215,8 @@ pub(super) struct RawGrant {
     #[serde(default)]
     pub(super) form: Texts,
     #[serde(default)]
+    pub(super) begin: Texts,
+    #[serde(default)]
     pub(super) claims: Texts,
     #[serde(default)]
     pub(super) not_on: Vec<String>,

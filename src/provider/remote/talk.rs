@@ -160,7 +160,7 @@ impl Talk<'_> {
         }
     }
 
-    async fn after_login_of_oauth(&mut self, told: Told) -> Told {
+    pub(super) async fn after_login_of_oauth(&mut self, told: Told) -> Told {
         if let Verdict::Good(grant) = &told.verdict {
             self.gathered = Harvest::of(grant);
         }

@@ -70,7 +70,7 @@ impl Session {
         self.recovery_failed();
     }
 
-    fn logged_in(
+    pub(super) fn logged_in(
         &mut self,
         grant: &Grant,
         answer: &Answer,

@@ -120,7 +120,7 @@ fn a_dead_refresh_token_leads_to_a_login() {
 fn a_dead_refresh_token_without_another_way_needs_a_person() {
     check(
         "
-        policy login=person
+        policy login=seed
         serve ping alive
         serve renew good refresh=r2
         tick
@@ -298,7 +298,7 @@ fn a_lost_renewal_keeps_the_token_that_lives_and_the_refresh_token_unused() {
 fn a_lost_renewal_without_a_login_is_presented_again_when_the_token_is_dead() {
     check(
         "
-        policy login=person
+        policy login=seed
         tick
         seed r1
         +1s: good refresh=r2
@@ -818,7 +818,7 @@ fn a_logout_that_the_server_does_not_hear_is_said() {
 fn a_seed_that_is_stored_in_a_newer_form_wins_over_the_configured_one() {
     check(
         "
-        policy login=person
+        policy login=seed
         serve renew good refresh=r2
         serve ping alive
         tick
@@ -846,7 +846,7 @@ fn a_seed_that_is_stored_in_a_newer_form_wins_over_the_configured_one() {
 fn a_changed_seed_replaces_what_is_stored_even_during_a_renewal() {
     check(
         "
-        policy login=person
+        policy login=seed
         tick
         seed r1
         +1s: seed r9
@@ -876,7 +876,7 @@ fn a_changed_seed_replaces_what_is_stored_even_during_a_renewal() {
 fn a_seed_that_cannot_be_read_is_said() {
     check(
         "
-        policy login=person
+        policy login=seed
         tick
         unread no such file
         status

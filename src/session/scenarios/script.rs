@@ -140,6 +140,7 @@ impl Stage {
             "held" => Input::Held { lasting: words.get(1).map(|lasting| duration(lasting)) },
             "wanted" => Input::Wanted { validity: duration(words[1]) },
             "seed" => Input::Seed(Ok(Secret::new(words[1]))),
+            "person" => Input::PersonLoggedIn(self.by_person(&words[1..])),
             "unread" => Input::Seed(Err(words[1..].join(" "))),
             "secrets" => Input::SecretsAre(words[1].to_owned()),
             "jump" => Input::ClockJumped,
@@ -161,6 +162,13 @@ impl Stage {
         let answer =
             answer(call, *sent, self.now, words, actor.session.state()).unwrap_or_else(|| panic!("{words:?}?"));
         self.step(self.current, Input::Answered { answer, secrets: Some("secret".into()) });
+    }
+
+    /// What the server gave for a person's login, this moment.
+    fn by_person(&self, words: &[&str]) -> Answer {
+        let (request, timeout) = (Request::Login, LATENCY);
+        let call = Call { id: 0, request, timeout, urgent_by: self.now, durable: false };
+        answer(&call, self.now, self.now, words, self.actors[self.current].session.state()).unwrap()
     }
 
     fn step(&mut self, index: usize, input: Input) {

@@ -197,6 +197,7 @@ fn inputs() -> impl Strategy<Value = Input> {
 fn orders() -> impl Strategy<Value = Order> {
     prop_oneof![
         Just(Order::Verify),
+        Just(Order::Introspect),
         Just(Order::Renew),
         Just(Order::RenewWhenFree),
         Just(Order::Login),
@@ -259,7 +260,7 @@ prop_compose! {
         request_timeout in 1_000_u64..30_000,
         (shared, has_ping, login_may_reuse, renew_by_profile, renewal_needs_life, introspect) in any::<(bool, bool, bool, bool, bool, bool)>(),
         login in prop_oneof![
-            Just(LoginBy::Person), Just(LoginBy::Daemon { confirm: true }), Just(LoginBy::Daemon { confirm: false }),
+            Just(LoginBy::Seed), Just(LoginBy::Person), Just(LoginBy::Daemon { confirm: true }), Just(LoginBy::Daemon { confirm: false }),
         ],
     ) -> Policy {
         let idle_timeout = idle_timeout.map(Duration::from_millis);

@@ -134,15 +134,22 @@ impl Response {
 
 /// A plain client: status and body of one request to `url`, whose body is a form.
 pub(crate) fn ask(method: &str, url: &str, headers: &str, body: &str) -> Option<(u16, String)> {
+    let form = "content-type: application/x-www-form-urlencoded\r\n";
+    let (status, _, body) = exchange(method, url, &format!("{headers}{form}"), body)?;
+    Some((status, body))
+}
+
+/// The same with all its headers given: status, head and body of the answer.
+pub(crate) fn exchange(method: &str, url: &str, headers: &str, body: &str) -> Option<(u16, String, String)> {
     let (host, path) = url.strip_prefix("http://")?.split_once('/')?;
     let mut stream = TcpStream::connect(host).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
     let length = body.len();
     let head = format!("{method} /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}");
-    let form = "content-type: application/x-www-form-urlencoded\r\n";
-    write!(stream, "{head}{form}content-length: {length}\r\n\r\n{body}").ok()?;
+    write!(stream, "{head}content-length: {length}\r\n\r\n{body}").ok()?;
     let mut answer = String::new();
     let _ = stream.read_to_string(&mut answer);
     let status = answer.split(' ').nth(1)?.parse().ok()?;
-    Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((status, head.to_owned(), body.to_owned()))
 }

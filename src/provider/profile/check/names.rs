@@ -12,10 +12,21 @@ use crate::provider::profile::raw::{Logins, RawCapture, RawProfile, RawRequest};
 use crate::provider::template::Template;
 
 /// What the reader itself gives a value.
-const BUILT_IN: [&str; 9] =
-    ["token", "token_type", "instance_url", "url", "userinfo_url", "refresh_token", "uuid", "now", "jwt"];
+const BUILT_IN: [&str; 11] = [
+    "token",
+    "token_type",
+    "instance_url",
+    "url",
+    "userinfo_url",
+    "refresh_token",
+    "uuid",
+    "now",
+    "jwt",
+    "code",
+    "device_code",
+];
 /// Those of them that prove who asks.
-const SECRET_BUILT_IN: [&str; 3] = ["token", "refresh_token", "jwt"];
+const SECRET_BUILT_IN: [&str; 5] = ["token", "refresh_token", "jwt", "code", "device_code"];
 
 /// The placeholders that have a meaning in one profile.
 pub(super) struct Names {

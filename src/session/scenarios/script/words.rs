@@ -192,6 +192,7 @@ pub(super) fn login(word: &str) -> LoginBy {
     match word {
         "jwt" => LoginBy::Daemon { confirm: true },
         "password" => LoginBy::Daemon { confirm: false },
+        "seed" => LoginBy::Seed,
         "person" => LoginBy::Person,
         _ => panic!("no such login: {word}"),
     }

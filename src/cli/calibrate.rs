@@ -1,0 +1,162 @@
+//! `keepfresh calibrate`: whether the ping of a live session really moves the server's window.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::exit::Exit;
+use super::failure::Failure;
+use super::{output, parse_duration, session_path};
+use crate::api::SessionStatus;
+use crate::api::client::{Call, Client};
+
+/// What clocks and answers may be off by.
+const TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
+
+/// What `calibrate` takes.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Args {
+    /// The session
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// How long to leave the session alone before the ping
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "10s")]
+    after: Duration,
+    /// How long to wait for each answer
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
+    wait: Duration,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How the end is learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum By {
+    /// The server is asked before and after the ping.
+    Introspection,
+    /// The server's answers to login and ping tell it.
+    Answers,
+}
+
+/// What was seen.
+#[derive(Debug, Serialize)]
+struct Report {
+    session: String,
+    by: By,
+    /// The session's end, before the ping.
+    before: Timestamp,
+    /// And after it.
+    after: Timestamp,
+    /// By how much the ping moved it.
+    moved_seconds: f64,
+    /// Whether that is as much as the session was left alone.
+    counts: bool,
+    idle_timeout_seconds: Option<f64>,
+}
+
+/// Makes three calls to the server at most: a question, a ping, a question.
+pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
+    let by = match order(client, args, "introspect") {
+        Ok(_) => By::Introspection,
+        Err(failure) if failure.is_conflict() => By::Answers,
+        Err(failure) => return Err(failure),
+    };
+    let before = end(client, args, by)?;
+    std::thread::sleep(args.after);
+    let status = order(client, args, "verify")?;
+    if by == By::Introspection {
+        order(client, args, "introspect")?;
+    }
+    let (Some(before), Some(after)) = (before, end(client, args, by)?) else {
+        return output::print(&blind(&args.name)).map(|_| Exit::Failed);
+    };
+    let moved = after.duration_since(before);
+    let alone = SignedDuration::try_from(args.after).unwrap_or(SignedDuration::MAX);
+    let report = Report {
+        session: args.name.clone(),
+        by,
+        before,
+        after,
+        moved_seconds: moved.as_secs_f64(),
+        counts: moved >= (alone - TOLERANCE).max(alone / 2),
+        idle_timeout_seconds: status.idle_timeout_seconds,
+    };
+    if args.json { output::print_json(&report) } else { output::print(&in_words(&report, args.after)) }
+}
+
+fn order(client: &Client, args: &Args, word: &str) -> Result<SessionStatus, Failure> {
+    let path = session_path(&args.name, &format!("/{word}"));
+    Ok(client.json(&Call { post: true, path, wait: args.wait, repeatable: true, ..Call::default() })?)
+}
+
+/// The session's end, as far as anybody tells it.
+fn end(client: &Client, args: &Args, by: By) -> Result<Option<Timestamp>, Failure> {
+    let call = Call { path: session_path(&args.name, ""), repeatable: true, ..Call::default() };
+    let status: SessionStatus = client.json(&call)?;
+    Ok(match by {
+        By::Introspection => status.introspected.map(|seen| seen.ends_at),
+        By::Answers => status.token_expires_at,
+    })
+}
+
+fn blind(name: &str) -> String {
+    format!(
+        "{name}: nobody tells when this session ends, so nothing can be measured: there is no introspection, and \
+         neither login nor ping names an end\n"
+    )
+}
+
+fn in_words(report: &Report, alone: Duration) -> String {
+    let by = match report.by {
+        By::Introspection => "introspection",
+        By::Answers => "the server's answers",
+    };
+    let seen = format!(
+        "{}: by {by} the session would end at {}; after {} s and a ping, at {}: {:.0} s later\n",
+        report.session,
+        clock_time(report.before),
+        alone.as_secs_f64(),
+        clock_time(report.after),
+        report.moved_seconds
+    );
+    if report.counts { seen + "the ping counts as activity\n" } else { seen + &unmoved(report) }
+}
+
+fn unmoved(report: &Report) -> String {
+    let again = report.idle_timeout_seconds.map_or_else(String::new, |timeout| {
+        let second_half = (timeout / 2.0 + 5.0).min(timeout * 0.8);
+        format!("; where it counts only in the second half of the window, try again with --after {second_half:.0}s")
+    });
+    format!("the ping did not move the end: it does not count as activity, or not yet{again}\n")
+}
+
+fn clock_time(moment: Timestamp) -> String {
+    moment.strftime("%H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_seen_is_said_with_what_it_means() {
+        let start: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+        for (moved, counts, expected) in [(10, true, "the ping counts"), (0, false, "--after 3605s")] {
+            let after = start + SignedDuration::from_secs(moved);
+            let report = Report {
+                session: "crm".into(),
+                by: By::Introspection,
+                before: start,
+                after,
+                moved_seconds: after.duration_since(start).as_secs_f64(),
+                counts,
+                idle_timeout_seconds: Some(7200.0),
+            };
+            let text = in_words(&report, Duration::from_secs(10));
+            assert!(text.contains(expected) && text.contains("03:04:05Z"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! A login on any device: a code, where to type it, and a picture of both.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, stderr};
+use std::time::Duration;
+
+use clap::builder::styling::{AnsiColor, Color, Style};
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
+
+use super::Login;
+use crate::api::SessionStatus;
+use crate::api::client::ClientError;
+use crate::cli::{output, words};
+use crate::clock;
+
+/// How long one question to the daemon waits.
+const PATIENCE: Duration = Duration::from_secs(25);
+/// Between two questions while the daemon is not there.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Shows what the person must know, and waits until the daemon has the token.
+pub(super) fn lead(
+    login: &Login<'_>,
+    user_code: &str,
+    verification_uri: &str,
+    complete: Option<&str>,
+) -> Result<SessionStatus, ClientError> {
+    output::complain(&instructions(login, user_code, verification_uri));
+    if let Some(picture) = complete.filter(|_| stderr().is_terminal()).and_then(picture) {
+        output::complain(&picture);
+    }
+    let ends = clock::boottime().after(login.lifetime() + PATIENCE);
+    loop {
+        let asked = clock::boottime();
+        if let Some(status) = login.outcome(PATIENCE.min(ends.since(asked)))? {
+            return Ok(status);
+        }
+        if clock::boottime() >= ends {
+            return Err(ClientError::Silent("its socket".into()));
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+fn instructions(login: &Login<'_>, user_code: &str, verification_uri: &str) -> String {
+    let (session, bold) = (&login.begun.session, Style::new().bold());
+    let left = words::span(login.lifetime());
+    format!(
+        "To log in to {session}, open this address on any device:\n\n    {verification_uri}\n\n\
+         and type this code there, within {left}:\n\n    {bold}{user_code}{bold:#}\n"
+    )
+}
+
+/// The address as a QR code of half blocks, light on dark whatever the terminal's own colours are.
+fn picture(address: &str) -> Option<String> {
+    let code = QrCode::new(address).ok()?;
+    // The blocks are the light parts: where colours are left out, that is right on a dark terminal.
+    let blocks = code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
+    let style =
+        Style::new().fg_color(Some(Color::Ansi(AnsiColor::BrightWhite))).bg_color(Some(Color::Ansi(AnsiColor::Black)));
+    let mut picture = String::from("or scan this with a phone:\n\n");
+    for line in blocks.lines() {
+        let _ = writeln!(picture, "    {style}{line}{style:#}");
+    }
+    Some(picture)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_has_half_as_many_lines_as_modules_and_a_quiet_zone() {
+        let drawn = picture("https://id.example/device?user_code=WDJB-MJHT").unwrap();
+        let plain = anstream::adapter::strip_str(&drawn).to_string();
+        let blocks: Vec<&str> = plain.lines().skip(2).map(str::trim_start).collect();
+        let width = blocks[0].chars().count();
+        assert!(blocks.iter().all(|line| line.chars().count() == width), "{plain}");
+        assert_eq!(blocks.len(), width.div_ceil(2));
+        assert!(blocks[0].chars().all(|block| block == '█'), "the quiet zone is light");
+        assert!(picture("x".repeat(8000).as_str()).is_none());
+    }
+}

@@ -1,0 +1,143 @@
+//! What the browser shows in the end: one small page that needs nothing else and says nothing secret.
+
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+const STYLE: &str = "\
+:root{color-scheme:light dark;--ink:#1d2129;--paper:#f5f6f8;--card:#fff;--line:#dde1e7;--mark:#1a7f4b;--dim:#5b6472}\
+@media(prefers-color-scheme:dark){:root{--ink:#e8eaee;--paper:#14171c;--card:#1d2128;--line:#343a45;--mark:#4cc38a;--dim:#9aa3b2}}\
+.failed{--mark:#c4372b}\
+@media(prefers-color-scheme:dark){.failed{--mark:#ff8577}}\
+*{box-sizing:border-box}\
+body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1.5rem;background:var(--paper);color:var(--ink);\
+font:1.0625rem/1.55 system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',sans-serif}\
+main{max-width:30rem;width:100%;padding:2.25rem 2.5rem;background:var(--card);border:1px solid var(--line);\
+border-top:4px solid var(--mark);border-radius:.6rem}\
+h1{margin:0 0 .6rem;font-size:1.45rem;line-height:1.3;font-weight:650;overflow-wrap:anywhere}\
+h1 span{color:var(--mark);margin-right:.5rem}\
+p{margin:.6rem 0;overflow-wrap:anywhere}\
+code{font:.95em ui-monospace,'Cascadia Mono',Menlo,Consolas,monospace}\
+.end{margin-top:1.4rem;color:var(--dim)}\
+footer{margin-top:1.6rem;padding-top:1rem;border-top:1px solid var(--line);color:var(--dim);font-size:.875rem}";
+
+/// What the page tells.
+pub(super) enum Page<'a> {
+    /// The session has its token.
+    LoggedIn { session: &'a str },
+    /// It has not, and this is why.
+    Failed { session: &'a str, reason: &'a str },
+    /// Another page than those that a login needs.
+    NotFound,
+}
+
+impl Page<'_> {
+    /// The whole HTTP answer.
+    pub(super) fn answer(&self) -> String {
+        let (status, body) = match self {
+            Self::LoggedIn { .. } => ("200 OK", self.html()),
+            Self::Failed { .. } => ("400 Bad Request", self.html()),
+            Self::NotFound => ("404 Not Found", self.html()),
+        };
+        let style = STANDARD.encode(digest::digest(&digest::SHA256, STYLE.as_bytes()).as_ref());
+        format!(
+            "HTTP/1.1 {status}\r\ncontent-type: text/html; charset=utf-8\r\ncontent-length: {}\r\ncache-control: no-store\r\n\
+             content-security-policy: default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; \
+             frame-ancestors 'none'\r\nreferrer-policy: no-referrer\r\nx-content-type-options: nosniff\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        )
+    }
+
+    fn html(&self) -> String {
+        let (class, mark, title, text) = match self {
+            Self::LoggedIn { session } => (
+                "good",
+                "\u{2713}",
+                format!("Logged in to {}", escaped(session)),
+                "<p>keepfresh has the session and keeps it alive from here.</p>".to_owned(),
+            ),
+            Self::Failed { session, reason } => (
+                "failed",
+                "\u{2717}",
+                format!("Not logged in to {}", escaped(session)),
+                format!(
+                    "<p>{}</p><p>Look at the terminal, or begin again: <code>keepfresh login {}</code></p>",
+                    escaped(&sentence(reason)),
+                    escaped(session)
+                ),
+            ),
+            Self::NotFound => {
+                ("failed", "\u{2717}", "There is nothing here".to_owned(), "<p>Look at the terminal.</p>".to_owned())
+            }
+        };
+        format!(
+            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+             <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>{title}</title>\
+             <style>{STYLE}</style></head><body class=\"{class}\"><main><h1><span aria-hidden=\"true\">{mark}</span>{title}</h1>\
+             {text}<p class=\"end\">You may close this window.</p><footer>keepfresh on this machine</footer></main></body></html>\n"
+        )
+    }
+}
+
+/// Sends the browser to the address that it must open.
+pub(super) fn redirect(url: &str) -> String {
+    // Whatever an address may hold, a header ends at its line.
+    let url: String = url.chars().filter(|char| !char.is_control()).collect();
+    format!(
+        "HTTP/1.1 302 Found\r\nlocation: {url}\r\ncache-control: no-store\r\nreferrer-policy: no-referrer\r\n\
+         content-length: 0\r\nconnection: close\r\n\r\n"
+    )
+}
+
+/// An error's fragment as people expect a sentence.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|char| char.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", chars.as_str().trim_end_matches('.'))
+}
+
+fn escaped(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut escaped, char| {
+        match char {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            char => escaped.push(char),
+        }
+        escaped
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_server_says_stays_text() {
+        let answer = Page::Failed { session: "crm", reason: "<script>alert('x')</script> & \"more\"" }.answer();
+        assert!(answer.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; &quot;more&quot;."), "{answer}");
+        assert!(!answer.contains("<script"));
+    }
+
+    #[test]
+    fn a_page_is_kept_by_nobody_and_loads_nothing() {
+        for page in [Page::LoggedIn { session: "crm" }, Page::Failed { session: "crm", reason: "no" }, Page::NotFound] {
+            let answer = page.answer();
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            assert!(head.contains(&format!("content-length: {}\r\n", body.len())));
+            for header in ["cache-control: no-store", "default-src 'none'", "frame-ancestors 'none'", "no-referrer"] {
+                assert!(head.contains(header), "{header}: {head}");
+            }
+            for way_out in ["http:", "https:", "src=", "url(", "@import", "<script", "<link"] {
+                assert!(!body.contains(way_out), "{way_out}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_cannot_add_headers() {
+        assert_eq!(redirect("https://id/\r\nset-cookie: x").lines().count(), 6 + 1);
+    }
+}

@@ -1,0 +1,381 @@
+//! A person's login: begun over the socket, kept here until the person is back, its token handed to the engine.
+//!
+//! What keeps it apart from a forgery (state, verifier, nonce, device code) never leaves the daemon. It lives in memory
+//! only: after a restart a person begins again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Supervisor;
+use super::asks::Want;
+use super::lanes::Passenger;
+use super::slot::Slot;
+use crate::api::{About, LoginAsk, LoginBegun, LoginHow, Refusal, Reply, SessionStatus};
+use crate::clock;
+use crate::driver::{self, PersonDone, PersonErrand, PersonStep, Ticket};
+use crate::provider::{BrowserLogin, DeviceLogin, Polled, RedirectProblem};
+use crate::secret::{Secret, hex};
+use crate::session::Input;
+use crate::session::account::Account;
+use crate::session::answer::{Answer, Request};
+use crate::time::Instant;
+
+/// A person has so long from the address to the code.
+const BROWSER_LOGIN: Duration = Duration::from_mins(10);
+/// A server that asks to slow down wants so much more between two polls (RFC 8628 section 3.5).
+const SLOWER: Duration = Duration::from_secs(5);
+/// However often a server does not answer, it is asked again after so long.
+const SLOWEST: Duration = Duration::from_mins(1);
+
+/// The logins by a person of one session: the latest, and nothing of those before.
+#[derive(Default)]
+pub(super) struct PersonLogins {
+    latest: Option<Login>,
+    /// The host in whose lane a step waits.
+    queued: Option<String>,
+}
+
+struct Login {
+    id: String,
+    ends: Instant,
+    stage: Stage,
+    /// What is to be done next, not begun yet.
+    step: Option<PersonStep>,
+}
+
+enum Stage {
+    /// Being begun.
+    Beginning,
+    /// The browser is with the person.
+    Browser(Arc<BrowserLogin>),
+    /// The code is being exchanged.
+    Redeeming,
+    /// The code is with the person; the next poll is due, or under way.
+    Device { login: Arc<DeviceLogin>, interval: Duration, poll_at: Option<Instant> },
+    /// The token is in the engine's state, or there is none and this is why.
+    Over(Result<(), String>),
+}
+
+impl Supervisor {
+    pub(super) fn ask_login(&mut self, ask: LoginAsk) {
+        match ask {
+            LoginAsk::Begin { about, port, wait, reply } => self.begin_login(&about, port, wait, reply),
+            LoginAsk::Complete { about, login, redirected, wait, reply } => {
+                if let Err(refusal) = self.complete_login(&about, &login, &redirected) {
+                    let _ = reply.send(Err(refusal));
+                    return;
+                }
+                self.await_login(&about.name, login, wait, reply);
+            }
+            LoginAsk::Outcome { about, login, wait, reply } => {
+                if let Err(refusal) = self.administered(&about) {
+                    let _ = reply.send(Err(refusal));
+                    return;
+                }
+                self.await_login(&about.name, login, wait, reply);
+            }
+        }
+    }
+
+    /// The session, for an admin.
+    pub(super) fn administered(&self, about: &About) -> Result<&Slot, Refusal> {
+        let slot = self.known(&about.name)?;
+        let allowed = self.is_admin(&about.caller);
+        allowed.then_some(slot).ok_or_else(|| Refusal::NotAllowed { name: about.name.clone() })
+    }
+
+    fn begin_login(&mut self, about: &About, port: Option<u16>, wait: Duration, reply: Reply<Option<LoginBegun>>) {
+        match self.administered(about) {
+            Ok(slot) if slot.remote.by_person().is_none() => {
+                let _ = reply.send(Ok(None));
+                return;
+            }
+            Ok(_) => {}
+            Err(refusal) => {
+                let _ = reply.send(Err(refusal));
+                return;
+            }
+        }
+        let Some(slot) = self.slots.get_mut(&*about.name) else { return };
+        let Some(id) = random_id() else {
+            let reason = "the system gives no random bytes".to_owned();
+            let _ = reply.send(Err(Refusal::Failed { name: about.name.clone(), reason }));
+            return;
+        };
+        tracing::info!(
+            session = &*about.name,
+            event = "login_begun",
+            uid = about.caller.uid,
+            "a person begins a login"
+        );
+        let ends = clock::boottime().after(BROWSER_LOGIN);
+        let step = Some(PersonStep::Begin(port));
+        slot.person.latest = Some(Login { id: id.clone(), ends, stage: Stage::Beginning, step });
+        self.wait(&about.name, wait, Want::LoginBegun { login: id, reply: Some(reply) });
+    }
+
+    fn complete_login(&mut self, about: &About, login: &str, redirected: &Secret) -> Result<(), Refusal> {
+        self.administered(about)?;
+        let name = about.name.clone();
+        let slot = self.slots.get_mut(&*name).ok_or_else(|| Refusal::NoSuchSession { name: name.clone() })?;
+        slot.end_late_login(clock::boottime());
+        slot.hand_in(login, redirected)
+    }
+
+    fn await_login(&mut self, name: &str, login: String, wait: Duration, reply: Reply<SessionStatus>) {
+        self.wait(name, wait, Want::LoginOver { login, reply: Some(reply) });
+    }
+
+    /// Lets a call leave, whoever wants it.
+    pub(super) fn launch(&mut self, passenger: &Passenger) {
+        match passenger {
+            Passenger::Engine(name) => self.launch_call(name),
+            Passenger::Person(name) => self.launch_person(name),
+        }
+    }
+
+    /// The step that waited for its lane leaves now.
+    fn launch_person(&mut self, name: &str) {
+        let Some(slot) = self.slots.get_mut(name) else { return };
+        let Some(host) = slot.person.queued.take() else { return };
+        match slot.person_errand(&host) {
+            Some(errand) => driver::person(&mut self.work, errand),
+            None => self.lanes.came_back(&host),
+        }
+    }
+
+    /// A step came to its end.
+    pub(super) fn person_done(&mut self, of: &Ticket, login: &str, host: &str, came: PersonDone) {
+        self.lanes.came_back(host);
+        let Some(slot) = self.current(of).filter(|slot| !slot.leaving) else { return };
+        let Some(latest) = slot.person.latest.as_mut().filter(|latest| latest.id == login) else { return };
+        let now = clock::boottime();
+        match came {
+            PersonDone::Browser(login) => latest.stage = Stage::Browser(Arc::new(login)),
+            PersonDone::Device(login) => latest.wait_for_device(login, now),
+            PersonDone::Polled(polled) => latest.polled(&polled, now),
+            PersonDone::Failed(error) => latest.over(&of.name, Err(error.to_string())),
+            PersonDone::Granted(answer) => {
+                latest.over(&of.name, Ok(()));
+                self.hand_over(&of.name, *answer);
+                return;
+            }
+        }
+        self.pump(&of.name);
+    }
+
+    /// Whatever waits to leave was meant for what this login replaces.
+    fn hand_over(&mut self, name: &str, answer: Answer) {
+        let held = self.slots.get_mut(name).and_then(|slot| slot.pending.take());
+        if let Some(pending) = held {
+            self.lanes.forget(name);
+            self.step(name, Input::Unwritten { call: pending.id() });
+        }
+        self.step(name, Input::PersonLoggedIn(answer));
+    }
+
+    /// Puts the next step of a person's login into its host's lane; says when the session must be looked at again.
+    pub(super) fn queue_person(&mut self, name: &str, now: Instant) -> Option<Instant> {
+        let slot = self.slots.get_mut(name)?;
+        slot.end_late_login(now);
+        if let Some(latest) = slot.person.latest.as_mut() {
+            latest.poll_if_due(now);
+        }
+        if slot.person.queued.is_none() && slot.person.has_step() {
+            let host = slot.remote.host(Request::Login, None);
+            self.lanes.enqueue(&host, now, Passenger::Person(name.to_owned()));
+            slot.person.queued = Some(host);
+        }
+        slot.wake(now, &self.accounts.get(&slot.account)?.account)
+    }
+}
+
+impl Login {
+    fn wait_for_device(&mut self, login: DeviceLogin, now: Instant) {
+        self.ends = now.after(login.expires_in);
+        let interval = login.interval;
+        self.stage = Stage::Device { login: Arc::new(login), interval, poll_at: Some(now.after(interval)) };
+    }
+
+    fn poll_if_due(&mut self, now: Instant) {
+        if let Stage::Device { login, poll_at, .. } = &mut self.stage
+            && poll_at.take_if(|at| *at <= now).is_some()
+        {
+            self.step = Some(PersonStep::Poll(login.clone()));
+        }
+    }
+
+    fn polled(&mut self, polled: &Polled, now: Instant) {
+        let Stage::Device { interval, poll_at, .. } = &mut self.stage else { return };
+        match polled {
+            Polled::SlowDown => *interval += SLOWER,
+            Polled::Silent => *interval = interval.saturating_mul(2).min((*interval).max(SLOWEST)),
+            Polled::Pending | Polled::Granted(_) | Polled::Over(_) => {}
+        }
+        *poll_at = Some(now.after(*interval));
+    }
+
+    fn over(&mut self, session: &str, outcome: Result<(), String>) {
+        if let Err(reason) = &outcome {
+            tracing::info!(session, event = "login_failed", reason, "a person's login came to nothing");
+        }
+        self.step = None;
+        self.stage = Stage::Over(outcome);
+    }
+
+    fn begun(&self, session: &str, now: Instant) -> Option<LoginBegun> {
+        let how = match &self.stage {
+            Stage::Browser(login) => {
+                LoginHow::AuthorizationCode { url: login.url.clone(), redirect_uri: login.redirect_uri.clone() }
+            }
+            Stage::Device { login, .. } => LoginHow::DeviceCode {
+                user_code: login.user_code.clone(),
+                verification_uri: login.verification_uri.clone(),
+                verification_uri_complete: login.verification_uri_complete.clone(),
+            },
+            Stage::Beginning | Stage::Redeeming | Stage::Over(_) => return None,
+        };
+        let expires_in = self.ends.since(now).as_secs();
+        Some(LoginBegun { session: session.to_owned(), login: self.id.clone(), how, expires_in })
+    }
+
+    fn wake(&self) -> Option<Instant> {
+        match &self.stage {
+            Stage::Over(_) => None,
+            Stage::Device { poll_at, .. } => Some(poll_at.map_or(self.ends, |at| at.min(self.ends))),
+            Stage::Beginning | Stage::Browser(_) | Stage::Redeeming => Some(self.ends),
+        }
+    }
+}
+
+impl PersonLogins {
+    /// When a poll is due, or the person's time is over.
+    pub(super) fn wake(&self) -> Option<Instant> {
+        self.latest.as_ref()?.wake()
+    }
+
+    /// A code is being exchanged: what it brings must be stored.
+    pub(super) fn is_redeeming(&self) -> bool {
+        self.latest.as_ref().is_some_and(|login| matches!(login.stage, Stage::Redeeming))
+    }
+
+    /// Ends a login that was begun under another config.
+    pub(super) fn forget(&mut self) {
+        self.latest = None;
+    }
+
+    fn has_step(&self) -> bool {
+        self.latest.as_ref().is_some_and(|login| login.step.is_some())
+    }
+
+    fn named(&self, id: &str, session: &str) -> Result<&Login, Refusal> {
+        let reason = match &self.latest {
+            Some(latest) if latest.id == id => return Ok(latest),
+            Some(_) => "a newer login has replaced this one",
+            None => "this login is not known: the daemon was restarted, or its config has changed",
+        };
+        Err(Refusal::NoSuchLogin { name: session.to_owned(), reason: reason.to_owned() })
+    }
+}
+
+impl Slot {
+    /// The next step of the person's login, if one is still to be made.
+    fn person_errand(&mut self, host: &str) -> Option<PersonErrand> {
+        let login = self.person.latest.as_mut()?;
+        let step = login.step.take()?;
+        Some(PersonErrand {
+            of: Ticket { name: self.name.clone(), epoch: self.epoch },
+            login: login.id.clone(),
+            step,
+            remote: self.remote.clone(),
+            host: host.to_owned(),
+            secrets: self.config.remote.login_secrets(),
+            skew_millis: self.session.state().skew_millis,
+            timeout: self.session.policy().request_timeout,
+        })
+    }
+
+    fn end_late_login(&mut self, now: Instant) {
+        let name = self.name.clone();
+        if let Some(login) = self.person.latest.as_mut().filter(|login| login.ends <= now) {
+            let waits = matches!(login.stage, Stage::Beginning | Stage::Browser(_) | Stage::Device { .. });
+            if waits {
+                login.over(&name, Err(format!("nobody logged in in time: begin again with `keepfresh login {name}`")));
+            }
+        }
+    }
+
+    fn hand_in(&mut self, login: &str, redirected: &Secret) -> Result<(), Refusal> {
+        let name = self.name.to_string();
+        let conflict = |reason: &str| Refusal::Conflict { name: name.clone(), reason: reason.to_owned() };
+        self.person.named(login, &name)?;
+        let Some(latest) = self.person.latest.as_mut() else { return Ok(()) };
+        let browser = match &latest.stage {
+            Stage::Browser(browser) => browser.clone(),
+            Stage::Over(Err(reason)) => return Err(Refusal::Failed { name, reason: reason.clone() }),
+            Stage::Over(Ok(())) | Stage::Redeeming => return Err(conflict("this login has its code already")),
+            Stage::Beginning | Stage::Device { .. } => return Err(conflict("this login waits for no browser")),
+        };
+        match browser.code(redirected.expose()) {
+            Ok(code) => {
+                latest.stage = Stage::Redeeming;
+                latest.step = Some(PersonStep::Redeem(browser, code));
+                Ok(())
+            }
+            Err(problem @ RedirectProblem::NotAnAddress) => {
+                Err(Refusal::NotUnderstood { name, reason: problem.to_string() })
+            }
+            Err(problem) if problem.ends_the_login() => {
+                latest.over(&name, Err(problem.to_string()));
+                Err(Refusal::Failed { name, reason: problem.to_string() })
+            }
+            Err(problem) => Err(conflict(&problem.to_string())),
+        }
+    }
+
+    /// What a login that was begun looks like; none while that is not known, unless it is `late`.
+    pub(super) fn login_begun(
+        &self,
+        id: &str,
+        now: Instant,
+        late: bool,
+    ) -> Option<Result<Option<LoginBegun>, Refusal>> {
+        match self.person.named(id, &self.name) {
+            Err(refusal) => Some(Err(refusal)),
+            Ok(Login { stage: Stage::Over(Err(reason)), .. }) => {
+                Some(Err(Refusal::Failed { name: self.name.to_string(), reason: reason.clone() }))
+            }
+            Ok(login) => {
+                let begun = login.begun(&self.name, now).map(|begun| Ok(Some(begun)));
+                begun.or_else(|| late.then(|| Err(self.login_pending("the server has not begun the login yet"))))
+            }
+        }
+    }
+
+    /// What the login came to: a token only once it is on disk, as far as the disk allows.
+    pub(super) fn login_over(&self, id: &str, account: &Account, late: bool) -> Option<Result<SessionStatus, Refusal>> {
+        match self.person.named(id, &self.name) {
+            Err(refusal) => Some(Err(refusal)),
+            Ok(Login { stage: Stage::Over(Ok(())), .. }) => {
+                let now = clock::now();
+                let stored = self.saver.is_level(now.boot).then(|| Ok(self.status(now, account)));
+                stored.or_else(|| late.then(|| Err(self.login_pending("the token is not on disk yet"))))
+            }
+            Ok(Login { stage: Stage::Over(Err(reason)), .. }) => {
+                Some(Err(Refusal::Failed { name: self.name.to_string(), reason: reason.clone() }))
+            }
+            Ok(_) => late.then(|| Err(self.login_pending("the person has not finished the login yet"))),
+        }
+    }
+
+    fn login_pending(&self, reason: &str) -> Refusal {
+        Refusal::NotFresh { name: self.name.to_string(), reason: reason.to_owned(), retry_after: None }
+    }
+}
+
+/// 128 random bits: nobody who did not begin it can name it.
+fn random_id() -> Option<String> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).ok()?;
+    Some(hex(&bytes))
+}
