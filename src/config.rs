@@ -63,6 +63,16 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
+impl Config {
+    /// The environment variables that hold secrets.
+    pub fn secret_variables(&self) -> impl Iterator<Item = String> {
+        self.needs.iter().filter_map(|need| match &need.what {
+            Needed::Secret(SecretSource::Env(name)) | Needed::PrivateKey(SecretSource::Env(name)) => Some(name.clone()),
+            Needed::Secret(_) | Needed::PrivateKey(_) | Needed::Certificates(_) | Needed::Program(_) => None,
+        })
+    }
+}
+
 /// `[daemon]`, with its defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DaemonConfig {

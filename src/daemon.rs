@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use rustix::fs::Mode;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -14,8 +13,10 @@ use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::run::RunArgs;
 use crate::config::{self, Config};
+use crate::hardening::harden;
 use crate::logging;
 use crate::metrics::scrape::{ScrapeError, Scrapers};
+use crate::program;
 use crate::secret::source::SecretError;
 use crate::signals::Signals;
 use crate::store::{Store, StoreError};
@@ -30,7 +31,9 @@ const BLOCKING_THREADS: usize = 16;
 /// Why the daemon ends before it has begun.
 #[derive(Debug, Error)]
 enum DaemonError {
-    #[error("create {path}: {error}")]
+    #[error(
+        "create {path}: {error}; let the user that keepfresh runs as own the runtime directory, or set runtime_dir to another"
+    )]
     Directory { path: PathBuf, error: std::io::Error },
     #[error("read daemon.state_key: {0}")]
     StateKey(#[from] SecretError),
@@ -52,6 +55,7 @@ enum DaemonError {
 
 /// Runs the daemon until a signal ends it.
 pub fn run(args: &RunArgs) -> ExitCode {
+    let unhardened = harden();
     let file = args.config.clone().unwrap_or_else(config::default_path);
     let config = match config::load_to_run(&file, true) {
         Ok(config) => config,
@@ -60,7 +64,10 @@ pub fn run(args: &RunArgs) -> ExitCode {
     if let Err(error) = logging::init(config.daemon.log, &args.log) {
         return refuse(Exit::Usage, &format!("keepfresh: failed to {error}"));
     }
-    harden();
+    for problem in unhardened {
+        tracing::debug!("could not {problem}");
+    }
+    program::withhold_from_children(config.secret_variables());
     for warning in &config.warnings {
         tracing::warn!(event = "config_warning", "{warning}");
     }
@@ -76,17 +83,6 @@ pub fn run(args: &RunArgs) -> ExitCode {
 fn refuse(exit: Exit, text: &str) -> ExitCode {
     output::complain(text);
     exit.into()
-}
-
-/// Nothing that this process creates is readable by others unless it says so, and no core shows its secrets.
-fn harden() {
-    rustix::process::umask(Mode::from_raw_mode(0o077));
-    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
-    let limited = rustix::process::setrlimit(rustix::process::Resource::Core, none);
-    let hidden = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
-    if let Err(error) = limited.and(hidden) {
-        tracing::debug!(%error, "core dumps could not be switched off");
-    }
 }
 
 fn serve(config: Config) -> Result<(), DaemonError> {

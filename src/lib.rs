@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod driver;
+pub mod hardening;
 pub mod hooks;
 pub mod logging;
 pub mod metrics;

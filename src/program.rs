@@ -1,7 +1,9 @@
 //! Runs a program that prints something: no shell, no terminal, bounded in time and output.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -12,6 +14,7 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::secret::Secret;
+use crate::systemd::PRIVATE_VARIABLES;
 
 /// How much of a failed program's last line is told.
 const LONGEST_COMPLAINT: usize = 200;
@@ -67,14 +70,27 @@ pub async fn run(program: &Program<'_>) -> Result<Outcome, ProgramError> {
     }
 }
 
+/// No program that is run finds a secret in these variables that it was not given; those of an earlier config stay withheld.
+pub fn withhold_from_children(variables: impl IntoIterator<Item = String>) {
+    WITHHELD.lock().unwrap_or_else(PoisonError::into_inner).extend(variables);
+}
+
+/// As the environment belongs to the process, so does this.
+static WITHHELD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
 fn spawn(program: &Program<'_>) -> io::Result<Child> {
     let (name, arguments) = program.argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    Command::new(name)
+    let mut command = Command::new(name);
+    // It must not speak to systemd in the daemon's name.
+    for name in PRIVATE_VARIABLES {
+        command.env_remove(name);
+    }
+    for name in WITHHELD.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        command.env_remove(name);
+    }
+    command
         .args(arguments)
         .envs(program.env.iter().map(|(name, value)| (name, value.expose())))
-        // It must not speak to systemd in the daemon's name.
-        .env_remove("NOTIFY_SOCKET")
-        .env_remove("WATCHDOG_USEC")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

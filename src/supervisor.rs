@@ -255,7 +255,9 @@ impl Supervisor {
         }
         slot.account_is_stored = account.saver.is_level(now);
         if slot.saver.is_level(now) {
-            slot.publish(now);
+            if slot.publish(now) {
+                self.watch.look_soon(now);
+            }
             slot.tell_outcomes(&account.account);
         }
         slot.answer_waiters(now, &account.account);

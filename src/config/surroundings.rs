@@ -138,6 +138,8 @@ fn getent(kind: Kind, name: &str) -> Option<String> {
     }
     let mut child = Command::new("getent")
         .args([kind.database(), name])
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

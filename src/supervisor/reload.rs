@@ -11,6 +11,7 @@ use crate::api::{Refusal, Reloaded, Reply};
 use crate::clock;
 use crate::config::{self, Config, SessionConfig};
 use crate::hooks::Hooks;
+use crate::program;
 use crate::provider::Remote;
 use crate::publish::{self, Publisher, Wanted};
 use crate::session::{Input, Order};
@@ -88,6 +89,7 @@ impl Supervisor {
         for warning in &config.warnings {
             tracing::warn!(event = "config_warning", "{warning}");
         }
+        program::withhold_from_children(config.secret_variables());
         self.gauges.config_read = clock::now().wall;
         self.take_over_alerts(&config);
         let new = config.sessions.clone();

@@ -251,23 +251,27 @@ impl Slot {
         self.session.attention(account).filter(|_| self.account_is_stored)
     }
 
-    /// Brings files and socket in line with the state.
-    pub(super) fn publish(&mut self, now: Instant) {
+    /// Brings files and socket in line with the state; true when readers find something else than before.
+    pub(super) fn publish(&mut self, now: Instant) -> bool {
         match self.session.publication(now) {
-            Publication::Hold => {}
+            Publication::Hold => false,
             Publication::Withdraw => {
-                if self.told.shows(Shown::Nothing) {
+                let changes = self.told.shows(Shown::Nothing);
+                if changes {
                     self.happened.extend(self.served.take().map(|served| feed::withdrawn(served.generation)));
                     self.publisher.set(Wanted::Withdraw);
                 }
+                changes
             }
             Publication::Show => {
-                if self.told.shows(Shown::Generation(self.session.state().generation)) {
+                let changes = self.told.shows(Shown::Generation(self.session.state().generation));
+                if changes {
                     self.served = self.current();
                     self.heal_files();
                     self.happened.push(feed::published(self.session.state().generation));
                     self.ring_change();
                 }
+                changes
             }
         }
     }

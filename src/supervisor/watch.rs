@@ -18,6 +18,8 @@ use crate::time::{Instant, Now};
 
 /// The clocks may drift apart so far between two looks before it counts as a jump.
 const JUMP_MILLIS: i64 = 5_000;
+/// How soon a change shows in the status line.
+const LOOK_SOON: Duration = Duration::from_secs(1);
 /// A secret that a command prints is read no oftener.
 const COMMANDS_EVERY: Duration = Duration::from_mins(1);
 
@@ -54,6 +56,11 @@ impl Watch {
     /// When the next look is due.
     pub(super) fn wake(&self) -> Instant {
         [self.next_secrets, self.next_pulse].into_iter().flatten().fold(self.next_look, Instant::min)
+    }
+
+    /// Something changed that systemd's status line should say; said at most once a second, however many sessions change.
+    pub(super) fn look_soon(&mut self, now: Instant) {
+        self.next_look = self.next_look.min(now.after(LOOK_SOON));
     }
 
     /// Whether another secret could help this session.

@@ -16,3 +16,17 @@ kill -HUP "$before"
 prove 'SIGHUP reloads too' eventually shows 'EVENT=reloaded' journalctl -u keepfresh.service -o export --since -5s
 prove 'all that in one process' is "$before" property MainPID
 prove 'two logins in all' is 2 logins
+
+if [ "$(systemctl --version | sed -n '1s/systemd \([0-9]*\).*/\1/p')" -ge 253 ]; then
+    drop_in notify-reload </usr/share/doc/keepfresh/examples/notify-reload.conf
+    prove 'with notify-reload, a reload succeeds' systemctl reload keepfresh.service
+    prove 'the session is good' good crm
+    echo 'nonsense = 1' >/etc/keepfresh/conf.d/bad.toml
+    prove 'a broken config is refused' fails systemctl reload keepfresh.service
+    prove 'and changes nothing' good crm
+    rm /etc/keepfresh/conf.d/bad.toml /etc/systemd/system/keepfresh.service.d/notify-reload.conf
+    systemctl daemon-reload
+    systemctl restart keepfresh.service
+else
+    echo 'not here: notify-reload, which this systemd does not have (SUITE=trixie make test-system)'
+fi

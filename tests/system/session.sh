@@ -11,4 +11,6 @@ prove 'a reload takes it over' systemctl reload keepfresh.service
 prove 'the token is good' keepfresh wait crm
 prove 'its file is for the group keepfresh to read' is 'keepfresh:keepfresh 640' owner_and_mode $TOKEN
 prove 'it holds the token' is "$(keepfresh token crm)" cat $TOKEN
+sleep 2
+prove 'systemctl status says how things are' shows '1 of 1 sessions good' systemctl status keepfresh.service
 prove 'there was one login' is 1 logins

@@ -314,8 +314,20 @@ impl Lab {
         self.running = Some(self.spawn_by(command));
     }
 
+    /// The same, with something for standard input.
+    pub(crate) fn start_with_stdin(&mut self, mut command: Command, stdin: Stdio) {
+        assert!(self.running.is_none(), "the daemon already runs");
+        command.stdin(stdin);
+        self.running = Some(self.spawn_as_it_is(command));
+    }
+
     fn spawn_by(&self, mut command: Command) -> Running {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        command.stdin(Stdio::null());
+        self.spawn_as_it_is(command)
+    }
+
+    fn spawn_as_it_is(&self, mut command: Command) -> Running {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut readers = vec![self.listen(child.stdout.take().unwrap())];
         readers.extend(child.stderr.take().map(|stderr| self.listen(stderr)));
         Running { child, readers }

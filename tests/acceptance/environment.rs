@@ -1,0 +1,145 @@
+//! A machine that is not as it should be: a sentence that names the thing and the remedy, the right exit code, nothing lost.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _, chown};
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use crate::support::SOON;
+use crate::support::daemon::Lab;
+use crate::support::org::Settings;
+use crate::support::salesforce::Salesforce;
+
+/// What is wrong, and what must be said of it.
+type Case = (&'static str, fn(&Lab), &'static [&'static str]);
+
+#[test]
+fn directories_that_cannot_be_used_are_named_with_a_remedy() {
+    let cases: [Case; 4] = [
+        (
+            "a file for the state directory",
+            |lab| fs::write(lab.path("state"), "mine").unwrap(),
+            &["/state", "state_dir"],
+        ),
+        (
+            "a file for the runtime directory",
+            |lab| fs::write(lab.path("run"), "mine").unwrap(),
+            &["/run", "runtime_dir"],
+        ),
+        (
+            "a file where the socket belongs",
+            |lab| {
+                fs::create_dir(lab.path("run")).unwrap();
+                fs::write(lab.socket(), "mine").unwrap();
+            },
+            &["keepfresh.sock", "not a socket", "move it away"],
+        ),
+        (
+            "a file for the tokens",
+            |lab| {
+                fs::create_dir(lab.path("run")).unwrap();
+                fs::write(lab.path("run/tokens"), "mine").unwrap();
+            },
+            &["run/tokens", "runtime_dir"],
+        ),
+    ];
+    for (wrong, spoil, parts) in cases {
+        let (server, mut lab) = scene();
+        spoil(&lab);
+        lab.start();
+        assert_eq!(lab.ended().code(), Some(1), "{wrong}");
+        let said = lab.said();
+        let line = said.lines().find(|line| line.contains("failed to")).unwrap_or_else(|| panic!("{wrong}: {said}"));
+        assert!(parts.iter().all(|part| line.contains(part)), "{wrong}: {line}");
+        assert_eq!(server.logins(), 0, "{wrong}");
+        let kept = ["state", "run", "run/tokens", "run/keepfresh.sock"]
+            .iter()
+            .any(|file| fs::read_to_string(lab.path(file)).is_ok_and(|content| content == "mine"));
+        assert!(kept, "{wrong}: what stood in the way is still there");
+    }
+}
+
+#[test]
+fn directories_of_another_user_are_named_with_a_remedy() {
+    for (closed, mode, parts) in [("state", 0o700, ["/state", "own"]), ("run", 0o755, ["/run", "own"])] {
+        let (server, mut lab) = scene();
+        for directory in ["run", "state"] {
+            fs::create_dir(lab.path(directory)).unwrap();
+            chown(lab.path(directory), Some(65534), Some(65534)).unwrap();
+        }
+        chown(lab.path("client-secret"), Some(65534), Some(65534)).unwrap();
+        chown(lab.path(closed), Some(0), Some(0)).unwrap();
+        fs::set_permissions(lab.path(closed), fs::Permissions::from_mode(mode)).unwrap();
+        let mut command = lab.daemon();
+        command.uid(65534).gid(65534).current_dir("/").stderr(Stdio::piped());
+        lab.start_by(command);
+        assert_eq!(lab.ended().code(), Some(1), "{closed}");
+        let said = lab.said();
+        let line = said.lines().find(|line| line.contains("failed to")).unwrap_or_else(|| panic!("{closed}: {said}"));
+        assert!(parts.iter().all(|part| line.contains(part)), "{closed}: {line}");
+        assert_eq!(server.logins(), 0);
+    }
+}
+
+#[test]
+fn a_read_only_state_directory_is_refused_before_anything_is_asked_of_a_server() {
+    let (server, mut lab) = scene();
+    fs::create_dir(lab.path("state")).unwrap();
+    let inner = lab.daemon();
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "--", "sh", "-c"]);
+    command.arg("mount -t tmpfs -o ro,mode=0700 none \"$0\" && exec \"$@\"").arg(lab.path("state"));
+    command.arg(inner.get_program()).args(inner.get_args()).stderr(Stdio::piped());
+    lab.start_by(command);
+    assert_eq!(lab.ended().code(), Some(1));
+    let said = lab.said();
+    assert!(said.contains("Read-only file system") && said.contains("/state"), "{said}");
+    assert_eq!(server.logins(), 0);
+}
+
+#[test]
+fn a_socket_that_a_killed_daemon_left_is_replaced() {
+    let (server, mut lab) = scene();
+    fs::create_dir(lab.path("run")).unwrap();
+    drop(UnixListener::bind(lab.socket()).unwrap());
+    assert!(fs::metadata(lab.socket()).unwrap().file_type().is_socket());
+    lab.start();
+    lab.await_token("crm");
+    lab.kill();
+    assert!(lab.socket().exists(), "nobody removed it");
+    lab.start();
+    lab.await_state("crm", "alive");
+    assert_eq!(server.logins(), 1);
+}
+
+#[test]
+fn a_second_daemon_is_turned_away_and_the_first_is_not_disturbed() {
+    let (server, mut lab) = scene();
+    lab.start();
+    let token = lab.await_token("crm");
+    let first = lab.pid();
+    // On the same state.
+    let ended = lab.spawn().ended(SOON).expect("it ends by itself");
+    assert_eq!(ended.code(), Some(1));
+    assert!(lab.said().contains("another keepfresh") && lab.said().contains(&first.to_string()), "{}", lab.said());
+    // On a state of its own, at the same socket.
+    let config = fs::read_to_string(lab.config()).unwrap();
+    lab.write_config(&config.replace(&lab.quoted("state"), &lab.quoted("state2")));
+    let ended = lab.spawn().ended(SOON).expect("it ends by itself");
+    assert_eq!(ended.code(), Some(1));
+    assert!(lab.said().contains("another daemon answers there"), "{}", lab.said());
+    assert!(lab.runs());
+    assert_eq!(lab.get("/v1/sessions/crm/token").unwrap().json()["access_token"], token.as_str());
+    assert_eq!(lab.token("crm"), Some(token));
+    assert_eq!(server.logins(), 1);
+}
+
+/// A server, and a directory whose config names the session `crm`.
+fn scene() -> (Arc<Salesforce>, Lab) {
+    let server = Arc::new(Salesforce::start(Settings::default()));
+    let lab = Lab::new(&server);
+    lab.configure(&[lab.by_client("crm")]);
+    (server, lab)
+}

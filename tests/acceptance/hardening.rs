@@ -1,0 +1,154 @@
+//! What other processes, dumps and children can get of the daemon's secrets: nothing, as `/proc` shows.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt as _;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use crate::support::daemon::Lab;
+use crate::support::org::Settings;
+use crate::support::salesforce::Salesforce;
+use crate::support::{SOON, within};
+
+#[test]
+fn the_daemon_leaves_no_dump_and_nothing_that_others_can_read() {
+    let (server, mut lab) = scene();
+    lab.configure(&[lab.by_client("crm")]);
+    lab.start();
+    lab.await_token("crm");
+    let proc = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", lab.pid())).unwrap();
+    let (status, limits) = (proc("status"), proc("limits"));
+    let line =
+        |text: &str, start: &str| text.lines().find(|line| line.starts_with(start)).unwrap_or_default().to_owned();
+    let cores = line(&limits, "Max core file size");
+    assert_eq!(cores.split_whitespace().filter(|word| *word == "0").count(), 2, "{cores}");
+    assert_eq!(line(&status, "Umask:").split_whitespace().last(), Some("0077"));
+    // Root may lock what it likes.
+    let locked: u64 = line(&status, "VmLck:").split_whitespace().nth(1).unwrap().parse().unwrap();
+    assert!(locked > 1024, "{locked} kB are locked");
+    assert_eq!(server.logins(), 1);
+}
+
+#[test]
+fn as_a_user_of_its_own_its_process_is_closed_to_that_user() {
+    let (server, mut lab) = scene();
+    let nobody = Some(65534);
+    for directory in ["run", "state"] {
+        fs::create_dir(lab.path(directory)).unwrap();
+        chown(lab.path(directory), nobody, nobody).unwrap();
+    }
+    chown(lab.path("client-secret"), nobody, nobody).unwrap();
+    lab.configure(&[lab.by_client("crm")]);
+    let mut command = lab.daemon();
+    command.uid(65534).gid(65534).current_dir("/").stderr(Stdio::piped());
+    lab.start_by(command);
+    lab.await_token("crm");
+    for file in ["environ", "mem", "maps"] {
+        let found = fs::metadata(format!("/proc/{}/{file}", lab.pid())).unwrap();
+        assert_eq!(found.uid(), 0, "{file} belongs to root, since the process is not dumpable");
+    }
+    let metrics = lab.get("/metrics").unwrap().body;
+    for figure in ["process_open_fds ", "process_resident_memory_bytes ", "keepfresh_session_ready{session=\"crm\"} 1"]
+    {
+        assert!(metrics.contains(figure), "{figure} is not in {metrics}");
+    }
+    for file in ["state", "run/tokens/crm", "run"] {
+        let mode = fs::metadata(lab.path(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o022, 0, "{file}: {mode:o}");
+    }
+    assert_eq!(server.logins(), 1);
+}
+
+#[test]
+fn a_command_for_a_secret_inherits_neither_descriptors_nor_secrets() {
+    let (server, mut lab) = scene();
+    let seen = lab.path("seen");
+    let script = format!(
+        "env > {seen}.env; ls -l /proc/self/fd > {seen}.fds; cat {secret}",
+        seen = seen.display(),
+        secret = lab.path("client-secret").display()
+    );
+    let login = |source: &str, name: &str| {
+        format!("grant = \"client_credentials\"\nclient_id = \"{name}\"\nclient_secret = {source}\n")
+    };
+    let printed = login(&format!("{{ command = [\"sh\", \"-c\", {script:?}] }}"), "crm");
+    lab.configure(&[lab.session("crm", &printed), lab.session("erp", &login("{ env = \"ERP_SECRET\" }", "erp"))]);
+    // As systemd would pass a socket: the third descriptor, not closed on exec.
+    let passed = UnixListener::bind(lab.path("passed.sock")).unwrap();
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"", "sh"]);
+    let inner = lab.daemon();
+    shell
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.env("ERP_SECRET", server.client_secret()).env("NOTIFY_SOCKET", "/nowhere").stderr(Stdio::piped());
+    lab.start_with_stdin(shell, Stdio::from(std::os::fd::OwnedFd::from(passed)));
+    lab.await_token("crm");
+    lab.await_token("erp");
+    let environment = fs::read_to_string(lab.path("seen.env")).unwrap();
+    for name in ["ERP_SECRET", "NOTIFY_SOCKET", "LISTEN_FDS"] {
+        assert!(!environment.contains(name), "{environment}");
+    }
+    assert!(!environment.contains(&server.client_secret()));
+    let descriptors = fs::read_to_string(lab.path("seen.fds")).unwrap();
+    // What the test itself was started with goes through; what the daemon opened does not.
+    let own = lab.path("").display().to_string();
+    let opened = descriptors.lines().filter(|line| !line.ends_with("seen.fds"));
+    let opened: Vec<&str> =
+        opened.filter(|line| ["socket:", "anon_inode:", &own].iter().any(|it| line.contains(it))).collect();
+    assert!(opened.is_empty() && descriptors.contains("seen.fds"), "{descriptors}");
+}
+
+#[test]
+fn a_token_that_was_replaced_is_gone_from_memory() {
+    let (server, mut lab) = scene();
+    lab.log_level = "info";
+    lab.configure(&[lab.by_client("crm")]);
+    lab.start();
+    let token = lab.await_token("crm");
+    assert!(occurrences(lab.pid(), &token) > 0, "the current one is found");
+    server.revoke_sessions();
+    lab.run(&["rejected", "crm"]);
+    lab.await_another_token("crm", &token);
+    within(SOON, "the token to be wiped", || (occurrences(lab.pid(), &token) == 0).then_some(()));
+    assert!(server.logins() <= 2);
+}
+
+#[test]
+fn a_secret_is_gone_from_memory_once_it_was_sent() {
+    let (server, mut lab) = scene();
+    lab.configure(&[lab.by_client("crm"), lab.by_password("erp", "job@acme.example")]);
+    lab.start();
+    lab.await_token("crm");
+    lab.await_token("erp");
+    for secret in [server.client_secret(), server.password()] {
+        within(SOON, "the secret to be wiped", || (occurrences(lab.pid(), &secret) == 0).then_some(()));
+    }
+    assert!(server.logins() <= 2);
+}
+
+/// How often `needle` stands in the writable memory of a process.
+fn occurrences(pid: u32, needle: &str) -> usize {
+    use std::os::unix::fs::FileExt as _;
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let memory = fs::File::open(format!("/proc/{pid}/mem")).unwrap();
+    let mut found = 0;
+    for line in maps.lines().filter(|line| line.contains(" rw")) {
+        let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
+        let (start, end) = (u64::from_str_radix(start, 16).unwrap(), u64::from_str_radix(end, 16).unwrap());
+        let mut bytes = vec![0; usize::try_from(end - start).unwrap()];
+        if memory.read_exact_at(&mut bytes, start).is_ok() {
+            found += bytes.windows(needle.len()).filter(|window| *window == needle.as_bytes()).count();
+        }
+    }
+    found
+}
+
+fn scene() -> (Arc<Salesforce>, Lab) {
+    let server = Arc::new(Salesforce::start(Settings::default()));
+    let lab = Lab::new(&server);
+    (server, lab)
+}

@@ -1,0 +1,209 @@
+//! Logins by a person, in real Chromium, against the certified provider; and everything that may go wrong on the way.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::daemon::{Lab, Session};
+use crate::support::oidc::OidcProvider;
+use crate::support::within;
+
+/// A browser starts slowly where many tests run at once.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+#[test]
+fn a_browser_logs_in_and_the_session_lives_on_its_refresh_token() {
+    let (provider, mut lab) = lab(6);
+    lab.configure(&[browser(&provider, &lab, "username = \"alice\"")]);
+    lab.start();
+    let status = lab.await_state("web", "needs_attention");
+    assert_eq!(status["attention"]["remedy"], "run `keepfresh login web`");
+    assert_eq!(lab.code(&["token", "web"]), 79);
+    let login = Login::begin(&lab, &["login", "web", "--no-browser"]);
+    let page = visit(&login.address(), "alice");
+    assert_eq!((page["title"].as_str(), page["path"].as_str()), (Some("Logged in to web"), Some("/callback")));
+    assert_eq!(page["asked"], json!(["/callback"]), "the last page loads nothing");
+    let output = login.end();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let token = lab.await_token("web");
+    assert!(lab.await_another_token("web", &token) != token, "renewed by the refresh token");
+    lab.kill();
+    lab.start();
+    lab.await_state("web", "alive");
+    assert_eq!(provider.granted("authorization_code"), 1);
+    assert!(provider.count("/token") <= 5, "{} token requests", provider.count("/token"));
+}
+
+#[test]
+fn whoever_declines_or_is_somebody_else_changes_nothing() {
+    let (provider, mut lab) = lab(600);
+    lab.configure(&[browser(&provider, &lab, "username = \"alice\"")]);
+    lab.start();
+    for (user, said) in [("bob", "another user logged in, bob"), ("deny", "the login was declined")] {
+        let login = Login::begin(&lab, &["login", "web", "--no-browser"]);
+        let page = visit(&login.address(), user);
+        assert_eq!(page["title"], "Not logged in to web");
+        let output = login.end();
+        assert_eq!(output.status.code(), Some(1), "{user}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(said), "{output:?}");
+    }
+    assert_eq!(lab.status("web")["state"], "needs_attention");
+    assert_eq!(provider.count("/token"), 1);
+}
+
+#[test]
+fn a_code_is_typed_on_another_device() {
+    let (provider, mut lab) = lab(600);
+    let keys = "client_auth = \"none\"\nscope = \"openid offline_access\"";
+    lab.configure(&[session(&provider, &lab, "tv", "device_code", "device", keys)]);
+    lab.start();
+    let login = Login::begin(&lab, &["login", "tv"]);
+    let code = login.code();
+    visit(&format!("{}?user_code={code}", login.address()), "alice");
+    let output = login.end();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(provider.active(&lab.await_token("tv")));
+    assert!(provider.count("/token") <= 8, "{} polls", provider.count("/token"));
+}
+
+#[test]
+fn only_this_logins_own_address_is_taken_and_only_once() {
+    let (provider, mut lab) = lab(600);
+    lab.configure(&[browser(&provider, &lab, "")]);
+    lab.start();
+    lab.await_state("web", "needs_attention");
+    let begin = || -> Value { lab.post("/v1/sessions/web/login?wait=10s", "{\"redirect_port\": 4711}").json() };
+    let older = begin();
+    let latest = begin();
+    let hand_in = |login: &Value, address: &str| {
+        let path = format!("/v1/sessions/web/login/{}?wait=10s", login["login"].as_str().unwrap());
+        lab.post(&path, &json!({ "redirected": address }).to_string())
+    };
+    let state = |login: &Value| query(login["url"].as_str().unwrap(), "state");
+    assert_ne!(state(&older), state(&latest));
+    let with = |state: &str, rest: &str| format!("{}?state={state}{rest}", latest["redirect_uri"].as_str().unwrap());
+    for (login, address, status) in [
+        (&older, with(&state(&older), "&code=c"), 404),
+        (&latest, "hello".to_owned(), 400),
+        (&latest, with(&state(&older), "&code=c"), 409),
+        (&latest, with("guess", "&code=c"), 409),
+        (&latest, with("guess", "&error=access_denied"), 409),
+    ] {
+        assert_eq!(hand_in(login, &address).status, status, "{address}");
+    }
+    assert_eq!(provider.count("/token"), 0, "nothing was sent to the server");
+    // The right state, but of another issuer: over.
+    let evil = with(&state(&latest), "&code=c&iss=https%3A%2F%2Fevil.example");
+    assert_eq!(hand_in(&latest, &evil).status, 502);
+    assert_eq!(hand_in(&latest, &with(&state(&latest), "&code=c")).status, 502, "a login that is over stays over");
+    let forged = begin();
+    let issuer = provider.issuer.replace(':', "%3A").replace('/', "%2F");
+    let address = with(&state(&forged), &format!("&code=forged&iss={issuer}"));
+    assert_eq!(hand_in(&forged, &address).status, 502, "the server refuses the code");
+    assert_eq!(hand_in(&forged, &address).status, 502);
+    assert_eq!(provider.count("/token"), 1, "and is asked once");
+    let lost = begin();
+    lab.kill();
+    lab.start();
+    lab.await_state("web", "needs_attention");
+    let path = format!("/v1/sessions/web/login/{}", lost["login"].as_str().unwrap());
+    let gone = lab.get(&path).unwrap();
+    assert_eq!((gone.status, gone.json()["type"].as_str()), (404, Some("no-such-login")));
+}
+
+#[test]
+fn only_an_admin_may_begin() {
+    let (provider, mut lab) = lab(600);
+    lab.configure(&[browser(&provider, &lab, "")]);
+    lab.start();
+    lab.await_state("web", "needs_attention");
+    assert_eq!(lab.run_as_nobody(&["login", "web"]).status.code(), Some(77));
+}
+
+/// `keepfresh login`, under way.
+struct Login {
+    child: Child,
+    said: tempfile::NamedTempFile,
+}
+
+impl Login {
+    fn begin(lab: &Lab, args: &[&str]) -> Self {
+        let said = tempfile::NamedTempFile::new().unwrap();
+        let mut command = lab.command(args);
+        let child = command.stdout(Stdio::null()).stderr(said.reopen().unwrap()).spawn().unwrap();
+        Self { child, said }
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        File::open(self.said.path()).unwrap().read_to_string(&mut text).unwrap();
+        text
+    }
+
+    /// The address that it shows.
+    fn address(&self) -> String {
+        within(PATIENCE, "an address", || {
+            let text = self.text();
+            let line = text.lines().find(|line| line.starts_with("    http"))?;
+            // The instructions stand there as a whole, or not at all.
+            text.contains(if text.contains("code there") { "within" } else { "paste" }).then(|| line.trim().to_owned())
+        })
+    }
+
+    /// The code that it shows.
+    fn code(&self) -> String {
+        within(PATIENCE, "a code", || {
+            let text = self.text();
+            let mut lines = text.lines().skip_while(|line| !line.starts_with("and type"));
+            lines.find(|line| line.starts_with("    ")).map(|line| line.trim().to_owned())
+        })
+    }
+
+    fn end(mut self) -> Output {
+        let status = within(PATIENCE, "the end of the login", || self.child.try_wait().unwrap());
+        Output { status, stdout: Vec::new(), stderr: self.text().into_bytes() }
+    }
+}
+
+impl Drop for Login {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Walks through the provider's pages; what the last page is like.
+fn visit(address: &str, user: &str) -> Value {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oidc-provider");
+    let output = Command::new("node").args(["browser.mjs", address, user]).current_dir(directory).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn query(address: &str, name: &str) -> String {
+    let (_, query) = address.split_once('?').unwrap();
+    url::form_urlencoded::parse(query.as_bytes()).find(|(known, _)| known == name).unwrap().1.into_owned()
+}
+
+fn browser(provider: &OidcProvider, lab: &Lab, more: &str) -> Session {
+    let keys = format!("client_auth = \"none\"\nscope = \"openid profile offline_access\"\n{more}");
+    session(provider, lab, "web", "authorization_code", "browser", &keys)
+}
+
+fn session(provider: &OidcProvider, lab: &Lab, name: &str, grant: &str, client: &str, keys: &str) -> Session {
+    let issuer = &provider.issuer;
+    let login = format!("grant = \"{grant}\"\nclient_id = \"{client}\"\nissuer = \"{issuer}\"\n{keys}\n");
+    lab.session(name, &login).provider("oauth2").key("renew_before = \"2s\"")
+}
+
+fn lab(token_seconds: u32) -> (Arc<OidcProvider>, Lab) {
+    let provider = Arc::new(OidcProvider::start(token_seconds));
+    let asked = Arc::clone(&provider);
+    let mut lab = Lab::bare(&provider.issuer, move || asked.needles());
+    lab.request_timeout = "10s";
+    (provider, lab)
+}
