@@ -9,6 +9,7 @@ mod feed;
 mod figures;
 mod holds;
 mod lanes;
+mod orders;
 mod person;
 mod reload;
 mod saver;
@@ -35,7 +36,7 @@ use crate::driver::{self, Done, Ticket};
 use crate::hooks::Hooks;
 use crate::provider::Clients;
 use crate::schedule::{Duty, Runner};
-use crate::session::answer::{Answer, Request, Verdict};
+use crate::session::answer::{Answer, Request};
 use crate::session::{Action, Input, Order};
 use crate::signals::{Signal, Signals};
 use crate::store::{Record, Store};
@@ -213,8 +214,7 @@ impl Supervisor {
                 }
                 Action::Call(call) => slot.pending = Some(Pending::new(call, &mut slot.saver, &account.saver)),
                 Action::Tell(event) => {
-                    slot.alarm.hear(&event);
-                    slot.happened.push(feed::transition(&event));
+                    slot.hear(&event);
                     tell::event(slot, &event);
                 }
             }
@@ -358,7 +358,7 @@ impl Supervisor {
         slot.take_note(flight.request, &answer);
         let outcome = slot::Outcome::of(flight.request, &answer);
         slot.happened.push(feed::call(flight.request, &answer));
-        let alive = answer.verdict == Verdict::Alive;
+        let alive = flight.request == Request::Ping && answer.verdict.is_success();
         self.step(name, Input::Answered { answer, secrets });
         let Some(slot) = self.slots.get_mut(name) else { return };
         slot.outcomes.push(outcome);

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -19,6 +20,7 @@ const PAGES: [&str; 9] = [
     "docs/api.md",
     "docs/recipes.md",
     "docs/install.md",
+    "docs/oauth2.md",
     "docs/operations.md",
     "docs/publishing.md",
     "docs/sandbox.md",
@@ -44,8 +46,9 @@ fn every_config_is_good() {
     let directory = tempfile::tempdir().unwrap();
     let credentials = Credentials::generate().unwrap();
     let mut whole = String::new();
-    for page in ["README.md", "docs/publishing.md", "docs/sandbox.md"] {
-        for (_, block) in blocks(&read(page)).into_iter().filter(|(language, _)| language == "toml") {
+    for page in ["README.md", "docs/oauth2.md", "docs/publishing.md", "docs/sandbox.md"] {
+        let configs = blocks(&read(page)).into_iter().filter(|(language, _)| language == "toml");
+        for (_, block) in configs.filter(|(_, block)| !is_profile(block)) {
             let config = fitted(&block);
             // A fragment belongs to the config that stands before it.
             whole = if config.contains("provider") { config } else { format!("{whole}\n{config}") };
@@ -55,6 +58,19 @@ fn every_config_is_good() {
             let output = keepfresh(["check", "--config", &file.to_string_lossy()]);
             assert!(output.status.success(), "{page}:\n{block}\n{}", String::from_utf8_lossy(&output.stderr));
         }
+    }
+}
+
+#[test]
+fn every_profile_is_good() {
+    let directory = tempfile::tempdir().unwrap();
+    let page = read("docs/oauth2.md");
+    for (_, block) in blocks(&page).into_iter().filter(|(_, block)| is_profile(block)) {
+        let name = block.split('"').nth(1).unwrap();
+        let file = directory.path().join(format!("{name}.toml"));
+        fs::File::create(&file).unwrap().write_all(block.as_bytes()).unwrap();
+        let output = keepfresh(["providers", "--check", &file.to_string_lossy()]);
+        assert!(output.status.success(), "{block}\n{}", String::from_utf8_lossy(&output.stderr));
     }
 }
 
@@ -248,10 +264,19 @@ fn ours(line: &str) -> Option<String> {
     Some(line[start..end].trim_end().to_owned())
 }
 
+fn is_profile(block: &str) -> bool {
+    block.starts_with("name = ")
+}
+
 /// The config with secrets that are there, and without the groups of another machine.
 fn fitted(block: &str) -> String {
     let lines = block.lines().filter(|line| !line.starts_with("group"));
-    lines.collect::<Vec<_>>().join("\n").replace("/etc/keepfresh/secrets/crm-key.pem", "private-key.pem")
+    lines
+        .collect::<Vec<_>>()
+        .join("\n")
+        .replace("/etc/keepfresh/secrets/crm-key.pem", "private-key.pem")
+        .replace("/etc/keepfresh/secrets/api-client-secret", "client-secret")
+        .replace("/var/run/secrets/tokens/sts", "refresh-token")
 }
 
 /// What machines read of the socket.

@@ -122,6 +122,7 @@ pub(super) fn read<'d>(session: &Table<'d>, profile: &'d Profile, context: &Cont
     let values = parameters
         .iter()
         .filter_map(|parameter| Some((parameter.name.clone(), value_of(&table, parameter, context)?)))
+        .chain(parameters.iter().flat_map(|parameter| fields_of(&table, parameter)))
         .collect();
     let places = known.iter().map(|key| ((*key).to_owned(), table.place_of(key))).collect();
     Some(Login { grant: grant.value.to_owned(), traits, values, places, place: table.place.clone() })
@@ -173,6 +174,7 @@ fn value_of(table: &Table<'_>, parameter: &Parameter, context: &Context<'_>) -> 
             number.map(Value::Plain)
         }
         ParameterKind::Boolean => table.flag(key).map(|flag| Value::Plain(flag.value.to_string())),
+        ParameterKind::Fields => None,
         ParameterKind::List => {
             let parts = table.texts(key)?;
             if parts.value.is_empty() {
@@ -182,6 +184,35 @@ fn value_of(table: &Table<'_>, parameter: &Parameter, context: &Context<'_>) -> 
             Some(Value::List(parts.value.iter().map(|part| part.value.to_owned()).collect()))
         }
     }
+}
+
+/// What a form of its own may not hold: it has a key, which knows how it is kept and sent.
+const NO_FIELDS: [&str; 10] = [
+    "grant_type",
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "assertion",
+    "password",
+    "refresh_token",
+    "subject_token",
+    "actor_token",
+    "code",
+];
+
+fn fields_of(table: &Table<'_>, parameter: &Parameter) -> Vec<(String, Value)> {
+    let given = table.has(&parameter.name) && parameter.kind == ParameterKind::Fields;
+    let Some(fields) = given.then(|| table.table(&parameter.name)).flatten() else { return Vec::new() };
+    let field = |key: At<&str>| {
+        if NO_FIELDS.contains(&key.value) {
+            let title = format!("`{}` cannot be a field of one's own", fields.name(key.value));
+            fields.report.problem(&key.place, title, "take it out, and set what has a key of its own there");
+            return None;
+        }
+        let text = fields.text(key.value)?;
+        Some((format!("{}.{}", parameter.name, key.value), Value::Plain(text.value.to_owned())))
+    };
+    fields.keys().into_iter().filter_map(field).collect()
 }
 
 fn plain(table: &Table<'_>, parameter: &Parameter) -> Option<Value> {

@@ -17,6 +17,9 @@ use super::token_answer::{self, number};
 use crate::session::answer::{Request, Verdict};
 use crate::token::Token;
 
+/// Who is away comes back at times sooner than announced; our own back-off waits no longer either.
+const LONGEST_MAINTENANCE: Duration = Duration::from_mins(5);
+
 /// What was asked, and of whom.
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
@@ -94,6 +97,9 @@ fn decided(asked: &Asked<'_>, response: &Response) -> Option<Judgement> {
     if response.status == 429 {
         return Some(throttled(asked, response).into());
     }
+    if let Some(wait) = maintenance(asked, response) {
+        return Some(Verdict::Throttled { retry_after: Some(wait) }.into());
+    }
     let odd = outage(asked.request, response).filter(|_| !asked.expects(response.status));
     if let Some(oddity) = odd.filter(|_| !may_be_meant(response)) {
         return Some(Judgement { oddity: Some(oddity.to_owned()), ..unusable(asked.request).into() });
@@ -114,6 +120,15 @@ fn decided(asked: &Asked<'_>, response: &Response) -> Option<Judgement> {
         return Some(Judgement { remedy: rule.remedy.clone(), ..by_rule(asked, rule, response).into() });
     }
     odd.map(|oddity| Judgement { oddity: Some(oddity.to_owned()), ..unusable(asked.request).into() })
+}
+
+/// How long a server that is away for a while asks to be left alone (RFC 9110 section 15.6.4).
+///
+/// Not of a renewal: it may have spent its refresh token, whatever comes of the wait.
+fn maintenance(asked: &Asked<'_>, response: &Response) -> Option<Duration> {
+    let away = response.status == 503 && asked.request != Request::Renew;
+    let wait = away.then(|| response.retry_after(asked.wall)).flatten()?;
+    Some(wait.min(LONGEST_MAINTENANCE))
 }
 
 /// A redirect or a page can be a server's way to say something, where a rule names it.

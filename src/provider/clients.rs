@@ -1,5 +1,6 @@
 //! HTTP clients: one per distinct settings, made when first needed, and mended when what they need is mended.
 
+mod files;
 mod tls;
 
 use std::collections::HashMap;
@@ -16,6 +17,7 @@ use super::hosts::is_loopback;
 use super::settings::{HttpSettings, Proxy};
 use crate::secret::source::SecretError;
 
+use files::FileStamp;
 pub(super) use tls::is_certificate_refusal;
 
 /// Idle sessions hold no connection, and none is kept that a server may have closed meanwhile.
@@ -29,11 +31,20 @@ pub struct Clients {
 
 #[derive(Default)]
 struct Shared {
-    clients: Mutex<HashMap<Kind, Arc<OnceCell<reqwest::Client>>>>,
+    clients: Mutex<HashMap<Kind, Slot>>,
     /// Loading the system's roots takes milliseconds and memory, so once, and only for https.
     roots: OnceCell<tls::Roots>,
     /// What issuers say of themselves, by issuer and by the way to reach it.
     issuers: Mutex<HashMap<(String, HttpSettings), Arc<Discovery>>>,
+}
+
+/// Held while the client is made.
+type Slot = Arc<tokio::sync::Mutex<Option<Made>>>;
+
+/// A client, and what its files were when it was made.
+struct Made {
+    client: reqwest::Client,
+    files: Vec<FileStamp>,
 }
 
 /// What tells one client from another.
@@ -71,14 +82,25 @@ pub(super) enum ClientError {
 }
 
 impl Clients {
-    /// The client for `url` under `settings`.
+    /// The client for `url` under `settings`; a new one when certificates or keys were renewed in their files.
+    ///
+    /// While the new ones do not fit together, as in the middle of a renewal, the old client serves.
     ///
     /// # Errors
     /// When a file it needs is missing or wrong; asked again, it tries again.
     pub(super) async fn client(&self, settings: &HttpSettings, url: &Url) -> Result<reqwest::Client, ClientError> {
         let kind = Kind { settings: settings.clone(), https: url.scheme() == "https", loopback: is_loopback(url) };
-        let cell = self.cell(&kind);
-        cell.get_or_try_init(|| self.build(&kind)).await.cloned()
+        let files = files::stamps(settings).await;
+        let slot = self.slot(&kind);
+        let mut made = slot.lock().await;
+        if let Some(made) = made.as_ref().filter(|made| made.files == files) {
+            return Ok(made.client.clone());
+        }
+        match (self.build(&kind).await, made.as_ref()) {
+            (Ok(client), _) => Ok(made.insert(Made { client, files }).client.clone()),
+            (Err(_), Some(old)) => Ok(old.client.clone()),
+            (Err(error), None) => Err(error),
+        }
     }
 
     /// What is known of `issuer` to all who call it under `settings`.
@@ -87,7 +109,7 @@ impl Clients {
         Arc::clone(issuers.entry((issuer.to_owned(), settings.clone())).or_default())
     }
 
-    fn cell(&self, kind: &Kind) -> Arc<OnceCell<reqwest::Client>> {
+    fn slot(&self, kind: &Kind) -> Slot {
         let mut clients = self.shared.clients.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(clients.entry(kind.clone()).or_default())
     }

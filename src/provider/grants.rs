@@ -5,6 +5,7 @@ use super::client_auth::ClientAuth;
 use super::{ByPerson, GrantTraits, Parameter, ParameterKind};
 
 const CLIENT_ID: &str = "the client's (consumer) key";
+const FORM: &str = "more fields of each token request: { tenant = \"acme\" }";
 const TOKEN_TYPE: &str = "access_token, refresh_token, id_token, jwt, saml1, saml2, or a URN of the server's own";
 const ALGORITHM: &str = "how the key signs; default: what kind of key it is, and what the issuer takes";
 const ASSERTION_AUDIENCE: &str =
@@ -110,6 +111,7 @@ impl GrantKind {
         parameters.extend(self.own_parameters());
         parameters.push(optional("scope", "the scopes to ask for, separated by spaces"));
         parameters.push(optional("resource", "the APIs that the token is for, as URLs separated by spaces (RFC 8707)"));
+        parameters.push(Parameter { kind: ParameterKind::Fields, ..optional("form", FORM) });
         parameters.extend(self.client_parameters());
         parameters.push(optional("login_url", "the host that logs in, where it is not `url`"));
         parameters

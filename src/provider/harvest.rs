@@ -164,6 +164,12 @@ impl Harvest {
         }
     }
 
+    /// Everything in it that must not be seen.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        let captures = self.captures.values().filter(|capture| !capture.public).map(|capture| &capture.value);
+        self.token.iter().chain(&self.refresh_token).chain(captures).cloned().collect()
+    }
+
     /// Whether anything was told at all.
     pub(super) fn tells(&self) -> bool {
         let values = self.token.is_some() || self.refresh_token.is_some() || self.instance_url.is_some();

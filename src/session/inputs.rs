@@ -95,6 +95,19 @@ impl Session {
             account.reopen();
             self.ordered = Some(Request::Renew);
         }
+        // One that is under way is what was ordered.
+        self.ordered = self.ordered.filter(|_| !self.is_logging_in());
+    }
+
+    /// Whether the call under way is what an order to log in would bring about.
+    pub fn is_logging_in(&self) -> bool {
+        let way = if self.can_login() { Request::Login } else { Request::Renew };
+        self.under_way() == Some(way)
+    }
+
+    /// Whether an order to verify or renew is not held back by another one.
+    pub fn takes_duties(&self) -> bool {
+        !matches!(self.ordered, Some(Request::Login | Request::Logout | Request::Introspect))
     }
 
     fn order_logout(&mut self) {

@@ -124,7 +124,18 @@ impl Record {
             self.counts.failures += 1;
             let (verdict, detail) = (answer.verdict.word(), answer.detail.clone());
             self.last_error = Some(Failure { at: now, request, verdict, detail });
+        } else if self.last_error.as_ref().is_some_and(|failure| settles(request, failure.request)) {
+            self.last_error = None;
         }
+    }
+}
+
+/// Whether the success of one call leaves nothing of another's failure: a new token settles everything.
+fn settles(success: Request, failed: Request) -> bool {
+    match success {
+        Request::Login | Request::Renew => true,
+        Request::Ping => matches!(failed, Request::Ping | Request::Introspect),
+        Request::Introspect | Request::Logout => failed == success,
     }
 }
 

@@ -50,6 +50,12 @@ impl Alarm {
 }
 
 impl Slot {
+    /// Takes note of a transition, for those who follow and for hooks.
+    pub(super) fn hear(&mut self, event: &Event) {
+        self.alarm.hear(event);
+        self.happened.push(feed::transition(event));
+    }
+
     /// Tells hooks of a new token, once its files hold it.
     pub(super) fn ring_change(&mut self) {
         let generation = self.session.state().generation;

@@ -8,14 +8,14 @@ use super::Supervisor;
 use super::slot::{Outcome, Slot};
 use super::status::token_answer;
 use crate::api::access::{self, Caller};
-use crate::api::{self, About, Ask, Health, Held, LoginBegun, Refusal, Rejected, Reply, SessionStatus, TokenAnswer};
+use crate::api::{About, Ask, Health, Held, LoginBegun, Refusal, Rejected, Reply, SessionStatus, TokenAnswer};
 use crate::clock;
 use crate::secret::Secret;
+use crate::session::Input;
 use crate::session::account::Account;
 use crate::session::answer::Request;
 use crate::session::state::Health as TokenHealth;
 use crate::session::view::Publication;
-use crate::session::{Input, Order};
 use crate::time::Instant;
 use crate::token::Published;
 
@@ -137,43 +137,6 @@ impl Supervisor {
             self.step(&about.name, Input::Rejected { generation });
         }
         self.wait(&about.name, wait, Want::Verdict { reply: Some(reply) });
-    }
-
-    fn order(&mut self, about: &About, order: api::Order, wait: Duration, reply: Reply<SessionStatus>) {
-        let (after, calls) = match self.orderable(about, order) {
-            Ok(slot) => (slot.session.last_call(), slot.calls_for(order)),
-            Err(refusal) => {
-                let _ = reply.send(Err(refusal));
-                return;
-            }
-        };
-        self.name_the_others_of_a_token(&about.name, order);
-        self.step(&about.name, Input::Order(engine_order(order)));
-        if calls.is_empty() {
-            let _ = reply.send(self.known(&about.name).and_then(|slot| self.status(slot)));
-        } else {
-            self.wait(&about.name, wait, Want::Outcome { after, of: calls, reply: Some(reply) });
-        }
-    }
-
-    fn orderable(&self, about: &About, order: api::Order) -> Result<&Slot, Refusal> {
-        let slot = self.administered(about)?;
-        slot.can_order(order).map(|()| slot)
-    }
-
-    /// A logout ends the token for every session that holds the same one.
-    fn name_the_others_of_a_token(&self, name: &str, order: api::Order) {
-        let token = |slot: &Slot| slot.session.state().token.as_ref().map(|token| token.access_token.clone());
-        let Some(held) = self.slots.get(name).and_then(token).filter(|_| order == api::Order::Logout) else { return };
-        let others = self.slots.values().filter(|slot| &*slot.name != name && token(slot).as_ref() == Some(&held));
-        for other in others {
-            tracing::warn!(
-                session = &*other.name,
-                event = "token_shared",
-                logged_out = name,
-                "holds the token that is being logged out"
-            );
-        }
     }
 
     fn health(&self, caller: &Caller, names: &[String]) -> Result<Health, Refusal> {
@@ -326,43 +289,6 @@ impl Slot {
             Rejected::Token(value) => held(value).then_some(state.generation),
         }
     }
-
-    fn can_order(&self, order: api::Order) -> Result<(), Refusal> {
-        let has_token = self.session.state().token.is_some();
-        let is_dead = matches!(self.session.state().health, TokenHealth::Dead { .. });
-        let reason = match order {
-            api::Order::Verify if !has_token => "there is no token to verify",
-            api::Order::Verify if is_dead => "the token is dead; `status` says when it is replaced",
-            api::Order::Introspect if !has_token || is_dead => "there is no living token to ask about",
-            api::Order::Introspect if !self.config.remote.can_introspect() => {
-                "nobody can be asked about this token: the provider has no introspection, or the client no proof of itself"
-            }
-            api::Order::Renew if !self.session.can_renew() => "there is no refresh token; `login` authenticates anew",
-            api::Order::Login if !self.session.can_login() && !self.session.can_renew() => {
-                "this grant needs a new refresh token in its secret"
-            }
-            api::Order::Verify
-            | api::Order::Introspect
-            | api::Order::Renew
-            | api::Order::Login
-            | api::Order::Logout
-            | api::Order::Pause
-            | api::Order::Resume => return Ok(()),
-        };
-        Err(Refusal::Conflict { name: self.name.to_string(), reason: reason.to_owned() })
-    }
-
-    /// The calls that the order can end with; none when it is done at once.
-    fn calls_for(&self, order: api::Order) -> &'static [Request] {
-        match order {
-            api::Order::Verify => &[Request::Ping],
-            api::Order::Introspect => &[Request::Introspect],
-            api::Order::Renew => &[Request::Renew],
-            api::Order::Login => &[Request::Login, Request::Renew],
-            api::Order::Logout if self.session.state().token.is_some() => &[Request::Logout],
-            api::Order::Logout | api::Order::Pause | api::Order::Resume => &[],
-        }
-    }
 }
 
 impl Waiter {
@@ -383,16 +309,4 @@ fn send<T>(reply: &mut Option<Reply<T>>, answer: Option<Result<T, Refusal>>) -> 
         let _ = reply.send(answer);
     }
     true
-}
-
-fn engine_order(order: api::Order) -> Order {
-    match order {
-        api::Order::Verify => Order::Verify,
-        api::Order::Introspect => Order::Introspect,
-        api::Order::Renew => Order::Renew,
-        api::Order::Login => Order::Login,
-        api::Order::Logout => Order::Logout,
-        api::Order::Pause => Order::Pause,
-        api::Order::Resume => Order::Resume,
-    }
 }

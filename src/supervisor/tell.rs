@@ -150,7 +150,7 @@ pub(super) fn event(slot: &mut Slot, event: &Event) {
         }
         Event::Seeded => info!(session, event = word, "took up the configured refresh token"),
         Event::Reopened => info!(session, event = word, "a secret has changed: logins are allowed again"),
-        Event::LoggedOut { problem } => info!(session, event = word, problem, "logged out by an admin"),
+        Event::LoggedOut { problem } => info!(session, event = word, problem, "logged out"),
         Event::Paused => info!(session, event = word, "paused by an admin"),
         Event::Resumed => info!(session, event = word, "resumed by an admin"),
         Event::Dormant => info!(session, event = word, "the active hours are over"),

@@ -233,6 +233,16 @@ fn a_users_token_is_pinged_at_the_discovered_userinfo() {
 }
 
 #[test]
+fn a_client_without_a_secret_says_who_it_is() {
+    let (provider, mut lab) = lab(600);
+    lab.secret("refresh-token", &provider.approve("public"));
+    lab.configure(&[discovered(&provider, &lab, "public", "refresh_token", "refresh_token = REFRESH")]);
+    lab.start();
+    assert!(provider.active(&lab.await_token("public")));
+    assert_eq!((provider.granted("refresh_token"), provider.count("/token")), (1, 1));
+}
+
+#[test]
 fn an_issuer_that_calls_itself_otherwise_is_never_sent_a_secret() {
     let (provider, mut lab) = lab(600);
     let session = discovered(&provider, &lab, "post", "client_credentials", "client_secret = SECRET");
@@ -286,8 +296,15 @@ fn a_client_shows_its_certificate_where_the_metadata_say() {
     lab.configure(&[session]);
     lab.succeeds(&["check", "--config", lab.config().to_str().unwrap()]);
     lab.start();
-    assert!(provider.active(&lab.await_token("tls")));
-    assert_eq!((provider.count("/token"), provider.discoveries()), (1, 1));
+    let first = lab.await_token("tls");
+    assert!(provider.active(&first));
+    // Another client's certificate in the same files: the server turns it down, so it was shown.
+    openssl(directory, "client", "");
+    lab.secret("client-key.pem", &std::fs::read_to_string(directory.join("client-key.pem")).unwrap());
+    let refused = lab.run(&["login", "tls"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("invalid_client"), "{refused:?}");
+    assert_eq!((provider.granted("client_credentials"), provider.discoveries()), (1, 1));
+    assert!((2..=3).contains(&provider.count("/token")), "{:?}", provider.calls());
 }
 
 #[test]

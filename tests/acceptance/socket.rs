@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use crate::support::daemon::Lab;
 use crate::support::org::{Endpoint, Settings};
 use crate::support::salesforce::{Instead, Salesforce};
 use crate::support::unix::{Answer, exchange, request};
+use crate::support::{SOON, within};
 
 #[test]
 fn sessions_are_shown_without_their_tokens() {
@@ -323,6 +325,104 @@ fn a_promise_is_never_longer_than_one_ping_proves() {
         lab.run(&["login", "crm"]);
     }
     assert!(server.logins() <= 9);
+}
+
+#[test]
+fn an_order_without_a_wait_is_accepted_and_carried_out() {
+    let (server, lab) = running(Settings::default());
+    let pings = server.pings();
+    let answer = lab.post("/v1/sessions/crm/verify", "");
+    assert_eq!(answer.status, 202, "{answer:?}");
+    within(SOON, "the ping", || (server.pings() > pings).then_some(()));
+    assert_eq!(lab.post("/v1/sessions/crm/login", "").status, 200);
+    within(SOON, "the login", || (server.logins() == 2).then_some(()));
+    assert_eq!(lab.post("/v1/sessions/crm/pause", "").status, 200, "done at once");
+}
+
+#[test]
+fn orders_to_log_in_during_a_login_are_one_login() {
+    let (server, lab) = running(Settings::default());
+    server.once(Endpoint::Token, Instead::Hang);
+    let orders: Vec<_> =
+        (0..5).map(|_| lab.command(&["login", "crm"]).stdout(Stdio::null()).spawn().unwrap()).collect();
+    for mut order in orders {
+        // The login that all of them joined is given up after its time-out.
+        assert_eq!(order.wait().unwrap().code(), Some(1));
+    }
+    assert!((2..=3).contains(&server.logins()), "{} logins for five orders at once", server.logins());
+}
+
+#[test]
+fn what_went_wrong_is_forgotten_when_it_goes_well_again() {
+    let (server, lab) = running(Settings::default());
+    server.once(Endpoint::Token, Instead::Say(crate::support::wire::Response::text(503, "")));
+    assert_eq!(lab.code(&["login", "crm"]), 1);
+    assert_eq!(lab.status("crm")["last_error"]["verdict"], "unavailable");
+    lab.succeeds(&["login", "crm"]);
+    assert!(lab.status("crm")["last_error"].is_null(), "{}", lab.status("crm"));
+    assert!(server.logins() <= 4);
+}
+
+#[test]
+fn an_order_that_cannot_be_carried_out_says_why() {
+    let server = Arc::new(Salesforce::start(Settings::default()));
+    let mut lab = Lab::new(&server);
+    let login = format!(
+        "grant = \"client_credentials\"\nclient_id = \"crm\"\nclient_secret = {}\ntoken_url = \"/services/oauth2/token\"\n\
+         revocation_url = \"/services/oauth2/revoke\"\n",
+        lab.source("client-secret")
+    );
+    lab.configure(&[lab.session("crm", &login).provider("oauth2").key("token_lifetime = \"1h\"")]);
+    lab.start();
+    lab.await_state("crm", "alive");
+    for (order, reason) in [("verify", "no ping"), ("renew", "no refresh token")] {
+        let answer = lab.post(&format!("/v1/sessions/crm/{order}?wait=1s"), "");
+        assert_eq!(answer.status, 409, "{answer:?}");
+        assert!(answer.body.contains(reason), "{answer:?}");
+    }
+    lab.succeeds(&["logout", "crm"]);
+    let answer = lab.post("/v1/sessions/crm/verify?wait=1s", "");
+    assert!(answer.status == 409 && answer.body.contains("logged out"), "{answer:?}");
+    assert_eq!(server.logins(), 1);
+}
+
+#[test]
+fn clients_that_flood_half_send_or_vanish_harm_nobody() {
+    let (server, lab) = running(Settings::default());
+    let calls = server.settled();
+    let socket = lab.socket();
+    let rude: Vec<_> = (0..8)
+        .map(|number: usize| {
+            let socket = socket.clone();
+            std::thread::spawn(move || {
+                for _ in 0..100 {
+                    let Ok(mut stream) = UnixStream::connect(&socket) else { continue };
+                    let _ = match number % 4 {
+                        // Gone before the answer, gone in the middle of a body, never reads, sends nonsense.
+                        0 => stream.write_all(
+                            b"GET /v1/sessions/crm/token?wait=30s&min_validity=1h HTTP/1.1\r\nhost: x\r\n\r\n",
+                        ),
+                        1 => stream.write_all(
+                            b"POST /v1/sessions/crm/used HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n{",
+                        ),
+                        2 => stream.write_all(&b"GET /v1/sessions HTTP/1.1\r\nhost: x\r\n\r\n".repeat(20)),
+                        _ => stream.write_all(&[b'x'; 5000]),
+                    };
+                }
+            })
+        })
+        .collect();
+    let mut slowest = Duration::ZERO;
+    while rude.iter().any(|thread| !thread.is_finished()) {
+        let begun = Instant::now();
+        assert_eq!(lab.get("/v1/sessions/crm/token").map(|answer| answer.status), Some(200));
+        slowest = slowest.max(begun.elapsed());
+    }
+    for thread in rude {
+        thread.join().unwrap();
+    }
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    assert!(server.calls().len() <= calls + 2, "at most a ping for all of them");
 }
 
 fn running(settings: Settings) -> (Arc<Salesforce>, Lab) {

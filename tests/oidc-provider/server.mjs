@@ -73,6 +73,7 @@ const provider = new Provider(issuer, {
       application_type: 'native',
     }),
     client('bearer', 'client_secret_post', [JWT_BEARER], secret),
+    client('public', 'none', ['refresh_token']),
     client('exchange', 'client_secret_post', [TOKEN_EXCHANGE], secret),
     ...signing,
     ...(tls ? [certified()] : []),

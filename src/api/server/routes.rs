@@ -141,7 +141,9 @@ async fn order(
     let wait = query.take_duration("wait")?;
     query.end()?;
     let ask = |reply| Ask::Order { about: About { caller, name }, order, wait, reply };
-    Ok(answer(&decided(&asks, wait, ask).await??))
+    let status = decided(&asks, wait, ask).await??;
+    let done = !wait.is_zero() || matches!(order, Order::Pause | Order::Resume);
+    Ok((if done { StatusCode::OK } else { StatusCode::ACCEPTED }, answer(&status)).into_response())
 }
 
 /// Answers once the config is in force, or found broken.

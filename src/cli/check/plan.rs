@@ -26,6 +26,9 @@ pub(super) struct SessionPlan {
     url: String,
     grant: String,
     account: String,
+    /// Whose metadata are asked for when they are first needed, and for what.
+    issuer: Option<String>,
+    told_by_issuer: Vec<&'static str>,
     /// What a person must run before there is a session; null where the daemon logs in by itself.
     first_login: Option<String>,
     model: WindowModel,
@@ -59,13 +62,15 @@ impl SessionPlan {
     /// The plan as it stands at `now`.
     pub(super) fn of(session: &SessionConfig, now: Timestamp) -> Self {
         let (policy, remote) = (&session.policy, &session.remote);
-        let period = ping_period(policy);
+        let (period, told) = (ping_period(policy), remote.told_by_issuer());
         Self {
             session: session.name.clone(),
             provider: remote.profile.name().to_owned(),
             url: remote.url.to_string(),
             grant: remote.grant.clone(),
             account: remote.account(),
+            issuer: told.as_ref().map(|(issuer, _)| issuer.clone()),
+            told_by_issuer: told.map(|(_, told)| told).unwrap_or_default(),
             first_login: (policy.login == LoginBy::Person).then(|| format!("keepfresh login {}", session.name)),
             model: policy.model,
             shared: policy.shared,
@@ -89,6 +94,9 @@ impl SessionPlan {
         let mut lines = vec![format!("{}: {} at {}", self.session, self.provider, self.url)];
         let mut say = |what: &str, text: String| lines.push(format!("  {what:<9} {text}"));
         say("login", format!("{}, account {}", self.grant, self.account));
+        if let Some(issuer) = &self.issuer {
+            say("issuer", format!("{issuer} tells: {}; asked when it is first needed", self.told_by_issuer.join(", ")));
+        }
         if let Some(command) = &self.first_login {
             say("person", format!("the first login needs one: run `{command}` once the daemon runs"));
         }

@@ -67,6 +67,21 @@ fn a_key_that_does_not_fit_its_algorithm_and_a_certificate_without_its_key_are_e
 }
 
 #[test]
+fn the_plan_says_what_an_issuer_is_to_tell() {
+    let home = Home::new("", "");
+    home.write("secret", "s3cret", 0o600);
+    let text = "[daemon]\nruntime_dir = \"run\"\nstate_dir = \"state\"\n[sessions.api]\nprovider = \"oauth2\"\n\
+                [sessions.api.login]\ngrant = \"client_credentials\"\nissuer = \"https://login.example/acme\"\n\
+                client_id = \"job\"\nclient_secret = { file = \"secret\" }\nrevocation_url = \"/revoke\"\n";
+    home.write("config.toml", text, 0o600);
+    let outcome = home.outcome();
+    let told = outcome.text();
+    assert!(outcome.ok && told.contains("api: oauth2 at https://login.example/acme\n"), "{told}");
+    assert!(told.contains("https://login.example/acme tells: token, introspection, userinfo,"), "{told}");
+    assert!(told.contains("client_auth; asked when it is first needed") && !told.contains("revocation"), "{told}");
+}
+
+#[test]
 fn a_credential_is_left_to_the_service() {
     let home = Home::new("", "");
     let text = fs::read_to_string(home.path().join("config.toml")).unwrap();

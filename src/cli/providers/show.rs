@@ -57,6 +57,7 @@ fn explained(parameter: &Parameter) -> String {
         ParameterKind::Integer => facts.push("a whole number".to_owned()),
         ParameterKind::Boolean => facts.push("true or false".to_owned()),
         ParameterKind::List => facts.push("a list".to_owned()),
+        ParameterKind::Fields => facts.push("a table of texts".to_owned()),
     }
     if !parameter.one_of.is_empty() {
         facts.push(format!("one of {}", parameter.one_of.join(", ")));
@@ -73,8 +74,8 @@ fn snippet(description: &Description) -> String {
     }
     if let Some(grant) = description.grants.first() {
         lines.extend([String::new(), format!("[sessions.{name}.login]"), format!("grant = \"{}\"", grant.name)]);
-        let required = grant.parameters.iter().filter(|parameter| parameter.required);
-        lines.extend(required.map(|parameter| format!("{} = {}", parameter.name, sample(&name, parameter))));
+        let shown = grant.parameters.iter().filter(|parameter| parameter.required || parameter.name == "issuer");
+        lines.extend(shown.map(|parameter| format!("{} = {}", parameter.name, sample(&name, parameter))));
     }
     lines.join("\n") + "\n"
 }
@@ -86,6 +87,7 @@ fn sample(session: &str, parameter: &Parameter) -> String {
         (false, ParameterKind::Integer) => "1".to_owned(),
         (false, ParameterKind::Boolean) => "true".to_owned(),
         (false, ParameterKind::List) => "[\"program\", \"argument\"]".to_owned(),
+        (false, ParameterKind::Fields) => "{ name = \"value\" }".to_owned(),
         (false, ParameterKind::Text) => match parameter.default.as_ref().or(parameter.one_of.first()) {
             Some(value) => format!("\"{value}\""),
             None => "\"…\"".to_owned(),

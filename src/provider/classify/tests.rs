@@ -58,6 +58,11 @@ fn what_no_rule_matches_follows_the_protocol() {
         (Logout, 400, &[], r#"{"error":"invalid_token"}"#, "logged_out"),
         (Logout, 401, &[], r#"{"error":"invalid_client"}"#, "forbidden, certain"),
         (Logout, 503, &[], "", "unavailable"),
+        (Ping, 503, &[("Retry-After", "7")], "<html>", "throttled"),
+        (Login, 503, &[("Retry-After", "7")], "", "throttled"),
+        (Renew, 503, &[("Retry-After", "7")], "", "in_doubt"),
+        (Ping, 503, &[("Retry-After", "soon")], "", "unavailable"),
+        (Ping, 500, &[("Retry-After", "7")], "", "unavailable"),
     ] {
         let seen = verdict("oauth2", "client_credentials", request, status, headers, body);
         assert_eq!(seen, expected, "{request:?} {status} {headers:?} {body}");

@@ -26,7 +26,7 @@ pub(in crate::provider) enum Endpoint {
 }
 
 impl Endpoint {
-    const ALL: [Self; 6] = [
+    pub(in crate::provider) const ALL: [Self; 6] = [
         Self::Token,
         Self::Introspection,
         Self::Revocation,
@@ -34,6 +34,18 @@ impl Endpoint {
         Self::Authorization,
         Self::DeviceAuthorization,
     ];
+
+    /// What it is for, in a word.
+    pub(in crate::provider) fn word(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Introspection => "introspection",
+            Self::Revocation => "revocation",
+            Self::Userinfo => "userinfo",
+            Self::Authorization => "authorization",
+            Self::DeviceAuthorization => "device_authorization",
+        }
+    }
 
     /// The member that names it in the metadata.
     fn member(self) -> &'static str {

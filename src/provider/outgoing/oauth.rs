@@ -11,7 +11,7 @@ use crate::provider::assertion::{Claims, Signer, sign};
 use crate::provider::discovery::Endpoint;
 use crate::provider::grants::GrantKind;
 use crate::provider::request::Method;
-use crate::provider::settings::RemoteConfig;
+use crate::provider::settings::{self, RemoteConfig};
 use crate::provider::template::Template;
 use crate::secret::Secret;
 
@@ -107,6 +107,7 @@ impl Ingredients<'_> {
         draft.secret("refresh_token", refresh_token);
         self.optional(&mut draft, "scope");
         self.resources(&mut draft);
+        self.fields_of_config(&mut draft);
         self.prove_client(&mut draft, &url)?;
         Ok(draft.posted(url))
     }
@@ -129,6 +130,7 @@ impl Ingredients<'_> {
         self.optional(&mut draft, "scope");
         self.resources(&mut draft);
         self.own_fields(&mut draft);
+        self.fields_of_config(&mut draft);
         self.prove_client(&mut draft, &url)?;
         Ok(draft.posted(url))
     }
@@ -162,6 +164,16 @@ impl Ingredients<'_> {
             if let Some(value) = template.fill(&|name| self.value(name)) {
                 draft.fields.retain(|(known, _)| known != name);
                 draft.secret(name, value);
+            }
+        }
+    }
+
+    /// What the config sends besides, in the place of whatever has the same name.
+    fn fields_of_config(&self, draft: &mut Draft) {
+        for (name, value) in &self.config.values {
+            if let (Some(name), settings::Value::Plain(text)) = (name.strip_prefix("form."), value) {
+                draft.fields.retain(|(known, _)| known != name);
+                draft.plain(name, text);
             }
         }
     }

@@ -61,6 +61,8 @@ pub enum ParameterKind {
     Boolean,
     /// A program and its arguments.
     List,
+    /// A table of texts; each is a value of its own, `NAME.KEY`.
+    Fields,
 }
 
 /// Where the OAuth 2.0 requests go: paths below the login host, or whole URLs; an issuer tells the rest.

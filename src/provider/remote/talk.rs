@@ -131,6 +131,8 @@ impl Talk<'_> {
         };
         match step(&self.asked(request, Some(template), heard.wall), captures, &heard.response) {
             Ok(told) => {
+                // A later step's answer may echo what this one handed out.
+                self.known.extend(told.secrets());
                 self.gathered.add(told);
                 Ok(heard)
             }

@@ -353,6 +353,45 @@ fn token() -> Token {
 }
 
 #[tokio::test]
+async fn a_request_for_a_token_says_all_that_the_config_wants_said() {
+    for (grant, values, expected) in [
+        (
+            "token_exchange",
+            &[("subject_token_type", "jwt"), ("requested_token_type", "urn:x:y"), ("audience", "a")][..],
+            "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&subject_token=sub&actor_token=act&\
+             subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Ajwt&requested_token_type=urn%3Ax%3Ay&audience=a",
+        ),
+        (
+            "client_credentials",
+            &[
+                ("client_id", "app"),
+                ("client_auth", "tls"),
+                ("resource", "https://a/ https://b/"),
+                ("form.realm", "x y"),
+            ],
+            "grant_type=client_credentials&resource=https%3A%2F%2Fa%2F&resource=https%3A%2F%2Fb%2F&realm=x+y&client_id=app",
+        ),
+        (
+            "refresh_token",
+            &[("client_id", "app"), ("scope", "s"), ("form.scope", "other"), ("resource", "https://a/")],
+            "grant_type=refresh_token&refresh_token=r&scope=other&resource=https%3A%2F%2Fa%2F&client_id=app",
+        ),
+    ] {
+        let server = Server::answering(&json(200, "", TOKEN)).await;
+        let plain = |(name, text): &(&str, &str)| ((*name).to_owned(), Value::Plain((*text).to_owned()));
+        let mut all: BTreeMap<String, Value> = values.iter().map(plain).collect();
+        all.insert("token_url".into(), Value::Plain("/token".into()));
+        let profile = Profile::named("oauth2", None).unwrap();
+        let config = RemoteConfig { profile, grant: grant.into(), values: all, ..config(&server, "password", &[]) };
+        let remote = Remote { config, clients: Clients::default(), discovery: None };
+        let secrets = secrets(&[("subject_token", "sub"), ("actor_token", "act"), ("refresh_token", "r")]);
+        let answer = call(&remote, Request::Login, &secrets).await;
+        assert_eq!(answer.verdict.word(), "good", "{}", answer.detail);
+        assert_eq!(sorted(server.only_request().split("\r\n\r\n").nth(1).unwrap()), sorted(expected), "{grant}");
+    }
+}
+
+#[tokio::test]
 async fn an_issuer_that_fails_spends_no_refresh_token_and_one_that_is_another_stops() {
     let other = r#"{"issuer":"https://other.example","token_endpoint":"https://other.example/token"}"#;
     let html = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<html>Welcome";

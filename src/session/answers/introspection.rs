@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::session::Session;
 use crate::session::answer::{Answer, Verdict};
 use crate::session::backoff::FLOOR;
+use crate::session::policy::WindowModel;
 use crate::session::state::Doubt;
 use crate::session::window::Bounds;
 use crate::time::Instant;
@@ -29,7 +30,8 @@ impl Session {
         }
     }
 
-    /// An end that pings were seen to move replaces the estimate; any other may only bring one ping forward.
+    /// An end that pings were seen to move replaces the estimate; any other may only bring one ping forward. Of a token
+    /// that pings do not extend, and whose end was not told when it came, it is the end.
     fn introspected_end(&mut self, end: Instant, at: Instant) {
         const ROUNDING: Duration = Duration::from_secs(1);
         let seen = &mut self.state.introspected;
@@ -39,6 +41,10 @@ impl Session {
         seen.hinted &= seen.end.is_some() && !moved;
         seen.end = Some(end);
         seen.at = Some(at);
+        let fixed = self.state.fixed || self.policy.model == WindowModel::Fixed;
+        if fixed && self.state.expires.is_none() {
+            self.state.expires = Some(end);
+        }
         if let Some(window) = self.window().filter(|_| moved) {
             self.state.introspected.hinted = true;
             let restarted = end.before(window.timeout);

@@ -340,6 +340,30 @@ fn an_introspected_end_that_moves_replaces_the_estimate() {
 }
 
 #[test]
+fn an_end_that_only_introspection_tells_is_the_end_of_a_fixed_token() {
+    check(
+        "
+        policy introspect=true model=fixed idle=none
+        serve login good
+        serve introspect introspected 1h
+        tick
+        1h: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 introspect
+        0:00:01 publish 1
+        0:48:02 login
+        0:48:03 logged_in 2
+        0:48:03 introspect
+        0:48:03 publish 2
+        1:00:00 Alive; login at 1:36:04 for Expiry
+    ",
+    );
+}
+
+#[test]
 fn an_end_nearer_than_the_outage_to_survive_makes_no_hot_loop() {
     check(
         "

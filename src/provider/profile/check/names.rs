@@ -132,7 +132,7 @@ impl Names {
     pub(super) fn is_bare(&self, template: &Template) -> bool {
         match template.only_name().and_then(|name| self.kinds.get(name)) {
             Some(ParameterKind::Integer | ParameterKind::Boolean) => true,
-            Some(ParameterKind::Text | ParameterKind::List) | None => false,
+            Some(ParameterKind::Text | ParameterKind::List | ParameterKind::Fields) | None => false,
         }
     }
 

@@ -24,6 +24,7 @@ pub(super) fn check(profile: &Profile) -> Checked<()> {
         }
     }
     has_a_wrong_password(profile)?;
+    can_use_refresh_tokens(profile)?;
     knows_how_long_tokens_live(profile)?;
     can_be_kept_alive(profile)
 }
@@ -124,6 +125,17 @@ fn knows_how_long_tokens_live(profile: &Profile) -> Checked<()> {
     let message = "window: model = \"fixed\" needs to know how long a token lives: capture `expires_in` or \
                    `expires_at` at login, or give token_lifetime";
     Err(at(1, message.to_owned()))
+}
+
+fn can_use_refresh_tokens(profile: &Profile) -> Checked<()> {
+    let captured = profile.logins.iter().flat_map(|login| &login.steps).chain(&profile.after_login);
+    let in_vain =
+        profile.renew.is_none() && captured.into_iter().any(|step| step.captures.contains_key("refresh_token"));
+    if in_vain {
+        let message = "renew: it is missing: a `refresh_token` is captured, and nothing presents it";
+        return Err(at(1, message.to_owned()));
+    }
+    Ok(())
 }
 
 fn can_be_kept_alive(profile: &Profile) -> Checked<()> {

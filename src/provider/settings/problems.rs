@@ -1,0 +1,122 @@
+//! What is wrong with the values of a session taken together.
+
+use url::Url;
+
+use super::{ConfigProblem, RemoteConfig};
+use crate::provider::discovery::Endpoint;
+use crate::provider::grants::GrantKind;
+use crate::provider::hosts::is_loopback;
+use crate::provider::profile::Protocol;
+
+impl RemoteConfig {
+    /// Everything that is wrong with the values taken together.
+    pub fn problems(&self) -> Vec<ConfigProblem> {
+        let mut problems = self.wrong_urls();
+        problems.extend(self.wrong_hosts());
+        problems.extend(self.wrong_values());
+        problems.extend(self.wrong_client_auth());
+        problems.extend(self.wrong_person_login());
+        let is_oauth = self.profile.protocol == Protocol::OAuth2;
+        if is_oauth && self.endpoint(Endpoint::Token, None).is_none() && self.issuer().is_none() && problems.is_empty()
+        {
+            let message = "it is missing: the issuer tells where tokens are had; or give the URL itself, as token_url";
+            problems.push(problem("login.issuer", message.to_owned()));
+        }
+        if let Some(name) = self.ping.as_deref().filter(|name| self.profile.ping(Some(name)).is_none()) {
+            let known = self.profile.alternative_pings().join(", ");
+            problems.push(problem("keepalive.ping", format!("there is no ping `{name}`: known are {known}")));
+        }
+        problems
+    }
+
+    fn wrong_urls(&self) -> Vec<ConfigProblem> {
+        let parameters = self.values.keys().filter(|name| name.ends_with("_url"));
+        let given = parameters.filter_map(|name| Some((format!("login.{name}"), self.plain(name)?)));
+        let all = std::iter::once(("url".to_owned(), self.url.as_str())).chain(given);
+        let wrong = all.filter_map(|(key, text)| Some(problem(&key, self.wrong_url(text)?)));
+        let issuer = self.plain("issuer").and_then(|issuer| self.wrong_issuer(issuer));
+        wrong.chain(issuer.map(|message| problem("login.issuer", message))).collect()
+    }
+
+    /// RFC 8414 section 2: a URL without query and fragment.
+    fn wrong_issuer(&self, issuer: &str) -> Option<String> {
+        let with_more = Url::parse(issuer).is_ok_and(|url| url.query().is_some() || url.fragment().is_some());
+        if with_more || issuer.starts_with('/') {
+            return Some("it is no issuer: write https://host/path as the server's metadata have it".to_owned());
+        }
+        self.wrong_url(issuer)
+    }
+
+    fn wrong_url(&self, text: &str) -> Option<String> {
+        if text.starts_with('/') {
+            return None;
+        }
+        let Ok(url) = Url::parse(text) else {
+            return Some(format!("`{text}` is no URL: write https://host"));
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Some("user and password do not belong into a URL: take them out".to_owned());
+        }
+        match url.scheme() {
+            "https" => None,
+            "command" if !self.profile.needs_url() => None,
+            "http" if is_loopback(&url) || self.http.allow_plain_http => None,
+            "http" => Some(
+                "plain http would show the token to everybody on the way: use https, or set http.allow_plain_http"
+                    .to_owned(),
+            ),
+            other => Some(format!("`{other}` is no way to call a server: use https")),
+        }
+    }
+
+    fn wrong_hosts(&self) -> Vec<ConfigProblem> {
+        let hosts = &self.profile.hosts;
+        let mut problems = Vec::new();
+        if self.url.host_str().is_some_and(|host| hosts.is_not_api(host)) {
+            problems.push(problem("url", format!("this host serves no API: {}", hosts.not_api_because)));
+        }
+        let login_host = self.login_url().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+        let rules = self.profile.grant(&self.grant);
+        if let Some(rules) = rules.filter(|rules| rules.not_on.iter().any(|host| host.matches(&login_host))) {
+            let key = if self.plain("login_url").is_some() { "login.login_url" } else { "url" };
+            let message = format!("{} does not work on {login_host}: {}", self.grant, rules.not_on_because);
+            problems.push(problem(key, message));
+        }
+        problems
+    }
+
+    fn wrong_values(&self) -> Vec<ConfigProblem> {
+        let wrong = |name: &String| {
+            let (value, pattern) = (self.plain(name)?, self.profile.pattern(name)?);
+            let message = || format!("`{value}` does not look right: it must match {}", pattern.as_str());
+            (!pattern.is_match(value)).then(|| problem(&format!("login.{name}"), message()))
+        };
+        self.values.keys().filter_map(wrong).collect()
+    }
+
+    fn wrong_client_auth(&self) -> Option<ConfigProblem> {
+        let missing = |name: &str, why: &str| {
+            (!self.values.contains_key(name))
+                .then(|| problem(&format!("login.{name}"), format!("it is missing: {why}")))
+        };
+        match (self.plain("client_auth")?, GrantKind::named(&self.grant)?) {
+            ("basic", _) => missing("client_secret", "client_auth = \"basic\" sends it"),
+            ("post", GrantKind::ClientCredentials) => {
+                missing("client_secret", "the client has nothing else to log in by")
+            }
+            ("private_key_jwt", _) => missing("private_key", "client_auth = \"private_key_jwt\" signs with it"),
+            ("tls", _) if self.http.client_cert.is_none() => {
+                let message = "it is missing: client_auth = \"tls\" shows it";
+                Some(problem("http.client_cert", message.to_owned()))
+            }
+            ("none", GrantKind::ClientCredentials) => {
+                Some(problem("login.client_auth", "client_credentials needs a client that proves itself".to_owned()))
+            }
+            (_, _) => None,
+        }
+    }
+}
+
+pub(in crate::provider) fn problem(key: &str, message: String) -> ConfigProblem {
+    ConfigProblem { key: key.to_owned(), message }
+}
