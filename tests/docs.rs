@@ -13,7 +13,7 @@ use keepfresh::api::{SessionStatus, TokenAnswer};
 use keepfresh::sandbox::{Credentials, Sandbox, Settings};
 use serde_json::Value;
 
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 10] = [
     "README.md",
     "CHANGELOG.md",
     "docs/ARCHITECTURE.md",
