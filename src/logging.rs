@@ -1,6 +1,6 @@
 //! Where events go and how they look there: to journald with their fields, or to stderr as text or JSON.
 //!
-//! A [`Recorder`] takes each event apart once; an [`Outlet`] writes it, and never holds the daemon up for long: a
+//! A `Recorder` takes each event apart once; an `Outlet` writes it, and never holds the daemon up for long: a
 //! journal or a reader that takes nothing costs lines, not time.
 
 mod journal;
