@@ -19,6 +19,7 @@ BUILT := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/keepfresh
 MUSL := $(shell uname -m)-unknown-linux-musl
 DIST := target/dist
 FIXTURE := tests/oidc-provider
+CLIENTS := tests/clients
 ZABBIX := tests/zabbix/packages
 OPENBAO := tests/openbao/program
 APT := DEBIAN_FRONTEND=noninteractive apt-get
@@ -33,7 +34,7 @@ demo: ## A sandbox and a daemon together, live in this terminal, for some second
 	$(CARGO) build --locked
 	target/debug/keepfresh demo
 
-test: .fixture .qbittorrent .zabbix .openbao lint ## Everything that must hold: format, lints, docs, all tests
+test: .fixture .clients .qbittorrent .zabbix .openbao lint ## Everything that must hold: format, lints, docs, all tests
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
 	{ RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked --no-fail-fast 2>&1; echo "exit $$?" >>"$$log"; } | tee -a "$$log"; \
 	awk '/^test result:/ { passed += $$4; failed += $$6; ignored += $$8 } /^exit / { code = $$2 } \
@@ -91,7 +92,7 @@ rpm: build ## An rpm in target/dist, by rpmbuild
 
 clean: ## Removes what was built and installed here
 	$(CARGO) clean
-	rm -rf $(FIXTURE)/node_modules $(ZABBIX) $(OPENBAO)
+	rm -rf $(FIXTURE)/node_modules $(CLIENTS)/node_modules $(CLIENTS)/.venv $(ZABBIX) $(OPENBAO)
 
 # node and npm run the certified OpenID provider that the tests talk to, Chromium logs in to it; journald takes the log in
 # some of them; promtool and a parser of another author judge the metrics; groff and mandoc read the man pages,
@@ -130,6 +131,24 @@ clean: ## Removes what was built and installed here
 	@cmp -s $(FIXTURE)/package-lock.json $(FIXTURE)/node_modules/.installed || { \
 	  npm ci --prefix $(FIXTURE) --no-audit --no-fund && \
 	  cp $(FIXTURE)/package-lock.json $(FIXTURE)/node_modules/.installed; }
+
+# The programs of docs/recipes.md and of the completions, and what validates docs/openapi.json, as others wrote them.
+.PHONY: .clients
+.clients: .fixture
+	@for program in curl zsh fish python3; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	python3 -c 'import ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
+	[ -z "$$missing" ] || { \
+	  echo "installing with apt-get:$$missing"; \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends $$missing; }
+	@cmp -s $(CLIENTS)/requirements.txt $(CLIENTS)/.venv/.installed || { \
+	  echo 'installing Python clients with pip into $(CLIENTS)/.venv'; \
+	  python3 -m venv $(CLIENTS)/.venv && \
+	  $(CLIENTS)/.venv/bin/pip install -q --disable-pip-version-check -r $(CLIENTS)/requirements.txt && \
+	  cp $(CLIENTS)/requirements.txt $(CLIENTS)/.venv/.installed; }
+	@cmp -s $(CLIENTS)/package-lock.json $(CLIENTS)/node_modules/.installed || { \
+	  npm ci --prefix $(CLIENTS) --no-audit --no-fund --ignore-scripts && \
+	  cp $(CLIENTS)/package-lock.json $(CLIENTS)/node_modules/.installed; }
 
 # qBittorrent, Zabbix and OpenBao are the session servers that the tests talk to, on loopback and only while a test runs.
 .PHONY: .qbittorrent .zabbix .openbao

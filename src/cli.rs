@@ -4,6 +4,7 @@
 
 mod calibrate;
 pub mod check;
+mod complete;
 pub mod demo;
 pub mod sandbox;
 
@@ -123,6 +124,9 @@ enum ClientCommand {
 
 /// The whole program.
 pub fn main() -> ExitCode {
+    if let Some(exit) = complete::answer(Cli::command) {
+        return exit.into();
+    }
     let Cli { socket, command } = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
@@ -135,7 +139,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => return check::run(args),
         Command::Sandbox(args) => return sandbox::run(args),
         Command::Demo(args) => return demo::run(args),
-        Command::Completions { shell } => return end(completions(shell)),
+        Command::Completions { shell } => return end(complete::script(shell)),
         Command::Manual(args) => return end(manual::run(&args)),
         Command::Exec(args) => return exec::run(&Client::find(socket.as_deref()), socket.as_deref(), &args),
         Command::Providers(args) => return end(providers::run(&args)),
@@ -180,12 +184,6 @@ fn needless_socket() -> clap::Error {
 fn usage(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() }
-}
-
-fn completions(shell: clap_complete::Shell) -> Result<Exit, Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "keepfresh", &mut script);
-    output::print(&String::from_utf8_lossy(&script))
 }
 
 /// For `value_parser`: a duration, with the error that people see.

@@ -13,11 +13,12 @@ use keepfresh::api::{SessionStatus, TokenAnswer};
 use keepfresh::sandbox::{Credentials, Sandbox, Settings};
 use serde_json::Value;
 
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 10] = [
     "README.md",
     "CHANGELOG.md",
     "docs/ARCHITECTURE.md",
     "docs/api.md",
+    "docs/recipes.md",
     "docs/install.md",
     "docs/oauth2.md",
     "docs/operations.md",
@@ -120,6 +121,50 @@ fn the_answers_shown_have_exactly_the_fields_of_the_real_ones() {
     let token = shown(&page, "\"access_token\"");
     let read: TokenAnswer = serde_json::from_value(token.clone()).unwrap();
     assert_eq!(serde_json::to_value(read).unwrap(), token);
+}
+
+#[test]
+fn the_description_has_every_path_of_the_server_and_no_other() {
+    let source = read("src/api/server/routes.rs");
+    let routes = source.lines().filter_map(|line| line.trim().strip_prefix(".route(\"")?.split_once("\", "));
+    let served: BTreeSet<(String, String)> = routes
+        .flat_map(|(path, handlers)| {
+            let methods = ["get", "post", "put", "delete"].into_iter();
+            methods.filter(|it| handlers.contains(&format!("{it}("))).map(|it| (path.to_owned(), it.to_owned()))
+        })
+        .collect();
+    let description = description();
+    let described: BTreeSet<(String, String)> = description["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, item)| item.as_object().unwrap().keys().map(|method| (path.clone(), method.clone())))
+        .filter(|(_, method)| method != "parameters")
+        .collect();
+    assert!(served.len() > 10, "{served:?}");
+    assert_eq!(described, served, "docs/openapi.json is on the left, the server's routes are on the right");
+}
+
+#[test]
+fn the_description_knows_the_problems_and_fields_of_the_socket() {
+    let description = description();
+    let schema = |name: &str| description["components"]["schemas"][name].clone();
+    let told: BTreeSet<String> =
+        serde_json::from_value(schema("Problem")["properties"]["type"]["enum"].clone()).unwrap();
+    assert_eq!(told, kinds());
+    let fields = |name: &str| schema(name)["properties"].as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    assert_eq!(fields("Token"), TokenAnswer::FIELDS.map(ToOwned::to_owned).into());
+    let session = shown(&read("docs/api.md"), "\"state\"");
+    assert_eq!(fields("Session"), session.as_object().unwrap().keys().cloned().collect());
+}
+
+#[test]
+fn the_description_is_openapi() {
+    let validator = root().join("tests/clients/.venv/bin/openapi-spec-validator");
+    assert!(validator.exists(), "run `make .clients` first, or `make test`");
+    let output = Command::new(validator).args(["--schema", "3.1", "docs/openapi.json"]).current_dir(root()).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}{}", lossy(&output.stdout), lossy(&output.stderr));
 }
 
 #[tokio::test]
@@ -232,6 +277,15 @@ fn fitted(block: &str) -> String {
         .replace("/etc/keepfresh/secrets/crm-key.pem", "private-key.pem")
         .replace("/etc/keepfresh/secrets/api-client-secret", "client-secret")
         .replace("/var/run/secrets/tokens/sts", "refresh-token")
+}
+
+/// What machines read of the socket.
+fn description() -> Value {
+    serde_json::from_str(&read("docs/openapi.json")).unwrap()
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// The targets of links within this repository.

@@ -17,7 +17,7 @@ const SILENCE: Duration = Duration::from_secs(45);
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The sessions to follow [default: all that you may see]
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = super::complete::sessions())]
     names: Vec<String>,
     /// Begin after the event of this number, as far as it is still known; 0 for all that is
     #[arg(long, value_name = "NUMBER")]

@@ -35,7 +35,7 @@ Exit codes of exec itself:
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Args {
     /// The sessions
-    #[arg(value_name = "NAME", required = true)]
+    #[arg(value_name = "NAME", required = true, add = super::complete::sessions())]
     names: Vec<String>,
     /// For how long each token must be good, or as long as one ping can prove where that is less
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]

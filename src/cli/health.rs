@@ -2,7 +2,7 @@
 
 use super::exit::Exit;
 use super::failure::Failure;
-use super::output;
+use super::{complete, output};
 use crate::api::client::{Call, Client};
 use crate::api::{Health, SessionList, State};
 
@@ -10,7 +10,7 @@ use crate::api::{Health, SessionList, State};
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The sessions to look at [default: all]
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = complete::sessions())]
     names: Vec<String>,
     /// Fail unless every session has a good token: 75, or 79 where a person is needed
     #[arg(long)]

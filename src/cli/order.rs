@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::exit::Exit;
 use super::failure::Failure;
-use super::{output, parse_duration, session_path, status};
+use super::{complete, output, parse_duration, session_path, status};
 use crate::api::client::{Call, Client};
 use crate::api::{Order, SessionStatus};
 use crate::clock;
@@ -13,7 +13,7 @@ use crate::clock;
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The session
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = complete::sessions())]
     name: String,
     /// How long to wait until it is done
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]

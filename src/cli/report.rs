@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::exit::Exit;
 use super::failure::Failure;
-use super::{parse_duration, session_path, token};
+use super::{complete, parse_duration, session_path, token};
 use crate::api::client::{Call, Client};
 use crate::api::{SessionStatus, TokenAnswer};
 
@@ -19,7 +19,7 @@ const LONGEST_INPUT: u64 = crate::token::MAX_TOKEN_BYTES as u64 + 2;
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct UsedArgs {
     /// The session
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = complete::sessions())]
     name: String,
     /// Which generation was used [default: the current one]
     #[arg(long, value_name = "NUMBER")]
@@ -33,7 +33,7 @@ pub(super) struct UsedArgs {
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct RejectedArgs {
     /// The session
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = complete::sessions())]
     name: String,
     /// Which generation was rejected [default: the current one]
     #[arg(long, value_name = "NUMBER", conflicts_with = "token_stdin")]

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::exit::Exit;
 use super::failure::Failure;
-use super::{output, session_path, words};
+use super::{complete, output, session_path, words};
 use crate::api::client::{Call, Client};
 use crate::api::{Next, SessionList, SessionStatus, State};
 use crate::clock;
@@ -18,7 +18,7 @@ use crate::clock;
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The sessions to show [default: all]
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = complete::sessions())]
     names: Vec<String>,
     /// Print JSON: an object with the list `sessions`
     #[arg(long)]

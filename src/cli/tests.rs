@@ -9,6 +9,23 @@ fn the_arguments_are_consistent() {
 }
 
 #[test]
+fn every_name_of_a_session_can_be_completed() {
+    let mut names = 0;
+    // Those of `providers` are kinds of server.
+    for command in Cli::command().get_subcommands().filter(|command| command.get_name() != "providers") {
+        for argument in command.get_arguments() {
+            if argument.get_value_names().is_some_and(|names| names.iter().any(|name| name == "NAME")) {
+                let (command, argument_name) = (command.get_name(), argument.get_id());
+                let completed = argument.get::<clap_complete::engine::ArgValueCandidates>().is_some();
+                assert!(completed, "{command}: add `add = complete::sessions()` to {argument_name}");
+                names += 1;
+            }
+        }
+    }
+    assert!(names >= 7, "{names}");
+}
+
+#[test]
 fn each_command_ends_with_the_code_that_scripts_rely_on() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("k.sock");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::exit::Exit;
 use super::failure::Failure;
-use super::{output, parse_duration, session_path};
+use super::{complete, output, parse_duration, session_path};
 use crate::api::TokenAnswer;
 use crate::api::client::{Call, Client};
 use crate::api::duration;
@@ -17,7 +17,7 @@ use crate::token::{Capture, Published, Token};
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The session
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = complete::sessions())]
     name: String,
     /// For how long the token must be good, or as long as one ping can prove where that is less
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::exit::Exit;
 use super::failure::Failure;
-use super::{parse_duration, token};
+use super::{complete, parse_duration, token};
 use crate::api::client::Client;
 use crate::clock;
 
@@ -12,7 +12,7 @@ use crate::clock;
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The sessions
-    #[arg(value_name = "NAME", required = true)]
+    #[arg(value_name = "NAME", required = true, add = complete::sessions())]
     names: Vec<String>,
     /// For how long each token must be good, or as long as one ping can prove where that is less
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]

@@ -18,6 +18,8 @@
 mod support;
 
 mod broken_configs;
+mod completions;
+mod description;
 mod environment;
 mod events;
 mod every_profile;
@@ -35,6 +37,7 @@ mod outages;
 mod person;
 mod publishing;
 mod reader;
+mod recipes;
 mod refusals;
 mod restart_reload;
 mod rotation;

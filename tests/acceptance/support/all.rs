@@ -3,6 +3,7 @@
 pub(crate) mod acme;
 pub(crate) mod assertion;
 pub(crate) mod daemon;
+pub(crate) mod description;
 pub(crate) mod journald;
 pub(crate) mod oidc;
 pub(crate) mod org;

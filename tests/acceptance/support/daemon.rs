@@ -84,6 +84,12 @@ impl Session {
         self
     }
 
+    /// With the secret of another file.
+    pub(crate) fn with_secret(mut self, name: &str, other: &str) -> Self {
+        self.login = self.login.replace(&format!("/{name}\""), &format!("/{other}\""));
+        self
+    }
+
     pub(crate) fn publish(self, body: &str) -> Self {
         self.table("[publish]", body)
     }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::description;
+
 /// An answer over the socket; header names in lower case.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
@@ -28,22 +30,33 @@ impl Answer {
 /// Sends `bytes` as they are and reads until the daemon closes; `None` when it says nothing.
 pub(crate) fn exchange(socket: &Path, bytes: &[u8]) -> Option<Answer> {
     let mut stream = UnixStream::connect(socket).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
     let _ = stream.write_all(bytes);
+    answer_on(stream)
+}
+
+/// Reads until the daemon closes; `None` when it says nothing.
+pub(crate) fn answer_on(mut stream: UnixStream) -> Option<Answer> {
+    stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     parsed(&answer)
 }
 
-/// One request with a JSON body, or none when it is empty.
+/// One request with a JSON body, or none when it is empty; its answer must be as `docs/openapi.json` describes it.
 pub(crate) fn request(socket: &Path, method: &str, path: &str, accept: &str, body: &str) -> Option<Answer> {
     let kind = if body.is_empty() { "" } else { "content-type: application/json\r\n" };
     let length = body.len();
     let head = format!("{method} {path} HTTP/1.1\r\nhost: keepfresh\r\naccept: {accept}\r\n{kind}");
-    exchange(socket, format!("{head}content-length: {length}\r\nconnection: close\r\n\r\n{body}").as_bytes())
+    let request = format!("{head}content-length: {length}\r\nconnection: close\r\n\r\n{body}");
+    let answer = exchange(socket, request.as_bytes())?;
+    // The figures may have a socket of their own.
+    if !socket.ends_with("metrics.sock") {
+        description::check(method, path, &answer);
+    }
+    Some(answer)
 }
 
-fn parsed(answer: &[u8]) -> Option<Answer> {
+pub(crate) fn parsed(answer: &[u8]) -> Option<Answer> {
     let text = String::from_utf8_lossy(answer);
     let (head, body) = text.split_once("\r\n\r\n")?;
     let mut lines = head.split("\r\n");
