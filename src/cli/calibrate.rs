@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::exit::Exit;
 use super::failure::Failure;
-use super::{output, parse_duration, session_path};
+use super::{complete, output, parse_duration, session_path};
 use crate::api::SessionStatus;
 use crate::api::client::{Call, Client};
 
@@ -18,7 +18,7 @@ const TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The session
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = complete::sessions())]
     name: String,
     /// How long to leave the session alone before the ping
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "10s")]

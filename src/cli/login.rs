@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use super::exit::Exit;
 use super::failure::Failure;
-use super::{output, parse_duration, session_path, status};
+use super::{complete, output, parse_duration, session_path, status};
 use crate::api::client::{Call, Client, ClientError};
 use crate::api::problem::Kind;
 use crate::api::{LoginBegun, LoginHow, SessionStatus};
@@ -27,7 +27,7 @@ use crate::clock;
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The session
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = complete::sessions())]
     name: String,
     /// How long to wait until it is done, or begun where a person must go on
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]

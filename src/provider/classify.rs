@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use url::Url;
 
-use super::harvest::{Captures, Harvest, harvest};
+use super::harvest::{Barren, Captures, Harvest, harvest};
 use super::profile::Profile;
 use super::request::{Expect, RequestTemplate};
 use super::response::{Response, until};
@@ -76,7 +76,11 @@ pub(super) fn step(asked: &Asked<'_>, captures: &Captures, response: &Response) 
         return Err(refusal_of_step(asked, response).into());
     }
     harvest(captures, &asked.profile.hosts, asked.url, response, asked.wall).map_err(|barren| {
-        let verdict = if asked.request == Request::Renew { Verdict::InDoubt } else { refusal(asked) };
+        let verdict = match (asked.request, &barren) {
+            (Request::Renew, _) => Verdict::InDoubt,
+            (_, Barren::Expired) => Verdict::Unavailable,
+            (_, _) => refusal(asked),
+        };
         Judgement { oddity: Some(barren.to_string()), ..verdict.into() }
     })
 }

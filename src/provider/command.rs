@@ -46,12 +46,20 @@ impl CommandError {
     /// What the login came to: a rule of the profile's may know better than that it failed for now.
     pub(super) fn verdict(&self, profile: &Profile, grant: &str) -> Verdict {
         match self {
-            Self::NoValue(_) | Self::NoJson(_) | Self::Barren { .. } => Verdict::Refused { confirm: true },
             Self::NotRun { error: ProgramError::NotStarted(_), .. } => Verdict::Refused { confirm: false },
-            Self::NotRun { error: ProgramError::TookTooLong(_) | ProgramError::Broken(_), .. } => Verdict::Unavailable,
+            Self::NotRun { error: ProgramError::TookTooLong(_) | ProgramError::Broken(_), .. }
+            | Self::Barren { barren: Barren::Expired, .. } => Verdict::Unavailable,
             Self::Failed { status, text, .. } => by_rule(profile, grant, *status, text),
+            Self::NoValue(_) | Self::NoJson(_) | Self::Barren { .. } => {
+                Verdict::Refused { confirm: may_confirm(profile, grant) }
+            }
         }
     }
+}
+
+/// A password that is sent twice can lock its user out.
+fn may_confirm(profile: &Profile, grant: &str) -> bool {
+    profile.grant_traits(grant).is_some_and(|traits| traits.confirm)
 }
 
 /// The exit status and the standard error take the places of an answer's status and text.
@@ -59,7 +67,9 @@ fn by_rule(profile: &Profile, grant: &str, status: u16, text: &str) -> Verdict {
     let seen = Seen { request: Request::Login, grant, status, content_type: "", headers: &[], text, json: None };
     let rule = profile.answers.iter().find(|rule| rule.matches(&seen));
     match rule.map(|rule| (rule.verdict, rule.confirm.unwrap_or(true))) {
-        Some((RuleVerdict::Refused | RuleVerdict::GrantDead, confirm)) => Verdict::Refused { confirm },
+        Some((RuleVerdict::Refused | RuleVerdict::GrantDead, confirm)) => {
+            Verdict::Refused { confirm: confirm && may_confirm(profile, grant) }
+        }
         Some((RuleVerdict::Throttled, _)) => Verdict::Throttled { retry_after: None },
         Some(_) | None => Verdict::Unavailable,
     }
@@ -77,7 +87,8 @@ pub(super) async fn run(config: &RemoteConfig, secrets: &Secrets, limit: Duratio
     let env = rules.env.iter().filter_map(|(name, value)| Some((name.clone(), value.fill(&lookup)?)));
     let env: Vec<(String, Secret)> = env.collect();
     let name = argv.first().cloned().unwrap_or_default();
-    let limit = rules.timeout.map_or(limit, |own| own.min(limit));
+    // Before the call's own end, which would leave the program's children behind.
+    let limit = rules.timeout.map_or(limit, |own| own.min(limit)).min(limit.mul_f64(0.9));
     let ran = program::run(&Program { argv: &argv, env: &env, limit, largest: LARGEST }).await;
     let outcome = ran.map_err(|error| CommandError::NotRun { program: name.clone(), error })?;
     log(&name, &outcome, secrets);

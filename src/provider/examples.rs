@@ -36,7 +36,17 @@ fn replay(profile: &Profile, url: &Url, example: &Example) -> Result<(), (usize,
         Response::new(example.status, example.headers.clone(), example.body.as_bytes(), true).answered_by(url);
     let captures = captures(profile, example, template);
     let (seen, told) = seen(&asked, &captures, &response);
-    compare(example, seen, told.as_ref())
+    compare(example, seen, told.as_ref()).map_err(|(line, message)| match barren(&asked, &captures, &response) {
+        Some(why) => (line, format!("{message}: {why}")),
+        None => (line, message),
+    })
+}
+
+/// Which capture finds nothing in a login's or renewal's answer, if that is why it is no good one.
+fn barren(asked: &Asked<'_>, captures: &Captures, response: &Response) -> Option<String> {
+    let brings_token = asked.template.is_some() && matches!(asked.request, Request::Login | Request::Renew);
+    let told = brings_token.then(|| harvest(captures, &asked.profile.hosts, asked.url, response, asked.wall))?;
+    told.err().map(|barren| barren.to_string())
 }
 
 fn compare(example: &Example, seen: &str, told: Option<&Harvest>) -> Result<(), (usize, String)> {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 use url::Url;
 
-use super::capture::CaptureRule;
+use super::capture::{CaptureRule, Unit};
 use super::hosts::{ForeignUrl, Hosts};
 use super::response::{Response, until};
 use crate::secret::Secret;
@@ -62,6 +62,8 @@ pub(super) enum Barren {
     BadInstanceUrl(ForeignUrl),
     #[error("nothing in the answer is a token")]
     NoToken,
+    #[error("the token had ended before it came: by the server's own word, or its clock is wrong")]
+    Expired,
 }
 
 /// Takes everything that `rules` name out of `response`, which came when our clock said `wall`.
@@ -79,6 +81,7 @@ pub(super) fn harvest(
         return Err(Barren::Missing(name.clone()));
     }
     let reader = Reader { rules, response, wall };
+    reader.refuse_useless_ends()?;
     let instance_url = reader.text("instance_url").map(|url| hosts.accept(&url, configured)).transpose();
     let refresh_token = reader.text("refresh_token").map(|token| checked_access_token(&token)).transpose();
     Ok(Harvest {
@@ -121,6 +124,21 @@ impl Reader<'_> {
     /// What is no time, or not a positive one, counts as unsaid: servers send 0 and -1 for "never".
     fn duration(&self, name: &str) -> Option<Duration> {
         self.rules.get(name)?.duration(self.response, self.wall).filter(|life| !life.is_zero())
+    }
+
+    /// A token that has ended already, or whose end must be known and cannot be read, would never be looked at again.
+    fn refuse_useless_ends(&self) -> Result<(), Barren> {
+        let now = self.response.date().unwrap_or(self.wall);
+        let end = self.rules.get("expires_at").and_then(|rule| rule.instant(self.response));
+        let by_instant = self.rules.get("expires_in").filter(|rule| rule.unit == Unit::Time);
+        let end = end.or_else(|| by_instant.and_then(|rule| rule.instant(self.response)));
+        if end.is_some_and(|end| end <= now && end > Timestamp::UNIX_EPOCH) {
+            return Err(Barren::Expired);
+        }
+        let must = |name: &str| self.rules.get(name).is_some_and(|rule| !rule.optional);
+        let number_of = |name: &str| self.text(name).and_then(|text| text.trim().parse::<f64>().ok());
+        let unread = must("expires_in") && by_instant.is_none() && number_of("expires_in").is_none();
+        if unread { Err(Barren::Missing("expires_in".to_owned())) } else { Ok(()) }
     }
 
     fn until(&self, name: &str) -> Option<Duration> {
@@ -219,5 +237,31 @@ impl Harvest {
             max_lifetime: self.max_lifetime,
             fixed: false,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_that_is_past_or_cannot_be_read_is_no_end_that_never_comes() {
+        let past = Some(Barren::Expired);
+        for (name, body, unit, expected) in [
+            ("expires_at", r#"{"t":"x","e":"2020-01-01T00:00:00Z"}"#, Unit::Time, past.clone()),
+            ("expires_at", r#"{"t":"x","e":1577836800}"#, Unit::Seconds, past.clone()),
+            ("expires_in", r#"{"t":"x","e":"2020-01-01T00:00:00Z"}"#, Unit::Time, past),
+            ("expires_in", r#"{"t":"x","e":"soon"}"#, Unit::Seconds, Some(Barren::Missing("expires_in".into()))),
+            ("expires_in", r#"{"t":"x","e":600}"#, Unit::Seconds, None),
+            ("expires_in", r#"{"t":"x","e":0}"#, Unit::Seconds, None),
+        ] {
+            let end = CaptureRule { unit, optional: false, ..CaptureRule::json("/e") };
+            let rules = Captures::from([("token".into(), CaptureRule::json("/t")), (name.into(), end)]);
+            let response = Response::new(200, Vec::new(), body.as_bytes(), true);
+            let url = Url::parse("https://example.invalid").unwrap();
+            let now = "2026-01-01T00:00:00Z".parse().unwrap();
+            let found = harvest(&rules, &Hosts::default(), &url, &response, now).err();
+            assert_eq!(found, expected, "{name} {body}");
+        }
     }
 }

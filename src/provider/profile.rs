@@ -255,7 +255,7 @@ impl Profile {
         let own = |confirm| GrantTraits { unattended: true, confirm, by_person: None, refresh_token_parameter: None };
         let of_oauth = self.grant(grant).map(|rules| rules.kind.traits());
         let of_login = || self.login(grant).map(|login| own(login.confirm));
-        of_oauth.or_else(of_login).or_else(|| self.command(grant).map(|_| own(true)))
+        of_oauth.or_else(of_login).or_else(|| self.command(grant).map(|command| own(command.confirm)))
     }
 
     /// Names of the alternative pings (`keepalive.ping = "userinfo"`).
@@ -409,6 +409,41 @@ mod tests {
             let error = Profile::parse(&text, "acme.toml", "acme").unwrap_err().to_string();
             assert!(error.starts_with(expected), "{to}: {error}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_profile_of_requests_is_said_when_it_is_read() {
+        for (from, to, expected) in [
+            ("{password}", "{pasword}", "`{pasword}` is no parameter and nothing that is captured"),
+            ("{password}", "{jwt}", "`{jwt}` is no parameter"),
+            ("path = \"/api/login\"", "path = \"/api/login?p={password}\"", "must not stand in a URL"),
+            ("path = \"/api/ping\"", "path = \"/api/ping/{token}\"", "is secret and would stand in a URL"),
+            ("path = \"/api/login\"", "path = \"/api/login\"\nconfirm = true", "a second try could lock its user out"),
+            ("{ cookie = \"ACMESID\" }", "{ cookie = \"A\", header = \"B\" }", "give one of"),
+            ("{ cookie = \"ACMESID\" }", "{ cookie = \"OTHER\" }", "has no `token` where the profile looks for it"),
+            ("yields = { token = \"abc\"", "yields = { token = \"xyz\"", "the answer yields `abc`, not `xyz`"),
+            ("\"NO_SESSION\" }", "\"NO_SESSION\" }\nstatus = [503]", "always taken for an outage"),
+            (
+                "verdict = \"alive\"\n\n[[example]]",
+                "verdict = \"alive\"\n\n[[answer]]\nto = [\"ping\"]\njson = { \"/ok\" = true }\nverdict = \"dead\"\n\n[[example]]",
+                "it conflicts with the rule in line",
+            ),
+            ("model = \"sliding\"", "model = \"fixed\"", "needs to know how long a token lives"),
+            ("protocol = \"http\"", "protocol = \"http\"\nendpoints = { token = \"/t\" }", "it belongs to protocol"),
+        ] {
+            let text = manual().replacen(from, to, 1);
+            let directory = tempfile::tempdir().unwrap();
+            place(directory.path(), "acme.toml", &text);
+            let error = Profile::named("acme", Some(directory.path())).unwrap_err().to_string();
+            assert!(error.contains(expected), "{to}: {error}");
+        }
+    }
+
+    /// The profile that docs/providers.md teaches by.
+    fn manual() -> String {
+        let page = include_str!("../../docs/providers.md");
+        let (_, from) = page.split_once("```toml\nname = \"acme\"").unwrap();
+        format!("name = \"acme\"{}", from.split_once("```").unwrap().0)
     }
 
     #[test]

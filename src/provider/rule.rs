@@ -126,8 +126,8 @@ impl AnswerRule {
 
     /// Whether the rule means an answer that is usually no answer of the API at all: it names the redirect, or the page.
     pub(super) fn is_about_odd(&self, seen: &Seen<'_>) -> bool {
-        let redirect = (300..400).contains(&seen.status);
-        if redirect { !self.statuses.is_empty() } else { self.content_type.is_some() }
+        let is_no = (300..500).contains(&seen.status);
+        self.content_type.is_some() || is_no && !self.statuses.is_empty()
     }
 
     /// Whether every answer that `later` matches is matched by this rule already.

@@ -157,6 +157,10 @@ fn escape_xml(value: &str, into: &mut String) {
             '>' => into.push_str("&gt;"),
             '"' => into.push_str("&quot;"),
             '\'' => into.push_str("&apos;"),
+            // A parser would turn them into blanks.
+            '\n' => into.push_str("&#10;"),
+            '\r' => into.push_str("&#13;"),
+            '\t' => into.push_str("&#9;"),
             other => into.push(other),
         }
     }

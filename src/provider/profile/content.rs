@@ -108,6 +108,8 @@ pub(in crate::provider) struct CommandRules {
     pub(in crate::provider) word: String,
     /// What it is, in a few words.
     pub(in crate::provider) about: String,
+    /// A refusal may be confirmed by one more run.
+    pub(in crate::provider) confirm: bool,
     /// The program and its arguments; one that is a parameter of the kind `list` stands for all of it.
     pub(in crate::provider) argv: Vec<Template>,
     /// What is added to its environment: the only place for secrets.

@@ -252,7 +252,11 @@ impl Talk<'_> {
         Told {
             verdict,
             detail: sentence(response, oddity.as_deref(), remedy.as_deref(), self.known),
-            counted: response.status < 500 && !response.is_html() && !(300..400).contains(&response.status),
+            counted: match response.status {
+                200..=299 => !response.is_html(),
+                400..=499 => true,
+                _ => false,
+            },
             skew_millis: response.skew_millis(heard.wall),
             quotas: self.remote.quotas(response),
         }

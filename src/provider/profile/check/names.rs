@@ -50,6 +50,9 @@ impl Names {
         if *raw.protocol.get_ref() == Protocol::OAuth2 {
             names.add_those_of_oauth();
         }
+        if raw.jwt.is_none() {
+            names.known.remove("jwt");
+        }
         for (name, parameter) in &raw.parameters {
             names.parameter(name, parameter.secret, parameter.kind);
         }
@@ -126,6 +129,12 @@ impl Names {
             )),
             None => Ok(()),
         }
+    }
+
+    /// The password among the placeholders, if there is one: sent twice, it can lock its user out.
+    pub(super) fn password<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+        let is_password = |name: &str| ["password", "passwd", "pwd", "passcode"].iter().any(|word| name.contains(word));
+        names.into_iter().find(|name| self.secret_parameters.contains(*name) && is_password(name))
     }
 
     /// Whether the text is one parameter that stands in JSON without quotes.

@@ -171,7 +171,7 @@ impl Reader<'_> {
             return Err(wrong(&command.span(), message));
         }
         let about = raw.about.take().map(Spanned::into_inner).unwrap_or_default();
-        let confirm = raw.confirm.take().is_some_and(Spanned::into_inner);
+        let confirm = raw.confirm.take().filter(|confirm| *confirm.get_ref());
         let steps = std::mem::take(&mut raw.step);
         let steps = if steps.is_empty() {
             vec![self.request(&key, Spanned::new(span.clone(), raw), Role::Login)?]
@@ -185,8 +185,13 @@ impl Reader<'_> {
         if !steps.iter().any(|step| step.captures.contains_key("token")) {
             return Err(wrong(&span, format!("{key}.capture: nothing captures `token`: say where it stands")));
         }
+        let password = self.names.password(steps.iter().flat_map(RequestTemplate::names));
+        if let (Some(confirm), Some(password)) = (&confirm, password) {
+            let message = format!("{key}.confirm: `{{{password}}}` is sent: a second try could lock its user out");
+            return Err(wrong(&confirm.span(), message));
+        }
         let word = name.map_or_else(|| ONLY_LOGIN.to_owned(), Spanned::into_inner);
-        Ok(LoginRules { word, about, confirm, steps })
+        Ok(LoginRules { word, about, confirm: confirm.is_some(), steps })
     }
 
     /// The ways to log in by a program.
@@ -209,11 +214,14 @@ impl Reader<'_> {
             Ok(template)
         };
         let timeout = raw.timeout.as_ref().map(|text| duration("login.timeout", text)).transpose()?.flatten();
+        let env = self.templates("login.env", &raw.env)?;
+        let sends_password = self.names.password(env.iter().flat_map(|(_, value)| value.names())).is_some();
         Ok(CommandRules {
+            confirm: !sends_password,
             word: name.map_or_else(|| ONLY_LOGIN.to_owned(), Spanned::into_inner),
             about: raw.about.map(Spanned::into_inner).unwrap_or_default(),
             argv: command.get_ref().iter().map(argument).collect::<Checked<_>>()?,
-            env: self.templates("login.env", &raw.env)?,
+            env,
             timeout,
             captures: captures("login", raw.capture.unwrap_or_default(), false)?,
         })
