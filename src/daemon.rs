@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use thiserror::Error;
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -56,6 +57,11 @@ enum DaemonError {
 /// Runs the daemon until a signal ends it.
 pub fn run(args: &RunArgs) -> ExitCode {
     let unhardened = harden();
+    // First of all: a signal that comes while the config is read must not end the process as if nobody listened.
+    let (runtime, signals) = match listening() {
+        Ok(listening) => listening,
+        Err(error) => return refuse(Exit::Failed, &format!("keepfresh: failed to {error}")),
+    };
     let file = args.config.clone().unwrap_or_else(config::default_path);
     let config = match config::load_to_run(&file, true) {
         Ok(config) => config,
@@ -71,7 +77,7 @@ pub fn run(args: &RunArgs) -> ExitCode {
     for warning in &config.warnings {
         tracing::warn!(event = "config_warning", "{warning}");
     }
-    match serve(config) {
+    match serve(runtime, signals, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(event = "failed", "failed to {error}");
@@ -85,20 +91,26 @@ fn refuse(exit: Exit, text: &str) -> ExitCode {
     exit.into()
 }
 
-fn serve(config: Config) -> Result<(), DaemonError> {
+fn listening() -> Result<(Runtime, Signals), DaemonError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
         .build()
         .map_err(DaemonError::Runtime)?;
-    let served = runtime.block_on(supervise(config));
+    let inside = runtime.enter();
+    let signals = Signals::new().map_err(DaemonError::Signals)?;
+    drop(inside);
+    Ok((runtime, signals))
+}
+
+fn serve(runtime: Runtime, signals: Signals, config: Config) -> Result<(), DaemonError> {
+    let served = runtime.block_on(supervise(signals, config));
     // A disk that hangs must not keep the process from ending.
     runtime.shutdown_background();
     served
 }
 
-async fn supervise(config: Config) -> Result<(), DaemonError> {
-    let signals = Signals::new().map_err(DaemonError::Signals)?;
+async fn supervise(signals: Signals, config: Config) -> Result<(), DaemonError> {
     let notifier = Notifier::from_env();
     create_directories(&config)?;
     let key = match &config.daemon.state_key {
