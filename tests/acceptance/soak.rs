@@ -11,9 +11,9 @@ use rustix::process::Signal;
 
 use crate::support::daemon::Lab;
 use crate::support::org::{Endpoint, RefreshTokens, Settings};
-use crate::support::poll;
 use crate::support::salesforce::{Instead, Salesforce};
 use crate::support::wire::Response;
+use crate::support::{SOON, poll, within};
 
 const SESSIONS: u32 = 12;
 
@@ -87,7 +87,10 @@ impl Chaos {
             7 => self.server.once(endpoint, Instead::Say(Response::html(200, "<html>soon</html>"))),
             8 => self.outage(),
             9 => self.restart(),
-            10 => self.lab.signal(Signal::HUP),
+            10 => {
+                self.await_listening();
+                self.lab.signal(Signal::HUP);
+            }
             11 => self.server.use_unseen(),
             12 => self.order(&session, "renew"),
             _ => self.order(&session, "verify"),
@@ -104,9 +107,16 @@ impl Chaos {
         if self.below(2) == 0 {
             self.lab.kill();
         } else {
-            assert!(self.lab.stop().success());
+            self.await_listening();
+            let ended = self.lab.stop();
+            assert!(ended.success(), "{ended}");
         }
         self.lab.start();
+    }
+
+    /// A signal that comes before the program has even begun ends it by its default: that shows nothing.
+    fn await_listening(&self) {
+        within(SOON, "the daemon to listen", || self.lab.get("/v1/health"));
     }
 
     fn order(&self, session: &str, order: &str) {
