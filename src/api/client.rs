@@ -1,23 +1,22 @@
 //! The client that the command line uses: blocking, one request per connection, no runtime.
 
+mod error;
 mod http;
 mod lines;
 
 use std::env;
-use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use thiserror::Error;
 use zeroize::Zeroizing;
 
+pub use error::ClientError;
 pub use lines::Lines;
 
 use super::duration;
-use super::problem::{Kind, Problem};
 use crate::clock;
 use crate::time::Instant;
 
@@ -34,6 +33,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Client {
     candidates: Vec<PathBuf>,
+    /// Whether the caller named the socket.
+    named: bool,
     margin: Duration,
 }
 
@@ -44,7 +45,6 @@ type Answer = (PathBuf, Zeroizing<Vec<u8>>);
 #[derive(Clone, Default)]
 pub struct Call<'a> {
     /// `POST` rather than `GET`.
-    /// `GET` unless it is `POST`.
     pub post: bool,
     /// Percent-encoded where needed, without a query.
     pub path: String,
@@ -60,83 +60,21 @@ pub struct Call<'a> {
     pub repeatable: bool,
 }
 
-/// Why there is no answer, or not the one hoped for.
-#[derive(Debug, Error)]
-pub enum ClientError {
-    /// Nobody listens.
-    #[error("the daemon is not running (no answer at {})", join(.tried))]
-    NotRunning {
-        /// Where it was looked for.
-        tried: Vec<PathBuf>,
-    },
-    /// The socket's mode or a directory above it.
-    #[error("this user may not connect to {}", .0.display())]
-    Denied(PathBuf),
-    /// The daemon said no.
-    #[error("{}", .0.detail)]
-    Problem(Box<Problem>),
-    /// The daemon took longer than it promised.
-    #[error("the daemon at {} does not answer", .0.display())]
-    Silent(PathBuf),
-    /// The connection ended before the answer did.
-    #[error("the daemon at {} closed the connection before it answered", .0.display())]
-    Lost(PathBuf),
-    /// What listens there is not the daemon.
-    #[error("what listens at {path} is not keepfresh: {what}", path = .path.display())]
-    Protocol {
-        /// The socket.
-        path: PathBuf,
-        /// What was wrong with its answer.
-        what: String,
-    },
-    /// The system said no.
-    #[error("talk to the daemon at {}: {source}", .path.display())]
-    System {
-        /// The socket.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-impl ClientError {
-    /// What a person can do, where there is something.
-    pub fn remedy(&self) -> Option<&str> {
-        match self {
-            Self::NotRunning { .. } => Some("start it (systemctl start keepfresh), or name its socket with --socket"),
-            Self::Denied(_) => Some("ask an admin of this machine for access to the socket"),
-            Self::Problem(problem) => problem.remedy.as_deref(),
-            Self::Silent(_) | Self::Lost(_) => Some("look at its log (journalctl -u keepfresh) and try again"),
-            Self::Protocol { .. } => Some("name the daemon's socket with --socket"),
-            Self::System { .. } => None,
-        }
-    }
-
-    /// Whether the daemon may merely be restarting.
-    fn passes(&self, repeatable: bool) -> bool {
-        match self {
-            Self::NotRunning { .. } => true,
-            Self::Lost(_) => repeatable,
-            Self::Problem(problem) => matches!(problem.kind, Kind::Stopping | Kind::TooManyConnections),
-            Self::Denied(_) | Self::Silent(_) | Self::Protocol { .. } | Self::System { .. } => false,
-        }
-    }
-}
-
 impl Client {
     /// The socket given, or `$KEEPFRESH_SOCKET`, or whichever of the two usual places has one.
     pub fn find(socket: Option<&Path>) -> Self {
         let named = || env::var_os("KEEPFRESH_SOCKET").filter(|path| !path.is_empty()).map(PathBuf::from);
         if let Some(path) = socket.map(Path::to_owned).or_else(named) {
-            return Self { candidates: vec![path], margin: MARGIN };
+            return Self { candidates: vec![path], named: true, margin: MARGIN };
         }
         let own = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|directory| directory.is_absolute());
-        let system = PathBuf::from("/run/keepfresh/keepfresh.sock");
+        let system = PathBuf::from(error::OF_THE_SYSTEM);
         Self {
             candidates: [Some(system), own.map(|own| own.join("keepfresh/keepfresh.sock"))]
                 .into_iter()
                 .flatten()
                 .collect(),
+            named: false,
             margin: MARGIN,
         }
     }
@@ -207,7 +145,7 @@ impl Client {
     fn attempt(&self, call: &Call<'_>, left: Duration) -> Result<Answer, ClientError> {
         let (path, stream) = self.connect()?;
         let reply = http::exchange(&stream, &head(call, left), &call.body, left.saturating_add(self.margin))
-            .map_err(|error| wire_error(error, &path))?;
+            .map_err(|error| error::wire_error(error, &path))?;
         if (200..300).contains(&reply.status) {
             return Ok((path, reply.body));
         }
@@ -218,19 +156,17 @@ impl Client {
         }
     }
 
-    /// Connects to the first place that has a socket.
+    /// Connects to the first place where somebody listens; if nobody does, what stands in the way elsewhere is told.
     fn connect(&self) -> Result<(PathBuf, UnixStream), ClientError> {
+        let mut hindrance = None;
         for path in &self.candidates {
             match UnixStream::connect(path) {
                 Ok(stream) => return Ok((path.clone(), stream)),
-                Err(error) if nobody_listens(error.kind()) => {}
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    return Err(ClientError::Denied(path.clone()));
-                }
-                Err(source) => return Err(ClientError::System { path: path.clone(), source }),
+                Err(error) => hindrance = hindrance.or_else(|| error::hindrance(path, error)),
             }
         }
-        Err(ClientError::NotRunning { tried: self.candidates.clone() })
+        let absent = || ClientError::NotRunning { tried: self.candidates.clone(), named: self.named };
+        Err(hindrance.unwrap_or_else(absent))
     }
 }
 
@@ -260,10 +196,6 @@ fn from_json<T: DeserializeOwned>(path: PathBuf, body: &[u8]) -> Result<T, Clien
     })
 }
 
-fn nobody_listens(kind: io::ErrorKind) -> bool {
-    matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory)
-}
-
 /// The request's line and headers.
 fn head(call: &Call<'_>, left: Duration) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
@@ -283,20 +215,6 @@ fn head(call: &Call<'_>, left: Duration) -> String {
         call.path,
         call.body.len()
     )
-}
-
-fn wire_error(error: http::WireError, path: &Path) -> ClientError {
-    let path = path.to_owned();
-    match error {
-        http::WireError::Ended => ClientError::Lost(path),
-        http::WireError::Silent => ClientError::Silent(path),
-        http::WireError::Malformed(what) => ClientError::Protocol { path, what: what.to_owned() },
-        http::WireError::System(source) => ClientError::System { path, source },
-    }
-}
-
-fn join(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" or ")
 }
 
 #[cfg(test)]

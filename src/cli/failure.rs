@@ -1,5 +1,6 @@
 //! What went wrong, in one sentence with its remedy, and as an exit code.
 
+use std::borrow::Cow;
 use std::io;
 
 use thiserror::Error;
@@ -57,11 +58,11 @@ impl Failure {
         }
     }
 
-    fn remedy(&self) -> Option<&str> {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
         match self {
             Self::Client(error) => error.remedy(),
-            Self::NoToken(_) => Some("`keepfresh status` says what it waits for"),
-            Self::NoSuchPage(_) => Some("`keepfresh manual` lists them"),
+            Self::NoToken(_) => Some("`keepfresh status` says what it waits for".into()),
+            Self::NoSuchPage(_) => Some("`keepfresh manual` lists them".into()),
             Self::Output(_) | Self::Input(_) | Self::Format(_) => None,
         }
     }
@@ -73,7 +74,7 @@ fn of_client(error: &ClientError) -> Exit {
         ClientError::Denied(_) => Exit::NotAllowed,
         ClientError::Problem(problem) => of_problem(problem.kind),
         ClientError::Silent(_) | ClientError::Lost(_) => Exit::TryAgain,
-        ClientError::Protocol { .. } | ClientError::System { .. } => Exit::Failed,
+        ClientError::NotASocket(_) | ClientError::Protocol { .. } | ClientError::System { .. } => Exit::Failed,
     }
 }
 
@@ -119,7 +120,7 @@ mod tests {
             let failure = Failure::from(ClientError::Problem(Box::new(Problem::new(kind, "no"))));
             assert_eq!(failure.exit() as u8, code, "{kind:?}");
         }
-        let absent = Failure::from(ClientError::NotRunning { tried: vec![PathBuf::from("/run/x")] });
+        let absent = Failure::from(ClientError::NotRunning { tried: vec![PathBuf::from("/run/x")], named: true });
         assert_eq!(absent.exit() as u8, 69);
         assert_eq!(Failure::from(ClientError::Denied(PathBuf::from("/run/x"))).exit() as u8, 77);
     }

@@ -5,8 +5,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::error::{ClientError, wire_error};
 use super::http::{MOST_HEADERS, WireError};
-use super::{ClientError, wire_error};
 use crate::clock;
 use crate::time::Instant;
 

@@ -1,3 +1,4 @@
+use std::io;
 use std::os::unix::net::UnixListener;
 
 use tokio::sync::oneshot;
@@ -32,7 +33,7 @@ fn without_a_daemon_the_places_are_named() {
     drop(UnixListener::bind(&stale).unwrap());
     for path in [directory.path().join("absent.sock"), stale] {
         let error = Client::find(Some(&path)).text(&get("/v1/sessions")).unwrap_err();
-        assert!(matches!(&error, ClientError::NotRunning { tried } if *tried == [path]), "{error}");
+        assert!(matches!(&error, ClientError::NotRunning { tried, named: true } if *tried == [path]), "{error}");
     }
 }
 
