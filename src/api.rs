@@ -25,7 +25,10 @@ use access::Caller;
 
 pub use event::{Event, Kind as EventKind};
 pub use login::{LoginAsk, LoginBegun, LoginHow};
-pub use status::{Attention, Counts, FileStatus, Introspected, LastError, Next, Recent, SessionStatus, State, What};
+pub use status::{
+    Attention, Counts, DutyKind, FileStatus, Introspected, LastError, Next, Recent, Scheduled, SessionStatus, State,
+    What,
+};
 
 /// Where an answer goes.
 pub type Reply<T> = oneshot::Sender<Result<T, Refusal>>;

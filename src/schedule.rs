@@ -105,14 +105,27 @@ impl Calendar {
 
     /// The next moment after `now` at which something falls due, and all that falls due then.
     pub fn next_after(&self, now: Timestamp) -> Option<(Timestamp, Vec<Duty>)> {
+        let upcoming = self.upcoming(now);
+        let (first, _) = *upcoming.first()?;
+        Some((first, upcoming.iter().filter(|(at, _)| *at == first).map(|(_, duty)| *duty).collect()))
+    }
+
+    /// When each kind of duty falls due next after `now`, the earliest first. The end of a long window takes a search.
+    pub fn upcoming(&self, now: Timestamp) -> Vec<(Timestamp, Duty)> {
         let moment = now.to_zoned(self.zone.clone());
         let due = [
             (next_of(&self.verify, &moment), Duty::Verify),
             (next_of(&self.renew, &moment), Duty::Renew),
             self.next_change(&moment),
         ];
-        let first = due.iter().filter_map(|(at, _)| *at).min()?;
-        Some((first, due.iter().filter(|(at, _)| *at == Some(first)).map(|(_, duty)| *duty).collect()))
+        let mut upcoming: Vec<_> = due.into_iter().filter_map(|(at, duty)| Some((at?, duty))).collect();
+        upcoming.sort();
+        upcoming
+    }
+
+    /// `Sun 2026-03-29 03:00 CEST`: a moment as the clock that the lines are about shows it.
+    pub fn local(&self, moment: Timestamp) -> String {
+        moment.to_zoned(self.zone.clone()).strftime("%a %Y-%m-%d %H:%M %Z").to_string()
     }
 
     /// Whether the session must live at `moment`: always, when there are no `active` lines.
@@ -242,6 +255,34 @@ mod tests {
                 assert_eq!(next.duration_since(moment).as_secs(), 3600, "after {moment}");
                 moment = next;
             }
+        }
+    }
+
+    #[test]
+    fn what_is_to_come_is_told_with_the_offset_of_its_day() {
+        // The Sunday of the change: 02:30 is skipped in spring, and comes twice in autumn.
+        let mut calendar = verify("30 2 * * *", "Europe/Vienna");
+        calendar.active = lines(&["* 1-3 * * *"]);
+        for (now, expected) in [
+            ("2026-03-27T12:00:00Z", ["Sat 2026-03-28 01:00 CET", "Sat 2026-03-28 02:30 CET"]),
+            ("2026-03-28T12:00:00Z", ["Sun 2026-03-29 01:00 CET", "Sun 2026-03-29 03:00 CEST"]),
+            ("2026-03-29T00:10:00Z", ["Sun 2026-03-29 03:00 CEST", "Sun 2026-03-29 04:00 CEST"]),
+            ("2026-03-29T12:00:00Z", ["Mon 2026-03-30 01:00 CEST", "Mon 2026-03-30 02:30 CEST"]),
+            ("2026-10-24T12:00:00Z", ["Sun 2026-10-25 01:00 CEST", "Sun 2026-10-25 02:30 CEST"]),
+            ("2026-10-25T00:30:00Z", ["Sun 2026-10-25 04:00 CET", "Mon 2026-10-26 02:30 CET"]),
+        ] {
+            let told: Vec<String> = calendar.upcoming(at(now)).iter().map(|(at, _)| calendar.local(*at)).collect();
+            assert_eq!(told, expected, "after {now}");
+        }
+    }
+
+    #[test]
+    fn active_hours_last_as_long_as_their_day_has_them() {
+        let calendar = active(&["* 1-3 * * *"], "Europe/Vienna");
+        // Two hours on the day of spring, four on that of autumn.
+        for (start, hours) in [("2026-03-29T00:00:00Z", 2), ("2026-10-24T23:00:00Z", 4), ("2026-06-01T23:00:00Z", 3)] {
+            let end = calendar.next_after(at(start)).unwrap();
+            assert_eq!(end, (at(start) + jiff::SignedDuration::from_hours(hours), vec![Duty::ActiveEnds]), "{start}");
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod alarm;
 mod asks;
+mod calendar;
 mod feed;
 mod figures;
 mod holds;
@@ -37,7 +38,7 @@ use crate::hooks::Hooks;
 use crate::provider::Clients;
 use crate::schedule::{Duty, Runner};
 use crate::session::answer::{Answer, Request};
-use crate::session::{Action, Input, Order};
+use crate::session::{Action, Input};
 use crate::signals::{Signal, Signals};
 use crate::store::{Record, Store};
 use crate::systemd::Notifier;
@@ -370,16 +371,6 @@ impl Supervisor {
             slot.heal_files();
         }
         self.pump(name);
-    }
-
-    fn duty(&mut self, name: &str, duty: Duty) {
-        let input = match duty {
-            Duty::Verify => Input::Order(Order::Verify),
-            Duty::Renew => Input::Order(Order::RenewWhenFree),
-            Duty::ActiveStarts => Input::Active(true),
-            Duty::ActiveEnds => Input::Active(false),
-        };
-        self.step(name, input);
     }
 
     fn record_of(name: &str) -> Record {

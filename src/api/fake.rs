@@ -226,6 +226,8 @@ pub(crate) fn status(name: &str) -> SessionStatus {
         logged_in_at: None,
         last_activity_at: None,
         next: None,
+        scheduled: Vec::new(),
+        held_until: None,
         last_error: None,
         attention: None,
         notice: None,

@@ -57,6 +57,12 @@ pub struct SessionStatus {
     pub last_activity_at: Option<Timestamp>,
     /// What happens next by itself.
     pub next: Option<Next>,
+    /// What the calendar asks for next, each kind of duty once, the earliest first.
+    #[serde(default)]
+    pub scheduled: Vec<Scheduled>,
+    /// Until when jobs hold the token at most; a renewal or login that can wait does.
+    #[serde(default)]
+    pub held_until: Option<Timestamp>,
     /// The last thing that went wrong.
     pub last_error: Option<LastError>,
     /// What a person must do, if anything.
@@ -102,6 +108,34 @@ pub struct Next {
     pub at: Timestamp,
     /// Which deadline or duty asks for it.
     pub why: String,
+}
+
+/// A duty of the calendar.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scheduled {
+    /// What for.
+    pub duty: DutyKind,
+    /// When.
+    pub at: Timestamp,
+    /// The same on the clock of the config's time zone: `Sun 2026-03-29 03:00 CEST`.
+    pub local: String,
+}
+
+/// What the calendar can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DutyKind {
+    /// `verify_at`.
+    Verify,
+    /// `renew_at`.
+    Renew,
+    /// So long before the next `active` minute that the session is back when it comes.
+    ActiveStarts,
+    /// The first minute that is not `active`.
+    ActiveEnds,
+    /// What a newer daemon knows.
+    #[serde(other)]
+    Other,
 }
 
 /// The last thing that went wrong.

@@ -11,7 +11,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::{complete, output, session_path, words};
 use crate::api::client::{Call, Client};
-use crate::api::{Next, SessionList, SessionStatus, State};
+use crate::api::{DutyKind, Next, Scheduled, SessionList, SessionStatus, State};
 use crate::clock;
 
 /// What `status` takes.
@@ -128,6 +128,11 @@ fn notes(session: &SessionStatus, now: Timestamp) -> Vec<String> {
         None => {}
     }
     notes.extend(session.notice.clone());
+    notes.extend(session.held_until.map(|until| held(until, now)));
+    if !session.scheduled.is_empty() {
+        let duties: Vec<String> = session.scheduled.iter().filter_map(|duty| scheduled(duty, now)).collect();
+        notes.push(format!("scheduled: {}", duties.join(", ")));
+    }
     if let Some(error) = &session.last_error {
         let when = words::ago(error.at, now);
         notes.push(format!("last error {when}: {}: {}: {}", error.request, error.verdict, error.detail));
@@ -138,6 +143,24 @@ fn notes(session: &SessionStatus, now: Timestamp) -> Vec<String> {
     let failed = session.files.iter().filter_map(|file| file.error.as_ref().map(|error| (&file.path, error)));
     notes.extend(failed.map(|(path, error)| format!("{path}: {error}")));
     notes
+}
+
+/// `jobs hold the token for 40 min at most: …`.
+fn held(until: Timestamp, now: Timestamp) -> String {
+    let left = words::span(until.duration_since(now).try_into().unwrap_or_default());
+    format!("jobs hold the token for {left} at most: a renewal or login that can wait does")
+}
+
+/// `verify in 12 min (Sat 2026-11-21 10:55 CET)`.
+fn scheduled(duty: &Scheduled, now: Timestamp) -> Option<String> {
+    let what = match duty.duty {
+        DutyKind::Verify => "verify",
+        DutyKind::Renew => "renew",
+        DutyKind::ActiveStarts => "back for its active hours",
+        DutyKind::ActiveEnds => "may lapse",
+        DutyKind::Other => return None,
+    };
+    Some(format!("{what} {} ({})", words::ahead(duty.at, now), duty.local))
 }
 
 /// The last error tells the reason too, or there is none to tell.
@@ -186,6 +209,25 @@ mod tests {
              last error 1 min ago: login: refused: 400 invalid_grant\n    \
              its state is not on disk: a restart now would lose it\n    \
              /t/crm: disk full\n"
+        );
+    }
+
+    #[test]
+    fn the_calendar_and_those_who_hold_the_token_stand_below() {
+        let mut crm = fake::status("crm");
+        crm.held_until = Some(at(3400));
+        let duty = |duty, second, local: &str| Scheduled { duty, at: at(second), local: local.to_owned() };
+        crm.scheduled = vec![
+            duty(DutyKind::Verify, 1720, "Sun 2026-03-29 03:00 CEST"),
+            duty(DutyKind::Other, 1730, "Sun 2026-03-29 03:01 CEST"),
+            duty(DutyKind::ActiveEnds, 11_800, "Sun 2026-03-29 06:00 CEST"),
+        ];
+        assert_eq!(
+            plain(&[crm]),
+            "NAME  STATE  TOKEN            NEXT\n\
+             crm   alive  14 min old (#7)  -\n    \
+             jobs hold the token for 40 min at most: a renewal or login that can wait does\n    \
+             scheduled: verify in 12 min (Sun 2026-03-29 03:00 CEST), may lapse in 3 h (Sun 2026-03-29 06:00 CEST)\n"
         );
     }
 

@@ -208,7 +208,7 @@ impl Session {
     pub fn attention(&self, account: &Account) -> Option<Attention> {
         let login = format!("keepfresh login {}", self.name);
         if self.state.logged_out {
-            let reason = "logged out by an admin".to_owned();
+            let reason = "logged out".to_owned();
             return Some(Attention { since: None, reason, remedy: format!("run `{login}`") });
         }
         if let Some(stop) = &account.stop {

@@ -121,13 +121,11 @@ impl Supervisor {
         if self.slots.contains_key(name) {
             self.remove(name);
         }
-        let now = clock::now();
-        let active = new.schedule.is_active(now.wall);
         if let Err(error) = self.add(new) {
             tracing::error!(session = name, event = "session_not_started", %error, "the session cannot begin");
             return;
         }
-        self.step(name, Input::Active(active));
+        self.consult_calendar(name);
     }
 
     fn reconfigure(&mut self, name: &str, new: &Arc<SessionConfig>) {
@@ -163,9 +161,8 @@ impl Supervisor {
         }
         slot.saver.want();
         let policy = Box::new(new.policy.clone());
-        let active = new.schedule.is_active(clock::now().wall);
         self.step(name, Input::Reconfigured(policy));
-        self.step(name, Input::Active(active));
+        self.consult_calendar(name);
     }
 
     /// The session is gone from the config: withdraw, log out where that is asked for, forget.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::alarm::Alarm;
@@ -20,6 +21,7 @@ use crate::driver::{Errand, Flight, Ticket};
 use crate::hooks::Hooks;
 use crate::provider::Remote;
 use crate::publish::{Publisher, Wanted};
+use crate::schedule::Duty;
 use crate::secret::source::SecretSource;
 use crate::session::account::Account;
 use crate::session::answer::{Answer, Request};
@@ -52,6 +54,8 @@ pub(super) struct Slot {
     /// Logins by a person.
     pub(super) person: PersonLogins,
     pub(super) waiters: Vec<Waiter>,
+    /// When the duties of its calendar fall due next.
+    pub(super) upcoming: Vec<(Timestamp, Duty)>,
     /// Jobs that hold the token, each until when at most.
     pub(super) holds: BTreeMap<u64, Instant>,
     /// What happened, for those who follow.

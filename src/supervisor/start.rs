@@ -26,9 +26,9 @@ use crate::hooks::Hooks;
 use crate::provider::{Clients, Remote, RemoteError};
 use crate::publish::{self, Publisher};
 use crate::schedule::Runner;
+use crate::session::Session;
 use crate::session::account::Account;
 use crate::session::view::Phase;
-use crate::session::{Input, Session};
 use crate::store::{Loaded, Record, Store, StoreError};
 use crate::systemd::Notifier;
 use crate::time::Now;
@@ -176,6 +176,7 @@ impl Supervisor {
             in_flight: None,
             person: PersonLogins::default(),
             waiters: Vec::new(),
+            upcoming: Vec::new(),
             holds: BTreeMap::new(),
             happened: Vec::new(),
             outcomes: Vec::new(),
@@ -261,20 +262,13 @@ impl Supervisor {
 
     /// The first step of every session.
     pub(super) fn begin(&mut self) {
-        let now = clock::now();
         let names: Vec<_> = self.slots.keys().cloned().collect();
         self.unreported.extend(names.iter().cloned());
         for name in &names {
-            let active = self.slots.get(name).is_none_or(|slot| slot.config.schedule.is_active(now.wall));
-            self.step(name, Input::Active(active));
+            self.consult_calendar(name);
         }
         self.set_calendar();
         self.read_secrets(names, true);
-    }
-
-    pub(super) fn set_calendar(&mut self) {
-        let calendars = self.config.sessions.iter().map(|(name, session)| (name.clone(), session.schedule.clone()));
-        self.calendar.set(calendars.collect(), clock::now().wall);
     }
 
     /// Says READY once every session has been published, or has said why not.

@@ -80,6 +80,8 @@ impl Slot {
             logged_in_at: at(state.logged_in_at),
             last_activity_at: at(state.bounds.map(|bounds| bounds.hi)),
             next: self.next(now, account),
+            scheduled: self.scheduled(now),
+            held_until: at(self.session.held_until(now.boot)),
             last_error: self.last_error(now),
             attention: attention.map(|needed| Attention {
                 since: now.wall_at(needed.since.or(self.told.needs_person_since()).unwrap_or(now.boot)),

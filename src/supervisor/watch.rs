@@ -103,6 +103,7 @@ impl Supervisor {
             self.step(&name, Input::ClockJumped);
         }
         self.calendar.rearm(clock::now().wall);
+        self.look_ahead_anew();
     }
 
     pub(super) fn watch_over(&mut self, now: Instant) {

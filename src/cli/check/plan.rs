@@ -228,9 +228,8 @@ fn next_duties(session: &SessionConfig, now: Timestamp) -> Vec<String> {
     let mut told = Vec::new();
     let mut moment = now;
     while let Some((at, duties)) = session.schedule.next_after(moment).filter(|_| told.len() < DUTIES_SHOWN) {
-        let zoned = at.to_zoned(session.schedule.zone.clone());
         let words: Vec<&str> = duties.iter().map(|duty| word(*duty)).collect();
-        told.push(format!("{} {}", zoned.strftime("%a %Y-%m-%d %H:%M %Z"), words.join(", ")));
+        told.push(format!("{} {}", session.schedule.local(at), words.join(", ")));
         moment = at;
     }
     told

@@ -169,7 +169,7 @@ fn a_persons_login_ends_stop_and_logout() {
         0:01:02 logout
         0:01:02 withdraw
         0:01:03 logged_out
-        0:01:04 NeedsAttention: logged out by an admin
+        0:01:04 NeedsAttention: logged out
         0:01:04 logged_in 3
         0:01:04 publish 3
         0:01:04 Alive; ping at 1:48:39 for IdleTimeout

@@ -763,7 +763,7 @@ fn a_logout_withdraws_first_and_nothing_follows_until_a_login() {
         1:00:00 logout
         1:00:00 withdraw
         1:00:01 logged_out
-        5:00:00 NeedsAttention: logged out by an admin
+        5:00:00 NeedsAttention: logged out
         5:00:00 login
         5:00:01 logged_in 2
         5:00:01 publish 2
@@ -787,7 +787,7 @@ fn a_logout_during_a_login_wins() {
         0:00:01 logged_in 1
         0:00:01 logout
         0:00:02 logged_out
-        1:00:00 NeedsAttention: logged out by an admin
+        1:00:00 NeedsAttention: logged out
     ",
     );
 }
@@ -809,7 +809,7 @@ fn a_logout_that_the_server_does_not_hear_is_said() {
         1:00:00 logout
         1:00:00 withdraw
         1:00:01 logged_out: unavailable
-        2:00:01 NeedsAttention: logged out by an admin
+        2:00:01 NeedsAttention: logged out
     ",
     );
 }

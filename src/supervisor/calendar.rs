@@ -1,0 +1,73 @@
+//! What the calendar asks of sessions.
+
+use jiff::Timestamp;
+
+use super::Supervisor;
+use super::slot::Slot;
+use crate::api::{DutyKind, Scheduled};
+use crate::clock;
+use crate::schedule::Duty;
+use crate::session::{Input, Order};
+use crate::time::Now;
+
+impl Supervisor {
+    /// Arms what falls due next, for all sessions of the config.
+    pub(super) fn set_calendar(&mut self) {
+        let calendars = self.config.sessions.iter().map(|(name, session)| (name.clone(), session.schedule.clone()));
+        self.calendar.set(calendars.collect(), clock::now().wall);
+    }
+
+    /// Tells a session whether it must live now, as its calendar has it.
+    pub(super) fn consult_calendar(&mut self, name: &str) {
+        let now = clock::now().wall;
+        let Some(slot) = self.slots.get_mut(name) else { return };
+        slot.look_ahead(now);
+        let active = slot.config.schedule.is_active(now);
+        self.step(name, Input::Active(active));
+    }
+
+    /// A duty falls due.
+    pub(super) fn duty(&mut self, name: &str, duty: Duty) {
+        if let Some(slot) = self.slots.get_mut(name) {
+            slot.look_ahead(clock::now().wall);
+        }
+        let input = match duty {
+            Duty::Verify => Input::Order(Order::Verify),
+            Duty::Renew => Input::Order(Order::RenewWhenFree),
+            Duty::ActiveStarts => Input::Active(true),
+            Duty::ActiveEnds => Input::Active(false),
+        };
+        self.step(name, input);
+    }
+
+    /// The wall clock has jumped.
+    pub(super) fn look_ahead_anew(&mut self) {
+        let now = clock::now().wall;
+        self.slots.values_mut().for_each(|slot| slot.look_ahead(now));
+    }
+}
+
+impl Slot {
+    fn look_ahead(&mut self, now: Timestamp) {
+        self.upcoming = self.config.schedule.upcoming(now);
+    }
+
+    /// What is to come, for people.
+    pub(super) fn scheduled(&self, now: Now) -> Vec<Scheduled> {
+        let told = |(at, duty): &(Timestamp, Duty)| Scheduled {
+            duty: kind(*duty),
+            at: *at,
+            local: self.config.schedule.local(*at),
+        };
+        self.upcoming.iter().filter(|(at, _)| *at > now.wall).map(told).collect()
+    }
+}
+
+fn kind(duty: Duty) -> DutyKind {
+    match duty {
+        Duty::Verify => DutyKind::Verify,
+        Duty::Renew => DutyKind::Renew,
+        Duty::ActiveStarts => DutyKind::ActiveStarts,
+        Duty::ActiveEnds => DutyKind::ActiveEnds,
+    }
+}
