@@ -187,8 +187,10 @@ pub enum Order {
 pub enum Refusal {
     /// 404 `no-such-session`, exit 80. A session that the caller may not see is 403 instead.
     NoSuchSession { name: String },
-    /// 403 `not-allowed`, exit 77.
+    /// 403 `not-allowed`, exit 77: the caller may not read the session.
     NotAllowed { name: String },
+    /// The same: it may not give it orders.
+    NotOrdered { name: String },
     /// 503 `not-fresh` with `Retry-After`, exit 75.
     NotFresh { name: String, reason: String, retry_after: Option<Duration> },
     /// 409 `needs-attention`, exit 79: says what a person must do.

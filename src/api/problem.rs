@@ -131,16 +131,20 @@ impl Problem {
     }
 }
 
+/// What lets somebody give orders.
+const ADMINS: &str = "have your user or group added to `admins` in [socket]";
+
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::NoSuchSession { name } => Self::new(Kind::NoSuchSession, format!("there is no session {name:?}"))
                 .with_remedy("`keepfresh status` lists the sessions")
                 .about(name),
-            Refusal::NotAllowed { name } => Self::new(Kind::NotAllowed, format!("you may not do this with {name}"))
-                .with_remedy(format!(
-                    "have yourself added to `allow` in [sessions.{name}.access], or to `admins` in [socket] for orders"
-                ))
+            Refusal::NotAllowed { name } => Self::new(Kind::NotAllowed, format!("you may not read {name}"))
+                .with_remedy(format!("have your user or group added to `allow` in [sessions.{name}.access]"))
+                .about(name),
+            Refusal::NotOrdered { name } => Self::new(Kind::NotAllowed, format!("only admins may do this with {name}"))
+                .with_remedy(ADMINS)
                 .about(name),
             Refusal::NotFresh { name, reason, retry_after } => {
                 let mut problem = Self::new(Kind::NotFresh, reason).about(name);
@@ -157,8 +161,7 @@ impl From<Refusal> for Problem {
                 .with_remedy(format!("begin again with `keepfresh login {name}`"))
                 .about(name),
             Refusal::NotUnderstood { name, reason } => Self::new(Kind::BadRequest, reason).about(name),
-            Refusal::NotAdmin => Self::new(Kind::NotAllowed, "only admins may do this")
-                .with_remedy("have yourself added to `admins` in [socket]"),
+            Refusal::NotAdmin => Self::new(Kind::NotAllowed, "only admins may do this").with_remedy(ADMINS),
             Refusal::BadConfig { errors } => {
                 Self::new(Kind::BadConfig, format!("the config is broken, and nothing has changed:\n{errors}"))
             }
@@ -196,6 +199,7 @@ mod tests {
         let cases = [
             (Refusal::NoSuchSession { name: name() }, "no-such-session", 404),
             (Refusal::NotAllowed { name: name() }, "not-allowed", 403),
+            (Refusal::NotOrdered { name: name() }, "not-allowed", 403),
             (Refusal::NotFresh { name: name(), reason: String::new(), retry_after: None }, "not-fresh", 503),
             (
                 Refusal::NeedsAttention { name: name(), reason: String::new(), remedy: String::new() },

@@ -81,7 +81,7 @@ impl Supervisor {
     pub(super) fn administered(&self, about: &About) -> Result<&Slot, Refusal> {
         let slot = self.known(&about.name)?;
         let allowed = self.is_admin(&about.caller);
-        allowed.then_some(slot).ok_or_else(|| Refusal::NotAllowed { name: about.name.clone() })
+        allowed.then_some(slot).ok_or_else(|| Refusal::NotOrdered { name: about.name.clone() })
     }
 
     fn begin_login(&mut self, about: &About, port: Option<u16>, wait: Duration, reply: Reply<Option<LoginBegun>>) {

@@ -136,6 +136,38 @@ fn a_second_daemon_is_turned_away_and_the_first_is_not_disturbed() {
     assert_eq!(server.logins(), 1);
 }
 
+#[test]
+fn a_wrong_place_for_the_socket_is_told_from_a_daemon_that_is_down() {
+    let (server, mut lab) = scene();
+    lab.start();
+    lab.await_token("crm");
+    let file = lab.path("config.toml");
+    let deserted = lab.path("deserted.sock");
+    drop(UnixListener::bind(&deserted).unwrap());
+    let other = lab.path("other.sock");
+    let _listening = UnixListener::bind(&other).unwrap();
+    let absent = lab.path("absent.sock");
+    for (path, code, parts) in [
+        (&absent, 69, ["the daemon is not running (no socket at ", "start the one that has this socket"]),
+        (&deserted, 69, ["the daemon is not running (nobody listens at ", "start the one that has this socket"]),
+        (&file, 1, ["/config.toml is not a socket", "--socket or $KEEPFRESH_SOCKET"]),
+        (&lab.path("state"), 1, ["/state is not a socket", "--socket or $KEEPFRESH_SOCKET"]),
+    ] {
+        for args in [&["status"][..], &["token", "crm", "--wait", "0s"], &["used", "crm"]] {
+            let output = lab.command(args).arg("--socket").arg(path).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(code), "{args:?} {said}");
+            assert!(parts.iter().all(|part| said.contains(part)) && said.lines().count() == 1, "{args:?} {said}");
+            assert!(!said.contains("systemctl"), "a named socket need not be the service's: {said}");
+        }
+    }
+    fs::set_permissions(lab.path("run"), fs::Permissions::from_mode(0o700)).unwrap();
+    let closed = lab.run_as_nobody(&["status"]);
+    let root = rustix::process::geteuid().is_root();
+    assert!(!root || closed.status.code() == Some(77), "{closed:?}");
+    assert_eq!(server.logins(), 1);
+}
+
 /// A server, and a directory whose config names the session `crm`.
 fn scene() -> (Arc<Salesforce>, Lab) {
     let server = Arc::new(Salesforce::start(Settings::default()));

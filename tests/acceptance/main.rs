@@ -18,6 +18,8 @@
 mod support;
 
 mod broken_configs;
+mod calendar;
+mod callers;
 mod completions;
 mod description;
 mod environment;
@@ -45,4 +47,5 @@ mod session_lifecycle;
 mod session_servers;
 mod soak;
 mod socket;
+mod surroundings;
 mod watch;

@@ -145,6 +145,9 @@ async fn read(request: Request) -> Result<Bytes, Problem> {
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    if body.trim_ascii().is_empty() {
+        return Err(bad("body: empty, where a JSON object is due"));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| in_field(&error))?;
     deserializer.end().map_err(|_| bad("body: there is something after the JSON"))?;
@@ -162,8 +165,12 @@ fn in_field(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     }
 }
 
-/// serde quotes the offending value (`invalid type: string "00D…"`); a token must not travel in an error.
+/// serde quotes the offending value (`invalid type: string "00D…"`); a token must not travel in an error. The place in
+/// a body of one line helps nobody, and nobody knows what a `u64` is.
 fn without_values(message: &str) -> String {
+    let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
+    let message =
+        &message.replace("expected u64", "expected a whole number from 0").replace("expected u16", "expected a port");
     match (message.split_once(": "), message.find(", expected ")) {
         (Some((what, _)), Some(expected)) if what.starts_with("invalid ") => {
             format!("{what}{}", message.get(expected..).unwrap_or_default())
@@ -214,7 +221,8 @@ mod tests {
     #[tokio::test]
     async fn a_wrong_body_is_answered_with_the_field_and_never_with_a_value() {
         for (body, start) in [
-            ("", "body: not JSON"),
+            ("", "body: empty"),
+            (r#"{"generation":-1}"#, "generation: invalid value, expected a whole number from 0"),
             ("{", "body: not JSON"),
             ("[]", "body: "),
             (r#"{"generation":7}x"#, "body: there is something after"),

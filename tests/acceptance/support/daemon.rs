@@ -18,7 +18,7 @@ use super::salesforce::Salesforce;
 use super::unix::{self, Answer};
 use super::{SOON, poll, within};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_keepfresh");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_keepfresh");
 
 /// Long enough for a time-out on a busy machine, short enough for windows of some seconds.
 const REQUEST_TIMEOUT: &str = "1s";
