@@ -8,7 +8,6 @@ use crate::api::{DutyKind, Scheduled};
 use crate::clock;
 use crate::schedule::Duty;
 use crate::session::{Input, Order};
-use crate::time::Now;
 
 impl Supervisor {
     /// Arms what falls due next, for all sessions of the config.
@@ -52,14 +51,14 @@ impl Slot {
         self.upcoming = self.config.schedule.upcoming(now);
     }
 
-    /// What is to come, for people.
-    pub(super) fn scheduled(&self, now: Now) -> Vec<Scheduled> {
+    /// What is to come, for people; what is due stands there until it is begun.
+    pub(super) fn scheduled(&self) -> Vec<Scheduled> {
         let told = |(at, duty): &(Timestamp, Duty)| Scheduled {
             duty: kind(*duty),
             at: *at,
             local: self.config.schedule.local(*at),
         };
-        self.upcoming.iter().filter(|(at, _)| *at > now.wall).map(told).collect()
+        self.upcoming.iter().map(told).collect()
     }
 }
 

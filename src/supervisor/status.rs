@@ -80,7 +80,7 @@ impl Slot {
             logged_in_at: at(state.logged_in_at),
             last_activity_at: at(state.bounds.map(|bounds| bounds.hi)),
             next: self.next(now, account),
-            scheduled: self.scheduled(now),
+            scheduled: self.scheduled(),
             held_until: at(self.session.held_until(now.boot)),
             last_error: self.last_error(now),
             attention: attention.map(|needed| Attention {

@@ -132,7 +132,7 @@ fn container(lab: &Path) -> String {
         mount --bind -o ro {BINARY} app/keepfresh
         cp {lab}/config.toml {lab}/client-secret etc/keepfresh/
         mount -t tmpfs none run
-        mount -t tmpfs none var/lib/keepfresh
+        mount -t tmpfs -o mode=0700 none var/lib/keepfresh
         mount -t proc proc proc
         mount -o remount,ro .
         exec chroot . /bin/sh -c '({INSIDE}) & exec /app/keepfresh run'",
