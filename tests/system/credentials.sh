@@ -25,6 +25,6 @@ rm /etc/keepfresh/secrets/crm-key.pem
 prove 'a login by a sealed credential' keepfresh wait pw
 prove 'and one by a plain one' keepfresh login crm
 prove 'the files belong to root alone' is 'root:root 600' owner_and_mode /etc/keepfresh/crm-key.pem
-prove 'both made one login' is 4 logins
+prove 'both made one login' is 5 logins
 rm /etc/keepfresh/conf.d/pw.toml
 systemctl reload keepfresh.service

@@ -29,4 +29,4 @@ prove 'the daemon answers there' keepfresh wait crm
 systemctl stop keepfresh.socket keepfresh.service
 prove 'without the socket unit the daemon binds it' systemctl start keepfresh.service
 prove 'and answers' keepfresh wait crm
-prove 'all that made one login' is 5 logins
+prove 'all that made one login' is 6 logins
