@@ -65,8 +65,9 @@ lint: ## Format, clippy and docs without a single warning
 bench: ## The figures of docs/benchmarks.md, with the release build
 	$(CARGO) bench --locked --bench calls --bench footprint
 
-soak: ## Ten minutes of chaos (SOAK_SECONDS) against sessions that must come through
+soak: .fixture ## Ten minutes of chaos (SOAK_SECONDS) against sessions that must come through, then kills by the hundred
 	KEEPFRESH_SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --locked --test acceptance -- --nocapture soak
+	KEEPFRESH_KILLS=100 $(CARGO) test --locked --test acceptance -- kills
 
 fuzz: ## The properties of parsers and engine with FUZZ_CASES random cases each
 	PROPTEST_CASES=$(FUZZ_CASES) $(CARGO) test --locked --lib
@@ -108,8 +109,8 @@ clean: ## Removes what was built and installed here
 	rm -rf $(FIXTURE)/node_modules $(CLIENTS)/node_modules $(CLIENTS)/.venv $(ZABBIX) $(OPENBAO)
 
 # node and npm run the certified OpenID provider that the tests talk to, Chromium logs in to it; journald takes the log in
-# some of them; promtool and a parser of another author judge the metrics; groff and mandoc read the man pages,
-# systemd-analyze the units.
+# some of them; strace kills the daemon at chosen system calls; promtool and a parser of another author judge the metrics;
+# groff and mandoc read the man pages, systemd-analyze the units.
 .PHONY: .fixture
 .fixture:
 	@command -v groff >/dev/null && command -v mandoc >/dev/null || { \
@@ -120,6 +121,10 @@ clean: ## Removes what was built and installed here
 	  echo 'node and npm are missing: installing them with apt-get (nodejs npm)'; \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 	  $$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends nodejs npm; }
+	@command -v strace >/dev/null || { \
+	  echo 'strace is missing: installing it with apt-get'; \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends strace; }
 	@command -v openssl >/dev/null || { \
 	  echo 'openssl is missing: installing it with apt-get'; \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \

@@ -137,6 +137,18 @@ pub fn matching(path: &Path, bytes: &[u8], attributes: Attributes) -> Option<Sta
     found.as_ref().map(Stamp::of)
 }
 
+/// What the plain file at `path` holds, if it can be read and is no longer than `most` bytes; never waits for a pipe.
+pub fn content(path: &Path, most: u64) -> Option<Zeroizing<Vec<u8>>> {
+    let (parent, name) = split(path).ok()?;
+    let directory = directory::open(parent).ok()?;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(&directory, name, flags, Mode::empty()).ok()?;
+    let found = rustix::fs::fstat(&file).ok()?;
+    let length = u64::try_from(found.st_size).ok().filter(|length| *length <= most)?;
+    let plain = FileType::from_raw_mode(found.st_mode).is_file();
+    plain.then(|| read(file, usize::try_from(length).unwrap_or(usize::MAX)))?.ok()
+}
+
 /// Removes the temporary files that a killed process left in `directory`; says how many.
 ///
 /// # Errors

@@ -10,9 +10,11 @@ use futures_util::FutureExt as _;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
+use crate::atomic_file::Stamp;
 use crate::clock;
 use crate::config::SessionConfig;
 use crate::provider::{Held, Remote, Secrets};
+use crate::publish;
 use crate::secret::source::SecretSource;
 use crate::secret::{Secret, hex};
 use crate::session::Call;
@@ -43,8 +45,15 @@ pub enum Done {
     SessionSaved {
         /// The session.
         of: Ticket,
-        /// What went wrong.
-        problem: Option<String>,
+        /// What went wrong, or the file as it was written.
+        written: Result<Stamp, String>,
+    },
+    /// Files were looked at that nobody but the daemon should touch.
+    LookedAround {
+        /// Sessions whose state is no longer as it was written.
+        states: Vec<Ticket>,
+        /// Sessions of which a published file is missing.
+        files: Vec<Ticket>,
     },
     /// An account's state was written, or why not.
     AccountSaved {
@@ -204,8 +213,37 @@ pub fn hold(work: &mut JoinSet<Done>, of: Ticket, hold: u64, lasting: Duration, 
 pub fn save_session(work: &mut JoinSet<Done>, store: &Store, of: Ticket, bytes: Vec<u8>) {
     let store = store.clone();
     work.spawn_blocking(move || {
-        let problem = write(&store, &Record::Session(of.name.as_ref().to_owned()), &bytes);
-        Done::SessionSaved { of, problem }
+        let record = Record::Session(of.name.as_ref().to_owned());
+        let written = store.write(&record, &bytes).map_err(|error| error.to_string());
+        Done::SessionSaved { of, written }
+    });
+}
+
+/// What is known of one session's files.
+pub struct Sight {
+    /// The session.
+    pub of: Ticket,
+    /// Its state as it was written last.
+    pub state: Option<Stamp>,
+    /// Where its token is published now; none while nothing is.
+    pub published: Option<Arc<SessionConfig>>,
+}
+
+/// Looks whether states and published files are still there, on a thread that may block: one `lstat` each.
+pub fn look_around(work: &mut JoinSet<Done>, store: &Store, sights: Vec<Sight>) {
+    let store = store.clone();
+    work.spawn_blocking(move || {
+        let (mut states, mut files) = (Vec::new(), Vec::new());
+        for Sight { of, state, published } in sights {
+            let record = Record::Session(of.name.as_ref().to_owned());
+            if published.is_some_and(|config| config.publish.iter().any(|sink| !publish::is_there(&sink.path))) {
+                files.push(of.clone());
+            }
+            if state.is_some_and(|state| store.stamp(&record) != Some(state)) {
+                states.push(of);
+            }
+        }
+        Done::LookedAround { states, files }
     });
 }
 
@@ -213,13 +251,9 @@ pub fn save_session(work: &mut JoinSet<Done>, store: &Store, of: Ticket, bytes: 
 pub fn save_account(work: &mut JoinSet<Done>, store: &Store, key: &str, bytes: Vec<u8>) {
     let (store, key) = (store.clone(), key.to_owned());
     work.spawn_blocking(move || {
-        let problem = write(&store, &Record::Account(key.clone()), &bytes);
+        let problem = store.write(&Record::Account(key.clone()), &bytes).err().map(|error| error.to_string());
         Done::AccountSaved { key, problem }
     });
-}
-
-fn write(store: &Store, record: &Record, bytes: &[u8]) -> Option<String> {
-    store.write(record, bytes).err().map(|error| error.to_string())
 }
 
 /// Salted, so that a stored fingerprint says nothing of a weak password.

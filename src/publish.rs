@@ -19,6 +19,9 @@ use crate::token::Published;
 pub use format::template::Template;
 use sink::{Sink, Target};
 
+/// No published file is larger: a token and what goes with it are under 64 KiB each.
+const LARGEST_FILE: u64 = 1 << 20;
+
 /// One `[[sessions.NAME.publish]]`, checked and resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SinkConfig {
@@ -248,6 +251,22 @@ impl Board {
         self.moved.notify_waiters();
         before
     }
+}
+
+/// Whether one of the files holds a token, and not this one: a run that was killed, or could not write its state, has
+/// published a later one. A file of another format that holds this token does not count.
+pub fn is_overtaken(published: &Published, sinks: &[SinkConfig]) -> bool {
+    let token = published.token.access_token.expose().as_bytes();
+    sinks.iter().any(|sink| {
+        let Some(content) = atomic_file::content(&sink.path, LARGEST_FILE) else { return false };
+        let same = format::render(published, sink).is_ok_and(|bytes| *bytes == *content);
+        !same && !content.is_empty() && !content.windows(token.len().max(1)).any(|part| part == token)
+    })
+}
+
+/// Whether anything bears that name.
+pub fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }
 
 /// Removes temporary files that an earlier run left in these directories; to be called before any publisher starts.

@@ -8,6 +8,7 @@ pub mod account;
 pub mod answer;
 mod answers;
 pub mod backoff;
+mod departure;
 pub mod event;
 mod hold;
 mod inputs;
@@ -33,6 +34,10 @@ use answer::{Answer, Request};
 use event::Event;
 use policy::Policy;
 use state::{Doubt, Health, State};
+
+/// A run whose state cannot be written shows no more generations than this within a second; later ones lie below the Unix
+/// time of the next start.
+const MOST_UNWRITTEN: u64 = 16;
 
 /// All that can happen to a session.
 #[derive(Clone, Debug)]
@@ -138,8 +143,21 @@ pub struct Call {
     pub timeout: Duration,
     /// By when the answer matters: the nearer goes first where calls must queue.
     pub urgent_by: Instant,
-    /// It must not leave unless the [`Action::Save`] before it succeeded.
-    pub durable: bool,
+    /// What the disk must hold before it leaves.
+    pub footing: Footing,
+}
+
+/// What must be on the disk before a call leaves, so that a daemon killed in its midst does no harm when it starts again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Footing {
+    /// Nothing: the call may be made twice.
+    Free,
+    /// Every earlier draw on the account's budget; its own may be written meanwhile, which at worst forgets one login.
+    Counted,
+    /// All that the actions before it want stored, as far as the disk allows.
+    Tried,
+    /// The session's state, without fail.
+    Stored,
 }
 
 /// The engine.
@@ -169,8 +187,11 @@ pub struct Session {
     /// One more signature with a corrected clock has been tried.
     resigned: bool,
     next_call: u64,
-    /// No generation begins below it: the Unix time at the start, so that none repeats even if state was not written.
+    /// No generation begins below it: the Unix time at the start, and some more than was stored, so that none repeats even
+    /// if state was not written.
     generation_floor: u64,
+    /// The generation whose loss would cost one login and nothing else.
+    replaceable: Option<u64>,
     record: view::Record,
 }
 
@@ -192,6 +213,7 @@ impl Session {
 
     /// A session that goes on from stored state; `certain` is false when nobody knows how long the daemon was away.
     pub fn restore(name: &str, policy: Policy, state: State, now: Instant, floor: u64, certain: bool) -> Self {
+        let floor = floor.max(state.generation.saturating_add(MOST_UNWRITTEN));
         let mut session = Self::with_state(name, policy, state, floor);
         session.forget_what_the_config_overrules();
         if std::mem::take(&mut session.state.intent) {
@@ -231,8 +253,17 @@ impl Session {
             resigned: false,
             next_call: 1,
             generation_floor,
+            replaceable: None,
             record: view::Record::default(),
         }
+    }
+
+    /// The same, where a file shows another token than the state: a later one was published, and not stored. A ping tells
+    /// whether the stored one lives, and no reader takes it for the one before.
+    pub fn restore_overtaken(name: &str, policy: Policy, state: State, now: Instant, floor: u64) -> Self {
+        let mut session = Self::restore(name, policy, state, now, floor, false);
+        session.state.generation = session.generation_floor;
+        session
     }
 
     /// The number of the latest call that was begun.

@@ -3,29 +3,34 @@
 //! A file is one JSON document: `{"version":1,"record":"session/crm","data":{…}}`, or with `"sealed"` in the place of
 //! `"data"`. What is damaged is put aside, never deleted; what may be whole but cannot be read here is not touched.
 
+mod error;
 mod lock;
 pub mod record;
 mod seal;
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::digest;
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::atomic_file::{self, Attributes, FileError};
+use crate::atomic_file::{self, Attributes, Stamp, Step};
 use crate::secret::{Secret, hex};
+pub use error::StoreError;
 use seal::{Seal, SealError, Sealed};
 
 /// The version of the envelope and of what is in it.
 const VERSION: u64 = 1;
 const SESSIONS: &str = "sessions";
 const ACCOUNTS: &str = "accounts";
+/// No record is larger; what is, somebody else has put there.
+const LARGEST_RECORD: u64 = 16 << 20;
 const PRIVATE_DIRECTORY: u32 = 0o700;
 const PRIVATE_FILE: Attributes = Attributes { mode: 0o600, owner: None, group: None };
 
@@ -48,7 +53,7 @@ struct Shared {
     dir: PathBuf,
     seal: Option<Seal>,
     /// Held, not read: the lock goes when it is closed.
-    _lock: File,
+    lock: Mutex<File>,
 }
 
 /// What a record held.
@@ -59,100 +64,6 @@ pub enum Loaded {
     Bytes(Vec<u8>),
     /// It was damaged and has been renamed to this path; the session starts without it.
     SetAside(PathBuf),
-}
-
-/// Why the state cannot be used; what is on the disk is untouched.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The directory cannot be created, opened or listed.
-    #[error("use the state directory {}: {error}; {}, or set state_dir", .path.display(), atomic_file::directory_remedy(.error))]
-    Directory {
-        /// The directory.
-        path: PathBuf,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// Anybody could replace the state.
-    #[error("use the state directory {}: everybody may write there; chmod 0700 it or set another state_dir", .path.display())]
-    Open {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// Another daemon has the directory.
-    #[error(
-        "lock the state directory {}: another keepfresh{} uses it; stop that one or set another state_dir",
-        .path.display(), .holder.map(|pid| format!(" (process {pid})")).unwrap_or_default()
-    )]
-    Locked {
-        /// The directory.
-        path: PathBuf,
-        /// Its process id, where it is known.
-        holder: Option<u32>,
-    },
-    /// A key that could be guessed.
-    #[error("use state_key: it is shorter than 16 characters; make one with `openssl rand -base64 32`")]
-    ShortKey,
-    /// The cryptographic library refused to work.
-    #[error("seal {path}: {error}; nothing was written", path = .path.display())]
-    Seal {
-        /// The record, or the directory.
-        path: PathBuf,
-        /// What it said.
-        error: String,
-    },
-    /// The record is sealed with another key.
-    #[error("open {}: it was sealed with another state_key; restore that key, or move the file away to log in anew", .path.display())]
-    WrongKey {
-        /// The record.
-        path: PathBuf,
-    },
-    /// The record is sealed, and there is no key.
-    #[error("open {}: it is sealed; set state_key to the key it was sealed with, or move the file away to log in anew", .path.display())]
-    Sealed {
-        /// The record.
-        path: PathBuf,
-    },
-    /// A later keepfresh wrote it.
-    #[error("read {}: its version is {version}, this keepfresh knows {VERSION}; install the newer keepfresh again, or move the file away", .path.display())]
-    Newer {
-        /// The record.
-        path: PathBuf,
-        /// Its version.
-        version: u64,
-    },
-    /// The disk did not give it.
-    #[error("read {}: {error}; look at that disk before starting again", .path.display())]
-    Read {
-        /// The record.
-        path: PathBuf,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// It cannot be put aside.
-    #[error("put aside the damaged {}: {error}; move it away by hand", .path.display())]
-    SetAside {
-        /// The record.
-        path: PathBuf,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// It cannot be written or removed.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// What was to be stored is not JSON.
-    #[error("write {}: what was to be stored is not JSON: {error}", .path.display())]
-    NotJson {
-        /// The record.
-        path: PathBuf,
-        /// Where it is wrong.
-        error: String,
-    },
-    /// A session of this name has no file.
-    #[error("find a file name for the session {name:?}: rename the session to lower-case letters, digits, - and _")]
-    Name {
-        /// The session's name.
-        name: String,
-    },
 }
 
 /// The document around a record.
@@ -202,7 +113,7 @@ impl Store {
             atomic_file::create_directory(&path, PRIVATE_DIRECTORY).map_err(failed(&path))?;
             atomic_file::sweep(&path).map_err(failed(&path))?;
         }
-        Ok(Self { shared: Arc::new(Shared { dir: dir.to_owned(), seal, _lock: lock }) })
+        Ok(Self { shared: Arc::new(Shared { dir: dir.to_owned(), seal, lock: Mutex::new(lock) }) })
     }
 
     /// Reads a record; a damaged one is put aside.
@@ -211,9 +122,12 @@ impl Store {
     /// Those that stop the start: wrong key, newer version, I/O.
     pub fn read(&self, record: &Record) -> Result<Loaded, StoreError> {
         let path = self.path(record)?;
-        let bytes = match std::fs::read(&path) {
+        let bytes = match read_plain(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Loaded::Absent),
-            read => Zeroizing::new(read.map_err(|error| StoreError::Read { path: path.clone(), error })?),
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                return self.set_aside(record).map(Loaded::SetAside);
+            }
+            read => read.map_err(|error| StoreError::Read { path: path.clone(), error })?,
         };
         match self.unwrap(record, &path, &bytes)? {
             Opened::Bytes(bytes) => Ok(Loaded::Bytes(bytes)),
@@ -241,18 +155,42 @@ impl Store {
         Err(failed(io::ErrorKind::AlreadyExists.into()))
     }
 
-    /// Replaces the record by `bytes`, one JSON document, durably. Blocks on the disk.
+    /// Replaces the record by `bytes`, one JSON document, durably. Blocks on the disk. Directories that somebody removed
+    /// meanwhile, or that another disk mounted there lacks, are made anew.
     ///
     /// # Errors
     /// When it is not on the disk now; the record before it may still be.
-    pub fn write(&self, record: &Record, bytes: &[u8]) -> Result<(), StoreError> {
+    pub fn write(&self, record: &Record, bytes: &[u8]) -> Result<Stamp, StoreError> {
         let path = self.path(record)?;
         let document = match &self.shared.seal {
             Some(seal) => sealed(seal, record, &path, bytes)?,
             None => plain(record, &path, bytes)?,
         };
-        atomic_file::replace(&path, &document, PRIVATE_FILE)?;
-        Ok(())
+        match atomic_file::replace(&path, &document, PRIVATE_FILE) {
+            Err(error) if error.step == Step::OpenDirectory && error.error.kind() == io::ErrorKind::NotFound => {
+                self.make_directories()?;
+                Ok(atomic_file::replace(&path, &document, PRIVATE_FILE)?)
+            }
+            replaced => Ok(replaced?),
+        }
+    }
+
+    /// The record's file as it stands, to see later whether it is still the same; none when there is none.
+    pub fn stamp(&self, record: &Record) -> Option<Stamp> {
+        atomic_file::stamp(&self.path(record).ok()?)
+    }
+
+    /// The lock went with the directory: it is taken again, or another daemon would take it.
+    fn make_directories(&self) -> Result<(), StoreError> {
+        let dir = &self.shared.dir;
+        let mut lock = self.shared.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        make_private(dir)?;
+        if !lock::is_held(&lock, dir) {
+            *lock = lock::take(dir)?;
+        }
+        drop(lock);
+        make_private(&dir.join(SESSIONS))?;
+        make_private(&dir.join(ACCOUNTS))
     }
 
     /// Removes the record, durably; that there is none is no error.
@@ -336,6 +274,26 @@ impl Record {
     }
 }
 
+fn make_private(path: &Path) -> Result<(), StoreError> {
+    let failed = |error| StoreError::Directory { path: path.to_owned(), error };
+    atomic_file::create_directory(path, PRIVATE_DIRECTORY).map_err(failed)
+}
+
+/// Never waits for a pipe that stands in a record's place.
+fn read_plain(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is not a plain file"));
+    }
+    if found.len() > LARGEST_RECORD {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(found.len()).unwrap_or_default() + 1));
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 fn new_seal(dir: &Path, key: &Secret) -> Result<Seal, StoreError> {
     if key.expose().chars().count() < seal::SHORTEST_KEY {
         return Err(StoreError::ShortKey);
@@ -403,6 +361,40 @@ mod tests {
                 assert!(matches!(store.read(&record).unwrap(), Loaded::Absent));
             }
         }
+    }
+
+    #[test]
+    fn directories_that_were_removed_are_made_anew_and_locked_again() {
+        let root = TempDir::new().unwrap();
+        let dir = root.path().join("state");
+        let store = Store::open(&dir, None).unwrap();
+        store.write(&session("crm"), DATA).unwrap();
+        for removed in ["sessions", "accounts", ""] {
+            fs::remove_dir_all(dir.join(removed)).unwrap();
+            for record in [session("crm"), Record::Account("a".into())] {
+                let stamp = store.write(&record, DATA).unwrap();
+                assert_eq!(store.stamp(&record), Some(stamp), "{removed}");
+                assert_eq!(bytes(&store, &record), DATA, "{removed}");
+            }
+            assert_eq!(fs::metadata(dir.join("sessions")).unwrap().mode() & 0o7777, 0o700, "{removed}");
+            assert!(matches!(Store::open(&dir, None), Err(StoreError::Locked { .. })), "{removed}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_or_a_device_in_the_place_of_a_record_stops_the_start_and_what_is_huge_is_put_aside() {
+        let dir = TempDir::new().unwrap();
+        let store = Store::open(dir.path(), None).unwrap();
+        let path = dir.path().join("sessions/crm.json");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert!(matches!(store.read(&session("crm")), Err(StoreError::Read { .. })));
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        assert!(matches!(store.read(&session("crm")), Err(StoreError::Read { .. })));
+        fs::remove_file(&path).unwrap();
+        File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        assert!(matches!(store.read(&session("crm")).unwrap(), Loaded::SetAside(_)));
+        assert!(matches!(store.read(&session("crm")).unwrap(), Loaded::Absent));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Owns every session: feeds their engines, carries out what they ask, in one task that never waits for any of them.
 //!
 //! An engine's actions are done in their order: state is written before the call that needs it leaves, and what is
-//! published changes only after the state that says so was written (or could not be, which is then said).
+//! published changes only after the state that says so was written (or could not be, which is then said), unless all that
+//! a kill could lose by it is one login.
 
+mod accounts;
 mod alarm;
 mod asks;
 mod calendar;
@@ -255,10 +257,11 @@ impl Supervisor {
             }
         }
         slot.account_is_stored = account.saver.is_level(now);
-        if slot.saver.is_level(now) {
-            if slot.publish(now) {
-                self.watch.look_soon(now);
-            }
+        let level = slot.saver.is_level(now);
+        if (level || slot.session.may_show_unwritten()) && slot.publish(now) {
+            self.watch.look_soon(now);
+        }
+        if level {
             slot.tell_outcomes(&account.account);
         }
         slot.answer_waiters(now, &account.account);
@@ -268,7 +271,8 @@ impl Supervisor {
         self.feed.take_in(slot);
         self.watch.needs_secret(&name, slot.needs_new_secret(&account.account), now);
         let due = slot.alarm.due(after);
-        let wake = [self.queue_person(&name, now), due].into_iter().flatten().min();
+        let patience = account.saver.hangs_since().filter(|at| slot.awaits_account() && *at > now);
+        let wake = [self.queue_person(&name, now), due, patience].into_iter().flatten().min();
         self.arm(&name, wake);
     }
 
@@ -298,9 +302,10 @@ impl Supervisor {
     fn done(&mut self, done: Done) {
         let now = clock::boottime();
         match done {
-            Done::SessionSaved { of, problem } => {
+            Done::LookedAround { states, files } => self.looked_around(&states, &files),
+            Done::SessionSaved { of, written } => {
                 if let Some(slot) = self.current(&of) {
-                    slot.saved(now, problem);
+                    slot.saved(now, written);
                     self.pump(&of.name);
                 }
             }
@@ -321,35 +326,6 @@ impl Supervisor {
     /// The slot that the work was done for, if it is still there.
     fn current(&mut self, of: &Ticket) -> Option<&mut Slot> {
         self.slots.get_mut(&of.name).filter(|slot| slot.epoch == of.epoch)
-    }
-
-    fn account_saved(&mut self, key: &str, now: Instant, problem: Option<String>) {
-        let Some(account) = self.accounts.get_mut(key) else { return };
-        if let Some(problem) = &problem {
-            tracing::error!(event = "account_unpersisted", account = key, %problem, "the account's state cannot be written; the budget is kept in memory");
-        }
-        account.saver.finished(now, problem);
-        // What another session of the account wanted meanwhile is not written yet.
-        if account.saver.wake().is_some() || !account.saver.is_level(now) {
-            self.unsaved.insert(key.to_owned());
-        } else {
-            self.unsaved.remove(key);
-        }
-        let members: Vec<_> = account.members.iter().cloned().collect();
-        for name in members {
-            if self.slots.get(&name).is_some_and(Slot::awaits_account) {
-                self.pump(&name);
-            }
-        }
-    }
-
-    fn save_accounts(&mut self, now: Instant) {
-        for key in &self.unsaved {
-            let Some(account) = self.accounts.get_mut(key) else { continue };
-            if account.saver.begin(now).is_some() {
-                driver::save_account(&mut self.work, &self.store, key, account.stored(now));
-            }
-        }
     }
 
     fn called(&mut self, name: &str, answer: Answer, secrets: Option<String>) {

@@ -27,6 +27,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 use super::Ask;
 use super::access::Caller;
@@ -46,6 +47,9 @@ const HEADER_LIMIT: usize = 16 * 1024;
 
 /// For connections that are still being answered when the daemon stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Somebody may remove the socket's file while nobody asks.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// After `accept` failed: most likely out of descriptors, which passes only when somebody closes some.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -75,23 +79,28 @@ impl Server {
     /// Serves until `shutdown` resolves, then lets the answers under way finish, for two seconds at most.
     ///
     /// The socket file goes away first, if it is still ours, so that a restarted daemon's clients find no dead one.
-    pub async fn serve(self, asks: mpsc::Sender<Ask>, shutdown: impl Future<Output = ()>) {
+    pub async fn serve(mut self, asks: mpsc::Sender<Ask>, shutdown: impl Future<Output = ()>) {
         let (stop, stopped) = watch::channel(false);
         let router = routes::router(asks);
         let mut connections = Connections::new();
         let mut tasks = JoinSet::new();
         let mut shutdown = pin!(shutdown);
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut troubles = Troubles::default();
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
                 accepted = self.listener.accept() => match accepted {
                     Ok(stream) => {
+                        troubles.accept = false;
                         if let Some((caller, seat)) = admit(&stream, &mut connections) {
                             tasks.spawn(serve_connection(stream, caller, seat, router.clone(), stopped.clone()));
                         }
                     }
-                    Err(error) => accept_failed(&error).await,
+                    Err(error) => troubles.accept_failed(&error).await,
                 },
+                _ = looks.tick() => troubles.look_at(&mut self.listener),
                 Some(_) = tasks.join_next() => {}
             }
         }
@@ -101,9 +110,36 @@ impl Server {
     }
 }
 
-async fn accept_failed(error: &io::Error) {
-    tracing::warn!(event = "accept_failed", %error, "cannot accept connections on the socket");
-    tokio::time::sleep(ACCEPT_PAUSE).await;
+/// What is wrong with the socket, and was said already.
+#[derive(Debug, Default)]
+struct Troubles {
+    accept: bool,
+    place: bool,
+}
+
+impl Troubles {
+    async fn accept_failed(&mut self, error: &io::Error) {
+        if !std::mem::replace(&mut self.accept, true) {
+            tracing::warn!(event = "accept_failed", %error, "cannot accept connections on the socket");
+        }
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
+
+    fn look_at(&mut self, listener: &mut Listener) {
+        if listener.is_in_place() {
+            return;
+        }
+        match listener.bind_again() {
+            Ok(()) => {
+                self.place = false;
+                tracing::warn!(event = "socket_remade", "somebody had removed the socket's file; it is there again");
+            }
+            Err(error) if !std::mem::replace(&mut self.place, true) => {
+                tracing::error!(event = "socket_lost", %error, "the socket's file is gone, so nobody can ask");
+            }
+            Err(_) => {}
+        }
+    }
 }
 
 /// Finds a seat for a new connection; one that cannot be seated is told so and closed.

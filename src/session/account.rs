@@ -34,14 +34,29 @@ pub struct Account {
     left_at: Instant,
     /// Logins in a row of which nobody knows the answer, since the daemon was killed meanwhile.
     unknown: u32,
-    /// Failures and waits of logins; one session's failure holds back its neighbours too.
+    /// Failures and waits of logins; what failed for more than one session holds back all of them.
     pub backoff: Backoff,
+    /// Whose logins the back-off comes of.
+    #[serde(skip)]
+    failing: Failing,
     /// The session whose login is under way.
     #[serde(skip)]
     pub in_flight: Option<String>,
     /// How many sessions share this account.
     #[serde(skip)]
     pub sessions: u32,
+}
+
+/// Whose logins have failed since the last success, as far as this run knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Failing {
+    /// More than one session's, or nobody knows: it is the account's matter, or its host's.
+    #[default]
+    Several,
+    /// This session's alone: it may have a reason of its own.
+    One(String),
+    /// Nobody's.
+    Nobody,
 }
 
 /// No more logins or renewals until something changes.
@@ -71,6 +86,7 @@ impl Account {
             left_at: now,
             unknown: 0,
             backoff,
+            failing: Failing::Nobody,
             in_flight: None,
             sessions: 1,
         }
@@ -78,7 +94,30 @@ impl Account {
 
     /// When the next login may leave: the budget refills evenly over the hour.
     pub fn login_ready(&self, now: Instant) -> Instant {
-        let ready = self.backoff.ready(now);
+        self.within_budget(self.backoff.ready(now), now)
+    }
+
+    /// The first failures of one session say nothing of the others: each of them may try once, at the same budget.
+    pub fn is_open_to(&self, session: &str) -> bool {
+        matches!(&self.failing, Failing::One(other) if other != session)
+    }
+
+    /// `session` failed to log in, for whatever reason.
+    pub fn failed_for(&mut self, session: &str) {
+        self.failing = match std::mem::take(&mut self.failing) {
+            Failing::Nobody => Failing::One(session.to_owned()),
+            Failing::One(other) if other == session => Failing::One(other),
+            Failing::One(_) | Failing::Several => Failing::Several,
+        };
+    }
+
+    /// What made a login wait is everybody's matter.
+    pub fn failed_for_all(&mut self) {
+        self.failing = Failing::Several;
+    }
+
+    /// Not before `ready`, nor before the budget allows it.
+    pub fn within_budget(&self, ready: Instant, now: Instant) -> Instant {
         let missing = self.spent_by(now) + 1.0 - self.budget();
         // Less than a thousandth of a login missing is rounding, not a reason to wait.
         if missing <= 0.001 {
@@ -89,7 +128,7 @@ impl Account {
 
     /// Whether only the budget holds a login back.
     pub fn is_spent(&self, now: Instant) -> bool {
-        self.login_ready(now) > self.backoff.ready(now)
+        self.within_budget(now, now) > self.backoff.ready(now)
     }
 
     /// A session is gone, or its call will never be answered: its login must not hold up the others.
@@ -118,9 +157,8 @@ impl Account {
         }
     }
 
-    /// When a further password may be sent: servers lock accounts after three wrong ones.
-    pub fn password_ready(&self, now: Instant) -> Instant {
-        let ready = self.login_ready(now);
+    /// When a further password may be sent that could go at `ready`: servers lock accounts after three wrong ones.
+    pub fn password_ready(&self, ready: Instant) -> Instant {
         if self.unknown < MOST_UNKNOWN { ready } else { ready.max(self.left_at.after(LOCKED_FOR)) }
     }
 
@@ -141,6 +179,7 @@ impl Account {
         if refusal.confirm && self.refusals < 2 {
             self.backoff.failed(now, CEILING, seed);
             self.backoff.pause(now, CONFIRM_AFTER);
+            self.failed_for_all();
             return false;
         }
         let since = self.stop.as_ref().map_or(now, |stop| stop.since);
@@ -152,6 +191,7 @@ impl Account {
     pub fn accepted(&mut self, now: Instant) {
         self.stop = None;
         self.refusals = 0;
+        self.failing = Failing::Nobody;
         self.backoff.succeeded(now);
     }
 

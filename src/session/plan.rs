@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use super::Session;
 use super::account::Account;
 use super::answer::Request;
 use super::backoff::FLOOR;
 use super::policy::{LoginBy, WindowModel};
 use super::state::{Doubt, Health};
 use super::window::Window;
-use super::{Action, Call, InFlight, Session};
 use crate::time::Instant;
 
 /// A login may have handed out a session that was about to idle out, and need not count as its use: the first ping tells.
@@ -18,8 +18,6 @@ const WAY: Duration = Duration::from_millis(100);
 const MOST_WAYS: u32 = 50;
 /// A dead token stays readable for so long while its recovery is under way.
 const WITHDRAW_AFTER: Duration = Duration::from_secs(5);
-/// No ping is cut off sooner than this, however near its deadline.
-const SHORTEST_TIMEOUT: Duration = Duration::from_secs(1);
 /// A token that lives shorter than this by the server's word draws on the login budget.
 const SHORTEST_PLANNED_LIFE: Duration = Duration::from_secs(2);
 
@@ -191,14 +189,22 @@ impl Session {
         if account.stop.is_some() || account.in_flight.is_some() || !self.can_login() {
             return None;
         }
+        let ready = self.after_failures(now, account);
         let at = match self.policy.login {
-            LoginBy::Daemon { confirm: false } => account.password_ready(now),
-            LoginBy::Daemon { confirm: true } | LoginBy::Seed | LoginBy::Person if self.is_planned(why, now) => {
-                account.backoff.ready(now)
-            }
-            LoginBy::Daemon { confirm: true } | LoginBy::Seed | LoginBy::Person => account.login_ready(now),
+            LoginBy::Daemon { confirm: false } => account.password_ready(account.within_budget(ready, now)),
+            LoginBy::Daemon { confirm: true } | LoginBy::Seed | LoginBy::Person if self.is_planned(why, now) => ready,
+            LoginBy::Daemon { confirm: true } | LoginBy::Seed | LoginBy::Person => account.within_budget(ready, now),
         };
-        Some(Next { at: self.way_given(account).map_or(at, |until| at.max(until)), request: Request::Login, why })
+        Some(Next { at, request: Request::Login, why })
+    }
+
+    /// What failed for another session alone may not fail for this one.
+    fn after_failures(&self, now: Instant, account: &Account) -> Instant {
+        if self.failed_logins == 0 && account.is_open_to(&self.name) {
+            return now;
+        }
+        let ready = account.backoff.ready(now);
+        self.way_given(account).map_or(ready, |until| ready.max(until))
     }
 
     /// After a failure, other sessions of the account that failed less often begin their logins first.
@@ -209,12 +215,17 @@ impl Session {
 
     /// The server itself said that the token would end about now: replacing it is no sign of trouble, and no draw on
     /// the budget.
-    fn is_planned(&self, why: Why, now: Instant) -> bool {
+    pub(super) fn is_planned(&self, why: Why, now: Instant) -> bool {
         let lived = self.state.expires.is_some_and(|end| {
             let announced = end.since(self.state.granted_at);
-            announced >= SHORTEST_PLANNED_LIFE && now.since(self.state.granted_at) >= announced / 2
+            self.has_announced_end() && now.since(self.state.granted_at) >= announced / 2
         });
         lived && matches!(why, Why::Expiry | Why::Dead)
+    }
+
+    /// The token was given with an end that left it time to be used.
+    pub(super) fn has_announced_end(&self) -> bool {
+        self.state.expires.is_some_and(|end| end.since(self.state.granted_at) >= SHORTEST_PLANNED_LIFE)
     }
 
     fn proof_by_ping(&self, now: Instant, account: &Account, why: Why) -> Option<Next> {
@@ -337,53 +348,6 @@ impl Session {
         let silent = self.state.ping_backoff.failures >= 3;
         let next = (elsewhere && run_out && silent).then(|| self.recovery(now, account, Why::HostGone)).flatten()?;
         (next.at < self.state.ping_backoff.ready(now)).then_some(next)
-    }
-
-    /// Begins the next call when its time has come.
-    pub(super) fn begin_due_call(&mut self, now: Instant, account: &mut Account, actions: &mut Vec<Action>) {
-        let Some(next) = self.next(now, account).filter(|next| next.at <= now) else { return };
-        let id = self.next_call;
-        self.next_call += 1;
-        let counted = next.request == Request::Login && !self.is_planned(next.why, now);
-        self.ordered = None;
-        self.renewal_waits &= !matches!(next.request, Request::Renew | Request::Login);
-        let presents = self.state.refresh.as_ref().map(|refresh| refresh.token.fingerprint());
-        self.in_flight = Some(InFlight { id, request: next.request, counted, presents });
-        match next.request {
-            Request::Renew => {
-                self.state.intent = true;
-                actions.push(Action::Save);
-            }
-            Request::Login => {
-                account.login_leaves(&self.name, now);
-                if counted {
-                    account.count_login(now);
-                }
-                actions.push(Action::SaveAccount);
-            }
-            Request::Ping | Request::Introspect | Request::Logout => {}
-        }
-        actions.push(Action::Call(self.call(id, next, now)));
-    }
-
-    fn call(&self, id: u64, next: Next, now: Instant) -> Call {
-        let urgent_by = self.idle_deadline().or(self.state.expires).unwrap_or(now).max(now);
-        let durable = next.request == Request::Renew && self.token_may_live();
-        let timeout = if next.request == Request::Ping { self.ping_timeout(now) } else { self.policy.request_timeout };
-        Call { id, request: next.request, timeout, urgent_by, durable }
-    }
-
-    /// Before the idle deadline a ping takes three quarters of its share, so that a hanging server costs three tries, and
-    /// the last one what is left; after it, a server that is slow gets twice as long each time.
-    fn ping_timeout(&self, now: Instant) -> Duration {
-        let share = self.outage_share();
-        let left = self.idle_deadline().map_or(Duration::ZERO, |deadline| deadline.since(now));
-        let wanted = match left {
-            Duration::ZERO => share.saturating_mul(1 << self.state.ping_backoff.failures.min(16)),
-            left if left <= share => left,
-            _ => share / 4 * 3,
-        };
-        wanted.max(SHORTEST_TIMEOUT).min(self.policy.request_timeout)
     }
 
     /// A third of the outage to survive: in each falls one try.

@@ -166,6 +166,11 @@ impl Session {
         }
     }
 
+    /// What readers should find now may be shown before the state that says so is written.
+    pub fn may_show_unwritten(&self) -> bool {
+        self.replaceable == Some(self.state.generation)
+    }
+
     /// For how long the token is good, and how much more a call could prove.
     pub fn promise(&self, now: Instant) -> Promise {
         let ends = [self.idle_deadline(), self.state.expires, self.login_deadline()];

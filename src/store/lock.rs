@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -31,8 +31,17 @@ pub(super) fn take(dir: &Path) -> Result<File, StoreError> {
             Err(errno) => return Err(failed(errno.into())),
         }
     }
-    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
+    // On a full disk the number must do without: the lock itself takes no room.
+    if let Err(error) = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())) {
+        tracing::debug!(%error, "the lock file does not name this process");
+    }
     Ok(file)
+}
+
+/// Whether the lock file of `dir` is still this one.
+pub(super) fn is_held(lock: &File, dir: &Path) -> bool {
+    let there = std::fs::symlink_metadata(dir.join("lock"));
+    lock.metadata().is_ok_and(|ours| there.is_ok_and(|there| (ours.dev(), ours.ino()) == (there.dev(), there.ino())))
 }
 
 fn holder(lock: &mut File) -> Option<u32> {

@@ -63,6 +63,11 @@ impl Saver {
         self.attempted >= version || self.hangs_since().is_some_and(|since| since <= now)
     }
 
+    /// All versions before `version` are on disk, the latest of them written by this run.
+    pub(super) fn has_written_all_before(&self, version: u64) -> bool {
+        self.written > 0 && self.written + 1 >= version
+    }
+
     /// `version` or a later one is on disk.
     pub(super) fn has_written(&self, version: u64) -> bool {
         self.written >= version
@@ -71,6 +76,11 @@ impl Saver {
     /// The latest version was tried, or the disk hangs: what is in memory must be served all the same.
     pub(super) fn is_level(&self, now: Instant) -> bool {
         self.has_tried(self.wanted, now)
+    }
+
+    /// Nothing is under way and nothing is wanted.
+    pub(super) fn is_idle(&self) -> bool {
+        self.running.is_none() && self.written == self.wanted
     }
 
     /// When a failed write is tried again.
@@ -105,6 +115,23 @@ mod tests {
         saver.finished(now, None);
         assert!(saver.has_written(second));
         assert_eq!(saver.begin(now), None);
+    }
+
+    #[test]
+    fn only_the_latest_version_of_a_run_that_has_written_may_lag_behind() {
+        let now = Instant::from_millis(0);
+        let mut saver = Saver::default();
+        let first = saver.want();
+        saver.begin(now);
+        assert!(!saver.has_written_all_before(first), "this run has written nothing");
+        saver.finished(now, None);
+        let second = saver.want();
+        assert!(saver.has_written_all_before(second));
+        let third = saver.want();
+        assert!(!saver.has_written_all_before(third));
+        saver.begin(now);
+        saver.finished(now, Some("the disk is full".into()));
+        assert!(!saver.has_written_all_before(third));
     }
 
     #[test]

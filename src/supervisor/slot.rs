@@ -15,6 +15,7 @@ use super::person::PersonLogins;
 use super::saver::Saver;
 use super::tell::{Shown, Told};
 use super::warnings::Logins;
+use crate::atomic_file::Stamp;
 use crate::clock;
 use crate::config::SessionConfig;
 use crate::driver::{Errand, Flight, Ticket};
@@ -27,7 +28,7 @@ use crate::session::account::Account;
 use crate::session::answer::{Answer, Request};
 use crate::session::state::State;
 use crate::session::view::{Attention, Publication};
-use crate::session::{Call, Session};
+use crate::session::{Call, Footing, Session};
 use crate::store::record::ClockStamp;
 use crate::time::Instant;
 use crate::token::Published;
@@ -48,6 +49,8 @@ pub(super) struct Slot {
     /// What readers of the socket get.
     pub(super) served: Option<Arc<Published>>,
     pub(super) saver: Saver,
+    /// Its state's file as it was written last.
+    pub(super) written: Option<Stamp>,
     /// A call that waits for its state to be written, or for a lane.
     pub(super) pending: Option<Pending>,
     pub(super) in_flight: Option<Flight>,
@@ -165,7 +168,9 @@ impl Slot {
         })
     }
 
-    pub(super) fn saved(&mut self, now: Instant, problem: Option<String>) {
+    pub(super) fn saved(&mut self, now: Instant, written: Result<Stamp, String>) {
+        self.written = written.as_ref().ok().copied();
+        let problem = written.err();
         match (&problem, &self.saver.problem) {
             (Some(problem), None) => {
                 tracing::error!(session = &*self.name, event = "unpersisted", %problem, "the state cannot be written; going on from memory");
@@ -197,11 +202,17 @@ impl Slot {
     /// How far the pending call is.
     pub(super) fn pending_step(&mut self, account: &Saver, now: Instant) -> PendingStep {
         let Some(pending) = self.pending.as_mut().filter(|pending| !pending.queued) else { return PendingStep::Wait };
-        if !self.saver.has_tried(pending.state, now) || !account.has_tried(pending.account, now) {
+        let tried = self.saver.has_tried(pending.state, now) && account.has_tried(pending.account, now);
+        let ready = match pending.call.footing {
+            Footing::Free => true,
+            Footing::Counted => tried || account.has_written_all_before(pending.account),
+            Footing::Tried | Footing::Stored => tried,
+        };
+        if !ready {
             return PendingStep::Wait;
         }
         let (call, request) = (pending.call.id, pending.call.request);
-        if pending.call.durable && !self.saver.has_written(pending.state) {
+        if pending.call.footing == Footing::Stored && !self.saver.has_written(pending.state) {
             self.pending = None;
             return PendingStep::Unwritten { call, request };
         }
@@ -294,12 +305,7 @@ impl Slot {
     }
 
     fn current(&self) -> Option<Arc<Published>> {
-        let state = self.session.state();
-        let token = state.token.clone()?;
-        let headers = self.remote.headers(&token);
-        let base = token.instance_url.clone().unwrap_or_else(|| self.config.remote.base().to_owned());
-        let (session, generation) = (self.name.to_string(), state.generation);
-        Some(Arc::new(Published { session, generation, token, headers, base }))
+        published(&self.config, &self.remote, self.session.state()).map(Arc::new)
     }
 
     /// Nothing is under way, and nothing is left to write.
@@ -320,6 +326,14 @@ impl Slot {
             .flatten()
             .min()
     }
+}
+
+/// What readers are shown of a state.
+pub(super) fn published(config: &SessionConfig, remote: &Remote, state: &State) -> Option<Published> {
+    let token = state.token.clone()?;
+    let headers = remote.headers(&token);
+    let base = token.instance_url.clone().unwrap_or_else(|| config.remote.base().to_owned());
+    Some(Published { session: config.name.clone(), generation: state.generation, token, headers, base })
 }
 
 fn needs_refresh_token(request: Request) -> bool {

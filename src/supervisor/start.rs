@@ -1,7 +1,7 @@
 //! The start: every session of the config, with what the state directory holds of it, up to the word READY.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::lanes::Lanes;
 use super::person::PersonLogins;
 use super::reload::Reloading;
 use super::saver::Saver;
-use super::slot::{AccountSlot, Slot, StoredAccount, StoredSession};
+use super::slot::{AccountSlot, Slot, StoredAccount, StoredSession, published};
 use super::tell::Told;
 use super::warnings::Logins;
 use super::watch::Watch;
@@ -162,7 +162,7 @@ impl Supervisor {
         let found = self.find(&config.name)?;
         let account = config.remote.account();
         self.join_account(&account, &name)?;
-        let session = self.restore(&config, found);
+        let session = self.restore(&config, &remote, found);
         let known = session.state().token.as_ref().map(|_| session.state().generation);
         let alarm = Alarm::beginning(known);
         let slot = Slot {
@@ -175,6 +175,7 @@ impl Supervisor {
             remote: Arc::new(remote),
             served: None,
             saver: Saver::default(),
+            written: self.store.stamp(&Self::record_of(&config.name)),
             pending: None,
             in_flight: None,
             person: PersonLogins::default(),
@@ -202,7 +203,7 @@ impl Supervisor {
         self.epochs
     }
 
-    fn restore(&self, config: &SessionConfig, found: Found) -> Session {
+    fn restore(&self, config: &SessionConfig, remote: &Remote, found: Found) -> Session {
         let Found { stored, now, boot_id } = found;
         let floor = u64::try_from(now.wall.as_second()).unwrap_or(0);
         let mut paths = Vec::new();
@@ -214,14 +215,17 @@ impl Supervisor {
                 self.remove_unshared(&dropped);
                 let shift = stored.clock.shift(now, &boot_id);
                 stored.state.shift(shift.millis);
-                return Session::restore(
-                    &config.name,
-                    config.policy.clone(),
-                    stored.state,
-                    now.boot,
-                    floor,
-                    shift.certain,
-                );
+                let (name, policy) = (&config.name, config.policy.clone());
+                let shown = published(config, remote, &stored.state);
+                if shown.is_some_and(|shown| publish::is_overtaken(&shown, &config.publish)) {
+                    tracing::warn!(
+                        session = name,
+                        event = "state_overtaken",
+                        "a file holds a token that is not in the state: the stored one is proven first"
+                    );
+                    return Session::restore_overtaken(name, policy, stored.state, now.boot, floor);
+                }
+                return Session::restore(name, policy, stored.state, now.boot, floor, shift.certain);
             }
             tracing::info!(
                 session = config.name,
@@ -254,9 +258,16 @@ impl Supervisor {
         let now = clock::now();
         let record = Record::Account(key.to_owned());
         let fresh = || Account::new(now.boot, random());
-        let Loaded::Bytes(bytes) = self.store.read(&record)? else { return Ok(fresh()) };
+        let bytes = match self.store.read(&record)? {
+            Loaded::Absent => return Ok(fresh()),
+            Loaded::SetAside(path) => {
+                account_damaged(key, &path);
+                return Ok(fresh());
+            }
+            Loaded::Bytes(bytes) => bytes,
+        };
         let Ok(mut stored) = serde_json::from_slice::<StoredAccount>(&bytes) else {
-            self.store.set_aside(&record)?;
+            account_damaged(key, &self.store.set_aside(&record)?);
             return Ok(fresh());
         };
         let shift = stored.clock.shift(now, &clock::boot_id().unwrap_or_default());
@@ -309,6 +320,10 @@ impl Supervisor {
             && slot.session.next(now, &account.account).is_none_or(|next| next.at > now.after(SOON));
         quiet || slot.broken || waits || slot.session.record().last_error.is_some()
     }
+}
+
+fn account_damaged(key: &str, path: &Path) {
+    tracing::error!(event = "state_damaged", account = key, path = %path.display(), "the account's state was damaged and is set aside: its login budget begins anew");
 }
 
 /// A seed for jitter, or a salt; quality matters little, difference does.

@@ -8,7 +8,7 @@ use super::slot::{AccountSlot, Slot};
 use super::{LOOK_EVERY, Supervisor, WATCH_EVERY};
 use crate::clock;
 use crate::config::SessionConfig;
-use crate::driver;
+use crate::driver::{self, Sight, Ticket};
 use crate::secret::Secret;
 use crate::secret::source::SecretSource;
 use crate::session::Input;
@@ -137,9 +137,36 @@ impl Supervisor {
             slot.tell_sinks(now);
             slot.warn(now);
         }
+        self.look_around();
         self.look_for_alarms();
         self.lanes.sweep(now);
         self.notifier.status(&self.one_line());
+    }
+
+    /// Somebody may remove files, or mount another disk over them.
+    fn look_around(&mut self) {
+        let sights = self.slots.values().map(|slot| Sight {
+            of: slot.ticket(),
+            state: slot.written,
+            published: slot.served.as_ref().map(|_| slot.config.clone()),
+        });
+        let sights = sights.collect();
+        driver::look_around(&mut self.work, &self.store, sights);
+    }
+
+    pub(super) fn looked_around(&mut self, states: &[Ticket], files: &[Ticket]) {
+        for of in states {
+            // A write that came meanwhile has made it good.
+            if let Some(slot) = self.current(of).filter(|slot| slot.saver.is_idle()) {
+                slot.saver.want();
+                self.pump(&of.name);
+            }
+        }
+        for of in files {
+            if let Some(slot) = self.current(of) {
+                slot.heal_files();
+            }
+        }
     }
 
     /// Reads the secrets of these sessions anew; those that a command prints only with `commands`.

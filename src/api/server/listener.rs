@@ -9,6 +9,11 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use tokio::net::{UnixListener, UnixStream};
 
+use crate::atomic_file;
+
+/// As the start makes the runtime directory: everybody may reach the socket, whose callers are known by their credentials.
+const DIRECTORY_MODE: u32 = 0o755;
+
 /// Why there is no socket.
 #[derive(Debug, Error)]
 pub enum BindError {
@@ -39,6 +44,7 @@ pub struct Listener {
 #[derive(Debug)]
 struct OwnFile {
     path: PathBuf,
+    mode: u32,
     device: u64,
     inode: u64,
 }
@@ -63,6 +69,26 @@ impl Listener {
             Ok(socket) => Ok(Self { socket, file: None }),
             Err(source) => Err(BindError::System { path: path.to_owned(), source }),
         }
+    }
+
+    /// Whether the file is still the one that was made; a socket that systemd owns is its matter.
+    pub fn is_in_place(&self) -> bool {
+        self.file.as_ref().is_none_or(OwnFile::is_ours)
+    }
+
+    /// Listens anew where somebody has removed the file, or the directory it was in.
+    ///
+    /// # Errors
+    /// Those of [`Listener::bind`].
+    pub fn bind_again(&mut self) -> Result<(), BindError> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let (path, mode) = (file.path.clone(), file.mode);
+        if let Some(directory) = path.parent() {
+            atomic_file::create_directory(directory, DIRECTORY_MODE)
+                .map_err(|source| BindError::System { path: path.clone(), source })?;
+        }
+        *self = Self::bind(&path, mode)?;
+        Ok(())
     }
 
     /// The next connection.
@@ -92,14 +118,15 @@ fn check_free(path: &Path) -> Result<(), BindError> {
 
 /// Binds beside `path`, sets the mode, then renames: nobody sees the socket with another mode, or a gap in its place.
 fn create(path: &Path, mode: u32) -> io::Result<Listener> {
-    let beside = path.with_extension(format!("new-{}", std::process::id()));
+    // Always the same, so that what a killed daemon left there is swept by the next.
+    let beside = path.with_extension("new");
     let _ = fs::remove_file(&beside);
     let socket = UnixListener::bind(&beside)?;
     let publish = || {
         fs::set_permissions(&beside, Permissions::from_mode(mode))?;
         let file = fs::symlink_metadata(&beside)?;
         fs::rename(&beside, path)?;
-        Ok(OwnFile { path: path.to_owned(), device: file.dev(), inode: file.ino() })
+        Ok(OwnFile { path: path.to_owned(), mode, device: file.dev(), inode: file.ino() })
     };
     match publish() {
         Ok(file) => Ok(Listener { socket, file: Some(file) }),
@@ -110,11 +137,17 @@ fn create(path: &Path, mode: u32) -> io::Result<Listener> {
     }
 }
 
+impl OwnFile {
+    fn is_ours(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_ok_and(|there| there.dev() == self.device && there.ino() == self.inode)
+    }
+}
+
 impl Drop for OwnFile {
     fn drop(&mut self) {
-        let ours =
-            fs::symlink_metadata(&self.path).is_ok_and(|there| there.dev() == self.device && there.ino() == self.inode);
-        if ours && let Err(error) = fs::remove_file(&self.path) {
+        if self.is_ours()
+            && let Err(error) = fs::remove_file(&self.path)
+        {
             tracing::debug!(%error, path = %self.path.display(), "the socket file stays behind");
         }
     }
@@ -165,6 +198,30 @@ mod tests {
         let _second = Listener::bind(&path, 0o666).unwrap();
         drop(first);
         assert!(path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_socket_whose_file_or_directory_is_gone_is_made_again_with_its_mode() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("run/k.sock");
+        fs::create_dir(path.parent().unwrap()).unwrap();
+        let mut listener = Listener::bind(&path, 0o600).unwrap();
+        assert!(listener.is_in_place());
+        for directory in [false, true] {
+            if directory {
+                fs::remove_dir_all(path.parent().unwrap()).unwrap();
+            } else {
+                fs::remove_file(&path).unwrap();
+            }
+            assert!(!listener.is_in_place());
+            listener.bind_again().unwrap();
+            assert!(listener.is_in_place());
+            assert_eq!(fs::symlink_metadata(&path).unwrap().mode() & 0o7777, 0o600);
+            StdUnixStream::connect(&path).unwrap();
+        }
+        fs::remove_file(&path).unwrap();
+        let _other = Listener::bind(&path, 0o600).unwrap();
+        assert!(matches!(listener.bind_again(), Err(BindError::InUse(_))), "another daemon has taken the place");
     }
 
     #[tokio::test]

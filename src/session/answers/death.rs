@@ -41,7 +41,10 @@ impl Session {
         self.wanted = None;
         match death {
             Death::Expired => {
-                self.hold_back_if_never_alive(now, account);
+                // An end that was announced says nothing against a token: the daemon may have been away, or killed.
+                if !self.has_announced_end() {
+                    self.hold_back_if_never_alive(now, account);
+                }
                 self.state.deaths.forget();
                 self.record.recent.add(now, What::Expired);
                 actions.push(Action::Tell(Event::Expired { generation }));
@@ -73,6 +76,7 @@ impl Session {
             return;
         }
         let ceiling = self.ceiling();
+        account.failed_for(&self.name);
         for backoff in [&mut self.state.renew_backoff, &mut account.backoff] {
             backoff.failed(now, ceiling, &mut self.state.seed);
             if backoff.failures <= QUICK_DEATHS {

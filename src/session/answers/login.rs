@@ -5,6 +5,7 @@ use crate::session::answer::{Answer, Grant, Request, Verdict};
 use crate::session::answers::grant::Gain;
 use crate::session::event::Event;
 use crate::session::policy::LoginBy;
+use crate::session::state::Health;
 use crate::session::{Action, InFlight, Session};
 use crate::time::Instant;
 
@@ -24,7 +25,11 @@ impl Session {
         }
         let resigned = std::mem::take(&mut self.resigned);
         match answer.verdict {
-            Verdict::Good(ref grant) => self.logged_in(grant, &answer, now, account, actions),
+            Verdict::Good(ref grant) => {
+                let replaceable = self.costs_one_login(grant);
+                self.logged_in(grant, &answer, now, account, actions);
+                self.replaceable = replaceable.then_some(self.state.generation);
+            }
             Verdict::Refused { confirm } => {
                 let confirm = confirm && self.policy.login == LoginBy::Daemon { confirm: true };
                 self.refused(answer.detail, confirm, secrets, now, account, actions);
@@ -40,6 +45,7 @@ impl Session {
             Verdict::Throttled { retry_after } => {
                 let wait = retry_after.unwrap_or_else(|| self.unsaid_wait());
                 account.backoff.throttled(now, wait, &mut self.state.seed);
+                account.failed_for_all();
                 self.recovery_failed();
                 actions.push(Action::Tell(Event::Throttled { wait, detail: answer.detail }));
             }
@@ -58,6 +64,14 @@ impl Session {
         }
     }
 
+    /// Should a kill lose what this login brought: the state on disk leads to a ping, that to another login, and to nothing
+    /// else. A refresh token, and a first token, are worth waiting for the disk.
+    fn costs_one_login(&self, grant: &Grant) -> bool {
+        let renews = self.state.refresh.is_some() || grant.refresh_token.is_some();
+        let known_dead = matches!(self.state.health, Health::Dead { .. });
+        known_dead && !renews && self.policy.has_ping && self.can_login()
+    }
+
     /// What the server may have counted comes at growing intervals, so that a short outage cannot use up the budget.
     fn login_failed(&mut self, counted: bool, now: Instant, account: &mut Account) {
         if counted {
@@ -65,6 +79,7 @@ impl Session {
         } else {
             account.backoff.failed(now, self.ceiling(), &mut self.state.seed);
         }
+        account.failed_for(&self.name);
         self.failed_logins = self.failed_logins.saturating_add(1);
         self.wanted = None;
         self.recovery_failed();
@@ -106,6 +121,7 @@ impl Session {
         self.slow_down_unless_changed(gain, now);
         if self.in_vain(gain) {
             account.backoff.failed(now, self.ceiling(), &mut self.state.seed);
+            account.failed_for(&self.name);
         }
     }
 }

@@ -76,11 +76,9 @@ fn a_token_that_cannot_be_replaced_expires_and_is_withdrawn() {
         0:09:36 login
         0:09:37 failing 5
         0:10:00 expired 1
-        0:10:00 login
         0:10:00 hold
-        0:10:01 failing 7
-        0:10:01 withdraw
-        0:10:10 Recovering; login at 0:13:11 for Dead
+        0:10:05 withdraw
+        0:10:10 Recovering; login at 0:10:11 for Dead
     ",
     );
 }

@@ -24,8 +24,8 @@ fn nobody_has_logged_in_until_somebody_does() {
         1:00:00 Alive; ping at 2:44:57 for IdleTimeout
         1:00:00 restart
         1:00:01 renew r1
-        1:00:02 renewed 2
-        1:00:02 publish 2
+        1:00:02 renewed 17
+        1:00:02 publish 17
         1:00:03 Alive; ping at 2:47:10 for IdleTimeout
     ",
     );
@@ -131,8 +131,8 @@ fn an_answer_about_what_a_person_has_replaced_changes_nothing() {
                 0:01:01 publish 2
                 0:01:02 restart
                 0:01:02 renew r9
-                0:01:03 renewed 3
-                0:01:03 publish 3
+                0:01:03 renewed 18
+                0:01:03 publish 18
             ",
                 if order == "logout" { "0:01:00 withdraw\n                " } else { "" }
             ),

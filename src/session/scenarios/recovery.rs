@@ -1,6 +1,7 @@
 //! Verdicts, and the ladder: ping, renew, log in, a person.
 
 use super::check;
+use super::script::Stage;
 
 #[test]
 fn a_dead_token_is_renewed_where_that_is_possible() {
@@ -205,8 +206,8 @@ fn a_refused_assertion_is_tried_once_more() {
         1:00:00 NeedsAttention: refused?
         1:00:00 restart
         2:00:00 login
-        2:00:01 logged_in 1
-        2:00:01 publish 1
+        2:00:01 logged_in 16
+        2:00:01 publish 16
         2:01:00 Alive; ping at 3:47:09 for IdleTimeout
     ",
     );
@@ -330,6 +331,28 @@ fn a_lost_renewal_without_a_login_is_presented_again_when_the_token_is_dead() {
 }
 
 #[test]
+fn kills_in_the_renewals_of_a_token_of_three_seconds_leave_no_long_pause_behind() {
+    let kills = "+4s: crash\n".repeat(12);
+    let script = format!(
+        "
+        policy life=3s model=fixed idle=none
+        serve login good refresh=r1
+        serve ping alive
+        tick
+        {kills}
+        serve renew good
+        +8s: status
+    "
+    );
+    let happened = Stage::play(&script);
+    let logins = happened.iter().filter(|line| line.contains("logged_in")).count();
+    assert_eq!(logins, 13, "one at the start, and one right after each kill: {happened:#?}");
+    assert!(happened.last().is_some_and(|last| last.contains("Alive") || last.contains("Renewing")), "{happened:#?}");
+    let is_call = |line: &&String| ["login", "renew", "ping"].iter().any(|word| line.contains(&format!(" {word}")));
+    assert!(happened.iter().filter(is_call).count() <= 60, "{happened:#?}");
+}
+
+#[test]
 fn an_intent_found_at_restart_is_a_doubt() {
     check(
         "
@@ -378,14 +401,14 @@ fn after_a_login_in_doubt_the_old_refresh_token_is_never_presented() {
         1:00:02 died unexplained
         1:00:02 login
         1:00:02 hold
-        1:00:03 logged_in 2
-        1:00:03 publish 2
+        1:00:03 logged_in 17
+        1:00:03 publish 17
         1:01:02 ping
         1:01:03 died unexplained
         1:01:03 login
         1:01:03 hold
-        1:01:04 logged_in 3
-        1:01:04 publish 3
+        1:01:04 logged_in 18
+        1:01:04 publish 18
         1:02:03 Alive; ping at 2:41:58 for IdleTimeout
     ",
     );
@@ -835,8 +858,8 @@ fn a_seed_that_is_stored_in_a_newer_form_wins_over_the_configured_one() {
         0:00:01 publish 1
         1:00:00 restart
         1:00:00 renew r2
-        1:00:01 renewed 2
-        1:00:01 publish 2
+        1:00:01 renewed 17
+        1:00:01 publish 17
         1:00:05 Alive; ping at 2:47:09 for IdleTimeout
     ",
     );
@@ -865,8 +888,8 @@ fn a_changed_seed_replaces_what_is_stored_even_during_a_renewal() {
         0:00:02 publish 1
         0:01:00 restart
         0:01:01 renew r9
-        0:01:02 renewed 2
-        0:01:02 publish 2
+        0:01:02 renewed 17
+        0:01:02 publish 17
         1:00:00 renew r10
     ",
     );
@@ -1132,8 +1155,8 @@ fn an_unclear_no_settles_a_doubt_that_an_absence_raised() {
         3:00:00 ping
         3:00:01 died
         3:00:01 login
-        3:00:02 logged_in 2
-        3:00:02 publish 2
+        3:00:02 logged_in 17
+        3:00:02 publish 17
         3:00:05 Alive; ping at 3:08:29 for IdleTimeout
     ",
     );

@@ -11,7 +11,7 @@ use crate::session::answer::{Answer, Request};
 use crate::session::policy::Policy;
 use crate::session::state::State;
 use crate::session::view::Publication;
-use crate::session::{Action, Call, Input, Session};
+use crate::session::{Action, Call, Footing, Input, Session};
 use crate::time::Instant;
 use words::{REQUESTS, answer, clock, configure, describe, duration, order, salesforce, word};
 
@@ -167,7 +167,7 @@ impl Stage {
     /// What the server gave for a person's login, this moment.
     fn by_person(&self, words: &[&str]) -> Answer {
         let (request, timeout) = (Request::Login, LATENCY);
-        let call = Call { id: 0, request, timeout, urgent_by: self.now, durable: false };
+        let call = Call { id: 0, request, timeout, urgent_by: self.now, footing: Footing::Free };
         answer(&call, self.now, self.now, words, self.actors[self.current].session.state()).unwrap()
     }
 
@@ -184,7 +184,7 @@ impl Stage {
                 Action::SaveAccount => self.stored_account = self.account.clone(),
                 Action::Call(call) => {
                     assert!(self.actors[index].call.is_none(), "two calls under way:\n{}", self.lines.join("\n"));
-                    assert!(!call.durable || stored, "a durable call without its intent");
+                    assert!(call.footing != Footing::Stored || stored, "a durable call without its intent");
                     self.say(index, &self.request(index, call.request));
                     self.actors[index].call = Some((call, self.now));
                 }

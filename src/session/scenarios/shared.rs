@@ -1,6 +1,7 @@
 //! Sessions of one account: one login at a time, one budget, one stop.
 
 use super::check;
+use super::script::Stage;
 
 #[test]
 fn logins_of_one_account_go_one_after_the_other() {
@@ -25,6 +26,24 @@ fn logins_of_one_account_go_one_after_the_other() {
         0:00:02 b publish 1
     ",
     );
+}
+
+#[test]
+fn what_fails_for_one_session_alone_holds_no_other_back() {
+    let happened = Stage::play(
+        "
+        session a
+        serve login unavailable
+        session b
+        serve login good
+        session a
+        tick
+        session b
+        tick
+        +8s: status
+    ",
+    );
+    assert!(happened.iter().any(|line| line == "0:00:02 b logged_in 1"), "{happened:#?}");
 }
 
 #[test]
@@ -85,20 +104,20 @@ fn the_budget_is_shared() {
         "
         0:00:00 b login
         0:00:01 b failing 1
-        0:00:03 a login
-        0:00:04 a failing 2
-        0:00:10 a login
-        0:00:11 a failing 3
-        0:00:19 b login
-        0:00:20 b failing 4
-        0:00:44 a login
-        0:00:45 a failing 5
-        0:01:22 b login
-        0:01:23 b failing 6
-        0:02:37 a login
-        0:02:38 a failing 7
-        0:03:00 a Recovering; login at 0:05:17 for NoToken
-        0:03:00 b Recovering; login at 0:05:16 for NoToken
+        0:00:01 a login
+        0:00:02 a failing 2
+        0:00:07 a login
+        0:00:08 a failing 3
+        0:00:17 b login
+        0:00:18 b failing 4
+        0:00:41 a login
+        0:00:42 a failing 5
+        0:01:20 b login
+        0:01:21 b failing 6
+        0:02:34 a login
+        0:02:35 a failing 7
+        0:03:00 a Recovering; login at 0:05:14 for NoToken
+        0:03:00 b Recovering; login at 0:05:14 for NoToken
     ",
     );
 }
@@ -151,23 +170,23 @@ fn broken_sessions_let_a_sound_one_go_first() {
         "
         0:00:00 a login
         0:00:01 a failing 1
-        0:00:03 b login
-        0:00:04 b failing 2
-        0:00:09 c login
-        0:00:10 c logged_in 1
-        0:00:10 c publish 1
-        0:00:10 a login
-        0:00:11 a failing 3
-        0:00:20 b login
-        0:00:21 b failing 4
-        0:00:44 a login
-        0:00:45 a failing 5
-        0:01:23 b login
-        0:01:24 b failing 6
-        0:02:38 a login
-        0:02:39 a failing 7
-        0:05:00 a Recovering; login at 0:05:17 for NoToken
-        0:05:00 c Alive; ping at 1:47:24 for IdleTimeout
+        0:00:01 b login
+        0:00:02 b failing 2
+        0:00:07 c login
+        0:00:08 c logged_in 1
+        0:00:08 c publish 1
+        0:00:08 a login
+        0:00:09 a failing 3
+        0:00:18 b login
+        0:00:19 b failing 4
+        0:00:42 a login
+        0:00:43 a failing 5
+        0:01:21 b login
+        0:01:22 b failing 6
+        0:02:35 a login
+        0:02:36 a failing 7
+        0:05:00 a Recovering; login at 0:05:15 for NoToken
+        0:05:00 c Alive; ping at 1:47:22 for IdleTimeout
     ",
     );
 }

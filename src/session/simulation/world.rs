@@ -12,7 +12,7 @@ use crate::session::backoff::Seed;
 use crate::session::policy::Policy;
 use crate::session::state::{Health, State};
 use crate::session::view::Publication;
-use crate::session::{Action, Call, Input, Session};
+use crate::session::{Action, Call, Footing, Input, Session};
 use crate::time::Instant;
 
 /// More calls in one hour than any session may make, whatever it is told.
@@ -294,7 +294,7 @@ impl World {
         self.calls += 1;
         let daemon = &mut self.daemons[index];
         assert!(daemon.call.is_none(), "two calls under way");
-        assert!(!call.durable || daemon.stored.intent, "a durable call without its intent");
+        assert!(call.footing != Footing::Stored || daemon.stored.intent, "a durable call without its intent");
         let hour = self.now.as_millis() / 3_600_000;
         daemon.hour = if daemon.hour.0 == hour { (hour, daemon.hour.1 + 1) } else { (hour, 1) };
         assert!(daemon.hour.1 < MOST_CALLS_PER_HOUR, "a hot loop of {:?} at {:?}", call.request, self.now);

@@ -36,6 +36,10 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// A further line of `[sessions.NAME]`.
     pub(crate) fn key(mut self, line: &str) -> Self {
         self.keys.push(line.into());
@@ -339,6 +343,37 @@ impl Lab {
         command.args(["run", "--config"]).arg(self.config()).env("KEEPFRESH_LOG", self.log_level);
         command.env("RUST_BACKTRACE", "0").env_remove("NOTIFY_SOCKET").env_remove("JOURNAL_STREAM");
         command
+    }
+
+    /// Starts the daemon under strace, which lets system calls fail, dawdle or kill it: `fsync:signal=KILL:when=3`, say.
+    pub(crate) fn start_tampered(&mut self, injections: &[String]) {
+        let daemon = self.daemon();
+        let mut command = Command::new("strace");
+        // With -D the daemon is our child, and the tracer goes when it does.
+        command.args(["-D", "-f", "-qqq", "--seccomp-bpf", "-o", "/dev/null"]);
+        let calls: Vec<&str> = injections.iter().filter_map(|it| it.split(':').next()).collect();
+        command.arg("-e").arg(format!("trace={}", calls.join(",")));
+        for injection in injections {
+            command.arg("-e").arg(format!("inject={injection}"));
+        }
+        command.arg(daemon.get_program()).args(daemon.get_args());
+        for (name, value) in daemon.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.stderr(Stdio::piped());
+        self.start_by(command);
+    }
+
+    /// How the daemon ended by itself, in time; none when it still runs.
+    pub(crate) fn has_ended(&mut self, limit: Duration) -> bool {
+        let ended = poll(limit, || (!self.runs()).then_some(())).is_some();
+        if ended {
+            self.kill();
+        }
+        ended
     }
 
     fn listen(&self, mut pipe: impl std::io::Read + Send + 'static) -> JoinHandle<()> {

@@ -1,0 +1,43 @@
+//! Records of accounts on their way to the disk, each shared by the sessions of its account.
+
+use super::Supervisor;
+use super::slot::Slot;
+use crate::driver;
+use crate::time::Instant;
+
+impl Supervisor {
+    pub(super) fn account_saved(&mut self, key: &str, now: Instant, problem: Option<String>) {
+        let Some(account) = self.accounts.get_mut(key) else { return };
+        match (&problem, &account.saver.problem) {
+            (Some(problem), None) => {
+                tracing::error!(event = "account_unpersisted", account = key, %problem, "the account's state cannot be written; the budget is kept in memory");
+            }
+            (None, Some(_)) => {
+                tracing::info!(event = "persisted", account = key, "the account's state is written again");
+            }
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+        account.saver.finished(now, problem);
+        // What another session of the account wanted meanwhile is not written yet.
+        if account.saver.wake().is_some() || !account.saver.is_level(now) {
+            self.unsaved.insert(key.to_owned());
+        } else {
+            self.unsaved.remove(key);
+        }
+        let members: Vec<_> = account.members.iter().cloned().collect();
+        for name in members {
+            if self.slots.get(&name).is_some_and(Slot::awaits_account) {
+                self.pump(&name);
+            }
+        }
+    }
+
+    pub(super) fn save_accounts(&mut self, now: Instant) {
+        for key in &self.unsaved {
+            let Some(account) = self.accounts.get_mut(key) else { continue };
+            if account.saver.begin(now).is_some() {
+                driver::save_account(&mut self.work, &self.store, key, account.stored(now));
+            }
+        }
+    }
+}
