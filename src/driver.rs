@@ -1,6 +1,7 @@
 //! Carries out what an engine asks: reads secrets, makes the call, writes state. Everything comes back as one [`Done`].
 
 mod person;
+mod work;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::sync::oneshot;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::AbortHandle;
 
 use crate::clock;
 use crate::config::SessionConfig;
@@ -21,6 +22,7 @@ use crate::store::{Record, Store};
 use crate::token::Token;
 
 pub use person::{PersonDone, PersonErrand, PersonStep, person};
+pub use work::Work;
 
 /// Beyond its own time-out a call is given so much before it counts as failed.
 const GRACE: Duration = Duration::from_secs(2);
@@ -125,10 +127,10 @@ pub struct Flight {
 }
 
 /// Sends the errand on its way. Its task always ends with [`Done::Called`], whatever happens, unless it is aborted.
-pub fn call(work: &mut JoinSet<Done>, errand: Errand) -> Flight {
+pub fn call(work: &mut Work, errand: Errand) -> Flight {
     let (request, host) = (errand.call.request, errand.host.clone());
     let (of, id, begun) = (errand.of.clone(), errand.call.id, clock::boottime());
-    let abort = work.spawn(async move {
+    let abort = work.call(async move {
         let host = errand.host.clone();
         let limit = errand.call.timeout + GRACE;
         let attempt = AssertUnwindSafe(tokio::time::timeout(limit, make(&errand))).catch_unwind().await;
@@ -163,8 +165,8 @@ async fn make(errand: &Errand) -> (Answer, Option<String>) {
 }
 
 /// Reads a login's secrets anew, to learn whether a person has changed something.
-pub fn read_secrets(work: &mut JoinSet<Done>, name: Arc<str>, config: Arc<SessionConfig>, salt: u64) {
-    work.spawn(async move {
+pub fn read_secrets(work: &mut Work, name: Arc<str>, config: Arc<SessionConfig>, salt: u64) {
+    work.call(async move {
         let mut secrets = Secrets::new();
         let mut complete = true;
         for (name, source) in config.remote.login_secrets() {
@@ -187,26 +189,26 @@ pub fn read_secrets(work: &mut JoinSet<Done>, name: Arc<str>, config: Arc<Sessio
 }
 
 /// Waits until a job lets go, or for `lasting`.
-pub fn hold(work: &mut JoinSet<Done>, of: Ticket, hold: u64, lasting: Duration, released: oneshot::Receiver<()>) {
-    work.spawn(async move {
+pub fn hold(work: &mut Work, of: Ticket, hold: u64, lasting: Duration, released: oneshot::Receiver<()>) {
+    work.wait(async move {
         let _ = tokio::time::timeout(lasting, released).await;
         Done::Released { of, hold }
     });
 }
 
 /// Writes a session's state on a thread that may block.
-pub fn save_session(work: &mut JoinSet<Done>, store: &Store, of: Ticket, bytes: Vec<u8>) {
+pub fn save_session(work: &mut Work, store: &Store, of: Ticket, bytes: Vec<u8>) {
     let store = store.clone();
-    work.spawn_blocking(move || {
+    work.write(move || {
         let problem = write(&store, &Record::Session(of.name.as_ref().to_owned()), &bytes);
         Done::SessionSaved { of, problem }
     });
 }
 
 /// Writes an account's state on a thread that may block.
-pub fn save_account(work: &mut JoinSet<Done>, store: &Store, key: &str, bytes: Vec<u8>) {
+pub fn save_account(work: &mut Work, store: &Store, key: &str, bytes: Vec<u8>) {
     let (store, key) = (store.clone(), key.to_owned());
-    work.spawn_blocking(move || {
+    work.write(move || {
         let problem = write(&store, &Record::Account(key.clone()), &bytes);
         Done::AccountSaved { key, problem }
     });
