@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::AbortHandle;
 
 use crate::clock;
@@ -27,6 +27,9 @@ pub use work::Work;
 /// Beyond its own time-out a call is given so much before it counts as failed.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// Each may run a program: a machine with a thousand sessions does not start a thousand of them at once.
+static LOOKS: Semaphore = Semaphore::const_new(8);
+
 /// Whose work it is: a name may come to stand for another session while the work is under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket {
@@ -37,7 +40,6 @@ pub struct Ticket {
 }
 
 /// What came of a piece of work.
-#[derive(Debug)]
 pub enum Done {
     /// A session's state was written, or why not.
     SessionSaved {
@@ -86,6 +88,8 @@ pub enum Done {
     SecretsRead {
         /// The session.
         name: Arc<str>,
+        /// What said where they are.
+        config: Arc<SessionConfig>,
         /// Their fingerprint; none while one of them cannot be read, which says nothing of a change.
         secrets: Option<String>,
         /// The configured refresh token, where the grant has one.
@@ -164,9 +168,11 @@ async fn make(errand: &Errand) -> (Answer, Option<String>) {
     (remote.call(call.request, held, &secrets, clock::boottime).await, fingerprint)
 }
 
-/// Reads a login's secrets anew, to learn whether a person has changed something.
+/// Reads a login's secrets anew, to learn whether a person has changed something; a few sessions' at a time.
 pub fn read_secrets(work: &mut Work, name: Arc<str>, config: Arc<SessionConfig>, salt: u64) {
     work.call(async move {
+        // Never closed; calls read their secrets without this, so nobody's login waits for a look.
+        let _turn = LOOKS.acquire().await;
         let mut secrets = Secrets::new();
         let mut complete = true;
         for (name, source) in config.remote.login_secrets() {
@@ -184,7 +190,7 @@ pub fn read_secrets(work: &mut Work, name: Arc<str>, config: Arc<SessionConfig>,
             None => None,
         };
         let secrets = complete.then(|| fingerprint(&secrets, salt));
-        Done::SecretsRead { name, secrets, seed }
+        Done::SecretsRead { name, config, secrets, seed }
     });
 }
 
