@@ -16,6 +16,7 @@ use url::Url;
 use super::discovery::Discovery;
 use super::hosts::is_loopback;
 use super::settings::{HttpSettings, Proxy};
+use crate::plain_file::ReadError;
 use crate::secret::source::SecretError;
 
 use files::FileStamp;
@@ -62,8 +63,8 @@ struct Kind {
 /// Why there is no client; names the file or setting and the remedy.
 #[derive(Debug, Error)]
 pub(super) enum ClientError {
-    #[error("{key} {path} cannot be read: give the daemon's user access to it")]
-    Unreadable { key: &'static str, path: String, source: std::io::Error },
+    #[error("{key} {path} {source}; {}", source.remedy())]
+    Unreadable { key: &'static str, path: String, source: ReadError },
     #[error("{key} holds no certificate or key in PEM: look whether it is the right file")]
     NotPem { key: &'static str },
     #[error("client_cert needs a client_key")]

@@ -45,4 +45,5 @@ mod session_lifecycle;
 mod session_servers;
 mod soak;
 mod socket;
+mod storms;
 mod watch;
