@@ -1,6 +1,7 @@
 //! Carries out what an engine asks: reads secrets, makes the call, writes state. Everything comes back as one [`Done`].
 
 mod person;
+mod work;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::sync::{Semaphore, oneshot};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::AbortHandle;
 
 use crate::atomic_file::Stamp;
 use crate::clock;
@@ -23,6 +24,7 @@ use crate::store::{Record, Store};
 use crate::token::Token;
 
 pub use person::{PersonDone, PersonErrand, PersonStep, person};
+pub use work::Work;
 
 /// Beyond its own time-out a call is given so much before it counts as failed.
 const GRACE: Duration = Duration::from_secs(2);
@@ -138,10 +140,10 @@ pub struct Flight {
 }
 
 /// Sends the errand on its way. Its task always ends with [`Done::Called`], whatever happens, unless it is aborted.
-pub fn call(work: &mut JoinSet<Done>, errand: Errand) -> Flight {
+pub fn call(work: &mut Work, errand: Errand) -> Flight {
     let (request, host) = (errand.call.request, errand.host.clone());
     let (of, id, begun) = (errand.of.clone(), errand.call.id, clock::boottime());
-    let abort = work.spawn(async move {
+    let abort = work.call(async move {
         let host = errand.host.clone();
         let limit = errand.call.timeout + GRACE;
         let attempt = AssertUnwindSafe(tokio::time::timeout(limit, make(&errand))).catch_unwind().await;
@@ -176,8 +178,8 @@ async fn make(errand: &Errand) -> (Answer, Option<String>) {
 }
 
 /// Reads a login's secrets anew, to learn whether a person has changed something; a few sessions' at a time.
-pub fn read_secrets(work: &mut JoinSet<Done>, name: Arc<str>, config: Arc<SessionConfig>, salt: u64) {
-    work.spawn(async move {
+pub fn read_secrets(work: &mut Work, name: Arc<str>, config: Arc<SessionConfig>, salt: u64) {
+    work.call(async move {
         // Never closed; calls read their secrets without this, so nobody's login waits for a look.
         let _turn = LOOKS.acquire().await;
         let mut secrets = Secrets::new();
@@ -202,17 +204,17 @@ pub fn read_secrets(work: &mut JoinSet<Done>, name: Arc<str>, config: Arc<Sessio
 }
 
 /// Waits until a job lets go, or for `lasting`.
-pub fn hold(work: &mut JoinSet<Done>, of: Ticket, hold: u64, lasting: Duration, released: oneshot::Receiver<()>) {
-    work.spawn(async move {
+pub fn hold(work: &mut Work, of: Ticket, hold: u64, lasting: Duration, released: oneshot::Receiver<()>) {
+    work.wait(async move {
         let _ = tokio::time::timeout(lasting, released).await;
         Done::Released { of, hold }
     });
 }
 
 /// Writes a session's state on a thread that may block.
-pub fn save_session(work: &mut JoinSet<Done>, store: &Store, of: Ticket, bytes: Vec<u8>) {
+pub fn save_session(work: &mut Work, store: &Store, of: Ticket, bytes: Vec<u8>) {
     let store = store.clone();
-    work.spawn_blocking(move || {
+    work.write(move || {
         let record = Record::Session(of.name.as_ref().to_owned());
         let written = store.write(&record, &bytes).map_err(|error| error.to_string());
         Done::SessionSaved { of, written }
@@ -230,9 +232,9 @@ pub struct Sight {
 }
 
 /// Looks whether states and published files are still there, on a thread that may block: one `lstat` each.
-pub fn look_around(work: &mut JoinSet<Done>, store: &Store, sights: Vec<Sight>) {
+pub fn look_around(work: &mut Work, store: &Store, sights: Vec<Sight>) {
     let store = store.clone();
-    work.spawn_blocking(move || {
+    work.write(move || {
         let (mut states, mut files) = (Vec::new(), Vec::new());
         for Sight { of, state, published } in sights {
             let record = Record::Session(of.name.as_ref().to_owned());
@@ -248,9 +250,9 @@ pub fn look_around(work: &mut JoinSet<Done>, store: &Store, sights: Vec<Sight>) 
 }
 
 /// Writes an account's state on a thread that may block.
-pub fn save_account(work: &mut JoinSet<Done>, store: &Store, key: &str, bytes: Vec<u8>) {
+pub fn save_account(work: &mut Work, store: &Store, key: &str, bytes: Vec<u8>) {
     let (store, key) = (store.clone(), key.to_owned());
-    work.spawn_blocking(move || {
+    work.write(move || {
         let problem = store.write(&Record::Account(key.clone()), &bytes).err().map(|error| error.to_string());
         Done::AccountSaved { key, problem }
     });

@@ -13,6 +13,7 @@ pub mod hardening;
 pub mod hooks;
 pub mod logging;
 pub mod metrics;
+pub mod plain_file;
 pub mod program;
 pub mod provider;
 pub mod publish;

@@ -35,7 +35,7 @@ use tokio::task::JoinSet;
 use crate::api::Ask;
 use crate::clock;
 use crate::config::Config;
-use crate::driver::{self, Done, Ticket};
+use crate::driver::{self, Done, Ticket, Work};
 use crate::hooks::Hooks;
 use crate::provider::Clients;
 use crate::schedule::{Duty, Runner};
@@ -79,7 +79,7 @@ pub struct Supervisor {
     /// Sessions to look at because another of their account has moved.
     stirred: BTreeSet<Arc<str>>,
     lanes: Lanes,
-    work: JoinSet<Done>,
+    work: Work,
     /// What removed sessions still have to do.
     retiring: JoinSet<()>,
     store: Store,

@@ -94,6 +94,8 @@ impl Server {
                 accepted = self.listener.accept() => match accepted {
                     Ok(stream) => {
                         troubles.accept = false;
+                        // Whoever connects without end must not leave ever more ended tasks behind.
+                        while tasks.try_join_next().is_some() {}
                         if let Some((caller, seat)) = admit(&stream, &mut connections) {
                             tasks.spawn(serve_connection(stream, caller, seat, router.clone(), stopped.clone()));
                         }
@@ -144,15 +146,16 @@ impl Troubles {
 
 /// Finds a seat for a new connection; one that cannot be seated is told so and closed.
 fn admit(stream: &UnixStream, connections: &mut Connections) -> Option<(Caller, Seat)> {
-    let caller = Caller::of(stream, rustix::process::geteuid().as_raw())
-        .inspect_err(|error| tracing::debug!(%error, "a caller without credentials"))
-        .ok()?;
-    let Some(seat) = connections.admit(caller.uid) else {
-        tracing::debug!(uid = caller.uid, "too many connections");
+    let nameless = |error: &io::Error| tracing::debug!(%error, "a caller without credentials");
+    // The seat first: to turn somebody away must cost less than to knock.
+    let uid = stream.peer_cred().inspect_err(nameless).ok()?.uid();
+    let Some(seat) = connections.admit(uid) else {
+        tracing::debug!(uid, "too many connections");
         // Fits into the empty send buffer of a new connection; if it did not, closing would have to do.
         let _ = stream.try_write(connections::FULL_HOUSE.as_bytes());
         return None;
     };
+    let caller = Caller::of(stream, rustix::process::geteuid().as_raw()).inspect_err(nameless).ok()?;
     Some((caller, seat))
 }
 

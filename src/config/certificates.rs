@@ -3,6 +3,10 @@
 use std::path::Path;
 
 use super::{Config, ConfigError, Needed};
+use crate::plain_file;
+
+/// A system's whole list has less than one.
+const LARGEST_MEBIBYTES: u64 = 16;
 
 /// What is wrong with the certificates of this config.
 pub(super) fn unusable(config: &Config) -> Vec<ConfigError> {
@@ -19,7 +23,8 @@ pub(super) fn unusable(config: &Config) -> Vec<ConfigError> {
 /// Says what is wrong with it and what to do.
 pub fn usable(path: &Path) -> Result<(), String> {
     let shown = path.display();
-    let text = std::fs::read(path).map_err(|error| format!("read the certificates in {shown}: {error}"))?;
+    let (text, _) = plain_file::read(path, LARGEST_MEBIBYTES)
+        .map_err(|error| format!("read the certificates in {shown}: it {error}; {}", error.remedy()))?;
     if String::from_utf8_lossy(&text).contains("-----BEGIN CERTIFICATE-----") {
         Ok(())
     } else {

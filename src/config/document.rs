@@ -4,15 +4,17 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
 use super::keys;
 use super::report::{Place, Report, Source};
+use crate::plain_file::{self, ReadError};
 
 /// Room for tens of thousands of sessions; whatever is larger is not a config.
-const LARGEST: u64 = 16 * 1024 * 1024;
+const LARGEST_MEBIBYTES: u64 = 16;
 
 /// One file as it was found.
 pub(super) struct Found {
@@ -22,6 +24,8 @@ pub(super) struct Found {
     unread: Option<(String, &'static str)>,
     /// The first byte that is no UTF-8.
     foreign_byte: Option<usize>,
+    /// Whose it is.
+    owner: Option<u32>,
 }
 
 /// One file, parsed as far as it can be.
@@ -40,10 +44,36 @@ pub(super) fn find(main: &Path) -> Vec<Found> {
     let directory = main.parent().unwrap_or(Path::new("")).join("conf.d");
     match fragments(&directory) {
         Ok(paths) => all.extend(paths.iter().map(|path| Found::read(path))),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
-        Err(error) => all.push(Found::unreadable(&directory, &error)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return all,
+        Err(error) => all.push(Found::unreadable(&directory, &error.into())),
     }
+    distrust(&mut all, &directory);
     all
+}
+
+/// Whoever writes a fragment has the daemon run any program: that is for root, for the daemon's own user and for whose
+/// the main file is, and for nobody else.
+fn distrust(all: &mut [Found], directory: &Path) {
+    let own = rustix::process::geteuid().as_raw();
+    let of_main = all.first().and_then(|main| main.owner);
+    let foreign = |owner: u32| owner != 0 && owner != own && Some(owner) != of_main;
+    let looked = fs::metadata(directory).ok();
+    let open = looked.as_ref().is_some_and(plain_file::is_open_to_all);
+    let planted = looked.is_some_and(|looked| foreign(looked.uid()));
+    for fragment in all.iter_mut().skip(1) {
+        let what = if open {
+            "lies in a directory in which every user can write".to_owned()
+        } else if planted {
+            "lies in a directory of another user".to_owned()
+        } else if let Some(owner) = fragment.owner.filter(|owner| foreign(*owner)) {
+            format!("belongs to the user {owner}")
+        } else {
+            continue;
+        };
+        let remedy =
+            "give it, and conf.d, to root or to the owner of the main file: who writes it has keepfresh run programs";
+        *fragment = Found::unread(&fragment.path, what, remedy);
+    }
 }
 
 fn fragments(directory: &Path) -> io::Result<Vec<PathBuf>> {
@@ -61,9 +91,8 @@ fn fragments(directory: &Path) -> io::Result<Vec<PathBuf>> {
 
 impl Found {
     fn read(path: &Path) -> Self {
-        match read_bytes(path) {
-            Ok(Ok(bytes)) => Self::decoded(path, bytes),
-            Ok(Err((what, remedy))) => Self::unread(path, what.to_owned(), remedy),
+        match plain_file::read_trusted(path, LARGEST_MEBIBYTES) {
+            Ok((bytes, metadata)) => Self { owner: Some(metadata.uid()), ..Self::decoded(path, bytes) },
             Err(error) => Self::unreadable(path, &error),
         }
     }
@@ -76,20 +105,32 @@ impl Found {
                 (String::from_utf8_lossy(error.as_bytes()).into_owned(), Some(valid))
             }
         };
-        Self { path: path.to_owned(), text, unread: None, foreign_byte }
+        Self { path: path.to_owned(), text, unread: None, foreign_byte, owner: None }
     }
 
-    fn unreadable(path: &Path, error: &io::Error) -> Self {
-        let remedy = if error.kind() == io::ErrorKind::NotFound {
-            "create it, or name another with --config FILE"
-        } else {
-            "let the user that keepfresh runs as read it, and see that the disk is in order"
+    fn unreadable(path: &Path, error: &ReadError) -> Self {
+        let remedy = match error {
+            ReadError::System(error) if error.kind() == io::ErrorKind::NotFound => {
+                "create it, or name another with --config FILE"
+            }
+            ReadError::TooLarge(_) => "name the right file, or split it into conf.d/*.toml",
+            ReadError::System(_)
+            | ReadError::Directory
+            | ReadError::NotAFile
+            | ReadError::Exposed(_)
+            | ReadError::NotText => error.remedy(),
         };
-        Self::unread(path, format!("cannot be read: {error}"), remedy)
+        Self::unread(path, error.to_string(), remedy)
     }
 
     fn unread(path: &Path, what: String, remedy: &'static str) -> Self {
-        Self { path: path.to_owned(), text: String::new(), unread: Some((what, remedy)), foreign_byte: None }
+        Self {
+            path: path.to_owned(),
+            text: String::new(),
+            unread: Some((what, remedy)),
+            foreign_byte: None,
+            owner: None,
+        }
     }
 
     /// Parses what was read and reports what is wrong with it as a file or as TOML.
@@ -132,22 +173,6 @@ impl Found {
         secret_spans(&document.entries, &public, &mut hidden);
         Source::new(self.path.clone(), starred(&self.text, hidden))
     }
-}
-
-type Unusable = (&'static str, &'static str);
-
-fn read_bytes(path: &Path) -> io::Result<Result<Vec<u8>, Unusable>> {
-    let metadata = fs::metadata(path)?;
-    if metadata.is_dir() {
-        return Ok(Err(("is a directory", "name the file in it")));
-    }
-    if !metadata.is_file() {
-        return Ok(Err(("is not a regular file", "name a regular file: it is read again at each reload")));
-    }
-    if metadata.len() > LARGEST {
-        return Ok(Err(("is larger than 16 MiB", "name the right file, or split it into conf.d/*.toml")));
-    }
-    fs::read(path).map(Ok)
 }
 
 /// `span`, moved into the text and onto whole characters.

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::task::JoinSet;
 
-use super::{Done, GRACE, Ticket};
+use super::{Done, GRACE, Ticket, Work};
 use crate::provider::{BrowserLogin, ByPerson, DeviceLogin, Held, PersonError, Polled, Remote, Secrets};
 use crate::secret::Secret;
 use crate::secret::source::SecretSource;
@@ -60,8 +59,8 @@ pub enum PersonDone {
 }
 
 /// Sends the step on its way. Its task always ends with [`Done::ByPerson`].
-pub fn person(work: &mut JoinSet<Done>, errand: PersonErrand) {
-    work.spawn(async move {
+pub fn person(work: &mut Work, errand: PersonErrand) {
+    work.call(async move {
         let limit = errand.timeout.saturating_mul(2) + GRACE;
         let attempt = AssertUnwindSafe(tokio::time::timeout(limit, carry_out(&errand))).catch_unwind().await;
         let failed = |why: &str| PersonDone::Failed(PersonError::Server(why.to_owned()));

@@ -146,6 +146,9 @@ fn outage(request: Request, response: &Response) -> Option<&'static str> {
         300..=399 => Some("it redirects elsewhere, which is not followed"),
         100..=199 => Some("that is no final answer"),
         408 | 500.. => Some("it cannot answer at the moment"),
+        407 => Some("a proxy on the way wants to know who asks"),
+        // RFC 9110 section 15.5.20, RFC 8470 section 5.2: it was not looked at, another connection may do.
+        421 | 425 => Some("it asks to be called again on another connection"),
         _ if !response.complete => Some("the answer broke off, or was longer than 1 MiB"),
         // A revocation is answered by the status alone (RFC 7009 section 2.2); some call the empty body HTML.
         _ if request == Request::Logout && response.text.is_empty() => None,

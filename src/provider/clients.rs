@@ -1,6 +1,7 @@
 //! HTTP clients: one per distinct settings, made when first needed, and mended when what they need is mended.
 
 mod files;
+mod names;
 mod tls;
 
 use std::collections::HashMap;
@@ -15,9 +16,11 @@ use url::Url;
 use super::discovery::Discovery;
 use super::hosts::is_loopback;
 use super::settings::{HttpSettings, Proxy};
+use crate::plain_file::ReadError;
 use crate::secret::source::SecretError;
 
 use files::FileStamp;
+use names::Names;
 pub(super) use tls::is_certificate_refusal;
 
 /// Idle sessions hold no connection, and none is kept that a server may have closed meanwhile.
@@ -34,6 +37,7 @@ struct Shared {
     clients: Mutex<HashMap<Kind, Slot>>,
     /// Loading the system's roots takes milliseconds and memory, so once, and only for https.
     roots: OnceCell<tls::Roots>,
+    names: Names,
     /// What issuers say of themselves, by issuer and by the way to reach it.
     issuers: Mutex<HashMap<(String, HttpSettings), Arc<Discovery>>>,
 }
@@ -59,8 +63,8 @@ struct Kind {
 /// Why there is no client; names the file or setting and the remedy.
 #[derive(Debug, Error)]
 pub(super) enum ClientError {
-    #[error("{key} {path} cannot be read: give the daemon's user access to it")]
-    Unreadable { key: &'static str, path: String, source: std::io::Error },
+    #[error("{key} {path} {source}; {}", source.remedy())]
+    Unreadable { key: &'static str, path: String, source: ReadError },
     #[error("{key} holds no certificate or key in PEM: look whether it is the right file")]
     NotPem { key: &'static str },
     #[error("client_cert needs a client_key")]
@@ -120,6 +124,7 @@ impl Clients {
         let tls = tls::config(&kind.settings, kind.https, roots).await?;
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
+            .dns_resolver(Arc::new(self.shared.names.clone()))
             .connect_timeout(kind.settings.connect_timeout)
             .pool_idle_timeout(POOL_IDLE)
             .pool_max_idle_per_host(2)

@@ -22,6 +22,7 @@ use super::outgoing::JwtTemplate;
 use super::request::RequestTemplate;
 use super::rule::{AnswerRule, RuleVerdict};
 use super::template::Template;
+use crate::plain_file::ReadError;
 use crate::session::policy::WindowModel;
 
 pub use content::ParameterKind;
@@ -115,12 +116,12 @@ pub enum ProfileError {
         known: Vec<String>,
     },
     /// The file is there and cannot be read.
-    #[error("the provider file {} cannot be read: give the daemon's user access to it", path.display())]
+    #[error("the provider file {} {source}: {}", path.display(), source.remedy())]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: ReadError,
     },
     /// The file says something wrong.
     #[error("{file}:{line}: {message}")]

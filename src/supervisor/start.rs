@@ -22,6 +22,7 @@ use super::warnings::Logins;
 use super::watch::Watch;
 use crate::clock;
 use crate::config::{Config, SessionConfig};
+use crate::driver::Work;
 use crate::hooks::Hooks;
 use crate::provider::{Clients, Remote, RemoteError};
 use crate::publish::{self, Publisher};
@@ -39,6 +40,9 @@ pub enum StartError {
     /// State that must not be overwritten.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// No thread for calls.
+    #[error("begin the thread that makes calls: {0}; the system's or the unit's limit of threads is reached")]
+    Thread(std::io::Error),
     /// A session's server cannot be called.
     #[error("set up the session {name}: {error}")]
     Remote {
@@ -73,7 +77,7 @@ impl Supervisor {
             timers: BTreeSet::new(),
             stirred: BTreeSet::new(),
             lanes,
-            work: JoinSet::new(),
+            work: Work::begin().map_err(StartError::Thread)?,
             retiring: JoinSet::new(),
             store,
             clients: Clients::default(),

@@ -49,5 +49,6 @@ mod session_lifecycle;
 mod session_servers;
 mod soak;
 mod socket;
+mod storms;
 mod surroundings;
 mod watch;

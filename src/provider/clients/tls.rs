@@ -16,7 +16,11 @@ use rustls::server::ParsedCertificate;
 use rustls::{AlertDescription, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use super::ClientError;
+use crate::plain_file;
 use crate::provider::settings::HttpSettings;
+
+/// A system's whole list of authorities has less than one.
+const LARGEST_MEBIBYTES: u64 = 16;
 
 /// Certificate authorities, shared by all clients that add none.
 pub(super) type Roots = Arc<RootCertStore>;
@@ -76,7 +80,7 @@ async fn identity(
 }
 
 fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError> {
-    let pem = std::fs::read(path).map_err(|source| ClientError::Unreadable {
+    let (pem, _) = plain_file::read(path, LARGEST_MEBIBYTES).map_err(|source| ClientError::Unreadable {
         key,
         path: path.display().to_string(),
         source,

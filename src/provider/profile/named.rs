@@ -7,7 +7,11 @@ use std::sync::Arc;
 
 use super::compiled_in::COMPILED_IN;
 use super::{Profile, ProfileError};
+use crate::plain_file::{self, ReadError};
 use crate::provider::examples::misjudged;
+
+/// Ours have some kilobytes.
+const LARGEST_MEBIBYTES: u64 = 4;
 
 impl Profile {
     /// The profile of this name: `providers_dir/NAME.toml` if there is one, else the compiled-in one.
@@ -30,8 +34,7 @@ impl Profile {
     /// # Errors
     /// When it cannot be read or is wrong.
     pub fn of_file(path: &Path) -> Result<Self, ProfileError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ProfileError::Unreadable { path: path.to_owned(), source })?;
+        let text = text_of(path).map_err(|source| ProfileError::Unreadable { path: path.to_owned(), source })?;
         let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
         read(&text, &path.display().to_string(), name)
     }
@@ -48,11 +51,17 @@ impl Profile {
 fn of_user(name: &str, providers_dir: Option<&Path>) -> Result<Option<Profile>, ProfileError> {
     let Some(directory) = providers_dir.filter(|_| is_name(name)) else { return Ok(None) };
     let path = directory.join(format!("{name}.toml"));
-    match std::fs::read_to_string(&path) {
+    match text_of(&path) {
         Ok(text) => read(&text, &path.display().to_string(), name).map(Some),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(ReadError::System(error)) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(source) => Err(ProfileError::Unreadable { path, source }),
     }
+}
+
+/// A profile can name a program to run, as the config can.
+fn text_of(path: &Path) -> Result<String, ReadError> {
+    let (bytes, _) = plain_file::read_trusted(path, LARGEST_MEBIBYTES)?;
+    String::from_utf8(bytes).map_err(|_| ReadError::NotText)
 }
 
 /// A profile whose rules take its own examples for something else is wrong, whoever wrote it.
