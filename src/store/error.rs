@@ -4,13 +4,13 @@ use std::io;
 use std::path::PathBuf;
 
 use super::VERSION;
-use crate::atomic_file::FileError;
+use crate::atomic_file::{self, FileError};
 
 /// Why the state cannot be used; what is on the disk is untouched.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The directory cannot be created, opened or listed.
-    #[error("use the state directory {}: {error}; let the user that keepfresh runs as own it, or set state_dir", .path.display())]
+    #[error("use the state directory {}: {error}; {}, or set state_dir", .path.display(), atomic_file::directory_remedy(.error))]
     Directory {
         /// The directory.
         path: PathBuf,
