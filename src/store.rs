@@ -4,8 +4,11 @@
 //! `"data"`. What is damaged is put aside, never deleted; what may be whole but cannot be read here is not touched.
 
 mod error;
+#[cfg(any(test, fuzzing))]
+mod fuzz;
 mod lock;
 pub mod record;
+mod reseal;
 mod seal;
 
 use std::fs::{File, OpenOptions};
@@ -23,6 +26,9 @@ use zeroize::Zeroizing;
 use crate::atomic_file::{self, Attributes, Stamp, Step};
 use crate::secret::{Secret, hex};
 pub use error::StoreError;
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzz::fuzz;
+pub use reseal::Resealed;
 use seal::{Seal, SealError, Sealed};
 
 /// The version of the envelope and of what is in it.
@@ -52,6 +58,8 @@ pub struct Store {
 struct Shared {
     dir: PathBuf,
     seal: Option<Seal>,
+    /// Opens what an earlier key sealed; seals nothing.
+    earlier: Option<Seal>,
     /// Held, not read: the lock goes when it is closed.
     lock: Mutex<File>,
 }
@@ -99,11 +107,20 @@ impl Store {
     /// # Errors
     /// When another daemon holds it (with its process id), anybody may write there, or the key is too short.
     pub fn open(dir: &Path, key: Option<&Secret>) -> Result<Self, StoreError> {
+        Self::open_with_earlier(dir, key, None)
+    }
+
+    /// The same, where records may still be sealed with an `earlier` key; [`Store::reseal`] ends that.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_with_earlier(dir: &Path, key: Option<&Secret>, earlier: Option<&Secret>) -> Result<Self, StoreError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |error| StoreError::Directory { path, error }
         };
-        let seal = key.map(|key| new_seal(dir, key)).transpose()?;
+        let seal = key.map(|key| new_seal(dir, "state_key", key)).transpose()?;
+        let earlier = earlier.map(|key| new_seal(dir, "state_key_old", key)).transpose()?;
         atomic_file::create_directory(dir, PRIVATE_DIRECTORY).map_err(failed(dir))?;
         if std::fs::metadata(dir).map_err(failed(dir))?.mode() & 0o002 != 0 {
             return Err(StoreError::Open { path: dir.to_owned() });
@@ -113,7 +130,7 @@ impl Store {
             atomic_file::create_directory(&path, PRIVATE_DIRECTORY).map_err(failed(&path))?;
             atomic_file::sweep(&path).map_err(failed(&path))?;
         }
-        Ok(Self { shared: Arc::new(Shared { dir: dir.to_owned(), seal, lock: Mutex::new(lock) }) })
+        Ok(Self { shared: Arc::new(Shared { dir: dir.to_owned(), seal, earlier, lock: Mutex::new(lock) }) })
     }
 
     /// Reads a record; a damaged one is put aside.
@@ -254,11 +271,14 @@ impl Store {
 
     fn unseal(&self, record: &Record, path: &Path, sealed: &Sealed) -> Result<Opened, StoreError> {
         let path = path.to_owned();
-        let Some(seal) = &self.shared.seal else { return Err(StoreError::Sealed { path }) };
+        let mut keys = self.shared.seal.iter().chain(&self.shared.earlier).peekable();
+        if keys.peek().is_none() {
+            return Err(StoreError::Sealed { path });
+        }
+        let Some(seal) = keys.find(|seal| seal.made(sealed)) else { return Err(StoreError::WrongKey { path }) };
         match seal.open(&record.name(), sealed) {
             Ok(bytes) => Ok(Opened::Bytes(bytes)),
             Err(SealError::Damaged) => Ok(Opened::Damaged),
-            Err(SealError::WrongKey) => Err(StoreError::WrongKey { path }),
             Err(error @ SealError::Library) => Err(StoreError::Seal { path, error: error.to_string() }),
         }
     }
@@ -270,6 +290,15 @@ impl Record {
         match self {
             Self::Session(name) => format!("session/{name}"),
             Self::Account(name) => format!("account/{name}"),
+        }
+    }
+
+    /// The record that the envelope calls so; none where this daemon would give it no file.
+    fn named(name: &str) -> Option<Self> {
+        match name.split_once('/')? {
+            ("session", name) => is_file_name(name).then(|| Self::Session(name.to_owned())),
+            ("account", name) => Some(Self::Account(name.to_owned())),
+            (_, _) => None,
         }
     }
 }
@@ -294,9 +323,9 @@ fn read_plain(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-fn new_seal(dir: &Path, key: &Secret) -> Result<Seal, StoreError> {
+fn new_seal(dir: &Path, name: &'static str, key: &Secret) -> Result<Seal, StoreError> {
     if key.expose().chars().count() < seal::SHORTEST_KEY {
-        return Err(StoreError::ShortKey);
+        return Err(StoreError::ShortKey(name));
     }
     Seal::new(key).map_err(|error| StoreError::Seal { path: dir.to_owned(), error: error.to_string() })
 }
@@ -435,7 +464,7 @@ mod tests {
     #[test]
     fn a_key_that_could_be_guessed_is_refused() {
         let dir = TempDir::new().unwrap();
-        assert!(matches!(Store::open(dir.path(), Some(&key("fifteen letters"))), Err(StoreError::ShortKey)));
+        assert!(matches!(Store::open(dir.path(), Some(&key("fifteen letters"))), Err(StoreError::ShortKey(_))));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Why the state cannot be used, with the remedy.
+//! Why the state cannot be used.
 
 use std::io;
 use std::path::PathBuf;
@@ -35,8 +35,8 @@ pub enum StoreError {
         holder: Option<u32>,
     },
     /// A key that could be guessed.
-    #[error("use state_key: it is shorter than 16 characters; make one with `openssl rand -base64 32`")]
-    ShortKey,
+    #[error("use {0}: it is shorter than 16 characters; make one with `openssl rand -base64 32`")]
+    ShortKey(&'static str),
     /// The cryptographic library refused to work.
     #[error("seal {path}: {error}; nothing was written", path = .path.display())]
     Seal {
@@ -46,7 +46,7 @@ pub enum StoreError {
         error: String,
     },
     /// The record is sealed with another key.
-    #[error("open {}: it was sealed with another state_key; restore that key, or move the file away to log in anew", .path.display())]
+    #[error("open {}: it was sealed with another key than state_key; name that one as state_key_old, or move the file away to log in anew", .path.display())]
     WrongKey {
         /// The record.
         path: PathBuf,
