@@ -1,4 +1,4 @@
-//! Why the state cannot be used, with the remedy.
+//! Why the state cannot be used.
 
 use std::io;
 use std::path::PathBuf;

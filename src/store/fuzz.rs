@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -14,7 +14,9 @@ use crate::secret::Secret;
 pub(crate) fn fuzz(bytes: &[u8]) {
     let seal = Seal::new(&Secret::new("0123456789abcdef")).ok();
     let Ok(lock) = File::open("/dev/null") else { return };
-    let store = Store { shared: Arc::new(Shared { dir: PathBuf::new(), seal, earlier: None, lock: Mutex::new(lock) }) };
+    let store = Store {
+        shared: Arc::new(Shared { dir: PathBuf::new(), seal, earlier: None, lock: std::sync::Mutex::new(lock) }),
+    };
     let record = Record::Session("crm".to_owned());
     if let Ok(Opened::Bytes(opened)) = store.unwrap(&record, Path::new("crm.json"), bytes) {
         assert!(serde_json::from_slice::<Value>(&opened).is_ok(), "opened what is no record");

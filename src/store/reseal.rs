@@ -1,10 +1,11 @@
 //! Brings every record under the key of today: a new key, the first one, or none any more.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::{ACCOUNTS, Envelope, Opened, Record, SESSIONS, Store, StoreError};
+use super::{ACCOUNTS, Envelope, Opened, Record, SESSIONS, Store, StoreError, read_plain};
 
 /// What [`Store::reseal`] did.
 #[derive(Debug, Default)]
@@ -62,7 +63,10 @@ impl Store {
     /// The record in `path`, if the key of today did not seal it.
     fn stale(&self, path: &Path) -> Result<Option<Stale>, StoreError> {
         let failed = |error| StoreError::Read { path: path.to_owned(), error };
-        let bytes = super::read_plain(path).map_err(failed)?;
+        let bytes = match read_plain(path) {
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Ok(None),
+            read => read.map_err(failed)?,
+        };
         let Ok(envelope) = serde_json::from_slice::<Envelope>(&bytes) else { return Ok(None) };
         let Some(record) = Record::named(&envelope.record) else { return Ok(None) };
         let fresh = match (&envelope.sealed, &self.shared.seal) {
