@@ -5,8 +5,8 @@ CARGO ?= cargo
 TEST_THREADS ?= 8
 # How long `make soak` bends the server, in seconds.
 SOAK_SECONDS ?= 600
-# Random cases of each property for `make fuzz`; `make test` takes the libraries' default of 256.
-FUZZ_CASES ?= 20000
+# How long `make fuzz` feeds each target, in seconds.
+FUZZ_SECONDS ?= 60
 
 # What `build`, `install`, `deb` and `rpm` take the program from: `release`, or `dev` for a quick try.
 PROFILE ?= release
@@ -27,7 +27,7 @@ OPENBAO := tests/openbao/program
 APT := DEBIAN_FRONTEND=noninteractive apt-get
 PROMTOOL := tests/promtool
 
-.PHONY: help demo test test-system lint bench soak fuzz mutants build static install deb rpm clean
+.PHONY: help demo test test-system lint bench soak fuzz mutants deny build static install deb rpm clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -68,12 +68,16 @@ bench: ## The figures of docs/benchmarks.md, with the release build
 soak: ## Ten minutes of chaos (SOAK_SECONDS) against sessions that must come through
 	KEEPFRESH_SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --locked --test acceptance -- --nocapture soak
 
-fuzz: ## The properties of parsers and engine with FUZZ_CASES random cases each
-	PROPTEST_CASES=$(FUZZ_CASES) $(CARGO) test --locked --lib
+fuzz: ## Parsers and engine, FUZZ_SECONDS each, with what coverage suggests (libFuzzer); what fails stays in tests/fuzz/corpus
+	tests/fuzz/run $(FUZZ_SECONDS)
 
-mutants: ## Changes the core at random places; survivors are missing tests
+mutants: ## Changes the core at every place; survivors are missing tests (MUTANTS: which files, as cargo-mutants takes them)
 	@command -v cargo-mutants >/dev/null || { echo 'installing cargo-mutants with cargo'; $(CARGO) install --locked cargo-mutants; }
-	$(CARGO) mutants --file 'src/session/*.rs' --file src/session.rs --file src/token.rs --file src/time.rs -- --lib
+	tests/mutants $(MUTANTS)
+
+deny: ## Licences, second versions and sources of all packages (cargo-deny, by .cargo/deny.toml)
+	@command -v cargo-deny >/dev/null || { echo 'installing cargo-deny with cargo'; $(CARGO) install --locked cargo-deny; }
+	$(CARGO) deny --locked check bans licenses sources
 
 build: ## The program, in target/release (PROFILE)
 	$(REMAPPED) $(CARGO) build --locked --profile $(PROFILE)

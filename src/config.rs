@@ -82,6 +82,8 @@ pub struct DaemonConfig {
     pub state_dir: PathBuf,
     /// Seals the state files, when given.
     pub state_key: Option<SecretSource>,
+    /// Opens state files that are not sealed with `state_key` yet, when given.
+    pub state_key_old: Option<SecretSource>,
     /// Adds and overrides provider profiles.
     pub providers_dir: PathBuf,
     /// Whose clock the cron lines are about; the system's when none.
@@ -239,13 +241,27 @@ pub fn load_to_run(file: &Path, color: bool) -> Result<Config, String> {
 /// All errors at once, each with file, line, key and remedy.
 pub fn load_in(file: &Path, surroundings: &Surroundings) -> Result<Config, ConfigErrors> {
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    let found = document::find(&file);
+    read_found(&file, &document::find(&file), surroundings)
+}
+
+fn read_found(file: &Path, found: &[document::Found], surroundings: &Surroundings) -> Result<Config, ConfigErrors> {
     let report = report::Report::default();
     let documents: Vec<_> = found.iter().enumerate().map(|(index, found)| found.parse(index, &report)).collect();
     let sources: Vec<_> = found.iter().zip(&documents).map(|(found, document)| found.quotable(document)).collect();
-    let config = global::read(&file, &sources, &documents, &report, surroundings);
+    let config = global::read(file, &sources, &documents, &report, surroundings);
     let warnings = report.finish(&documents, sources)?;
     Ok(Config { warnings, ..config })
+}
+
+/// A main file that holds `bytes`, for `crate::fuzz`.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let file = Path::new("/nonexistent/config.toml");
+    let found = [document::Found::decoded(file, bytes.to_vec())];
+    if let Err(errors) = read_found(file, &found, &Surroundings::of_this_process()) {
+        assert!(errors.list().iter().all(|error| error.line > 0), "an error without a line");
+        assert!(!errors.render(false).is_empty());
+    }
 }
 
 /// Where the config is when no `--config` is given: the machine's, or with a user's systemd the user's own.

@@ -13,14 +13,15 @@ use crate::atomic_file;
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::run::RunArgs;
-use crate::config::{self, Config};
+use crate::config::{self, Config, DaemonConfig};
 use crate::hardening::harden;
 use crate::logging;
 use crate::metrics::scrape::{ScrapeError, Scrapers};
 use crate::program;
-use crate::secret::source::SecretError;
+use crate::secret::Secret;
+use crate::secret::source::{SecretError, SecretSource};
 use crate::signals::Signals;
-use crate::store::{Store, StoreError};
+use crate::store::{Resealed, Store, StoreError};
 use crate::supervisor::{Ears, StartError, Supervisor};
 use crate::systemd::{self, Notifier};
 
@@ -36,7 +37,7 @@ enum DaemonError {
         "create {path}: {error}; {}, or set runtime_dir to another", atomic_file::directory_remedy(.error)
     )]
     Directory { path: PathBuf, error: std::io::Error },
-    #[error("read daemon.state_key: {0}")]
+    #[error("read daemon.state_key or daemon.state_key_old: {0}")]
     StateKey(#[from] SecretError),
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -113,11 +114,7 @@ fn serve(runtime: Runtime, signals: Signals, config: Config) -> Result<(), Daemo
 async fn supervise(signals: Signals, config: Config) -> Result<(), DaemonError> {
     let notifier = Notifier::from_env();
     create_directories(&config)?;
-    let key = match &config.daemon.state_key {
-        Some(source) => Some(source.read().await?),
-        None => None,
-    };
-    let store = Store::open(&config.daemon.state_dir, key.as_ref())?;
+    let store = open_store(&config.daemon).await?;
     let passed = systemd::passed_listener().map_err(DaemonError::PassedSocket)?;
     if passed.is_some() {
         tracing::info!(
@@ -144,6 +141,29 @@ async fn supervise(signals: Signals, config: Config) -> Result<(), DaemonError> 
     while tasks.join_next().await.is_some() {}
     tracing::info!(event = "stopped", "stopped");
     Ok(())
+}
+
+/// The state, all of it under the key of today.
+async fn open_store(config: &DaemonConfig) -> Result<Store, DaemonError> {
+    let key = read_key(config.state_key.as_ref()).await?;
+    let earlier = read_key(config.state_key_old.as_ref()).await?;
+    let store = Store::open_with_earlier(&config.state_dir, key.as_ref(), earlier.as_ref())?;
+    let Resealed { written, failed } = store.reseal()?;
+    for error in &failed {
+        tracing::warn!(event = "state_not_resealed", %error, "could not seal a record anew: keep state_key_old until it can be");
+    }
+    if written > 0 {
+        let sealed = key.is_some();
+        tracing::info!(event = "state_resealed", records = written, sealed, "sealed the state anew");
+    }
+    Ok(store)
+}
+
+async fn read_key(source: Option<&SecretSource>) -> Result<Option<Secret>, DaemonError> {
+    match source {
+        Some(source) => Ok(Some(source.read().await?)),
+        None => Ok(None),
+    }
 }
 
 /// Resolves when the sender is dropped.

@@ -9,6 +9,8 @@ pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod driver;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod hardening;
 pub mod hooks;
 pub mod logging;

@@ -20,6 +20,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::config::LogTarget;
 use journal::Journal;
 use line::Style;
+#[cfg(any(test, fuzzing))]
+pub(crate) use line::fuzz;
 use outlet::{Outlet, Stderr};
 use recorder::Recorder;
 

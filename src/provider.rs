@@ -11,6 +11,8 @@ mod command;
 mod detail;
 mod discovery;
 mod examples;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod grants;
 mod harvest;
 mod hosts;

@@ -68,6 +68,20 @@ impl Line {
     }
 }
 
+/// A cron line, and what follows from it, for `crate::fuzz`.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let Ok(line) = Line::parse(&String::from_utf8_lossy(bytes)) else { return };
+    let zone = TimeZone::get("Europe/Vienna").unwrap_or(TimeZone::UTC);
+    let calendar = Calendar { verify: vec![line], ..Calendar::empty(zone) };
+    let mut moment = Timestamp::UNIX_EPOCH;
+    for _ in 0..3 {
+        let Some((next, _)) = calendar.next_after(moment) else { return };
+        assert!(next > moment, "{next} is not after {moment}");
+        moment = next;
+    }
+}
+
 impl fmt::Debug for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.text)

@@ -22,7 +22,10 @@ pub mod window;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
-mod simulation;
+pub(crate) mod simulation;
+// Twice, since what the lints let pass in tests they know by that attribute alone.
+#[cfg(all(fuzzing, not(test)))]
+pub(crate) mod simulation;
 
 use std::time::Duration;
 

@@ -3,8 +3,12 @@
 //! A file is one JSON document: `{"version":1,"record":"session/crm","data":{…}}`, or with `"sealed"` in the place of
 //! `"data"`. What is damaged is put aside, never deleted; what may be whole but cannot be read here is not touched.
 
+mod error;
+#[cfg(any(test, fuzzing))]
+mod fuzz;
 mod lock;
 pub mod record;
+mod reseal;
 mod seal;
 
 use std::fs::File;
@@ -18,8 +22,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::atomic_file::{self, Attributes, FileError};
+use crate::atomic_file::{self, Attributes};
 use crate::secret::{Secret, hex};
+pub use error::StoreError;
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzz::fuzz;
+pub use reseal::Resealed;
 use seal::{Seal, SealError, Sealed};
 
 /// The version of the envelope and of what is in it.
@@ -47,6 +55,8 @@ pub struct Store {
 struct Shared {
     dir: PathBuf,
     seal: Option<Seal>,
+    /// Opens what an earlier key sealed; seals nothing.
+    earlier: Option<Seal>,
     /// Held, not read: the lock goes when it is closed.
     _lock: File,
 }
@@ -59,100 +69,6 @@ pub enum Loaded {
     Bytes(Vec<u8>),
     /// It was damaged and has been renamed to this path; the session starts without it.
     SetAside(PathBuf),
-}
-
-/// Why the state cannot be used; what is on the disk is untouched.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The directory cannot be created, opened or listed.
-    #[error("use the state directory {}: {error}; {}, or set state_dir", .path.display(), atomic_file::directory_remedy(.error))]
-    Directory {
-        /// The directory.
-        path: PathBuf,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// Anybody could replace the state.
-    #[error("use the state directory {}: everybody may write there; chmod 0700 it or set another state_dir", .path.display())]
-    Open {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// Another daemon has the directory.
-    #[error(
-        "lock the state directory {}: another keepfresh{} uses it; stop that one or set another state_dir",
-        .path.display(), .holder.map(|pid| format!(" (process {pid})")).unwrap_or_default()
-    )]
-    Locked {
-        /// The directory.
-        path: PathBuf,
-        /// Its process id, where it is known.
-        holder: Option<u32>,
-    },
-    /// A key that could be guessed.
-    #[error("use state_key: it is shorter than 16 characters; make one with `openssl rand -base64 32`")]
-    ShortKey,
-    /// The cryptographic library refused to work.
-    #[error("seal {path}: {error}; nothing was written", path = .path.display())]
-    Seal {
-        /// The record, or the directory.
-        path: PathBuf,
-        /// What it said.
-        error: String,
-    },
-    /// The record is sealed with another key.
-    #[error("open {}: it was sealed with another state_key; restore that key, or move the file away to log in anew", .path.display())]
-    WrongKey {
-        /// The record.
-        path: PathBuf,
-    },
-    /// The record is sealed, and there is no key.
-    #[error("open {}: it is sealed; set state_key to the key it was sealed with, or move the file away to log in anew", .path.display())]
-    Sealed {
-        /// The record.
-        path: PathBuf,
-    },
-    /// A later keepfresh wrote it.
-    #[error("read {}: its version is {version}, this keepfresh knows {VERSION}; install the newer keepfresh again, or move the file away", .path.display())]
-    Newer {
-        /// The record.
-        path: PathBuf,
-        /// Its version.
-        version: u64,
-    },
-    /// The disk did not give it.
-    #[error("read {}: {error}; look at that disk before starting again", .path.display())]
-    Read {
-        /// The record.
-        path: PathBuf,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// It cannot be put aside.
-    #[error("put aside the damaged {}: {error}; move it away by hand", .path.display())]
-    SetAside {
-        /// The record.
-        path: PathBuf,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// It cannot be written or removed.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// What was to be stored is not JSON.
-    #[error("write {}: what was to be stored is not JSON: {error}", .path.display())]
-    NotJson {
-        /// The record.
-        path: PathBuf,
-        /// Where it is wrong.
-        error: String,
-    },
-    /// A session of this name has no file.
-    #[error("find a file name for the session {name:?}: rename the session to lower-case letters, digits, - and _")]
-    Name {
-        /// The session's name.
-        name: String,
-    },
 }
 
 /// The document around a record.
@@ -188,11 +104,20 @@ impl Store {
     /// # Errors
     /// When another daemon holds it (with its process id), anybody may write there, or the key is too short.
     pub fn open(dir: &Path, key: Option<&Secret>) -> Result<Self, StoreError> {
+        Self::open_with_earlier(dir, key, None)
+    }
+
+    /// The same, where records may still be sealed with an `earlier` key; [`Store::reseal`] ends that.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_with_earlier(dir: &Path, key: Option<&Secret>, earlier: Option<&Secret>) -> Result<Self, StoreError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |error| StoreError::Directory { path, error }
         };
-        let seal = key.map(|key| new_seal(dir, key)).transpose()?;
+        let seal = key.map(|key| new_seal(dir, "state_key", key)).transpose()?;
+        let earlier = earlier.map(|key| new_seal(dir, "state_key_old", key)).transpose()?;
         atomic_file::create_directory(dir, PRIVATE_DIRECTORY).map_err(failed(dir))?;
         if std::fs::metadata(dir).map_err(failed(dir))?.mode() & 0o002 != 0 {
             return Err(StoreError::Open { path: dir.to_owned() });
@@ -202,7 +127,7 @@ impl Store {
             atomic_file::create_directory(&path, PRIVATE_DIRECTORY).map_err(failed(&path))?;
             atomic_file::sweep(&path).map_err(failed(&path))?;
         }
-        Ok(Self { shared: Arc::new(Shared { dir: dir.to_owned(), seal, _lock: lock }) })
+        Ok(Self { shared: Arc::new(Shared { dir: dir.to_owned(), seal, earlier, _lock: lock }) })
     }
 
     /// Reads a record; a damaged one is put aside.
@@ -316,11 +241,14 @@ impl Store {
 
     fn unseal(&self, record: &Record, path: &Path, sealed: &Sealed) -> Result<Opened, StoreError> {
         let path = path.to_owned();
-        let Some(seal) = &self.shared.seal else { return Err(StoreError::Sealed { path }) };
+        let mut keys = self.shared.seal.iter().chain(&self.shared.earlier).peekable();
+        if keys.peek().is_none() {
+            return Err(StoreError::Sealed { path });
+        }
+        let Some(seal) = keys.find(|seal| seal.made(sealed)) else { return Err(StoreError::WrongKey { path }) };
         match seal.open(&record.name(), sealed) {
             Ok(bytes) => Ok(Opened::Bytes(bytes)),
             Err(SealError::Damaged) => Ok(Opened::Damaged),
-            Err(SealError::WrongKey) => Err(StoreError::WrongKey { path }),
             Err(error @ SealError::Library) => Err(StoreError::Seal { path, error: error.to_string() }),
         }
     }
@@ -334,11 +262,20 @@ impl Record {
             Self::Account(name) => format!("account/{name}"),
         }
     }
+
+    /// The record that the envelope calls so; none where this daemon would give it no file.
+    fn named(name: &str) -> Option<Self> {
+        match name.split_once('/')? {
+            ("session", name) => is_file_name(name).then(|| Self::Session(name.to_owned())),
+            ("account", name) => Some(Self::Account(name.to_owned())),
+            (_, _) => None,
+        }
+    }
 }
 
-fn new_seal(dir: &Path, key: &Secret) -> Result<Seal, StoreError> {
+fn new_seal(dir: &Path, name: &'static str, key: &Secret) -> Result<Seal, StoreError> {
     if key.expose().chars().count() < seal::SHORTEST_KEY {
-        return Err(StoreError::ShortKey);
+        return Err(StoreError::ShortKey(name));
     }
     Seal::new(key).map_err(|error| StoreError::Seal { path: dir.to_owned(), error: error.to_string() })
 }
@@ -443,7 +380,7 @@ mod tests {
     #[test]
     fn a_key_that_could_be_guessed_is_refused() {
         let dir = TempDir::new().unwrap();
-        assert!(matches!(Store::open(dir.path(), Some(&key("fifteen letters"))), Err(StoreError::ShortKey)));
+        assert!(matches!(Store::open(dir.path(), Some(&key("fifteen letters"))), Err(StoreError::ShortKey(_))));
     }
 
     #[test]

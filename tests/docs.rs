@@ -13,7 +13,7 @@ use keepfresh::api::{SessionStatus, TokenAnswer};
 use keepfresh::sandbox::{Credentials, Sandbox, Settings};
 use serde_json::Value;
 
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 12] = [
     "README.md",
     "CHANGELOG.md",
     "docs/ARCHITECTURE.md",
@@ -23,7 +23,9 @@ const PAGES: [&str; 10] = [
     "docs/oauth2.md",
     "docs/operations.md",
     "docs/publishing.md",
+    "docs/reliability.md",
     "docs/sandbox.md",
+    "docs/security.md",
 ];
 
 #[test]
@@ -217,6 +219,36 @@ fn the_map_shows_every_module_and_no_other() {
         paths += 1;
     }
     assert!(paths > 10, "only {paths} paths found");
+}
+
+#[test]
+fn every_test_that_holds_a_promise_is_there() {
+    let page = read("docs/reliability.md");
+    let named: BTreeSet<&str> = page.split('`').skip(1).step_by(2).filter(|span| is_test_name(span)).collect();
+    assert!(named.len() > 40, "{named:?}");
+    let mut code = String::new();
+    for directory in ["src", "tests/acceptance"] {
+        gather(&root().join(directory), &mut code);
+    }
+    let gone: Vec<&&str> = named.iter().filter(|name| !code.contains(&format!("fn {name}("))).collect();
+    assert!(gone.is_empty(), "docs/reliability.md names tests that are not there: {gone:?}");
+}
+
+fn is_test_name(span: &str) -> bool {
+    span.matches('_').count() >= 3
+        && span.chars().all(|char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '_')
+}
+
+/// Every Rust file below `directory`.
+fn gather(directory: &Path, code: &mut String) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            gather(&path, code);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            code.push_str(&fs::read_to_string(&path).unwrap());
+        }
+    }
 }
 
 fn root() -> &'static Path {

@@ -163,6 +163,20 @@ fn every_dependency_is_used() {
 }
 
 #[test]
+fn every_package_comes_from_the_registry_under_a_licence_that_may_be_passed_on() {
+    let lock = read("Cargo.lock");
+    let sources = lock.lines().filter_map(|line| line.strip_prefix("source = "));
+    let foreign = sources.filter(|source| !source.contains("github.com/rust-lang/crates.io-index"));
+    assert_none("packages from elsewhere than crates.io", &foreign.map(ToOwned::to_owned).collect::<Vec<_>>());
+    let deny = read(".cargo/deny.toml");
+    let allowed = deny.lines().find(|line| line.starts_with("allow = ")).unwrap();
+    let allowed: BTreeSet<&str> = allowed.split('"').skip(1).step_by(2).collect();
+    let found = licences().into_iter().filter(|(_, licence)| !permits(licence, &allowed));
+    let found: Vec<String> = found.map(|(package, licence)| format!("{package}: {licence}")).collect();
+    assert_none("licences that .cargo/deny.toml does not allow", &found);
+}
+
+#[test]
 fn the_readmes_commands_exist() {
     let readme = read("README.md");
     let help = Command::new(env!("CARGO_BIN_EXE_keepfresh")).arg("--help").output().unwrap();
@@ -357,6 +371,78 @@ fn lines_with(needle: &str, applies: impl Fn(&str) -> bool) -> Vec<String> {
 }
 
 /// Direct dependencies, those of tests included.
+/// Every package that is built here, with what its manifest says of its licence.
+fn licences() -> Vec<(String, String)> {
+    let metadata = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform"])
+        .arg(format!("{}-unknown-linux-gnu", std::env::consts::ARCH))
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(metadata.status.success(), "{}", String::from_utf8_lossy(&metadata.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).unwrap();
+    let text = |value: &serde_json::Value, name: &str| {
+        value.get(name).and_then(|it| it.as_str()).unwrap_or_default().to_owned()
+    };
+    let list = |path: &str| metadata.pointer(path).and_then(|it| it.as_array()).unwrap();
+    let built: BTreeSet<String> = list("/resolve/nodes").iter().map(|node| text(node, "id")).collect();
+    let packages = list("/packages").iter().filter(|package| built.contains(&text(package, "id")));
+    packages.map(|package| (text(package, "name"), text(package, "license"))).collect()
+}
+
+/// Whether an SPDX expression leaves a choice of allowed licences; `/` is an old way to write `OR`.
+fn permits(expression: &str, allowed: &BTreeSet<&str>) -> bool {
+    let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
+    let words: Vec<&str> = spaced.split_whitespace().collect();
+    any_of(&mut words.into_iter().peekable(), allowed)
+}
+
+type Words<'a> = std::iter::Peekable<std::vec::IntoIter<&'a str>>;
+
+fn any_of(words: &mut Words<'_>, allowed: &BTreeSet<&str>) -> bool {
+    let mut permitted = all_of(words, allowed);
+    while words.next_if_eq(&"OR").is_some() {
+        permitted |= all_of(words, allowed);
+    }
+    permitted
+}
+
+fn all_of(words: &mut Words<'_>, allowed: &BTreeSet<&str>) -> bool {
+    let mut permitted = one_of(words, allowed);
+    while words.next_if_eq(&"AND").is_some() {
+        permitted &= one_of(words, allowed);
+    }
+    permitted
+}
+
+fn one_of(words: &mut Words<'_>, allowed: &BTreeSet<&str>) -> bool {
+    if words.next_if_eq(&"(").is_some() {
+        let permitted = any_of(words, allowed);
+        return words.next() == Some(")") && permitted;
+    }
+    let licence = words.next().unwrap_or_default();
+    let excepted = words.next_if_eq(&"WITH").is_some() && words.next().is_some();
+    allowed.contains(licence) && !excepted
+}
+
+#[test]
+fn a_licence_is_permitted_when_a_choice_of_it_is() {
+    let allowed = BTreeSet::from(["MIT", "ISC"]);
+    for (expression, permitted) in [
+        ("MIT", true),
+        ("GPL-3.0", false),
+        ("", false),
+        ("GPL-3.0 OR MIT", true),
+        ("GPL-3.0/MIT", true),
+        ("ISC AND (GPL-3.0 OR MIT)", true),
+        ("ISC AND GPL-3.0", false),
+        ("(MIT OR ISC) AND GPL-3.0", false),
+        ("MIT WITH some-exception", false),
+    ] {
+        assert_eq!(permits(expression, &allowed), permitted, "{expression}");
+    }
+}
+
 fn dependencies(manifest: &str) -> impl Iterator<Item = &str> {
     let mut in_table = false;
     manifest.lines().filter_map(move |line| {

@@ -217,5 +217,18 @@ fn head(call: &Call<'_>, left: Duration) -> String {
     )
 }
 
+/// What somebody else at the socket's place may answer, for `crate::fuzz`.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let whole = http::parse(bytes);
+    assert!(!matches!(&whole, Ok(Some(reply)) if reply.body.len() > bytes.len()), "a body out of nothing");
+    if let Ok(Some((_, end))) = lines::status(bytes) {
+        assert!(end <= bytes.len());
+    }
+    let _ = serde_json::from_slice::<super::problem::Problem>(bytes);
+    let _ = serde_json::from_slice::<super::SessionStatus>(bytes);
+    let _ = serde_json::from_slice::<super::Event>(bytes);
+}
+
 #[cfg(test)]
 mod tests;

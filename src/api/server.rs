@@ -4,6 +4,8 @@
 //! every wait has an end, and one user's connections leave room for everybody else's.
 
 mod connections;
+#[cfg(any(test, fuzzing))]
+mod fuzz;
 mod listener;
 mod login;
 mod parameters;
@@ -33,6 +35,8 @@ use super::access::Caller;
 use connections::{Connections, Seat};
 use stall::StallGuard;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzz::fuzz;
 pub use listener::{BindError, Listener};
 
 /// For a request's line and headers, and for a connection between two requests.

@@ -35,7 +35,8 @@ pub(super) fn daemon(
     DaemonConfig {
         runtime_dir: directory("runtime_dir", surroundings.runtime_dir()),
         state_dir: directory("state_dir", surroundings.state_dir()),
-        state_key: table.and_then(|table| state_key(table, needs)),
+        state_key: table.and_then(|table| state_key(table, "state_key", needs)),
+        state_key_old: table.and_then(|table| state_key(table, "state_key_old", needs)),
         providers_dir: path("providers_dir").unwrap_or(beside),
         timezone: table.and_then(timezone),
         log: table.and_then(log_target).unwrap_or(LogTarget::Auto),
@@ -54,9 +55,9 @@ fn no_directory(key: &str, table: Option<&Table<'_>>, report: &Report) -> PathBu
     PathBuf::from("/")
 }
 
-fn state_key(table: &Table<'_>, needs: &Needs<'_>) -> Option<SecretSource> {
-    let key = secret::read(table, "state_key")?;
-    needs.add(table.name("state_key"), &key.place, Needed::Secret(key.value.clone()));
+fn state_key(table: &Table<'_>, name: &str, needs: &Needs<'_>) -> Option<SecretSource> {
+    let key = secret::read(table, name)?;
+    needs.add(table.name(name), &key.place, Needed::Secret(key.value.clone()));
     Some(key.value)
 }
 

@@ -68,7 +68,7 @@ impl Found {
         }
     }
 
-    fn decoded(path: &Path, bytes: Vec<u8>) -> Self {
+    pub(super) fn decoded(path: &Path, bytes: Vec<u8>) -> Self {
         let (text, foreign_byte) = match String::from_utf8(bytes) {
             Ok(text) => (text, None),
             Err(error) => {

@@ -3,7 +3,8 @@
 pub(super) const ROOT: &[&str] = &["daemon", "socket", "http", "metrics", "alerts", "sessions"];
 /// What `conf.d/*.toml` may hold.
 pub(super) const FRAGMENT: &[&str] = &["sessions"];
-pub(super) const DAEMON: &[&str] = &["runtime_dir", "state_dir", "state_key", "providers_dir", "timezone", "log"];
+pub(super) const DAEMON: &[&str] =
+    &["runtime_dir", "state_dir", "state_key", "state_key_old", "providers_dir", "timezone", "log"];
 pub(super) const SOCKET: &[&str] = &["path", "mode", "admins"];
 pub(super) const HTTP: &[&str] = &["connect_timeout", "request_timeout", "per_host_rate", "ca_file", "proxy"];
 pub(super) const METRICS: &[&str] = &["listen", "allow_remote"];
@@ -39,7 +40,8 @@ const LOGIN: &[&str] =
     &["grant", "client_id", "username", "audience", "scope", "issuer", "login_url", "client_auth", "api_version"];
 
 /// Keys whose values may hold, or be mistaken for, a secret.
-const CONFIDENTIAL: &[&str] = &["state_key", "client_key", "credential", "env", "command", "on_attention"];
+const CONFIDENTIAL: &[&str] =
+    &["state_key", "state_key_old", "client_key", "credential", "env", "command", "on_attention"];
 
 /// Keys whose values error messages may quote.
 pub(super) fn quotable() -> impl Iterator<Item = &'static str> {

@@ -74,6 +74,20 @@ pub(super) fn push_escaped(line: &mut String, text: &str) {
     }
 }
 
+/// A server's words in a line of the log, for `crate::fuzz`.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let fields = vec![("detail", Value::Text(text.clone())), ("error", Value::Shown(text.clone()))];
+    let record = Record { level: Level::INFO, library: None, message: text, fields };
+    for style in [Style::Priority, Style::Time, Style::Json] {
+        let line = render(&record, style);
+        let line = line.strip_suffix('\n').unwrap_or_default();
+        assert!(!line.is_empty() && !line.chars().any(|char| char.is_control() || is_hidden(char)), "{line:?}");
+    }
+    assert!(!headline(&record).contains('\n'));
+}
+
 fn is_hidden(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

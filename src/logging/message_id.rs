@@ -66,6 +66,8 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("starting", "9c7bc6da83a84e56a721bcbe8c217cf4"),
     ("state_damaged", "d7ffc5795f3c49d099f5782170dcfd7b"),
     ("state_not_removed", "5c846c1566c0404280069f68e57a4c85"),
+    ("state_not_resealed", "fa8c831c27074ab587861677d5d06309"),
+    ("state_resealed", "218bf771e7e049a68df13b60f5401d08"),
     ("stopped", "ba1536ef475143e5bdb92e51667bbc0b"),
     ("stopping", "569cf2ae10ab44e38662935890cabe80"),
     ("sweep_failed", "e58af467aac3492f8fff458e680ebe17"),

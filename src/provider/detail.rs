@@ -1,17 +1,16 @@
 //! One sentence for people about an answer, with nothing secret and nothing that could garble a terminal.
 
+mod blot;
+
 use std::fmt::Write as _;
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use blot::blotted;
 
 use super::response::Response;
 use crate::secret::Secret;
 
 /// How much of a server's own words is shown.
 const LONGEST_QUOTE: usize = 200;
-
-/// Shorter ones would blot out ordinary words, and are no secrets.
-const SHORTEST_SECRET: usize = 4;
 
 /// Where servers put their error codes and their explanations.
 const CODES: [&str; 7] =
@@ -68,14 +67,7 @@ fn message(response: &Response) -> Option<String> {
 
 /// Without secrets, control characters and what changes the direction of writing.
 pub(super) fn scrubbed(text: &str, secrets: &[Secret]) -> String {
-    let known = secrets.iter().map(Secret::expose).filter(|secret| secret.len() >= SHORTEST_SECRET);
-    let mut known: Vec<&str> = known.collect();
-    // The longest first, else one that holds another would leave its rest.
-    known.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
-    let without = known.into_iter().fold(text.to_owned(), |text, secret| {
-        let encoded = utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string();
-        text.replace(secret, "[secret]").replace(&encoded, "[secret]")
-    });
+    let without = blotted(text, secrets);
     let visible = without.chars().map(|char| if char.is_whitespace() { ' ' } else { char });
     visible.filter(|char| !char.is_control() && !is_invisible(*char)).collect()
 }

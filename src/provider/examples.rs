@@ -17,7 +17,8 @@ pub(super) fn misjudged(profile: &Profile) -> Option<(usize, String)> {
     profile.examples.iter().find_map(|example| replay(profile, &url, example).err())
 }
 
-fn replay(profile: &Profile, url: &Url, example: &Example) -> Result<(), (usize, String)> {
+/// What is wrong with one example, and on which line.
+pub(super) fn replay(profile: &Profile, url: &Url, example: &Example) -> Result<(), (usize, String)> {
     if profile.protocol == Protocol::Command && example.to == Request::Login {
         let (seen, told) = command::example(profile, &example.grant, example.status, &example.body);
         return compare(example, seen, told.as_ref());
@@ -75,7 +76,10 @@ fn seen(asked: &Asked<'_>, captures: &Captures, response: &Response) -> (&'stati
 }
 
 /// The request that the example answers; none where the protocol makes it.
-fn template<'a>(profile: &'a Profile, example: &Example) -> Result<Option<&'a RequestTemplate>, (usize, String)> {
+pub(super) fn template<'a>(
+    profile: &'a Profile,
+    example: &Example,
+) -> Result<Option<&'a RequestTemplate>, (usize, String)> {
     let missing = |what: &str| (example.line, format!("example: the profile has no {what}"));
     match (example.to, profile.protocol) {
         (Request::Ping, _) => match profile.ping(None).or_else(|| profile.first_alternative_ping()) {
@@ -94,7 +98,8 @@ fn template<'a>(profile: &'a Profile, example: &Example) -> Result<Option<&'a Re
     }
 }
 
-fn captures(profile: &Profile, example: &Example, template: Option<&RequestTemplate>) -> Captures {
+/// What is taken out of the answer.
+pub(super) fn captures(profile: &Profile, example: &Example, template: Option<&RequestTemplate>) -> Captures {
     match (example.to, template) {
         (Request::Renew, Some(_)) => profile.renewal_captures(&example.grant),
         (_, Some(template)) => template.captures.clone(),

@@ -32,6 +32,8 @@ use crate::token::Token;
 use talk::Talk;
 
 pub use person::Polled;
+#[cfg(any(test, fuzzing))]
+pub(in crate::provider) use person::device_login;
 
 /// The longest body that is read: what an API says about a session is a few KiB.
 const LONGEST_BODY: usize = 1024 * 1024;

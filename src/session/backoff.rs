@@ -152,6 +152,34 @@ mod tests {
     }
 
     #[test]
+    fn a_success_counts_only_when_it_lasts_longer_than_the_pauses_before_it() {
+        let (mut backoff, mut seed) = (Backoff::default(), Seed(7));
+        let now = Instant::from_millis(0);
+        while backoff.ready(now).since(now) < CEILING / 2 {
+            backoff.failed(now, CEILING, &mut seed);
+        }
+        let (failures, pause) = (backoff.failures, backoff.ready(now).since(now));
+        backoff.succeeded(now);
+        backoff.failed(now.after(pause), CEILING, &mut seed);
+        assert_eq!(backoff.failures, failures + 1);
+    }
+
+    #[test]
+    fn every_moment_moves_to_another_boots_axis() {
+        let (mut backoff, mut seed) = (Backoff::default(), Seed(7));
+        let now = Instant::from_millis(0);
+        backoff.succeeded(now);
+        backoff.failed(now, CEILING, &mut seed);
+        backoff.succeeded(now);
+        backoff.pause(now, FLOOR);
+        backoff.shift(5_000);
+        assert_eq!(
+            (backoff.until, backoff.good_since),
+            (Some(Instant::from_millis(6_000)), Some(Instant::from_millis(5_000)))
+        );
+    }
+
+    #[test]
     fn a_success_that_does_not_last_forgives_nothing() {
         let (mut backoff, mut seed) = (Backoff::default(), Seed(7));
         let now = Instant::from_millis(0);

@@ -20,6 +20,7 @@ mod recovery;
 mod reports;
 mod script;
 mod shared;
+mod trifles;
 mod windows;
 
 use script::Stage;

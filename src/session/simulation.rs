@@ -1,6 +1,6 @@
 //! Half a year against a server as it is, in virtual time: what must never happen, whatever happens.
 
-mod arbitrary;
+pub(crate) mod arbitrary;
 mod model;
 mod world;
 

@@ -127,6 +127,26 @@ mod tests {
     }
 
     #[test]
+    fn a_success_at_the_very_middle_may_have_restarted_the_timer() {
+        assert_eq!(after(true, Some((0, 0)), 60), (0, 60));
+    }
+
+    #[test]
+    fn a_ping_and_a_death_prove_less_where_only_the_second_half_counts() {
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+        for (model, shared, proof, least, bound) in [
+            (WindowModel::HalfWindow, true, 60, 60, 20),
+            (WindowModel::HalfWindow, false, 120, 60, 20),
+            (WindowModel::Sliding, true, 120, 120, 10),
+            (WindowModel::Explicit, false, 120, 120, 10),
+        ] {
+            let window = Window { model, timeout: T, shared };
+            let told = (window.proof(), window.least_proof(), window.bound_from_death(minutes(10)));
+            assert_eq!(told, (minutes(proof), minutes(least), minutes(bound)), "{model:?} {shared}");
+        }
+    }
+
+    #[test]
     fn an_older_report_takes_nothing_back() {
         let sliding = Window { model: WindowModel::Sliding, timeout: T, shared: true };
         let known = Some(Bounds { lo: at(50), hi: at(50) });

@@ -30,8 +30,6 @@ pub(super) struct Sealed {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(super) enum SealError {
-    #[error("it was sealed with another key")]
-    WrongKey,
     #[error("it was changed since it was sealed")]
     Damaged,
     #[error("the cryptographic library failed")]
@@ -61,11 +59,13 @@ impl Seal {
         })
     }
 
-    /// Opens what was sealed under the same name.
+    /// Whether it was this key that sealed it.
+    pub(super) fn made(&self, sealed: &Sealed) -> bool {
+        sealed.key_id == self.id
+    }
+
+    /// Opens what this key sealed under the same name.
     pub(super) fn open(&self, name: &str, sealed: &Sealed) -> Result<Vec<u8>, SealError> {
-        if sealed.key_id != self.id {
-            return Err(SealError::WrongKey);
-        }
         let decode = |text: &str| STANDARD.decode(text).map_err(|_| SealError::Damaged);
         let nonce = Nonce::try_assume_unique_for_key(&decode(&sealed.nonce)?).map_err(|_| SealError::Damaged)?;
         let mut buffer = decode(&sealed.ciphertext)?;

@@ -43,6 +43,7 @@ mod recipes;
 mod refusals;
 mod restart_reload;
 mod rotation;
+mod secrets;
 mod session_lifecycle;
 mod session_servers;
 mod soak;

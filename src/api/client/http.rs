@@ -82,7 +82,7 @@ fn read_reply(mut stream: &UnixStream, until: Instant) -> Result<Reply, WireErro
 }
 
 /// The answer, once `received` holds all of it.
-fn parse(received: &[u8]) -> Result<Option<Reply>, WireError> {
+pub(super) fn parse(received: &[u8]) -> Result<Option<Reply>, WireError> {
     let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     let Ok(parsed) = response.parse(received) else { return Err(WireError::Malformed("it does not speak HTTP")) };

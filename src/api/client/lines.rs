@@ -47,7 +47,7 @@ fn begin(mut lines: Lines, head: &str, until: Instant) -> Result<(u16, Lines), W
 }
 
 /// The status and where the head ends, once it is there.
-fn status(received: &[u8]) -> Result<Option<(u16, usize)>, WireError> {
+pub(super) fn status(received: &[u8]) -> Result<Option<(u16, usize)>, WireError> {
     let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     match response.parse(received) {

@@ -144,7 +144,7 @@ async fn read(request: Request) -> Result<Bytes, Problem> {
     }
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     if body.trim_ascii().is_empty() {
         return Err(bad("body: empty, where a JSON object is due"));
     }

@@ -93,7 +93,11 @@ impl Metadata {
     ///
     /// # Errors
     /// Says what a person has to look at.
-    pub(super) fn read(document: &Map<String, Value>, issuer: &str, at: &Url) -> Result<Self, WrongDocument> {
+    pub(in crate::provider) fn read(
+        document: &Map<String, Value>,
+        issuer: &str,
+        at: &Url,
+    ) -> Result<Self, WrongDocument> {
         match document.get("issuer").and_then(Value::as_str) {
             Some(named) if named == issuer => {}
             Some(named) => return Err(WrongDocument::OtherIssuer(named.chars().take(200).collect())),

@@ -268,7 +268,7 @@ fn over(why: &str) -> Polled {
 }
 
 /// RFC 8628 section 3.2; some servers say `verification_url`.
-fn device_login(response: &Response) -> Option<DeviceLogin> {
+pub(in crate::provider) fn device_login(response: &Response) -> Option<DeviceLogin> {
     let text = |pointer: &str, longest: usize| {
         let text = response.string_at(pointer).filter(|text| (1..=longest).contains(&text.len()))?;
         (!text.chars().any(char::is_control)).then(|| text.to_owned())

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use crate::secret::Secret;
 use crate::session::account::Account;
@@ -27,11 +29,7 @@ proptest! {
 
     #[test]
     fn no_order_of_inputs_breaks_a_session(policy in policies(), inputs in vec((0_u64..5_000_000, happenings()), 1..120)) {
-        let mut stage = Stage::new(policy);
-        for (wait, happening) in inputs {
-            stage.now = stage.now.after(Duration::from_millis(wait));
-            stage.happen(happening);
-        }
+        live(policy, inputs);
     }
 
     #[test]
@@ -83,6 +81,50 @@ proptest! {
         account.sessions = stage.account.sessions;
         prop_assert_eq!(next(&here, stage.now, &stage.account, shift), next(&away, there, &account, 0));
         prop_assert_eq!(here.promise(stage.now), away.promise(there));
+    }
+}
+
+/// A life that follows from `data`, for a fuzzer to find those that lead further.
+pub(crate) fn fuzz(data: &[u8]) {
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    let mut runner = TestRunner::new_with_rng(config, chance(data));
+    let life = (policies(), vec((0_u64..5_000_000, happenings()), 1..120)).new_tree(&mut runner);
+    if let Ok(life) = life {
+        let (policy, inputs) = life.current();
+        live(policy, inputs);
+    }
+}
+
+/// A source of chance that the first bytes of `data` seed.
+fn chance(data: &[u8]) -> TestRng {
+    let mut seed = [1; 16];
+    seed.iter_mut().zip(data).for_each(|(place, byte)| *place = *byte);
+    TestRng::from_seed(RngAlgorithm::XorShift, &seed)
+}
+
+/// A stored state that nobody wrote, taken up: it may be nonsense, but nothing panics and nothing spins.
+pub(crate) fn fuzz_stored(data: &[u8]) {
+    let _ = serde_json::from_slice::<Account>(data);
+    let Ok(state) = serde_json::from_slice::<State>(data) else { return };
+    let mut runner = TestRunner::new_with_rng(ProptestConfig::default(), chance(data));
+    let Ok(policy) = policies().new_tree(&mut runner) else { return };
+    let mut now = Instant::from_millis(10_000_000);
+    let mut account = Account::new(now, 7);
+    let mut session = Session::restore("s", policy.current(), state, now, 1, data.len().is_multiple_of(2));
+    for _ in 0..20 {
+        session.step(Input::Tick, now, &mut account);
+        let _ = (session.publication(now), session.promise(now), session.phase(now, &account), session.notice());
+        let Some(wake) = session.wake(now, &account) else { return };
+        assert!(wake > now, "a wake that changes nothing: {session:#?}");
+        now = wake;
+    }
+}
+
+fn live(policy: Policy, inputs: Vec<(u64, Happening)>) {
+    let mut stage = Stage::new(policy);
+    for (wait, happening) in inputs {
+        stage.now = stage.now.after(Duration::from_millis(wait));
+        stage.happen(happening);
     }
 }
 

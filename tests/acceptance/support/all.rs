@@ -5,6 +5,7 @@ pub(crate) mod assertion;
 pub(crate) mod daemon;
 pub(crate) mod description;
 pub(crate) mod journald;
+pub(crate) mod leaks;
 pub(crate) mod oidc;
 pub(crate) mod org;
 pub(crate) mod recorder;

@@ -1,5 +1,6 @@
 //! A daemon in a directory of its own: configured, started, watched, killed; and searched for secrets when it is over.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
@@ -14,6 +15,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::assertion::{AUDIENCE, private_key_pem};
+use super::leaks::{self, Forms};
 use super::salesforce::Salesforce;
 use super::unix::{self, Answer};
 use super::{SOON, poll, within};
@@ -135,6 +137,8 @@ pub(crate) struct Lab {
     running: Option<Running>,
     /// All that any daemon or command of this directory has said, tokens asked for excepted.
     said: Arc<Mutex<String>>,
+    /// Answers of the socket that need hold no token, and arguments of processes.
+    seen: Mutex<BTreeSet<String>>,
     needles: Box<dyn Fn() -> Vec<String>>,
     url: String,
     /// What the daemon says: all, so that secrets have every chance to slip out.
@@ -165,6 +169,7 @@ impl Lab {
             dir,
             running: None,
             said: Arc::default(),
+            seen: Mutex::default(),
             needles: Box::new(needles),
             url: url.to_owned(),
             log_level: "trace",
@@ -419,13 +424,35 @@ impl Lab {
     }
 
     pub(crate) fn get(&self, path: &str) -> Option<Answer> {
-        unix::request(&self.socket(), "GET", path, "application/json", "")
+        let answer = unix::request(&self.socket(), "GET", path, "application/json", "");
+        self.see(path, answer.as_ref());
+        answer
+    }
+
+    /// Keeps what anybody could see, for the search at the end.
+    fn see(&self, path: &str, answer: Option<&Answer>) {
+        let mut seen = self.seen.lock().unwrap();
+        if let Some(answer) = answer.filter(|_| !path.contains("/token") && !path.contains("/rejected")) {
+            seen.insert(format!("{path}: {:?} {}", answer.headers, answer.body));
+        }
+        if let Some(running) = &self.running {
+            seen.extend(leaks::arguments(running.child.id()));
+        }
+    }
+
+    /// Asks a daemon that still runs for all that it shows of its sessions.
+    fn look_once_more(&self) {
+        for path in ["/v1/sessions", "/v1/health", "/metrics"] {
+            let asked = format!("GET {path} HTTP/1.1\r\nhost: keepfresh\r\nconnection: close\r\n\r\n");
+            self.see(path, unix::hasty_exchange(&self.socket(), asked.as_bytes()).as_ref());
+        }
     }
 
     #[track_caller]
     pub(crate) fn post(&self, path: &str, body: &str) -> Answer {
-        unix::request(&self.socket(), "POST", path, "application/json", body)
-            .unwrap_or_else(|| panic!("POST {path}: no answer"))
+        let answer = unix::request(&self.socket(), "POST", path, "application/json", body);
+        self.see(path, answer.as_ref());
+        answer.unwrap_or_else(|| panic!("POST {path}: no answer"))
     }
 
     #[track_caller]
@@ -501,25 +528,26 @@ impl Lab {
 
     fn hush(&mut self) {
         if self.running.is_some() {
+            self.look_once_more();
             self.kill();
         }
     }
 
     /// Where secrets were found that should not be there.
     fn leaks(&self) -> Vec<String> {
-        let said = self.said();
-        let needles = (self.needles)();
-        let mut leaks: Vec<String> = said
-            .lines()
-            .filter(|line| needles.iter().any(|needle| line.contains(needle.as_str())))
-            .map(|line| format!("said: {line}"))
-            .collect();
+        let forms = Forms::of(&(self.needles)());
+        let said = forms.shown(&self.said()).into_iter().map(|line| format!("said: {line}"));
+        let seen = self.seen.lock().unwrap();
+        let seen = seen.iter().flat_map(|text| forms.shown(text)).map(|line| format!("seen: {line}"));
+        let mut leaks: Vec<String> = said.chain(seen).collect();
         for file in readable_by_all(self.dir.path()) {
-            let content = fs::read(&file).unwrap_or_default();
-            let content = String::from_utf8_lossy(&content);
-            if needles.iter().any(|needle| content.contains(needle.as_str())) {
+            if forms.are_in(&fs::read(&file).unwrap_or_default()) {
                 leaks.push(format!("readable by all: {}", file.display()));
             }
+        }
+        if fs::read_to_string(self.config()).is_ok_and(|config| config.contains("\nstate_key =")) {
+            let open = leaks::files(&self.path("state")).into_iter().filter(|(_, content)| forms.are_in(content));
+            leaks.extend(open.map(|(path, _)| format!("not sealed: {}", path.display())));
         }
         leaks
     }
