@@ -107,6 +107,7 @@ fn in_a_container_without_systemd_it_is_the_first_process_on_a_read_only_root() 
         .stdin(Stdio::null())
         .output()
         .unwrap();
+    fs::set_permissions(lab.path("client-secret"), fs::Permissions::from_mode(0o600)).unwrap();
     let (said, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     lab.also_said(&format!("{said}\n{log}"));
     assert_eq!(said, "wait 0\ntoken 0\nverify 0\ncheck 0\ndaemon keepfresh\n", "{log}");
