@@ -35,6 +35,7 @@ use crate::config::Config;
 use crate::driver::{self, Done, Ticket};
 use crate::hooks::Hooks;
 use crate::provider::Clients;
+use crate::publish::Press;
 use crate::schedule::{Duty, Runner};
 use crate::session::answer::{Answer, Request};
 use crate::session::{Action, Input, Order};
@@ -68,7 +69,8 @@ pub struct Ears {
 /// All sessions of this machine.
 pub struct Supervisor {
     config: Config,
-    slots: BTreeMap<Arc<str>, Slot>,
+    /// Boxed, since a tree's nodes are half empty.
+    slots: BTreeMap<Arc<str>, Box<Slot>>,
     accounts: BTreeMap<String, AccountSlot>,
     /// Accounts whose last write failed.
     unsaved: BTreeSet<String>,
@@ -81,6 +83,8 @@ pub struct Supervisor {
     retiring: JoinSet<()>,
     store: Store,
     clients: Clients,
+    /// The workers of published files.
+    press: Press,
     /// The programs of `[alerts]`.
     alerts: Hooks,
     /// Those who follow what happens.
@@ -319,7 +323,7 @@ impl Supervisor {
 
     /// The slot that the work was done for, if it is still there.
     fn current(&mut self, of: &Ticket) -> Option<&mut Slot> {
-        self.slots.get_mut(&of.name).filter(|slot| slot.epoch == of.epoch)
+        self.slots.get_mut(&of.name).map(Box::as_mut).filter(|slot| slot.epoch == of.epoch)
     }
 
     fn account_saved(&mut self, key: &str, now: Instant, problem: Option<String>) {
@@ -336,7 +340,7 @@ impl Supervisor {
         }
         let members: Vec<_> = account.members.iter().cloned().collect();
         for name in members {
-            if self.slots.get(&name).is_some_and(Slot::awaits_account) {
+            if self.slots.get(&name).is_some_and(|slot| slot.awaits_account()) {
                 self.pump(&name);
             }
         }

@@ -196,7 +196,7 @@ impl Slot {
             return PendingStep::Unwritten { call, request };
         }
         pending.queued = true;
-        let host = self.remote.host(pending.call.request, self.session.state().token.as_ref());
+        let host = self.remote.host(pending.call.request, self.session.state().token.as_deref());
         PendingStep::Queue { host, urgent_by: pending.call.urgent_by }
     }
 
@@ -235,7 +235,7 @@ impl Slot {
         let refresh = state.refresh.as_ref().filter(|_| needs_refresh_token(pending.call.request));
         Some(Errand {
             of: self.ticket(),
-            host: self.remote.host(pending.call.request, state.token.as_ref()),
+            host: self.remote.host(pending.call.request, state.token.as_deref()),
             secrets: self.secrets_for(pending.call.request),
             call: pending.call,
             remote: self.remote.clone(),
