@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::clock;
@@ -25,6 +25,9 @@ pub use person::{PersonDone, PersonErrand, PersonStep, person};
 /// Beyond its own time-out a call is given so much before it counts as failed.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// Each may run a program: a machine with a thousand sessions does not start a thousand of them at once.
+static LOOKS: Semaphore = Semaphore::const_new(8);
+
 /// Whose work it is: a name may come to stand for another session while the work is under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket {
@@ -35,7 +38,6 @@ pub struct Ticket {
 }
 
 /// What came of a piece of work.
-#[derive(Debug)]
 pub enum Done {
     /// A session's state was written, or why not.
     SessionSaved {
@@ -84,6 +86,8 @@ pub enum Done {
     SecretsRead {
         /// The session.
         name: Arc<str>,
+        /// What said where they are.
+        config: Arc<SessionConfig>,
         /// Their fingerprint; none while one of them cannot be read, which says nothing of a change.
         secrets: Option<String>,
         /// The configured refresh token, where the grant has one.
@@ -162,9 +166,11 @@ async fn make(errand: &Errand) -> (Answer, Option<String>) {
     (remote.call(call.request, held, &secrets, clock::boottime).await, fingerprint)
 }
 
-/// Reads a login's secrets anew, to learn whether a person has changed something.
+/// Reads a login's secrets anew, to learn whether a person has changed something; a few sessions' at a time.
 pub fn read_secrets(work: &mut JoinSet<Done>, name: Arc<str>, config: Arc<SessionConfig>, salt: u64) {
     work.spawn(async move {
+        // Never closed; calls read their secrets without this, so nobody's login waits for a look.
+        let _turn = LOOKS.acquire().await;
         let mut secrets = Secrets::new();
         let mut complete = true;
         for (name, source) in config.remote.login_secrets() {
@@ -182,7 +188,7 @@ pub fn read_secrets(work: &mut JoinSet<Done>, name: Arc<str>, config: Arc<Sessio
             None => None,
         };
         let secrets = complete.then(|| fingerprint(&secrets, salt));
-        Done::SecretsRead { name, secrets, seed }
+        Done::SecretsRead { name, config, secrets, seed }
     });
 }
 

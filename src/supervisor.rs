@@ -317,7 +317,7 @@ impl Supervisor {
             }
             Done::ByPerson { of, login, host, came } => self.person_done(&of, &login, &host, came),
             Done::Released { of, hold } => self.released(&of, hold),
-            Done::SecretsRead { name, secrets, seed } => self.secrets_read(&name, secrets, seed),
+            Done::SecretsRead { name, config, secrets, seed } => self.secrets_read(&name, &config, secrets, seed),
         }
     }
 

@@ -131,4 +131,12 @@ mod tests {
             assert!(serde_json::to_string(&profile.describe()).is_ok());
         }
     }
+
+    #[test]
+    fn a_client_that_proves_itself_by_a_secret_is_shown_with_one() {
+        for (name, shown) in [("docusign", true), ("workday", true), ("salesforce", false)] {
+            let text = show::in_words(&Profile::named(name, None).unwrap().describe());
+            assert_eq!(text.contains("\nclient_secret = { file ="), shown, "{text}");
+        }
+    }
 }

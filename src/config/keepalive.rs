@@ -186,6 +186,20 @@ fn check_abilities(session: &Table<'_>, keepalive: &Keepalive, remote: &RemoteCo
         let help = "the provider needs an introspection endpoint, and the client a secret or a key: take it out, or add client_secret";
         table.report.problem(&table.place_of("introspect"), title, help);
     }
+    check_duties(&table, keepalive, remote);
+}
+
+fn check_duties(table: &Table<'_>, keepalive: &Keepalive, remote: &RemoteConfig) {
+    if !keepalive.calendar.verify.is_empty() && !remote.has_ping() {
+        let title = format!("`{}` has no effect here", table.name("verify_at"));
+        let help = "the provider has no ping that this session can make: take it out, or describe one in the profile";
+        table.report.problem(&table.place_of("verify_at"), title, help);
+    }
+    if !keepalive.calendar.renew.is_empty() && !remote.profile.can_renew() {
+        let title = format!("`{}` has no effect here", table.name("renew_at"));
+        let help = "the provider has no request that renews a token: take it out; a login follows when the token ends";
+        table.report.problem(&table.place_of("renew_at"), title, help);
+    }
 }
 
 fn check_lifetimes(session: &Table<'_>, given: &Given, policy: &Policy) {

@@ -457,6 +457,21 @@ fn a_session_that_only_a_person_can_restore_may_not_lapse() {
 }
 
 #[test]
+fn a_duty_that_the_provider_cannot_do_is_an_error() {
+    let text = |provider: &str, duty: &str| {
+        format!(
+            "[sessions.box]\nprovider = \"{provider}\"\nurl = \"https://box.example\"\n[sessions.box.keepalive]\n\
+             {duty} = [\"0 3 * * *\"]\n[sessions.box.login]\nusername = \"u\"\npassword = {{ file = \"/p\" }}\n"
+        )
+    };
+    for duty in ["verify_at", "renew_at"] {
+        let errors = Home::of(&text("qbittorrent", duty)).load().err().map(|errors| errors.to_string());
+        let said = errors.as_deref().is_some_and(|text| text.contains(":5:") && text.contains("has no effect here"));
+        assert_eq!(said, duty == "renew_at", "{duty}: {errors:?}");
+    }
+}
+
+#[test]
 fn a_reload_sees_what_changed_and_only_that() {
     let before = Home::of(SHORTEST).load().unwrap_or_else(|errors| panic!("{errors}"));
     let same = Home::of(&format!("# moved\n\n{SHORTEST}")).load().unwrap_or_else(|errors| panic!("{errors}"));

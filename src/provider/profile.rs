@@ -276,6 +276,11 @@ impl Profile {
         self.renew.is_some()
     }
 
+    /// Whether a session can ever hold something to renew by: in the `oauth2` protocol a login tells.
+    pub fn can_renew(&self) -> bool {
+        self.protocol == Protocol::OAuth2 || self.has_renew_request()
+    }
+
     /// Whether the renew request proves itself by the token, so that only a living one can be renewed.
     pub fn renewal_needs_life(&self) -> bool {
         self.renew.as_ref().is_some_and(|renew| renew.carries_token)

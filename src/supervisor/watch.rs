@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::slot::{AccountSlot, Slot};
 use super::{LOOK_EVERY, Supervisor, WATCH_EVERY};
 use crate::clock;
+use crate::config::SessionConfig;
 use crate::driver;
 use crate::secret::Secret;
 use crate::secret::source::SecretSource;
@@ -155,7 +156,17 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn secrets_read(&mut self, name: &str, secrets: Option<String>, seed: Option<Result<Secret, String>>) {
+    pub(super) fn secrets_read(
+        &mut self,
+        name: &str,
+        config: &Arc<SessionConfig>,
+        secrets: Option<String>,
+        seed: Option<Result<Secret, String>>,
+    ) {
+        // A reload may have moved them while they were read: then it has sent for the new ones.
+        if !self.slots.get(name).is_some_and(|slot| Arc::ptr_eq(&slot.config, config)) {
+            return;
+        }
         if let Some(seed) = seed {
             self.step(name, Input::Seed(seed));
         }

@@ -88,6 +88,7 @@ fn sample(session: &str, parameter: &Parameter) -> String {
         (false, ParameterKind::Boolean) => "true".to_owned(),
         (false, ParameterKind::List) => "[\"program\", \"argument\"]".to_owned(),
         (false, ParameterKind::Fields) => "{ name = \"value\" }".to_owned(),
+        (false, ParameterKind::Text) if parameter.name == "issuer" => "\"https://id.example\"".to_owned(),
         (false, ParameterKind::Text) => match parameter.default.as_ref().or(parameter.one_of.first()) {
             Some(value) => format!("\"{value}\""),
             None => "\"…\"".to_owned(),

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Parameter, Profile};
 use crate::config::duration_text;
+use crate::provider::client_auth::ClientAuth;
 use crate::provider::request::{Method, RequestTemplate};
 use crate::provider::rule::{AnswerRule, Condition, RuleVerdict};
 use crate::session::answer::Request;
@@ -63,7 +64,7 @@ impl Profile {
         let grant = |name: &str| GrantDescription {
             name: name.to_owned(),
             about: self.about_grant(name).to_owned(),
-            parameters: self.parameters(name).unwrap_or_default(),
+            parameters: with_needed_secret(self.parameters(name).unwrap_or_default()),
         };
         let named = self.pings.iter().map(|(name, ping)| format!("{name}: {}", request(ping)));
         Description {
@@ -118,6 +119,18 @@ impl Profile {
         let kills = if self.window.renewal_kills { "; the former token dies by it" } else { "" };
         Some(format!("{}, {needs}{kills}", request(renew)))
     }
+}
+
+/// A client that proves itself by its secret, unless the config says otherwise, needs one.
+fn with_needed_secret(mut parameters: Vec<Parameter>) -> Vec<Parameter> {
+    let by_secret = |default: &String| [ClientAuth::Basic, ClientAuth::Post].iter().any(|way| way.word() == default);
+    let needed = parameters
+        .iter()
+        .any(|parameter| parameter.name == "client_auth" && parameter.default.as_ref().is_some_and(by_secret));
+    for secret in parameters.iter_mut().filter(|parameter| parameter.name == "client_secret") {
+        secret.required |= needed;
+    }
+    parameters
 }
 
 fn request(template: &RequestTemplate) -> String {
