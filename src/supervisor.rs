@@ -35,7 +35,6 @@ use crate::config::Config;
 use crate::driver::{self, Done, Ticket};
 use crate::hooks::Hooks;
 use crate::provider::Clients;
-use crate::publish::Press;
 use crate::schedule::{Duty, Runner};
 use crate::session::answer::{Answer, Request};
 use crate::session::{Action, Input, Order};
@@ -47,7 +46,7 @@ use feed::Feed;
 use figures::Gauges;
 use lanes::{Lanes, Passenger};
 use reload::Reloading;
-use slot::{AccountSlot, Pending, Slot};
+use slot::{AccountSlot, Pending, Slot, Slots};
 
 pub use start::StartError;
 
@@ -69,8 +68,7 @@ pub struct Ears {
 /// All sessions of this machine.
 pub struct Supervisor {
     config: Config,
-    /// Boxed, since a tree's nodes are half empty.
-    slots: BTreeMap<Arc<str>, Box<Slot>>,
+    slots: Slots,
     accounts: BTreeMap<String, AccountSlot>,
     /// Accounts whose last write failed.
     unsaved: BTreeSet<String>,
@@ -83,11 +81,9 @@ pub struct Supervisor {
     retiring: JoinSet<()>,
     store: Store,
     clients: Clients,
-    /// The workers of published files.
-    press: Press,
+    press: crate::publish::Press,
     /// The programs of `[alerts]`.
     alerts: Hooks,
-    /// Those who follow what happens.
     feed: Feed,
     calendar: Runner,
     notifier: Notifier,

@@ -30,6 +30,9 @@ use crate::store::record::ClockStamp;
 use crate::time::Instant;
 use crate::token::Published;
 
+/// By name; boxed, since the nodes of a tree are half empty.
+pub(super) type Slots = BTreeMap<Arc<str>, Box<Slot>>;
+
 /// A session and everything at the edge that belongs to it.
 pub(super) struct Slot {
     pub(super) name: Arc<str>,
