@@ -17,6 +17,7 @@ mod login;
 mod manual;
 mod order;
 pub(crate) mod output;
+mod plain;
 mod providers;
 mod reload;
 mod report;
@@ -26,6 +27,8 @@ mod token;
 mod wait;
 mod words;
 
+use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -127,7 +130,8 @@ pub fn main() -> ExitCode {
     if let Some(exit) = complete::answer(Cli::command) {
         return exit.into();
     }
-    let Cli { socket, command } = match Cli::try_parse() {
+    let words: Vec<OsString> = env::args_os().collect();
+    let Cli { socket, command } = match plain::parse(&words).map_or_else(|| Cli::try_parse_from(&words), Ok) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };

@@ -13,21 +13,24 @@ use crate::publish::{Format, SinkConfig, format};
 use crate::secret::Secret;
 use crate::token::{Capture, Published, Token};
 
+/// How long `token` waits unless it is told.
+pub(super) const WAIT: Duration = Duration::from_secs(30);
+
 /// What `token` takes.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The session
     #[arg(value_name = "NAME", add = complete::sessions())]
-    name: String,
+    pub(super) name: String,
     /// For how long the token must be good, or as long as one ping can prove where that is less
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    min_validity: Option<Duration>,
+    pub(super) min_validity: Option<Duration>,
     /// How long to wait for a good one, also for a daemon that restarts
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
-    wait: Duration,
+    pub(super) wait: Duration,
     /// As what to print it
     #[arg(long, value_enum, default_value_t)]
-    format: Printed,
+    pub(super) format: Printed,
 }
 
 /// The formats that `token` prints; those of published files.

@@ -1,5 +1,6 @@
 //! A reload: the config is read again, and only what differs is touched; a broken one changes nothing.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -131,7 +132,9 @@ impl Supervisor {
     }
 
     fn reconfigure(&mut self, name: &str, new: &Arc<SessionConfig>) {
-        let kept = self.published_paths();
+        let keeps = self.slots.get(name).is_none_or(|slot| slot.config.publish == new.publish);
+        // With thousands of sessions the list is long, and a change of `[http]` comes to all of them.
+        let kept = if keeps { BTreeSet::new() } else { self.published_paths() };
         let Some(slot) = self.slots.get_mut(name) else { return };
         match Remote::new(new.remote.clone(), &mut self.clients) {
             Ok(remote) => {

@@ -123,6 +123,9 @@ impl Supervisor {
 
     /// Removes published files, except those that a session of the config publishes now.
     fn remove_unshared(&self, paths: &[PathBuf]) {
+        if paths.is_empty() {
+            return;
+        }
         let kept = self.published_paths();
         paths.iter().filter(|path| !kept.contains(*path)).for_each(|path| publish::remove_stale(path));
     }
@@ -207,7 +210,9 @@ impl Supervisor {
         let mut fresh_floor = floor;
         if let Some(mut stored) = stored {
             if stored.identity == config.remote.identity() {
-                self.remove_unshared(&stored.paths);
+                let configured = |path: &PathBuf| config.publish.iter().any(|sink| sink.path == *path);
+                let dropped: Vec<PathBuf> = stored.paths.iter().filter(|path| !configured(path)).cloned().collect();
+                self.remove_unshared(&dropped);
                 let shift = stored.clock.shift(now, &boot_id);
                 stored.state.shift(shift.millis);
                 return Session::restore(
