@@ -13,8 +13,10 @@ PROFILE ?= release
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-# A program for other machines does not name this one's directories.
-REMAP := --remap-path-prefix=$(CURDIR)=keepfresh --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo
+# A program for other machines does not name this one's directories, neither where it is Rust nor where it is C.
+CARGO_HOME_HERE := $(or $(CARGO_HOME),$(HOME)/.cargo)
+REMAPPED := RUSTFLAGS="--remap-path-prefix=$(CURDIR)=keepfresh --remap-path-prefix=$(CARGO_HOME_HERE)=cargo" \
+  CFLAGS="$(CFLAGS) -ffile-prefix-map=$(CURDIR)=keepfresh -ffile-prefix-map=$(CARGO_HOME_HERE)=cargo"
 BUILT := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/keepfresh
 MUSL := $(shell uname -m)-unknown-linux-musl
 DIST := target/dist
@@ -40,13 +42,20 @@ test: .fixture .clients .qbittorrent .zabbix .openbao lint ## Everything that mu
 	awk '/^test result:/ { passed += $$4; failed += $$6; ignored += $$8 } /^exit / { code = $$2 } \
 	  END { printf "\n%d tests passed, %d failed, %d ignored\n", passed, failed, ignored; exit code }' "$$log"
 
-test-system: ## The deb on a machine of its own that boots systemd, in a container (as root; says what it installs)
+test-system: .rpmbuild ## The packages on a machine of their own that boots systemd, in a container (as root; says what it installs)
+	@command -v lintian >/dev/null || { \
+	  echo 'lintian is missing: installing it with apt-get'; \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo $(APT) install -qq --no-install-recommends lintian; }
 	$(CARGO) build --locked
-	packaging/deb/build target/debug/keepfresh target/system/again
-	packaging/deb/build target/debug/keepfresh target/system
-	DEB_REVISION=2 packaging/deb/build target/debug/keepfresh target/system
-	cmp target/system/keepfresh_*-1_*.deb target/system/again/keepfresh_*-1_*.deb
-	tests/system/run target/system/keepfresh_*-1_*.deb target/system/keepfresh_*-2_*.deb
+	rm -rf target/system/packages
+	@for revision in 1 2; do for copy in first again; do \
+	  DEB_REVISION=$$revision packaging/deb/build target/debug/keepfresh target/system/packages/$$copy && \
+	  RPM_RELEASE=$$revision packaging/rpm/build target/debug/keepfresh target/system/packages/$$copy || exit 1; \
+	done; done
+	diff -r target/system/packages/first target/system/packages/again
+	lintian --allow-root --fail-on error,warning target/system/packages/first/keepfresh_*-1_*.deb
+	tests/system/run target/system/packages/first
 
 lint: ## Format, clippy and docs without a single warning
 	$(CARGO) fmt --check
@@ -67,15 +76,16 @@ mutants: ## Changes the core at random places; survivors are missing tests
 	$(CARGO) mutants --file 'src/session/*.rs' --file src/session.rs --file src/token.rs --file src/time.rs -- --lib
 
 build: ## The program, in target/release (PROFILE)
-	RUSTFLAGS="$(REMAP)" $(CARGO) build --locked --profile $(PROFILE)
+	$(REMAPPED) $(CARGO) build --locked --profile $(PROFILE)
 
 static: ## The same without a library of the system, for any Linux of this architecture: target/*-musl/release/keepfresh
 	@command -v musl-gcc >/dev/null || { \
 	  echo 'musl-gcc is missing: installing it with apt-get (musl-tools)'; \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 	  $$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends musl-tools; }
-	rustup target add $(MUSL)
-	RUSTFLAGS="$(REMAP)" $(CARGO) build --locked --profile $(PROFILE) --target $(MUSL)
+	@rustup target add $(MUSL) || { \
+	  echo "there is no $(MUSL) target here: without it no static program can be built" >&2; exit 1; }
+	$(REMAPPED) $(CARGO) build --locked --profile $(PROFILE) --target $(MUSL)
 
 install: ## What `make build` made, with units, man pages and completions, below DESTDIR and PREFIX (/usr/local)
 	BINARY=$(BUILT) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) packaging/install
@@ -83,12 +93,15 @@ install: ## What `make build` made, with units, man pages and completions, below
 deb: build ## A Debian package in target/dist
 	packaging/deb/build $(BUILT) $(DIST)
 
-rpm: build ## An rpm in target/dist, by rpmbuild
+rpm: build .rpmbuild ## An rpm in target/dist, by rpmbuild
+	packaging/rpm/build $(BUILT) $(DIST)
+
+.PHONY: .rpmbuild
+.rpmbuild:
 	@command -v rpmbuild >/dev/null || { \
 	  echo 'rpmbuild is missing: installing it with apt-get (rpm)'; \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 	  $$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends rpm; }
-	packaging/rpm/build $(BUILT) $(DIST)
 
 clean: ## Removes what was built and installed here
 	$(CARGO) clean

@@ -10,8 +10,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::rand;
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid};
+use aws_lc_rs::{digest, rand};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, Uid};
 use rustix::io::Errno;
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -117,14 +117,24 @@ pub fn stamp(path: &Path) -> Option<Stamp> {
 pub fn matching(path: &Path, bytes: &[u8], attributes: Attributes) -> Option<Stamp> {
     let (parent, name) = split(path).ok()?;
     let directory = directory::open(parent).ok()?;
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(&directory, name, flags, Mode::empty()).ok()?;
-    let found = rustix::fs::fstat(&file).ok()?;
     let whereabouts = rustix::fs::fstat(&directory).ok()?;
-    (fits(&found, &whereabouts, attributes) && u64::try_from(found.st_size) == u64::try_from(bytes.len()))
-        .then(|| read(file, bytes.len()))?
-        .is_ok_and(|content| *content == bytes)
-        .then(|| Stamp::of(&found))
+    let could_be = |found: &Stat| {
+        fits(found, &whereabouts, attributes) && u64::try_from(found.st_size) == u64::try_from(bytes.len())
+    };
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let found = match rustix::fs::openat(&directory, name, flags, Mode::empty()) {
+        Ok(file) => {
+            let found = rustix::fs::fstat(&file).ok().filter(could_be)?;
+            read(file, bytes.len()).is_ok_and(|content| *content == bytes).then_some(found)
+        }
+        // Given away, and closed to this process: what was left in its time must do.
+        Err(Errno::ACCESS) => {
+            let found = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW).ok().filter(could_be)?;
+            (i64::try_from(found.st_mtime_nsec) == Ok(checksum(bytes))).then_some(found)
+        }
+        Err(_) => None,
+    };
+    found.as_ref().map(Stamp::of)
 }
 
 /// Removes the temporary files that a killed process left in `directory`; says how many.
@@ -180,8 +190,11 @@ fn attempt(
     own(&temporary.file, None, attributes.group)?;
     enter(Step::SetMode)?;
     rustix::fs::fchmod(&temporary.file, Mode::from_raw_mode(attributes.mode))?;
-    // Last: the mode of a file that was given away is the new owner's to set.
+    // Last: mode and time of a file that was given away are the new owner's to set.
     enter(Step::Own)?;
+    if attributes.owner.is_some_and(|owner| owner != rustix::process::geteuid().as_raw()) {
+        leave_checksum(&temporary.file, bytes);
+    }
     own(&temporary.file, attributes.owner, None)?;
     enter(Step::Sync)?;
     rustix::fs::fsync(&temporary.file)?;
@@ -259,6 +272,21 @@ fn read(file: OwnedFd, expected: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(content)
 }
 
+/// Puts a checksum of the content into the fraction of the file's second, by which [`matching`] knows it again when this
+/// process may not read it. Where times are coarser, it is not known again, and written once more.
+fn leave_checksum(file: impl AsFd, bytes: &[u8]) {
+    let Ok(found) = rustix::fs::fstat(&file) else { return };
+    let unchanged = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    let marked = Timespec { tv_sec: found.st_mtime, tv_nsec: checksum(bytes) };
+    let _ = rustix::fs::futimens(file, &Timestamps { last_access: unchanged, last_modification: marked });
+}
+
+/// Of a secret it tells less than thirty bits.
+fn checksum(bytes: &[u8]) -> i64 {
+    let digest = digest::digest(&digest::SHA256, bytes);
+    digest.as_ref().iter().fold(0, |sum, byte| (sum * 256 + i64::from(*byte)) % 1_000_000_000)
+}
+
 /// Calls `fchown` only where it changes something: without the right to it, a service's filter may kill the process.
 fn own(file: impl AsFd, owner: Option<u32>, group: Option<u32>) -> io::Result<()> {
     let found = rustix::fs::fstat(&file)?;
@@ -318,18 +346,34 @@ impl Step {
     }
 }
 
+/// What to do about a directory of the daemon's own that cannot be used.
+pub fn directory_remedy(error: &io::Error) -> &'static str {
+    match Errno::from_io_error(error) {
+        Some(Errno::NOSPC | Errno::DQUOT) => "free space there",
+        Some(Errno::ROFS) => "mount it writable, name it in ReadWritePaths= of the service",
+        Some(Errno::NOTDIR | Errno::LOOP) => "every part of its path must be a directory, or a link set by root",
+        Some(_) | None => "let the user that keepfresh runs as own it",
+    }
+}
+
 /// What to do about it; chosen by the error first, for a full disk is a full disk at every step.
 fn remedy(step: Step, error: &io::Error) -> &'static str {
     match Errno::from_io_error(error) {
         Some(Errno::NOSPC | Errno::DQUOT) => "free space there",
-        Some(Errno::ROFS) => "mount it writable, or name it in ReadWritePaths= of the service",
+        Some(Errno::ROFS) => {
+            "mount it writable, or name it in ReadWritePaths= of the service: `keepfresh check` prints the drop-in"
+        }
         Some(Errno::NOENT) => "create the directory",
         Some(Errno::NOTDIR | Errno::LOOP) => "every part of its directory must be a directory, or a link set by root",
         Some(Errno::ISDIR) => "there is a directory of that name: remove it or choose another name",
         Some(Errno::PERM) if step == Step::Own => {
-            "the service must be a member of that group (SupplementaryGroups=); another owner takes CAP_CHOWN"
+            "the service must be a member of that group (SupplementaryGroups=), another owner takes CAP_CHOWN: \
+             `keepfresh check` prints the drop-in"
         }
-        Some(Errno::ACCESS | Errno::PERM) => "let the user that keepfresh runs as write to that directory",
+        Some(Errno::ACCESS | Errno::PERM) => {
+            "let the user that keepfresh runs as write to that directory; where the unit hides it, `keepfresh check` prints \
+             the drop-in"
+        }
         Some(_) | None => "look at that file system",
     }
 }
@@ -339,7 +383,7 @@ mod tests {
     use std::cell::RefCell;
     use std::fs;
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
-    use std::process::Command;
+    use std::process::{Command, Output};
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use tempfile::TempDir;
@@ -376,7 +420,8 @@ mod tests {
         let path = dir.path().join("token");
         for umask in [0o000, 0o022, 0o077, 0o777] {
             for mode in [0o600, 0o640, 0o444, 0o666] {
-                in_child("write_under_umask", &format!("{}:{umask}:{mode}", path.display()));
+                let child = in_child("write_under_umask", &format!("{}:{umask}:{mode}", path.display()));
+                assert!(child.status.success(), "{child:?}");
                 assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, mode, "umask {umask:o}");
             }
         }
@@ -396,6 +441,27 @@ mod tests {
         assert_eq!(matching(&path, b"x", attributes), Some(stamp));
         assert_eq!(matching(&path, b"x", Attributes { owner: None, ..attributes }), None);
         assert_eq!(matching(&path, b"x", Attributes { group: Some(1), ..attributes }), None);
+    }
+
+    #[test]
+    fn a_file_that_was_given_away_and_is_closed_to_this_process_is_known_again() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let dir = TempDir::new().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let path = dir.path().join("token");
+        let attributes = Attributes { mode: 0o600, owner: Some(12_345), group: None };
+        replace(&path, b"secret", attributes).unwrap();
+        for (bytes, mode, known) in
+            [("secret", 0o600, true), ("Secret", 0o600, false), ("secre", 0o600, false), ("secret", 0o400, false)]
+        {
+            let asked = format!("{}:{bytes}:{mode}:{known}", path.display());
+            assert!(in_child("look_as_a_stranger", &asked).status.success(), "{asked}");
+        }
+        io::Write::write_all(&mut fs::OpenOptions::new().write(true).open(&path).unwrap(), b"forged").unwrap();
+        let asked = format!("{}:secret:{}:false", path.display(), 0o600);
+        assert!(in_child("look_as_a_stranger", &asked).status.success(), "somebody wrote to it");
     }
 
     #[test]
@@ -462,7 +528,7 @@ mod tests {
             let dir = TempDir::new().unwrap();
             let path = dir.path().join("token");
             replace(&path, b"old", PRIVATE).unwrap();
-            in_child("die_on_the_way", &format!("{}:{step:?}", path.display()));
+            let _ = in_child("die_on_the_way", &format!("{}:{step:?}", path.display()));
             let expected: &[u8] = if step == Step::SyncDirectory { b"new" } else { b"old" };
             assert_eq!(fs::read(&path).unwrap(), expected, "{step:?}");
             let temporary = matches!(step, Step::Write | Step::Own | Step::SetMode | Step::Sync | Step::Rename);
@@ -600,6 +666,17 @@ mod tests {
 
     #[test]
     #[ignore = "a part of other tests, run by them in a process of its own"]
+    fn look_as_a_stranger() {
+        let Ok(told) = std::env::var(KILL_AT) else { return };
+        let [path, bytes, mode, known] = told.split(':').collect::<Vec<_>>().try_into().unwrap();
+        rustix::thread::set_thread_uid(Uid::from_raw(65_534)).unwrap();
+        fs::read(path).unwrap_err();
+        let attributes = Attributes { mode: mode.parse().unwrap(), owner: Some(12_345), group: None };
+        assert_eq!(matching(Path::new(path), bytes.as_bytes(), attributes).is_some(), known == "true");
+    }
+
+    #[test]
+    #[ignore = "a part of other tests, run by them in a process of its own"]
     fn die_on_the_way() {
         let Ok(told) = std::env::var(KILL_AT) else { return };
         let (path, last) = told.split_once(':').unwrap();
@@ -614,7 +691,7 @@ mod tests {
         Ok(())
     }
 
-    fn in_child(test: &str, told: &str) {
+    fn in_child(test: &str, told: &str) -> Output {
         let name = format!("atomic_file::tests::{test}");
         let output = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "--ignored", &name])
@@ -622,6 +699,7 @@ mod tests {
             .output()
             .unwrap();
         assert!(String::from_utf8_lossy(&output.stdout).contains("running 1 test"), "{output:?}");
+        output
     }
 
     fn file(path: &Path, content: &[u8]) -> PathBuf {

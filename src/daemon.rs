@@ -33,7 +33,7 @@ const BLOCKING_THREADS: usize = 16;
 #[derive(Debug, Error)]
 enum DaemonError {
     #[error(
-        "create {path}: {error}; let the user that keepfresh runs as own the runtime directory, or set runtime_dir to another"
+        "create {path}: {error}; {}, or set runtime_dir to another", atomic_file::directory_remedy(.error)
     )]
     Directory { path: PathBuf, error: std::io::Error },
     #[error("read daemon.state_key: {0}")]

@@ -6,7 +6,7 @@ use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit, umask};
-use rustix::thread::{CapabilitySet, capabilities};
+use rustix::thread::{CapabilitySet, capabilities, clear_ambient_capability_set};
 use thiserror::Error;
 
 /// Does what this process may do. What could not be done, in words for the log; none of it stops the daemon.
@@ -19,6 +19,8 @@ pub fn harden() -> Vec<String> {
         // Also takes `/proc/PID/environ` and `/proc/PID/mem` from other processes of the same user.
         ("forbid core dumps and tracing", set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(Problem::from)),
         ("keep memory from being swapped", lock_memory()),
+        // A unit may give CAP_CHOWN, for files of other owners; the programs of hooks and secrets must not inherit it.
+        ("keep capabilities from children", clear_ambient_capability_set().map_err(Problem::from)),
     ];
     steps.into_iter().filter_map(|(step, done)| done.err().map(|error| format!("{step}: {error}"))).collect()
 }

@@ -70,7 +70,19 @@ pub struct Happening {
 /// Programs that are told the same happenings, each with a worker of its own.
 pub struct Hooks {
     bells: Vec<(HookConfig, Arc<Bell>)>,
+    runs: Arc<Mutex<Runs>>,
     workers: JoinSet<()>,
+}
+
+/// How runs of programs ended, all of them together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Runs {
+    /// With success.
+    pub succeeded: u64,
+    /// By themselves without success, or they could not be started.
+    pub failed: u64,
+    /// Killed, since they took too long.
+    pub timed_out: u64,
 }
 
 /// What one program has still to be told.
@@ -114,17 +126,28 @@ impl Hooks {
     /// Starts the workers; must be called within the runtime. The programs find the daemon at `socket`.
     pub fn start(configs: &[HookConfig], socket: &Path) -> Self {
         let mut workers = JoinSet::new();
+        let runs = Arc::<Mutex<Runs>>::default();
         let bells: Vec<_> = configs.iter().map(|config| (config.clone(), Arc::<Bell>::default())).collect();
         for (config, bell) in &bells {
-            let worker = Worker { command: config.command.clone(), socket: socket.to_owned(), bell: Arc::clone(bell) };
+            let worker = Worker {
+                command: config.command.clone(),
+                socket: socket.to_owned(),
+                bell: Arc::clone(bell),
+                runs: Arc::clone(&runs),
+            };
             workers.spawn(worker.run());
         }
-        Self { bells, workers }
+        Self { bells, runs, workers }
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.bells.is_empty()
+    }
+
+    /// How their runs ended so far.
+    pub fn runs(&self) -> Runs {
+        *self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells every program that wants to know. Returns at once.
@@ -180,6 +203,7 @@ struct Worker {
     command: Vec<String>,
     socket: PathBuf,
     bell: Arc<Bell>,
+    runs: Arc<Mutex<Runs>>,
 }
 
 impl Worker {
@@ -189,6 +213,7 @@ impl Worker {
                 let _ = tokio::time::timeout(FILES_LIMIT, files.done()).await;
             }
             let ended = child::run(&self.command, &self.variables(&happening)).await;
+            self.runs.lock().unwrap_or_else(PoisonError::into_inner).count(ended.problem.as_ref());
             self.report(&happening, ended);
         }
     }
@@ -217,10 +242,22 @@ impl Worker {
         match ended.problem {
             None => tracing::debug!(session, program, on = occasion, output, "a hook has run"),
             Some(problem) => {
+                let problem = problem.to_string();
                 tracing::warn!(session, event = "hook_failed", program, on = occasion, problem, "a hook failed");
                 tracing::debug!(session, program, output, "what the failed hook said");
             }
         }
+    }
+}
+
+impl Runs {
+    fn count(&mut self, problem: Option<&child::Problem>) {
+        let count = match problem {
+            None => &mut self.succeeded,
+            Some(child::Problem::Failed(_)) => &mut self.failed,
+            Some(child::Problem::TooSlow) => &mut self.timed_out,
+        };
+        *count += 1;
     }
 }
 

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::api::State;
+use crate::hooks::Runs;
 use crate::session::answer::{Quota, Request};
 
 pub use exposition::Form;
@@ -43,6 +44,8 @@ pub struct DaemonFigures {
     pub config_read: Timestamp,
     /// Times that the wall clock jumped.
     pub clock_jumps: u64,
+    /// How runs of the alerts' programs ended; none where there are no alerts.
+    pub alert_runs: Option<Runs>,
 }
 
 /// What is measured of a session.
@@ -72,6 +75,8 @@ pub struct SessionFigures {
     pub calls: Vec<(Request, &'static str, u64)>,
     /// What became of files.
     pub publications: Publications,
+    /// How runs of its hooks ended; none where it has none.
+    pub hook_runs: Option<Runs>,
     /// As the server told them last.
     pub quotas: Vec<Quota>,
     /// Early warnings, each with whether it holds.

@@ -65,7 +65,7 @@ pub enum Loaded {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The directory cannot be created, opened or listed.
-    #[error("use the state directory {}: {error}; let the user that keepfresh runs as own it, or set state_dir", .path.display())]
+    #[error("use the state directory {}: {error}; {}, or set state_dir", .path.display(), atomic_file::directory_remedy(.error))]
     Directory {
         /// The directory.
         path: PathBuf,

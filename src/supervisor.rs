@@ -361,7 +361,7 @@ impl Supervisor {
         let alive = flight.request == Request::Ping && answer.verdict.is_success();
         self.step(name, Input::Answered { answer, secrets });
         let Some(slot) = self.slots.get_mut(name) else { return };
-        slot.outcomes.push(outcome);
+        slot.conclude(outcome);
         if slot.leaving && flight.request == Request::Logout {
             self.remove(name);
             return;

@@ -38,6 +38,8 @@ struct Outcome {
     not_checkable: Vec<String>,
     sessions: Vec<SessionPlan>,
     shared_accounts: Vec<plan::SharedAccount>,
+    /// Where scrapers are served, as they would write it; null where nobody is.
+    metrics: Option<String>,
     systemd_drop_in: Option<String>,
 }
 
@@ -61,6 +63,7 @@ fn refuse(json: bool, file: PathBuf, errors: &ConfigErrors) -> ExitCode {
             not_checkable: Vec::new(),
             sessions: Vec::new(),
             shared_accounts: Vec::new(),
+            metrics: None,
             systemd_drop_in: None,
         });
     }
@@ -105,6 +108,7 @@ impl Outcome {
             not_checkable: trial.not_checkable,
             sessions: config.sessions.values().map(|session| SessionPlan::of(session, now)).collect(),
             shared_accounts: plan::shared_accounts(&config),
+            metrics: config.metrics.as_ref().map(plan::metrics),
             systemd_drop_in: drop_in::needed_by(&config),
             file: config.file,
             warnings: config.warnings,
@@ -114,6 +118,7 @@ impl Outcome {
     fn text(&self) -> String {
         let mut lines: Vec<String> = self.sessions.iter().map(SessionPlan::text).collect();
         lines.extend(self.shared_accounts.iter().map(plan::SharedAccount::text));
+        lines.extend(self.metrics.iter().map(|address| format!("metrics: {address}")));
         lines.extend(self.not_checkable.iter().map(|name| format!("not checkable here: {name}")));
         lines.extend(self.warnings.iter().map(|warning| format!("warning: {warning}")));
         if let Some(drop_in) = &self.systemd_drop_in {

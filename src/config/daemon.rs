@@ -25,8 +25,12 @@ pub(super) fn daemon(
     let table = main.and_then(|main| main.table("daemon"));
     let table = table.as_ref().inspect(|table| table.only(keys::DAEMON));
     let path = |key: &str| table.and_then(|table| paths::read(table, key)).map(|path| path.value);
-    let directory =
-        |key: &str, default: Option<PathBuf>| path(key).or(default).unwrap_or_else(|| no_directory(key, table, report));
+    let directory = |key: &str, default: Option<PathBuf>| match path(key).or(default) {
+        Some(path) => path,
+        // What a file lacks that cannot be read is not known.
+        None if main.is_none() => PathBuf::from("/"),
+        None => no_directory(key, table, report),
+    };
     let beside = file.parent().unwrap_or(Path::new("/")).join("providers");
     DaemonConfig {
         runtime_dir: directory("runtime_dir", surroundings.runtime_dir()),

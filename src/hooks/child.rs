@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -43,26 +44,36 @@ pub(super) struct Ended {
     /// What it printed, the beginning of it, without control characters but line ends.
     pub(super) output: String,
     /// Why it counts as failed, if it does.
-    pub(super) problem: Option<String>,
+    pub(super) problem: Option<Problem>,
+}
+
+/// Why a run counts as failed.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(super) enum Problem {
+    /// It could not be started, or it said so itself.
+    #[error("{0}")]
+    Failed(String),
+    #[error("it took longer than {} s and was killed", LIMIT.as_secs())]
+    TooSlow,
 }
 
 /// Runs `argv` to its end, or for ten seconds; dropped before, it kills what runs.
 pub(super) async fn run(argv: &[String], variables: &[(&str, String)]) -> Ended {
     let mut running = match Running::spawn(argv, variables) {
         Ok(running) => running,
-        Err(error) => return Ended { output: String::new(), problem: Some(error.to_string()) },
+        Err(error) => return Ended { output: String::new(), problem: Some(Problem::Failed(error.to_string())) },
     };
     let heard = Mutex::new(Vec::new());
     let ended = timeout(LIMIT, running.end(&heard)).await;
     let problem = match ended {
         Ok(Ok(status)) if status.success() => None,
-        Ok(Ok(status)) => Some(format!("it ended with {status}")),
-        Ok(Err(error)) => Some(error.to_string()),
+        Ok(Ok(status)) => Some(Problem::Failed(format!("it ended with {status}"))),
+        Ok(Err(error)) => Some(Problem::Failed(error.to_string())),
         Err(_) => {
             running.kill_group();
             // It is dead: this only takes it off the process table.
             let _ = timeout(LAST_WORDS, running.child.wait()).await;
-            Some("it took longer than 10 s and was killed".to_owned())
+            Some(Problem::TooSlow)
         }
     };
     running.over = true;

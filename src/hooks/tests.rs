@@ -59,7 +59,9 @@ async fn the_latest_of_a_kind_wins_and_other_kinds_and_sessions_are_not_lost() {
         hooks.ring(&happening(session, occasion, reason));
     }
     fs::File::create(house.dir.path().join("go")).unwrap();
+    let runs = Arc::clone(&hooks.runs);
     hooks.finish().await;
+    assert_eq!(*runs.lock().unwrap(), Runs { succeeded: 4, ..Runs::default() });
     assert_eq!(house.read("told"), "crm change first\nerp attention trouble\ncrm change third\ncrm recovered well\n");
 }
 
@@ -109,7 +111,7 @@ async fn every_failure_is_named() {
     ] {
         let argv: Vec<String> = argv.into_iter().map(str::to_owned).collect();
         let ended = child::run(&argv, &[]).await;
-        assert!(ended.problem.as_ref().unwrap().contains(problem), "{:?}", ended.problem);
+        assert!(ended.problem.as_ref().unwrap().to_string().contains(problem), "{:?}", ended.problem);
     }
 }
 

@@ -6,6 +6,7 @@ use super::exposition::{Form, Kind, Writer, sample_name};
 use super::process::Process;
 use super::{DaemonFigures, SessionFigures, Snapshot};
 use crate::api::State;
+use crate::hooks::Runs;
 use crate::session::answer::Request;
 
 /// One family of figures of a `T`.
@@ -48,6 +49,9 @@ const OF_DAEMON: &[Family<DaemonFigures>] = &[
     }),
     counter("keepfresh_clock_jumps", "Times that the wall clock jumped or the machine stood still.", |it, out| {
         out.put(it.clock_jumps);
+    }),
+    counter("keepfresh_alert_runs", "Runs of the alerts' programs by how they ended.", |it, out| {
+        out.runs(it.alert_runs);
     }),
 ];
 
@@ -143,6 +147,9 @@ const OF_SESSION: &[Family<SessionFigures>] = &[
         out.labelled(&[("outcome", "withdrawn")], it.publications.withdrawn);
         out.labelled(&[("outcome", "failed")], it.publications.failed);
     }),
+    counter("keepfresh_session_hook_runs", "Runs of the session's hooks by how they ended.", |it, out| {
+        out.runs(it.hook_runs);
+    }),
 ];
 
 /// Writes everything out.
@@ -193,6 +200,14 @@ impl Samples<'_> {
 
     fn truth(&mut self, holds: bool) {
         self.put(u8::from(holds));
+    }
+
+    fn runs(&mut self, runs: Option<Runs>) {
+        if let Some(Runs { succeeded, failed, timed_out }) = runs {
+            self.labelled(&[("outcome", "succeeded")], succeeded);
+            self.labelled(&[("outcome", "failed")], failed);
+            self.labelled(&[("outcome", "timed_out")], timed_out);
+        }
     }
 
     /// Unix time with milliseconds.

@@ -105,6 +105,7 @@ impl Supervisor {
                 config_good: self.gauges.config_good,
                 config_read: self.gauges.config_read,
                 clock_jumps: self.gauges.clock_jumps,
+                alert_runs: (!self.alerts.is_empty()).then(|| self.alerts.runs()),
             },
             sessions: sessions.collect(),
         }
@@ -130,6 +131,7 @@ impl Slot {
             clock_skew_seconds: skew,
             calls: self.tally.figures(),
             publications: self.publisher.publications(),
+            hook_runs: (!self.hooks.is_empty()).then(|| self.hooks.runs()),
             quotas: self.session.record().quotas.clone(),
             warnings: self.warnings(now.boot),
             broken: self.broken,

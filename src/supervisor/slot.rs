@@ -183,6 +183,12 @@ impl Slot {
         }
     }
 
+    /// A call is over; what it showed may be worth a warning.
+    pub(super) fn conclude(&mut self, outcome: Outcome) {
+        self.outcomes.push(outcome);
+        self.warn(clock::boottime());
+    }
+
     pub(super) fn ticket(&self) -> Ticket {
         Ticket { name: self.name.clone(), epoch: self.epoch }
     }

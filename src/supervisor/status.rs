@@ -1,6 +1,7 @@
 //! A session in the words of the socket: state, deadlines, what happens next and why, what went wrong.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::Supervisor;
@@ -20,6 +21,9 @@ use crate::session::view::Phase;
 use crate::time::{Instant, Now};
 use crate::token::Published;
 
+/// So many sessions are named in the one line for systemd.
+const NAMES_SHOWN: usize = 5;
+
 impl Supervisor {
     pub(super) fn status(&self, slot: &Slot) -> Result<SessionStatus, Refusal> {
         self.status_of(slot, clock::now()).ok_or(Refusal::Stopping)
@@ -37,15 +41,27 @@ impl Supervisor {
 
     /// All sessions in one line, for `systemctl status`.
     pub(super) fn one_line(&self) -> String {
-        let (total, good) = (self.slots.len(), self.slots.values().filter(|slot| slot.served.is_some()).count());
-        let needy: Vec<&str> =
-            self.slots.values().filter(|slot| self.needs_person(slot)).map(|slot| &*slot.name).collect();
-        let mut line = format!("{good} of {total} sessions good");
-        if !needy.is_empty() {
-            line.push_str("; a person is needed for ");
-            line.push_str(&needy.join(", "));
-        }
+        let good = self.slots.values().filter(|slot| slot.served.is_some()).count();
+        let mut line = match self.slots.len() {
+            0 => return "no session is configured".to_owned(),
+            total => format!("{good} of {total} sessions good"),
+        };
+        let (needy, others): (Vec<&Slot>, Vec<&Slot>) = self.slots.values().partition(|slot| self.needs_person(slot));
+        let waiting: Vec<&Slot> = others.into_iter().filter(|slot| slot.served.is_none()).collect();
+        self.add_names(&mut line, "a person is needed for", &needy);
+        self.add_names(&mut line, "no token of", &waiting);
         line
+    }
+
+    /// One session with its reason; the first of several, since they may be thousands.
+    fn add_names(&self, line: &mut String, what: &str, slots: &[&Slot]) {
+        let names: Vec<&str> = slots.iter().take(NAMES_SHOWN).map(|slot| &*slot.name).collect();
+        let _ = match (slots, slots.len().saturating_sub(NAMES_SHOWN)) {
+            ([], _) => Ok(()),
+            ([only], _) => write!(line, "; {what} {}: {}", only.name, self.reason(only)),
+            (_, 0) => write!(line, "; {what} {}", names.join(", ")),
+            (_, more) => write!(line, "; {what} {} and {more} more", names.join(", ")),
+        };
     }
 
     fn needs_person(&self, slot: &Slot) -> bool {

@@ -60,8 +60,11 @@ fn the_catalogue_explains_each_entry_with_cause_and_remedy() {
 #[test]
 fn the_queries_of_the_operations_page_find_what_they_promise() {
     let (server, mut lab, journald) = scene();
+    let told = Response::json(200, r#"{"sobjects":"/services/data/v65.0/sobjects"}"#);
+    server.once(Endpoint::Data, Instead::SayAlive(told.with("Sforce-Limit-Info", "api-usage=14900/15000")));
     journald.start_daemon(&mut lab);
     lab.await_token("crm");
+    lab.succeeds(&["verify", "crm"]);
     server.always(Endpoint::Token, Instead::Say(oauth_error("invalid_client", "no such client")));
     server.revoke_sessions();
     lab.run(&["rejected", "crm", "--wait", "1s"]);
@@ -78,6 +81,43 @@ fn the_queries_of_the_operations_page_find_what_they_promise() {
         assert!(!found.trim().is_empty(), "journalctl {query}: nothing");
     }
     heard(&lab, &journald);
+}
+
+#[test]
+fn early_warnings_are_said_once_with_what_they_are_about() {
+    let (server, mut lab, journald) = scene();
+    let refresh = server.approve("refreshed");
+    let aging = lab.by_refresh_token("refreshed", &refresh).key("refresh_idle_timeout = \"6s\"");
+    lab.configure(&[lab.by_client("crm"), aging]);
+    let told = Response::json(200, r#"{"sobjects":"/services/data/v65.0/sobjects"}"#);
+    let low = told.with("Sforce-Limit-Info", "api-usage=14900/15000");
+    server.always_for("crm", Endpoint::Data, Instead::SayAlive(low));
+    journald.start_daemon(&mut lab);
+    let mut token = lab.await_token("crm");
+    lab.await_token("refreshed");
+    lab.succeeds(&["verify", "crm"]);
+    server.always_for("refreshed", Endpoint::Token, Instead::Say(Response::text(503, "down")));
+    for _ in 0..4 {
+        lab.succeeds(&["login", "crm"]);
+        token = lab.await_another_token("crm", &token);
+        lab.succeeds(&["verify", "crm"]);
+    }
+    for (event, session, field, value) in [
+        ("quota_low", "crm", "USED", "14900"),
+        ("logins_frequent", "crm", "LOGINS", "4"),
+        ("refresh_token_aging", "refreshed", "LEFT_SECONDS", ""),
+    ] {
+        // What only time shows is looked at twice a minute.
+        let matches = [format!("EVENT={event}"), format!("SESSION={session}")];
+        let entry = within(Duration::from_secs(40), event, || journald.entries(&[&matches[0], &matches[1]]).pop());
+        assert_eq!(entry["PRIORITY"], "4", "{entry:?}");
+        assert_eq!(entry["MESSAGE_ID"], message_id::of(event).unwrap());
+        assert!(entry[field].as_str().unwrap().starts_with(value), "{entry:?}");
+        assert!(journald.journalctl(&["-x", &format!("EVENT={event}")]).contains("░░ To do: "));
+        assert_eq!(journald.entries(&[&format!("EVENT={event}")]).len(), 1, "{event}");
+    }
+    heard(&lab, &journald);
+    assert!(server.logins() <= 6, "{}", server.logins());
 }
 
 #[test]

@@ -47,8 +47,11 @@ fn every_figure_is_in_the_exposition_and_says_what_status_says() {
     let refresh = server.approve("crm");
     let session =
         lab.by_refresh_token("crm", &refresh).key("refresh_idle_timeout = \"30d\"").key("max_lifetime = \"60d\"");
-    lab.configure(&[session.key("token_lifetime = \"1d\"")]);
+    let hook = "on = [\"attention\"]\ncommand = [\"true\"]";
+    lab.configure(&[session.key("token_lifetime = \"1d\"").table("[hook]", hook)]);
     lab.listen_for_scrapers(&address);
+    let config = fs::read_to_string(lab.config()).unwrap();
+    lab.write_config(&format!("{config}[alerts]\non_attention = [[\"true\"]]\n"));
     lab.start();
     lab.await_token("crm");
     lab.succeeds(&["verify", "crm"]);
@@ -253,6 +256,54 @@ fn alerts_fire_on_failures_that_were_provoked_and_on_nothing_else() {
     lab.also_said(&scraped(&address, TEXT));
 }
 
+#[test]
+fn what_a_server_tells_and_a_machine_does_to_the_daemon_fires_its_alert() {
+    let (server, mut lab, address) = scene();
+    let lost = lab.by_client("lost").publish(&format!("file = {}", lab.quoted("not-there/token")));
+    let hooked = lab.by_client("hooked").table("[hook]", "on = [\"change\"]\ncommand = [\"false\"]");
+    lab.configure(&[lab.by_client("crm"), hooked, lab.by_client("well"), lost]);
+    lab.listen_for_scrapers(&address);
+    let told = wire::Response::json(200, r#"{"sobjects":"/services/data/v65.0/sobjects"}"#)
+        .with("Date", "Sun, 06 Nov 2033 08:49:37 GMT")
+        .with("Sforce-Limit-Info", "api-usage=14900/15000");
+    server.always_for("crm", Endpoint::Data, Instead::SayAlive(told));
+    lab.start();
+    for name in ["crm", "hooked", "well"] {
+        lab.await_token(name);
+    }
+    lab.succeeds(&["verify", "crm"]);
+    let mut all = BTreeSet::new();
+    let alerts = [
+        ("KeepfreshQuotaLow", "crm"),
+        ("KeepfreshClockSkew", "crm"),
+        ("KeepfreshFilesFailing", "lost"),
+        ("KeepfreshHookFailed", "hooked"),
+    ];
+    within(SOON, "the alerts", || {
+        all = firing(&scraped(&address, OPENMETRICS));
+        (all.len() >= alerts.len()).then_some(())
+    });
+    assert_eq!(all, expected(&alerts));
+
+    // The state directory goes away, and later comes back.
+    fs::rename(lab.path("state/sessions"), lab.path("state/away")).unwrap();
+    lab.succeeds(&["login", "well"]);
+    within(SOON, "the state to be unwritten", || (lab.status("well")["persisted"] == false).then_some(()));
+    await_alert(&address, "KeepfreshUnpersisted", "well");
+    fs::rename(lab.path("state/away"), lab.path("state/sessions")).unwrap();
+    within(SOON, "the state to be written", || (lab.status("well")["persisted"] == true).then_some(()));
+    assert!(server.logins() <= 6);
+}
+
+/// What fires once this does: what is scraped is up to a second old.
+#[track_caller]
+fn await_alert(address: &str, name: &str, session: &str) -> BTreeSet<String> {
+    within(SOON, name, || {
+        let alerts = firing(&scraped(address, OPENMETRICS));
+        alerts.contains(&alert(name, session)).then_some(alerts)
+    })
+}
+
 fn expected(alerts: &[(&str, &str)]) -> BTreeSet<String> {
     alerts.iter().map(|(name, session)| alert(name, session)).collect()
 }
@@ -273,9 +324,11 @@ fn firing(exposition: &str) -> BTreeSet<String> {
         #[expect(clippy::cast_precision_loss, reason = "seconds of this century fit")]
         let value =
             if name.ends_with("_timestamp_seconds") { format!("{}+60", value - now as f64) } else { value.to_string() };
+        // Counters were at zero once.
+        let values = if name.ends_with("_total") { format!("0 {value}x59") } else { format!("{value}x60") };
         let _ = writeln!(
             input,
-            "  - {{ series: '{name}{{job=\"keepfresh\",instance=\"a\"{gap}{labels}}}', values: '{value}x60' }}"
+            "  - {{ series: '{name}{{job=\"keepfresh\",instance=\"a\"{gap}{labels}}}', values: '{values}' }}"
         );
     }
     let query =

@@ -9,7 +9,16 @@ prove 'secrets are for the daemon alone' is 'keepfresh:keepfresh 700' owner_and_
 prove 'the state is for the daemon alone' is 'keepfresh:keepfresh 700' owner_and_mode /var/lib/keepfresh
 prove 'everybody may connect' is 'keepfresh:keepfresh 666' owner_and_mode /run/keepfresh/keepfresh.sock
 prove 'the man pages are there' test -s /usr/share/man/man1/keepfresh-wait.1.gz -a -s /usr/share/man/man5/keepfresh.5.gz
-prove 'bash finds its completions' bash -n /usr/share/bash-completion/completions/keepfresh
+completes_in() { # SHELL
+    case $1 in
+    bash) bash -c '. /usr/share/bash-completion/bash_completion; _completion_loader keepfresh; complete -p keepfresh' ;;
+    zsh) zsh -fc 'autoload -Uz compinit; compinit -u -d /root/.zcompdump; [[ $_comps[keepfresh] = _keepfresh ]] && echo keepfresh' ;;
+    fish) fish -c 'complete -C "keepfresh stat"' ;;
+    esac
+}
+for shell in bash zsh fish; do
+    prove "$shell completes keepfresh" shows 'keepfresh|status' completes_in $shell
+done
 prove 'no unit has anything that systemd does not know' is '' systemd-analyze verify --man=no \
     keepfresh.service keepfresh.socket keepfresh-wait@crm.service
 prove 'the shipped config is good' keepfresh check

@@ -1,5 +1,10 @@
 # Units that need a token, or want to know of a new one; and the socket that systemd keeps.
 
+# The proofs before have used up the hour's budget of logins: a new hour begins.
+systemctl stop keepfresh.service
+rm -f /var/lib/keepfresh/accounts/*
+systemctl start keepfresh.service
+logins_before=$(logins)
 examples=/usr/share/doc/keepfresh/examples
 cp $examples/job.service $examples/token-changed.path $examples/token-changed.service /etc/systemd/system
 printf '#!/bin/sh\ncp "$1" /tmp/exported\n' | install -m 0755 /dev/stdin /usr/local/bin/nightly-export
@@ -29,4 +34,4 @@ prove 'the daemon answers there' keepfresh wait crm
 systemctl stop keepfresh.socket keepfresh.service
 prove 'without the socket unit the daemon binds it' systemctl start keepfresh.service
 prove 'and answers' keepfresh wait crm
-prove 'all that made one login' is 5 logins
+prove 'all that made one login' is $((logins_before + 1)) logins

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::config::{Config, Kind, SessionConfig, duration_text, longest_ping_period, name_of};
+use crate::config::{Config, Kind, MetricsListen, SessionConfig, duration_text, longest_ping_period, name_of};
 use crate::hooks::HookConfig;
 use crate::publish::SinkConfig;
 use crate::schedule::Duty;
@@ -242,6 +242,14 @@ fn word(duty: Duty) -> &'static str {
         Duty::Renew => "renew",
         Duty::ActiveStarts => "must live from here",
         Duty::ActiveEnds => "may lapse from here",
+    }
+}
+
+/// Where scrapers find the figures.
+pub(super) fn metrics(listen: &MetricsListen) -> String {
+    match listen {
+        MetricsListen::Address(address) => format!("http://{address}/metrics"),
+        MetricsListen::Unix(path) => format!("/metrics on the unix socket {}", path.display()),
     }
 }
 

@@ -28,6 +28,22 @@ fn the_plan_tells_calls_outages_files_and_duties() {
 }
 
 #[test]
+fn where_scrapers_are_served_is_shown() {
+    let home = Home::new("", "");
+    let config = fs::read_to_string(home.path().join("config.toml")).unwrap();
+    assert!(!home.outcome().text().contains("metrics:"));
+    for (listen, shown) in [
+        ("localhost:9464", "metrics: http://127.0.0.1:9464/metrics".to_owned()),
+        ("[::1]:9464", "metrics: http://[::1]:9464/metrics".to_owned()),
+        ("unix:m.sock", "m.sock".to_owned()),
+    ] {
+        home.write("config.toml", &format!("{config}[metrics]\nlisten = \"{listen}\"\n"), 0o600);
+        let text = home.outcome().text();
+        assert!(text.contains(&shown), "no `{shown}` in:\n{text}");
+    }
+}
+
+#[test]
 fn a_secret_that_is_missing_or_no_key_is_an_error_with_its_line() {
     let home = Home::new("", "");
     let no_key = "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n";
