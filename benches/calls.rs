@@ -122,7 +122,7 @@ fn policy(timeout: Duration, shared: bool) -> Policy {
         origin: "https://acme.example".into(),
         model: WindowModel::HalfWindow,
         idle_timeout: Some(timeout),
-        idle_timeouts: [15, 30, 60, 120, 240, 480, 720, 1440].map(Duration::from_mins).to_vec(),
+        idle_timeouts: [15, 30, 60, 120, 240, 480, 720, 1440].map(Duration::from_mins).into(),
         max_lifetime: None,
         token_lifetime: None,
         refresh_idle_timeout: None,

@@ -140,9 +140,9 @@ pub struct SessionConfig {
     /// Its name.
     pub name: String,
     /// The engine's constants.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     /// The server and the login.
-    pub remote: RemoteConfig,
+    pub remote: Arc<RemoteConfig>,
     /// Its files.
     pub publish: Vec<SinkConfig>,
     /// The programs that are told what happens to it.

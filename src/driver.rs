@@ -117,7 +117,7 @@ pub struct Errand {
     /// The host whose lane it uses.
     pub host: String,
     /// The token that the session holds.
-    pub token: Option<Token>,
+    pub token: Option<Arc<Token>>,
     /// The refresh token that the session holds.
     pub refresh_token: Option<Secret>,
     /// The server's wall clock minus ours.
@@ -169,7 +169,7 @@ async fn make(errand: &Errand) -> (Answer, Option<String>) {
     let fingerprint = (!secrets.is_empty()).then(|| fingerprint(&secrets, *salt));
     let held = Held {
         call: call.id,
-        token: errand.token.as_ref(),
+        token: errand.token.as_deref(),
         refresh_token: errand.refresh_token.as_ref(),
         skew_millis: errand.skew_millis,
         timeout: call.timeout,

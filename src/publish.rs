@@ -1,23 +1,26 @@
 //! Published files: what a job reads is absent or whole, with the right owner and mode from its first visible instant.
 //!
-//! Each file has a worker of its own, which carries out the latest wish and tries again by itself until it is true, so
-//! that a full, read-only or hanging disk delays no other file.
+//! Each file that is not as wanted has a worker of its own, which carries out the latest wish and tries again by itself
+//! until it is true, so that a full, read-only or hanging disk delays no other file. A file that is right costs no task.
 
 pub mod format;
+mod press;
 mod sink;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
+use tokio::sync::Notify;
 
 use crate::atomic_file;
 use crate::metrics::Publications;
 use crate::token::Published;
 pub use format::template::Template;
-use sink::{Sink, Target};
+use press::Jobs;
+pub use press::Press;
+use sink::{Shown, Sink, Target};
 
 /// No published file is larger: a token and what goes with it are under 64 KiB each.
 const LARGEST_FILE: u64 = 1 << 20;
@@ -100,11 +103,10 @@ pub struct SinkStatus {
     pub error: Option<String>,
 }
 
-/// The sinks of one session, each with a worker task of its own that retries by itself.
+/// The sinks of one session. A sink has a worker only while its file is not as wanted.
 pub struct Publisher {
-    orders: watch::Sender<Order>,
     board: Arc<Board>,
-    workers: JoinSet<()>,
+    press: Jobs,
 }
 
 /// A session's files at one moment, on their way to what was wanted then.
@@ -114,7 +116,7 @@ pub struct Settling {
     order: u64,
 }
 
-/// The latest wish; the channel holds one at most, so a slow sink never works through a queue of the past.
+/// The latest wish: there is one at most, so a slow sink never works through a queue of the past.
 #[derive(Clone)]
 struct Order {
     number: u64,
@@ -123,32 +125,42 @@ struct Order {
     newest: u64,
 }
 
-/// What the workers report.
+/// What is wanted of a session's files, and how far the workers are.
 struct Board {
-    sinks: Mutex<Vec<Progress>>,
-    publications: Mutex<Publications>,
+    targets: Box<[Target]>,
+    desk: Mutex<Desk>,
+    /// There is another order, or the end of all.
+    ordered: Notify,
+    /// A worker has reported, or ended.
     moved: Notify,
 }
 
+struct Desk {
+    order: Order,
+    closed: bool,
+    sinks: Box<[Progress]>,
+    publications: Publications,
+}
+
+#[derive(Default)]
 struct Progress {
-    status: SinkStatus,
+    shown: Option<Shown>,
+    error: Option<String>,
     /// The number of the last order that was tried.
     tried: u64,
+    /// It has a worker.
+    busy: bool,
 }
 
 impl Publisher {
-    /// Starts the workers of `session`'s files; must be called within the runtime. Below `tokens`, and only there, they
-    /// create missing directories.
-    pub fn start(session: &str, sinks: &[SinkConfig], tokens: &Path) -> Self {
-        let (orders, receiver) = watch::channel(Order { number: 0, wanted: Wanted::Withdraw, newest: 0 });
-        let board = Arc::new(Board::new(sinks));
-        let mut workers = JoinSet::new();
-        for (index, config) in sinks.iter().enumerate() {
-            let target = Target { session: session.to_owned(), config: config.clone(), tokens: tokens.to_owned() };
-            let sink = Sink::new(target, Arc::clone(&board), index);
-            workers.spawn(sink.run(receiver.clone()));
-        }
-        Self { orders, board, workers }
+    /// Takes charge of `session`'s files. Below `tokens`, and only there, missing directories are created.
+    pub fn new(session: &str, sinks: &[SinkConfig], tokens: &Path, press: &Press) -> Self {
+        let target = |config: &SinkConfig| Target {
+            session: session.to_owned(),
+            config: config.clone(),
+            tokens: tokens.to_owned(),
+        };
+        Self { board: Arc::new(Board::new(sinks.iter().map(target).collect())), press: press.jobs() }
     }
 
     /// Says what the files should hold. Returns at once.
@@ -156,17 +168,10 @@ impl Publisher {
     /// The same again makes the workers look whether somebody has removed or changed their file. A generation older than
     /// one shown before is ignored.
     pub fn set(&self, wanted: Wanted) {
-        self.orders.send_if_modified(|order| {
-            if let Wanted::Show(published) = &wanted {
-                if published.generation < order.newest {
-                    return false;
-                }
-                order.newest = published.generation;
-            }
-            order.wanted = wanted;
-            order.number += 1;
-            true
-        });
+        for index in self.board.order(wanted) {
+            self.press.take(Sink::new(Arc::clone(&self.board), index));
+        }
+        self.board.ordered.notify_waiters();
     }
 
     /// Resolves when every sink has tried the latest `set` at least once (done or failed). A disk that hangs holds it up.
@@ -176,38 +181,43 @@ impl Publisher {
 
     /// The same for who cannot stay.
     pub fn settling(&self) -> Settling {
-        Settling { board: Arc::clone(&self.board), order: self.orders.borrow().number }
+        Settling { board: Arc::clone(&self.board), order: self.board.desk().order.number }
     }
 
     /// What each sink last did, in the order of the config.
     pub fn status(&self) -> Vec<SinkStatus> {
-        let sinks = self.board.sinks.lock().unwrap_or_else(PoisonError::into_inner);
-        sinks.iter().map(|sink| sink.status.clone()).collect()
+        let desk = self.board.desk();
+        let status = |(target, sink): (&Target, &Progress)| SinkStatus {
+            path: target.config.path.clone(),
+            generation: sink.generation(),
+            error: sink.error.clone(),
+        };
+        self.board.targets.iter().zip(&desk.sinks).map(status).collect()
     }
 
     /// What became of the files so far.
     pub fn publications(&self) -> Publications {
-        *self.board.publications.lock().unwrap_or_else(PoisonError::into_inner)
+        self.board.desk().publications
     }
 
     /// Lets the workers finish what is wanted (once each) and ends them. A disk that hangs holds it up.
     pub async fn stop(self) {
-        let Self { orders, mut workers, .. } = self;
-        drop(orders);
-        while workers.join_next().await.is_some() {}
+        self.board.close();
+        self.board.until(|desk| desk.sinks.iter().all(|sink| !sink.busy)).await;
+    }
+}
+
+/// Whatever fails is not tried again for nobody.
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.board.close();
     }
 }
 
 impl Settling {
     /// Resolves when every sink has tried what was wanted then, or something later.
     pub async fn done(&self) {
-        loop {
-            let moved = self.board.moved.notified();
-            if self.board.all_tried(self.order) {
-                return;
-            }
-            moved.await;
-        }
+        self.board.until(|desk| desk.sinks.iter().all(|sink| sink.tried >= self.order)).await;
     }
 }
 
@@ -217,39 +227,102 @@ impl fmt::Debug for Settling {
     }
 }
 
+impl Progress {
+    fn generation(&self) -> Option<u64> {
+        self.shown.as_ref().map(|shown| shown.published.generation)
+    }
+}
+
 impl Board {
-    fn new(sinks: &[SinkConfig]) -> Self {
-        let absent = |sink: &SinkConfig| SinkStatus { path: sink.path.clone(), generation: None, error: None };
-        let sinks = sinks.iter().map(|sink| Progress { status: absent(sink), tried: 0 }).collect();
-        Self { sinks: Mutex::new(sinks), publications: Mutex::default(), moved: Notify::new() }
+    fn new(targets: Box<[Target]>) -> Self {
+        let order = Order { number: 0, wanted: Wanted::Withdraw, newest: 0 };
+        let sinks = targets.iter().map(|_| Progress::default()).collect();
+        let desk = Desk { order, closed: false, sinks, publications: Publications::default() };
+        Self { targets, desk: Mutex::new(desk), ordered: Notify::new(), moved: Notify::new() }
     }
 
-    fn all_tried(&self, order: u64) -> bool {
-        self.sinks.lock().unwrap_or_else(PoisonError::into_inner).iter().all(|sink| sink.tried >= order)
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts one attempt that failed, or that changed the file.
-    fn count(&self, generation: Option<u64>, failed: bool) {
-        let mut publications = self.publications.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = match generation {
-            _ if failed => &mut publications.failed,
-            Some(_) => &mut publications.published,
-            None => &mut publications.withdrawn,
-        };
-        *count += 1;
+    /// Takes a wish in; gives the sinks that need a worker for it.
+    fn order(&self, wanted: Wanted) -> Vec<usize> {
+        let mut desk = self.desk();
+        if let Wanted::Show(published) = &wanted {
+            if published.generation < desk.order.newest {
+                return Vec::new();
+            }
+            desk.order.newest = published.generation;
+        }
+        desk.order.wanted = wanted;
+        desk.order.number += 1;
+        let idle = |sink: &mut Progress| !std::mem::replace(&mut sink.busy, true);
+        desk.sinks.iter_mut().enumerate().filter_map(|(index, sink)| idle(sink).then_some(index)).collect()
     }
 
-    /// Takes a report in and gives back the error that the sink had before.
-    fn report(&self, index: usize, order: u64, generation: Option<u64>, error: Option<String>) -> Option<String> {
-        let mut sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = sinks.get_mut(index).and_then(|sink| {
+    /// The wish that the worker of a sink must try now, and what its file holds; none when that worker is at its end.
+    fn next(&self, index: usize, again: bool) -> Option<(Order, Option<Shown>)> {
+        let mut desk = self.desk();
+        let Desk { order, closed, sinks, .. } = &mut *desk;
+        let sink = sinks.get_mut(index)?;
+        if sink.tried < order.number || (again && !*closed) {
+            return Some((order.clone(), sink.shown.clone()));
+        }
+        sink.busy = false;
+        drop(desk);
+        self.moved.notify_waiters();
+        None
+    }
+
+    /// Takes in what an attempt came to and gives back the error that the sink had before.
+    fn report(
+        &self,
+        index: usize,
+        order: u64,
+        shown: Option<Shown>,
+        error: Option<String>,
+        changed: bool,
+    ) -> Option<String> {
+        let mut desk = self.desk();
+        let publications = &mut desk.publications;
+        if error.is_some() {
+            publications.failed += 1;
+        } else if changed && shown.is_some() {
+            publications.published += 1;
+        } else if changed {
+            publications.withdrawn += 1;
+        }
+        let before = desk.sinks.get_mut(index).and_then(|sink| {
             sink.tried = order;
-            sink.status.generation = generation;
-            std::mem::replace(&mut sink.status.error, error)
+            sink.shown = shown;
+            std::mem::replace(&mut sink.error, error)
         });
-        drop(sinks);
+        drop(desk);
         self.moved.notify_waiters();
         before
+    }
+
+    /// Whether there is something newer than this order, or the end, within `pause`.
+    async fn moves_on(&self, order: u64, pause: Duration) -> bool {
+        let ordered = self.ordered.notified();
+        let passed = |desk: &Desk| desk.closed || desk.order.number > order;
+        passed(&self.desk()) || tokio::time::timeout(pause, ordered).await.is_ok()
+    }
+
+    /// Resolves when `is_so`.
+    async fn until(&self, is_so: impl Fn(&Desk) -> bool) {
+        loop {
+            let moved = self.moved.notified();
+            if is_so(&self.desk()) {
+                return;
+            }
+            moved.await;
+        }
+    }
+
+    fn close(&self) {
+        self.desk().closed = true;
+        self.ordered.notify_waiters();
     }
 }
 
@@ -544,8 +617,8 @@ mod tests {
         until(|| publisher.status()[0].generation == Some(1)).await;
     }
 
-    #[test]
-    fn leftovers_and_stale_files_are_removed_and_their_absence_is_no_matter() {
+    #[tokio::test]
+    async fn leftovers_and_stale_files_are_removed_and_their_absence_is_no_matter() {
         let house = House::new();
         let leftover = house.dir.path().join(".keepfresh-0123456789abcdef");
         fs::File::create(&leftover).unwrap();
@@ -560,11 +633,12 @@ mod tests {
 
     struct House {
         dir: TempDir,
+        press: Press,
     }
 
     impl House {
         fn new() -> Self {
-            Self { dir: TempDir::new().unwrap() }
+            Self { dir: TempDir::new().unwrap(), press: Press::start() }
         }
 
         fn path(&self, name: &str) -> PathBuf {
@@ -576,7 +650,7 @@ mod tests {
         }
 
         fn publisher(&self, sinks: &[SinkConfig]) -> Publisher {
-            Publisher::start("crm", sinks, &self.dir.path().join("tokens"))
+            Publisher::new("crm", sinks, &self.dir.path().join("tokens"), &self.press)
         }
 
         fn sink(&self, name: &str) -> SinkConfig {
@@ -626,14 +700,14 @@ mod tests {
         Wanted::Show(Arc::new(Published {
             session: "crm".into(),
             generation,
-            token: Token {
+            token: Arc::new(Token {
                 access_token: Secret::new(token),
                 token_type: "Bearer".into(),
                 instance_url: None,
                 captures: BTreeMap::new(),
                 issued_at: "2026-01-02T03:04:05Z".parse().unwrap(),
                 expires_at: None,
-            },
+            }),
             headers: Vec::new(),
             base: "https://acme.example".into(),
         }))

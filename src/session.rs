@@ -28,6 +28,7 @@ pub(crate) mod simulation;
 #[cfg(all(fuzzing, not(test)))]
 pub(crate) mod simulation;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::secret::Secret;
@@ -94,7 +95,7 @@ pub enum Input {
     /// The active hours begin or end.
     Active(bool),
     /// The config changed in what it says of a session that stays the same.
-    Reconfigured(Box<Policy>),
+    Reconfigured(Arc<Policy>),
     /// No further call may begin.
     Drain,
 }
@@ -168,7 +169,7 @@ pub enum Footing {
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that any other may accompany")]
 pub struct Session {
     name: String,
-    policy: Policy,
+    policy: Arc<Policy>,
     state: State,
     in_flight: Option<InFlight>,
     ordered: Option<Request>,
@@ -210,14 +211,21 @@ struct InFlight {
 
 impl Session {
     /// A session that has no state yet. `floor` is the Unix time in seconds, `seed` any random number.
-    pub fn new(name: &str, policy: Policy, now: Instant, floor: u64, seed: u64) -> Self {
-        Self::with_state(name, policy, State::new(now, seed), floor)
+    pub fn new(name: &str, policy: impl Into<Arc<Policy>>, now: Instant, floor: u64, seed: u64) -> Self {
+        Self::with_state(name, policy.into(), State::new(now, seed), floor)
     }
 
     /// A session that goes on from stored state; `certain` is false when nobody knows how long the daemon was away.
-    pub fn restore(name: &str, policy: Policy, state: State, now: Instant, floor: u64, certain: bool) -> Self {
+    pub fn restore(
+        name: &str,
+        policy: impl Into<Arc<Policy>>,
+        state: State,
+        now: Instant,
+        floor: u64,
+        certain: bool,
+    ) -> Self {
         let floor = floor.max(state.generation.saturating_add(MOST_UNWRITTEN));
-        let mut session = Self::with_state(name, policy, state, floor);
+        let mut session = Self::with_state(name, policy.into(), state, floor);
         session.forget_what_the_config_overrules();
         if std::mem::take(&mut session.state.intent) {
             session.state.in_doubt = true;
@@ -237,7 +245,7 @@ impl Session {
         }
     }
 
-    fn with_state(name: &str, policy: Policy, state: State, generation_floor: u64) -> Self {
+    fn with_state(name: &str, policy: Arc<Policy>, state: State, generation_floor: u64) -> Self {
         Self {
             name: name.to_owned(),
             policy,
@@ -263,7 +271,7 @@ impl Session {
 
     /// The same, where a file shows another token than the state: a later one was published, and not stored. A ping tells
     /// whether the stored one lives, and no reader takes it for the one before.
-    pub fn restore_overtaken(name: &str, policy: Policy, state: State, now: Instant, floor: u64) -> Self {
+    pub fn restore_overtaken(name: &str, policy: Arc<Policy>, state: State, now: Instant, floor: u64) -> Self {
         let mut session = Self::restore(name, policy, state, now, floor, false);
         session.state.generation = session.generation_floor;
         session

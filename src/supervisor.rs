@@ -49,7 +49,7 @@ use feed::Feed;
 use figures::Gauges;
 use lanes::{Lanes, Passenger};
 use reload::Reloading;
-use slot::{AccountSlot, Pending, Slot};
+use slot::{AccountSlot, Pending, Slot, Slots};
 
 pub use start::StartError;
 
@@ -71,7 +71,7 @@ pub struct Ears {
 /// All sessions of this machine.
 pub struct Supervisor {
     config: Config,
-    slots: BTreeMap<Arc<str>, Slot>,
+    slots: Slots,
     accounts: BTreeMap<String, AccountSlot>,
     /// Accounts whose last write failed.
     unsaved: BTreeSet<String>,
@@ -84,9 +84,9 @@ pub struct Supervisor {
     retiring: JoinSet<()>,
     store: Store,
     clients: Clients,
+    press: crate::publish::Press,
     /// The programs of `[alerts]`.
     alerts: Hooks,
-    /// Those who follow what happens.
     feed: Feed,
     calendar: Runner,
     notifier: Notifier,
@@ -325,7 +325,7 @@ impl Supervisor {
 
     /// The slot that the work was done for, if it is still there.
     fn current(&mut self, of: &Ticket) -> Option<&mut Slot> {
-        self.slots.get_mut(&of.name).filter(|slot| slot.epoch == of.epoch)
+        self.slots.get_mut(&of.name).map(Box::as_mut).filter(|slot| slot.epoch == of.epoch)
     }
 
     fn called(&mut self, name: &str, answer: Answer, secrets: Option<String>) {

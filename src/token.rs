@@ -1,6 +1,7 @@
 //! What a request must carry, as a server handed it out and as it is published.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -61,7 +62,7 @@ pub struct Published {
     /// Rises with each new token or instance URL.
     pub generation: u64,
     /// The token itself.
-    pub token: Token,
+    pub token: Arc<Token>,
     /// The headers that a request carries, ready to send.
     pub headers: Vec<(String, Secret)>,
     /// What requests go to: the `instance_url`, or the configured URL where the server names none.

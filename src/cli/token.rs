@@ -106,5 +106,11 @@ fn published(answer: TokenAnswer) -> Published {
         expires_at: answer.expires_at,
     };
     let headers = answer.headers.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
-    Published { session: answer.session, generation: answer.generation, token, headers, base: answer.base_url }
+    Published {
+        session: answer.session,
+        generation: answer.generation,
+        token: token.into(),
+        headers,
+        base: answer.base_url,
+    }
 }

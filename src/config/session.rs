@@ -92,12 +92,12 @@ fn config(name: &str, table: &Table<'_>, server: Server, local: Local, context: 
     let (logout_on_removal, logout_on_stop) = local.logout_on;
     SessionConfig {
         name: name.to_owned(),
-        remote,
+        remote: Arc::new(remote),
         publish: local.publish,
         hooks: local.hooks,
         access: local.access,
         schedule: Calendar { lead: policy.survive_outage, ..keepalive.calendar },
-        policy,
+        policy: Arc::new(policy),
         env_prefix: local.env_prefix,
         logout_on_removal,
         logout_on_stop,

@@ -9,6 +9,7 @@ mod raw;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use regex_lite::Regex;
@@ -72,7 +73,7 @@ pub struct WindowDefaults {
     /// The idle timeout; none when such a session never idles out.
     pub idle_timeout: Option<Duration>,
     /// The values a server can be set to, ascending; empty where unknown.
-    pub idle_timeouts: Vec<Duration>,
+    pub idle_timeouts: Arc<[Duration]>,
     /// The absolute limit of one login.
     pub max_lifetime: Option<Duration>,
     /// The token's life where the server does not say.

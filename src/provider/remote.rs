@@ -40,7 +40,7 @@ const LONGEST_BODY: usize = 1024 * 1024;
 
 /// One session's server, ready to be called.
 pub struct Remote {
-    config: RemoteConfig,
+    config: Arc<RemoteConfig>,
     clients: Clients,
     /// Of its issuer, if it has one.
     discovery: Option<Arc<Discovery>>,
@@ -117,7 +117,8 @@ impl Remote {
     ///
     /// # Errors
     /// The first of [`RemoteConfig::problems`].
-    pub fn new(config: RemoteConfig, clients: &mut Clients) -> Result<Self, RemoteError> {
+    pub fn new(config: impl Into<Arc<RemoteConfig>>, clients: &mut Clients) -> Result<Self, RemoteError> {
+        let config = config.into();
         if let Some(problem) = config.problems().into_iter().next() {
             return Err(problem.into());
         }

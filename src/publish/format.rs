@@ -199,6 +199,7 @@ fn with_room(published: &Published) -> Zeroizing<Vec<u8>> {
 #[cfg(test)]
 pub(super) mod tests {
     use std::path::PathBuf;
+    use std::sync::Arc;
 
     use super::*;
     use crate::secret::Secret;
@@ -225,7 +226,7 @@ pub(super) mod tests {
     fn captures_appear_in_json_only_if_public_and_never_in_the_place_of_a_key() {
         let mut published = published();
         for (name, public) in [("headers", true), ("access_token", true), ("csrf", false), ("scope", true)] {
-            published.token.captures.insert(name.into(), capture("captured", public));
+            Arc::make_mut(&mut published.token).captures.insert(name.into(), capture("captured", public));
         }
         let text = text(&published, Format::Json).unwrap();
         assert_eq!(text.matches("captured").count(), 1, "{text}");
@@ -235,8 +236,8 @@ pub(super) mod tests {
     #[test]
     fn json_shows_when_the_token_ends_and_that_there_is_no_instance_url() {
         let mut published = published();
-        published.token.instance_url = None;
-        published.token.expires_at = Some("2026-01-02T05:04:05Z".parse().unwrap());
+        Arc::make_mut(&mut published.token).instance_url = None;
+        Arc::make_mut(&mut published.token).expires_at = Some("2026-01-02T05:04:05Z".parse().unwrap());
         let text = text(&published, Format::Json).unwrap();
         assert!(text.contains(r#""instance_url":null"#), "{text}");
         assert!(text.contains(r#""expires_at":"2026-01-02T05:04:05Z""#), "{text}");
@@ -245,7 +246,7 @@ pub(super) mod tests {
     #[test]
     fn env_omits_an_instance_url_that_there_is_not() {
         let mut published = published();
-        published.token.instance_url = None;
+        Arc::make_mut(&mut published.token).instance_url = None;
         assert_eq!(text(&published, Format::Env).unwrap(), "CRM_TOKEN='00D!t0k3n'\nCRM_GENERATION=7\n");
     }
 
@@ -253,14 +254,14 @@ pub(super) mod tests {
     fn env_refuses_what_readers_would_read_differently() {
         for hostile in ["a'b", "a\\b"] {
             let mut published = published();
-            published.token.access_token = Secret::new(hostile);
+            Arc::make_mut(&mut published.token).access_token = Secret::new(hostile);
             let error = text(&published, Format::Env).unwrap_err();
             assert_eq!(error, FormatError::Unquotable { variable: "CRM_TOKEN".into() });
             assert_eq!(text(&published, Format::Token).unwrap(), hostile);
         }
         for hostile in ["https://a/'", "https://a/\n", "https://a/\0", "https://a/\\"] {
             let mut published = published();
-            published.token.instance_url = Some(hostile.into());
+            Arc::make_mut(&mut published.token).instance_url = Some(hostile.into());
             let error = text(&published, Format::Env).unwrap_err();
             assert_eq!(error, FormatError::Unquotable { variable: "CRM_INSTANCE_URL".into() });
         }
@@ -291,7 +292,7 @@ pub(super) mod tests {
         ] {
             for format in [Format::Token, Format::Json, Format::Env, Format::Header] {
                 let mut published = published();
-                published.token.access_token = Secret::new(hostile.clone());
+                Arc::make_mut(&mut published.token).access_token = Secret::new(hostile.clone());
                 assert_eq!(text(&published, format).unwrap_err(), FormatError::Token(error));
             }
         }
@@ -314,14 +315,14 @@ pub(super) mod tests {
         Published {
             session: "crm".into(),
             generation: 7,
-            token: Token {
+            token: Arc::new(Token {
                 access_token: Secret::new("00D!t0k3n"),
                 token_type: "Bearer".into(),
                 instance_url: Some("https://acme.my.salesforce.com".into()),
                 captures: BTreeMap::from([("id".into(), capture("005", true))]),
                 issued_at: "2026-01-02T03:04:05Z".parse().unwrap(),
                 expires_at: None,
-            },
+            }),
             headers: vec![
                 ("Authorization".into(), Secret::new("Bearer 00D!t0k3n")),
                 ("X-Org".into(), Secret::new("1")),

@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use super::format::{self, FormatError};
 use super::{Board, Order, SinkConfig, Wanted};
 use crate::atomic_file::{self, Attributes, FileError, Stamp, Step};
@@ -25,17 +23,16 @@ pub(super) struct Target {
     pub(super) tokens: PathBuf,
 }
 
+/// One file of a session.
 pub(super) struct Sink {
-    target: Arc<Target>,
     board: Arc<Board>,
     index: usize,
-    shown: Option<Shown>,
 }
 
 /// What the file holds, as long as it bears this stamp.
 #[derive(Clone)]
-struct Shown {
-    published: Arc<Published>,
+pub(super) struct Shown {
+    pub(super) published: Arc<Published>,
     stamp: Stamp,
 }
 
@@ -54,44 +51,47 @@ struct Problem {
 }
 
 impl Sink {
-    pub(super) fn new(target: Target, board: Arc<Board>, index: usize) -> Self {
-        Self { target: Arc::new(target), board, index, shown: None }
+    pub(super) fn new(board: Arc<Board>, index: usize) -> Self {
+        Self { board, index }
     }
 
-    /// Runs until the publisher is gone and the last order was tried.
-    pub(super) async fn run(mut self, mut orders: watch::Receiver<Order>) {
+    /// Runs until the file is as wanted, or the publisher is gone and the last order was tried.
+    pub(super) async fn run(self) {
         let mut pause = None;
-        loop {
-            tokio::select! {
-                changed = orders.changed() => match changed {
-                    Ok(()) => pause = None,
-                    Err(_) => return,
-                },
-                () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
+        while let Some((order, shown)) = self.board.next(self.index, pause.is_some()) {
+            let number = order.number;
+            pause = self.attempt(order, shown).await.then(|| longer(pause));
+            if let Some(length) = pause
+                && self.board.moves_on(number, length).await
+            {
+                pause = None;
             }
-            let order = orders.borrow_and_update().clone();
-            pause = self.attempt(order).await.then(|| longer(pause));
         }
     }
 
     /// Carries an order out and reports; says whether another try is due.
-    async fn attempt(&mut self, order: Order) -> bool {
-        let (target, shown) = (Arc::clone(&self.target), self.shown.clone());
-        let work = tokio::task::spawn_blocking(move || carry_out(&target, &order.wanted, shown));
-        let outcome = work.await.unwrap_or_else(|error| Outcome::failed(None, error.to_string()));
+    async fn attempt(&self, order: Order, shown: Option<Shown>) -> bool {
+        let board = Arc::clone(&self.board);
+        let (index, number) = (self.index, order.number);
+        let work = tokio::task::spawn_blocking(move || {
+            board.targets.get(index).map(|target| carry_out(target, &order.wanted, shown))
+        });
+        let outcome = match work.await {
+            Ok(outcome) => outcome.unwrap_or_else(|| Outcome::done(None, false)),
+            Err(error) => Outcome::failed(None, error.to_string()),
+        };
         let again = outcome.problem.as_ref().is_some_and(|problem| problem.again);
-        self.shown = outcome.shown;
-        self.report(order.number, outcome.problem.map(|problem| problem.text), outcome.changed);
+        self.report(number, outcome);
         again
     }
 
-    fn report(&self, order: u64, error: Option<String>, changed: bool) {
-        let generation = self.shown.as_ref().map(|shown| shown.published.generation);
-        let (session, path) = (&*self.target.session, self.target.config.path.display());
-        if changed || error.is_some() {
-            self.board.count(generation, error.is_some());
-        }
-        let before = self.board.report(self.index, order, generation, error.clone());
+    fn report(&self, order: u64, outcome: Outcome) {
+        let Some(target) = self.board.targets.get(self.index) else { return };
+        let Outcome { shown, changed, problem } = outcome;
+        let error = problem.map(|problem| problem.text);
+        let generation = shown.as_ref().map(|shown| shown.published.generation);
+        let (session, path) = (&*target.session, target.config.path.display());
+        let before = self.board.report(self.index, order, shown, error.clone(), changed);
         match (before, error) {
             (before, Some(error)) if before.as_ref() != Some(&error) => {
                 tracing::warn!(session, event = "publish_failed", %path, error, "a file is not as it should be");

@@ -1,5 +1,6 @@
 //! What each input changes, answers aside.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::account::Account;
@@ -34,7 +35,7 @@ impl Session {
             Input::SecretsAre(fingerprint) => self.secrets_are(&fingerprint, account, actions),
             Input::ClockJumped => self.clock_jumped(now),
             Input::Active(active) => self.set_active(active, actions),
-            Input::Reconfigured(policy) => self.reconfigured(*policy),
+            Input::Reconfigured(policy) => self.reconfigured(policy),
             Input::Drain => self.draining = true,
         }
     }
@@ -239,7 +240,7 @@ impl Session {
         actions.push(Action::Tell(if active { Event::Woken } else { Event::Dormant }));
     }
 
-    fn reconfigured(&mut self, policy: Policy) {
+    fn reconfigured(&mut self, policy: Arc<Policy>) {
         self.policy = policy;
         self.forget_what_the_config_overrules();
     }

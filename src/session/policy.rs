@@ -1,5 +1,6 @@
 //! What the config and the profile say of one session, checked: the engine's constants.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -43,7 +44,7 @@ pub struct Policy {
     /// The idle timeout T; none when the session never idles out.
     pub idle_timeout: Option<Duration>,
     /// The values that a server of this kind can be set to, ascending; empty where unknown.
-    pub idle_timeouts: Vec<Duration>,
+    pub idle_timeouts: Arc<[Duration]>,
     /// The absolute limit of one login.
     pub max_lifetime: Option<Duration>,
     /// The token's life where the server does not say.

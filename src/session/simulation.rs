@@ -179,7 +179,7 @@ fn policy(model: WindowModel, timeout: Duration) -> Policy {
         origin: "https://acme.example".into(),
         model,
         idle_timeout: Some(timeout),
-        idle_timeouts: TIMEOUTS.map(minutes).to_vec(),
+        idle_timeouts: TIMEOUTS.map(minutes).into(),
         max_lifetime: None,
         token_lifetime: None,
         refresh_idle_timeout: None,

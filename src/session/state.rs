@@ -1,5 +1,6 @@
 //! What a session knows and keeps over a restart; everything else is derived from it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,7 @@ pub struct State {
     /// Of the token; rises with each new token or instance URL.
     pub generation: u64,
     /// The latest token, even when it is known dead: a login may hand out the same again.
-    pub token: Option<Token>,
+    pub token: Option<Arc<Token>>,
     /// What is known of the token.
     pub health: Health,
     /// When the token came.

@@ -1,7 +1,6 @@
 //! Records of accounts on their way to the disk, each shared by the sessions of its account.
 
 use super::Supervisor;
-use super::slot::Slot;
 use crate::driver;
 use crate::time::Instant;
 
@@ -26,7 +25,7 @@ impl Supervisor {
         }
         let members: Vec<_> = account.members.iter().cloned().collect();
         for name in members {
-            if self.slots.get(&name).is_some_and(Slot::awaits_account) {
+            if self.slots.get(&name).is_some_and(|slot| slot.awaits_account()) {
                 self.pump(&name);
             }
         }

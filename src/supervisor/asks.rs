@@ -95,7 +95,7 @@ impl Supervisor {
     }
 
     pub(super) fn known(&self, name: &str) -> Result<&Slot, Refusal> {
-        let slot = self.slots.get(name).filter(|slot| !slot.leaving);
+        let slot = self.slots.get(name).map(Box::as_ref).filter(|slot| !slot.leaving);
         slot.ok_or_else(|| Refusal::NoSuchSession { name: name.to_owned() })
     }
 
@@ -142,7 +142,7 @@ impl Supervisor {
     fn health(&self, caller: &Caller, names: &[String]) -> Result<Health, Refusal> {
         let mut not_ready = std::collections::BTreeMap::new();
         let seen: Vec<&Slot> = if names.is_empty() {
-            self.slots.values().filter(|slot| self.may_read(caller, slot)).collect()
+            self.slots.values().map(Box::as_ref).filter(|slot| self.may_read(caller, slot)).collect()
         } else {
             let about = |name: &String| About { caller: caller.clone(), name: name.clone() };
             names.iter().map(|name| self.readable(&about(name))).collect::<Result<_, _>>()?

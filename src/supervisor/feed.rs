@@ -58,7 +58,7 @@ impl Feed {
 
     /// Numbers what happened to a session and tells it. Whoever does not keep up is let go, and may come back.
     pub(super) fn take_in(&mut self, slot: &mut Slot) {
-        for happened in slot.happened.drain(..) {
+        for happened in std::mem::take(&mut slot.happened) {
             let event = Arc::new(happened.numbered(self.next, &slot.name));
             self.next += 1;
             let access = &slot.config.access;

@@ -39,7 +39,10 @@ impl Supervisor {
     /// A logout ends the token for every session that holds the same one.
     fn name_the_others_of_a_token(&self, name: &str, order: api::Order) {
         let token = |slot: &Slot| slot.session.state().token.as_ref().map(|token| token.access_token.clone());
-        let Some(held) = self.slots.get(name).and_then(token).filter(|_| order == api::Order::Logout) else { return };
+        let Some(held) = self.slots.get(name).and_then(|slot| token(slot)).filter(|_| order == api::Order::Logout)
+        else {
+            return;
+        };
         let others = self.slots.values().filter(|slot| &*slot.name != name && token(slot).as_ref() == Some(&held));
         for other in others {
             tracing::warn!(

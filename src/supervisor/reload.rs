@@ -148,7 +148,8 @@ impl Supervisor {
         }
         let old = std::mem::replace(&mut slot.config, new.clone());
         if old.publish != new.publish {
-            let publisher = Publisher::start(&new.name, &new.publish, &self.config.daemon.runtime_dir.join("tokens"));
+            let tokens = self.config.daemon.runtime_dir.join("tokens");
+            let publisher = Publisher::new(&new.name, &new.publish, &tokens, &self.press);
             let old_publisher = std::mem::replace(&mut slot.publisher, publisher);
             let dropped: Vec<PathBuf> = old.publish.iter().map(|sink| sink.path.clone()).collect();
             self.retiring.spawn(async move {
@@ -163,7 +164,7 @@ impl Supervisor {
             self.retiring.spawn(std::mem::replace(&mut slot.hooks, hooks).finish());
         }
         slot.saver.want();
-        let policy = Box::new(new.policy.clone());
+        let policy = new.policy.clone();
         self.step(name, Input::Reconfigured(policy));
         self.consult_calendar(name);
     }

@@ -33,6 +33,9 @@ use crate::store::record::ClockStamp;
 use crate::time::Instant;
 use crate::token::Published;
 
+/// By name; boxed, since the nodes of a tree are half empty.
+pub(super) type Slots = BTreeMap<Arc<str>, Box<Slot>>;
+
 /// A session and everything at the edge that belongs to it.
 pub(super) struct Slot {
     pub(super) name: Arc<str>,
@@ -217,7 +220,7 @@ impl Slot {
             return PendingStep::Unwritten { call, request };
         }
         pending.queued = true;
-        let host = self.remote.host(pending.call.request, self.session.state().token.as_ref());
+        let host = self.remote.host(pending.call.request, self.session.state().token.as_deref());
         PendingStep::Queue { host, urgent_by: pending.call.urgent_by }
     }
 
@@ -256,7 +259,7 @@ impl Slot {
         let refresh = state.refresh.as_ref().filter(|_| needs_refresh_token(pending.call.request));
         Some(Errand {
             of: self.ticket(),
-            host: self.remote.host(pending.call.request, state.token.as_ref()),
+            host: self.remote.host(pending.call.request, state.token.as_deref()),
             secrets: self.secrets_for(pending.call.request),
             call: pending.call,
             remote: self.remote.clone(),

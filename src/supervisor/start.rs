@@ -25,7 +25,7 @@ use crate::config::{Config, SessionConfig};
 use crate::driver::Work;
 use crate::hooks::Hooks;
 use crate::provider::{Clients, Remote, RemoteError};
-use crate::publish::{self, Publisher};
+use crate::publish::{self, Press, Publisher};
 use crate::schedule::Runner;
 use crate::session::Session;
 use crate::session::account::Account;
@@ -82,6 +82,7 @@ impl Supervisor {
             store,
             clients: Clients::default(),
             feed: Feed::beginning(clock::now()),
+            press: Press::start(),
             alerts: Hooks::start(&config.alerts.hooks(), &config.socket.path),
             calendar: Runner::default(),
             notifier,
@@ -169,8 +170,9 @@ impl Supervisor {
         let session = self.restore(&config, &remote, found);
         let known = session.state().token.as_ref().map(|_| session.state().generation);
         let alarm = Alarm::beginning(known);
+        let tokens = self.config.daemon.runtime_dir.join("tokens");
         let slot = Slot {
-            publisher: Publisher::start(&config.name, &config.publish, &self.config.daemon.runtime_dir.join("tokens")),
+            publisher: Publisher::new(&config.name, &config.publish, &tokens, &self.press),
             name: name.clone(),
             epoch: self.next_epoch(),
             session,
@@ -198,7 +200,7 @@ impl Supervisor {
             broken: false,
             config,
         };
-        self.slots.insert(name, slot);
+        self.slots.insert(name, Box::new(slot));
         Ok(())
     }
 

@@ -46,7 +46,8 @@ impl Supervisor {
             0 => return "no session is configured".to_owned(),
             total => format!("{good} of {total} sessions good"),
         };
-        let (needy, others): (Vec<&Slot>, Vec<&Slot>) = self.slots.values().partition(|slot| self.needs_person(slot));
+        let (needy, others): (Vec<&Slot>, Vec<&Slot>) =
+            self.slots.values().map(Box::as_ref).partition(|slot| self.needs_person(slot));
         let waiting: Vec<&Slot> = others.into_iter().filter(|slot| slot.served.is_none()).collect();
         self.add_names(&mut line, "a person is needed for", &needy);
         self.add_names(&mut line, "no token of", &waiting);

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::slot::Slot;
 use super::{Ears, Supervisor};
 use crate::clock;
 use crate::session::answer::Request;
@@ -85,7 +84,7 @@ impl Supervisor {
                 self.launch(&passenger);
             }
             self.save_accounts(now);
-            if self.slots.values().all(Slot::is_at_rest)
+            if self.slots.values().all(|slot| slot.is_at_rest())
                 && self.accounts.values().all(|account| account.saver.is_level(now))
             {
                 return;

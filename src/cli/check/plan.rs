@@ -329,7 +329,7 @@ mod tests {
             origin: "https://acme.my.salesforce.com".into(),
             model: WindowModel::HalfWindow,
             idle_timeout: Some(Duration::from_hours(2)),
-            idle_timeouts: Vec::new(),
+            idle_timeouts: [].into(),
             max_lifetime: None,
             token_lifetime: None,
             refresh_idle_timeout: None,

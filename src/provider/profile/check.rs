@@ -251,7 +251,7 @@ fn window(raw: &RawWindow) -> Checked<WindowDefaults> {
     Ok(WindowDefaults {
         model: raw.model,
         idle_timeout: lasting("window.idle_timeout", &raw.idle_timeout)?,
-        idle_timeouts,
+        idle_timeouts: idle_timeouts.into(),
         max_lifetime: lasting("window.max_lifetime", &raw.max_lifetime)?,
         token_lifetime: lasting("window.token_lifetime", &raw.token_lifetime)?,
         refresh_idle_timeout: lasting("window.refresh_idle_timeout", &raw.refresh_idle_timeout)?,

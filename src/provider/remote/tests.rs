@@ -383,7 +383,7 @@ async fn a_request_for_a_token_says_all_that_the_config_wants_said() {
         all.insert("token_url".into(), Value::Plain("/token".into()));
         let profile = Profile::named("oauth2", None).unwrap();
         let config = RemoteConfig { profile, grant: grant.into(), values: all, ..config(&server, "password", &[]) };
-        let remote = Remote { config, clients: Clients::default(), discovery: None };
+        let remote = Remote { config: config.into(), clients: Clients::default(), discovery: None };
         let secrets = secrets(&[("subject_token", "sub"), ("actor_token", "act"), ("refresh_token", "r")]);
         let answer = call(&remote, Request::Login, &secrets).await;
         assert_eq!(answer.verdict.word(), "good", "{}", answer.detail);

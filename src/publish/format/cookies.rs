@@ -41,6 +41,8 @@ fn cookies(published: &Published) -> impl Iterator<Item = (&str, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::tests::{published, text};
     use super::*;
     use crate::publish::Format;
@@ -56,7 +58,7 @@ mod tests {
              acme.my.salesforce.com\tFALSE\t/\tTRUE\t0\tsid\t00D!x=y\n\
              acme.my.salesforce.com\tFALSE\t/\tTRUE\t0\tcsrf\t1\n"
         );
-        published.token.expires_at = Some("2026-01-02T04:04:05Z".parse().unwrap());
+        Arc::make_mut(&mut published.token).expires_at = Some("2026-01-02T04:04:05Z".parse().unwrap());
         published.base = "http://[::1]:8089".into();
         let line = text(&published, Format::Cookies).unwrap().lines().nth(1).unwrap().to_owned();
         assert_eq!(line, "::1\tFALSE\t/\tFALSE\t1767326645\tsid\t00D!x=y");

@@ -28,6 +28,8 @@ pub(crate) fn is_plain(word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::tests::{published, text};
     use super::*;
     use crate::publish::Format;
@@ -45,7 +47,7 @@ mod tests {
     fn what_programs_read_differently_is_refused() {
         for token in ["a\"b", "a'b", "a\\b", "#ab"] {
             let mut published = published();
-            published.token.access_token = Secret::new(token);
+            Arc::make_mut(&mut published.token).access_token = Secret::new(token);
             let error = text(&published, Format::Netrc { login: "x".into() }).unwrap_err();
             assert_eq!(error, FormatError::Unlisted { what: "token" });
         }

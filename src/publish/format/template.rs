@@ -68,7 +68,7 @@ impl Template {
 /// An end that is not known is empty, since many a token has none; anything else must be there.
 fn value(published: &Published, name: &str) -> Option<Secret> {
     let Published { session, generation, token, base, .. } = published;
-    let Token { access_token, token_type, captures, issued_at, expires_at, .. } = token;
+    let Token { access_token, token_type, captures, issued_at, expires_at, .. } = &**token;
     let plain = match name {
         "token" => return Some(access_token.clone()),
         "instance_url" => base.clone(),
@@ -84,6 +84,8 @@ fn value(published: &Published, name: &str) -> Option<Secret> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::tests::{capture, published, text};
     use super::*;
     use crate::publish::Format;
@@ -91,7 +93,7 @@ mod tests {
     #[test]
     fn every_placeholder_is_filled_in_and_doubled_braces_are_braces() {
         let mut published = published();
-        published.token.captures.insert("csrf".into(), capture("s3cret", false));
+        Arc::make_mut(&mut published.token).captures.insert("csrf".into(), capture("s3cret", false));
         let words = "{session} {token} {token_type} {instance_url} {generation} {issued_at} <{expires_at}> {id} {csrf}";
         assert_eq!(
             filled(words, &published).unwrap(),
@@ -104,7 +106,7 @@ mod tests {
     #[test]
     fn the_base_stands_in_for_an_instance_url_that_the_server_does_not_name() {
         let mut published = published();
-        published.token.instance_url = None;
+        Arc::make_mut(&mut published.token).instance_url = None;
         published.base = "https://acme.example/api".into();
         assert_eq!(filled("{instance_url}", &published).unwrap(), "https://acme.example/api");
     }
@@ -113,7 +115,7 @@ mod tests {
     fn a_value_that_is_missing_or_would_break_a_line_is_named() {
         let mut published = published();
         assert_eq!(filled("{csrf}", &published).unwrap_err(), FormatError::NoValue { name: "csrf".into() });
-        published.token.captures.insert("csrf".into(), capture("a\nb = c", false));
+        Arc::make_mut(&mut published.token).captures.insert("csrf".into(), capture("a\nb = c", false));
         assert_eq!(filled("{csrf}", &published).unwrap_err(), FormatError::BrokenValue { name: "csrf".into() });
     }
 

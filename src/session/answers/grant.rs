@@ -1,5 +1,7 @@
 //! How a token that a login or renewal brought is taken over.
 
+use std::sync::Arc;
+
 use crate::session::Session;
 use crate::session::answer::{Answer, Grant};
 use crate::session::backoff::Seed;
@@ -74,7 +76,7 @@ impl Session {
         if !same {
             self.state.generation = self.state.generation.saturating_add(1).max(self.generation_floor);
         }
-        self.state.token = Some(grant.token.clone());
+        self.state.token = Some(Arc::new(grant.token.clone()));
         match (same, former_end.zip(self.state.expires)) {
             (false, _) => Gain::Fresh,
             (true, Some((former, end))) if end.since(former) >= end.since(answer.sent) / LEAST_GAIN => Gain::Longer,

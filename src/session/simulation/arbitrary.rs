@@ -232,7 +232,7 @@ fn inputs() -> impl Strategy<Value = Input> {
         "[a-c]".prop_map(Input::SecretsAre),
         Just(Input::ClockJumped),
         any::<bool>().prop_map(Input::Active),
-        policies().prop_map(|policy| Input::Reconfigured(Box::new(policy))),
+        policies().prop_map(|policy| Input::Reconfigured(policy.into())),
     ]
 }
 
@@ -310,7 +310,7 @@ prop_compose! {
             origin: "https://acme.example".into(),
             model,
             idle_timeout,
-            idle_timeouts: [1, 10, 900, 7_200].map(Duration::from_secs).to_vec(),
+            idle_timeouts: [1, 10, 900, 7_200].map(Duration::from_secs).into(),
             max_lifetime,
             token_lifetime,
             refresh_idle_timeout,

@@ -136,7 +136,7 @@ pub(super) fn salesforce() -> Policy {
         origin: "https://acme.example".into(),
         model: WindowModel::HalfWindow,
         idle_timeout: Some(duration("2h")),
-        idle_timeouts: ["15m", "30m", "1h", "2h", "4h", "8h", "12h", "24h"].map(duration).to_vec(),
+        idle_timeouts: ["15m", "30m", "1h", "2h", "4h", "8h", "12h", "24h"].map(duration).into(),
         max_lifetime: None,
         token_lifetime: None,
         refresh_idle_timeout: None,
