@@ -63,7 +63,7 @@ lint: ## Format, clippy and docs without a single warning
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 
 bench: ## The figures of docs/benchmarks.md, with the release build
-	$(CARGO) bench --locked --bench calls --bench footprint
+	$(CARGO) bench --locked --bench calls --bench footprint --bench latency
 
 soak: .fixture ## Ten minutes of chaos (SOAK_SECONDS) against sessions that must come through, then kills by the hundred
 	KEEPFRESH_SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --locked --test acceptance -- --nocapture soak

@@ -1,5 +1,5 @@
-//! What a running daemon costs and how fast it answers: memory, idle processor time, recovery after a report, the socket,
-//! the command, and a file that is read without pause while it is replaced.
+//! What a running daemon costs: memory, idle processor time, recovery after a report, and a file that is read without
+//! pause while it is replaced.
 //!
 //! `cargo bench --bench footprint` prints one table for docs/benchmarks.md; it runs the optimised binary against the
 //! server of the acceptance tests. `KEEPFRESH_BENCH_IDLE_SECONDS` says how long the daemon is watched doing nothing.
@@ -14,8 +14,6 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,8 +25,6 @@ use support::salesforce::Salesforce;
 use support::within;
 
 const READS: usize = 1_000_000;
-const ASKS: usize = 10_000;
-const RUNS: usize = 300;
 
 fn main() {
     println!("| what | figure |\n|---|---|");
@@ -39,7 +35,6 @@ fn main() {
     row("each further of 1,000", &format!("{:.1} KiB", (thousand - one) / 999.0));
     idle();
     recovery();
-    socket();
     reader();
 }
 
@@ -122,31 +117,6 @@ fn recovery() {
     let (p50, p99) = percentiles(&mut took);
     let trips = calls[calls.len() / 2];
     row("recovery after a report, p50 / p99", &format!("{p50:.1?} / {p99:.1?}, {trips} calls of the server"));
-}
-
-fn socket() {
-    let (_server, lab) = start(1000, RefreshTokens::None);
-    let mut stream = UnixStream::connect(lab.socket()).unwrap();
-    let mut buffer = [0; 4096];
-    let mut took: Vec<Duration> = (0..ASKS)
-        .map(|_| {
-            let began = Instant::now();
-            stream.write_all(b"GET /v1/sessions/s7/token HTTP/1.1\r\nhost: x\r\naccept: text/plain\r\n\r\n").unwrap();
-            assert!(stream.read(&mut buffer).unwrap() > 0);
-            began.elapsed()
-        })
-        .collect();
-    let (p50, p99) = percentiles(&mut took);
-    row("token over the socket, p50 / p99", &format!("{p50:.0?} / {p99:.0?}"));
-    let mut took: Vec<Duration> = (0..RUNS)
-        .map(|_| {
-            let began = Instant::now();
-            assert!(lab.command(&["token", "s7"]).output().unwrap().status.success());
-            began.elapsed()
-        })
-        .collect();
-    let (p50, p99) = percentiles(&mut took);
-    row("`keepfresh token`, 1,000 sessions, p50 / p99", &format!("{p50:.1?} / {p99:.1?}"));
 }
 
 fn reader() {
