@@ -232,7 +232,7 @@ fn what_stands_in_the_place_of_a_state_file_is_put_aside_or_stops_the_start_but_
         assert_eq!(fs::read(lab.path("state/sessions/crm.json.damaged-1")).unwrap(), content, "{what}");
         assert_eq!(server.logins(), 1, "{what}");
     }
-    let stops: [(&str, fn(&Path)); 4] = [
+    let stops: [(&str, Put); 4] = [
         ("a later version", |file| fs::write(file, r#"{"version":99,"new":1}"#).unwrap()),
         ("a directory", |file| fs::create_dir(file).unwrap()),
         ("a pipe", |file| assert!(Command::new("mkfifo").arg(file).status().unwrap().success())),
@@ -250,6 +250,9 @@ fn what_stands_in_the_place_of_a_state_file_is_put_aside_or_stops_the_start_but_
         assert_eq!(server.calls().len(), 0, "{what}");
     }
 }
+
+/// Puts something in the place of a file.
+type Put = fn(&Path);
 
 /// Where the state of `crm` will be looked for.
 fn place(lab: &Lab) -> PathBuf {

@@ -168,14 +168,14 @@ fn a_login_that_prolongs_the_token_that_had_run_out_is_no_failure() {
         0:09:36 login
         0:09:37 failing 5
         0:10:00 expired 1
-        0:10:00 login
         0:10:00 hold
-        0:10:01 failing 7
-        0:10:01 withdraw
-        0:13:11 login
-        0:13:12 logged_in 1
-        0:13:12 publish 1
-        0:17:00 Alive; login at 0:22:11 for Expiry
+        0:10:05 withdraw
+        0:10:11 login
+        0:10:12 failing 6
+        0:11:38 login
+        0:11:39 logged_in 1
+        0:11:39 publish 1
+        0:17:00 Alive; login at 0:20:38 for Expiry
     ",
     );
 }
