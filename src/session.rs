@@ -16,6 +16,7 @@ mod learn;
 pub mod plan;
 pub mod policy;
 pub mod recent;
+mod restore;
 pub mod state;
 pub mod view;
 pub mod window;
@@ -38,10 +39,6 @@ use answer::{Answer, Request};
 use event::Event;
 use policy::Policy;
 use state::{Doubt, Health, State};
-
-/// A run whose state cannot be written shows no more generations than this within a second; later ones lie below the Unix
-/// time of the next start.
-const MOST_UNWRITTEN: u64 = 16;
 
 /// All that can happen to a session.
 #[derive(Clone, Debug)]
@@ -215,36 +212,6 @@ impl Session {
         Self::with_state(name, policy.into(), State::new(now, seed), floor)
     }
 
-    /// A session that goes on from stored state; `certain` is false when nobody knows how long the daemon was away.
-    pub fn restore(
-        name: &str,
-        policy: impl Into<Arc<Policy>>,
-        state: State,
-        now: Instant,
-        floor: u64,
-        certain: bool,
-    ) -> Self {
-        let floor = floor.max(state.generation.saturating_add(MOST_UNWRITTEN));
-        let mut session = Self::with_state(name, policy.into(), state, floor);
-        session.forget_what_the_config_overrules();
-        if std::mem::take(&mut session.state.intent) {
-            session.state.in_doubt = true;
-            session.doubt(now, Doubt::Renewal);
-        }
-        let overdue = session.idle_deadline().is_some_and(|deadline| deadline <= now);
-        if overdue || !certain {
-            session.doubt(now, Doubt::Absence);
-        }
-        session
-    }
-
-    /// A learned timeout belongs to the configured one that it corrected.
-    fn forget_what_the_config_overrules(&mut self) {
-        if self.state.learned_under != self.policy.idle_timeout {
-            self.state.learned = None;
-        }
-    }
-
     fn with_state(name: &str, policy: Arc<Policy>, state: State, generation_floor: u64) -> Self {
         Self {
             name: name.to_owned(),
@@ -267,14 +234,6 @@ impl Session {
             replaceable: None,
             record: view::Record::default(),
         }
-    }
-
-    /// The same, where a file shows another token than the state: a later one was published, and not stored. A ping tells
-    /// whether the stored one lives, and no reader takes it for the one before.
-    pub fn restore_overtaken(name: &str, policy: Arc<Policy>, state: State, now: Instant, floor: u64) -> Self {
-        let mut session = Self::restore(name, policy, state, now, floor, false);
-        session.state.generation = session.generation_floor;
-        session
     }
 
     /// The number of the latest call that was begun.

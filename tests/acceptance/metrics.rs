@@ -285,11 +285,13 @@ fn what_a_server_tells_and_a_machine_does_to_the_daemon_fires_its_alert() {
     });
     assert_eq!(all, expected(&alerts));
 
-    // The state directory goes away, and later comes back.
+    // Something else stands where the state was, and later goes.
     fs::rename(lab.path("state/sessions"), lab.path("state/away")).unwrap();
+    fs::write(lab.path("state/sessions"), "").unwrap();
     lab.succeeds(&["login", "well"]);
     within(SOON, "the state to be unwritten", || (lab.status("well")["persisted"] == false).then_some(()));
     await_alert(&address, "KeepfreshUnpersisted", "well");
+    fs::remove_file(lab.path("state/sessions")).unwrap();
     fs::rename(lab.path("state/away"), lab.path("state/sessions")).unwrap();
     within(SOON, "the state to be written", || (lab.status("well")["persisted"] == true).then_some(()));
     assert!(server.logins() <= 6);

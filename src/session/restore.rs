@@ -1,0 +1,52 @@
+//! How a session goes on from what an earlier run stored.
+
+use std::sync::Arc;
+
+use super::Session;
+use super::policy::Policy;
+use super::state::{Doubt, State};
+use crate::time::Instant;
+
+/// A run whose state cannot be written shows no more generations than this within a second; later ones lie below the Unix
+/// time of the next start.
+const MOST_UNWRITTEN: u64 = 16;
+
+impl Session {
+    /// A session that goes on from stored state; `certain` is false when nobody knows how long the daemon was away.
+    pub fn restore(
+        name: &str,
+        policy: impl Into<Arc<Policy>>,
+        state: State,
+        now: Instant,
+        floor: u64,
+        certain: bool,
+    ) -> Self {
+        let floor = floor.max(state.generation.saturating_add(MOST_UNWRITTEN));
+        let mut session = Self::with_state(name, policy.into(), state, floor);
+        session.forget_what_the_config_overrules();
+        if std::mem::take(&mut session.state.intent) {
+            session.state.in_doubt = true;
+            session.doubt(now, Doubt::Renewal);
+        }
+        let overdue = session.idle_deadline().is_some_and(|deadline| deadline <= now);
+        if overdue || !certain {
+            session.doubt(now, Doubt::Absence);
+        }
+        session
+    }
+
+    /// The same, where a file shows another token than the state: a later one was published, and not stored. A ping tells
+    /// whether the stored one lives, and no reader takes it for the one before.
+    pub fn restore_overtaken(name: &str, policy: Arc<Policy>, state: State, now: Instant, floor: u64) -> Self {
+        let mut session = Self::restore(name, policy, state, now, floor, false);
+        session.state.generation = session.generation_floor;
+        session
+    }
+
+    /// A learned timeout belongs to the configured one that it corrected.
+    pub(super) fn forget_what_the_config_overrules(&mut self) {
+        if self.state.learned_under != self.policy.idle_timeout {
+            self.state.learned = None;
+        }
+    }
+}
