@@ -116,7 +116,10 @@ fn recovery() {
     calls.sort_unstable();
     let (p50, p99) = percentiles(&mut took);
     let trips = calls[calls.len() / 2];
-    row("recovery after a report, p50 / p99", &format!("{p50:.1?} / {p99:.1?}, {trips} calls of the server"));
+    row(
+        "recovery after a report, one after the other, p50 / p99",
+        &format!("{p50:.1?} / {p99:.1?}, {trips} calls of the server"),
+    );
 }
 
 fn reader() {

@@ -1,6 +1,9 @@
 # The rpm, on the same machine, whose own packages its database does not know (--nodeps).
 
 userdel keepfresh
+# An operator's own drop-ins outlive a purge, and name credentials that it took away.
+rm -r /etc/systemd/system/keepfresh.service.d
+systemctl daemon-reload
 rpm --initdb
 prove 'the rpm installs' rpm --install --nodeps "$rpm"
 prove 'its user is there' id keepfresh
