@@ -185,9 +185,9 @@ pub enum Order {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each variant's comment says what its fields are for")]
 pub enum Refusal {
-    /// 404 `no-such-session`, exit 80. A session that the caller may not see is 403 instead.
+    /// 404 `no-such-session`, exit 80; only admins are told so, for others it is 403 like every session that they may not read.
     NoSuchSession { name: String },
-    /// 403 `not-allowed`, exit 77: the caller may not read the session.
+    /// 403 `not-allowed`, exit 77: the caller may not read the session, if there is one.
     NotAllowed { name: String },
     /// The same: it may not give it orders.
     NotOrdered { name: String },

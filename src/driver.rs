@@ -161,7 +161,7 @@ async fn make(errand: &Errand) -> (Answer, Option<String>) {
     let Errand { call, remote, salt, .. } = errand;
     let mut secrets = Secrets::new();
     for (name, source) in &errand.secrets {
-        match source.read().await {
+        match source.read_parameter(name).await {
             Ok(secret) => secrets.insert(name.clone(), secret),
             Err(error) => return (unread(call, name, &error.to_string()), Some(format!("unreadable {name}"))),
         };
@@ -185,7 +185,7 @@ pub fn read_secrets(work: &mut Work, name: Arc<str>, config: Arc<SessionConfig>,
         let mut secrets = Secrets::new();
         let mut complete = true;
         for (name, source) in config.remote.login_secrets() {
-            match source.read().await {
+            match source.read_parameter(&name).await {
                 Ok(secret) => {
                     secrets.insert(name, secret);
                 }

@@ -45,7 +45,8 @@ pub enum LoggingError {
 
 /// Sends the process's events of `filter` (`--log`, `$KEEPFRESH_LOG`) to `target`.
 ///
-/// Libraries never say more than INFO, whatever the filter: below that they show what they send.
+/// Libraries never say more than WARN, whatever the filter: their news are not the operator's, and at DEBUG they show what
+/// they send.
 ///
 /// # Errors
 /// When the filter cannot be understood, or logging was set up before.
@@ -62,9 +63,9 @@ pub fn init(target: LogTarget, filter: &str) -> Result<(), LoggingError> {
     Ok(())
 }
 
-/// Libraries print headers and bodies at DEBUG and TRACE, and with them tokens.
+/// Libraries print headers and bodies at DEBUG and TRACE, and with them tokens; at INFO they tell of their own insides.
 fn may_be_said(metadata: &Metadata<'_>) -> bool {
-    recorder::is_ours(metadata.target()) || *metadata.level() <= Level::INFO
+    recorder::is_ours(metadata.target()) || *metadata.level() <= Level::WARN
 }
 
 fn outlet(target: LogTarget) -> (Outlet, Option<io::Error>) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -15,6 +16,9 @@ use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 use crate::systemd::PRIVATE_VARIABLES;
+
+/// What is left in the pipes when the program has ended; what it left running may hold them open.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// How much of a failed program's last line is told.
 const LONGEST_COMPLAINT: usize = 200;
@@ -55,19 +59,17 @@ pub struct Outcome {
     pub complained: Zeroizing<Vec<u8>>,
 }
 
-/// Runs it to its end.
+/// Runs it to its end, which is its own: what it leaves running in the background is not waited for. Dropped before, it
+/// kills what runs.
 ///
 /// # Errors
 /// When it does not start, takes too long, or its output breaks off; not when it ends with a failure.
 pub async fn run(program: &Program<'_>) -> Result<Outcome, ProgramError> {
-    let mut child = spawn(program).map_err(ProgramError::NotStarted)?;
-    match timeout(program.limit, finish(&mut child, program.largest)).await {
-        Err(_) => {
-            kill_group(&child);
-            Err(ProgramError::TookTooLong(program.limit))
-        }
-        Ok(outcome) => outcome.map_err(ProgramError::Broken),
-    }
+    let mut running = Running { child: spawn(program).map_err(ProgramError::NotStarted)?, over: false };
+    let ended = timeout(program.limit, running.end(program.largest)).await;
+    let outcome = ended.map_err(|_| ProgramError::TookTooLong(program.limit))?.map_err(ProgramError::Broken)?;
+    running.over = true;
+    Ok(outcome)
 }
 
 /// No program that is run finds a secret in these variables that it was not given; those of an earlier config stay withheld.
@@ -99,27 +101,68 @@ fn spawn(program: &Program<'_>) -> io::Result<Child> {
         .spawn()
 }
 
-async fn finish(child: &mut Child, largest: usize) -> io::Result<Outcome> {
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    // A pipe that is closed at its limit ends a command that prints without end.
-    let (printed, complained) = tokio::join!(bounded(stdout, largest + 1), bounded(stderr, largest));
-    Ok(Outcome { status: child.wait().await?, printed: printed?, complained: complained? })
+/// A program on its way; unless it comes to its end, its whole process group goes with it.
+struct Running {
+    child: Child,
+    over: bool,
 }
 
-async fn bounded(stream: Option<impl AsyncRead + Unpin>, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(limit));
-    if let Some(stream) = stream {
-        stream.take(u64::try_from(limit).unwrap_or(u64::MAX)).read_to_end(&mut bytes).await?;
+impl Running {
+    async fn end(&mut self, largest: usize) -> io::Result<Outcome> {
+        let (stdout, stderr) = (self.child.stdout.take(), self.child.stderr.take());
+        let (printed, complained) = (heard(largest + 1), heard(largest));
+        let listening = async { tokio::try_join!(listen(stdout, &printed), listen(stderr, &complained)) };
+        let mut listening = pin!(listening);
+        let status = tokio::select! {
+            status = self.child.wait() => {
+                if let Ok(heard) = timeout(LAST_WORDS, listening).await {
+                    heard?;
+                }
+                status?
+            }
+            // A pipe that is closed at its limit ends a command that prints without end.
+            heard = &mut listening => {
+                heard?;
+                self.child.wait().await?
+            }
+        };
+        Ok(Outcome { status, printed: taken(&printed), complained: taken(&complained) })
     }
-    Ok(bytes)
 }
 
-/// Whatever the command started goes with it.
-fn kill_group(child: &Child) {
-    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    if let Some(pid) = pid {
-        // It may just have ended by itself.
-        let _ = kill_process_group(pid, Signal::KILL);
+impl Drop for Running {
+    fn drop(&mut self) {
+        let pid = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let Some(pid) = pid.filter(|_| !self.over) {
+            // It may just have ended by itself.
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+    }
+}
+
+/// What was read so far, and never moves: its room is its limit.
+type Heard = Mutex<Zeroizing<Vec<u8>>>;
+
+fn heard(limit: usize) -> Heard {
+    Mutex::new(Zeroizing::new(Vec::with_capacity(limit)))
+}
+
+fn taken(heard: &Heard) -> Zeroizing<Vec<u8>> {
+    std::mem::take(&mut *heard.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Reads to the end, or until there is no room left.
+async fn listen(stream: Option<impl AsyncRead + Unpin>, heard: &Heard) -> io::Result<()> {
+    let Some(mut stream) = stream else { return Ok(()) };
+    let mut buffer = Zeroizing::new([0; 4096]);
+    loop {
+        let count = stream.read(&mut *buffer).await?;
+        let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = heard.capacity() - heard.len();
+        heard.extend(buffer.iter().take(count.min(room)));
+        if count == 0 || count >= room {
+            return Ok(());
+        }
     }
 }
 

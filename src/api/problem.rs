@@ -141,7 +141,10 @@ impl From<Refusal> for Problem {
                 .with_remedy("`keepfresh status` lists the sessions")
                 .about(name),
             Refusal::NotAllowed { name } => Self::new(Kind::NotAllowed, format!("you may not read {name}"))
-                .with_remedy(format!("have your user or group added to `allow` in [sessions.{name}.access]"))
+                .with_remedy(format!(
+                    "`keepfresh status` lists what you may read; if there is such a session, have your user or group added to \
+                     `allow` in [sessions.{name}.access]"
+                ))
                 .about(name),
             Refusal::NotOrdered { name } => Self::new(Kind::NotAllowed, format!("only admins may do this with {name}"))
                 .with_remedy(ADMINS)

@@ -77,7 +77,7 @@ pub fn person(work: &mut Work, errand: PersonErrand) {
 async fn carry_out(errand: &PersonErrand) -> PersonDone {
     let mut secrets = Secrets::new();
     for (name, source) in &errand.secrets {
-        match source.read().await {
+        match source.read_parameter(name).await {
             Ok(secret) => secrets.insert(name.clone(), secret),
             Err(error) => {
                 return PersonDone::Failed(PersonError::Impossible(format!("cannot read {name}: {error}")));

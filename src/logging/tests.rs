@@ -53,14 +53,15 @@ fn json_is_one_object_a_line() {
 }
 
 #[test]
-fn libraries_say_no_more_than_info_even_at_trace() {
+fn libraries_say_only_what_is_wrong_even_at_trace() {
     let said = heard(Style::Priority, || {
         tracing::trace!(target: "hyper::proto", "Authorization: Bearer secret");
         tracing::debug!(target: "keepfresh_lookalike", "secret");
-        tracing::info!(target: "rustls", "harmless");
+        tracing::info!(target: "tokio_cron_scheduler::job_scheduler", "Job creator created");
+        tracing::warn!(target: "rustls", "odd");
         tracing::trace!(target: "keepfresh::driver", "ours");
     });
-    assert_eq!(said, "<6>rustls: harmless\n<7>ours\n");
+    assert_eq!(said, "<4>rustls: odd\n<7>ours\n");
 }
 
 #[test]

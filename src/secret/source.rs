@@ -70,6 +70,15 @@ pub enum SecretError {
     /// Nothing, or only a newline.
     #[error("use {0}: it is empty; put the secret there")]
     Empty(String),
+    /// A character that no password, key or token has, and that no request could carry.
+    #[error("use {0}: it holds a NUL character; store the secret as UTF-8 text")]
+    Nul(String),
+    /// A password with notes below it, say: the whole of it would be sent as the password.
+    #[error(
+        "use {0}: it has several lines, and {1} is one; keep it alone there, or print its line only, \
+         [\"sh\", \"-c\", \"pass show crm | head -n 1\"] say"
+    )]
+    SeveralLines(String, String),
     /// Bytes that are no text.
     #[error("use {0}: it is not UTF-8 text; store the secret as text, a key as PEM")]
     NotText(String),
@@ -129,6 +138,18 @@ impl SecretSource {
         }
     }
 
+    /// As [`SecretSource::read`], of the login parameter `name`: what people type is one line.
+    ///
+    /// # Errors
+    /// The same, and where a password or its like has several lines.
+    pub async fn read_parameter(&self, name: &str) -> Result<Secret, SecretError> {
+        let secret = self.read().await?;
+        if is_typed(name) && secret.expose().contains(['\n', '\r']) {
+            return Err(SecretError::SeveralLines(self.describe(), name.to_owned()));
+        }
+        Ok(secret)
+    }
+
     /// Whether `read` can only succeed inside the service: a credential, when systemd has given this process none.
     pub fn only_in_service(&self) -> bool {
         match self {
@@ -146,6 +167,12 @@ impl SecretSource {
             Self::Command(argv) => format!("the output of {}", argv.first().map_or("", String::as_str)),
         }
     }
+}
+
+/// Whether a parameter of this name is something that people type, and no key, certificate or document.
+fn is_typed(name: &str) -> bool {
+    let words = ["password", "passwd", "pwd", "passcode", "passphrase", "client_secret", "security_token"];
+    words.iter().any(|word| name.contains(word))
 }
 
 /// Reads on a thread that may block, for as long as a command may take: a file may lie on a disk that hangs.
@@ -189,15 +216,22 @@ fn open(path: &Path) -> io::Result<File> {
     fs::OpenOptions::new().read(true).custom_flags(nonblock).open(path)
 }
 
-/// The secret without one trailing newline.
+/// What some editors put before text, and nobody sees.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// The secret without one trailing newline and without a byte order mark.
 fn checked(bytes: &Zeroizing<Vec<u8>>, source: &str) -> Result<Secret, SecretError> {
     if bytes.len() > LARGEST {
         return Err(SecretError::TooLong(source.to_owned()));
     }
     let text = std::str::from_utf8(bytes).map_err(|_| SecretError::NotText(source.to_owned()))?;
     let text = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
-    if text.is_empty() {
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    if text.trim().is_empty() {
         return Err(SecretError::Empty(source.to_owned()));
+    }
+    if text.contains('\0') {
+        return Err(SecretError::Nul(source.to_owned()));
     }
     Ok(Secret::new(text))
 }
@@ -210,7 +244,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_gives_its_text_without_one_newline() {
-        for (bytes, secret) in [("s3cret\n", "s3cret"), ("s3cret", "s3cret"), ("a\n\n", "a\n"), ("a\r\n", "a")] {
+        for (bytes, secret) in
+            [("s3cret\n", "s3cret"), ("s3cret", "s3cret"), ("a\n\n", "a\n"), ("a\r\n", "a"), ("\u{feff}a\n", "a")]
+        {
             let read = file_of(bytes.as_bytes(), 0o640).read().await.unwrap();
             assert_eq!(read.expose(), secret);
         }
@@ -218,9 +254,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_that_holds_no_secret_is_refused() {
-        for (bytes, part) in
-            [(vec![], "empty"), (b"\n".to_vec(), "empty"), (vec![0xff], "UTF-8"), (vec![b'a'; 70_000], "64 KiB")]
-        {
+        for (bytes, part) in [
+            (vec![], "empty"),
+            (b" \n".to_vec(), "empty"),
+            (vec![0xff], "UTF-8"),
+            (vec![b'a', 0], "NUL"),
+            (vec![b'a'; 70_000], "64 KiB"),
+        ] {
             let error = file_of(&bytes, 0o600).read().await.unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }
@@ -264,6 +304,49 @@ mod tests {
     async fn a_command_that_prints_without_end_is_stopped() {
         let error = command(&["yes"]).read().await.unwrap_err().to_string();
         assert!(error.contains("64 KiB"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_password_with_notes_below_it_is_refused_and_not_sent_whole() {
+        let noted = command(&["printf", "s3cret\\nuser: integration\\n"]);
+        let error = noted.read_parameter("password").await.unwrap_err().to_string();
+        assert!(error.contains("several lines") && error.contains("head -n 1"), "{error}");
+        assert!(!error.contains("s3cret") && !error.contains("integration"), "{error}");
+        assert!(noted.read_parameter("private_key").await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_a_command_leaves_in_the_background_is_not_waited_for() {
+        let source = command(&["sh", "-c", "echo s3cret; sleep 9 & exit 0"]);
+        let read = tokio::time::timeout(Duration::from_secs(6), source.read()).await;
+        assert_eq!(read.expect("it has ended").unwrap().expose(), "s3cret");
+    }
+
+    #[tokio::test]
+    async fn a_command_that_is_given_up_takes_what_it_started_with_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let noted = directory.path().join("pid");
+        let script = format!("sleep 300 & echo $! > {0}.new; mv {0}.new {0}; wait", noted.display());
+        let source = command(&["sh", "-c", &script]);
+        let given_up = async {
+            while !noted.exists() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            read = source.read() => panic!("{read:?}"),
+            () = given_up => {}
+        }
+        let pid = fs::read_to_string(&noted).unwrap();
+        let status = format!("/proc/{}/status", pid.trim());
+        for _ in 0..1000 {
+            // Its new parent may be slow to take it off the table.
+            if fs::read_to_string(&status).map_or(true, |status| status.contains("State:\tZ")) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("process {pid} still runs");
     }
 
     #[tokio::test]

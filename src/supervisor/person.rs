@@ -79,9 +79,10 @@ impl Supervisor {
 
     /// The session, for an admin.
     pub(super) fn administered(&self, about: &About) -> Result<&Slot, Refusal> {
-        let slot = self.known(&about.name)?;
-        let allowed = self.is_admin(&about.caller);
-        allowed.then_some(slot).ok_or_else(|| Refusal::NotOrdered { name: about.name.clone() })
+        if !self.is_admin(&about.caller) {
+            return Err(Refusal::NotOrdered { name: about.name.clone() });
+        }
+        self.known(&about.name)
     }
 
     fn begin_login(&mut self, about: &About, port: Option<u16>, wait: Duration, reply: Reply<Option<LoginBegun>>) {

@@ -281,6 +281,11 @@ fn strangers_are_kept_from_tokens_and_orders() {
         let output = lab.run_as_nobody(command);
         assert_eq!(output.status.code(), Some(77), "{command:?}: {output:?}");
     }
+    for order in ["token", "status", "login", "wait", "used", "rejected"] {
+        let [there, absent] = ["crm", "abc"].map(|name| lab.run_as_nobody(&[order, name]));
+        let said = |output: &std::process::Output| String::from_utf8_lossy(&output.stderr).replace("abc", "crm");
+        assert_eq!((there.status, said(&there)), (absent.status, said(&absent)), "{order} tells a session from none");
+    }
     let output = lab.run_as_nobody(&["status"]);
     assert!(!String::from_utf8_lossy(&output.stdout).contains("crm"), "only what a caller may see: {output:?}");
     assert_eq!(server.calls().len(), calls);

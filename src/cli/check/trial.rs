@@ -41,7 +41,10 @@ impl Trial {
                     self.not_checkable.push(format!("{} ({})", need.key, source.describe()));
                     Ok(())
                 }
-                Needed::Secret(source) => source.read().await.map(drop).map_err(|error| error.to_string()),
+                Needed::Secret(source) => {
+                    let parameter = need.key.rsplit('.').next().unwrap_or_default();
+                    source.read_parameter(parameter).await.map(drop).map_err(|error| error.to_string())
+                }
                 Needed::PrivateKey(source) => try_key(source).await,
                 Needed::Certificates(path) => certificates::usable(path),
                 Needed::Program(name) => runnable(name),
