@@ -29,6 +29,7 @@ fn the_shortest_config_has_the_defaults_of_the_design() {
     assert_eq!(config.daemon.providers_dir, home.path("providers"));
     assert_eq!(config.socket.path, PathBuf::from("/run/keepfresh/keepfresh.sock"));
     assert_eq!(config.socket.mode, 0o666);
+    assert!((config.per_host_rate - 100.0).abs() < f64::EPSILON);
     let crm = &config.sessions["crm"];
     assert_eq!(crm.policy.model, WindowModel::HalfWindow);
     assert_eq!(crm.policy.idle_timeout, Some(Duration::from_hours(2)));

@@ -162,6 +162,33 @@ mod tests {
         assert_eq!(now.as_millis(), 1000);
     }
 
+    #[test]
+    fn a_thousand_sessions_that_die_at_once_are_pinged_and_logged_in_again_within_half_a_minute_by_the_default_rate() {
+        let mut lanes = Lanes::new(100.0);
+        for session in 0..1000 {
+            lanes.enqueue("a", at(0), engine(&format!("ping {session}")));
+        }
+        let (mut now, mut fresh, mut most) = (at(0), 0, 0);
+        let mut under_way = std::collections::VecDeque::new();
+        while fresh < 1000 {
+            while let Some(call) = lanes.leave(now) {
+                under_way.push_back((now.after(Duration::from_millis(60)), call));
+            }
+            most = most.max(under_way.len());
+            let back = under_way.front().map(|(back, _)| *back);
+            now = [back, lanes.wake(now)].into_iter().flatten().min().unwrap();
+            while under_way.front().is_some_and(|(back, _)| *back <= now) {
+                lanes.came_back("a");
+                match under_way.pop_front().unwrap().1.session().split_once(' ') {
+                    Some(("ping", session)) => lanes.enqueue("a", at(0), engine(&format!("login {session}"))),
+                    _ => fresh += 1,
+                }
+            }
+        }
+        assert!(now < at(30_000), "{now:?}");
+        assert!(most <= PER_HOST, "{most}");
+    }
+
     fn engine(session: &str) -> Passenger {
         Passenger::Engine(session.to_owned())
     }
