@@ -55,7 +55,8 @@ pub(super) async fn config(settings: &HttpSettings, https: bool, roots: Roots) -
         Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(ClientError::BadIdentity)?,
         None => builder.with_no_client_auth(),
     };
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // What is offered must be what the client can speak: a server that may choose HTTP/2 does.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
 

@@ -176,6 +176,16 @@ async fn tls_that_fails_is_no_call() {
 }
 
 #[tokio::test]
+async fn no_server_is_offered_a_version_of_http_that_is_not_spoken() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let offered = std::thread::spawn(move || offered_protocols(&mut listener.accept().unwrap().0));
+    let remote = Remote::new(config_for(&url, "refresh_token", &[]), &mut Clients::default()).unwrap();
+    call(&remote, Request::Login, &secrets(&[("refresh_token", "r")])).await;
+    assert_eq!(offered.join().unwrap(), ["http/1.1"]);
+}
+
+#[tokio::test]
 async fn a_redirect_is_not_followed() {
     let server = Server::answering("HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n").await;
     let answer = call(&remote(&server, "jwt_bearer", &[]), Request::Ping, &Secrets::new()).await;
@@ -334,6 +344,19 @@ fn json(status: u16, headers: &str, body: &str) -> String {
 async fn call(remote: &Remote, request: Request, secrets: &Secrets) -> Answer {
     let token = token();
     remote.call(request, Held { token: Some(&token), ..held() }, secrets, clock::boottime).await
+}
+
+/// What a client offers to speak inside TLS (ALPN, RFC 7301); the handshake is not answered.
+fn offered_protocols(stream: &mut std::net::TcpStream) -> Vec<String> {
+    let mut hello = rustls::server::Acceptor::default();
+    let accepted = loop {
+        hello.read_tls(stream).unwrap();
+        if let Ok(Some(accepted)) = hello.accept() {
+            break accepted;
+        }
+    };
+    let offered = accepted.client_hello().alpn().into_iter().flatten().map(<[u8]>::to_vec).collect::<Vec<_>>();
+    offered.into_iter().map(|name| String::from_utf8(name).unwrap()).collect()
 }
 
 fn held() -> Held<'static> {
