@@ -14,6 +14,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::run::RunArgs;
 use crate::config::{self, Config, DaemonConfig};
+use crate::descriptors::raise_descriptors;
 use crate::hardening::harden;
 use crate::logging;
 use crate::metrics::scrape::{ScrapeError, Scrapers};
@@ -58,6 +59,7 @@ enum DaemonError {
 /// Runs the daemon until a signal ends it.
 pub fn run(args: &RunArgs) -> ExitCode {
     let unhardened = harden();
+    raise_descriptors();
     // First of all: a signal that comes while the config is read must not end the process as if nobody listened.
     let (runtime, signals) = match listening() {
         Ok(listening) => listening,

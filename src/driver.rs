@@ -16,7 +16,7 @@ use crate::clock;
 use crate::config::SessionConfig;
 use crate::provider::{Held, Remote, Secrets};
 use crate::publish;
-use crate::secret::source::SecretSource;
+use crate::secret::source::{SecretError, SecretSource};
 use crate::secret::{Secret, hex};
 use crate::session::Call;
 use crate::session::answer::{Answer, Request, Verdict};
@@ -163,7 +163,7 @@ async fn make(errand: &Errand) -> (Answer, Option<String>) {
     for (name, source) in &errand.secrets {
         match source.read_parameter(name).await {
             Ok(secret) => secrets.insert(name.clone(), secret),
-            Err(error) => return (unread(call, name, &error.to_string()), Some(format!("unreadable {name}"))),
+            Err(error) => return (unread(call, name, &error), Some(format!("unreadable {name}"))),
         };
     }
     let fingerprint = (!secrets.is_empty()).then(|| fingerprint(&secrets, *salt));
@@ -272,11 +272,11 @@ fn fingerprint(secrets: &Secrets, salt: u64) -> String {
 }
 
 /// A secret that cannot be read: nothing was sent, and nothing will be until it can.
-fn unread(call: &Call, name: &str, error: &str) -> Answer {
+fn unread(call: &Call, name: &str, error: &SecretError) -> Answer {
     let now = clock::boottime();
     let verdict = match call.request {
-        Request::Login | Request::Renew => Verdict::Refused { confirm: false },
-        Request::Ping | Request::Introspect | Request::Logout => Verdict::Unavailable,
+        Request::Login | Request::Renew if !error.is_passing() => Verdict::Refused { confirm: false },
+        Request::Login | Request::Renew | Request::Ping | Request::Introspect | Request::Logout => Verdict::Unavailable,
     };
     let detail = format!("cannot read {name}: {error}");
     Answer {

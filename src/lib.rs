@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod daemon;
+pub mod descriptors;
 pub mod driver;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;

@@ -6,11 +6,12 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::Secret;
-use crate::program::{self, Program};
+use crate::program::{self, Program, ProgramError};
 
 /// A secret as the config names it; the config never holds the secret itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -50,6 +51,9 @@ pub enum SecretError {
         /// Why.
         error: io::Error,
     },
+    /// Out of descriptors, memory or processes: no fault of the secret's, and over as soon as somebody lets go.
+    #[error("use {0}: this machine has none left of something: {1}; raise LimitNOFILE= or LimitNPROC= if it lasts")]
+    Exhausted(String, io::Error),
     /// A directory, a device or a pipe.
     #[error("read the secret file {0}: it is not a regular file; name the file that holds the secret")]
     NotAFile(PathBuf),
@@ -108,11 +112,25 @@ const LONGEST_COMMAND: Duration = Duration::from_secs(10);
 async fn printed(argv: &[String]) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     let failed = |reason: String| SecretError::Command { program: argv.first().cloned().unwrap_or_default(), reason };
     let program = Program { argv, env: &[], limit: LONGEST_COMMAND, largest: LARGEST };
-    let outcome = program::run(&program).await.map_err(|error| failed(error.to_string()))?;
+    let outcome = program::run(&program).await.map_err(|error| match error {
+        ProgramError::NotStarted(error) if is_exhausted(&error) => {
+            SecretError::Exhausted(SecretSource::Command(argv.to_vec()).describe(), error)
+        }
+        error @ (ProgramError::NotStarted(_) | ProgramError::TookTooLong(_) | ProgramError::Broken(_)) => {
+            failed(error.to_string())
+        }
+    })?;
     if outcome.status.success() || outcome.printed.len() > LARGEST {
         return Ok(outcome.printed);
     }
     Err(failed(outcome.complaint()))
+}
+
+impl SecretError {
+    /// Whether another try may succeed without anybody's doing.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Exhausted(..))
+    }
 }
 
 impl SecretSource {
@@ -195,7 +213,12 @@ fn read_credential(name: &str) -> Result<Secret, SecretError> {
 }
 
 fn read_file(path: &Path, insecure_mode: bool) -> Result<Secret, SecretError> {
-    let unreadable = |error| SecretError::Unreadable { path: path.to_owned(), error };
+    let unreadable = |error| {
+        if is_exhausted(&error) {
+            return SecretError::Exhausted(format!("the file {}", path.display()), error);
+        }
+        SecretError::Unreadable { path: path.to_owned(), error }
+    };
     let file = open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
@@ -208,6 +231,12 @@ fn read_file(path: &Path, insecure_mode: bool) -> Result<Secret, SecretError> {
     let limit = u64::try_from(LARGEST).unwrap_or(u64::MAX).saturating_add(1);
     file.take(limit).read_to_end(&mut bytes).map_err(unreadable)?;
     checked(&bytes, &format!("the file {}", path.display()))
+}
+
+/// Whether it is for want of something that others have taken for now.
+fn is_exhausted(error: &io::Error) -> bool {
+    let passing = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN];
+    Errno::from_io_error(error).is_some_and(|error| passing.contains(&error))
 }
 
 /// Opens without waiting: a pipe in the place of the file must not stop the daemon.
@@ -304,6 +333,15 @@ mod tests {
     async fn a_command_that_prints_without_end_is_stopped() {
         let error = command(&["yes"]).read().await.unwrap_err().to_string();
         assert!(error.contains("64 KiB"), "{error}");
+    }
+
+    #[test]
+    fn what_others_have_taken_for_now_passes_and_what_is_wrong_with_a_secret_does_not() {
+        for (errno, passing) in
+            [(Errno::MFILE, true), (Errno::NOMEM, true), (Errno::NOENT, false), (Errno::ACCESS, false)]
+        {
+            assert_eq!(is_exhausted(&errno.into()), passing, "{errno}");
+        }
     }
 
     #[tokio::test]

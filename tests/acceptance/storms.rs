@@ -6,6 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::sleep;
@@ -142,6 +143,33 @@ fn report(stream: &mut UnixStream, generation: u64) {
             return;
         }
     }
+}
+
+#[test]
+fn a_thousand_readers_of_one_user_are_served_at_once_whatever_the_shell_lets_a_program_open() {
+    let server = Arc::new(Salesforce::start(Settings::default()));
+    let mut lab = Lab::new(&server);
+    lab.log_level = "info";
+    lab.configure(&[lab.by_key("crm")]);
+    let mut limited = Command::new("prlimit");
+    limited.arg("--nofile=1024:");
+    lab.start_through(limited);
+    let token = lab.await_token("crm");
+    let mut crowd: Vec<_> = (0..1000).map(|_| UnixStream::connect(lab.socket()).unwrap()).collect();
+    for stream in &mut crowd {
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        stream.write_all(b"GET /v1/sessions/crm/token HTTP/1.1\r\nhost: x\r\naccept: text/plain\r\n\r\n").unwrap();
+    }
+    for (reader, stream) in crowd.iter_mut().enumerate() {
+        let mut answer = vec![];
+        while !answer.ends_with(token.as_bytes()) {
+            let mut bytes = [0; 4096];
+            let count = stream.read(&mut bytes).unwrap();
+            assert!(count > 0, "reader {reader} got {}", String::from_utf8_lossy(&answer));
+            answer.extend(&bytes[..count]);
+        }
+    }
+    assert_eq!(server.logins(), 1);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::process::{Resource, getrlimit};
 
 /// Enough for every job of a large machine, little enough to be no burden.
-const MOST: usize = 1024;
+const MOST: usize = 4096;
 
 /// What somebody reads who is turned away.
 pub(super) const FULL_HOUSE: &str = concat!(

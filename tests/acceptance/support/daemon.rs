@@ -352,7 +352,6 @@ impl Lab {
 
     /// Starts the daemon under strace, which lets system calls fail, dawdle or kill it: `fsync:signal=KILL:when=3`, say.
     pub(crate) fn start_tampered(&mut self, injections: &[String]) {
-        let daemon = self.daemon();
         let mut command = Command::new("strace");
         // With -D the daemon is our child, and the tracer goes when it does.
         command.args(["-D", "-f", "-qqq", "--seccomp-bpf", "-o", "/dev/null"]);
@@ -361,6 +360,12 @@ impl Lab {
         for injection in injections {
             command.arg("-e").arg(format!("inject={injection}"));
         }
+        self.start_through(command);
+    }
+
+    /// Starts the daemon by a command that runs the command after its own arguments.
+    pub(crate) fn start_through(&mut self, mut command: Command) {
+        let daemon = self.daemon();
         command.arg(daemon.get_program()).args(daemon.get_args());
         for (name, value) in daemon.get_envs() {
             match value {

@@ -1,0 +1,18 @@
+//! How many files and connections the daemon may have open at once.
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+/// What the unit gives with `LimitNOFILE=`; a crowd of callers and as many calls need no more.
+const ENOUGH: u64 = 65536;
+
+/// Takes as many as the hard limit allows: a shell's soft one, mostly 1,024, is for programs that cannot count further,
+/// and a crowd of readers would be turned away for it.
+pub fn raise_descriptors() {
+    let mut limit = getrlimit(Resource::Nofile);
+    let allowed = limit.maximum.map_or(ENOUGH, |most| most.min(ENOUGH));
+    if limit.current.is_some_and(|current| current < allowed) {
+        limit.current = Some(allowed);
+        // Refused, the daemon goes on with what it has, and lets in as many callers as that is for.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+}
