@@ -76,9 +76,11 @@ mutants: ## Changes the core at every place; survivors are missing tests (MUTANT
 	@command -v cargo-mutants >/dev/null || { echo 'installing cargo-mutants with cargo'; $(CARGO) install --locked cargo-mutants; }
 	tests/mutants $(MUTANTS)
 
-deny: ## Licences, second versions and sources of all packages (cargo-deny, by .cargo/deny.toml)
+deny: ## Licences, second versions, sources and known weaknesses of all packages (cargo-deny, by .cargo/deny.toml)
 	@command -v cargo-deny >/dev/null || { echo 'installing cargo-deny with cargo'; $(CARGO) install --locked cargo-deny; }
-	$(CARGO) deny --locked check bans licenses sources
+	$(CARGO) deny --locked check -D warnings bans licenses sources
+	@if $(CARGO) deny --locked fetch db; then $(CARGO) deny --locked check -D warnings advisories; \
+	  else echo 'known weaknesses were not looked for: the database of RustSec cannot be fetched from here'; fi
 
 build: ## The program, in target/release (PROFILE)
 	$(REMAPPED) $(CARGO) build --locked --profile $(PROFILE)

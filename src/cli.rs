@@ -27,6 +27,13 @@ mod token;
 mod wait;
 mod words;
 
+/// What strangers say to a command, and what scripts do, for `crate::fuzz`.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz {
+    pub(crate) use super::login::fuzz as browser;
+    pub(crate) use super::plain::fuzz as line;
+}
+
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;

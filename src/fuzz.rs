@@ -2,20 +2,24 @@
 //!
 //! `tests/fuzz` steers them by coverage; what it kept is replayed here, each time the tests run.
 
-use crate::{api, config, logging, provider, schedule, session, store};
+use crate::{api, cli, config, logging, provider, publish, schedule, session, store};
 
 /// Takes any bytes at all.
 pub type Target = fn(&[u8]);
 
 /// Each target by the name of its directory below `tests/fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 15] = [
+pub const TARGETS: [(&str, Target); 19] = [
+    ("address", provider::fuzz::address),
     ("answer", provider::fuzz::answer),
+    ("browser", cli::fuzz::browser),
     ("calendar", schedule::fuzz),
     ("client", api::client::fuzz),
     ("config", config::fuzz),
     ("engine", session::simulation::arbitrary::fuzz),
+    ("format", publish::format::fuzz),
     ("identity", provider::fuzz::identity),
     ("key", provider::fuzz::key),
+    ("line", cli::fuzz::line),
     ("log", logging::fuzz),
     ("metadata", provider::fuzz::metadata),
     ("profile", provider::fuzz::profile),

@@ -8,6 +8,9 @@ mod desk;
 mod device;
 mod page;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use browser::fuzz;
+
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 

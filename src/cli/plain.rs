@@ -65,6 +65,18 @@ impl<'a> Plain<'a> {
     }
 }
 
+/// A command line, a word a line, for `crate::fuzz`: what is taken here the full parser takes alike.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    use clap::Parser as _;
+    let text = String::from_utf8_lossy(bytes);
+    let words: Vec<OsString> = std::iter::once("keepfresh").chain(text.split('\n')).map(OsString::from).collect();
+    if let Some(read) = parse(&words) {
+        let full = Cli::try_parse_from(&words).map(|cli| format!("{cli:?}"));
+        assert_eq!(full.ok(), Some(format!("{read:?}")), "{words:?}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;

@@ -125,6 +125,19 @@ pub(crate) fn identity(data: &[u8]) {
     }
 }
 
+/// An address that a server hands out, as every profile judges it.
+pub(crate) fn address(data: &[u8]) {
+    let (handed_out, Some(configured)) = (String::from_utf8_lossy(data), SERVER.as_ref()) else { return };
+    for profile in PROFILES.iter() {
+        let Ok(accepted) = profile.hosts.accept(&handed_out, configured) else { continue };
+        let read = Url::parse(&accepted).ok();
+        let host = read.as_ref().filter(|url| url.scheme() == "https").and_then(Url::host_str).unwrap_or_default();
+        assert!(Some(host) == configured.host_str() || profile.hosts.is_own(host), "{handed_out:?} for {accepted:?}");
+        let again = profile.hosts.accept(&accepted, configured);
+        assert_eq!(again.as_ref(), Ok(&accepted), "{handed_out:?}");
+    }
+}
+
 /// What an issuer says of itself.
 pub(crate) fn metadata(data: &[u8]) {
     let Ok(serde_json::Value::Object(document)) = serde_json::from_slice(data) else { return };

@@ -1,6 +1,8 @@
 //! What a published file says: one generation of a session in one of the formats, checked for what the format can carry.
 
 mod cookies;
+#[cfg(any(test, fuzzing))]
+mod fuzz;
 mod netrc;
 pub mod template;
 
@@ -12,6 +14,8 @@ use thiserror::Error;
 use url::Url;
 use zeroize::Zeroizing;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzz::fuzz;
 pub(crate) use netrc::is_plain;
 
 use super::{Format, SinkConfig};

@@ -314,6 +314,67 @@ mod tests {
         assert!(account.refused(now, no(true), &mut Seed(1)));
     }
 
+    #[test]
+    fn failures_of_one_session_leave_the_others_their_try_until_another_fails_too() {
+        let mut account = Account::new(Instant::from_millis(0), 1);
+        assert!(!account.is_open_to("b"), "nothing has failed: nothing is to be passed over");
+        account.failed_for("a");
+        account.failed_for("a");
+        assert!(account.is_open_to("b") && !account.is_open_to("a"));
+        account.failed_for("b");
+        assert!(!account.is_open_to("a") && !account.is_open_to("b") && !account.is_open_to("c"));
+    }
+
+    #[test]
+    fn what_a_server_asked_of_one_session_is_asked_of_all() {
+        let mut account = Account::new(Instant::from_millis(0), 1);
+        account.failed_for("a");
+        account.failed_for_all();
+        assert!(!account.is_open_to("b"));
+    }
+
+    #[test]
+    fn a_budget_is_spent_only_when_it_and_no_back_off_holds_a_login_back() {
+        let now = Instant::from_millis(0);
+        let mut account = Account::new(now, 1);
+        assert!(!account.is_spent(now));
+        (0..6).for_each(|_| account.count_login(now));
+        assert!(account.is_spent(now));
+        account.backoff.pause(now, Duration::from_mins(10));
+        assert!(!account.is_spent(now), "the back-off is no shorter");
+    }
+
+    #[test]
+    fn after_two_passwords_of_which_nobody_knows_the_answer_the_third_waits_for_the_lock_to_end() {
+        let now = Instant::from_millis(60_000);
+        let mut account = Account::new(Instant::from_millis(0), 1);
+        for expected in [now, now, now.after(LOCKED_FOR), now.after(LOCKED_FOR)] {
+            assert_eq!(account.password_ready(now), expected);
+            account.login_leaves("a", now);
+            account.resumed();
+        }
+        account.resumed();
+        let late = now.after(LOCKED_FOR * 2);
+        assert_eq!(account.password_ready(late), late);
+        account.login_answered();
+        account.resumed();
+        assert_eq!((account.password_ready(now), account.in_flight.as_deref()), (now, None));
+    }
+
+    #[test]
+    fn every_moment_of_an_account_moves_to_another_boots_axis() {
+        let (now, later) = (Instant::from_millis(1_000), Instant::from_millis(6_000));
+        let mut account = Account::new(now, 1);
+        account.login_leaves("a", now);
+        account.count_login(now);
+        account.refused(now, no(false), &mut Seed(1));
+        account.backoff.pause(now, CONFIRM_AFTER);
+        account.shift(5_000);
+        assert_eq!((account.counted_at, account.left_at), (later, later));
+        assert_eq!(account.stop.as_ref().map(|stop| stop.since), Some(later));
+        assert_eq!(account.backoff.until, Some(later.after(CONFIRM_AFTER)));
+    }
+
     fn no(confirm: bool) -> Refusal {
         Refusal { of: "crm".into(), reason: "invalid_grant".into(), confirm, secrets: Some("old".into()) }
     }

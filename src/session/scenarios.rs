@@ -12,15 +12,22 @@
 //! | `session b` | further statements are for a second session of the same account |
 //! | `status` | prints phase, attention and what is next |
 
+mod absences;
 mod clocks;
+mod dormancy;
 mod holds;
 mod keepalives;
+mod logins;
+mod logouts;
+mod outages;
 mod person;
 mod recovery;
+mod refusals;
+mod renewals;
 mod reports;
 mod script;
+mod seeds;
 mod shared;
-mod trifles;
 mod windows;
 
 use script::Stage;

@@ -122,8 +122,9 @@ fn a_secret_is_gone_from_memory_once_it_was_sent() {
     let (server, mut lab) = scene();
     lab.configure(&[lab.by_client("crm"), lab.by_password("erp", "job@acme.example")]);
     lab.start();
-    lab.await_token("crm");
+    let token = lab.await_token("crm");
     lab.await_token("erp");
+    assert!(occurrences(lab.pid(), &token) > 0, "what is still needed is found");
     for secret in [server.client_secret(), server.password()] {
         within(SOON, "the secret to be wiped", || (occurrences(lab.pid(), &secret) == 0).then_some(()));
     }

@@ -108,7 +108,7 @@ fn no_hostile_renewal_answer_replaces_a_living_token() {
     for ((name, _), token) in hostilities().iter().zip(&tokens) {
         assert_eq!(lab.token(name).as_ref(), Some(token), "{name}");
         let calls = server.count_of(name, Endpoint::Token);
-        assert!(calls <= 4, "{name}: {calls} calls");
+        assert!((2..=4).contains(&calls), "{name}: {calls} calls");
     }
     assert!(lab.runs());
 }
@@ -171,7 +171,10 @@ fn a_redirect_is_never_followed_with_credentials() {
 fn endless_and_dripping_answers_cost_no_memory() {
     let server = Arc::new(Salesforce::start(Settings::default()));
     let mut lab = Lab::new(&server);
-    server.always(Endpoint::Token, Instead::Endless);
+    for number in 0..8 {
+        let answer = if number % 2 == 0 { Instead::Endless } else { Instead::Drip };
+        server.always_for(&format!("crm{number}"), Endpoint::Token, answer);
+    }
     lab.configure(&(0..8).map(|number| lab.by_key(&format!("crm{number}"))).collect::<Vec<_>>());
     lab.start();
     within(SOON, "all to have tried", || (server.logins() >= 8).then_some(()));

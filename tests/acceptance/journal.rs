@@ -144,6 +144,7 @@ fn a_text_of_the_server_makes_no_entries_and_no_fields() {
 #[test]
 fn a_journald_that_hangs_or_dies_costs_log_lines_and_nothing_else() {
     let (server, mut lab, mut journald) = scene();
+    server.allow_calls(200);
     journald.start_daemon(&mut lab);
     let token = lab.await_token("crm");
     journald.signal(Signal::STOP);

@@ -51,6 +51,7 @@ impl Chaos {
         let settings =
             Settings { idle: Duration::from_secs(6), refresh_tokens: RefreshTokens::Rotated, ..Settings::default() };
         let server = Arc::new(Salesforce::start(settings));
+        server.allow_calls(400);
         let mut lab = Lab::new(&server);
         let sessions: Vec<_> = (0..SESSIONS)
             .map(|number| match number % 3 {

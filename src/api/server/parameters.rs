@@ -156,7 +156,7 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 
 fn in_field(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     let field = error.path().to_string();
-    let field = if field == "." { "body".to_owned() } else { field };
+    let field = if is_name(&field) { field } else { "body".to_owned() };
     match error.inner().classify() {
         serde_json::error::Category::Data => bad(format!("{field}: {}", without_values(&error.inner().to_string()))),
         serde_json::error::Category::Io | serde_json::error::Category::Syntax | serde_json::error::Category::Eof => {
@@ -165,17 +165,23 @@ fn in_field(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     }
 }
 
+/// A word such as fields have; anything else that stands in a field's place may be a token.
+fn is_name(field: &str) -> bool {
+    (1..=32).contains(&field.len()) && field.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
+
 /// serde quotes the offending value (`invalid type: string "00D…"`); a token must not travel in an error. The place in
 /// a body of one line helps nobody, and nobody knows what a `u64` is.
 fn without_values(message: &str) -> String {
     let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
     let message =
         &message.replace("expected u64", "expected a whole number from 0").replace("expected u16", "expected a port");
-    match (message.split_once(": "), message.find(", expected ")) {
-        (Some((what, _)), Some(expected)) if what.starts_with("invalid ") => {
-            format!("{what}{}", message.get(expected..).unwrap_or_default())
-        }
-        _ => message.to_owned(),
+    // The last, since the value itself may say so too.
+    let expected = message.rfind(", expected ").and_then(|expected| message.get(expected..)).unwrap_or_default();
+    match message.split_once(": ").map(|(what, _)| what).filter(|what| what.starts_with("invalid ")) {
+        Some(what) => format!("{what}{expected}"),
+        None if message.split('`').nth(1).is_none_or(is_name) => message.clone(),
+        None => format!("unknown field{expected}"),
     }
 }
 
@@ -228,7 +234,9 @@ mod tests {
             (r#"{"generation":7}x"#, "body: there is something after"),
             (r#"{"generation":"00Dsecret"}"#, "generation: invalid type"),
             (r#"{"generation":7,"age":-1}"#, "age: "),
-            (r#"{"generation":7,"colour":"red"}"#, "colour: unknown field"),
+            (r#"{"generation":7,"colour":"red"}"#, "colour: unknown field `colour`, expected `generation` or `age`"),
+            (r#"{"00Dsecret":7}"#, "body: unknown field, expected `generation` or `age`"),
+            (r#"{"generation":"x, expected 00Dsecret"}"#, "generation: invalid type, expected a whole number"),
         ] {
             let problem = json::<UsedBody>(request(body)).await.unwrap_err();
             assert!(problem.detail.starts_with(start), "{body}: {}", problem.detail);

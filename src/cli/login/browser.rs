@@ -183,6 +183,17 @@ fn instructions(session: &str, url: &str, redirect_uri: &str, heard_here: bool, 
     format!("{begin}\n\n    {url}\n\n{end}\n")
 }
 
+/// Whoever finds the ear of a login, for `crate::fuzz`: nothing is handed in but the address that is expected.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(said: &[u8]) {
+    let address = super::desk::target(said).and_then(|target| returned("http://127.0.0.1:81/callback", &target));
+    if let Some(address) = address {
+        let read = Url::parse(&address).ok();
+        let at = read.as_ref().map(|url| (url.host_str(), url.port(), url.path()));
+        assert_eq!(at, Some((Some("127.0.0.1"), Some(81), "/callback")), "{address:?}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

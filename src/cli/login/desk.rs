@@ -201,6 +201,15 @@ fn heard(said: &[u8]) -> Heard {
     }
 }
 
+/// What a browser asks for that says this, for `crate::fuzz`.
+#[cfg(any(test, fuzzing))]
+pub(super) fn target(said: &[u8]) -> Option<String> {
+    match heard(said) {
+        Heard::Target(target) => Some(target),
+        Heard::Part | Heard::Nonsense => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

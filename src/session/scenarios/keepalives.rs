@@ -139,6 +139,27 @@ fn a_keepalive_that_repeats_the_token_and_names_a_later_end_keeps_it_without_ano
 }
 
 #[test]
+fn a_ping_that_repeats_the_token_and_says_nothing_of_its_end_leaves_that_end() {
+    check(
+        "
+        policy model=explicit idle=4h survive=20m
+        serve login good t1 life=1h
+        serve ping good t1
+        tick
+        10m: order verify
+        +5s: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:10:00 ping
+        0:10:05 Alive; login at 0:40:00 for Expiry
+    ",
+    );
+}
+
+#[test]
 fn a_renewal_that_only_makes_the_token_live_longer_is_no_failure() {
     check(
         "

@@ -340,6 +340,35 @@ fn an_introspected_end_that_moves_replaces_the_estimate() {
 }
 
 #[test]
+fn an_introspected_end_that_moves_replaces_the_estimate_of_a_half_window_as_well() {
+    check(
+        "
+        policy introspect=true
+        serve login good
+        serve ping alive
+        serve introspect introspected 2h
+        tick
+        30m: order verify
+        +5s: status
+        +10m: order verify
+        +5s: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 introspect
+        0:00:01 publish 1
+        0:30:00 ping
+        0:30:01 introspect
+        0:30:05 Alive; ping at 2:18:02 for IdleTimeout
+        0:40:05 ping
+        0:40:06 introspect
+        0:40:10 Alive; ping at 2:28:07 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
 fn an_end_that_only_introspection_tells_is_the_end_of_a_fixed_token() {
     check(
         "

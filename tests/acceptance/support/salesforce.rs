@@ -66,9 +66,12 @@ struct Rule {
     times: Option<u32>,
     instead: Instead,
 }
+
 struct State {
     org: Org,
     calls: Vec<Call>,
+    /// What a test may cost its server at most, unless it says more.
+    most_calls: usize,
     rules: Vec<Rule>,
     in_flight: BTreeMap<String, u32>,
     max_in_flight: u32,
@@ -93,7 +96,7 @@ impl Shared {
     }
 }
 
-/// The server; stops when dropped.
+/// The server; stops when dropped, and then complains of a test that cost it more calls than were allowed.
 pub(crate) struct Salesforce {
     shared: Arc<Shared>,
     port: u16,
@@ -106,6 +109,7 @@ impl Salesforce {
         let state = State {
             org: Org::new(settings, format!("http://127.0.0.1:{port}")),
             calls: Vec::new(),
+            most_calls: 100,
             rules: Vec::new(),
             in_flight: BTreeMap::new(),
             max_in_flight: 0,
@@ -140,6 +144,11 @@ impl Salesforce {
         let mut state = self.shared.lock();
         let family = random_hex(8);
         state.org.issue_refresh_token(client, &family)
+    }
+
+    /// This test asks for more calls than others may make.
+    pub(crate) fn allow_calls(&self, most: usize) {
+        self.shared.lock().most_calls = most;
     }
 
     // What happens at the server without the daemon's doing.
@@ -334,9 +343,11 @@ impl Drop for Salesforce {
         for stream in state.streams.drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
+        let (calls, most) = (state.calls.len(), state.most_calls);
         drop(state);
         self.shared.changed.notify_all();
         let _ = TcpStream::connect(("127.0.0.1", self.port));
+        assert!(calls <= most || thread::panicking(), "the server received {calls} calls, more than {most}");
     }
 }
 

@@ -1,0 +1,221 @@
+//! Restarts, jumps of the clock and pauses: what may have happened meanwhile.
+
+use super::check;
+
+#[test]
+fn a_restart_with_a_living_token_makes_no_call() {
+    check(
+        "
+        serve login good
+        serve ping alive
+        tick
+        1h: restart
+        1h30m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        1:00:00 restart
+        1:30:00 Alive; ping at 1:47:14 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn a_restart_past_the_deadline_pings_before_it_publishes() {
+    check(
+        "
+        serve login good
+        tick
+        +1m: order pause
+        3h: order resume
+        restart
+        +1s: alive
+        +1s: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:01:00 paused
+        3:00:00 resumed
+        3:00:00 ping
+        3:00:00 hold
+        3:00:00 restart
+        3:00:00 ping
+        3:00:01 proven
+        3:00:01 publish 1
+        3:00:02 Alive; ping at 3:48:00 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn a_restart_after_an_unknown_time_asks_first() {
+    check(
+        "
+        serve login good
+        serve ping alive
+        tick
+        10m: restart uncertain
+        11m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:10:00 restart
+        0:10:00 ping
+        0:10:00 hold
+        0:10:01 proven
+        0:10:01 publish 1
+        0:11:00 Alive; ping at 1:48:00 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn an_unclear_no_settles_a_doubt_that_an_absence_raised() {
+    check(
+        "
+        policy model=sliding idle=10m survive=1m
+        serve login good
+        serve ping dead?
+        tick
+        +1s: order pause
+        3h: restart
+        order resume
+        +5s: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:00:01 paused
+        3:00:00 restart
+        3:00:00 hold
+        3:00:00 resumed
+        3:00:00 ping
+        3:00:01 died
+        3:00:01 login
+        3:00:02 logged_in 17
+        3:00:02 publish 17
+        3:00:05 Alive; ping at 3:08:29 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn a_jump_of_the_clock_is_put_to_a_ping() {
+    check(
+        "
+        serve login good
+        serve ping alive
+        tick
+        10m: jump
+        11m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:10:08 ping
+        0:10:09 proven
+        0:11:00 Alive; ping at 1:48:00 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn a_jump_without_a_ping_changes_nothing() {
+    check(
+        "
+        policy ping=false idle=none
+        serve login good life=8h
+        tick
+        10m: jump
+        11m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:11:00 Alive; login at 7:12:00 for Expiry
+    ",
+    );
+}
+
+#[test]
+fn a_jump_of_the_clock_shows_nothing_that_an_absence_put_in_doubt() {
+    check(
+        "
+        serve login good
+        serve ping unavailable
+        tick
+        +1s: order pause
+        3h: restart
+        order resume
+        +1s: jump
+        +1s: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:00:01 paused
+        3:00:00 restart
+        3:00:00 hold
+        3:00:00 resumed
+        3:00:00 ping
+        3:00:01 failing 1
+        3:00:02 Recovering; ping at 3:00:03 for Doubt(Absence)
+    ",
+    );
+}
+
+#[test]
+fn a_pause_stops_everything_and_a_late_resume_proves_the_token_first() {
+    check(
+        "
+        serve login good
+        serve ping alive
+        tick
+        10m: order pause
+        5h: status
+        order resume
+        5h1m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:10:00 paused
+        5:00:00 Paused
+        5:00:00 resumed
+        5:00:00 ping
+        5:00:00 hold
+        5:00:01 proven
+        5:00:01 publish 1
+        5:01:00 Alive; ping at 5:48:00 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn drained_nothing_begins() {
+    check(
+        "
+        serve login good
+        tick
+        1m: drain
+        5h: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        5:00:00 Recovering
+    ",
+    );
+}

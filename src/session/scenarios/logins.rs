@@ -1,0 +1,278 @@
+//! What a login brings, the same token among it, and what logins cost.
+
+use super::check;
+
+#[test]
+fn a_skewed_clock_is_corrected_once() {
+    check(
+        "
+        policy idle=none
+        tick
+        +1s: skewed skew=300
+        +1s: good
+        1h: order login
+        +1s: skewed skew=600
+        +1s: unavailable
+        2h: order login
+        +1s: skewed skew=900
+        +1s: skewed skew=900
+        status
+    ",
+        "
+        0:00:00 login
+        0:00:01 skewed 300s
+        0:00:01 login
+        0:00:02 logged_in 1
+        0:00:02 publish 1
+        1:00:00 login
+        1:00:01 skewed 600s
+        1:00:01 login
+        1:00:02 failing 1
+        2:00:00 login
+        2:00:01 skewed 900s
+        2:00:01 login
+        2:00:02 refused, stopped
+        2:00:02 NeedsAttention: skewed
+    ",
+    );
+}
+
+#[test]
+fn a_login_that_brings_the_same_dead_token_has_failed() {
+    check(
+        "
+        serve login good t1
+        serve ping dead
+        tick
+        1h: order verify
+        1h1m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        1:00:00 ping
+        1:00:01 died unexplained
+        1:00:01 login
+        1:00:01 hold
+        1:00:02 same_dead_token
+        1:00:02 ping
+        1:00:02 withdraw
+        1:00:07 login
+        1:00:08 same_dead_token
+        1:00:08 ping
+        1:00:20 login
+        1:00:21 same_dead_token
+        1:00:21 ping
+        1:00:39 login
+        1:00:40 same_dead_token
+        1:00:40 ping
+        1:01:00 Recovering; login at 1:01:19 for Dead
+    ",
+    );
+}
+
+#[test]
+fn a_login_that_hands_out_a_token_that_was_told_dead_has_failed_whatever_life_it_names() {
+    check(
+        "
+        serve login good t1 life=1h
+        serve ping dead
+        tick
+        10m: order verify
+        +10s: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:10:00 ping
+        0:10:01 died unexplained
+        0:10:01 login
+        0:10:01 hold
+        0:10:02 same_dead_token
+        0:10:02 ping
+        0:10:02 withdraw
+        0:10:07 login
+        0:10:08 same_dead_token
+        0:10:08 ping
+        0:10:10 Recovering; login at 0:10:20 for Dead
+    ",
+    );
+}
+
+#[test]
+fn a_living_token_that_was_called_dead_by_mistake_is_back_after_one_login() {
+    check(
+        "
+        tick
+        +1s: good t1
+        1h: order verify
+        +1s: dead
+        +1s: good t1
+        +1s: alive
+        1h1m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        1:00:00 ping
+        1:00:01 died unexplained
+        1:00:01 login
+        1:00:01 hold
+        1:00:02 same_dead_token
+        1:00:02 ping
+        1:00:02 withdraw
+        1:00:03 proven
+        1:00:03 publish 1
+        1:01:00 Alive; ping at 1:48:02 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn a_login_that_brings_the_same_living_token_publishes_nothing_new() {
+    check(
+        "
+        tick
+        +1s: good t1
+        serve login good same
+        1h: order login
+        1h1m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        1:00:00 login
+        1:00:01 same_token
+        1:01:00 Alive; ping at 1:47:14 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn a_new_instance_url_is_a_new_generation() {
+    check(
+        "
+        tick
+        +1s: good t1 url=https://a.example
+        serve login good same url=https://b.example
+        1h: order login
+        1h1m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        1:00:00 login
+        1:00:01 logged_in 2
+        1:00:01 publish 2
+        1:01:00 Alive; ping at 1:47:14 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn tokens_that_never_work_exhaust_the_budget() {
+    check(
+        "
+        policy reuse=true
+        serve login good
+        serve ping dead
+        tick
+        9m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:00:08 ping
+        0:00:09 died unexplained
+        0:00:09 login
+        0:00:09 hold
+        0:00:10 logged_in 2
+        0:00:10 publish 2
+        0:00:18 ping
+        0:00:19 died unexplained
+        0:00:19 login
+        0:00:19 hold
+        0:00:20 logged_in 3
+        0:00:20 publish 3
+        0:00:27 ping
+        0:00:28 died unexplained
+        0:00:28 login
+        0:00:28 hold
+        0:00:29 logged_in 4
+        0:00:29 publish 4
+        0:00:37 ping
+        0:00:38 died unexplained
+        0:00:38 login
+        0:00:38 hold
+        0:00:39 logged_in 5
+        0:00:39 publish 5
+        0:00:46 ping
+        0:00:47 died unexplained
+        0:00:47 login
+        0:00:47 hold
+        0:00:48 logged_in 6
+        0:00:48 publish 6
+        0:00:56 ping
+        0:00:57 died unexplained
+        0:00:57 budget_spent
+        0:00:57 hold
+        0:01:02 withdraw
+        0:09:00 Recovering; login at 0:10:00 for Dead
+    ",
+    );
+}
+
+#[test]
+fn refused_connections_cost_no_budget() {
+    check(
+        "
+        serve login unavailable uncounted
+        tick
+        20m: serve login good
+        26m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 failing 1
+        0:00:03 login
+        0:00:04 failing 2
+        0:00:11 login
+        0:00:12 failing 3
+        0:00:18 login
+        0:00:19 failing 4
+        0:00:22 login
+        0:00:23 failing 5
+        0:00:29 login
+        0:00:30 failing 6
+        0:00:38 login
+        0:00:39 failing 7
+        0:00:57 login
+        0:00:58 failing 8
+        0:01:35 login
+        0:01:36 failing 9
+        0:02:46 login
+        0:02:47 failing 10
+        0:03:34 login
+        0:03:35 failing 11
+        0:05:03 login
+        0:05:04 failing 12
+        0:07:37 login
+        0:07:38 failing 13
+        0:10:31 login
+        0:10:32 failing 14
+        0:15:32 login
+        0:15:33 failing 15
+        0:20:33 login
+        0:20:34 answering 15
+        0:20:34 logged_in 1
+        0:20:34 publish 1
+        0:26:00 Alive; ping at 2:03:42 for IdleTimeout
+    ",
+    );
+}

@@ -1,0 +1,157 @@
+//! A server's no: to a login, a renewal or a ping.
+
+use super::check;
+
+#[test]
+fn a_refused_password_is_sent_once() {
+    check(
+        "
+        policy login=password
+        serve login refused
+        tick
+        1h: status
+        secrets secret
+        2h: serve login good
+        +0s: secrets another
+        2h1m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 refused, stopped
+        1:00:00 NeedsAttention: refused
+        2:00:00 reopened
+        2:00:00 login
+        2:00:01 logged_in 1
+        2:00:01 publish 1
+        2:01:00 Alive; ping at 3:47:14 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn a_refused_assertion_is_tried_once_more() {
+    check(
+        "
+        serve login refused?
+        tick
+        1h: status
+        restart
+        2h: serve login good
+        +0s: order login
+        2h1m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 refused
+        0:00:06 login
+        0:00:07 refused, stopped
+        1:00:00 NeedsAttention: refused?
+        1:00:00 restart
+        2:00:00 login
+        2:00:01 logged_in 16
+        2:00:01 publish 16
+        2:01:00 Alive; ping at 3:47:09 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn a_stopped_account_still_keeps_a_living_token() {
+    check(
+        "
+        serve login good
+        serve ping alive
+        tick
+        1m: serve login refused
+        +0s: order login
+        1h50m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:01:00 login
+        0:01:01 refused, stopped
+        1:47:14 ping
+        1:50:00 NeedsAttention: refused; ping at 2:35:14 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn a_refused_renewal_stops_the_account_but_not_the_token() {
+    check(
+        "
+        serve login good refresh=r1
+        serve ping alive
+        serve renew refused
+        tick
+        1m: order renew
+        1h50m: status
+        order renew
+        +1m: tick
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:01:00 renew r1
+        0:01:01 refused, stopped
+        1:47:14 ping
+        1:50:00 NeedsAttention: refused; ping at 2:35:14 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn a_forbidden_ping_is_confirmed_then_slowed_down_and_cleared_by_success() {
+    check(
+        "
+        serve login good
+        serve ping forbidden?
+        tick
+        1h: order verify
+        5h: status
+        serve ping alive
+        9h: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        1:00:00 ping
+        1:00:02 ping
+        1:00:03 forbidden
+        2:36:03 ping
+        4:12:04 ping
+        5:00:00 NeedsAttention: forbidden?; ping at 5:48:05 for IdleTimeout
+        5:48:05 ping
+        5:48:06 allowed
+        6:36:05 ping
+        7:24:05 ping
+        8:12:05 ping
+        9:00:00 Alive; ping at 9:00:05 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn a_forbidden_ping_that_is_certain_needs_no_confirmation() {
+    check(
+        "
+        serve login good
+        serve ping forbidden
+        tick
+        1h: order verify
+        1h1m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        1:00:00 ping
+        1:00:01 forbidden
+        1:01:00 NeedsAttention: forbidden; ping at 2:36:01 for IdleTimeout
+    ",
+    );
+}

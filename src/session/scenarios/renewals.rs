@@ -1,0 +1,209 @@
+//! Renewals whose outcome nobody knows, and what is presented after them.
+
+use super::check;
+use super::script::Stage;
+
+#[test]
+fn a_lost_renewal_keeps_the_token_that_lives_and_the_refresh_token_unused() {
+    check(
+        "
+        policy refresh_idle=3d idle=none
+        serve login good refresh=r1
+        serve ping alive
+        tick
+        1h: order renew
+        +20s: in_doubt
+        30h: order renew
+        +1m: serve ping dead
+        +0s: order verify
+        +1m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        1:00:00 renew r1
+        1:00:20 in_doubt
+        1:00:20 ping
+        1:00:21 proven
+        30:01:00 ping
+        30:01:01 died
+        30:01:01 login
+        30:01:01 hold
+        30:01:02 logged_in 2
+        30:01:02 publish 2
+        30:02:00 Alive; renew at 54:01:01 for RefreshTokenIdle
+    ",
+    );
+}
+
+#[test]
+fn a_lost_renewal_without_a_login_is_presented_again_when_the_token_is_dead() {
+    check(
+        "
+        policy login=seed
+        tick
+        seed r1
+        +1s: good refresh=r2
+        1m: order renew
+        +20s: in_doubt
+        +1s: dead
+        +10s: in_doubt
+        +10s: grant_dead
+        +1s: status
+    ",
+        "
+        0:00:00 seeded
+        0:00:00 renew r1
+        0:00:01 renewed 1
+        0:00:01 publish 1
+        0:01:00 renew r2
+        0:01:20 in_doubt
+        0:01:20 ping
+        0:01:21 died unexplained
+        0:01:21 renew r2
+        0:01:21 hold
+        0:01:26 withdraw
+        0:01:31 in_doubt
+        0:01:37 renew r2
+        0:01:41 grant_dead
+        0:01:42 NeedsAttention: the refresh token is expired, revoked or spent
+    ",
+    );
+}
+
+#[test]
+fn kills_in_the_renewals_of_a_token_of_three_seconds_leave_no_long_pause_behind() {
+    let kills = "+4s: crash\n".repeat(12);
+    let script = format!(
+        "
+        policy life=3s model=fixed idle=none
+        serve login good refresh=r1
+        serve ping alive
+        tick
+        {kills}
+        serve renew good
+        +8s: status
+    "
+    );
+    let happened = Stage::play(&script);
+    let logins = happened.iter().filter(|line| line.contains("logged_in")).count();
+    assert_eq!(logins, 13, "one at the start, and one right after each kill: {happened:#?}");
+    assert!(happened.last().is_some_and(|last| last.contains("Alive") || last.contains("Renewing")), "{happened:#?}");
+    let is_call = |line: &&String| ["login", "renew", "ping"].iter().any(|word| line.contains(&format!(" {word}")));
+    assert!(happened.iter().filter(is_call).count() <= 60, "{happened:#?}");
+}
+
+#[test]
+fn an_intent_found_at_restart_is_a_doubt() {
+    check(
+        "
+        serve login good refresh=r1
+        tick
+        1h: order renew
+        +1s: crash
+        +1s: alive
+        +1h: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        1:00:00 renew r1
+        1:00:01 restart
+        1:00:01 ping
+        1:00:02 proven
+        1:48:01 ping
+        2:00:02 Recovering
+    ",
+    );
+}
+
+#[test]
+fn after_a_login_in_doubt_the_old_refresh_token_is_never_presented() {
+    check(
+        "
+        serve login good refresh=r1
+        tick
+        1h: order renew
+        +1s: crash
+        +1s: serve login good
+        +0s: dead
+        +1m: order verify
+        +1s: dead
+        +1m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        1:00:00 renew r1
+        1:00:01 restart
+        1:00:01 ping
+        1:00:02 died unexplained
+        1:00:02 login
+        1:00:02 hold
+        1:00:03 logged_in 17
+        1:00:03 publish 17
+        1:01:02 ping
+        1:01:03 died unexplained
+        1:01:03 login
+        1:01:03 hold
+        1:01:04 logged_in 18
+        1:01:04 publish 18
+        1:02:03 Alive; ping at 2:41:58 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn a_renewal_whose_intent_cannot_be_stored_is_not_made() {
+    check(
+        "
+        serve login good refresh=r1
+        tick
+        1h: order renew
+        +0s: unwritten
+        +1m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        1:00:00 renew r1
+        1:01:00 Alive; ping at 1:47:14 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn concurrent_renewals_are_tried_three_times_again() {
+    check(
+        "
+        serve login good refresh=r1
+        serve ping dead
+        serve renew concurrent
+        tick
+        1h: order verify
+        1h1m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        1:00:00 ping
+        1:00:01 died unexplained
+        1:00:01 renew r1
+        1:00:01 hold
+        1:00:03 renew r1
+        1:00:05 renew r1
+        1:00:06 withdraw
+        1:00:07 renew r1
+        1:00:08 grant_dead
+        1:00:08 login
+        1:00:09 logged_in 2
+        1:00:09 publish 2
+        1:01:00 Alive; ping at 2:42:37 for IdleTimeout
+    ",
+    );
+}
