@@ -108,8 +108,10 @@ fn half_requests_and_idle_connections_are_closed_after_five_seconds_and_delay_no
 
 #[test]
 fn one_user_cannot_take_all_the_connections() {
+    // Both ends of each connection are this process's.
+    crate::descriptors::raise_descriptors();
     let daemon = Daemon::start();
-    let held: Vec<_> = (0..600).map(|_| daemon.open("")).collect();
+    let held: Vec<_> = (0..2100).map(|_| daemon.open("")).collect();
     let turned_away = daemon.get("/v1/sessions");
     assert!(turned_away.contains("too-many-connections"), "{turned_away}");
     drop(held);
