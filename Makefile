@@ -27,7 +27,7 @@ OPENBAO := tests/openbao/program
 APT := DEBIAN_FRONTEND=noninteractive apt-get
 PROMTOOL := tests/promtool
 
-.PHONY: help demo test test-system lint bench soak fuzz mutants deny build static install deb rpm clean
+.PHONY: help demo test test-system lint bench bench-docs soak fuzz mutants deny build static install deb rpm clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -62,8 +62,25 @@ lint: ## Format, clippy and docs without a single warning
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 
-bench: ## The figures of docs/benchmarks.md, with the release build
-	$(CARGO) bench --locked --bench calls --bench footprint --bench latency
+bench: .peers ## The table of docs/benchmarks.md, with the release build: a quarter of an hour, left in target/bench.md (PARTS)
+	$(CARGO) bench --locked --bench figures -- $(PARTS)
+
+bench-docs: ## Puts the table of the last `make bench` into docs/benchmarks.md
+	@test -s target/bench.md
+	awk '/^<!-- end of the table -->/ { inside = 0 } !inside; /^<!-- the table of make bench -->/ \
+	  { inside = 1; while ((getline line < "target/bench.md") > 0) print line }' docs/benchmarks.md > target/benchmarks.md
+	mv target/benchmarks.md docs/benchmarks.md
+
+# What `make bench` counts instructions with, and what it measures beside the daemon; where they cannot be had, it says so.
+.PHONY: .peers
+.peers:
+	@for package in valgrind:valgrind oidc-agent:oidc-agent-cli; do \
+	  command -v $${package%%:*} >/dev/null || { \
+	    echo "$${package%%:*} is missing: installing it with apt-get ($${package#*:})"; \
+	    sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	    $$sudo apt-get update -qq && $$sudo $(APT) install -qq --no-install-recommends $${package#*:} || \
+	      echo "$${package#*:} cannot be installed: what needs it is not measured"; }; \
+	done
 
 soak: .fixture ## Ten minutes of chaos (SOAK_SECONDS) against sessions that must come through, then kills by the hundred
 	KEEPFRESH_SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --locked --test acceptance -- --nocapture soak
