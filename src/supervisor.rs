@@ -16,6 +16,7 @@ mod orders;
 mod person;
 mod reload;
 mod saver;
+mod shown;
 mod slot;
 mod start;
 mod status;

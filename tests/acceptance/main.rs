@@ -20,6 +20,7 @@ mod support;
 mod broken_configs;
 mod calendar;
 mod callers;
+mod clocks;
 mod completions;
 mod description;
 mod disks;
