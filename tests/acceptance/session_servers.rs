@@ -158,10 +158,10 @@ fn a_token_is_prolonged_by_renewals_and_replaced_before_its_last_end() {
     let mut seen = vec![first];
     while started.elapsed() < Duration::from_secs(30) {
         let token = lab.token("secrets");
-        let serves = token.as_ref().is_some_and(|token| server.serves(token));
+        let is_good = token.as_ref().is_some_and(|token| server.serves(token));
         // Lives of seconds are kept only where the server answers within one.
         assert!(
-            serves || lab.slowest_answer() > Duration::from_secs(1),
+            is_good || lab.slowest_answer() > Duration::from_secs(1),
             "no living token after {:?}",
             started.elapsed()
         );
