@@ -22,6 +22,7 @@ mod calendar;
 mod callers;
 mod completions;
 mod description;
+mod device;
 mod disks;
 mod environment;
 mod events;
