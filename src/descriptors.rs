@@ -16,3 +16,9 @@ pub fn raise_descriptors() {
         let _ = setrlimit(Resource::Nofile, limit);
     }
 }
+
+/// How many this process may have open.
+pub fn allowed_descriptors() -> usize {
+    let current = getrlimit(Resource::Nofile).current.unwrap_or(ENOUGH);
+    usize::try_from(current.min(ENOUGH)).unwrap_or(usize::MAX)
+}

@@ -1,14 +1,21 @@
 //! Which call leaves next: at most 8 in flight per host and 64 in all, a rate per host, the nearest deadline first.
+//!
+//! A call that takes longer than any sound server needs keeps its place of the host's 8, but no longer one of the 64: a
+//! hundred hosts that hang must not hold up the others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::time::Instant;
 
 /// Calls in flight to one host.
 pub(super) const PER_HOST: usize = 8;
-/// Calls in flight to all hosts.
+/// Calls in flight to all hosts, those that hang left aside.
 pub(super) const IN_ALL: usize = 64;
+/// Calls in flight to all hosts, whatever they wait for: each may take a descriptor and some memory.
+const IN_ALL_WITH_HANGING: usize = 256;
+/// After so long a call counts as hanging.
+const SOUND: Duration = Duration::from_secs(1);
 
 /// Whose call waits: its session's engine's, or a person's who logs in to it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,7 +38,9 @@ impl Passenger {
 #[derive(Debug)]
 pub(super) struct Lanes {
     hosts: BTreeMap<String, Lane>,
-    in_flight: usize,
+    /// Calls that have left and have not come back: when, and to which host, the earliest first.
+    in_flight: VecDeque<(Instant, String)>,
+    most: usize,
     spacing: Duration,
 }
 
@@ -45,8 +54,15 @@ struct Lane {
 
 impl Lanes {
     /// Lanes in which at most `rate` calls a second leave for one host, after a burst of [`PER_HOST`].
-    pub(super) fn new(rate: f64) -> Self {
-        Self { hosts: BTreeMap::new(), in_flight: 0, spacing: Duration::from_secs_f64(1.0 / rate.max(0.001)) }
+    ///
+    /// A quarter of the `descriptors` is for calls: as many may be needed by callers, files and programs.
+    pub(super) fn new(rate: f64, descriptors: usize) -> Self {
+        Self {
+            hosts: BTreeMap::new(),
+            in_flight: VecDeque::new(),
+            most: (descriptors / 4).clamp(1, IN_ALL_WITH_HANGING),
+            spacing: Duration::from_secs_f64(1.0 / rate.max(0.001)),
+        }
     }
 
     /// There is a call for `host` that matters by `urgent_by`.
@@ -64,27 +80,30 @@ impl Lanes {
 
     /// Calls that have left and have not come back.
     pub(super) fn in_flight(&self) -> usize {
-        self.in_flight
+        self.in_flight.len()
     }
 
     /// The next call that may leave now; counts it as in flight.
     pub(super) fn leave(&mut self, now: Instant) -> Option<Passenger> {
-        if self.in_flight >= IN_ALL {
+        if self.room_at(now).is_none_or(|room| room > now) {
             return None;
         }
         let spacing = self.spacing;
-        let open = self.hosts.values_mut().filter(|lane| lane.may_leave(now, spacing));
-        let lane = open.min_by_key(|lane| lane.waiting.first().map(|(urgent_by, _)| *urgent_by))?;
+        let open = self.hosts.iter_mut().filter(|(_, lane)| lane.may_leave(now, spacing));
+        let (host, lane) = open.min_by_key(|(_, lane)| lane.waiting.first().map(|(urgent_by, _)| *urgent_by))?;
         let (_, passenger) = lane.waiting.pop_first()?;
         lane.in_flight += 1;
         lane.paid_until = Some(lane.paid_until.map_or(now, |paid| paid.max(now)).after(spacing));
-        self.in_flight += 1;
+        self.in_flight.push_back((now, host.clone()));
         Some(passenger)
     }
 
     /// A call to `host` came to its end.
     pub(super) fn came_back(&mut self, host: &str) {
-        self.in_flight = self.in_flight.saturating_sub(1);
+        // Which of the host's calls it was matters little: the others are no younger for it.
+        if let Some(call) = self.in_flight.iter().position(|(_, to)| to == host) {
+            self.in_flight.remove(call);
+        }
         let Some(lane) = self.hosts.get_mut(host) else { return };
         lane.in_flight = lane.in_flight.saturating_sub(1);
     }
@@ -95,13 +114,21 @@ impl Lanes {
         self.hosts.retain(|_, lane| !idle(lane) || lane.paid_until.is_some_and(|paid| paid > now));
     }
 
-    /// When the rate lets a waiting call leave; none when only a call's end can.
+    /// When the rate, or the number of calls in flight, lets a waiting call leave; none when only a call's end can.
     pub(super) fn wake(&self, now: Instant) -> Option<Instant> {
-        if self.in_flight >= IN_ALL {
+        let room = self.room_at(now)?;
+        let waiting = self.hosts.values().filter(|lane| !lane.waiting.is_empty() && lane.in_flight < PER_HOST);
+        waiting.map(|lane| lane.open_at(now, self.spacing).max(room)).min()
+    }
+
+    /// When there is room among the calls to all hosts; none when only a call's end can make some.
+    fn room_at(&self, now: Instant) -> Option<Instant> {
+        let count = self.in_flight.len();
+        if count >= self.most {
             return None;
         }
-        let waiting = self.hosts.values().filter(|lane| !lane.waiting.is_empty() && lane.in_flight < PER_HOST);
-        waiting.map(|lane| lane.open_at(now, self.spacing)).min()
+        let must_hang = count.checked_sub(IN_ALL.min(self.most)).and_then(|first| self.in_flight.get(first));
+        Some(must_hang.map_or(now, |(left, _)| left.after(SOUND).max(now)))
     }
 }
 
@@ -122,7 +149,7 @@ mod tests {
 
     #[test]
     fn no_more_than_eight_calls_are_in_flight_to_one_host_and_the_nearest_deadline_goes_first() {
-        let mut lanes = Lanes::new(1000.0);
+        let mut lanes = Lanes::new(1000.0, 1024);
         for deadline in (0..20).rev() {
             lanes.enqueue("a", at(deadline), engine(&format!("s{deadline:02}")));
         }
@@ -135,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_host_that_hangs_holds_up_nobody_else() {
-        let mut lanes = Lanes::new(1000.0);
+        let mut lanes = Lanes::new(1000.0, 1024);
         for call in 0..20 {
             lanes.enqueue("hangs", at(0), engine(&format!("h{call}")));
         }
@@ -145,8 +172,37 @@ mod tests {
     }
 
     #[test]
+    fn a_hundred_hosts_that_hang_hold_up_a_sound_one_for_a_second_at_most() {
+        let mut lanes = Lanes::new(1000.0, 65_536);
+        for host in 0..100 {
+            lanes.enqueue(&format!("hangs {host}"), at(0), engine(&format!("h{host}")));
+        }
+        assert_eq!(std::iter::from_fn(|| lanes.leave(at(0))).count(), IN_ALL);
+        lanes.enqueue("well", at(0), engine("a"));
+        assert_eq!((lanes.leave(at(999)), lanes.wake(at(500))), (None, Some(at(1000))));
+        let left: Vec<_> = std::iter::from_fn(|| lanes.leave(at(1000))).collect();
+        assert!(left.contains(&engine("a")) && left.len() == 37, "{left:?}");
+        lanes.came_back("well");
+        assert_eq!(lanes.in_flight(), 100);
+    }
+
+    #[test]
+    fn calls_that_hang_have_a_bound_of_their_own_and_leave_descriptors_for_others() {
+        for (descriptors, most) in [(65_536, 256), (1024, 256), (256, 64), (20, 5), (2, 1)] {
+            let mut lanes = Lanes::new(1000.0, descriptors);
+            for host in 0..400 {
+                lanes.enqueue(&format!("hangs {host}"), at(0), engine(&format!("h{host}")));
+            }
+            let left: usize = (0..10).map(|s| std::iter::from_fn(|| lanes.leave(at(s * 1000))).count()).sum();
+            assert_eq!((left, lanes.wake(at(10_000))), (most, None), "{descriptors} descriptors");
+            lanes.came_back("hangs 0");
+            assert_eq!(lanes.wake(at(10_000)), Some(at(10_000)));
+        }
+    }
+
+    #[test]
     fn the_rate_spaces_calls_after_a_burst_and_says_when_the_next_may_leave() {
-        let mut lanes = Lanes::new(50.0);
+        let mut lanes = Lanes::new(50.0, 1024);
         let mut now = at(0);
         for call in 0..58 {
             lanes.enqueue("a", now, engine(&format!("s{call:02}")));
@@ -164,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_thousand_sessions_that_die_at_once_are_pinged_and_logged_in_again_within_half_a_minute_by_the_default_rate() {
-        let mut lanes = Lanes::new(100.0);
+        let mut lanes = Lanes::new(100.0, 1024);
         for session in 0..1000 {
             lanes.enqueue("a", at(0), engine(&format!("ping {session}")));
         }

@@ -22,6 +22,7 @@ use super::warnings::Logins;
 use super::watch::Watch;
 use crate::clock;
 use crate::config::{Config, SessionConfig};
+use crate::descriptors::allowed_descriptors;
 use crate::driver::Work;
 use crate::hooks::Hooks;
 use crate::provider::{Clients, Remote, RemoteError};
@@ -69,7 +70,7 @@ impl Supervisor {
     /// # Errors
     /// When stored state is there but cannot be read, so that going on would lose it.
     pub fn new(config: Config, store: Store, notifier: Notifier) -> Result<Self, StartError> {
-        let lanes = Lanes::new(config.per_host_rate);
+        let lanes = Lanes::new(config.per_host_rate, allowed_descriptors());
         let mut supervisor = Self {
             slots: BTreeMap::new(),
             accounts: BTreeMap::new(),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::process::{Resource, getrlimit};
+use crate::descriptors::allowed_descriptors;
 
 /// Enough for every job of a large machine, little enough to be no burden.
 const MOST: usize = 4096;
@@ -36,9 +36,7 @@ pub(super) struct Seat {
 impl Connections {
     /// As many as [`MOST`], or half of the descriptors this process may have: the rest is for files and servers.
     pub(super) fn new() -> Self {
-        let descriptors =
-            getrlimit(Resource::Nofile).current.map_or(MOST, |most| usize::try_from(most).unwrap_or(MOST));
-        Self::at_most(MOST.min(descriptors / 2))
+        Self::at_most(MOST.min(allowed_descriptors() / 2))
     }
 
     fn at_most(most: usize) -> Self {
