@@ -41,7 +41,8 @@ impl Session {
 
     /// The calendar's renewal that had to wait.
     pub(super) fn waiting_renewal(&self, now: Instant, account: &Account) -> Option<Next> {
-        let how = self.renewal(now, account, Why::Ordered).filter(|_| self.renewal_waits && self.can_renew())?;
+        let may = self.renewal_waits && self.may_renew(account);
+        let how = self.renewal(now, account, Why::Ordered).filter(|_| may)?;
         Some(Next { at: how.at.max(self.held.unwrap_or(now)), ..how })
     }
 

@@ -73,7 +73,7 @@ impl Session {
 
     /// A duty of the calendar, too, may order these: neither overrides a logout, nor anything ordered before.
     pub(super) fn order_duty(&mut self, request: Request, possible: bool) {
-        if self.state.logged_out || self.ordered.is_some() {
+        if self.state.logged_out || self.ordered.is_some() || self.is_under_way(request) {
             return;
         }
         self.woken |= self.is_dormant();
@@ -96,14 +96,14 @@ impl Session {
             account.reopen();
             self.ordered = Some(Request::Renew);
         }
-        // One that is under way is what was ordered.
-        self.ordered = self.ordered.filter(|_| !self.is_logging_in());
+        self.ordered = self.ordered.filter(|_| !self.is_under_way(Request::Login));
     }
 
-    /// Whether the call under way is what an order to log in would bring about.
-    pub fn is_logging_in(&self) -> bool {
-        let way = if self.can_login() { Request::Login } else { Request::Renew };
-        self.under_way() == Some(way)
+    /// Whether the call under way is what an order would bring about. A second renewal would present the same refresh
+    /// token again if the first one's answer were lost; a second ping proves more than one that is half done.
+    pub fn is_under_way(&self, ordered: Request) -> bool {
+        let way = if ordered == Request::Login && !self.can_login() { Request::Renew } else { ordered };
+        matches!(way, Request::Login | Request::Renew) && self.under_way() == Some(way)
     }
 
     /// Whether an order to verify or renew is not held back by another one.

@@ -90,9 +90,10 @@ impl Slot {
         Err(Refusal::Conflict { name: self.name.to_string(), reason: reason.to_owned() })
     }
 
-    /// The number of the last call that the order's outcome cannot be: a login under way is joined.
+    /// The number of the last call that the order's outcome cannot be: a login or renewal under way is joined.
     fn calls_before(&self, order: api::Order) -> u64 {
-        let joins = order == api::Order::Login && self.session.is_logging_in();
+        let ordered = self.calls_for(order).first();
+        let joins = ordered.is_some_and(|request| self.session.is_under_way(*request));
         self.session.last_call() - u64::from(joins)
     }
 

@@ -1,8 +1,9 @@
 //! Everything at once: sessions of every grant under revocations, faults, kills, reloads and reports, then calm.
 //!
-//! One round of some seconds in every run of the tests; `make soak` repeats it for ten minutes
-//! (`KEEPFRESH_SOAK_SECONDS`). The sequence follows from the seed that a failure prints.
+//! One round of some seconds in every run of the tests, always the same; `make soak` goes on with others for ten minutes
+//! (`KEEPFRESH_SOAK_SECONDS`). The sequence follows from the seed that is printed.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -24,7 +25,8 @@ const ROUND: Duration = Duration::from_secs(8);
 fn soak_every_session_comes_through_chaos() {
     let lasting = std::env::var("KEEPFRESH_SOAK_SECONDS").ok().and_then(|it| it.parse().ok()).unwrap_or(0);
     let began = Instant::now();
-    for seed in u64::from(std::process::id()).. {
+    let first = if lasting == 0 { 1 } else { u64::from(std::process::id()) };
+    for seed in first.. {
         println!("seed {seed}");
         let mut chaos = Chaos::begin(seed);
         let struck = Instant::now();
@@ -43,6 +45,7 @@ struct Chaos {
     random: u64,
     server: Arc<Salesforce>,
     lab: Lab,
+    began: Instant,
     strikes: usize,
 }
 
@@ -63,7 +66,7 @@ impl Chaos {
             .collect();
         lab.configure(&sessions);
         lab.start();
-        Self { random: seed | 1, server, lab, strikes: 0 }
+        Self { random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1, server, lab, began: Instant::now(), strikes: 0 }
     }
 
     fn below(&mut self, bound: u64) -> u64 {
@@ -136,10 +139,38 @@ impl Chaos {
             let alive = poll(Duration::from_secs(40), || self.lab.token(&name).filter(|it| self.server.lives(it)));
             assert!(alive.is_some(), "{name} is not alive: {}", self.lab.status(&name));
         }
-        assert_eq!(self.server.reuse_detected(), 0, "a login was always at hand");
+        assert_eq!(self.server.reuse_detected(), 0, "a login was always at hand:\n{}", self.repeated());
         assert!(!self.server.locked(), "the password was right");
         let (calls, bound) = (self.server.calls().len(), 40 * SESSIONS as usize + 40 * self.strikes);
+        println!("{calls} calls after {} strikes in {:?}", self.strikes, self.began.elapsed());
         assert!(calls < bound, "{calls} calls after {} strikes", self.strikes);
+    }
+}
+
+impl Chaos {
+    /// What led to a refresh token's second presentation: the calls for tokens and the log of its session.
+    fn repeated(&self) -> String {
+        let calls = self.server.calls();
+        let presented: Vec<_> =
+            calls.iter().filter_map(|call| Some((call, call.request.form().get("refresh_token")?.clone()))).collect();
+        let again =
+            presented.iter().enumerate().find(|(nth, (_, token))| presented[..*nth].iter().any(|(_, it)| it == token));
+        let Some((_, (again, _))) = again else { return String::new() };
+        let mut said = String::new();
+        for call in calls.iter().filter(|it| it.client == again.client) {
+            let token = call.request.form().get("refresh_token").map_or("", |it| &it[..8]).to_owned();
+            let _ =
+                writeln!(said, "{:?} {:?} {} {token}", call.at.duration_since(self.began), call.endpoint, call.grant());
+        }
+        let session = format!("session=\"{}\"", again.client);
+        self.lab
+            .said()
+            .lines()
+            .filter(|it| it.contains(&session) || it.contains("ready") || it.contains("stopp"))
+            .for_each(|line| {
+                let _ = writeln!(said, "{line}");
+            });
+        said
     }
 }
 

@@ -95,6 +95,32 @@ fn kills_in_the_renewals_of_a_token_of_three_seconds_leave_no_long_pause_behind(
 }
 
 #[test]
+fn a_renewal_ordered_during_another_is_that_one_and_presents_no_refresh_token_again() {
+    check(
+        "
+        serve login good refresh=r1
+        tick
+        1h: order renew
+        +1s: order renew
+        +1s: in_doubt
+        +1s: alive
+        +1m: order renew_when_free
+        +1m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        1:00:00 renew r1
+        1:00:02 in_doubt
+        1:00:02 ping
+        1:00:03 proven
+        1:02:03 Alive; ping at 1:48:02 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
 fn an_intent_found_at_restart_is_a_doubt() {
     check(
         "
