@@ -23,6 +23,7 @@ mod callers;
 mod clocks;
 mod completions;
 mod description;
+mod device;
 mod disks;
 mod environment;
 mod events;
