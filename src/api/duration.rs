@@ -19,6 +19,16 @@ pub enum DurationError {
     OutOfRange(String),
 }
 
+impl DurationError {
+    /// The same without the text, which may be a token that went to the wrong place.
+    pub fn without_value(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "not a duration; write 90s, 10m or 1h 30m",
+            Self::OutOfRange(_) => "out of range; durations are between 0s and 366 days",
+        }
+    }
+}
+
 /// Reads a duration; a number without a unit means seconds.
 ///
 /// # Errors
