@@ -181,8 +181,6 @@ pub struct Session {
     /// Outside them, but somebody reads.
     woken: bool,
     draining: bool,
-    /// The logout under way holds only until the next start.
-    until_start: bool,
     /// In a row: whoever failed more often lets the other sessions of the account go first.
     failed_logins: u32,
     /// One more signature with a corrected clock has been tried.
@@ -226,7 +224,6 @@ impl Session {
             active: true,
             woken: false,
             draining: false,
-            until_start: false,
             failed_logins: 0,
             resigned: false,
             next_call: 1,

@@ -115,7 +115,7 @@ impl Session {
             self.state.refresh = None;
             self.state.health = Health::Missing;
         }
-        if self.until_start {
+        if self.state.until_start {
             self.stand_by_for_start();
         }
         actions.push(Action::Tell(Event::LoggedOut { problem: (!ended).then_some(answer.detail) }));

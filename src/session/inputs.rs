@@ -122,7 +122,7 @@ impl Session {
     }
 
     fn order_logout_until_start(&mut self) {
-        self.until_start = true;
+        self.state.until_start = true;
         self.order_logout();
         if self.ordered.is_none() {
             self.stand_by_for_start();
@@ -132,6 +132,7 @@ impl Session {
     /// Nothing more happens in this run, and the next one logs in.
     pub(super) fn stand_by_for_start(&mut self) {
         self.state.logged_out = false;
+        self.state.until_start = false;
         self.draining = true;
     }
 

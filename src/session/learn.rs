@@ -54,6 +54,30 @@ mod tests {
     }
 
     #[test]
+    fn a_death_is_explained_by_a_timeout_below_its_gap_and_below_what_is_believed() {
+        for (bound, believed, expected) in [(60, 120, 30), (61, 120, 60), (120, 60, 30), (120, 61, 60)] {
+            let learned = shorter(minutes(bound), minutes(believed), &known());
+            assert_eq!(learned, Some(minutes(expected)), "{bound} {believed}");
+        }
+    }
+
+    #[test]
+    fn a_pause_as_long_as_the_timeout_that_a_death_points_to_takes_the_death_back() {
+        let mut deaths = Deaths::default();
+        deaths.died(minutes(96), minutes(120), &known());
+        deaths.lived(minutes(60), minutes(120), &known());
+        assert_eq!(deaths, Deaths::default());
+    }
+
+    #[test]
+    fn what_is_forgotten_teaches_nothing() {
+        let mut deaths = Deaths::default();
+        deaths.died(minutes(96), minutes(120), &known());
+        deaths.forget();
+        assert_eq!(deaths, Deaths::default());
+    }
+
+    #[test]
     fn a_ping_that_succeeds_after_as_long_a_pause_breaks_the_row() {
         let mut deaths = Deaths::default();
         deaths.died(minutes(96), minutes(120), &known());

@@ -28,6 +28,11 @@ impl Session {
             session.state.in_doubt = true;
             session.doubt(now, Doubt::Renewal);
         }
+        // Killed over it: whether the server has carried it out, a ping tells.
+        if std::mem::take(&mut session.state.until_start) {
+            session.state.logged_out = false;
+            session.doubt(now, Doubt::Absence);
+        }
         let overdue = session.idle_deadline().is_some_and(|deadline| deadline <= now);
         if overdue || !certain {
             session.doubt(now, Doubt::Absence);

@@ -7,18 +7,20 @@
 //! | `policy KEY=VALUE…` | before anything else; the default is Salesforce with `jwt_bearer`, T = 2 h, shared |
 //! | `alive`, `dead`, `good TOKEN life=1h refresh=R`… | answers the call under way |
 //! | `serve REQUEST ANSWER` | from now on, such calls are answered after a second, or with `hang` when they are given up; `serve REQUEST nothing` ends it |
-//! | `order login`, `used 3 10m`, `rejected 3`, `wanted 10m`, `held 1h`, `held`, `seed R`, `secrets F`, `jump`, `active false`, `drain` | inputs |
+//! | `order login`, `used 3 10m`, `rejected 3`, `wanted 10m`, `held 1h`, `held`, `seed R`, `secrets F`, `jump`, `active false`, `reconfigure KEY=VALUE`, `drain` | inputs |
 //! | `restart`, `restart uncertain`, `crash` | from what is in memory, or from what was last stored |
 //! | `session b` | further statements are for a second session of the same account |
-//! | `status` | prints phase, attention and what is next |
+//! | `status`, `call` | prints phase, attention and what is next; the call under way and what it needs on the disk |
 
 mod absences;
 mod clocks;
+mod departures;
 mod dormancy;
 mod holds;
 mod keepalives;
 mod logins;
 mod logouts;
+mod orders;
 mod outages;
 mod person;
 mod recovery;

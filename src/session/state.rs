@@ -66,6 +66,9 @@ pub struct State {
     pub forbidden: Option<Forbidden>,
     /// An admin logged out: nothing happens until an admin logs in.
     pub logged_out: bool,
+    /// The logout holds only until the next start.
+    #[serde(default)]
+    pub until_start: bool,
     /// An admin paused the session.
     pub paused: bool,
     /// The server's wall clock minus ours.
@@ -199,6 +202,7 @@ impl State {
             concurrent: 0,
             forbidden: None,
             logged_out: false,
+            until_start: false,
             paused: false,
             skew_millis: 0,
             false_reports: 0,

@@ -133,6 +133,11 @@ impl Stage {
             "restart" => return self.restart(false, words.get(1) != Some(&"uncertain")),
             "crash" => return self.restart(true, true),
             "status" => return self.status(),
+            "call" => return self.call_under_way(),
+            "reconfigure" => {
+                words[1..].iter().for_each(|setting| configure(&mut self.policy, setting));
+                Input::Reconfigured(self.policy.clone().into())
+            }
             "tick" => Input::Tick,
             "order" => Input::Order(order(words[1])),
             "used" => Input::Used { generation: words[1].parse().unwrap(), age: words.get(2).map(|age| duration(age)) },
@@ -244,6 +249,13 @@ impl Stage {
         if let Some(next) = session.next(self.now, &self.account) {
             line = format!("{line}; {} at {} for {:?}", word(next.request), clock(next.at), next.why);
         }
+        self.say(self.current, &line);
+    }
+
+    /// Which call it is, and what the disk must hold before it leaves.
+    fn call_under_way(&mut self) {
+        let call = self.actors[self.current].call.as_ref().map(|(call, _)| (call.id, call.footing));
+        let line = call.map_or("no call".to_owned(), |(id, footing)| format!("call {id}, {footing:?}"));
         self.say(self.current, &line);
     }
 

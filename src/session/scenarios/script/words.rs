@@ -34,6 +34,7 @@ pub(super) fn order(word: &str) -> Order {
         "renew_when_free" => Order::RenewWhenFree,
         "login" => Order::Login,
         "logout" => Order::Logout,
+        "logout_until_start" => Order::LogoutUntilStart,
         "pause" => Order::Pause,
         "resume" => Order::Resume,
         _ => panic!("no such order: {word}"),
