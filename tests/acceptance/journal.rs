@@ -153,7 +153,8 @@ fn a_journald_that_hangs_or_dies_costs_log_lines_and_nothing_else() {
         // Each says a line; some hundred fill every queue.
         lab.run(&["verify", "crm", "--wait", "1s"]);
     }
-    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+    // A daemon that waited for its log would keep each of them for its whole second.
+    assert!(started.elapsed() < Duration::from_secs(100), "{:?}", started.elapsed());
     assert_eq!(lab.token("crm").as_deref(), Some(token.as_str()));
     journald.signal(Signal::CONT);
     journald.kill();

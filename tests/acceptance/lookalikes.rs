@@ -71,6 +71,7 @@ fn lookalikes() -> Vec<(&'static str, Meanwhile, Response)> {
 #[test]
 fn look_alikes_never_cost_a_session() {
     let server = Arc::new(Salesforce::start(Settings::default()));
+    server.allow_calls(200);
     let mut lab = Lab::new(&server);
     let cases = lookalikes();
     lab.configure(&cases.iter().map(|(name, ..)| lab.by_client(name)).collect::<Vec<_>>());

@@ -431,7 +431,7 @@ fn clients_that_flood_half_send_or_vanish_harm_nobody() {
     for thread in rude {
         thread.join().unwrap();
     }
-    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    assert!(slowest < Duration::from_secs(4), "none waited for another to be turned out: {slowest:?}");
     assert!(server.calls().len() <= calls + 2, "at most a ping for all of them");
 }
 
