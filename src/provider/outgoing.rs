@@ -24,7 +24,7 @@ use crate::secret::source::SecretSource;
 use crate::session::answer::Request;
 use crate::token::Token;
 
-pub(super) use http::{is_known, use_headers};
+pub(super) use http::{is_cookie_octet, is_header_octet, is_known, use_headers};
 pub(super) use oauth::authorization_url;
 pub(super) use signed::JwtTemplate;
 
@@ -63,6 +63,8 @@ pub(super) enum OutgoingError {
     ForeignUrl(String),
     #[error("a cookie cannot carry `{0}`: it has a character that ends a cookie")]
     BadCookie(String),
+    #[error("the header `{0}` cannot carry its value: it has a line break or another control character")]
+    BadHeader(String),
     #[error(transparent)]
     Assertion(#[from] AssertionError),
 }
@@ -71,7 +73,7 @@ impl OutgoingError {
     /// Whether only a person can mend it.
     pub(super) fn needs_a_person(&self) -> bool {
         match self {
-            Self::Assertion(_) | Self::NoEndpoint(_) | Self::ByPerson | Self::BadCookie(_) => true,
+            Self::Assertion(_) | Self::NoEndpoint(_) | Self::ByPerson | Self::BadCookie(_) | Self::BadHeader(_) => true,
             Self::NoToken | Self::NoRefreshToken | Self::NoValue(_) | Self::ForeignUrl(_) => false,
         }
     }

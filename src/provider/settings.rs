@@ -339,6 +339,23 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_value_that_a_header_cannot_carry_is_said_with_its_key() {
+        for (namespace, expected) in [
+            ("team/a", ""),
+            ("grün", ""),
+            (
+                "a\r\nEvil: 1",
+                "login.namespace: the header `X-Vault-Namespace` cannot carry it: take odd characters out",
+            ),
+            ("a\0", "login.namespace: the header `X-Vault-Namespace` cannot carry it: take odd characters out"),
+        ] {
+            let problems = config("vault", "approle", &[("namespace", namespace)]).problems();
+            let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            assert_eq!(said.join("; "), expected, "{namespace:?}");
+        }
+    }
+
+    #[test]
     fn what_does_not_fit_together_is_said_with_its_key() {
         for (grant, url, values, expected) in [
             ("jwt_bearer", "https://acme.my.salesforce.com", &[][..], None),

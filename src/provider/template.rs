@@ -85,6 +85,14 @@ impl Template {
         })
     }
 
+    /// What stands as it is written between the placeholders.
+    pub(super) fn literals(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Text(text) => Some(text.as_str()),
+            Part::Value(_) => None,
+        })
+    }
+
     /// Filled in as it is, for a place whose values are quoted as a whole (form field, JSON string, checked header).
     ///
     /// A placeholder without a value is empty; nothing at all comes of placeholders that all lack theirs.

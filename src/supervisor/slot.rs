@@ -13,6 +13,7 @@ use super::feed::{self, Happened};
 use super::figures::Tally;
 use super::person::PersonLogins;
 use super::saver::Saver;
+use super::shown;
 use super::tell::{Shown, Told};
 use super::warnings::Logins;
 use crate::atomic_file::Stamp;
@@ -294,6 +295,9 @@ impl Slot {
                     self.heal_files();
                     self.happened.push(feed::published(self.session.state().generation));
                     self.ring_change();
+                } else if self.shows_another_end() {
+                    self.served = self.current();
+                    self.heal_files();
                 }
                 changes
             }
@@ -307,8 +311,13 @@ impl Slot {
         }
     }
 
+    fn shows_another_end(&self) -> bool {
+        let state = self.session.state();
+        self.served.as_ref().is_some_and(|served| shown::is_outdated(served, state, clock::now()))
+    }
+
     fn current(&self) -> Option<Arc<Published>> {
-        published(&self.config, &self.remote, self.session.state()).map(Arc::new)
+        shown::published(&self.config, &self.remote, self.session.state(), clock::now()).map(Arc::new)
     }
 
     /// Nothing is under way, and nothing is left to write.
@@ -329,14 +338,6 @@ impl Slot {
             .flatten()
             .min()
     }
-}
-
-/// What readers are shown of a state.
-pub(super) fn published(config: &SessionConfig, remote: &Remote, state: &State) -> Option<Published> {
-    let token = state.token.clone()?;
-    let headers = remote.headers(&token);
-    let base = token.instance_url.clone().unwrap_or_else(|| config.remote.base().to_owned());
-    Some(Published { session: config.name.clone(), generation: state.generation, token, headers, base })
 }
 
 fn needs_refresh_token(request: Request) -> bool {

@@ -16,7 +16,8 @@ use super::lanes::Lanes;
 use super::person::PersonLogins;
 use super::reload::Reloading;
 use super::saver::Saver;
-use super::slot::{AccountSlot, Slot, StoredAccount, StoredSession, published};
+use super::shown;
+use super::slot::{AccountSlot, Slot, StoredAccount, StoredSession};
 use super::tell::Told;
 use super::warnings::Logins;
 use super::watch::Watch;
@@ -223,7 +224,7 @@ impl Supervisor {
                 let shift = stored.clock.shift(now, &boot_id);
                 stored.state.shift(shift.millis);
                 let (name, policy) = (&config.name, config.policy.clone());
-                let shown = published(config, remote, &stored.state);
+                let shown = shown::published(config, remote, &stored.state, now);
                 if shown.is_some_and(|shown| publish::is_overtaken(&shown, &config.publish)) {
                     tracing::warn!(
                         session = name,

@@ -58,6 +58,22 @@ fn a_wrong_password_under_status_200_is_tried_once_and_a_mended_one_at_once() {
 }
 
 #[test]
+fn a_secret_that_no_header_can_carry_asks_for_a_person_and_calls_nobody() {
+    let server = Acme::start(RULES);
+    let profile = manual().replace("[login]\n", "[login]\nheaders = { X-Password = \"{password}\" }\n");
+    let mut lab = lab(&server, &profile, "a\u{7}bell");
+    lab.configure(&[tickets(&lab)]);
+    lab.start();
+    let status = lab.await_state("tickets", "needs_attention");
+    assert!(status.to_string().contains("the header `X-Password` cannot carry its value"), "{status}");
+    assert_eq!(server.calls("/api/login"), 0);
+    lab.secret("tickets-password", PASSWORD);
+    lab.reload();
+    lab.await_token("tickets");
+    assert_eq!(server.calls("/api/login"), 1);
+}
+
+#[test]
 fn a_login_is_repeated_before_its_absolute_maximum() {
     let server = Acme::start(Rules { longest: Duration::from_secs(4), ..RULES });
     let mut lab = lab(&server, &manual(), PASSWORD);

@@ -71,7 +71,7 @@ impl Ingredients<'_> {
         }
         let when_unsafe = usage.unsafe_headers.iter().filter(|_| template.is_unsafe());
         for (name, value) in usage.headers.iter().chain(when_unsafe) {
-            made.headers.extend(value.fill(lookup).map(|value| (name.clone(), value)));
+            made.headers.extend(header(name, value, lookup)?);
         }
         if let Some((username, password)) = &template.basic {
             let credentials = basic(&filled(username, lookup)?, &filled(password, lookup)?);
@@ -81,7 +81,7 @@ impl Ingredients<'_> {
         }
         for (name, value) in &template.headers {
             // Whose only value is a parameter that was not given, it is not sent.
-            made.headers.extend(value.fill(lookup).map(|value| (name.clone(), value)));
+            made.headers.extend(header(name, value, lookup)?);
         }
         let cookies = usage.cookies.iter().chain(&template.cookies);
         if let Some(cookie) = cookie_header(cookies, lookup)? {
@@ -177,6 +177,20 @@ fn basic(username: &Secret, password: &Secret) -> Secret {
     Secret::new(STANDARD.encode(pair.as_bytes()))
 }
 
+/// One header; none if its values are missing.
+fn header(name: &str, value: &Template, lookup: &Lookup<'_>) -> Result<Option<(String, Secret)>, OutgoingError> {
+    let Some(value) = value.fill(lookup) else { return Ok(None) };
+    if value.expose().bytes().all(is_header_octet) {
+        return Ok(Some((name.to_owned(), value)));
+    }
+    Err(OutgoingError::BadHeader(name.to_owned()))
+}
+
+/// RFC 9110 section 5.5: line breaks and other controls would begin a header of their own.
+pub(in crate::provider) fn is_header_octet(byte: u8) -> bool {
+    byte == b'\t' || !byte.is_ascii_control()
+}
+
 /// RFC 6265 section 4.2; a cookie whose values are missing is left out.
 fn cookie_header<'a>(
     cookies: impl Iterator<Item = &'a (String, Template)>,
@@ -199,7 +213,7 @@ fn cookie_header<'a>(
 }
 
 /// RFC 6265 section 4.1.1, and the quotes, commas and backslashes that servers use all the same.
-fn is_cookie_octet(byte: u8) -> bool {
+pub(in crate::provider) fn is_cookie_octet(byte: u8) -> bool {
     byte.is_ascii_graphic() && byte != b';'
 }
 

@@ -5,6 +5,7 @@ mod captures;
 mod names;
 mod requests;
 mod sense;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,7 +20,8 @@ use super::content::{
     About, CommandRules, Endpoints, GrantRules, LoginRules, ParameterKind, ProfileParameter, Protocol,
 };
 use super::raw::{
-    LoginForm, Logins, RawEndpoints, RawGrant, RawHosts, RawKind, RawParameter, RawProfile, RawRequest, RawWindow,
+    LoginForm, Logins, RawAudience, RawEndpoints, RawGrant, RawHosts, RawKind, RawParameter, RawProfile, RawRequest,
+    RawWindow,
 };
 use super::{Parameter, Profile, ProfileError, WindowDefaults};
 use crate::provider::ByPerson;
@@ -127,9 +129,9 @@ fn profile(raw: RawProfile<Logins>, name: &str, text: Text<'_>) -> Checked<Profi
         logins: ways.logins,
         commands: ways.commands,
         endpoints: raw.endpoints.map(|raw| endpoints(&raw, &names)).transpose()?.unwrap_or_default(),
-        hosts: hosts(raw.hosts),
+        hosts: hosts(raw.hosts)?,
         jwt_is_fixed: raw.token.jwt_is_fixed,
-        audiences: raw.audience.into_iter().map(|rule| (HostPattern::new(&rule.host), rule.audience)).collect(),
+        audiences: raw.audience.into_iter().map(audience).collect::<Checked<_>>()?,
         captures: ways.captures,
         after_login: steps.collect::<Checked<_>>()?,
         usage: reader.usage(raw.usage.as_ref())?,
@@ -183,8 +185,13 @@ fn ways(
     }
 }
 
-fn hosts(raw: RawHosts) -> Hosts {
-    Hosts { own: patterns(&raw.own), not_api: patterns(&raw.not_api), not_api_because: raw.not_api_because }
+fn hosts(raw: RawHosts) -> Checked<Hosts> {
+    let not_api = wire::hosts("hosts.not_api", &raw.not_api)?;
+    Ok(Hosts { own: wire::own_hosts(&raw.own)?, not_api, not_api_because: raw.not_api_because })
+}
+
+fn audience(raw: RawAudience) -> Checked<(HostPattern, String)> {
+    Ok((wire::host("audience.host", &raw.host)?, raw.audience))
 }
 
 /// What only one protocol knows is no mere decoration of another.
@@ -282,7 +289,12 @@ fn parameter((name, raw): (String, RawParameter), words: &[String]) -> Checked<P
         let message = format!("{key}: there is no grant `{}`: known are {}", grant.get_ref(), words.join(", "));
         return Err(wrong(&grant.span(), message));
     }
-    let default = raw.default.as_ref().map(|value| default(&key, value, raw.kind)).transpose()?;
+    let one_of = filled(&format!("{key}.one_of"), raw.one_of)?;
+    let default = raw.default.as_ref().map(|value| {
+        let text = default(&key, value, raw.kind)?;
+        possible(&key, value, &text, (&one_of, pattern.as_ref()))
+    });
+    let default = default.transpose()?;
     Ok(ProfileParameter {
         parameter: Parameter {
             name,
@@ -290,7 +302,7 @@ fn parameter((name, raw): (String, RawParameter), words: &[String]) -> Checked<P
             secret: raw.secret,
             required: raw.required,
             default,
-            one_of: raw.one_of,
+            one_of,
             kind: raw.kind,
         },
         pattern,
@@ -306,6 +318,24 @@ fn default(key: &str, value: &Spanned<toml::Value>, kind: ParameterKind) -> Chec
         (_, _) => None,
     };
     text.ok_or_else(|| wrong(&value.span(), format!("{key}.default: it is not of the parameter's type")))
+}
+
+/// A default must be what a session could set.
+fn possible(
+    key: &str,
+    at: &Spanned<toml::Value>,
+    text: &str,
+    (one_of, pattern): (&[String], Option<&Regex>),
+) -> Checked<String> {
+    if !one_of.is_empty() && !one_of.iter().any(|known| known == text) {
+        let message = format!("{key}.default: `{text}` is not one of them: {}", one_of.join(", "));
+        return Err(wrong(&at.span(), message));
+    }
+    if let Some(pattern) = pattern.filter(|pattern| !pattern.is_match(text)) {
+        let message = format!("{key}.default: `{text}` does not match the pattern {}", pattern.as_str());
+        return Err(wrong(&at.span(), message));
+    }
+    Ok(text.to_owned())
 }
 
 /// A profile that names no grant knows all of the protocol's that its endpoints allow.
@@ -346,12 +376,19 @@ fn grant(name: &Spanned<String>, raw: RawGrant, reader: &Reader<'_>) -> Checked<
     let form = reader.templates(&format!("grant.{}.form", kind.word()), &raw.form)?;
     let begin = reader.templates(&format!("grant.{}.begin", kind.word()), &raw.begin)?;
     let claims = reader.templates(&format!("grant.{}.claims", kind.word()), &raw.claims)?;
-    let (not_on, not_on_because) = (patterns(&raw.not_on), raw.not_on_because);
-    Ok(GrantRules { kind, form, begin, claims, not_on, not_on_because })
+    let not_on = wire::hosts(&format!("grant.{}.not_on", kind.word()), &raw.not_on)?;
+    Ok(GrantRules { kind, form, begin, claims, not_on, not_on_because: raw.not_on_because })
 }
 
-fn patterns(hosts: &[String]) -> Vec<HostPattern> {
-    hosts.iter().map(|host| HostPattern::new(host)).collect()
+/// A list that says something, if there is one.
+fn filled<T>(key: &str, list: Option<Spanned<Vec<T>>>) -> Checked<Vec<T>> {
+    match list {
+        Some(list) if list.get_ref().is_empty() => {
+            Err(wrong(&list.span(), format!("{key}: it is empty: leave it out, or name one")))
+        }
+        Some(list) => Ok(list.into_inner()),
+        None => Ok(Vec::new()),
+    }
 }
 
 fn regex(key: &str, value: &Spanned<String>) -> Checked<Regex> {

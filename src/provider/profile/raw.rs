@@ -159,8 +159,7 @@ pub(super) struct RawParameter {
     #[serde(default)]
     pub(super) required: bool,
     pub(super) default: Option<Spanned<toml::Value>>,
-    #[serde(default)]
-    pub(super) one_of: Vec<String>,
+    pub(super) one_of: Option<Spanned<Vec<String>>>,
     #[serde(default, rename = "type")]
     pub(super) kind: ParameterKind,
     pub(super) pattern: Option<Spanned<String>>,
@@ -172,9 +171,9 @@ pub(super) struct RawParameter {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawHosts {
     #[serde(default)]
-    pub(super) own: Vec<String>,
+    pub(super) own: Vec<Spanned<String>>,
     #[serde(default)]
-    pub(super) not_api: Vec<String>,
+    pub(super) not_api: Vec<Spanned<String>>,
     #[serde(default)]
     pub(super) not_api_because: String,
 }
@@ -205,7 +204,7 @@ pub(super) struct RawToken {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawAudience {
-    pub(super) host: String,
+    pub(super) host: Spanned<String>,
     pub(super) audience: String,
 }
 
@@ -219,7 +218,7 @@ pub(super) struct RawGrant {
     #[serde(default)]
     pub(super) claims: Texts,
     #[serde(default)]
-    pub(super) not_on: Vec<String>,
+    pub(super) not_on: Vec<Spanned<String>>,
     #[serde(default)]
     pub(super) not_on_because: String,
 }

@@ -6,7 +6,9 @@ use super::{ConfigProblem, RemoteConfig};
 use crate::provider::discovery::Endpoint;
 use crate::provider::grants::GrantKind;
 use crate::provider::hosts::is_loopback;
+use crate::provider::outgoing::{is_cookie_octet, is_header_octet};
 use crate::provider::profile::Protocol;
+use crate::provider::request::RequestTemplate;
 
 impl RemoteConfig {
     /// Everything that is wrong with the values taken together.
@@ -14,6 +16,7 @@ impl RemoteConfig {
         let mut problems = self.wrong_urls();
         problems.extend(self.wrong_hosts());
         problems.extend(self.wrong_values());
+        problems.extend(self.unsendable());
         problems.extend(self.wrong_client_auth());
         problems.extend(self.wrong_person_login());
         let is_oauth = self.profile.protocol == Protocol::OAuth2;
@@ -92,6 +95,30 @@ impl RemoteConfig {
             (!pattern.is_match(value)).then(|| problem(&format!("login.{name}"), message()))
         };
         self.values.keys().filter_map(wrong).collect()
+    }
+
+    /// Values that a header or cookie of the profile's requests cannot carry.
+    fn unsendable(&self) -> Vec<ConfigProblem> {
+        let profile = &self.profile;
+        let steps = profile.login(&self.grant).into_iter().flat_map(|login| &login.steps).chain(&profile.after_login);
+        let others = [&profile.renew, &profile.introspection, &profile.logout].into_iter().flatten();
+        let requests: Vec<&RequestTemplate> = steps.chain(self.chosen_ping()).chain(others).collect();
+        let usage = &profile.usage;
+        let headers = requests.iter().flat_map(|request| &request.headers);
+        let headers = headers.chain(&usage.headers).chain(&usage.unsafe_headers);
+        let cookies = requests.iter().flat_map(|request| &request.cookies).chain(&usage.cookies);
+        let headers = headers.map(|(name, value)| ("header", name, value, is_header_octet as fn(u8) -> bool));
+        let all =
+            headers.chain(cookies.map(|(name, value)| ("cookie", name, value, is_cookie_octet as fn(u8) -> bool)));
+        let mut problems: Vec<ConfigProblem> = all
+            .flat_map(|(kind, carrier, template, fits)| {
+                let unfit = move |name: &&str| self.plain(name).is_some_and(|value| !value.bytes().all(fits));
+                let message = move || format!("the {kind} `{carrier}` cannot carry it: take odd characters out");
+                template.names().filter(unfit).map(move |name| problem(&format!("login.{name}"), message()))
+            })
+            .collect();
+        problems.dedup();
+        problems
     }
 
     fn wrong_client_auth(&self) -> Option<ConfigProblem> {

@@ -4,7 +4,7 @@ use regex_lite::Regex;
 use toml::Spanned;
 
 use super::requests::json_value;
-use super::{Checked, Text, regex, wrong};
+use super::{Checked, Text, filled, regex, wire, wrong};
 use crate::provider::profile::content::{Example, QuotaRule};
 use crate::provider::profile::raw::{Conditions, NextStep, OneOrSeveral, RawAnswer, RawExample, RawQuota};
 use crate::provider::rule::{AnswerRule, Condition};
@@ -14,16 +14,17 @@ use crate::provider::xml::XmlPath;
 pub(super) fn answer(raw: Spanned<RawAnswer>, grants: &[String], text: Text<'_>) -> Checked<AnswerRule> {
     let line = text.line(raw.span().start);
     let raw = raw.into_inner();
-    for grant in &raw.grants {
+    let named = filled("answer.grants", raw.grants)?;
+    for grant in &named {
         known_grant("answer.grants", grant, grants)?;
     }
     Ok(AnswerRule {
         line,
-        to: raw.to,
-        grants: raw.grants.into_iter().map(Spanned::into_inner).collect(),
-        statuses: raw.status,
-        content_type: raw.content_type,
-        headers: conditions("answer.headers", &raw.headers)?,
+        to: filled("answer.to", raw.to)?,
+        grants: named.into_iter().map(Spanned::into_inner).collect(),
+        statuses: filled("answer.status", raw.status)?,
+        content_type: raw.content_type.as_ref().map(media_type).transpose()?,
+        headers: headers(&raw.headers)?,
         json: conditions("answer.json", &raw.json)?,
         xml: paths(&raw.xml)?,
         text: raw.text.as_ref().map(|text| condition("answer.text", text)).transpose()?,
@@ -33,6 +34,18 @@ pub(super) fn answer(raw: Spanned<RawAnswer>, grants: &[String], text: Text<'_>)
         confirm: raw.confirm,
         remedy: raw.remedy,
     })
+}
+
+/// As answers are looked at: in lower case.
+fn media_type(text: &Spanned<String>) -> Checked<String> {
+    wire::media_type("answer.content_type", text, false).map(|text| text.to_ascii_lowercase())
+}
+
+fn headers(raw: &Conditions) -> Checked<Vec<(String, Condition)>> {
+    for (name, condition) in raw {
+        wire::header_name("answer.headers", &condition.span(), name)?;
+    }
+    conditions("answer.headers", raw)
 }
 
 fn paths(raw: &Conditions) -> Checked<Vec<(XmlPath, Condition)>> {
@@ -69,7 +82,20 @@ fn condition(key: &str, raw: &Spanned<toml::Value>) -> Checked<Condition> {
     condition.ok_or_else(|| wrong(&raw.span(), message()))
 }
 
+/// The words that compare with a list or a part say nothing with an empty one.
 fn comparison(key: &str, raw: &Spanned<toml::Value>, word: &str, value: &toml::Value) -> Checked<Option<Condition>> {
+    let is_empty = match value {
+        toml::Value::Array(values) => values.is_empty(),
+        toml::Value::String(text) => text.is_empty(),
+        toml::Value::Integer(_)
+        | toml::Value::Float(_)
+        | toml::Value::Boolean(_)
+        | toml::Value::Datetime(_)
+        | toml::Value::Table(_) => false,
+    };
+    if is_empty {
+        return Err(wrong(&raw.span(), format!("{key}.{word}: it is empty: say what to look for")));
+    }
     Ok(match (word, value) {
         ("exists", toml::Value::Boolean(expected)) => Some(Condition::Exists(*expected)),
         ("regex", toml::Value::String(text)) => {
@@ -82,8 +108,8 @@ fn comparison(key: &str, raw: &Spanned<toml::Value>, word: &str, value: &toml::V
             Some(Condition::OneOf(values.collect::<Checked<_>>()?))
         }
         ("lacks", toml::Value::Array(words)) => {
-            let words = words.iter().filter_map(|word| word.as_str().map(str::to_owned));
-            Some(Condition::LacksWords(words.collect()))
+            let words: Option<Vec<String>> = words.iter().map(|word| word.as_str().map(str::to_owned)).collect();
+            words.map(Condition::LacksWords)
         }
         (_, _) => None,
     })
@@ -96,7 +122,8 @@ pub(super) fn quota(raw: RawQuota) -> Checked<QuotaRule> {
         let message = format!("quota.{}: the regex must have the groups (?<used>…) and (?<limit>…)", raw.name);
         return Err(wrong(&raw.regex.span(), message));
     }
-    Ok(QuotaRule { name: raw.name, header: raw.header, regex })
+    wire::header_name(&format!("quota.{}", raw.name), &raw.header.span(), raw.header.get_ref())?;
+    Ok(QuotaRule { name: raw.name, header: raw.header.into_inner(), regex })
 }
 
 pub(super) fn example(raw: RawExample, grants: &[String], text: Text<'_>) -> Checked<Example> {

@@ -3,7 +3,7 @@
 use toml::Spanned;
 
 use super::names::RawCaptures;
-use super::{Checked, regex, wrong};
+use super::{Checked, regex, wire, wrong};
 use crate::provider::capture::{CaptureRule, Place, Unit};
 use crate::provider::harvest::Captures;
 use crate::provider::profile::raw::RawCapture;
@@ -49,9 +49,13 @@ fn place(key: &str, raw: &RawCapture) -> Checked<Option<Place>> {
         let wrong_path = |error| wrong(&text.span(), format!("{key}: {error}"));
         XmlPath::parse(text.get_ref()).map(Place::Xml).map_err(wrong_path)
     };
+    let header = |name: &Spanned<String>| {
+        wire::header_name(key, &name.span(), name.get_ref())?;
+        Ok(Place::Header(name.get_ref().clone()))
+    };
     let places = [
         raw.json.as_ref().map(|pointer| checked_pointer(key, pointer).map(Place::Json)).transpose()?,
-        raw.header.clone().map(Place::Header),
+        raw.header.as_ref().map(header).transpose()?,
         raw.cookie.clone().map(Place::Cookie),
         raw.xml.as_ref().map(path).transpose()?,
         raw.body.then_some(Place::Body),

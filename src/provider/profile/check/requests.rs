@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::captures::captures;
 use super::names::Names;
-use super::{Checked, duration, wrong};
+use super::{Checked, duration, filled, wire, wrong};
 use crate::provider::outgoing::JwtTemplate;
 use crate::provider::profile::content::{CommandRules, LoginRules, Usage};
 use crate::provider::profile::raw::{Logins, RawBasic, RawJwt, RawRedirect, RawRequest, RawUse, Texts};
@@ -63,17 +63,20 @@ impl Reader<'_> {
         refuse_login_keys(key, &raw)?;
         let body = self.body(key, &span, &raw)?;
         let usual = if matches!(body, BodyTemplate::None) { Method::Get } else { Method::Post };
-        let statuses = raw.status.iter().map(|status| good_status(key, status)).collect::<Checked<_>>()?;
+        let content_type = raw.content_type.as_ref();
+        let content_type = content_type.map(|text| wire::media_type(&format!("{key}.content_type"), text, true));
+        let target = self.target(key, &span, &raw)?;
+        let statuses = filled(&format!("{key}.status"), raw.status)?;
         Ok(RequestTemplate {
             method: raw.method.unwrap_or(usual),
-            target: self.target(key, &span, &raw)?,
-            headers: self.templates(&format!("{key}.headers"), &raw.headers)?,
-            cookies: self.templates(&format!("{key}.cookies"), &raw.cookies)?,
+            target,
+            headers: wire::headers(self.names, &format!("{key}.headers"), &raw.headers)?,
+            cookies: wire::cookies(self.names, &format!("{key}.cookies"), &raw.cookies)?,
             basic: raw.basic.as_ref().map(|basic| self.basic(key, basic)).transpose()?,
             body,
-            content_type: raw.content_type,
+            content_type: content_type.transpose()?,
             carries_token: raw.carries_token.unwrap_or(role != Role::Login),
-            statuses,
+            statuses: statuses.iter().map(|status| good_status(key, status)).collect::<Checked<_>>()?,
             expect: raw.expect.unwrap_or(self.expect),
             repeats: raw.redirect == Some(RawRedirect::Repeat),
             captures: captures(key, raw.capture.unwrap_or_default(), self.lenient || role == Role::Telling)?,
@@ -150,10 +153,10 @@ impl Reader<'_> {
             return Ok(Usage { headers, ..Usage::default() });
         };
         Ok(Usage {
-            headers: self.templates("use.headers", &raw.headers)?,
-            cookies: self.templates("use.cookies", &raw.cookies)?,
+            headers: wire::headers(self.names, "use.headers", &raw.headers)?,
+            cookies: wire::cookies(self.names, "use.cookies", &raw.cookies)?,
             json: self.templates("use.json", &raw.json)?,
-            unsafe_headers: self.templates("use.unsafe.headers", &raw.when_unsafe.headers)?,
+            unsafe_headers: wire::headers(self.names, "use.unsafe.headers", &raw.when_unsafe.headers)?,
         })
     }
 

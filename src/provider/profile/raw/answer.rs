@@ -14,13 +14,10 @@ pub(in crate::provider::profile) type Conditions = BTreeMap<String, Spanned<toml
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::provider::profile) struct RawAnswer {
-    #[serde(default)]
-    pub(in crate::provider::profile) to: Vec<Request>,
-    #[serde(default)]
-    pub(in crate::provider::profile) grants: Vec<Spanned<String>>,
-    #[serde(default)]
-    pub(in crate::provider::profile) status: Vec<u16>,
-    pub(in crate::provider::profile) content_type: Option<String>,
+    pub(in crate::provider::profile) to: Option<Spanned<Vec<Request>>>,
+    pub(in crate::provider::profile) grants: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(in crate::provider::profile) status: Option<Spanned<Vec<u16>>>,
+    pub(in crate::provider::profile) content_type: Option<Spanned<String>>,
     #[serde(default)]
     pub(in crate::provider::profile) headers: Conditions,
     #[serde(default)]
@@ -47,7 +44,7 @@ pub(in crate::provider::profile) enum NextStep {
 #[serde(deny_unknown_fields)]
 pub(in crate::provider::profile) struct RawQuota {
     pub(in crate::provider::profile) name: String,
-    pub(in crate::provider::profile) header: String,
+    pub(in crate::provider::profile) header: Spanned<String>,
     pub(in crate::provider::profile) regex: Spanned<String>,
 }
 

@@ -51,11 +51,10 @@ pub(in crate::provider::profile) struct RawRequest {
     pub(in crate::provider::profile) json: Option<Spanned<toml::Value>>,
     pub(in crate::provider::profile) xml: Option<Spanned<String>>,
     pub(in crate::provider::profile) text: Option<Spanned<String>>,
-    pub(in crate::provider::profile) content_type: Option<String>,
+    pub(in crate::provider::profile) content_type: Option<Spanned<String>>,
     #[serde(rename = "use")]
     pub(in crate::provider::profile) carries_token: Option<bool>,
-    #[serde(default)]
-    pub(in crate::provider::profile) status: Vec<Spanned<u16>>,
+    pub(in crate::provider::profile) status: Option<Spanned<Vec<Spanned<u16>>>>,
     pub(in crate::provider::profile) expect: Option<Expect>,
     pub(in crate::provider::profile) redirect: Option<RawRedirect>,
     #[serde(default)]
@@ -89,7 +88,7 @@ pub(in crate::provider::profile) enum RawRedirect {
 #[serde(deny_unknown_fields)]
 pub(in crate::provider::profile) struct RawCapture {
     pub(in crate::provider::profile) json: Option<Spanned<String>>,
-    pub(in crate::provider::profile) header: Option<String>,
+    pub(in crate::provider::profile) header: Option<Spanned<String>>,
     pub(in crate::provider::profile) cookie: Option<String>,
     pub(in crate::provider::profile) xml: Option<Spanned<String>>,
     #[serde(default)]
