@@ -27,7 +27,7 @@ const EFFECTS: [&str; 17] = [
     "Timestamp::now",
     "Zoned::now",
     "aws_lc_rs::rand",
-    "hyper",
+    "reqwest",
     "rustix",
     "tokio",
     "tracing",
@@ -87,10 +87,8 @@ fn arrows_point_inward() {
 
 #[test]
 fn only_the_provider_room_has_an_http_client() {
-    let clients = ["client::legacy", "client::conn"];
-    let found: Vec<String> =
-        clients.iter().flat_map(|client| lines_with(client, |name| !name.starts_with("src/provider"))).collect();
-    assert_none("hyper's client lives in src/provider only", &found);
+    let found = lines_with("reqwest", |name| !name.starts_with("src/provider"));
+    assert_none("reqwest lives in src/provider only", &found);
 }
 
 #[test]

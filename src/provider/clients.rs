@@ -1,16 +1,14 @@
 //! HTTP clients: one per distinct settings, made when first needed, and mended when what they need is mended.
 
-mod connector;
 mod files;
 mod names;
 mod tls;
-mod wire;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use hyper::Uri;
-use hyper_util::client::proxy::matcher::Matcher;
+use reqwest::redirect::Policy;
 use thiserror::Error;
 use tokio::sync::OnceCell;
 use url::Url;
@@ -21,10 +19,12 @@ use super::settings::{HttpSettings, Proxy};
 use crate::plain_file::ReadError;
 use crate::secret::source::SecretError;
 
-pub(super) use connector::{Client, WayError};
 use files::FileStamp;
 use names::Names;
 pub(super) use tls::is_certificate_refusal;
+
+/// Idle sessions hold no connection, and none is kept that a server may have closed meanwhile.
+const POOL_IDLE: Duration = Duration::from_secs(10);
 
 /// HTTP clients, one per distinct [`HttpSettings`].
 #[derive(Clone, Default)]
@@ -47,7 +47,7 @@ type Slot = Arc<tokio::sync::Mutex<Option<Made>>>;
 
 /// A client, and what its files were when it was made.
 struct Made {
-    client: Client,
+    client: reqwest::Client,
     files: Vec<FileStamp>,
 }
 
@@ -81,6 +81,8 @@ pub(super) enum ClientError {
     Tls(String),
     #[error("http.proxy is no URL of a proxy: write http://host:port")]
     BadProxy,
+    #[error("the HTTP client cannot be set up: {0}")]
+    Builder(String),
 }
 
 impl Clients {
@@ -90,7 +92,7 @@ impl Clients {
     ///
     /// # Errors
     /// When a file it needs is missing or wrong; asked again, it tries again.
-    pub(super) async fn client(&self, settings: &HttpSettings, url: &Url) -> Result<Client, ClientError> {
+    pub(super) async fn client(&self, settings: &HttpSettings, url: &Url) -> Result<reqwest::Client, ClientError> {
         let kind = Kind { settings: settings.clone(), https: url.scheme() == "https", loopback: is_loopback(url) };
         let files = files::stamps(settings).await;
         let slot = self.slot(&kind);
@@ -116,25 +118,26 @@ impl Clients {
         Arc::clone(clients.entry(kind.clone()).or_default())
     }
 
-    async fn build(&self, kind: &Kind) -> Result<Client, ClientError> {
+    async fn build(&self, kind: &Kind) -> Result<reqwest::Client, ClientError> {
         let roots =
             if kind.https { self.shared.roots.get_or_init(tls::system_roots).await.clone() } else { tls::no_roots() };
         let tls = tls::config(&kind.settings, kind.https, roots).await?;
-        let proxies = proxies(&kind.settings.proxy, kind.loopback)?;
-        Ok(Client::new(self.shared.names.clone(), tls, proxies, kind.settings.connect_timeout))
-    }
-}
-
-/// The proxies by which calls leave, where there are any; never to loopback.
-fn proxies(proxy: &Proxy, loopback: bool) -> Result<Option<Matcher>, ClientError> {
-    match proxy {
-        Proxy::None => Ok(None),
-        Proxy::System | Proxy::Url(_) if loopback => Ok(None),
-        Proxy::System => Ok(Some(Matcher::from_env())),
-        Proxy::Url(url) => {
-            let matcher = Matcher::builder().all(url.as_str()).build();
-            let serves = matcher.intercept(&Uri::from_static("https://server.invalid")).is_some();
-            if serves { Ok(Some(matcher)) } else { Err(ClientError::BadProxy) }
-        }
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .dns_resolver(Arc::new(self.shared.names.clone()))
+            .connect_timeout(kind.settings.connect_timeout)
+            .pool_idle_timeout(POOL_IDLE)
+            .pool_max_idle_per_host(2)
+            .redirect(Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .user_agent(concat!("keepfresh/", env!("CARGO_PKG_VERSION")));
+        builder = match &kind.settings.proxy {
+            Proxy::None => builder.no_proxy(),
+            Proxy::System | Proxy::Url(_) if kind.loopback => builder.no_proxy(),
+            Proxy::System => builder,
+            Proxy::Url(url) => builder.proxy(reqwest::Proxy::all(url).map_err(|_| ClientError::BadProxy)?),
+        };
+        builder.build().map_err(|error| ClientError::Builder(error.to_string()))
     }
 }

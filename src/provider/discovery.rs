@@ -154,7 +154,7 @@ where
 fn document(response: &Response) -> Result<&serde_json::Map<String, serde_json::Value>, String> {
     match (response.status, response.json.as_ref().and_then(serde_json::Value::as_object)) {
         (200..=299, Some(document)) => Ok(document),
-        (200..=299, None) if !response.complete => Err("broke off, or was longer than 256 KiB".to_owned()),
+        (200..=299, None) if !response.complete => Err("broke off, or was longer than 1 MiB".to_owned()),
         (200..=299, None) => Err("is no JSON object".to_owned()),
         (300..=399, _) => Err("redirects elsewhere, which is not followed".to_owned()),
         (status, _) => Err(format!("answers {status}")),

@@ -3,20 +3,17 @@
 mod person;
 mod talk;
 
-use std::error::Error;
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Full};
-use hyper::Uri;
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use jiff::Timestamp;
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::classify::unusable;
-use super::clients::{ClientError, WayError, is_certificate_refusal};
+use super::clients::{ClientError, is_certificate_refusal};
 use super::detail::scrubbed;
 use super::discovery::{Discovery, DiscoveryError, Metadata};
 use super::harvest::Harvest;
@@ -39,10 +36,7 @@ pub use person::Polled;
 pub(in crate::provider) use person::device_login;
 
 /// The longest body that is read: what an API says about a session is a few KiB.
-const LONGEST_BODY: usize = 256 * 1024;
-
-/// Each costs time, however small it is.
-const MOST_CHUNKS: usize = 8 * 1024;
+const LONGEST_BODY: usize = 1024 * 1024;
 
 /// One session's server, ready to be called.
 pub struct Remote {
@@ -69,12 +63,10 @@ enum NoAnswer {
     Client(#[source] ClientError),
     #[error("a header cannot be sent: it has control characters")]
     BadHeader,
-    #[error("the URL cannot be called")]
-    BadUrl,
     #[error("the server did not answer within {0:?}")]
     TimedOut(Duration),
     #[error("the server could not be called")]
-    Transport(#[from] hyper_util::client::legacy::Error),
+    Transport(#[source] reqwest::Error),
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
 }
@@ -83,9 +75,9 @@ impl NoAnswer {
     /// Whether the server may have seen the request.
     fn reached(&self) -> bool {
         match self {
-            Self::Outgoing(_) | Self::Client(_) | Self::BadHeader | Self::BadUrl | Self::Discovery(_) => false,
+            Self::Outgoing(_) | Self::Client(_) | Self::BadHeader | Self::Discovery(_) => false,
             Self::TimedOut(_) => true,
-            Self::Transport(error) => !(error.is_connect() || is_certificate_refusal(error)),
+            Self::Transport(error) => !(error.is_connect() || error.is_builder() || is_certificate_refusal(error)),
         }
     }
 
@@ -101,27 +93,20 @@ impl NoAnswer {
             Self::Outgoing(_)
             | Self::Client(_)
             | Self::BadHeader
-            | Self::BadUrl
             | Self::TimedOut(_)
             | Self::Transport(_)
             | Self::Discovery(_) => Verdict::Unavailable,
         }
     }
 
-    /// What happened, and its causes; of the HTTP library's own layers only the innermost says anything, besides our own.
+    /// What happened, and its causes; of the HTTP library's own layers only the innermost says anything.
     fn sentence(&self) -> String {
         let causes = std::iter::successors(self.source(), |error| (*error).source());
         let causes: Vec<String> = match self {
-            Self::Transport(_) => {
-                let speaks = |error: &&(dyn Error + 'static)| error.source().is_none() || error.is::<WayError>();
-                causes.filter(speaks).map(ToString::to_string).collect()
+            Self::Transport(_) => causes.last().map(ToString::to_string).into_iter().collect(),
+            Self::Outgoing(_) | Self::Client(_) | Self::BadHeader | Self::TimedOut(_) | Self::Discovery(_) => {
+                causes.map(ToString::to_string).collect()
             }
-            Self::Outgoing(_)
-            | Self::Client(_)
-            | Self::BadHeader
-            | Self::BadUrl
-            | Self::TimedOut(_)
-            | Self::Discovery(_) => causes.map(ToString::to_string).collect(),
         };
         std::iter::once(self.to_string()).chain(causes).collect::<Vec<_>>().join(": ")
     }
@@ -158,7 +143,7 @@ impl Remote {
         outgoing::use_headers(&self.config, token)
     }
 
-    /// Makes the call and says what the answer means. Never longer than `held.timeout`; reads at most 256 KiB an answer.
+    /// Makes the call and says what the answer means. Never longer than `held.timeout`; reads at most 1 MiB an answer.
     ///
     /// A session of the grant `refresh_token` logs in by presenting the configured refresh token; [`Request::Renew`]
     /// presents the one that is held, or else the configured one if it is among `secrets`.
@@ -231,7 +216,7 @@ impl Remote {
     async fn exchange(&self, outgoing: Outgoing) -> Result<(Response, Timestamp), NoAnswer> {
         let client = self.clients.client(&self.config.http, &outgoing.url).await.map_err(NoAnswer::Client)?;
         let url = outgoing.url.clone();
-        let answer = client.send(wire(outgoing)?).await?;
+        let answer = client.execute(wire(outgoing)?).await.map_err(transport)?;
         let wall = clock::now().wall;
         Ok((received(answer).await.answered_by(&url), wall))
     }
@@ -276,14 +261,16 @@ impl Told {
     }
 }
 
-fn wire(outgoing: Outgoing) -> Result<hyper::Request<Full<Bytes>>, NoAnswer> {
-    let mut request = hyper::Request::new(Full::default());
-    *request.method_mut() = method(outgoing.method);
-    *request.uri_mut() = Uri::try_from(outgoing.url.as_str()).map_err(|_| NoAnswer::BadUrl)?;
+/// URLs stay out of errors: a profile may put a token into one.
+fn transport(error: reqwest::Error) -> NoAnswer {
+    NoAnswer::Transport(error.without_url())
+}
+
+fn wire(outgoing: Outgoing) -> Result<reqwest::Request, NoAnswer> {
+    let mut request = reqwest::Request::new(method(outgoing.method), outgoing.url);
     let headers = request.headers_mut();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("keepfresh/", env!("CARGO_PKG_VERSION"))));
     if let Some(body) = &outgoing.body {
         let content_type = HeaderValue::try_from(body.content_type.as_ref()).map_err(|_| NoAnswer::BadHeader)?;
         headers.insert(CONTENT_TYPE, content_type);
@@ -294,42 +281,35 @@ fn wire(outgoing: Outgoing) -> Result<hyper::Request<Full<Bytes>>, NoAnswer> {
         value.set_sensitive(true);
         headers.insert(name, value);
     }
-    if let Some(body) = outgoing.body {
-        *request.body_mut() = Full::new(Bytes::from_owner(body.text));
-    }
+    *request.body_mut() = outgoing.body.map(|body| body.text.as_bytes().to_vec().into());
     Ok(request)
 }
 
-fn method(method: Method) -> hyper::Method {
+fn method(method: Method) -> reqwest::Method {
     match method {
-        Method::Get => hyper::Method::GET,
-        Method::Post => hyper::Method::POST,
-        Method::Put => hyper::Method::PUT,
-        Method::Patch => hyper::Method::PATCH,
-        Method::Delete => hyper::Method::DELETE,
+        Method::Get => reqwest::Method::GET,
+        Method::Post => reqwest::Method::POST,
+        Method::Put => reqwest::Method::PUT,
+        Method::Patch => reqwest::Method::PATCH,
+        Method::Delete => reqwest::Method::DELETE,
     }
 }
 
 /// Reads the body as far as it is of any use.
-async fn received(answer: hyper::Response<Incoming>) -> Response {
-    let (head, mut rest) = answer.into_parts();
+async fn received(mut answer: reqwest::Response) -> Response {
+    let status = answer.status().as_u16();
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+    let headers = answer.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
     let mut body = Zeroizing::new(Vec::new());
-    let mut chunks = 0;
     let complete = loop {
-        let chunk = match rest.frame().await {
-            Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
-            Some(Err(_)) => break false,
-            None => break true,
-        };
-        chunks += 1;
-        if body.len() + chunk.len() > LONGEST_BODY || chunks > MOST_CHUNKS {
-            break false;
+        match answer.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() > LONGEST_BODY => break false,
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => break true,
+            Err(_) => break false,
         }
-        body.extend_from_slice(&chunk);
     };
-    Response::new(head.status.as_u16(), headers, &body, complete)
+    Response::new(status, headers, &body, complete)
 }
 
 #[cfg(test)]

@@ -4,14 +4,12 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, ready};
-use hyper_util::client::legacy::connect::dns::Name;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
-use tower_service::Service;
 
 /// Lookups at a time, half of the threads for calls: what a resolver that hangs keeps, secrets must not wait for.
 const LOOKUPS: usize = 64;
@@ -67,18 +65,13 @@ impl Names {
     }
 }
 
-impl Service<Name> for Names {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = Arc<io::Error>;
-    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
         let lookup = self.lookup(name.as_str().to_owned());
-        lookup.map(|found| found.map(Vec::into_iter)).boxed()
+        Box::pin(async move {
+            let found = lookup.await?;
+            Ok::<Addrs, _>(Box::new(found.into_iter()))
+        })
     }
 }
 
