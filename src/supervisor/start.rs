@@ -24,7 +24,7 @@ use super::watch::Watch;
 use crate::clock;
 use crate::config::{Config, SessionConfig};
 use crate::descriptors::allowed_descriptors;
-use crate::driver::Work;
+use crate::driver::{Server, Work};
 use crate::hooks::Hooks;
 use crate::provider::{Clients, Remote, RemoteError};
 use crate::publish::{self, Press, Publisher};
@@ -186,6 +186,7 @@ impl Supervisor {
             written: self.store.stamp(&Self::record_of(&config.name)),
             pending: None,
             in_flight: None,
+            server: Server::Sound,
             person: PersonLogins::default(),
             waiters: Vec::new(),
             upcoming: Vec::new(),
