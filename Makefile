@@ -132,8 +132,8 @@ clean: ## Removes what was built and installed here
 	rm -rf $(FIXTURE)/node_modules $(CLIENTS)/node_modules $(CLIENTS)/.venv $(ZABBIX) $(OPENBAO)
 
 # node and npm run the certified OpenID provider that the tests talk to, Chromium logs in to it; journald takes the log in
-# some of them; strace kills the daemon at chosen system calls; promtool and a parser of another author judge the metrics;
-# groff and mandoc read the man pages, systemd-analyze the units.
+# some of them; strace kills the daemon at chosen system calls, libfaketime sets its clock; promtool and a parser of another
+# author judge the metrics; groff and mandoc read the man pages, systemd-analyze the units.
 .PHONY: .fixture
 .fixture:
 	@command -v groff >/dev/null && command -v mandoc >/dev/null || { \
@@ -148,6 +148,10 @@ clean: ## Removes what was built and installed here
 	  echo 'strace is missing: installing it with apt-get'; \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 	  $$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends strace; }
+	@ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || { \
+	  echo 'libfaketime is missing: installing it with apt-get'; \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo $(APT) install -qq --no-install-recommends libfaketime; }
 	@command -v openssl >/dev/null || { \
 	  echo 'openssl is missing: installing it with apt-get'; \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \

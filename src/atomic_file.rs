@@ -375,6 +375,7 @@ fn remedy(step: Step, error: &io::Error) -> &'static str {
         Some(Errno::ROFS) => {
             "mount it writable, or name it in ReadWritePaths= of the service: `keepfresh check` prints the drop-in"
         }
+        Some(Errno::MFILE) => "too many files and connections are open: raise LimitNOFILE= of the service",
         Some(Errno::NOENT) => "create the directory",
         Some(Errno::NOTDIR | Errno::LOOP) => "every part of its directory must be a directory, or a link set by root",
         Some(Errno::ISDIR) => "there is a directory of that name: remove it or choose another name",
@@ -648,6 +649,12 @@ mod tests {
             assert_eq!(fs::metadata(dir.path().join(name)).unwrap().mode() & 0o7777, 0o755, "{name}");
         }
         create_directory(&file(&dir.path().join("file"), b""), 0o755).unwrap_err();
+    }
+
+    #[test]
+    fn too_few_descriptors_are_no_trouble_of_the_file_system() {
+        let error = io::Error::from_raw_os_error(Errno::MFILE.raw_os_error());
+        assert!(remedy(Step::OpenDirectory, &error).contains("LimitNOFILE"));
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod orders;
 mod person;
 mod reload;
 mod saver;
+mod shown;
 mod slot;
 mod start;
 mod status;
@@ -264,6 +265,7 @@ impl Supervisor {
         if level {
             slot.tell_outcomes(&account.account);
         }
+        slot.end_late_login(now);
         slot.answer_waiters(now, &account.account);
         tell::attention(slot, &account.account, now);
         let after = self.config.alerts.after;

@@ -92,6 +92,27 @@ fn only_the_provider_room_has_an_http_client() {
 }
 
 #[test]
+fn the_packages_that_were_agreed_upon_are_used() {
+    let agreed = [
+        "tokio",
+        "tokio_cron_scheduler",
+        "reqwest",
+        "serde",
+        "toml",
+        "tracing",
+        "tracing_subscriber",
+        "signal_hook",
+        "sd_notify",
+    ];
+    let unused: Vec<String> = agreed
+        .iter()
+        .filter(|package| lines_with(&format!("{package}::"), |_| true).is_empty())
+        .map(|package| (*package).to_owned())
+        .collect();
+    assert_none("the packages that users were told of", &unused);
+}
+
+#[test]
 fn only_the_clock_reads_clocks() {
     let clocks = ["clock_gettime", "Timestamp::now", "Zoned::now", "Instant::now", "SystemTime::now"];
     let found: Vec<String> = clocks.iter().flat_map(|clock| lines_with(clock, |name| name != "src/clock.rs")).collect();

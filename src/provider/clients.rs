@@ -23,8 +23,8 @@ use files::FileStamp;
 use names::Names;
 pub(super) use tls::is_certificate_refusal;
 
-/// Idle sessions hold no connection, and none is kept that a server may have closed meanwhile.
-const POOL_IDLE: Duration = Duration::from_secs(10);
+/// Idle sessions hold no connection, and none is kept so long that a server, or what stands before it, forgets it.
+const POOL_IDLE: Duration = Duration::from_secs(2);
 
 /// HTTP clients, one per distinct [`HttpSettings`].
 #[derive(Clone, Default)]

@@ -32,6 +32,9 @@ pub(super) fn sentence(response: &Response, oddity: Option<&str>, remedy: Option
         sentence.push_str(if sentence.contains(" \u{201c}") { ", " } else { " " });
         let _ = write!(sentence, "\u{201c}{}\u{201d}", cut(&scrubbed(&quote, secrets)));
     }
+    if let Some(encoding) = response.encoding() {
+        let _ = write!(sentence, " encoded as {}, though asked not to", cut(&scrubbed(encoding, secrets)));
+    }
     if let Some(oddity) = oddity {
         sentence.push_str(": ");
         sentence.push_str(&scrubbed(oddity, secrets));
@@ -61,7 +64,10 @@ fn message(response: &Response) -> Option<String> {
     if response.json.is_some() {
         return told(response, &MESSAGES).find_map(|pointer| response.string_at(pointer)).map(str::to_owned);
     }
-    let plain = response.status >= 400 && !response.is_html() && !response.text.trim().is_empty();
+    let plain = response.status >= 400
+        && response.encoding().is_none()
+        && !response.is_html()
+        && !response.text.trim().is_empty();
     plain.then(|| response.text.trim().to_owned())
 }
 
@@ -101,6 +107,19 @@ mod tests {
         );
         assert_eq!(sentence(&response(200, "secret"), Some("odd"), None, &[]), "the server answered 200: odd");
         assert_eq!(sentence(&response(503, "<html>x</html>"), None, None, &[]), "the server answered 503");
+    }
+
+    #[test]
+    fn an_encoding_that_nobody_asked_for_is_named() {
+        for (encoding, expected) in [
+            ("gzip", "the server answered 401 encoded as gzip, though asked not to: odd"),
+            ("identity", "the server answered 401 \u{201c}\u{1f}\u{8b}\u{201d}: odd"),
+        ] {
+            let headers = vec![("Content-Encoding".to_owned(), encoding.to_owned())];
+            let response = Response::new(401, headers, "\u{1f}\u{8b}".as_bytes(), true);
+            let expected: String = expected.chars().filter(|char| !char.is_control()).collect();
+            assert_eq!(sentence(&response, Some("odd"), None, &[]), expected);
+        }
     }
 
     #[test]

@@ -38,6 +38,9 @@ pub(in crate::provider) use person::device_login;
 /// The longest body that is read: what an API says about a session is a few KiB.
 const LONGEST_BODY: usize = 1024 * 1024;
 
+/// Each costs time, however small it is.
+const MOST_CHUNKS: usize = 8 * 1024;
+
 /// One session's server, ready to be called.
 pub struct Remote {
     config: Arc<RemoteConfig>,
@@ -301,14 +304,17 @@ async fn received(mut answer: reqwest::Response) -> Response {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let headers = answer.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
     let mut body = Zeroizing::new(Vec::new());
-    let complete = loop {
+    let mut complete = false;
+    for _ in 0..MOST_CHUNKS {
         match answer.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() > LONGEST_BODY => break false,
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Ok(None) => break true,
-            Err(_) => break false,
+            Ok(Some(chunk)) if body.len() + chunk.len() <= LONGEST_BODY => body.extend_from_slice(&chunk),
+            Ok(None) => {
+                complete = true;
+                break;
+            }
+            Ok(Some(_)) | Err(_) => break,
         }
-    };
+    }
     Response::new(status, headers, &body, complete)
 }
 

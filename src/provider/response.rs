@@ -63,6 +63,12 @@ impl Response {
         value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
     }
 
+    /// How the body is encoded, though we asked for it as it is; none when it is readable all the same.
+    pub(super) fn encoding(&self) -> Option<&str> {
+        let encoding = self.header("content-encoding")?.trim();
+        (!encoding.eq_ignore_ascii_case("identity") && !encoding.is_empty() && self.json.is_none()).then_some(encoding)
+    }
+
     /// Whether a page for people came, whatever its status claims.
     pub(super) fn is_html(&self) -> bool {
         let start: String = self.text.trim_start().chars().take(14).collect::<String>().to_ascii_lowercase();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Supervisor;
+use super::shown;
 use super::slot::Slot;
 use crate::api::access::Caller;
 use crate::clock;
@@ -147,7 +148,7 @@ impl Slot {
             refresh_token_expiry: at(self.session.refresh_deadline()),
             login_expiry: at(self.session.login_deadline()),
             next_action: at(self.session.next(now.boot, account).map(|next| next.at)),
-            token_issued: state.token.as_ref().map(|token| token.issued_at),
+            token_issued: shown::issued_at(state, now),
             login: at(state.logged_in_at),
             activity: at(state.bounds.map(|bounds| bounds.hi)),
         }

@@ -178,7 +178,6 @@ impl Supervisor {
     /// Puts the next step of a person's login into its host's lane; says when the session must be looked at again.
     pub(super) fn queue_person(&mut self, name: &str, now: Instant) -> Option<Instant> {
         let slot = self.slots.get_mut(name)?;
-        slot.end_late_login(now);
         if let Some(latest) = slot.person.latest.as_mut() {
             latest.poll_if_due(now);
         }
@@ -296,7 +295,8 @@ impl Slot {
         })
     }
 
-    fn end_late_login(&mut self, now: Instant) {
+    /// A person who has not come in time need not be waited for.
+    pub(super) fn end_late_login(&mut self, now: Instant) {
         let name = self.name.clone();
         if let Some(login) = self.person.latest.as_mut().filter(|login| login.ends <= now) {
             let waits = matches!(login.stage, Stage::Beginning | Stage::Browser(_) | Stage::Device { .. });

@@ -13,19 +13,20 @@ use super::feed::{self, Happened};
 use super::figures::Tally;
 use super::person::PersonLogins;
 use super::saver::Saver;
+use super::shown;
 use super::tell::{Shown, Told};
 use super::warnings::Logins;
 use crate::atomic_file::Stamp;
 use crate::clock;
 use crate::config::SessionConfig;
-use crate::driver::{Errand, Flight, Ticket};
+use crate::driver::{Errand, Flight, Server, Ticket};
 use crate::hooks::Hooks;
 use crate::provider::Remote;
 use crate::publish::{Publisher, Wanted};
 use crate::schedule::Duty;
 use crate::secret::source::SecretSource;
 use crate::session::account::Account;
-use crate::session::answer::{Answer, Request};
+use crate::session::answer::{Answer, Request, Verdict};
 use crate::session::state::State;
 use crate::session::view::{Attention, Publication};
 use crate::session::{Call, Footing, Session};
@@ -57,6 +58,7 @@ pub(super) struct Slot {
     /// A call that waits for its state to be written, or for a lane.
     pub(super) pending: Option<Pending>,
     pub(super) in_flight: Option<Flight>,
+    pub(super) server: Server,
     /// Logins by a person.
     pub(super) person: PersonLogins,
     pub(super) waiters: Vec<Waiter>,
@@ -184,9 +186,11 @@ impl Slot {
         self.saver.finished(now, problem);
     }
 
-    /// What an answer is for who measures.
+    /// What an answer says of its server, and what it is for who measures.
     pub(super) fn take_note(&mut self, request: Request, answer: &Answer) {
         self.tally.count(request, answer.verdict.word());
+        let silent = matches!(answer.verdict, Verdict::Unavailable | Verdict::InDoubt);
+        self.server = if silent { Server::InDoubt } else { Server::Sound };
         if request == Request::Login && answer.verdict.is_success() {
             self.logins.count(answer.received);
         }
@@ -260,6 +264,7 @@ impl Slot {
         Some(Errand {
             of: self.ticket(),
             host: self.remote.host(pending.call.request, state.token.as_deref()),
+            server: self.server,
             secrets: self.secrets_for(pending.call.request),
             call: pending.call,
             remote: self.remote.clone(),
@@ -294,6 +299,9 @@ impl Slot {
                     self.heal_files();
                     self.happened.push(feed::published(self.session.state().generation));
                     self.ring_change();
+                } else if self.shows_another_end() {
+                    self.served = self.current();
+                    self.heal_files();
                 }
                 changes
             }
@@ -307,8 +315,13 @@ impl Slot {
         }
     }
 
+    fn shows_another_end(&self) -> bool {
+        let state = self.session.state();
+        self.served.as_ref().is_some_and(|served| shown::is_outdated(served, state, clock::now()))
+    }
+
     fn current(&self) -> Option<Arc<Published>> {
-        published(&self.config, &self.remote, self.session.state()).map(Arc::new)
+        shown::published(&self.config, &self.remote, self.session.state(), clock::now()).map(Arc::new)
     }
 
     /// Nothing is under way, and nothing is left to write.
@@ -329,14 +342,6 @@ impl Slot {
             .flatten()
             .min()
     }
-}
-
-/// What readers are shown of a state.
-pub(super) fn published(config: &SessionConfig, remote: &Remote, state: &State) -> Option<Published> {
-    let token = state.token.clone()?;
-    let headers = remote.headers(&token);
-    let base = token.instance_url.clone().unwrap_or_else(|| config.remote.base().to_owned());
-    Some(Published { session: config.name.clone(), generation: state.generation, token, headers, base })
 }
 
 fn needs_refresh_token(request: Request) -> bool {

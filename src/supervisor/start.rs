@@ -16,14 +16,15 @@ use super::lanes::Lanes;
 use super::person::PersonLogins;
 use super::reload::Reloading;
 use super::saver::Saver;
-use super::slot::{AccountSlot, Slot, StoredAccount, StoredSession, published};
+use super::shown;
+use super::slot::{AccountSlot, Slot, StoredAccount, StoredSession};
 use super::tell::Told;
 use super::warnings::Logins;
 use super::watch::Watch;
 use crate::clock;
 use crate::config::{Config, SessionConfig};
 use crate::descriptors::allowed_descriptors;
-use crate::driver::Work;
+use crate::driver::{Server, Work};
 use crate::hooks::Hooks;
 use crate::provider::{Clients, Remote, RemoteError};
 use crate::publish::{self, Press, Publisher};
@@ -185,6 +186,7 @@ impl Supervisor {
             written: self.store.stamp(&Self::record_of(&config.name)),
             pending: None,
             in_flight: None,
+            server: Server::Sound,
             person: PersonLogins::default(),
             waiters: Vec::new(),
             upcoming: Vec::new(),
@@ -223,7 +225,7 @@ impl Supervisor {
                 let shift = stored.clock.shift(now, &boot_id);
                 stored.state.shift(shift.millis);
                 let (name, policy) = (&config.name, config.policy.clone());
-                let shown = published(config, remote, &stored.state);
+                let shown = shown::published(config, remote, &stored.state, now);
                 if shown.is_some_and(|shown| publish::is_overtaken(&shown, &config.publish)) {
                     tracing::warn!(
                         session = name,

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::Supervisor;
+use super::shown;
 use super::slot::Slot;
 use crate::api::{
     Attention, Counts, FileStatus, Introspected, LastError, Next, Recent, Refusal, SessionStatus, State, TokenAnswer,
@@ -89,7 +90,7 @@ impl Slot {
             persisted: self.saver.problem.is_none(),
             idle_timeout_seconds: self.session.idle_timeout().map(|timeout| timeout.as_secs_f64()),
             idle_deadline: at(self.session.idle_deadline().filter(|_| state.health == Health::Good)),
-            token_issued_at: state.token.as_ref().map(|token| token.issued_at),
+            token_issued_at: shown::issued_at(state, now),
             token_expires_at: at(state.expires),
             refresh_token_expires_at: at(self.session.refresh_deadline()),
             introspected: introspected(&state.introspected, now),

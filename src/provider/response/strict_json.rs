@@ -1,26 +1,45 @@
 //! JSON in which a key may stand once only: of two access tokens, nobody can say which one is meant.
+//!
+//! What a value takes in memory is up to fifty times what it takes on the wire, so the number of them is bounded too.
 
+use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// `text` as JSON; none when it is not, nests deeper than 128, or has a key twice in one object.
+/// Of a list, nobody asks for more than the first elements; the others are only checked for being JSON.
+const LONGEST_LIST: usize = 256;
+
+/// A list of so many whole users, say, has fewer.
+const MOST_VALUES: usize = 16 * 1024;
+
+/// `text` as JSON, of each list the first 256 elements; none when it is not, nests deeper than 128, has a key twice in
+/// one object, or more than 16,384 values.
 pub(super) fn parse(text: &str) -> Option<Value> {
-    serde_json::from_str::<Strict>(text).ok().map(|strict| strict.0)
+    let left = Cell::new(MOST_VALUES);
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let value = Strict { left: &left }.deserialize(&mut deserializer).ok()?;
+    deserializer.end().ok()?;
+    Some(value)
 }
 
-struct Strict(Value);
+/// Reads one value; says how many more there may be.
+#[derive(Clone, Copy)]
+struct Strict<'a> {
+    left: &'a Cell<usize>,
+}
 
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor).map(Self)
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.left.set(self.left.get().checked_sub(1).ok_or_else(|| D::Error::custom("too many values"))?);
+        deserializer.deserialize_any(self)
     }
 }
 
-struct StrictVisitor;
-
-impl<'de> Visitor<'de> for StrictVisitor {
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,16 +72,18 @@ impl<'de> Visitor<'de> for StrictVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut elements = Vec::new();
-        while let Some(Strict(element)) = access.next_element()? {
+        while elements.len() < LONGEST_LIST {
+            let Some(element) = access.next_element_seed(self)? else { return Ok(Value::Array(elements)) };
             elements.push(element);
         }
+        while access.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Value::Array(elements))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut members = Map::new();
         while let Some(key) = access.next_key::<String>()? {
-            let Strict(value) = access.next_value()?;
+            let value = access.next_value_seed(self)?;
             if members.insert(key, value).is_some() {
                 return Err(A::Error::custom("a key stands twice"));
             }
@@ -85,6 +106,19 @@ mod tests {
         assert_eq!(parse(r#"[{"b":{"a":1,"a":1}}]"#), None);
         assert_eq!(parse(r#"{"a":1} trailing"#), None);
         assert_eq!(parse(&"[".repeat(100_000)), None);
+    }
+
+    #[test]
+    fn an_answer_of_many_small_values_takes_no_fifty_times_its_length() {
+        let long_list = format!("{{\"access_token\":\"a\",\"list\":[{}1]}}", "1,".repeat(100_000));
+        let parsed = parse(&long_list).unwrap();
+        assert_eq!(parsed["access_token"], "a");
+        assert_eq!(parsed["list"].as_array().unwrap().len(), LONGEST_LIST);
+        let lists = format!("[{}[]]", format!("[{}1],", "1,".repeat(300)).repeat(100));
+        assert_eq!(parse(&lists), None);
+        let members: Vec<String> = (0..MOST_VALUES).map(|key| format!("\"{key}\":1")).collect();
+        assert_eq!(parse(&format!("{{{}}}", members.join(","))), None);
+        assert!(parse(&format!("[{}", "1,".repeat(1000))).is_none(), "the elements that are left out are JSON too");
     }
 
     proptest! {

@@ -554,6 +554,13 @@ impl Lab {
         self.said.lock().unwrap().clone()
     }
 
+    /// The longest that a call of the daemon took, by its own account.
+    pub(crate) fn slowest_answer(&self) -> Duration {
+        let said = self.said();
+        let took = said.lines().filter_map(|line| line.split("took_ms=").nth(1)?.trim().parse().ok());
+        Duration::from_millis(took.max().unwrap_or(0))
+    }
+
     /// Something that the daemon said elsewhere.
     pub(crate) fn also_said(&self, text: &str) {
         self.said.lock().unwrap().push_str(text);

@@ -1,0 +1,120 @@
+//! Logins by a code that is typed on another device, against servers that slow the daemon down, fail, decline, or fall silent
+//! until the code has run out (RFC 8628).
+
+use std::io::BufReader;
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::daemon::Lab;
+use crate::support::random_hex;
+use crate::support::wire::{Request, Response, read_request};
+
+#[test]
+fn a_server_that_is_asked_too_often_is_asked_five_seconds_later_and_a_fault_ends_nothing() {
+    let server = Server::start(60, &["slow_down", "500", "good"]);
+    let mut lab = server.lab();
+    lab.start();
+    lab.await_state("tv", "needs_attention");
+    let output = lab.run(&["login", "tv"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("http://tv.example/code") && said.contains("WDJB-MJHT"), "{said}");
+    assert_eq!(lab.await_token("tv"), server.access_token);
+    let polls = server.polls();
+    assert_eq!(polls.len(), 3);
+    assert!(polls[1] - polls[0] >= Duration::from_secs(6), "{polls:?}");
+    assert!(polls[2] - polls[1] >= Duration::from_secs(6), "{polls:?}");
+}
+
+#[test]
+fn whoever_lets_the_code_run_out_or_declines_hears_so_at_once() {
+    for (lasting, answer, said, polls) in [
+        (3, "authorization_pending", "nobody logged in in time", 1..=4),
+        (60, "expired_token", "nobody logged in while the code was good", 1..=1),
+        (60, "access_denied", "the login was declined", 1..=1),
+    ] {
+        let server = Server::start(lasting, &[answer]);
+        let mut lab = server.lab();
+        lab.start();
+        lab.await_state("tv", "needs_attention");
+        let begun = Instant::now();
+        let output = lab.run(&["login", "tv"]);
+        assert_eq!(output.status.code(), Some(1), "{answer}: {output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(said), "{answer}: {output:?}");
+        assert!(begun.elapsed() < Duration::from_secs(15), "{answer}: told after {:?}", begun.elapsed());
+        assert!(polls.contains(&server.polls().len()), "{answer}: {} polls", server.polls().len());
+        assert_eq!(lab.status("tv")["state"], "needs_attention");
+    }
+}
+
+/// Gives codes, and answers polls by a list whose last entry stays.
+struct Server {
+    url: String,
+    access_token: String,
+    device_code: String,
+    polls: Arc<Mutex<Vec<Instant>>>,
+}
+
+impl Server {
+    fn start(lasting: u64, answers: &[&'static str]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (access_token, device_code, polls) =
+            (random_hex(16), random_hex(16), Arc::<Mutex<Vec<Instant>>>::default());
+        let begun = json!({
+            "device_code": device_code, "user_code": "WDJB-MJHT", "verification_uri": "http://tv.example/code",
+            "expires_in": lasting, "interval": 1,
+        });
+        let good = json!({ "access_token": access_token, "token_type": "Bearer", "expires_in": 3600 });
+        let (answers, seen) = (answers.to_vec(), Arc::clone(&polls));
+        let answer = move |request: &Request| -> Response {
+            if request.path == "/device" {
+                return Response::json(200, begun.to_string());
+            }
+            let mut polls = seen.lock().unwrap();
+            polls.push(Instant::now());
+            match answers[(polls.len() - 1).min(answers.len() - 1)] {
+                "good" => Response::json(200, good.to_string()),
+                "500" => Response::html(500, "<html>soon</html>"),
+                error => Response::json(400, json!({ "error": error }).to_string()),
+            }
+        };
+        thread::spawn(move || {
+            let answer = Arc::new(answer);
+            for stream in listener.incoming().flatten() {
+                let answer = Arc::clone(&answer);
+                thread::spawn(move || serve(stream, &*answer));
+            }
+        });
+        Self { url, access_token, device_code, polls }
+    }
+
+    fn polls(&self) -> Vec<Instant> {
+        self.polls.lock().unwrap().clone()
+    }
+
+    fn lab(&self) -> Lab {
+        let secrets = vec![self.access_token.clone(), self.device_code.clone()];
+        let lab = Lab::bare(&self.url, move || secrets.clone());
+        lab.configure_text(&format!(
+            "[sessions.tv]\nprovider = \"oauth2\"\nurl = \"{0}\"\n[sessions.tv.login]\ngrant = \"device_code\"\n\
+             token_url = \"{0}/token\"\ndevice_authorization_url = \"{0}/device\"\nclient_id = \"tv\"\n",
+            self.url
+        ));
+        lab
+    }
+}
+
+fn serve(stream: TcpStream, answer: &impl Fn(&Request) -> Response) {
+    let mut writer = stream.try_clone().unwrap();
+    let mut reader = BufReader::new(stream);
+    while let Some(request) = read_request(&mut reader) {
+        if !answer(&request).send(&mut writer) {
+            return;
+        }
+    }
+}
