@@ -69,7 +69,7 @@ fn objects(config: &Config) -> BTreeMap<PathBuf, Object> {
         }
     }
     let hands_out = "who does can put another token in the place of this one";
-    for sink in config.sessions.values().flat_map(|session| &session.publish) {
+    for sink in config.sessions.values().flat_map(|session| session.publish.iter()) {
         if let Some(directory) = sink.path.parent() {
             let what = "the directory of token files";
             let object = Object { what, owner: sink.owner, harm: hands_out, sticky_will_do: false };
