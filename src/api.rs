@@ -45,12 +45,14 @@ pub struct About {
 /// What a caller asks of the supervisor, with where the answer goes.
 #[derive(Debug)]
 pub enum Ask {
-    /// All sessions that the caller may see.
+    /// The sessions that the caller may see, some at a time: others want to be answered meanwhile.
     Sessions {
         /// Who asks.
         caller: Caller,
+        /// The page after this one; none for the first.
+        after: Option<PageEnd>,
         /// Where the answer goes.
-        reply: oneshot::Sender<Vec<SessionStatus>>,
+        reply: oneshot::Sender<Page>,
     },
     /// One session.
     Session {
@@ -150,6 +152,18 @@ pub enum Ask {
         /// Where the answer goes.
         reply: oneshot::Sender<Snapshot>,
     },
+}
+
+/// The last session that a page was made of; its name comes before those of all further pages.
+pub type PageEnd = Arc<str>;
+
+/// Some of the sessions, in the order of their names.
+#[derive(Debug)]
+pub struct Page {
+    /// As many as the caller may see of those that the page was made of.
+    pub sessions: Vec<SessionStatus>,
+    /// Where the next one goes on; none on the last.
+    pub end: Option<PageEnd>,
 }
 
 /// Which token was rejected.

@@ -144,7 +144,7 @@ pub struct SessionConfig {
     /// The server and the login.
     pub remote: Arc<RemoteConfig>,
     /// Its files.
-    pub publish: Vec<SinkConfig>,
+    pub publish: Arc<[SinkConfig]>,
     /// The programs that are told what happens to it.
     pub hooks: Vec<HookConfig>,
     /// Who may read the token over the socket; admins always may.

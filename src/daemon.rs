@@ -80,6 +80,8 @@ pub fn run(args: &RunArgs) -> ExitCode {
     for warning in &config.warnings {
         tracing::warn!(event = "config_warning", "{warning}");
     }
+    // What `check` tries, and what was said: of no use to a daemon that runs.
+    let config = Config { needs: Vec::new(), warnings: Vec::new(), ..config };
     match serve(runtime, signals, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

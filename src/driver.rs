@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::AbortHandle;
 
 use crate::atomic_file::Stamp;
@@ -213,10 +213,11 @@ pub fn hold(work: &mut Work, of: Ticket, hold: u64, lasting: Duration, released:
     });
 }
 
-/// Writes a session's state on a thread that may block.
-pub fn save_session(work: &mut Work, store: &Store, of: Ticket, bytes: Vec<u8>) {
+/// Writes a session's state on a thread that may block; `room` is given back when that is over.
+pub fn save_session(work: &mut Work, store: &Store, of: Ticket, bytes: Vec<u8>, room: OwnedSemaphorePermit) {
     let store = store.clone();
     work.write(move || {
+        let _room = room;
         let record = Record::Session(of.name.as_ref().to_owned());
         let written = store.write(&record, &bytes).map_err(|error| error.to_string());
         Done::SessionSaved { of, written }
@@ -251,10 +252,11 @@ pub fn look_around(work: &mut Work, store: &Store, sights: Vec<Sight>) {
     });
 }
 
-/// Writes an account's state on a thread that may block.
-pub fn save_account(work: &mut Work, store: &Store, key: &str, bytes: Vec<u8>) {
+/// Writes an account's state on a thread that may block; `room` is given back when that is over.
+pub fn save_account(work: &mut Work, store: &Store, key: &str, bytes: Vec<u8>, room: OwnedSemaphorePermit) {
     let (store, key) = (store.clone(), key.to_owned());
     work.write(move || {
+        let _room = room;
         let problem = store.write(&Record::Account(key.clone()), &bytes).err().map(|error| error.to_string());
         Done::AccountSaved { key, problem }
     });

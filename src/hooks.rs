@@ -67,8 +67,10 @@ pub struct Happening {
     pub secret: Option<Secret>,
 }
 
-/// Programs that are told the same happenings, each with a worker of its own.
-pub struct Hooks {
+/// Programs that are told the same happenings, each with a worker of its own; most sessions have none.
+pub struct Hooks(Option<Box<Running>>);
+
+struct Running {
     bells: Vec<(HookConfig, Arc<Bell>)>,
     runs: Arc<Mutex<Runs>>,
     workers: JoinSet<()>,
@@ -125,6 +127,9 @@ impl AlertsConfig {
 impl Hooks {
     /// Starts the workers; must be called within the runtime. The programs find the daemon at `socket`.
     pub fn start(configs: &[HookConfig], socket: &Path) -> Self {
+        if configs.is_empty() {
+            return Self(None);
+        }
         let mut workers = JoinSet::new();
         let runs = Arc::<Mutex<Runs>>::default();
         let bells: Vec<_> = configs.iter().map(|config| (config.clone(), Arc::<Bell>::default())).collect();
@@ -137,32 +142,35 @@ impl Hooks {
             };
             workers.spawn(worker.run());
         }
-        Self { bells, runs, workers }
+        Self(Some(Box::new(Running { bells, runs, workers })))
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.bells.is_empty()
+        self.0.is_none()
     }
 
     /// How their runs ended so far.
     pub fn runs(&self) -> Runs {
-        *self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+        let counted = |running: &Running| *running.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.as_deref().map(counted).unwrap_or_default()
     }
 
     /// Tells every program that wants to know. Returns at once.
     pub fn ring(&self, happening: &Happening) {
-        for (_, bell) in self.bells.iter().filter(|(config, _)| config.on.contains(&happening.occasion)) {
+        let bells = self.0.iter().flat_map(|running| &running.bells);
+        for (_, bell) in bells.filter(|(config, _)| config.on.contains(&happening.occasion)) {
             bell.ring(happening.clone());
         }
     }
 
     /// Tells what is still to be told, and ends. Dropped before, it kills what runs.
-    pub async fn finish(mut self) {
-        for (_, bell) in &self.bells {
+    pub async fn finish(self) {
+        let Some(mut running) = self.0 else { return };
+        for (_, bell) in &running.bells {
             bell.close();
         }
-        while self.workers.join_next().await.is_some() {}
+        while running.workers.join_next().await.is_some() {}
     }
 }
 

@@ -127,7 +127,10 @@ struct Order {
 
 /// What is wanted of a session's files, and how far the workers are.
 struct Board {
-    targets: Box<[Target]>,
+    session: Arc<str>,
+    configs: Arc<[SinkConfig]>,
+    /// Missing directories are created below it, and only there.
+    tokens: Arc<Path>,
     desk: Mutex<Desk>,
     /// There is another order, or the end of all.
     ordered: Notify,
@@ -153,14 +156,10 @@ struct Progress {
 }
 
 impl Publisher {
-    /// Takes charge of `session`'s files. Below `tokens`, and only there, missing directories are created.
-    pub fn new(session: &str, sinks: &[SinkConfig], tokens: &Path, press: &Press) -> Self {
-        let target = |config: &SinkConfig| Target {
-            session: session.to_owned(),
-            config: config.clone(),
-            tokens: tokens.to_owned(),
-        };
-        Self { board: Arc::new(Board::new(sinks.iter().map(target).collect())), press: press.jobs() }
+    /// Takes charge of `session`'s files.
+    pub fn new(session: &Arc<str>, sinks: &Arc<[SinkConfig]>, press: &Press) -> Self {
+        let board = Board::new(Arc::clone(session), Arc::clone(sinks), press.tokens());
+        Self { board: Arc::new(board), press: press.jobs() }
     }
 
     /// Says what the files should hold. Returns at once.
@@ -187,12 +186,12 @@ impl Publisher {
     /// What each sink last did, in the order of the config.
     pub fn status(&self) -> Vec<SinkStatus> {
         let desk = self.board.desk();
-        let status = |(target, sink): (&Target, &Progress)| SinkStatus {
-            path: target.config.path.clone(),
+        let status = |(config, sink): (&SinkConfig, &Progress)| SinkStatus {
+            path: config.path.clone(),
             generation: sink.generation(),
             error: sink.error.clone(),
         };
-        self.board.targets.iter().zip(&desk.sinks).map(status).collect()
+        self.board.configs.iter().zip(&desk.sinks).map(status).collect()
     }
 
     /// What became of the files so far.
@@ -234,11 +233,16 @@ impl Progress {
 }
 
 impl Board {
-    fn new(targets: Box<[Target]>) -> Self {
+    fn new(session: Arc<str>, configs: Arc<[SinkConfig]>, tokens: Arc<Path>) -> Self {
         let order = Order { number: 0, wanted: Wanted::Withdraw, newest: 0 };
-        let sinks = targets.iter().map(|_| Progress::default()).collect();
+        let sinks = configs.iter().map(|_| Progress::default()).collect();
         let desk = Desk { order, closed: false, sinks, publications: Publications::default() };
-        Self { targets, desk: Mutex::new(desk), ordered: Notify::new(), moved: Notify::new() }
+        Self { session, configs, tokens, desk: Mutex::new(desk), ordered: Notify::new(), moved: Notify::new() }
+    }
+
+    fn target(&self, index: usize) -> Option<Target<'_>> {
+        let config = self.configs.get(index)?;
+        Some(Target { session: &self.session, config, tokens: &self.tokens })
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
@@ -638,7 +642,9 @@ mod tests {
 
     impl House {
         fn new() -> Self {
-            Self { dir: TempDir::new().unwrap(), press: Press::start() }
+            let dir = TempDir::new().unwrap();
+            let press = Press::start(&dir.path().join("tokens"));
+            Self { dir, press }
         }
 
         fn path(&self, name: &str) -> PathBuf {
@@ -650,7 +656,7 @@ mod tests {
         }
 
         fn publisher(&self, sinks: &[SinkConfig]) -> Publisher {
-            Publisher::new("crm", sinks, &self.dir.path().join("tokens"), &self.press)
+            Publisher::new(&"crm".into(), &sinks.into(), &self.press)
         }
 
         fn sink(&self, name: &str) -> SinkConfig {

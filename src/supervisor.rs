@@ -24,8 +24,9 @@ mod stop;
 mod tell;
 mod warnings;
 mod watch;
+mod writes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +51,8 @@ use feed::Feed;
 use figures::Gauges;
 use lanes::{Lanes, Passenger};
 use reload::Reloading;
-use slot::{AccountSlot, Pending, Slot, Slots};
+use slot::{Accounts, Pending, Slot, Slots};
+use writes::Writes;
 
 pub use start::StartError;
 
@@ -73,7 +75,7 @@ pub struct Ears {
 pub struct Supervisor {
     config: Config,
     slots: Slots,
-    accounts: BTreeMap<String, AccountSlot>,
+    accounts: Accounts,
     /// Accounts whose last write failed.
     unsaved: BTreeSet<String>,
     timers: BTreeSet<(Instant, Arc<str>)>,
@@ -81,6 +83,7 @@ pub struct Supervisor {
     stirred: BTreeSet<Arc<str>>,
     lanes: Lanes,
     work: Work,
+    writes: Writes,
     /// What removed sessions still have to do.
     retiring: JoinSet<()>,
     store: Store,
@@ -183,6 +186,7 @@ impl Supervisor {
         self.watch_over(now);
         self.announce();
         self.feed_watchdog(now);
+        self.write();
     }
 
     /// Feeds one engine and takes up what it asks.
@@ -241,10 +245,10 @@ impl Supervisor {
         };
         let Some(account) = self.accounts.get_mut(&slot.account) else { return };
         if slot.saver.begin(now).is_some() {
-            driver::save_session(&mut self.work, &self.store, slot.ticket(), slot.stored(now));
+            self.writes.session(slot.ticket());
         }
         if account.saver.begin(now).is_some() {
-            driver::save_account(&mut self.work, &self.store, &slot.account, account.stored(now));
+            self.writes.account(&slot.account);
         }
         match slot.pending_step(&account.saver, now) {
             slot::PendingStep::Wait => {}
@@ -342,7 +346,8 @@ impl Supervisor {
         let Some(slot) = self.slots.get_mut(name) else { return };
         slot.conclude(outcome);
         if slot.leaving && flight.request == Request::Logout {
-            self.remove(name);
+            let kept = self.published_paths();
+            self.remove(name, &kept);
             return;
         }
         if alive {

@@ -197,7 +197,7 @@ fn pair(half: Duration, most: Duration) -> String {
     format!("{} / {}", shown(half), shown(most))
 }
 
-fn until_the_minute() -> Duration {
+pub(crate) fn until_the_minute() -> Duration {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     Duration::from_mins(1).saturating_sub(Duration::from_millis(u64::try_from(since.as_millis() % 60_000).unwrap()))
 }

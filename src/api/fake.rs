@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::server::Server;
 use super::{
-    About, Ask, Counts, Following, Health, Held, LoginAsk, LoginBegun, LoginHow, Refusal, Rejected, Reloaded,
+    About, Ask, Counts, Following, Health, Held, LoginAsk, LoginBegun, LoginHow, Page, Refusal, Rejected, Reloaded,
     SessionStatus, State, TokenAnswer,
 };
 use crate::secret::Secret;
@@ -76,7 +76,7 @@ async fn decide(ask: Ask, saw: std_mpsc::Sender<String>) {
     match ask {
         // Nobody measures this one.
         Ask::Metrics { reply, .. } => drop(reply),
-        Ask::Sessions { reply, .. } => drop(reply.send(vec![status("crm")])),
+        Ask::Sessions { reply, .. } => drop(reply.send(Page { sessions: vec![status("crm")], end: None })),
         Ask::Session { about: About { name, .. }, reply, .. } => drop(reply.send(known(&name).map(|()| status(&name)))),
         Ask::Token { about: About { name, .. }, mut reply, .. } if name == "slow" => {
             saw.send("waiting slow".to_owned()).unwrap();

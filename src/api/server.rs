@@ -7,6 +7,7 @@ mod connections;
 #[cfg(any(test, fuzzing))]
 mod fuzz;
 mod listener;
+mod listing;
 mod login;
 mod parameters;
 mod routes;

@@ -46,7 +46,7 @@ pub(super) fn read(name: &str, table: &Table<'_>, context: &Context<'_>) -> Plac
 /// What concerns this machine only.
 struct Local {
     env_prefix: String,
-    publish: Vec<SinkConfig>,
+    publish: Arc<[SinkConfig]>,
     hooks: Vec<HookConfig>,
     access: Vec<Principal>,
     /// On removal, and on stop.

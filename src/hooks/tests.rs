@@ -59,7 +59,7 @@ async fn the_latest_of_a_kind_wins_and_other_kinds_and_sessions_are_not_lost() {
         hooks.ring(&happening(session, occasion, reason));
     }
     fs::File::create(house.dir.path().join("go")).unwrap();
-    let runs = Arc::clone(&hooks.runs);
+    let runs = Arc::clone(&hooks.0.as_ref().unwrap().runs);
     hooks.finish().await;
     assert_eq!(*runs.lock().unwrap(), Runs { succeeded: 4, ..Runs::default() });
     assert_eq!(house.read("told"), "crm change first\nerp attention trouble\ncrm change third\ncrm recovered well\n");

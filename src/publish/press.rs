@@ -1,5 +1,8 @@
 //! Owns the workers of all sessions' files.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -8,6 +11,7 @@ use super::sink::Sink;
 /// One task that owns the workers; ends them when dropped.
 pub struct Press {
     jobs: mpsc::UnboundedSender<Sink>,
+    tokens: Arc<Path>,
     _work: JoinSet<()>,
 }
 
@@ -15,12 +19,16 @@ pub struct Press {
 pub(super) struct Jobs(mpsc::UnboundedSender<Sink>);
 
 impl Press {
-    /// Must be called within the runtime.
-    pub fn start() -> Self {
+    /// Must be called within the runtime. Below `tokens`, and only there, workers create missing directories.
+    pub fn start(tokens: &Path) -> Self {
         let (jobs, queue) = mpsc::unbounded_channel();
         let mut work = JoinSet::new();
         work.spawn(run(queue));
-        Self { jobs, _work: work }
+        Self { jobs, tokens: tokens.into(), _work: work }
+    }
+
+    pub(super) fn tokens(&self) -> Arc<Path> {
+        Arc::clone(&self.tokens)
     }
 
     pub(super) fn jobs(&self) -> Jobs {

@@ -1,7 +1,7 @@
 //! The worker of one published file: compares what is wanted with what is there, and makes it so.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const DIRECTORY_MODE: u32 = 0o755;
 
 /// Which file, and where directories may be created for it.
-pub(super) struct Target {
-    pub(super) session: String,
-    pub(super) config: SinkConfig,
-    pub(super) tokens: PathBuf,
+pub(super) struct Target<'a> {
+    pub(super) session: &'a str,
+    pub(super) config: &'a SinkConfig,
+    pub(super) tokens: &'a Path,
 }
 
 /// One file of a session.
@@ -74,7 +74,7 @@ impl Sink {
         let board = Arc::clone(&self.board);
         let (index, number) = (self.index, order.number);
         let work = tokio::task::spawn_blocking(move || {
-            board.targets.get(index).map(|target| carry_out(target, &order.wanted, shown))
+            board.target(index).map(|target| carry_out(&target, &order.wanted, shown))
         });
         let outcome = match work.await {
             Ok(outcome) => outcome.unwrap_or_else(|| Outcome::done(None, false)),
@@ -86,11 +86,11 @@ impl Sink {
     }
 
     fn report(&self, order: u64, outcome: Outcome) {
-        let Some(target) = self.board.targets.get(self.index) else { return };
+        let Some(target) = self.board.target(self.index) else { return };
         let Outcome { shown, changed, problem } = outcome;
         let error = problem.map(|problem| problem.text);
         let generation = shown.as_ref().map(|shown| shown.published.generation);
-        let (session, path) = (&*target.session, target.config.path.display());
+        let (session, path) = (target.session, target.config.path.display());
         let before = self.board.report(self.index, order, shown, error.clone(), changed);
         match (before, error) {
             (before, Some(error)) if before.as_ref() != Some(&error) => {
@@ -113,7 +113,7 @@ fn longer(pause: Option<Duration>) -> Duration {
 }
 
 /// Blocks on the disk.
-fn carry_out(target: &Target, wanted: &Wanted, shown: Option<Shown>) -> Outcome {
+fn carry_out(target: &Target<'_>, wanted: &Wanted, shown: Option<Shown>) -> Outcome {
     match wanted {
         Wanted::Show(published) => show(target, published, shown),
         Wanted::Withdraw if target.config.keep_on_loss => Outcome::done(shown, false),
@@ -124,12 +124,12 @@ fn carry_out(target: &Target, wanted: &Wanted, shown: Option<Shown>) -> Outcome 
     }
 }
 
-fn show(target: &Target, published: &Arc<Published>, shown: Option<Shown>) -> Outcome {
+fn show(target: &Target<'_>, published: &Arc<Published>, shown: Option<Shown>) -> Outcome {
     let shown = target.still(shown);
     if shown.as_ref().is_some_and(|shown| shown.published == *published) {
         return Outcome::done(shown, false);
     }
-    let bytes = match format::render(published, &target.config) {
+    let bytes = match format::render(published, target.config) {
         Ok(bytes) => bytes,
         Err(error) => return unfit(target, shown, &error),
     };
@@ -144,7 +144,7 @@ fn show(target: &Target, published: &Arc<Published>, shown: Option<Shown>) -> Ou
 }
 
 /// The token before this one is superseded: better no file than one that leads a job astray.
-fn unfit(target: &Target, shown: Option<Shown>, error: &FormatError) -> Outcome {
+fn unfit(target: &Target<'_>, shown: Option<Shown>, error: &FormatError) -> Outcome {
     let withdrawn = carry_out(target, &Wanted::Withdraw, shown);
     let problem = match withdrawn.problem {
         None => Problem { text: error.to_string(), again: false },
@@ -163,7 +163,7 @@ impl Outcome {
     }
 }
 
-impl Target {
+impl Target<'_> {
     fn attributes(&self) -> Attributes {
         Attributes { mode: self.config.mode, owner: self.config.owner, group: self.config.group }
     }
@@ -187,11 +187,11 @@ impl Target {
     fn may_create_directory(&self, error: &FileError) -> bool {
         error.step == Step::OpenDirectory
             && error.error.kind() == io::ErrorKind::NotFound
-            && self.config.path.starts_with(&self.tokens)
+            && self.config.path.starts_with(self.tokens)
     }
 
     fn create_directory(&self) -> Result<(), FileError> {
-        let path = self.config.path.parent().unwrap_or(&self.tokens);
+        let path = self.config.path.parent().unwrap_or(self.tokens);
         atomic_file::create_directory(path, DIRECTORY_MODE).map_err(|error| FileError {
             path: self.config.path.clone(),
             step: Step::OpenDirectory,

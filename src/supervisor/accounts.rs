@@ -1,7 +1,6 @@
 //! Records of accounts on their way to the disk, each shared by the sessions of its account.
 
 use super::Supervisor;
-use crate::driver;
 use crate::time::Instant;
 
 impl Supervisor {
@@ -23,7 +22,7 @@ impl Supervisor {
         } else {
             self.unsaved.remove(key);
         }
-        let members: Vec<_> = account.members.iter().cloned().collect();
+        let members = account.members.clone();
         for name in members {
             if self.slots.get(&name).is_some_and(|slot| slot.awaits_account()) {
                 self.pump(&name);
@@ -35,7 +34,7 @@ impl Supervisor {
         for key in &self.unsaved {
             let Some(account) = self.accounts.get_mut(key) else { continue };
             if account.saver.begin(now).is_some() {
-                driver::save_account(&mut self.work, &self.store, key, account.stored(now));
+                self.writes.account(key);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Answers to the socket: what can be said at once is, and who must wait is answered when the session has moved.
 
+use std::ops::Bound;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -8,7 +9,9 @@ use super::Supervisor;
 use super::slot::{Outcome, Slot};
 use super::status::token_answer;
 use crate::api::access::{self, Caller};
-use crate::api::{About, Ask, Health, Held, LoginBegun, Refusal, Rejected, Reply, SessionStatus, TokenAnswer};
+use crate::api::{
+    About, Ask, Health, Held, LoginBegun, Page, PageEnd, Refusal, Rejected, Reply, SessionStatus, TokenAnswer,
+};
 use crate::clock;
 use crate::secret::Secret;
 use crate::session::Input;
@@ -18,6 +21,9 @@ use crate::session::state::Health as TokenHealth;
 use crate::session::view::Publication;
 use crate::time::Instant;
 use crate::token::Published;
+
+/// Sessions that are described in a fraction of a millisecond: whoever wants a token waits no longer for who lists them.
+const ON_A_PAGE: usize = 32;
 
 /// Somebody who waits for a session.
 pub(super) struct Waiter {
@@ -56,10 +62,8 @@ impl Waiter {
 impl Supervisor {
     pub(super) fn ask(&mut self, ask: Ask) {
         match ask {
-            Ask::Sessions { caller, reply } => {
-                let now = clock::now();
-                let seen = self.slots.values().filter(|slot| self.may_read(&caller, slot));
-                let _ = reply.send(seen.filter_map(|slot| self.status_of(slot, now)).collect());
+            Ask::Sessions { caller, after, reply } => {
+                let _ = reply.send(self.page(&caller, after));
             }
             Ask::Session { about, reply } => {
                 let _ = reply.send(self.readable(&about).and_then(|slot| self.status(slot)));
@@ -86,6 +90,16 @@ impl Supervisor {
                 let _ = reply.send(self.health(&caller, &names));
             }
         }
+    }
+
+    fn page(&self, caller: &Caller, after: Option<PageEnd>) -> Page {
+        let now = clock::now();
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let slots: Vec<&Slot> =
+            self.slots.range((from, Bound::Unbounded)).map(|(_, slot)| &**slot).take(ON_A_PAGE).collect();
+        let seen = slots.iter().filter(|slot| self.may_read(caller, slot));
+        let sessions = seen.filter_map(|slot| self.status_of(slot, now)).collect();
+        Page { sessions, end: slots.last().filter(|_| slots.len() == ON_A_PAGE).map(|slot| slot.name.clone()) }
     }
 
     /// A session that the caller may not read, and one that is not there, are one to it: who may read none must not find

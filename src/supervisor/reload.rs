@@ -1,6 +1,6 @@
 //! A reload: the config is read again, and only what differs is touched; a broken one changes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -93,15 +93,7 @@ impl Supervisor {
         program::withhold_from_children(config.secret_variables());
         self.gauges.config_read = clock::now().wall;
         self.take_over_alerts(&config);
-        let new = config.sessions.clone();
-        self.config.sessions = config.sessions;
-        let gone: Vec<_> = self.slots.keys().filter(|name| !new.contains_key(&***name)).cloned().collect();
-        for name in gone {
-            self.retire(&name);
-        }
-        for (name, session) in new {
-            self.take_over_session(&name, session);
-        }
+        self.take_over_sessions(config.sessions);
         self.set_calendar();
         let names: Vec<_> = self.slots.keys().cloned().collect();
         self.read_secrets(names, true);
@@ -109,18 +101,38 @@ impl Supervisor {
         Ok(Reloaded { sessions: self.config.sessions.len(), restart_needed })
     }
 
-    fn take_over_session(&mut self, name: &str, new: Arc<SessionConfig>) {
-        let same_identity = match self.slots.get(name) {
-            Some(slot) if slot.config == new && !slot.leaving => return,
-            Some(slot) => slot.config.remote.identity() == new.remote.identity() && !slot.leaving,
-            None => false,
-        };
+    /// What has not changed is not touched, and held once: the session's own is the config's.
+    fn take_over_sessions(&mut self, mut new: BTreeMap<String, Arc<SessionConfig>>) {
+        let gone: Vec<_> = self.slots.keys().filter(|name| !new.contains_key(&***name)).cloned().collect();
+        let mut changed = Vec::new();
+        for (name, config) in &mut new {
+            match self.slots.get(&**name) {
+                Some(slot) if slot.config == *config && !slot.leaving => *config = slot.config.clone(),
+                Some(_) | None => changed.push((name.clone(), config.clone())),
+            }
+        }
+        self.config.sessions = new;
+        // Once for all: with thousands of sessions the list is long, and a change of `[http]` comes to all of them.
+        let kept = if gone.is_empty() && changed.is_empty() { BTreeSet::new() } else { self.published_paths() };
+        for name in gone {
+            self.retire(&name, &kept);
+        }
+        for (name, session) in changed {
+            self.take_over_session(&name, session, &kept);
+        }
+    }
+
+    fn take_over_session(&mut self, name: &str, new: Arc<SessionConfig>, kept: &BTreeSet<PathBuf>) {
+        let same_identity = self
+            .slots
+            .get(name)
+            .is_some_and(|slot| slot.config.remote.identity() == new.remote.identity() && !slot.leaving);
         if same_identity {
-            self.reconfigure(name, &new);
+            self.reconfigure(name, &new, kept);
             return;
         }
         if self.slots.contains_key(name) {
-            self.remove(name);
+            self.remove(name, kept);
         }
         if let Err(error) = self.add(new) {
             tracing::error!(session = name, event = "session_not_started", %error, "the session cannot begin");
@@ -129,10 +141,7 @@ impl Supervisor {
         self.consult_calendar(name);
     }
 
-    fn reconfigure(&mut self, name: &str, new: &Arc<SessionConfig>) {
-        let keeps = self.slots.get(name).is_none_or(|slot| slot.config.publish == new.publish);
-        // With thousands of sessions the list is long, and a change of `[http]` comes to all of them.
-        let kept = if keeps { BTreeSet::new() } else { self.published_paths() };
+    fn reconfigure(&mut self, name: &str, new: &Arc<SessionConfig>, kept: &BTreeSet<PathBuf>) {
         let Some(slot) = self.slots.get_mut(name) else { return };
         match Remote::new(new.remote.clone(), &mut self.clients) {
             Ok(remote) => {
@@ -148,13 +157,11 @@ impl Supervisor {
         }
         let old = std::mem::replace(&mut slot.config, new.clone());
         if old.publish != new.publish {
-            let tokens = self.config.daemon.runtime_dir.join("tokens");
-            let publisher = Publisher::new(&new.name, &new.publish, &tokens, &self.press);
+            let publisher = Publisher::new(&slot.name, &new.publish, &self.press);
             let old_publisher = std::mem::replace(&mut slot.publisher, publisher);
-            let dropped: Vec<PathBuf> = old.publish.iter().map(|sink| sink.path.clone()).collect();
+            let stale = unshared(&old, kept);
             self.retiring.spawn(async move {
                 old_publisher.stop().await;
-                let stale = dropped.into_iter().filter(|path| !kept.contains(path)).collect();
                 remove_files(stale).await;
             });
             slot.told.forget_shown();
@@ -169,9 +176,9 @@ impl Supervisor {
         self.consult_calendar(name);
     }
 
-    /// The session is gone from the config: withdraw, log out where that is asked for, forget.
-    fn retire(&mut self, name: &str) {
-        let kept = self.published_paths();
+    /// The session is gone from the config: withdraw all but what others publish now, log out where that is asked for,
+    /// forget.
+    fn retire(&mut self, name: &str, kept: &BTreeSet<PathBuf>) {
         let Some(slot) = self.slots.get_mut(name) else { return };
         tracing::info!(session = name, event = "removed", "no longer configured: its token is withdrawn");
         slot.served = None;
@@ -183,12 +190,12 @@ impl Supervisor {
             slot.leaving = true;
             self.step(name, Input::Order(Order::Logout));
         } else {
-            self.remove(name);
+            self.remove(name, kept);
         }
     }
 
-    /// Forgets a session altogether. A call under way is dropped with it.
-    pub(super) fn remove(&mut self, name: &str) {
+    /// Forgets a session altogether, and removes its files except `kept`. A call under way is dropped with it.
+    pub(super) fn remove(&mut self, name: &str, kept: &BTreeSet<PathBuf>) {
         let Some((name, mut slot)) = self.slots.remove_entry(name) else { return };
         self.lanes.forget(&name);
         self.watch.forget(&name);
@@ -207,9 +214,7 @@ impl Supervisor {
                 self.accounts.remove(&slot.account);
             }
         }
-        let kept = self.published_paths();
-        let stale: Vec<PathBuf> =
-            slot.config.publish.iter().map(|sink| sink.path.clone()).filter(|path| !kept.contains(path)).collect();
+        let stale = unshared(&slot.config, kept);
         // A successor of the same name writes its own record over this one.
         let has_successor = self.config.sessions.contains_key(&*name);
         let (store, record) = (self.store.clone(), Self::record_of(&name));
@@ -228,6 +233,11 @@ impl Supervisor {
     }
 }
 
+/// The session's files, except those that others publish now.
+fn unshared(config: &SessionConfig, kept: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
+    config.publish.iter().map(|sink| sink.path.clone()).filter(|path| !kept.contains(path)).collect()
+}
+
 /// Removes files on a thread that may block.
 async fn remove_files(paths: Vec<PathBuf>) {
     let removing = tokio::task::spawn_blocking(move || {
@@ -241,8 +251,17 @@ async fn remove_files(paths: Vec<PathBuf>) {
 }
 
 impl AccountSlot {
+    pub(super) fn join(&mut self, name: &Arc<str>) {
+        if let Err(place) = self.members.binary_search(name) {
+            self.members.insert(place, name.clone());
+        }
+        self.account.sessions = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
+    }
+
     fn leave(&mut self, name: &Arc<str>) {
-        self.members.remove(name);
+        if let Ok(place) = self.members.binary_search(name) {
+            self.members.remove(place);
+        }
         self.account.sessions = u32::try_from(self.members.len()).unwrap_or(u32::MAX).max(1);
         self.account.release(name);
         // Nobody could mend what was refused any more.

@@ -1,6 +1,6 @@
 //! One session in the supervisor's care: its engine, its server, its files, and who waits for it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -36,6 +36,9 @@ use crate::token::Published;
 
 /// By name; boxed, since the nodes of a tree are half empty.
 pub(super) type Slots = BTreeMap<Arc<str>, Box<Slot>>;
+
+/// By key; boxed for the same reason.
+pub(super) type Accounts = BTreeMap<String, Box<AccountSlot>>;
 
 /// A session and everything at the edge that belongs to it.
 pub(super) struct Slot {
@@ -88,7 +91,8 @@ pub(super) struct Slot {
 pub(super) struct AccountSlot {
     pub(super) account: Account,
     pub(super) saver: Saver,
-    pub(super) members: BTreeSet<Arc<str>>,
+    /// In the order of their names.
+    pub(super) members: Vec<Arc<str>>,
 }
 
 /// A call that has not left yet.

@@ -21,6 +21,7 @@ use super::slot::{AccountSlot, Slot, StoredAccount, StoredSession};
 use super::tell::Told;
 use super::warnings::Logins;
 use super::watch::Watch;
+use super::writes::Writes;
 use crate::clock;
 use crate::config::{Config, SessionConfig};
 use crate::descriptors::allowed_descriptors;
@@ -80,11 +81,12 @@ impl Supervisor {
             stirred: BTreeSet::new(),
             lanes,
             work: Work::begin().map_err(StartError::Thread)?,
+            writes: Writes::default(),
             retiring: JoinSet::new(),
             store,
             clients: Clients::default(),
             feed: Feed::beginning(clock::now()),
-            press: Press::start(),
+            press: Press::start(&config.daemon.runtime_dir.join("tokens")),
             alerts: Hooks::start(&config.alerts.hooks(), &config.socket.path),
             calendar: Runner::default(),
             notifier,
@@ -107,19 +109,19 @@ impl Supervisor {
 
     /// Leftovers of a killed run, in every directory that holds a published file.
     fn sweep_files(&self) {
-        let sinks = self.config.sessions.values().flat_map(|session| &session.publish);
+        let sinks = self.config.sessions.values().flat_map(|session| session.publish.iter());
         let directories: BTreeSet<PathBuf> = sinks.filter_map(|sink| sink.path.parent()).map(PathBuf::from).collect();
         publish::sweep(&directories.into_iter().collect::<Vec<_>>());
     }
 
     /// Withdraws what an earlier config published under a session that is gone.
     fn forget_unconfigured(&mut self) -> Result<(), StartError> {
-        for name in self.store.sessions()? {
-            if self.config.sessions.contains_key(&name) {
-                continue;
-            }
+        let unconfigured = |name: &String| !self.config.sessions.contains_key(name);
+        let names: Vec<String> = self.store.sessions()?.into_iter().filter(unconfigured).collect();
+        let kept = if names.is_empty() { BTreeSet::new() } else { self.published_paths() };
+        for name in names {
             if let Some(stored) = self.find(&name)?.stored {
-                self.remove_unshared(&stored.paths);
+                stored.paths.iter().filter(|path| !kept.contains(*path)).for_each(|path| publish::remove_stale(path));
             }
             self.store.remove(&Self::record_of(&name))?;
             tracing::info!(session = name, event = "removed", "no longer configured: its token is withdrawn");
@@ -138,7 +140,7 @@ impl Supervisor {
 
     /// Every file of the present config.
     pub(super) fn published_paths(&self) -> BTreeSet<PathBuf> {
-        self.config.sessions.values().flat_map(|session| &session.publish).map(|sink| sink.path.clone()).collect()
+        self.config.sessions.values().flat_map(|session| session.publish.iter()).map(|sink| sink.path.clone()).collect()
     }
 
     fn find(&self, name: &str) -> Result<Found, StoreError> {
@@ -172,9 +174,8 @@ impl Supervisor {
         let session = self.restore(&config, &remote, found);
         let known = session.state().token.as_ref().map(|_| session.state().generation);
         let alarm = Alarm::beginning(known);
-        let tokens = self.config.daemon.runtime_dir.join("tokens");
         let slot = Slot {
-            publisher: Publisher::new(&config.name, &config.publish, &tokens, &self.press),
+            publisher: Publisher::new(&name, &config.publish, &self.press),
             name: name.clone(),
             epoch: self.next_epoch(),
             session,
@@ -253,12 +254,11 @@ impl Supervisor {
     fn join_account(&mut self, key: &str, name: &Arc<str>) -> Result<(), StoreError> {
         if !self.accounts.contains_key(key) {
             let account = self.find_account(key)?;
-            self.accounts
-                .insert(key.to_owned(), AccountSlot { account, saver: Saver::default(), members: BTreeSet::new() });
+            let slot = AccountSlot { account, saver: Saver::default(), members: Vec::with_capacity(1) };
+            self.accounts.insert(key.to_owned(), Box::new(slot));
         }
         if let Some(slot) = self.accounts.get_mut(key) {
-            slot.members.insert(name.clone());
-            slot.account.sessions = u32::try_from(slot.members.len()).unwrap_or(u32::MAX);
+            slot.join(name);
         }
         Ok(())
     }

@@ -84,6 +84,7 @@ impl Supervisor {
                 self.launch(&passenger);
             }
             self.save_accounts(now);
+            self.write();
             if self.slots.values().all(|slot| slot.is_at_rest())
                 && self.accounts.values().all(|account| account.saver.is_level(now))
             {

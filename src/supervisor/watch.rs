@@ -176,7 +176,7 @@ impl Supervisor {
         }
         for name in names {
             let Some(slot) = self.slots.get(&name) else { continue };
-            let wanted = slot.has_seed() || account_stopped(self.accounts.get(&slot.account));
+            let wanted = slot.has_seed() || self.accounts.get(&slot.account).is_some_and(|slot| is_stopped(slot));
             if wanted && (commands || !slot.has_command_secret()) {
                 let salt = self.accounts.get(&slot.account).map_or(0, |account| account.account.salt);
                 driver::read_secrets(&mut self.work, name, slot.config.clone(), salt);
@@ -221,8 +221,8 @@ impl Slot {
     }
 }
 
-fn account_stopped(slot: Option<&AccountSlot>) -> bool {
-    slot.is_some_and(|slot| slot.account.stop.is_some())
+fn is_stopped(slot: &AccountSlot) -> bool {
+    slot.account.stop.is_some()
 }
 
 fn is_command(source: &SecretSource) -> bool {

@@ -12,12 +12,13 @@ use axum::{Json, Router};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
+use super::listing::Listing;
 use super::login;
 use super::parameters::{Query, RejectedBody, UsedBody, json};
 use super::streams;
 use crate::api::access::Caller;
 use crate::api::problem::{Kind, Problem};
-use crate::api::{About, Ask, Order, Refusal, SessionList, TokenAnswer};
+use crate::api::{About, Ask, Order, Refusal, TokenAnswer};
 use crate::metrics::scrape;
 
 /// For a request's body; a rejected token has at most 64 KiB, and most have 112 bytes.
@@ -58,8 +59,17 @@ pub(super) fn router(asks: mpsc::Sender<Ask>) -> Router {
 
 async fn sessions(asks: Asks, Extension(caller): CalledBy, uri: Uri) -> Result<Response, Problem> {
     Query::of(&uri).end()?;
-    let sessions = decided(&asks, Duration::ZERO, |reply| Ask::Sessions { caller, reply }).await?;
-    Ok(answer(&SessionList { sessions }))
+    let mut listing = Listing::default();
+    let mut after = None;
+    loop {
+        let ask = |reply| Ask::Sessions { caller: caller.clone(), after, reply };
+        let page = decided(&asks, Duration::ZERO, ask).await?;
+        listing.add(&page);
+        after = page.end;
+        if after.is_none() {
+            return Ok(listing.answer());
+        }
+    }
 }
 
 async fn session(

@@ -40,7 +40,7 @@ pub(super) fn needed_by(config: &Config) -> Option<String> {
 
 /// A process may give a file only to groups that it is in.
 fn groups(config: &Config) -> BTreeSet<String> {
-    let sinks = config.sessions.values().flat_map(|session| &session.publish);
+    let sinks = config.sessions.values().flat_map(|session| session.publish.iter());
     let numbers = sinks.filter_map(|sink| sink.group);
     numbers.map(|number| name_of(Kind::Group, number).unwrap_or_else(|| number.to_string())).collect()
 }
@@ -48,7 +48,7 @@ fn groups(config: &Config) -> BTreeSet<String> {
 /// The unit lets the daemon write below its own directories only.
 fn directories(config: &Config) -> BTreeSet<PathBuf> {
     let own = [&config.daemon.runtime_dir, &config.daemon.state_dir];
-    let sinks = config.sessions.values().flat_map(|session| &session.publish);
+    let sinks = config.sessions.values().flat_map(|session| session.publish.iter());
     let parents = sinks.filter_map(|sink| sink.path.parent());
     parents.filter(|path| !own.iter().any(|own| path.starts_with(own))).map(Path::to_owned).collect()
 }
@@ -65,7 +65,7 @@ fn is_below(directory: &Path, places: &[&str]) -> bool {
 /// Only a process with the capability may give a file to another user.
 fn owners_are_foreign(config: &Config) -> bool {
     let service = resolve(Kind::User, "keepfresh");
-    let sinks = config.sessions.values().flat_map(|session| &session.publish);
+    let sinks = config.sessions.values().flat_map(|session| session.publish.iter());
     sinks.filter_map(|sink| sink.owner).any(|owner| Some(owner) != service)
 }
 

@@ -110,7 +110,7 @@ fn runnable(name: &str) -> Result<(), String> {
 
 /// Where the daemon writes.
 fn directories(config: &Config) -> Vec<PathBuf> {
-    let sinks = config.sessions.values().flat_map(|session| &session.publish);
+    let sinks = config.sessions.values().flat_map(|session| session.publish.iter());
     let parents = sinks.filter_map(|sink| sink.path.parent().map(Path::to_owned));
     let mut all: Vec<PathBuf> =
         [config.daemon.runtime_dir.clone(), config.daemon.state_dir.clone()].into_iter().chain(parents).collect();
