@@ -364,6 +364,7 @@ pub fn directory_remedy(error: &io::Error) -> &'static str {
         Some(Errno::NOSPC | Errno::DQUOT) => "free space there",
         Some(Errno::ROFS) => "mount it writable, name it in ReadWritePaths= of the service",
         Some(Errno::NOTDIR | Errno::LOOP) => "every part of its path must be a directory, or a link set by root",
+        Some(Errno::MFILE) => "raise LimitNOFILE= of the service: 64 are the least",
         Some(_) | None => "let the user that keepfresh runs as own it",
     }
 }

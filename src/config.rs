@@ -4,6 +4,7 @@ pub mod certificates;
 mod clashes;
 mod daemon;
 mod document;
+mod exposure;
 mod global;
 mod hooks;
 mod http;
@@ -12,6 +13,7 @@ mod keys;
 mod login;
 mod metrics;
 mod paths;
+mod places;
 mod principals;
 mod publish;
 mod report;
@@ -59,11 +61,19 @@ pub struct Config {
     pub sessions: BTreeMap<String, Arc<SessionConfig>>,
     /// The files and secrets that the config names, for `check` to try.
     pub needs: Vec<Need>,
+    /// The main file and the fragments.
+    pub files: Vec<PathBuf>,
     /// What is legal but likely not meant; said at start and by `check`.
     pub warnings: Vec<String>,
 }
 
 impl Config {
+    /// What strangers could change of all that the config names, looked up now, for a person to read. Root may check a
+    /// config for another user: the one whose the state is.
+    pub fn exposed(&self) -> Vec<String> {
+        exposure::warnings(self, exposure::presumed_user(self))
+    }
+
     /// The environment variables that hold secrets.
     pub fn secret_variables(&self) -> impl Iterator<Item = String> {
         self.needs.iter().filter_map(|need| match &need.what {
@@ -227,9 +237,10 @@ pub fn load(file: &Path) -> Result<Config, ConfigErrors> {
 /// # Errors
 /// Everything that is wrong, for a person to read.
 pub fn load_to_run(file: &Path, color: bool) -> Result<Config, String> {
-    let config = load(file).map_err(|errors| errors.render(color))?;
+    let mut config = load(file).map_err(|errors| errors.render(color))?;
     let errors = certificates::unusable(&config);
     if errors.is_empty() {
+        config.warnings.extend(exposure::warnings(&config, rustix::process::geteuid().as_raw()));
         return Ok(config);
     }
     Err(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"))
@@ -250,7 +261,7 @@ fn read_found(file: &Path, found: &[document::Found], surroundings: &Surrounding
     let sources: Vec<_> = found.iter().zip(&documents).map(|(found, document)| found.quotable(document)).collect();
     let config = global::read(file, &sources, &documents, &report, surroundings);
     let warnings = report.finish(&documents, sources)?;
-    Ok(Config { warnings, ..config })
+    Ok(Config { warnings, files: found.iter().map(|found| found.path.clone()).collect(), ..config })
 }
 
 /// A main file that holds `bytes`, for `crate::fuzz`.

@@ -161,11 +161,13 @@ pub fn call(work: &mut Work, errand: Errand) -> Flight {
 
 async fn make(errand: &Errand) -> (Answer, Option<String>) {
     let Errand { call, remote, salt, .. } = errand;
-    let mut secrets = Secrets::new();
+    let (mut secrets, begun) = (Secrets::new(), clock::boottime());
     for (name, source) in &errand.secrets {
-        match source.read_parameter(name).await {
-            Ok(secret) => secrets.insert(name.clone(), secret),
-            Err(error) => return (unread(call, name, &error), Some(format!("unreadable {name}"))),
+        let left = call.timeout.saturating_sub(clock::boottime().since(begun));
+        match tokio::time::timeout(left, source.read_parameter(name)).await {
+            Ok(Ok(secret)) => secrets.insert(name.clone(), secret),
+            Ok(Err(error)) => return (unread(call, name, &error), Some(format!("unreadable {name}"))),
+            Err(_) => return (late(call, name, source), None),
         };
     }
     let fingerprint = (!secrets.is_empty()).then(|| fingerprint(&secrets, *salt));
@@ -277,12 +279,25 @@ fn fingerprint(secrets: &Secrets, salt: u64) -> String {
 
 /// A secret that cannot be read: nothing was sent, and nothing will be until it can.
 fn unread(call: &Call, name: &str, error: &SecretError) -> Answer {
-    let now = clock::boottime();
     let verdict = match call.request {
         Request::Login | Request::Renew if !error.is_passing() => Verdict::Refused { confirm: false },
         Request::Login | Request::Renew | Request::Ping | Request::Introspect | Request::Logout => Verdict::Unavailable,
     };
-    let detail = format!("cannot read {name}: {error}");
+    unsent(call, verdict, format!("cannot read {name}: {error}"))
+}
+
+/// A secret that did not come in time: nothing was sent, and the next try may be luckier.
+fn late(call: &Call, name: &str, source: &SecretSource) -> Answer {
+    let detail = format!(
+        "cannot read {name}: {} did not come within {:?} (request_timeout): see what it waits for",
+        source.describe(),
+        call.timeout
+    );
+    unsent(call, Verdict::Unavailable, detail)
+}
+
+fn unsent(call: &Call, verdict: Verdict, detail: String) -> Answer {
+    let now = clock::boottime();
     Answer {
         call: call.id,
         sent: now,

@@ -29,6 +29,12 @@ pub enum ReadError {
     /// Who can write it has the daemon run any program.
     #[error("can be changed by every user (mode {0:04o})")]
     Exposed(u32),
+    /// Everybody can put files there.
+    #[error("lies in a directory in which every user can write")]
+    OpenDirectory,
+    /// Somebody else can have the daemon run any program.
+    #[error("belongs, or its directory does, to the user {0}")]
+    Foreign(u32),
     /// No text.
     #[error("is not UTF-8")]
     NotText,
@@ -44,6 +50,8 @@ impl ReadError {
             Self::NotAFile => "name a regular file: it is read again at each reload",
             Self::TooLarge(_) => "name the right file, or split it",
             Self::Exposed(_) => "take that away with `chmod o-w`: who writes it has keepfresh run programs",
+            Self::OpenDirectory => "take that away with `chmod o-w`: who writes there has keepfresh run programs",
+            Self::Foreign(_) => "give both to root, or to the user that keepfresh runs as",
             Self::NotText => "save it as UTF-8",
         }
     }
@@ -82,6 +90,11 @@ pub fn read_trusted(path: &Path, mebibytes: u64) -> Result<(Vec<u8>, Metadata), 
         return Err(ReadError::Exposed(metadata.mode() & 0o7777));
     }
     Ok((bytes, metadata))
+}
+
+/// Whether nobody can write there, whatever the modes say: so Kubernetes mounts what a pod is given.
+pub fn is_on_read_only_mount(path: &Path) -> bool {
+    rustix::fs::statvfs(path).is_ok_and(|mount| mount.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
 }
 
 /// Whether every user can write it.

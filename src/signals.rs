@@ -1,9 +1,11 @@
 //! Signals that the daemon obeys, as a closed set; a closed pipe is an error of the write, not a signal (Rust ignores `SIGPIPE`).
 
 use std::io;
+use std::sync::Arc;
 
 use futures_util::StreamExt as _;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use nix::sys::signal::SigSet;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::siginfo::Origin;
 use signal_hook_tokio::SignalsInfo;
@@ -31,7 +33,12 @@ impl Signals {
     /// # Errors
     /// When the system refuses the handlers.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { stream: SignalsInfo::with_exfiltrator([SIGHUP, SIGTERM, SIGINT], WithOrigin::default())? })
+        // Taken over and never looked at: a write beyond the limit of a file's size is an error of the write.
+        signal_hook::flag::register(SIGXFSZ, Arc::default())?;
+        let signals = Self { stream: SignalsInfo::with_exfiltrator([SIGHUP, SIGTERM, SIGINT], WithOrigin::default())? };
+        // A careless parent may have left signals blocked; threads inherit that, so this comes before there are any.
+        SigSet::all().thread_unblock()?;
+        Ok(signals)
     }
 
     /// The next one; safe to drop and call again. None only after the handlers were closed.

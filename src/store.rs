@@ -323,10 +323,16 @@ fn read_plain(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
+/// Whether the state can be sealed with `key`, which the config calls `name`.
+///
+/// # Errors
+/// When it could be guessed.
+pub fn usable_key(name: &'static str, key: &Secret) -> Result<(), StoreError> {
+    if key.expose().chars().count() < seal::SHORTEST_KEY { Err(StoreError::ShortKey(name)) } else { Ok(()) }
+}
+
 fn new_seal(dir: &Path, name: &'static str, key: &Secret) -> Result<Seal, StoreError> {
-    if key.expose().chars().count() < seal::SHORTEST_KEY {
-        return Err(StoreError::ShortKey(name));
-    }
+    usable_key(name, key)?;
     Seal::new(key).map_err(|error| StoreError::Seal { path: dir.to_owned(), error: error.to_string() })
 }
 

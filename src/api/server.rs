@@ -13,9 +13,10 @@ mod parameters;
 mod routes;
 mod stall;
 mod streams;
+mod troubles;
+mod turned_away;
 
 use std::future::Future;
-use std::io;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::Path;
 use std::pin::pin;
@@ -36,6 +37,8 @@ use super::Ask;
 use super::access::Caller;
 use connections::{Connections, Seat};
 use stall::StallGuard;
+use troubles::Troubles;
+use turned_away::TurnedAway;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use fuzz::fuzz;
@@ -55,9 +58,6 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Somebody may remove the socket's file while nobody asks.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
-
-/// After `accept` failed: most likely out of descriptors, which passes only when somebody closes some.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A bound socket, not yet served.
 #[derive(Debug)]
@@ -93,16 +93,21 @@ impl Server {
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut troubles = Troubles::default();
+        let turned_away = TurnedAway::default();
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
                 accepted = self.listener.accept() => match accepted {
                     Ok(stream) => {
-                        troubles.accept = false;
+                        troubles.accepted();
                         // Whoever connects without end must not leave ever more ended tasks behind.
                         while tasks.try_join_next().is_some() {}
-                        if let Some((caller, seat)) = admit(&stream, &mut connections) {
-                            tasks.spawn(serve_connection(stream, caller, seat, router.clone(), stopped.clone()));
+                        match admit(&stream, &mut connections) {
+                            Admission::Seat(caller, seat) => {
+                                tasks.spawn(serve_connection(stream, caller, seat, router.clone(), stopped.clone()));
+                            }
+                            Admission::FullHouse => turned_away.tell(stream, &mut tasks),
+                            Admission::Nameless => {}
                         }
                     }
                     Err(error) => troubles.accept_failed(&error).await,
@@ -117,63 +122,37 @@ impl Server {
     }
 }
 
-/// What is wrong with the socket, and was said already.
-#[derive(Debug, Default)]
-struct Troubles {
-    accept: bool,
-    place: bool,
+/// Whether a new connection is served.
+enum Admission {
+    Seat(Caller, Seat),
+    FullHouse,
+    Nameless,
 }
 
-impl Troubles {
-    async fn accept_failed(&mut self, error: &io::Error) {
-        if !std::mem::replace(&mut self.accept, true) {
-            tracing::warn!(event = "accept_failed", %error, "cannot accept connections on the socket");
-        }
-        tokio::time::sleep(ACCEPT_PAUSE).await;
-    }
-
-    fn look_at(&mut self, listener: &mut Listener) {
-        if listener.is_in_place() {
-            return;
-        }
-        match listener.bind_again() {
-            Ok(()) => {
-                self.place = false;
-                tracing::warn!(event = "socket_remade", "somebody had removed the socket's file; it is there again");
-            }
-            Err(error) if !std::mem::replace(&mut self.place, true) => {
-                tracing::error!(event = "socket_lost", %error, "the socket's file is gone, so nobody can ask");
-            }
-            Err(_) => {}
-        }
-    }
-}
-
-/// Finds a seat for a new connection; one that cannot be seated is told so and closed.
-fn admit(stream: &UnixStream, connections: &mut Connections) -> Option<(Caller, Seat)> {
-    let nameless = |error: &io::Error| tracing::debug!(%error, "a caller without credentials");
+/// Finds a seat for a new connection.
+fn admit(stream: &UnixStream, connections: &mut Connections) -> Admission {
+    let nameless = |error: &std::io::Error| tracing::debug!(%error, "a caller without credentials");
     // The seat first: to turn somebody away must cost less than to knock.
-    let uid = stream.peer_cred().inspect_err(nameless).ok()?.uid();
+    let Ok(uid) = stream.peer_cred().map(|peer| peer.uid()).inspect_err(nameless) else { return Admission::Nameless };
     let Some(seat) = connections.admit(uid) else {
         tracing::debug!(uid, "too many connections");
-        // Fits into the empty send buffer of a new connection; if it did not, closing would have to do.
-        let _ = stream.try_write(connections::FULL_HOUSE.as_bytes());
-        return None;
+        return Admission::FullHouse;
     };
-    let caller = Caller::of(stream, rustix::process::geteuid().as_raw()).inspect_err(nameless).ok()?;
-    Some((caller, seat))
+    let caller = Caller::of(stream, rustix::process::geteuid().as_raw()).inspect_err(nameless);
+    caller.map_or(Admission::Nameless, |caller| Admission::Seat(caller, seat))
 }
 
 /// Serves one connection; ends with it, at the latest when the daemon stops and its answer is out.
 async fn serve_connection(
     stream: UnixStream,
     caller: Caller,
-    _seat: Seat,
+    seat: Seat,
     router: axum::Router,
     mut stopped: watch::Receiver<bool>,
 ) {
     let answering = TowerToHyperService::new(router);
-    let service = service_fn(move |mut request: Request<Incoming>| {
+    let service = service_fn(|mut request: Request<Incoming>| {
+        seat.speaks();
         request.extensions_mut().insert(caller.clone());
         answering.call(request)
     });
@@ -183,6 +162,7 @@ async fn serve_connection(
     let mut connection = pin!(http.serve_connection(io, service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = seat.lost() => return,
         () = ordered(&mut stopped) => {
             connection.as_mut().graceful_shutdown();
             connection.await

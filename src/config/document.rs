@@ -58,7 +58,7 @@ fn distrust(all: &mut [Found], directory: &Path) {
     let of_main = all.first().and_then(|main| main.owner);
     let foreign = |owner: u32| owner != 0 && owner != own && Some(owner) != of_main;
     let looked = fs::metadata(directory).ok();
-    let open = looked.as_ref().is_some_and(plain_file::is_open_to_all);
+    let open = looked.as_ref().is_some_and(plain_file::is_open_to_all) && !plain_file::is_on_read_only_mount(directory);
     let planted = looked.is_some_and(|looked| foreign(looked.uid()));
     for fragment in all.iter_mut().skip(1) {
         let what = if open {
@@ -118,6 +118,8 @@ impl Found {
             | ReadError::Directory
             | ReadError::NotAFile
             | ReadError::Exposed(_)
+            | ReadError::OpenDirectory
+            | ReadError::Foreign(_)
             | ReadError::NotText => error.remedy(),
         };
         Self::unread(path, error.to_string(), remedy)

@@ -11,6 +11,7 @@ use super::daemon;
 use super::document::Document;
 use super::hooks;
 use super::http::{self, GlobalHttp};
+use super::places::Taken;
 use super::report::{At, Place, Report, Source};
 use super::session::{self, Placed};
 use super::surroundings::Surroundings;
@@ -66,6 +67,12 @@ pub(super) fn read(
         Context { surroundings, daemon: &daemon, http: &http, zone, needs: &needs, profiles: RefCell::default() };
     let placed = sessions(&tables, &context, sources);
     clashes::report(&placed, &socket.path, report, sources);
+    let listed = needs.list.borrow().clone();
+    let taken = Taken { daemon: &daemon, socket: &socket, metrics: metrics.as_ref(), sources, needs: &listed };
+    // What a file lacks that cannot be read is not known.
+    if main.is_some() {
+        taken.report(&placed, report);
+    }
     if placed.is_empty() && tables.iter().all(|table| !table.has("sessions")) {
         report.warn("no sessions are configured: there is nothing to keep alive");
     }
@@ -80,6 +87,7 @@ pub(super) fn read(
         per_host_rate,
         sessions,
         needs: needs.list.into_inner(),
+        files: Vec::new(),
         warnings: Vec::new(),
     }
 }

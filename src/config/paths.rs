@@ -27,6 +27,12 @@ fn plain(text: &str) -> Result<&Path, Bad> {
     if text.starts_with('~') {
         return Err(bad("begins with `~`, which only a shell replaces", "write the home directory out"));
     }
+    if text.starts_with('$') {
+        return Err(bad("begins with `$`, and nothing is filled in here", "write the directory out"));
+    }
+    if text.chars().any(|char| char.is_control() && char != '\0') {
+        return Err(bad("holds a control character", "take it out"));
+    }
     if text.contains('\0') {
         return Err(bad("holds a NUL character", "take it out"));
     }

@@ -11,7 +11,7 @@ use super::Done;
 
 /// Threads for names, secrets and certificates. A resolver that hangs keeps one for each call in flight and for some
 /// that were given up, so there are more than the lanes let leave.
-const BLOCKING_THREADS: usize = 128;
+const BLOCKING_THREADS: usize = 320;
 
 /// All errands of the supervisor.
 ///

@@ -6,6 +6,7 @@
 /// Every event, in the order of the alphabet.
 pub const EVENTS: &[(&str, &str)] = &[
     ("accept_failed", "f8439ecce84d450e9d6755874cd39673"),
+    ("accept_recovered", "946394bce1fb4959a9a00784c96dec03"),
     ("account_unpersisted", "721b450c934e48c8a3efc0b103486a24"),
     ("allowed", "0907ebd020c540c6a6838cf15daaf844"),
     ("answering", "93609bf896f54f38b90c056522fc3ecd"),

@@ -149,7 +149,7 @@ fn outage(request: Request, response: &Response) -> Option<&'static str> {
         407 => Some("a proxy on the way wants to know who asks"),
         // RFC 9110 section 15.5.20, RFC 8470 section 5.2: it was not looked at, another connection may do.
         421 | 425 => Some("it asks to be called again on another connection"),
-        _ if !response.complete => Some("the answer broke off, or was longer than 256 KiB"),
+        _ if !response.complete => Some("the answer broke off, or was longer than 1 MiB"),
         // A revocation is answered by the status alone (RFC 7009 section 2.2); some call the empty body HTML.
         _ if request == Request::Logout && response.text.is_empty() => None,
         _ if response.is_html() => Some("an HTML page came instead of an answer"),

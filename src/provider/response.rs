@@ -100,10 +100,16 @@ impl Response {
         let value = self.header("retry-after")?.trim();
         let wait = match value.parse::<u64>() {
             Ok(seconds) => Duration::from_secs(seconds),
+            // More seconds than a number holds are many.
+            Err(_) if is_number(value) => LONGEST_RETRY_AFTER,
             Err(_) => until(http_date(value)?, self.date().unwrap_or(wall)),
         };
         Some(wait.min(LONGEST_RETRY_AFTER))
     }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// An instant as RFC 3339 has it, or as HTTP's headers do.
@@ -143,7 +149,7 @@ mod tests {
         for (retry_after, expected) in [
             ("120", Some(120)),
             ("999999999", Some(3600)),
-            ("99999999999999999999999", None),
+            ("99999999999999999999999", Some(3600)),
             ("-5", None),
             ("soon", None),
             ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),

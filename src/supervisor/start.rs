@@ -44,7 +44,7 @@ pub enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// No thread for calls.
-    #[error("begin the thread that makes calls: {0}; the system's or the unit's limit of threads is reached")]
+    #[error("begin the thread that makes calls: {0}; raise LimitNOFILE= or TasksMax= of the service")]
     Thread(std::io::Error),
     /// A session's server cannot be called.
     #[error("set up the session {name}: {error}")]

@@ -53,5 +53,6 @@ mod session_servers;
 mod soak;
 mod socket;
 mod storms;
+mod strangers;
 mod surroundings;
 mod watch;

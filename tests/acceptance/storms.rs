@@ -198,6 +198,26 @@ fn a_thousand_readers_of_one_user_are_served_at_once_whatever_the_shell_lets_a_p
 }
 
 #[test]
+fn a_user_who_hoards_connections_shuts_out_none_of_his_own_readers() {
+    let server = Arc::new(Salesforce::start(Settings::default()));
+    let mut lab = Lab::new(&server);
+    lab.log_level = "info";
+    lab.configure(&[lab.by_key("crm")]);
+    let mut limited = Command::new("prlimit");
+    limited.arg("--nofile=200:200");
+    lab.start_through(limited);
+    let token = lab.await_token("crm");
+    let hoard: Vec<_> = (0..120).filter_map(|_| UnixStream::connect(lab.socket()).ok()).collect();
+    assert_eq!(hoard.len(), 120);
+    sleep(Duration::from_millis(500));
+    for _ in 0..10 {
+        assert_eq!(lab.succeeds(&["token", "crm", "--wait", "0s"]).trim(), token);
+    }
+    assert!(open_descriptors(lab.pid()) < 100);
+    assert_eq!(server.logins(), 1);
+}
+
+#[test]
 fn callers_who_only_connect_leave_no_descriptor_and_little_memory_behind() {
     let server = Arc::new(Salesforce::start(Settings::default()));
     let mut lab = Lab::new(&server);

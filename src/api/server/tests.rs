@@ -225,7 +225,7 @@ impl Drop for Daemon {
 fn read(mut stream: StdUnixStream) -> String {
     let mut received = Vec::new();
     match stream.read_to_end(&mut received) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => panic!("the server holds the connection open"),
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("the server holds the connection open"),
         Ok(_) | Err(_) => String::from_utf8_lossy(&received).into_owned(),
     }
 }

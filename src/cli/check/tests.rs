@@ -124,10 +124,10 @@ fn files_elsewhere_and_other_owners_need_a_drop_in() {
 
 #[test]
 fn a_directory_that_cannot_be_made_is_an_error() {
-    let home = Home::new("publish = [{ file = \"/proc/version/crm\" }]", "");
+    let home = Home::new("publish = [{ file = \"/etc/passwd/crm\" }]", "");
     let outcome = home.outcome();
     assert!(
-        outcome.errors.iter().any(|error| error.message.contains("/proc/version is no directory")),
+        outcome.errors.iter().any(|error| error.message.contains("/etc/passwd is no directory")),
         "{:?}",
         outcome.errors
     );

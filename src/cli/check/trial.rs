@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, access};
 
 use crate::config::{Config, ConfigError, Need, Needed, certificates};
+use crate::plain_file;
 use crate::provider::Clients;
+use crate::secret::Secret;
 use crate::secret::source::SecretSource;
+use crate::store;
 
 /// What came of it.
 pub(super) struct Trial {
@@ -26,7 +29,7 @@ pub(super) fn try_everything(config: &Config) -> Trial {
         Err(error) => trial.errors.push(about_file(config, format!("start reading secrets: {error}"))),
     }
     for directory in directories(config) {
-        if let Err(message) = usable(&directory) {
+        if let Err(message) = usable(&directory, &config.daemon.state_dir) {
             trial.errors.push(about_file(config, message));
         }
     }
@@ -43,7 +46,10 @@ impl Trial {
                 }
                 Needed::Secret(source) => {
                     let parameter = need.key.rsplit('.').next().unwrap_or_default();
-                    source.read_parameter(parameter).await.map(drop).map_err(|error| error.to_string())
+                    match source.read_parameter(parameter).await {
+                        Ok(secret) => usable_secret(&need.key, &secret),
+                        Err(error) => Err(error.to_string()),
+                    }
                 }
                 Needed::PrivateKey(source) => try_key(source).await,
                 Needed::Certificates(path) => certificates::usable(path),
@@ -62,6 +68,10 @@ impl Trial {
             for problem in session.remote.rehearse(&clients).await {
                 let key = format!("sessions.{}.{}", session.name, problem.key);
                 let named = format!("`{key}`");
+                let global = format!("`{}`", problem.key);
+                if self.errors.iter().any(|error| error.message.starts_with(&global)) {
+                    continue;
+                }
                 if self.errors.iter().any(|error| error.message.starts_with(&named)) {
                     continue;
                 }
@@ -73,6 +83,12 @@ impl Trial {
             }
         }
     }
+}
+
+/// A state's key must be long enough, as the start will demand; of others only the server knows.
+fn usable_secret(key: &str, secret: &Secret) -> Result<(), String> {
+    let is_state_key = matches!(key, "daemon.state_key" | "daemon.state_key_old");
+    if is_state_key { store::usable_key("it", secret).map_err(|error| error.to_string()) } else { Ok(()) }
 }
 
 async fn try_key(source: &SecretSource) -> Result<(), String> {
@@ -120,11 +136,19 @@ fn directories(config: &Config) -> Vec<PathBuf> {
 }
 
 /// Whether the directory is there and can be written, or can be made.
-fn usable(directory: &Path) -> Result<(), String> {
+fn usable(directory: &Path, state_dir: &Path) -> Result<(), String> {
     let shown = directory.display();
     let Some(existing) = directory.ancestors().find(|path| path.exists()) else {
         return Err(format!("use the directory {shown}: not even its first part exists"));
     };
+    let everybody = existing == directory
+        && existing.metadata().is_ok_and(|found| plain_file::is_open_to_all(&found))
+        && directory == state_dir;
+    if everybody {
+        return Err(format!(
+            "use the state directory {shown}: everybody may write there; chmod 0700 it or set another state_dir"
+        ));
+    }
     if !existing.is_dir() {
         return Err(format!("use the directory {shown}: {} is no directory; move it away", existing.display()));
     }

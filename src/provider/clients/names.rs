@@ -11,8 +11,9 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
-/// Lookups at a time, half of the threads for calls: what a resolver that hangs keeps, secrets must not wait for.
-const LOOKUPS: usize = 64;
+/// Lookups at a time, as many as calls can be in flight: names of a zone whose servers hang must not keep others from being
+/// looked up. There are more threads than that, since secrets must not wait for them either.
+const LOOKUPS: usize = 256;
 
 type Found = Result<Vec<SocketAddr>, Arc<io::Error>>;
 type Lookup = Shared<BoxFuture<'static, Found>>;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -51,14 +52,30 @@ impl Profile {
 fn of_user(name: &str, providers_dir: Option<&Path>) -> Result<Option<Profile>, ProfileError> {
     let Some(directory) = providers_dir.filter(|_| is_name(name)) else { return Ok(None) };
     let path = directory.join(format!("{name}.toml"));
-    match text_of(&path) {
+    match trusted_text_of(&path) {
         Ok(text) => read(&text, &path.display().to_string(), name).map(Some),
         Err(ReadError::System(error)) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(source) => Err(ProfileError::Unreadable { path, source }),
     }
 }
 
-/// A profile can name a program to run, as the config can.
+/// A profile can name a program to run, as the config can: it must be root's or the daemon's own, and so must be where it lies.
+fn trusted_text_of(path: &Path) -> Result<String, ReadError> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let around = std::fs::metadata(directory)?;
+    let (bytes, metadata) = plain_file::read_trusted(path, LARGEST_MEBIBYTES)?;
+    if plain_file::is_open_to_all(&around) && !plain_file::is_on_read_only_mount(directory) {
+        return Err(ReadError::OpenDirectory);
+    }
+    for owner in [metadata.uid(), around.uid()] {
+        if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+            return Err(ReadError::Foreign(owner));
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| ReadError::NotText)
+}
+
+/// Of a file that a person names, to have it looked at.
 fn text_of(path: &Path) -> Result<String, ReadError> {
     let (bytes, _) = plain_file::read_trusted(path, LARGEST_MEBIBYTES)?;
     String::from_utf8(bytes).map_err(|_| ReadError::NotText)

@@ -1,0 +1,73 @@
+//! Those for whom there is no seat: they are told so, and some are given the time to read it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::connections::FULL_HOUSE;
+
+/// So many at a time; each holds a descriptor.
+const AT_A_TIME: usize = 16;
+
+/// For sending a request that will not be read, and for reading the answer.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Who closes at once breaks the other's pipe: a client that is still sending never gets to read why.
+#[derive(Debug)]
+pub(super) struct TurnedAway {
+    places: Arc<Semaphore>,
+}
+
+impl Default for TurnedAway {
+    fn default() -> Self {
+        Self { places: Arc::new(Semaphore::new(AT_A_TIME)) }
+    }
+}
+
+impl TurnedAway {
+    /// Says that the house is full, and takes what the client sends for a moment; in a great crowd, closes at once.
+    pub(super) fn tell(&self, mut stream: UnixStream, tasks: &mut JoinSet<()>) {
+        // Fits into the empty send buffer of a new connection; if it did not, closing would have to do.
+        let _ = stream.try_write(FULL_HOUSE.as_bytes());
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return };
+        tasks.spawn(async move {
+            let _place = place;
+            let _ = tokio::time::timeout(PATIENCE, async {
+                let _ = stream.shutdown().await;
+                let mut unread = [0; 1024];
+                while stream.read(&mut unread).await.is_ok_and(|read| read > 0) {}
+            })
+            .await;
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_is_turned_away_while_it_sends_reads_why() {
+        let turned_away = TurnedAway::default();
+        let mut tasks = JoinSet::new();
+        let mut clients = Vec::new();
+        for _ in 0..=AT_A_TIME {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            turned_away.tell(ours, &mut tasks);
+            clients.push(theirs);
+        }
+        for (number, client) in clients.iter_mut().enumerate() {
+            let sent = client.write_all(b"GET /v1/sessions HTTP/1.1\r\nhost: x\r\n\r\n").await;
+            assert_eq!(sent.is_ok(), number < AT_A_TIME, "{number}");
+            let mut said = String::new();
+            client.read_to_string(&mut said).await.unwrap();
+            assert!(said.starts_with("HTTP/1.1 503 "), "{said}");
+        }
+        drop(clients);
+        while tasks.join_next().await.is_some() {}
+    }
+}

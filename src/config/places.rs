@@ -1,0 +1,107 @@
+//! What may not lie in the place of something else: files that would be written over what the daemon reads, devices,
+//! names that no disk takes.
+
+use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use super::report::{Place, Report, Source};
+use super::session::Placed;
+use super::{DaemonConfig, MetricsListen, Need, Needed, SocketConfig};
+use crate::secret::source::SecretSource;
+
+/// `NAME_MAX` of every file system in use.
+const LONGEST_NAME: usize = 255;
+/// `PATH_MAX`, less the closing NUL.
+const LONGEST_PATH: usize = 4095;
+/// What the kernel makes up: nothing lasting can be written there.
+const NO_DISKS: [&str; 3] = ["/dev", "/proc", "/sys"];
+
+/// What is taken, by `[daemon]`, `[socket]`, `[metrics]` and the config itself.
+pub(super) struct Taken<'c> {
+    pub(super) daemon: &'c DaemonConfig,
+    pub(super) socket: &'c SocketConfig,
+    pub(super) metrics: Option<&'c MetricsListen>,
+    pub(super) sources: &'c [Source],
+    pub(super) needs: &'c [Need],
+}
+
+impl Taken<'_> {
+    /// Reports every published file that lies where it must not, and directories that get into each other's way.
+    pub(super) fn report(&self, sessions: &[Placed], report: &Report) {
+        let main = Place { document: 0, span: None };
+        self.report_sockets(&main, report);
+        for (key, path) in [("runtime_dir", &self.daemon.runtime_dir), ("state_dir", &self.daemon.state_dir)] {
+            if let Some(wrong) = never(path) {
+                report.problem(&main, format!("`daemon.{key}`: {} {wrong}", path.display()), "name another directory");
+            }
+        }
+        let read = self.read_by_the_daemon();
+        for sink in sessions.iter().flat_map(|placed| &placed.sinks) {
+            let path = &sink.value.path;
+            if let Some(wrong) = never(path).map(str::to_owned).or_else(|| self.taken(path, &read)) {
+                report.problem(&sink.place, format!("`publish.file`: {} {wrong}", path.display()), "name another file");
+            }
+        }
+    }
+
+    fn report_sockets(&self, main: &Place, report: &Report) {
+        let (socket, tokens) = (&self.socket.path, self.daemon.runtime_dir.join("tokens"));
+        if tokens.starts_with(socket) {
+            let title = format!("`socket.path`: {} is the directory of tokens, or holds it", socket.display());
+            report.problem(main, title, "name another file, such as \"keepfresh.sock\"");
+        }
+        if let Some(metrics) = self.metrics_socket().filter(|path| *path == socket || tokens.starts_with(path)) {
+            let title = format!("`metrics.listen`: {} is taken by the daemon itself", metrics.display());
+            report.problem(main, title, "name another file, such as \"unix:metrics.sock\"");
+        }
+    }
+
+    /// Files whose contents are obeyed, by what they are.
+    fn read_by_the_daemon(&self) -> BTreeMap<PathBuf, &'static str> {
+        let configs = self.sources.iter().map(|source| (source.path.clone(), "is a file of the config"));
+        let named = self.needs.iter().filter_map(|need| match &need.what {
+            Needed::Secret(SecretSource::File { path, .. }) | Needed::PrivateKey(SecretSource::File { path, .. }) => {
+                Some((path.clone(), "holds a secret that the config names"))
+            }
+            Needed::Certificates(path) => Some((path.clone(), "holds certificates that the config names")),
+            Needed::Program(name) => Some((PathBuf::from(name), "is a program that the config names")),
+            Needed::Secret(_) | Needed::PrivateKey(_) => None,
+        });
+        configs.chain(named).collect()
+    }
+
+    fn taken(&self, path: &Path, read: &BTreeMap<PathBuf, &'static str>) -> Option<String> {
+        let (runtime, state) = (&self.daemon.runtime_dir, &self.daemon.state_dir);
+        if let Some(what) = read.get(path) {
+            return Some((*what).to_owned());
+        }
+        let in_state = path.starts_with(state) && !runtime.starts_with(state);
+        if in_state || ["sessions", "accounts", "lock"].iter().any(|own| path.starts_with(state.join(own))) {
+            return Some("lies in the state directory, which only the daemon may enter".to_owned());
+        }
+        if runtime.join("tokens").starts_with(path) || state.starts_with(path) {
+            return Some("is a directory of the daemon, or holds one".to_owned());
+        }
+        if path.starts_with(&self.daemon.providers_dir) {
+            return Some("lies among the provider profiles, which are obeyed".to_owned());
+        }
+        (self.metrics_socket() == Some(path)).then(|| "is the socket for scrapers".to_owned())
+    }
+
+    fn metrics_socket(&self) -> Option<&Path> {
+        match self.metrics {
+            Some(MetricsListen::Unix(path)) => Some(path),
+            Some(MetricsListen::Address(_)) | None => None,
+        }
+    }
+}
+
+/// What no file or directory can be.
+fn never(path: &Path) -> Option<&'static str> {
+    if NO_DISKS.iter().any(|root| path.starts_with(root)) && !path.starts_with("/dev/shm") {
+        return Some("lies where the kernel shows devices and itself, and no file can be kept");
+    }
+    let too_long = path.components().any(|part| part.as_os_str().as_bytes().len() > LONGEST_NAME);
+    (too_long || path.as_os_str().as_bytes().len() > LONGEST_PATH).then_some("is too long a name for any disk")
+}

@@ -1,0 +1,197 @@
+//! What others on the machine left behind or may touch: careless parents, loose modes, programs that hang or talk.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::support::SOON;
+use crate::support::daemon::{BINARY, Lab};
+use crate::support::org::Settings;
+use crate::support::salesforce::Salesforce;
+use crate::support::within;
+
+/// Nobody's user and group on any Debian.
+const STRANGER: u32 = 61_012;
+
+#[test]
+fn signals_that_a_parent_left_blocked_are_obeyed() {
+    let (server, mut lab) = scene();
+    lab.start_through(through("env", &["--block-signal"]));
+    let first = lab.await_token("crm");
+    lab.signal(Signal::HUP);
+    within(SOON, "the reload", || lab.said().contains("reloaded").then_some(()));
+    assert_eq!(lab.token("crm"), Some(first));
+    assert!(lab.stop().success());
+    assert_eq!(server.logins(), 1);
+}
+
+#[test]
+fn a_limit_to_the_size_of_files_is_a_failed_write_and_no_end_of_the_daemon() {
+    let (server, mut lab) = scene();
+    lab.start_through(through("prlimit", &["--fsize=100:100"]));
+    let said = within(SOON, "a complaint", || {
+        let said = lab.said();
+        said.contains("File too large").then_some(said)
+    });
+    assert!(lab.runs(), "{said}");
+    assert!(lab.stop().success());
+    assert!(server.logins() <= 1);
+}
+
+#[test]
+fn what_strangers_may_change_is_warned_of_once_at_start_at_reload_and_by_check() {
+    let (_server, mut lab) = scene();
+    for directory in ["run", "run/tokens", "state"] {
+        fs::create_dir(lab.path(directory)).unwrap();
+    }
+    chmod(&lab, "run", 0o777);
+    chmod(&lab, "run/tokens", 0o770);
+    chown(lab.path("run/tokens"), None, Some(STRANGER)).unwrap();
+    chown(lab.path("state"), Some(STRANGER), None).unwrap();
+    chmod(&lab, "state", 0o700);
+    chmod(&lab, "client-secret", 0o620);
+    chown(lab.path("client-secret"), Some(STRANGER), None).unwrap();
+    chmod(&lab, "config.toml", 0o664);
+    chown(lab.config(), Some(STRANGER), None).unwrap();
+    let expected = [
+        ("the runtime directory", "every user can write there (mode 0777)"),
+        ("the state directory", "the user 61012 can write there"),
+        ("the secret file", "the user 61012 can change it"),
+        ("the config", "the user 61012 can change it"),
+    ];
+    let checked = lab.succeeds(&["check", "--config", lab.config().to_str().unwrap()]);
+    lab.start();
+    lab.await_token("crm");
+    lab.succeeds(&["reload"]);
+    let said = lab.said();
+    let log = said.replace(&checked, "");
+    for (what, who) in expected {
+        // Root checks for the user whose the state is.
+        let is_foreign = who.contains("61012");
+        assert_eq!(count(&checked, what, who), usize::from(!is_foreign), "{what} {who}: {checked}");
+        assert_eq!(count(&log, what, who), 2, "{what} {who}: {log}");
+    }
+    assert!(!log.contains("the directory of token files"), "a group of nobody is no stranger: {log}");
+}
+
+#[test]
+fn modes_as_kubernetes_mounts_them_and_private_groups_are_in_order() {
+    let (_server, mut lab) = scene();
+    let config = fs::read_to_string(lab.config()).unwrap();
+    fs::create_dir_all(lab.path("mounted/..2026_01_01")).unwrap();
+    fs::write(lab.path("mounted/..2026_01_01/config.toml"), config).unwrap();
+    chmod(&lab, "mounted/..2026_01_01/config.toml", 0o644);
+    std::os::unix::fs::symlink("..2026_01_01", lab.path("mounted/..data")).unwrap();
+    std::os::unix::fs::symlink("..data/config.toml", lab.path("mounted/config.toml")).unwrap();
+    fs::create_dir(lab.path("state")).unwrap();
+    chmod(&lab, "state", 0o770);
+    let mounted = lab.path("mounted/config.toml");
+    let checked = lab.succeeds(&["check", "--config", mounted.to_str().unwrap()]);
+    assert!(!checked.contains("warning"), "{checked}");
+    let mut command = Command::new(BINARY);
+    command.args(["run", "--config", mounted.to_str().unwrap()]).env("KEEPFRESH_LOG", "trace").stderr(Stdio::piped());
+    lab.start_by(command);
+    lab.await_token("crm");
+    assert!(!lab.said().contains("config_warning"), "{}", lab.said());
+}
+
+#[test]
+fn a_provider_that_a_stranger_wrote_is_refused() {
+    let (server, lab) = scene();
+    fs::create_dir(lab.path("providers")).unwrap();
+    fs::write(lab.path("providers/salesforce.toml"), "name = \"salesforce\"\n").unwrap();
+    for (mode, owner, expected) in [
+        (0o777, 0, "lies in a directory in which every user can write"),
+        (0o755, STRANGER, "belongs, or its directory does, to the user 61012"),
+    ] {
+        chmod(&lab, "providers", mode);
+        chown(lab.path("providers/salesforce.toml"), Some(owner), None).unwrap();
+        let output = lab.run(&["check", "--config", lab.config().to_str().unwrap()]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(78), "{said}");
+        assert!(said.contains(expected), "{said}");
+    }
+    assert_eq!(server.logins(), 0);
+}
+
+#[test]
+fn a_secret_command_that_hangs_is_named_and_one_that_tells_its_secret_is_not_repeated() {
+    let (server, mut lab) = scene();
+    lab.request_timeout = "1s";
+    let secret = fs::read_to_string(lab.path("client-secret")).unwrap();
+    let by = |lab: &Lab, script: &str| {
+        let login = "grant = \"client_credentials\"\nclient_id = \"crm\"";
+        let secret = format!("client_secret = {{ command = [\"sh\", \"-c\", \"{script}\"] }}");
+        lab.configure(&[lab.session("crm", &format!("{login}\n{secret}\n"))]);
+    };
+    by(&lab, "sleep 60");
+    lab.start();
+    within(SOON, "the socket", || lab.get("/v1/health"));
+    let hung = within(Duration::from_secs(10), "the hang to be told", || {
+        let status = lab.status("crm").to_string();
+        status.contains("the output of sh did not come within 1s").then_some(status)
+    });
+    assert!(hung.contains("cannot read client_secret"), "{hung}");
+    by(&lab, &format!("echo wrong key $(cat {}) >&2; exit 1", lab.path("client-secret").display()));
+    lab.reload();
+    let told = within(SOON, "the failure to be told", || {
+        let status = lab.status("crm").to_string();
+        status.contains("wrong key").then_some(status)
+    });
+    assert!(told.contains("[hidden]") && !told.contains(secret.trim()), "{told}");
+    assert!(!lab.said().contains(secret.trim()));
+    assert_eq!(server.logins(), 0);
+}
+
+#[test]
+fn who_may_see_no_session_is_told_of_no_missed_events() {
+    let (server, mut lab) = scene();
+    lab.start();
+    lab.await_token("crm");
+    let socket = lab.socket();
+    let follow = |user: &str| {
+        let mut curl = Command::new("setpriv");
+        curl.args([
+            &format!("--reuid={user}"),
+            &format!("--regid={user}"),
+            "--clear-groups",
+            "--",
+            "curl",
+            "-sN",
+            "-m",
+            "1",
+        ]);
+        let output = curl.arg("--unix-socket").arg(&socket).arg("http://localhost/v1/events?from=1").output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(follow("0").contains("missed"), "an admin is told: {}", follow("0"));
+    let told = follow("61012");
+    assert!(!told.contains("missed") && !told.contains("id:"), "{told}");
+    assert_eq!(server.logins(), 1);
+}
+
+fn count(text: &str, what: &str, who: &str) -> usize {
+    text.lines().filter(|line| line.contains(&format!("{what} /")) && line.contains(who)).count()
+}
+
+fn chmod(lab: &Lab, file: &str, mode: u32) {
+    fs::set_permissions(lab.path(file), fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// A program that becomes the one that it is given.
+fn through(program: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(args);
+    command
+}
+
+fn scene() -> (Arc<Salesforce>, Lab) {
+    let server = Arc::new(Salesforce::start(Settings::default()));
+    let lab = Lab::new(&server);
+    lab.configure(&[lab.by_client("crm")]);
+    (server, lab)
+}
