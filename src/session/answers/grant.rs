@@ -1,6 +1,7 @@
 //! How a token that a login or renewal brought is taken over.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::session::Session;
 use crate::session::answer::{Answer, Grant};
@@ -11,6 +12,9 @@ use crate::time::Instant;
 
 /// A fixed end that moves by less than this share of the token's life has not moved: both are known to a second at best.
 const LEAST_GAIN: u32 = 10;
+
+/// No server's idle timeout is shorter: one that says so counts in other units, or not at all.
+const SHORTEST_IDLE: Duration = Duration::from_secs(2);
 
 /// What an answer with a token brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,8 +100,9 @@ impl Session {
         self.state.ping_backoff.lift();
         self.state.introspected = Introspected { due: self.policy.introspect, ..Introspected::default() };
         self.state.bounds = self.bounds_after_login(answer);
-        if let Some(timeout) = grant.idle_timeout {
-            self.state.learned = Some(timeout);
+        // Servers say zero where there is no limit.
+        if let Some(timeout) = grant.idle_timeout.filter(|timeout| !timeout.is_zero()) {
+            self.state.learned = Some(timeout.max(SHORTEST_IDLE));
             self.state.learned_under = self.policy.idle_timeout;
         }
         self.state.jitter = Seed(self.state.seed.draw());

@@ -206,6 +206,26 @@ fn a_timeout_that_the_login_tells_is_believed() {
 }
 
 #[test]
+fn a_told_timeout_of_zero_is_no_timeout_and_makes_no_loop_of_pings() {
+    check(
+        "
+        policy model=sliding
+        serve login good idle=0s
+        serve ping alive
+        tick
+        2h: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        1:47:14 ping
+        2:00:00 Alive; ping at 3:35:14 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
 fn two_unexplained_deaths_teach_the_next_shorter_timeout() {
     check(
         "

@@ -8,7 +8,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
-use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+use proptest::test_runner::{RngAlgorithm, RngSeed, TestRng, TestRunner};
 
 use crate::secret::Secret;
 use crate::session::account::Account;
@@ -24,8 +24,18 @@ use crate::token::Token;
 /// with one ping and one introspection.
 const MOST_CALLS_PER_HOUR: usize = 3 * 3_600;
 
+/// The same lives in every run, and others with `PROPTEST_RNG_SEED`; more of them with `PROPTEST_CASES`.
+fn config() -> ProptestConfig {
+    let default = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    let rng_seed = match default.rng_seed {
+        RngSeed::Random => RngSeed::Fixed(1),
+        fixed @ RngSeed::Fixed(_) => fixed,
+    };
+    ProptestConfig { rng_seed, ..default }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn no_order_of_inputs_breaks_a_session(policy in policies(), inputs in vec((0_u64..5_000_000, happenings()), 1..120)) {
@@ -86,8 +96,7 @@ proptest! {
 
 /// A life that follows from `data`, for a fuzzer to find those that lead further.
 pub(crate) fn fuzz(data: &[u8]) {
-    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
-    let mut runner = TestRunner::new_with_rng(config, chance(data));
+    let mut runner = TestRunner::new_with_rng(config(), chance(data));
     let life = (policies(), vec((0_u64..5_000_000, happenings()), 1..120)).new_tree(&mut runner);
     if let Ok(life) = life {
         let (policy, inputs) = life.current();
