@@ -1,13 +1,15 @@
 //! A token endpoint's good answer (RFC 6749 section 5.1), and everything that may be wrong with it.
 
+mod life;
+
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde_json::Value;
 use thiserror::Error;
 use url::Url;
+
+use life::{JwtTimes, lifetime};
 
 use super::capture::{Unit, at};
 use super::harvest::captured;
@@ -57,8 +59,9 @@ pub(super) fn grant(
         return Err(OddAnswer::ErrorBeside);
     }
     let access_token = checked_access_token(&reader.string("token", "/access_token", OddAnswer::NoToken)?)?;
-    let jwt_lifetime = reader.jwt_lifetime(access_token.expose())?;
-    let lifetime = reader.duration("expires_in", "/expires_in").or_else(|| reader.until_end()).or(jwt_lifetime);
+    let jwt = profile.jwt_is_fixed.then(|| JwtTimes::of(access_token.expose())).flatten();
+    let stated = reader.duration("expires_in", "/expires_in").or_else(|| reader.until_end());
+    let lifetime = lifetime(stated, jwt, response.date())?;
     Ok(Grant {
         token: Token {
             access_token,
@@ -73,7 +76,8 @@ pub(super) fn grant(
         refresh_lifetime: reader.duration("refresh_expires_in", "/refresh_expires_in"),
         idle_timeout: reader.duration("idle_timeout", ""),
         max_lifetime: reader.duration("max_lifetime", ""),
-        fixed: jwt_lifetime.is_some(),
+        // A token whose end nobody knows is kept by pings.
+        fixed: jwt.is_some() && lifetime.is_some(),
     })
 }
 
@@ -150,20 +154,6 @@ impl Reader<'_> {
     fn issued_at(&self) -> Option<Timestamp> {
         self.profile.captures.get("issued_at")?.instant(self.response)
     }
-
-    /// What is left of a JWT's life, by the server's own clock where it sent `Date`, else from `iat`.
-    fn jwt_lifetime(&self, token: &str) -> Result<Option<Duration>, OddAnswer> {
-        let claims = self.profile.jwt_is_fixed.then(|| jwt_claims(token)).flatten();
-        let moment = |name: &str| {
-            let seconds = claims.as_ref().and_then(|claims| number(claims.get(name)?))?;
-            Timestamp::UNIX_EPOCH.checked_add(Unit::Seconds.duration(seconds)?).ok()
-        };
-        let (Some(end), Some(start)) = (moment("exp"), self.response.date().or_else(|| moment("iat"))) else {
-            return Ok(None);
-        };
-        let left = until(end, start);
-        if left.is_zero() { Err(OddAnswer::Expired) } else { Ok(Some(left)) }
-    }
 }
 
 /// A JSON number, or text that is one.
@@ -176,22 +166,10 @@ pub(super) fn number(value: &Value) -> Option<f64> {
     .filter(|number| number.is_finite())
 }
 
-/// The claims of a token in JWT form (RFC 7519 section 3), unverified: they say what the server told us anyway.
-fn jwt_claims(token: &str) -> Option<Value> {
-    let mut parts = token.split('.');
-    let (header, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
-    if parts.next().is_some() || !decoded(header)?.is_object() {
-        return None;
-    }
-    decoded(payload)
-}
-
-fn decoded(part: &str) -> Option<Value> {
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -263,6 +241,31 @@ mod tests {
     }
 
     #[test]
+    fn a_positive_expires_in_outlives_the_instants_of_its_jwt() {
+        // The server's clock, and a token signed five hours behind and ahead of it.
+        let date = [("Date", "Sun, 06 Nov 1994 08:49:37 GMT")];
+        for iat in [784_111_777 - 18_000, 784_111_777 + 18_000] {
+            let token = jwt(&json!({"iat": iat, "exp": iat + 7200}));
+            for (expires_in, expected) in [
+                (json!(3600), 3600),
+                (json!("3600"), 3600),
+                (json!(3600.5), 3600),
+                (json!(0), 7200),
+                (json!(-1), 7200),
+                (json!(1e30), 7200),
+                (json!("soon"), 7200),
+                (json!(null), 7200),
+                (json!(7_200_000), 7200),
+            ] {
+                let body = json!({"access_token": token, "expires_in": expires_in}).to_string();
+                let grant = read(&date, &body).unwrap();
+                assert_eq!(grant.lifetime.map(|life| life.as_secs()), Some(expected), "{expires_in} {iat}");
+                assert!(grant.fixed);
+            }
+        }
+    }
+
+    #[test]
     fn a_token_in_jwt_form_ends_when_it_says_by_the_servers_clock() {
         let token = jwt(&json!({"exp": 784_111_837 , "iat": 784_111_000}));
         let body = json!({"access_token": token}).to_string();
@@ -318,7 +321,7 @@ mod tests {
         Ok(())
     }
 
-    fn jwt(claims: &Value) -> String {
+    pub(super) fn jwt(claims: &Value) -> String {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         format!("{}.{}.c2ln", part(&json!({"alg": "RS256"})), part(claims))
     }
