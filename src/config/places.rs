@@ -61,6 +61,7 @@ impl Taken<'_> {
     fn read_by_the_daemon(&self) -> BTreeMap<PathBuf, &'static str> {
         let configs = self.sources.iter().map(|source| (source.path.clone(), "is a file of the config"));
         let named = self.needs.iter().filter_map(|need| match &need.what {
+            Needed::Secret(SecretSource::File { path, .. }) if self.is_a_token(need, path) => None,
             Needed::Secret(SecretSource::File { path, .. }) | Needed::PrivateKey(SecretSource::File { path, .. }) => {
                 Some((path.clone(), "holds a secret that the config names"))
             }
@@ -69,6 +70,12 @@ impl Taken<'_> {
             Needed::Secret(_) | Needed::PrivateKey(_) => None,
         });
         configs.chain(named).collect()
+    }
+
+    /// One session's token may be what another logs in with.
+    fn is_a_token(&self, need: &Need, path: &Path) -> bool {
+        let exchanged = [".subject_token", ".actor_token"].iter().any(|key| need.key.ends_with(key));
+        exchanged || path.starts_with(self.daemon.runtime_dir.join("tokens"))
     }
 
     fn taken(&self, path: &Path, read: &BTreeMap<PathBuf, &'static str>) -> Option<String> {

@@ -614,6 +614,30 @@ fn a_file_that_lies_in_the_place_of_something_else_is_refused() {
 }
 
 #[test]
+fn one_sessions_token_may_be_what_another_logs_in_with() {
+    for (key, file, refused) in [
+        ("subject_token", "/y/post", false),
+        ("actor_token", "/y/post", false),
+        ("client_secret", "/x/run/tokens/post", false),
+        ("client_secret", "/y/post", true),
+    ] {
+        let others = ["subject_token", "client_secret"].into_iter().filter(|other| *other != key);
+        let others: String = others.map(|other| format!("{other} = {{ file = \"/x/{other}\" }}\n")).collect();
+        let said = told(&format!(
+            "[daemon]\nruntime_dir = \"/x/run\"\n\
+             [sessions.post]\nprovider = \"oauth2\"\nurl = \"https://acme.example\"\npublish = [{{ file = {file:?} }}]\n\
+             [sessions.post.login]\ngrant = \"client_credentials\"\ntoken_url = \"/t\"\nclient_id = \"x\"\n\
+             client_secret = {{ file = \"/x/key\" }}\n\
+             [sessions.exchange]\nprovider = \"oauth2\"\nurl = \"https://acme.example\"\n\
+             [sessions.exchange.login]\ngrant = \"token_exchange\"\ntoken_url = \"/t\"\nclient_id = \"x\"\n\
+             {key} = {{ file = {file:?} }}\n{others}"
+        ));
+        assert_eq!(said.contains("holds a secret"), refused, "{key} {file}: {said}");
+        assert_eq!(said.is_empty(), !refused, "{key} {file}: {said}");
+    }
+}
+
+#[test]
 fn sockets_and_directories_do_not_get_into_each_others_way() {
     for (tables, expected) in [
         ("[socket]\npath = \"tokens\"\n", "`socket.path`"),
