@@ -57,11 +57,14 @@ impl Taken<'_> {
         }
     }
 
-    /// Files whose contents are obeyed, by what they are.
+    /// Files whose contents are obeyed, by what they are; not the tokens, which one session may take from another.
     fn read_by_the_daemon(&self) -> BTreeMap<PathBuf, &'static str> {
+        let tokens = self.daemon.runtime_dir.join("tokens");
         let configs = self.sources.iter().map(|source| (source.path.clone(), "is a file of the config"));
         let named = self.needs.iter().filter_map(|need| match &need.what {
-            Needed::Secret(SecretSource::File { path, .. }) | Needed::PrivateKey(SecretSource::File { path, .. }) => {
+            Needed::Secret(SecretSource::File { path, .. }) | Needed::PrivateKey(SecretSource::File { path, .. })
+                if !path.starts_with(&tokens) =>
+            {
                 Some((path.clone(), "holds a secret that the config names"))
             }
             Needed::Certificates(path) => Some((path.clone(), "holds certificates that the config names")),
