@@ -57,7 +57,7 @@ impl Taken<'_> {
         }
     }
 
-    /// Files whose contents are obeyed, by what they are.
+    /// Files whose contents are obeyed, by what they are; not the tokens, which one session may take from another.
     fn read_by_the_daemon(&self) -> BTreeMap<PathBuf, &'static str> {
         let configs = self.sources.iter().map(|source| (source.path.clone(), "is a file of the config"));
         let named = self.needs.iter().filter_map(|need| match &need.what {

@@ -622,7 +622,8 @@ fn one_sessions_token_may_be_what_another_logs_in_with() {
         ("client_secret", "/y/post", true),
     ] {
         let others = ["subject_token", "client_secret"].into_iter().filter(|other| *other != key);
-        let others: String = others.map(|other| format!("{other} = {{ file = \"/x/{other}\" }}\n")).collect();
+        let others: Vec<String> = others.map(|other| format!("{other} = {{ file = \"/x/{other}\" }}\n")).collect();
+        let others = others.concat();
         let said = told(&format!(
             "[daemon]\nruntime_dir = \"/x/run\"\n\
              [sessions.post]\nprovider = \"oauth2\"\nurl = \"https://acme.example\"\npublish = [{{ file = {file:?} }}]\n\
