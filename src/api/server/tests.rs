@@ -111,9 +111,15 @@ fn one_user_cannot_take_all_the_connections() {
     // Both ends of each connection are this process's.
     crate::descriptors::raise_descriptors();
     let daemon = Daemon::start();
-    let held: Vec<_> = (0..2100).map(|_| daemon.open("")).collect();
-    let turned_away = daemon.get("/v1/sessions");
-    assert!(turned_away.contains("too-many-connections"), "{turned_away}");
+    // Who waits for an answer keeps the seat; only who has asked for nothing yet loses it to another.
+    let waiting = "GET /v1/sessions/slow/token?wait=1h HTTP/1.1\r\nhost: x\r\n\r\n";
+    let mut held: Vec<_> = (0..2000).map(|_| daemon.open(waiting)).collect();
+    let turned_away = (0..200).any(|_| {
+        held.extend((0..10).map(|_| daemon.open(waiting)));
+        thread::sleep(Duration::from_millis(10));
+        daemon.get("/v1/sessions").contains("too-many-connections")
+    });
+    assert!(turned_away, "{} connections were taken", held.len());
     drop(held);
 }
 
