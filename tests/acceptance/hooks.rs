@@ -124,8 +124,10 @@ fn runs_are_counted_by_how_they_ended() {
         let metrics = lab.get("/metrics")?.body;
         ["succeeded", "failed", "timed_out"].iter().all(|it| metrics.contains(&runs(it))).then_some(())
     });
-    let said = lab.said();
-    assert!(said.contains("it ended with exit status: 3") && said.contains("it took longer than 10 s"), "{said}");
+    within(SOON, "both to be said", || {
+        let said = lab.said();
+        (said.contains("it ended with exit status: 3") && said.contains("it took longer than 10 s")).then_some(())
+    });
     assert!(!lab.get("/metrics").unwrap().body.contains("keepfresh_alert_runs_total{"), "there are no alerts");
     assert_eq!(server.logins(), 1);
 }
