@@ -218,6 +218,27 @@ fn a_user_who_hoards_connections_shuts_out_none_of_his_own_readers() {
 }
 
 #[test]
+fn with_few_descriptors_that_is_said_and_who_comes_right_after_a_hoard_is_served() {
+    let server = Arc::new(Salesforce::start(Settings::default()));
+    let mut lab = Lab::new(&server);
+    lab.log_level = "info";
+    lab.configure(&[lab.by_key("crm")]);
+    let mut limited = Command::new("prlimit");
+    limited.arg("--nofile=32:32");
+    lab.start_through(limited);
+    let token = lab.await_token("crm");
+    assert!(lab.said().contains("few_descriptors"), "{}", lab.said());
+    for _ in 0..5 {
+        let hoard: Vec<_> = (0..60).filter_map(|_| UnixStream::connect(lab.socket()).ok()).collect();
+        assert_eq!(hoard.len(), 60);
+        drop(hoard);
+        assert_eq!(lab.get("/v1/health?session=crm").unwrap().status, 200);
+    }
+    within(SOON, "a file", || (lab.token("crm").as_ref() == Some(&token)).then_some(()));
+    assert_eq!(server.logins(), 1);
+}
+
+#[test]
 fn callers_who_only_connect_leave_no_descriptor_and_little_memory_behind() {
     let server = Arc::new(Salesforce::start(Settings::default()));
     let mut lab = Lab::new(&server);

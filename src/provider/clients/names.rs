@@ -55,7 +55,7 @@ impl Names {
 
     fn begin(&self, name: String, permit: OwnedSemaphorePermit) -> Lookup {
         let Self { under_way, look_up, .. } = self.clone();
-        let way = UnderWay { name, under_way, _permit: permit };
+        let way = UnderWay { name, all: under_way, _permit: permit };
         let looking = async move {
             let ended = spawn_blocking(move || look_up(&way.name).map_err(Arc::new)).await;
             ended.unwrap_or_else(|error| Err(Arc::new(io::Error::other(error))))
@@ -68,13 +68,13 @@ impl Names {
 /// that is the resolver's business.
 struct UnderWay {
     name: String,
-    under_way: Arc<Mutex<HashMap<String, Lookup>>>,
+    all: Arc<Mutex<HashMap<String, Lookup>>>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let _own = self.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+        let _own = self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
     }
 }
 
