@@ -111,7 +111,11 @@ impl Callers {
 
 impl Caller {
     fn begin() -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(BLOCKING_THREADS)
+            .thread_keep_alive(LINGER)
+            .build()?;
         let handle = runtime.handle().clone();
         let (end, ended) = oneshot::channel::<()>();
         std::thread::Builder::new().name("calls".to_owned()).spawn(move || {
