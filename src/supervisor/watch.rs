@@ -89,13 +89,16 @@ impl Supervisor {
             return;
         }
         self.gauges.clock_jumps += 1;
-        let names: Vec<_> = self.slots.keys().cloned().collect();
         if let Look::Jumped(millis) = look {
             tracing::info!(event = "clock_jumped", millis, "the wall clock jumped: every token is proven again");
-            names.iter().for_each(|name| self.step(name, Input::ClockJumped));
-        } else {
-            // Readers see each end by the clock of the day.
-            names.iter().for_each(|name| self.pump(name));
+        }
+        let names: Vec<_> = self.slots.keys().cloned().collect();
+        for name in names {
+            match look {
+                Look::Jumped(_) => self.step(&name, Input::ClockJumped),
+                // Readers see each end by the clock of the day.
+                Look::Off | Look::Steady => self.pump(&name),
+            }
         }
         self.calendar.rearm(clock::now().wall);
         self.look_ahead_anew();
