@@ -11,14 +11,17 @@ use keepfresh::session::backoff::Seed;
 use keepfresh::session::policy::WindowModel;
 use keepfresh::time::Instant;
 
+#[path = "../../src/session/simulation/mishaps.rs"]
+pub(crate) mod mishaps;
 #[path = "../../src/session/simulation/model.rs"]
 pub(crate) mod model;
 #[expect(dead_code, reason = "the tests use more of it")]
 #[path = "../../src/session/simulation/world.rs"]
 pub(crate) mod world;
 
+use mishaps::Faults;
 use model::{Rules, Server};
-use world::{Faults, World};
+use world::World;
 
 use crate::life::policy;
 use crate::table::{Row, Table, grouped, shown};

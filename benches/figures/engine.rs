@@ -12,8 +12,9 @@ use keepfresh::session::policy::WindowModel;
 use keepfresh::session::{Input, Order};
 
 use crate::calls::HALF_A_YEAR;
+use crate::calls::mishaps::Faults;
 use crate::calls::model::Rules;
-use crate::calls::world::{Faults, World};
+use crate::calls::world::World;
 use crate::life::{Life, policy};
 use crate::table::{Row, Table, grouped, shown};
 

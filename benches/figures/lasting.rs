@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use keepfresh::session::policy::WindowModel;
 
+use crate::calls::mishaps::Faults;
 use crate::calls::model::Rules;
-use crate::calls::world::{Faults, World};
+use crate::calls::world::World;
 use crate::fleet::{self, all_fresh, mib, name, renewable, resident};
 use crate::issuer::Issuer;
 use crate::life::policy;

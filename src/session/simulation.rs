@@ -1,13 +1,15 @@
 //! Half a year against a server as it is, in virtual time: what must never happen, whatever happens.
 
 pub(crate) mod arbitrary;
+mod mishaps;
 mod model;
 mod world;
 
 use std::time::Duration;
 
+use mishaps::Faults;
 use model::{Rules, Tally};
-use world::{Faults, World};
+use world::World;
 
 use super::policy::{LoginBy, Policy, WindowModel};
 

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
+use super::mishaps::{Faults, Happening, MISHAPS, Outage};
 use super::model::{Rules, Server};
 use crate::secret::Secret;
 use crate::session::account::Account;
@@ -17,53 +18,6 @@ use crate::time::Instant;
 
 /// More calls in one hour than any session may make, whatever it is told.
 pub(crate) const MOST_CALLS_PER_HOUR: u64 = 8_000;
-/// What goes wrong, as odds of one in so many; zero is never.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Faults {
-    /// Calls that reach the server, but not their answers back.
-    pub(crate) lost_answers: u64,
-    /// Calls that are refused.
-    pub(crate) refused_calls: u64,
-    /// Calls at which the process dies: before they leave, before their answer, or before it is stored.
-    pub(crate) crashes: u64,
-    /// The mean time between outages of up to two hours, sometimes hanging.
-    pub(crate) outages: Option<Duration>,
-    /// The mean time between revocations of every session.
-    pub(crate) revocations: Option<Duration>,
-    /// The mean time between restarts of the daemon.
-    pub(crate) restarts: Option<Duration>,
-    /// The mean time between jumps of the wall clock.
-    pub(crate) jumps: Option<Duration>,
-    /// The mean time between uses of the token by others.
-    pub(crate) hidden_uses: Option<Duration>,
-    /// The mean time between suspends of up to five hours.
-    pub(crate) suspends: Option<Duration>,
-    /// The mean time between jobs that hold the token, or let go of it.
-    pub(crate) holds: Option<Duration>,
-    /// One answer in so many asks to wait.
-    pub(crate) throttling: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Happening {
-    Answer(usize),
-    OutageBegins,
-    OutageEnds,
-    Revocation,
-    Restart,
-    Jump,
-    HiddenUse,
-    Suspend,
-    Hold,
-    Look,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outage {
-    None,
-    Refusing,
-    Hanging,
-}
 
 /// The world of one account.
 pub(crate) struct World {
@@ -81,16 +35,16 @@ pub(crate) struct World {
     pub(crate) good: Duration,
     /// For how long the world has run.
     pub(crate) run: Duration,
-    daemons: Vec<Daemon>,
-    faults: Faults,
-    outage: Outage,
-    healthy_since: Instant,
-    seed: Seed,
-    happenings: BinaryHeap<Reverse<(Instant, u64, Happening)>>,
-    sequence: u64,
+    pub(super) daemons: Vec<Daemon>,
+    pub(super) faults: Faults,
+    pub(super) outage: Outage,
+    pub(super) healthy_since: Instant,
+    pub(super) seed: Seed,
+    pub(super) happenings: BinaryHeap<Reverse<(Instant, u64, Happening)>>,
+    pub(super) sequence: u64,
 }
 
-struct Daemon {
+pub(super) struct Daemon {
     session: Session,
     stored: State,
     call: Option<(Call, Answer)>,
@@ -158,7 +112,7 @@ impl World {
         self.pass(end);
     }
 
-    fn pass(&mut self, to: Instant) {
+    pub(super) fn pass(&mut self, to: Instant) {
         let passed = to.since(self.now);
         self.run += passed;
         let token = self.daemons[0].session.state().token.as_ref().map(|token| token.access_token.expose().to_owned());
@@ -174,76 +128,11 @@ impl World {
         wakes.filter_map(|(index, daemon)| Some((daemon.session.wake(self.now, &self.account)?, index))).min()
     }
 
-    fn happen(&mut self) {
-        let Some(Reverse((_, _, happening))) = self.happenings.pop() else { return };
-        match happening {
-            Happening::Answer(index) => self.answer(index),
-            Happening::OutageBegins => self.begin_outage(),
-            Happening::OutageEnds => {
-                self.outage = Outage::None;
-                self.healthy_since = self.now;
-            }
-            Happening::Revocation => self.server.revoke_sessions(),
-            Happening::Restart => (0..self.daemons.len()).for_each(|index| self.restart(index)),
-            Happening::Jump => (0..self.daemons.len()).for_each(|index| self.step(index, Input::ClockJumped)),
-            Happening::HiddenUse => self.server.hidden_use(self.now),
-            Happening::Suspend => self.suspend(),
-            Happening::Hold => self.hold(),
-            Happening::Look => {
-                self.plan(self.now.after(LOOK_EVERY), Happening::Look);
-                (0..self.daemons.len()).for_each(|index| self.look(index));
-            }
-        }
-        self.schedule_next(happening);
-    }
-
-    fn schedule_next(&mut self, happening: Happening) {
-        let mean = match happening {
-            Happening::OutageBegins => self.faults.outages,
-            Happening::Revocation => self.faults.revocations,
-            Happening::Restart => self.faults.restarts,
-            Happening::Jump => self.faults.jumps,
-            Happening::HiddenUse => self.faults.hidden_uses,
-            Happening::Suspend => self.faults.suspends,
-            Happening::Hold => self.faults.holds,
-            Happening::Answer(_) | Happening::OutageEnds | Happening::Look => None,
-        };
-        if let Some(mean) = mean {
-            let wait = self.seed.between(Duration::ZERO, mean * 2);
-            self.plan(self.now.after(wait), happening);
-        }
-    }
-
-    fn plan(&mut self, at: Instant, happening: Happening) {
-        self.sequence += 1;
-        self.happenings.push(Reverse((at, self.sequence, happening)));
-    }
-
-    fn begin_outage(&mut self) {
-        self.outage = if self.chance(2) { Outage::Hanging } else { Outage::Refusing };
-        let length = self.seed.between(Duration::from_secs(1), Duration::from_hours(2));
-        self.plan(self.now.after(length), Happening::OutageEnds);
-    }
-
-    /// A job holds the token for longer than any token lives, or for a moment, or its hold ends.
-    fn hold(&mut self) {
-        let lasting = self.seed.between(Duration::ZERO, self.faults.holds.unwrap_or_default() * 3);
-        let lasting = (lasting > self.faults.holds.unwrap_or_default() / 2).then_some(lasting);
-        (0..self.daemons.len()).for_each(|index| self.step(index, Input::Held { lasting }));
-    }
-
-    /// Everything of this machine stands still; what was under way is lost.
-    fn suspend(&mut self) {
-        let length = self.seed.between(Duration::from_secs(1), Duration::from_hours(5));
-        self.pass(self.now.after(length));
-        self.healthy_since = self.healthy_since.max(self.now);
-    }
-
-    fn chance(&mut self, of: u64) -> bool {
+    pub(super) fn chance(&mut self, of: u64) -> bool {
         of > 0 && self.seed.draw().is_multiple_of(of)
     }
 
-    fn step(&mut self, index: usize, input: Input) {
+    pub(super) fn step(&mut self, index: usize, input: Input) {
         self.steps += 1;
         let actions = self.daemons[index].session.step(input, self.now, &mut self.account);
         for action in actions {
@@ -279,7 +168,7 @@ impl World {
         }
     }
 
-    fn restart(&mut self, index: usize) {
+    pub(super) fn restart(&mut self, index: usize) {
         let daemon = &mut self.daemons[index];
         let state: State = serde_json::from_str(&serde_json::to_string(&daemon.stored).unwrap()).unwrap();
         let name = daemon.session.name().to_owned();
@@ -351,7 +240,7 @@ impl World {
         }
     }
 
-    fn answer(&mut self, index: usize) {
+    pub(super) fn answer(&mut self, index: usize) {
         let daemon = &mut self.daemons[index];
         // The call may have gone down with its process.
         let Some((_, answer)) = daemon.call.take_if(|(_, answer)| answer.received <= self.now) else { return };
@@ -369,7 +258,7 @@ impl World {
     }
 
     /// What must hold at any moment.
-    fn look(&mut self, index: usize) {
+    pub(super) fn look(&mut self, index: usize) {
         let session = &self.daemons[index].session;
         let wake = session.wake(self.now, &self.account);
         if let Health::Dead { since, .. } = session.state().health {
@@ -413,15 +302,6 @@ fn unanswered(request: Request) -> Verdict {
     if request == Request::Renew { Verdict::InDoubt } else { Verdict::Unavailable }
 }
 
-const MISHAPS: [Happening; 7] = [
-    Happening::OutageBegins,
-    Happening::Revocation,
-    Happening::Restart,
-    Happening::Jump,
-    Happening::HiddenUse,
-    Happening::Suspend,
-    Happening::Hold,
-];
-const LOOK_EVERY: Duration = Duration::from_mins(30);
+pub(super) const LOOK_EVERY: Duration = Duration::from_mins(30);
 /// Once the server answers again: the longest back-off, some logins of the budget, some lost answers.
 const LONGEST_RECOVERY: Duration = Duration::from_mins(40);
