@@ -1,6 +1,7 @@
 //! What others on the machine left behind or may touch: careless parents, loose modes, programs that hang or talk.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -170,6 +171,49 @@ fn what_a_read_only_mount_holds_is_obeyed_whatever_its_modes_say_and_elsewhere_i
         assert_eq!(output.status.code(), Some(code), "{said}");
         assert_eq!(said.contains("in which every user can write"), code == 78, "{said}");
     }
+}
+
+#[test]
+fn a_user_outside_the_containers_user_namespace_is_not_taken_for_the_daemons_own() {
+    const NOBODY: u32 = 65_534;
+    let (server, mut lab) = scene();
+    // Its user inside is the one as whom the kernel shows everybody outside.
+    let inside = 100_000 + NOBODY;
+    for path in [lab.path(""), lab.config(), lab.path("client-secret")] {
+        chown(path, Some(inside), Some(inside)).unwrap();
+    }
+    let mut command = Command::new("unshare");
+    command.args([
+        "--user",
+        "sh",
+        "-c",
+        "read mapped; exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$@\"",
+        "sh",
+    ]);
+    command.arg(BINARY).args(["run", "--config"]).arg(lab.config());
+    command.env("KEEPFRESH_LOG", "trace").stderr(Stdio::piped());
+    let (stdin, mut tell) = std::io::pipe().unwrap();
+    lab.start_with_stdin(command, stdin.into());
+    let process = format!("/proc/{}", lab.pid());
+    let own = fs::read_link("/proc/self/ns/user").unwrap();
+    within(SOON, "the namespace", || (fs::read_link(format!("{process}/ns/user")).ok()? != own).then_some(()));
+    for map in ["uid_map", "gid_map"] {
+        fs::write(format!("{process}/{map}"), "0 0 1\n1 100001 65535\n").unwrap();
+    }
+    tell.write_all(b"mapped\n").unwrap();
+    lab.await_token("crm");
+    let as_stranger = |args: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args([&format!("--reuid={STRANGER}"), &format!("--regid={STRANGER}"), "--clear-groups", BINARY]);
+        command.args(args).arg("--socket").arg(lab.socket()).output().unwrap()
+    };
+    for order in [&["token", "crm"][..], &["logout", "crm"], &["verify", "crm"], &["status", "crm"]] {
+        let output = as_stranger(order);
+        assert!(matches!(output.status.code(), Some(77 | 80)), "{order:?}: {output:?}");
+        assert!(output.stdout.is_empty(), "{order:?}: {output:?}");
+    }
+    assert_eq!(server.logins(), 1);
+    assert!(server.lives(&lab.token("crm").unwrap()));
 }
 
 #[test]
