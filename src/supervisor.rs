@@ -8,6 +8,7 @@ mod accounts;
 mod alarm;
 mod asks;
 mod calendar;
+mod clocks;
 mod feed;
 mod figures;
 mod holds;

@@ -223,6 +223,10 @@ impl Session {
     }
 
     fn clock_jumped(&mut self, now: Instant) {
+        // Its ping is under way or has its moment: a clock that jumps on and on must not put it off for ever.
+        if matches!(self.state.health, Health::Doubtful { why: Doubt::ClockJump, .. }) {
+            return;
+        }
         // An older doubt goes deeper, and says more about what may be shown.
         if self.state.health == Health::Good {
             self.doubt(now, Doubt::ClockJump);

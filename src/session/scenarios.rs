@@ -10,7 +10,7 @@
 //! | `order login`, `used 3 10m`, `rejected 3`, `wanted 10m`, `held 1h`, `held`, `seed R`, `secrets F`, `jump`, `active false`, `reconfigure KEY=VALUE`, `drain` | inputs |
 //! | `restart`, `restart uncertain`, `crash` | from what is in memory, or from what was last stored |
 //! | `session b` | further statements are for a second session of the same account |
-//! | `status`, `call` | prints phase, attention and what is next; the call under way and what it needs on the disk |
+//! | `status`, `call`, `waits` | prints phase, attention and what is next; the call under way and what it needs on the disk; why a login waits |
 
 mod absences;
 mod clocks;

@@ -62,6 +62,17 @@ pub enum Phase {
     Dormant,
 }
 
+/// Why a login that is due waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginWait {
+    /// The budget of the hour is spent.
+    Budget,
+    /// The daemon was killed over several logins: another wrong password may lock the user.
+    CutOff,
+    /// Earlier ones failed, or the server asked for it.
+    Failures,
+}
+
 /// What happened in this run, for status only; nothing is decided by it.
 #[derive(Clone, Debug, Default)]
 pub struct Record {
@@ -263,6 +274,17 @@ impl Session {
             let how = if self.state.expires.is_some() { "its token ends" } else { "the server ends it" };
             format!("the server gave no refresh token: when {how}, a person must run `keepfresh login {}`", self.name)
         })
+    }
+
+    /// Why the session is without a token though nobody need do anything: its login waits.
+    pub fn login_wait(&self, now: Instant, account: &Account) -> Option<LoginWait> {
+        let lost = matches!(self.state.health, Health::Missing | Health::Dead { .. });
+        self.next(now, account).filter(|next| lost && next.request == Request::Login && next.at > now)?;
+        let by_password = self.policy.login == LoginBy::Daemon { confirm: false };
+        if by_password && account.password_ready(now) > account.login_ready(now) {
+            return Some(LoginWait::CutOff);
+        }
+        Some(if account.is_spent(now) { LoginWait::Budget } else { LoginWait::Failures })
     }
 
     /// Nothing proves any more that the session lives.

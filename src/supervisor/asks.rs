@@ -278,10 +278,9 @@ impl Slot {
     fn not_fresh(&self, account: &Account, now: Instant) -> Refusal {
         let next = self.session.next(now, account).map(|next| next.at.since(now));
         let failure = self.session.record().last_error.as_ref().map(|failure| failure.detail.clone());
-        let rationed = account.is_spent(now)
-            && matches!(self.session.state().health, TokenHealth::Dead { .. } | TokenHealth::Missing);
+        let lost = matches!(self.session.state().health, TokenHealth::Dead { .. } | TokenHealth::Missing);
         let reason = match failure {
-            _ if rationed => "the login budget of the hour is spent".to_owned(),
+            _ if lost && self.session.login_wait(now, account).is_some() => self.without_token(failure, now, account),
             Some(detail) => detail,
             None => "no answer from the server yet".to_owned(),
         };

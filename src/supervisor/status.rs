@@ -18,7 +18,7 @@ use crate::session::answer::Request;
 use crate::session::plan::Why;
 use crate::session::recent::{self, Happening};
 use crate::session::state::{self, Doubt, Health};
-use crate::session::view::Phase;
+use crate::session::view::{LoginWait, Phase};
 use crate::time::{Instant, Now};
 use crate::token::Published;
 
@@ -145,9 +145,25 @@ impl Slot {
             }
             Health::Good => "the session is good".to_owned(),
             Health::Doubtful { why, .. } => doubt_in_words(why).to_owned(),
-            Health::Dead { .. } if account.is_spent(now.boot) => "the login budget of the hour is spent".to_owned(),
-            Health::Dead { .. } | Health::Missing => failure.unwrap_or_else(|| "logging in".to_owned()),
+            Health::Dead { .. } | Health::Missing => self.without_token(failure, now.boot, account),
         }
+    }
+
+    /// What is the matter while there is no token, though nobody need do anything.
+    pub(super) fn without_token(&self, failure: Option<String>, now: Instant, account: &Account) -> String {
+        let waits = match self.session.login_wait(now, account) {
+            Some(LoginWait::Budget) => Some("the login budget of the hour is spent".to_owned()),
+            Some(LoginWait::CutOff) => Some(format!(
+                "the daemon ended in the midst of two logins, and a third wrong password may lock the user; if it is right, run `keepfresh login {}`",
+                self.name
+            )),
+            Some(LoginWait::Failures) => {
+                failure.clone().or_else(|| Some("earlier logins failed; the next one waits".to_owned()))
+            }
+            None => None,
+        };
+        let doing = if self.session.can_renew() { "renewing" } else { "logging in" };
+        waits.or(failure).unwrap_or_else(|| doing.to_owned())
     }
 
     fn next(&self, now: Now, account: &Account) -> Option<Next> {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::clocks::{Clocks, Look};
 use super::slot::{AccountSlot, Slot};
 use super::{LOOK_EVERY, Supervisor, WATCH_EVERY};
 use crate::clock;
@@ -17,8 +18,6 @@ use crate::session::policy::LoginBy;
 use crate::systemd;
 use crate::time::{Instant, Now};
 
-/// The clocks may drift apart so far between two looks before it counts as a jump.
-const JUMP_MILLIS: i64 = 5_000;
 /// How soon a change shows in the status line.
 const LOOK_SOON: Duration = Duration::from_secs(1);
 /// A secret that a command prints is read no oftener.
@@ -27,7 +26,7 @@ const COMMANDS_EVERY: Duration = Duration::from_mins(1);
 /// When which look is due.
 #[derive(Debug)]
 pub(super) struct Watch {
-    clocks: Now,
+    clocks: Clocks,
     next_look: Instant,
     next_secrets: Option<Instant>,
     /// When the watchdog must be fed again, and how often.
@@ -44,7 +43,7 @@ impl Watch {
         // Twice as often as systemd asks.
         let pulse = systemd::watchdog_interval().map(|interval| interval / 2);
         Self {
-            clocks: now,
+            clocks: Clocks::begin(now),
             next_look: now.boot,
             next_secrets: None,
             next_pulse: pulse.map(|_| now.boot),
@@ -80,28 +79,26 @@ impl Watch {
             self.next_secrets = None;
         }
     }
-
-    /// How far the wall clock moved against ours since the last look.
-    fn jump(&mut self, now: Now) -> i64 {
-        let boot = now.boot.as_millis() - self.clocks.boot.as_millis();
-        let wall = now.wall.as_millisecond() - self.clocks.wall.as_millisecond();
-        self.clocks = now;
-        wall - boot
-    }
 }
 
 impl Supervisor {
     /// A wall clock that moved against ours may mean that the machine stood still without our clock noticing.
     pub(super) fn look_at_clocks(&mut self) {
-        let jump = self.watch.jump(clock::now());
-        if jump.abs() < JUMP_MILLIS {
+        let look = self.watch.clocks.look(clock::now());
+        if look == Look::Steady {
             return;
         }
-        tracing::info!(event = "clock_jumped", millis = jump, "the wall clock jumped: every token is proven again");
         self.gauges.clock_jumps += 1;
+        if let Look::Jumped(millis) = look {
+            tracing::info!(event = "clock_jumped", millis, "the wall clock jumped: every token is proven again");
+        }
         let names: Vec<_> = self.slots.keys().cloned().collect();
         for name in names {
-            self.step(&name, Input::ClockJumped);
+            match look {
+                Look::Jumped(_) => self.step(&name, Input::ClockJumped),
+                // Readers see each end by the clock of the day.
+                Look::Off | Look::Steady => self.pump(&name),
+            }
         }
         self.calendar.rearm(clock::now().wall);
         self.look_ahead_anew();

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -54,19 +55,40 @@ fn a_clock_that_is_set_costs_a_ping_and_no_login_and_moves_the_ends_that_readers
     assert_eq!((server.logins(), lab.status("crm")["generation"].clone()), (1, generation));
 }
 
+#[test]
+fn a_clock_that_runs_sixty_times_too_fast_costs_a_few_pings_and_keeps_no_reader_waiting() {
+    let server = Arc::new(Salesforce::start(Settings::default()));
+    let mut lab = Lab::new(&server);
+    lab.configure(&[lab.by_client("crm").key("token_lifetime = \"1h\"")]);
+    let clock = Clock::beside(&lab, Set::Fast(60));
+    start_by(&mut lab, &clock);
+    let token = lab.await_token("crm");
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(15) {
+        within(SOON, "a token that is proven", || {
+            lab.get("/v1/sessions/crm/token?min_validity=10m&wait=10s").filter(|answer| answer.status == 200)
+        });
+        sleep(Duration::from_millis(100));
+    }
+    assert_eq!((server.logins(), lab.token("crm")), (1, Some(token)));
+    assert!((1..=8).contains(&server.pings()), "{} pings", server.pings());
+}
+
 /// What a clock is set to.
 #[derive(Clone, Copy, Debug)]
 enum Set {
     /// So many seconds from the true time.
     By(i64),
     To(&'static str),
+    /// So many times as fast as it should.
+    Fast(u32),
 }
 
 impl Set {
     fn wall(self) -> Timestamp {
         match self {
             Self::By(seconds) => Timestamp::now() + SignedDuration::from_secs(seconds),
-            Self::To(_) => Timestamp::UNIX_EPOCH,
+            Self::To(_) | Self::Fast(_) => Timestamp::UNIX_EPOCH,
         }
     }
 
@@ -74,6 +96,7 @@ impl Set {
         match self {
             Self::By(seconds) => format!("{seconds:+}"),
             Self::To(moment) => format!("@{moment}"),
+            Self::Fast(times) => format!("+0 x{times}"),
         }
     }
 }

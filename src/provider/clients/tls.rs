@@ -282,7 +282,7 @@ Ffz24YNdUY1B/ayOFesTi07nycUPrOQ+60YW5m2+BQ==\n\
         let verifier = Verifier::new(roots, own, pin, Arc::new(provider::default_provider())).unwrap();
         let (name, now) =
             (ServerName::try_from(name).unwrap(), UnixTime::since_unix_epoch(Duration::from_secs(seconds)));
-        let verified = verifier.verify_server_cert(&certificate(shown), &[], &name, &[], now);
-        verified.map(|_| ()).map_err(|error| error.to_string())
+        let outcome = verifier.verify_server_cert(&certificate(shown), &[], &name, &[], now);
+        outcome.map(|_| ()).map_err(|error| error.to_string())
     }
 }

@@ -128,6 +128,29 @@ fn a_jump_of_the_clock_is_put_to_a_ping() {
 }
 
 #[test]
+fn a_clock_that_jumps_on_and_on_does_not_put_off_the_ping() {
+    check(
+        "
+        serve login good
+        serve ping alive
+        tick
+        10m: jump
+        +4s: jump
+        +3s: jump
+        +3s: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:10:08 ping
+        0:10:09 proven
+        0:10:10 Alive; ping at 1:48:00 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
 fn a_jump_without_a_ping_changes_nothing() {
     check(
         "

@@ -276,3 +276,106 @@ fn refused_connections_cost_no_budget() {
     ",
     );
 }
+
+#[test]
+fn passwords_cut_off_by_kills_are_said_to_wait_for_the_lock_to_end_and_a_person_need_not() {
+    check(
+        "
+        policy login=password
+        tick
+        +1s: crash
+        waits
+        +1s: crash
+        waits
+        +1m: status
+        order login
+        +1s: good
+        waits
+    ",
+        "
+        0:00:00 login
+        0:00:01 restart
+        0:00:01 login
+        0:00:01 no wait
+        0:00:02 restart
+        0:00:02 waits: CutOff
+        0:01:02 Starting; login at 0:15:01 for NoToken
+        0:01:02 login
+        0:01:03 logged_in 16
+        0:01:03 publish 16
+        0:01:03 no wait
+    ",
+    );
+}
+
+#[test]
+fn a_login_that_waits_says_whether_for_the_budget_or_for_failures() {
+    let kills = "+1s: crash\n".repeat(5);
+    check(
+        &format!(
+            "
+        tick
+        waits
+        {kills}
+        waits
+        +1s: crash
+        waits
+        status
+        serve login unavailable uncounted
+        10m5s: waits
+    "
+        ),
+        "
+        0:00:00 login
+        0:00:00 no wait
+        0:00:01 restart
+        0:00:01 login
+        0:00:02 restart
+        0:00:02 login
+        0:00:03 restart
+        0:00:03 login
+        0:00:04 restart
+        0:00:04 login
+        0:00:05 restart
+        0:00:05 login
+        0:00:05 no wait
+        0:00:06 restart
+        0:00:06 budget_spent
+        0:00:06 waits: Budget
+        0:00:06 Starting; login at 0:10:00 for NoToken
+        0:10:00 login
+        0:10:01 failing 1
+        0:10:03 login
+        0:10:04 failing 2
+        0:10:05 waits: Failures
+    ",
+    );
+}
+
+#[test]
+fn a_login_does_not_wait_where_a_renewal_is_due_or_the_token_lives() {
+    check(
+        "
+        serve login good refresh=r1
+        tick
+        1h: waits
+        order verify
+        +1s: dead
+        +1s: unavailable
+        waits
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        1:00:00 no wait
+        1:00:00 ping
+        1:00:01 died unexplained
+        1:00:01 renew r1
+        1:00:01 hold
+        1:00:02 failing 2
+        1:00:02 withdraw
+        1:00:02 no wait
+    ",
+    );
+}

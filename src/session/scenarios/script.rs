@@ -134,6 +134,7 @@ impl Stage {
             "crash" => return self.restart(true, true),
             "status" => return self.status(),
             "call" => return self.call_under_way(),
+            "waits" => return self.login_wait(),
             "reconfigure" => {
                 words[1..].iter().for_each(|setting| configure(&mut self.policy, setting));
                 Input::Reconfigured(self.policy.clone().into())
@@ -226,6 +227,7 @@ impl Stage {
     fn restart(&mut self, crash: bool, certain: bool) {
         let account = if crash { &self.stored_account } else { &self.account };
         self.account = serde_json::from_str(&serde_json::to_string(account).unwrap()).unwrap();
+        self.account.resumed();
         self.account.sessions = u32::try_from(self.actors.len()).unwrap();
         for actor in &mut self.actors {
             let state = if crash { &actor.stored } else { actor.session.state() };
@@ -257,6 +259,12 @@ impl Stage {
         let call = self.actors[self.current].call.as_ref().map(|(call, _)| (call.id, call.footing));
         let line = call.map_or("no call".to_owned(), |(id, footing)| format!("call {id}, {footing:?}"));
         self.say(self.current, &line);
+    }
+
+    /// Why the login that is due waits.
+    fn login_wait(&mut self) {
+        let waits = self.actors[self.current].session.login_wait(self.now, &self.account);
+        self.say(self.current, &waits.map_or("no wait".to_owned(), |waits| format!("waits: {waits:?}")));
     }
 
     fn say(&mut self, index: usize, what: &str) {
