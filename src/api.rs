@@ -145,10 +145,12 @@ pub enum Ask {
         /// Where the answer goes.
         reply: Reply<Health>,
     },
-    /// Figures for who measures.
+    /// Figures for who measures, of some sessions at a time.
     Metrics {
         /// Who asks, and sees what it may see; none for the listener of scrapers, which sees everything.
         caller: Option<Caller>,
+        /// The page after this one; none for the first.
+        after: Option<PageEnd>,
         /// Where the answer goes.
         reply: oneshot::Sender<Snapshot>,
     },

@@ -13,20 +13,22 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::api::State;
+use crate::api::{PageEnd, State};
 use crate::hooks::Runs;
 use crate::session::answer::{Quota, Request};
 
 pub use exposition::Form;
 pub use families::names;
 
-/// All figures at one moment.
+/// The daemon's figures and those of some sessions at one moment, or of all sessions, page by page.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// The daemon's own.
     pub daemon: DaemonFigures,
     /// In the order of their names.
     pub sessions: Vec<SessionFigures>,
+    /// Where the next page goes on; none on the last.
+    pub end: Option<PageEnd>,
 }
 
 /// What is measured of the daemon.
@@ -118,6 +120,12 @@ pub struct Publications {
 }
 
 impl Snapshot {
+    /// Takes the next page in.
+    pub fn extend(&mut self, next: Self) {
+        self.sessions.extend(next.sessions);
+        self.end = next.end;
+    }
+
     /// The exposition as a scraper reads it. Reads `/proc/self`: for a thread that may block.
     pub fn render(&self, form: Form) -> String {
         families::render(self, &process::Process::read(), form)

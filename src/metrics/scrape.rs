@@ -29,6 +29,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::{Form, Snapshot};
 use crate::api::Ask;
+use crate::api::access::Caller;
 use crate::api::server::{BindError, Listener};
 use crate::clock;
 use crate::config::MetricsListen;
@@ -164,14 +165,24 @@ async fn metrics(State((asks, cache)): Scraping, headers: HeaderMap) -> Response
     if let Some((_, _, body)) = latest.iter().find(|(cached, _, _)| *cached == form) {
         return with_type(form, body.clone());
     }
-    let (reply, snapshot) = oneshot::channel();
-    if asks.send(Ask::Metrics { caller: None, reply }).await.is_err() {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
-    }
-    let Ok(snapshot) = snapshot.await else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
+    let Some(snapshot) = collected(&asks, None).await else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
     let body = rendered(snapshot, form).await;
     latest.push((form, clock::boottime(), body.clone()));
     with_type(form, body)
+}
+
+/// Everything that `caller` may see, page by page, so that nobody's token waits for it; none when the daemon stops.
+pub async fn collected(asks: &mpsc::Sender<Ask>, caller: Option<Caller>) -> Option<Snapshot> {
+    let page = async |after| {
+        let (reply, page) = oneshot::channel();
+        asks.send(Ask::Metrics { caller: caller.clone(), after, reply }).await.ok()?;
+        page.await.ok()
+    };
+    let mut snapshot: Snapshot = page(None).await?;
+    while let Some(end) = snapshot.end.take() {
+        snapshot.extend(page(Some(end)).await?);
+    }
+    Some(snapshot)
 }
 
 /// The exposition as an answer.

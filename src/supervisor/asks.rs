@@ -79,8 +79,8 @@ impl Supervisor {
             Ask::Rejected { about, which, wait, reply } => self.rejected(&about, &which, wait, reply),
             Ask::Order { about, order, wait, reply } => self.order(&about, order, wait, reply),
             Ask::Login(ask) => self.ask_login(ask),
-            Ask::Metrics { caller, reply } => {
-                let _ = reply.send(self.figures(caller.as_ref()));
+            Ask::Metrics { caller, after, reply } => {
+                let _ = reply.send(self.figures(caller.as_ref(), after));
             }
             Ask::Reload { caller, reply } if !self.is_admin(&caller) => {
                 let _ = reply.send(Err(Refusal::NotAdmin));
@@ -94,12 +94,18 @@ impl Supervisor {
 
     fn page(&self, caller: &Caller, after: Option<PageEnd>) -> Page {
         let now = clock::now();
+        let (slots, end) = self.some_of(after);
+        let seen = slots.into_iter().filter(|slot| self.may_read(caller, slot));
+        Page { sessions: seen.filter_map(|slot| self.status_of(slot, now)).collect(), end }
+    }
+
+    /// The sessions of one page, and where the next one goes on.
+    pub(super) fn some_of(&self, after: Option<PageEnd>) -> (Vec<&Slot>, Option<PageEnd>) {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let slots: Vec<&Slot> =
-            self.slots.range((from, Bound::Unbounded)).map(|(_, slot)| &**slot).take(ON_A_PAGE).collect();
-        let seen = slots.iter().filter(|slot| self.may_read(caller, slot));
-        let sessions = seen.filter_map(|slot| self.status_of(slot, now)).collect();
-        Page { sessions, end: slots.last().filter(|_| slots.len() == ON_A_PAGE).map(|slot| slot.name.clone()) }
+        let slots = self.slots.range((from, Bound::Unbounded)).map(|(_, slot)| &**slot);
+        let slots: Vec<&Slot> = slots.take(ON_A_PAGE).collect();
+        let end = slots.last().filter(|_| slots.len() == ON_A_PAGE).map(|slot| slot.name.clone());
+        (slots, end)
     }
 
     /// A session that the caller may not read, and one that is not there, are one to it: who may read none must not find

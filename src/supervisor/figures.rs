@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::Supervisor;
 use super::shown;
 use super::slot::Slot;
+use crate::api::PageEnd;
 use crate::api::access::Caller;
 use crate::clock;
 use crate::metrics::{DaemonFigures, Moments, SessionFigures, Snapshot};
@@ -90,10 +91,11 @@ impl Tally {
 }
 
 impl Supervisor {
-    /// Everything that `caller` may see; without one, everything.
-    pub(super) fn figures(&self, caller: Option<&Caller>) -> Snapshot {
+    /// A page of what `caller` may see; without one, of everything.
+    pub(super) fn figures(&self, caller: Option<&Caller>, after: Option<PageEnd>) -> Snapshot {
         let now = clock::now();
-        let seen = self.slots.values().filter(|slot| caller.is_none_or(|caller| self.may_read(caller, slot)));
+        let (slots, end) = self.some_of(after);
+        let seen = slots.into_iter().filter(|slot| caller.is_none_or(|caller| self.may_read(caller, slot)));
         let sessions = seen.filter_map(|slot| {
             let account = self.accounts.get(&slot.account)?;
             Some(slot.figures(now, &account.account))
@@ -109,6 +111,7 @@ impl Supervisor {
                 alert_runs: (!self.alerts.is_empty()).then(|| self.alerts.runs()),
             },
             sessions: sessions.collect(),
+            end,
         }
     }
 }

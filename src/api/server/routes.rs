@@ -177,7 +177,7 @@ async fn health(asks: Asks, Extension(caller): CalledBy, uri: Uri) -> Result<Res
 /// The figures of what the caller may see, in the format that it accepts.
 async fn metrics(asks: Asks, Extension(caller): CalledBy, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
     Query::of(&uri).end()?;
-    let snapshot = decided(&asks, Duration::ZERO, |reply| Ask::Metrics { caller: Some(caller), reply }).await?;
+    let snapshot = scrape::collected(&asks, Some(caller)).await.ok_or(Refusal::Stopping)?;
     Ok(scrape::answer(scrape::form_for(&headers), snapshot).await)
 }
 
