@@ -407,7 +407,7 @@ mod tests {
             ("\"20m\"", "\"soon\"", "acme.toml:8: window.idle_timeout: `soon` is no duration"),
             ("\"/token\"", "\"/{token\"", "acme.toml:5: endpoints.token: a `{` is never closed"),
             ("\"sliding\"", "\"slippery\"", "acme.toml:7: window.model: unknown variant `slippery`"),
-            ("verdict = \"dead\"", "verdict = \"ill\"", "acme.toml:13: answer[0].verdict: unknown variant `ill`"),
+            ("verdict = \"dead\"", "verdict = \"ill\"", "acme.toml:13: answer.verdict: unknown variant `ill`"),
             ("\"GONE\"", "{ like = \"GONE\" }", "acme.toml:12: answer.json.\"/code\": write a value"),
             ("verdict = \"refused\"", "verdict = \"good\"", "acme.toml:1: example: there must be one of a wrong"),
             ("path = \"/me\"", "path = \"me\"", "acme.toml:10: ping.path: it starts with `/`"),

@@ -87,18 +87,19 @@ fn read(text: &str) -> Checked<RawProfile<Logins>> {
 }
 
 fn parsed<L: LoginForm + serde::de::DeserializeOwned>(text: &str) -> Checked<RawProfile<Logins>> {
-    let deserializer = toml::Deserializer::parse(text).map_err(|error| syntax("", &error))?;
-    let raw: RawProfile<L> = serde_path_to_error::deserialize(deserializer).map_err(|error| {
-        // A `Spanned` shows itself as a field of its own.
-        let path = error.path().to_string().replace(".$__serde_spanned_private_value", "");
-        syntax(&path, error.inner())
-    })?;
+    let raw: RawProfile<L> = toml::from_str(text).map_err(misread)?;
     Ok(raw.with_logins())
 }
 
-fn syntax(path: &str, error: &toml::de::Error) -> Wrong {
-    let place = if path.is_empty() || path == "." { String::new() } else { format!("{path}: ") };
-    wrong(&error.span().unwrap_or_default(), format!("{place}{}", error.message().trim()))
+/// An error shows its keys only where it has no text to show.
+fn misread(mut error: toml::de::Error) -> Wrong {
+    error.set_input(None);
+    let (message, shown) = (error.message().trim(), error.to_string());
+    let keys = shown.trim_end().rsplit_once("\nin `").and_then(|(_, keys)| keys.strip_suffix('`'));
+    let unknown = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+    let path: Vec<&str> = keys.into_iter().chain(unknown).collect();
+    let place = if path.is_empty() { String::new() } else { format!("{}: ", path.join(".")) };
+    wrong(&error.span().unwrap_or_default(), format!("{place}{message}"))
 }
 
 fn profile(raw: RawProfile<Logins>, name: &str, text: Text<'_>) -> Checked<Profile> {
