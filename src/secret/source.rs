@@ -227,8 +227,10 @@ fn read_file(path: &Path, insecure_mode: bool) -> Result<Secret, SecretError> {
     if metadata.mode() & 0o006 != 0 && !insecure_mode {
         return Err(SecretError::Exposed { path: path.to_owned(), mode: metadata.mode() & 0o7777 });
     }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST + 1));
     let limit = u64::try_from(LARGEST).unwrap_or(u64::MAX).saturating_add(1);
+    // Room for all of it and one byte more, so that nothing is copied while it is read.
+    let room = usize::try_from(metadata.len().saturating_add(1).min(limit)).unwrap_or(LARGEST);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     file.take(limit).read_to_end(&mut bytes).map_err(unreadable)?;
     checked(&bytes, &format!("the file {}", path.display()))
 }
