@@ -14,6 +14,7 @@ mod login;
 mod metrics;
 mod paths;
 mod places;
+mod pool;
 mod principals;
 mod publish;
 mod report;
@@ -58,7 +59,7 @@ pub struct Config {
     /// Calls a second that one host may get.
     pub per_host_rate: f64,
     /// `[sessions.NAME]`, by name.
-    pub sessions: BTreeMap<String, Arc<SessionConfig>>,
+    pub sessions: BTreeMap<Arc<str>, Arc<SessionConfig>>,
     /// The files and secrets that the config names, for `check` to try.
     pub needs: Vec<Need>,
     /// The main file and the fragments.
@@ -152,7 +153,7 @@ pub enum Principal {
 #[derive(Clone)]
 pub struct SessionConfig {
     /// Its name.
-    pub name: String,
+    pub name: Arc<str>,
     /// The engine's constants.
     pub policy: Arc<Policy>,
     /// The server and the login.
@@ -160,13 +161,13 @@ pub struct SessionConfig {
     /// Its files.
     pub publish: Arc<[SinkConfig]>,
     /// The programs that are told what happens to it.
-    pub hooks: Vec<HookConfig>,
+    pub hooks: Box<[HookConfig]>,
     /// Who may read the token over the socket; admins always may.
-    pub access: Vec<Principal>,
+    pub access: Box<[Principal]>,
     /// When its duties fall due.
-    pub schedule: Calendar,
+    pub schedule: Arc<Calendar>,
     /// What its variables begin with, in `env` files.
-    pub env_prefix: String,
+    pub env_prefix: Arc<str>,
     /// `logout_on = ["removal"]`.
     pub logout_on_removal: bool,
     /// `logout_on = ["stop"]`.

@@ -66,7 +66,7 @@ pub fn run(args: &RunArgs) -> ExitCode {
         Err(error) => return refuse(Exit::Failed, &format!("keepfresh: failed to {error}")),
     };
     let file = args.config.clone().unwrap_or_else(config::default_path);
-    let config = match config::load_to_run(&file, true) {
+    let mut config = match config::load_to_run(&file, true) {
         Ok(config) => config,
         Err(errors) => return refuse(Exit::Config, &errors),
     };
@@ -89,7 +89,7 @@ pub fn run(args: &RunArgs) -> ExitCode {
         tracing::warn!(event = "config_warning", "{warning}");
     }
     // What `check` tries, and what was said: of no use to a daemon that runs.
-    let config = Config { needs: Vec::new(), warnings: Vec::new(), ..config };
+    (config.needs, config.warnings) = (Vec::new(), Vec::new());
     match serve(runtime, signals, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

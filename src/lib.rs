@@ -16,6 +16,7 @@ pub mod hardening;
 pub mod hooks;
 pub mod logging;
 pub mod metrics;
+pub mod named;
 pub mod plain_file;
 pub mod program;
 pub mod provider;

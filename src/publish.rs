@@ -41,7 +41,7 @@ pub struct SinkConfig {
     /// `on_loss = "keep"`: the file stays when the token is known dead.
     pub keep_on_loss: bool,
     /// For `env`.
-    pub env_prefix: String,
+    pub env_prefix: Arc<str>,
 }
 
 /// What a published file says; [`format::render`] writes them.
@@ -374,7 +374,6 @@ pub fn remove_stale(path: &Path) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::fs;
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
     use std::time::Duration;
@@ -382,6 +381,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::named::Named;
     use crate::secret::Secret;
     use crate::token::Token;
 
@@ -710,7 +710,7 @@ mod tests {
                 access_token: Secret::new(token),
                 token_type: "Bearer".into(),
                 instance_url: None,
-                captures: BTreeMap::new(),
+                captures: Named::default(),
                 issued_at: "2026-01-02T03:04:05Z".parse().unwrap(),
                 expires_at: None,
             }),

@@ -13,12 +13,12 @@ use zeroize::Zeroizing;
 /// `Debug` and `Display` print a fingerprint. There is no `Serialize`: a field that must be written in the clear
 /// says so with `#[serde(with = "crate::secret::exposed")]`.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Zeroizing<String>);
+pub struct Secret(Zeroizing<Box<str>>);
 
 impl Secret {
     /// Takes the value over.
     pub fn new(value: impl Into<String>) -> Self {
-        Self(Zeroizing::new(value.into()))
+        Self(Zeroizing::new(value.into().into_boxed_str()))
     }
 
     /// The value itself, for the one place that must send or write it.

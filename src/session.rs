@@ -165,10 +165,10 @@ pub enum Footing {
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that any other may accompany")]
 pub struct Session {
-    name: String,
+    name: Arc<str>,
     policy: Arc<Policy>,
     state: State,
-    in_flight: Option<InFlight>,
+    in_flight: Option<Box<InFlight>>,
     ordered: Option<Request>,
     wanted: Option<Duration>,
     /// Until when jobs hold the token.
@@ -206,13 +206,13 @@ struct InFlight {
 
 impl Session {
     /// A session that has no state yet. `floor` is the Unix time in seconds, `seed` any random number.
-    pub fn new(name: &str, policy: impl Into<Arc<Policy>>, now: Instant, floor: u64, seed: u64) -> Self {
-        Self::with_state(name, policy.into(), State::new(now, seed), floor)
+    pub fn new(name: impl Into<Arc<str>>, policy: impl Into<Arc<Policy>>, now: Instant, floor: u64, seed: u64) -> Self {
+        Self::with_state(name.into(), policy.into(), State::new(now, seed), floor)
     }
 
-    fn with_state(name: &str, policy: Arc<Policy>, state: State, generation_floor: u64) -> Self {
+    fn with_state(name: Arc<str>, policy: Arc<Policy>, state: State, generation_floor: u64) -> Self {
         Self {
-            name: name.to_owned(),
+            name,
             policy,
             state,
             in_flight: None,

@@ -114,7 +114,7 @@ enum Turn {
     Duty(String, Duty),
     Signal(Signal),
     /// The config was read again.
-    Loaded(Result<Config, String>),
+    Loaded(Box<Result<Config, String>>),
     Time,
 }
 
@@ -129,7 +129,7 @@ impl Supervisor {
                 Turn::Ask(ask) => self.ask(ask),
                 Turn::Duty(name, duty) => self.duty(&name, duty),
                 Turn::Signal(Signal::Reload) => self.reload(None),
-                Turn::Loaded(config) => self.loaded(config),
+                Turn::Loaded(config) => self.loaded(*config),
                 Turn::Signal(Signal::Stop { .. }) => break,
                 Turn::Time => {}
             }
@@ -149,7 +149,7 @@ impl Supervisor {
                 // Aborted with its session, or a panic that the driver could not turn into an answer.
                 Err(_) => Turn::Time,
             },
-            config = self.reloading.next() => Turn::Loaded(config),
+            config = self.reloading.next() => Turn::Loaded(Box::new(config)),
             (name, duty) = self.calendar.next() => Turn::Duty(name, duty),
             Some(ask) = ears.asks.recv() => Turn::Ask(ask),
             () = tokio::time::sleep(pause) => Turn::Time,
@@ -222,7 +222,9 @@ impl Supervisor {
                     account.saver.want();
                     stirs = true;
                 }
-                Action::Call(call) => slot.pending = Some(Pending::new(call, &mut slot.saver, &account.saver)),
+                Action::Call(call) => {
+                    slot.pending = Some(Box::new(Pending::new(call, &mut slot.saver, &account.saver)));
+                }
                 Action::Tell(event) => {
                     slot.hear(&event);
                     tell::event(slot, &event);
@@ -250,7 +252,7 @@ impl Supervisor {
             self.writes.session(slot.ticket());
         }
         if account.saver.begin(now).is_some() {
-            self.writes.account(&slot.account);
+            self.writes.account(slot.account.clone());
         }
         match slot.pending_step(&account.saver, now) {
             slot::PendingStep::Wait => {}
@@ -303,7 +305,7 @@ impl Supervisor {
         let Some(account) = self.accounts.get(&slot.account) else { return };
         if let Some(errand) = slot.errand(account.account.salt) {
             let flight = driver::call(&mut self.work, errand);
-            slot.in_flight = Some(flight);
+            slot.in_flight = Some(Box::new(flight));
         }
     }
 

@@ -1,5 +1,7 @@
 //! Moments on the clock that counts suspend and ignores the wall, and the pair of clocks an input carries.
 
+use std::fmt;
+use std::num::NonZero;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -7,43 +9,67 @@ use serde::{Deserialize, Serialize};
 
 /// A reading of `CLOCK_BOOTTIME` in milliseconds.
 ///
-/// Signed, so that a moment stored before a reboot may lie before this boot's zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Instant(i64);
+/// Signed, so that a moment stored before a reboot may lie before this boot's zero. Held with the sign turned round, which
+/// keeps the order and leaves zero free: a moment that may be missing takes no more room than one that is there.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "i64", into = "i64")]
+pub struct Instant(NonZero<u64>);
+
+const SIGN: u64 = 1 << 63;
 
 impl Instant {
-    /// The moment `millis` milliseconds after the boot.
+    /// The moment `millis` milliseconds after the boot; the very first is the one after.
     pub const fn from_millis(millis: i64) -> Self {
-        Self(millis)
+        match NonZero::new(millis.cast_unsigned() ^ SIGN) {
+            Some(turned) => Self(turned),
+            None => Self(NonZero::<u64>::MIN),
+        }
     }
 
     /// Milliseconds since the boot.
     pub const fn as_millis(self) -> i64 {
-        self.0
+        (self.0.get() ^ SIGN).cast_signed()
     }
 
     /// How long after `earlier` this is; zero when it is not after.
     pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+        Duration::from_millis(u64::try_from(self.as_millis().saturating_sub(earlier.as_millis())).unwrap_or(0))
     }
 
     /// This moment, `by` later.
     #[must_use]
     pub fn after(self, by: Duration) -> Self {
-        Self(self.0.saturating_add(millis(by)))
+        Self::from_millis(self.as_millis().saturating_add(millis(by)))
     }
 
     /// This moment, `by` earlier.
     #[must_use]
     pub fn before(self, by: Duration) -> Self {
-        Self(self.0.saturating_sub(millis(by)))
+        Self::from_millis(self.as_millis().saturating_sub(millis(by)))
     }
 
     /// This moment, moved by a signed number of milliseconds.
     #[must_use]
     pub fn shifted(self, by_millis: i64) -> Self {
-        Self(self.0.saturating_add(by_millis))
+        Self::from_millis(self.as_millis().saturating_add(by_millis))
+    }
+}
+
+impl fmt::Debug for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Instant").field(&self.as_millis()).finish()
+    }
+}
+
+impl From<i64> for Instant {
+    fn from(millis: i64) -> Self {
+        Self::from_millis(millis)
+    }
+}
+
+impl From<Instant> for i64 {
+    fn from(moment: Instant) -> Self {
+        moment.as_millis()
     }
 }
 

@@ -1,12 +1,12 @@
 //! What a request must carry, as a server handed it out and as it is published.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::named::Named;
 use crate::secret::Secret;
 
 /// The longest access token that is published.
@@ -23,7 +23,7 @@ pub struct Token {
     /// The base of API requests where the server names one: scheme, host and port, no trailing slash.
     pub instance_url: Option<String>,
     /// Whatever else the profile captures: `id`, `scope`, a CSRF token.
-    pub captures: BTreeMap<String, Capture>,
+    pub captures: Named<Capture>,
     /// When the server issued it, by the server's word or else by our clock.
     pub issued_at: Timestamp,
     /// When it ends by the server's word, corrected for skew; none where only idleness or an admin ends it.
@@ -36,7 +36,7 @@ impl Token {
     pub fn serves_like(&self, other: &Self) -> bool {
         let secrets = |token: &Self| {
             let captures = token.captures.iter().filter(|(_, capture)| !capture.public);
-            captures.map(|(name, capture)| (name.clone(), capture.value.clone())).collect::<Vec<_>>()
+            captures.map(|(name, capture)| (name.to_owned(), capture.value.clone())).collect::<Vec<_>>()
         };
         self.access_token == other.access_token
             && self.instance_url == other.instance_url
@@ -58,7 +58,7 @@ pub struct Capture {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
     /// The session's name.
-    pub session: String,
+    pub session: Arc<str>,
     /// Rises with each new token or instance URL.
     pub generation: u64,
     /// The token itself.

@@ -11,7 +11,7 @@ use std::process::Command;
 use keepfresh::logging::message_id::EVENTS;
 
 /// What the core may name of this crate.
-const CORE: [&str; 4] = ["secret", "session", "time", "token"];
+const CORE: [&str; 5] = ["named", "secret", "session", "time", "token"];
 
 /// Clocks, files, sockets, tasks, processes and chance.
 const EFFECTS: [&str; 17] = [
@@ -375,7 +375,7 @@ fn test_modules(source: &Source) -> Vec<PathBuf> {
 
 fn core() -> Vec<Source> {
     let in_core = |name: &str| {
-        ["src/session.rs", "src/time.rs", "src/token.rs", "src/secret.rs"].contains(&name)
+        ["src/session.rs", "src/named.rs", "src/time.rs", "src/token.rs", "src/secret.rs"].contains(&name)
             || name.starts_with("src/session/")
     };
     let core: Vec<Source> = sources().into_iter().filter(|source| in_core(&source.name())).collect();

@@ -1,10 +1,10 @@
 //! One engine, fed by hand: what the daemon would do for it, without the daemon.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use keepfresh::named::Named;
 use keepfresh::secret::Secret;
 use keepfresh::session::account::Account;
 use keepfresh::session::answer::{Answer, Grant, Request, Verdict};
@@ -71,7 +71,7 @@ impl Life {
             access_token: Secret::new(format!("00D5g0000042abc!AQ{:048}", self.issued)),
             token_type: "Bearer".into(),
             instance_url: Some("https://acme.example".into()),
-            captures: BTreeMap::new(),
+            captures: Named::default(),
             issued_at: Timestamp::UNIX_EPOCH,
             expires_at: None,
         };

@@ -34,7 +34,7 @@ use std::process::ExitCode;
 use table::Table;
 
 // What the model server of the simulation names of the crate that it is part of.
-use keepfresh::{secret, session, time, token};
+use keepfresh::{named, secret, session, time, token};
 
 type Part = fn(&mut Table);
 

@@ -91,7 +91,7 @@ fn sink(env_prefix: &str, format: Format) -> SinkConfig {
         owner: None,
         group: None,
         keep_on_loss: false,
-        env_prefix: env_prefix.to_owned(),
+        env_prefix: env_prefix.into(),
     }
 }
 
@@ -107,7 +107,7 @@ fn published(answer: TokenAnswer) -> Published {
     };
     let headers = answer.headers.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
     Published {
-        session: answer.session,
+        session: answer.session.into(),
         generation: answer.generation,
         token: token.into(),
         headers,

@@ -50,7 +50,7 @@ fn report_taken((_, sink): Owned<'_>, (name, other): Owned<'_>, report: &Report,
 fn report_prefixes(sessions: &[Placed], report: &Report) {
     let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
     for placed in sessions {
-        let (name, prefix) = (placed.name.as_str(), placed.env_prefix.as_str());
+        let (name, prefix) = (placed.name.as_str(), &*placed.env_prefix);
         if let Some(other) = taken.get(prefix) {
             let title =
                 format!("`sessions.{name}.env_prefix`: {prefix} is the prefix of the session `{other}` already");

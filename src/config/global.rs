@@ -12,22 +12,36 @@ use super::document::Document;
 use super::hooks;
 use super::http::{self, GlobalHttp};
 use super::places::Taken;
+use super::pool::Pool;
 use super::report::{At, Place, Report, Source};
 use super::session::{self, Placed};
 use super::surroundings::Surroundings;
 use super::table::Table;
 use super::{Config, DaemonConfig, Need, Needed, clashes, keys, metrics, value, zone_named};
-use crate::provider::Profile;
+use crate::provider::{HttpSettings, Profile};
+use crate::schedule::Calendar;
+use crate::session::policy::Policy;
 
 /// What sessions need to know of the rest.
 pub(super) struct Context<'c> {
     pub(super) surroundings: &'c Surroundings,
     pub(super) daemon: &'c DaemonConfig,
     pub(super) http: &'c GlobalHttp,
-    pub(super) zone: TimeZone,
     pub(super) needs: &'c Needs<'c>,
     /// The profiles that sessions have named so far.
     pub(super) profiles: RefCell<BTreeMap<String, Arc<Profile>>>,
+    /// What sessions have in common is held once.
+    pub(super) words: Pool<str>,
+    pub(super) policies: Pool<Policy>,
+    pub(super) https: Pool<HttpSettings>,
+    pub(super) no_duties: Arc<Calendar>,
+}
+
+impl Context<'_> {
+    /// Whose clock the calendars are about: a hundred kilobytes, so only for who has one.
+    pub(super) fn zone(&self) -> TimeZone {
+        zone_named(self.daemon.timezone.as_deref()).unwrap_or(TimeZone::UTC)
+    }
 }
 
 /// Collects what `check` must try.
@@ -62,9 +76,17 @@ pub(super) fn read(
     let metrics = metrics::read(main, &daemon.runtime_dir);
     let (http, per_host_rate) = http::global(main, &needs);
     let alerts = hooks::alerts(main, &needs);
-    let zone = zone_named(daemon.timezone.as_deref()).unwrap_or(TimeZone::UTC);
-    let context =
-        Context { surroundings, daemon: &daemon, http: &http, zone, needs: &needs, profiles: RefCell::default() };
+    let context = Context {
+        surroundings,
+        daemon: &daemon,
+        http: &http,
+        no_duties: Arc::new(Calendar::empty(TimeZone::UTC)),
+        needs: &needs,
+        profiles: RefCell::default(),
+        words: Pool::default(),
+        policies: Pool::default(),
+        https: Pool::default(),
+    };
     let placed = sessions(&tables, &context, sources);
     clashes::report(&placed, &socket.path, report, sources);
     let listed = needs.list.borrow().clone();

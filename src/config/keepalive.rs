@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
 use super::global::Context;
 use super::keys;
 use super::report::At;
@@ -46,18 +48,16 @@ pub(super) fn read(session: &Table<'_>, context: &Context<'_>) -> Keepalive {
     let table = table.as_ref().inspect(|table| table.only(keys::KEEPALIVE));
     let flag = |key: &str| table.and_then(|table| table.flag(key)).map(|flag| flag.value);
     let lines = |key: &str| table.map_or_else(Vec::new, |table| lines(table, key));
+    let (verify, renew, active) = (lines("verify_at"), lines("renew_at"), lines("active"));
+    let has_duties = !(verify.is_empty() && renew.is_empty() && active.is_empty());
+    let zone = if has_duties { context.zone() } else { TimeZone::UTC };
     Keepalive {
         survive_outage: table.and_then(|table| table.duration("survive_outage")),
         ping_every: table.and_then(|table| table.duration("ping_every")),
         introspect: flag("introspect").unwrap_or(false),
         shared: flag("shared").unwrap_or(true),
         ping: table.and_then(|table| table.text("ping")).map(|ping| ping.value.to_owned()),
-        calendar: Calendar {
-            verify: lines("verify_at"),
-            renew: lines("renew_at"),
-            active: lines("active"),
-            ..Calendar::empty(context.zone.clone())
-        },
+        calendar: Calendar { verify, renew, active, ..Calendar::empty(zone) },
     }
 }
 

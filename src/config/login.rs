@@ -12,6 +12,7 @@ use super::report::{At, Place};
 use super::secret;
 use super::table::Table;
 use super::value::{self, Bad, bad, closest};
+use crate::named::Named;
 use crate::provider::{
     GrantTraits, HttpSettings, Parameter, ParameterKind, Profile, ProfileError, RemoteConfig, Value,
 };
@@ -111,9 +112,9 @@ pub(super) fn is_parameter(profile: &Profile, word: &str) -> bool {
 
 /// The grant, with what it asks of the engine.
 pub(super) struct Login {
-    pub(super) grant: String,
+    pub(super) grant: Arc<str>,
     pub(super) traits: GrantTraits,
-    pub(super) values: BTreeMap<String, Value>,
+    pub(super) values: Named<Value>,
     places: BTreeMap<String, Place>,
     place: Place,
 }
@@ -132,11 +133,13 @@ pub(super) fn read<'d>(session: &Table<'d>, profile: &'d Profile, context: &Cont
     table.only(&known);
     let values = parameters
         .iter()
-        .filter_map(|parameter| Some((parameter.name.clone(), value_of(&table, parameter, context)?)))
+        .filter_map(|parameter| {
+            Some((context.words.share(parameter.name.as_str()), value_of(&table, parameter, context)?))
+        })
         .chain(parameters.iter().flat_map(|parameter| fields_of(&table, parameter)))
         .collect();
     let places = known.iter().map(|key| ((*key).to_owned(), table.place_of(key))).collect();
-    Some(Login { grant: grant.value.to_owned(), traits, values, places, place: table.place.clone() })
+    Some(Login { grant: context.words.share(grant.value), traits, values, places, place: table.place.clone() })
 }
 
 fn grant<'d>(table: &Table<'d>, profile: &'d Profile) -> Option<At<&'d str>> {
@@ -165,7 +168,7 @@ fn value_of(table: &Table<'_>, parameter: &Parameter, context: &Context<'_>) -> 
             let form = if parameter.secret { "{ file = \"/path\" }" } else { "\"…\"" };
             table.missing(key, &format!("give {}: {key} = {form}", parameter.about));
         }
-        return parameter.default.clone().map(Value::Plain);
+        return parameter.default.as_deref().map(|text| Value::Plain(context.words.share(text)));
     }
     if parameter.secret {
         let source = secret::read(table, key)?;
@@ -174,7 +177,7 @@ fn value_of(table: &Table<'_>, parameter: &Parameter, context: &Context<'_>) -> 
         return Some(Value::Secret(source.value));
     }
     match parameter.kind {
-        ParameterKind::Text => plain(table, parameter),
+        ParameterKind::Text => text(table, parameter),
         ParameterKind::Integer => {
             let found = table.value(key)?;
             let number = found.value.as_integer().map(|number| number.as_str().replace('_', ""));
@@ -182,9 +185,9 @@ fn value_of(table: &Table<'_>, parameter: &Parameter, context: &Context<'_>) -> 
             if number.is_none() {
                 table.wrong_type(key, &found, &format!("a whole number: {key} = 30"));
             }
-            number.map(Value::Plain)
+            number.map(plain)
         }
-        ParameterKind::Boolean => table.flag(key).map(|flag| Value::Plain(flag.value.to_string())),
+        ParameterKind::Boolean => table.flag(key).map(|flag| plain(flag.value.to_string())),
         ParameterKind::Fields => None,
         ParameterKind::List => {
             let parts = table.texts(key)?;
@@ -195,6 +198,10 @@ fn value_of(table: &Table<'_>, parameter: &Parameter, context: &Context<'_>) -> 
             Some(Value::List(parts.value.iter().map(|part| part.value.to_owned()).collect()))
         }
     }
+}
+
+fn plain(text: impl Into<Arc<str>>) -> Value {
+    Value::Plain(text.into())
 }
 
 /// What a form of its own may not hold: it has a key, which knows how it is kept and sent.
@@ -211,7 +218,7 @@ const NO_FIELDS: [&str; 10] = [
     "code",
 ];
 
-fn fields_of(table: &Table<'_>, parameter: &Parameter) -> Vec<(String, Value)> {
+fn fields_of(table: &Table<'_>, parameter: &Parameter) -> Vec<(Arc<str>, Value)> {
     let given = table.has(&parameter.name) && parameter.kind == ParameterKind::Fields;
     let Some(fields) = given.then(|| table.table(&parameter.name)).flatten() else { return Vec::new() };
     let field = |key: At<&str>| {
@@ -221,12 +228,12 @@ fn fields_of(table: &Table<'_>, parameter: &Parameter) -> Vec<(String, Value)> {
             return None;
         }
         let text = fields.text(key.value)?;
-        Some((format!("{}.{}", parameter.name, key.value), Value::Plain(text.value.to_owned())))
+        Some((format!("{}.{}", parameter.name, key.value).into(), plain(text.value)))
     };
     fields.keys().into_iter().filter_map(field).collect()
 }
 
-fn plain(table: &Table<'_>, parameter: &Parameter) -> Option<Value> {
+fn text(table: &Table<'_>, parameter: &Parameter) -> Option<Value> {
     let key = parameter.name.as_str();
     let text = table.parsed(key, |text| {
         if parameter.one_of.is_empty() || parameter.one_of.iter().any(|known| known == text) {
@@ -235,7 +242,7 @@ fn plain(table: &Table<'_>, parameter: &Parameter) -> Option<Value> {
         let remedy = format!("write one of \"{}\"", parameter.one_of.join("\", \""));
         Err(value::bad("is none of the known values", remedy))
     })?;
-    Some(Value::Plain(text.value))
+    Some(plain(text.value))
 }
 
 /// Reports what the profile finds wrong with server and login taken together.

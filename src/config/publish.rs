@@ -1,6 +1,7 @@
 //! `[[sessions.NAME.publish]]`: the files that hold the token.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::global::Context;
 use super::report::At;
@@ -20,7 +21,7 @@ const MODE: u32 = 0o640;
 /// What an entry needs to know of its session.
 pub(super) struct Owner<'o> {
     pub(super) name: &'o str,
-    pub(super) env_prefix: &'o str,
+    pub(super) env_prefix: &'o Arc<str>,
     /// None when `provider` names nothing that can be used.
     pub(super) profile: Option<&'o Profile>,
 }
@@ -42,7 +43,7 @@ pub(super) fn read(session: &Table<'_>, owner: &Owner<'_>, context: &Context<'_>
             owner: None,
             group: None,
             keep_on_loss: false,
-            env_prefix: owner.env_prefix.to_owned(),
+            env_prefix: owner.env_prefix.clone(),
         };
         return vec![At { value: sink, place: session.place.clone() }];
     };
@@ -67,7 +68,7 @@ fn sink(table: &Table<'_>, session: &Table<'_>, of: &Owner<'_>, directory: &Path
             .report
             .warn(format!("{}: with mode {mode:04o} every user of this machine can read the token", table.path));
     }
-    let (format, env_prefix) = (format.unwrap_or(Format::Token), of.env_prefix.to_owned());
+    let (format, env_prefix) = (format.unwrap_or(Format::Token), of.env_prefix.clone());
     Some(path.map(|path| SinkConfig { path, format, mode, owner, group, keep_on_loss, env_prefix }))
 }
 

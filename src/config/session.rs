@@ -18,7 +18,7 @@ use crate::session::policy::{LoginBy, Policy, WindowModel};
 /// A session, with the places that later checks may name.
 pub(super) struct Placed {
     pub(super) name: String,
-    pub(super) env_prefix: String,
+    pub(super) env_prefix: Arc<str>,
     /// None when something is wrong without which there is no session.
     pub(super) config: Option<SessionConfig>,
     pub(super) sinks: Vec<At<SinkConfig>>,
@@ -32,14 +32,14 @@ pub(super) fn read(name: &str, table: &Table<'_>, context: &Context<'_>) -> Plac
         let of_login = profile.as_ref().is_some_and(|profile| login::is_parameter(profile, word));
         if of_login { Some(format!("[{}]", table.name("login"))) } else { keys::home(&table.path, word) }
     });
-    let prefix = env_prefix(table, name);
+    let prefix = env_prefix(table, name).map(Arc::<str>::from);
     let owner = publish::Owner { name, env_prefix: &prefix.value, profile: profile.as_deref() };
     let sinks = publish::read(table, &owner, context);
     let local = Local {
         env_prefix: prefix.value.clone(),
         publish: sinks.iter().map(|sink| sink.value.clone()).collect(),
-        hooks: hooks::read(table, context.needs),
-        access: access(table).unwrap_or_else(|| publish::readers(&sinks, context)),
+        hooks: hooks::read(table, context.needs).into(),
+        access: access(table).unwrap_or_else(|| publish::readers(&sinks, context)).into(),
         logout_on: logout_on(table),
     };
     let config = server(table, profile, context).map(|server| config(name, table, server, local, context));
@@ -48,10 +48,10 @@ pub(super) fn read(name: &str, table: &Table<'_>, context: &Context<'_>) -> Plac
 
 /// What concerns this machine only.
 struct Local {
-    env_prefix: String,
+    env_prefix: Arc<str>,
     publish: Arc<[SinkConfig]>,
-    hooks: Vec<HookConfig>,
-    access: Vec<Principal>,
+    hooks: Box<[HookConfig]>,
+    access: Box<[Principal]>,
     /// On removal, and on stop.
     logout_on: (bool, bool),
 }
@@ -81,7 +81,7 @@ fn server(table: &Table<'_>, profile: Option<Arc<Profile>>, context: &Context<'_
         grant: login.grant.clone(),
         values: login.values.clone(),
         ping: keepalive.ping.clone(),
-        http,
+        http: context.https.share(http),
     };
     login::report_problems(table, &login, &remote);
     Some(Server { remote, traits: login.traits, given, keepalive })
@@ -94,18 +94,23 @@ fn config(name: &str, table: &Table<'_>, server: Server, local: Local, context: 
     warn(table, &remote, &policy, &given);
     let (logout_on_removal, logout_on_stop) = local.logout_on;
     SessionConfig {
-        name: name.to_owned(),
+        name: name.into(),
         remote: Arc::new(remote),
         publish: local.publish,
         hooks: local.hooks,
         access: local.access,
-        schedule: Calendar { lead: policy.survive_outage, ..keepalive.calendar },
-        policy: Arc::new(policy),
+        schedule: calendar(keepalive.calendar, policy.survive_outage, context),
+        policy: context.policies.share(policy),
         env_prefix: local.env_prefix,
         logout_on_removal,
         logout_on_stop,
         idle_timeout_assumed: given.idle_timeout == IdleTimeout::Assumed,
     }
+}
+
+/// Most sessions have no duties: those share one calendar.
+fn calendar(calendar: Calendar, lead: Duration, context: &Context<'_>) -> Arc<Calendar> {
+    if calendar.is_empty() { context.no_duties.clone() } else { Arc::new(Calendar { lead, ..calendar }) }
 }
 
 /// The server's idle timer as config and profile together tell it.

@@ -44,8 +44,8 @@ fn the_shortest_config_has_the_defaults_of_the_design() {
     assert_eq!(crm.publish.len(), 1);
     assert_eq!(crm.publish[0].path, PathBuf::from("/run/keepfresh/tokens/crm"));
     assert_eq!((crm.publish[0].mode, &crm.publish[0].format), (0o640, &Format::Token));
-    assert_eq!(crm.access, [Principal::User(0), Principal::Group(0)]);
-    assert_eq!(crm.env_prefix, "CRM");
+    assert_eq!(*crm.access, [Principal::User(0), Principal::Group(0)]);
+    assert_eq!(&*crm.env_prefix, "CRM");
     assert!(crm.schedule.is_empty() && !crm.logout_on_removal && !crm.logout_on_stop);
 }
 
@@ -108,7 +108,7 @@ fn fragments_add_sessions_and_nothing_else() {
     home.fragment("10-more.toml", &SHORTEST.replace("sessions.crm", "sessions.erp"));
     home.fragment("notes.txt", "not a fragment");
     let config = home.load().unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(config.sessions.keys().collect::<Vec<_>>(), ["crm", "erp"]);
+    assert_eq!(config.sessions.keys().map(|name| &**name).collect::<Vec<_>>(), ["crm", "erp"]);
 
     home.fragment("20-again.toml", SHORTEST);
     home.fragment("30-daemon.toml", "[daemon]\nlog = \"text\"\n");

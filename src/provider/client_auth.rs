@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn a_client_with_nothing_but_a_certificate_shows_that() {
         let mut config = config("oauth2", "client_credentials", &[]);
-        config.http.client_cert = Some("/cert.pem".into());
+        std::sync::Arc::make_mut(&mut config.http).client_cert = Some("/cert.pem".into());
         assert_eq!(ClientAuth::of(&config, None), ClientAuth::Tls);
     }
 }

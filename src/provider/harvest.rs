@@ -10,6 +10,7 @@ use url::Url;
 use super::capture::{CaptureRule, Unit};
 use super::hosts::{ForeignUrl, Hosts};
 use super::response::{Response, until};
+use crate::named::Named;
 use crate::secret::Secret;
 use crate::session::answer::Grant;
 use crate::token::{Capture, MAX_TOKEN_BYTES, Token, TokenError, checked_access_token};
@@ -40,7 +41,7 @@ pub(super) struct Harvest {
     pub(super) token: Option<Secret>,
     token_type: Option<String>,
     pub(super) instance_url: Option<String>,
-    pub(super) captures: BTreeMap<String, Capture>,
+    pub(super) captures: Named<Capture>,
     issued_at: Option<Timestamp>,
     pub(super) lifetime: Option<Duration>,
     pub(super) refresh_token: Option<Secret>,
@@ -99,9 +100,9 @@ pub(super) fn harvest(
 }
 
 /// The values without a meaning of their own: strings, numbers and truth values without control characters.
-pub(super) fn captured(rules: &Captures, response: &Response) -> BTreeMap<String, Capture> {
+pub(super) fn captured(rules: &Captures, response: &Response) -> Named<Capture> {
     let others = rules.iter().filter(|(name, _)| !KNOWN.contains(&name.as_str()));
-    others.filter_map(|(name, rule)| Some((name.clone(), capture(rule, response)?))).collect()
+    others.filter_map(|(name, rule)| Some((name.as_str(), capture(rule, response)?))).collect()
 }
 
 fn capture(rule: &CaptureRule, response: &Response) -> Option<Capture> {

@@ -164,8 +164,8 @@ pub(super) fn secrets_for(config: &RemoteConfig, request: Request) -> Vec<(Strin
         (None, Request::Login) => oauth::login_secrets(config),
         (None, Request::Introspect | Request::Renew | Request::Logout) => client::client_secrets(config),
     };
-    let sources = config.values.iter().filter(|(name, _)| wanted.contains(&name.as_str()));
-    sources.filter_map(|(name, value)| Some((name.clone(), source(value)?))).collect()
+    let sources = config.values.iter().filter(|(name, _)| wanted.contains(name));
+    sources.filter_map(|(name, value)| Some((name.to_owned(), source(value)?))).collect()
 }
 
 fn source(value: &Value) -> Option<SecretSource> {

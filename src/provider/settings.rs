@@ -2,7 +2,6 @@
 
 mod problems;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use super::discovery::{Endpoint, Metadata};
 use super::profile::Profile;
 use super::request::RequestTemplate;
 use super::template::Template;
+use crate::named::Named;
 use crate::secret::source::SecretSource;
 use crate::secret::{Secret, hex};
 pub(super) use problems::problem;
@@ -54,7 +54,7 @@ pub enum Proxy {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Value {
     /// As it stands in the config.
-    Plain(String),
+    Plain(Arc<str>),
     /// A program and its arguments.
     List(Vec<String>),
     /// To be read when needed.
@@ -69,13 +69,13 @@ pub struct RemoteConfig {
     /// The server, as the config names it.
     pub url: Url,
     /// How the session logs in.
-    pub grant: String,
+    pub grant: Arc<str>,
     /// Every parameter that was given or has a default.
-    pub values: BTreeMap<String, Value>,
+    pub values: Named<Value>,
     /// An alternative ping's name.
     pub ping: Option<String>,
     /// How to connect.
-    pub http: HttpSettings,
+    pub http: Arc<HttpSettings>,
 }
 
 /// What is wrong with a session's server or login, beyond what single keys show.
@@ -106,10 +106,10 @@ impl RemoteConfig {
         for part in [self.profile.name(), self.base(), &self.grant] {
             absorb(&mut digest, part);
         }
-        for (name, value) in &self.values {
+        for (name, value) in self.values.iter() {
             match value {
                 // A client stays who it is, however it proves that; and so does a session, whatever way leads to it.
-                Value::Plain(_) if matches!(name.as_str(), "client_auth" | "redirect_uri" | "authorization_query") => {}
+                Value::Plain(_) if matches!(name, "client_auth" | "redirect_uri" | "authorization_query") => {}
                 Value::Plain(text) if !is_default(name, text) => {
                     absorb(&mut digest, name);
                     absorb(&mut digest, text);
@@ -138,8 +138,8 @@ impl RemoteConfig {
     /// Where everything else is that a login or renewal sends and nobody may see, by parameter.
     pub fn login_secrets(&self) -> Vec<(String, SecretSource)> {
         let seed = self.profile.grant_traits(&self.grant).and_then(|traits| traits.refresh_token_parameter);
-        let secret = |(name, value): (&String, &Value)| match value {
-            Value::Secret(source) if Some(name) != seed.as_ref() => Some((name.clone(), source.clone())),
+        let secret = |(name, value): (&str, &Value)| match value {
+            Value::Secret(source) if Some(name) != seed.as_deref() => Some((name.to_owned(), source.clone())),
             Value::Secret(_) | Value::Plain(_) | Value::List(_) => None,
         };
         self.values.iter().filter_map(secret).collect()
@@ -163,7 +163,7 @@ impl RemoteConfig {
     /// Whoever has no name is known by all that the config says of him, and where his secrets are.
     fn nameless(&self) -> String {
         let mut digest = digest::Context::new(&digest::SHA256);
-        for (name, value) in &self.values {
+        for (name, value) in self.values.iter() {
             absorb(&mut digest, name);
             match value {
                 Value::Plain(text) => absorb(&mut digest, text),
@@ -209,7 +209,7 @@ impl RemoteConfig {
     /// The value of a parameter that is no secret.
     pub(super) fn plain(&self, name: &str) -> Option<&str> {
         match self.values.get(name)? {
-            Value::Plain(text) => Some(text),
+            Value::Plain(text) => Some(&**text),
             Value::Secret(_) | Value::List(_) => None,
         }
     }
@@ -307,14 +307,14 @@ pub(super) mod tests {
     fn a_changed_secret_keeps_the_identity_and_a_changed_user_does_not() {
         let base = config("salesforce", "jwt_bearer", &[("username", "a@x")]);
         let mut secret = base.clone();
-        secret.values.insert("private_key".into(), Value::Secret(SecretSource::Env("KEY".into())));
+        secret.values.insert("private_key", Value::Secret(SecretSource::Env("KEY".into())));
         assert_eq!(base.identity(), secret.identity());
         let mut default = base.clone();
-        default.values.insert("api_version".into(), Value::Plain("62.0".into()));
+        default.values.insert("api_version", Value::Plain("62.0".into()));
         assert_eq!(base.identity(), default.identity(), "a default that is spelt out");
         let mut way = config("salesforce", "authorization_code", &[]);
         let person = way.identity();
-        way.values.insert("redirect_uri".into(), Value::Plain("http://localhost:1717/x".into()));
+        way.values.insert("redirect_uri", Value::Plain("http://localhost:1717/x".into()));
         assert_eq!(person, way.identity(), "the way to the login");
         for changed in [
             config("salesforce", "jwt_bearer", &[("username", "b@x")]),
@@ -428,9 +428,9 @@ pub(super) mod tests {
             profile: Profile::named(profile, None).unwrap(),
             url: Url::parse("https://acme.my.salesforce.com/").unwrap(),
             grant: grant.into(),
-            values: values.iter().map(|(name, text)| ((*name).into(), value(text))).collect(),
+            values: values.iter().map(|(name, text)| (*name, value(text))).collect(),
             ping: None,
-            http: HttpSettings {
+            http: Arc::new(HttpSettings {
                 connect_timeout: Duration::from_secs(5),
                 ca_file: None,
                 pin_sha256: None,
@@ -438,7 +438,7 @@ pub(super) mod tests {
                 client_key: None,
                 proxy: Proxy::None,
                 allow_plain_http: false,
-            },
+            }),
         }
     }
 }

@@ -294,7 +294,7 @@ mod tests {
         assert_eq!(grant.token.issued_at.as_millisecond(), 1_700_000_000_123);
         assert_eq!(grant.refresh_token.unwrap().expose(), "5Aep");
         let captures: Vec<(&str, bool)> =
-            grant.token.captures.iter().map(|(name, capture)| (name.as_str(), capture.public)).collect();
+            grant.token.captures.iter().map(|(name, capture)| (name, capture.public)).collect();
         assert_eq!(captures, [("id", true), ("scope", true), ("signature", false)]);
     }
 

@@ -150,8 +150,8 @@ fn public_captures(published: &Published) -> BTreeMap<&str, &str> {
         .token
         .captures
         .iter()
-        .filter(|(name, capture)| capture.public && !JSON_KEYS.contains(&name.as_str()))
-        .map(|(name, capture)| (name.as_str(), capture.value.expose()))
+        .filter(|(name, capture)| capture.public && !JSON_KEYS.contains(name))
+        .map(|(name, capture)| (name, capture.value.expose()))
         .collect()
 }
 
@@ -206,6 +206,7 @@ pub(super) mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::named::Named;
     use crate::secret::Secret;
     use crate::token::{Capture, Token};
 
@@ -230,7 +231,7 @@ pub(super) mod tests {
     fn captures_appear_in_json_only_if_public_and_never_in_the_place_of_a_key() {
         let mut published = published();
         for (name, public) in [("headers", true), ("access_token", true), ("csrf", false), ("scope", true)] {
-            Arc::make_mut(&mut published.token).captures.insert(name.into(), capture("captured", public));
+            Arc::make_mut(&mut published.token).captures.insert(name, capture("captured", public));
         }
         let text = text(&published, Format::Json).unwrap();
         assert_eq!(text.matches("captured").count(), 1, "{text}");
@@ -323,7 +324,7 @@ pub(super) mod tests {
                 access_token: Secret::new("00D!t0k3n"),
                 token_type: "Bearer".into(),
                 instance_url: Some("https://acme.my.salesforce.com".into()),
-                captures: BTreeMap::from([("id".into(), capture("005", true))]),
+                captures: Named::from([("id", capture("005", true))]),
                 issued_at: "2026-01-02T03:04:05Z".parse().unwrap(),
                 expires_at: None,
             }),

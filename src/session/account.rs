@@ -22,7 +22,7 @@ const CONFIRM_AFTER: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Account {
     /// Set by a refusal; ended by a changed secret, a changed config or a person.
-    pub stop: Option<Stop>,
+    pub stop: Option<Box<Stop>>,
     /// The fingerprint's salt, so that stored fingerprints say nothing of a weak password.
     pub salt: u64,
     spent: f64,
@@ -41,7 +41,7 @@ pub struct Account {
     failing: Failing,
     /// The session whose login is under way.
     #[serde(skip)]
-    pub in_flight: Option<String>,
+    pub in_flight: Option<Box<str>>,
     /// How many sessions share this account.
     #[serde(skip)]
     pub sessions: u32,
@@ -54,7 +54,7 @@ enum Failing {
     #[default]
     Several,
     /// This session's alone: it may have a reason of its own.
-    One(String),
+    One(Box<str>),
     /// Nobody's.
     Nobody,
 }
@@ -99,14 +99,14 @@ impl Account {
 
     /// The first failures of one session say nothing of the others: each of them may try once, at the same budget.
     pub fn is_open_to(&self, session: &str) -> bool {
-        matches!(&self.failing, Failing::One(other) if other != session)
+        matches!(&self.failing, Failing::One(other) if **other != *session)
     }
 
     /// `session` failed to log in, for whatever reason.
     pub fn failed_for(&mut self, session: &str) {
         self.failing = match std::mem::take(&mut self.failing) {
-            Failing::Nobody => Failing::One(session.to_owned()),
-            Failing::One(other) if other == session => Failing::One(other),
+            Failing::Nobody => Failing::One(session.into()),
+            Failing::One(other) if *other == *session => Failing::One(other),
             Failing::One(_) | Failing::Several => Failing::Several,
         };
     }
@@ -133,13 +133,13 @@ impl Account {
 
     /// A session is gone, or its call will never be answered: its login must not hold up the others.
     pub fn release(&mut self, session: &str) {
-        self.in_flight.take_if(|under_way| under_way == session);
+        self.in_flight.take_if(|under_way| **under_way == *session);
     }
 
     /// A login leaves on behalf of `session`.
     pub fn login_leaves(&mut self, session: &str, now: Instant) {
         self.left_at = now;
-        self.in_flight = Some(session.to_owned());
+        self.in_flight = Some(session.into());
         self.unanswered = true;
     }
 
@@ -183,7 +183,7 @@ impl Account {
             return false;
         }
         let since = self.stop.as_ref().map_or(now, |stop| stop.since);
-        self.stop = Some(Stop { since, reason: refusal.reason, of: refusal.of, secrets: refusal.secrets });
+        self.stop = Some(Box::new(Stop { since, reason: refusal.reason, of: refusal.of, secrets: refusal.secrets }));
         true
     }
 

@@ -101,7 +101,7 @@ impl Session {
         account: &mut Account,
         actions: &mut Vec<Action>,
     ) {
-        let refusal = Refusal { of: self.name.clone(), reason: detail.clone(), confirm, secrets };
+        let refusal = Refusal { of: self.name.to_string(), reason: detail.clone(), confirm, secrets };
         let stopped = account.refused(now, refusal, &mut self.state.seed);
         self.state.renew_backoff.until = account.backoff.until;
         self.recovery_failed();

@@ -208,7 +208,8 @@ impl Session {
         if descends || self.state.spent_seed.as_ref() == Some(&fingerprint) {
             return;
         }
-        self.state.refresh = Some(Refresh { token, exercised: now, lifetime: None, seed: Some(fingerprint) });
+        let seed = Some(fingerprint);
+        self.state.refresh = Some(Box::new(Refresh { token, exercised: now, lifetime: None, seed }));
         self.state.spent_seed = None;
         self.state.in_doubt = false;
         self.state.renew_backoff.lift();

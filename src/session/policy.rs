@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// What restarts the server's idle timer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WindowModel {
     /// Activity counts only in the second half of the window (Salesforce).
@@ -20,7 +20,7 @@ pub enum WindowModel {
 }
 
 /// How a dead token is replaced without the refresh token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LoginBy {
     /// A grant that the daemon can carry out alone.
     Daemon {
@@ -34,7 +34,7 @@ pub enum LoginBy {
 }
 
 /// What the engine needs to know of one session.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one answer to one question of the config or the profile")]
 pub struct Policy {
     /// Scheme, host and port of the configured URL.

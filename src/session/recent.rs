@@ -62,6 +62,8 @@ impl Recent {
         if self.0.len() == MOST {
             self.0.pop_front();
         }
+        // Most sessions have a few for hours.
+        self.0.reserve_exact(1);
         self.0.push_back(Happening { since: at, at, times: 1, what });
     }
 

@@ -14,7 +14,7 @@ const MOST_UNWRITTEN: u64 = 16;
 impl Session {
     /// A session that goes on from stored state; `certain` is false when nobody knows how long the daemon was away.
     pub fn restore(
-        name: &str,
+        name: impl Into<Arc<str>>,
         policy: impl Into<Arc<Policy>>,
         state: State,
         now: Instant,
@@ -22,7 +22,7 @@ impl Session {
         certain: bool,
     ) -> Self {
         let floor = floor.max(state.generation.saturating_add(MOST_UNWRITTEN));
-        let mut session = Self::with_state(name, policy.into(), state, floor);
+        let mut session = Self::with_state(name.into(), policy.into(), state, floor);
         session.forget_what_the_config_overrules();
         if std::mem::take(&mut session.state.intent) {
             session.state.in_doubt = true;
@@ -42,7 +42,13 @@ impl Session {
 
     /// The same, where a file shows another token than the state: a later one was published, and not stored. A ping tells
     /// whether the stored one lives, and no reader takes it for the one before.
-    pub fn restore_overtaken(name: &str, policy: Arc<Policy>, state: State, now: Instant, floor: u64) -> Self {
+    pub fn restore_overtaken(
+        name: impl Into<Arc<str>>,
+        policy: Arc<Policy>,
+        state: State,
+        now: Instant,
+        floor: u64,
+    ) -> Self {
         let mut session = Self::restore(name, policy, state, now, floor, false);
         session.state.generation = session.generation_floor;
         session

@@ -41,7 +41,7 @@ pub struct State {
     /// This generation's first scheduled ping has been spread and is over.
     pub spread: bool,
     /// The refresh token.
-    pub refresh: Option<Refresh>,
+    pub refresh: Option<Box<Refresh>>,
     /// The fingerprint of a configured refresh token that is known dead.
     pub spent_seed: Option<String>,
     /// A renewal was stored as leaving, and no answer has been stored.
@@ -63,7 +63,7 @@ pub struct State {
     /// Renewals in a row that met another one under way.
     pub concurrent: u32,
     /// The server forbids what the ping asks, though the session may live.
-    pub forbidden: Option<Forbidden>,
+    pub forbidden: Option<Box<Forbidden>>,
     /// An admin logged out: nothing happens until an admin logs in.
     pub logged_out: bool,
     /// The logout holds only until the next start.

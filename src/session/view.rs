@@ -79,7 +79,7 @@ pub struct Record {
     /// Calls made, by kind, and failures.
     pub counts: Counts,
     /// The latest failure.
-    pub last_error: Option<Failure>,
+    pub last_error: Option<Box<Failure>>,
     /// Quotas as the server told them last.
     pub quotas: Vec<Quota>,
     /// That the login budget is spent was told.
@@ -134,7 +134,7 @@ impl Record {
         if !answer.verdict.is_success() {
             self.counts.failures += 1;
             let (verdict, detail) = (answer.verdict.word(), answer.detail.clone());
-            self.last_error = Some(Failure { at: now, request, verdict, detail });
+            self.last_error = Some(Box::new(Failure { at: now, request, verdict, detail }));
         } else if self.last_error.as_ref().is_some_and(|failure| settles(request, failure.request)) {
             self.last_error = None;
         }

@@ -32,9 +32,9 @@ impl Supervisor {
 
     pub(super) fn save_accounts(&mut self, now: Instant) {
         for key in &self.unsaved {
-            let Some(account) = self.accounts.get_mut(key) else { continue };
+            let Some(account) = self.accounts.get_mut(key.as_str()) else { continue };
             if account.saver.begin(now).is_some() {
-                self.writes.account(key);
+                self.writes.account(key.as_str());
             }
         }
     }

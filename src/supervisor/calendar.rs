@@ -6,13 +6,14 @@ use super::Supervisor;
 use super::slot::Slot;
 use crate::api::{DutyKind, Scheduled};
 use crate::clock;
-use crate::schedule::Duty;
+use crate::schedule::{Calendar, Duty};
 use crate::session::{Input, Order};
 
 impl Supervisor {
     /// Arms what falls due next, for all sessions of the config.
     pub(super) fn set_calendar(&mut self) {
-        let calendars = self.config.sessions.iter().map(|(name, session)| (name.clone(), session.schedule.clone()));
+        let busy = self.config.sessions.iter().filter(|(_, session)| !session.schedule.is_empty());
+        let calendars = busy.map(|(name, session)| (name.to_string(), Calendar::clone(&session.schedule)));
         self.calendar.set(calendars.collect(), clock::now().wall);
     }
 

@@ -72,10 +72,13 @@ impl Lag {
 
 impl Tally {
     pub(super) fn count(&mut self, request: Request, verdict: &'static str) {
-        match self.0.iter_mut().find(|(of, word, _)| (*of, *word) == (request, verdict)) {
-            Some((_, _, count)) => *count += 1,
-            None => self.0.push((request, verdict, 1)),
+        if let Some((_, _, count)) = self.0.iter_mut().find(|(of, word, _)| (*of, *word) == (request, verdict)) {
+            *count += 1;
+            return;
         }
+        // A few, which come one by one and stay.
+        self.0.reserve_exact(1);
+        self.0.push((request, verdict, 1));
     }
 
     /// What was counted, and zero for successes that have not come yet: a first one is an increase, too.

@@ -30,7 +30,7 @@ const SLOWEST: Duration = Duration::from_mins(1);
 /// The logins by a person of one session: the latest, and nothing of those before.
 #[derive(Default)]
 pub(super) struct PersonLogins {
-    latest: Option<Login>,
+    latest: Option<Box<Login>>,
     /// The host in whose lane a step waits.
     queued: Option<String>,
 }
@@ -111,7 +111,7 @@ impl Supervisor {
         );
         let ends = clock::boottime().after(BROWSER_LOGIN);
         let step = Some(PersonStep::Begin(port));
-        slot.person.latest = Some(Login { id: id.clone(), ends, stage: Stage::Beginning, step });
+        slot.person.latest = Some(Box::new(Login { id: id.clone(), ends, stage: Stage::Beginning, step }));
         self.wait(&about.name, wait, Want::LoginBegun { login: id, reply: Some(reply) });
     }
 

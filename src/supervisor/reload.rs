@@ -102,7 +102,7 @@ impl Supervisor {
     }
 
     /// What has not changed is not touched, and held once: the session's own is the config's.
-    fn take_over_sessions(&mut self, mut new: BTreeMap<String, Arc<SessionConfig>>) {
+    fn take_over_sessions(&mut self, mut new: BTreeMap<Arc<str>, Arc<SessionConfig>>) {
         let gone: Vec<_> = self.slots.keys().filter(|name| !new.contains_key(&***name)).cloned().collect();
         let mut changed = Vec::new();
         for (name, config) in &mut new {

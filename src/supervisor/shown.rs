@@ -67,9 +67,9 @@ fn is_same(one: Option<Timestamp>, other: Option<Timestamp>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use super::*;
+    use crate::named::Named;
     use crate::secret::Secret;
     use crate::time::Instant;
 
@@ -140,7 +140,7 @@ mod tests {
             access_token: Secret::new("t0k3n"),
             token_type: "Bearer".to_owned(),
             instance_url: None,
-            captures: BTreeMap::new(),
+            captures: Named::default(),
             issued_at,
             expires_at: life.map(|life| issued_at + jiff::SignedDuration::from_secs(life)),
         }));
@@ -149,7 +149,7 @@ mod tests {
 
     fn shown(state: &State, now: Now) -> Published {
         let token = as_of(state, now).unwrap();
-        Published { session: "crm".to_owned(), generation: 1, token, headers: Vec::new(), base: String::new() }
+        Published { session: "crm".into(), generation: 1, token, headers: Vec::new(), base: String::new() }
     }
 
     fn at(boot: i64, wall: &str, drift: i64) -> Now {

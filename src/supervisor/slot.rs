@@ -38,7 +38,7 @@ use crate::token::Published;
 pub(super) type Slots = BTreeMap<Arc<str>, Box<Slot>>;
 
 /// By key; boxed for the same reason.
-pub(super) type Accounts = BTreeMap<String, Box<AccountSlot>>;
+pub(super) type Accounts = BTreeMap<Arc<str>, Box<AccountSlot>>;
 
 /// A session and everything at the edge that belongs to it.
 pub(super) struct Slot {
@@ -48,7 +48,7 @@ pub(super) struct Slot {
     pub(super) config: Arc<SessionConfig>,
     pub(super) session: Session,
     /// The key of its account.
-    pub(super) account: String,
+    pub(super) account: Arc<str>,
     /// The account's record is on disk as it is in memory, as far as the disk allows.
     pub(super) account_is_stored: bool,
     pub(super) remote: Arc<Remote>,
@@ -59,8 +59,8 @@ pub(super) struct Slot {
     /// Its state's file as it was written last.
     pub(super) written: Option<Stamp>,
     /// A call that waits for its state to be written, or for a lane.
-    pub(super) pending: Option<Pending>,
-    pub(super) in_flight: Option<Flight>,
+    pub(super) pending: Option<Box<Pending>>,
+    pub(super) in_flight: Option<Box<Flight>>,
     /// Logins by a person.
     pub(super) person: PersonLogins,
     pub(super) waiters: Vec<Waiter>,
@@ -169,7 +169,7 @@ impl Slot {
     pub(super) fn stored(&self, now: Instant) -> Vec<u8> {
         to_bytes(&StoredSession {
             identity: self.config.remote.identity(),
-            account: self.account.clone(),
+            account: self.account.to_string(),
             clock: stamp(now),
             paths: self.config.publish.iter().map(|sink| sink.path.clone()).collect(),
             state: self.session.state().clone(),

@@ -1,6 +1,7 @@
 //! The start: every session of the config, with what the state directory holds of it, up to the word READY.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,7 +114,7 @@ impl Supervisor {
 
     /// Withdraws what an earlier config published under a session that is gone.
     fn forget_unconfigured(&mut self) -> Result<(), StartError> {
-        let unconfigured = |name: &String| !self.config.sessions.contains_key(name);
+        let unconfigured = |name: &String| !self.config.sessions.contains_key(name.as_str());
         let names: Vec<String> = self.store.sessions()?.into_iter().filter(unconfigured).collect();
         let kept = if names.is_empty() { BTreeSet::new() } else { self.published_paths() };
         for name in names {
@@ -162,11 +163,11 @@ impl Supervisor {
     }
 
     pub(super) fn add(&mut self, config: Arc<SessionConfig>) -> Result<(), StartError> {
-        let name: Arc<str> = config.name.as_str().into();
+        let name: Arc<str> = config.name.clone();
         let remote = Remote::new(config.remote.clone(), &mut self.clients)
-            .map_err(|error| StartError::Remote { name: config.name.clone(), error })?;
+            .map_err(|error| StartError::Remote { name: config.name.to_string(), error })?;
         let found = self.find(&config.name)?;
-        let account = config.remote.account();
+        let account: Arc<str> = config.remote.account().into();
         self.join_account(&account, &name)?;
         let session = self.restore(&config, &remote, found);
         let known = session.state().token.as_ref().map(|_| session.state().generation);
@@ -221,11 +222,11 @@ impl Supervisor {
                 self.remove_unshared(&dropped);
                 let shift = stored.clock.shift(now, &boot_id);
                 stored.state.shift(shift.millis);
-                let (name, policy) = (&config.name, config.policy.clone());
+                let (name, policy) = (config.name.clone(), config.policy.clone());
                 let shown = shown::published(config, remote, &stored.state, now);
                 if shown.is_some_and(|shown| publish::is_overtaken(&shown, &config.publish)) {
                     tracing::warn!(
-                        session = name,
+                        session = &*name,
                         event = "state_overtaken",
                         "a file holds a token that is not in the state: the stored one is proven first"
                     );
@@ -234,7 +235,7 @@ impl Supervisor {
                 return Session::restore(name, policy, stored.state, now.boot, floor, shift.certain);
             }
             tracing::info!(
-                session = config.name,
+                session = &*config.name,
                 event = "identity_changed",
                 "another login than before: the old token is discarded"
             );
@@ -244,14 +245,14 @@ impl Supervisor {
         for path in &paths {
             publish::remove_stale(path);
         }
-        Session::new(&config.name, config.policy.clone(), now.boot, fresh_floor, random())
+        Session::new(config.name.clone(), config.policy.clone(), now.boot, fresh_floor, random())
     }
 
-    fn join_account(&mut self, key: &str, name: &Arc<str>) -> Result<(), StoreError> {
+    fn join_account(&mut self, key: &Arc<str>, name: &Arc<str>) -> Result<(), StoreError> {
         if !self.accounts.contains_key(key) {
             let account = self.find_account(key)?;
             let slot = AccountSlot { account, saver: Saver::default(), members: Vec::with_capacity(1) };
-            self.accounts.insert(key.to_owned(), Box::new(slot));
+            self.accounts.insert(key.clone(), Box::new(slot));
         }
         if let Some(slot) = self.accounts.get_mut(key) {
             slot.join(name);
@@ -331,11 +332,7 @@ fn account_damaged(key: &str, path: &Path) {
     tracing::error!(event = "state_damaged", account = key, path = %path.display(), "the account's state was damaged and is set aside: its login budget begins anew");
 }
 
-/// A seed for jitter, or a salt; quality matters little, difference does.
+/// A seed for jitter, or a salt: what the system gives every table of hashes, whose quality is good enough here.
 fn random() -> u64 {
-    let mut bytes = [0; 8];
-    match aws_lc_rs::rand::fill(&mut bytes) {
-        Ok(()) => u64::from_le_bytes(bytes),
-        Err(_) => u64::try_from(clock::now().wall.as_nanosecond()).unwrap_or(0),
-    }
+    RandomState::new().build_hasher().finish()
 }

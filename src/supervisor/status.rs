@@ -200,7 +200,7 @@ pub(super) fn token_answer(served: &Published, env_prefix: &str, valid_for: Opti
     let shown = |name: &str| !TokenAnswer::FIELDS.contains(&name);
     let public = token.captures.iter().filter(|(name, capture)| capture.public && shown(name));
     TokenAnswer {
-        session: served.session.clone(),
+        session: served.session.to_string(),
         access_token: token.access_token.clone(),
         token_type: token.token_type.clone(),
         instance_url: token.instance_url.clone(),
@@ -212,7 +212,7 @@ pub(super) fn token_answer(served: &Published, env_prefix: &str, valid_for: Opti
         headers: served.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
         valid_for_seconds: valid_for.map(|valid| valid.as_secs_f64()),
         captures: public
-            .map(|(name, capture)| (name.clone(), capture.value.expose().to_owned()))
+            .map(|(name, capture)| (name.to_owned(), capture.value.expose().to_owned()))
             .collect::<BTreeMap<_, _>>(),
     }
 }

@@ -69,7 +69,7 @@ impl Supervisor {
     fn abort_what_may_be_lost(&mut self) {
         for slot in self.slots.values_mut() {
             let harmless =
-                |flight: &mut crate::driver::Flight| matches!(flight.request, Request::Ping | Request::Introspect);
+                |flight: &mut Box<crate::driver::Flight>| matches!(flight.request, Request::Ping | Request::Introspect);
             if let Some(flight) = slot.in_flight.take_if(harmless) {
                 flight.abort.abort();
                 self.lanes.came_back(&flight.host);

@@ -23,7 +23,7 @@ pub(super) struct Told {
     failing: Option<Instant>,
     /// When it was last said that files cannot be written.
     unpublished: Option<Instant>,
-    attention: Option<(Instant, String)>,
+    attention: Option<Box<(Instant, String)>>,
     /// When a person was first needed, in this run.
     needs_person_since: Option<Instant>,
     shown: Shown,
@@ -165,11 +165,11 @@ pub(super) fn attention(slot: &mut Slot, account: &Account, now: Instant) {
     match (&needed, &slot.told.attention) {
         (Some(needed), told) => {
             let said =
-                told.as_ref().is_some_and(|(at, reason)| *reason == needed.reason && now.since(*at) < REPEAT_AFTER);
+                told.as_deref().is_some_and(|(at, reason)| *reason == needed.reason && now.since(*at) < REPEAT_AFTER);
             if !said {
                 let (reason, remedy) = (&needed.reason, &needed.remedy);
                 warn!(session, event = "needs_attention", reason, remedy, "a person is needed");
-                slot.told.attention = Some((now, needed.reason.clone()));
+                slot.told.attention = Some(Box::new((now, needed.reason.clone())));
                 slot.told.needs_person_since.get_or_insert(now);
             }
         }

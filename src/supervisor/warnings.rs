@@ -38,10 +38,11 @@ pub(super) struct Logins(VecDeque<Instant>);
 impl Logins {
     /// A login succeeded.
     pub(super) fn count(&mut self, now: Instant) {
-        self.0.push_back(now);
-        if self.0.len() > LOGINS_REMEMBERED {
+        if self.0.len() == LOGINS_REMEMBERED {
             self.0.pop_front();
         }
+        self.0.reserve_exact(1);
+        self.0.push_back(now);
     }
 
     fn lately(&self, now: Instant) -> usize {

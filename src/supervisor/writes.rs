@@ -23,7 +23,7 @@ pub(super) struct Writes {
 #[derive(Debug)]
 enum Due {
     Session(Ticket),
-    Account(String),
+    Account(Arc<str>),
 }
 
 impl Default for Writes {
@@ -37,8 +37,8 @@ impl Writes {
         self.due.push_back(Due::Session(of));
     }
 
-    pub(super) fn account(&mut self, key: &str) {
-        self.due.push_back(Due::Account(key.to_owned()));
+    pub(super) fn account(&mut self, key: impl Into<Arc<str>>) {
+        self.due.push_back(Due::Account(key.into()));
     }
 
     fn next(&mut self) -> Option<(Due, OwnedSemaphorePermit)> {

@@ -64,10 +64,10 @@ impl SessionPlan {
         let (policy, remote) = (&session.policy, &session.remote);
         let (period, told) = (ping_period(policy), remote.told_by_issuer());
         Self {
-            session: session.name.clone(),
+            session: session.name.to_string(),
             provider: remote.profile.name().to_owned(),
             url: remote.url.to_string(),
-            grant: remote.grant.clone(),
+            grant: remote.grant.to_string(),
             account: remote.account(),
             issuer: told.as_ref().map(|(issuer, _)| issuer.clone()),
             told_by_issuer: told.map(|(_, told)| told).unwrap_or_default(),
@@ -273,7 +273,7 @@ impl SharedAccount {
 pub(super) fn shared_accounts(config: &Config) -> Vec<SharedAccount> {
     let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for session in config.sessions.values() {
-        all.entry(session.remote.account()).or_default().push(session.name.clone());
+        all.entry(session.remote.account()).or_default().push(session.name.to_string());
     }
     let shared = all.into_iter().filter(|(_, sessions)| sessions.len() > 1);
     shared.map(|(account, sessions)| SharedAccount { account, sessions }).collect()

@@ -53,7 +53,7 @@ mod tests {
     async fn a_file_that_is_written_anew_or_replaced_is_another() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ca.pem");
-        let mut settings = config("oauth2", "client_credentials", &[]).http;
+        let mut settings = HttpSettings::clone(&config("oauth2", "client_credentials", &[]).http);
         assert_eq!(stamps(&settings).await, []);
         settings.ca_file = Some(path.clone());
         let mut seen = vec![stamps(&settings).await];

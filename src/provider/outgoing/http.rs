@@ -163,6 +163,7 @@ pub(in crate::provider) fn use_headers(config: &RemoteConfig, token: &Token) -> 
         headers.filter_map(|(name, template)| Some((name.clone(), template.fill(&lookup)?))).collect();
     let cookie = cookie_header(usage.cookies.iter(), &lookup).ok().flatten();
     filled.extend(cookie.map(|cookie| ("Cookie".to_owned(), cookie)));
+    filled.shrink_to_fit();
     filled
 }
 

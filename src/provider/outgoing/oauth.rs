@@ -170,7 +170,7 @@ impl Ingredients<'_> {
 
     /// What the config sends besides, in the place of whatever has the same name.
     fn fields_of_config(&self, draft: &mut Draft) {
-        for (name, value) in &self.config.values {
+        for (name, value) in self.config.values.iter() {
             if let (Some(name), settings::Value::Plain(text)) = (name.strip_prefix("form."), value) {
                 draft.fields.retain(|(known, _)| known != name);
                 draft.plain(name, text);

@@ -191,7 +191,7 @@ impl Remote {
     }
 
     fn told_by(&self, heard: &Heard) -> Told {
-        let (profile, grant, url) = (&self.config.profile, self.config.grant.as_str(), &self.config.url);
+        let (profile, grant, url) = (&self.config.profile, &*self.config.grant, &self.config.url);
         let (request, wall, response) = (Request::Login, heard.wall, &heard.response);
         let asked = Asked { profile, grant, url, request, template: None, token: None, wall };
         let Judgement { verdict, oddity, remedy } = classify(&asked, response);

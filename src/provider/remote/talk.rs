@@ -211,7 +211,7 @@ impl Talk<'_> {
     fn asked<'b>(&'b self, request: Request, template: Option<&'b RequestTemplate>, wall: Timestamp) -> Asked<'b> {
         let config = &self.remote.config;
         let request = if template.is_some() { request } else { self.remote.asked_for(request) };
-        let (profile, grant, url) = (&config.profile, config.grant.as_str(), &config.url);
+        let (profile, grant, url) = (&config.profile, &*config.grant, &config.url);
         Asked { profile, grant, url, request, template, token: self.held.token, wall }
     }
 

@@ -2,8 +2,6 @@
 
 mod server;
 
-use std::collections::BTreeMap;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use url::Url;
@@ -11,6 +9,7 @@ use url::Url;
 use server::{Script, Server, json, offered_protocols};
 
 use super::*;
+use crate::named::Named;
 use crate::provider::assertion::tests::private_key;
 use crate::provider::{HttpSettings, Profile, Proxy, Value};
 use crate::token::Capture;
@@ -76,7 +75,7 @@ async fn a_signed_login_says_who_for_whom_and_when_by_the_servers_clock() {
     ] {
         let server = Server::answering(&json(200, "", TOKEN)).await;
         let held = Held { skew_millis: 3_600_000, ..held() };
-        let secrets = BTreeMap::from([("private_key".to_owned(), private_key())]);
+        let secrets = Secrets::from([("private_key".to_owned(), private_key())]);
         let now = clock::now().wall.as_second();
         let answer = remote(&server, "jwt_bearer", values).call(Request::Login, held, &secrets, clock::boottime).await;
         assert_eq!(answer.verdict.word(), "good", "{}", answer.detail);
@@ -157,7 +156,7 @@ async fn what_never_arrived_is_known_not_to_have() {
     drop(server);
     for (url, request) in [(url.as_str(), Request::Renew), ("http://localhost:1", Request::Login)] {
         let mut config = config_for(url, "client_credentials", &[]);
-        config.values.insert("client_secret".into(), Value::Plain("s".into()));
+        config.values.insert("client_secret", Value::Plain("s".into()));
         let remote = Remote::new(config, &mut Clients::default()).unwrap();
         let refresh_token = Secret::new("r");
         let held = Held { refresh_token: Some(&refresh_token), ..held() };
@@ -260,7 +259,7 @@ fn token() -> Token {
         access_token: Secret::new("00D!held"),
         token_type: "Bearer".into(),
         instance_url: None,
-        captures: BTreeMap::<String, Capture>::new(),
+        captures: Named::<Capture>::default(),
         issued_at: Timestamp::UNIX_EPOCH,
         expires_at: None,
     }
@@ -292,9 +291,9 @@ async fn a_request_for_a_token_says_all_that_the_config_wants_said() {
         ),
     ] {
         let server = Server::answering(&json(200, "", TOKEN)).await;
-        let plain = |(name, text): &(&str, &str)| ((*name).to_owned(), Value::Plain((*text).to_owned()));
-        let mut all: BTreeMap<String, Value> = values.iter().map(plain).collect();
-        all.insert("token_url".into(), Value::Plain("/token".into()));
+        let plain = values.iter().map(|(name, text)| (*name, Value::Plain((*text).into())));
+        let mut all: Named<Value> = plain.collect();
+        all.insert("token_url", Value::Plain("/token".into()));
         let profile = Profile::named("oauth2", None).unwrap();
         let config = RemoteConfig { profile, grant: grant.into(), values: all, ..config(&server, "password", &[]) };
         let remote = Remote { config: config.into(), clients: Clients::default(), discovery: None };
@@ -342,11 +341,11 @@ fn config(server: &Server, grant: &str, values: &[(&str, &str)]) -> RemoteConfig
 fn config_for(url: &str, grant: &str, values: &[(&str, &str)]) -> RemoteConfig {
     let profile = Profile::named("salesforce", None).unwrap();
     let defaults = profile.parameters(grant).unwrap().into_iter();
-    let mut all: BTreeMap<String, Value> =
-        defaults.filter_map(|known| Some((known.name, Value::Plain(known.default?)))).collect();
+    let mut all: Named<Value> =
+        defaults.filter_map(|known| Some((known.name, Value::Plain(known.default?.into())))).collect();
     for (name, value) in [("client_id", "3MVG9"), ("client_secret", "!")].iter().chain(values) {
         let source = || Value::Secret(SecretSource::Env("UNUSED".into()));
-        all.insert((*name).into(), if *value == "!" { source() } else { Value::Plain((*value).into()) });
+        all.insert(*name, if *value == "!" { source() } else { Value::Plain((*value).into()) });
     }
     RemoteConfig {
         profile,
@@ -354,7 +353,7 @@ fn config_for(url: &str, grant: &str, values: &[(&str, &str)]) -> RemoteConfig {
         grant: grant.into(),
         values: all,
         ping: None,
-        http: HttpSettings {
+        http: Arc::new(HttpSettings {
             connect_timeout: Duration::from_secs(2),
             ca_file: None,
             pin_sha256: None,
@@ -362,14 +361,14 @@ fn config_for(url: &str, grant: &str, values: &[(&str, &str)]) -> RemoteConfig {
             client_key: None,
             proxy: Proxy::System,
             allow_plain_http: false,
-        },
+        }),
     }
 }
 
 fn issued(server: &Server) -> Remote {
     let profile = Profile::named("oauth2", None).unwrap();
-    let values = [("client_id", Value::Plain("app".into())), ("issuer", Value::Plain(server.url.clone()))];
-    let values = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let values = [("client_id", Value::Plain("app".into())), ("issuer", Value::Plain(server.url.as_str().into()))];
+    let values = values.into_iter().collect();
     let config = RemoteConfig { profile, values, ..config(server, "refresh_token", &[]) };
     Remote::new(config, &mut Clients::default()).unwrap()
 }

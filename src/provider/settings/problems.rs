@@ -89,7 +89,7 @@ impl RemoteConfig {
     }
 
     fn wrong_values(&self) -> Vec<ConfigProblem> {
-        let wrong = |name: &String| {
+        let wrong = |name: &str| {
             let (value, pattern) = (self.plain(name)?, self.profile.pattern(name)?);
             let message = || format!("`{value}` does not look right: it must match {}", pattern.as_str());
             (!pattern.is_match(value)).then(|| problem(&format!("login.{name}"), message()))

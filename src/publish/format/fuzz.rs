@@ -1,12 +1,12 @@
 //! What a server chose, in every format, for `crate::fuzz`: no value begins a line, a field or a variable of its own.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::render;
+use crate::named::Named;
 use crate::publish::{Format, SinkConfig, Template};
 use crate::secret::Secret;
 use crate::token::{Capture, Published, Token};
@@ -24,7 +24,7 @@ pub(crate) fn fuzz(bytes: &[u8]) {
         access_token: Secret::new(token),
         token_type: "Bearer".into(),
         instance_url: Some(instance),
-        captures: BTreeMap::from([("id".to_owned(), Capture { value: Secret::new(capture), public: true })]),
+        captures: Named::from([("id", Capture { value: Secret::new(capture), public: true })]),
         issued_at: Timestamp::UNIX_EPOCH,
         expires_at: None,
     };
@@ -46,7 +46,7 @@ pub(crate) fn fuzz(bytes: &[u8]) {
 }
 
 fn hold(published: &Published, format: Format, fits: Fits) {
-    let (path, env_prefix) = (PathBuf::from("/nowhere"), "CRM".to_owned());
+    let (path, env_prefix) = (PathBuf::from("/nowhere"), "CRM".into());
     let sink = SinkConfig { path, format, mode: 0o640, owner: None, group: None, keep_on_loss: false, env_prefix };
     if let Ok(written) = render(published, &sink) {
         let text = String::from_utf8_lossy(&written);

@@ -76,7 +76,7 @@ fn value(published: &Published, name: &str) -> Option<Secret> {
         "generation" => generation.to_string(),
         "issued_at" => issued_at.to_string(),
         "expires_at" => expires_at.map(|end| end.to_string()).unwrap_or_default(),
-        "session" => session.clone(),
+        "session" => session.to_string(),
         _ => return captures.get(name).map(|capture| capture.value.clone()),
     };
     Some(Secret::new(plain))
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn every_placeholder_is_filled_in_and_doubled_braces_are_braces() {
         let mut published = published();
-        Arc::make_mut(&mut published.token).captures.insert("csrf".into(), capture("s3cret", false));
+        Arc::make_mut(&mut published.token).captures.insert("csrf", capture("s3cret", false));
         let words = "{session} {token} {token_type} {instance_url} {generation} {issued_at} <{expires_at}> {id} {csrf}";
         assert_eq!(
             filled(words, &published).unwrap(),
@@ -115,7 +115,7 @@ mod tests {
     fn a_value_that_is_missing_or_would_break_a_line_is_named() {
         let mut published = published();
         assert_eq!(filled("{csrf}", &published).unwrap_err(), FormatError::NoValue { name: "csrf".into() });
-        Arc::make_mut(&mut published.token).captures.insert("csrf".into(), capture("a\nb = c", false));
+        Arc::make_mut(&mut published.token).captures.insert("csrf", capture("a\nb = c", false));
         assert_eq!(filled("{csrf}", &published).unwrap_err(), FormatError::BrokenValue { name: "csrf".into() });
     }
 

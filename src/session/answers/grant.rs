@@ -31,7 +31,8 @@ impl Session {
     pub(in crate::session) fn exercised(&mut self, grant: &Grant, sent: Instant) {
         let seed = self.state.refresh.as_ref().and_then(|refresh| refresh.seed.clone());
         if let Some(token) = grant.refresh_token.clone() {
-            self.state.refresh = Some(Refresh { token, exercised: sent, lifetime: grant.refresh_lifetime, seed });
+            let lifetime = grant.refresh_lifetime;
+            self.state.refresh = Some(Box::new(Refresh { token, exercised: sent, lifetime, seed }));
         } else if let Some(refresh) = &mut self.state.refresh {
             refresh.exercised = sent;
             refresh.lifetime = grant.refresh_lifetime.or(refresh.lifetime);

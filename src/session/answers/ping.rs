@@ -149,7 +149,7 @@ impl Session {
         if fresh {
             actions.push(Action::Tell(Event::Forbidden { detail: detail.clone() }));
         }
-        self.state.forbidden = Some(Forbidden { since, detail, tentative });
+        self.state.forbidden = Some(Box::new(Forbidden { since, detail, tentative }));
     }
 
     /// Half the pace of ordinary pings.

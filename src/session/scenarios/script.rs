@@ -233,7 +233,8 @@ impl Stage {
             let state = if crash { &actor.stored } else { actor.session.state() };
             let state: State = serde_json::from_str(&serde_json::to_string(state).unwrap()).unwrap();
             let name = actor.session.name().to_owned();
-            actor.session = Session::restore(&name, actor.session.policy().clone(), state, self.now, FLOOR, certain);
+            actor.session =
+                Session::restore(name.as_str(), actor.session.policy().clone(), state, self.now, FLOOR, certain);
             actor.call = None;
         }
         for index in 0..self.actors.len() {

@@ -1,6 +1,5 @@
 //! Whatever comes, in whatever order: nothing panics, nothing spins, and no more than one call is under way.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,6 +9,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{RngAlgorithm, RngSeed, TestRng, TestRunner};
 
+use crate::named::Named;
 use crate::secret::Secret;
 use crate::session::account::Account;
 use crate::session::answer::{Answer, Grant, Verdict};
@@ -291,7 +291,7 @@ prop_compose! {
             access_token: Secret::new(token),
             token_type: "Bearer".into(),
             instance_url: elsewhere.then(|| "https://elsewhere.example".into()),
-            captures: BTreeMap::new(),
+            captures: Named::default(),
             issued_at: Timestamp::UNIX_EPOCH,
             expires_at: None,
         };

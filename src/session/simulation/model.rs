@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::named::Named;
 use crate::secret::Secret;
 use crate::session::answer::{Grant, Verdict};
 use crate::session::policy::WindowModel;
@@ -179,7 +180,7 @@ impl Server {
             access_token: Secret::new(token),
             token_type: "Bearer".into(),
             instance_url: None,
-            captures: BTreeMap::new(),
+            captures: Named::default(),
             issued_at: Timestamp::UNIX_EPOCH,
             expires_at: None,
         };

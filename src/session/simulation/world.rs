@@ -173,7 +173,7 @@ impl World {
         let state: State = serde_json::from_str(&serde_json::to_string(&daemon.stored).unwrap()).unwrap();
         let name = daemon.session.name().to_owned();
         self.account.release(&name);
-        daemon.session = Session::restore(&name, daemon.session.policy().clone(), state, self.now, 1, true);
+        daemon.session = Session::restore(name.as_str(), daemon.session.policy().clone(), state, self.now, 1, true);
         daemon.call = None;
         daemon.crash_at_answer = false;
         self.step(index, Input::Tick);
@@ -287,7 +287,7 @@ impl World {
 
 impl Daemon {
     fn new(index: u32, policy: Policy, now: Instant, seed: u64) -> Self {
-        let session = Session::new(&format!("s{index}"), policy, now, 1, seed + u64::from(index));
+        let session = Session::new(format!("s{index}"), policy, now, 1, seed + u64::from(index));
         let stored = session.state().clone();
         Self { session, stored, call: None, crash_at_answer: false, bad_since: None, hour: (0, 0) }
     }

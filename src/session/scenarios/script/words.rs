@@ -1,10 +1,10 @@
 //! The words of scripts and transcripts.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::named::Named;
 use crate::secret::Secret;
 use crate::session::answer::{Answer, Grant, Request, Verdict};
 use crate::session::event::Event;
@@ -82,7 +82,7 @@ pub(super) fn grant<'a>(words: &[&str], option: &dyn Fn(&str) -> Option<&'a str>
         access_token,
         token_type: "Bearer".into(),
         instance_url: option("url").map(str::to_owned),
-        captures: BTreeMap::new(),
+        captures: Named::default(),
         issued_at: Timestamp::UNIX_EPOCH,
         expires_at: None,
     };
