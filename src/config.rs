@@ -71,14 +71,18 @@ impl Config {
     /// What strangers could change of all that the config names, looked up now, for a person to read. Root may check a
     /// config for another user: the one whose the state is.
     pub fn exposed(&self) -> Vec<String> {
-        exposure::warnings(self, exposure::presumed_user(self))
+        exposure::warnings(self, exposure::presumed_user(&self.daemon.state_dir))
     }
 
     /// The environment variables that hold secrets.
     pub fn secret_variables(&self) -> impl Iterator<Item = String> {
         self.needs.iter().filter_map(|need| match &need.what {
             Needed::Secret(SecretSource::Env(name)) | Needed::PrivateKey(SecretSource::Env(name)) => Some(name.clone()),
-            Needed::Secret(_) | Needed::PrivateKey(_) | Needed::Certificates(_) | Needed::Program(_) => None,
+            Needed::Secret(_)
+            | Needed::PrivateKey(_)
+            | Needed::Certificates(_)
+            | Needed::Program(_)
+            | Needed::Directory(_) => None,
         })
     }
 }
@@ -222,14 +226,16 @@ pub enum Needed {
     Certificates(PathBuf),
     /// A program that can be run, by path or name.
     Program(String),
+    /// A directory in which the daemon writes, or that it can make.
+    Directory(PathBuf),
 }
 
-/// Reads `file` and `conf.d/*.toml` beside it.
+/// Reads `file` and `conf.d/*.toml` beside it, to look at it; root does so for the user that the daemon runs as.
 ///
 /// # Errors
 /// All errors at once, each with file, line, key and remedy.
 pub fn load(file: &Path) -> Result<Config, ConfigErrors> {
-    load_in(file, &Surroundings::of_this_process())
+    load_in(file, &Surroundings::of_this_process().only_to_look())
 }
 
 /// As [`load`], for a daemon that is to run by it: certificates that are missing stop it, secrets may still come.
@@ -237,7 +243,8 @@ pub fn load(file: &Path) -> Result<Config, ConfigErrors> {
 /// # Errors
 /// Everything that is wrong, for a person to read.
 pub fn load_to_run(file: &Path, color: bool) -> Result<Config, String> {
-    let mut config = load(file).map_err(|errors| errors.render(color))?;
+    let loaded = load_in(file, &Surroundings::of_this_process());
+    let mut config = loaded.map_err(|errors| errors.render(color))?;
     let errors = certificates::unusable(&config);
     if errors.is_empty() {
         config.warnings.extend(exposure::warnings(&config, rustix::process::geteuid().as_raw()));

@@ -1,17 +1,20 @@
 //! Who may see, read and order what: the caller's identity from the kernel, and the rules as pure functions.
 
+mod numbers;
+
 use std::io;
 
 use tokio::net::UnixStream;
 
 use crate::config::Principal;
+use numbers::NUMBERS;
 
 /// The process at the other end of the socket, by `SO_PEERCRED` and its supplementary groups when it connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// Its effective user.
+    /// Its effective user; the number that nobody has where it is a user outside the daemon's user namespace.
     pub uid: u32,
-    /// Its effective group.
+    /// Its effective group; likewise.
     pub gid: u32,
     /// Its supplementary groups; empty where they cannot be known or cannot matter (root, the daemon's own user).
     pub groups: Vec<u32>,
@@ -26,12 +29,13 @@ impl Caller {
     /// When the descriptor is not a connected unix socket.
     pub fn of(socket: &UnixStream, daemon_uid: u32) -> io::Result<Self> {
         let peer = socket.peer_cred()?;
-        let (uid, gid) = (peer.uid(), peer.gid());
         let pid = peer.pid().filter(|pid| *pid > 0);
+        let (uid, gid) = (NUMBERS.user(peer.uid(), pid), NUMBERS.group(peer.gid(), pid));
         let groups = match pid {
-            Some(pid) if uid != 0 && uid != daemon_uid => supplementary_groups(pid, uid, gid),
+            Some(pid) if uid != 0 && uid != daemon_uid => supplementary_groups(pid, peer.uid(), peer.gid()),
             Some(_) | None => Vec::new(),
         };
+        let groups = groups.into_iter().map(|group| NUMBERS.group(group, pid)).collect();
         Ok(Self { uid, gid, groups, pid })
     }
 

@@ -24,9 +24,15 @@ pub(super) fn daemon(
 ) -> DaemonConfig {
     let table = main.and_then(|main| main.table("daemon"));
     let table = table.as_ref().inspect(|table| table.only(keys::DAEMON));
-    let path = |key: &str| table.and_then(|table| paths::read(table, key)).map(|path| path.value);
+    let path = |key: &str| table.and_then(|table| paths::read_directory(table, key)).map(|path| path.value);
     let directory = |key: &str, default: Option<PathBuf>| match path(key).or(default) {
-        Some(path) => path,
+        Some(path) => {
+            if let Some(main) = main {
+                let place = main.place_within(&["daemon", key]);
+                needs.add(format!("daemon.{key}"), &place, Needed::Directory(path.clone()));
+            }
+            path
+        }
         // What a file lacks that cannot be read is not known.
         None if main.is_none() => PathBuf::from("/"),
         None => no_directory(key, table, report),
@@ -37,9 +43,17 @@ pub(super) fn daemon(
         state_dir: directory("state_dir", surroundings.state_dir()),
         state_key: table.and_then(|table| state_key(table, "state_key", needs)),
         state_key_old: table.and_then(|table| state_key(table, "state_key_old", needs)),
-        providers_dir: path("providers_dir").unwrap_or(beside),
+        providers_dir: path("providers_dir").inspect(|path| warn_of_none(path, report)).unwrap_or(beside),
         timezone: table.and_then(timezone),
         log: table.and_then(log_target).unwrap_or(LogTarget::Auto),
+    }
+}
+
+/// Whoever names a directory means what lies in it.
+fn warn_of_none(providers_dir: &Path, report: &Report) {
+    if !providers_dir.is_dir() {
+        let shown = providers_dir.display();
+        report.warn(format!("daemon.providers_dir: {shown} is no directory: only the compiled-in providers are known"));
     }
 }
 
@@ -90,7 +104,9 @@ pub(super) fn socket(main: Option<&Table<'_>>, runtime_dir: &Path, report: &Repo
         let title = format!("`socket.path` is too long for a unix socket: {}", path.display());
         report.problem(&place, title, "use at most 107 bytes in all: set socket.path or daemon.runtime_dir");
     }
-    let mode = table.and_then(|table| table.parsed("mode", value::mode)).map_or(0o666, |mode| mode.value);
+    let mode = table
+        .and_then(|table| table.quoted("mode", value::mode_as_number, value::mode))
+        .map_or(0o666, |mode| mode.value);
     let admins = table.and_then(|table| principals::read(table, "admins")).unwrap_or_default();
     SocketConfig { path, mode, admins }
 }

@@ -161,9 +161,14 @@ impl Found {
     }
 
     fn syntax_error(&self, index: usize, span: Range<usize>, line: &Range<usize>, message: &str, report: &Report) {
+        let what = message.lines().next().unwrap_or_default();
+        let (title, help) = if what == "duplicate key" {
+            let key = self.text.get(span.clone()).unwrap_or_default();
+            (format!("duplicate key `{key}`: it stands above already"), "take one of the two out")
+        } else {
+            (format!("not valid TOML: {what}"), "mend the line; strings stand in quotes, tables in [brackets]")
+        };
         let place = Place { document: index, span: Some(span) };
-        let title = format!("not valid TOML: {}", message.lines().next().unwrap_or_default());
-        let help = "mend the line; strings stand in quotes, tables in [brackets]";
         let shown = is_harmless(self.text.get(line.clone()).unwrap_or_default());
         report.syntax(&place, shown, title, help);
     }

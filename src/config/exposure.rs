@@ -32,9 +32,9 @@ pub(super) fn warnings(config: &Config, daemon: u32) -> Vec<String> {
 }
 
 /// The user that the daemon runs as, as far as a check can know it: root may look for another user.
-pub(super) fn presumed_user(config: &Config) -> u32 {
+pub(super) fn presumed_user(state_dir: &Path) -> u32 {
     let own = rustix::process::geteuid();
-    let of_state = || fs::metadata(&config.daemon.state_dir).ok().map(|found| found.uid());
+    let of_state = || fs::metadata(state_dir).ok().map(|found| found.uid());
     own.is_root().then(of_state).flatten().unwrap_or(own.as_raw())
 }
 

@@ -68,10 +68,10 @@ pub(super) fn read(
     let placed = sessions(&tables, &context, sources);
     clashes::report(&placed, &socket.path, report, sources);
     let listed = needs.list.borrow().clone();
-    let taken = Taken { daemon: &daemon, socket: &socket, metrics: metrics.as_ref(), sources, needs: &listed };
     // What a file lacks that cannot be read is not known.
-    if main.is_some() {
-        taken.report(&placed, report);
+    if let Some(main) = main {
+        let metrics = metrics.as_ref();
+        Taken { main, daemon: &daemon, socket: &socket, metrics, sources, needs: &listed }.report(&placed, report);
     }
     if placed.is_empty() && tables.iter().all(|table| !table.has("sessions")) {
         report.warn("no sessions are configured: there is nothing to keep alive");
@@ -117,7 +117,7 @@ fn sessions(tables: &[Table<'_>], context: &Context<'_>, sources: &[Source]) -> 
     for sessions in tables.iter().filter_map(|table| table.table("sessions")) {
         for name in sessions.keys() {
             if let Err(bad) = value::session_name(name.value) {
-                let title = format!("`sessions.{}` {}", name.value, bad.what);
+                let title = format!("`{}` {}", sessions.name(name.value), bad.what);
                 sessions.report.problem(&name.place, title, bad.remedy);
             }
             if let Some(first) = first_places.get(name.value) {
@@ -133,7 +133,7 @@ fn sessions(tables: &[Table<'_>], context: &Context<'_>, sources: &[Source]) -> 
 }
 
 fn redefined(sessions: &Table<'_>, name: &At<&str>, first: &Place, sources: &[Source]) {
-    let title = format!("`sessions.{}` is defined twice", name.value);
+    let title = format!("`{}` is defined twice", sessions.name(name.value));
     let help = match sources.get(first.document) {
         Some(source) => {
             format!("a fragment may add sessions, not redefine them: it is at {} already", source.told(first))

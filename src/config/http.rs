@@ -41,7 +41,7 @@ pub(super) fn global(main: Option<&Table<'_>>, needs: &Needs<'_>) -> (GlobalHttp
         ca_file: table.and_then(|table| certificates(table, "ca_file", needs)),
         proxy: table.and_then(proxy).unwrap_or(Proxy::System),
     };
-    let rate = table.and_then(|table| table.parsed("per_host_rate", value::rate));
+    let rate = table.and_then(|table| table.quoted("per_host_rate", value::rate_as_number, value::rate));
     (http, rate.map_or(PER_HOST_RATE, |rate| rate.value))
 }
 

@@ -39,6 +39,33 @@ pub(super) const SECRET: &[&str] = &["file", "insecure_mode", "credential", "env
 const LOGIN: &[&str] =
     &["grant", "client_id", "username", "audience", "scope", "issuer", "login_url", "client_auth", "api_version"];
 
+/// The tables of a session, by how their headers are written behind its name; the grants' own keys stand in `login`.
+const OF_SESSIONS: [(&str, &str, &[&str]); 7] = [
+    ("[", "]", SESSION),
+    ("[", ".login]", LOGIN),
+    ("[", ".keepalive]", KEEPALIVE),
+    ("[", ".http]", SESSION_HTTP),
+    ("[", ".access]", ACCESS),
+    ("[[", ".publish]]", PUBLISH),
+    ("[[", ".hook]]", HOOK),
+];
+/// The other tables.
+const OF_ALL: [(&str, &[&str]); 5] =
+    [("[daemon]", DAEMON), ("[socket]", SOCKET), ("[http]", HTTP), ("[metrics]", METRICS), ("[alerts]", ALERTS)];
+
+/// The header of the table in which `word` is known, for one who wrote it in the table `path`.
+pub(super) fn home(path: &str, word: &str) -> Option<String> {
+    let mut parts = path.split('.');
+    let session = parts.next().filter(|first| *first == "sessions").and_then(|_| parts.next());
+    let header = |open: &str, close: &str, name: &str| format!("{open}sessions.{name}{close}");
+    let of_sessions = OF_SESSIONS.iter().filter(|(_, _, keys)| keys.contains(&word));
+    let of_all = OF_ALL.iter().filter(|(_, keys)| keys.contains(&word)).map(|(table, _)| (*table).to_owned());
+    match session {
+        Some(name) => of_sessions.map(|(open, close, _)| header(open, close, name)).chain(of_all).next(),
+        None => of_all.chain(of_sessions.map(|(open, close, _)| header(open, close, "NAME"))).next(),
+    }
+}
+
 /// Keys whose values may hold, or be mistaken for, a secret.
 const CONFIDENTIAL: &[&str] =
     &["state_key", "state_key_old", "client_key", "credential", "env", "command", "on_attention"];

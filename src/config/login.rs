@@ -6,6 +6,7 @@ use std::sync::Arc;
 use url::{Host, Url};
 
 use super::Needed;
+use super::exposure;
 use super::global::Context;
 use super::report::{At, Place};
 use super::secret;
@@ -26,7 +27,10 @@ pub(super) fn profile(session: &Table<'_>, context: &Context<'_>) -> Option<Arc<
     if let Some(profile) = context.profiles.borrow().get(name.value) {
         return Some(Arc::clone(profile));
     }
-    match Profile::named(name.value, directory) {
+    let own = rustix::process::geteuid().as_raw();
+    let looking = context.surroundings.only_looking;
+    let user = if looking { exposure::presumed_user(&context.daemon.state_dir) } else { own };
+    match Profile::named_for(user, name.value, directory) {
         Ok(profile) => {
             context.profiles.borrow_mut().insert(name.value.to_owned(), Arc::clone(&profile));
             Some(profile)
@@ -96,6 +100,13 @@ fn is_loopback(url: &Url) -> bool {
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     }
+}
+
+/// Whether `word` is a key of `[sessions.NAME.login]`, with whichever grant.
+pub(super) fn is_parameter(profile: &Profile, word: &str) -> bool {
+    let grants = profile.grants();
+    let mut parameters = grants.into_iter().filter_map(|grant| profile.parameters(grant)).flatten();
+    word == "grant" || parameters.any(|parameter| parameter.name == word)
 }
 
 /// The grant, with what it asks of the engine.

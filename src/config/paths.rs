@@ -13,6 +13,17 @@ pub(super) fn read(table: &Table<'_>, key: &str) -> Option<At<PathBuf>> {
         .map(|path| path.map(|path| tidy(&table.directory.join(path))))
 }
 
+/// Reads a path to a directory of one's own, and makes it absolute.
+pub(super) fn read_directory(table: &Table<'_>, key: &str) -> Option<At<PathBuf>> {
+    table.parsed(key, |text| {
+        let path = tidy(&table.directory.join(plain(text)?));
+        if path.components().any(|part| matches!(part, Component::Normal(_))) {
+            return Ok(path);
+        }
+        Err(bad("is the root of everything", "name a directory that is keepfresh's own"))
+    })
+}
+
 /// Reads a path that lies below `base` unless it is absolute, and never leaves it.
 pub(super) fn read_below(table: &Table<'_>, key: &str, base: &Path) -> Option<At<PathBuf>> {
     table.parsed(key, |text| below(text, base))

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::report::{Place, Report, Source};
+use super::report::{Report, Source};
 use super::session::Placed;
+use super::table::Table;
 use super::{DaemonConfig, MetricsListen, Need, Needed, SocketConfig};
 use crate::secret::source::SecretSource;
 
@@ -19,6 +20,7 @@ const NO_DISKS: [&str; 3] = ["/dev", "/proc", "/sys"];
 
 /// What is taken, by `[daemon]`, `[socket]`, `[metrics]` and the config itself.
 pub(super) struct Taken<'c> {
+    pub(super) main: &'c Table<'c>,
     pub(super) daemon: &'c DaemonConfig,
     pub(super) socket: &'c SocketConfig,
     pub(super) metrics: Option<&'c MetricsListen>,
@@ -29,13 +31,8 @@ pub(super) struct Taken<'c> {
 impl Taken<'_> {
     /// Reports every published file that lies where it must not, and directories that get into each other's way.
     pub(super) fn report(&self, sessions: &[Placed], report: &Report) {
-        let main = Place { document: 0, span: None };
-        self.report_sockets(&main, report);
-        for (key, path) in [("runtime_dir", &self.daemon.runtime_dir), ("state_dir", &self.daemon.state_dir)] {
-            if let Some(wrong) = never(path) {
-                report.problem(&main, format!("`daemon.{key}`: {} {wrong}", path.display()), "name another directory");
-            }
-        }
+        self.report_sockets(report);
+        self.report_directories(report);
         let read = self.read_by_the_daemon();
         for sink in sessions.iter().flat_map(|placed| &placed.sinks) {
             let path = &sink.value.path;
@@ -45,15 +42,37 @@ impl Taken<'_> {
         }
     }
 
-    fn report_sockets(&self, main: &Place, report: &Report) {
+    fn report_directories(&self, report: &Report) {
+        let (runtime, state) = (&self.daemon.runtime_dir, &self.daemon.state_dir);
+        for (key, path) in [("runtime_dir", runtime), ("state_dir", state)] {
+            if let Some(wrong) = never(path) {
+                let place = self.main.place_within(&["daemon", key]);
+                report.problem(&place, format!("`daemon.{key}`: {} {wrong}", path.display()), "name another directory");
+            }
+        }
+        let wrong = if state == runtime {
+            "is the runtime directory too, which others must be able to enter"
+        } else if state.starts_with(runtime.join("tokens")) {
+            "lies among the token files"
+        } else {
+            return;
+        };
+        let place = self.main.place_within(&["daemon", "state_dir"]);
+        let title = format!("`daemon.state_dir`: {} {wrong}", state.display());
+        report.problem(&place, title, "name a directory that nobody but the daemon enters");
+    }
+
+    fn report_sockets(&self, report: &Report) {
         let (socket, tokens) = (&self.socket.path, self.daemon.runtime_dir.join("tokens"));
         if tokens.starts_with(socket) {
             let title = format!("`socket.path`: {} is the directory of tokens, or holds it", socket.display());
-            report.problem(main, title, "name another file, such as \"keepfresh.sock\"");
+            let place = self.main.place_within(&["socket", "path"]);
+            report.problem(&place, title, "name another file, such as \"keepfresh.sock\"");
         }
         if let Some(metrics) = self.metrics_socket().filter(|path| *path == socket || tokens.starts_with(path)) {
             let title = format!("`metrics.listen`: {} is taken by the daemon itself", metrics.display());
-            report.problem(main, title, "name another file, such as \"unix:metrics.sock\"");
+            let place = self.main.place_within(&["metrics", "listen"]);
+            report.problem(&place, title, "name another file, such as \"unix:metrics.sock\"");
         }
     }
 
@@ -67,7 +86,7 @@ impl Taken<'_> {
             }
             Needed::Certificates(path) => Some((path.clone(), "holds certificates that the config names")),
             Needed::Program(name) => Some((PathBuf::from(name), "is a program that the config names")),
-            Needed::Secret(_) | Needed::PrivateKey(_) => None,
+            Needed::Secret(_) | Needed::PrivateKey(_) | Needed::Directory(_) => None,
         });
         configs.chain(named).collect()
     }

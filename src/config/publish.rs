@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Principal;
 use super::global::Context;
 use super::report::At;
 use super::surroundings::Kind;
 use super::table::Table;
 use super::value::{Bad, bad};
+use super::{Needed, Principal};
 use super::{keys, paths, principals, value};
 use crate::provider::Profile;
 use crate::publish::format::is_plain;
@@ -29,8 +29,14 @@ pub(super) struct Owner<'o> {
 pub(super) fn read(session: &Table<'_>, owner: &Owner<'_>, context: &Context<'_>) -> Vec<At<SinkConfig>> {
     let directory = context.daemon.runtime_dir.join("tokens");
     let Some(tables) = session.tables("publish") else {
+        // What is wrong with a name is said; the file would only be wrong by it.
+        if value::session_name(owner.name).is_err() {
+            return Vec::new();
+        }
+        let path = directory.join(owner.name);
+        context.needs.add(session.path.clone(), &session.place, Needed::Directory(directory));
         let sink = SinkConfig {
-            path: directory.join(owner.name),
+            path,
             format: Format::Token,
             mode: MODE,
             owner: None,
@@ -40,13 +46,18 @@ pub(super) fn read(session: &Table<'_>, owner: &Owner<'_>, context: &Context<'_>
         };
         return vec![At { value: sink, place: session.place.clone() }];
     };
-    tables.iter().filter_map(|table| sink(table, session, owner, &directory)).collect()
+    let sinks: Vec<_> = tables.iter().filter_map(|table| sink(table, session, owner, &directory)).collect();
+    for sink in &sinks {
+        let parent = sink.value.path.parent().unwrap_or(Path::new("/")).to_owned();
+        context.needs.add(session.name("publish.file"), &sink.place, Needed::Directory(parent));
+    }
+    sinks
 }
 
 fn sink(table: &Table<'_>, session: &Table<'_>, of: &Owner<'_>, directory: &Path) -> Option<At<SinkConfig>> {
     table.only(keys::PUBLISH);
     let format = format(table, session, of);
-    let mode = table.parsed("mode", value::published_mode).map_or(MODE, |mode| mode.value);
+    let mode = table.quoted("mode", value::mode_as_number, value::published_mode).map_or(MODE, |mode| mode.value);
     let owner = principals::number(table, "owner", Kind::User);
     let group = principals::number(table, "group", Kind::Group);
     let keep_on_loss = table.one_of("on_loss", &[("remove", false), ("keep", true)]).is_some_and(|keep| keep.value);

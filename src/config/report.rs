@@ -54,17 +54,17 @@ pub(super) struct Report {
 impl Report {
     /// Something is wrong: `title` names the key, `help` the remedy.
     pub(super) fn problem(&self, place: &Place, title: impl Into<String>, help: impl Into<String>) {
-        self.push(place, true, false, title.into(), help.into());
+        self.push(place, true, false, &title.into(), &help.into());
     }
 
     /// The file is no TOML here; the line is shown if it is known to hold no secret.
     pub(super) fn syntax(&self, place: &Place, shown: bool, title: impl Into<String>, help: impl Into<String>) {
-        self.push(place, shown, true, title.into(), help.into());
+        self.push(place, shown, true, &title.into(), &help.into());
     }
 
     /// Something is wrong on a line that must not be shown.
     pub(super) fn unshown(&self, place: &Place, title: impl Into<String>, help: impl Into<String>) {
-        self.push(place, false, false, title.into(), help.into());
+        self.push(place, false, false, &title.into(), &help.into());
     }
 
     /// Something is legal but likely not meant.
@@ -72,7 +72,8 @@ impl Report {
         self.warnings.borrow_mut().push(warning.into());
     }
 
-    fn push(&self, place: &Place, shown: bool, syntax: bool, title: String, help: String) {
+    fn push(&self, place: &Place, shown: bool, syntax: bool, title: &str, help: &str) {
+        let (title, help) = (one_line(title), one_line(help));
         let mut problems = self.problems.borrow_mut();
         // A table that is looked at twice is still wrong only once.
         if problems.iter().all(|known| known.place != *place || known.title != title) {
@@ -92,6 +93,15 @@ impl Report {
         problems.sort_by_key(|problem| (problem.place.document, problem.place.span.as_ref().map(|span| span.start)));
         Err(ConfigErrors { problems, sources })
     }
+}
+
+/// A name or a value that is quoted must not break the line it stands in.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() { line.extend(char.escape_default()) } else { line.push(char) }
+    }
+    line
 }
 
 fn follows(place: &Place, documents: &[Document<'_>]) -> bool {

@@ -27,9 +27,12 @@ pub(super) struct Placed {
 
 /// Reads a session as far as it can be read.
 pub(super) fn read(name: &str, table: &Table<'_>, context: &Context<'_>) -> Placed {
-    table.only(keys::SESSION);
-    let prefix = env_prefix(table, name);
     let profile = login::profile(table, context);
+    table.only_here(keys::SESSION, |word| {
+        let of_login = profile.as_ref().is_some_and(|profile| login::is_parameter(profile, word));
+        if of_login { Some(format!("[{}]", table.name("login"))) } else { keys::home(&table.path, word) }
+    });
+    let prefix = env_prefix(table, name);
     let owner = publish::Owner { name, env_prefix: &prefix.value, profile: profile.as_deref() };
     let sinks = publish::read(table, &owner, context);
     let local = Local {

@@ -14,6 +14,8 @@ pub struct Surroundings {
     pub uid: u32,
     /// The effective group.
     pub gid: u32,
+    /// Whether nothing is going to run by the config, so that root may obey what the daemon's user may.
+    pub only_looking: bool,
 }
 
 /// Which of the two lists of names.
@@ -51,13 +53,20 @@ impl Surroundings {
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        Self { variables, uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() }
+        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        Self { variables, uid, gid, only_looking: false }
+    }
+
+    /// The same, for a config by which nothing is going to run.
+    #[must_use]
+    pub fn only_to_look(self) -> Self {
+        Self { only_looking: true, ..self }
     }
 
     /// Made up, for tests.
     pub fn made_up(variables: &[(&str, &str)], uid: u32, gid: u32) -> Self {
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { variables, uid, gid }
+        Self { variables, uid, gid, only_looking: false }
     }
 
     /// The value of an environment variable, unless it is unset or empty.

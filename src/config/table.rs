@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::document::Document;
+use super::keys;
 use super::report::{At, Place, Report};
 use super::value::{self, Bad, closest};
 
@@ -32,20 +33,28 @@ impl<'d> Table<'d> {
         Self { report, path: String::new(), place, broken: document.broken, directory, entries: &document.entries }
     }
 
-    /// The dotted path of `key`.
+    /// The dotted path of `key`, which may have dots of its own; in quotes where it holds what could break a line.
     pub(super) fn name(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        let bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+        let key = if !key.is_empty() && key.bytes().all(bare) { key.to_owned() } else { format!("{key:?}") };
+        if self.path.is_empty() { key } else { format!("{}.{key}", self.path) }
     }
 
     /// Reports every key that is not one of `known`.
     pub(super) fn only(&self, known: &[&str]) {
+        self.only_here(known, |word| keys::home(&self.path, word));
+    }
+
+    /// As [`Table::only`], where `home` knows in which table an unknown key is known.
+    pub(super) fn only_here(&self, known: &[&str], home: impl Fn(&str) -> Option<String>) {
         for key in self.entries.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
             let word = key.get_ref().as_ref();
             let list = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            let help = match closest(word, known) {
-                Some(meant) => format!("did you mean `{meant}`? known here: {list}"),
-                None if known.is_empty() => "take it out".to_owned(),
-                None => format!("take it out, or write one of {list}"),
+            let help = match (home(word), closest(word, known)) {
+                (Some(home), _) => format!("write it under {home}; known here: {list}"),
+                (None, Some(meant)) => format!("did you mean `{meant}`? known here: {list}"),
+                (None, None) if known.is_empty() => "take it out".to_owned(),
+                (None, None) => format!("take it out, or write one of {list}"),
             };
             self.report.problem(&self.at(key.span()), format!("unknown key `{}`", self.name(word)), help);
         }
@@ -59,6 +68,17 @@ impl<'d> Table<'d> {
     /// The place of the key's value, or of the table without it.
     pub(super) fn place_of(&self, key: &str) -> Place {
         self.entries.get(key).map_or_else(|| self.place.clone(), |value| self.at(value.span()))
+    }
+
+    /// The place of what stands under `path`, table by table: the innermost of it that is written.
+    pub(super) fn place_within(&self, path: &[&str]) -> Place {
+        let (mut place, mut entries) = (self.place.clone(), Some(self.entries));
+        for key in path {
+            let Some(value) = entries.and_then(|entries| entries.get(*key)) else { break };
+            place = self.at(value.span());
+            entries = value.get_ref().as_table();
+        }
+        place
     }
 
     /// Every key with its place, in alphabetical order.
@@ -112,18 +132,40 @@ impl<'d> Table<'d> {
 
     /// A duration.
     pub(super) fn duration(&self, key: &str) -> Option<At<Duration>> {
-        match self.value(key)?.value {
-            DeValue::Integer(number) => self.without_unit(key, number.as_str()),
-            DeValue::Float(number) => self.without_unit(key, number.as_str()),
-            DeValue::String(_) | DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
-                self.parsed(key, value::duration)
+        let found = self.value(key)?;
+        match found.value {
+            DeValue::Integer(number) => self.bare_number(key, &found, number.as_str(), value::without_unit),
+            DeValue::Float(number) => self.bare_number(key, &found, number.as_str(), value::without_unit),
+            DeValue::String(_) => self.parsed(key, value::duration),
+            DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
+                self.wrong_type(key, &found, "a string with units, such as \"90s\", \"2h\" or \"1h 30m\"");
+                None
             }
         }
     }
 
-    fn without_unit(&self, key: &str, number: &str) -> Option<At<Duration>> {
-        let help = format!("write a string with a unit: {key} = \"{number}s\" for seconds");
-        self.report.problem(&self.place_of(key), format!("`{}` has no unit", self.name(key)), help);
+    /// A string that `parse` understands, where a number is a slip: `bare` says what to write instead.
+    pub(super) fn quoted<T>(
+        &self,
+        key: &str,
+        bare: impl FnOnce(&str, &str) -> Bad,
+        parse: impl FnOnce(&str) -> Result<T, Bad>,
+    ) -> Option<At<T>> {
+        let found = self.value(key)?;
+        match found.value.as_integer() {
+            Some(number) => self.bare_number(key, &found, number.as_str(), bare),
+            None => self.parsed(key, parse),
+        }
+    }
+
+    fn bare_number<T>(
+        &self,
+        key: &str,
+        found: &At<&DeValue<'_>>,
+        number: &str,
+        bare: impl FnOnce(&str, &str) -> Bad,
+    ) -> Option<At<T>> {
+        self.bad(key, &found.place, bare(key, number));
         None
     }
 
@@ -151,7 +193,7 @@ impl<'d> Table<'d> {
     pub(super) fn texts(&self, key: &str) -> Option<At<Vec<At<&'d str>>>> {
         let found = self.value(key)?;
         let Some(array) = found.value.as_array() else {
-            self.wrong_type(key, &found, "an array of strings");
+            self.wrong_type(key, &found, &format!("an array of strings: {key} = [\"…\"]"));
             return None;
         };
         let read = array.iter().filter_map(|item| self.item(key, item)).collect();

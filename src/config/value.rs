@@ -41,6 +41,14 @@ pub(super) fn duration(text: &str) -> Result<Duration, Bad> {
     }
 }
 
+/// What is wrong with a duration that is a bare number.
+pub(super) fn without_unit(key: &str, number: &str) -> Bad {
+    match number.strip_prefix('-') {
+        Some(_) => bad("is negative", DURATION_REMEDY),
+        None => bad("has no unit", format!("write a string with a unit: {key} = \"{number}s\" for seconds")),
+    }
+}
+
 /// `duration` as the config would write it.
 pub(crate) fn duration_text(duration: Duration) -> String {
     let millis = duration.as_millis();
@@ -66,6 +74,13 @@ pub(super) fn mode(text: &str) -> Result<u32, Bad> {
         Some(_) => Err(bad("has a set-user-id, set-group-id or sticky bit", "write permission bits only: \"0640\"")),
         None => Err(bad("is no file mode", "write three or four octal digits in quotes, such as \"0640\"")),
     }
+}
+
+/// What is wrong with a mode that is a number: TOML would read `0640` as no number at all, and `640` as a decimal one.
+pub(super) fn mode_as_number(key: &str, number: &str) -> Bad {
+    let digits = number.strip_prefix("0o").unwrap_or(number);
+    let meant = mode(digits).map_or_else(|_| "0640".to_owned(), |bits| format!("{bits:04o}"));
+    bad("is a number", format!("write the octal digits in quotes: {key} = \"{meant}\""))
 }
 
 /// The mode of a published file: nobody but its owner may change it, and nobody executes it.
@@ -100,6 +115,12 @@ pub(super) fn rate(text: &str) -> Result<f64, Bad> {
         1..=100_000 => Ok(f64::from(number) / seconds),
         100_001.. => Err(bad("is above 100000", remedy)),
     }
+}
+
+/// What is wrong with a rate that is a bare number.
+pub(super) fn rate_as_number(key: &str, number: &str) -> Bad {
+    let calls = number.strip_prefix('-').unwrap_or(number);
+    bad("has no unit", format!("write a string with a unit: {key} = \"{calls}/s\" for as many calls a second"))
 }
 
 /// The longest name of a session; files and messages carry it.
@@ -204,6 +225,16 @@ mod tests {
             assert!(published_mode(text).is_err(), "{text}");
         }
         assert_eq!(mode("0666"), Ok(0o666));
+    }
+
+    #[test]
+    fn a_number_in_the_place_of_a_text_is_answered_with_the_text_to_write() {
+        for (number, remedy) in [("640", "\"0640\""), ("0o600", "\"0600\""), ("416", "\"0416\""), ("9", "\"0640\"")] {
+            assert!(mode_as_number("mode", number).remedy.ends_with(&format!("mode = {remedy}")), "{number}");
+        }
+        assert!(rate_as_number("rate", "50").remedy.contains("rate = \"50/s\""));
+        assert!(without_unit("after", "5").remedy.contains("after = \"5s\""));
+        assert_eq!(without_unit("after", "-5").what, "is negative");
     }
 
     #[test]

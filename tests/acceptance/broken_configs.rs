@@ -42,7 +42,10 @@ fn followed(by: &str) -> String {
 }
 
 fn cases() -> Vec<Case> {
-    [session_cases(), login_cases(), keepalive_cases(), publish_cases(), other_cases()].into_iter().flatten().collect()
+    [session_cases(), login_cases(), keepalive_cases(), publish_cases(), other_cases(), slips(), places()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn session_cases() -> Vec<Case> {
@@ -200,6 +203,78 @@ fn other_cases() -> Vec<Case> {
             &[&["admins"], &["user:", "group:"]],
         ),
     ]
+}
+
+/// What people write who know what they mean: the remedy is to be copied.
+fn slips() -> Vec<Case> {
+    let publish = |line: &str| followed(&format!("[[sessions.crm.publish]]\nfile = \"crm\"\n{line} #!"));
+    let session = |line: &str| replaced("provider = \"salesforce\"", &format!("provider = \"salesforce\"\n{line}"));
+    vec![
+        case("a mode without quotes", &publish("mode = 640"), &[&["mode = \"0640\""]]),
+        case("a mode as TOML knows it", &publish("mode = 0o600"), &[&["mode = \"0600\""]]),
+        case("a mode that is no number of a mode", &publish("mode = 999"), &[&["mode = \"0640\""]]),
+        case("a socket's mode without quotes", &followed("[socket]\nmode = 660 #!"), &[&["mode = \"0660\""]]),
+        case("a rate without a unit", &followed("[http]\nper_host_rate = 50 #!"), &[&["per_host_rate = \"50/s\""]]),
+        case("a word in the place of a list", &followed("[socket]\nadmins = \"root\" #!"), &[&["admins = [\"…\"]"]]),
+        case("a key of the login", &session("client_id = \"x\""), &[&["under [sessions.crm.login]"]]),
+        case("a key of another grant", &session("refresh_token = 1"), &[&["under [sessions.crm.login]"]]),
+        case("a key of keepalive", &session("survive_outage = \"5m\""), &[&["under [sessions.crm.keepalive]"]]),
+        case("a key of a file", &session("format = \"json\""), &[&["under [[sessions.crm.publish]]"]]),
+        case("a key of all sessions", &session("request_timeout = \"5s\""), &[&["under [http]"]]),
+        case(
+            "a key of the session",
+            &followed("[sessions.crm.keepalive]\nidle_timeout = \"2h\" #!"),
+            &[&["under [sessions.crm]"]],
+        ),
+        case("a key of the daemon", &format!("state_dir = \"/x\" #!\n{GOOD}"), &[&["under [daemon]"]]),
+        case("a key twice", &session("provider = \"oauth2\""), &[&["duplicate key `provider`"], &["one of the two"]]),
+        case(
+            "a name that breaks the line",
+            &GOOD.replace("sessions.crm", "sessions.\"c\\nm\"").replace("m\"]\np", "m\"] #!\np"),
+            &[&["error: `sessions.\"c\\nm\"` is no session name"]],
+        ),
+    ]
+}
+
+/// Paths that are in each other's way, at the line that says so.
+fn places() -> Vec<Case> {
+    let daemon = |lines: &str| format!("[daemon]\n{lines}\n{GOOD}");
+    vec![
+        case("the root as state", &daemon("state_dir = \"/\" #!"), &[&["`daemon.state_dir`"], &["keepfresh's own"]]),
+        case("the root once more", &daemon("runtime_dir = \"//.\" #!"), &[&["`daemon.runtime_dir`"]]),
+        case("a device as state", &daemon("log = \"auto\"\nstate_dir = \"/proc/x\" #!"), &[&["`daemon.state_dir`"]]),
+        case(
+            "one directory for all",
+            &daemon("runtime_dir = \"/run/kf\"\nstate_dir = \"/run/kf\" #!"),
+            &[&["is the runtime directory too"]],
+        ),
+        case(
+            "the state among the tokens",
+            &daemon("runtime_dir = \"/run/kf\"\nstate_dir = \"/run/kf/tokens/state\" #!"),
+            &[&["lies among the token files"]],
+        ),
+        case("a state below a file", &daemon("state_dir = \"/etc/passwd/x\" #!"), &[&["/etc/passwd is no directory"]]),
+        case("a state open to all", &daemon("state_dir = \"/tmp\" #!"), &[&["everybody may write there"]]),
+        case("a socket over the tokens", &followed("[socket]\npath = \"tokens\" #!"), &[&["`socket.path`"]]),
+        case(
+            "two sockets in one place",
+            &followed("[metrics]\nlisten = \"unix:keepfresh.sock\" #!"),
+            &[&["`metrics.listen`"], &["taken"]],
+        ),
+        case(
+            "a token below a file",
+            &followed("[[sessions.crm.publish]]\nfile = \"/etc/passwd/crm\" #!"),
+            &[&["`sessions.crm.publish.file`"], &["/etc/passwd is no directory"]],
+        ),
+    ]
+}
+
+#[test]
+fn a_directory_of_providers_that_is_named_and_not_there_is_warned_of() {
+    let lab = lab();
+    lab.write_config(&placed(&lab, &format!("[daemon]\nproviders_dir = \"/nonexistent/providers\"\n{GOOD}")));
+    let plan = lab.succeeds(&["check", "--config", lab.config().to_str().unwrap()]);
+    assert!(plan.contains("warning: daemon.providers_dir: /nonexistent/providers is no directory"), "{plan}");
 }
 
 #[test]

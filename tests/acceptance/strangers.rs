@@ -1,7 +1,8 @@
 //! What others on the machine left behind or may touch: careless parents, loose modes, programs that hang or talk.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::io::Write as _;
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,8 @@ use crate::support::within;
 
 /// Nobody's user and group on any Debian.
 const STRANGER: u32 = 61_012;
+/// A profile that can stand in `providers_dir`.
+const PROFILE: &str = include_str!("../../src/provider/profiles/salesforce.toml");
 
 #[test]
 fn signals_that_a_parent_left_blocked_are_obeyed() {
@@ -88,8 +91,8 @@ fn modes_as_kubernetes_mounts_them_and_private_groups_are_in_order() {
     fs::create_dir_all(lab.path("mounted/..2026_01_01")).unwrap();
     fs::write(lab.path("mounted/..2026_01_01/config.toml"), config).unwrap();
     chmod(&lab, "mounted/..2026_01_01/config.toml", 0o644);
-    std::os::unix::fs::symlink("..2026_01_01", lab.path("mounted/..data")).unwrap();
-    std::os::unix::fs::symlink("..data/config.toml", lab.path("mounted/config.toml")).unwrap();
+    symlink("..2026_01_01", lab.path("mounted/..data")).unwrap();
+    symlink("..data/config.toml", lab.path("mounted/config.toml")).unwrap();
     fs::create_dir(lab.path("state")).unwrap();
     chmod(&lab, "state", 0o770);
     let mounted = lab.path("mounted/config.toml");
@@ -119,6 +122,98 @@ fn a_provider_that_a_stranger_wrote_is_refused() {
         assert!(said.contains(expected), "{said}");
     }
     assert_eq!(server.logins(), 0);
+}
+
+#[test]
+fn root_checks_for_the_user_whose_the_state_is_and_runs_only_what_is_its_own() {
+    let (server, mut lab) = scene();
+    for directory in ["providers", "state"] {
+        fs::create_dir(lab.path(directory)).unwrap();
+        chmod(&lab, directory, 0o700);
+    }
+    fs::write(lab.path("providers/salesforce.toml"), PROFILE).unwrap();
+    let check = |lab: &Lab| lab.run(&["check", "--config", lab.config().to_str().unwrap()]);
+    for owner in ["providers", "providers/salesforce.toml", "state"] {
+        chown(lab.path(owner), Some(STRANGER), Some(STRANGER)).unwrap();
+    }
+    let checked = check(&lab);
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    lab.start();
+    assert_eq!(lab.ended().code(), Some(78), "root obeys no file of another user");
+    assert!(lab.said().contains("to the user 61012"), "{}", lab.said());
+    chown(lab.path("state"), Some(0), Some(0)).unwrap();
+    assert_eq!(check(&lab).status.code(), Some(78), "the daemon is root's");
+    assert_eq!(server.logins(), 0);
+}
+
+#[test]
+fn what_a_read_only_mount_holds_is_obeyed_whatever_its_modes_say_and_elsewhere_it_is_not() {
+    let (_server, lab) = scene();
+    let config = fs::read_to_string(lab.config()).unwrap();
+    let (rest, fragment) = config.split_at(config.find("[sessions.crm]").unwrap());
+    lab.write_config(rest);
+    for (directory, file, text) in [("conf.d", "crm.toml", fragment), ("providers", "salesforce.toml", PROFILE)] {
+        // As Kubernetes lays out what a pod is given.
+        fs::create_dir_all(lab.path(directory).join("..2026_01_01")).unwrap();
+        fs::write(lab.path(directory).join("..2026_01_01").join(file), text).unwrap();
+        symlink("..2026_01_01", lab.path(directory).join("..data")).unwrap();
+        symlink(format!("..data/{file}"), lab.path(directory).join(file)).unwrap();
+        chmod(&lab, directory, 0o777);
+    }
+    let check = "\"$0\" check --config \"$1/config.toml\"";
+    let read_only =
+        format!("for d in conf.d providers; do mount --bind -o ro \"$1/$d\" \"$1/$d\" || exit 99; done; {check}");
+    for (script, code) in [(check, 78), (&read_only, 0)] {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "--", "sh", "-c", script]);
+        let output = command.arg(BINARY).arg(lab.path("")).output().unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert_eq!(said.contains("in which every user can write"), code == 78, "{said}");
+    }
+}
+
+#[test]
+fn a_user_outside_the_containers_user_namespace_is_not_taken_for_the_daemons_own() {
+    const NOBODY: u32 = 65_534;
+    let (server, mut lab) = scene();
+    // Its user inside is the one as whom the kernel shows everybody outside.
+    let inside = 100_000 + NOBODY;
+    for path in [lab.path(""), lab.config(), lab.path("client-secret")] {
+        chown(path, Some(inside), Some(inside)).unwrap();
+    }
+    let mut command = Command::new("unshare");
+    command.args([
+        "--user",
+        "sh",
+        "-c",
+        "read mapped; exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$@\"",
+        "sh",
+    ]);
+    command.arg(BINARY).args(["run", "--config"]).arg(lab.config());
+    command.env("KEEPFRESH_LOG", "trace").stderr(Stdio::piped());
+    let (stdin, mut tell) = std::io::pipe().unwrap();
+    lab.start_with_stdin(command, stdin.into());
+    let process = format!("/proc/{}", lab.pid());
+    let own = fs::read_link("/proc/self/ns/user").unwrap();
+    within(SOON, "the namespace", || (fs::read_link(format!("{process}/ns/user")).ok()? != own).then_some(()));
+    for map in ["uid_map", "gid_map"] {
+        fs::write(format!("{process}/{map}"), "0 0 1\n1 100001 65535\n").unwrap();
+    }
+    tell.write_all(b"mapped\n").unwrap();
+    lab.await_token("crm");
+    let as_stranger = |args: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args([&format!("--reuid={STRANGER}"), &format!("--regid={STRANGER}"), "--clear-groups", BINARY]);
+        command.args(args).arg("--socket").arg(lab.socket()).output().unwrap()
+    };
+    for order in [&["token", "crm"][..], &["logout", "crm"], &["verify", "crm"], &["status", "crm"]] {
+        let output = as_stranger(order);
+        assert!(matches!(output.status.code(), Some(77 | 80)), "{order:?}: {output:?}");
+        assert!(output.stdout.is_empty(), "{order:?}: {output:?}");
+    }
+    assert_eq!(server.logins(), 1);
+    assert!(server.lives(&lab.token("crm").unwrap()));
 }
 
 #[test]

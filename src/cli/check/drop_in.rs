@@ -74,6 +74,10 @@ fn credential(need: &Need) -> Option<&str> {
         Needed::Secret(SecretSource::Credential(name)) | Needed::PrivateKey(SecretSource::Credential(name)) => {
             Some(name)
         }
-        Needed::Secret(_) | Needed::PrivateKey(_) | Needed::Certificates(_) | Needed::Program(_) => None,
+        Needed::Secret(_)
+        | Needed::PrivateKey(_)
+        | Needed::Certificates(_)
+        | Needed::Program(_)
+        | Needed::Directory(_) => None,
     }
 }

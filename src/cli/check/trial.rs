@@ -1,5 +1,6 @@
 //! Tries what the config names: secrets, keys, certificates and directories, as the user who runs the check.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
@@ -28,16 +29,12 @@ pub(super) fn try_everything(config: &Config) -> Trial {
         }),
         Err(error) => trial.errors.push(about_file(config, format!("start reading secrets: {error}"))),
     }
-    for directory in directories(config) {
-        if let Err(message) = usable(&directory, &config.daemon.state_dir) {
-            trial.errors.push(about_file(config, message));
-        }
-    }
     trial
 }
 
 impl Trial {
     async fn try_needs(&mut self, needs: &[Need]) {
+        let mut tried_directories = BTreeSet::new();
         for need in needs {
             let tried = match &need.what {
                 Needed::Secret(source) | Needed::PrivateKey(source) if source.only_in_service() => {
@@ -54,6 +51,10 @@ impl Trial {
                 Needed::PrivateKey(source) => try_key(source).await,
                 Needed::Certificates(path) => certificates::usable(path),
                 Needed::Program(name) => runnable(name),
+                Needed::Directory(path) if tried_directories.insert(path) => {
+                    usable(path, need.key == "daemon.state_dir")
+                }
+                Needed::Directory(_) => Ok(()),
             };
             if let Err(message) = tried {
                 self.errors.push(ConfigError::about(need, &message));
@@ -124,26 +125,14 @@ fn runnable(name: &str) -> Result<(), String> {
         .map_err(|error| format!("run {}: {error}; let the user that keepfresh runs as execute it", found.display()))
 }
 
-/// Where the daemon writes.
-fn directories(config: &Config) -> Vec<PathBuf> {
-    let sinks = config.sessions.values().flat_map(|session| session.publish.iter());
-    let parents = sinks.filter_map(|sink| sink.path.parent().map(Path::to_owned));
-    let mut all: Vec<PathBuf> =
-        [config.daemon.runtime_dir.clone(), config.daemon.state_dir.clone()].into_iter().chain(parents).collect();
-    all.sort();
-    all.dedup();
-    all
-}
-
 /// Whether the directory is there and can be written, or can be made.
-fn usable(directory: &Path, state_dir: &Path) -> Result<(), String> {
+fn usable(directory: &Path, is_state: bool) -> Result<(), String> {
     let shown = directory.display();
     let Some(existing) = directory.ancestors().find(|path| path.exists()) else {
         return Err(format!("use the directory {shown}: not even its first part exists"));
     };
-    let everybody = existing == directory
-        && existing.metadata().is_ok_and(|found| plain_file::is_open_to_all(&found))
-        && directory == state_dir;
+    let everybody =
+        existing == directory && existing.metadata().is_ok_and(|found| plain_file::is_open_to_all(&found)) && is_state;
     if everybody {
         return Err(format!(
             "use the state directory {shown}: everybody may write there; chmod 0700 it or set another state_dir"

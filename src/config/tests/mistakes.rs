@@ -89,7 +89,7 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
     (
         "[sessions.crm.login]",
         "[[sessions.crm.publish]]\nfile = \"a\"\nmode = 640\n[sessions.crm.login]",
-        &["wrong type: integer"],
+        &["is a number", "mode = \"0640\""],
     ),
     (
         "[sessions.crm.login]",

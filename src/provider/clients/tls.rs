@@ -7,13 +7,15 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{AlertDescription, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme,
+};
 
 use super::ClientError;
 use crate::plain_file;
@@ -39,7 +41,8 @@ pub(super) fn no_roots() -> Roots {
 
 /// The TLS settings that `settings` ask for; `https` says whether they will be used at all.
 pub(super) async fn config(settings: &HttpSettings, https: bool, roots: Roots) -> Result<ClientConfig, ClientError> {
-    let roots = if https { with_own_roots(settings, roots)? } else { roots };
+    let own = if https { own_authorities(settings)? } else { Vec::new() };
+    let roots = if own.is_empty() { roots } else { with_own(&own, &roots)? };
     if https && roots.is_empty() {
         return Err(ClientError::NoRoots);
     }
@@ -47,9 +50,11 @@ pub(super) async fn config(settings: &HttpSettings, https: bool, roots: Roots) -
     let builder = ClientConfig::builder_with_provider(Arc::clone(&crypto))
         .with_safe_default_protocol_versions()
         .map_err(|error| ClientError::Tls(error.to_string()))?;
-    let builder = match settings.pin_sha256.as_ref().filter(|_| https) {
-        Some(pin) => builder.dangerous().with_custom_certificate_verifier(Arc::new(Pinned::new(pin, roots, crypto)?)),
-        None => builder.with_root_certificates(roots),
+    let builder = if https {
+        let pin = settings.pin_sha256.as_deref().map(pinned).transpose()?;
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(Verifier::new(roots, own, pin, crypto)?))
+    } else {
+        builder.with_root_certificates(roots)
     };
     let mut config = match identity(settings).await? {
         Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(ClientError::BadIdentity)?,
@@ -60,11 +65,13 @@ pub(super) async fn config(settings: &HttpSettings, https: bool, roots: Roots) -
     Ok(config)
 }
 
-fn with_own_roots(settings: &HttpSettings, roots: Roots) -> Result<Roots, ClientError> {
-    let Some(path) = &settings.ca_file else { return Ok(roots) };
-    let own = certificates("ca_file", path)?;
-    let mut all = RootCertStore::clone(&roots);
-    let (added, _) = all.add_parsable_certificates(own);
+fn own_authorities(settings: &HttpSettings) -> Result<Vec<CertificateDer<'static>>, ClientError> {
+    settings.ca_file.as_ref().map_or_else(|| Ok(Vec::new()), |path| certificates("ca_file", path))
+}
+
+fn with_own(own: &[CertificateDer<'static>], roots: &Roots) -> Result<Roots, ClientError> {
+    let mut all = RootCertStore::clone(roots);
+    let (added, _) = all.add_parsable_certificates(own.iter().cloned());
     if added == 0 { Err(ClientError::NotPem { key: "ca_file" }) } else { Ok(Arc::new(all)) }
 }
 
@@ -90,23 +97,53 @@ fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'st
     if certificates.is_empty() { Err(ClientError::NotPem { key }) } else { Ok(certificates) }
 }
 
-/// Asks for the pinned key on top of all that is asked anyway.
+/// Asks for the pinned key on top of all that is asked anyway, and takes a certificate that `ca_file` holds to the letter
+/// although it is an authority's: `openssl req -x509` makes servers' certificates that sign themselves so.
 #[derive(Debug)]
-struct Pinned {
+struct Verifier {
     usual: Arc<WebPkiServerVerifier>,
-    pin: Vec<u8>,
+    own: Vec<CertificateDer<'static>>,
+    pin: Option<Vec<u8>>,
 }
 
-impl Pinned {
-    fn new(pin: &str, roots: Roots, crypto: Arc<CryptoProvider>) -> Result<Self, ClientError> {
+fn pinned(pin: &str) -> Result<Vec<u8>, ClientError> {
+    let pin = STANDARD.decode(pin.trim()).ok().filter(|pin| pin.len() == digest::SHA256_OUTPUT_LEN);
+    pin.ok_or(ClientError::BadPin)
+}
+
+impl Verifier {
+    fn new(
+        roots: Roots,
+        own: Vec<CertificateDer<'static>>,
+        pin: Option<Vec<u8>>,
+        crypto: Arc<CryptoProvider>,
+    ) -> Result<Self, ClientError> {
         let usual = WebPkiServerVerifier::builder_with_provider(roots, crypto).build();
         let usual = usual.map_err(|error| ClientError::Tls(error.to_string()))?;
-        let pin = STANDARD.decode(pin.trim()).ok().filter(|pin| pin.len() == digest::SHA256_OUTPUT_LEN);
-        Ok(Self { usual, pin: pin.ok_or(ClientError::BadPin)? })
+        Ok(Self { usual, own, pin })
+    }
+
+    /// A certificate whose dates are in order, which webpki looks at first, and which is an authority's.
+    fn verify_own(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        server_name: &ServerName<'_>,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if !self.own.iter().any(|own| own == end_entity) {
+            let what = "the server's certificate signs itself: put it into ca_file, if it is the right one";
+            return Err(rustls::Error::General(what.to_owned()));
+        }
+        verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+        Ok(ServerCertVerified::assertion())
     }
 }
 
-impl ServerCertVerifier for Pinned {
+fn is_of_an_authority(error: &rustls::Error) -> bool {
+    let rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(cause))) = error else { return false };
+    cause.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity)
+}
+
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -115,9 +152,14 @@ impl ServerCertVerifier for Pinned {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let verified = self.usual.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
+        let usual = self.usual.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let verified = match usual {
+            Err(error) if is_of_an_authority(&error) => self.verify_own(end_entity, server_name)?,
+            usual => usual?,
+        };
+        let Some(pin) = &self.pin else { return Ok(verified) };
         let key = ParsedCertificate::try_from(end_entity)?.subject_public_key_info();
-        if digest::digest(&digest::SHA256, &key).as_ref() == self.pin.as_slice() {
+        if digest::digest(&digest::SHA256, &key).as_ref() == pin.as_slice() {
             return Ok(verified);
         }
         Err(rustls::Error::General("the server's key is not the one that pin_sha256 names".to_owned()))
@@ -173,4 +215,74 @@ fn is_about_certificates(alert: AlertDescription) -> bool {
         AlertDescription::AccessDenied,
     ]
     .contains(&alert)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// As `openssl req -x509` makes it for a server: for acme.example, from November 2026 for a hundred years.
+    const AUTHORITY: &str = "\
+-----BEGIN CERTIFICATE-----\n\
+MIIBnTCCAUSgAwIBAgIUT5fdUA5QBfGx1bZrFPKoePx07GkwCgYIKoZIzj0EAwIw\n\
+FzEVMBMGA1UEAwwMYWNtZS5leGFtcGxlMCAXDTI2MTEyMTE5MzA0NloYDzIxMjYx\n\
+MDI4MTkzMDQ2WjAXMRUwEwYDVQQDDAxhY21lLmV4YW1wbGUwWTATBgcqhkjOPQIB\n\
+BggqhkjOPQMBBwNCAASJdFHh8HOGEZ/Z0e+kfnniDbRVw9lcx38NhTQPcK1dzMhp\n\
+KBBuKngdmofpXEN8aMHg8Uu5IKkNYW2NfMHjaT5/o2wwajAdBgNVHQ4EFgQUjKbJ\n\
+eW1ZWM/4+FBGDsVAaPt64iEwHwYDVR0jBBgwFoAUjKbJeW1ZWM/4+FBGDsVAaPt6\n\
+4iEwDwYDVR0TAQH/BAUwAwEB/zAXBgNVHREEEDAOggxhY21lLmV4YW1wbGUwCgYI\n\
+KoZIzj0EAwIDRwAwRAIgINN1Wb/f2QvCO4VXX1uBSuuf9fVGG0gex7mJD1ehnLUC\n\
+IDKUbiQskKMXzoMPusyO8kd5Q5BpSYgw3URg9U4IwbBH\n\
+-----END CERTIFICATE-----";
+    /// The same with `CA:FALSE`.
+    const LEAF: &str = "\
+-----BEGIN CERTIFICATE-----\n\
+MIIBmzCCAUGgAwIBAgIUKHUoxcRi152qmKwRhRpIy06Y30wwCgYIKoZIzj0EAwIw\n\
+FzEVMBMGA1UEAwwMYWNtZS5leGFtcGxlMCAXDTI2MTEyMTE5MzA0NloYDzIxMjYx\n\
+MDI4MTkzMDQ2WjAXMRUwEwYDVQQDDAxhY21lLmV4YW1wbGUwWTATBgcqhkjOPQIB\n\
+BggqhkjOPQMBBwNCAAQhW2ZTD7AkxBNJbFeslRM2CTlnYnewZKjMdeM/q3o9WwGY\n\
+IFZa7W2Z6l0X8mHZwDCVF9X55ocdSdhYH/6Q+/y6o2kwZzAdBgNVHQ4EFgQUxmpG\n\
+2qIGpqMK1yarAUnK5SMTTHUwHwYDVR0jBBgwFoAUxmpG2qIGpqMK1yarAUnK5SMT\n\
+THUwFwYDVR0RBBAwDoIMYWNtZS5leGFtcGxlMAwGA1UdEwEB/wQCMAAwCgYIKoZI\n\
+zj0EAwIDSAAwRQIhAPQ9vZNCikQgJBam5wrlWm+aksLaetU62eaF6SapI8YAAiA3\n\
+Ffz24YNdUY1B/ayOFesTi07nycUPrOQ+60YW5m2+BQ==\n\
+-----END CERTIFICATE-----";
+    /// Of the key of `AUTHORITY`.
+    const PIN: &str = "QIQ+8z/r7aG208U83iJqx3gl1nXG+X+PqKQqfUHfIio=";
+    const IN_TIME: u64 = 1_800_000_000;
+
+    #[test]
+    fn a_certificate_that_signs_itself_is_taken_where_ca_file_holds_it_for_its_name_in_its_time_and_with_its_pin() {
+        for (own, shown, name, seconds, pin, expected) in [
+            (AUTHORITY, AUTHORITY, "acme.example", IN_TIME, None, Ok(())),
+            (LEAF, LEAF, "acme.example", IN_TIME, None, Ok(())),
+            (AUTHORITY, AUTHORITY, "acme.example", IN_TIME, Some(PIN), Ok(())),
+            (LEAF, LEAF, "acme.example", IN_TIME, Some(PIN), Err("pin_sha256")),
+            (LEAF, AUTHORITY, "acme.example", IN_TIME, None, Err("put it into ca_file")),
+            (AUTHORITY, LEAF, "acme.example", IN_TIME, None, Err("BadSignature")),
+            (AUTHORITY, AUTHORITY, "other.example", IN_TIME, None, Err("not valid for name")),
+            (AUTHORITY, AUTHORITY, "acme.example", 1, None, Err("not valid yet")),
+            (AUTHORITY, AUTHORITY, "acme.example", 9_999_999_999, None, Err("expired")),
+        ] {
+            let found = verified(own, shown, name, seconds, pin);
+            match expected {
+                Ok(()) => assert_eq!(found, Ok(()), "{name} {seconds} {pin:?}"),
+                Err(what) => assert!(found.as_ref().is_err_and(|error| error.contains(what)), "{what}: {found:?}"),
+            }
+        }
+    }
+
+    fn verified(own: &str, shown: &str, name: &str, seconds: u64, pin: Option<&str>) -> Result<(), String> {
+        let certificate = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        let own = vec![certificate(own)];
+        let roots = with_own(&own, &no_roots()).unwrap();
+        let pin = pin.map(|pin| pinned(pin).unwrap());
+        let verifier = Verifier::new(roots, own, pin, Arc::new(provider::default_provider())).unwrap();
+        let (name, now) =
+            (ServerName::try_from(name).unwrap(), UnixTime::since_unix_epoch(Duration::from_secs(seconds)));
+        let outcome = verifier.verify_server_cert(&certificate(shown), &[], &name, &[], now);
+        outcome.map(|_| ()).map_err(|error| error.to_string())
+    }
 }

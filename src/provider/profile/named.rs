@@ -20,7 +20,15 @@ impl Profile {
     /// # Errors
     /// When there is none, or its file cannot be read or is wrong.
     pub fn named(name: &str, providers_dir: Option<&Path>) -> Result<Arc<Self>, ProfileError> {
-        if let Some(own) = of_user(name, providers_dir)? {
+        Self::named_for(rustix::process::geteuid().as_raw(), name, providers_dir)
+    }
+
+    /// As [`Profile::named`], where files of `user` are obeyed in the place of this process's own.
+    ///
+    /// # Errors
+    /// As [`Profile::named`].
+    pub fn named_for(user: u32, name: &str, providers_dir: Option<&Path>) -> Result<Arc<Self>, ProfileError> {
+        if let Some(own) = added(user, name, providers_dir)? {
             return Ok(Arc::new(own));
         }
         let (name, text) = COMPILED_IN
@@ -49,10 +57,10 @@ impl Profile {
     }
 }
 
-fn of_user(name: &str, providers_dir: Option<&Path>) -> Result<Option<Profile>, ProfileError> {
+fn added(user: u32, name: &str, providers_dir: Option<&Path>) -> Result<Option<Profile>, ProfileError> {
     let Some(directory) = providers_dir.filter(|_| is_name(name)) else { return Ok(None) };
     let path = directory.join(format!("{name}.toml"));
-    match trusted_text_of(&path) {
+    match trusted_text_of(user, &path) {
         Ok(text) => read(&text, &path.display().to_string(), name).map(Some),
         Err(ReadError::System(error)) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(source) => Err(ProfileError::Unreadable { path, source }),
@@ -60,7 +68,7 @@ fn of_user(name: &str, providers_dir: Option<&Path>) -> Result<Option<Profile>, 
 }
 
 /// A profile can name a program to run, as the config can: it must be root's or the daemon's own, and so must be where it lies.
-fn trusted_text_of(path: &Path) -> Result<String, ReadError> {
+fn trusted_text_of(user: u32, path: &Path) -> Result<String, ReadError> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     let around = std::fs::metadata(directory)?;
     let (bytes, metadata) = plain_file::read_trusted(path, LARGEST_MEBIBYTES)?;
@@ -68,7 +76,7 @@ fn trusted_text_of(path: &Path) -> Result<String, ReadError> {
         return Err(ReadError::OpenDirectory);
     }
     for owner in [metadata.uid(), around.uid()] {
-        if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+        if owner != 0 && owner != user {
             return Err(ReadError::Foreign(owner));
         }
     }
