@@ -168,7 +168,7 @@ pub struct Session {
     name: Arc<str>,
     policy: Arc<Policy>,
     state: State,
-    in_flight: Option<Box<InFlight>>,
+    in_flight: Option<InFlight>,
     ordered: Option<Request>,
     wanted: Option<Duration>,
     /// Until when jobs hold the token.

@@ -22,7 +22,7 @@ impl Session {
         self.ordered = None;
         self.renewal_waits &= !matches!(next.request, Request::Renew | Request::Login);
         let presents = self.state.refresh.as_ref().map(|refresh| refresh.token.fingerprint());
-        self.in_flight = Some(Box::new(InFlight { id, request: next.request, counted, presents }));
+        self.in_flight = Some(InFlight { id, request: next.request, counted, presents });
         match next.request {
             Request::Renew => {
                 self.state.intent = true;
