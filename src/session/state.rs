@@ -264,16 +264,18 @@ mod tests {
     fn state(millis: i64) -> State {
         let mut backoff = Backoff::default();
         backoff.told_to_spread(at(millis + 1));
+        let refresh = Refresh { token: Secret::new("r"), exercised: at(millis + 8), lifetime: None, seed: None };
+        let forbidden = Forbidden { since: at(millis + 9), detail: String::new(), tentative: false };
         State {
             token_since: at(millis + 2),
             granted_at: at(millis + 3),
             logged_in_at: Some(at(millis + 4)),
             expires: Some(at(millis + 5)),
             bounds: Some(Bounds { lo: at(millis + 6), hi: at(millis + 7) }),
-            refresh: Some(Refresh { token: Secret::new("r"), exercised: at(millis + 8), lifetime: None, seed: None }),
+            refresh: Some(Box::new(refresh)),
             ping_backoff: backoff.clone(),
             renew_backoff: backoff,
-            forbidden: Some(Forbidden { since: at(millis + 9), detail: String::new(), tentative: false }),
+            forbidden: Some(Box::new(forbidden)),
             next_report: Some(at(millis + 10)),
             introspected: Introspected { end: Some(at(millis + 11)), at: Some(at(millis + 12)), ..Default::default() },
             ..State::new(at(0), 7)
