@@ -14,7 +14,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::run::RunArgs;
 use crate::config::{self, Config, DaemonConfig};
-use crate::descriptors::raise_descriptors;
+use crate::descriptors::{missing_descriptors, raise_descriptors};
 use crate::hardening::harden;
 use crate::logging;
 use crate::metrics::scrape::{ScrapeError, Scrapers};
@@ -72,6 +72,14 @@ pub fn run(args: &RunArgs) -> ExitCode {
     };
     if let Err(error) = logging::init(config.daemon.log, &args.log) {
         return refuse(Exit::Usage, &format!("keepfresh: failed to {error}"));
+    }
+    if let Some((allowed, least)) = missing_descriptors() {
+        tracing::warn!(
+            event = "few_descriptors",
+            allowed,
+            least,
+            "so few files and connections may be open at once that calls, files and clients wait for each other: raise LimitNOFILE= of the service"
+        );
     }
     for problem in unhardened {
         tracing::debug!("could not {problem}");

@@ -5,6 +5,9 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 /// What the unit gives with `LimitNOFILE=`; a crowd of callers and as many calls need no more.
 const ENOUGH: u64 = 65536;
 
+/// With fewer, files and connections must wait for each other.
+const LEAST: usize = 64;
+
 /// Takes as many as the hard limit allows: a shell's soft one, mostly 1,024, is for programs that cannot count further,
 /// and a crowd of readers would be turned away for it.
 pub fn raise_descriptors() {
@@ -21,4 +24,10 @@ pub fn raise_descriptors() {
 pub fn allowed_descriptors() -> usize {
     let current = getrlimit(Resource::Nofile).current.unwrap_or(ENOUGH);
     usize::try_from(current.min(ENOUGH)).unwrap_or(usize::MAX)
+}
+
+/// How many this process may have open, where that is fewer than a daemon needs; and how many that is.
+pub fn missing_descriptors() -> Option<(usize, usize)> {
+    let allowed = allowed_descriptors();
+    (allowed < LEAST).then_some((allowed, LEAST))
 }

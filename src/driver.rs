@@ -1,5 +1,6 @@
 //! Carries out what an engine asks: reads secrets, makes the call, writes state. Everything comes back as one [`Done`].
 
+mod callers;
 mod person;
 mod work;
 
@@ -24,7 +25,7 @@ use crate::store::{Record, Store};
 use crate::token::Token;
 
 pub use person::{PersonDone, PersonErrand, PersonStep, person};
-pub use work::{Server, Work};
+pub use work::Work;
 
 /// Beyond its own time-out a call is given so much before it counts as failed.
 const GRACE: Duration = Duration::from_secs(2);
@@ -116,8 +117,6 @@ pub struct Errand {
     pub remote: Arc<Remote>,
     /// The host whose lane it uses.
     pub host: String,
-    /// What is known of that host.
-    pub server: Server,
     /// The token that the session holds.
     pub token: Option<Arc<Token>>,
     /// The refresh token that the session holds.
@@ -145,7 +144,7 @@ pub struct Flight {
 pub fn call(work: &mut Work, errand: Errand) -> Flight {
     let (request, host) = (errand.call.request, errand.host.clone());
     let (of, id, begun) = (errand.of.clone(), errand.call.id, clock::boottime());
-    let abort = work.call(errand.server, async move {
+    let abort = work.call(&host, async move {
         let host = errand.host.clone();
         let limit = errand.call.timeout + GRACE;
         let attempt = AssertUnwindSafe(tokio::time::timeout(limit, make(&errand))).catch_unwind().await;
@@ -183,7 +182,7 @@ async fn make(errand: &Errand) -> (Answer, Option<String>) {
 
 /// Reads a login's secrets anew, to learn whether a person has changed something; a few sessions' at a time.
 pub fn read_secrets(work: &mut Work, name: Arc<str>, config: Arc<SessionConfig>, salt: u64) {
-    work.call(Server::Sound, async move {
+    work.read(async move {
         // Never closed; calls read their secrets without this, so nobody's login waits for a look.
         let _turn = LOOKS.acquire().await;
         let mut secrets = Secrets::new();

@@ -162,7 +162,7 @@ impl Supervisor {
     fn pause(&self) -> Duration {
         let now = clock::boottime();
         let timer = self.timers.first().map(|(at, _)| *at);
-        let next = [timer, self.lanes.wake(now), Some(self.watch.wake())].into_iter().flatten().min();
+        let next = [timer, self.lanes.wake(now), self.work.wake(), Some(self.watch.wake())].into_iter().flatten().min();
         let longest = if self.ready { LOOK_EVERY } else { LOOK_BEFORE_READY };
         next.map_or(longest, |at| at.since(now)).min(longest)
     }
@@ -184,6 +184,7 @@ impl Supervisor {
         while let Some(passenger) = self.lanes.leave(now) {
             self.launch(&passenger);
         }
+        self.work.sweep(now);
         self.watch_over(now);
         self.announce();
         self.feed_watchdog(now);

@@ -102,7 +102,13 @@ impl Server {
                         troubles.accepted();
                         // Whoever connects without end must not leave ever more ended tasks behind.
                         while tasks.try_join_next().is_some() {}
-                        match admit(&stream, &mut connections) {
+                        let mut admission = admit(&stream, &mut connections);
+                        if matches!(admission, Admission::FullHouse) {
+                            // Some of those who have a seat may have gone, and only their tasks can tell.
+                            tokio::task::yield_now().await;
+                            admission = admit(&stream, &mut connections);
+                        }
+                        match admission {
                             Admission::Seat(caller, seat) => {
                                 tasks.spawn(serve_connection(stream, caller, seat, router.clone(), stopped.clone()));
                             }

@@ -1,5 +1,6 @@
 //! `keepfresh events`: what happens, as it happens.
 
+use std::io;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -9,6 +10,7 @@ use super::failure::Failure;
 use super::{output, parse_duration};
 use crate::api::client::{Call, Client, ClientError, Lines};
 use crate::api::{Event, EventKind};
+use crate::clock;
 
 /// The daemon says something four times a minute.
 const SILENCE: Duration = Duration::from_secs(45);
@@ -52,7 +54,11 @@ fn call(args: &Args, last: Option<u64>) -> Call<'static> {
 /// Prints until the connection ends; says how to end when nobody reads any more.
 fn follow(lines: &mut Lines, args: &Args, last: &mut Option<u64>) -> Result<Option<Exit>, Failure> {
     loop {
-        let line = match lines.next(SILENCE) {
+        let until = clock::boottime().after(SILENCE);
+        if lines.is_unread(io::stdout(), SILENCE) {
+            return Ok(Some(Exit::Done));
+        }
+        let line = match lines.next(until.since(clock::boottime())) {
             Ok(line) => line,
             Err(ClientError::Lost(_) | ClientError::Silent(_)) => return Ok(None),
             Err(error) => return Err(error.into()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
-use super::{Done, GRACE, Server, Ticket, Work};
+use super::{Done, GRACE, Ticket, Work};
 use crate::provider::{BrowserLogin, ByPerson, DeviceLogin, Held, PersonError, Polled, Remote, Secrets};
 use crate::secret::Secret;
 use crate::secret::source::SecretSource;
@@ -60,7 +60,8 @@ pub enum PersonDone {
 
 /// Sends the step on its way. Its task always ends with [`Done::ByPerson`].
 pub fn person(work: &mut Work, errand: PersonErrand) {
-    work.call(Server::Sound, async move {
+    let host = errand.host.clone();
+    work.call(&host, async move {
         let limit = errand.timeout.saturating_mul(2) + GRACE;
         let attempt = AssertUnwindSafe(tokio::time::timeout(limit, carry_out(&errand))).catch_unwind().await;
         let failed = |why: &str| PersonDone::Failed(PersonError::Server(why.to_owned()));

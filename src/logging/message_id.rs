@@ -21,6 +21,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("expired", "e2cf2802a2164b9f979c769e5af4fe9b"),
     ("failed", "5b1279be10fa44fe94a697acb70c894a"),
     ("failing", "9de1e72af86349eb985f02e8aadc0ebc"),
+    ("few_descriptors", "5f0000997fa54d969f6e050270ca90fe"),
     ("file_removed", "99bb096b09db44d29d289199a23da4ee"),
     ("forbidden", "9f7df927df354459b1342c2c812cd0e5"),
     ("grant_dead", "a4b543a7995a4a4b881692184592e812"),

@@ -1,14 +1,16 @@
-//! HTTP clients: one per distinct settings, made when first needed, and mended when what they need is mended.
+//! HTTP clients: one per distinct settings and thread, made when first needed, and mended when what they need is mended.
 
 mod files;
 mod names;
 mod tls;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
+use rustls::ClientConfig;
 use thiserror::Error;
 use tokio::sync::OnceCell;
 use url::Url;
@@ -26,6 +28,12 @@ pub(super) use tls::is_certificate_refusal;
 /// Idle sessions hold no connection, and none is kept so long that a server, or what stands before it, forgets it.
 const POOL_IDLE: Duration = Duration::from_secs(2);
 
+thread_local! {
+    /// A connection lives and ends with the thread that made it, so none is lent to calls on another. What the TLS settings
+    /// of each were tells whether it is still the one.
+    static CLIENTS: RefCell<HashMap<Kind, (Arc<ClientConfig>, reqwest::Client)>> = RefCell::default();
+}
+
 /// HTTP clients, one per distinct [`HttpSettings`].
 #[derive(Clone, Default)]
 pub struct Clients {
@@ -34,7 +42,7 @@ pub struct Clients {
 
 #[derive(Default)]
 struct Shared {
-    clients: Mutex<HashMap<Kind, Slot>>,
+    tls: Mutex<HashMap<Kind, Arc<Slot>>>,
     /// Loading the system's roots takes milliseconds and memory, so once, and only for https.
     roots: OnceCell<tls::Roots>,
     names: Names,
@@ -42,12 +50,18 @@ struct Shared {
     issuers: Mutex<HashMap<(String, HttpSettings), Arc<Discovery>>>,
 }
 
-/// Held while the client is made.
-type Slot = Arc<tokio::sync::Mutex<Option<Made>>>;
+/// The TLS settings of one kind of client.
+#[derive(Default)]
+struct Slot {
+    made: Mutex<Option<Made>>,
+    /// Held while they are made; who finds them made waits for nobody.
+    making: tokio::sync::Mutex<()>,
+}
 
-/// A client, and what its files were when it was made.
+/// TLS settings, and what their files were when they were made.
+#[derive(Clone)]
 struct Made {
-    client: reqwest::Client,
+    tls: Arc<ClientConfig>,
     files: Vec<FileStamp>,
 }
 
@@ -94,15 +108,31 @@ impl Clients {
     /// When a file it needs is missing or wrong; asked again, it tries again.
     pub(super) async fn client(&self, settings: &HttpSettings, url: &Url) -> Result<reqwest::Client, ClientError> {
         let kind = Kind { settings: settings.clone(), https: url.scheme() == "https", loopback: is_loopback(url) };
-        let files = files::stamps(settings).await;
-        let slot = self.slot(&kind);
-        let mut made = slot.lock().await;
-        if let Some(made) = made.as_ref().filter(|made| made.files == files) {
-            return Ok(made.client.clone());
+        let tls = self.tls(&kind).await?;
+        CLIENTS.with_borrow_mut(|clients| {
+            if let Some((_, client)) = clients.get(&kind).filter(|(made_of, _)| Arc::ptr_eq(made_of, &tls)) {
+                return Ok(client.clone());
+            }
+            let client = self.build(&kind, &tls)?;
+            clients.insert(kind, (tls, client.clone()));
+            Ok(client)
+        })
+    }
+
+    async fn tls(&self, kind: &Kind) -> Result<Arc<ClientConfig>, ClientError> {
+        let files = files::stamps(&kind.settings).await;
+        let slot = self.slot(kind);
+        let current = || slot.made().filter(|made| made.files == files).map(|made| made.tls);
+        if let Some(tls) = current() {
+            return Ok(tls);
         }
-        match (self.build(&kind).await, made.as_ref()) {
-            (Ok(client), _) => Ok(made.insert(Made { client, files }).client.clone()),
-            (Err(_), Some(old)) => Ok(old.client.clone()),
+        let _turn = slot.making.lock().await;
+        if let Some(tls) = current() {
+            return Ok(tls);
+        }
+        match (self.make_tls(kind).await, slot.made()) {
+            (Ok(tls), _) => Ok(slot.keep(Made { tls: Arc::new(tls), files })),
+            (Err(_), Some(old)) => Ok(old.tls),
             (Err(error), None) => Err(error),
         }
     }
@@ -113,17 +143,20 @@ impl Clients {
         Arc::clone(issuers.entry((issuer.to_owned(), settings.clone())).or_default())
     }
 
-    fn slot(&self, kind: &Kind) -> Slot {
-        let mut clients = self.shared.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(clients.entry(kind.clone()).or_default())
+    fn slot(&self, kind: &Kind) -> Arc<Slot> {
+        let mut slots = self.shared.tls.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(slots.entry(kind.clone()).or_default())
     }
 
-    async fn build(&self, kind: &Kind) -> Result<reqwest::Client, ClientError> {
+    async fn make_tls(&self, kind: &Kind) -> Result<ClientConfig, ClientError> {
         let roots =
             if kind.https { self.shared.roots.get_or_init(tls::system_roots).await.clone() } else { tls::no_roots() };
-        let tls = tls::config(&kind.settings, kind.https, roots).await?;
+        tls::config(&kind.settings, kind.https, roots).await
+    }
+
+    fn build(&self, kind: &Kind, tls: &ClientConfig) -> Result<reqwest::Client, ClientError> {
         let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
+            .tls_backend_preconfigured(tls.clone())
             .dns_resolver(Arc::new(self.shared.names.clone()))
             .connect_timeout(kind.settings.connect_timeout)
             .pool_idle_timeout(POOL_IDLE)
@@ -139,5 +172,17 @@ impl Clients {
             Proxy::Url(url) => builder.proxy(reqwest::Proxy::all(url).map_err(|_| ClientError::BadProxy)?),
         };
         builder.build().map_err(|error| ClientError::Builder(error.to_string()))
+    }
+}
+
+impl Slot {
+    fn made(&self) -> Option<Made> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn keep(&self, made: Made) -> Arc<ClientConfig> {
+        let tls = Arc::clone(&made.tls);
+        *self.made.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
+        tls
     }
 }

@@ -19,14 +19,14 @@ use super::warnings::Logins;
 use crate::atomic_file::Stamp;
 use crate::clock;
 use crate::config::SessionConfig;
-use crate::driver::{Errand, Flight, Server, Ticket};
+use crate::driver::{Errand, Flight, Ticket};
 use crate::hooks::Hooks;
 use crate::provider::Remote;
 use crate::publish::{Publisher, Wanted};
 use crate::schedule::Duty;
 use crate::secret::source::SecretSource;
 use crate::session::account::Account;
-use crate::session::answer::{Answer, Request, Verdict};
+use crate::session::answer::{Answer, Request};
 use crate::session::state::State;
 use crate::session::view::{Attention, Publication};
 use crate::session::{Call, Footing, Session};
@@ -61,7 +61,6 @@ pub(super) struct Slot {
     /// A call that waits for its state to be written, or for a lane.
     pub(super) pending: Option<Pending>,
     pub(super) in_flight: Option<Flight>,
-    pub(super) server: Server,
     /// Logins by a person.
     pub(super) person: PersonLogins,
     pub(super) waiters: Vec<Waiter>,
@@ -190,11 +189,9 @@ impl Slot {
         self.saver.finished(now, problem);
     }
 
-    /// What an answer says of its server, and what it is for who measures.
+    /// What an answer is for who measures.
     pub(super) fn take_note(&mut self, request: Request, answer: &Answer) {
         self.tally.count(request, answer.verdict.word());
-        let silent = matches!(answer.verdict, Verdict::Unavailable | Verdict::InDoubt);
-        self.server = if silent { Server::InDoubt } else { Server::Sound };
         if request == Request::Login && answer.verdict.is_success() {
             self.logins.count(answer.received);
         }
@@ -268,7 +265,6 @@ impl Slot {
         Some(Errand {
             of: self.ticket(),
             host: self.remote.host(pending.call.request, state.token.as_deref()),
-            server: self.server,
             secrets: self.secrets_for(pending.call.request),
             call: pending.call,
             remote: self.remote.clone(),

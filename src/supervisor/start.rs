@@ -25,7 +25,7 @@ use super::writes::Writes;
 use crate::clock;
 use crate::config::{Config, SessionConfig};
 use crate::descriptors::allowed_descriptors;
-use crate::driver::{Server, Work};
+use crate::driver::Work;
 use crate::hooks::Hooks;
 use crate::provider::{Clients, Remote, RemoteError};
 use crate::publish::{self, Press, Publisher};
@@ -43,9 +43,6 @@ pub enum StartError {
     /// State that must not be overwritten.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// No thread for calls.
-    #[error("begin the thread that makes calls: {0}; raise LimitNOFILE= or TasksMax= of the service")]
-    Thread(std::io::Error),
     /// A session's server cannot be called.
     #[error("set up the session {name}: {error}")]
     Remote {
@@ -80,7 +77,7 @@ impl Supervisor {
             timers: BTreeSet::new(),
             stirred: BTreeSet::new(),
             lanes,
-            work: Work::begin().map_err(StartError::Thread)?,
+            work: Work::begin(allowed_descriptors()),
             writes: Writes::default(),
             retiring: JoinSet::new(),
             store,
@@ -187,7 +184,6 @@ impl Supervisor {
             written: self.store.stamp(&Self::record_of(&config.name)),
             pending: None,
             in_flight: None,
-            server: Server::Sound,
             person: PersonLogins::default(),
             waiters: Vec::new(),
             upcoming: Vec::new(),

@@ -78,6 +78,15 @@ fn the_command_follows_over_a_restart_and_says_that_something_may_be_missing() {
 }
 
 #[test]
+fn the_command_ends_when_nobody_reads_it_any_more_though_nothing_happens() {
+    let (_server, lab) = running();
+    let mut following = Following::start(&lab, &["events", "--json", "crm"]);
+    following.lines = None;
+    let ended = crate::support::within(SOON, "the command's end", || following.child.try_wait().unwrap());
+    assert!(ended.success(), "{ended}");
+}
+
+#[test]
 fn strangers_hear_nothing_of_sessions_that_they_may_not_see() {
     if !rustix::process::geteuid().is_root() {
         return; // Only root can become somebody else.
@@ -144,7 +153,8 @@ impl Stream {
 /// `keepfresh events --json`, as a script reads it.
 struct Following {
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    /// None once nobody reads any more.
+    lines: Option<Lines<BufReader<ChildStdout>>>,
 }
 
 impl Following {
@@ -165,11 +175,12 @@ impl Following {
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // The daemon says when somebody follows: from then on nothing is missed.
         crate::support::within(SOON, "the follower", || (lab.said().matches("follows").count() > seen).then_some(()));
-        Self { child, lines }
+        Self { child, lines: Some(lines) }
     }
 
     fn next(&mut self) -> Value {
-        serde_json::from_str(&self.lines.next().expect("another event").unwrap()).unwrap()
+        let line = self.lines.as_mut().and_then(Iterator::next).expect("another event");
+        serde_json::from_str(&line.unwrap()).unwrap()
     }
 }
 

@@ -1,9 +1,13 @@
 //! An answer that comes line by line, for as long as the server has something to say.
 
 use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use super::error::{ClientError, wire_error};
 use super::http::{MOST_HEADERS, WireError};
@@ -76,6 +80,22 @@ impl Lines {
             }
             self.fill(until)?;
         }
+    }
+
+    /// Waits until there is something to read, or `patience` is over; true when what is written to `output` is read by
+    /// nobody any more.
+    pub fn is_unread(&self, output: impl AsFd, patience: Duration) -> bool {
+        let until = clock::boottime().after(patience);
+        while !self.received.contains(&b'\n') {
+            let left = Timespec::try_from(until.since(clock::boottime())).ok();
+            let mut waiting = [PollFd::new(&self.stream, PollFlags::IN), PollFd::new(&output, PollFlags::empty())];
+            match poll(&mut waiting, left.as_ref()) {
+                Err(Errno::INTR) => {}
+                Err(_) => return false,
+                Ok(_) => return waiting[1].revents().intersects(PollFlags::ERR | PollFlags::HUP),
+            }
+        }
+        false
     }
 
     /// All that is left.

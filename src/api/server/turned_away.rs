@@ -9,9 +9,13 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::connections::FULL_HOUSE;
+use crate::descriptors::allowed_descriptors;
 
 /// So many at a time; each holds a descriptor.
 const AT_A_TIME: usize = 16;
+
+/// All of them together may take a sixteenth.
+const DESCRIPTORS_EACH: usize = 16;
 
 /// For sending a request that will not be read, and for reading the answer.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -24,11 +28,15 @@ pub(super) struct TurnedAway {
 
 impl Default for TurnedAway {
     fn default() -> Self {
-        Self { places: Arc::new(Semaphore::new(AT_A_TIME)) }
+        Self::at_most(AT_A_TIME.min(allowed_descriptors() / DESCRIPTORS_EACH))
     }
 }
 
 impl TurnedAway {
+    fn at_most(places: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(places)) }
+    }
+
     /// Says that the house is full, and takes what the client sends for a moment; in a great crowd, closes at once.
     pub(super) fn tell(&self, mut stream: UnixStream, tasks: &mut JoinSet<()>) {
         // Fits into the empty send buffer of a new connection; if it did not, closing would have to do.
@@ -52,7 +60,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_is_turned_away_while_it_sends_reads_why() {
-        let turned_away = TurnedAway::default();
+        let turned_away = TurnedAway::at_most(AT_A_TIME);
         let mut tasks = JoinSet::new();
         let mut clients = Vec::new();
         for _ in 0..=AT_A_TIME {

@@ -55,14 +55,26 @@ impl Names {
 
     fn begin(&self, name: String, permit: OwnedSemaphorePermit) -> Lookup {
         let Self { under_way, look_up, .. } = self.clone();
-        let looking = spawn_blocking(move || {
-            let found = look_up(&name).map_err(Arc::new);
-            // Answers are not kept: that is the resolver's business.
-            under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
-            drop(permit);
-            found
-        });
-        looking.map(|ended| ended.unwrap_or_else(|error| Err(Arc::new(io::Error::other(error))))).boxed().shared()
+        let way = UnderWay { name, all: under_way, _permit: permit };
+        let looking = async move {
+            let ended = spawn_blocking(move || look_up(&way.name).map_err(Arc::new)).await;
+            ended.unwrap_or_else(|error| Err(Arc::new(io::Error::other(error))))
+        };
+        looking.boxed().shared()
+    }
+}
+
+/// A lookup's place among those under way, given back when it is over, and when it could not begin: answers are not kept,
+/// that is the resolver's business.
+struct UnderWay {
+    name: String,
+    all: Arc<Mutex<HashMap<String, Lookup>>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let _own = self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
     }
 }
 
@@ -99,6 +111,23 @@ mod tests {
         assert_eq!(LOOKUPS.load(Ordering::Relaxed), 1);
         assert_eq!(names.lookup("dead.example".into()).await.unwrap().len(), 1);
         assert_eq!(LOOKUPS.load(Ordering::Relaxed), 2, "an answer is asked for anew");
+    }
+
+    #[test]
+    fn a_lookup_whose_thread_ends_before_it_begins_is_not_waited_for_by_the_next_call() {
+        let names = Names::by(|_| Ok(vec![SocketAddr::from(([192, 0, 2, 1], 0))]));
+        let runtime =
+            || tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).enable_time().build().unwrap();
+        let ends = runtime();
+        let (let_go, busy) = std::sync::mpsc::channel::<()>();
+        ends.spawn_blocking(move || busy.recv());
+        let mut lookup = names.lookup("late.example".into());
+        ends.block_on(async { assert!((&mut lookup).now_or_never().is_none()) });
+        ends.shutdown_background();
+        let_go.send(()).unwrap();
+        let joined = runtime().block_on(async { tokio::time::timeout(Duration::from_secs(30), lookup).await });
+        assert!(joined.is_ok(), "it ended without an answer");
+        assert_eq!(runtime().block_on(names.lookup("late.example".into())).unwrap().len(), 1);
     }
 
     #[tokio::test]
