@@ -51,6 +51,10 @@ pub(super) fn read(session: &Table<'_>, context: &Context<'_>) -> Keepalive {
     let (verify, renew, active) = (lines("verify_at"), lines("renew_at"), lines("active"));
     let has_duties = !(verify.is_empty() && renew.is_empty() && active.is_empty());
     let zone = if has_duties { context.zone() } else { TimeZone::UTC };
+    if let Some(table) = table.filter(|table| table.texts("active").is_some_and(|lines| lines.value.is_empty())) {
+        let always = "is empty, as if it were not there: the session is always active";
+        table.report.warn(format!("{} {always}", table.name("active")));
+    }
     Keepalive {
         survive_outage: table.and_then(|table| table.duration("survive_outage")),
         ping_every: table.and_then(|table| table.duration("ping_every")),
