@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 use thiserror::Error;
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::classify::unusable;
@@ -40,6 +41,13 @@ const LONGEST_BODY: usize = 1024 * 1024;
 
 /// Each costs time, however small it is.
 const MOST_CHUNKS: usize = 8 * 1024;
+
+/// What is longer is taken apart one at a time: it can become fifty times as many bytes of values, and keep every processor
+/// busy. What APIs say of a session is much shorter, and waits for nothing.
+const LARGE_BODY: usize = 64 * 1024;
+
+/// Whose turn it is. Never closed.
+static LARGE_BODIES: Semaphore = Semaphore::const_new(1);
 
 /// One session's server, ready to be called.
 pub struct Remote {
@@ -315,6 +323,7 @@ async fn received(mut answer: reqwest::Response) -> Response {
             Ok(Some(_)) | Err(_) => break,
         }
     }
+    let _turn = if body.len() > LARGE_BODY { LARGE_BODIES.acquire().await.ok() } else { None };
     Response::new(status, headers, &body, complete)
 }
 
