@@ -99,3 +99,49 @@ pub fn checked_access_token(value: &str) -> Result<Secret, TokenError> {
     }
     Ok(Secret::new(value))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_visible_ascii_of_at_most_64_kib() {
+        for good in ["a", "00D!x.y-z", "~", &"x".repeat(65_536)] {
+            assert_eq!(checked_access_token(good).unwrap().expose(), good);
+        }
+        assert_eq!(checked_access_token(""), Err(TokenError::Empty));
+        assert_eq!(checked_access_token(&"x".repeat(65_537)), Err(TokenError::TooLong));
+        for bad in ["a b", " ", "a\n", "\u{7f}", "t\u{f6}k"] {
+            assert_eq!(checked_access_token(bad), Err(TokenError::BadCharacter), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_serves_like_another_with_the_same_value_place_and_secrets() {
+        let token = token("t", None, &[("csrf", "c", false), ("id", "1", true)]);
+        assert!(token.serves_like(&self::token("t", None, &[("csrf", "c", false), ("id", "2", true)])));
+        for other in [
+            self::token("u", None, &[("csrf", "c", false)]),
+            self::token("t", Some("https://a.example"), &[("csrf", "c", false)]),
+            self::token("t", None, &[("csrf", "d", false)]),
+            self::token("t", None, &[]),
+        ] {
+            assert!(!token.serves_like(&other), "{other:?}");
+        }
+    }
+
+    fn token(value: &str, url: Option<&str>, captures: &[(&str, &str, bool)]) -> Token {
+        let capture = |value: &str, public| Capture { value: Secret::new(value), public };
+        Token {
+            access_token: Secret::new(value),
+            token_type: "Bearer".into(),
+            instance_url: url.map(str::to_owned),
+            captures: captures
+                .iter()
+                .map(|(name, value, public)| ((*name).to_owned(), capture(value, *public)))
+                .collect(),
+            issued_at: Timestamp::UNIX_EPOCH,
+            expires_at: None,
+        }
+    }
+}

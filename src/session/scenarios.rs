@@ -11,6 +11,8 @@
 //! | `restart`, `restart uncertain`, `crash` | from what is in memory, or from what was last stored |
 //! | `session b` | further statements are for a second session of the same account |
 //! | `status`, `call`, `waits` | prints phase, attention and what is next; the call under way and what it needs on the disk; why a login waits |
+//! | `unseen 6s`, `duties` | prints what readers find then if nobody looks before; whether the calendar's orders are not held back |
+//! | `record`, `promise`, `notice`, `shows` | prints calls, the latest failure and quotas; for how long the token is good; what a person should know; whether readers see a token before the disk has it |
 
 mod absences;
 mod clocks;
@@ -34,6 +36,7 @@ mod reports;
 mod script;
 mod seeds;
 mod shared;
+mod shown;
 mod windows;
 
 use script::Stage;

@@ -157,7 +157,6 @@ pub struct Forbidden {
 
 /// What introspection showed of the current token.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that any other may accompany")]
 pub struct Introspected {
     /// It was called active at least once, so `active: false` means something.
     pub seen_active: bool,
@@ -165,8 +164,6 @@ pub struct Introspected {
     pub end: Option<Instant>,
     /// When it named it.
     pub at: Option<Instant>,
-    /// The end was seen to move across a ping: it may replace the estimate.
-    pub moves: bool,
     /// An introspection is due.
     pub due: bool,
     /// The end has already brought one ping forward.
@@ -240,5 +237,50 @@ impl State {
         if let Some(forbidden) = &mut self.forbidden {
             one(&mut forbidden.since);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_moment_moves_to_another_boots_axis() {
+        const SHIFT: i64 = 5_000;
+        let mut shifted = state(1_000);
+        shifted.shift(SHIFT);
+        assert_eq!(shifted, state(1_000 + SHIFT));
+        for health in [
+            Health::Doubtful { since: at(1_000), why: Doubt::Report },
+            Health::Dead { since: at(1_000), withdrawn: true },
+        ] {
+            let mut shifted = State { health: health.clone(), ..state(1_000) };
+            shifted.shift(SHIFT);
+            assert_ne!(shifted.health, health);
+        }
+    }
+
+    /// One in which all that can be a moment is one, none like another.
+    fn state(millis: i64) -> State {
+        let mut backoff = Backoff::default();
+        backoff.told_to_spread(at(millis + 1));
+        State {
+            token_since: at(millis + 2),
+            granted_at: at(millis + 3),
+            logged_in_at: Some(at(millis + 4)),
+            expires: Some(at(millis + 5)),
+            bounds: Some(Bounds { lo: at(millis + 6), hi: at(millis + 7) }),
+            refresh: Some(Refresh { token: Secret::new("r"), exercised: at(millis + 8), lifetime: None, seed: None }),
+            ping_backoff: backoff.clone(),
+            renew_backoff: backoff,
+            forbidden: Some(Forbidden { since: at(millis + 9), detail: String::new(), tentative: false }),
+            next_report: Some(at(millis + 10)),
+            introspected: Introspected { end: Some(at(millis + 11)), at: Some(at(millis + 12)), ..Default::default() },
+            ..State::new(at(0), 7)
+        }
+    }
+
+    fn at(millis: i64) -> Instant {
+        Instant::from_millis(millis)
     }
 }

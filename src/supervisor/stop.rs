@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use super::slot::Slot;
 use super::{Ears, Supervisor};
 use crate::clock;
 use crate::session::answer::Request;
@@ -77,7 +78,9 @@ impl Supervisor {
         }
     }
 
+    /// Told to stop once more, it cuts off whatever costs no session: all but renewals, a person's login and their writes.
     async fn drain(&mut self, ears: &mut Ears) {
+        let mut hurried = false;
         loop {
             let now = clock::boottime();
             while let Some(passenger) = self.lanes.leave(now) {
@@ -90,13 +93,24 @@ impl Supervisor {
             {
                 return;
             }
+            if hurried && !self.slots.values().any(|slot| slot.would_lose_a_session()) {
+                return;
+            }
             tokio::select! {
                 Some(done) = self.work.join_next() => if let Ok(done) = done {
                     self.done(done);
                 },
-                Some(Signal::Stop { .. }) = ears.signals.next() => return,
+                Some(Signal::Stop { .. }) = ears.signals.next() => hurried = true,
                 () = tokio::time::sleep(Duration::from_millis(100)) => {}
             }
         }
+    }
+}
+
+impl Slot {
+    /// What is under way may spend a refresh token, or what a person did.
+    fn would_lose_a_session(&self) -> bool {
+        let renews = self.in_flight.as_ref().is_some_and(|flight| flight.request == Request::Renew);
+        renews || self.person.is_redeeming() || !self.saver.is_level(clock::boottime())
     }
 }

@@ -52,6 +52,7 @@ mod session_lifecycle;
 mod session_servers;
 mod soak;
 mod socket;
+mod stops;
 mod storms;
 mod strangers;
 mod surroundings;

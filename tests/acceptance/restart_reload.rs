@@ -273,28 +273,6 @@ fn a_second_daemon_on_the_same_state_fails_clearly() {
 }
 
 #[test]
-fn a_stop_lets_a_renewal_finish_and_stores_its_answer() {
-    let (server, mut lab) = lab(Settings { refresh_tokens: RefreshTokens::Rotated, ..Settings::default() });
-    let approved = server.approve("crm");
-    lab.configure(&[lab.by_refresh_token("crm", &approved)]);
-    lab.start();
-    let first = lab.await_token("crm");
-    server.once(Endpoint::Token, crate::support::salesforce::Instead::Late(Duration::from_millis(500)));
-    let socket = lab.socket();
-    let order = std::thread::spawn(move || {
-        crate::support::unix::request(&socket, "POST", "/v1/sessions/crm/renew?wait=5s", "application/json", "")
-    });
-    within(SOON, "the renewal to arrive", || (server.refreshes() == 2).then_some(()));
-    assert!(lab.stop().success());
-    let _ = order.join();
-    lab.start();
-    lab.await_state("crm", "alive");
-    let second = lab.await_another_token("crm", &first);
-    assert_eq!(server.issued().last(), Some(&second));
-    assert_eq!((server.refreshes(), server.reuse_detected()), (2, 0));
-}
-
-#[test]
 fn sealed_state_holds_no_secret_and_opens_again() {
     let (server, mut lab) = lab(Settings { refresh_tokens: RefreshTokens::Rotated, ..Settings::default() });
     lab.secret("state-key", &crate::support::random_hex(32));

@@ -36,7 +36,6 @@ impl Session {
         const ROUNDING: Duration = Duration::from_secs(1);
         let seen = &mut self.state.introspected;
         let moved = seen.end.is_some_and(|before| end > before.after(ROUNDING));
-        seen.moves |= moved;
         // An end that stands still brings one ping forward, not every ping.
         seen.hinted &= seen.end.is_some() && !moved;
         seen.end = Some(end);
@@ -47,7 +46,8 @@ impl Session {
         }
         if let Some(window) = self.window().filter(|_| moved) {
             self.state.introspected.hinted = true;
-            let restarted = end.before(window.timeout);
+            // No timer restarts in the future: a server whose clocks differ by hours must not put the next ping off.
+            let restarted = end.before(window.timeout).min(at);
             self.state.bounds = Some(Bounds { lo: restarted, hi: restarted });
         }
     }

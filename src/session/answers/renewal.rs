@@ -112,7 +112,7 @@ impl Session {
             None => self.state.unrenewable = true,
         }
         // What ends a refresh token often ends the tokens that came of it (facts.md 1.4): one ping tells.
-        if self.policy.has_ping && self.state.health == Health::Good {
+        if self.state.health == Health::Good {
             self.doubt(now, Doubt::Renewal);
         }
         if !self.can_login() {

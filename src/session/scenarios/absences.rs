@@ -242,3 +242,56 @@ fn drained_nothing_begins() {
     ",
     );
 }
+
+#[test]
+fn what_an_absence_put_in_doubt_is_not_shown_for_a_lesser_doubt_and_withdrawn_for_a_graver() {
+    check(
+        "
+        serve login good refresh=r1
+        tick
+        10m: restart uncertain
+        order renew
+        +1s: unavailable
+        +1s: in_doubt
+        +1s: status
+        active false
+        3h: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:10:00 restart
+        0:10:00 ping
+        0:10:00 hold
+        0:10:01 failing 1
+        0:10:01 renew r1
+        0:10:02 in_doubt
+        0:10:03 Recovering; ping at 0:10:03 for Doubt(Absence)
+        0:10:03 dormant
+        2:00:00 withdraw
+        3:00:00 Dormant
+    ",
+    );
+}
+
+#[test]
+fn a_doubt_that_no_ping_settles_any_more_is_dropped() {
+    check(
+        "
+        serve login good
+        tick
+        10m: jump
+        status
+        reconfigure ping=false
+        status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:10:00 Recovering; ping at 0:10:08 for Doubt(ClockJump)
+        0:10:00 Alive
+    ",
+    );
+}

@@ -214,3 +214,68 @@ fn an_introspected_end_that_cannot_be_the_session_s_is_ignored() {
     ",
     );
 }
+
+#[test]
+fn an_introspected_end_further_off_than_the_timeout_puts_no_ping_off() {
+    check(
+        "
+        policy introspect=true model=sliding
+        serve login good
+        serve ping alive
+        serve introspect introspected 7h
+        tick
+        30m: order verify
+        +5s: status
+        3h: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 introspect
+        0:00:01 publish 1
+        0:30:00 ping
+        0:30:01 introspect
+        0:30:05 Alive; ping at 2:18:02 for IdleTimeout
+        2:18:02 ping
+        2:18:03 introspect
+        3:00:00 Alive; ping at 4:06:04 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn an_introspected_end_that_moves_by_a_second_stands_still() {
+    check(
+        "
+        policy introspect=true model=sliding
+        serve login good
+        serve ping alive
+        tick
+        +2s: introspected 1h
+        10m: order verify
+        +3s: introspected 50m
+        +0s: status
+        20m: order verify
+        +3s: introspected 40m
+        +0s: status
+        30m: order verify
+        +3s: introspected 30m2s
+        +0s: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 introspect
+        0:00:01 publish 1
+        0:10:00 ping
+        0:10:01 introspect
+        0:10:03 Alive; ping at 1:58:00 for IdleTimeout
+        0:20:00 ping
+        0:20:01 introspect
+        0:20:03 Alive; ping at 2:08:00 for IdleTimeout
+        0:30:00 ping
+        0:30:01 introspect
+        0:30:03 Alive; ping at 0:48:05 for IdleTimeout
+    ",
+    );
+}

@@ -1,6 +1,6 @@
 //! Logouts, for good or until the next start, and what a kill over one leaves.
 
-use super::check;
+use super::{Stage, check};
 
 #[test]
 fn a_logout_withdraws_first_and_nothing_follows_until_a_login() {
@@ -226,4 +226,20 @@ fn deaths_before_a_logout_teach_nothing_after_it() {
         5:00:00 Alive; ping at 5:28:07 for IdleTimeout
     ",
     );
+}
+
+#[test]
+fn only_orders_that_end_or_replace_the_token_hold_back_the_calendar() {
+    for (order, expected) in [
+        ("verify", "takes duties"),
+        ("renew", "takes duties"),
+        ("login", "takes no duties"),
+        ("logout", "takes no duties"),
+    ] {
+        let happened = Stage::play(&format!(
+            "tick\n+1s: good refresh=r1\nduties\norder verify\norder {order}\nduties\n+1s: alive"
+        ));
+        let told: Vec<&String> = happened.iter().filter(|line| line.contains("duties")).collect();
+        assert_eq!(told, ["0:00:01 takes duties", &format!("0:00:01 {expected}")], "{order}");
+    }
 }

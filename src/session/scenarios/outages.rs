@@ -169,3 +169,100 @@ fn pings_that_failed_and_go_well_again_are_told_once_with_their_number() {
     ",
     );
 }
+
+#[test]
+fn a_short_window_waits_no_longer_than_its_quarter_for_a_login_that_fails_or_a_server_that_asks_to_wait() {
+    check(
+        "
+        policy idle=40s survive=4s
+        serve login unavailable uncounted
+        tick
+        2m: status
+        serve login nothing
+        +10s: throttled
+        +1ms: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 failing 1
+        0:00:03 login
+        0:00:04 failing 2
+        0:00:11 login
+        0:00:12 failing 3
+        0:00:18 login
+        0:00:19 failing 4
+        0:00:22 login
+        0:00:23 failing 5
+        0:00:29 login
+        0:00:30 failing 6
+        0:00:38 login
+        0:00:39 failing 7
+        0:00:49 login
+        0:00:50 failing 8
+        0:01:00 login
+        0:01:01 failing 9
+        0:01:03 login
+        0:01:04 failing 10
+        0:01:06 login
+        0:01:07 failing 11
+        0:01:12 login
+        0:01:13 failing 12
+        0:01:23 login
+        0:01:24 failing 13
+        0:01:34 login
+        0:01:35 failing 14
+        0:01:45 login
+        0:01:46 failing 15
+        0:01:56 login
+        0:01:57 failing 16
+        0:02:00 Recovering; login at 0:02:00 for NoToken
+        0:02:00 login
+        0:02:10 throttled 10s
+        0:02:10 Recovering; login at 0:02:20 for NoToken
+    ",
+    );
+}
+
+#[test]
+fn a_server_that_does_not_say_how_long_to_wait_is_left_alone_for_half_a_minute() {
+    check(
+        "
+        tick
+        +1s: throttled
+        status
+    ",
+        "
+        0:00:00 login
+        0:00:01 throttled 30s
+        0:00:01 Recovering; login at 0:00:31 for NoToken
+    ",
+    );
+}
+
+#[test]
+fn a_ping_that_succeeds_ends_no_failure_of_the_renewal() {
+    check(
+        "
+        serve login good refresh=r1
+        serve ping alive
+        tick
+        10m: order renew
+        +1s: unavailable
+        +1s: order verify
+        +5s: order renew
+        +1s: good
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:10:00 renew r1
+        0:10:01 failing 1
+        0:10:02 ping
+        0:10:07 renew r1
+        0:10:08 answering 1
+        0:10:08 renewed 2
+        0:10:08 publish 2
+    ",
+    );
+}

@@ -176,3 +176,24 @@ fn a_persons_login_ends_stop_and_logout() {
     ",
     );
 }
+
+#[test]
+fn a_login_that_a_person_outran_holds_up_no_other() {
+    check(
+        "
+        tick
+        +1s: person good
+        +1s: good
+        order login
+        +1s: good
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:00:02 login
+        0:00:03 logged_in 2
+        0:00:03 publish 2
+    ",
+    );
+}

@@ -346,3 +346,51 @@ fn a_dead_refresh_token_makes_a_living_token_doubtful_only_where_a_ping_can_tell
     ",
     );
 }
+
+#[test]
+fn a_death_that_a_ping_finds_at_the_very_idle_deadline_is_explained_by_it() {
+    check(
+        "
+        serve login good
+        tick
+        +1s: order pause
+        2h: restart
+        order resume
+        +1s: dead
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:00:01 paused
+        2:00:00 restart
+        2:00:00 hold
+        2:00:00 resumed
+        2:00:00 ping
+        2:00:01 died
+        2:00:01 login
+    ",
+    );
+}
+
+#[test]
+fn a_login_that_hands_out_the_doubtful_token_again_settles_no_doubt() {
+    check(
+        "
+        tick
+        +1s: good
+        10m: jump
+        order login
+        +1s: good same
+        status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:10:00 login
+        0:10:01 same_token
+        0:10:01 Recovering; ping at 0:10:08 for Doubt(ClockJump)
+    ",
+    );
+}

@@ -10,7 +10,7 @@ use crate::session::account::Account;
 use crate::session::answer::{Answer, Request};
 use crate::session::policy::Policy;
 use crate::session::state::State;
-use crate::session::view::Publication;
+use crate::session::view::{Counts, Publication};
 use crate::session::{Action, Call, Footing, Input, Session};
 use crate::time::Instant;
 use words::{REQUESTS, answer, clock, configure, describe, duration, order, salesforce, word};
@@ -135,6 +135,12 @@ impl Stage {
             "status" => return self.status(),
             "call" => return self.call_under_way(),
             "waits" => return self.login_wait(),
+            "record" => return self.record(),
+            "promise" => return self.promise(),
+            "notice" => return self.notice(),
+            "shows" => return self.shows(),
+            "unseen" => return self.unseen(duration(words[1])),
+            "duties" => return self.duties(),
             "reconfigure" => {
                 words[1..].iter().for_each(|setting| configure(&mut self.policy, setting));
                 Input::Reconfigured(self.policy.clone().into())
@@ -191,6 +197,7 @@ impl Stage {
                 Action::Call(call) => {
                     assert!(self.actors[index].call.is_none(), "two calls under way:\n{}", self.lines.join("\n"));
                     assert!(call.footing != Footing::Stored || stored, "a durable call without its intent");
+                    assert_eq!(self.actors[index].session.last_call(), call.id);
                     self.say(index, &self.request(index, call.request));
                     self.actors[index].call = Some((call, self.now));
                 }
@@ -265,6 +272,45 @@ impl Stage {
     fn login_wait(&mut self) {
         let waits = self.actors[self.current].session.login_wait(self.now, &self.account);
         self.say(self.current, &waits.map_or("no wait".to_owned(), |waits| format!("waits: {waits:?}")));
+    }
+
+    fn record(&mut self) {
+        let record = self.actors[self.current].session.record();
+        let Counts { pings, renewals, logins, introspections, failures } = record.counts;
+        let failed = record.last_error.as_ref();
+        let failed = failed.map_or("all well".to_owned(), |it| format!("{} {}", word(it.request), it.detail));
+        let counts = format!(
+            "{pings} pings {renewals} renewals {logins} logins {introspections} introspections {failures} failed"
+        );
+        self.say(self.current, &format!("{counts}; {failed}; {} quotas", record.quotas.len()));
+    }
+
+    fn promise(&mut self) {
+        let promise = self.actors[self.current].session.promise(self.now);
+        let line = format!("{:?} of {:?}, by ping: {}", promise.valid_for, promise.longest, promise.by_ping);
+        self.say(self.current, &line);
+    }
+
+    fn notice(&mut self) {
+        let notice = self.actors[self.current].session.notice();
+        self.say(self.current, &notice.unwrap_or_else(|| "no notice".to_owned()));
+    }
+
+    /// Whether readers may be shown the token before the disk has it.
+    fn shows(&mut self) {
+        let early = self.actors[self.current].session.may_show_unwritten();
+        self.say(self.current, if early { "shown at once" } else { "shown once written" });
+    }
+
+    /// What readers find later if nobody looks at the session before.
+    fn unseen(&mut self, after: Duration) {
+        let publication = self.actors[self.current].session.publication(self.now.after(after));
+        self.say(self.current, &format!("unseen: {publication:?}"));
+    }
+
+    fn duties(&mut self) {
+        let takes = self.actors[self.current].session.takes_duties();
+        self.say(self.current, if takes { "takes duties" } else { "takes no duties" });
     }
 
     fn say(&mut self, index: usize, what: &str) {

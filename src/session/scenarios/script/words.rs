@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::secret::Secret;
-use crate::session::answer::{Answer, Grant, Request, Verdict};
+use crate::session::answer::{Answer, Grant, Quota, Request, Verdict};
 use crate::session::event::Event;
 use crate::session::policy::{LoginBy, Policy, WindowModel};
 use crate::session::state::State;
@@ -67,7 +67,8 @@ pub(super) fn answer(call: &Call, sent: Instant, received: Instant, words: &[&st
     let counted = !words.contains(&"uncounted");
     let skew_millis = option("skew").map(|skew| skew.parse::<i64>().unwrap() * 1000);
     let detail = words[0].to_owned();
-    Some(Answer { call: call.id, sent, received, verdict, detail, counted, skew_millis, quotas: Vec::new() })
+    let quotas = option("quota").map(|name| Quota { name: name.to_owned(), used: 1, limit: 2 }).into_iter().collect();
+    Some(Answer { call: call.id, sent, received, verdict, detail, counted, skew_millis, quotas })
 }
 
 /// `good`, `good t2`, `good same`: without a name, the token is one that was never seen.

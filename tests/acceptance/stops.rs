@@ -1,0 +1,66 @@
+//! Stops in the midst of a call: what would cost a session is waited for, whoever hurries.
+
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::support::daemon::Lab;
+use crate::support::org::{Endpoint, RefreshTokens, Settings};
+use crate::support::salesforce::{Instead, Salesforce};
+use crate::support::{SOON, unix, within};
+
+#[test]
+fn a_stop_lets_a_renewal_finish_and_stores_its_answer() {
+    stops_over_a_renewal(|_| ());
+}
+
+#[test]
+fn a_second_signal_to_stop_cuts_no_renewal_off_that_would_spend_its_refresh_token() {
+    stops_over_a_renewal(|lab| {
+        for signal in [Signal::TERM, Signal::TERM, Signal::INT] {
+            lab.signal(signal);
+            sleep(Duration::from_millis(50));
+        }
+    });
+}
+
+#[test]
+fn a_second_signal_to_stop_waits_for_no_login_that_hangs() {
+    let server = Arc::new(Salesforce::start(Settings::default()));
+    let mut lab = Lab::new(&server);
+    server.once(Endpoint::Token, Instead::Hang);
+    lab.configure(&[lab.by_client("crm")]);
+    lab.start();
+    within(SOON, "the login to arrive", || (server.logins() == 1).then_some(()));
+    lab.signal(Signal::TERM);
+    assert!(!lab.has_ended(Duration::from_millis(300)), "one signal waits for a login");
+    lab.signal(Signal::TERM);
+    assert!(lab.has_ended(SOON));
+    assert_eq!(server.calls().len(), 1);
+}
+
+fn stops_over_a_renewal(before: impl Fn(&Lab)) {
+    let settings = Settings { refresh_tokens: RefreshTokens::Rotated, ..Settings::default() };
+    let server = Arc::new(Salesforce::start(settings));
+    let mut lab = Lab::new(&server);
+    let approved = server.approve("crm");
+    lab.configure(&[lab.by_refresh_token("crm", &approved)]);
+    lab.start();
+    let first = lab.await_token("crm");
+    server.once(Endpoint::Token, Instead::Late(Duration::from_millis(500)));
+    let socket = lab.socket();
+    let order = std::thread::spawn(move || {
+        unix::request(&socket, "POST", "/v1/sessions/crm/renew?wait=5s", "application/json", "")
+    });
+    within(SOON, "the renewal to arrive", || (server.refreshes() == 2).then_some(()));
+    before(&lab);
+    assert!(lab.stop().success());
+    let _ = order.join();
+    lab.start();
+    lab.await_state("crm", "alive");
+    let second = lab.await_another_token("crm", &first);
+    assert_eq!(server.issued().last(), Some(&second));
+    assert_eq!((server.refreshes(), server.reuse_detected()), (2, 0));
+}
