@@ -311,7 +311,8 @@ async fn received(mut answer: reqwest::Response) -> Response {
     let status = answer.status().as_u16();
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let headers = answer.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
-    let mut body = Zeroizing::new(Vec::new());
+    let announced = answer.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
+    let mut body = Zeroizing::new(Vec::with_capacity(announced.min(LONGEST_BODY)));
     let mut complete = false;
     for _ in 0..MOST_CHUNKS {
         match answer.chunk().await {
@@ -323,6 +324,8 @@ async fn received(mut answer: reqwest::Response) -> Response {
             Ok(Some(_)) | Err(_) => break,
         }
     }
+    // Its buffers are not needed while this waits.
+    drop(answer);
     let _turn = if body.len() > LARGE_BODY { LARGE_BODIES.acquire().await.ok() } else { None };
     Response::new(status, headers, &body, complete)
 }
