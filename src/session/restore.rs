@@ -24,6 +24,7 @@ impl Session {
         let floor = floor.max(state.generation.saturating_add(MOST_UNWRITTEN));
         let mut session = Self::with_state(name, policy.into(), state, floor);
         session.forget_what_the_config_overrules();
+        session.have_nothing_without_a_token();
         if std::mem::take(&mut session.state.intent) {
             session.state.in_doubt = true;
             session.doubt(now, Doubt::Renewal);
@@ -60,6 +61,13 @@ impl Session {
         let mut session = Self::restore(name, policy, state, now, floor, false);
         session.state.generation = session.generation_floor;
         session
+    }
+
+    /// A record that somebody changed may call good what is not there.
+    fn have_nothing_without_a_token(&mut self) {
+        if self.state.token.is_none() && matches!(self.state.health, Health::Good | Health::Doubtful { .. }) {
+            self.state.health = Health::Missing;
+        }
     }
 
     /// A learned timeout belongs to the configured one that it corrected.
