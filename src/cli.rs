@@ -45,6 +45,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::api::Order;
 use crate::api::client::Client;
 use crate::api::duration;
+use crate::hardening::forbid_dumps;
 use exit::Exit;
 use failure::Failure;
 
@@ -137,6 +138,7 @@ pub fn main() -> ExitCode {
     if let Some(exit) = complete::answer(Cli::command) {
         return exit.into();
     }
+    forbid_dumps();
     let words: Vec<OsString> = env::args_os().collect();
     let Cli { socket, command } = match plain::parse(&words).map_or_else(|| Cli::try_parse_from(&words), Ok) {
         Ok(cli) => cli,

@@ -25,6 +25,12 @@ pub fn harden() -> Vec<String> {
     steps.into_iter().filter_map(|(step, done)| done.err().map(|error| format!("{step}: {error}"))).collect()
 }
 
+/// Keeps a client's token out of dumps. The limit is left alone: what `exec` runs would inherit it, but not this.
+pub fn forbid_dumps() {
+    // A system without it is no reason to give no token.
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+}
+
 /// Locks what is in use now and later, page by page as it is touched, so that it costs no memory.
 ///
 /// Only without a limit: locked memory counts by address space, of which sixteen threads' stacks alone take more than the

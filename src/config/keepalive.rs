@@ -46,6 +46,10 @@ pub(super) fn read(session: &Table<'_>, context: &Context<'_>) -> Keepalive {
     let table = table.as_ref().inspect(|table| table.only(keys::KEEPALIVE));
     let flag = |key: &str| table.and_then(|table| table.flag(key)).map(|flag| flag.value);
     let lines = |key: &str| table.map_or_else(Vec::new, |table| lines(table, key));
+    if let Some(table) = table.filter(|table| table.texts("active").is_some_and(|lines| lines.value.is_empty())) {
+        let always = "is empty, as if it were not there: the session is always active";
+        table.report.warn(format!("{} {always}", table.name("active")));
+    }
     Keepalive {
         survive_outage: table.and_then(|table| table.duration("survive_outage")),
         ping_every: table.and_then(|table| table.duration("ping_every")),

@@ -55,6 +55,9 @@ const OF_ALL: [(&str, &[&str]); 5] =
 
 /// The header of the table in which `word` is known, for one who wrote it in the table `path`.
 pub(super) fn home(path: &str, word: &str) -> Option<String> {
+    if ROOT.contains(&word) {
+        return Some(format!("a header of its own, [{word}]"));
+    }
     let mut parts = path.split('.');
     let session = parts.next().filter(|first| *first == "sessions").and_then(|_| parts.next());
     let header = |open: &str, close: &str, name: &str| format!("{open}sessions.{name}{close}");

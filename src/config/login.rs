@@ -36,24 +36,30 @@ pub(super) fn profile(session: &Table<'_>, context: &Context<'_>) -> Option<Arc<
             Some(profile)
         }
         Err(error) => {
-            let names = Profile::names(directory);
-            let known: Vec<&str> = names.iter().map(String::as_str).collect();
-            let help = match closest(name.value, &known).filter(|meant| *meant != name.value) {
-                Some(meant) => format!("did you mean \"{meant}\"? known are: {}", known.join(", ")),
-                None => format!("known are: {}", known.join(", ")),
-            };
-            let title = match error {
-                ProfileError::Unknown { .. } => {
-                    format!("`{}`: there is no provider `{}`", session.name("provider"), name.value)
-                }
-                error @ (ProfileError::Unreadable { .. } | ProfileError::Invalid { .. }) => {
-                    format!("`{}` cannot be used: {error}", session.name("provider"))
-                }
-            };
-            session.report.problem(&name.place, title, help);
+            report_profile(session, &name, &error);
             None
         }
     }
+}
+
+fn report_profile(session: &Table<'_>, name: &At<&str>, error: &ProfileError) {
+    let key = session.name("provider");
+    let (title, help) = match error {
+        ProfileError::Unknown { known, .. } => {
+            let words: Vec<&str> = known.iter().map(String::as_str).collect();
+            let meant = closest(name.value, &words).map(|meant| format!("did you mean \"{meant}\"? "));
+            let help = format!("{}known are: {}", meant.unwrap_or_default(), words.join(", "));
+            (format!("`{key}`: there is no provider `{}`", name.value), help)
+        }
+        ProfileError::Unreadable { .. } => {
+            (format!("`{key}` cannot be used: {error}"), "mend that, or name another provider".to_owned())
+        }
+        ProfileError::Invalid { file, .. } => {
+            let help = format!("mend that line; `keepfresh providers --check {file}` says whether all is well");
+            (format!("`{key}` cannot be used: {error}"), help)
+        }
+    };
+    session.report.problem(&name.place, title, help);
 }
 
 /// The server's URL; where only an issuer is given, that is the server, and a program that logs in needs none.

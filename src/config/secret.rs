@@ -18,7 +18,8 @@ pub(super) fn read(table: &Table<'_>, key: &str) -> Option<At<SecretSource>> {
         return None;
     }
     let source = table.table(key)?;
-    source.only(keys::SECRET);
+    // Words such as `mode` and `path` have a home elsewhere, but are not meant for it here.
+    source.only_here(keys::SECRET, |_| None);
     let kinds: Vec<&str> =
         ["file", "credential", "env", "command"].into_iter().filter(|kind| source.has(kind)).collect();
     if source.has("insecure_mode") && !source.has("file") {

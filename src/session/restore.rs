@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Session;
 use super::policy::Policy;
-use super::state::{Doubt, State};
+use super::state::{Doubt, Health, State};
 use crate::time::Instant;
 
 /// A run whose state cannot be written shows no more generations than this within a second; later ones lie below the Unix
@@ -24,6 +24,7 @@ impl Session {
         let floor = floor.max(state.generation.saturating_add(MOST_UNWRITTEN));
         let mut session = Self::with_state(name, policy.into(), state, floor);
         session.forget_what_the_config_overrules();
+        session.have_nothing_without_a_token();
         if std::mem::take(&mut session.state.intent) {
             session.state.in_doubt = true;
             session.doubt(now, Doubt::Renewal);
@@ -40,12 +41,33 @@ impl Session {
         session
     }
 
+    /// Over a reboot the wall clock said how long the daemon was away, and that may be set right only later: a token that no
+    /// ping can prove is replaced once the clock is seen to have been wrong, or at once where it contradicts itself.
+    pub fn rest_on_the_wall_clock(&mut self, now: Instant, certain: bool) {
+        self.carried = Some(now);
+        if !certain && self.state.health == Health::Good {
+            self.doubt(now, Doubt::ClockJump);
+        }
+    }
+
+    /// The token's end was carried over a reboot by the wall clock.
+    pub(super) fn rests_on_the_wall_clock(&self) -> bool {
+        self.state.expires.is_some() && self.carried.is_some_and(|carried| self.state.granted_at <= carried)
+    }
+
     /// The same, where a file shows another token than the state: a later one was published, and not stored. A ping tells
     /// whether the stored one lives, and no reader takes it for the one before.
     pub fn restore_overtaken(name: &str, policy: Arc<Policy>, state: State, now: Instant, floor: u64) -> Self {
         let mut session = Self::restore(name, policy, state, now, floor, false);
         session.state.generation = session.generation_floor;
         session
+    }
+
+    /// A record that somebody changed may call good what is not there.
+    fn have_nothing_without_a_token(&mut self) {
+        if self.state.token.is_none() && matches!(self.state.health, Health::Good | Health::Doubtful { .. }) {
+            self.state.health = Health::Missing;
+        }
     }
 
     /// A learned timeout belongs to the configured one that it corrected.

@@ -226,6 +226,12 @@ fn slips() -> Vec<Case> {
             &followed("[sessions.crm.keepalive]\nidle_timeout = \"2h\" #!"),
             &[&["under [sessions.crm]"]],
         ),
+        case("a table in another one", &followed("[socket]\nmetrics = 1 #!"), &[&["a header of its own, [metrics]"]]),
+        case(
+            "a word for a file's name",
+            &replaced("client_secret = { file = \"SECRET\" }", "client_secret = { path = \"SECRET\" }"),
+            &[&["`sessions.crm.login.client_secret.path`"], &["write one of `file`"]],
+        ),
         case("a key of the daemon", &format!("state_dir = \"/x\" #!\n{GOOD}"), &[&["under [daemon]"]]),
         case("a key twice", &session("provider = \"oauth2\""), &[&["duplicate key `provider`"], &["one of the two"]]),
         case(

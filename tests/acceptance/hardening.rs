@@ -4,10 +4,10 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use crate::support::daemon::Lab;
+use crate::support::daemon::{BINARY, Lab};
 use crate::support::org::Settings;
 use crate::support::salesforce::Salesforce;
 use crate::support::{SOON, within};
@@ -57,6 +57,36 @@ fn as_a_user_of_its_own_its_process_is_closed_to_that_user() {
     for file in ["state", "run/tokens/crm", "run"] {
         let mode = fs::metadata(lab.path(file)).unwrap().permissions().mode();
         assert_eq!(mode & 0o022, 0, "{file}: {mode:o}");
+    }
+    assert_eq!(server.logins(), 1);
+}
+
+#[test]
+fn a_client_that_holds_a_token_leaves_no_dump_and_what_it_runs_may() {
+    const USER: u32 = 61_013;
+    let (server, mut lab) = scene();
+    let access = format!("allow = [\"user:{USER}\"]");
+    lab.configure(&[lab.by_client("crm").table("access", &access)]);
+    lab.start();
+    lab.await_token("crm");
+    let as_user = |args: &[&str]| {
+        let mut command = Command::new(BINARY);
+        command.args(args).env("KEEPFRESH_SOCKET", lab.socket()).uid(USER).gid(USER);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()
+    };
+    let owner = |pid: u32| fs::metadata(format!("/proc/{pid}/environ")).ok().map(|found| found.uid());
+    for args in [&["events"][..], &["exec", "crm", "--", "sleep", "60"]] {
+        let mut client = as_user(args);
+        within(SOON, "a client without dumps", || (owner(client.id()) == Some(0)).then_some(()));
+        if args.contains(&"sleep") {
+            let children = format!("/proc/{0}/task/{0}/children", client.id());
+            let child: u32 = within(SOON, "its command", || fs::read_to_string(&children).ok()?.trim().parse().ok());
+            within(SOON, "a command with dumps", || (owner(child) == Some(USER)).then_some(()));
+        }
+        // What it runs ends with it.
+        rustix::process::kill_process(rustix::process::Pid::from_child(&client), rustix::process::Signal::TERM)
+            .unwrap();
+        client.wait().unwrap();
     }
     assert_eq!(server.logins(), 1);
 }

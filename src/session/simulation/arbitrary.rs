@@ -12,9 +12,9 @@ use proptest::test_runner::{RngAlgorithm, RngSeed, TestRng, TestRunner};
 
 use crate::secret::Secret;
 use crate::session::account::Account;
-use crate::session::answer::{Answer, Grant, Verdict};
+use crate::session::answer::{Answer, Grant, Request, Verdict};
 use crate::session::policy::{LoginBy, Policy, WindowModel};
-use crate::session::state::{Health, State};
+use crate::session::state::{Doubt, Health, State};
 use crate::session::view::Publication;
 use crate::session::{Action, Call, Input, Order, Session};
 use crate::time::Instant;
@@ -91,6 +91,19 @@ proptest! {
         account.sessions = stage.account.sessions;
         prop_assert_eq!(next(&here, stage.now, &stage.account, shift), next(&away, there, &account, 0));
         prop_assert_eq!(here.promise(stage.now), away.promise(there));
+    }
+}
+
+#[test]
+fn a_stored_state_that_calls_good_what_is_not_there_begins_with_a_login() {
+    let now = Instant::from_millis(10_000_000);
+    let policy = super::policy(WindowModel::HalfWindow, Duration::from_hours(2));
+    let doubtful = Health::Doubtful { since: now, why: Doubt::Report };
+    for (health, certain) in [(Health::Good, true), (Health::Good, false), (doubtful, true)] {
+        let state = State { health: health.clone(), ..State::new(now, 7) };
+        let session = Session::restore("s", policy.clone(), state, now, 1, certain);
+        let next = session.next(now, &Account::new(now, 7)).unwrap();
+        assert_eq!((next.at, next.request), (now, Request::Login), "{health:?} {certain}");
     }
 }
 
