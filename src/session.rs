@@ -191,6 +191,8 @@ pub struct Session {
     generation_floor: u64,
     /// The generation whose loss would cost one login and nothing else.
     replaceable: Option<u64>,
+    /// What is older was carried over a reboot by the wall clock, at this moment.
+    carried: Option<Instant>,
     record: view::Record,
 }
 
@@ -229,6 +231,7 @@ impl Session {
             next_call: 1,
             generation_floor,
             replaceable: None,
+            carried: None,
             record: view::Record::default(),
         }
     }
@@ -346,15 +349,15 @@ impl Session {
         }
     }
 
-    /// Without a ping nothing can be found out: then a token is replaced where the server or a job spoke against it, or
-    /// it lapsed, but not because a clock moved or an answer was lost.
+    /// Without a ping nothing can be found out: then a token is replaced where the server or a job spoke against it, it
+    /// lapsed, or its end was reckoned by a wall clock that proved wrong; but not because an answer was lost.
     fn acts_on(&self, why: Doubt) -> bool {
-        let replaceable = match why {
-            Doubt::Absence | Doubt::ClockJump | Doubt::Renewal => false,
-            Doubt::Report | Doubt::Ambiguous | Doubt::Introspection | Doubt::Dormancy | Doubt::Reissue => {
-                self.can_renew() || self.can_login()
-            }
+        let replaceable = self.can_renew() || self.can_login();
+        let replaces = match why {
+            Doubt::Absence | Doubt::Renewal => false,
+            Doubt::ClockJump => replaceable && self.rests_on_the_wall_clock(),
+            Doubt::Report | Doubt::Ambiguous | Doubt::Introspection | Doubt::Dormancy | Doubt::Reissue => replaceable,
         };
-        self.policy.has_ping || replaceable
+        self.policy.has_ping || replaces
     }
 }

@@ -13,7 +13,7 @@ use super::profile::Profile;
 use super::request::{Expect, RequestTemplate};
 use super::response::{Response, until};
 use super::rule::{AnswerRule, RuleVerdict, Seen};
-use super::token_answer::{self, number};
+use super::token_answer::{self, moment};
 use crate::session::answer::{Request, Verdict};
 use crate::token::Token;
 
@@ -340,9 +340,7 @@ fn introspection(asked: &Asked<'_>, response: &Response) -> Judgement {
 }
 
 fn remaining(asked: &Asked<'_>, response: &Response, exp: Option<&Value>) -> Option<Duration> {
-    let since_epoch = Duration::try_from_secs_f64(number(exp?)?).ok()?;
-    let end = Timestamp::UNIX_EPOCH.checked_add(since_epoch).ok()?;
-    Some(until(end, response.date().unwrap_or(asked.wall)))
+    Some(until(moment(exp?)?, response.date().unwrap_or(asked.wall)))
 }
 
 /// RFC 7009 section 2.2: a token that is gone already is as good as revoked.

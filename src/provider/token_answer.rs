@@ -9,6 +9,7 @@ use serde_json::Value;
 use thiserror::Error;
 use url::Url;
 
+pub(super) use life::moment;
 use life::{JwtTimes, lifetime};
 
 use super::capture::{Unit, at};

@@ -41,6 +41,20 @@ impl Session {
         session
     }
 
+    /// Over a reboot the wall clock said how long the daemon was away, and that may be set right only later: a token that no
+    /// ping can prove is replaced once the clock is seen to have been wrong, or at once where it contradicts itself.
+    pub fn rest_on_the_wall_clock(&mut self, now: Instant, certain: bool) {
+        self.carried = Some(now);
+        if !certain && self.state.health == Health::Good {
+            self.doubt(now, Doubt::ClockJump);
+        }
+    }
+
+    /// The token's end was carried over a reboot by the wall clock.
+    pub(super) fn rests_on_the_wall_clock(&self) -> bool {
+        self.state.expires.is_some() && self.carried.is_some_and(|carried| self.state.granted_at <= carried)
+    }
+
     /// The same, where a file shows another token than the state: a later one was published, and not stored. A ping tells
     /// whether the stored one lives, and no reader takes it for the one before.
     pub fn restore_overtaken(

@@ -266,13 +266,22 @@ impl Session {
         }
     }
 
-    /// What a person should know though nothing is wrong: the login will end, and nothing but a person can replace it.
+    /// What a person should know though nothing is wrong: the login may end, and nothing but a person could replace it.
     pub fn notice(&self) -> Option<String> {
-        let held = matches!(self.state.health, Health::Good | Health::Doubtful { .. }) && !self.state.logged_out;
-        let ends = held && self.policy.login == LoginBy::Person && !self.can_renew();
+        let held = self.token_may_live() && !self.state.logged_out;
+        if !held || self.can_login() {
+            return None;
+        }
+        let name = &self.name;
+        if self.state.in_doubt && self.can_renew() {
+            return Some(format!(
+                "a renewal had no usable answer, and its refresh token may be spent: it is presented once more when the token has ended; if the server refuses it, a person must run `keepfresh login {name}`"
+            ));
+        }
+        let ends = self.policy.login == LoginBy::Person && !self.can_renew();
         ends.then(|| {
             let how = if self.state.expires.is_some() { "its token ends" } else { "the server ends it" };
-            format!("the server gave no refresh token: when {how}, a person must run `keepfresh login {}`", self.name)
+            format!("the server gave no refresh token: when {how}, a person must run `keepfresh login {name}`")
         })
     }
 

@@ -23,6 +23,8 @@ pub struct Shift {
     pub millis: i64,
     /// Whether the clocks agree with each other; else the moments are guesses, and only a ping tells what is true.
     pub certain: bool,
+    /// Whether the boot's own clock counted the time between; else the wall clock did, which may be set right only later.
+    pub counted: bool,
 }
 
 impl ClockStamp {
@@ -34,11 +36,11 @@ impl ClockStamp {
         let known = !boot_id.is_empty() && !self.boot_id.is_empty();
         let same_boot = known && self.boot_id == boot_id;
         if same_boot && self.boot <= now.boot {
-            return Shift { millis: 0, certain: true };
+            return Shift { millis: 0, certain: true, counted: true };
         }
         let elapsed = now.wall.as_millisecond().saturating_sub(self.wall.as_millisecond());
         let millis = now.boot.as_millis().saturating_sub(elapsed.max(0)).saturating_sub(self.boot.as_millis());
-        Shift { millis, certain: known && !same_boot && elapsed >= 0 }
+        Shift { millis, certain: known && !same_boot && elapsed >= 0, counted: false }
     }
 }
 
@@ -66,6 +68,7 @@ mod tests {
             let moved = stored().boot.shifted(shift.millis);
             let said = (moved.as_millis() / 1000, shift.certain);
             assert_eq!(said, (expected, certain), "{boot_id} {boot} {advance}");
+            assert_eq!(shift.counted, boot_id == "a" && boot >= 10_000, "{boot_id} {boot} {advance}");
         }
     }
 

@@ -232,7 +232,11 @@ impl Supervisor {
                     );
                     return Session::restore_overtaken(name, policy, stored.state, now.boot, floor);
                 }
-                return Session::restore(name, policy, stored.state, now.boot, floor, shift.certain);
+                let mut session = Session::restore(name, policy, stored.state, now.boot, floor, shift.certain);
+                if !shift.counted {
+                    session.rest_on_the_wall_clock(now.boot, shift.certain);
+                }
+                return session;
             }
             tracing::info!(
                 session = &*config.name,

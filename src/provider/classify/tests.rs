@@ -91,7 +91,9 @@ fn time_left_is_counted_on_the_servers_own_clock() {
         ("784111837", Some(60)),
         ("784111837.5", Some(60)),
         ("\"784111837\"", Some(60)),
-        ("0", Some(0)),
+        ("784111837000", Some(60)),
+        ("784111000", Some(0)),
+        ("0", None),
         ("\"x\"", None),
         ("-1", None),
     ] {

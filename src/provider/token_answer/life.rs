@@ -14,6 +14,9 @@ use crate::provider::response::until;
 /// A JWT's life may be so much shorter than the stated one before it counts: servers round, and sign before they answer.
 const SLACK: Duration = Duration::from_mins(1);
 
+/// So many seconds end in the year 5138; so many milliseconds ended in 1973.
+const FIRST_MILLISECONDS: f64 = 1e11;
+
 /// When a token in JWT form (RFC 7519 section 4.1) was made and when it ends, by its issuer's clock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct JwtTimes {
@@ -25,7 +28,8 @@ impl JwtTimes {
     /// What stands in `token`, unverified: it says what the server told us anyway.
     pub(super) fn of(token: &str) -> Option<Self> {
         let claims = claims(token)?;
-        Some(Self { issued: moment(&claims, "iat"), end: moment(&claims, "exp")? })
+        let said = |name: &str| moment(claims.get(name)?);
+        Some(Self { issued: said("iat"), end: said("exp")? })
     }
 
     fn whole_life(self) -> Option<Duration> {
@@ -70,10 +74,11 @@ fn decoded(part: &str) -> Option<Value> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
 }
 
-/// What is no moment after 1970 counts as unsaid: servers send 0 and -1 for "never", and milliseconds for seconds.
-fn moment(claims: &Value, name: &str) -> Option<Timestamp> {
-    let since_epoch = Unit::Seconds.duration(number(claims.get(name)?)?).filter(|since| !since.is_zero())?;
-    Timestamp::UNIX_EPOCH.checked_add(since_epoch).ok()
+/// A claim's moment. What is none after 1970 counts as unsaid, since servers send 0 and -1 for "never".
+pub(in crate::provider) fn moment(claim: &Value) -> Option<Timestamp> {
+    let claim = number(claim)?;
+    let unit = if claim < FIRST_MILLISECONDS { Unit::Seconds } else { Unit::Milliseconds };
+    Timestamp::UNIX_EPOCH.checked_add(unit.duration(claim).filter(|since| !since.is_zero())?).ok()
 }
 
 #[cfg(test)]
@@ -147,6 +152,19 @@ mod tests {
     }
 
     #[test]
+    fn moments_in_milliseconds_are_taken_for_what_they_are() {
+        let (issued, end) = (json!(NOW * 1000), json!((NOW + HOUR) * 1000));
+        for times in [
+            json!({"iat": issued, "exp": end}),
+            json!({"iat": NOW, "exp": end}),
+            json!({"iat": issued, "exp": NOW + HOUR}),
+            json!({"exp": end.to_string()}),
+        ] {
+            assert_eq!(life(None, &times, Some(NOW)), Ok(Some(3600)), "{times}");
+        }
+    }
+
+    #[test]
     fn a_making_that_makes_no_sense_leaves_the_servers_clock() {
         let odd =
             [json!(null), json!(0), json!(-1), json!(i64::MIN), json!(u64::MAX), json!(1e300), json!("x"), json!([1])];
@@ -171,8 +189,9 @@ mod tests {
             json!(i64::MIN),
             json!(1_u64 << 63),
             json!(i64::MAX),
-            json!(NOW * 1000),
-            json!(253_402_300_800_i64),
+            json!(NOW * 1_000_000),
+            json!(99_999_999_999_i64),
+            json!(1_000_000_000_000_000_000_i64),
             json!(u64::MAX),
             json!(1e300),
             json!("1e999"),

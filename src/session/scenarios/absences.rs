@@ -1,6 +1,6 @@
 //! Restarts, jumps of the clock and pauses: what may have happened meanwhile.
 
-use super::check;
+use super::{Stage, check};
 
 #[test]
 fn a_restart_with_a_living_token_makes_no_call() {
@@ -294,4 +294,66 @@ fn a_doubt_that_no_ping_settles_any_more_is_dropped() {
         0:10:00 Alive
     ",
     );
+}
+
+#[test]
+fn a_token_without_a_ping_is_replaced_where_the_wall_clock_went_back_over_a_reboot() {
+    check(
+        "
+        policy ping=false model=fixed idle=none
+        serve login good life=8h
+        tick
+        10m: reboot uncertain
+        +1m: jump
+        +1s: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:10:00 restart
+        0:10:00 login
+        0:10:01 logged_in 17
+        0:10:01 publish 17
+        0:11:01 Alive; login at 7:22:00 for Expiry
+    ",
+    );
+}
+
+#[test]
+fn a_token_without_a_ping_is_replaced_once_a_reboots_clock_is_set_right_and_not_again() {
+    check(
+        "
+        policy ping=false model=fixed idle=none
+        serve login good life=8h refresh=r1
+        serve renew good life=8h
+        tick
+        10m: reboot
+        +1m: status
+        +1m: jump
+        +1m: jump
+        +1s: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:10:00 restart
+        0:11:00 Alive; renew at 7:12:00 for Expiry
+        0:12:00 renew r1
+        0:12:01 renewed 17
+        0:12:01 publish 17
+        0:13:01 Alive; renew at 7:24:00 for Expiry
+    ",
+    );
+}
+
+#[test]
+fn a_reboot_changes_nothing_where_a_token_has_no_end_or_a_person_would_be_needed() {
+    for (policy, begin) in [("login=jwt", "tick\n+1s: good"), ("login=person", "person good life=8h")] {
+        let script =
+            format!("policy ping=false model=fixed idle=none {policy}\n{begin}\n10m: reboot uncertain\njump\nstatus");
+        let happened = Stage::play(&script);
+        assert!(happened.last().is_some_and(|last| last.contains("Alive")), "{policy}: {happened:#?}");
+    }
 }

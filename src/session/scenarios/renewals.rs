@@ -233,3 +233,42 @@ fn concurrent_renewals_are_tried_three_times_again() {
     ",
     );
 }
+
+#[test]
+fn a_person_is_told_of_a_refresh_token_that_may_be_spent_before_the_token_ends() {
+    check(
+        "
+        policy login=seed model=fixed idle=none
+        serve ping alive
+        seed r1
+        +1s: good life=1h
+        notice
+        10m: order renew
+        +1s: crash
+        notice
+        +1m: status
+        1h5s: good refresh=r2
+        notice
+    ",
+        "
+        0:00:00 seeded
+        0:00:00 renew r1
+        0:00:01 renewed 1
+        0:00:01 publish 1
+        0:00:01 no notice
+        0:10:00 renew r1
+        0:10:01 restart
+        0:10:01 ping
+        0:10:01 a renewal had no usable answer, and its refresh token may be spent: it is presented once more when the token has ended; if the server refuses it, a person must run `keepfresh login a`
+        0:10:02 proven
+        0:11:01 Alive
+        1:00:00 expired 1
+        1:00:00 renew r1
+        1:00:00 hold
+        1:00:05 withdraw
+        1:00:05 renewed 17
+        1:00:05 publish 17
+        1:00:05 no notice
+    ",
+    );
+}

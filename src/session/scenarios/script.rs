@@ -131,6 +131,7 @@ impl Stage {
                 return;
             }
             "restart" => return self.restart(false, words.get(1) != Some(&"uncertain")),
+            "reboot" => return self.reboot(words.get(1) != Some(&"uncertain")),
             "crash" => return self.restart(true, true),
             "status" => return self.status(),
             "call" => return self.call_under_way(),
@@ -246,6 +247,15 @@ impl Stage {
         }
         for index in 0..self.actors.len() {
             self.say(index, "restart");
+            self.step(index, Input::Tick);
+        }
+    }
+
+    /// A restart over which only the wall clock counted.
+    fn reboot(&mut self, certain: bool) {
+        self.restart(false, certain);
+        for index in 0..self.actors.len() {
+            self.actors[index].session.rest_on_the_wall_clock(self.now, certain);
             self.step(index, Input::Tick);
         }
     }
