@@ -87,8 +87,7 @@ fn read(text: &str) -> Checked<RawProfile<Logins>> {
 }
 
 fn parsed<L: LoginForm + serde::de::DeserializeOwned>(text: &str) -> Checked<RawProfile<Logins>> {
-    let raw: RawProfile<L> = toml::from_str(text).map_err(misread)?;
-    Ok(raw.with_logins())
+    toml::from_str(text).map(RawProfile::<L>::with_logins).map_err(misread)
 }
 
 /// An error shows its keys only where it has no text to show.
@@ -97,9 +96,9 @@ fn misread(mut error: toml::de::Error) -> Wrong {
     let (message, shown) = (error.message().trim(), error.to_string());
     let keys = shown.trim_end().rsplit_once("\nin `").and_then(|(_, keys)| keys.strip_suffix('`'));
     let unknown = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
-    let path: Vec<&str> = keys.into_iter().chain(unknown).collect();
-    let place = if path.is_empty() { String::new() } else { format!("{}: ", path.join(".")) };
-    wrong(&error.span().unwrap_or_default(), format!("{place}{message}"))
+    let path = keys.into_iter().chain(unknown).collect::<Vec<_>>().join(".");
+    let message = if path.is_empty() { message.to_owned() } else { format!("{path}: {message}") };
+    wrong(&error.span().unwrap_or_default(), message)
 }
 
 fn profile(raw: RawProfile<Logins>, name: &str, text: Text<'_>) -> Checked<Profile> {
