@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 use thiserror::Error;
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::classify::unusable;
@@ -40,6 +41,13 @@ const LONGEST_BODY: usize = 1024 * 1024;
 
 /// Each costs time, however small it is.
 const MOST_CHUNKS: usize = 8 * 1024;
+
+/// What is longer is taken apart one at a time: it can become fifty times as many bytes of values, and keep every processor
+/// busy. What APIs say of a session is much shorter, and waits for nothing.
+const LARGE_BODY: usize = 64 * 1024;
+
+/// Whose turn it is. Never closed.
+static LARGE_BODIES: Semaphore = Semaphore::const_new(1);
 
 /// One session's server, ready to be called.
 pub struct Remote {
@@ -303,7 +311,8 @@ async fn received(mut answer: reqwest::Response) -> Response {
     let status = answer.status().as_u16();
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let headers = answer.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
-    let mut body = Zeroizing::new(Vec::new());
+    let announced = answer.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
+    let mut body = Zeroizing::new(Vec::with_capacity(announced.min(LONGEST_BODY)));
     let mut complete = false;
     for _ in 0..MOST_CHUNKS {
         match answer.chunk().await {
@@ -315,6 +324,9 @@ async fn received(mut answer: reqwest::Response) -> Response {
             Ok(Some(_)) | Err(_) => break,
         }
     }
+    // Its buffers are not needed while this waits.
+    drop(answer);
+    let _turn = if body.len() > LARGE_BODY { LARGE_BODIES.acquire().await.ok() } else { None };
     Response::new(status, headers, &body, complete)
 }
 

@@ -73,6 +73,34 @@ fn servers_whose_interim_answers_never_end_cost_no_other_session_its_pings() {
     }
 }
 
+#[test]
+fn forty_servers_with_a_mebibyte_of_small_values_keep_a_sound_session_waiting_for_none_of_them() {
+    let genuine = Arc::new(Salesforce::start(Settings::default()));
+    let mut lab = Lab::new(&genuine);
+    lab.log_level = "info";
+    let many_values: Misbehaviour = |stream| {
+        let body = format!("[{}1]", "1,".repeat(500_000));
+        let head =
+            format!("HTTP/1.1 500 Oops\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+        let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
+    };
+    let servers: Vec<_> = (0..40).map(|_| Rogue::start(many_values)).collect();
+    let sessions =
+        servers.iter().enumerate().map(|(number, rogue)| lab.by_key(&format!("bad{number}")).url(&rogue.url()));
+    let mut sessions: Vec<_> = sessions.collect();
+    sessions.push(lab.by_key("genuine").idle_timeout("4s"));
+    lab.configure(&sessions);
+    lab.start();
+    let token = lab.await_token("genuine");
+    sleep(Duration::from_secs(6));
+    assert!(genuine.lives(&token), "a ping came late");
+    assert_eq!(genuine.logins(), 1, "no idle time-out was missed");
+    assert!(resident_kibibytes(lab.pid()) < 256 * 1024);
+    for (number, rogue) in servers.iter().enumerate() {
+        assert!((1..=12).contains(&rogue.calls()), "bad{number}: {} calls", rogue.calls());
+    }
+}
+
 fn misbehaviours() -> Vec<(&'static str, Misbehaviour)> {
     const JSON: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
     const TOKEN: &str = r#"{"access_token":"00Dforged000000","instance_url":"http://127.0.0.1:1"}"#;
