@@ -188,3 +188,24 @@ fn a_promise_that_a_ping_has_just_given_costs_no_other_ping() {
     ",
     );
 }
+
+#[test]
+fn a_reader_who_wants_exactly_what_the_token_has_costs_no_call() {
+    check(
+        "
+        policy model=fixed idle=none
+        tick
+        +1s: good life=1h refresh=r1
+        10m: wanted 50m
+        +0s: status
+        +1ms: wanted 50m
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:10:00 Alive; renew at 0:48:00 for Expiry
+        0:10:00 renew r1
+    ",
+    );
+}

@@ -104,3 +104,48 @@ fn the_death_of_a_refresh_token_says_nothing_of_one_that_came_meanwhile() {
     ",
     );
 }
+
+#[test]
+fn a_login_ordered_while_the_only_refresh_token_is_presented_is_that_one() {
+    check(
+        "
+        policy login=seed
+        seed r1
+        order login
+        +1s: good refresh=r2
+        +1s: status
+    ",
+        "
+        0:00:00 seeded
+        0:00:00 renew r1
+        0:00:01 renewed 1
+        0:00:01 publish 1
+        0:00:02 Alive; ping at 1:47:14 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn a_login_ordered_during_a_renewal_follows_it_where_the_daemon_can_log_in() {
+    check(
+        "
+        tick
+        +1s: good refresh=r1
+        10m: order renew
+        order login
+        +1s: good refresh=r2
+        +1s: good refresh=r3
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:10:00 renew r1
+        0:10:01 renewed 2
+        0:10:01 login
+        0:10:01 publish 2
+        0:10:02 logged_in 3
+        0:10:02 publish 3
+    ",
+    );
+}
