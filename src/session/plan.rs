@@ -177,7 +177,7 @@ impl Session {
         if self.can_renew() && !(self.state.in_doubt && self.can_login()) {
             return self.renewal(now, account, why);
         }
-        self.login(now, account, why)
+        self.login(now, now, account, why)
     }
 
     pub(super) fn renewal(&self, now: Instant, account: &Account, why: Why) -> Option<Next> {
@@ -185,14 +185,15 @@ impl Session {
         open.then(|| Next { at: self.state.renew_backoff.ready(now), request: Request::Renew, why })
     }
 
-    fn login(&self, now: Instant, account: &Account, why: Why) -> Option<Next> {
+    /// A login at `due` at the earliest; whether the budget holds it back is a matter of what it is for by then.
+    fn login(&self, due: Instant, now: Instant, account: &Account, why: Why) -> Option<Next> {
         if account.stop.is_some() || account.in_flight.is_some() || !self.can_login() {
             return None;
         }
-        let ready = self.after_failures(now, account);
+        let ready = self.after_failures(now, account).max(due);
         let at = match self.policy.login {
             LoginBy::Daemon { confirm: false } => account.password_ready(account.within_budget(ready, now)),
-            LoginBy::Daemon { confirm: true } | LoginBy::Seed | LoginBy::Person if self.is_planned(why, now) => ready,
+            LoginBy::Daemon { confirm: true } | LoginBy::Seed | LoginBy::Person if self.is_planned(why, ready) => ready,
             LoginBy::Daemon { confirm: true } | LoginBy::Seed | LoginBy::Person => account.within_budget(ready, now),
         };
         Some(Next { at, request: Request::Login, why })
@@ -307,7 +308,7 @@ impl Session {
         let how = if self.can_renew() && !self.state.in_doubt {
             self.renewal(now, account, Why::Expiry)
         } else {
-            self.login(now, account, Why::Expiry)
+            self.login(due, now, account, Why::Expiry)
         }?;
         Some(Next { at: how.at.max(due), ..how })
     }
@@ -332,8 +333,7 @@ impl Session {
         let (limit, end) = (self.login_limit()?, self.login_deadline()?);
         let margin = self.survive_outage().max(limit / 48);
         let due = self.put_off(end.before(margin), self.last_chance(end, margin));
-        let how = self.login(now, account, Why::MaxLifetime)?;
-        Some(Next { at: how.at.max(due), ..how })
+        self.login(due, now, account, Why::MaxLifetime)
     }
 
     fn introspection(&self, now: Instant) -> Option<Next> {

@@ -169,3 +169,12 @@ fn the_last_chance_leaves_room_for_two_time_outs() {
     ",
     );
 }
+
+#[test]
+fn a_replacement_before_the_announced_end_does_not_wait_for_a_budget_that_deaths_have_spent() {
+    let script = format!("policy model=fixed idle=none\nserve login good life=8m\n{DEATHS}\n7m: status\n10m: status");
+    let happened = Stage::play(&script);
+    assert!(happened.contains(&"0:07:00 Alive; login at 0:09:01 for Expiry".to_owned()), "{happened:#?}");
+    assert!(happened.contains(&"0:09:02 logged_in 7".to_owned()), "{happened:#?}");
+    assert!(!happened.iter().any(|line| line.contains("expired")), "{happened:#?}");
+}
