@@ -29,9 +29,20 @@ pub(super) use tls::is_certificate_refusal;
 const POOL_IDLE: Duration = Duration::from_secs(2);
 
 thread_local! {
-    /// A connection lives and ends with the thread that made it, so none is lent to calls on another. What the TLS settings
-    /// of each were tells whether it is still the one.
-    static CLIENTS: RefCell<HashMap<Kind, (Arc<ClientConfig>, reqwest::Client)>> = RefCell::default();
+    /// A connection lives and ends with the thread that made it, so none is lent to calls on another.
+    static CLIENTS: RefCell<HashMap<(Kind, Connection), Ready>> = RefCell::default();
+}
+
+/// A client, and the TLS settings that tell whether it is still the one.
+type Ready = (Arc<ClientConfig>, reqwest::Client);
+
+/// Which connection a request goes out on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Connection {
+    /// One that an earlier request left open, where there is one: the server may close it at that very moment.
+    Kept,
+    /// One of its own: what can be presented only once must not be lost to a server that has just had enough of a connection.
+    Own,
 }
 
 /// HTTP clients, one per distinct [`HttpSettings`].
@@ -106,15 +117,21 @@ impl Clients {
     ///
     /// # Errors
     /// When a file it needs is missing or wrong; asked again, it tries again.
-    pub(super) async fn client(&self, settings: &HttpSettings, url: &Url) -> Result<reqwest::Client, ClientError> {
+    pub(super) async fn client(
+        &self,
+        settings: &HttpSettings,
+        url: &Url,
+        connection: Connection,
+    ) -> Result<reqwest::Client, ClientError> {
         let kind = Kind { settings: settings.clone(), https: url.scheme() == "https", loopback: is_loopback(url) };
         let tls = self.tls(&kind).await?;
+        let key = (kind, connection);
         CLIENTS.with_borrow_mut(|clients| {
-            if let Some((_, client)) = clients.get(&kind).filter(|(made_of, _)| Arc::ptr_eq(made_of, &tls)) {
+            if let Some((_, client)) = clients.get(&key).filter(|(made_of, _)| Arc::ptr_eq(made_of, &tls)) {
                 return Ok(client.clone());
             }
-            let client = self.build(&kind, &tls)?;
-            clients.insert(kind, (tls, client.clone()));
+            let client = self.build(&key.0, connection, &tls)?;
+            clients.insert(key, (tls, client.clone()));
             Ok(client)
         })
     }
@@ -154,13 +171,13 @@ impl Clients {
         tls::config(&kind.settings, kind.https, roots).await
     }
 
-    fn build(&self, kind: &Kind, tls: &ClientConfig) -> Result<reqwest::Client, ClientError> {
+    fn build(&self, kind: &Kind, connection: Connection, tls: &ClientConfig) -> Result<reqwest::Client, ClientError> {
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls.clone())
             .dns_resolver(Arc::new(self.shared.names.clone()))
             .connect_timeout(kind.settings.connect_timeout)
             .pool_idle_timeout(POOL_IDLE)
-            .pool_max_idle_per_host(2)
+            .pool_max_idle_per_host(if connection == Connection::Kept { 2 } else { 0 })
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)

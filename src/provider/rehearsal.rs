@@ -4,6 +4,7 @@
 use std::error::Error as _;
 
 use super::assertion::{self, Signer};
+use super::clients::Connection;
 use super::settings::{ConfigProblem, RemoteConfig, Value};
 use super::{Clients, Secrets};
 use crate::secret::source::SecretSource;
@@ -47,7 +48,7 @@ impl RemoteConfig {
         if http.client_key.as_ref().is_some_and(SecretSource::only_in_service) {
             return None;
         }
-        let error = clients.client(http, &self.url).await.err()?;
+        let error = clients.client(http, &self.url, Connection::Kept).await.err()?;
         let causes = std::iter::successors(error.source(), |error| (*error).source()).map(ToString::to_string);
         let message = std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": ");
         Some(ConfigProblem { key: key.to_owned(), message })

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::classify::unusable;
-use super::clients::{ClientError, is_certificate_refusal};
+use super::clients::{ClientError, Connection, is_certificate_refusal};
 use super::detail::scrubbed;
 use super::discovery::{Discovery, DiscoveryError, Metadata};
 use super::harvest::Harvest;
@@ -173,6 +173,7 @@ impl Remote {
                     metadata,
                     known: &mut known,
                     gathered: Harvest::default(),
+                    connection: if request == Request::Renew { Connection::Own } else { Connection::Kept },
                 };
                 match tokio::time::timeout(left, talk.about(request)).await {
                     Ok(told) => told,
@@ -208,7 +209,7 @@ impl Remote {
         let (Some(discovery), Some(issuer)) = (&self.discovery, self.config.issuer()) else { return Ok(None) };
         let fetch = async |url| {
             let asked = Outgoing { method: Method::Get, url, headers: Vec::new(), body: None, secrets: Vec::new() };
-            let answer = self.exchange(asked).await;
+            let answer = self.exchange(asked, Connection::Kept).await;
             answer.map(|(response, _)| response).map_err(|error| error.sentence())
         };
         let found = tokio::time::timeout(timeout, discovery.metadata(&issuer, clock, fetch)).await;
@@ -224,8 +225,9 @@ impl Remote {
     }
 
     /// The answer, and our wall clock when its head came.
-    async fn exchange(&self, outgoing: Outgoing) -> Result<(Response, Timestamp), NoAnswer> {
-        let client = self.clients.client(&self.config.http, &outgoing.url).await.map_err(NoAnswer::Client)?;
+    async fn exchange(&self, outgoing: Outgoing, connection: Connection) -> Result<(Response, Timestamp), NoAnswer> {
+        let client = self.clients.client(&self.config.http, &outgoing.url, connection).await;
+        let client = client.map_err(NoAnswer::Client)?;
         let url = outgoing.url.clone();
         let answer = client.execute(wire(outgoing)?).await.map_err(transport)?;
         let wall = clock::now().wall;

@@ -10,6 +10,7 @@ use super::talk::Talk;
 use super::{NoAnswer, Outgoing, OutgoingError, Remote, Response, Told, known_secrets};
 use crate::clock;
 use crate::provider::classify::{Asked, Judgement, classify};
+use crate::provider::clients::Connection;
 use crate::provider::detail::{scrubbed, sentence};
 use crate::provider::harvest::Harvest;
 use crate::provider::hosts::is_loopback;
@@ -155,7 +156,7 @@ impl Remote {
             let mut known = known_secrets(held, secrets);
             known.extend(made.secrets.iter().cloned());
             let sent = clock::boottime();
-            let (response, wall) = self.exchange(made).await?;
+            let (response, wall) = self.exchange(made, Connection::Own).await?;
             self.doubt_metadata(response.status, clock::boottime());
             Ok(Heard { response, wall, sent, known })
         };
@@ -172,7 +173,8 @@ impl Remote {
     ) -> Result<Answer, PersonError> {
         let mut known = heard.known.clone();
         let (remote, gathered) = (self, Harvest::default());
-        let mut talk = Talk { remote, held, secrets, metadata: None, known: &mut known, gathered };
+        let connection = Connection::Kept;
+        let mut talk = Talk { remote, held, secrets, metadata: None, known: &mut known, gathered, connection };
         let told = talk.after_login_of_oauth(self.told_by(heard)).await;
         let Told { verdict, detail, counted, skew_millis, quotas } = told;
         let Verdict::Good(grant) = &verdict else { return Err(PersonError::Server(detail)) };

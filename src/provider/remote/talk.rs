@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::{NoAnswer, Remote, Told};
 use crate::clock;
 use crate::provider::classify::{Asked, Judgement, classify, step};
+use crate::provider::clients::Connection;
 use crate::provider::detail::{scrubbed, sentence};
 use crate::provider::discovery::Metadata;
 use crate::provider::grants::GrantKind;
@@ -35,6 +36,8 @@ pub(super) struct Talk<'a> {
     pub(super) known: &'a mut Vec<Secret>,
     /// What the requests so far were told.
     pub(super) gathered: Harvest,
+    /// What each request goes out on.
+    pub(super) connection: Connection,
 }
 
 /// One request's answer.
@@ -226,14 +229,14 @@ impl Talk<'_> {
         let repeats = template.is_some_and(|template| template.repeats);
         for _ in 0..MOST_REDIRECTS {
             let next = made.clone();
-            let (response, wall) = self.remote.exchange(made).await?;
+            let (response, wall) = self.remote.exchange(made, self.connection).await?;
             self.remote.doubt_metadata(response.status, clock::boottime());
             match self.elsewhere(&next, &response).filter(|_| repeats) {
                 Some(there) => made = there,
                 None => return Ok(Heard { response, wall }),
             }
         }
-        let (response, wall) = self.remote.exchange(made).await?;
+        let (response, wall) = self.remote.exchange(made, self.connection).await?;
         Ok(Heard { response, wall })
     }
 

@@ -150,6 +150,21 @@ async fn a_server_that_never_ends_is_given_up_in_time_and_called_once() {
 }
 
 #[tokio::test]
+async fn a_renewal_goes_out_on_a_connection_of_its_own() {
+    let answer = json(200, "", TOKEN).replace("Connection: close\r\n", "");
+    let server = Server::start(Script::SayOnce(answer)).await;
+    let refresh_token = Secret::new("spend-me-once");
+    let remote = remote(&server, "jwt_bearer", &[]);
+    assert_eq!(call(&remote, Request::Ping, &Secrets::new()).await.verdict, Verdict::Alive);
+    for renewals in 1..3 {
+        let held = Held { token: None, refresh_token: Some(&refresh_token), ..held() };
+        let answer = remote.call(Request::Renew, held, &Secrets::new(), clock::boottime).await;
+        assert_eq!(answer.verdict.word(), "good", "{}", answer.detail);
+        assert_eq!(server.requests().len(), 1 + renewals);
+    }
+}
+
+#[tokio::test]
 async fn what_never_arrived_is_known_not_to_have() {
     let server = Server::answering("").await;
     let url = server.url.clone();

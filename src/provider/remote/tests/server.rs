@@ -15,6 +15,8 @@ pub(super) enum Script {
     Hang,
     Drip,
     Endless,
+    /// Says so once on each connection, and then hangs up on what comes.
+    SayOnce(String),
     Close,
     CutShort,
 }
@@ -51,11 +53,15 @@ impl Server {
 }
 
 async fn serve(listener: TcpListener, script: Script, requests: Arc<Mutex<Vec<String>>>) {
+    let mut connections = JoinSet::new();
     while let Ok((mut stream, _)) = listener.accept().await {
-        if let Some(request) = read_request(&mut stream).await {
-            requests.lock().unwrap().push(request);
-            play(&mut stream, &script).await;
-        }
+        let (script, requests) = (script.clone(), Arc::clone(&requests));
+        connections.spawn(async move {
+            if let Some(request) = read_request(&mut stream).await {
+                requests.lock().unwrap().push(request);
+                play(&mut stream, &script).await;
+            }
+        });
     }
 }
 
@@ -92,6 +98,10 @@ async fn play(stream: &mut TcpStream, script: &Script) {
         Script::Endless => {
             let _ = stream.write_all(format!("{head}Transfer-Encoding: chunked\r\n\r\n").as_bytes()).await;
             while stream.write_all(b"10\r\n                \r\n").await.is_ok() {}
+        }
+        Script::SayOnce(answer) => {
+            let _ = stream.write_all(answer.as_bytes()).await;
+            let _unanswered = read_request(stream).await;
         }
         Script::Close => {}
         Script::CutShort => {
