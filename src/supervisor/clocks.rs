@@ -9,7 +9,7 @@ use crate::time::{Instant, Now};
 
 /// The clocks may drift apart so far between two looks before it counts as a jump.
 const JUMP_MILLIS: i64 = 5_000;
-/// After a jump that was acted upon, no larger one is for so long; twice as long after each further.
+/// After a jump that was acted upon, only a larger one is for so long; twice as long after each further.
 const FIRST_PAUSE: Duration = Duration::from_mins(1);
 const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 

@@ -200,14 +200,7 @@ fn report(stream: &mut UnixStream, generation: u64) {
 
 #[test]
 fn a_thousand_readers_of_one_user_are_served_at_once_whatever_the_shell_lets_a_program_open() {
-    let server = Arc::new(Salesforce::start(Settings::default()));
-    let mut lab = Lab::new(&server);
-    lab.log_level = "info";
-    lab.configure(&[lab.by_key("crm")]);
-    let mut limited = Command::new("prlimit");
-    limited.arg("--nofile=1024:");
-    lab.start_through(limited);
-    let token = lab.await_token("crm");
+    let (server, lab, token) = with_descriptors("1024:");
     let mut crowd: Vec<_> = (0..1000).map(|_| UnixStream::connect(lab.socket()).unwrap()).collect();
     for stream in &mut crowd {
         stream.set_read_timeout(Some(SOON)).unwrap();
@@ -227,14 +220,7 @@ fn a_thousand_readers_of_one_user_are_served_at_once_whatever_the_shell_lets_a_p
 
 #[test]
 fn a_user_who_hoards_connections_shuts_out_none_of_his_own_readers() {
-    let server = Arc::new(Salesforce::start(Settings::default()));
-    let mut lab = Lab::new(&server);
-    lab.log_level = "info";
-    lab.configure(&[lab.by_key("crm")]);
-    let mut limited = Command::new("prlimit");
-    limited.arg("--nofile=200:200");
-    lab.start_through(limited);
-    let token = lab.await_token("crm");
+    let (server, lab, token) = with_descriptors("200:200");
     let hoard: Vec<_> = (0..120).filter_map(|_| UnixStream::connect(lab.socket()).ok()).collect();
     assert_eq!(hoard.len(), 120);
     sleep(Duration::from_millis(500));
@@ -247,14 +233,7 @@ fn a_user_who_hoards_connections_shuts_out_none_of_his_own_readers() {
 
 #[test]
 fn with_few_descriptors_that_is_said_and_who_comes_right_after_a_hoard_is_served() {
-    let server = Arc::new(Salesforce::start(Settings::default()));
-    let mut lab = Lab::new(&server);
-    lab.log_level = "info";
-    lab.configure(&[lab.by_key("crm")]);
-    let mut limited = Command::new("prlimit");
-    limited.arg("--nofile=32:32");
-    lab.start_through(limited);
-    let token = lab.await_token("crm");
+    let (server, lab, token) = with_descriptors("32:32");
     assert!(lab.said().contains("few_descriptors"), "{}", lab.said());
     for _ in 0..5 {
         let hoard: Vec<_> = (0..60).filter_map(|_| UnixStream::connect(lab.socket()).ok()).collect();
@@ -391,4 +370,17 @@ impl Rogue {
     fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
     }
+}
+
+/// A daemon that may have so many descriptors, as `prlimit` takes them; its server and its token.
+fn with_descriptors(limit: &str) -> (Arc<Salesforce>, Lab, String) {
+    let server = Arc::new(Salesforce::start(Settings::default()));
+    let mut lab = Lab::new(&server);
+    lab.log_level = "info";
+    lab.configure(&[lab.by_key("crm")]);
+    let mut limited = Command::new("prlimit");
+    limited.arg(format!("--nofile={limit}"));
+    lab.start_through(limited);
+    let token = lab.await_token("crm");
+    (server, lab, token)
 }
