@@ -154,9 +154,10 @@ fn taken(heard: &Heard) -> Zeroizing<Vec<u8>> {
 /// Reads to the end, or until there is no room left.
 async fn listen(stream: Option<impl AsyncRead + Unpin>, heard: &Heard) -> io::Result<()> {
     let Some(mut stream) = stream else { return Ok(()) };
-    let mut buffer = Zeroizing::new([0; 4096]);
+    // Not in the future itself: every call that may have to run a program would carry it.
+    let mut buffer = Zeroizing::new(vec![0; 4096]);
     loop {
-        let count = stream.read(&mut *buffer).await?;
+        let count = stream.read(&mut buffer).await?;
         let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
         let room = heard.capacity() - heard.len();
         heard.extend(buffer.iter().take(count.min(room)));

@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
@@ -65,11 +66,8 @@ impl Callers {
         // Where there are too few descriptors, or the system gives no thread, who called this serves.
         let Some(caller) = self.of(host) else { return errands.spawn(errand) };
         let busy = Arc::clone(&caller.busy);
-        let errand = async move {
-            let done = errand.await;
-            drop(busy);
-            done
-        };
+        // Not an async block, which would hold the errand twice.
+        let errand = errand.inspect(move |_| drop(busy));
         errands.spawn_on(errand, &caller.runtime)
     }
 
