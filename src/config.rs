@@ -13,6 +13,7 @@ mod keys;
 mod login;
 mod metrics;
 mod paths;
+mod pieces;
 mod places;
 mod pool;
 mod principals;

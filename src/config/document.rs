@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::keys;
+use super::pieces::{Cut, Piece};
 use super::report::{Place, Report, Source};
 use crate::plain_file::{self, ReadError};
 
@@ -20,6 +21,8 @@ const LARGEST_MEBIBYTES: u64 = 16;
 pub(super) struct Found {
     pub(super) path: PathBuf,
     text: String,
+    /// Its sessions, where each can be read by itself.
+    cut: Option<Cut>,
     /// Why there is no text: a title's end and a remedy.
     unread: Option<(String, &'static str)>,
     /// The first byte that is no UTF-8.
@@ -31,7 +34,12 @@ pub(super) struct Found {
 /// One file, parsed as far as it can be.
 pub(super) struct Document<'d> {
     pub(super) index: usize,
+    /// All of it, or what is left of it without `sessions`.
     pub(super) entries: DeTable<'d>,
+    /// The sessions that `entries` lacks: each is parsed when it is read, since as TOML it takes twenty times its room.
+    pub(super) sessions: Vec<Piece<'d>>,
+    /// What may be a secret in those.
+    hidden: Vec<Range<usize>>,
     /// Whether something in it could not be read.
     pub(super) broken: bool,
     /// The bytes of lines that hold a syntax error: what else is wrong there only follows from it.
@@ -105,7 +113,7 @@ impl Found {
                 (String::from_utf8_lossy(error.as_bytes()).into_owned(), Some(valid))
             }
         };
-        Self { path: path.to_owned(), text, unread: None, foreign_byte, owner: None }
+        Self { path: path.to_owned(), cut: Cut::of(&text), text, unread: None, foreign_byte, owner: None }
     }
 
     fn unreadable(path: &Path, error: &ReadError) -> Self {
@@ -129,6 +137,7 @@ impl Found {
         Self {
             path: path.to_owned(),
             text: String::new(),
+            cut: None,
             unread: Some((what, remedy)),
             foreign_byte: None,
             owner: None,
@@ -144,7 +153,10 @@ impl Found {
         if let Some(byte) = self.foreign_byte {
             let place = Place { document: index, span: Some(byte..byte) };
             report.unshown(&place, "the config is not UTF-8 from here on", "save it as UTF-8");
-            return Document { index, entries: DeTable::default(), broken: true, broken_lines: Vec::new() };
+            return Document { broken: true, ..Document::of(index, DeTable::default()) };
+        }
+        if let Some(apart) = self.cut.as_ref().and_then(|cut| self.apart(cut, index)) {
+            return apart;
         }
         let (entries, errors) = DeTable::parse_recoverable(&self.text);
         let mut broken_lines = Vec::new();
@@ -157,7 +169,25 @@ impl Found {
             }
         }
         let broken = !errors.is_empty() || self.unread.is_some();
-        Document { index, entries: entries.into_inner(), broken, broken_lines }
+        Document { broken, broken_lines, ..Document::of(index, entries.into_inner()) }
+    }
+
+    /// The sessions apart from the rest; none where something is wrong, which is told best by who sees the whole.
+    fn apart<'d>(&'d self, cut: &'d Cut, index: usize) -> Option<Document<'d>> {
+        let entries = DeTable::parse(&cut.rest).ok()?.into_inner();
+        if entries.contains_key("sessions") {
+            return None;
+        }
+        let public: BTreeSet<&str> = keys::quotable().collect();
+        let (mut sessions, mut hidden) = (Vec::with_capacity(cut.sessions.len()), Vec::new());
+        for range in &cut.sessions {
+            let piece = Piece { text: self.text.get(range.clone())?, start: range.start };
+            let known = hidden.len();
+            secret_spans(&piece.parse()?, &public, &mut hidden);
+            hidden.iter_mut().skip(known).for_each(|span| *span = piece.in_file(span.clone()));
+            sessions.push(piece);
+        }
+        Some(Document { sessions, hidden, ..Document::of(index, entries) })
     }
 
     fn syntax_error(&self, index: usize, span: Range<usize>, line: &Range<usize>, message: &str, report: &Report) {
@@ -176,9 +206,15 @@ impl Found {
     /// The file as errors may quote it.
     pub(super) fn quotable(&self, document: &Document<'_>) -> Source {
         let public: BTreeSet<&str> = keys::quotable().collect();
-        let mut hidden = Vec::new();
+        let mut hidden = document.hidden.clone();
         secret_spans(&document.entries, &public, &mut hidden);
         Source::new(self.path.clone(), starred(&self.text, hidden))
+    }
+}
+
+impl<'d> Document<'d> {
+    fn of(index: usize, entries: DeTable<'d>) -> Self {
+        Self { index, entries, sessions: Vec::new(), hidden: Vec::new(), broken: false, broken_lines: Vec::new() }
     }
 }
 

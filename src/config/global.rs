@@ -87,12 +87,11 @@ pub(super) fn read(
         policies: Pool::default(),
         https: Pool::default(),
     };
-    let placed = sessions(&tables, &context, sources);
+    let placed = sessions(documents, &tables, &context, sources);
     clashes::report(&placed, &socket.path, report, sources);
-    let listed = needs.list.borrow().clone();
     // What a file lacks that cannot be read is not known.
     if let Some(main) = main {
-        let metrics = metrics.as_ref();
+        let (metrics, listed) = (metrics.as_ref(), needs.list.borrow());
         Taken { main, daemon: &daemon, socket: &socket, metrics, sources, needs: &listed }.report(&placed, report);
     }
     if placed.is_empty() && tables.iter().all(|table| !table.has("sessions")) {
@@ -133,25 +132,49 @@ fn only_known(tables: &[Table<'_>]) {
 }
 
 /// Every session of every file; one of a name that an earlier file has is an error.
-fn sessions(tables: &[Table<'_>], context: &Context<'_>, sources: &[Source]) -> Vec<Placed> {
-    let mut first_places: BTreeMap<&str, Place> = BTreeMap::new();
-    let mut all = Vec::new();
-    for sessions in tables.iter().filter_map(|table| table.table("sessions")) {
+fn sessions(
+    documents: &[Document<'_>],
+    tables: &[Table<'_>],
+    context: &Context<'_>,
+    sources: &[Source],
+) -> Vec<Placed> {
+    let mut reading = Reading { context, sources, first_places: BTreeMap::new(), read: Vec::new() };
+    for (document, table) in documents.iter().zip(tables) {
+        reading.all_of(table);
+        for piece in &document.sessions {
+            if let Some(entries) = piece.parse() {
+                reading.all_of(&table.piece(piece, &entries));
+            }
+        }
+    }
+    reading.read
+}
+
+/// The sessions that were read so far.
+struct Reading<'c> {
+    context: &'c Context<'c>,
+    sources: &'c [Source],
+    first_places: BTreeMap<String, Place>,
+    read: Vec<Placed>,
+}
+
+impl Reading<'_> {
+    fn all_of(&mut self, root: &Table<'_>) {
+        let Some(sessions) = root.table("sessions") else { return };
         for name in sessions.keys() {
             if let Err(bad) = value::session_name(name.value) {
                 let title = format!("`{}` {}", sessions.name(name.value), bad.what);
                 sessions.report.problem(&name.place, title, bad.remedy);
             }
-            if let Some(first) = first_places.get(name.value) {
-                redefined(&sessions, &name, first, sources);
+            if let Some(first) = self.first_places.get(name.value) {
+                redefined(&sessions, &name, first, self.sources);
                 continue;
             }
-            first_places.insert(name.value, name.place.clone());
+            self.first_places.insert(name.value.to_owned(), name.place.clone());
             let table = sessions.table(name.value);
-            all.extend(table.map(|table| session::read(name.value, &table, context)));
+            self.read.extend(table.map(|table| session::read(name.value, &table, self.context)));
         }
     }
-    all
 }
 
 fn redefined(sessions: &Table<'_>, name: &At<&str>, first: &Place, sources: &[Source]) {

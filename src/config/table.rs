@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::document::Document;
 use super::keys;
+use super::pieces::Piece;
 use super::report::{At, Place, Report};
 use super::value::{self, Bad, closest};
 
@@ -23,14 +24,26 @@ pub(super) struct Table<'d> {
     /// That of the file: relative paths lie there.
     pub(super) directory: PathBuf,
     entries: &'d DeTable<'d>,
+    /// Where in the file the text begins that the entries were parsed from.
+    start: usize,
 }
 
 impl<'d> Table<'d> {
     /// A whole file.
     pub(super) fn root(report: &'d Report, document: &'d Document<'d>, directory: &Path) -> Self {
         let place = Place { document: document.index, span: None };
-        let directory = directory.to_owned();
-        Self { report, path: String::new(), place, broken: document.broken, directory, entries: &document.entries }
+        let (path, directory) = (String::new(), directory.to_owned());
+        Self { report, path, place, broken: document.broken, directory, entries: &document.entries, start: 0 }
+    }
+
+    /// A piece of the file of `self`, which was parsed by itself.
+    pub(super) fn piece<'p>(&self, piece: &Piece<'p>, entries: &'p DeTable<'p>) -> Table<'p>
+    where
+        'd: 'p,
+    {
+        let directory = self.directory.clone();
+        let (report, place) = (self.report, self.place.clone());
+        Table { report, path: self.path.clone(), place, broken: self.broken, directory, entries, start: piece.start }
     }
 
     /// The dotted path of `key`, which may have dots of its own; in quotes where it holds what could break a line.
@@ -234,7 +247,7 @@ impl<'d> Table<'d> {
 
     fn inner(&self, path: String, entries: &'d DeTable<'d>, place: Place) -> Table<'d> {
         let directory = self.directory.clone();
-        Table { report: self.report, path, place, broken: self.broken, directory, entries }
+        Table { report: self.report, path, place, broken: self.broken, directory, entries, start: self.start }
     }
 
     /// Reports a value of another type than `expected`.
@@ -244,6 +257,7 @@ impl<'d> Table<'d> {
     }
 
     fn at(&self, span: std::ops::Range<usize>) -> Place {
+        let span = span.start + self.start..span.end + self.start;
         Place { document: self.place.document, span: Some(span) }
     }
 }
