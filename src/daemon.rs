@@ -25,6 +25,7 @@ use crate::signals::Signals;
 use crate::store::{Resealed, Store, StoreError};
 use crate::supervisor::{Ears, StartError, Supervisor};
 use crate::systemd::{self, Notifier};
+use crate::threads::try_threads;
 
 /// Questions of the socket that wait for the supervisor; beyond that their connections wait.
 const ASKS: usize = 256;
@@ -54,6 +55,8 @@ enum DaemonError {
     PassedSocket(std::io::Error),
     #[error("start the runtime: {0}")]
     Runtime(std::io::Error),
+    #[error("start threads: {0}; raise TasksMax= of the service, pids of the container, or the user's limit (ulimit -u)")]
+    Threads(std::io::Error),
 }
 
 /// Runs the daemon until a signal ends it.
@@ -117,6 +120,8 @@ fn listening() -> Result<(Runtime, Signals), DaemonError> {
 }
 
 fn serve(runtime: Runtime, signals: Signals, config: Config) -> Result<(), DaemonError> {
+    // Where there are too few, the first call or write would end in a panic.
+    try_threads().map_err(DaemonError::Threads)?;
     let served = runtime.block_on(supervise(signals, config));
     // A disk that hangs must not keep the process from ending.
     runtime.shutdown_background();
