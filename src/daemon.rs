@@ -55,7 +55,9 @@ enum DaemonError {
     PassedSocket(std::io::Error),
     #[error("start the runtime: {0}")]
     Runtime(std::io::Error),
-    #[error("start threads: {0}; raise TasksMax= of the service, pids of the container, or the user's limit (ulimit -u)")]
+    #[error(
+        "start threads: {0}; raise TasksMax= of the service, pids of the container, or the user's limit (ulimit -u)"
+    )]
     Threads(std::io::Error),
 }
 

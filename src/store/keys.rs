@@ -52,7 +52,8 @@ pub fn opens(dir: &Path, key: Option<&Secret>, earlier: Option<&Secret>) -> Resu
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::FileTooLarge) => continue,
             read => read.map_err(|error| StoreError::Read { path: path.clone(), error })?,
         };
-        let named = serde_json::from_slice::<Envelope>(&bytes).ok().and_then(|envelope| Record::named(&envelope.record));
+        let named =
+            serde_json::from_slice::<Envelope>(&bytes).ok().and_then(|envelope| Record::named(&envelope.record));
         if let Some(record) = named {
             keys.unwrap(&record, &path, &bytes)?;
         }

@@ -91,7 +91,10 @@ fn a_shell_stops_the_command_as_one_job_and_lets_it_go_on() {
     lab.start();
     lab.await_token("crm");
     let mut shell = Command::new("setsid");
-    shell.args(["--ctty", "--wait", "bash", "--norc", "-i"]).env("PS1", "shell> ").env("KEEPFRESH_SOCKET", lab.socket());
+    shell
+        .args(["--ctty", "--wait", "bash", "--norc", "-i"])
+        .env("PS1", "shell> ")
+        .env("KEEPFRESH_SOCKET", lab.socket());
     let mut screen = Terminal::start(shell, 200, 24);
     screen.until("shell> ");
     let script = "echo rea\"\"dy; read line; echo got-$line";
