@@ -67,6 +67,8 @@ pub enum Ask {
         about: About,
         /// For how long it must be good; zero for as long as it is.
         min_validity: Duration,
+        /// Whether it must be in the session's files as well.
+        files: bool,
         /// How long the caller waits.
         wait: Duration,
         /// Where the answer goes.

@@ -33,8 +33,8 @@ pub(super) struct Waiter {
 }
 
 pub(super) enum Want {
-    /// A token that is good for so long.
-    Token { validity: Duration, reply: Option<Reply<TokenAnswer>> },
+    /// A token that is good for so long; in the files as well, where that is asked for.
+    Token { validity: Duration, files: bool, reply: Option<Reply<TokenAnswer>> },
     /// The truth about a reported token.
     Verdict { reply: Option<Reply<TokenAnswer>> },
     /// A hold, once nothing replaces the token any more.
@@ -68,7 +68,9 @@ impl Supervisor {
             Ask::Session { about, reply } => {
                 let _ = reply.send(self.readable(&about).and_then(|slot| self.status(slot)));
             }
-            Ask::Token { about, min_validity, wait, reply } => self.token(&about, min_validity, wait, reply),
+            Ask::Token { about, min_validity, files, wait, reply } => {
+                self.token(&about, min_validity, files, wait, reply);
+            }
             Ask::Used { about, generation, age, reply } => {
                 let _ = reply.send(self.used(&about, generation, age));
             }
@@ -131,7 +133,7 @@ impl Supervisor {
         access::is_admin(caller, self.uid, &self.config.socket.admins)
     }
 
-    fn token(&mut self, about: &About, validity: Duration, wait: Duration, reply: Reply<TokenAnswer>) {
+    fn token(&mut self, about: &About, validity: Duration, files: bool, wait: Duration, reply: Reply<TokenAnswer>) {
         if let Err(refusal) = self.readable(about).and_then(|slot| slot.can_promise(validity)) {
             let _ = reply.send(Err(refusal));
             return;
@@ -140,7 +142,7 @@ impl Supervisor {
         if self.slots.get(&**name).is_some_and(|slot| !slot.has_good_for(validity)) {
             self.step(name, Input::Wanted { validity });
         }
-        self.wait(name, wait, Want::Token { validity, reply: Some(reply) });
+        self.wait(name, wait, Want::Token { validity, files, reply: Some(reply) });
     }
 
     fn used(&mut self, about: &About, generation: u64, age: Option<Duration>) -> Result<SessionStatus, Refusal> {
@@ -219,7 +221,11 @@ impl Slot {
     fn answer(&self, waiter: &mut Waiter, now: Instant, account: &Account) -> bool {
         let late = waiter.until <= now;
         match &mut waiter.want {
-            Want::Token { validity, reply } => send(reply, self.token_for(*validity, now, account, late)),
+            Want::Token { validity, files, reply } => {
+                let answer = self.token_for(*validity, now, account, late);
+                let readable = !*files || late || self.has_landed();
+                send(reply, answer.filter(|answer| answer.is_err() || readable))
+            }
             Want::Verdict { reply } => send(reply, self.verdict(now, account, late)),
             Want::Hold { held, reply } => {
                 let settled = late || !self.is_being_replaced();

@@ -51,6 +51,17 @@ impl Query {
         }
     }
 
+    /// Yes or no, given once; no when it is not.
+    pub(super) fn take_flag(&mut self, name: &str) -> Result<bool, Problem> {
+        let mut values = self.take_all(name).into_iter();
+        match (values.next().as_deref(), values.next()) {
+            (None | Some("false"), None) => Ok(false),
+            (Some("true"), None) => Ok(true),
+            (_, None) => Err(bad(format!("{name}: neither true nor false"))),
+            (_, Some(_)) => Err(bad(format!("{name}: given twice"))),
+        }
+    }
+
     /// Nothing may be left.
     pub(super) fn end(self) -> Result<(), Problem> {
         match self.0.first() {

@@ -93,9 +93,10 @@ async fn token(
 ) -> Result<Response, Problem> {
     let mut query = Query::of(&uri);
     let min_validity = query.take_duration("min_validity")?;
+    let files = query.take_flag("files")?;
     let wait = query.take_duration("wait")?;
     query.end()?;
-    let ask = |reply| Ask::Token { about: About { caller, name }, min_validity, wait, reply };
+    let ask = |reply| Ask::Token { about: About { caller, name }, min_validity, files, wait, reply };
     let token = decided(&asks, wait, ask).await??;
     Ok(token_answer(&token, &headers))
 }

@@ -66,7 +66,9 @@ impl Trial {
     /// Whether the state that is there opens, where this user may look at it and at the keys.
     async fn try_state(&mut self, config: &Config) {
         let daemon = &config.daemon;
-        let (Some(key), Some(earlier)) = (had(&daemon.state_key).await, had(&daemon.state_key_old).await) else {
+        let (Some(key), Some(earlier)) =
+            (had(daemon.state_key.as_ref()).await, had(daemon.state_key_old.as_ref()).await)
+        else {
             return;
         };
         if let Err(error) = store::opens(&daemon.state_dir, key.as_ref(), earlier.as_ref()) {
@@ -104,7 +106,7 @@ impl Trial {
 }
 
 /// The key that the config names, if any; nothing at all where it cannot be had here, which is said elsewhere.
-async fn had(source: &Option<SecretSource>) -> Option<Option<Secret>> {
+async fn had(source: Option<&SecretSource>) -> Option<Option<Secret>> {
     let Some(source) = source else { return Some(None) };
     let secret = source.read().await.ok()?;
     store::usable_key("it", &secret).is_ok().then_some(Some(secret))
