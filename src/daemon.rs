@@ -1,5 +1,6 @@
 //! The wiring of `keepfresh run`: load, bind, supervise, drain.
 
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -124,10 +125,17 @@ fn listening() -> Result<(Runtime, Signals), DaemonError> {
 fn serve(runtime: Runtime, signals: Signals, config: Config) -> Result<(), DaemonError> {
     // Where there are too few, the first call or write would end in a panic.
     try_threads().map_err(DaemonError::Threads)?;
-    let served = runtime.block_on(supervise(signals, config));
+    // A task like those that ask it: between two tasks the runtime does not turn to the system, as it does for its root.
+    let mut daemon = JoinSet::new();
+    daemon.spawn_on(supervise(signals, config), runtime.handle());
+    let served = runtime.block_on(daemon.join_next());
     // A disk that hangs must not keep the process from ending.
     runtime.shutdown_background();
-    served
+    match served {
+        Some(Ok(outcome)) => outcome,
+        Some(Err(panicked)) => resume_unwind(panicked.into_panic()),
+        None => Ok(()),
+    }
 }
 
 async fn supervise(signals: Signals, config: Config) -> Result<(), DaemonError> {
