@@ -8,6 +8,7 @@ mod event;
 pub(crate) mod fake;
 mod login;
 pub mod problem;
+mod served;
 pub mod server;
 mod status;
 
@@ -25,6 +26,7 @@ use access::Caller;
 
 pub use event::{Event, Kind as EventKind};
 pub use login::{LoginAsk, LoginBegun, LoginHow};
+pub use served::Served;
 pub use status::{
     Attention, Counts, DutyKind, FileStatus, Introspected, LastError, Next, Recent, Scheduled, SessionStatus, State,
     What,
@@ -67,10 +69,12 @@ pub enum Ask {
         about: About,
         /// For how long it must be good; zero for as long as it is.
         min_validity: Duration,
+        /// Whether it must be in the session's files as well.
+        files: bool,
         /// How long the caller waits.
         wait: Duration,
         /// Where the answer goes.
-        reply: Reply<TokenAnswer>,
+        reply: Reply<Served>,
     },
     /// A job used the token with success.
     Used {
@@ -114,7 +118,7 @@ pub enum Ask {
         /// How long the caller waits.
         wait: Duration,
         /// Where the answer goes.
-        reply: Reply<TokenAnswer>,
+        reply: Reply<Served>,
     },
     /// An admin's order; answered when it is carried out.
     Order {

@@ -1,5 +1,6 @@
 //! The wiring of `keepfresh run`: load, bind, supervise, drain.
 
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -25,6 +26,7 @@ use crate::signals::Signals;
 use crate::store::{Resealed, Store, StoreError};
 use crate::supervisor::{Ears, StartError, Supervisor};
 use crate::systemd::{self, Notifier};
+use crate::threads::try_threads;
 
 /// Questions of the socket that wait for the supervisor; beyond that their connections wait.
 const ASKS: usize = 256;
@@ -54,6 +56,10 @@ enum DaemonError {
     PassedSocket(std::io::Error),
     #[error("start the runtime: {0}")]
     Runtime(std::io::Error),
+    #[error(
+        "start threads: {0}; raise TasksMax= of the service, pids of the container, or the user's limit (ulimit -u)"
+    )]
+    Threads(std::io::Error),
 }
 
 /// Runs the daemon until a signal ends it.
@@ -117,10 +123,19 @@ fn listening() -> Result<(Runtime, Signals), DaemonError> {
 }
 
 fn serve(runtime: Runtime, signals: Signals, config: Config) -> Result<(), DaemonError> {
-    let served = runtime.block_on(supervise(signals, config));
+    // Where there are too few, the first call or write would end in a panic.
+    try_threads().map_err(DaemonError::Threads)?;
+    // A task like those that ask it: between two tasks the runtime does not turn to the system, as it does for its root.
+    let mut daemon = JoinSet::new();
+    daemon.spawn_on(supervise(signals, config), runtime.handle());
+    let served = runtime.block_on(daemon.join_next());
     // A disk that hangs must not keep the process from ending.
     runtime.shutdown_background();
-    served
+    match served {
+        Some(Ok(outcome)) => outcome,
+        Some(Err(panicked)) => resume_unwind(panicked.into_panic()),
+        None => Ok(()),
+    }
 }
 
 async fn supervise(signals: Signals, config: Config) -> Result<(), DaemonError> {

@@ -16,7 +16,7 @@ use crate::atomic_file::Stamp;
 use crate::clock;
 use crate::config::SessionConfig;
 use crate::provider::{Held, Remote, Secrets};
-use crate::publish;
+use crate::publish::{self, Settling};
 use crate::secret::source::{SecretError, SecretSource};
 use crate::secret::{Secret, hex};
 use crate::session::Call;
@@ -29,6 +29,9 @@ pub use work::Work;
 
 /// Beyond its own time-out a call is given so much before it counts as failed.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// No disk that is well takes longer for a file; on one that hangs nobody waits for files.
+const LONGEST_LANDING: Duration = Duration::from_secs(1);
 
 /// Each may run a program: a machine with a thousand sessions does not start a thousand of them at once.
 static LOOKS: Semaphore = Semaphore::const_new(8);
@@ -93,6 +96,11 @@ pub enum Done {
         of: Ticket,
         /// Which hold.
         hold: u64,
+    },
+    /// A session's files are as they were wanted, or cannot be for now.
+    Landed {
+        /// The session.
+        of: Ticket,
     },
     /// A login's secrets were read to see whether they changed.
     SecretsRead {
@@ -211,6 +219,14 @@ pub fn hold(work: &mut Work, of: Ticket, hold: u64, lasting: Duration, released:
     work.wait(async move {
         let _ = tokio::time::timeout(lasting, released).await;
         Done::Released { of, hold }
+    });
+}
+
+/// Waits until a session's files were written, or could not be.
+pub fn land(work: &mut Work, of: Ticket, files: Settling) {
+    work.wait(async move {
+        let _ = tokio::time::timeout(LONGEST_LANDING, files.done()).await;
+        Done::Landed { of }
     });
 }
 

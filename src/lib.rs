@@ -29,5 +29,6 @@ pub mod signals;
 pub mod store;
 pub mod supervisor;
 pub mod systemd;
+pub mod threads;
 pub mod time;
 pub mod token;

@@ -173,6 +173,12 @@ impl Publisher {
         self.board.ordered.notify_waiters();
     }
 
+    /// Whether every sink has tried the latest `set`.
+    pub fn is_settled(&self) -> bool {
+        let desk = self.board.desk();
+        desk.sinks.iter().all(|sink| sink.tried >= desk.order.number)
+    }
+
     /// Resolves when every sink has tried the latest `set` at least once (done or failed). A disk that hangs holds it up.
     pub async fn settled(&self) {
         self.settling().done().await;

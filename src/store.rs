@@ -6,6 +6,7 @@
 mod error;
 #[cfg(any(test, fuzzing))]
 mod fuzz;
+mod keys;
 mod lock;
 pub mod record;
 mod reseal;
@@ -19,8 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::digest;
 use rustix::fs::OFlags;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::atomic_file::{self, Attributes, Stamp, Step};
@@ -28,8 +28,10 @@ use crate::secret::{Secret, hex};
 pub use error::StoreError;
 #[cfg(any(test, fuzzing))]
 pub(crate) use fuzz::fuzz;
+use keys::{Keys, Opened};
+pub use keys::{opens, usable_key};
 pub use reseal::Resealed;
-use seal::{Seal, SealError, Sealed};
+use seal::{Seal, Sealed};
 
 /// The version of the envelope and of what is in it.
 const VERSION: u64 = 1;
@@ -57,9 +59,7 @@ pub struct Store {
 
 struct Shared {
     dir: PathBuf,
-    seal: Option<Seal>,
-    /// Opens what an earlier key sealed; seals nothing.
-    earlier: Option<Seal>,
+    keys: Keys,
     /// Held, not read: the lock goes when it is closed.
     lock: Mutex<File>,
 }
@@ -74,31 +74,11 @@ pub enum Loaded {
     SetAside(PathBuf),
 }
 
-/// The document around a record.
-#[derive(Deserialize)]
-struct Envelope {
-    record: String,
-    data: Option<Value>,
-    sealed: Option<Sealed>,
-}
-
-/// Read before all else: a later version may look different otherwise.
-#[derive(Deserialize)]
-struct Versioned {
-    version: u64,
-}
-
 #[derive(Serialize)]
 struct SealedEnvelope<'a> {
     version: u64,
     record: &'a str,
     sealed: Sealed,
-}
-
-/// What a file turned out to be, when it did not stop the start.
-enum Opened {
-    Bytes(Vec<u8>),
-    Damaged,
 }
 
 impl Store {
@@ -119,8 +99,7 @@ impl Store {
             let path = path.to_owned();
             move |error| StoreError::Directory { path, error }
         };
-        let seal = key.map(|key| new_seal(dir, "state_key", key)).transpose()?;
-        let earlier = earlier.map(|key| new_seal(dir, "state_key_old", key)).transpose()?;
+        let keys = Keys::new(dir, key, earlier)?;
         atomic_file::create_directory(dir, PRIVATE_DIRECTORY).map_err(failed(dir))?;
         if std::fs::metadata(dir).map_err(failed(dir))?.mode() & 0o002 != 0 {
             return Err(StoreError::Open { path: dir.to_owned() });
@@ -130,7 +109,7 @@ impl Store {
             atomic_file::create_directory(&path, PRIVATE_DIRECTORY).map_err(failed(&path))?;
             atomic_file::sweep(&path).map_err(failed(&path))?;
         }
-        Ok(Self { shared: Arc::new(Shared { dir: dir.to_owned(), seal, earlier, lock: Mutex::new(lock) }) })
+        Ok(Self { shared: Arc::new(Shared { dir: dir.to_owned(), keys, lock: Mutex::new(lock) }) })
     }
 
     /// Reads a record; a damaged one is put aside.
@@ -146,7 +125,7 @@ impl Store {
             }
             read => read.map_err(|error| StoreError::Read { path: path.clone(), error })?,
         };
-        match self.unwrap(record, &path, &bytes)? {
+        match self.shared.keys.unwrap(record, &path, &bytes)? {
             Opened::Bytes(bytes) => Ok(Loaded::Bytes(bytes)),
             Opened::Damaged => self.set_aside(record).map(Loaded::SetAside),
         }
@@ -179,7 +158,7 @@ impl Store {
     /// When it is not on the disk now; the record before it may still be.
     pub fn write(&self, record: &Record, bytes: &[u8]) -> Result<Stamp, StoreError> {
         let path = self.path(record)?;
-        let document = match &self.shared.seal {
+        let document = match &self.shared.keys.today {
             Some(seal) => sealed(seal, record, &path, bytes)?,
             None => plain(record, &path, bytes)?,
         };
@@ -249,39 +228,6 @@ impl Store {
             }
         }
     }
-
-    /// Tells what is damaged from what this daemon must not touch.
-    fn unwrap(&self, record: &Record, path: &Path, bytes: &[u8]) -> Result<Opened, StoreError> {
-        match serde_json::from_slice::<Versioned>(bytes) {
-            Ok(Versioned { version: VERSION }) => {}
-            Ok(Versioned { version }) if version > VERSION => {
-                return Err(StoreError::Newer { path: path.to_owned(), version });
-            }
-            Ok(_) | Err(_) => return Ok(Opened::Damaged),
-        }
-        match serde_json::from_slice(bytes) {
-            Ok(Envelope { record: name, data, sealed }) if name == record.name() => match (data, sealed) {
-                (Some(data), None) => Ok(Opened::Bytes(data.to_string().into_bytes())),
-                (None, Some(sealed)) => self.unseal(record, path, &sealed),
-                (None, None) | (Some(_), Some(_)) => Ok(Opened::Damaged),
-            },
-            Ok(_) | Err(_) => Ok(Opened::Damaged),
-        }
-    }
-
-    fn unseal(&self, record: &Record, path: &Path, sealed: &Sealed) -> Result<Opened, StoreError> {
-        let path = path.to_owned();
-        let mut keys = self.shared.seal.iter().chain(&self.shared.earlier).peekable();
-        if keys.peek().is_none() {
-            return Err(StoreError::Sealed { path });
-        }
-        let Some(seal) = keys.find(|seal| seal.made(sealed)) else { return Err(StoreError::WrongKey { path }) };
-        match seal.open(&record.name(), sealed) {
-            Ok(bytes) => Ok(Opened::Bytes(bytes)),
-            Err(SealError::Damaged) => Ok(Opened::Damaged),
-            Err(error @ SealError::Library) => Err(StoreError::Seal { path, error: error.to_string() }),
-        }
-    }
 }
 
 impl Record {
@@ -321,19 +267,6 @@ fn read_plain(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(found.len()).unwrap_or_default() + 1));
     file.read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// Whether the state can be sealed with `key`, which the config calls `name`.
-///
-/// # Errors
-/// When it could be guessed.
-pub fn usable_key(name: &'static str, key: &Secret) -> Result<(), StoreError> {
-    if key.expose().chars().count() < seal::SHORTEST_KEY { Err(StoreError::ShortKey(name)) } else { Ok(()) }
-}
-
-fn new_seal(dir: &Path, name: &'static str, key: &Secret) -> Result<Seal, StoreError> {
-    usable_key(name, key)?;
-    Seal::new(key).map_err(|error| StoreError::Seal { path: dir.to_owned(), error: error.to_string() })
 }
 
 fn plain(record: &Record, path: &Path, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, StoreError> {

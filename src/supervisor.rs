@@ -12,6 +12,7 @@ mod clocks;
 mod feed;
 mod figures;
 mod holds;
+mod landing;
 mod lanes;
 mod orders;
 mod person;
@@ -50,6 +51,7 @@ use crate::systemd::Notifier;
 use crate::time::Instant;
 use feed::Feed;
 use figures::Gauges;
+use landing::Landing;
 use lanes::{Lanes, Passenger};
 use reload::Reloading;
 use slot::{Accounts, Pending, Slot, Slots};
@@ -268,9 +270,10 @@ impl Supervisor {
         slot.account_is_stored = account.saver.is_level(now);
         let level = slot.saver.is_level(now);
         if (level || slot.session.may_show_unwritten()) && slot.publish(now) {
+            slot.landing = Landing::default();
             self.watch.look_soon(now);
         }
-        if level {
+        if level && (slot.waiters.is_empty() || slot.has_landed()) {
             slot.tell_outcomes(&account.account);
         }
         slot.end_late_login(now);
@@ -283,6 +286,7 @@ impl Supervisor {
         let due = slot.alarm.due(after);
         let patience = account.saver.hangs_since().filter(|at| slot.awaits_account() && *at > now);
         let wake = [self.queue_person(&name, now), due, patience].into_iter().flatten().min();
+        self.await_landing(&name);
         self.arm(&name, wake);
     }
 
@@ -329,6 +333,7 @@ impl Supervisor {
             }
             Done::ByPerson { of, login, host, came } => self.person_done(&of, &login, &host, came),
             Done::Released { of, hold } => self.released(&of, hold),
+            Done::Landed { of } => self.landed(&of),
             Done::SecretsRead { name, config, secrets, seed } => self.secrets_read(&name, &config, secrets, seed),
         }
     }

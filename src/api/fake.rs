@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::mpsc as std_mpsc;
+use std::sync::{Arc, mpsc as std_mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -13,9 +13,11 @@ use tokio::task::JoinSet;
 use super::server::Server;
 use super::{
     About, Ask, Counts, Following, Health, Held, LoginAsk, LoginBegun, LoginHow, Page, Refusal, Rejected, Reloaded,
-    SessionStatus, State, TokenAnswer,
+    Served, SessionStatus, State,
 };
+use crate::named::Named;
 use crate::secret::Secret;
+use crate::token::{Published, Token};
 
 /// A handle on the supervisor: what it saw, and its end.
 pub(crate) struct Fake {
@@ -186,20 +188,26 @@ fn health(names: Vec<String>) -> Health {
     Health { live: true, ready: not_ready.is_empty(), not_ready, version: "0".to_owned() }
 }
 
-fn token(name: &str) -> TokenAnswer {
-    TokenAnswer {
-        session: name.to_owned(),
+fn token(name: &str) -> Served {
+    let token = Token {
         access_token: Secret::new("00Dtoken"),
         token_type: "Bearer".to_owned(),
         instance_url: Some("https://acme.my.salesforce.com".to_owned()),
-        base_url: "https://acme.my.salesforce.com".to_owned(),
-        env_prefix: name.to_uppercase(),
-        generation: 7,
+        captures: Named::default(),
         issued_at: Timestamp::UNIX_EPOCH,
         expires_at: None,
-        headers: [("Authorization".to_owned(), "Bearer 00Dtoken".to_owned())].into(),
-        valid_for_seconds: Some(3600.0),
-        captures: BTreeMap::new(),
+    };
+    let published = Published {
+        session: name.into(),
+        generation: 7,
+        token: Arc::new(token),
+        headers: vec![("Authorization".to_owned(), Secret::new("Bearer 00Dtoken"))],
+        base: "https://acme.my.salesforce.com".to_owned(),
+    };
+    Served {
+        published: Arc::new(published),
+        env_prefix: name.to_uppercase().into(),
+        valid_for: Some(Duration::from_hours(1)),
     }
 }
 

@@ -3,6 +3,7 @@
 //! It decides nothing about sessions. What it sees to is that no client can harm another: every read, every write and
 //! every wait has an end, and one user's connections leave room for everybody else's.
 
+mod alarm;
 mod connections;
 #[cfg(any(test, fuzzing))]
 mod fuzz;
@@ -26,7 +27,7 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
@@ -35,6 +36,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::Ask;
 use super::access::Caller;
+use alarm::AlarmTimer;
 use connections::{Connections, Seat};
 use stall::StallGuard;
 use troubles::Troubles;
@@ -163,7 +165,7 @@ async fn serve_connection(
         answering.call(request)
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(HEADER_LIMIT);
+    http.timer(AlarmTimer::default()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(HEADER_LIMIT);
     let io = TokioIo::new(StallGuard::new(stream, WRITE_TIMEOUT));
     let mut connection = pin!(http.serve_connection(io, service));
     let ended = tokio::select! {

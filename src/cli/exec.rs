@@ -23,7 +23,8 @@ const NOT_FOUND: u8 = 127;
 const AFTER_HELP: &str = "\
 The command finds NAME_TOKEN, NAME_INSTANCE_URL (where the server names one) and NAME_GENERATION of each
 session; the prefix is the session's name in capitals, or its env_prefix. Its exit status is returned, 128
-and the signal's number when a signal ended it. Signals are passed on to it.
+and the signal's number when a signal ended it. Signals are passed on to it, and where a shell stops it, exec
+stops as well.
 
 Exit codes of exec itself:
  125  it failed: no fresh token within --wait, not allowed, the daemon is not running
@@ -44,7 +45,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
     wait: Duration,
     /// While the command runs, and no longer than this, let renewals wait that could kill its tokens
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_hold)]
     hold: Option<Duration>,
     /// When the command succeeds, report that it used the tokens, which spares a ping
     #[arg(long)]
@@ -52,6 +53,14 @@ pub(super) struct Args {
     /// The command and its arguments
     #[arg(value_name = "COMMAND", last = true, required = true)]
     command: Vec<OsString>,
+}
+
+fn parse_hold(text: &str) -> Result<Duration, String> {
+    let longest = parse_duration(text).map_err(|error| error.to_string())?;
+    if longest.is_zero() {
+        return Err("a hold lasts longer than nothing, such as 1h; leave it out where none is wanted".to_owned());
+    }
+    Ok(longest)
 }
 
 /// Runs the command to its end.

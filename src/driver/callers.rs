@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -116,11 +116,21 @@ impl Caller {
             .build()?;
         let handle = runtime.handle().clone();
         let (end, ended) = oneshot::channel::<()>();
-        std::thread::Builder::new().name("calls".to_owned()).spawn(move || {
+        // Without a thread to take it, a runtime must not just be dropped: that waits, and panics inside another one.
+        let (give, given) = std::sync::mpsc::channel::<Runtime>();
+        let started = std::thread::Builder::new().name("calls".to_owned()).spawn(move || {
+            let Ok(runtime) = given.recv() else { return };
             let _ = runtime.block_on(ended);
             // A name that is still looked up must not keep the thread from ending.
             runtime.shutdown_background();
-        })?;
+        });
+        if let Err(error) = started {
+            runtime.shutdown_background();
+            return Err(error);
+        }
+        if let Err(untaken) = give.send(runtime) {
+            untaken.0.shutdown_background();
+        }
         let hosts = BTreeSet::new();
         Ok(Self { runtime: handle, hosts, busy: Arc::default(), idle_since: None, _end: end })
     }

@@ -364,6 +364,8 @@ pub(super) mod tests {
             ("jwt_bearer", "https://u:p@acme.my.salesforce.com", &[], Some("url: user and password")),
             ("jwt_bearer", "ftp://acme.my.salesforce.com", &[], Some("url: `ftp` is no way")),
             ("jwt_bearer", "https://acme.lightning.force.com", &[], Some("url: this host serves no API")),
+            ("jwt_bearer", "https://a.my.salesforce.com/services/data", &[], Some("url: its path `/services/data`")),
+            ("jwt_bearer", "https://a.my.salesforce.com/site", &[], None),
             ("jwt_bearer", "https://a.my.salesforce.com", &[("login_url", "login")], Some("login.login_url: `login`")),
             ("jwt_bearer", "https://a.my.salesforce.com", &[("api_version", "v62")], Some("login.api_version: `v62`")),
             ("client_credentials", "https://login.salesforce.com", SECRET, Some("url: client_credentials does not")),

@@ -32,6 +32,14 @@ pub struct Promise {
     pub by_ping: bool,
 }
 
+impl Promise {
+    /// Whether a token that must be good for `validity` can be handed out without a call: no call proves more than `longest`.
+    pub fn is_enough_for(&self, validity: Duration) -> bool {
+        let wanted = self.longest.map_or(validity, |longest| validity.min(longest));
+        wanted.is_zero() || self.valid_for.is_none_or(|valid| valid >= wanted)
+    }
+}
+
 /// What a person must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attention {

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::{ACCOUNTS, Envelope, Opened, Record, SESSIONS, Store, StoreError, read_plain};
+use super::keys::{Envelope, Opened};
+use super::{ACCOUNTS, Record, SESSIONS, Store, StoreError, read_plain};
 
 /// What [`Store::reseal`] did.
 #[derive(Debug, Default)]
@@ -32,8 +33,8 @@ impl Store {
     /// When a record cannot be read or opened.
     pub fn reseal(&self) -> Result<Resealed, StoreError> {
         let mut stale = Vec::new();
-        if self.shared.seal.is_some() || self.shared.earlier.is_some() {
-            for path in self.files()? {
+        if self.shared.keys.today.is_some() || self.shared.keys.earlier.is_some() {
+            for path in files(&self.shared.dir)? {
                 stale.extend(self.stale(&path)?);
             }
         }
@@ -47,19 +48,6 @@ impl Store {
         Ok(resealed)
     }
 
-    fn files(&self) -> Result<Vec<PathBuf>, StoreError> {
-        let mut files = Vec::new();
-        for directory in [SESSIONS, ACCOUNTS] {
-            let path = self.shared.dir.join(directory);
-            let failed = |error| StoreError::Directory { path: path.clone(), error };
-            for entry in std::fs::read_dir(&path).map_err(failed)? {
-                files.push(entry.map_err(failed)?.path());
-            }
-        }
-        files.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
-        Ok(files)
-    }
-
     /// The record in `path`, if the key of today did not seal it.
     fn stale(&self, path: &Path) -> Result<Option<Stale>, StoreError> {
         let failed = |error| StoreError::Read { path: path.to_owned(), error };
@@ -69,7 +57,7 @@ impl Store {
         };
         let Ok(envelope) = serde_json::from_slice::<Envelope>(&bytes) else { return Ok(None) };
         let Some(record) = Record::named(&envelope.record) else { return Ok(None) };
-        let fresh = match (&envelope.sealed, &self.shared.seal) {
+        let fresh = match (&envelope.sealed, &self.shared.keys.today) {
             (Some(sealed), Some(seal)) => seal.made(sealed),
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
@@ -77,11 +65,25 @@ impl Store {
         if fresh || self.path(&record)? != path {
             return Ok(None);
         }
-        match self.unwrap(&record, path, &bytes)? {
+        match self.shared.keys.unwrap(&record, path, &bytes)? {
             Opened::Bytes(bytes) => Ok(Some(Stale { record, bytes: Zeroizing::new(bytes) })),
             Opened::Damaged => Ok(None),
         }
     }
+}
+
+/// The files that may be records, not those put aside.
+pub(super) fn files(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let mut files = Vec::new();
+    for directory in [SESSIONS, ACCOUNTS] {
+        let path = dir.join(directory);
+        let failed = |error| StoreError::Directory { path: path.clone(), error };
+        for entry in std::fs::read_dir(&path).map_err(failed)? {
+            files.push(entry.map_err(failed)?.path());
+        }
+    }
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    Ok(files)
 }
 
 #[cfg(test)]

@@ -1,16 +1,16 @@
 //! Answers to the socket: what can be said at once is, and who must wait is answered when the session has moved.
 
 use std::ops::Bound;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::Supervisor;
 use super::slot::{Outcome, Slot};
-use super::status::token_answer;
 use crate::api::access::{self, Caller};
 use crate::api::{
-    About, Ask, Health, Held, LoginBegun, Page, PageEnd, Refusal, Rejected, Reply, SessionStatus, TokenAnswer,
+    About, Ask, Health, Held, LoginBegun, Page, PageEnd, Refusal, Rejected, Reply, Served, SessionStatus,
 };
 use crate::clock;
 use crate::secret::Secret;
@@ -18,7 +18,7 @@ use crate::session::Input;
 use crate::session::account::Account;
 use crate::session::answer::Request;
 use crate::session::state::Health as TokenHealth;
-use crate::session::view::Publication;
+use crate::session::view::{Promise, Publication};
 use crate::time::Instant;
 use crate::token::Published;
 
@@ -33,10 +33,10 @@ pub(super) struct Waiter {
 }
 
 pub(super) enum Want {
-    /// A token that is good for so long.
-    Token { validity: Duration, reply: Option<Reply<TokenAnswer>> },
+    /// A token that is good for so long; in the files as well, where that is asked for.
+    Token { validity: Duration, files: bool, reply: Option<Reply<Served>> },
     /// The truth about a reported token.
-    Verdict { reply: Option<Reply<TokenAnswer>> },
+    Verdict { reply: Option<Reply<Served>> },
     /// A hold, once nothing replaces the token any more.
     Hold { held: Option<Held>, reply: Option<Reply<Held>> },
     /// What came of an order: of the first call of these kinds after that number.
@@ -68,7 +68,9 @@ impl Supervisor {
             Ask::Session { about, reply } => {
                 let _ = reply.send(self.readable(&about).and_then(|slot| self.status(slot)));
             }
-            Ask::Token { about, min_validity, wait, reply } => self.token(&about, min_validity, wait, reply),
+            Ask::Token { about, min_validity, files, wait, reply } => {
+                self.token(&about, min_validity, files, wait, reply);
+            }
             Ask::Used { about, generation, age, reply } => {
                 let _ = reply.send(self.used(&about, generation, age));
             }
@@ -131,16 +133,20 @@ impl Supervisor {
         access::is_admin(caller, self.uid, &self.config.socket.admins)
     }
 
-    fn token(&mut self, about: &About, validity: Duration, wait: Duration, reply: Reply<TokenAnswer>) {
-        if let Err(refusal) = self.readable(about).and_then(|slot| slot.can_promise(validity)) {
-            let _ = reply.send(Err(refusal));
+    fn token(&mut self, about: &About, validity: Duration, files: bool, wait: Duration, reply: Reply<Served>) {
+        let at_hand = self.readable(about).and_then(|slot| {
+            let served = slot.at_hand(validity)?;
+            Ok(served.filter(|_| !files || slot.has_landed()))
+        });
+        if let Some(answer) = at_hand.transpose() {
+            let _ = reply.send(answer);
             return;
         }
         let name = &about.name;
         if self.slots.get(&**name).is_some_and(|slot| !slot.has_good_for(validity)) {
             self.step(name, Input::Wanted { validity });
         }
-        self.wait(name, wait, Want::Token { validity, reply: Some(reply) });
+        self.wait(name, wait, Want::Token { validity, files, reply: Some(reply) });
     }
 
     fn used(&mut self, about: &About, generation: u64, age: Option<Duration>) -> Result<SessionStatus, Refusal> {
@@ -149,7 +155,7 @@ impl Supervisor {
         self.status(self.readable(about)?)
     }
 
-    fn rejected(&mut self, about: &About, which: &Rejected, wait: Duration, reply: Reply<TokenAnswer>) {
+    fn rejected(&mut self, about: &About, which: &Rejected, wait: Duration, reply: Reply<Served>) {
         let generation = match self.readable(about) {
             Ok(slot) => slot.generation_of(which),
             Err(refusal) => {
@@ -219,7 +225,11 @@ impl Slot {
     fn answer(&self, waiter: &mut Waiter, now: Instant, account: &Account) -> bool {
         let late = waiter.until <= now;
         match &mut waiter.want {
-            Want::Token { validity, reply } => send(reply, self.token_for(*validity, now, account, late)),
+            Want::Token { validity, files, reply } => {
+                let answer = self.token_for(*validity, now, account, late);
+                let readable = !*files || late || self.has_landed();
+                send(reply, answer.filter(|answer| answer.is_err() || readable))
+            }
             Want::Verdict { reply } => send(reply, self.verdict(now, account, late)),
             Want::Hold { held, reply } => {
                 let settled = late || !self.is_being_replaced();
@@ -237,14 +247,12 @@ impl Slot {
         now: Instant,
         account: &Account,
         late: bool,
-    ) -> Option<Result<TokenAnswer, Refusal>> {
+    ) -> Option<Result<Served, Refusal>> {
         let promise = self.session.promise(now);
-        let wanted = promise.longest.map_or(validity, |longest| validity.min(longest));
-        let enough = wanted.is_zero() || promise.valid_for.is_none_or(|valid| valid >= wanted);
         let served = self.served.as_ref().filter(|_| self.session.publication(now) == Publication::Show);
         match served {
-            Some(served) if enough && (late || self.is_latest(served)) => {
-                Some(Ok(token_answer(served, &self.config.env_prefix, promise.valid_for)))
+            Some(served) if promise.is_enough_for(validity) && (late || self.is_latest(served)) => {
+                Some(Ok(self.handed_out(served, promise.valid_for)))
             }
             None => self.needs_person(account).map(Err).or_else(|| late.then(|| Err(self.not_fresh(account, now)))),
             Some(_) => late.then(|| Err(self.not_fresh(account, now))),
@@ -254,17 +262,29 @@ impl Slot {
     /// Whether a token that is good for so long can be handed out without a call.
     fn has_good_for(&self, validity: Duration) -> bool {
         let now = clock::boottime();
-        let promise = self.session.promise(now);
-        let wanted = promise.longest.map_or(validity, |longest| validity.min(longest));
-        let enough = wanted.is_zero() || promise.valid_for.is_none_or(|valid| valid >= wanted);
-        enough && self.served.is_some() && self.session.publication(now) == Publication::Show
+        let good = self.session.promise(now).is_enough_for(validity);
+        good && self.served.is_some() && self.session.publication(now) == Publication::Show
     }
 
-    fn verdict(&self, now: Instant, account: &Account, late: bool) -> Option<Result<TokenAnswer, Refusal>> {
+    /// The token, where nothing has to be done or waited for.
+    fn at_hand(&self, validity: Duration) -> Result<Option<Served>, Refusal> {
+        let now = clock::boottime();
+        let promise = self.session.promise(now);
+        self.can_promise(&promise, validity)?;
+        let served = self.served.as_ref().filter(|served| self.is_latest(served));
+        let good = promise.is_enough_for(validity) && self.session.publication(now) == Publication::Show;
+        Ok(served.filter(|_| good).map(|served| self.handed_out(served, promise.valid_for)))
+    }
+
+    fn handed_out(&self, served: &Arc<Published>, valid_for: Option<Duration>) -> Served {
+        Served { published: served.clone(), env_prefix: self.config.env_prefix.clone(), valid_for }
+    }
+
+    fn verdict(&self, now: Instant, account: &Account, late: bool) -> Option<Result<Served, Refusal>> {
         let good = self.session.state().health == TokenHealth::Good;
         if let Some(served) = self.served.as_ref().filter(|served| good && self.is_latest(served)) {
             let valid_for = self.session.promise(now).valid_for;
-            return Some(Ok(token_answer(served, &self.config.env_prefix, valid_for)));
+            return Some(Ok(self.handed_out(served, valid_for)));
         }
         let lost = self.served.is_none() || matches!(self.session.state().health, TokenHealth::Dead { .. });
         let hopeless = lost.then(|| self.needs_person(account)).flatten();
@@ -293,8 +313,7 @@ impl Slot {
         Refusal::NotFresh { name: self.name.to_string(), reason, retry_after: next }
     }
 
-    fn can_promise(&self, validity: Duration) -> Result<(), Refusal> {
-        let promise = self.session.promise(clock::boottime());
+    fn can_promise(&self, promise: &Promise, validity: Duration) -> Result<(), Refusal> {
         match promise.longest {
             Some(longest) if !promise.by_ping && longest < validity && self.served.is_some() => {
                 Err(Refusal::CannotPromise { name: self.name.to_string(), longest })

@@ -359,7 +359,8 @@ impl Slot {
             Err(refusal) => Some(Err(refusal)),
             Ok(Login { stage: Stage::Over(Ok(())), .. }) => {
                 let now = clock::now();
-                let stored = self.saver.is_level(now.boot).then(|| Ok(self.status(now, account)));
+                let done = self.saver.is_level(now.boot) && self.has_landed();
+                let stored = done.then(|| Ok(self.status(now, account)));
                 stored.or_else(|| late.then(|| Err(self.login_pending("the token is not on disk yet"))))
             }
             Ok(Login { stage: Stage::Over(Err(reason)), .. }) => {

@@ -11,6 +11,7 @@ use super::alarm::Alarm;
 use super::asks::Waiter;
 use super::feed::{self, Happened};
 use super::figures::Tally;
+use super::landing::Landing;
 use super::person::PersonLogins;
 use super::saver::Saver;
 use super::shown;
@@ -53,6 +54,8 @@ pub(super) struct Slot {
     pub(super) account_is_stored: bool,
     pub(super) remote: Arc<Remote>,
     pub(super) publisher: Publisher,
+    /// How far its files are.
+    pub(super) landing: Landing,
     /// What readers of the socket get.
     pub(super) served: Option<Arc<Published>>,
     pub(super) saver: Saver,

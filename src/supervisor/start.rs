@@ -13,6 +13,7 @@ use super::Supervisor;
 use super::alarm::Alarm;
 use super::feed::Feed;
 use super::figures::{Gauges, Tally};
+use super::landing::Landing;
 use super::lanes::Lanes;
 use super::person::PersonLogins;
 use super::reload::Reloading;
@@ -180,6 +181,7 @@ impl Supervisor {
             account,
             account_is_stored: true,
             remote: Arc::new(remote),
+            landing: Landing::default(),
             served: None,
             saver: Saver::default(),
             written: self.store.stamp(&Self::record_of(&config.name)),

@@ -1,15 +1,12 @@
 //! A session in the words of the socket: state, deadlines, what happens next and why, what went wrong.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use super::Supervisor;
 use super::shown;
 use super::slot::Slot;
 use crate::api::{
-    Attention, Counts, FileStatus, Introspected, LastError, Next, Recent, Refusal, SessionStatus, State, TokenAnswer,
-    What,
+    Attention, Counts, FileStatus, Introspected, LastError, Next, Recent, Refusal, SessionStatus, State, What,
 };
 use crate::clock;
 use crate::publish::SinkStatus;
@@ -20,7 +17,6 @@ use crate::session::recent::{self, Happening};
 use crate::session::state::{self, Doubt, Health};
 use crate::session::view::{LoginWait, Phase};
 use crate::time::{Instant, Now};
-use crate::token::Published;
 
 /// So many sessions are named in the one line for systemd.
 const NAMES_SHOWN: usize = 5;
@@ -191,29 +187,6 @@ impl Slot {
             introspections: counts.introspections,
             failures: counts.failures,
         }
-    }
-}
-
-/// The token as the socket gives it.
-pub(super) fn token_answer(served: &Published, env_prefix: &str, valid_for: Option<Duration>) -> TokenAnswer {
-    let token = &served.token;
-    let shown = |name: &str| !TokenAnswer::FIELDS.contains(&name);
-    let public = token.captures.iter().filter(|(name, capture)| capture.public && shown(name));
-    TokenAnswer {
-        session: served.session.to_string(),
-        access_token: token.access_token.clone(),
-        token_type: token.token_type.clone(),
-        instance_url: token.instance_url.clone(),
-        base_url: served.base.clone(),
-        env_prefix: env_prefix.to_owned(),
-        generation: served.generation,
-        issued_at: token.issued_at,
-        expires_at: token.expires_at,
-        headers: served.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
-        valid_for_seconds: valid_for.map(|valid| valid.as_secs_f64()),
-        captures: public
-            .map(|(name, capture)| (name.to_owned(), capture.value.expose().to_owned()))
-            .collect::<BTreeMap<_, _>>(),
     }
 }
 

@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::daemon::Lab;
 use crate::support::org::{Endpoint, Settings};
 use crate::support::salesforce::{Instead, Salesforce};
+use crate::support::terminal::Terminal;
 use crate::support::{SOON, within};
 
 #[test]
@@ -54,6 +55,7 @@ fn its_own_failures_have_codes_of_their_own() {
     assert_eq!(code(&["exec", "crm", "--", "sh", "-c", "kill -9 $$"]), 137);
     assert_eq!(code(&["exec", "crm", "--", "false"]), 1);
     assert_eq!(code(&["exec", "crm"]), 2);
+    assert_eq!(code(&["exec", "--hold", "0s", "crm", "--", "true"]), 2);
     server.always(Endpoint::Token, Instead::Hang);
     server.revoke_sessions();
     lab.post("/v1/sessions/crm/rejected?wait=1s", &format!("{{\"generation\":{}}}", lab.status("crm")["generation"]));
@@ -81,6 +83,52 @@ fn signals_reach_the_command_and_its_answer_comes_back() {
     kill_process(pid, Signal::TERM).unwrap();
     assert_eq!(lines.next().as_deref(), Some("told"));
     assert_eq!(child.wait().unwrap().code(), Some(9));
+}
+
+#[test]
+fn a_shell_stops_the_command_as_one_job_and_lets_it_go_on() {
+    let (_server, mut lab) = lab("");
+    lab.start();
+    lab.await_token("crm");
+    let mut shell = Command::new("setsid");
+    shell
+        .args(["--ctty", "--wait", "bash", "--norc", "-i"])
+        .env("PS1", "shell> ")
+        .env("KEEPFRESH_SOCKET", lab.socket());
+    let mut screen = Terminal::start(shell, 200, 24);
+    screen.until("shell> ");
+    let script = "echo rea\"\"dy; read line; echo got-$line";
+    screen.press(&format!("{} exec crm -- sh -c '{script}'\n", env!("CARGO_BIN_EXE_keepfresh")));
+    screen.until("ready");
+    for back in ["fg %1\n", "kill -CONT %1; sleep 0.1; fg %1\n"] {
+        screen.press("\u{1a}");
+        screen.until("Stopped");
+        screen.until("shell> ");
+        screen.press(back);
+        screen.until("keepfresh exec crm");
+    }
+    screen.press("on\n");
+    screen.until("got-on");
+    screen.press("exit\n");
+    assert!(screen.ended().success());
+}
+
+#[test]
+fn a_command_that_does_not_stop_is_not_left_alone_when_it_is_told_to() {
+    let (_server, mut lab) = lab("");
+    lab.start();
+    lab.await_token("crm");
+    let script = "trap 'echo no' TSTP; trap 'echo on' CONT; echo ready; while :; do sleep 0.05; done";
+    let mut child = lab.command(&["exec", "crm", "--", "bash", "-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert_eq!(lines.next().as_deref(), Some("ready"));
+    let pid = Pid::from_raw(child.id().cast_signed()).unwrap();
+    for (signal, said) in [(Signal::TSTP, "no"), (Signal::CONT, "on"), (Signal::TSTP, "no")] {
+        kill_process(pid, signal).unwrap();
+        assert_eq!(lines.next().as_deref(), Some(said));
+    }
+    kill_process(pid, Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(143));
 }
 
 #[test]

@@ -38,6 +38,40 @@ verdict = "refused"
 "#;
 
 #[test]
+fn whoever_waited_or_ordered_a_token_finds_it_in_the_files_at_once() {
+    let server = Arc::new(Salesforce::start(Settings::default()));
+    let mut lab = Lab::new(&server);
+    lab.configure(&[lab.by_client("crm").publish("file = \"a\"").publish("file = \"b\"")]);
+    let told = |lab: &Lab| {
+        let token = lab.succeeds(&["token", "crm"]).trim_end().to_owned();
+        ["a", "b"].map(|file| fs::read_to_string(lab.path("run/tokens").join(file)).ok() == Some(token.clone()))
+    };
+    // Each write takes a while, as on a disk that has much to do.
+    lab.start_tampered(&["fsync:delay_exit=30000".to_owned()]);
+    lab.succeeds(&["wait", "crm"]);
+    assert_eq!(told(&lab), [true, true], "wait");
+    server.revoke_sessions();
+    lab.succeeds(&["login", "crm"]);
+    assert_eq!(told(&lab), [true, true], "login");
+    lab.succeeds(&["logout", "crm"]);
+    assert!(!lab.path("run/tokens/a").exists() && !lab.path("run/tokens/b").exists(), "logout");
+    assert!(server.logins() <= 3, "{}", server.logins());
+}
+
+#[test]
+fn files_that_cannot_be_written_keep_nobody_waiting() {
+    let server = Arc::new(Salesforce::start(Settings::default()));
+    let mut lab = Lab::new(&server);
+    lab.configure(&[lab.by_client("crm").publish("file = \"a\"")]);
+    fs::create_dir_all(lab.path("run/tokens/a/b")).unwrap();
+    lab.start();
+    lab.succeeds(&["wait", "crm", "--wait", "5s"]);
+    lab.succeeds(&["login", "crm", "--wait", "5s"]);
+    assert!(lab.status("crm")["files"][0]["error"].is_string());
+    assert!(server.logins() <= 2, "{}", server.logins());
+}
+
+#[test]
 fn curl_python_and_whoever_reads_lines_find_the_token_where_they_look() {
     let server = Arc::new(Salesforce::start(Settings::default()));
     let mut lab = Lab::new(&server);

@@ -13,6 +13,8 @@ use crate::support::salesforce::Salesforce;
 use crate::support::within;
 
 const USER: u32 = 61_011;
+/// Of whom nobody else runs anything: the limit is one of the user.
+const CROWDED_USER: u32 = 61_012;
 
 #[test]
 fn a_user_without_root_runs_it_in_directories_of_their_own() {
@@ -70,6 +72,29 @@ fn where_the_environment_names_no_directories_check_says_which_keys_to_write() {
     for part in ["daemon.runtime_dir", "$XDG_RUNTIME_DIR", "daemon.state_dir", "$XDG_STATE_HOME"] {
         assert!(said.contains(part), "{part}: {said}");
     }
+}
+
+#[test]
+fn a_machine_that_gives_too_few_threads_is_told_what_to_raise_before_a_server_is_called() {
+    if !rustix::process::geteuid().is_root() {
+        return; // Root has as many as it likes.
+    }
+    let server = Arc::new(Salesforce::start(Settings::default()));
+    let mut lab = Lab::new(&server);
+    lab.configure(&[lab.by_client("crm")]);
+    chown(lab.config(), Some(CROWDED_USER), None).unwrap();
+    for most in [1, 2, 4, 5] {
+        let limited = ["prlimit", &format!("--nproc={most}"), BINARY, "run", "--config"];
+        let mut command = Command::new("setpriv");
+        command.args([&format!("--reuid={CROWDED_USER}"), "--clear-groups"]).args(limited).arg(lab.config());
+        command.stderr(Stdio::piped());
+        lab.start_by(command);
+        assert_eq!(lab.ended().code(), Some(1), "{most}: {}", lab.said());
+        let said = lab.said();
+        let line = said.lines().find(|line| line.contains("failed to start threads"));
+        assert!(line.is_some_and(|line| line.contains("TasksMax=") && line.contains("ulimit -u")), "{most}: {said}");
+    }
+    assert_eq!(server.logins(), 0);
 }
 
 /// What goes on in the container, beside the daemon; it ends the daemon when it is through.

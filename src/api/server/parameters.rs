@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use axum::http::{StatusCode, Uri};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -11,6 +11,9 @@ use serde::de::DeserializeOwned;
 use crate::api::problem::{Kind, Problem};
 use crate::api::{Rejected, duration};
 use crate::secret::Secret;
+
+/// A rejected token has at most 64 KiB, and most have 112 bytes.
+const BODY_LIMIT: usize = 64 * 1024;
 
 /// For a body, which is a few dozen bytes.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -48,6 +51,17 @@ impl Query {
             (None, _) => Ok(None),
             (Some(text), None) => text.parse().map(Some).map_err(|_| bad(format!("{name}: not a whole number"))),
             (Some(_), Some(_)) => Err(bad(format!("{name}: given twice"))),
+        }
+    }
+
+    /// Yes or no, given once; no when it is not.
+    pub(super) fn take_flag(&mut self, name: &str) -> Result<bool, Problem> {
+        let mut values = self.take_all(name).into_iter();
+        match (values.next().as_deref(), values.next()) {
+            (None | Some("false"), None) => Ok(false),
+            (Some("true"), None) => Ok(true),
+            (_, None) => Err(bad(format!("{name}: neither true nor false"))),
+            (_, Some(_)) => Err(bad(format!("{name}: given twice"))),
         }
     }
 
@@ -136,7 +150,8 @@ pub(super) async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Pro
     parse(&read(request).await?)
 }
 
-async fn read(request: Request) -> Result<Bytes, Problem> {
+async fn read(mut request: Request) -> Result<Bytes, Problem> {
+    DefaultBodyLimit::max(BODY_LIMIT).apply(&mut request);
     match tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, &())).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {

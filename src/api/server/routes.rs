@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Extension, Path, Request, State};
+use axum::extract::{Extension, Path, Request, State};
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -18,11 +18,8 @@ use super::parameters::{Query, RejectedBody, UsedBody, json};
 use super::streams;
 use crate::api::access::Caller;
 use crate::api::problem::{Kind, Problem};
-use crate::api::{About, Ask, Order, Refusal, TokenAnswer};
+use crate::api::{About, Ask, Order, Refusal, Served, TokenAnswer};
 use crate::metrics::scrape;
-
-/// For a request's body; a rejected token has at most 64 KiB, and most have 112 bytes.
-const BODY_LIMIT: usize = 64 * 1024;
 
 /// What the supervisor may take beyond the caller's wait; it answers in microseconds unless something is very wrong.
 const DECISION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -53,7 +50,6 @@ pub(super) fn router(asks: mpsc::Sender<Ask>) -> Router {
         .route("/metrics", get(metrics))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(asks)
 }
 
@@ -93,9 +89,10 @@ async fn token(
 ) -> Result<Response, Problem> {
     let mut query = Query::of(&uri);
     let min_validity = query.take_duration("min_validity")?;
+    let files = query.take_flag("files")?;
     let wait = query.take_duration("wait")?;
     query.end()?;
-    let ask = |reply| Ask::Token { about: About { caller, name }, min_validity, wait, reply };
+    let ask = |reply| Ask::Token { about: About { caller, name }, min_validity, files, wait, reply };
     let token = decided(&asks, wait, ask).await??;
     Ok(token_answer(&token, &headers))
 }
@@ -214,14 +211,14 @@ pub(super) fn answer(body: &impl Serialize) -> Response {
 }
 
 /// The token as JSON or bare, with its generation as entity tag.
-fn token_answer(token: &TokenAnswer, request: &HeaderMap) -> Response {
-    let tag = format!("\"{}\"", token.generation);
+fn token_answer(served: &Served, request: &HeaderMap) -> Response {
+    let tag = format!("\"{}\"", served.published.generation);
     let mut response = if names(request, &IF_NONE_MATCH, &tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else if names(request, &ACCEPT, "text/plain") {
-        Body::from(token.access_token.expose().to_owned()).into_response()
+        Body::from(served.published.token.access_token.expose().to_owned()).into_response()
     } else {
-        Json(token).into_response()
+        Json(TokenAnswer::from(served)).into_response()
     };
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

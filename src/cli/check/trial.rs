@@ -25,6 +25,7 @@ pub(super) fn try_everything(config: &Config) -> Trial {
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(async {
             trial.try_needs(&config.needs).await;
+            trial.try_state(config).await;
             trial.try_sessions(config).await;
         }),
         Err(error) => trial.errors.push(about_file(config, format!("start reading secrets: {error}"))),
@@ -62,6 +63,24 @@ impl Trial {
         }
     }
 
+    /// Whether the state that is there opens, where this user may look at it and at the keys.
+    async fn try_state(&mut self, config: &Config) {
+        let daemon = &config.daemon;
+        let (Some(key), Some(earlier)) =
+            (had(daemon.state_key.as_ref()).await, had(daemon.state_key_old.as_ref()).await)
+        else {
+            return;
+        };
+        if let Err(error) = store::opens(&daemon.state_dir, key.as_ref(), earlier.as_ref()) {
+            let need = config.needs.iter().find(|need| need.key == "daemon.state_key");
+            let message = error.to_string();
+            self.errors.push(match need {
+                Some(need) => ConfigError::about(need, &message),
+                None => about_file(config, message),
+            });
+        }
+    }
+
     /// Where what a key names is missing, there is no more to be said of it.
     async fn try_sessions(&mut self, config: &Config) {
         let clients = Clients::default();
@@ -84,6 +103,13 @@ impl Trial {
             }
         }
     }
+}
+
+/// The key that the config names, if any; nothing at all where it cannot be had here, which is said elsewhere.
+async fn had(source: Option<&SecretSource>) -> Option<Option<Secret>> {
+    let Some(source) = source else { return Some(None) };
+    let secret = source.read().await.ok()?;
+    store::usable_key("it", &secret).is_ok().then_some(Some(secret))
 }
 
 /// A state's key must be long enough, as the start will demand; of others only the server knows.

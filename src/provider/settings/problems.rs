@@ -78,6 +78,11 @@ impl RemoteConfig {
         if self.url.host_str().is_some_and(|host| hosts.is_not_api(host)) {
             problems.push(problem("url", format!("this host serves no API: {}", hosts.not_api_because)));
         }
+        if self.doubles_path() {
+            let path = self.url.path();
+            let message = format!("its path `{path}` would stand twice in what is called: write scheme and host alone");
+            problems.push(problem("url", message));
+        }
         let login_host = self.login_url().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
         let rules = self.profile.grant(&self.grant);
         if let Some(rules) = rules.filter(|rules| rules.not_on.iter().any(|host| host.matches(&login_host))) {
@@ -86,6 +91,14 @@ impl RemoteConfig {
             problems.push(problem(key, message));
         }
         problems
+    }
+
+    /// Whether the provider's own paths begin as the configured URL ends up: somebody has pasted the address of a call.
+    fn doubles_path(&self) -> bool {
+        let first = |path: &str| path.split('/').find(|part| !part.is_empty()).map(str::to_owned);
+        let ping = self.chosen_ping().filter(|ping| ping.target.leading_name().is_none());
+        let begins = ping.and_then(|ping| first(ping.target.literals().next()?));
+        begins.is_some() && begins == first(self.url.path())
     }
 
     fn wrong_values(&self) -> Vec<ConfigProblem> {

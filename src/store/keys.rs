@@ -1,0 +1,150 @@
+//! The keys of the state, and what they make of a record's file.
+
+use std::io;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::reseal::files;
+use super::seal::{self, Seal, SealError, Sealed};
+use super::{Record, StoreError, VERSION, read_plain};
+use crate::secret::Secret;
+
+/// Those of one state directory.
+pub(super) struct Keys {
+    /// Seals; without it records are plain.
+    pub(super) today: Option<Seal>,
+    /// Opens what an earlier key sealed; seals nothing.
+    pub(super) earlier: Option<Seal>,
+}
+
+/// The document around a record.
+#[derive(Deserialize)]
+pub(super) struct Envelope {
+    pub(super) record: String,
+    data: Option<Value>,
+    pub(super) sealed: Option<Sealed>,
+}
+
+/// Read before all else: a later version may look different otherwise.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u64,
+}
+
+/// What a file turned out to be, when it did not stop the start.
+pub(super) enum Opened {
+    Bytes(Vec<u8>),
+    Damaged,
+}
+
+/// Whether the records that lie below `dir` now open with these keys, as a start will demand. Takes no lock and changes
+/// nothing; a directory that is not there, or not for this user to see, holds no record.
+///
+/// # Errors
+/// Of the first record that would stop the start.
+pub fn opens(dir: &Path, key: Option<&Secret>, earlier: Option<&Secret>) -> Result<(), StoreError> {
+    let keys = Keys::new(dir, key, earlier)?;
+    for path in files(dir).unwrap_or_default() {
+        let bytes = match read_plain(&path) {
+            // Removed meanwhile by the daemon that runs, or too large for a record.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::FileTooLarge) => continue,
+            read => read.map_err(|error| StoreError::Read { path: path.clone(), error })?,
+        };
+        let named =
+            serde_json::from_slice::<Envelope>(&bytes).ok().and_then(|envelope| Record::named(&envelope.record));
+        if let Some(record) = named {
+            keys.unwrap(&record, &path, &bytes)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the state can be sealed with `key`, which the config calls `name`.
+///
+/// # Errors
+/// When it could be guessed.
+pub fn usable_key(name: &'static str, key: &Secret) -> Result<(), StoreError> {
+    if key.expose().chars().count() < seal::SHORTEST_KEY { Err(StoreError::ShortKey(name)) } else { Ok(()) }
+}
+
+impl Keys {
+    /// Ready to seal and open.
+    ///
+    /// # Errors
+    /// When one of them could be guessed.
+    pub(super) fn new(dir: &Path, key: Option<&Secret>, earlier: Option<&Secret>) -> Result<Self, StoreError> {
+        let today = key.map(|key| new_seal(dir, "state_key", key)).transpose()?;
+        let earlier = earlier.map(|key| new_seal(dir, "state_key_old", key)).transpose()?;
+        Ok(Self { today, earlier })
+    }
+
+    /// Tells what is damaged from what this daemon must not touch.
+    pub(super) fn unwrap(&self, record: &Record, path: &Path, bytes: &[u8]) -> Result<Opened, StoreError> {
+        match serde_json::from_slice::<Versioned>(bytes) {
+            Ok(Versioned { version: VERSION }) => {}
+            Ok(Versioned { version }) if version > VERSION => {
+                return Err(StoreError::Newer { path: path.to_owned(), version });
+            }
+            Ok(_) | Err(_) => return Ok(Opened::Damaged),
+        }
+        match serde_json::from_slice(bytes) {
+            Ok(Envelope { record: name, data, sealed }) if name == record.name() => match (data, sealed) {
+                (Some(data), None) => Ok(Opened::Bytes(data.to_string().into_bytes())),
+                (None, Some(sealed)) => self.unseal(record, path, &sealed),
+                (None, None) | (Some(_), Some(_)) => Ok(Opened::Damaged),
+            },
+            Ok(_) | Err(_) => Ok(Opened::Damaged),
+        }
+    }
+
+    fn unseal(&self, record: &Record, path: &Path, sealed: &Sealed) -> Result<Opened, StoreError> {
+        let path = path.to_owned();
+        let mut keys = self.today.iter().chain(&self.earlier).peekable();
+        if keys.peek().is_none() {
+            return Err(StoreError::Sealed { path });
+        }
+        let Some(seal) = keys.find(|seal| seal.made(sealed)) else { return Err(StoreError::WrongKey { path }) };
+        match seal.open(&record.name(), sealed) {
+            Ok(bytes) => Ok(Opened::Bytes(bytes)),
+            Err(SealError::Damaged) => Ok(Opened::Damaged),
+            Err(error @ SealError::Library) => Err(StoreError::Seal { path, error: error.to_string() }),
+        }
+    }
+}
+
+fn new_seal(dir: &Path, name: &'static str, key: &Secret) -> Result<Seal, StoreError> {
+    usable_key(name, key)?;
+    Seal::new(key).map_err(|error| StoreError::Seal { path: dir.to_owned(), error: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::store::Store;
+
+    #[test]
+    fn keys_are_tried_on_what_is_there_without_touching_it() {
+        let dir = TempDir::new().unwrap();
+        assert!(opens(&dir.path().join("none"), None, None).is_ok());
+        let [first, second] = ["the first key of it", "the second key, newer"].map(Secret::new);
+        let store = Store::open(dir.path(), Some(&first)).unwrap();
+        store.write(&Record::Session("crm".to_owned()), b"{}").unwrap();
+        let path = dir.path().join("sessions/crm.json");
+        let before = fs::read(&path).unwrap();
+        let tried = |key: Option<&Secret>, earlier: Option<&Secret>| opens(dir.path(), key, earlier);
+        assert!(tried(Some(&first), None).is_ok(), "although a daemon holds the lock");
+        assert!(tried(Some(&second), Some(&first)).is_ok());
+        assert!(tried(None, Some(&first)).is_ok());
+        assert!(matches!(tried(Some(&second), None), Err(StoreError::WrongKey { .. })));
+        assert!(matches!(tried(None, None), Err(StoreError::Sealed { .. })));
+        assert_eq!(fs::read(&path).unwrap(), before);
+        fs::rename(&path, dir.path().join("sessions/crm.json.damaged-1")).unwrap();
+        assert!(tried(None, None).is_ok(), "what was put aside stops no start");
+    }
+}

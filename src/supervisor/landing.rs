@@ -1,0 +1,50 @@
+//! Files follow the token by some milliseconds: who was told to read them is answered once they are there.
+
+use super::Supervisor;
+use super::asks::Want;
+use super::slot::Slot;
+use crate::driver::{self, Ticket};
+
+/// How far the files of a session are, for those who wait for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Landing {
+    /// Nobody has waited since readers found something else.
+    #[default]
+    Unwatched,
+    /// An errand comes back once they are there.
+    Awaited,
+    /// It came back: they are as wanted, or cannot be, or their disk hangs.
+    Over,
+}
+
+impl Slot {
+    /// Whether the files are as wanted, or were tried, or were waited for long enough.
+    pub(super) fn has_landed(&self) -> bool {
+        self.landing == Landing::Over || self.publisher.is_settled()
+    }
+
+    fn is_read_from_files(&self) -> bool {
+        self.waiters.iter().any(|waiter| match waiter.want {
+            Want::Outcome { .. } | Want::LoginOver { .. } => true,
+            Want::Token { files, .. } => files,
+            Want::Verdict { .. } | Want::Hold { .. } | Want::LoginBegun { .. } => false,
+        })
+    }
+}
+
+impl Supervisor {
+    /// Comes back to the session once its files are there, if somebody waits for that.
+    pub(super) fn await_landing(&mut self, name: &str) {
+        let Some(slot) = self.slots.get_mut(name) else { return };
+        if slot.landing == Landing::Unwatched && !slot.has_landed() && slot.is_read_from_files() {
+            slot.landing = Landing::Awaited;
+            driver::land(&mut self.work, slot.ticket(), slot.publisher.settling());
+        }
+    }
+
+    pub(super) fn landed(&mut self, of: &Ticket) {
+        let Some(slot) = self.current(of) else { return };
+        slot.landing = Landing::Over;
+        self.pump(&of.name);
+    }
+}
