@@ -113,6 +113,30 @@ pub fn stamp(path: &Path) -> Option<Stamp> {
     rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW).ok().as_ref().map(Stamp::of)
 }
 
+/// The stamp of the directory `path`: another one after any file in it was created, removed or replaced.
+pub fn directory_stamp(path: &Path) -> Option<Stamp> {
+    let directory = directory::open(path).ok()?;
+    rustix::fs::fstat(&directory).ok().as_ref().map(Stamp::of)
+}
+
+/// Stamps of many files, which lie in few directories.
+#[derive(Default)]
+pub struct Glance {
+    open: Option<(PathBuf, OwnedFd)>,
+}
+
+impl Glance {
+    /// As [`stamp`].
+    pub fn stamp(&mut self, path: &Path) -> Option<Stamp> {
+        let (parent, name) = split(path).ok()?;
+        if self.open.as_ref().is_none_or(|(open, _)| open != parent) {
+            self.open = directory::open(parent).ok().map(|directory| (parent.to_owned(), directory));
+        }
+        let (_, directory) = self.open.as_ref()?;
+        rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).ok().as_ref().map(Stamp::of)
+    }
+}
+
 /// The stamp of `path` if it is a plain file under this one name that holds exactly `bytes` with exactly `attributes`.
 pub fn matching(path: &Path, bytes: &[u8], attributes: Attributes) -> Option<Stamp> {
     let (parent, name) = split(path).ok()?;
@@ -331,6 +355,11 @@ fn fits(found: &Stat, directory: &Stat, attributes: Attributes) -> bool {
 }
 
 impl Stamp {
+    /// Whether its time of change lies before this second of the wall clock.
+    pub fn changed_before(&self, second: i64) -> bool {
+        self.changed.0 < second
+    }
+
     fn of(found: &Stat) -> Self {
         Self {
             device: found.st_dev,

@@ -1,6 +1,7 @@
 //! Carries out what an engine asks: reads secrets, makes the call, writes state. Everything comes back as one [`Done`].
 
 mod callers;
+mod look;
 mod person;
 mod work;
 
@@ -16,7 +17,7 @@ use crate::atomic_file::Stamp;
 use crate::clock;
 use crate::config::SessionConfig;
 use crate::provider::{Held, Remote, Secrets};
-use crate::publish::{self, Settling};
+use crate::publish::Settling;
 use crate::secret::source::{SecretError, SecretSource};
 use crate::secret::{Secret, hex};
 use crate::session::Call;
@@ -24,6 +25,7 @@ use crate::session::answer::{Answer, Request, Verdict};
 use crate::store::{Record, Store};
 use crate::token::Token;
 
+pub use look::{Calm, Sight, look_at_directories, look_at_files};
 pub use person::{PersonDone, PersonErrand, PersonStep, person};
 pub use work::Work;
 
@@ -55,11 +57,18 @@ pub enum Done {
         written: Result<Stamp, String>,
     },
     /// Files were looked at that nobody but the daemon should touch.
-    LookedAround {
+    LookedAtFiles {
         /// Sessions whose state is no longer as it was written.
         states: Vec<Ticket>,
         /// Sessions of which a published file is missing.
         files: Vec<Ticket>,
+        /// What tells, if everything was in its place, whether it still is.
+        calm: Option<Calm>,
+    },
+    /// The directories of those files were looked at.
+    LookedAtDirectories {
+        /// None: the files must be looked at.
+        calm: Option<Calm>,
     },
     /// An account's state was written, or why not.
     AccountSaved {
@@ -238,34 +247,6 @@ pub fn save_session(work: &mut Work, store: &Store, of: Ticket, bytes: Vec<u8>, 
         let record = Record::Session(of.name.as_ref().to_owned());
         let written = store.write(&record, &bytes).map_err(|error| error.to_string());
         Done::SessionSaved { of, written }
-    });
-}
-
-/// What is known of one session's files.
-pub struct Sight {
-    /// The session.
-    pub of: Ticket,
-    /// Its state as it was written last.
-    pub state: Option<Stamp>,
-    /// Where its token is published now; none while nothing is.
-    pub published: Option<Arc<SessionConfig>>,
-}
-
-/// Looks whether states and published files are still there, on a thread that may block: one `lstat` each.
-pub fn look_around(work: &mut Work, store: &Store, sights: Vec<Sight>) {
-    let store = store.clone();
-    work.write(move || {
-        let (mut states, mut files) = (Vec::new(), Vec::new());
-        for Sight { of, state, published } in sights {
-            let record = Record::Session(of.name.as_ref().to_owned());
-            if published.is_some_and(|config| config.publish.iter().any(|sink| !publish::is_there(&sink.path))) {
-                files.push(of.clone());
-            }
-            if state.is_some_and(|state| store.stamp(&record) != Some(state)) {
-                states.push(of);
-            }
-        }
-        Done::LookedAround { states, files }
     });
 }
 

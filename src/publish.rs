@@ -191,13 +191,12 @@ impl Publisher {
 
     /// What each sink last did, in the order of the config.
     pub fn status(&self) -> Vec<SinkStatus> {
-        let desk = self.board.desk();
-        let status = |(config, sink): (&SinkConfig, &Progress)| SinkStatus {
-            path: config.path.clone(),
-            generation: sink.generation(),
-            error: sink.error.clone(),
-        };
-        self.board.configs.iter().zip(&desk.sinks).map(status).collect()
+        self.board.status(|_| true)
+    }
+
+    /// The sinks whose last attempt failed.
+    pub fn failing(&self) -> Vec<SinkStatus> {
+        self.board.status(|sink| sink.error.is_some())
     }
 
     /// What became of the files so far.
@@ -268,6 +267,16 @@ impl Board {
         desk.order.number += 1;
         let idle = |sink: &mut Progress| !std::mem::replace(&mut sink.busy, true);
         desk.sinks.iter_mut().enumerate().filter_map(|(index, sink)| idle(sink).then_some(index)).collect()
+    }
+
+    fn status(&self, which: impl Fn(&Progress) -> bool) -> Vec<SinkStatus> {
+        let desk = self.desk();
+        let status = |(config, sink): (&SinkConfig, &Progress)| SinkStatus {
+            path: config.path.clone(),
+            generation: sink.generation(),
+            error: sink.error.clone(),
+        };
+        self.configs.iter().zip(&desk.sinks).filter(|(_, sink)| which(sink)).map(status).collect()
     }
 
     /// The wish that the worker of a sink must try now, and what its file holds; none when that worker is at its end.

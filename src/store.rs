@@ -23,7 +23,7 @@ use rustix::fs::OFlags;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::atomic_file::{self, Attributes, Stamp, Step};
+use crate::atomic_file::{self, Attributes, Glance, Stamp, Step};
 use crate::secret::{Secret, hex};
 pub use error::StoreError;
 #[cfg(any(test, fuzzing))]
@@ -174,6 +174,16 @@ impl Store {
     /// The record's file as it stands, to see later whether it is still the same; none when there is none.
     pub fn stamp(&self, record: &Record) -> Option<Stamp> {
         atomic_file::stamp(&self.path(record).ok()?)
+    }
+
+    /// As [`Self::stamp`], for many records.
+    pub fn glance(&self, record: &Record, glance: &mut Glance) -> Option<Stamp> {
+        glance.stamp(&self.path(record).ok()?)
+    }
+
+    /// Where the records of sessions lie.
+    pub fn sessions_directory(&self) -> PathBuf {
+        self.shared.dir.join(SESSIONS)
     }
 
     /// The lock went with the directory: it is taken again, or another daemon would take it.

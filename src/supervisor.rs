@@ -316,7 +316,8 @@ impl Supervisor {
     fn done(&mut self, done: Done) {
         let now = clock::boottime();
         match done {
-            Done::LookedAround { states, files } => self.looked_around(&states, &files),
+            Done::LookedAtFiles { states, files, calm } => self.looked_at_files(&states, &files, calm),
+            Done::LookedAtDirectories { calm } => self.looked_at_directories(calm),
             Done::SessionSaved { of, written } => {
                 if let Some(slot) = self.current(&of) {
                     slot.saved(now, written);

@@ -92,6 +92,7 @@ impl Supervisor {
         }
         program::withhold_from_children(config.secret_variables());
         self.gauges.config_read = clock::now().wall;
+        self.watch.reloaded(clock::boottime());
         self.take_over_alerts(&config);
         self.take_over_sessions(config.sessions);
         self.set_calendar();

@@ -112,8 +112,7 @@ impl Slot {
 
     /// Says, again at a slow pace, which files cannot be written.
     pub(super) fn tell_sinks(&mut self, now: Instant) {
-        let failing: Vec<SinkStatus> =
-            self.publisher.status().into_iter().filter(|sink| sink.error.is_some()).collect();
+        let failing = self.publisher.failing();
         if !self.told.may_repeat_unpublished(now, failing.is_empty()) {
             return;
         }

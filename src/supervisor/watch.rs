@@ -9,7 +9,7 @@ use super::slot::{AccountSlot, Slot};
 use super::{LOOK_EVERY, Supervisor, WATCH_EVERY};
 use crate::clock;
 use crate::config::SessionConfig;
-use crate::driver::{self, Sight, Ticket};
+use crate::driver::{self, Calm, Sight, Ticket};
 use crate::secret::Secret;
 use crate::secret::source::SecretSource;
 use crate::session::Input;
@@ -35,6 +35,10 @@ pub(super) struct Watch {
     commands_read: Instant,
     /// Sessions that another secret could help.
     needy: BTreeSet<Arc<str>>,
+    /// By what the next look knows that every file is in its place.
+    calm: Option<Calm>,
+    /// When the config was taken over last: what was known before may lack a directory.
+    reloaded: Instant,
 }
 
 impl Watch {
@@ -50,6 +54,8 @@ impl Watch {
             pulse,
             commands_read: now.boot,
             needy: BTreeSet::new(),
+            calm: None,
+            reloaded: now.boot,
         }
     }
 
@@ -61,6 +67,15 @@ impl Watch {
     /// Something changed that systemd's status line should say; said at most once a second, however many sessions change.
     pub(super) fn look_soon(&mut self, now: Instant) {
         self.next_look = self.next_look.min(now.after(LOOK_SOON));
+    }
+
+    /// Files may lie in other directories from now on.
+    pub(super) fn reloaded(&mut self, now: Instant) {
+        (self.calm, self.reloaded) = (None, now);
+    }
+
+    fn keep(&mut self, calm: Calm) {
+        self.calm = Some(calm).filter(|calm| calm.since > self.reloaded);
     }
 
     /// Whether another secret could help this session.
@@ -142,16 +157,34 @@ impl Supervisor {
 
     /// Somebody may remove files, or mount another disk over them.
     fn look_around(&mut self) {
+        match self.watch.calm.take() {
+            Some(calm) => driver::look_at_directories(&mut self.work, calm),
+            None => self.look_at_files(),
+        }
+    }
+
+    fn look_at_files(&mut self) {
         let sights = self.slots.values().map(|slot| Sight {
             of: slot.ticket(),
             state: slot.written,
-            published: slot.served.as_ref().map(|_| slot.config.clone()),
+            config: slot.config.clone(),
+            published: slot.served.is_some(),
         });
         let sights = sights.collect();
-        driver::look_around(&mut self.work, &self.store, sights);
+        driver::look_at_files(&mut self.work, &self.store, sights, clock::now());
     }
 
-    pub(super) fn looked_around(&mut self, states: &[Ticket], files: &[Ticket]) {
+    pub(super) fn looked_at_directories(&mut self, calm: Option<Calm>) {
+        match calm {
+            Some(calm) => self.watch.keep(calm),
+            None => self.look_at_files(),
+        }
+    }
+
+    pub(super) fn looked_at_files(&mut self, states: &[Ticket], files: &[Ticket], calm: Option<Calm>) {
+        if let Some(calm) = calm {
+            self.watch.keep(calm);
+        }
         for of in states {
             // A write that came meanwhile has made it good.
             if let Some(slot) = self.current(of).filter(|slot| slot.saver.is_idle()) {
