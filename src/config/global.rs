@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
+use url::Url;
 
 use super::daemon;
 use super::document::Document;
@@ -32,6 +33,7 @@ pub(super) struct Context<'c> {
     pub(super) profiles: RefCell<BTreeMap<String, Arc<Profile>>>,
     /// What sessions have in common is held once.
     pub(super) words: Pool<str>,
+    pub(super) urls: Pool<Url>,
     pub(super) policies: Pool<Policy>,
     pub(super) https: Pool<HttpSettings>,
     pub(super) no_duties: Arc<Calendar>,
@@ -84,6 +86,7 @@ pub(super) fn read(
         needs: &needs,
         profiles: RefCell::default(),
         words: Pool::default(),
+        urls: Pool::default(),
         policies: Pool::default(),
         https: Pool::default(),
     };

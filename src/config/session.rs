@@ -77,7 +77,7 @@ fn server(table: &Table<'_>, profile: Option<Arc<Profile>>, context: &Context<'_
     };
     let remote = RemoteConfig {
         profile,
-        url: url.value.clone(),
+        url: context.urls.share(url.value.clone()),
         grant: login.grant.clone(),
         values: login.values.clone(),
         ping: keepalive.ping.clone(),

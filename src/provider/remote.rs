@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 use thiserror::Error;
 use tokio::sync::Semaphore;
+use url::Url;
 use zeroize::Zeroizing;
 
 use super::classify::unusable;
@@ -141,7 +142,7 @@ impl Remote {
     pub fn host(&self, request: Request, token: Option<&Token>) -> String {
         let metadata = self.discovery.as_ref().and_then(|discovery| discovery.known());
         let target = outgoing::target(&self.config, metadata.as_deref(), request, token);
-        authority(&target.or_else(|| self.config.login_url()).unwrap_or_else(|| self.config.url.clone()))
+        authority(&target.or_else(|| self.config.login_url()).unwrap_or_else(|| Url::clone(&self.config.url)))
     }
 
     /// Which parameters must be read for this request: none for a usual ping, the client's for a renewal.

@@ -66,8 +66,8 @@ pub enum Value {
 pub struct RemoteConfig {
     /// The kind of server.
     pub profile: Arc<Profile>,
-    /// The server, as the config names it.
-    pub url: Url,
+    /// The server, as the config names it; many sessions may be at one.
+    pub url: Arc<Url>,
     /// How the session logs in.
     pub grant: Arc<str>,
     /// Every parameter that was given or has a default.
@@ -148,7 +148,7 @@ impl RemoteConfig {
     /// Token host and user (or client): what a server locks and counts.
     pub fn account(&self) -> String {
         let host =
-            self.endpoint(Endpoint::Token, None).or_else(|| self.login_url()).unwrap_or_else(|| self.url.clone());
+            self.endpoint(Endpoint::Token, None).or_else(|| self.login_url()).unwrap_or_else(|| Url::clone(&self.url));
         format!("{}@{}", self.who(), authority(&host))
     }
 
@@ -224,7 +224,7 @@ impl RemoteConfig {
         if let Some(text) = self.plain("login_url") {
             return Url::parse(text).ok();
         }
-        self.issuer().map_or_else(|| Some(self.url.clone()), |issuer| Url::parse(&issuer).ok())
+        self.issuer().map_or_else(|| Some(Url::clone(&self.url)), |issuer| Url::parse(&issuer).ok())
     }
 
     /// Where `endpoint` is: as the config says, else the profile, else the server's own metadata.
@@ -321,7 +321,7 @@ pub(super) mod tests {
             config("salesforce", "password", &[("username", "a@x")]),
             config("oauth2", "jwt_bearer", &[("username", "a@x")]),
             config("salesforce", "jwt_bearer", &[("username", "a@x"), ("audience", "z")]),
-            RemoteConfig { url: Url::parse("https://other.my.salesforce.com").unwrap(), ..base.clone() },
+            RemoteConfig { url: Url::parse("https://other.my.salesforce.com").unwrap().into(), ..base.clone() },
         ] {
             assert_ne!(base.identity(), changed.identity());
         }
@@ -395,7 +395,7 @@ pub(super) mod tests {
                 Some("login.redirect_uri: `http://127.0.0.1/#x` must not have a `#`"),
             ),
         ] {
-            let config = RemoteConfig { url: Url::parse(url).unwrap(), ..config("salesforce", grant, values) };
+            let config = RemoteConfig { url: Url::parse(url).unwrap().into(), ..config("salesforce", grant, values) };
             let problems = config.problems();
             let said = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
             match expected {
@@ -428,7 +428,7 @@ pub(super) mod tests {
         };
         RemoteConfig {
             profile: Profile::named(profile, None).unwrap(),
-            url: Url::parse("https://acme.my.salesforce.com/").unwrap(),
+            url: Url::parse("https://acme.my.salesforce.com/").unwrap().into(),
             grant: grant.into(),
             values: values.iter().map(|(name, text)| (*name, value(text))).collect(),
             ping: None,

@@ -340,7 +340,7 @@ fn config_for(url: &str, grant: &str, values: &[(&str, &str)]) -> RemoteConfig {
     }
     RemoteConfig {
         profile,
-        url: Url::parse(url).unwrap(),
+        url: Url::parse(url).unwrap().into(),
         grant: grant.into(),
         values: all,
         ping: None,
