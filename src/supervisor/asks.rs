@@ -189,7 +189,9 @@ impl Supervisor {
                 written.push(slot.name.clone());
             }
         }
-        written.iter().for_each(|name| self.look_for_files(name));
+        for name in &written {
+            self.look_for_files(name);
+        }
         Ok(Health { live: true, ready: not_ready.is_empty(), not_ready, version: env!("CARGO_PKG_VERSION").to_owned() })
     }
 

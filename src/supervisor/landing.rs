@@ -30,9 +30,8 @@ impl Slot {
 
     fn is_read_from_files(&self) -> bool {
         self.waiters.iter().any(|waiter| match waiter.want {
-            Want::Outcome { .. } | Want::LoginOver { .. } => true,
+            Want::Outcome { .. } | Want::LoginOver { .. } | Want::Files { .. } => true,
             Want::Token { files, .. } | Want::Verdict { files, .. } => files,
-            Want::Files { .. } => true,
             Want::Hold { .. } | Want::LoginBegun { .. } => false,
         })
     }
