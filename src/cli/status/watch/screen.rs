@@ -212,7 +212,7 @@ fn pressed(bytes: &[u8]) -> Option<Key> {
         return key(bytes);
     }
     let keys = || bytes.chunks(1).filter_map(key);
-    keys().find(|key| *key == Key::Quit).or_else(|| keys().last())
+    keys().find(|key| *key == Key::Quit).or_else(|| keys().next_back())
 }
 
 fn key(bytes: &[u8]) -> Option<Key> {
