@@ -115,6 +115,8 @@ pub enum Ask {
         about: About,
         /// Which token.
         which: Rejected,
+        /// Whether the answer must be in the session's files as well.
+        files: bool,
         /// How long the caller waits.
         wait: Duration,
         /// Where the answer goes.

@@ -260,7 +260,7 @@ pub fn load_to_run(file: &Path, color: bool) -> Result<Config, String> {
 /// All errors at once, each with file, line, key and remedy.
 pub fn load_in(file: &Path, surroundings: &Surroundings) -> Result<Config, ConfigErrors> {
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    read_found(&file, &document::find(&file), surroundings)
+    read_found(&file, &document::find(&file, surroundings), surroundings)
 }
 
 fn read_found(file: &Path, found: &[document::Found], surroundings: &Surroundings) -> Result<Config, ConfigErrors> {

@@ -31,7 +31,7 @@ pub use work::Work;
 const GRACE: Duration = Duration::from_secs(2);
 
 /// No disk that is well takes longer for a file; on one that hangs nobody waits for files.
-const LONGEST_LANDING: Duration = Duration::from_secs(1);
+pub const LONGEST_LANDING: Duration = Duration::from_secs(1);
 
 /// Each may run a program: a machine with a thousand sessions does not start a thousand of them at once.
 static LOOKS: Semaphore = Semaphore::const_new(8);

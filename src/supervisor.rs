@@ -53,7 +53,7 @@ use feed::Feed;
 use figures::Gauges;
 use landing::Landing;
 use lanes::{Lanes, Passenger};
-use reload::Reloading;
+use reload::{Reloading, Step};
 use slot::{Accounts, Pending, Slot, Slots};
 use writes::Writes;
 
@@ -115,8 +115,8 @@ enum Turn {
     Ask(Ask),
     Duty(String, Duty),
     Signal(Signal),
-    /// The config was read again.
-    Loaded(Box<Result<Config, String>>),
+    /// A reload has come further.
+    Reloading(Step),
     Time,
 }
 
@@ -131,7 +131,8 @@ impl Supervisor {
                 Turn::Ask(ask) => self.ask(ask),
                 Turn::Duty(name, duty) => self.duty(&name, duty),
                 Turn::Signal(Signal::Reload) => self.reload(None),
-                Turn::Loaded(config) => self.loaded(*config),
+                Turn::Reloading(Step::Read(config)) => self.loaded(*config),
+                Turn::Reloading(Step::Landed) => self.reloaded(),
                 Turn::Signal(Signal::Stop { .. }) => break,
                 Turn::Time => {}
             }
@@ -151,7 +152,7 @@ impl Supervisor {
                 // Aborted with its session, or a panic that the driver could not turn into an answer.
                 Err(_) => Turn::Time,
             },
-            config = self.reloading.next() => Turn::Loaded(Box::new(config)),
+            step = self.reloading.next() => Turn::Reloading(step),
             (name, duty) = self.calendar.next() => Turn::Duty(name, duty),
             Some(ask) = ears.asks.recv() => Turn::Ask(ask),
             () = tokio::time::sleep(pause) => Turn::Time,

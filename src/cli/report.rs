@@ -75,7 +75,12 @@ pub(super) fn rejected(client: &Client, args: &RejectedArgs) -> Result<Exit, Fai
         // Without a token there is nothing to confirm, but still a better one to wait for: an old generation does that.
         json!({ "generation": or_current(client, &args.name, args.generation, args.wait)?.unwrap_or(0) })
     };
-    let answer: TokenAnswer = client.json(&report(&args.name, "/rejected", body.to_string(), args.wait))?;
+    let mut call = report(&args.name, "/rejected", body.to_string(), args.wait);
+    if !args.print {
+        // Who is not told the token reads a file next.
+        call.query.push(token::in_files());
+    }
+    let answer: TokenAnswer = client.json(&call)?;
     if args.print { token::print_bare(answer.access_token.expose()) } else { Ok(Exit::Done) }
 }
 

@@ -73,6 +73,11 @@ pub(super) fn call(name: &str, min_validity: Option<Duration>, wait: Duration, p
     }
 }
 
+/// What to ask beside it where files are read next: they follow the socket by some milliseconds.
+pub(super) fn in_files() -> (&'static str, String) {
+    ("files", "true".to_owned())
+}
+
 /// A token and a newline, as `$(…)` and `read` like it.
 pub(super) fn print_bare(token: &str) -> Result<Exit, Failure> {
     output::print_raw(zeroize::Zeroizing::new(format!("{token}\n")).as_bytes())

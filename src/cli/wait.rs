@@ -29,7 +29,7 @@ pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
         let left = until.since(clock::boottime());
         let mut call = token::call(name, args.min_validity, left, true);
         // What comes after this command reads a file, as often as not.
-        call.query.push(("files", "true".to_owned()));
+        call.query.push(token::in_files());
         client.text(&call)?;
     }
     Ok(Exit::Done)

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::keys;
 use super::report::{Place, Report, Source};
+use super::surroundings::Surroundings;
+use super::{exposure, keys};
 use crate::plain_file::{self, ReadError};
 
 /// Room for tens of thousands of sessions; whatever is larger is not a config.
@@ -39,7 +40,7 @@ pub(super) struct Document<'d> {
 }
 
 /// The main file, then `conf.d/*.toml` beside it in the order of their names.
-pub(super) fn find(main: &Path) -> Vec<Found> {
+pub(super) fn find(main: &Path, surroundings: &Surroundings) -> Vec<Found> {
     let mut all = vec![Found::read(main)];
     let directory = main.parent().unwrap_or(Path::new("")).join("conf.d");
     match fragments(&directory) {
@@ -47,16 +48,30 @@ pub(super) fn find(main: &Path) -> Vec<Found> {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return all,
         Err(error) => all.push(Found::unreadable(&directory, &error.into())),
     }
-    distrust(&mut all, &directory);
+    let user = obeying_user(all.first(), surroundings);
+    distrust(&mut all, &directory, user);
     all
+}
+
+/// Who obeys the config: the user of this process, or where root only looks, the one whose the state is.
+fn obeying_user(main: Option<&Found>, surroundings: &Surroundings) -> u32 {
+    let state_dir = main.and_then(|main| state_dir_in(&main.text)).or_else(|| surroundings.state_dir());
+    let looked_at = state_dir.filter(|_| surroundings.only_looking);
+    looked_at.map_or_else(|| rustix::process::geteuid().as_raw(), |directory| exposure::presumed_user(&directory))
+}
+
+/// What the main file says, as far as it can be read yet.
+fn state_dir_in(text: &str) -> Option<PathBuf> {
+    let document = DeTable::parse(text).ok()?;
+    let daemon = document.get_ref().get("daemon")?.get_ref().as_table()?;
+    daemon.get("state_dir")?.get_ref().as_str().map(PathBuf::from)
 }
 
 /// Whoever writes a fragment has the daemon run any program: that is for root, for the daemon's own user and for whose
 /// the main file is, and for nobody else.
-fn distrust(all: &mut [Found], directory: &Path) {
-    let own = rustix::process::geteuid().as_raw();
+fn distrust(all: &mut [Found], directory: &Path, user: u32) {
     let of_main = all.first().and_then(|main| main.owner);
-    let foreign = |owner: u32| owner != 0 && owner != own && Some(owner) != of_main;
+    let foreign = |owner: u32| owner != 0 && owner != user && Some(owner) != of_main;
     let looked = fs::metadata(directory).ok();
     let open = looked.as_ref().is_some_and(plain_file::is_open_to_all) && !plain_file::is_on_read_only_mount(directory);
     let planted = looked.is_some_and(|looked| foreign(looked.uid()));

@@ -4,7 +4,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::Supervisor;
 use super::slot::{Outcome, Slot};
@@ -35,8 +35,10 @@ pub(super) struct Waiter {
 pub(super) enum Want {
     /// A token that is good for so long; in the files as well, where that is asked for.
     Token { validity: Duration, files: bool, reply: Option<Reply<Served>> },
-    /// The truth about a reported token.
-    Verdict { reply: Option<Reply<Served>> },
+    /// The truth about a reported token, and the files too where those are read next.
+    Verdict { files: bool, reply: Option<Reply<Served>> },
+    /// The files of a session as a reload changed them; told by being dropped.
+    Files { _told: mpsc::Sender<()> },
     /// A hold, once nothing replaces the token any more.
     Hold { held: Option<Held>, reply: Option<Reply<Held>> },
     /// What came of an order: of the first call of these kinds after that number.
@@ -51,10 +53,11 @@ impl Waiter {
     /// Whether the caller has hung up.
     pub(super) fn is_gone(&self) -> bool {
         match &self.want {
-            Want::Token { reply, .. } | Want::Verdict { reply } => is_closed(reply.as_ref()),
+            Want::Token { reply, .. } | Want::Verdict { reply, .. } => is_closed(reply.as_ref()),
             Want::Outcome { reply, .. } | Want::LoginOver { reply, .. } => is_closed(reply.as_ref()),
             Want::LoginBegun { reply, .. } => is_closed(reply.as_ref()),
             Want::Hold { reply, .. } => is_closed(reply.as_ref()),
+            Want::Files { .. } => false,
         }
     }
 }
@@ -78,7 +81,7 @@ impl Supervisor {
             Ask::Events { caller, names, from, reply } => {
                 let _ = reply.send(self.follow(caller, names, from));
             }
-            Ask::Rejected { about, which, wait, reply } => self.rejected(&about, &which, wait, reply),
+            Ask::Rejected { about, which, files, wait, reply } => self.rejected(&about, &which, files, wait, reply),
             Ask::Order { about, order, wait, reply } => self.order(&about, order, wait, reply),
             Ask::Login(ask) => self.ask_login(ask),
             Ask::Metrics { caller, after, reply } => {
@@ -155,7 +158,7 @@ impl Supervisor {
         self.status(self.readable(about)?)
     }
 
-    fn rejected(&mut self, about: &About, which: &Rejected, wait: Duration, reply: Reply<Served>) {
+    fn rejected(&mut self, about: &About, which: &Rejected, files: bool, wait: Duration, reply: Reply<Served>) {
         let generation = match self.readable(about) {
             Ok(slot) => slot.generation_of(which),
             Err(refusal) => {
@@ -166,10 +169,10 @@ impl Supervisor {
         if let Some(generation) = generation {
             self.step(&about.name, Input::Rejected { generation });
         }
-        self.wait(&about.name, wait, Want::Verdict { reply: Some(reply) });
+        self.wait(&about.name, wait, Want::Verdict { files, reply: Some(reply) });
     }
 
-    fn health(&self, caller: &Caller, names: &[String]) -> Result<Health, Refusal> {
+    fn health(&mut self, caller: &Caller, names: &[String]) -> Result<Health, Refusal> {
         let mut not_ready = std::collections::BTreeMap::new();
         let seen: Vec<&Slot> = if names.is_empty() {
             self.slots.values().map(Box::as_ref).filter(|slot| self.may_read(caller, slot)).collect()
@@ -177,10 +180,17 @@ impl Supervisor {
             let about = |name: &String| About { caller: caller.clone(), name: name.clone() };
             names.iter().map(|name| self.readable(&about(name))).collect::<Result<_, _>>()?
         };
+        let mut written = Vec::new();
         for slot in seen {
             if !slot.is_ready() {
                 not_ready.insert(slot.name.to_string(), self.reason(slot));
+            } else if !slot.has_landed() {
+                not_ready.insert(slot.name.to_string(), "its files are being written".to_owned());
+                written.push(slot.name.clone());
             }
+        }
+        for name in &written {
+            self.look_for_files(name);
         }
         Ok(Health { live: true, ready: not_ready.is_empty(), not_ready, version: env!("CARGO_PKG_VERSION").to_owned() })
     }
@@ -227,14 +237,17 @@ impl Slot {
         match &mut waiter.want {
             Want::Token { validity, files, reply } => {
                 let answer = self.token_for(*validity, now, account, late);
-                let readable = !*files || late || self.has_landed();
-                send(reply, answer.filter(|answer| answer.is_err() || readable))
+                send(reply, answer.filter(|answer| answer.is_err() || self.is_read_from(*files, late)))
             }
-            Want::Verdict { reply } => send(reply, self.verdict(now, account, late)),
+            Want::Verdict { files, reply } => {
+                let answer = self.verdict(now, account, late);
+                send(reply, answer.filter(|answer| answer.is_err() || self.is_read_from(*files, late)))
+            }
             Want::Hold { held, reply } => {
                 let settled = late || !self.is_being_replaced();
                 send(reply, settled.then(|| held.take()).flatten().map(Ok))
             }
+            Want::Files { .. } => late || (self.saver.is_level(now) && self.has_landed()),
             Want::Outcome { reply, .. } => send(reply, late.then(|| Err(self.not_fresh(account, now)))),
             Want::LoginBegun { login, reply } => send(reply, self.login_begun(login, now, late)),
             Want::LoginOver { login, reply } => send(reply, self.login_over(login, account, late)),

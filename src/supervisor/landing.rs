@@ -23,11 +23,16 @@ impl Slot {
         self.landing == Landing::Over || self.publisher.is_settled()
     }
 
+    /// Whether a caller finds what it was told where it looks: in the files, if it said so.
+    pub(super) fn is_read_from(&self, files: bool, late: bool) -> bool {
+        !files || late || self.has_landed()
+    }
+
     fn is_read_from_files(&self) -> bool {
         self.waiters.iter().any(|waiter| match waiter.want {
-            Want::Outcome { .. } | Want::LoginOver { .. } => true,
-            Want::Token { files, .. } => files,
-            Want::Verdict { .. } | Want::Hold { .. } | Want::LoginBegun { .. } => false,
+            Want::Outcome { .. } | Want::LoginOver { .. } | Want::Files { .. } => true,
+            Want::Token { files, .. } | Want::Verdict { files, .. } => files,
+            Want::Hold { .. } | Want::LoginBegun { .. } => false,
         })
     }
 }
@@ -35,8 +40,15 @@ impl Slot {
 impl Supervisor {
     /// Comes back to the session once its files are there, if somebody waits for that.
     pub(super) fn await_landing(&mut self, name: &str) {
+        if self.slots.get(name).is_some_and(|slot| slot.is_read_from_files()) {
+            self.look_for_files(name);
+        }
+    }
+
+    /// Comes back to the session once its files are there, or were waited for long enough.
+    pub(super) fn look_for_files(&mut self, name: &str) {
         let Some(slot) = self.slots.get_mut(name) else { return };
-        if slot.landing == Landing::Unwatched && !slot.has_landed() && slot.is_read_from_files() {
+        if slot.landing == Landing::Unwatched && !slot.has_landed() {
             slot.landing = Landing::Awaited;
             driver::land(&mut self.work, slot.ticket(), slot.publisher.settling());
         }

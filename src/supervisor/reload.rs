@@ -2,15 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Sleep;
 
 use super::Supervisor;
+use super::asks::{Waiter, Want};
 use super::slot::AccountSlot;
 use crate::api::{Refusal, Reloaded, Reply};
 use crate::clock;
 use crate::config::{self, Config, SessionConfig};
+use crate::driver::LONGEST_LANDING;
 use crate::hooks::Hooks;
 use crate::program;
 use crate::provider::Remote;
@@ -25,15 +30,49 @@ pub(super) struct Reloading {
     /// Somebody asked after the reading had begun: the file may have changed since.
     again: bool,
     next_askers: Vec<Reply<Reloaded>>,
+    /// Held by whatever still writes or removes files for the config that is being taken over.
+    landing: Option<mpsc::Sender<()>>,
+    taken_over: Option<TakenOver>,
+}
+
+/// A config in force whose files are on their way, and who is told once they are there.
+struct TakenOver {
+    outcome: Reloaded,
+    askers: Vec<Reply<Reloaded>>,
+    landed: mpsc::Receiver<()>,
+    late: Pin<Box<Sleep>>,
+}
+
+/// How a reload comes further.
+pub(super) enum Step {
+    /// The config was read.
+    Read(Box<Result<Config, String>>),
+    /// The files are as it wants them, or were waited for long enough.
+    Landed,
 }
 
 impl Reloading {
-    /// The config, when it has been read; never resolves while none is.
-    pub(super) async fn next(&mut self) -> Result<Config, String> {
-        match &mut self.reading {
-            Some(reading) => reading.await.unwrap_or_else(|error| Err(format!("read the config: {error}"))),
-            None => std::future::pending().await,
+    /// What comes next; never resolves while no reload is under way.
+    pub(super) async fn next(&mut self) -> Step {
+        tokio::select! {
+            config = read(&mut self.reading) => Step::Read(Box::new(config)),
+            () = landed(&mut self.taken_over) => Step::Landed,
         }
+    }
+}
+
+async fn read(reading: &mut Option<JoinHandle<Result<Config, String>>>) -> Result<Config, String> {
+    match reading {
+        Some(reading) => reading.await.unwrap_or_else(|error| Err(format!("read the config: {error}"))),
+        None => std::future::pending().await,
+    }
+}
+
+async fn landed(taken_over: &mut Option<TakenOver>) {
+    let Some(TakenOver { landed, late, .. }) = taken_over else { return std::future::pending().await };
+    tokio::select! {
+        _ = landed.recv() => {}
+        () = late => {}
     }
 }
 
@@ -54,22 +93,44 @@ impl Supervisor {
     /// Carries over what differs; a broken config changes nothing.
     pub(super) fn loaded(&mut self, config: Result<Config, String>) {
         self.reloading.reading = None;
+        self.reloaded();
+        let (landing, landed) = mpsc::channel(1);
+        self.reloading.landing = Some(landing);
         let outcome = config.and_then(|config| self.take_over(config));
+        self.reloading.landing = None;
         self.gauges.config_good = outcome.is_ok();
-        if let Err(errors) = &outcome {
-            for error in errors.split("\n\n") {
-                tracing::error!(event = "reload_failed", error, "the config is broken; nothing has changed");
+        let askers = std::mem::take(&mut self.reloading.askers);
+        match outcome {
+            Ok(outcome) => {
+                let late = Box::pin(tokio::time::sleep(LONGEST_LANDING));
+                self.reloading.taken_over = Some(TakenOver { outcome, askers, landed, late });
             }
-        }
-        // Before the answers: systemd has heard of the end when the command that asked for it ends.
-        self.notifier.ready(&self.one_line());
-        for asker in std::mem::take(&mut self.reloading.askers) {
-            // Whoever has hung up gets no answer.
-            let _ = asker.send(outcome.clone().map_err(|errors| Refusal::BadConfig { errors }));
+            Err(errors) => self.refuse(&errors, askers),
         }
         if std::mem::take(&mut self.reloading.again) {
             self.reloading.askers = std::mem::take(&mut self.reloading.next_askers);
             self.reload(None);
+        }
+    }
+
+    fn refuse(&mut self, errors: &str, askers: Vec<Reply<Reloaded>>) {
+        for error in errors.split("\n\n") {
+            tracing::error!(event = "reload_failed", error, "the config is broken; nothing has changed");
+        }
+        self.notifier.ready(&self.one_line());
+        for asker in askers {
+            // Whoever has hung up gets no answer.
+            let _ = asker.send(Err(Refusal::BadConfig { errors: errors.to_owned() }));
+        }
+    }
+
+    /// The config is in force, and files are where it wants them, for all who look.
+    pub(super) fn reloaded(&mut self) {
+        let Some(TakenOver { outcome, askers, .. }) = self.reloading.taken_over.take() else { return };
+        // Before the answers: systemd has heard of the end when the command that asked for it ends.
+        self.notifier.ready(&self.one_line());
+        for asker in askers {
+            let _ = asker.send(Ok(outcome.clone()));
         }
     }
 
@@ -160,9 +221,15 @@ impl Supervisor {
             let publisher = Publisher::new(&slot.name, &new.publish, &self.press);
             let old_publisher = std::mem::replace(&mut slot.publisher, publisher);
             let stale = unshared(&old, kept);
+            let landing = self.reloading.landing.clone();
+            if let Some(told) = landing.clone() {
+                let until = clock::boottime().after(LONGEST_LANDING);
+                slot.waiters.push(Waiter { until, want: Want::Files { _told: told } });
+            }
             self.retiring.spawn(async move {
                 old_publisher.stop().await;
                 remove_files(stale).await;
+                drop(landing);
             });
             slot.told.forget_shown();
         }
@@ -218,9 +285,11 @@ impl Supervisor {
         // A successor of the same name writes its own record over this one.
         let has_successor = self.config.sessions.contains_key(&*name);
         let (store, record) = (self.store.clone(), Self::record_of(&name));
+        let landing = self.reloading.landing.clone();
         self.retiring.spawn(async move {
             slot.publisher.stop().await;
             remove_files(stale).await;
+            drop(landing);
             slot.hooks.finish().await;
             if has_successor {
                 return;

@@ -48,14 +48,36 @@ fn whoever_waited_or_ordered_a_token_finds_it_in_the_files_at_once() {
     };
     // Each write takes a while, as on a disk that has much to do.
     lab.start_tampered(&["fsync:delay_exit=30000".to_owned()]);
-    lab.succeeds(&["wait", "crm"]);
-    assert_eq!(told(&lab), [true, true], "wait");
+    within(SOON, "ready", || lab.run(&["health", "--ready"]).status.success().then_some(()));
+    assert_eq!(told(&lab), [true, true], "health");
     server.revoke_sessions();
     lab.succeeds(&["login", "crm"]);
     assert_eq!(told(&lab), [true, true], "login");
+    server.revoke_sessions();
+    lab.succeeds(&["rejected", "crm"]);
+    assert_eq!(told(&lab), [true, true], "rejected");
     lab.succeeds(&["logout", "crm"]);
     assert!(!lab.path("run/tokens/a").exists() && !lab.path("run/tokens/b").exists(), "logout");
-    assert!(server.logins() <= 3, "{}", server.logins());
+    lab.post("/v1/sessions/crm/login", "");
+    lab.succeeds(&["wait", "crm"]);
+    assert_eq!(told(&lab), [true, true], "wait");
+    assert!(server.logins() <= 4, "{}", server.logins());
+}
+
+#[test]
+fn a_reload_is_over_when_the_files_are_where_it_wants_them() {
+    let server = Arc::new(Salesforce::start(Settings::default()));
+    let mut lab = Lab::new(&server);
+    lab.configure(&[lab.by_client("crm").publish("file = \"a\""), lab.by_client("gone")]);
+    lab.start_tampered(&["fsync:delay_exit=30000".to_owned()]);
+    lab.succeeds(&["wait", "crm", "gone"]);
+    for (file, before) in [("b", "a"), ("c", "b")] {
+        lab.configure(&[lab.by_client("crm").publish(&format!("file = \"{file}\""))]);
+        lab.succeeds(&["reload"]);
+        let there = |name: &str| lab.path("run/tokens").join(name).exists();
+        assert_eq!((there(file), there(before), there("gone")), (true, false, false), "{file}");
+    }
+    assert_eq!(server.logins(), 2);
 }
 
 #[test]

@@ -300,6 +300,11 @@ fn a_config_that_strangers_can_write_is_refused_since_it_has_programs_run() {
         chown(&fragment, Some(0), None).unwrap();
         chown(&fragments, Some(STRANGER), None).unwrap();
         refused("lies in a directory of another user");
+        // Unless the daemon is that user, as the state that it left tells root.
+        fs::create_dir(lab.path("state")).unwrap();
+        mode(&lab.path("state"), 0o700);
+        chown(lab.path("state"), Some(STRANGER), None).unwrap();
+        refused("");
     }
     assert!(server.calls().is_empty());
 }

@@ -117,11 +117,12 @@ async fn rejected(
     request: Request,
 ) -> Result<Response, Problem> {
     let mut query = Query::of(request.uri());
+    let files = query.take_flag("files")?;
     let wait = query.take_duration("wait")?;
     query.end()?;
     let headers = request.headers().clone();
     let which = json::<RejectedBody>(request).await?.which()?;
-    let ask = |reply| Ask::Rejected { about: About { caller, name }, which, wait, reply };
+    let ask = |reply| Ask::Rejected { about: About { caller, name }, which, files, wait, reply };
     let token = decided(&asks, wait, ask).await??;
     Ok(token_answer(&token, &headers))
 }

@@ -200,10 +200,19 @@ fn read_key() -> io::Result<Option<Key>> {
     match rustix::io::read(io::stdin(), &mut bytes) {
         // The terminal is gone.
         Ok(0) => Ok(Some(Key::Quit)),
-        Ok(count) => Ok(key(bytes.get(..count).unwrap_or_default())),
+        Ok(count) => Ok(pressed(bytes.get(..count).unwrap_or_default())),
         Err(rustix::io::Errno::INTR) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Keys that were pressed faster than they were read come together: of plain ones, one that quits counts, or the last.
+fn pressed(bytes: &[u8]) -> Option<Key> {
+    if bytes.len() < 2 || bytes.contains(&b'\x1b') {
+        return key(bytes);
+    }
+    let keys = || bytes.chunks(1).filter_map(key);
+    keys().find(|key| *key == Key::Quit).or_else(|| keys().next_back())
 }
 
 fn key(bytes: &[u8]) -> Option<Key> {
@@ -246,10 +255,12 @@ mod tests {
             (b"\x1b[6~", Some(Key::PageDown)),
             (b"G", Some(Key::Bottom)),
             (b"x", None),
-            (b"\x1b[200~paste", None),
+            (b"jjj", Some(Key::Down)),
+            (b"jqx", Some(Key::Quit)),
+            (b"\x1b[200~paste q", None),
             (b"", None),
         ] {
-            assert_eq!(key(bytes), expected, "{bytes:?}");
+            assert_eq!(pressed(bytes), expected, "{bytes:?}");
         }
     }
 }
