@@ -55,7 +55,7 @@ pub(super) struct Args {
     pub(super) command: Vec<OsString>,
 }
 
-fn parse_hold(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_hold(text: &str) -> Result<Duration, String> {
     let longest = parse_duration(text).map_err(|error| error.to_string())?;
     if longest.is_zero() {
         return Err("a hold lasts longer than nothing, such as 1h; leave it out where none is wanted".to_owned());

@@ -160,7 +160,7 @@ impl<'a> Line<'a> {
             names: self.names()?,
             min_validity: self.duration("--min-validity").ok()?,
             wait: self.duration("--wait").ok()?.unwrap_or(WAIT),
-            hold: self.duration("--hold").ok()?,
+            hold: self.read("--hold", exec::parse_hold).ok()?,
             used: self.has("--used"),
             command: self.program.filter(|program| !program.is_empty())?.to_vec(),
         })
@@ -233,6 +233,7 @@ mod tests {
             "exec crm --",
             "exec -- true",
             "exec crm true",
+            "exec crm --hold 0s -- true",
         ] {
             assert!(parse(&words(&line.split(' ').collect::<Vec<_>>())).is_none(), "{line}");
         }
@@ -292,6 +293,8 @@ mod tests {
             "--token-stdin",
             "--print",
             "--hold=1h",
+            "--hold=0s",
+            "true",
             "--used",
         ])
     }
