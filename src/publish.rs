@@ -179,6 +179,12 @@ impl Publisher {
         desk.sinks.iter().all(|sink| sink.tried >= desk.order.number)
     }
 
+    /// Whether a file that is wanted is not known to be there, nor that it cannot be.
+    pub fn lacks_a_file(&self) -> bool {
+        let desk = self.board.desk();
+        desk.sinks.iter().any(|sink| sink.shown.is_none() && sink.tried < desk.order.number)
+    }
+
     /// Resolves when every sink has tried the latest `set` at least once (done or failed). A disk that hangs holds it up.
     pub async fn settled(&self) {
         self.settling().done().await;

@@ -282,6 +282,9 @@ impl Supervisor {
         tell::attention(slot, &account.account, now);
         let after = self.config.alerts.after;
         slot.ring_attention(&account.account, clock::now(), &self.alerts, after);
+        if !slot.once_landed.is_empty() && slot.has_landed() {
+            slot.happened.append(&mut slot.once_landed);
+        }
         self.feed.take_in(slot);
         self.watch.needs_secret(&name, slot.needs_new_secret(&account.account), now);
         let due = slot.alarm.due(after);

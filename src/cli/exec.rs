@@ -37,25 +37,25 @@ Exit codes of exec itself:
 pub(super) struct Args {
     /// The sessions
     #[arg(value_name = "NAME", required = true, add = super::complete::sessions())]
-    names: Vec<String>,
+    pub(super) names: Vec<String>,
     /// For how long each token must be good, or as long as one ping can prove where that is less
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    min_validity: Option<Duration>,
+    pub(super) min_validity: Option<Duration>,
     /// How long to wait until all are fresh, also for a daemon that starts
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
-    wait: Duration,
+    pub(super) wait: Duration,
     /// While the command runs, and no longer than this, let renewals wait that could kill its tokens
     #[arg(long, value_name = "DURATION", value_parser = parse_hold)]
-    hold: Option<Duration>,
+    pub(super) hold: Option<Duration>,
     /// When the command succeeds, report that it used the tokens, which spares a ping
     #[arg(long)]
-    used: bool,
+    pub(super) used: bool,
     /// The command and its arguments
     #[arg(value_name = "COMMAND", last = true, required = true)]
-    command: Vec<OsString>,
+    pub(super) command: Vec<OsString>,
 }
 
-fn parse_hold(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_hold(text: &str) -> Result<Duration, String> {
     let longest = parse_duration(text).map_err(|error| error.to_string())?;
     if longest.is_zero() {
         return Err("a hold lasts longer than nothing, such as 1h; leave it out where none is wanted".to_owned());

@@ -20,13 +20,13 @@ const LONGEST_INPUT: u64 = crate::token::MAX_TOKEN_BYTES as u64 + 2;
 pub(super) struct UsedArgs {
     /// The session
     #[arg(value_name = "NAME", add = complete::sessions())]
-    name: String,
+    pub(super) name: String,
     /// Which generation was used [default: the current one]
     #[arg(long, value_name = "NUMBER")]
-    generation: Option<u64>,
+    pub(super) generation: Option<u64>,
     /// How long ago the request was sent
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    age: Option<Duration>,
+    pub(super) age: Option<Duration>,
 }
 
 /// What `rejected` takes.
@@ -34,19 +34,19 @@ pub(super) struct UsedArgs {
 pub(super) struct RejectedArgs {
     /// The session
     #[arg(value_name = "NAME", add = complete::sessions())]
-    name: String,
+    pub(super) name: String,
     /// Which generation was rejected [default: the current one]
     #[arg(long, value_name = "NUMBER", conflicts_with = "token_stdin")]
-    generation: Option<u64>,
+    pub(super) generation: Option<u64>,
     /// Read the rejected token from standard input
     #[arg(long)]
-    token_stdin: bool,
+    pub(super) token_stdin: bool,
     /// Print the token to use instead
     #[arg(long)]
-    print: bool,
+    pub(super) print: bool,
     /// How long to wait for the outcome
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
-    wait: Duration,
+    pub(super) wait: Duration,
 }
 
 /// Reports success.

@@ -13,13 +13,13 @@ use crate::clock;
 pub(super) struct Args {
     /// The sessions
     #[arg(value_name = "NAME", required = true, add = complete::sessions())]
-    names: Vec<String>,
+    pub(super) names: Vec<String>,
     /// For how long each token must be good, or as long as one ping can prove where that is less
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    min_validity: Option<Duration>,
+    pub(super) min_validity: Option<Duration>,
     /// How long to wait for all of them together, also for a daemon that starts
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
-    wait: Duration,
+    pub(super) wait: Duration,
 }
 
 /// One after the other: the daemon makes them fresh at the same time anyway.

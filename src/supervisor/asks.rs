@@ -184,7 +184,7 @@ impl Supervisor {
         for slot in seen {
             if !slot.is_ready() {
                 not_ready.insert(slot.name.to_string(), self.reason(slot));
-            } else if !slot.has_landed() {
+            } else if slot.publisher.lacks_a_file() && !slot.has_landed() {
                 not_ready.insert(slot.name.to_string(), "its files are being written".to_owned());
                 written.push(slot.name.clone());
             }

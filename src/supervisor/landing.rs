@@ -29,7 +29,8 @@ impl Slot {
     }
 
     fn is_read_from_files(&self) -> bool {
-        self.waiters.iter().any(|waiter| match waiter.want {
+        let told = !self.once_landed.is_empty();
+        told || self.waiters.iter().any(|waiter| match waiter.want {
             Want::Outcome { .. } | Want::LoginOver { .. } | Want::Files { .. } => true,
             Want::Token { files, .. } | Want::Verdict { files, .. } => files,
             Want::Hold { .. } | Want::LoginBegun { .. } => false,

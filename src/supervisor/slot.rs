@@ -73,6 +73,8 @@ pub(super) struct Slot {
     pub(super) holds: BTreeMap<u64, Instant>,
     /// What happened, for those who follow.
     pub(super) happened: Vec<Happened>,
+    /// The same, told once the files show it: who hears of a token may read it there.
+    pub(super) once_landed: Vec<Happened>,
     /// What calls came to, to be told once files and socket show it.
     pub(super) outcomes: Vec<Outcome>,
     pub(super) timer: Option<Instant>,
@@ -290,7 +292,7 @@ impl Slot {
             Publication::Withdraw => {
                 let changes = self.told.shows(Shown::Nothing);
                 if changes {
-                    self.happened.extend(self.served.take().map(|served| feed::withdrawn(served.generation)));
+                    self.once_landed.extend(self.served.take().map(|served| feed::withdrawn(served.generation)));
                     self.publisher.set(Wanted::Withdraw);
                 }
                 changes
@@ -300,7 +302,7 @@ impl Slot {
                 if changes {
                     self.served = self.current();
                     self.heal_files();
-                    self.happened.push(feed::published(self.session.state().generation));
+                    self.once_landed.push(feed::published(self.session.state().generation));
                     self.ring_change();
                 } else if self.shows_another_end() {
                     self.served = self.current();

@@ -192,6 +192,7 @@ impl Supervisor {
             upcoming: Vec::new(),
             holds: BTreeMap::new(),
             happened: Vec::new(),
+            once_landed: Vec::new(),
             outcomes: Vec::new(),
             timer: None,
             told: Told::default(),

@@ -32,6 +32,25 @@ fn a_follower_hears_of_everything_in_order_and_reads_no_secret() {
 }
 
 #[test]
+fn whoever_hears_of_a_token_finds_it_in_the_files() {
+    let server = Arc::new(Salesforce::start(Settings::default()));
+    let mut lab = Lab::new(&server);
+    lab.configure(&[lab.by_client("crm")]);
+    // Each write takes a while, as on a disk that has much to do.
+    lab.start_tampered(&["fsync:delay_exit=30000".to_owned()]);
+    lab.succeeds(&["wait", "crm"]);
+    let mut stream = Stream::open(&lab, "/v1/events", None);
+    let before = lab.await_token("crm");
+    lab.post("/v1/sessions/crm/login", "");
+    stream.until("published");
+    assert_ne!(std::fs::read_to_string(lab.path("run/tokens/crm")).unwrap(), before);
+    lab.post("/v1/sessions/crm/logout", "");
+    stream.until("withdrawn");
+    assert!(!lab.path("run/tokens/crm").exists());
+    assert_eq!(server.logins(), 2);
+}
+
+#[test]
 fn who_was_away_hears_exactly_what_was_missed() {
     let (server, lab) = running();
     let mut stream = Stream::open(&lab, "/v1/events", None);
