@@ -4,6 +4,7 @@
 //! then renamed over it. Nothing else in the program writes a file.
 
 mod directory;
+mod glance;
 
 use std::ffi::OsStr;
 use std::io;
@@ -19,6 +20,7 @@ use zeroize::Zeroizing;
 use crate::secret::hex;
 
 pub use directory::create_directory;
+pub use glance::{Glance, Stamp, directory_stamp, stamp};
 
 /// How the names of temporary files begin; 16 hexadecimal digits follow.
 const TEMPORARY_PREFIX: &str = ".keepfresh-";
@@ -32,17 +34,6 @@ pub struct Attributes {
     pub owner: Option<u32>,
     /// Group id; none for what a new file gets there.
     pub group: Option<u32>,
-}
-
-/// One file at one moment: any later change to its content or metadata, or its replacement, gives another stamp.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
-    device: u64,
-    inode: u64,
-    /// Beside the time of change, which ticks coarsely on older kernels.
-    size: i64,
-    mode: u32,
-    changed: (i64, i64),
 }
 
 /// What is done to replace a file, in this order.
@@ -103,37 +94,6 @@ pub fn remove(path: &Path) -> Result<bool, FileError> {
         Ok(()) => sync_directory(&directory).map(|()| true).map_err(failed(Step::SyncDirectory)),
         Err(Errno::NOENT) => Ok(false),
         Err(errno) => Err(failed(Step::Remove)(errno.into())),
-    }
-}
-
-/// The stamp of what is at `path` now, without reading it; none when nothing can be seen there.
-pub fn stamp(path: &Path) -> Option<Stamp> {
-    let (parent, name) = split(path).ok()?;
-    let directory = directory::open(parent).ok()?;
-    rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW).ok().as_ref().map(Stamp::of)
-}
-
-/// The stamp of the directory `path`: another one after any file in it was created, removed or replaced.
-pub fn directory_stamp(path: &Path) -> Option<Stamp> {
-    let directory = directory::open(path).ok()?;
-    rustix::fs::fstat(&directory).ok().as_ref().map(Stamp::of)
-}
-
-/// Stamps of many files, which lie in few directories.
-#[derive(Default)]
-pub struct Glance {
-    open: Option<(PathBuf, OwnedFd)>,
-}
-
-impl Glance {
-    /// As [`stamp`].
-    pub fn stamp(&mut self, path: &Path) -> Option<Stamp> {
-        let (parent, name) = split(path).ok()?;
-        if self.open.as_ref().is_none_or(|(open, _)| open != parent) {
-            self.open = directory::open(parent).ok().map(|directory| (parent.to_owned(), directory));
-        }
-        let (_, directory) = self.open.as_ref()?;
-        rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).ok().as_ref().map(Stamp::of)
     }
 }
 
@@ -352,23 +312,6 @@ fn fits(found: &Stat, directory: &Stat, attributes: Attributes) -> bool {
         && found.st_mode & 0o7777 == attributes.mode
         && found.st_uid == attributes.owner.unwrap_or_else(|| rustix::process::geteuid().as_raw())
         && group_fits
-}
-
-impl Stamp {
-    /// Whether its time of change lies before this second of the wall clock.
-    pub fn changed_before(&self, second: i64) -> bool {
-        self.changed.0 < second
-    }
-
-    fn of(found: &Stat) -> Self {
-        Self {
-            device: found.st_dev,
-            inode: found.st_ino,
-            size: found.st_size,
-            mode: found.st_mode,
-            changed: (found.st_ctime, i64::try_from(found.st_ctime_nsec).unwrap_or(i64::MAX)),
-        }
-    }
 }
 
 impl Step {
