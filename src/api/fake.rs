@@ -31,6 +31,11 @@ impl Fake {
         while self.seen.recv_timeout(Duration::from_secs(10)).expect(event) != event {}
     }
 
+    /// What the supervisor sees next, unless nothing comes in time.
+    pub(crate) fn next_within(&self, patience: Duration) -> Option<String> {
+        self.seen.recv_timeout(patience).ok()
+    }
+
     /// Ends the supervisor, as a stopping daemon does.
     pub(crate) fn leave(&self) {
         self.leave.blocking_send(()).unwrap();

@@ -7,6 +7,7 @@ mod alarm;
 mod connections;
 #[cfg(any(test, fuzzing))]
 mod fuzz;
+mod hangup;
 mod listener;
 mod listing;
 mod login;
@@ -38,6 +39,7 @@ use super::Ask;
 use super::access::Caller;
 use alarm::AlarmTimer;
 use connections::{Connections, Seat};
+use hangup::hung_up;
 use stall::StallGuard;
 use troubles::Troubles;
 use turned_away::TurnedAway;
@@ -165,11 +167,12 @@ async fn serve_connection(
         answering.call(request)
     });
     let mut http = http1::Builder::new();
-    http.timer(AlarmTimer::default()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(HEADER_LIMIT);
-    let io = TokioIo::new(StallGuard::new(stream, WRITE_TIMEOUT));
+    http.timer(AlarmTimer::default()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(HEADER_LIMIT).half_close(true);
+    let io = TokioIo::new(StallGuard::new(&stream, WRITE_TIMEOUT));
     let mut connection = pin!(http.serve_connection(io, service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = hung_up(&stream) => return,
         () = seat.lost() => return,
         () = ordered(&mut stopped) => {
             connection.as_mut().graceful_shutdown();

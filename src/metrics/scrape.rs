@@ -135,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 /// One scrape, and the connection ends.
 async fn serve_connection(stream: Box<dyn Stream>, router: Router) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).keep_alive(false);
+    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).keep_alive(false).half_close(true);
     let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     match tokio::time::timeout(PATIENCE, connection).await {
         Ok(Ok(())) => {}

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -378,10 +378,12 @@ fn names(exposition: &str) -> BTreeSet<String> {
     series(exposition).into_iter().map(|(series, _)| series.split('{').next().unwrap().to_owned()).collect()
 }
 
+/// By a client that sends no more once it has asked.
 fn scraped(address: &str, accept: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
     write!(stream, "GET /metrics HTTP/1.1\r\nhost: {address}\r\naccept: {accept}\r\n\r\n").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();

@@ -1,30 +1,41 @@
-//! A stream whose writes must get on: a client that does not take its answer is let go.
+//! A client's stream whose writes must get on: a client that does not take its answer is let go.
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::UnixStream;
 use tokio::time::{Sleep, sleep};
 
 /// Passes everything through; a write that makes no progress for `patience` fails with `TimedOut`.
-pub(super) struct StallGuard<S> {
-    stream: S,
+pub(super) struct StallGuard<'a> {
+    stream: &'a UnixStream,
     patience: Duration,
     /// Set while a write waits.
     giving_up: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> StallGuard<S> {
-    pub(super) fn new(stream: S, patience: Duration) -> Self {
+impl<'a> StallGuard<'a> {
+    pub(super) fn new(stream: &'a UnixStream, patience: Duration) -> Self {
         Self { stream, patience, giving_up: None }
     }
 
-    fn watch<T>(&mut self, cx: &mut Context<'_>, progress: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if progress.is_ready() {
-            self.giving_up = None;
-            return progress;
+    /// Writes with `write` as soon as the socket takes something, and gives up when it takes nothing for too long.
+    fn poll_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl Fn(&UnixStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        while self.stream.poll_write_ready(cx)?.is_ready() {
+            match write(self.stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                progress => {
+                    self.giving_up = None;
+                    return Poll::Ready(progress);
+                }
+            }
         }
         let patience = self.patience;
         let giving_up = self.giving_up.get_or_insert_with(|| Box::pin(sleep(patience)));
@@ -32,26 +43,21 @@ impl<S> StallGuard<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for StallGuard<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+impl AsyncRead for StallGuard<'_> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.stream.poll_read_ready(cx))?;
+            match self.stream.try_read_buf(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return Poll::Ready(read.map(|_| ())),
+            }
+        }
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
+impl AsyncWrite for StallGuard<'_> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let progress = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.watch(cx, progress)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let progress = Pin::new(&mut self.stream).poll_flush(cx);
-        self.watch(cx, progress)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let progress = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.watch(cx, progress)
+        self.poll_with(cx, |stream| stream.try_write(bytes))
     }
 
     fn poll_write_vectored(
@@ -59,12 +65,19 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
         cx: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let progress = Pin::new(&mut self.stream).poll_write_vectored(cx, buffers);
-        self.watch(cx, progress)
+        self.poll_with(cx, |stream| stream.try_write_vectored(buffers))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(rustix::net::shutdown(self.stream, rustix::net::Shutdown::Write).map_err(io::Error::from))
     }
 }
 
@@ -76,24 +89,43 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_write_that_nobody_takes_ends() {
-        let (ours, _theirs) = tokio::io::duplex(4);
-        let mut guarded = StallGuard::new(ours, Duration::from_secs(5));
-        let error = guarded.write_all(b"longer than the buffer").await.unwrap_err();
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let mut guarded = StallGuard::new(&ours, Duration::from_secs(5));
+        let error = guarded.write_all(&vec![b'x'; MORE_THAN_FITS]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_slow_reader_that_gets_on_is_served_to_the_end() {
-        let (ours, mut theirs) = tokio::io::duplex(1);
-        let mut guarded = StallGuard::new(ours, Duration::from_secs(5));
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut guarded = StallGuard::new(&ours, Duration::from_secs(5));
         let read = async {
-            let mut byte = [0; 1];
-            for _ in 0..8 {
+            let mut taken = 0;
+            let mut part = vec![0; MORE_THAN_FITS];
+            while taken < MORE_THAN_FITS {
                 tokio::time::sleep(Duration::from_secs(4)).await;
-                theirs.read_exact(&mut byte).await.unwrap();
+                taken += theirs.read(&mut part).await?;
             }
+            Ok(())
         };
-        let (written, ()) = tokio::join!(guarded.write_all(b"12345678"), read);
-        written.unwrap();
+        let much = vec![b'x'; MORE_THAN_FITS];
+        tokio::try_join!(guarded.write_all(&much), read).unwrap();
     }
+
+    #[tokio::test]
+    async fn both_directions_and_the_end_pass_through() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut guarded = StallGuard::new(&ours, Duration::from_secs(5));
+        theirs.write_all(b"question").await.unwrap();
+        theirs.shutdown().await.unwrap();
+        let (mut asked, mut answered) = (String::new(), String::new());
+        guarded.read_to_string(&mut asked).await.unwrap();
+        assert_eq!(guarded.write_vectored(&[io::IoSlice::new(b"ans"), io::IoSlice::new(b"wer")]).await.unwrap(), 6);
+        guarded.shutdown().await.unwrap();
+        theirs.read_to_string(&mut answered).await.unwrap();
+        assert_eq!((asked.as_str(), answered.as_str()), ("question", "answer"));
+    }
+
+    /// A unix socket takes some 200 KiB before it says that it is full.
+    const MORE_THAN_FITS: usize = 1024 * 1024;
 }

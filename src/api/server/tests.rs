@@ -1,4 +1,5 @@
 use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
@@ -131,6 +132,23 @@ fn the_supervisor_learns_that_a_waiting_caller_has_gone() {
     drop(waiting);
     daemon.fake.until("gone slow");
     assert!(daemon.get("/v1/sessions").starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn who_sends_no_more_still_gets_the_answer_and_is_missed_when_gone() {
+    let daemon = Daemon::start();
+    let listed = daemon.open("GET /v1/sessions HTTP/1.1\r\nhost: x\r\n\r\n");
+    let waiting = daemon.open("GET /v1/sessions/slow/token?wait=1h HTTP/1.1\r\nhost: x\r\n\r\n");
+    for client in [&listed, &waiting] {
+        client.shutdown(Shutdown::Write).unwrap();
+    }
+    let started = crate::clock::boottime();
+    assert!(read(listed).contains("HTTP/1.1 200 OK"));
+    assert!(crate::clock::boottime().since(started) < HEADER_TIMEOUT / 2, "nothing more is waited for");
+    daemon.fake.until("waiting slow");
+    assert_eq!(daemon.fake.next_within(Duration::from_millis(600)), None);
+    drop(waiting);
+    daemon.fake.until("gone slow");
 }
 
 #[test]
