@@ -27,7 +27,7 @@ OPENBAO := tests/openbao/program
 APT := DEBIAN_FRONTEND=noninteractive apt-get
 PROMTOOL := tests/promtool
 
-.PHONY: help demo test test-system lint bench bench-docs soak fuzz mutants deny build static install deb rpm clean
+.PHONY: help demo test test-system lint bench bench-docs layout soak fuzz mutants deny build static install deb rpm clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -71,7 +71,11 @@ bench-docs: ## Puts the table of the last `make bench` into docs/benchmarks.md
 	  { inside = 1; while ((getline line < "target/bench.md") > 0) print line }' docs/benchmarks.md > target/benchmarks.md
 	mv target/benchmarks.md docs/benchmarks.md
 
-# What `make bench` counts instructions with, and what it measures beside the daemon; where they cannot be had, it says so.
+layout: .peers ## Which functions lie next to each other in the program, recorded anew (minutes): packaging/layout
+	packaging/layout/record
+
+# What `make bench` counts instructions with, and `make layout` functions, and what is measured beside the daemon; where they
+# cannot be had, it says so.
 .PHONY: .peers
 .peers:
 	@for package in valgrind:valgrind oidc-agent:oidc-agent-cli; do \
