@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use nix::sys::signal::SigSet;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::siginfo::Origin;
 use signal_hook_tokio::SignalsInfo;
@@ -15,7 +15,7 @@ use signal_hook_tokio::SignalsInfo;
 pub enum Signal {
     /// `SIGHUP`: read the config again.
     Reload,
-    /// `SIGTERM` or `SIGINT`: drain and end.
+    /// `SIGTERM`, `SIGINT` or `SIGQUIT`: drain and end.
     Stop {
         /// The process that sent it; none when it was the kernel (a terminal's Ctrl-C).
         by: Option<i32>,
@@ -33,9 +33,13 @@ impl Signals {
     /// # Errors
     /// When the system refuses the handlers.
     pub fn new() -> io::Result<Self> {
-        // Taken over and never looked at: a write beyond the limit of a file's size is an error of the write.
-        signal_hook::flag::register(SIGXFSZ, Arc::default())?;
-        let signals = Self { stream: SignalsInfo::with_exfiltrator([SIGHUP, SIGTERM, SIGINT], WithOrigin::default())? };
+        // Taken over and never looked at: a write beyond the limit of a file's size is an error of the write, and what other
+        // daemons take for an order to open their logs again must not end this one.
+        for ignored in [SIGXFSZ, SIGUSR1, SIGUSR2, SIGALRM] {
+            signal_hook::flag::register(ignored, Arc::default())?;
+        }
+        let obeyed = [SIGHUP, SIGTERM, SIGINT, SIGQUIT];
+        let signals = Self { stream: SignalsInfo::with_exfiltrator(obeyed, WithOrigin::default())? };
         // A careless parent may have left signals blocked; threads inherit that, so this comes before there are any.
         SigSet::all().thread_unblock()?;
         Ok(signals)
@@ -64,10 +68,11 @@ mod tests {
     #[tokio::test]
     async fn each_signal_arrives_with_its_meaning_and_its_sender() {
         let mut signals = Signals::new().unwrap();
-        let by = Some(getpid().as_raw_nonzero().get());
-        for (sent, meant) in
-            [(Sent::HUP, Signal::Reload), (Sent::TERM, Signal::Stop { by }), (Sent::INT, Signal::Stop { by })]
-        {
+        let stop = Signal::Stop { by: Some(getpid().as_raw_nonzero().get()) };
+        for without_meaning in [Sent::USR1, Sent::USR2, Sent::ALARM, Sent::XFSZ] {
+            kill_process(getpid(), without_meaning).unwrap();
+        }
+        for (sent, meant) in [(Sent::HUP, Signal::Reload), (Sent::TERM, stop), (Sent::INT, stop), (Sent::QUIT, stop)] {
             kill_process(getpid(), sent).unwrap();
             assert_eq!(signals.next().await, Some(meant));
         }
