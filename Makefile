@@ -75,6 +75,11 @@ bench-docs: ## Puts the table of the last `make bench` into docs/benchmarks.md
 	mv target/benchmarks.md docs/benchmarks.md
 
 layout: .peers ## Which functions lie next to each other in the program, recorded anew (minutes): packaging/layout
+	@missing=; for program in curl openssl python3; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	[ -z "$$missing" ] || { \
+	  echo "the recording needs$$missing: installing with apt-get"; \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo $(APT) install -qq --no-install-recommends $$missing; }
 	packaging/layout/record
 
 # What `make bench` counts instructions with, and `make layout` functions, and what is measured beside the daemon; where they

@@ -4,7 +4,7 @@
 //! tenth of a millisecond, which is a tenth of all that `keepfresh token` takes.
 //!
 //! What a daemon and its commands use of the program is a quarter of it, and lies scattered; the kernel maps sixteen pages
-//! around each one touched. `packaging/layout` lists the functions in use, and the linker puts them together: 3.6 MB less
+//! around each one touched. `packaging/layout` lists the functions in use, and the linker puts them together: 3 MB less
 //! resident memory. A name that is not there any more is passed over.
 
 #![expect(clippy::disallowed_methods, reason = "the files are for the linker, which runs later")]

@@ -1,6 +1,6 @@
 //! All figures of docs/benchmarks.md, in one run and one table.
 //!
-//! `make bench` prints it and leaves it in `target/bench.md`; `cargo bench --bench figures -- recovery crowd` measures some
+//! `make bench` prints it and leaves it in `target/bench.md`; `make bench PARTS="recovery crowd"` measures some
 //! parts only. It runs the released program against a server on loopback, and beside it what sets the limit or what others
 //! wrote. A part that fails says so in the table and does not hold up the rest.
 

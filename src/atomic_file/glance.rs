@@ -37,9 +37,7 @@ impl Stamp {
 
 /// The stamp of what is at `path` now, without reading it; none when nothing can be seen there.
 pub fn stamp(path: &Path) -> Option<Stamp> {
-    let (parent, name) = split(path).ok()?;
-    let directory = directory::open(parent).ok()?;
-    rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW).ok().as_ref().map(Stamp::of)
+    Glance::default().stamp(path)
 }
 
 /// The stamp of the directory `path`: another one after any file in it was created, removed or replaced.

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -74,10 +74,7 @@ fn signals_reach_the_command_and_its_answer_comes_back() {
     lab.start();
     lab.await_token("crm");
     let script = "trap 'echo told; exit 9' TERM; trap 'echo twice' USR1; echo ready; while :; do sleep 0.05; done";
-    let mut child = lab.command(&["exec", "crm", "--", "sh", "-c", script]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    assert_eq!(lines.next().as_deref(), Some("ready"));
-    let pid = Pid::from_raw(child.id().cast_signed()).unwrap();
+    let (mut child, pid, mut lines) = ready(&lab, script);
     kill_process(pid, Signal::USR1).unwrap();
     assert_eq!(lines.next().as_deref(), Some("twice"));
     kill_process(pid, Signal::TERM).unwrap();
@@ -119,10 +116,7 @@ fn a_command_that_does_not_stop_is_not_left_alone_when_it_is_told_to() {
     lab.start();
     lab.await_token("crm");
     let script = "trap 'echo no' TSTP; trap 'echo on' CONT; echo ready; while :; do sleep 0.05; done";
-    let mut child = lab.command(&["exec", "crm", "--", "bash", "-c", script]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    assert_eq!(lines.next().as_deref(), Some("ready"));
-    let pid = Pid::from_raw(child.id().cast_signed()).unwrap();
+    let (mut child, pid, mut lines) = ready(&lab, script);
     for (signal, said) in [(Signal::TSTP, "no"), (Signal::CONT, "on"), (Signal::TSTP, "no")] {
         kill_process(pid, signal).unwrap();
         assert_eq!(lines.next().as_deref(), Some(said));
@@ -254,6 +248,15 @@ fn hold(lab: &Lab, lasting: &str) -> UnixStream {
     }
     assert!(answer.starts_with("HTTP/1.") && answer.contains(" 200 "), "{answer}");
     stream
+}
+
+/// `exec` with a script for bash whose first word is `ready`; its process, and the lines that follow.
+fn ready(lab: &Lab, script: &str) -> (Child, Pid, impl Iterator<Item = String>) {
+    let mut child = lab.command(&["exec", "crm", "--", "bash", "-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert_eq!(lines.next().as_deref(), Some("ready"));
+    let pid = Pid::from_raw(child.id().cast_signed()).unwrap();
+    (child, pid, lines)
 }
 
 fn exec(lab: &Lab, args: &[&str]) -> Output {
