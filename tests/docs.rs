@@ -163,7 +163,7 @@ fn the_description_knows_the_problems_and_fields_of_the_socket() {
 #[test]
 fn the_description_is_openapi() {
     let validator = root().join("tests/clients/.venv/bin/openapi-spec-validator");
-    assert!(validator.exists(), "run `make .clients` first, or `make test`");
+    assert!(validator.exists(), "run `tests/install test` first, or `make test`");
     let output = Command::new(validator).args(["--schema", "3.1", "docs/openapi.json"]).current_dir(root()).output();
     let output = output.unwrap();
     assert!(output.status.success(), "{}{}", lossy(&output.stdout), lossy(&output.stderr));

@@ -77,7 +77,7 @@ fn completed(lab: &Lab, (shell, flags, program): (&str, &[&str], &str), line: &s
         .env("KEEPFRESH_SOCKET", lab.socket())
         .env("HOME", lab.path(""))
         .output()
-        .unwrap_or_else(|error| panic!("{shell}: {error}: run `make .clients` first, or `make test`"));
+        .unwrap_or_else(|error| panic!("{shell}: {error}: run `tests/install test` first, or `make test`"));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.is_empty(), "{shell}: {line:?}: {said}");
     let text = String::from_utf8(output.stdout).unwrap();

@@ -402,7 +402,7 @@ fn piped(command: &mut Command, input: &str) -> String {
 
 /// As `make test` unpacked it from Debian's package, or as it is installed.
 fn promtool() -> PathBuf {
-    let unpacked = root().join("tests/promtool/usr/bin/promtool");
+    let unpacked = root().join("tests/prometheus/packages/usr/bin/promtool");
     if unpacked.exists() { unpacked } else { PathBuf::from("promtool") }
 }
 

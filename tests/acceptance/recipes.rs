@@ -27,7 +27,7 @@ requests.adapters.HTTPAdapter.send = plainly
 fn every_recipe_works() {
     let stage = Stage::start();
     let python = format!("{ROOT}/tests/clients/.venv/bin/python");
-    assert!(Path::new(&python).exists(), "run `make .clients` first, or `make test`");
+    assert!(Path::new(&python).exists(), "run `tests/install test` first, or `make test`");
     for (heading, revoked) in [("curl with a file", false), ("curl with the socket", false), ("A cron line", false)] {
         stage.tries(heading, revoked, |recipe| {
             let line = recipe.strip_prefix("5 * * * *").unwrap_or(recipe);

@@ -36,7 +36,7 @@ impl OidcProvider {
         let (client_secret, password) = (random_hex(24), random_hex(12));
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oidc-provider");
         let modules = format!("{directory}/node_modules/oidc-provider");
-        assert!(std::path::Path::new(&modules).exists(), "run `npm ci` in {directory} first, or `make test`");
+        assert!(std::path::Path::new(&modules).exists(), "{modules} is missing: `make test` sees to it");
         let mut child = Command::new("node")
             .arg("server.mjs")
             .current_dir(directory)

