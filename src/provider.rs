@@ -35,7 +35,7 @@ use std::time::Duration;
 use crate::secret::Secret;
 use crate::token::Token;
 
-pub use clients::Clients;
+pub use clients::{Clients, Pin};
 pub use person::{BrowserLogin, DeviceLogin, PersonError, RedirectProblem};
 pub use profile::{Description, GrantDescription, Parameter, ParameterKind, Profile, ProfileError, WindowDefaults};
 pub use remote::{Polled, Remote, RemoteError};

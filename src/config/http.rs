@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use url::Url;
 
 use super::Needed;
@@ -14,7 +12,7 @@ use super::paths;
 use super::secret;
 use super::table::Table;
 use super::value::{self, Bad, bad};
-use crate::provider::{HttpSettings, Proxy};
+use crate::provider::{HttpSettings, Pin, Proxy};
 use crate::secret::source::SecretSource;
 
 /// `[http]`.
@@ -89,16 +87,10 @@ fn both_or_none(table: &Table<'_>) {
     }
 }
 
-/// Base64 of the SHA-256 of a `SubjectPublicKeyInfo` (RFC 7469 section 2.4), as `openssl` prints it.
-fn pin(text: &str) -> Result<String, Bad> {
-    match STANDARD.decode(text) {
-        Ok(digest) if digest.len() == 32 => Ok(text.to_owned()),
-        Ok(_) | Err(_) => Err(bad(
-            "is no SHA-256 in base64",
-            "write the 44 characters of: openssl x509 -pubkey -noout -in cert.pem | openssl pkey -pubin -outform der | \
-             openssl dgst -sha256 -binary | base64",
-        )),
-    }
+fn pin(text: &str) -> Result<Pin, Bad> {
+    let remedy = "write the 44 characters that this prints: openssl s_client -connect HOST:443 </dev/null 2>/dev/null | \
+                  openssl x509 -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64";
+    Pin::parse(text).ok_or_else(|| bad("is no SHA-256 in base64 or hexadecimal digits", remedy))
 }
 
 fn proxy(table: &Table<'_>) -> Option<Proxy> {

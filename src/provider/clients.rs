@@ -2,6 +2,7 @@
 
 mod files;
 mod names;
+mod pin;
 mod tls;
 
 use std::cell::RefCell;
@@ -24,6 +25,7 @@ use crate::secret::source::SecretError;
 use files::FileStamp;
 use names::Names;
 pub(super) use tls::is_certificate_refusal;
+pub use pin::Pin;
 
 /// Idle sessions hold no connection, and none is kept so long that a server, or what stands before it, forgets it.
 const POOL_IDLE: Duration = Duration::from_secs(2);
@@ -98,8 +100,10 @@ pub(super) enum ClientError {
     Key(#[source] SecretError),
     #[error("client_cert and client_key do not fit together: {0}")]
     BadIdentity(rustls::Error),
-    #[error("pin_sha256 is no base64 of 32 bytes")]
-    BadPin,
+    #[error(
+        "ca_file holds no certificate that can vouch for a server: one of X.509 version 1 cannot; name the server's own key with pin_sha256"
+    )]
+    NoAuthority,
     #[error("no certificate authority is known: install ca-certificates, or set ca_file")]
     NoRoots,
     #[error("TLS cannot be set up: {0}")]

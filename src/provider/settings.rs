@@ -11,6 +11,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::client_auth::ClientAuth;
+use super::clients::Pin;
 use super::discovery::{Endpoint, Metadata};
 use super::profile::Profile;
 use super::request::RequestTemplate;
@@ -27,8 +28,8 @@ pub struct HttpSettings {
     pub connect_timeout: Duration,
     /// Certificates in PEM, added to the system's roots.
     pub ca_file: Option<PathBuf>,
-    /// Base64 of SHA-256 of the server's `SubjectPublicKeyInfo`, as in HPKP (RFC 7469).
-    pub pin_sha256: Option<String>,
+    /// The one key or certificate that a server shows, whoever vouches for it.
+    pub pin_sha256: Option<Pin>,
     /// Our certificate and its chain, PEM.
     pub client_cert: Option<PathBuf>,
     /// Its key, PEM.

@@ -4,9 +4,6 @@ use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
@@ -18,6 +15,7 @@ use rustls::{
 };
 
 use super::ClientError;
+use super::pin::{Pin, PinnedVerifier};
 use crate::plain_file;
 use crate::provider::settings::HttpSettings;
 
@@ -41,18 +39,12 @@ pub(super) fn no_roots() -> Roots {
 
 /// The TLS settings that `settings` ask for; `https` says whether they will be used at all.
 pub(super) async fn config(settings: &HttpSettings, https: bool, roots: Roots) -> Result<ClientConfig, ClientError> {
-    let own = if https { own_authorities(settings)? } else { Vec::new() };
-    let roots = if own.is_empty() { roots } else { with_own(&own, &roots)? };
-    if https && roots.is_empty() {
-        return Err(ClientError::NoRoots);
-    }
     let crypto = Arc::new(provider::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&crypto))
         .with_safe_default_protocol_versions()
         .map_err(|error| ClientError::Tls(error.to_string()))?;
     let builder = if https {
-        let pin = settings.pin_sha256.as_deref().map(pinned).transpose()?;
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(Verifier::new(roots, own, pin, crypto)?))
+        builder.dangerous().with_custom_certificate_verifier(verifier(settings, roots, crypto)?)
     } else {
         builder.with_root_certificates(roots)
     };
@@ -65,6 +57,23 @@ pub(super) async fn config(settings: &HttpSettings, https: bool, roots: Roots) -
     Ok(config)
 }
 
+/// Whoever has pinned a key has seen it, and asks nobody who vouches for it.
+fn verifier(
+    settings: &HttpSettings,
+    roots: Roots,
+    crypto: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, ClientError> {
+    let own = own_authorities(settings)?;
+    if let Some(pin) = settings.pin_sha256 {
+        return Ok(Arc::new(PinnedVerifier::new(pin, crypto.signature_verification_algorithms)));
+    }
+    let roots = if own.is_empty() { roots } else { with_own(&own, &roots)? };
+    if roots.is_empty() {
+        return Err(ClientError::NoRoots);
+    }
+    Ok(Arc::new(Verifier::new(roots, own, crypto)?))
+}
+
 fn own_authorities(settings: &HttpSettings) -> Result<Vec<CertificateDer<'static>>, ClientError> {
     settings.ca_file.as_ref().map_or_else(|| Ok(Vec::new()), |path| certificates("ca_file", path))
 }
@@ -72,7 +81,7 @@ fn own_authorities(settings: &HttpSettings) -> Result<Vec<CertificateDer<'static
 fn with_own(own: &[CertificateDer<'static>], roots: &Roots) -> Result<Roots, ClientError> {
     let mut all = RootCertStore::clone(roots);
     let (added, _) = all.add_parsable_certificates(own.iter().cloned());
-    if added == 0 { Err(ClientError::NotPem { key: "ca_file" }) } else { Ok(Arc::new(all)) }
+    if added == 0 { Err(ClientError::NoAuthority) } else { Ok(Arc::new(all)) }
 }
 
 async fn identity(
@@ -97,30 +106,19 @@ fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'st
     if certificates.is_empty() { Err(ClientError::NotPem { key }) } else { Ok(certificates) }
 }
 
-/// Asks for the pinned key on top of all that is asked anyway, and takes a certificate that `ca_file` holds to the letter
-/// although it is an authority's: `openssl req -x509` makes servers' certificates that sign themselves so.
+/// Takes a certificate that `ca_file` holds to the letter although it is an authority's: `openssl req -x509` makes servers'
+/// certificates that sign themselves so.
 #[derive(Debug)]
 struct Verifier {
     usual: Arc<WebPkiServerVerifier>,
     own: Vec<CertificateDer<'static>>,
-    pin: Option<Vec<u8>>,
-}
-
-fn pinned(pin: &str) -> Result<Vec<u8>, ClientError> {
-    let pin = STANDARD.decode(pin.trim()).ok().filter(|pin| pin.len() == digest::SHA256_OUTPUT_LEN);
-    pin.ok_or(ClientError::BadPin)
 }
 
 impl Verifier {
-    fn new(
-        roots: Roots,
-        own: Vec<CertificateDer<'static>>,
-        pin: Option<Vec<u8>>,
-        crypto: Arc<CryptoProvider>,
-    ) -> Result<Self, ClientError> {
+    fn new(roots: Roots, own: Vec<CertificateDer<'static>>, crypto: Arc<CryptoProvider>) -> Result<Self, ClientError> {
         let usual = WebPkiServerVerifier::builder_with_provider(roots, crypto).build();
         let usual = usual.map_err(|error| ClientError::Tls(error.to_string()))?;
-        Ok(Self { usual, own, pin })
+        Ok(Self { usual, own })
     }
 
     /// A certificate whose dates are in order, which webpki looks at first, and which is an authority's.
@@ -135,6 +133,17 @@ impl Verifier {
         }
         verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
         Ok(ServerCertVerified::assertion())
+    }
+}
+
+/// A controller's own certificate can be trusted in no other way.
+fn with_a_way_out(error: rustls::Error, certificate: &CertificateDer<'_>) -> rustls::Error {
+    match Pin::of_key(certificate) {
+        Some(pin) => {
+            let way = format!("if it is the right server, its key alone can be trusted: http.pin_sha256 = \"{pin}\"");
+            rustls::Error::General(format!("{error}; {way}"))
+        }
+        None => error,
     }
 }
 
@@ -154,15 +163,10 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, rustls::Error> {
         let usual = self.usual.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         let verified = match usual {
-            Err(error) if is_of_an_authority(&error) => self.verify_own(end_entity, server_name)?,
-            usual => usual?,
+            Err(error) if is_of_an_authority(&error) => self.verify_own(end_entity, server_name),
+            usual => usual,
         };
-        let Some(pin) = &self.pin else { return Ok(verified) };
-        let key = ParsedCertificate::try_from(end_entity)?.subject_public_key_info();
-        if digest::digest(&digest::SHA256, &key).as_ref() == pin.as_slice() {
-            return Ok(verified);
-        }
-        Err(rustls::Error::General("the server's key is not the one that pin_sha256 names".to_owned()))
+        verified.map_err(|error| with_a_way_out(error, end_entity))
     }
 
     fn verify_tls12_signature(
@@ -254,32 +258,63 @@ Ffz24YNdUY1B/ayOFesTi07nycUPrOQ+60YW5m2+BQ==\n\
     const IN_TIME: u64 = 1_800_000_000;
 
     #[test]
-    fn a_certificate_that_signs_itself_is_taken_where_ca_file_holds_it_for_its_name_in_its_time_and_with_its_pin() {
-        for (own, shown, name, seconds, pin, expected) in [
-            (AUTHORITY, AUTHORITY, "acme.example", IN_TIME, None, Ok(())),
-            (LEAF, LEAF, "acme.example", IN_TIME, None, Ok(())),
-            (AUTHORITY, AUTHORITY, "acme.example", IN_TIME, Some(PIN), Ok(())),
-            (LEAF, LEAF, "acme.example", IN_TIME, Some(PIN), Err("pin_sha256")),
-            (LEAF, AUTHORITY, "acme.example", IN_TIME, None, Err("put it into ca_file")),
-            (AUTHORITY, LEAF, "acme.example", IN_TIME, None, Err("BadSignature")),
-            (AUTHORITY, AUTHORITY, "other.example", IN_TIME, None, Err("not valid for name")),
-            (AUTHORITY, AUTHORITY, "acme.example", 1, None, Err("not valid yet")),
-            (AUTHORITY, AUTHORITY, "acme.example", 9_999_999_999, None, Err("expired")),
+    fn a_certificate_that_signs_itself_is_taken_where_ca_file_holds_it_for_its_name_and_in_its_time() {
+        for (own, shown, name, seconds, expected) in [
+            (AUTHORITY, AUTHORITY, "acme.example", IN_TIME, Ok(())),
+            (LEAF, LEAF, "acme.example", IN_TIME, Ok(())),
+            (LEAF, AUTHORITY, "acme.example", IN_TIME, Err("put it into ca_file")),
+            (LEAF, AUTHORITY, "acme.example", IN_TIME, Err(PIN)),
+            (AUTHORITY, LEAF, "acme.example", IN_TIME, Err("BadSignature")),
+            (AUTHORITY, AUTHORITY, "other.example", IN_TIME, Err("not valid for name")),
+            (AUTHORITY, AUTHORITY, "acme.example", 1, Err("not valid yet")),
+            (AUTHORITY, AUTHORITY, "acme.example", 9_999_999_999, Err("expired")),
         ] {
-            let found = verified(own, shown, name, seconds, pin);
+            let found = verified(own, shown, name, seconds);
             match expected {
-                Ok(()) => assert_eq!(found, Ok(()), "{name} {seconds} {pin:?}"),
+                Ok(()) => assert_eq!(found, Ok(()), "{name} {seconds}"),
                 Err(what) => assert!(found.as_ref().is_err_and(|error| error.contains(what)), "{what}: {found:?}"),
             }
         }
     }
 
-    fn verified(own: &str, shown: &str, name: &str, seconds: u64, pin: Option<&str>) -> Result<(), String> {
-        let certificate = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+    #[test]
+    fn a_pinned_key_is_taken_whatever_name_time_and_authority_and_another_is_named() {
+        let leaf = certificate(LEAF);
+        let whole = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &leaf);
+        let fingerprint: Vec<String> = whole.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
+        let curl = format!("sha256//{PIN}");
+        for (pin, shown, expected) in [
+            (PIN, AUTHORITY, Ok(())),
+            (curl.as_str(), AUTHORITY, Ok(())),
+            (PIN, LEAF, Err(Pin::of_key(&leaf).unwrap().to_string())),
+            (fingerprint.join(":").as_str(), LEAF, Ok(())),
+            (fingerprint.concat().to_lowercase().as_str(), LEAF, Ok(())),
+            (fingerprint.concat().as_str(), AUTHORITY, Err(PIN.to_owned())),
+        ] {
+            let algorithms = provider::default_provider().signature_verification_algorithms;
+            let verifier = PinnedVerifier::new(Pin::parse(pin).unwrap(), algorithms);
+            let (name, now) = (ServerName::try_from("10.0.0.1").unwrap(), UnixTime::since_unix_epoch(Duration::ZERO));
+            let found = verifier.verify_server_cert(&certificate(shown), &[], &name, &[], now);
+            match expected {
+                Ok(()) => assert!(found.is_ok(), "{pin}: {found:?}"),
+                Err(pin) => assert!(found.unwrap_err().to_string().contains(&pin), "{pin}"),
+            }
+        }
+        for no_pin in
+            ["", "abc", "QIQ+8z/r7aG208U83iJqx3gl1nXG+X+PqKQqfUHfIi=", "+1+1", &"AB:".repeat(31), &"é".repeat(32)]
+        {
+            assert_eq!(Pin::parse(no_pin), None, "{no_pin}");
+        }
+    }
+
+    fn certificate(pem: &str) -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()
+    }
+
+    fn verified(own: &str, shown: &str, name: &str, seconds: u64) -> Result<(), String> {
         let own = vec![certificate(own)];
         let roots = with_own(&own, &no_roots()).unwrap();
-        let pin = pin.map(|pin| pinned(pin).unwrap());
-        let verifier = Verifier::new(roots, own, pin, Arc::new(provider::default_provider())).unwrap();
+        let verifier = Verifier::new(roots, own, Arc::new(provider::default_provider())).unwrap();
         let (name, now) =
             (ServerName::try_from(name).unwrap(), UnixTime::since_unix_epoch(Duration::from_secs(seconds)));
         let outcome = verifier.verify_server_cert(&certificate(shown), &[], &name, &[], now);
