@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use regex_lite::Regex;
 use serde::Deserialize;
 use serde_json::Value;
+use url::Url;
 
 use super::response::{Response, until};
 use super::token_answer::number;
@@ -18,6 +19,10 @@ pub(super) struct CaptureRule {
     pub(super) place: Place,
     /// Takes the first group of what stands there.
     pub(super) regex: Option<Regex>,
+    /// Where else it may stand: looked at in order while nothing was found.
+    pub(super) others: Vec<(Place, Option<Regex>)>,
+    /// Whether it is a URL of which the path counts alone.
+    pub(super) path: bool,
     /// How a time or duration is counted.
     pub(super) unit: Unit,
     /// The JSON pointer of what is to be taken from it.
@@ -80,34 +85,57 @@ impl Unit {
     }
 }
 
+impl Place {
+    fn value(&self, response: &Response, regex: Option<&Regex>) -> Option<Value> {
+        let value = self.whole(response)?;
+        let Some(regex) = regex else { return Some(value) };
+        let text = scalar(&value)?;
+        regex.captures(&text)?.get(1).map(|group| Value::from(group.as_str()))
+    }
+
+    fn whole(&self, response: &Response) -> Option<Value> {
+        match self {
+            Self::Json(pointer) => at(response, pointer),
+            Self::Header(name) => response.header(&name.to_ascii_lowercase()).map(Value::from),
+            Self::Cookie(name) => response.cookie(name).map(Value::from),
+            Self::Xml(path) => path.find(&response.text).map(Value::from),
+            Self::Body => {
+                let said = response.json.as_ref().and_then(Value::as_str);
+                Some(Value::from(said.unwrap_or(response.text.trim())))
+            }
+            Self::Origin => response.origin().map(Value::from),
+        }
+    }
+}
+
+/// Path and query of a URL that an answer names, whatever host it calls itself by (RFC 3986 section 5.2): behind another
+/// port or address a server does not know the name by which it was called.
+fn path(named: &str, response: &Response) -> Option<String> {
+    if named.trim().is_empty() {
+        return None;
+    }
+    let url = response.url.as_ref()?.join(named.trim()).ok().filter(Url::has_host)?;
+    let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+    Some(format!("{}{query}", url.path()))
+}
+
 impl CaptureRule {
     /// A rule that takes what stands at a JSON pointer and may find nothing.
     #[cfg(test)]
     pub(super) fn json(pointer: &str) -> Self {
         let place = Place::Json(pointer.to_owned());
-        Self { place, regex: None, unit: Unit::Seconds, minus: None, public: false, optional: true }
+        let (regex, others, path, unit, minus) = (None, Vec::new(), false, Unit::Seconds, None);
+        Self { place, regex, others, path, unit, minus, public: false, optional: true }
     }
 
     /// What stands there; null and an empty cookie count as nothing.
     pub(super) fn value(&self, response: &Response) -> Option<Value> {
-        let value = self.at_place(response)?;
-        let Some(regex) = &self.regex else { return Some(value) };
-        let text = scalar(&value)?;
-        regex.captures(&text)?.get(1).map(|group| Value::from(group.as_str()))
-    }
-
-    fn at_place(&self, response: &Response) -> Option<Value> {
-        match &self.place {
-            Place::Json(pointer) => at(response, pointer),
-            Place::Header(name) => response.header(&name.to_ascii_lowercase()).map(Value::from),
-            Place::Cookie(name) => response.cookie(name).map(Value::from),
-            Place::Xml(path) => path.find(&response.text).map(Value::from),
-            Place::Body => {
-                let said = response.json.as_ref().and_then(Value::as_str);
-                Some(Value::from(said.unwrap_or(response.text.trim())))
-            }
-            Place::Origin => response.origin.as_deref().map(Value::from),
-        }
+        let others = self.others.iter().map(|(place, regex)| (place, regex.as_ref()));
+        let mut places = std::iter::once((&self.place, self.regex.as_ref())).chain(others);
+        places.find_map(|(place, regex)| {
+            let found = place.value(response, regex)?;
+            if self.path { path(&scalar(&found)?, response).map(Value::from) } else { Some(found) }
+        })
     }
 
     /// What stands there as text: a string, a number or a truth value.

@@ -61,7 +61,14 @@ pub(super) fn unusable(request: Request) -> Verdict {
 
 /// Says what `response` means.
 pub(super) fn classify(asked: &Asked<'_>, response: &Response) -> Judgement {
-    decided(asked, response).unwrap_or_else(|| by_default(asked, response))
+    let judgement = decided(asked, response).unwrap_or_else(|| by_default(asked, response));
+    match (asked.request, &judgement.verdict) {
+        // The next login says why, to the person who must act.
+        (Request::Ping, Verdict::Refused { .. }) => {
+            Judgement { verdict: Verdict::Dead { certain: true, for_good: true }, ..judgement }
+        }
+        (_, _) => judgement,
+    }
 }
 
 /// What an answer to one request of a login or renewal by the profile's own requests tells, if it is a good one.
@@ -78,7 +85,7 @@ pub(super) fn step(asked: &Asked<'_>, captures: &Captures, response: &Response) 
     harvest(captures, &asked.profile.hosts, asked.url, response, asked.wall).map_err(|barren| {
         let verdict = match (asked.request, &barren) {
             (Request::Renew, _) => Verdict::InDoubt,
-            (_, Barren::Expired) => Verdict::Unavailable,
+            (Request::Ping, _) | (_, Barren::Expired) => Verdict::Unavailable,
             (_, _) => refusal(asked),
         };
         Judgement { oddity: Some(barren.to_string()), ..verdict.into() }
@@ -175,6 +182,7 @@ fn by_rule(asked: &Asked<'_>, rule: &AnswerRule, response: &Response) -> Verdict
             Verdict::Refused { confirm: rule.confirm.unwrap_or(true) && may_confirm(asked) }
         }
         RuleVerdict::GrantDead if is_login => grant_dead(asked),
+        RuleVerdict::Refused if is_ping => Verdict::Refused { confirm: false },
         RuleVerdict::Throttled => throttled(asked, response),
         RuleVerdict::Forbidden if !is_login => Verdict::Forbidden { certain: rule.certain },
         RuleVerdict::Concurrent if asked.request == Request::Renew => Verdict::Concurrent,
@@ -261,7 +269,8 @@ fn refusal_of_step(asked: &Asked<'_>, response: &Response) -> Verdict {
     match (asked.request, response.status) {
         (Request::Renew, 401) => Verdict::GrantDead,
         (Request::Renew, _) => Verdict::InDoubt,
-        (Request::Ping | Request::Introspect | Request::Login | Request::Logout, _) => refusal(asked),
+        (Request::Ping, _) => Verdict::Forbidden { certain: false },
+        (Request::Introspect | Request::Login | Request::Logout, _) => refusal(asked),
     }
 }
 

@@ -190,8 +190,10 @@ fn known_form(printed: &Response) -> Option<Captures> {
 fn rules(entries: &[(&str, &str, Unit, bool)]) -> Captures {
     let rule = |(name, pointer, unit, public): &(&str, &str, Unit, bool)| {
         let place = Place::Json((*pointer).to_owned());
-        let optional = *name != "token";
-        ((*name).to_owned(), CaptureRule { place, regex: None, unit: *unit, minus: None, public: *public, optional })
+        let (optional, others) = (*name != "token", Vec::new());
+        let (unit, public) = (*unit, *public);
+        let rule = CaptureRule { place, regex: None, others, path: false, unit, minus: None, public, optional };
+        ((*name).to_owned(), rule)
     };
     entries.iter().map(rule).collect::<BTreeMap<_, _>>()
 }

@@ -59,7 +59,9 @@ pub(super) enum OutgoingError {
     NoEndpoint(&'static str),
     #[error("this grant needs a person: run `keepfresh login`")]
     ByPerson,
-    #[error("the URL that the server handed out in `{0}` leads to a foreign host: it is not called")]
+    #[error(
+        "the URL that the server handed out in `{0}` leads to a foreign host: it is not called; `path = true` in its capture takes the path alone"
+    )]
     ForeignUrl(String),
     #[error("a cookie cannot carry `{0}`: it has a character that ends a cookie")]
     BadCookie(String),

@@ -24,8 +24,8 @@ pub(super) struct Response {
     pub(super) text: String,
     /// The body, if it is JSON in which no object has a key twice.
     pub(super) json: Option<Value>,
-    /// Scheme, host and port of the URL that answered, where there was one.
-    pub(super) origin: Option<String>,
+    /// The URL that answered, where there was one.
+    pub(super) url: Option<Url>,
     /// False when the body broke off, took too long or was longer than anything an API sends.
     pub(super) complete: bool,
 }
@@ -36,12 +36,17 @@ impl Response {
         let headers = headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
         let text = String::from_utf8_lossy(body).into_owned();
         let json = complete.then(|| strict_json::parse(text.trim_start_matches('\u{feff}'))).flatten();
-        Self { status, headers, text, json, origin: None, complete }
+        Self { status, headers, text, json, url: None, complete }
     }
 
     /// The same, as an answer of `url`.
     pub(super) fn answered_by(self, url: &Url) -> Self {
-        Self { origin: Some(url.origin().ascii_serialization()), ..self }
+        Self { url: Some(url.clone()), ..self }
+    }
+
+    /// Scheme, host and port of the URL that answered.
+    pub(super) fn origin(&self) -> Option<String> {
+        self.url.as_ref().map(|url| url.origin().ascii_serialization())
     }
 
     /// The value of the cookie that the answer sets last under this name; none where it is taken away.

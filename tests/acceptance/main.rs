@@ -22,6 +22,7 @@ mod calendar;
 mod callers;
 mod clocks;
 mod completions;
+mod controllers;
 mod description;
 mod device;
 mod disks;

@@ -111,14 +111,21 @@ fn url_below(
 ) -> Result<Url, OutgoingError> {
     let missing = || template.target.names().find(|name| lookup(name).is_none()).unwrap_or("url").to_owned();
     let target = template.target.fill_url(lookup).ok_or_else(|| OutgoingError::NoValue(missing()))?;
-    let url = below(base, &target).ok_or_else(|| OutgoingError::NoValue(missing()))?;
     let handed_out = template.target.leading_name().filter(|name| !is_trusted(config, name));
+    let path = handed_out.map_or(target.as_str(), |_| within(base, &target));
+    let url = below(base, path).ok_or_else(|| OutgoingError::NoValue(missing()))?;
     match handed_out {
         Some(name) if config.profile.hosts.accept(&url.origin().ascii_serialization(), &config.url).is_err() => {
             Err(OutgoingError::ForeignUrl(name.to_owned()))
         }
         Some(_) | None => Ok(url),
     }
+}
+
+/// A server that knows the path below which it stands names paths with it.
+fn within<'t>(base: &str, target: &'t str) -> &'t str {
+    let own = Url::parse(base).map(|base| base.path().trim_end_matches('/').to_owned()).unwrap_or_default();
+    target.strip_prefix(own.as_str()).filter(|rest| rest.starts_with('/')).unwrap_or(target)
 }
 
 /// The config's own URLs were checked when it was read, and the instance URL when it came.

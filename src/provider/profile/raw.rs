@@ -11,7 +11,7 @@ use toml::Spanned;
 use super::content::{ParameterKind, Protocol};
 use crate::session::policy::WindowModel;
 pub(super) use answer::{Conditions, NextStep, OneOrSeveral, RawAnswer, RawExample, RawQuota};
-pub(super) use request::{RawBasic, RawCapture, RawJwt, RawRedirect, RawRequest, RawUse};
+pub(super) use request::{RawBasic, RawCapture, RawJwt, RawPlace, RawRedirect, RawRequest, RawUse};
 
 /// Texts by name, each with its place in the file.
 pub(super) type Texts = BTreeMap<String, Spanned<String>>;

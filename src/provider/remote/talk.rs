@@ -150,8 +150,11 @@ impl Talk<'_> {
         let mut missed = None;
         let remote = self.remote;
         for request in &remote.config.profile.after_login {
-            if let Err(failed) = self.with_token(&token, request).await {
-                missed = Some(failed.detail);
+            match self.with_token(&token, request).await {
+                Ok(()) => {}
+                // A token for which a rule sends for a person is no use to anybody else.
+                Err(failed) if matches!(failed.verdict, Verdict::Refused { .. }) => return failed,
+                Err(failed) => missed = Some(failed.detail),
             }
         }
         let Ok(grant) = self.gathered.clone().grant(Some(&token), grant.token.issued_at) else { return told };

@@ -10,6 +10,7 @@ pub(crate) mod oidc;
 pub(crate) mod org;
 pub(crate) mod recorder;
 pub(crate) mod salesforce;
+pub(crate) mod scripted;
 pub(crate) mod servers;
 pub(crate) mod terminal;
 pub(crate) mod unix;

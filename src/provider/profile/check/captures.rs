@@ -1,12 +1,15 @@
 //! The `capture` tables of a profile.
 
+use std::ops::Range;
+
+use regex_lite::Regex;
 use toml::Spanned;
 
 use super::names::RawCaptures;
-use super::{Checked, regex, wire, wrong};
+use super::{Checked, filled, regex, wire, wrong};
 use crate::provider::capture::{CaptureRule, Place, Unit};
 use crate::provider::harvest::Captures;
-use crate::provider::profile::raw::RawCapture;
+use crate::provider::profile::raw::{RawCapture, RawPlace};
 use crate::provider::xml::XmlPath;
 
 /// Checks the rules of the request `key`; those that do not say so are optional if `lenient`.
@@ -27,15 +30,24 @@ fn capture(key: &str, name: &str, raw: Spanned<RawCapture>, lenient: bool) -> Ch
     if raw.minus.is_some() && raw.unit == Unit::Time {
         return Err(wrong(&span, format!("{key}: `minus` is for numbers: an instant needs none")));
     }
-    let place = place(key, &raw).and_then(|place| {
-        place.ok_or_else(|| {
-            let places = "`json`, `header`, `cookie`, `xml`, `body = true` and `origin = true`";
-            wrong(&span, format!("{key}: give one of {places}"))
-        })
-    })?;
+    let others = filled(&format!("{key}.or"), raw.or)?;
+    let others = others.into_iter().map(|other| place(&format!("{key}.or"), &other.span(), other.get_ref()));
+    let others = others.collect::<Checked<_>>()?;
+    let first = RawPlace {
+        json: raw.json,
+        header: raw.header,
+        cookie: raw.cookie,
+        xml: raw.xml,
+        body: raw.body,
+        origin: raw.origin,
+        regex: raw.regex,
+    };
+    let (place, regex) = place(key, &span, &first)?;
     Ok(CaptureRule {
         place,
-        regex: raw.regex.as_ref().map(|text| group(key, text)).transpose()?,
+        regex,
+        others,
+        path: raw.path.unwrap_or_default(),
         unit: raw.unit,
         minus: raw.minus.map(|pointer| checked_pointer(key, &pointer)).transpose()?,
         public: raw.public,
@@ -43,8 +55,15 @@ fn capture(key: &str, name: &str, raw: Spanned<RawCapture>, lenient: bool) -> Ch
     })
 }
 
-/// The one place that is given; none where there are none or several.
-fn place(key: &str, raw: &RawCapture) -> Checked<Option<Place>> {
+/// The one place that is given, and what to take of what stands there.
+fn place(key: &str, at: &Range<usize>, raw: &RawPlace) -> Checked<(Place, Option<Regex>)> {
+    let places = "`json`, `header`, `cookie`, `xml`, `body = true` and `origin = true`";
+    let place = only_place(key, raw)?.ok_or_else(|| wrong(at, format!("{key}: give one of {places}")))?;
+    Ok((place, raw.regex.as_ref().map(|text| group(key, text)).transpose()?))
+}
+
+/// None where there are none or several.
+fn only_place(key: &str, raw: &RawPlace) -> Checked<Option<Place>> {
     let path = |text: &Spanned<String>| {
         let wrong_path = |error| wrong(&text.span(), format!("{key}: {error}"));
         XmlPath::parse(text.get_ref()).map(Place::Xml).map_err(wrong_path)
@@ -72,7 +91,7 @@ fn checked_pointer(key: &str, pointer: &Spanned<String>) -> Checked<String> {
     Err(wrong(&pointer.span(), format!("{key}: `{}` is no JSON pointer: it starts with `/`", pointer.get_ref())))
 }
 
-fn group(key: &str, text: &Spanned<String>) -> Checked<regex_lite::Regex> {
+fn group(key: &str, text: &Spanned<String>) -> Checked<Regex> {
     let regex = regex(key, text)?;
     if regex.captures_len() < 2 {
         return Err(wrong(&text.span(), format!("{key}: the regex must have a group: what it holds is taken")));

@@ -63,7 +63,8 @@ fn means(verdict: RuleVerdict, request: Request) -> bool {
     match verdict {
         RuleVerdict::Alive => request == Request::Ping,
         RuleVerdict::Dead => request != Request::Login,
-        RuleVerdict::Refused | RuleVerdict::GrantDead => is_login,
+        RuleVerdict::Refused => is_login || request == Request::Ping,
+        RuleVerdict::GrantDead => is_login,
         RuleVerdict::Forbidden => !is_login,
         RuleVerdict::Concurrent | RuleVerdict::InDoubt => request == Request::Renew,
         RuleVerdict::Skewed => request == Request::Login,

@@ -96,12 +96,29 @@ pub(in crate::provider::profile) struct RawCapture {
     #[serde(default)]
     pub(in crate::provider::profile) origin: bool,
     pub(in crate::provider::profile) regex: Option<Spanned<String>>,
+    pub(in crate::provider::profile) path: Option<bool>,
+    pub(in crate::provider::profile) or: Option<Spanned<Vec<Spanned<RawPlace>>>>,
     #[serde(default)]
     pub(in crate::provider::profile) unit: Unit,
     pub(in crate::provider::profile) minus: Option<Spanned<String>>,
     #[serde(default)]
     pub(in crate::provider::profile) public: bool,
     pub(in crate::provider::profile) optional: Option<bool>,
+}
+
+/// Where a value may stand as well.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::provider::profile) struct RawPlace {
+    pub(in crate::provider::profile) json: Option<Spanned<String>>,
+    pub(in crate::provider::profile) header: Option<Spanned<String>>,
+    pub(in crate::provider::profile) cookie: Option<String>,
+    pub(in crate::provider::profile) xml: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(in crate::provider::profile) body: bool,
+    #[serde(default)]
+    pub(in crate::provider::profile) origin: bool,
+    pub(in crate::provider::profile) regex: Option<Spanned<String>>,
 }
 
 #[derive(Default, Deserialize)]
