@@ -20,6 +20,7 @@ mod outgoing;
 mod person;
 mod profile;
 mod rehearsal;
+mod proxy;
 mod remote;
 mod request;
 mod response;
@@ -39,7 +40,8 @@ pub use clients::{Clients, Pin};
 pub use person::{BrowserLogin, DeviceLogin, PersonError, RedirectProblem};
 pub use profile::{Description, GrantDescription, Parameter, ParameterKind, Profile, ProfileError, WindowDefaults};
 pub use remote::{Polled, Remote, RemoteError};
-pub use settings::{ConfigProblem, HttpSettings, Proxy, RemoteConfig, Value};
+pub use settings::{ConfigProblem, HttpSettings, RemoteConfig, Value};
+pub use proxy::{BadProxy, BadVariable, Proxy, ProxyUrl, ProxyVariables};
 
 /// How a person logs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

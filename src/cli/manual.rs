@@ -28,7 +28,7 @@ const ENVIRONMENT: [(&str, &str); 5] = [
         "where the daemon keeps socket, tokens and state, unless the config says so",
     ),
     ("NO_COLOR", "when set, no colours"),
-    ("HTTPS_PROXY, NO_PROXY", "the proxy for calls to servers, unless the config names one"),
+    ("HTTPS_PROXY, ALL_PROXY, NO_PROXY", "the proxy for calls to servers, unless the config names one"),
 ];
 
 const FILES: [(&str, &str); 5] = [

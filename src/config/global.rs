@@ -76,7 +76,7 @@ pub(super) fn read(
     let daemon = daemon::daemon(file, main, report, surroundings, &needs);
     let socket = daemon::socket(main, &daemon.runtime_dir, report);
     let metrics = metrics::read(main, &daemon.runtime_dir);
-    let (http, per_host_rate) = http::global(main, &needs);
+    let (http, per_host_rate) = http::global(main, &needs, surroundings);
     let alerts = hooks::alerts(main, &needs);
     let context = Context {
         surroundings,

@@ -10,9 +10,10 @@ use super::global::{Context, Needs};
 use super::keys;
 use super::paths;
 use super::secret;
+use super::surroundings::Surroundings;
 use super::table::Table;
 use super::value::{self, Bad, bad};
-use crate::provider::{HttpSettings, Pin, Proxy};
+use crate::provider::{HttpSettings, Pin, Proxy, ProxyUrl, ProxyVariables};
 use crate::secret::source::SecretSource;
 
 /// `[http]`.
@@ -29,15 +30,16 @@ pub(super) struct GlobalHttp {
 const PER_HOST_RATE: f64 = 100.0;
 
 /// Reads `[http]` of the main file, and the rate per host.
-pub(super) fn global(main: Option<&Table<'_>>, needs: &Needs<'_>) -> (GlobalHttp, f64) {
+pub(super) fn global(main: Option<&Table<'_>>, needs: &Needs<'_>, surroundings: &Surroundings) -> (GlobalHttp, f64) {
     let table = main.and_then(|main| main.table("http"));
     let table = table.as_ref().inspect(|table| table.only(keys::HTTP));
     let duration = |key: &str| table.and_then(|table| table.duration(key)).map(|duration| duration.value);
+    let by_variables = || Proxy::Variables(ProxyVariables::read(|name| surroundings.variable(name)).into());
     let http = GlobalHttp {
         connect_timeout: duration("connect_timeout").unwrap_or(Duration::from_secs(5)),
         request_timeout: duration("request_timeout"),
         ca_file: table.and_then(|table| certificates(table, "ca_file", needs)),
-        proxy: table.and_then(proxy).unwrap_or(Proxy::System),
+        proxy: table.and_then(proxy).unwrap_or_else(by_variables),
     };
     let rate = table.and_then(|table| table.quoted("per_host_rate", value::rate_as_number, value::rate));
     (http, rate.map_or(PER_HOST_RATE, |rate| rate.value))
@@ -108,7 +110,9 @@ fn proxy_of(text: &str) -> Result<Proxy, Bad> {
         return Err(bad("holds a user or password in the clear", remedy));
     }
     match url.scheme() {
-        "http" | "https" if url.host_str().is_some() => Ok(Proxy::Url(text.to_owned())),
+        "http" | "https" if url.host_str().is_some() => {
+            ProxyUrl::parse(text).map(Proxy::Url).map_err(|problem| bad(problem.to_string(), remedy))
+        }
         _ => Err(bad("is no proxy that keepfresh can use", remedy)),
     }
 }

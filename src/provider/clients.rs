@@ -3,6 +3,7 @@
 mod files;
 mod names;
 mod pin;
+mod refusals;
 mod tls;
 
 use std::cell::RefCell;
@@ -17,15 +18,16 @@ use tokio::sync::OnceCell;
 use url::Url;
 
 use super::discovery::Discovery;
-use super::hosts::is_loopback;
-use super::settings::{HttpSettings, Proxy};
+use super::proxy::{BadVariable, ProxyUrl};
+use super::settings::HttpSettings;
 use crate::plain_file::ReadError;
 use crate::secret::source::SecretError;
 
 use files::FileStamp;
 use names::Names;
-pub(super) use tls::is_certificate_refusal;
 pub use pin::Pin;
+use refusals::Refusals;
+pub(super) use tls::is_certificate_refusal;
 
 /// Idle sessions hold no connection, and none is kept so long that a server, or what stands before it, forgets it.
 const POOL_IDLE: Duration = Duration::from_secs(2);
@@ -59,6 +61,7 @@ struct Shared {
     /// Loading the system's roots takes milliseconds and memory, so once, and only for https.
     roots: OnceCell<tls::Roots>,
     names: Names,
+    refusals: Refusals,
     /// What issuers say of themselves, by issuer and by the way to reach it.
     issuers: Mutex<HashMap<(String, HttpSettings), Arc<Discovery>>>,
 }
@@ -83,8 +86,7 @@ struct Made {
 struct Kind {
     settings: HttpSettings,
     https: bool,
-    /// Never by a proxy.
-    loopback: bool,
+    proxy: Option<ProxyUrl>,
 }
 
 /// Why there is no client; names the file or setting and the remedy.
@@ -108,8 +110,8 @@ pub(super) enum ClientError {
     NoRoots,
     #[error("TLS cannot be set up: {0}")]
     Tls(String),
-    #[error("http.proxy is no URL of a proxy: write http://host:port")]
-    BadProxy,
+    #[error(transparent)]
+    Proxy(BadVariable),
     #[error("the HTTP client cannot be set up: {0}")]
     Builder(String),
 }
@@ -127,7 +129,8 @@ impl Clients {
         url: &Url,
         connection: Connection,
     ) -> Result<reqwest::Client, ClientError> {
-        let kind = Kind { settings: settings.clone(), https: url.scheme() == "https", loopback: is_loopback(url) };
+        let proxy = settings.proxy.on_the_way_to(url).map_err(|bad| ClientError::Proxy(bad.clone()))?.cloned();
+        let kind = Kind { settings: settings.clone(), https: url.scheme() == "https", proxy };
         let tls = self.tls(&kind).await?;
         let key = (kind, connection);
         CLIENTS.with_borrow_mut(|clients| {
@@ -138,6 +141,18 @@ impl Clients {
             clients.insert(key, (tls, client.clone()));
             Ok(client)
         })
+    }
+
+    /// The proxy on the way to `url`, and what it did where it is to blame for `error`.
+    pub(super) async fn proxy_to_blame(
+        &self,
+        settings: &HttpSettings,
+        url: &Url,
+        error: &reqwest::Error,
+    ) -> Option<(ProxyUrl, String)> {
+        let proxy = settings.proxy.on_the_way_to(url).ok()??;
+        let told = self.shared.refusals.told(proxy, url, error).await?;
+        Some((proxy.clone(), told))
     }
 
     async fn tls(&self, kind: &Kind) -> Result<Arc<ClientConfig>, ClientError> {
@@ -186,13 +201,13 @@ impl Clients {
             .retry(reqwest::retry::never())
             .referer(false)
             .user_agent(concat!("keepfresh/", env!("CARGO_PKG_VERSION")));
-        builder = match &kind.settings.proxy {
-            Proxy::None => builder.no_proxy(),
-            Proxy::System | Proxy::Url(_) if kind.loopback => builder.no_proxy(),
-            Proxy::System => builder,
-            Proxy::Url(url) => builder.proxy(reqwest::Proxy::all(url).map_err(|_| ClientError::BadProxy)?),
-        };
-        builder.build().map_err(|error| ClientError::Builder(error.to_string()))
+        let unfit = |error: reqwest::Error| ClientError::Builder(error.without_url().to_string());
+        // The library would read the environment by itself, and pass by what it cannot read.
+        builder = builder.no_proxy();
+        if let Some(proxy) = &kind.proxy {
+            builder = builder.proxy(reqwest::Proxy::all(proxy.url().clone()).map_err(unfit)?);
+        }
+        builder.build().map_err(unfit)
     }
 }
 

@@ -3,7 +3,7 @@
 use url::{Host, Url};
 
 /// A host name in which `*` stands for one or more characters, dots included.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct HostPattern(String);
 
 impl HostPattern {

@@ -21,6 +21,7 @@ use super::discovery::{Discovery, DiscoveryError, Metadata};
 use super::harvest::Harvest;
 use super::outgoing::{self, Outgoing, OutgoingError};
 use super::profile::QuotaRule;
+use super::proxy::ProxyUrl;
 use super::request::Method;
 use super::response::Response;
 use super::settings::{ConfigProblem, RemoteConfig, authority};
@@ -79,6 +80,8 @@ enum NoAnswer {
     TimedOut(Duration),
     #[error("the server could not be called")]
     Transport(#[source] reqwest::Error),
+    #[error("the proxy {0} {1}")]
+    Proxy(ProxyUrl, String),
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
 }
@@ -87,7 +90,7 @@ impl NoAnswer {
     /// Whether the server may have seen the request.
     fn reached(&self) -> bool {
         match self {
-            Self::Outgoing(_) | Self::Client(_) | Self::BadHeader | Self::Discovery(_) => false,
+            Self::Outgoing(_) | Self::Client(_) | Self::BadHeader | Self::Proxy(..) | Self::Discovery(_) => false,
             Self::TimedOut(_) => true,
             Self::Transport(error) => !(error.is_connect() || error.is_builder() || is_certificate_refusal(error)),
         }
@@ -107,6 +110,7 @@ impl NoAnswer {
             | Self::BadHeader
             | Self::TimedOut(_)
             | Self::Transport(_)
+            | Self::Proxy(..)
             | Self::Discovery(_) => Verdict::Unavailable,
         }
     }
@@ -115,10 +119,17 @@ impl NoAnswer {
     fn sentence(&self) -> String {
         let causes = std::iter::successors(self.source(), |error| (*error).source());
         let causes: Vec<String> = match self {
-            Self::Transport(_) => causes.last().map(ToString::to_string).into_iter().collect(),
-            Self::Outgoing(_) | Self::Client(_) | Self::BadHeader | Self::TimedOut(_) | Self::Discovery(_) => {
-                causes.map(ToString::to_string).collect()
+            // So rustls calls what our own verifier says.
+            Self::Transport(_) => {
+                let innermost = causes.last().map(ToString::to_string);
+                innermost.map(|cause| cause.trim_start_matches("unexpected error: ").to_owned()).into_iter().collect()
             }
+            Self::Outgoing(_)
+            | Self::Client(_)
+            | Self::BadHeader
+            | Self::TimedOut(_)
+            | Self::Proxy(..)
+            | Self::Discovery(_) => causes.map(ToString::to_string).collect(),
         };
         std::iter::once(self.to_string()).chain(causes).collect::<Vec<_>>().join(": ")
     }
@@ -230,7 +241,10 @@ impl Remote {
         let client = self.clients.client(&self.config.http, &outgoing.url, connection).await;
         let client = client.map_err(NoAnswer::Client)?;
         let url = outgoing.url.clone();
-        let answer = client.execute(wire(outgoing)?).await.map_err(transport)?;
+        let answer = match client.execute(wire(outgoing)?).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.no_answer(error, &url).await),
+        };
         let wall = clock::now().wall;
         Ok((received(answer).await.answered_by(&url), wall))
     }
@@ -239,6 +253,16 @@ impl Remote {
         let quota = |rule: &QuotaRule| {
             let found = rule.regex.captures(response.header(&rule.header.to_ascii_lowercase())?)?;
             let number = |group| found.name(group)?.as_str().parse().ok();
+    /// URLs stay out of errors: a profile may put a token into one.
+    async fn no_answer(&self, error: reqwest::Error, url: &Url) -> NoAnswer {
+        if error.is_connect()
+            && let Some((proxy, what)) = self.clients.proxy_to_blame(&self.config.http, url, &error).await
+        {
+            return NoAnswer::Proxy(proxy, what);
+        }
+        NoAnswer::Transport(error.without_url())
+    }
+
             Some(Quota { name: rule.name.clone(), used: number("used")?, limit: number("limit")? })
         };
         self.config.profile.quotas.iter().filter_map(quota).collect()
@@ -273,11 +297,6 @@ impl Told {
             quotas: Vec::new(),
         }
     }
-}
-
-/// URLs stay out of errors: a profile may put a token into one.
-fn transport(error: reqwest::Error) -> NoAnswer {
-    NoAnswer::Transport(error.without_url())
 }
 
 fn wire(outgoing: Outgoing) -> Result<reqwest::Request, NoAnswer> {

@@ -14,6 +14,7 @@ use super::client_auth::ClientAuth;
 use super::clients::Pin;
 use super::discovery::{Endpoint, Metadata};
 use super::profile::Profile;
+use super::proxy::Proxy;
 use super::request::RequestTemplate;
 use super::template::Template;
 use crate::named::Named;
@@ -38,17 +39,6 @@ pub struct HttpSettings {
     pub proxy: Proxy,
     /// Whether `http` is allowed beyond this machine.
     pub allow_plain_http: bool,
-}
-
-/// By which proxy calls leave; never to loopback.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Proxy {
-    /// `HTTPS_PROXY` and friends.
-    System,
-    /// None, whatever the environment says.
-    None,
-    /// This one.
-    Url(String),
 }
 
 /// The value the config gave a parameter.

@@ -42,6 +42,7 @@ mod metrics;
 mod oidc_provider;
 mod outages;
 mod person;
+mod proxies;
 mod publishing;
 mod reader;
 mod recipes;

@@ -350,7 +350,7 @@ fn config_for(url: &str, grant: &str, values: &[(&str, &str)]) -> RemoteConfig {
             pin_sha256: None,
             client_cert: None,
             client_key: None,
-            proxy: Proxy::System,
+            proxy: Proxy::None,
             allow_plain_http: false,
         }),
     }

@@ -19,6 +19,7 @@ impl RemoteConfig {
         problems.extend(self.unsendable());
         problems.extend(self.wrong_client_auth());
         problems.extend(self.wrong_person_login());
+        problems.extend(self.wrong_proxy());
         let is_oauth = self.profile.protocol == Protocol::OAuth2;
         if is_oauth && self.endpoint(Endpoint::Token, None).is_none() && self.issuer().is_none() && problems.is_empty()
         {
@@ -76,6 +77,14 @@ impl RemoteConfig {
         let hosts = &self.profile.hosts;
         let mut problems = Vec::new();
         if self.url.host_str().is_some_and(|host| hosts.is_not_api(host)) {
+    /// What cannot be read of the environment must not lead past the proxy.
+    fn wrong_proxy(&self) -> Option<ConfigProblem> {
+        let login_url = self.login_url().unwrap_or_else(|| Url::clone(&self.url));
+        let called = [&*self.url, &login_url].into_iter().filter(|url| url.has_host());
+        let bad = called.map(|url| self.http.proxy.on_the_way_to(url)).find_map(Result::err)?;
+        Some(problem("http.proxy", bad.to_string()))
+    }
+
             problems.push(problem("url", format!("this host serves no API: {}", hosts.not_api_because)));
         }
         if self.doubles_path() {
