@@ -17,10 +17,11 @@ mod grants;
 mod harvest;
 mod hosts;
 mod outgoing;
+mod pem;
 mod person;
 mod profile;
-mod rehearsal;
 mod proxy;
+mod rehearsal;
 mod remote;
 mod request;
 mod response;
@@ -37,11 +38,12 @@ use crate::secret::Secret;
 use crate::token::Token;
 
 pub use clients::{Clients, Pin};
+pub use pem::{NoKey, private_key};
 pub use person::{BrowserLogin, DeviceLogin, PersonError, RedirectProblem};
 pub use profile::{Description, GrantDescription, Parameter, ParameterKind, Profile, ProfileError, WindowDefaults};
+pub use proxy::{BadProxy, BadVariable, Proxy, ProxyUrl, ProxyVariables};
 pub use remote::{Polled, Remote, RemoteError};
 pub use settings::{ConfigProblem, HttpSettings, RemoteConfig, Value};
-pub use proxy::{BadProxy, BadVariable, Proxy, ProxyUrl, ProxyVariables};
 
 /// How a person logs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

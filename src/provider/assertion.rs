@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use super::pem::{self, NoKey};
 use crate::secret::Secret;
 use key::SigningKey;
 
@@ -51,14 +52,12 @@ pub(super) struct Signer<'a> {
 /// Why nothing could be signed; names the remedy, never the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(super) enum AssertionError {
-    #[error("the private key is encrypted in the old PEM way: convert it with `openssl pkcs8 -topk8`")]
-    LegacyEncryption,
+    #[error("the private key {0}")]
+    NoKey(#[from] NoKey),
     #[error("the private key is encrypted: give its private_key_passphrase")]
     PassphraseMissing,
     #[error("the private key does not open: private_key_passphrase is wrong, or its encryption is unknown")]
     PassphraseWrong,
-    #[error("the private key is no key in PEM: it begins with -----BEGIN PRIVATE KEY----- or the like")]
-    NoKey,
     #[error("the private key is of an unknown kind: take RSA, P-256, P-384 or Ed25519")]
     UnknownKind,
     #[error("the private key does not fit its `algorithm`: take that out, or take another key")]
@@ -112,8 +111,8 @@ pub(super) fn check(signer: &Signer<'_>) -> Result<(), AssertionError> {
 fn header(signer: &Signer<'_>, own: &[Algorithm]) -> Result<Header, AssertionError> {
     let mut header = Header { kid: signer.key_id.map(str::to_owned), ..Header::new(algorithm(signer, own)?) };
     if let Some(pem) = signer.certificate {
-        let certificate = CertificateDer::from_pem_slice(pem.expose().as_bytes());
-        let certificate = certificate.map_err(|_| AssertionError::NoCertificate)?;
+        let pem = pem::certificate(pem.expose()).ok_or(AssertionError::NoCertificate)?;
+        let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| AssertionError::NoCertificate)?;
         let thumbprint = |by| URL_SAFE_NO_PAD.encode(digest::digest(by, &certificate));
         header.x5t = Some(thumbprint(&digest::SHA1_FOR_LEGACY_USE_ONLY));
         header.x5t_s256 = Some(thumbprint(&digest::SHA256));
@@ -208,17 +207,17 @@ pub(super) mod tests {
         let encrypted = pem("ENCRYPTED PRIVATE KEY", &encrypted(&key, "x"));
         let legacy = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAA==\n";
         for (pem, passphrase, expected) in [
-            (legacy, Some("x"), AssertionError::LegacyEncryption),
+            (legacy, Some("x"), NoKey::LegacyEncryption.into()),
             (&encrypted, None, AssertionError::PassphraseMissing),
             (&encrypted, Some("y"), AssertionError::PassphraseWrong),
-            ("hello", None, AssertionError::NoKey),
-            ("", None, AssertionError::NoKey),
+            ("hello", None, NoKey::NoPem.into()),
+            ("", None, NoKey::Empty.into()),
         ] {
             let (key, passphrase) = (Secret::new(pem), passphrase.map(Secret::new));
             let error = check(&Signer { passphrase: passphrase.as_ref(), ..signer(&key) }).unwrap_err();
             assert_eq!(error, expected);
         }
-        assert!(AssertionError::LegacyEncryption.to_string().contains("openssl pkcs8 -topk8"));
+        assert!(AssertionError::from(NoKey::LegacyEncryption).to_string().contains("openssl pkcs8 -topk8"));
     }
 
     #[test]

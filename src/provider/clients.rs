@@ -18,6 +18,7 @@ use tokio::sync::OnceCell;
 use url::Url;
 
 use super::discovery::Discovery;
+use super::pem::NoKey;
 use super::proxy::{BadVariable, ProxyUrl};
 use super::settings::HttpSettings;
 use crate::plain_file::ReadError;
@@ -100,6 +101,8 @@ pub(super) enum ClientError {
     KeyMissing,
     #[error("client_key cannot be read")]
     Key(#[source] SecretError),
+    #[error("client_key {0}")]
+    NoKey(NoKey),
     #[error("client_cert and client_key do not fit together: {0}")]
     BadIdentity(rustls::Error),
     #[error(

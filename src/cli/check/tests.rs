@@ -48,7 +48,7 @@ fn a_secret_that_is_missing_or_no_key_is_an_error_with_its_line() {
     let home = Home::new("", "");
     let no_key = "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n";
     for (text, part) in
-        [("not a key", "no private key in PEM"), ("", "is empty"), (no_key, "the private key is no key in PEM")]
+        [("not a key", "the private key is no key in PEM"), ("", "is empty"), (no_key, "the private key is damaged")]
     {
         home.write("key.pem", text, 0o600);
         let outcome = home.outcome();

@@ -7,7 +7,7 @@ use rustix::fs::{Access, access};
 
 use crate::config::{Config, ConfigError, Need, Needed, certificates};
 use crate::plain_file;
-use crate::provider::Clients;
+use crate::provider::{Clients, NoKey, private_key};
 use crate::secret::Secret;
 use crate::secret::source::SecretSource;
 use crate::store;
@@ -120,20 +120,10 @@ fn usable_secret(key: &str, secret: &Secret) -> Result<(), String> {
 
 async fn try_key(source: &SecretSource) -> Result<(), String> {
     let key = source.read().await.map_err(|error| error.to_string())?;
-    let text = key.expose();
-    if !text.contains("PRIVATE KEY-----") {
-        let source = source.describe();
-        return Err(format!(
-            "use {source}: it holds no private key in PEM; it must have a line -----BEGIN PRIVATE KEY-----"
-        ));
-    }
-    if text.contains("Proc-Type: 4,ENCRYPTED") {
-        let source = source.describe();
-        return Err(format!(
-            "use {source}: its encryption is of an old kind; convert it with: openssl pkcs8 -topk8 -in OLD -out NEW"
-        ));
-    }
-    Ok(())
+    // What it is comes before the colon, what to do behind it.
+    let told =
+        |why: NoKey| format!("use {}: the private key {}", source.describe(), why.to_string().replacen(": ", "; ", 1));
+    private_key(key.expose()).map(drop).map_err(told)
 }
 
 /// Whether there is such a program, and the user who runs the check may run it.

@@ -8,6 +8,7 @@ use pkcs8::der::pem::PemLabel as _;
 use pkcs8::{EncryptedPrivateKeyInfo, ObjectIdentifier, PrivateKeyInfo, SecretDocument};
 
 use super::AssertionError;
+use crate::provider::pem::{self, NoKey};
 use crate::secret::Secret;
 
 /// RFC 8017 appendix A.1.
@@ -32,11 +33,8 @@ impl SigningKey {
     /// # Errors
     /// Names the remedy.
     pub(super) fn read(pem: &str, passphrase: Option<&Secret>) -> Result<Self, AssertionError> {
-        if pem.contains("Proc-Type: 4,ENCRYPTED") {
-            return Err(AssertionError::LegacyEncryption);
-        }
-        let block = block(pem).ok_or(AssertionError::NoKey)?;
-        let (label, document) = SecretDocument::from_pem(block).map_err(|_| AssertionError::NoKey)?;
+        let block = pem::private_key(pem)?;
+        let (label, document) = SecretDocument::from_pem(&block).map_err(|_| NoKey::Damaged)?;
         match label {
             EncryptedPrivateKeyInfo::PEM_LABEL => {
                 opened(document.as_bytes(), passphrase.ok_or(AssertionError::PassphraseMissing)?)
@@ -44,12 +42,12 @@ impl SigningKey {
             PrivateKeyInfo::PEM_LABEL => Self::of_pkcs8(document.as_bytes()),
             "RSA PRIVATE KEY" => Ok(Self::rsa(document.as_bytes())),
             "EC PRIVATE KEY" => Self::elliptic(document.as_bytes()),
-            _ => Err(AssertionError::NoKey),
+            _ => Err(AssertionError::UnknownKind),
         }
     }
 
     fn of_pkcs8(der: &[u8]) -> Result<Self, AssertionError> {
-        let info = PrivateKeyInfo::from_der(der).map_err(|_| AssertionError::NoKey)?;
+        let info = PrivateKeyInfo::from_der(der).map_err(|_| NoKey::Damaged)?;
         match info.algorithm.oid {
             RSA => Ok(Self::rsa(info.private_key)),
             EC => Self::elliptic(der),
@@ -74,17 +72,8 @@ impl SigningKey {
     }
 }
 
-/// The private key's own block: `openssl ecparam` writes its parameters before it, others the certificates.
-fn block(pem: &str) -> Option<&str> {
-    let label = pem.find("PRIVATE KEY-----")?;
-    let begin = pem.get(..label)?.rfind("-----BEGIN ")?;
-    let end = pem.get(label..)?.find("-----END ")? + label;
-    let close = pem.get(end..)?.find("PRIVATE KEY-----")? + end;
-    pem.get(begin..close + "PRIVATE KEY-----".len())
-}
-
 fn opened(sealed: &[u8], passphrase: &Secret) -> Result<SigningKey, AssertionError> {
-    let sealed = EncryptedPrivateKeyInfo::from_der(sealed).map_err(|_| AssertionError::NoKey)?;
+    let sealed = EncryptedPrivateKeyInfo::from_der(sealed).map_err(|_| NoKey::Damaged)?;
     let opened = sealed.decrypt(passphrase.expose()).map_err(|_| AssertionError::PassphraseWrong)?;
     SigningKey::of_pkcs8(opened.as_bytes())
 }

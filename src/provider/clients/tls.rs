@@ -17,6 +17,7 @@ use rustls::{
 use super::ClientError;
 use super::pin::{Pin, PinnedVerifier};
 use crate::plain_file;
+use crate::provider::pem;
 use crate::provider::settings::HttpSettings;
 
 /// A system's whole list of authorities has less than one.
@@ -91,8 +92,8 @@ async fn identity(
     let chain = certificates("client_cert", path)?;
     let source = settings.client_key.as_ref().ok_or(ClientError::KeyMissing)?;
     let key = source.read().await.map_err(ClientError::Key)?;
-    let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes())
-        .map_err(|_| ClientError::NotPem { key: "client_key" })?;
+    let key = pem::private_key(key.expose()).map_err(ClientError::NoKey)?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| ClientError::NotPem { key: "client_key" })?;
     Ok(Some((chain, key)))
 }
 
@@ -141,7 +142,8 @@ fn with_a_way_out(error: rustls::Error, certificate: &CertificateDer<'_>) -> rus
     match Pin::of_key(certificate) {
         Some(pin) => {
             let way = format!("if it is the right server, its key alone can be trusted: http.pin_sha256 = \"{pin}\"");
-            rustls::Error::General(format!("{error}; {way}"))
+            let what = if let rustls::Error::General(what) = error { what } else { error.to_string() };
+            rustls::Error::General(format!("{what}; {way}"))
         }
         None => error,
     }
