@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 use url::Url;
 
+use super::capture;
 use super::harvest::{Barren, Captures, Harvest, harvest};
 use super::profile::Profile;
 use super::request::{Expect, RequestTemplate};
-use super::response::{Response, until};
+use super::response::{self, Response, until};
 use super::rule::{AnswerRule, RuleVerdict, Seen};
 use super::token_answer::{self, moment};
 use crate::session::answer::{Request, Verdict};
@@ -181,8 +182,8 @@ fn by_rule(asked: &Asked<'_>, rule: &AnswerRule, response: &Response) -> Verdict
         RuleVerdict::Refused if is_login => {
             Verdict::Refused { confirm: rule.confirm.unwrap_or(true) && may_confirm(asked) }
         }
-        RuleVerdict::GrantDead if is_login => grant_dead(asked),
         RuleVerdict::Refused if is_ping => Verdict::Refused { confirm: false },
+        RuleVerdict::GrantDead if is_login => grant_dead(asked),
         RuleVerdict::Throttled => throttled(asked, response),
         RuleVerdict::Forbidden if !is_login => Verdict::Forbidden { certain: rule.certain },
         RuleVerdict::Concurrent if asked.request == Request::Renew => Verdict::Concurrent,
@@ -285,7 +286,7 @@ fn introspection_by_profile(asked: &Asked<'_>, response: &Response) -> Verdict {
     let rules = asked.template.map(|template| template.captures.clone()).unwrap_or_default();
     match harvest(&rules, &asked.profile.hosts, asked.url, response, asked.wall) {
         Ok(told) => Verdict::Introspected {
-            active: told.spelt("active").is_none_or(|active| active != "false"),
+            active: told.spelt("active").and_then(|active| truth(&Value::from(active))).unwrap_or(true),
             remaining: told.lifetime,
         },
         Err(_) => Verdict::Unavailable,
@@ -336,9 +337,9 @@ fn oauth_error(asked: &Asked<'_>, error: &str, response: &Response) -> Verdict {
 /// Never says dead: an introspection that fails tells of the client that asks, not of the token.
 fn introspection(asked: &Asked<'_>, response: &Response) -> Judgement {
     let member = |name: &str| response.json.as_ref()?.get(name);
-    match (response.status, member("active")) {
-        (200..=299, Some(Value::Bool(active))) => {
-            Verdict::Introspected { active: *active, remaining: remaining(asked, response, member("exp")) }.into()
+    match (response.status, member("active").and_then(truth)) {
+        (200..=299, Some(active)) => {
+            Verdict::Introspected { active, remaining: remaining(asked, response, member("exp")) }.into()
         }
         (200..=299, _) => {
             let oddity = Some("the answer does not say whether the token is active".to_owned());
@@ -348,8 +349,19 @@ fn introspection(asked: &Asked<'_>, response: &Response) -> Judgement {
     }
 }
 
+/// RFC 7662 section 2.2 has a Boolean; servers that keep everything as text have it so here.
+fn truth(value: &Value) -> Option<bool> {
+    match capture::scalar(value)?.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        _ => None,
+    }
+}
+
 fn remaining(asked: &Asked<'_>, response: &Response, exp: Option<&Value>) -> Option<Duration> {
-    Some(until(moment(exp?)?, response.date().unwrap_or(asked.wall)))
+    let exp = exp?;
+    let end = moment(exp).or_else(|| response::moment(exp.as_str()?.trim()))?;
+    Some(until(end, response.date().unwrap_or(asked.wall)))
 }
 
 /// RFC 7009 section 2.2: a token that is gone already is as good as revoked.

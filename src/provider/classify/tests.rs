@@ -106,6 +106,33 @@ fn time_left_is_counted_on_the_servers_own_clock() {
 }
 
 #[test]
+fn an_introspection_that_keeps_truth_and_time_as_text_is_understood() {
+    let profile = Profile::named("oauth2", None).unwrap();
+    for (body, expected) in [
+        (r#"{"active":"true","exp":60}"#, Some((true, Some(60)))),
+        (r#"{"active":" True ","exp":"60"}"#, Some((true, Some(60)))),
+        (r#"{"active":1,"exp":"1970-01-01T00:01:00Z"}"#, Some((true, Some(60)))),
+        (r#"{"active":"1","exp":null}"#, Some((true, None))),
+        (r#"{"active":true,"exp":"soon"}"#, Some((true, None))),
+        (r#"{"active":"FALSE"}"#, Some((false, None))),
+        (r#"{"active":0}"#, Some((false, None))),
+        (r#"{"active":2}"#, None),
+        (r#"{"active":"perhaps"}"#, None),
+        (r#"{"active":null}"#, None),
+        (r#"{"active":[true]}"#, None),
+    ] {
+        let response = Response::new(200, Vec::new(), body.as_bytes(), true);
+        let verdict = classify(&asked(&profile, "password", Request::Introspect), &response).verdict;
+        let found = if let Verdict::Introspected { active, remaining } = verdict {
+            Some((active, remaining.map(|left| left.as_secs())))
+        } else {
+            None
+        };
+        assert_eq!(found, expected, "{body}");
+    }
+}
+
+#[test]
 fn a_remedy_goes_with_what_a_person_can_mend() {
     let profile = Profile::named("salesforce", None).unwrap();
     let body = br#"{"error":"invalid_grant","error_description":"user hasn't approved this consumer"}"#;
