@@ -41,7 +41,7 @@ pub(super) enum Printed {
     Token,
     /// All that goes with it, ready-made headers included
     Json,
-    /// Assignments such as `CRM_TOKEN='…'`, for a shell
+    /// Assignments such as `CRM_TOKEN=…`, for a shell
     Env,
     /// One line per header, for curl -H @-
     Header,

@@ -165,15 +165,23 @@ fn env(published: &Published, prefix: &str) -> Result<Zeroizing<Vec<u8>>, Format
     Ok(bytes)
 }
 
-/// Shells, systemd's `EnvironmentFile=` and compose agree on single quotes only as long as nothing in them needs escaping.
+/// Shells, systemd's `EnvironmentFile=` and compose agree on single quotes only as long as nothing in them needs escaping;
+/// `docker run --env-file` takes quotes for part of the value, so that there are none where nobody needs them.
 fn assign(bytes: &mut Vec<u8>, variable: String, value: &str) -> Result<(), FormatError> {
     if value.contains(|c: char| matches!(c, '\'' | '\\') || c.is_control()) {
         return Err(FormatError::Unquotable { variable });
     }
-    for part in [&variable, "='", value, "'\n"] {
+    let quote = if is_plain_to_all(value) { "" } else { "'" };
+    for part in [&variable, "=", quote, value, quote, "\n"] {
         bytes.extend_from_slice(part.as_bytes());
     }
     Ok(())
+}
+
+/// Whether every reader of variables takes the value as it is: no blank, nothing that expands, begins a remark or is a quote.
+fn is_plain_to_all(value: &str) -> bool {
+    // Of a leading `=` zsh makes the path of a program.
+    !value.starts_with('=') && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._/:=+,@%!".contains(&byte))
 }
 
 fn header(published: &Published) -> Result<Zeroizing<Vec<u8>>, FormatError> {
@@ -218,7 +226,7 @@ pub(super) mod tests {
             r#""expires_at":null,"headers":{"Authorization":"Bearer 00D!t0k3n","X-Org":"1"},"id":"005"}"#,
             "\n"
         );
-        let env = "CRM_TOKEN='00D!t0k3n'\nCRM_INSTANCE_URL='https://acme.my.salesforce.com'\nCRM_GENERATION=7\n";
+        let env = "CRM_TOKEN=00D!t0k3n\nCRM_INSTANCE_URL=https://acme.my.salesforce.com\nCRM_GENERATION=7\n";
         let header = "Authorization: Bearer 00D!t0k3n\nX-Org: 1\n";
         for (format, expected) in
             [(Format::Token, "00D!t0k3n"), (Format::Json, json), (Format::Env, env), (Format::Header, header)]
@@ -252,7 +260,29 @@ pub(super) mod tests {
     fn env_omits_an_instance_url_that_there_is_not() {
         let mut published = published();
         Arc::make_mut(&mut published.token).instance_url = None;
-        assert_eq!(text(&published, Format::Env).unwrap(), "CRM_TOKEN='00D!t0k3n'\nCRM_GENERATION=7\n");
+        assert_eq!(text(&published, Format::Env).unwrap(), "CRM_TOKEN=00D!t0k3n\nCRM_GENERATION=7\n");
+    }
+
+    #[test]
+    fn env_has_quotes_only_around_what_a_shell_would_not_take_as_it_is() {
+        for (token, expected) in [
+            ("00Dxx0000001gPL!AQ8AQH0.dMHZEz_x5Ge.B7OQ4Bx-9", "00Dxx0000001gPL!AQ8AQH0.dMHZEz_x5Ge.B7OQ4Bx-9"),
+            ("eyJhbGciOi.J9-_/+==", "eyJhbGciOi.J9-_/+=="),
+            ("a$b", "'a$b'"),
+            ("a#b", "'a#b'"),
+            ("~a", "'~a'"),
+            ("a;b", "'a;b'"),
+            ("a&b", "'a&b'"),
+            ("a\"b", "'a\"b'"),
+            ("a`b", "'a`b'"),
+            ("=a", "'=a'"),
+            ("{a,b}", "'{a,b}'"),
+        ] {
+            let mut published = published();
+            Arc::make_mut(&mut published.token).access_token = Secret::new(token);
+            let text = text(&published, Format::Env).unwrap();
+            assert_eq!(text.lines().next(), Some(format!("CRM_TOKEN={expected}").as_str()));
+        }
     }
 
     #[test]

@@ -61,8 +61,8 @@ fn formats_carry_the_token_and_its_instance() {
     lines.sort_unstable();
     let expected = [
         format!("CRM_GENERATION={generation}"),
-        format!("CRM_INSTANCE_URL='{}'", server.url()),
-        format!("CRM_TOKEN='{token}'"),
+        format!("CRM_INSTANCE_URL={}", server.url()),
+        format!("CRM_TOKEN={token}"),
     ];
     for line in &expected {
         assert!(lines.contains(&line.as_str()), "{line} is missing in {env}");

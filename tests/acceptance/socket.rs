@@ -69,7 +69,7 @@ fn a_token_is_printed_in_every_format() {
     };
     let json: Value = serde_json::from_str(&printed("json")).unwrap();
     assert_eq!(json["access_token"], *token);
-    assert!(printed("env").contains(&format!("CRM_TOKEN='{token}'")));
+    assert!(printed("env").contains(&format!("CRM_TOKEN={token}\n")));
     assert_eq!(printed("header").trim_end(), format!("Authorization: Bearer {token}"));
     assert_eq!(server.calls().len(), calls);
 }
