@@ -51,6 +51,22 @@ fn whoever_lets_the_code_run_out_or_declines_hears_so_at_once() {
     }
 }
 
+#[test]
+fn a_device_login_for_openid_whose_answer_has_no_id_token_is_kept_since_nobody_promised_one() {
+    for username in ["", "username = \"alice@acme.example\"\n"] {
+        let server = Server::start(60, &["good"]);
+        let mut lab = server.lab_with(&format!("scope = \"openid\"\n{username}"));
+        lab.start();
+        lab.await_state("tv", "needs_attention");
+        lab.succeeds(&["login", "tv"]);
+        assert_eq!(lab.await_token("tv"), server.access_token);
+        assert_eq!(server.polls().len(), 1);
+        let said = lab.said();
+        assert_eq!(said.contains("`username` was not compared"), !username.is_empty(), "{username}");
+        assert!(username.is_empty() || said.contains("profile email"), "the scopes that would tell are named");
+    }
+}
+
 /// Gives codes, and answers polls by a list whose last entry stays.
 struct Server {
     url: String,
@@ -98,11 +114,15 @@ impl Server {
     }
 
     fn lab(&self) -> Lab {
+        self.lab_with("")
+    }
+
+    fn lab_with(&self, keys: &str) -> Lab {
         let secrets = vec![self.access_token.clone(), self.device_code.clone()];
         let lab = Lab::bare(&self.url, move || secrets.clone());
         lab.configure_text(&format!(
             "[sessions.tv]\nprovider = \"oauth2\"\nurl = \"{0}\"\n[sessions.tv.login]\ngrant = \"device_code\"\n\
-             token_url = \"{0}/token\"\ndevice_authorization_url = \"{0}/device\"\nclient_id = \"tv\"\n",
+             token_url = \"{0}/token\"\ndevice_authorization_url = \"{0}/device\"\nclient_id = \"tv\"\n{keys}",
             self.url
         ));
         lab

@@ -202,7 +202,8 @@ impl Remote {
         Told { verdict, detail, counted: true, skew_millis, quotas }
     }
 
-    /// Whoever asks for `openid` gets an ID token, unless the server says that it granted less.
+    /// Whoever asks for `openid` in a browser gets an ID token, unless the server says that it granted less; a device need
+    /// not get one, since `OpenID` Connect does not know its flow.
     fn identity_claims(&self, heard: &Heard, nonce: Option<&str>) -> Result<Option<Value>, PersonError> {
         if !self.config.asks_for("openid") {
             return Ok(None);
@@ -212,7 +213,7 @@ impl Remote {
             let scope = heard.response.string_at("/scope");
             let less = scope.is_some_and(|scope| !scope.split_whitespace().any(|word| word == "openid"));
             let missing = "`openid` was asked for and no ID token came; leave `openid` out of scope if there is none";
-            return if less { Ok(None) } else { Err(untrusted(missing)) };
+            return if less || nonce.is_none() { Ok(None) } else { Err(untrusted(missing)) };
         };
         let skew = heard.response.skew_millis(heard.wall).unwrap_or_default();
         let issuer = self.config.issuer();
@@ -243,10 +244,13 @@ impl Remote {
         match found {
             WhoIsIt::TheUser => Ok(()),
             WhoIsIt::Unknown => {
+                let scopes = ["openid", "profile", "email"].into_iter().filter(|scope| !self.config.asks_for(scope));
+                let missing_scopes = scopes.collect::<Vec<_>>().join(" ");
                 tracing::info!(
                     event = "login_user_unknown",
                     expected,
-                    "the server does not tell who logged in; `username` was not compared"
+                    missing_scopes,
+                    "the server does not tell who logged in; `username` was not compared: ask for more in `scope`"
                 );
                 Ok(())
             }
