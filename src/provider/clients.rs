@@ -41,6 +41,9 @@ thread_local! {
 /// A client, and the TLS settings that tell whether it is still the one.
 type Ready = (Arc<ClientConfig>, reqwest::Client);
 
+/// An issuer, where it speaks of itself if that is said, and the way to reach it.
+type Source = (String, Option<Url>, HttpSettings);
+
 /// Which connection a request goes out on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Connection {
@@ -63,8 +66,8 @@ struct Shared {
     roots: OnceCell<tls::Roots>,
     names: Names,
     refusals: Refusals,
-    /// What issuers say of themselves, by issuer and by the way to reach it.
-    issuers: Mutex<HashMap<(String, HttpSettings), Arc<Discovery>>>,
+    /// What issuers say of themselves.
+    issuers: Mutex<HashMap<Source, Arc<Discovery>>>,
 }
 
 /// The TLS settings of one kind of client.
@@ -176,10 +179,10 @@ impl Clients {
         }
     }
 
-    /// What is known of `issuer` to all who call it under `settings`.
-    pub(super) fn discovery(&self, issuer: &str, settings: &HttpSettings) -> Arc<Discovery> {
+    /// What is known of `issuer` to all who ask at the same place under `settings`.
+    pub(super) fn discovery(&self, issuer: &str, named: Option<Url>, settings: &HttpSettings) -> Arc<Discovery> {
         let mut issuers = self.shared.issuers.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(issuers.entry((issuer.to_owned(), settings.clone())).or_default())
+        Arc::clone(issuers.entry((issuer.to_owned(), named, settings.clone())).or_default())
     }
 
     fn slot(&self, kind: &Kind) -> Arc<Slot> {

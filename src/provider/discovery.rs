@@ -68,7 +68,7 @@ impl Discovery {
         }
     }
 
-    /// The metadata, fetched by `fetch` at most once a day.
+    /// The metadata, fetched by `fetch` at most once a day: from `named`, or else from where they may be.
     ///
     /// Who waits while another fetches takes what that one got, a failure too. Old metadata stay good while the issuer
     /// does not answer.
@@ -78,6 +78,7 @@ impl Discovery {
     pub(super) async fn metadata<F>(
         &self,
         issuer: &str,
+        named: Option<&Url>,
         clock: fn() -> Instant,
         fetch: impl Fn(Url) -> F,
     ) -> Result<Arc<Metadata>, DiscoveryError>
@@ -95,7 +96,7 @@ impl Discovery {
         if let Some(failure) = last_failure.as_ref().filter(|failure| failure.at >= asked) {
             return self.known().ok_or_else(|| failure.error.clone());
         }
-        match search(issuer, fetch).await {
+        match search(issuer, named, fetch).await {
             Ok(metadata) => Ok(self.learn(metadata, clock())),
             Err(error) => {
                 *last_failure = Some(Failure { error: error.clone(), at: clock() });
@@ -130,14 +131,15 @@ impl Discovery {
 }
 
 /// Looks wherever the metadata may be. A document that is wrong is worse news than none.
-async fn search<F>(issuer: &str, fetch: impl Fn(Url) -> F) -> Result<Metadata, DiscoveryError>
+async fn search<F>(issuer: &str, named: Option<&Url>, fetch: impl Fn(Url) -> F) -> Result<Metadata, DiscoveryError>
 where
     F: Future<Output = Result<Response, String>>,
 {
     let base = Url::parse(issuer).map_err(|_| DiscoveryError::NoIssuer)?;
     let mut misses = Vec::new();
     let mut wrong = None;
-    for at in metadata::addresses(&base) {
+    let addresses = named.map_or_else(|| metadata::addresses(&base), |named| vec![named.clone()]);
+    for at in addresses {
         // What cannot be reached at one address cannot be reached at the other.
         let response = fetch(at.clone()).await.map_err(DiscoveryError::Unavailable)?;
         match document(&response) {

@@ -145,7 +145,7 @@ impl Remote {
         if let Some(problem) = config.problems().into_iter().next() {
             return Err(problem.into());
         }
-        let discovery = config.issuer().map(|issuer| clients.discovery(&issuer, &config.http));
+        let discovery = config.issuer().map(|issuer| clients.discovery(&issuer, config.metadata_url(), &config.http));
         Ok(Self { config, clients: clients.clone(), discovery })
     }
 
@@ -224,7 +224,8 @@ impl Remote {
             let answer = self.exchange(asked, Connection::Kept).await;
             answer.map(|(response, _)| response).map_err(|error| error.sentence())
         };
-        let found = tokio::time::timeout(timeout, discovery.metadata(&issuer, clock, fetch)).await;
+        let named = self.config.metadata_url();
+        let found = tokio::time::timeout(timeout, discovery.metadata(&issuer, named.as_ref(), clock, fetch)).await;
         let late = |_| DiscoveryError::Unavailable(format!("the issuer did not answer within {timeout:?}"));
         Ok(Some(found.map_err(late)??))
     }
@@ -249,10 +250,6 @@ impl Remote {
         Ok((received(answer).await.answered_by(&url), wall))
     }
 
-    fn quotas(&self, response: &Response) -> Vec<Quota> {
-        let quota = |rule: &QuotaRule| {
-            let found = rule.regex.captures(response.header(&rule.header.to_ascii_lowercase())?)?;
-            let number = |group| found.name(group)?.as_str().parse().ok();
     /// URLs stay out of errors: a profile may put a token into one.
     async fn no_answer(&self, error: reqwest::Error, url: &Url) -> NoAnswer {
         if error.is_connect()
@@ -263,6 +260,10 @@ impl Remote {
         NoAnswer::Transport(error.without_url())
     }
 
+    fn quotas(&self, response: &Response) -> Vec<Quota> {
+        let quota = |rule: &QuotaRule| {
+            let found = rule.regex.captures(response.header(&rule.header.to_ascii_lowercase())?)?;
+            let number = |group| found.name(group)?.as_str().parse().ok();
             Some(Quota { name: rule.name.clone(), used: number("used")?, limit: number("limit")? })
         };
         self.config.profile.quotas.iter().filter_map(quota).collect()

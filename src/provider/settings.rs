@@ -100,7 +100,8 @@ impl RemoteConfig {
         for (name, value) in self.values.iter() {
             match value {
                 // A client stays who it is, however it proves that; and so does a session, whatever way leads to it.
-                Value::Plain(_) if matches!(name, "client_auth" | "redirect_uri" | "authorization_query") => {}
+                Value::Plain(_)
+                    if matches!(name, "client_auth" | "redirect_uri" | "authorization_query" | "metadata_url") => {}
                 Value::Plain(text) if !is_default(name, text) => {
                     absorb(&mut digest, name);
                     absorb(&mut digest, text);
@@ -232,6 +233,12 @@ impl RemoteConfig {
     /// Who tells the endpoints that neither config nor profile say (RFC 8414 section 2).
     pub(super) fn issuer(&self) -> Option<Zeroizing<String>> {
         self.filled(self.profile.endpoints.issuer.as_ref()?)
+    }
+
+    /// Where the issuer's metadata are, if that is said; else they are looked for where the standards put them.
+    pub(super) fn metadata_url(&self) -> Option<Url> {
+        let said = self.filled(self.profile.endpoints.metadata.as_ref()?)?;
+        below(self.login_url()?.as_str(), &said)
     }
 
     /// The issuer, if there is one, and what its metadata are to tell since neither config nor profile does.

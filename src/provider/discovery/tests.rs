@@ -36,6 +36,16 @@ async fn the_second_address_is_tried_when_the_first_has_nothing_to_say() {
 }
 
 #[tokio::test]
+async fn metadata_that_are_not_below_their_issuer_are_asked_for_where_the_config_says_and_must_name_it_all_the_same() {
+    let elsewhere = "https://docs.example/acme/metadata.json";
+    for (answer, good) in [((200, GOOD), true), ((200, FOREIGN), false), ((404, ""), false)] {
+        let server = Server { named: Url::parse(elsewhere).ok(), ..Server::new([answer]) };
+        assert_eq!(server.ask(&Discovery::default()).await.is_ok(), good, "{answer:?}");
+        assert_eq!(*server.asked.borrow(), [elsewhere]);
+    }
+}
+
+#[tokio::test]
 async fn a_host_that_cannot_be_reached_is_asked_once() {
     let server = Server::new([]);
     let error = server.ask(&Discovery::default()).await.unwrap_err();
@@ -108,13 +118,15 @@ fn ticking() -> Instant {
 struct Server {
     answers: RefCell<Vec<(u16, &'static str)>>,
     asked: RefCell<Vec<String>>,
+    /// Where the config says that they are.
+    named: Option<Url>,
 }
 
 impl Server {
     fn new(answers: impl IntoIterator<Item = (u16, &'static str)>) -> Self {
         let mut answers: Vec<_> = answers.into_iter().collect();
         answers.reverse();
-        Self { answers: RefCell::new(answers), asked: RefCell::default() }
+        Self { answers: RefCell::new(answers), asked: RefCell::default(), named: None }
     }
 
     async fn ask(&self, discovery: &Discovery) -> Result<Arc<Metadata>, DiscoveryError> {
@@ -129,6 +141,6 @@ impl Server {
             let (status, body) = next.ok_or_else(|| "nobody listens".to_owned())?;
             Ok(Response::new(status, Vec::new(), body.as_bytes(), true))
         };
-        discovery.metadata(ISSUER, clock, fetch).await
+        discovery.metadata(ISSUER, self.named.as_ref(), clock, fetch).await
     }
 }

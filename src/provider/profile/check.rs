@@ -233,6 +233,9 @@ fn endpoints(raw: &Spanned<RawEndpoints>, names: &Names) -> Checked<Endpoints> {
     if raw.token.is_none() && raw.issuer.is_none() {
         return Err(wrong(&span, "endpoints: give `token`, or an `issuer` that tells where it is".to_owned()));
     }
+    if let Some(metadata) = raw.metadata.as_ref().filter(|_| raw.issuer.is_none()) {
+        return Err(wrong(&metadata.span(), "endpoints.metadata: it needs an `issuer` that they must name".to_owned()));
+    }
     let given = [
         (Endpoint::Token, "token", &raw.token),
         (Endpoint::Introspection, "introspection", &raw.introspection),
@@ -244,7 +247,8 @@ fn endpoints(raw: &Spanned<RawEndpoints>, names: &Names) -> Checked<Endpoints> {
     let given = given.into_iter().filter_map(|(kind, name, text)| Some((kind, name, text.as_ref()?)));
     let known = given.map(|(kind, name, text)| Ok((kind, names.template(&format!("endpoints.{name}"), text)?)));
     let issuer = raw.issuer.as_ref().map(|issuer| names.template("endpoints.issuer", issuer)).transpose()?;
-    Ok(Endpoints { issuer, known: known.collect::<Checked<_>>()? })
+    let metadata = raw.metadata.as_ref().map(|place| names.template("endpoints.metadata", place)).transpose()?;
+    Ok(Endpoints { issuer, metadata, known: known.collect::<Checked<_>>()? })
 }
 
 fn window(raw: &RawWindow) -> Checked<WindowDefaults> {

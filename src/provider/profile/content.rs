@@ -69,6 +69,8 @@ pub enum ParameterKind {
 #[derive(Clone, Debug, Default)]
 pub(in crate::provider) struct Endpoints {
     pub(in crate::provider) issuer: Option<Template>,
+    /// Where it says so, if that is not where the standards put it.
+    pub(in crate::provider) metadata: Option<Template>,
     pub(in crate::provider) known: BTreeMap<Endpoint, Template>,
 }
 

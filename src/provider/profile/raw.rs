@@ -142,6 +142,7 @@ impl<L: LoginForm> RawProfile<L> {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawEndpoints {
     pub(super) issuer: Option<Spanned<String>>,
+    pub(super) metadata: Option<Spanned<String>>,
     pub(super) token: Option<Spanned<String>>,
     pub(super) introspection: Option<Spanned<String>>,
     pub(super) revocation: Option<Spanned<String>>,

@@ -26,6 +26,10 @@ impl RemoteConfig {
             let message = "it is missing: the issuer tells where tokens are had; or give the URL itself, as token_url";
             problems.push(problem("login.issuer", message.to_owned()));
         }
+        if self.plain("metadata_url").is_some() && self.issuer().is_none() {
+            let message = "it is missing: the document at metadata_url must name it to the letter";
+            problems.push(problem("login.issuer", message.to_owned()));
+        }
         if let Some(name) = self.ping.as_deref().filter(|name| self.profile.ping(Some(name)).is_none()) {
             let known = self.profile.alternative_pings().join(", ");
             problems.push(problem("keepalive.ping", format!("there is no ping `{name}`: known are {known}")));
@@ -73,10 +77,6 @@ impl RemoteConfig {
         }
     }
 
-    fn wrong_hosts(&self) -> Vec<ConfigProblem> {
-        let hosts = &self.profile.hosts;
-        let mut problems = Vec::new();
-        if self.url.host_str().is_some_and(|host| hosts.is_not_api(host)) {
     /// What cannot be read of the environment must not lead past the proxy.
     fn wrong_proxy(&self) -> Option<ConfigProblem> {
         let login_url = self.login_url().unwrap_or_else(|| Url::clone(&self.url));
@@ -85,6 +85,10 @@ impl RemoteConfig {
         Some(problem("http.proxy", bad.to_string()))
     }
 
+    fn wrong_hosts(&self) -> Vec<ConfigProblem> {
+        let hosts = &self.profile.hosts;
+        let mut problems = Vec::new();
+        if self.url.host_str().is_some_and(|host| hosts.is_not_api(host)) {
             problems.push(problem("url", format!("this host serves no API: {}", hosts.not_api_because)));
         }
         if self.doubles_path() {
