@@ -113,3 +113,4 @@ pub(crate) fn policy(timeout: Duration, shared: bool) -> Policy {
         introspect: false,
     }
 }
+        renewal_needs_refresh_token: false,

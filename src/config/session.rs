@@ -175,6 +175,7 @@ fn policy(
         login_may_reuse: window.login_may_reuse,
         renew_by_profile: remote.profile.has_renew_request(),
         renewal_needs_life: remote.profile.renewal_needs_life(),
+        renewal_needs_refresh_token: remote.profile.renewal_needs_refresh_token(),
         renewal_kills: window.renewal_kills,
         login,
         introspect: keepalive.introspect,

@@ -287,6 +287,11 @@ impl Profile {
         self.renew.as_ref().is_some_and(|renew| renew.carries_token)
     }
 
+    /// Whether the renew request presents a refresh token.
+    pub fn renewal_needs_refresh_token(&self) -> bool {
+        self.renew.as_ref().is_some_and(|renew| renew.names().contains(&"refresh_token"))
+    }
+
     /// Whether the rules spell out what a living session's answer looks like.
     pub(super) fn says_alive(&self) -> bool {
         let on_success = |statuses: &[u16]| statuses.is_empty() || statuses.iter().any(|status| *status < 300);

@@ -142,7 +142,8 @@ impl Session {
     /// Whether a renewal is possible at all.
     pub fn can_renew(&self) -> bool {
         let lives_enough = self.token_may_live() || !self.policy.renewal_needs_life;
-        let by_profile = self.policy.renew_by_profile && self.state.token.is_some() && lives_enough;
+        let by_profile = self.policy.renew_by_profile && !self.policy.renewal_needs_refresh_token;
+        let by_profile = by_profile && self.state.token.is_some() && lives_enough;
         !self.state.unrenewable && (self.state.refresh.is_some() || by_profile)
     }
 

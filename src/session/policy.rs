@@ -67,6 +67,8 @@ pub struct Policy {
     pub renew_by_profile: bool,
     /// Whether the profile's renew request proves itself by the token, so that a dead one cannot be renewed.
     pub renewal_needs_life: bool,
+    /// Whether the profile's renew request presents a refresh token, so that nothing can be renewed without one.
+    pub renewal_needs_refresh_token: bool,
     /// Whether a renewal kills the token that jobs hold.
     pub renewal_kills: bool,
     /// How a full login happens.

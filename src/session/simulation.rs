@@ -193,6 +193,7 @@ fn policy(model: WindowModel, timeout: Duration) -> Policy {
         login_may_reuse: false,
         renew_by_profile: false,
         renewal_needs_life: false,
+        renewal_needs_refresh_token: false,
         renewal_kills: false,
         login: LoginBy::Daemon { confirm: true },
         introspect: false,

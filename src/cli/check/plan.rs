@@ -341,6 +341,7 @@ mod tests {
             login_may_reuse: false,
             renew_by_profile: false,
             renewal_needs_life: false,
+            renewal_needs_refresh_token: false,
             renewal_kills: false,
             login: LoginBy::Seed,
             introspect: false,

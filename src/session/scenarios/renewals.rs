@@ -272,3 +272,30 @@ fn a_person_is_told_of_a_refresh_token_that_may_be_spent_before_the_token_ends()
     ",
     );
 }
+
+#[test]
+fn a_renewal_that_presents_a_refresh_token_is_not_made_without_one() {
+    check(
+        "
+        policy renew_by_profile=true renewal_needs_refresh_token=true model=fixed idle=none
+        serve ping alive
+        serve login good life=1h refresh=r1
+        serve renew grant_dead
+        tick
+        55m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:48:00 renew r1
+        0:48:01 grant_dead
+        0:48:01 ping
+        0:48:02 proven
+        0:48:02 login
+        0:48:03 logged_in 2
+        0:48:03 publish 2
+        0:55:00 Alive; renew at 1:36:02 for Expiry
+    ",
+    );
+}

@@ -322,7 +322,8 @@ prop_compose! {
             (option::weighted(0.2, durations()), option::weighted(0.2, durations()), option::weighted(0.3, durations())),
         renew_before in option::weighted(0.2, durations()),
         request_timeout in 1_000_u64..30_000,
-        (shared, has_ping, login_may_reuse, renew_by_profile, renewal_needs_life, introspect) in any::<(bool, bool, bool, bool, bool, bool)>(),
+        (shared, has_ping, login_may_reuse, introspect) in any::<(bool, bool, bool, bool)>(),
+        (renew_by_profile, renewal_needs_life, renewal_needs_refresh_token) in any::<(bool, bool, bool)>(),
         login in prop_oneof![
             Just(LoginBy::Seed), Just(LoginBy::Person), Just(LoginBy::Daemon { confirm: true }), Just(LoginBy::Daemon { confirm: false }),
         ],
@@ -346,6 +347,7 @@ prop_compose! {
             renewal_needs_life,
             renewal_kills: false,
             login,
+            renewal_needs_refresh_token,
             introspect,
         }
     }

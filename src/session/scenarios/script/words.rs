@@ -151,6 +151,7 @@ pub(super) fn salesforce() -> Policy {
         renew_by_profile: false,
         renewal_needs_life: false,
         renewal_kills: false,
+        renewal_needs_refresh_token: false,
         login: LoginBy::Daemon { confirm: true },
         introspect: false,
     }
@@ -175,6 +176,7 @@ pub(super) fn configure(policy: &mut Policy, setting: &str) {
         "renewal_kills" => policy.renewal_kills = value == "true",
         "renewal_needs_life" => policy.renewal_needs_life = value == "true",
         "introspect" => policy.introspect = value == "true",
+        "renewal_needs_refresh_token" => policy.renewal_needs_refresh_token = value == "true",
         "login" => policy.login = login(value),
         _ => panic!("no such setting: {setting}"),
     }
