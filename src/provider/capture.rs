@@ -87,16 +87,20 @@ impl Unit {
 
 impl Place {
     fn value(&self, response: &Response, regex: Option<&Regex>) -> Option<Value> {
-        let value = self.whole(response)?;
-        let Some(regex) = regex else { return Some(value) };
-        let text = scalar(&value)?;
-        regex.captures(&text)?.get(1).map(|group| Value::from(group.as_str()))
+        self.whole(response).into_iter().find_map(|value| match regex {
+            None => Some(value),
+            Some(regex) => regex.captures(&scalar(&value)?)?.get(1).map(|group| Value::from(group.as_str())),
+        })
     }
 
-    fn whole(&self, response: &Response) -> Option<Value> {
-        match self {
+    /// More than one where a header came in several lines.
+    fn whole(&self, response: &Response) -> Vec<Value> {
+        let one = match self {
             Self::Json(pointer) => at(response, pointer),
-            Self::Header(name) => response.header(&name.to_ascii_lowercase()).map(Value::from),
+            Self::Header(name) => {
+                let lines = response.header_lines(name).into_iter().filter(|line| !line.trim().is_empty());
+                return lines.map(Value::from).collect();
+            }
             Self::Cookie(name) => response.cookie(name).map(Value::from),
             Self::Xml(path) => path.find(&response.text).map(Value::from),
             Self::Body => {
@@ -104,7 +108,8 @@ impl Place {
                 Some(Value::from(said.unwrap_or(response.text.trim())))
             }
             Self::Origin => response.origin().map(Value::from),
-        }
+        };
+        one.into_iter().collect()
     }
 }
 
@@ -187,8 +192,13 @@ mod tests {
 
     #[test]
     fn a_value_is_taken_from_where_the_rule_says() {
-        let headers =
-            [("Set-Cookie", "SID=a=b; Path=/; HttpOnly"), ("set-cookie", "gone=; Max-Age=0"), ("X-Token", "tok")];
+        let headers = [
+            ("Set-Cookie", "SID=a=b; Path=/; HttpOnly"),
+            ("set-cookie", "gone=; Max-Age=0"),
+            ("X-Token", ""),
+            ("X-Token", "tok"),
+            ("x-token", "two"),
+        ];
         let answer = answer(&headers, r#"{"a":{"b":7},"t":"x/y-42"}"#);
         for (place, regex, expected) in [
             (Place::Json("/a/b".into()), None, Some("7")),
@@ -196,6 +206,8 @@ mod tests {
             (Place::Json("/t".into()), Some("=([0-9]+)$"), None),
             (Place::Json("/a".into()), None, None),
             (Place::Header("x-token".into()), None, Some("tok")),
+            (Place::Header("X-Token".into()), Some("^(t.o)$"), Some("two")),
+            (Place::Header("X-Token".into()), Some("tok, (two)"), Some("two")),
             (Place::Cookie("SID".into()), None, Some("a=b")),
             (Place::Cookie("sid".into()), None, None),
             (Place::Cookie("gone".into()), None, None),

@@ -262,9 +262,11 @@ impl Remote {
 
     fn quotas(&self, response: &Response) -> Vec<Quota> {
         let quota = |rule: &QuotaRule| {
-            let found = rule.regex.captures(response.header(&rule.header.to_ascii_lowercase())?)?;
-            let number = |group| found.name(group)?.as_str().parse().ok();
-            Some(Quota { name: rule.name.clone(), used: number("used")?, limit: number("limit")? })
+            response.header_lines(&rule.header).iter().find_map(|line| {
+                let found = rule.regex.captures(line)?;
+                let number = |group| found.name(group)?.as_str().parse().ok();
+                Some(Quota { name: rule.name.clone(), used: number("used")?, limit: number("limit")? })
+            })
         };
         self.config.profile.quotas.iter().filter_map(quota).collect()
     }

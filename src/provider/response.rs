@@ -60,6 +60,11 @@ impl Response {
     /// The first header of that name, given in lower case.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    /// All lines of that name, given in lower case, and what they come to together (RFC 9110 section 5.3) if they are several.
+    pub(super) fn header_lines(&self, name: &str) -> Vec<String> {
+        header_lines(&self.headers, name)
+    }
+
     }
 
     /// The media type in lower case, without parameters; empty when absent.
@@ -129,6 +134,16 @@ fn http_date(text: &str) -> Option<Timestamp> {
 /// From `now` to `moment`; zero when that is past.
 pub(super) fn until(moment: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(moment.duration_since(now)).unwrap_or_default()
+}
+
+/// All lines of that name, whatever its case, and what they come to together (RFC 9110 section 5.3) if they are several.
+pub(super) fn header_lines(headers: &[(String, String)], name: &str) -> Vec<String> {
+    let lines = headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
+    let mut lines: Vec<String> = lines.map(|(_, value)| value.clone()).collect();
+    if lines.len() > 1 {
+        lines.push(lines.join(", "));
+    }
+    lines
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use regex_lite::Regex;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::response::header_lines;
 use super::xml::XmlPath;
 use crate::session::answer::Request;
 
@@ -115,7 +116,7 @@ impl AnswerRule {
     /// Whether every condition holds.
     pub(super) fn matches(&self, seen: &Seen<'_>) -> bool {
         self.is_about(seen)
-            && self.headers.iter().all(|(name, condition)| condition.holds(header(seen.headers, name).as_ref()))
+            && self.headers.iter().all(|(name, condition)| header_holds(seen.headers, name, condition))
             && self.json.iter().all(|(place, condition)| json_holds(seen.json, place, condition))
             && self
                 .xml
@@ -165,8 +166,15 @@ fn implied<P: PartialEq>(mine: &[(P, Condition)], theirs: &[(P, Condition)]) -> 
     mine.iter().all(|(place, mine)| theirs.iter().any(|(other, theirs)| place == other && mine.follows_from(theirs)))
 }
 
-fn header(headers: &[(String, String)], name: &str) -> Option<Value> {
-    headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| Value::from(value.as_str()))
+/// Of several lines one is enough, be it only together with the others; but what must not be there must be in none.
+fn header_holds(headers: &[(String, String)], name: &str, condition: &Condition) -> bool {
+    let lines = header_lines(headers, name).into_iter().map(Value::from);
+    match condition {
+        Condition::Exists(_) | Condition::LacksWords(_) => condition.holds(lines.last().as_ref()),
+        Condition::Equals(_) | Condition::Matches(_) | Condition::OneOf(_) | Condition::Contains(_) => {
+            lines.into_iter().any(|line| condition.holds(Some(&line)))
+        }
+    }
 }
 
 /// A place is a JSON pointer (RFC 6901) or, without a slash, a member of that name at any depth.
@@ -275,4 +283,23 @@ mod tests {
         }
         assert!(!json_holds(None, "/x", &Condition::Exists(false)), "what is no JSON has no places at all");
     }
+    #[test]
+    fn of_several_headers_of_one_name_all_count() {
+        let headers = [("x-scope", "api"), ("X-Scope", "full"), ("x-other", "1")];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        for (name, condition, expected) in [
+            ("X-Scope", Condition::Equals(json!("full")), true),
+            ("X-Scope", Condition::Equals(json!("api, full")), true),
+            ("X-Scope", Condition::Equals(json!("full, api")), false),
+            ("X-Scope", Condition::Contains("ful".into()), true),
+            ("X-Scope", Condition::LacksWords(vec!["full".into()]), false),
+            ("X-Scope", Condition::Exists(false), false),
+            ("X-None", Condition::Exists(false), true),
+            ("X-None", Condition::Exists(true), false),
+            ("X-Other", Condition::OneOf(vec![json!("1")]), true),
+        ] {
+            assert_eq!(header_holds(&headers, name, &condition), expected, "{name} {condition:?}");
+        }
+    }
+
 }
