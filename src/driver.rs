@@ -302,6 +302,7 @@ fn unsent(call: &Call, verdict: Verdict, detail: String) -> Answer {
         detail,
         counted: false,
         skew_millis: None,
+        odd: false,
         quotas: vec![],
     }
 }
@@ -317,6 +318,7 @@ fn lost(call: u64, request: Request, sent: crate::time::Instant, detail: &str) -
         detail: detail.to_owned(),
         counted: true,
         skew_millis: None,
+        odd: false,
         quotas: vec![],
     }
 }

@@ -59,8 +59,17 @@ impl Life {
         let sent = self.now;
         self.pass(Duration::from_millis(50));
         let (received, detail) = (self.now, String::new());
-        let answer =
-            Answer { call: call.id, sent, received, verdict, detail, counted: true, skew_millis: None, quotas: vec![] };
+        let answer = Answer {
+            call: call.id,
+            sent,
+            received,
+            verdict,
+            detail,
+            counted: true,
+            skew_millis: None,
+            odd: false,
+            quotas: vec![],
+        };
         self.feed(Input::Answered { answer, secrets: Some("secret".into()) })
     }
 
@@ -108,9 +117,9 @@ pub(crate) fn policy(timeout: Duration, shared: bool) -> Policy {
         login_may_reuse: false,
         renew_by_profile: false,
         renewal_needs_life: false,
+        renewal_needs_refresh_token: false,
         renewal_kills: false,
         login: LoginBy::Daemon { confirm: true },
         introspect: false,
     }
 }
-        renewal_needs_refresh_token: false,

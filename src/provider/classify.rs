@@ -2,6 +2,9 @@
 //!
 //! Order: a wait that is asked for, outages (whatever the body claims), the profile's rules, the defaults of RFC 6749.
 
+mod token_endpoint;
+
+use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,9 +17,10 @@ use super::profile::Profile;
 use super::request::{Expect, RequestTemplate};
 use super::response::{self, Response, until};
 use super::rule::{AnswerRule, RuleVerdict, Seen};
-use super::token_answer::{self, moment};
+use super::token_answer::moment;
 use crate::session::answer::{Request, Verdict};
 use crate::token::Token;
+use token_endpoint::{declined, refusal};
 
 /// Who is away comes back at times sooner than announced; our own back-off waits no longer either.
 const LONGEST_MAINTENANCE: Duration = Duration::from_mins(5);
@@ -44,11 +48,13 @@ pub(super) struct Judgement {
     pub(super) oddity: Option<String>,
     /// What a person can do.
     pub(super) remedy: Option<String>,
+    /// Something came, but nothing that the API says: whoever stands between may have written it.
+    pub(super) odd: bool,
 }
 
 impl From<Verdict> for Judgement {
     fn from(verdict: Verdict) -> Self {
-        Self { verdict, oddity: None, remedy: None }
+        Self { verdict, oddity: None, remedy: None, odd: false }
     }
 }
 
@@ -58,6 +64,11 @@ pub(super) fn unusable(request: Request) -> Verdict {
         Request::Renew => Verdict::InDoubt,
         Request::Ping | Request::Introspect | Request::Login | Request::Logout => Verdict::Unavailable,
     }
+}
+
+/// The same, where something came that is none.
+fn odd(request: Request, oddity: impl Into<String>) -> Judgement {
+    Judgement { oddity: Some(oddity.into()), odd: true, ..unusable(request).into() }
 }
 
 /// Says what `response` means.
@@ -81,15 +92,15 @@ pub(super) fn step(asked: &Asked<'_>, captures: &Captures, response: &Response) 
         return Err(judgement);
     }
     if !asked.succeeds(response) {
-        return Err(refusal_of_step(asked, response).into());
+        return Err(refusal_of_step(asked, response));
     }
     harvest(captures, &asked.profile.hosts, asked.url, response, asked.wall).map_err(|barren| {
-        let verdict = match (asked.request, &barren) {
-            (Request::Renew, _) => Verdict::InDoubt,
-            (Request::Ping, _) | (_, Barren::Expired) => Verdict::Unavailable,
-            (_, _) => refusal(asked),
-        };
-        Judgement { oddity: Some(barren.to_string()), ..verdict.into() }
+        let oddity = Some(barren.to_string());
+        match (asked.request, &barren) {
+            (Request::Renew, _) => odd(Request::Renew, barren.to_string()),
+            (Request::Ping, _) | (_, Barren::Expired) => Judgement { oddity, ..Verdict::Unavailable.into() },
+            (_, _) => Judgement { oddity, ..refusal(asked).into() },
+        }
     })
 }
 
@@ -112,9 +123,9 @@ fn decided(asked: &Asked<'_>, response: &Response) -> Option<Judgement> {
     if let Some(wait) = maintenance(asked, response) {
         return Some(Verdict::Throttled { retry_after: Some(wait) }.into());
     }
-    let odd = outage(asked.request, response).filter(|_| !asked.expects(response.status));
-    if let Some(oddity) = odd.filter(|_| !may_be_meant(response)) {
-        return Some(Judgement { oddity: Some(oddity.to_owned()), ..unusable(asked.request).into() });
+    let outage = outage(asked.request, response).filter(|_| !asked.expects(response.status));
+    if let Some(outage) = outage.as_ref().filter(|_| !may_be_meant(asked, response)) {
+        return Some(outage.judged(asked, response));
     }
     let content_type = response.content_type();
     let seen = Seen {
@@ -126,12 +137,24 @@ fn decided(asked: &Asked<'_>, response: &Response) -> Option<Judgement> {
         text: &response.text,
         json: response.json.as_ref(),
     };
+    let may_hold = |rule: &AnswerRule| {
+        outage.is_none() || rule.is_about_odd(&seen) && (response.complete || !rule.reads_the_body())
+    };
     let mut rules = asked.profile.answers.iter();
-    let rule = rules.find(|rule| rule.matches(&seen) && (odd.is_none() || rule.is_about_odd(&seen)));
-    if let Some(rule) = rule {
-        return Some(Judgement { remedy: rule.remedy.clone(), ..by_rule(asked, rule, response).into() });
+    let rule = rules.find(|rule| may_hold(rule) && rule.matches(&seen));
+    match (rule, outage) {
+        (Some(rule), outage) => Some(judged_by_rule(asked, rule, response, outage.is_some())),
+        (None, outage) => outage.map(|outage| outage.judged(asked, response)),
     }
-    odd.map(|oddity| Judgement { oddity: Some(oddity.to_owned()), ..unusable(asked.request).into() })
+}
+
+/// A page of whoever stands between may bear the status that a rule names.
+fn judged_by_rule(asked: &Asked<'_>, rule: &AnswerRule, response: &Response, odd: bool) -> Judgement {
+    let is_death = asked.request == Request::Ping && rule.verdict == RuleVerdict::Dead;
+    let odd = odd && is_death && !rule.is_evident();
+    let verdict =
+        if odd { Verdict::Dead { certain: false, for_good: rule.for_good } } else { by_rule(asked, rule, response) };
+    Judgement { remedy: rule.remedy.clone(), odd, ..verdict.into() }
 }
 
 /// How long a server that is away for a while asks to be left alone (RFC 9110 section 15.6.4).
@@ -144,26 +167,63 @@ fn maintenance(asked: &Asked<'_>, response: &Response) -> Option<Duration> {
 }
 
 /// A redirect or a page can be a server's way to say something, where a rule names it.
-fn may_be_meant(response: &Response) -> bool {
-    response.complete && (200..500).contains(&response.status) && response.status != 408
+fn may_be_meant(asked: &Asked<'_>, response: &Response) -> bool {
+    let whole = response.complete || is_no_to_a_ping(asked, response);
+    whole && (200..500).contains(&response.status) && response.status != 408
+}
+
+/// The status alone says it, whatever becomes of the body.
+fn is_no_to_a_ping(asked: &Asked<'_>, response: &Response) -> bool {
+    asked.request == Request::Ping && response.status == 401
 }
 
 /// Why this is no answer of the API at all, whatever its body claims.
-fn outage(request: Request, response: &Response) -> Option<&'static str> {
+struct Outage {
+    oddity: Cow<'static, str>,
+    /// Something came all the same, which a server that cannot answer would not have said.
+    odd: bool,
+}
+
+impl Outage {
+    /// A 401 stays one under any body, until a second look.
+    fn judged(&self, asked: &Asked<'_>, response: &Response) -> Judgement {
+        let verdict = if is_no_to_a_ping(asked, response) {
+            Verdict::Dead { certain: false, for_good: false }
+        } else {
+            unusable(asked.request)
+        };
+        Judgement { oddity: Some(self.oddity.clone().into_owned()), odd: self.odd, ..verdict.into() }
+    }
+}
+
+fn outage(request: Request, response: &Response) -> Option<Outage> {
+    let away = |oddity: &'static str| Some(Outage { oddity: oddity.into(), odd: false });
+    let odd = |oddity: Cow<'static, str>| Some(Outage { oddity, odd: true });
     match response.status {
-        300..=399 => Some("it redirects elsewhere, which is not followed"),
-        100..=199 => Some("that is no final answer"),
-        408 | 500.. => Some("it cannot answer at the moment"),
-        407 => Some("a proxy on the way wants to know who asks"),
+        300..=399 => odd(redirected(response)),
+        100..=199 => away("that is no final answer"),
+        408 | 500.. => away("it cannot answer at the moment"),
+        407 => odd("a proxy on the way wants to know who asks".into()),
         // RFC 9110 section 15.5.20, RFC 8470 section 5.2: it was not looked at, another connection may do.
-        421 | 425 => Some("it asks to be called again on another connection"),
-        _ if !response.complete => Some("the answer broke off, or was longer than 1 MiB"),
+        421 | 425 => away("it asks to be called again on another connection"),
+        _ if !response.complete => odd("the answer broke off, or was longer than 1 MiB".into()),
         // A revocation is answered by the status alone (RFC 7009 section 2.2); some call the empty body HTML.
         _ if request == Request::Logout && response.text.is_empty() => None,
-        _ if response.is_html() => Some("an HTML page came instead of an answer"),
+        401 if request == Request::Ping && response.text.trim().is_empty() => None,
+        _ if response.is_html() => odd("an HTML page came instead of an answer".into()),
         // What it says cannot be read, so it is no refusal either.
-        200..=299 if request != Request::Ping && response.encoding().is_some() => Some("it cannot be read"),
+        200..=299 if request != Request::Ping && response.encoding().is_some() => odd("it cannot be read".into()),
         _ => None,
+    }
+}
+
+fn redirected(response: &Response) -> Cow<'static, str> {
+    match response.leads_to() {
+        Some(there) => format!(
+            "it redirects to {there}, which is not followed; if that is where the server is now, set the URL to it"
+        )
+        .into(),
+        None => "it redirects elsewhere, which is not followed".into(),
     }
 }
 
@@ -228,7 +288,7 @@ fn grant_dead(asked: &Asked<'_>) -> Verdict {
 fn by_default(asked: &Asked<'_>, response: &Response) -> Judgement {
     match asked.request {
         Request::Ping => ping(asked, response),
-        Request::Login | Request::Renew => login(asked, response),
+        Request::Login | Request::Renew => token_endpoint::judged(asked, response),
         Request::Introspect if asked.template.is_some() => introspection_by_profile(asked, response).into(),
         Request::Introspect => introspection(asked, response),
         Request::Logout => logout(asked, response).into(),
@@ -243,18 +303,14 @@ fn ping(asked: &Asked<'_>, response: &Response) -> Judgement {
     let expect = asked.template.map_or(Expect::Json, |template| template.expect);
     match response.status {
         _ if asked.succeeds(response) => match expect {
-            _ if asked.profile.says_alive() => odd_success("no rule of the profile takes it for alive"),
-            Expect::Json if response.json.is_none() => odd_success("the answer is not JSON"),
+            _ if asked.profile.says_alive() => odd(Request::Ping, "no rule of the profile takes it for alive"),
+            Expect::Json if response.json.is_none() => odd(Request::Ping, "the answer is not JSON"),
             Expect::Json | Expect::Any => alive(asked, response).into(),
         },
-        200..=399 => odd_success("it is not the answer that the profile expects"),
+        200..=399 => odd(Request::Ping, "it is not the answer that the profile expects"),
         401 => Verdict::Dead { certain: false, for_good: false }.into(),
         _ => Verdict::Forbidden { certain: false }.into(),
     }
-}
-
-fn odd_success(oddity: &str) -> Judgement {
-    Judgement { oddity: Some(oddity.to_owned()), ..Verdict::Unavailable.into() }
 }
 
 /// A keep-alive may hand out the token anew, or say how long it lives.
@@ -266,12 +322,12 @@ fn alive(asked: &Asked<'_>, response: &Response) -> Verdict {
 }
 
 /// The server's no to a request of the profile's own.
-fn refusal_of_step(asked: &Asked<'_>, response: &Response) -> Verdict {
+fn refusal_of_step(asked: &Asked<'_>, response: &Response) -> Judgement {
     match (asked.request, response.status) {
-        (Request::Renew, 401) => Verdict::GrantDead,
-        (Request::Renew, _) => Verdict::InDoubt,
-        (Request::Ping, _) => Verdict::Forbidden { certain: false },
-        (Request::Introspect | Request::Login | Request::Logout, _) => refusal(asked),
+        (Request::Renew, 401) => Verdict::GrantDead.into(),
+        (Request::Renew, _) => declined(response),
+        (Request::Ping, _) => Verdict::Forbidden { certain: false }.into(),
+        (Request::Introspect | Request::Login | Request::Logout, _) => refusal(asked).into(),
     }
 }
 
@@ -290,47 +346,6 @@ fn introspection_by_profile(asked: &Asked<'_>, response: &Response) -> Verdict {
             remaining: told.lifetime,
         },
         Err(_) => Verdict::Unavailable,
-    }
-}
-
-fn login(asked: &Asked<'_>, response: &Response) -> Judgement {
-    let error = response.string_at("/error").filter(|error| !error.is_empty());
-    match error {
-        Some(error) if !is_success(response) || response.string_at("/access_token").is_none() => {
-            oauth_error(asked, error, response).into()
-        }
-        Some(_) | None if is_success(response) => token(asked, response),
-        Some(_) | None => refusal(asked).into(),
-    }
-}
-
-fn token(asked: &Asked<'_>, response: &Response) -> Judgement {
-    match token_answer::grant(asked.profile, asked.url, response, asked.wall) {
-        Ok(grant) => Verdict::Good(Box::new(grant)).into(),
-        Err(odd) => Judgement { oddity: Some(odd.to_string()), ..unusable(asked.request).into() },
-    }
-}
-
-/// An error without a name: a login was answered with no, of a renewal nobody knows.
-fn refusal(asked: &Asked<'_>) -> Verdict {
-    match asked.request {
-        Request::Renew => Verdict::InDoubt,
-        Request::Ping | Request::Introspect | Request::Login | Request::Logout => {
-            Verdict::Refused { confirm: may_confirm(asked) }
-        }
-    }
-}
-
-/// RFC 6749 sections 4.1.2.1 and 5.2, RFC 8628 section 3.5.
-fn oauth_error(asked: &Asked<'_>, error: &str, response: &Response) -> Verdict {
-    match error {
-        "server_error" | "temporarily_unavailable" => unusable(asked.request),
-        "slow_down" => throttled(asked, response),
-        "invalid_grant" => grant_dead(asked),
-        "invalid_client" | "unauthorized_client" | "unsupported_grant_type" | "invalid_scope" => {
-            Verdict::Refused { confirm: may_confirm(asked) }
-        }
-        _ => refusal(asked),
     }
 }
 

@@ -158,7 +158,10 @@ fn document(response: &Response) -> Result<&serde_json::Map<String, serde_json::
         (200..=299, Some(document)) => Ok(document),
         (200..=299, None) if !response.complete => Err("broke off, or was longer than 1 MiB".to_owned()),
         (200..=299, None) => Err("is no JSON object".to_owned()),
-        (300..=399, _) => Err("redirects elsewhere, which is not followed".to_owned()),
+        (300..=399, _) => Err(match response.leads_to() {
+            Some(there) => format!("redirects to {there}, which is not followed"),
+            None => "redirects elsewhere, which is not followed".to_owned(),
+        }),
         (status, _) => Err(format!("answers {status}")),
     }
 }

@@ -51,7 +51,9 @@ fn barren(asked: &Asked<'_>, captures: &Captures, response: &Response) -> Option
 }
 
 fn compare(example: &Example, seen: &str, told: Option<&Harvest>) -> Result<(), (usize, String)> {
-    if seen != example.verdict {
+    // What is refused under a name that nobody knows was once called a doubt.
+    let is_one = seen == example.verdict || seen == "refused" && example.verdict == "in_doubt";
+    if !is_one {
         let message = format!("example: the rules take this answer for `{seen}`, not `{}`", example.verdict);
         return Err((example.line, message));
     }

@@ -194,8 +194,8 @@ impl Remote {
             }
             Err(error) => Told::without_answer(request, &error, &known),
         };
-        let Told { verdict, detail, counted, skew_millis, quotas } = told;
-        Answer { call: held.call, sent, received: clock(), verdict, detail, counted, skew_millis, quotas }
+        let Told { verdict, detail, counted, skew_millis, odd, quotas } = told;
+        Answer { call: held.call, sent, received: clock(), verdict, detail, counted, skew_millis, odd, quotas }
     }
 
     /// What the server says of itself, if `request` needs it.
@@ -287,6 +287,8 @@ struct Told {
     /// Whether the server may have counted the attempt.
     counted: bool,
     skew_millis: Option<i64>,
+    /// Whoever stands between may have written it.
+    odd: bool,
     quotas: Vec<Quota>,
 }
 
@@ -297,6 +299,7 @@ impl Told {
             detail: scrubbed(&error.sentence(), known),
             counted: error.reached(),
             skew_millis: None,
+            odd: false,
             quotas: Vec::new(),
         }
     }

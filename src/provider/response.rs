@@ -12,6 +12,9 @@ use url::Url;
 /// The longest wait that a server can impose: nobody is served by a session that sleeps for days.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
+/// How much is shown of where a redirect leads.
+const LONGEST_PATH: usize = 120;
+
 /// `Date` tells whole seconds and answers take their way: what is less is no skew.
 const LEAST_SKEW_MILLIS: i64 = 2000;
 
@@ -57,14 +60,14 @@ impl Response {
         (!value.is_empty()).then_some(value)
     }
 
-    /// The first header of that name, given in lower case.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     /// All lines of that name, given in lower case, and what they come to together (RFC 9110 section 5.3) if they are several.
     pub(super) fn header_lines(&self, name: &str) -> Vec<String> {
         header_lines(&self.headers, name)
     }
 
+    /// The first header of that name, given in lower case.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// The media type in lower case, without parameters; empty when absent.
@@ -79,12 +82,26 @@ impl Response {
         (!encoding.eq_ignore_ascii_case("identity") && !encoding.is_empty() && self.json.is_none()).then_some(encoding)
     }
 
-    /// Whether a page for people came, whatever its status claims.
+    /// Whether a page for people came, whatever its status claims. JSON is known by how it begins: many label it as a page.
     pub(super) fn is_html(&self) -> bool {
-        let start: String = self.text.trim_start().chars().take(14).collect::<String>().to_ascii_lowercase();
-        matches!(self.content_type().as_str(), "text/html" | "application/xhtml+xml")
+        let text = self.text.trim_start_matches('\u{feff}').trim_start();
+        let start: String = text.chars().take(14).collect::<String>().to_ascii_lowercase();
+        let is_labelled = matches!(self.content_type().as_str(), "text/html" | "application/xhtml+xml");
+        is_labelled && !start.starts_with(['{', '['])
             || start.starts_with("<!doctype html")
             || start.starts_with("<html")
+    }
+
+    /// Where a redirect leads: scheme, host and path, without what else a URL may hold.
+    pub(super) fn leads_to(&self) -> Option<String> {
+        let location = self.header("location").filter(|_| (300..400).contains(&self.status))?;
+        let there = match &self.url {
+            Some(url) => url.join(location).ok()?,
+            None => Url::parse(location).ok()?,
+        };
+        // What follows a semicolon is a parameter, a session's id say.
+        let path: String = there.path().chars().take_while(|char| *char != ';').take(LONGEST_PATH).collect();
+        there.has_host().then(|| format!("{}{path}", there.origin().ascii_serialization()))
     }
 
     /// The body's member at a JSON pointer, if it is a string.
@@ -118,6 +135,16 @@ impl Response {
     }
 }
 
+/// All lines of that name, whatever its case, and what they come to together (RFC 9110 section 5.3) if they are several.
+pub(super) fn header_lines(headers: &[(String, String)], name: &str) -> Vec<String> {
+    let lines = headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
+    let mut lines: Vec<String> = lines.map(|(_, value)| value.clone()).collect();
+    if lines.len() > 1 {
+        lines.push(lines.join(", "));
+    }
+    lines
+}
+
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -134,16 +161,6 @@ fn http_date(text: &str) -> Option<Timestamp> {
 /// From `now` to `moment`; zero when that is past.
 pub(super) fn until(moment: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(moment.duration_since(now)).unwrap_or_default()
-}
-
-/// All lines of that name, whatever its case, and what they come to together (RFC 9110 section 5.3) if they are several.
-pub(super) fn header_lines(headers: &[(String, String)], name: &str) -> Vec<String> {
-    let lines = headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
-    let mut lines: Vec<String> = lines.map(|(_, value)| value.clone()).collect();
-    if lines.len() > 1 {
-        lines.push(lines.join(", "));
-    }
-    lines
 }
 
 #[cfg(test)]

@@ -125,10 +125,25 @@ impl AnswerRule {
             && self.text.as_ref().is_none_or(|condition| condition.holds(Some(&Value::from(seen.text))))
     }
 
-    /// Whether the rule means an answer that is usually no answer of the API at all: it names the redirect, or the page.
+    /// Whether the rule means an answer that is usually no answer of the API at all: it names the redirect, the page, or
+    /// a header that came with it.
     pub(super) fn is_about_odd(&self, seen: &Seen<'_>) -> bool {
         let is_no = (300..500).contains(&seen.status);
-        self.content_type.is_some() || is_no && !self.statuses.is_empty()
+        self.content_type.is_some() || is_no && (!self.statuses.is_empty() || self.names_a_header())
+    }
+
+    /// Whether it holds of an answer by more than its status: such a one was hardly written by anybody but the API.
+    pub(super) fn is_evident(&self) -> bool {
+        self.content_type.is_some() || self.names_a_header() || self.reads_the_body()
+    }
+
+    /// Whether it looks at the body, which may have broken off.
+    pub(super) fn reads_the_body(&self) -> bool {
+        !self.json.is_empty() || !self.xml.is_empty() || self.text.is_some()
+    }
+
+    fn names_a_header(&self) -> bool {
+        self.headers.iter().any(|(_, condition)| !matches!(condition, Condition::Exists(false)))
     }
 
     /// Whether every answer that `later` matches is matched by this rule already.
@@ -137,7 +152,8 @@ impl AnswerRule {
             mine.is_empty() || !theirs.is_empty() && theirs.iter().all(|status| mine.contains(status))
         };
         let redirects = !later.statuses.is_empty() && later.statuses.iter().all(|status| (300..400).contains(status));
-        let odd = redirects && self.statuses.is_empty() || later.content_type.is_some() && self.content_type.is_none();
+        let odd = redirects && self.statuses.is_empty() && !self.names_a_header()
+            || later.content_type.is_some() && self.content_type.is_none();
         !odd && all(&self.statuses, &later.statuses)
             && covers(&self.to, &later.to)
             && covers(&self.grants, &later.grants)
@@ -168,11 +184,11 @@ fn implied<P: PartialEq>(mine: &[(P, Condition)], theirs: &[(P, Condition)]) -> 
 
 /// Of several lines one is enough, be it only together with the others; but what must not be there must be in none.
 fn header_holds(headers: &[(String, String)], name: &str, condition: &Condition) -> bool {
-    let lines = header_lines(headers, name).into_iter().map(Value::from);
+    let mut lines = header_lines(headers, name).into_iter().map(Value::from);
     match condition {
-        Condition::Exists(_) | Condition::LacksWords(_) => condition.holds(lines.last().as_ref()),
+        Condition::Exists(_) | Condition::LacksWords(_) => condition.holds(lines.next_back().as_ref()),
         Condition::Equals(_) | Condition::Matches(_) | Condition::OneOf(_) | Condition::Contains(_) => {
-            lines.into_iter().any(|line| condition.holds(Some(&line)))
+            lines.any(|line| condition.holds(Some(&line)))
         }
     }
 }
@@ -268,22 +284,6 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_a_pointer_or_a_name_at_any_depth() {
-        let body = json!([{ "errorCode": "GONE", "deep": { "a/b": 1 } }]);
-        for (place, condition, expected) in [
-            ("/0/errorCode", Condition::Equals(json!("GONE")), true),
-            ("/errorCode", Condition::Equals(json!("GONE")), false),
-            ("errorCode", Condition::Equals(json!("GONE")), true),
-            ("/0/deep/a~1b", Condition::Equals(json!(1)), true),
-            ("deep", Condition::Exists(true), true),
-            ("missing", Condition::Exists(false), true),
-            ("errorCode", Condition::Exists(false), false),
-        ] {
-            assert_eq!(json_holds(Some(&body), place, &condition), expected, "{place} {condition:?}");
-        }
-        assert!(!json_holds(None, "/x", &Condition::Exists(false)), "what is no JSON has no places at all");
-    }
-    #[test]
     fn of_several_headers_of_one_name_all_count() {
         let headers = [("x-scope", "api"), ("X-Scope", "full"), ("x-other", "1")];
         let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -302,4 +302,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_place_is_a_pointer_or_a_name_at_any_depth() {
+        let body = json!([{ "errorCode": "GONE", "deep": { "a/b": 1 } }]);
+        for (place, condition, expected) in [
+            ("/0/errorCode", Condition::Equals(json!("GONE")), true),
+            ("/errorCode", Condition::Equals(json!("GONE")), false),
+            ("errorCode", Condition::Equals(json!("GONE")), true),
+            ("/0/deep/a~1b", Condition::Equals(json!(1)), true),
+            ("deep", Condition::Exists(true), true),
+            ("missing", Condition::Exists(false), true),
+            ("errorCode", Condition::Exists(false), false),
+        ] {
+            assert_eq!(json_holds(Some(&body), place, &condition), expected, "{place} {condition:?}");
+        }
+        assert!(!json_holds(None, "/x", &Condition::Exists(false)), "what is no JSON has no places at all");
+    }
 }

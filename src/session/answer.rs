@@ -45,6 +45,8 @@ pub enum Verdict {
     },
     /// The refresh token is expired, revoked or spent.
     GrantDead,
+    /// The server's no to a renewal under a name that nobody knows: it may be mended there, so nothing is thrown away.
+    Declined,
     /// The server asks to wait.
     Throttled {
         /// `Retry-After`, where given.
@@ -137,7 +139,7 @@ impl Verdict {
             Self::Alive => Outcome::Alive,
             Self::Dead { .. } => Outcome::Dead,
             Self::Good(_) => Outcome::Good,
-            Self::Refused { .. } => Outcome::Refused,
+            Self::Refused { .. } | Self::Declined => Outcome::Refused,
             Self::GrantDead => Outcome::GrantDead,
             Self::Throttled { .. } => Outcome::Throttled,
             Self::Unavailable => Outcome::Unavailable,
@@ -197,6 +199,9 @@ pub struct Answer {
     pub counted: bool,
     /// The server's wall clock minus ours, in milliseconds, from `Date`.
     pub skew_millis: Option<i64>,
+    /// Something came, but nothing that the API says (a page, a redirect, a body that breaks off): whoever stands between
+    /// may have written it, status and all.
+    pub odd: bool,
     /// Quotas that the answer's headers told.
     pub quotas: Vec<Quota>,
 }

@@ -1,12 +1,14 @@
 //! What an answer changes: one function for each request, exhaustive over the verdicts.
 
 pub(super) mod death;
+mod fruitless;
 mod grant;
 mod introspection;
 mod login;
 mod person;
 mod ping;
 mod renewal;
+mod suspicion;
 
 use std::time::Duration;
 

@@ -90,6 +90,7 @@ impl Session {
         self.state.logged_out = false;
         self.state.learned = None;
         self.state.spent_seed = None;
+        self.try_again();
         if self.can_login() {
             self.ordered = Some(Request::Login);
         } else if self.can_renew() {
@@ -211,7 +212,9 @@ impl Session {
         let seed = Some(fingerprint);
         self.state.refresh = Some(Box::new(Refresh { token, exercised: now, lifetime: None, seed }));
         self.state.spent_seed = None;
+        self.state.grant_died = None;
         self.state.in_doubt = false;
+        self.try_again();
         self.state.renew_backoff.lift();
         account.reopen();
         actions.extend([Action::Tell(Event::Seeded), Action::Save, Action::SaveAccount]);
@@ -248,6 +251,7 @@ impl Session {
 
     fn reconfigured(&mut self, policy: Arc<Policy>) {
         self.policy = policy;
+        self.try_again();
         self.forget_what_the_config_overrules();
     }
 }

@@ -141,6 +141,11 @@ impl Session {
 
     /// Whether a renewal is possible at all.
     pub fn can_renew(&self) -> bool {
+        self.has_renewal() && !self.renewal_is_declined()
+    }
+
+    /// Whether there is something to renew by, be it refused for now.
+    pub fn has_renewal(&self) -> bool {
         let lives_enough = self.token_may_live() || !self.policy.renewal_needs_life;
         let by_profile = self.policy.renew_by_profile && !self.policy.renewal_needs_refresh_token;
         let by_profile = by_profile && self.state.token.is_some() && lives_enough;
@@ -173,7 +178,7 @@ impl Session {
     }
 
     /// The ladder: renew, else log in, else a person.
-    fn recovery(&self, now: Instant, account: &Account, why: Why) -> Option<Next> {
+    pub(super) fn recovery(&self, now: Instant, account: &Account, why: Why) -> Option<Next> {
         // A spent refresh token may bring the whole family down: with a doubt on it, any login is the better way.
         if self.can_renew() && !(self.state.in_doubt && self.can_login()) {
             return self.renewal(now, account, why);
@@ -182,7 +187,7 @@ impl Session {
     }
 
     pub(super) fn renewal(&self, now: Instant, account: &Account, why: Why) -> Option<Next> {
-        let open = account.stop.is_none();
+        let open = account.stop.is_none() && !self.renewal_is_declined();
         open.then(|| Next { at: self.state.renew_backoff.ready(now), request: Request::Renew, why })
     }
 

@@ -5,7 +5,7 @@
 //! | statement | |
 //! |---|---|
 //! | `policy KEY=VALUE…` | before anything else; the default is Salesforce with `jwt_bearer`, T = 2 h, shared |
-//! | `alive`, `dead`, `good TOKEN life=1h refresh=R`… | answers the call under way |
+//! | `alive`, `dead`, `good TOKEN life=1h refresh=R`… | answers the call under way; `odd` behind it: it may be anybody's |
 //! | `serve REQUEST ANSWER` | from now on, such calls are answered after a second, or with `hang` when they are given up; `serve REQUEST nothing` ends it |
 //! | `order login`, `used 3 10m`, `rejected 3`, `wanted 10m`, `held 1h`, `held`, `seed R`, `secrets F`, `jump`, `active false`, `reconfigure KEY=VALUE`, `drain` | inputs |
 //! | `restart`, `restart uncertain`, `crash` | from what is in memory, or from what was last stored |
@@ -38,6 +38,7 @@ mod script;
 mod seeds;
 mod shared;
 mod shown;
+mod strange_answers;
 mod windows;
 
 use script::Stage;

@@ -50,6 +50,18 @@ pub struct State {
     pub in_doubt: bool,
     /// The profile's renewal does not work for this token any more.
     pub unrenewable: bool,
+    /// What the server said when it called the refresh token dead; until another comes.
+    #[serde(default)]
+    pub grant_died: Option<Box<str>>,
+    /// Logins and renewals that something answered, but with no token and no no that is known.
+    #[serde(default)]
+    pub fruitless: Option<Box<Fruitless>>,
+    /// Pings in a row that were answered with a 401 which may be somebody else's.
+    #[serde(default)]
+    pub odd_deaths: u32,
+    /// Whether the token is replaced on a suspicion, or took the place of one that was.
+    #[serde(default)]
+    pub suspicion: Suspicion,
     /// A shorter idle timeout than configured, learned from deaths.
     pub learned: Option<Duration>,
     /// The configured idle timeout that `learned` belongs to.
@@ -155,6 +167,32 @@ pub struct Forbidden {
     pub tentative: bool,
 }
 
+/// Logins and renewals in a row that something answered, but with no token and no no that is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fruitless {
+    /// Since when.
+    pub since: Instant,
+    /// What came last.
+    pub detail: String,
+    /// How many.
+    pub tries: u32,
+    /// So many of these were the server's own no to a renewal.
+    pub declined: u32,
+}
+
+/// What an answer that may or may not be a death has led to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Suspicion {
+    /// Nothing.
+    #[default]
+    None,
+    /// Another token is on its way, and this one is kept until it is there.
+    Replacing,
+    /// The token before was replaced, and this one has not been proven: what it meets as well is no death.
+    Replaced,
+}
+
 /// What introspection showed of the current token.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Introspected {
@@ -191,6 +229,10 @@ impl State {
             intent: false,
             in_doubt: false,
             unrenewable: false,
+            grant_died: None,
+            fruitless: None,
+            odd_deaths: 0,
+            suspicion: Suspicion::None,
             learned: None,
             learned_under: None,
             deaths: Deaths::default(),
@@ -237,6 +279,9 @@ impl State {
         if let Some(forbidden) = &mut self.forbidden {
             one(&mut forbidden.since);
         }
+        if let Some(fruitless) = &mut self.fruitless {
+            one(&mut fruitless.since);
+        }
     }
 }
 
@@ -266,6 +311,7 @@ mod tests {
         backoff.told_to_spread(at(millis + 1));
         let refresh = Refresh { token: Secret::new("r"), exercised: at(millis + 8), lifetime: None, seed: None };
         let forbidden = Forbidden { since: at(millis + 9), detail: String::new(), tentative: false };
+        let fruitless = Fruitless { since: at(millis + 13), detail: String::new(), tries: 1, declined: 0 };
         State {
             token_since: at(millis + 2),
             granted_at: at(millis + 3),
@@ -276,6 +322,7 @@ mod tests {
             ping_backoff: backoff.clone(),
             renew_backoff: backoff,
             forbidden: Some(Box::new(forbidden)),
+            fruitless: Some(Box::new(fruitless)),
             next_report: Some(at(millis + 10)),
             introspected: Introspected { end: Some(at(millis + 11)), at: Some(at(millis + 12)), ..Default::default() },
             ..State::new(at(0), 7)

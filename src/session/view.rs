@@ -7,7 +7,7 @@ use super::account::Account;
 use super::answer::{Answer, Quota, Request};
 use super::policy::LoginBy;
 use super::recent::{Recent, What};
-use super::state::{Doubt, Health};
+use super::state::{Doubt, Fruitless, Health};
 use crate::time::Instant;
 
 /// What readers should find; follows from the state alone.
@@ -241,6 +241,9 @@ impl Session {
             );
             return Some(Attention { since: Some(stop.since), reason: stop.reason.clone(), remedy });
         }
+        if let Some(fruitless) = self.calls_a_person() {
+            return Some(self.attention_to(fruitless));
+        }
         if let Some(reason) = self.stranded() {
             let remedy = match self.policy.login {
                 LoginBy::Person => format!("run `{login}`"),
@@ -251,8 +254,24 @@ impl Session {
             return Some(Attention { since: None, reason, remedy });
         }
         let forbidden = self.state.forbidden.as_ref().filter(|forbidden| !forbidden.tentative)?;
-        let remedy = "allow it at the server; the session itself is kept and tried again".to_owned();
-        Some(Attention { since: Some(forbidden.since), reason: forbidden.detail.clone(), remedy })
+        let remedy = "allow it at the server, or ping something else; if this is how the server answers an expired token, a \
+                      rule of the profile must say so (docs/providers.md); the session itself is kept and tried again";
+        Some(Attention { since: Some(forbidden.since), reason: forbidden.detail.clone(), remedy: remedy.to_owned() })
+    }
+
+    /// What was refused under a name that nobody knows, or answered by nobody knows whom.
+    fn attention_to(&self, fruitless: &Fruitless) -> Attention {
+        let login = format!("`keepfresh login {}`", self.name);
+        let remedy = match self.policy.login {
+            _ if !self.renewal_is_declined() => format!(
+                "see what answers there: the URL may be another's, or a proxy or portal stands between; it is tried again all the same, by {login} at once"
+            ),
+            LoginBy::Person => format!("mend it at the server, then run {login}"),
+            LoginBy::Seed | LoginBy::Daemon { .. } => format!(
+                "mend it at the server, then run {login}, which presents the refresh token again; or put a new one into its secret (noticed within a minute)"
+            ),
+        };
+        Attention { since: Some(fruitless.since), reason: fruitless.detail.clone(), remedy }
     }
 
     /// No token, and no way to one that the daemon could go by itself.
@@ -265,13 +284,21 @@ impl Session {
         match self.policy.login {
             LoginBy::Daemon { .. } => None,
             LoginBy::Person if self.state.generation == 0 => Some("nobody has logged in yet".to_owned()),
-            LoginBy::Person => Some("the login has ended, and there is no refresh token to renew it by".to_owned()),
-            LoginBy::Seed if spent => Some("the refresh token is expired, revoked or spent".to_owned()),
+            LoginBy::Person => {
+                Some(self.with_the_servers_words("the login has ended, and there is no refresh token to renew it by"))
+            }
+            LoginBy::Seed if spent => {
+                Some(self.with_the_servers_words("the refresh token is expired, revoked or spent"))
+            }
             LoginBy::Seed => {
                 let awaited = self.seed_problem.is_some() || self.state.generation > 0;
                 awaited.then(|| self.seed_problem.clone().unwrap_or_else(|| "there is no refresh token".to_owned()))
             }
         }
+    }
+
+    fn with_the_servers_words(&self, reason: &str) -> String {
+        self.state.grant_died.as_ref().map_or_else(|| reason.to_owned(), |detail| format!("{reason}: {detail}"))
     }
 
     /// What a person should know though nothing is wrong: the login may end, and nothing but a person could replace it.

@@ -70,13 +70,14 @@ impl Slot {
             api::Order::Introspect if !self.config.remote.can_introspect() => {
                 "nobody can be asked about this token: the provider has no introspection, or the client no proof of itself"
             }
+            api::Order::Renew if session.renewal_is_declined() => "the server refuses to renew; `login` tries again",
             api::Order::Renew if !session.can_renew() => "there is no refresh token; `login` authenticates anew",
             api::Order::Renew if is_stopped => "renewals are stopped until a person has looked; `login` tries again",
             api::Order::Renew if state.in_doubt => "the refresh token may be spent; `login` authenticates anew",
             api::Order::Verify | api::Order::Renew if !session.takes_duties() => {
                 "another order is being carried out; try again when it is done"
             }
-            api::Order::Login if !session.can_login() && !session.can_renew() => {
+            api::Order::Login if !session.can_login() && !session.has_renewal() => {
                 "this grant needs a new refresh token in its secret"
             }
             api::Order::Verify

@@ -158,9 +158,21 @@ impl Supervisor {
         self.take_over_sessions(config.sessions);
         self.set_calendar();
         let names: Vec<_> = self.slots.keys().cloned().collect();
+        self.try_again(&names);
         self.read_secrets(names, true);
         tracing::info!(event = "reloaded", sessions = self.slots.len(), "the config is taken over");
         Ok(Reloaded { sessions: self.config.sessions.len(), restart_needed })
+    }
+
+    /// What a server would not do may have been mended there: whoever reloads wants to see it tried.
+    fn try_again(&mut self, names: &[Arc<str>]) {
+        for name in names {
+            let Some(slot) = self.slots.get(name).filter(|slot| slot.session.state().fruitless.is_some()) else {
+                continue;
+            };
+            let policy = Arc::new(slot.session.policy().clone());
+            self.step(name, Input::Reconfigured(policy));
+        }
     }
 
     /// What has not changed is not touched, and held once: the session's own is the config's.

@@ -57,7 +57,6 @@ fn lookalikes() -> Vec<(&'static str, Meanwhile, Response)> {
         ("busy-503", Patient, error(503, "SERVER_UNAVAILABLE", "server too busy")),
         ("maintenance", Patient, error(503, "ORG_IN_MAINTENANCE", "maintenance")),
         ("html-200", Patient, Response::html(200, "<html><body>Log in</body></html>")),
-        ("html-401", Patient, Response::html(401, "<html>Session expired or invalid INVALID_SESSION_ID</html>")),
         (
             "redirect",
             Patient,
@@ -113,6 +112,7 @@ fn every_documented_sign_of_death_brings_a_new_token() {
         ),
         ("object", Response::json(401, r#"{"message":"Session expired or invalid","errorCode":"INVALID_SESSION_ID"}"#)),
         ("bare", Response { status: 401, ..Response::default() }),
+        ("page", Response::html(401, "<html>Session expired or invalid INVALID_SESSION_ID</html>")),
         ("oauth-text", Response::text(403, "Bad_OAuth_Token")),
         ("policy-end", Response::json(403, r#"[{"message":"ended","errorCode":"TXN_SECURITY_END_A_SESSION"}]"#)),
     ];

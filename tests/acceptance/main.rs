@@ -56,6 +56,7 @@ mod soak;
 mod socket;
 mod stops;
 mod storms;
+mod strange_answers;
 mod strangers;
 mod surroundings;
 mod watch;

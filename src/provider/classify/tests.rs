@@ -141,6 +141,102 @@ fn a_remedy_goes_with_what_a_person_can_mend() {
     assert!(judgement.remedy.unwrap().contains("pre-authorise the user's profile or permission set"));
 }
 
+/// Salesforce, GitHub, Strava, Slack, `WeChat` and others say no in words of their own.
+#[test]
+fn a_no_to_a_renewal_is_a_no_under_any_name() {
+    for (status, body, expected) in [
+        (400, r#"{"error":"app_not_found","error_description":"not installed"}"#, "refused, kept"),
+        (403, r#"{"error":"access_denied"}"#, "refused, kept"),
+        (401, r#"{"error":"invalid_token"}"#, "refused, kept"),
+        (400, r#"{"error":"interaction_required"}"#, "refused, kept"),
+        (400, r#"{"error":"consent_required"}"#, "refused, kept"),
+        (200, r#"{"ok":false,"error":"account_inactive"}"#, "refused, kept"),
+        (400, r#"{"message":"Bad Request","errors":[{"field":"refresh_token","code":"invalid"}]}"#, "refused, kept"),
+        (400, r#"{"error":{"code":190,"message":"expired"}}"#, "refused, kept"),
+        (422, r#"{"message":"no"}"#, "refused, kept"),
+        (200, r#"{"error":"bad_refresh_token"}"#, "grant_dead"),
+        (401, r#"{"error":"Invalid_Grant"}"#, "grant_dead"),
+        (400, r#"{"error":"invalid_refresh_token"}"#, "grant_dead"),
+        (400, r#"{"error":"internal_server_error"}"#, "in_doubt"),
+        (400, r#"{"error":"too_many_requests"}"#, "throttled"),
+        (500, r#"{"error":"access_denied"}"#, "in_doubt"),
+        (409, r#"{"message":"another is under way"}"#, "in_doubt"),
+        (404, "default backend - 404", "in_doubt"),
+        (404, r#"{"message":"no Route matched"}"#, "in_doubt"),
+        (404, r#"{"error":"user_not_found"}"#, "refused, kept"),
+        (200, r#"{"errcode":40030,"errmsg":"invalid refresh_token"}"#, "in_doubt"),
+    ] {
+        assert_eq!(verdict("oauth2", "refresh_token", Request::Renew, status, &[], body), expected, "{status} {body}");
+    }
+}
+
+#[test]
+fn a_status_outweighs_a_body_that_contradicts_it_and_what_may_be_anybodys_is_marked() {
+    use Request::{Login, Ping, Renew};
+    let challenge = ("WWW-Authenticate", "Bearer error=\"invalid_token\"");
+    for (request, status, headers, body, whole, expected, odd) in [
+        (Ping, 401, vec![HTML], "<html>401</html>", true, "dead", true),
+        (Ping, 401, vec![HTML], "", true, "dead", false),
+        (Ping, 401, vec![], "{\"err", false, "dead", true),
+        (Ping, 401, vec![HTML, challenge], "<html>401</html>", true, "dead", false),
+        (Ping, 401, vec![challenge], "{\"err", false, "dead", false),
+        (Ping, 403, vec![HTML], "<html>403</html>", true, "unavailable", true),
+        (Ping, 302, vec![], "", true, "unavailable", true),
+        (Ping, 200, vec![HTML], "<html>log in</html>", true, "unavailable", true),
+        (Ping, 503, vec![HTML], "<html>503</html>", true, "unavailable", false),
+        (Ping, 403, vec![], "", true, "forbidden", false),
+        (Login, 401, vec![HTML], "<html>401</html>", true, "unavailable", true),
+        (Login, 200, vec![], "{}", true, "unavailable", true),
+        (Login, 502, vec![], "", true, "unavailable", false),
+        (Renew, 401, vec![HTML], "<html>401</html>", true, "in_doubt", true),
+        (Renew, 200, vec![HTML], "{\"access_token\":\"abc\"}", true, "good", false),
+        (Renew, 400, vec![HTML], "{\"error\":\"invalid_grant\"}", true, "grant_dead", false),
+        (Renew, 200, vec![HTML], "{\"access_token\":", false, "in_doubt", true),
+        (Renew, 503, vec![], "", true, "in_doubt", false),
+    ] {
+        let profile = Profile::named("oauth2", None).unwrap();
+        let said = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let response = Response::new(status, said, body.as_bytes(), whole);
+        let judgement = classify(&asked(&profile, "refresh_token", request), &response);
+        let seen = (judgement.verdict.word(), judgement.odd);
+        assert_eq!(seen, (expected, odd), "{request:?} {status} {headers:?} {body}");
+    }
+}
+
+/// A rule that names nothing but a status may meet the page of whoever stands between.
+#[test]
+fn a_page_with_the_status_of_a_rule_is_looked_at_twice() {
+    let page = [HTML];
+    let seen = |headers: &[_], body| verdict("github-user", "refresh_token", Request::Ping, 401, headers, body);
+    assert_eq!(seen(&page, "<html>401</html>"), "dead, unsure");
+    assert_eq!(seen(&[], "{}"), "dead, certain");
+}
+
+#[test]
+fn a_redirect_says_where_it_leads_and_no_more() {
+    for (location, expected) in [
+        ("https://new.my.salesforce.com/services/oauth2/token", "https://new.my.salesforce.com/services/oauth2/token,"),
+        ("https://me:secret@id.example:8443/a;s=secret?code=secret#secret", "https://id.example:8443/a,"),
+        ("/login?token=secret", "https://acme.my.salesforce.com/login,"),
+        ("data:secret", "elsewhere"),
+        ("https://[", "elsewhere"),
+    ] {
+        let profile = Profile::named("oauth2", None).unwrap();
+        let asked = asked(&profile, "refresh_token", Request::Login);
+        let response = Response::new(301, vec![("Location".into(), location.into())], b"", true).answered_by(asked.url);
+        let oddity = classify(&asked, &response).oddity.unwrap();
+        assert!(oddity.contains(expected) && !oddity.contains("secret"), "{location}: {oddity}");
+    }
+}
+
+#[test]
+fn a_sign_may_stand_in_any_of_several_headers_of_one_name() {
+    let lines = [("WWW-Authenticate", "Negotiate"), ("WWW-Authenticate", "Bearer error=\"invalid_token\"")];
+    assert_eq!(verdict("oauth2", "refresh_token", Request::Ping, 401, &lines, ""), "dead, certain");
+}
+
+const HTML: (&str, &str) = ("Content-Type", "text/html; charset=UTF-8");
+
 fn verdict(profile: &str, grant: &str, request: Request, status: u16, headers: &[(&str, &str)], body: &str) -> String {
     let profile = Profile::named(profile, None).unwrap();
     let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
@@ -151,6 +247,7 @@ fn verdict(profile: &str, grant: &str, request: Request, status: u16, headers: &
         Verdict::Dead { .. } | Verdict::Forbidden { .. } => ", unsure",
         Verdict::Refused { confirm: true } => ", confirm",
         Verdict::Refused { .. } => ", stop",
+        Verdict::Declined => ", kept",
         Verdict::Alive
         | Verdict::Good(_)
         | Verdict::GrantDead
@@ -230,7 +327,8 @@ const PING_BODIES: &[(u16, &str, &str)] = &[
     (420, "<html>We are setting things up</html>", "unavailable"),
     (420, "", "unavailable"),
     (502, "", "unavailable"),
-    (401, "<!DOCTYPE html><p>INVALID_SESSION_ID", "unavailable"),
+    (401, "<!DOCTYPE html><p>INVALID_SESSION_ID", "dead, unsure"),
+    (403, "<!DOCTYPE html><p>INVALID_SESSION_ID", "unavailable"),
     (200, "<html>log in</html>", "unavailable"),
     (200, "not json", "unavailable"),
     (200, r#"{"limits":"/x"}"#, "alive"),
@@ -284,6 +382,6 @@ const TOKEN_ENDPOINT: &[(&str, Request, u16, &str, &str, &str)] = &[
     ("refresh_token", Request::Renew, 500, "invalid_grant", "expired access/refresh token", "in_doubt"),
     ("jwt_bearer", Request::Login, 400, "never_heard_of", "", "refused, confirm"),
     ("password", Request::Login, 400, "never_heard_of", "", "refused, stop"),
-    ("refresh_token", Request::Renew, 400, "never_heard_of", "", "in_doubt"),
+    ("refresh_token", Request::Renew, 400, "never_heard_of", "", "refused, kept"),
     ("refresh_token", Request::Renew, 400, "invalid_grant", "", "grant_dead"),
 ];

@@ -176,12 +176,12 @@ impl Remote {
         let connection = Connection::Kept;
         let mut talk = Talk { remote, held, secrets, metadata: None, known: &mut known, gathered, connection };
         let told = talk.after_login_of_oauth(self.told_by(heard)).await;
-        let Told { verdict, detail, counted, skew_millis, quotas } = told;
+        let Told { verdict, detail, counted, skew_millis, odd, quotas } = told;
         let Verdict::Good(grant) = &verdict else { return Err(PersonError::Server(detail)) };
         let claims = self.identity_claims(heard, nonce)?;
         self.check_user(claims, &grant.token, held, secrets).await?;
         let (sent, received) = (heard.sent, clock::boottime());
-        Ok(Answer { call: held.call, sent, received, verdict, detail, counted, skew_millis, quotas })
+        Ok(Answer { call: held.call, sent, received, verdict, detail, counted, skew_millis, odd, quotas })
     }
 
     fn told(&self, heard: &Heard, oddity: &str) -> Told {
@@ -196,10 +196,10 @@ impl Remote {
         let (profile, grant, url) = (&self.config.profile, &*self.config.grant, &self.config.url);
         let (request, wall, response) = (Request::Login, heard.wall, &heard.response);
         let asked = Asked { profile, grant, url, request, template: None, token: None, wall };
-        let Judgement { verdict, oddity, remedy } = classify(&asked, response);
+        let Judgement { verdict, oddity, remedy, odd } = classify(&asked, response);
         let detail = sentence(response, oddity.as_deref(), remedy.as_deref(), &heard.known);
         let (skew_millis, quotas) = (response.skew_millis(wall), self.quotas(response));
-        Told { verdict, detail, counted: true, skew_millis, quotas }
+        Told { verdict, detail, counted: true, skew_millis, odd, quotas }
     }
 
     /// Whoever asks for `openid` in a browser gets an ID token, unless the server says that it granted less; a device need

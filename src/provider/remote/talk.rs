@@ -118,7 +118,8 @@ impl Talk<'_> {
             Ok(heard) => match self.gathered.clone().grant(self.held.token, heard.wall) {
                 Ok(grant) => self.told(good(grant), &heard),
                 Err(barren) => {
-                    let judgement = Judgement { oddity: Some(barren.to_string()), ..Verdict::InDoubt.into() };
+                    let judgement =
+                        Judgement { oddity: Some(barren.to_string()), odd: true, ..Verdict::InDoubt.into() };
                     self.told(judgement, &heard)
                 }
             },
@@ -253,7 +254,7 @@ impl Talk<'_> {
     }
 
     fn told(&self, judgement: Judgement, heard: &Heard) -> Told {
-        let Judgement { verdict, oddity, remedy } = judgement;
+        let Judgement { verdict, oddity, remedy, odd } = judgement;
         let response = &heard.response;
         Told {
             verdict,
@@ -264,6 +265,7 @@ impl Talk<'_> {
                 _ => false,
             },
             skew_millis: response.skew_millis(heard.wall),
+            odd,
             quotas: self.remote.quotas(response),
         }
     }
@@ -277,7 +279,7 @@ impl Talk<'_> {
             Ok(grant) => (Verdict::Good(Box::new(grant)), "the program printed a token".to_owned()),
             Err(failed) => (failed.verdict(&config.profile, &config.grant), said(&failed.to_string())),
         };
-        Told { verdict, detail, counted: true, skew_millis: None, quotas: Vec::new() }
+        Told { verdict, detail, counted: true, skew_millis: None, odd: false, quotas: Vec::new() }
     }
 }
 

@@ -38,6 +38,7 @@ impl Session {
         let withdrawn = matches!(death, Death::StillDead);
         self.state.health = Health::Dead { since: now, withdrawn };
         self.state.forbidden = None;
+        self.state.odd_deaths = 0;
         self.wanted = None;
         match death {
             Death::Expired => {

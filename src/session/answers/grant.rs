@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::session::Session;
 use crate::session::answer::{Answer, Grant};
 use crate::session::backoff::Seed;
-use crate::session::state::{Health, Introspected, Refresh};
+use crate::session::state::{Health, Introspected, Refresh, Suspicion};
 use crate::session::window::{Bounds, Success};
 use crate::time::Instant;
 
@@ -32,6 +32,8 @@ impl Session {
         let seed = self.state.refresh.as_ref().and_then(|refresh| refresh.seed.clone());
         if let Some(token) = grant.refresh_token.clone() {
             let lifetime = grant.refresh_lifetime;
+            self.state.fruitless = None;
+            self.state.grant_died = None;
             self.state.refresh = Some(Box::new(Refresh { token, exercised: sent, lifetime, seed }));
         } else if let Some(refresh) = &mut self.state.refresh {
             refresh.exercised = sent;
@@ -95,6 +97,11 @@ impl Session {
         self.state.proven = false;
         self.state.unrenewable = false;
         self.state.spread = false;
+        self.state.odd_deaths = 0;
+        if self.state.suspicion == Suspicion::Replacing {
+            self.state.suspicion = Suspicion::Replaced;
+        }
+        self.bore_fruit();
         self.state.forbidden = None;
         self.state.false_reports = 0;
         self.state.next_report = None;

@@ -53,12 +53,16 @@ impl Session {
             | Verdict::Alive
             | Verdict::Dead { .. }
             | Verdict::GrantDead
+            | Verdict::Declined
             | Verdict::Forbidden { .. }
             | Verdict::InDoubt
             | Verdict::Concurrent
             | Verdict::LoggedOut
             | Verdict::Introspected { .. } => {
                 self.login_failed(answer.counted, now, account);
+                if answer.odd {
+                    self.was_fruitless(&answer.detail, now);
+                }
                 self.tell_failing(Request::Login, answer.detail, account.backoff.failures, actions);
             }
         }

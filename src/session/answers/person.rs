@@ -25,6 +25,8 @@ impl Session {
         self.state.intent = false;
         self.state.in_doubt = false;
         self.state.refresh = None;
+        self.state.grant_died = None;
+        self.try_again();
         self.state.unrenewable = false;
         self.state.renew_backoff.lift();
         // Before the token is looked at: should the server hand out one that is dead, the refresh token brings another.

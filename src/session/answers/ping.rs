@@ -8,7 +8,7 @@ use crate::session::answers::death::Death;
 use crate::session::answers::grant::Gain;
 use crate::session::backoff::CEILING;
 use crate::session::event::Event;
-use crate::session::state::{Doubt, Forbidden, Health};
+use crate::session::state::{Doubt, Forbidden, Health, Suspicion};
 use crate::session::window::Success;
 use crate::session::{Action, Session};
 use crate::time::Instant;
@@ -35,10 +35,15 @@ impl Session {
         match answer.verdict {
             Verdict::Alive => self.alive(&answer, now, actions),
             Verdict::Good(ref grant) => self.alive_with(grant, &answer, now, actions),
+            Verdict::Dead { certain: false, .. } if answer.odd && !self.is_reported() => {
+                self.ping_said_dead_oddly(answer, now, account, actions);
+            }
             Verdict::Dead { certain, for_good } => {
                 self.ping_said_dead(certain, answer, now, account, actions);
                 self.state.unrenewable |= for_good && matches!(self.state.health, Health::Dead { .. });
             }
+            Verdict::Forbidden { certain: false }
+                if self.is_reported() && self.state.forbidden.is_none() && self.replaces_suspect(now, account) => {}
             Verdict::Forbidden { certain } => self.ping_forbidden(certain, answer.detail, now, actions),
             Verdict::Throttled { retry_after } => {
                 let wait = retry_after.unwrap_or_else(|| self.unsaid_wait());
@@ -46,9 +51,11 @@ impl Session {
                 self.wanted = None;
                 actions.push(Action::Tell(Event::Throttled { wait, detail: answer.detail }));
             }
+            Verdict::Unavailable if answer.odd && self.is_reported() && self.replaces_suspect(now, account) => {}
             Verdict::Unavailable
             | Verdict::Refused { .. }
             | Verdict::GrantDead
+            | Verdict::Declined
             | Verdict::InDoubt
             | Verdict::Concurrent
             | Verdict::Skewed
@@ -64,6 +71,9 @@ impl Session {
         self.state.spread |= self.state.proven || !self.may_hold_anothers_session();
         self.extend(success);
         self.state.proven = true;
+        self.state.odd_deaths = 0;
+        self.state.suspicion = Suspicion::None;
+        self.was_answered();
         self.wanted = None;
         self.state.introspected.hinted = true;
         self.state.introspected.due = self.policy.introspect;
@@ -130,12 +140,17 @@ impl Session {
             self.token_died(now, death, account, actions);
             return;
         }
+        self.doubt_ambiguous(now, actions);
+    }
+
+    /// A second ping tells.
+    pub(super) fn doubt_ambiguous(&mut self, now: Instant, actions: &mut Vec<Action>) {
         self.doubt(now, Doubt::Ambiguous);
         self.state.ping_backoff.pause(now, CONFIRM_AFTER);
         actions.push(Action::Tell(Event::Doubtful { why: Doubt::Ambiguous }));
     }
 
-    fn ping_forbidden(&mut self, certain: bool, detail: String, now: Instant, actions: &mut Vec<Action>) {
+    pub(super) fn ping_forbidden(&mut self, certain: bool, detail: String, now: Instant, actions: &mut Vec<Action>) {
         let known = self.state.forbidden.take();
         let tentative = known.is_none() && !certain;
         let wait = if tentative { CONFIRM_AFTER } else { self.forbidden_pause() };
@@ -158,7 +173,7 @@ impl Session {
         (pace * 2).max(FORBIDDEN_FLOOR)
     }
 
-    fn ping_failed(&mut self, answer: Answer, now: Instant, actions: &mut Vec<Action>) {
+    pub(super) fn ping_failed(&mut self, answer: Answer, now: Instant, actions: &mut Vec<Action>) {
         self.state.ping_backoff.failed(now, self.ceiling(), &mut self.state.seed);
         self.hurry_before_deadline(answer.sent, now);
         self.wanted = None;

@@ -32,8 +32,10 @@ impl Session {
             Verdict::Good(ref grant) => self.renewed(call, grant, &answer, now, account, actions),
             Verdict::Refused { confirm } => self.refused(answer.detail, confirm, secrets, now, account, actions),
             // It says nothing of a refresh token that was given meanwhile.
-            Verdict::GrantDead | Verdict::Concurrent | Verdict::InDoubt if !self.still_holds(call) => {}
+            Verdict::GrantDead | Verdict::Declined | Verdict::Concurrent | Verdict::InDoubt
+                if !self.still_holds(call) => {}
             Verdict::GrantDead => self.grant_died(answer.detail, now, actions),
+            Verdict::Declined => self.renewal_declined(answer.detail, now, actions),
             Verdict::Concurrent => self.renewal_met_another(answer.detail, now, actions),
             Verdict::Throttled { retry_after } => {
                 let wait = retry_after.unwrap_or_else(|| self.unsaid_wait());
@@ -51,7 +53,12 @@ impl Session {
             | Verdict::Forbidden { .. }
             | Verdict::Skewed
             | Verdict::LoggedOut
-            | Verdict::Introspected { .. } => self.renewal_in_doubt(answer.detail, now, actions),
+            | Verdict::Introspected { .. } => {
+                if answer.odd {
+                    self.was_fruitless(&answer.detail, now);
+                }
+                self.renewal_in_doubt(answer.detail, now, actions);
+            }
         }
     }
 
@@ -75,6 +82,7 @@ impl Session {
         }
         if self.still_holds(call) {
             self.state.in_doubt = false;
+            self.state.fruitless = None;
             self.exercised(grant, answer.sent);
         }
         if self.holds_dead(grant, now) {
@@ -107,6 +115,8 @@ impl Session {
 
     fn grant_died(&mut self, detail: String, now: Instant, actions: &mut Vec<Action>) {
         self.state.in_doubt = false;
+        self.state.fruitless = None;
+        self.state.grant_died = Some(detail.as_str().into());
         match self.state.refresh.take() {
             Some(refresh) => self.state.spent_seed = refresh.seed,
             None => self.state.unrenewable = true,
@@ -120,6 +130,19 @@ impl Session {
         }
         self.state.renew_backoff.succeeded(now);
         actions.push(Action::Tell(Event::GrantDead { detail }));
+    }
+
+    /// Said once more, it is believed: then a login is the next way, or a person's help. Nothing is thrown away, since it may
+    /// be mended at the server.
+    fn renewal_declined(&mut self, detail: String, now: Instant, actions: &mut Vec<Action>) {
+        self.was_declined(&detail, now);
+        self.wanted = None;
+        self.doubt(now, Doubt::Renewal);
+        let stopped = self.renewal_is_declined() && !self.can_login();
+        if stopped || !self.renewal_is_declined() {
+            self.recovery_failed();
+        }
+        actions.push(Action::Tell(Event::Refused { detail, stopped }));
     }
 
     fn renewal_met_another(&mut self, detail: String, now: Instant, actions: &mut Vec<Action>) {

@@ -85,7 +85,7 @@ fn a_dead_refresh_token_needs_a_person_and_the_old_one_is_never_presented_again(
         0:00:02 hold
         0:00:03 grant_dead
         0:00:03 withdraw
-        0:01:01 NeedsAttention: the login has ended, and there is no refresh token to renew it by
+        0:01:01 NeedsAttention: the login has ended, and there is no refresh token to renew it by: grant_dead
         0:01:01 logged_in 2
         0:01:01 publish 2
         0:01:01 Alive; ping at 1:39:30 for IdleTimeout

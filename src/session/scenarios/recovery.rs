@@ -148,8 +148,8 @@ fn a_dead_refresh_token_without_another_way_needs_a_person() {
         1:00:01 hold
         1:00:02 grant_dead
         1:00:02 withdraw
-        1:01:00 NeedsAttention: the refresh token is expired, revoked or spent
-        1:02:00 NeedsAttention: the refresh token is expired, revoked or spent
+        1:01:00 NeedsAttention: the refresh token is expired, revoked or spent: grant_dead
+        1:02:00 NeedsAttention: the refresh token is expired, revoked or spent: grant_dead
         1:03:00 seeded
         1:03:00 renew r9
         1:03:01 renewed 2

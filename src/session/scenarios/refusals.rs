@@ -160,8 +160,8 @@ fn a_forbidden_ping_that_is_certain_needs_no_confirmation() {
 fn a_forbidden_ping_settles_a_doubt_only_once_it_is_confirmed() {
     check(
         "
-        tick
-        +1s: good
+        policy login=person
+        person good
         10m: rejected 1
         +1s: forbidden?
         +0s: status
@@ -169,15 +169,14 @@ fn a_forbidden_ping_settles_a_doubt_only_once_it_is_confirmed() {
         +0s: status
     ",
         "
-        0:00:00 login
-        0:00:01 logged_in 1
-        0:00:01 publish 1
+        0:00:00 logged_in 1
+        0:00:00 publish 1
         0:10:00 doubtful Report
         0:10:00 ping
         0:10:01 Recovering; ping at 0:10:02 for Doubt(Report)
         0:10:02 ping
         0:10:03 forbidden
-        0:10:03 NeedsAttention: forbidden?; ping at 1:46:03 for UnknownAge
+        0:10:03 NeedsAttention: forbidden?; ping at 1:46:03 for IdleTimeout
     ",
     );
 }

@@ -67,7 +67,7 @@ fn a_lost_renewal_without_a_login_is_presented_again_when_the_token_is_dead() {
         0:01:31 in_doubt
         0:01:37 renew r2
         0:01:41 grant_dead
-        0:01:42 NeedsAttention: the refresh token is expired, revoked or spent
+        0:01:42 NeedsAttention: the refresh token is expired, revoked or spent: grant_dead
     ",
     );
 }

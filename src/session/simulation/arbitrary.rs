@@ -195,11 +195,12 @@ impl Stage {
 
     fn answer(&mut self, verdict: Verdict, took: u64) {
         let Some(call) = self.call.take() else { return };
+        let odd = took.is_multiple_of(3);
         let sent = self.now.before(Duration::from_millis(took));
         let (received, detail) = (self.now, verdict.word().to_owned());
         let counted = verdict != Verdict::Unavailable;
         let answer =
-            Answer { call: call.id, sent, received, verdict, detail, counted, skew_millis: None, quotas: vec![] };
+            Answer { call: call.id, sent, received, verdict, detail, counted, skew_millis: None, odd, quotas: vec![] };
         self.step(Input::Answered { answer, secrets: Some("secret".into()) });
     }
 
@@ -278,6 +279,7 @@ fn verdicts() -> impl Strategy<Value = Verdict> {
         6 => grants().prop_map(|grant| Verdict::Good(Box::new(grant))),
         1 => any::<bool>().prop_map(|confirm| Verdict::Refused { confirm }),
         1 => Just(Verdict::GrantDead),
+        1 => Just(Verdict::Declined),
         1 => option::of(durations()).prop_map(|retry_after| Verdict::Throttled { retry_after }),
         2 => Just(Verdict::Unavailable),
         1 => any::<bool>().prop_map(|certain| Verdict::Forbidden { certain }),
@@ -345,9 +347,9 @@ prop_compose! {
             login_may_reuse,
             renew_by_profile,
             renewal_needs_life,
+            renewal_needs_refresh_token,
             renewal_kills: false,
             login,
-            renewal_needs_refresh_token,
             introspect,
         }
     }

@@ -214,7 +214,17 @@ impl World {
         };
         let (sent, received) = (self.now, self.now.after(took));
         let detail = verdict.word().to_owned();
-        Answer { call: call.id, sent, received, verdict, detail, counted, skew_millis: None, quotas: Vec::new() }
+        Answer {
+            call: call.id,
+            sent,
+            received,
+            verdict,
+            detail,
+            counted,
+            skew_millis: None,
+            odd: false,
+            quotas: Vec::new(),
+        }
     }
 
     fn ask(&mut self, index: usize, call: &Call) -> Verdict {

@@ -52,6 +52,7 @@ pub(super) fn answer(call: &Call, sent: Instant, received: Instant, words: &[&st
         "refused" => Verdict::Refused { confirm: false },
         "refused?" => Verdict::Refused { confirm: true },
         "grant_dead" => Verdict::GrantDead,
+        "declined" => Verdict::Declined,
         "throttled" => Verdict::Throttled { retry_after: words.get(1).map(|wait| duration(wait)) },
         "unavailable" => Verdict::Unavailable,
         "forbidden" => Verdict::Forbidden { certain: true },
@@ -64,11 +65,11 @@ pub(super) fn answer(call: &Call, sent: Instant, received: Instant, words: &[&st
         "inactive" => Verdict::Introspected { active: false, remaining: None },
         _ => return None,
     };
-    let counted = !words.contains(&"uncounted");
+    let (counted, odd) = (!words.contains(&"uncounted"), words.contains(&"odd"));
     let skew_millis = option("skew").map(|skew| skew.parse::<i64>().unwrap() * 1000);
     let detail = words[0].to_owned();
     let quotas = option("quota").map(|name| Quota { name: name.to_owned(), used: 1, limit: 2 }).into_iter().collect();
-    Some(Answer { call: call.id, sent, received, verdict, detail, counted, skew_millis, quotas })
+    Some(Answer { call: call.id, sent, received, verdict, detail, counted, skew_millis, odd, quotas })
 }
 
 /// `good`, `good t2`, `good same`: without a name, the token is one that was never seen.
@@ -150,8 +151,8 @@ pub(super) fn salesforce() -> Policy {
         login_may_reuse: false,
         renew_by_profile: false,
         renewal_needs_life: false,
-        renewal_kills: false,
         renewal_needs_refresh_token: false,
+        renewal_kills: false,
         login: LoginBy::Daemon { confirm: true },
         introspect: false,
     }
@@ -175,8 +176,8 @@ pub(super) fn configure(policy: &mut Policy, setting: &str) {
         "renew_by_profile" => policy.renew_by_profile = value == "true",
         "renewal_kills" => policy.renewal_kills = value == "true",
         "renewal_needs_life" => policy.renewal_needs_life = value == "true",
-        "introspect" => policy.introspect = value == "true",
         "renewal_needs_refresh_token" => policy.renewal_needs_refresh_token = value == "true",
+        "introspect" => policy.introspect = value == "true",
         "login" => policy.login = login(value),
         _ => panic!("no such setting: {setting}"),
     }

@@ -1,0 +1,70 @@
+//! What a token endpoint's answer to a login or renewal means (RFC 6749 sections 5.1 and 5.2): a token, a no, or nothing.
+
+use super::{Asked, Judgement, grant_dead, is_success, may_confirm, odd, throttled, unusable};
+use crate::provider::response::Response;
+use crate::provider::token_answer;
+use crate::session::answer::{Request, Verdict};
+
+/// Says what an answer means that no rule matched.
+pub(super) fn judged(asked: &Asked<'_>, response: &Response) -> Judgement {
+    let error = response.string_at("/error").filter(|error| !error.is_empty());
+    match error {
+        Some(error) if !is_success(response) || response.string_at("/access_token").is_none() => {
+            oauth_error(asked, error, response)
+        }
+        Some(_) | None if is_success(response) => token(asked, response),
+        Some(_) | None if asked.request == Request::Renew => declined(response),
+        Some(_) | None => refusal(asked).into(),
+    }
+}
+
+fn token(asked: &Asked<'_>, response: &Response) -> Judgement {
+    match token_answer::grant(asked.profile, asked.url, response, asked.wall) {
+        Ok(grant) => Verdict::Good(Box::new(grant)).into(),
+        Err(oddity) => odd(asked.request, oddity.to_string()),
+    }
+}
+
+/// A login's no.
+pub(super) fn refusal(asked: &Asked<'_>) -> Verdict {
+    Verdict::Refused { confirm: may_confirm(asked) }
+}
+
+/// A renewal's no under a name that nobody knows, or under none: it may be mended at the server, so the refresh token is kept.
+///
+/// JSON is the server's own word. Anything else may be a gateway's, whose server is away.
+pub(super) fn declined(response: &Response) -> Judgement {
+    let is_named = response.string_at("/error").is_some_and(|error| !error.is_empty());
+    let says_no = matches!(response.status, 400 | 401 | 403 | 422) || is_named && !matches!(response.status, 409 | 423);
+    match &response.json {
+        Some(json) if says_no && json.is_object() => Verdict::Declined.into(),
+        Some(_) | None => odd(Request::Renew, "that is no answer that the protocol knows"),
+    }
+}
+
+/// RFC 6749 sections 4.1.2.1 and 5.2, RFC 8628 section 3.5, and what servers say in their place.
+fn oauth_error(asked: &Asked<'_>, error: &str, response: &Response) -> Judgement {
+    match &*as_in_the_rfc(error) {
+        "server_error"
+        | "temporarily_unavailable"
+        | "internal_error"
+        | "internal_server_error"
+        | "service_unavailable"
+        | "unknown_error" => unusable(asked.request).into(),
+        "slow_down" | "rate_limit_exceeded" | "rate_limited" | "too_many_requests" => throttled(asked, response).into(),
+        // The names say of the refresh token itself that it is gone (GitHub, HubSpot, Slack, Keycloak's proxies).
+        "invalid_grant"
+        | "bad_refresh_token"
+        | "invalid_refresh_token"
+        | "expired_refresh_token"
+        | "refresh_token_expired" => grant_dead(asked).into(),
+        "invalid_client" | "unauthorized_client" | "unsupported_grant_type" | "invalid_scope" => refusal(asked).into(),
+        _ if asked.request == Request::Renew => declined(response),
+        _ => refusal(asked).into(),
+    }
+}
+
+/// Lower case and underscores, whatever a server writes.
+fn as_in_the_rfc(error: &str) -> String {
+    error.trim().to_ascii_lowercase().replace([' ', '-'], "_")
+}
