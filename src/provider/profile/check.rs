@@ -2,6 +2,7 @@
 
 mod answers;
 mod captures;
+mod endpoints;
 mod names;
 mod requests;
 mod sense;
@@ -16,16 +17,13 @@ use jiff::{Span, SpanRelativeTo};
 use regex_lite::Regex;
 use toml::Spanned;
 
-use super::content::{
-    About, CommandRules, Endpoints, GrantRules, LoginRules, ParameterKind, ProfileParameter, Protocol,
-};
+use super::content::{About, CommandRules, GrantRules, LoginRules, ParameterKind, ProfileParameter, Protocol};
 use super::raw::{
     LoginForm, Logins, RawAudience, RawEndpoints, RawGrant, RawHosts, RawKind, RawParameter, RawProfile, RawRequest,
     RawWindow,
 };
 use super::{Parameter, Profile, ProfileError, WindowDefaults};
 use crate::provider::ByPerson;
-use crate::provider::discovery::Endpoint;
 use crate::provider::grants::GrantKind;
 use crate::provider::harvest::Captures;
 use crate::provider::hosts::{HostPattern, Hosts};
@@ -128,7 +126,7 @@ fn profile(raw: RawProfile<Logins>, name: &str, text: Text<'_>) -> Checked<Profi
         grants: ways.grants,
         logins: ways.logins,
         commands: ways.commands,
-        endpoints: raw.endpoints.map(|raw| endpoints(&raw, &names)).transpose()?.unwrap_or_default(),
+        endpoints: raw.endpoints.map(|raw| endpoints::endpoints(&raw, &names)).transpose()?.unwrap_or_default(),
         hosts: hosts(raw.hosts)?,
         jwt_is_fixed: raw.token.jwt_is_fixed,
         audiences: raw.audience.into_iter().map(audience).collect::<Checked<_>>()?,
@@ -225,30 +223,6 @@ fn captures_of_oauth(login: Option<&Logins>) -> Checked<Captures> {
         return Err(wrong(&login.span(), message.to_owned()));
     }
     captures::captures("login", raw.capture.clone().unwrap_or_default(), true)
-}
-
-/// Without an issuer that would tell it, the token endpoint must stand there.
-fn endpoints(raw: &Spanned<RawEndpoints>, names: &Names) -> Checked<Endpoints> {
-    let (span, raw) = (raw.span(), raw.get_ref());
-    if raw.token.is_none() && raw.issuer.is_none() {
-        return Err(wrong(&span, "endpoints: give `token`, or an `issuer` that tells where it is".to_owned()));
-    }
-    if let Some(metadata) = raw.metadata.as_ref().filter(|_| raw.issuer.is_none()) {
-        return Err(wrong(&metadata.span(), "endpoints.metadata: it needs an `issuer` that they must name".to_owned()));
-    }
-    let given = [
-        (Endpoint::Token, "token", &raw.token),
-        (Endpoint::Introspection, "introspection", &raw.introspection),
-        (Endpoint::Revocation, "revocation", &raw.revocation),
-        (Endpoint::Userinfo, "userinfo", &raw.userinfo),
-        (Endpoint::Authorization, "authorization", &raw.authorization),
-        (Endpoint::DeviceAuthorization, "device_authorization", &raw.device_authorization),
-    ];
-    let given = given.into_iter().filter_map(|(kind, name, text)| Some((kind, name, text.as_ref()?)));
-    let known = given.map(|(kind, name, text)| Ok((kind, names.template(&format!("endpoints.{name}"), text)?)));
-    let issuer = raw.issuer.as_ref().map(|issuer| names.template("endpoints.issuer", issuer)).transpose()?;
-    let metadata = raw.metadata.as_ref().map(|place| names.template("endpoints.metadata", place)).transpose()?;
-    Ok(Endpoints { issuer, metadata, known: known.collect::<Checked<_>>()? })
 }
 
 fn window(raw: &RawWindow) -> Checked<WindowDefaults> {
