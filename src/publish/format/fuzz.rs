@@ -56,12 +56,16 @@ fn hold(published: &Published, format: Format, fits: Fits) {
 
 fn is_env(text: &str) -> bool {
     let lines: Vec<&str> = text.split_terminator('\n').collect();
-    let quoted = |line: &&str, name: &str| {
-        let value = line.strip_prefix(name).and_then(|value| value.strip_prefix("='")?.strip_suffix('\''));
-        value.is_some_and(|value| !value.contains(['\'', '\\', '\r']))
+    let assigned = |line: &&str, name: &str| {
+        let value = line.strip_prefix(name).and_then(|value| value.strip_prefix('=')).unwrap_or("'");
+        let quoted = value.strip_prefix('\'').and_then(|value| value.strip_suffix('\''));
+        match quoted {
+            Some(value) => !value.contains(['\'', '\\', '\r']),
+            None => value.bytes().all(|byte| byte.is_ascii_graphic() && !b"'\"\\$`#;&|<>()*?[]{}~^".contains(&byte)),
+        }
     };
     let [token, url, generation] = lines.as_slice() else { return false };
-    quoted(token, "CRM_TOKEN") && quoted(url, "CRM_INSTANCE_URL") && *generation == "CRM_GENERATION=7"
+    assigned(token, "CRM_TOKEN") && assigned(url, "CRM_INSTANCE_URL") && *generation == "CRM_GENERATION=7"
 }
 
 fn is_header(text: &str) -> bool {
