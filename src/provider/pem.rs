@@ -36,7 +36,9 @@ pub enum NoKey {
     #[error("is encrypted in the old PEM way: convert it with `openssl pkcs8 -topk8 -in OLD -out NEW`")]
     LegacyEncryption,
     /// `ssh-keygen` writes it.
-    #[error("is in OpenSSH's own format: convert a copy with `ssh-keygen -p -m PKCS8 -f COPY`")]
+    #[error(
+        "is in OpenSSH's own format: convert a copy with `ssh-keygen -p -m PKCS8 -f COPY`, or make a new one where that leaves it as it is (Ed25519): `openssl genpkey -algorithm ed25519`"
+    )]
     OpenSsh,
     /// `puttygen` writes it.
     #[error(

@@ -60,7 +60,7 @@ pub enum BadProxy {
     #[error("names a proxy of the kind `{0}`, which keepfresh cannot use")]
     OtherKind(String),
     /// A proxy has no path: it may be the address of a PAC file.
-    #[error("names something behind the proxy's address, which has none")]
+    #[error("has a path behind host and port, as no proxy does (a PAC file cannot be used)")]
     Path,
     /// The address ended before its host.
     #[error("has a `#` or `?`; in a user name or password it is written %23 or %3F")]
