@@ -195,11 +195,14 @@ fn without_values(message: &str) -> String {
     let message =
         &message.replace("expected u64", "expected a whole number from 0").replace("expected u16", "expected a port");
     // The last, since the value itself may say so too.
-    let expected = message.rfind(", expected ").and_then(|expected| message.get(expected..)).unwrap_or_default();
-    match message.split_once(": ").map(|(what, _)| what).filter(|what| what.starts_with("invalid ")) {
-        Some(what) => format!("{what}{expected}"),
-        None if message.split('`').nth(1).is_none_or(is_name) => message.clone(),
-        None => format!("unknown field{expected}"),
+    let (what, expected) = message.rfind(", expected ").map_or((message.as_str(), ""), |at| message.split_at(at));
+    if let Some((kind, _)) = what.split_once(": ").filter(|(kind, _)| kind.starts_with("invalid ")) {
+        return format!("{kind}{expected}");
+    }
+    // From the first to the last: what stands in a name's place may have such quotes in it.
+    match what.split_once('`').and_then(|(_, rest)| rest.rsplit_once('`')) {
+        Some((name, _)) if !is_name(name) => format!("unknown field{expected}"),
+        Some(_) | None => message.clone(),
     }
 }
 
@@ -267,6 +270,9 @@ mod tests {
             (r#"{"generation":7,"age":"00Dsecret"}"#, "age: not a duration; write 90s, 10m or 1h 30m"),
             (r#"{"generation":7,"colour":"red"}"#, "colour: unknown field `colour`, expected `generation` or `age`"),
             (r#"{"00Dsecret":7}"#, "body: unknown field, expected `generation` or `age`"),
+            (r#"{"a`00Dsecret":7}"#, "body: unknown field, expected `generation` or `age`"),
+            (r#"{"a`, expected 00Dsecret":7}"#, "body: unknown field, expected `generation` or `age`"),
+            (r#"{"`00Dsecret`":7}"#, "body: unknown field, expected `generation` or `age`"),
             (r#"{"generation":"x, expected 00Dsecret"}"#, "generation: invalid type, expected a whole number"),
         ] {
             let problem = json::<UsedBody>(request(body)).await.unwrap_err();
