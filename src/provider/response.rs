@@ -1,5 +1,6 @@
 //! An answer as it came over the wire, bounded and with its body read as text and JSON.
 
+mod charset;
 mod strict_json;
 
 use std::time::Duration;
@@ -23,7 +24,7 @@ pub(super) struct Response {
     pub(super) status: u16,
     /// Names in lower case.
     pub(super) headers: Vec<(String, String)>,
-    /// The body; what is not UTF-8 is replaced.
+    /// The body, read in its own charset; what is no text is replaced.
     pub(super) text: String,
     /// The body, if it is JSON in which no object has a key twice.
     pub(super) json: Option<Value>,
@@ -36,8 +37,10 @@ pub(super) struct Response {
 impl Response {
     /// Reads what came.
     pub(super) fn new(status: u16, headers: Vec<(String, String)>, body: &[u8], complete: bool) -> Self {
-        let headers = headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
-        let text = String::from_utf8_lossy(body).into_owned();
+        let headers: Vec<(String, String)> =
+            headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
+        let content_type = headers.iter().find(|(name, _)| name == "content-type").map(|(_, value)| value.as_str());
+        let text = charset::decoded(body, content_type.unwrap_or_default());
         let json = complete.then(|| strict_json::parse(text.trim_start_matches('\u{feff}'))).flatten();
         Self { status, headers, text, json, url: None, complete }
     }
