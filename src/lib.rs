@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod atomic_file;
+pub mod blotted;
 pub mod cli;
 pub mod clock;
 pub mod config;

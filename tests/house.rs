@@ -11,7 +11,7 @@ use std::process::Command;
 use keepfresh::logging::message_id::EVENTS;
 
 /// What the core may name of this crate.
-const CORE: [&str; 5] = ["named", "secret", "session", "time", "token"];
+const CORE: [&str; 6] = ["blotted", "named", "secret", "session", "time", "token"];
 
 /// Clocks, files, sockets, tasks, processes and chance.
 const EFFECTS: [&str; 17] = [
@@ -375,8 +375,8 @@ fn test_modules(source: &Source) -> Vec<PathBuf> {
 
 fn core() -> Vec<Source> {
     let in_core = |name: &str| {
-        ["src/session.rs", "src/named.rs", "src/time.rs", "src/token.rs", "src/secret.rs"].contains(&name)
-            || name.starts_with("src/session/")
+        let own = ["src/blotted.rs", "src/session.rs", "src/named.rs", "src/time.rs", "src/token.rs", "src/secret.rs"];
+        own.contains(&name) || name.starts_with("src/session/") || name.starts_with("src/blotted/")
     };
     let core: Vec<Source> = sources().into_iter().filter(|source| in_core(&source.name())).collect();
     assert!(core.len() > 5, "the core is not where it was");
