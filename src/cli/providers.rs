@@ -23,6 +23,9 @@ pub(super) struct Args {
     /// Check a profile, and replay its examples
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
+    /// Print its file, to begin one of your own with
+    #[arg(long, requires = "name", conflicts_with = "json")]
+    source: bool,
     /// Where your own profiles are
     #[arg(long, value_name = "DIRECTORY", default_value = USERS_OWN)]
     dir: PathBuf,
@@ -34,6 +37,10 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     match (&args.check, &args.name) {
         (Some(file), _) => check(file, args.json),
+        (None, Some(name)) if args.source => match Profile::source(name, Some(&args.dir)) {
+            Ok(text) => output::print(&text),
+            Err(error) => Ok(refuse(&error)),
+        },
         (None, Some(name)) => match Profile::named(name, Some(&args.dir)) {
             Ok(profile) if args.json => output::print_json(&profile.describe()),
             Ok(profile) => output::print(&show::in_words(&profile.describe())),

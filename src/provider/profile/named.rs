@@ -1,5 +1,6 @@
 //! Profiles by name: compiled in, and overridden or added by files.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
@@ -28,14 +29,16 @@ impl Profile {
     /// # Errors
     /// As [`Profile::named`].
     pub fn named_for(user: u32, name: &str, providers_dir: Option<&Path>) -> Result<Arc<Self>, ProfileError> {
-        if let Some(own) = added(user, name, providers_dir)? {
-            return Ok(Arc::new(own));
-        }
-        let (name, text) = COMPILED_IN
-            .iter()
-            .find(|(known, _)| *known == name)
-            .ok_or_else(|| ProfileError::Unknown { name: name.to_owned(), known: Self::names(providers_dir) })?;
-        read(text, &format!("{name}.toml"), name).map(Arc::new)
+        let (text, file) = written(user, name, providers_dir)?;
+        read(&text, &file, name).map(Arc::new)
+    }
+
+    /// The file of this name as it is written, to begin one's own with.
+    ///
+    /// # Errors
+    /// When there is none, or its file cannot be read.
+    pub fn source(name: &str, providers_dir: Option<&Path>) -> Result<Cow<'static, str>, ProfileError> {
+        written(rustix::process::geteuid().as_raw(), name, providers_dir).map(|(text, _)| text)
     }
 
     /// The profile that a file describes, called by the file's name.
@@ -57,14 +60,19 @@ impl Profile {
     }
 }
 
-fn added(user: u32, name: &str, providers_dir: Option<&Path>) -> Result<Option<Profile>, ProfileError> {
-    let Some(directory) = providers_dir.filter(|_| is_name(name)) else { return Ok(None) };
-    let path = directory.join(format!("{name}.toml"));
-    match trusted_text_of(user, &path) {
-        Ok(text) => read(&text, &path.display().to_string(), name).map(Some),
-        Err(ReadError::System(error)) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(ProfileError::Unreadable { path, source }),
+/// The text, and the name of the file that it is of: a user's own, or else the one that comes along.
+fn written(user: u32, name: &str, providers_dir: Option<&Path>) -> Result<(Cow<'static, str>, String), ProfileError> {
+    if let Some(path) = providers_dir.filter(|_| is_name(name)).map(|directory| directory.join(format!("{name}.toml")))
+    {
+        match trusted_text_of(user, &path) {
+            Ok(text) => return Ok((text.into(), path.display().to_string())),
+            Err(ReadError::System(error)) if error.kind() == ErrorKind::NotFound => {}
+            Err(source) => return Err(ProfileError::Unreadable { path, source }),
+        }
     }
+    let known = COMPILED_IN.iter().find(|(known, _)| *known == name);
+    let unknown = || ProfileError::Unknown { name: name.to_owned(), known: Profile::names(providers_dir) };
+    known.map(|(name, text)| ((*text).into(), format!("{name}.toml"))).ok_or_else(unknown)
 }
 
 /// A profile can name a program to run, as the config can: it must be root's or the daemon's own, and so must be where it lies.
