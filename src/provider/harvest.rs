@@ -10,6 +10,7 @@ use url::Url;
 use super::capture::{CaptureRule, Unit};
 use super::hosts::{ForeignUrl, Hosts};
 use super::response::{Response, until};
+use crate::blotted::is_visible;
 use crate::named::Named;
 use crate::secret::Secret;
 use crate::session::answer::Grant;
@@ -99,7 +100,7 @@ pub(super) fn harvest(
     })
 }
 
-/// The values without a meaning of their own: strings, numbers and truth values without control characters.
+/// The values without a meaning of their own: strings, numbers and truth values that can be seen.
 pub(super) fn captured(rules: &Captures, response: &Response) -> Named<Capture> {
     let others = rules.iter().filter(|(name, _)| !KNOWN.contains(&name.as_str()));
     others.filter_map(|(name, rule)| Some((name.as_str(), capture(rule, response)?))).collect()
@@ -107,7 +108,7 @@ pub(super) fn captured(rules: &Captures, response: &Response) -> Named<Capture> 
 
 fn capture(rule: &CaptureRule, response: &Response) -> Option<Capture> {
     let text = rule.text(response)?;
-    let printable = text.len() <= MAX_TOKEN_BYTES && !text.chars().any(char::is_control);
+    let printable = text.len() <= MAX_TOKEN_BYTES && is_visible(&text);
     printable.then(|| Capture { value: Secret::new(text), public: rule.public })
 }
 
@@ -263,6 +264,21 @@ mod tests {
             let now = "2026-01-01T00:00:00Z".parse().unwrap();
             let found = harvest(&rules, &Hosts::default(), &url, &response, now).err();
             assert_eq!(found, expected, "{name} {body}");
+        }
+    }
+    #[test]
+    fn what_cannot_be_seen_or_ends_a_line_is_captured_nowhere() {
+        for (value, taken) in [
+            ("/a/b", true),
+            ("Gr\u{fc}\u{df}e \u{a0}!", true),
+            ("/a\u{2028}b", false),
+            ("a\u{202e}b", false),
+            ("a\u{200b}b", false),
+        ] {
+            let rules = Captures::from([("path".into(), CaptureRule::json("/p"))]);
+            let body = serde_json::json!({ "p": value }).to_string();
+            let response = Response::new(200, Vec::new(), body.as_bytes(), true);
+            assert_eq!(captured(&rules, &response).get("path").is_some(), taken, "{value:?}");
         }
     }
 }

@@ -63,6 +63,8 @@ pub(super) enum OutgoingError {
         "the URL that the server handed out in `{0}` leads to a foreign host: it is not called; `path = true` in its capture takes the path alone"
     )]
     ForeignUrl(String),
+    #[error("`{0}` has `.` or `..` between its slashes, which would lead elsewhere: it is not called")]
+    Upwards(String),
     #[error("a cookie cannot carry `{0}`: it has a character that ends a cookie")]
     BadCookie(String),
     #[error("the header `{0}` cannot carry its value: it has a line break or another control character")]
@@ -76,7 +78,7 @@ impl OutgoingError {
     pub(super) fn needs_a_person(&self) -> bool {
         match self {
             Self::Assertion(_) | Self::NoEndpoint(_) | Self::ByPerson | Self::BadCookie(_) | Self::BadHeader(_) => true,
-            Self::NoToken | Self::NoRefreshToken | Self::NoValue(_) | Self::ForeignUrl(_) => false,
+            Self::NoToken | Self::NoRefreshToken | Self::NoValue(_) | Self::ForeignUrl(_) | Self::Upwards(_) => false,
         }
     }
 }

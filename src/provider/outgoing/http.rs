@@ -110,6 +110,10 @@ fn url_below(
     lookup: &Lookup<'_>,
 ) -> Result<Url, OutgoingError> {
     let missing = || template.target.names().find(|name| lookup(name).is_none()).unwrap_or("url").to_owned();
+    let leads = |name: &&str| lookup(name).is_some_and(|value| leads_upwards(value.expose()));
+    if let Some(name) = template.target.names().filter(|name| !is_trusted(config, name)).find(leads) {
+        return Err(OutgoingError::Upwards(name.to_owned()));
+    }
     let target = template.target.fill_url(lookup).ok_or_else(|| OutgoingError::NoValue(missing()))?;
     let handed_out = template.target.leading_name().filter(|name| !is_trusted(config, name));
     let path = handed_out.map_or(target.as_str(), |_| within(base, &target));
@@ -126,6 +130,12 @@ fn url_below(
 fn within<'t>(base: &str, target: &'t str) -> &'t str {
     let own = Url::parse(base).map(|base| base.path().trim_end_matches('/').to_owned()).unwrap_or_default();
     target.strip_prefix(own.as_str()).filter(|rest| rest.starts_with('/')).unwrap_or(target)
+}
+
+/// Whether a part of a path is one that goes up or stays, however it is written (WHATWG URL section 4.4).
+fn leads_upwards(value: &str) -> bool {
+    let path = value.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase().replace("%2e", ".");
+    path.split(['/', '\\']).any(|part| matches!(part, "." | ".."))
 }
 
 /// The config's own URLs were checked when it was read, and the instance URL when it came.
@@ -254,4 +264,26 @@ fn body(template: &RequestTemplate, usage: &Usage, lookup: &Lookup<'_>) -> Resul
         }
         BodyTemplate::Text(template) => text("text/plain; charset=utf-8", filled(template, lookup)?.expose()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_a_server_hands_out_leads_no_further_up() {
+        for (path, upwards) in [
+            ("/api/sessions/7", false),
+            ("/api/v1.2/..x/.well-known", false),
+            ("https://as.example/a?next=/../b#/..", false),
+            ("/api/../admin", true),
+            ("..", true),
+            ("/a/./b", true),
+            ("/a/%2E%2e/b", true),
+            ("/a/.%2e", true),
+            ("\\..\\b", true),
+        ] {
+            assert_eq!(leads_upwards(path), upwards, "{path}");
+        }
+    }
 }
