@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::AbortHandle;
 
 use crate::atomic_file::Stamp;
+use crate::blotted::Blotted;
 use crate::clock;
 use crate::config::SessionConfig;
 use crate::provider::{Held, Remote, Secrets};
@@ -279,7 +280,7 @@ fn unread(call: &Call, name: &str, error: &SecretError) -> Answer {
         Request::Login | Request::Renew if !error.is_passing() => Verdict::Refused { confirm: false },
         Request::Login | Request::Renew | Request::Ping | Request::Introspect | Request::Logout => Verdict::Unavailable,
     };
-    unsent(call, verdict, format!("cannot read {name}: {error}"))
+    unsent(call, verdict, &format!("cannot read {name}: {error}"))
 }
 
 /// A secret that did not come in time: nothing was sent, and the next try may be luckier.
@@ -289,17 +290,18 @@ fn late(call: &Call, name: &str, source: &SecretSource) -> Answer {
         source.describe(),
         call.timeout
     );
-    unsent(call, Verdict::Unavailable, detail)
+    unsent(call, Verdict::Unavailable, &detail)
 }
 
-fn unsent(call: &Call, verdict: Verdict, detail: String) -> Answer {
+/// What kept it here is this machine's matter: a program that was asked for a secret is quoted without it.
+fn unsent(call: &Call, verdict: Verdict, detail: &str) -> Answer {
     let now = clock::boottime();
     Answer {
         call: call.id,
         sent: now,
         received: now,
         verdict,
-        detail,
+        detail: Blotted::new(detail, &[]),
         counted: false,
         skew_millis: None,
         odd: false,
@@ -307,7 +309,7 @@ fn unsent(call: &Call, verdict: Verdict, detail: String) -> Answer {
     }
 }
 
-fn lost(call: u64, request: Request, sent: crate::time::Instant, detail: &str) -> Answer {
+fn lost(call: u64, request: Request, sent: crate::time::Instant, detail: &'static str) -> Answer {
     let verdict = if request == Request::Renew { Verdict::InDoubt } else { Verdict::Unavailable };
     let received = clock::boottime();
     Answer {
@@ -315,7 +317,7 @@ fn lost(call: u64, request: Request, sent: crate::time::Instant, detail: &str) -
         sent,
         received,
         verdict,
-        detail: detail.to_owned(),
+        detail: detail.into(),
         counted: true,
         skew_millis: None,
         odd: false,

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use crate::blotted::Blotted;
 use crate::publish::Settling;
 use crate::secret::Secret;
 
@@ -248,11 +249,11 @@ impl Worker {
         let (session, occasion) = (happening.session.as_str(), happening.occasion.word());
         let output = happening.without_secret(&ended.output);
         match ended.problem {
-            None => tracing::debug!(session, program, on = occasion, output, "a hook has run"),
+            None => tracing::debug!(session, program, on = occasion, output = output.as_str(), "a hook has run"),
             Some(problem) => {
                 let problem = problem.to_string();
                 tracing::warn!(session, event = "hook_failed", program, on = occasion, problem, "a hook failed");
-                tracing::debug!(session, program, output, "what the failed hook said");
+                tracing::debug!(session, program, output = output.as_str(), "what the failed hook said");
             }
         }
     }
@@ -270,11 +271,8 @@ impl Runs {
 }
 
 impl Happening {
-    fn without_secret(&self, text: &str) -> String {
-        match self.secret.as_ref().map(Secret::expose).filter(|secret| !secret.is_empty()) {
-            Some(secret) => text.replace(secret, "[token]"),
-            None => text.to_owned(),
-        }
+    fn without_secret(&self, text: &str) -> Blotted {
+        Blotted::new(text, self.secret.as_slice())
     }
 }
 

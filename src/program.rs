@@ -14,6 +14,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
+use crate::blotted::Blotted;
 use crate::secret::Secret;
 use crate::systemd::PRIVATE_VARIABLES;
 
@@ -168,36 +169,23 @@ async fn listen(stream: Option<impl AsyncRead + Unpin>, heard: &Heard) -> io::Re
 }
 
 impl Outcome {
-    /// How it ended, with the last line of its standard error unless that repeats what it printed.
-    pub fn complaint(&self) -> String {
+    /// How it ended, with the last line of its standard error: without what it printed, and without words that look like a
+    /// password or a key, since what a program for secrets says of its failure may be one, and nobody here knows it.
+    pub fn complaint(&self) -> Blotted {
         let complained = String::from_utf8_lossy(&self.complained);
         let last = complained.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
         let printed = String::from_utf8_lossy(&self.printed);
-        let repeats = printed.lines().any(|line| !line.trim().is_empty() && last.contains(line.trim()));
-        if last.is_empty() || repeats {
-            return format!("it ended with {}", self.status);
-        }
-        let last: String = last.chars().filter(|character| !character.is_control()).collect();
-        let told: String = without_secrets(&last).chars().take(LONGEST_COMPLAINT).collect();
-        format!("it ended with {} and said: {told}", self.status)
+        let printed: Vec<Secret> = printed.lines().map(|line| Secret::new(line.trim())).collect();
+        let told = Blotted::new(last, &printed).hiding(is_suspect).cut(LONGEST_COMPLAINT);
+        let ended = Blotted::new(&format!("it ended with {}", self.status), &[]);
+        if told.trim().is_empty() { ended } else { Blotted::concat([ended, " and said: ".into(), told]) }
     }
 }
 
-/// `line` without the words that look like passwords or keys: what a program for secrets says of its failure may be one, and
-/// nobody here knows it. A word with letters and digits goes from eight characters on, any other from 24; paths stay.
-fn without_secrets(line: &str) -> String {
-    let words = line.split_inclusive(|char: char| char.is_whitespace() || matches!(char, '\'' | '"' | '=' | ':' | ','));
-    words.map(|piece| without_secret(piece, piece.trim_end_matches(is_border))).collect()
-}
-
-fn is_border(char: char) -> bool {
-    char.is_whitespace() || matches!(char, '\'' | '"' | '=' | ':' | ',' | '.' | ';' | ')')
-}
-
-fn without_secret(piece: &str, word: &str) -> String {
+/// A word with letters and digits from eight characters on, any other from 24; paths are none.
+fn is_suspect(word: &str) -> bool {
     let length = word.chars().count();
     let is_mixed = word.contains(|char: char| char.is_ascii_digit()) && word.contains(char::is_alphabetic);
     let is_path = word.starts_with(['/', '.']) && word.contains('/');
-    let suspect = !is_path && (is_mixed && length >= 8 || length >= 24);
-    if suspect { piece.replacen(word, "[hidden]", 1) } else { piece.to_owned() }
+    !is_path && (is_mixed && length >= 8 || length >= 24)
 }

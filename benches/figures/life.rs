@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use keepfresh::blotted::Blotted;
 use keepfresh::named::Named;
 use keepfresh::secret::Secret;
 use keepfresh::session::account::Account;
@@ -58,7 +59,7 @@ impl Life {
         assert_eq!(call.request, request);
         let sent = self.now;
         self.pass(Duration::from_millis(50));
-        let (received, detail) = (self.now, String::new());
+        let (received, detail) = (self.now, Blotted::default());
         let answer = Answer {
             call: call.id,
             sent,

@@ -159,7 +159,7 @@ fn begun(name: &str, port: Option<u16>) -> Option<LoginBegun> {
         },
         _ => return None,
     };
-    Some(LoginBegun { session: name.to_owned(), login: "1".to_owned(), how, expires_in: 600 })
+    Some(LoginBegun { session: name.to_owned(), login: "1".to_owned(), how, foreign_host: None, expires_in: 600 })
 }
 
 fn over(name: &str, login: &str) -> Result<SessionStatus, Refusal> {

@@ -57,6 +57,9 @@ pub struct LoginBegun {
     /// What the person does.
     #[serde(flatten)]
     pub how: LoginHow,
+    /// The host that the person is sent to, where it is neither the configured server's nor the provider's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreign_host: Option<String>,
     /// Seconds until it lapses.
     pub expires_in: u64,
 }

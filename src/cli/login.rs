@@ -62,6 +62,12 @@ pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
         Answered::Done(status) => *status,
         Answered::Begun(begun) => {
             let login = Login { client, begun: &begun };
+            if let Some(host) = &begun.foreign_host {
+                output::complain(&format!(
+                    "The server sends you to {host}, which is neither the host that is configured nor one of its \
+                     provider's: go on only if you know it.\n"
+                ));
+            }
             match &begun.how {
                 LoginHow::AuthorizationCode { url, redirect_uri } => {
                     browser::lead(&login, url, redirect_uri, ear, !args.no_browser)?

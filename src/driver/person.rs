@@ -64,7 +64,7 @@ pub fn person(work: &mut Work, errand: PersonErrand) {
     work.call(&host, async move {
         let limit = errand.timeout.saturating_mul(2) + GRACE;
         let attempt = AssertUnwindSafe(tokio::time::timeout(limit, carry_out(&errand))).catch_unwind().await;
-        let failed = |why: &str| PersonDone::Failed(PersonError::Server(why.to_owned()));
+        let failed = |why: &'static str| PersonDone::Failed(PersonError::Server(why.into()));
         let came = match attempt {
             Ok(Ok(came)) => came,
             Ok(Err(_)) => failed("no answer within the time-out"),

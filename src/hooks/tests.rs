@@ -91,7 +91,7 @@ async fn output_is_bounded_and_shows_no_token() {
     assert!((3000..=4096).contains(&flood.output.len()), "{}", flood.output.len());
     assert!(flood.output.lines().all(|line| line == "00D!t0k3n"), "no line is cut");
     let told = happening("crm", Occasion::Change, "").without_secret(&flood.output);
-    assert!(!told.contains("t0k3n") && told.contains("[token]"), "{told}");
+    assert!(!told.contains("t0k3n") && told.contains("[secret]"), "{told}");
 }
 
 #[tokio::test]

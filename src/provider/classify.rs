@@ -12,6 +12,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::capture;
+use super::detail::how_to_teach;
 use super::harvest::{Barren, Captures, Harvest, harvest};
 use super::profile::Profile;
 use super::request::{Expect, RequestTemplate};
@@ -309,19 +310,11 @@ fn ping(asked: &Asked<'_>, response: &Response) -> Judgement {
         },
         200..=399 => odd(Request::Ping, "it is not the answer that the profile expects"),
         401 => Verdict::Dead { certain: false, for_good: false }.into(),
-        _ => Judgement { remedy: Some(how_to_teach(asked, response)), ..Verdict::Forbidden { certain: false }.into() },
+        _ => Judgement {
+            remedy: Some(how_to_teach(asked.profile.name(), response.status)),
+            ..Verdict::Forbidden { certain: false }.into()
+        },
     }
-}
-
-/// Some servers answer a token that has ended in a way of their own.
-fn how_to_teach(asked: &Asked<'_>, response: &Response) -> String {
-    let (name, status) = (asked.profile.name(), response.status);
-    format!(
-        "if that is how it answers a token that has ended, say so in a profile of your own: \
-         `keepfresh providers {name} --source` prints the one in use; add \
-         [[answer]] to = [\"ping\"] status = [{status}] verdict = \"dead\" in lines of their own, save it as {name}.toml in \
-         providers_dir, and run `keepfresh reload`"
-    )
 }
 
 /// A keep-alive may hand out the token anew, or say how long it lives.

@@ -10,13 +10,13 @@ use tracing::debug;
 
 use super::Secrets;
 use super::capture::{CaptureRule, Place, Unit};
-use super::detail::scrubbed;
 use super::harvest::{Barren, Captures, Harvest, harvest};
 use super::profile::{CommandRules, Profile};
 use super::response::Response;
 use super::rule::{RuleVerdict, Seen};
 use super::settings::{RemoteConfig, Value};
 use super::template::Template;
+use crate::blotted::Blotted;
 use crate::clock;
 use crate::program::{self, Outcome, Program, ProgramError};
 use crate::secret::Secret;
@@ -35,7 +35,7 @@ pub(super) enum CommandError {
     #[error("the program {program} cannot be run: {error}")]
     NotRun { program: String, error: ProgramError },
     #[error("the program {program} failed: {complaint}")]
-    Failed { program: String, complaint: String, status: u16, text: String },
+    Failed { program: String, complaint: Blotted, status: u16, text: String },
     #[error("the program {0} printed no JSON object with a token: run it by hand and look")]
     NoJson(String),
     #[error("the program {program} printed no token that can be used: {barren}")]
@@ -112,7 +112,7 @@ fn log(program: &str, outcome: &Outcome, secrets: &Secrets) {
     let known: Vec<Secret> = secrets.values().cloned().collect();
     let complained = String::from_utf8_lossy(&outcome.complained);
     for line in complained.lines().filter(|line| !line.trim().is_empty()).take(MOST_LINES) {
-        debug!(program, line = scrubbed(line, &known), "a login program wrote to its standard error");
+        debug!(program, line = Blotted::new(line, &known).as_str(), "a login program wrote to its standard error");
     }
 }
 

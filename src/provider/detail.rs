@@ -1,148 +1,102 @@
-//! One sentence for people about an answer, with nothing secret and nothing that could garble a terminal.
+//! One sentence for people about an answer: its status, the server's own words, what is odd, and the remedy.
 
-mod blot;
+mod bodies;
+mod headers;
+mod words;
 
-use std::fmt::Write as _;
-
-use blot::blotted;
-
+use super::classify::Judgement;
 use super::response::Response;
+use crate::blotted::Blotted;
 use crate::secret::Secret;
+use words::{Found, Trust};
 
-/// How much of a server's own words is shown.
+/// How much of each of a server's own words is shown.
 const LONGEST_QUOTE: usize = 200;
+const LONGEST_CODE: usize = 64;
 
-/// Where servers put their error codes and their explanations.
-const CODES: [&str; 7] =
-    ["/error", "/0/errorCode", "/errorCode", "/exceptionCode", "/error/code", "/code", "/errors/0/code"];
-const MESSAGES: [&str; 7] = [
-    "/error_description",
-    "/0/message",
-    "/message",
-    "/exceptionMessage",
-    "/error/message",
-    "/detail",
-    "/errors/0/message",
-];
+/// What is as long, and neither a word nor a number, may be a token.
+const LONGEST_WORD: usize = 24;
 
 /// Status, the server's own code and words, what is odd, and the remedy.
-pub(super) fn sentence(response: &Response, oddity: Option<&str>, remedy: Option<&str>, secrets: &[Secret]) -> String {
-    let mut sentence = format!("the server answered {}", response.status);
-    for quote in [code(response), message(response)].into_iter().flatten() {
-        sentence.push_str(if sentence.contains(" \u{201c}") { ", " } else { " " });
-        let _ = write!(sentence, "\u{201c}{}\u{201d}", cut(&scrubbed(&quote, secrets)));
+pub(super) fn sentence(response: &Response, judgement: &Judgement, secrets: &[Secret]) -> Blotted {
+    let Found { code, sentences } = found(response, judgement);
+    let code = code.map(|code| (code, LONGEST_CODE));
+    let quotes = code.into_iter().chain(sentences.into_iter().map(|said| (said, LONGEST_QUOTE)));
+    let mut parts = vec![Blotted::new(&format!("the server answered {}", response.status), &[])];
+    let mut between = " \u{201c}";
+    for (quote, longest) in quotes {
+        parts.extend([between.into(), Blotted::new(&quote, secrets).hiding(is_opaque).cut(longest), "\u{201d}".into()]);
+        between = ", \u{201c}";
     }
     if let Some(encoding) = response.encoding() {
-        let _ = write!(sentence, " encoded as {}, though asked not to", cut(&scrubbed(encoding, secrets)));
+        let encoding = Blotted::new(encoding, secrets).cut(LONGEST_CODE);
+        parts.extend([" encoded as ".into(), encoding, ", though asked not to".into()]);
     }
-    if let Some(oddity) = oddity {
-        sentence.push_str(": ");
-        sentence.push_str(&scrubbed(oddity, secrets));
+    if let Some(oddity) = &judgement.oddity {
+        parts.extend([": ".into(), Blotted::new(oddity, secrets)]);
     }
     // The profile's own words hold no secret, whatever word somebody takes for a password.
-    if let Some(remedy) = remedy {
-        sentence.push_str(": ");
-        sentence.push_str(remedy);
+    if let Some(remedy) = &judgement.remedy {
+        parts.extend([": ".into(), Blotted::new(remedy, &[])]);
     }
-    sentence
+    Blotted::concat(parts)
 }
 
-fn code(response: &Response) -> Option<String> {
-    told(response, &CODES).find_map(|pointer| {
-        let value = response.json.as_ref()?.pointer(pointer)?;
-        value.as_str().map(str::to_owned).or_else(|| value.as_i64().map(|number| number.to_string()))
-    })
+/// For a status under which some servers say that a token has ended, and others that it may not do this.
+pub(super) fn how_to_teach(profile: &str, status: u16) -> String {
+    format!(
+        "if that is how it answers a token that has ended, say so in a profile of your own: \
+         `keepfresh providers {profile} --source` prints the one in use; add \
+         [[answer]] to = [\"ping\"] status = [{status}] verdict = \"dead\" in lines of their own, save it as {profile}.toml in \
+         providers_dir, and run `keepfresh reload`"
+    )
 }
 
-/// Of a good answer only RFC 6749's members are quoted: the others may hold what is secret and not yet known.
-fn told<'a>(response: &Response, pointers: &'a [&str]) -> impl Iterator<Item = &'a str> {
-    let all = if response.status < 400 { 1 } else { pointers.len() };
-    pointers.iter().copied().take(all)
-}
-
-fn message(response: &Response) -> Option<String> {
-    if response.json.is_some() {
-        return told(response, &MESSAGES).find_map(|pointer| response.string_at(pointer)).map(str::to_owned);
+/// A good answer may hold what is secret and not yet known: RFC 6749's members of it are quoted, no more. One that is a no
+/// all the same says so in words.
+fn found(response: &Response, judgement: &Judgement) -> Found {
+    let trust = match (judgement.verdict.is_success(), response.status) {
+        (true, _) => Trust::ErrorsOnly,
+        (false, 400..) => Trust::Refusal,
+        (false, _) => Trust::Sentences,
+    };
+    let mut found = match bodies::members(response) {
+        Some(members) => words::in_members(&members, response.status, trust),
+        None => Found { code: None, sentences: plain(response, judgement, trust).into_iter().collect() },
+    };
+    if trust != Trust::ErrorsOnly && found.sentences.is_empty() {
+        let told = headers::told(&response.headers);
+        found.code = found.code.or(told.code);
+        found.sentences = told.sentences;
     }
-    let plain = response.status >= 400
-        && response.encoding().is_none()
-        && !response.is_html()
-        && !response.text.trim().is_empty();
-    plain.then(|| response.text.trim().to_owned())
+    found
 }
 
-/// Without secrets, control characters and what changes the direction of writing.
-pub(super) fn scrubbed(text: &str, secrets: &[Secret]) -> String {
-    let without = blotted(text, secrets);
-    let visible = without.chars().map(|char| if char.is_whitespace() { ' ' } else { char });
-    visible.filter(|char| !char.is_control() && !is_invisible(*char)).collect()
+/// What a body that has no members says.
+fn plain(response: &Response, judgement: &Judgement, trust: Trust) -> Option<String> {
+    if trust == Trust::ErrorsOnly || response.encoding().is_some() {
+        return None;
+    }
+    if response.is_html() {
+        return bodies::title(&response.text);
+    }
+    // Where nothing but a rule of the profile says what a good status means, the rule knows the text; else it may be a token.
+    let known = trust == Trust::Refusal || judgement.oddity.is_none() && words::is_sentence(&response.text, trust);
+    let text = response.text.trim();
+    (known && !text.is_empty()).then(|| text.to_owned())
 }
 
-fn is_invisible(char: char) -> bool {
-    matches!(char, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
-}
-
-fn cut(text: &str) -> String {
-    let mut chars = text.chars();
-    let head: String = chars.by_ref().take(LONGEST_QUOTE).collect();
-    if chars.next().is_some() { format!("{head}…") } else { head }
+/// Whether a word looks like a token that nobody here knows: long, of large and small letters and digits, or of hexadecimal
+/// digits only. What people write has no such words; the numbers by which servers find an incident have dashes.
+pub(super) fn is_opaque(word: &str) -> bool {
+    let of = |is: fn(&char) -> bool| word.chars().any(|char| is(&char));
+    let is_dense = word.chars().all(|char| char.is_ascii_alphanumeric() || "-_+/=.~".contains(char));
+    let mixed = of(char::is_ascii_digit) && of(char::is_ascii_lowercase) && of(char::is_ascii_uppercase);
+    let is_hex = word.chars().all(|char| char.is_ascii_hexdigit()) && of(char::is_ascii_digit);
+    let is_path = word.starts_with(['/', '.']) || word.contains("//");
+    is_dense && !is_path && word.len() >= LONGEST_WORD && (mixed || is_hex)
+        || word.starts_with("eyJ") && word.len() > 16
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn the_servers_words_are_quoted_and_the_remedy_follows() {
-        let body = r#"{"error":"invalid_grant","error_description":"user hasn't approved"}"#;
-        assert_eq!(
-            sentence(&response(400, body), None, Some("approve it"), &[]),
-            "the server answered 400 “invalid_grant”, “user hasn't approved”: approve it"
-        );
-        assert_eq!(
-            sentence(&response(403, "Bad_OAuth_Token\n"), None, None, &[]),
-            "the server answered 403 “Bad_OAuth_Token”"
-        );
-        assert_eq!(sentence(&response(200, "secret"), Some("odd"), None, &[]), "the server answered 200: odd");
-        assert_eq!(sentence(&response(503, "<html>x</html>"), None, None, &[]), "the server answered 503");
-    }
-
-    #[test]
-    fn an_encoding_that_nobody_asked_for_is_named() {
-        for (encoding, expected) in [
-            ("gzip", "the server answered 401 encoded as gzip, though asked not to: odd"),
-            ("identity", "the server answered 401 \u{201c}\u{1f}\u{8b}\u{201d}: odd"),
-        ] {
-            let headers = vec![("Content-Encoding".to_owned(), encoding.to_owned())];
-            let response = Response::new(401, headers, "\u{1f}\u{8b}".as_bytes(), true);
-            let expected: String = expected.chars().filter(|char| !char.is_control()).collect();
-            assert_eq!(sentence(&response, Some("odd"), None, &[]), expected);
-        }
-    }
-
-    #[test]
-    fn a_secret_that_a_server_echoes_is_blotted_out_even_at_the_cut() {
-        let secrets = [Secret::new("hunter2!")];
-        for echoed in ["hunter2!", "hunter2%21"] {
-            let body = format!(r#"{{"error":"x","error_description":"{}{echoed}"}}"#, "a".repeat(195));
-            let said = sentence(&response(400, &body), None, None, &secrets);
-            assert!(!said.contains("hunt"), "{said}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_answer_can_garble_a_terminal(body in any::<Vec<u8>>(), status in 100_u16..600) {
-            let response = Response::new(status, Vec::new(), &body, true);
-            let said = sentence(&response, None, None, &[]);
-            prop_assert!(said.chars().all(|char| !char.is_control()));
-            prop_assert!(said.chars().count() < 500);
-        }
-    }
-
-    fn response(status: u16, body: &str) -> Response {
-        Response::new(status, Vec::new(), body.as_bytes(), true)
-    }
-}
+mod tests;

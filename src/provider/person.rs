@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use thiserror::Error;
 
+use crate::blotted::Blotted;
 use crate::secret::Secret;
 
 pub(super) use claims::{Expected, WhoIsIt, checked as checked_claims, who};
@@ -23,6 +24,8 @@ pub struct BrowserLogin {
     pub url: String,
     /// Where the browser is sent afterwards, the port filled in.
     pub redirect_uri: String,
+    /// The host of `url`, where it is a stranger's.
+    pub foreign_host: Option<String>,
     once: Once,
     /// The only issuer whose answer counts (RFC 9207), where it is known.
     issuer: Option<Issuer>,
@@ -49,9 +52,11 @@ pub(super) struct Once {
 #[derive(Debug)]
 pub struct DeviceLogin {
     /// What the person types in.
-    pub user_code: String,
-    /// Where.
+    pub user_code: Blotted,
+    /// Where: in ASCII, a host of other letters in Punycode.
     pub verification_uri: String,
+    /// Its host, where it is a stranger's.
+    pub foreign_host: Option<String>,
     /// The same with the code in it, for a QR code.
     pub verification_uri_complete: Option<String>,
     /// How long the code is good.
@@ -66,7 +71,7 @@ pub struct DeviceLogin {
 pub enum PersonError {
     /// The server said no, or nothing usable.
     #[error("{0}")]
-    Server(String),
+    Server(Blotted),
     /// Chance or a needed endpoint is missing.
     #[error("{0}")]
     Impossible(String),
@@ -79,7 +84,7 @@ pub enum PersonError {
     )]
     WrongUser {
         /// Who.
-        found: String,
+        found: Blotted,
         /// Who should have.
         expected: String,
     },
@@ -96,6 +101,11 @@ impl Once {
         self.state.expose()
     }
 
+    /// All of it: a server may repeat what it was sent.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = Secret> {
+        [&self.state, &self.verifier].into_iter().chain(&self.nonce).cloned()
+    }
+
     pub(super) fn nonce(&self) -> Option<&Secret> {
         self.nonce.as_ref()
     }
@@ -109,7 +119,12 @@ impl Once {
 
 impl BrowserLogin {
     pub(super) fn new(url: String, redirect_uri: String, once: Once, issuer: Option<Issuer>) -> Self {
-        Self { url, redirect_uri, once, issuer }
+        Self { url, redirect_uri, foreign_host: None, once, issuer }
+    }
+
+    /// The same, whose address leads to a stranger's host.
+    pub(super) fn at_foreign(self, foreign_host: Option<String>) -> Self {
+        Self { foreign_host, ..self }
     }
 
     pub(super) fn verifier(&self) -> &Secret {
@@ -124,13 +139,19 @@ impl BrowserLogin {
 impl DeviceLogin {
     pub(super) fn new(
         device_code: Secret,
-        user_code: String,
+        user_code: Blotted,
         verification_uri: String,
         verification_uri_complete: Option<String>,
         expires_in: Duration,
         interval: Duration,
     ) -> Self {
-        Self { user_code, verification_uri, verification_uri_complete, expires_in, interval, device_code }
+        let foreign_host = None;
+        Self { user_code, verification_uri, foreign_host, verification_uri_complete, expires_in, interval, device_code }
+    }
+
+    /// The same, whose address leads to a stranger's host.
+    pub(super) fn at_foreign(self, foreign_host: Option<String>) -> Self {
+        Self { foreign_host, ..self }
     }
 
     pub(super) fn device_code(&self) -> &Secret {

@@ -16,7 +16,6 @@ use zeroize::Zeroizing;
 
 use super::classify::unusable;
 use super::clients::{ClientError, Connection, is_certificate_refusal};
-use super::detail::scrubbed;
 use super::discovery::{Discovery, DiscoveryError, Metadata};
 use super::harvest::Harvest;
 use super::outgoing::{self, Outgoing, OutgoingError};
@@ -26,6 +25,7 @@ use super::request::Method;
 use super::response::Response;
 use super::settings::{ConfigProblem, RemoteConfig, authority};
 use super::{Clients, Held, Secrets};
+use crate::blotted::Blotted;
 use crate::clock;
 use crate::secret::Secret;
 use crate::secret::source::SecretSource;
@@ -283,7 +283,7 @@ fn known_secrets(held: &Held<'_>, secrets: &Secrets) -> Vec<Secret> {
 /// What an answer, or its absence, tells.
 struct Told {
     verdict: Verdict,
-    detail: String,
+    detail: Blotted,
     /// Whether the server may have counted the attempt.
     counted: bool,
     skew_millis: Option<i64>,
@@ -296,7 +296,7 @@ impl Told {
     fn without_answer(request: Request, error: &NoAnswer, known: &[Secret]) -> Self {
         Self {
             verdict: error.verdict(request),
-            detail: scrubbed(&error.sentence(), known),
+            detail: Blotted::new(&error.sentence(), known),
             counted: error.reached(),
             skew_millis: None,
             odd: false,

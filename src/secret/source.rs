@@ -11,6 +11,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::Secret;
+use crate::blotted::Blotted;
 use crate::program::{self, Program, ProgramError};
 
 /// A secret as the config names it; the config never holds the secret itself.
@@ -101,7 +102,7 @@ pub enum SecretError {
         /// Its first word.
         program: String,
         /// What happened, with the last line of its standard error.
-        reason: String,
+        reason: Blotted,
     },
 }
 
@@ -110,14 +111,14 @@ const LONGEST_COMMAND: Duration = Duration::from_secs(10);
 
 /// What the command prints, at most one byte more than a secret may have.
 async fn printed(argv: &[String]) -> Result<Zeroizing<Vec<u8>>, SecretError> {
-    let failed = |reason: String| SecretError::Command { program: argv.first().cloned().unwrap_or_default(), reason };
+    let failed = |reason: Blotted| SecretError::Command { program: argv.first().cloned().unwrap_or_default(), reason };
     let program = Program { argv, env: &[], limit: LONGEST_COMMAND, largest: LARGEST };
     let outcome = program::run(&program).await.map_err(|error| match error {
         ProgramError::NotStarted(error) if is_exhausted(&error) => {
             SecretError::Exhausted(SecretSource::Command(argv.to_vec()).describe(), error)
         }
         error @ (ProgramError::NotStarted(_) | ProgramError::TookTooLong(_) | ProgramError::Broken(_)) => {
-            failed(error.to_string())
+            failed(Blotted::new(&error.to_string(), &[]))
         }
     })?;
     if outcome.status.success() || outcome.printed.len() > LARGEST {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::blotted::Blotted;
 use crate::secret::Secret;
 use crate::time::Instant;
 use crate::token::Token;
@@ -193,8 +194,8 @@ pub struct Answer {
     pub received: Instant,
     /// What it says.
     pub verdict: Verdict,
-    /// One sentence for people: status, error code, what to do. Holds no secret, no control characters.
-    pub detail: String,
+    /// One sentence for people: status, error code, what to do.
+    pub detail: Blotted,
     /// Whether the server may have counted the attempt: false for refused connections, unread secrets and 5xx.
     pub counted: bool,
     /// The server's wall clock minus ours, in milliseconds, from `Date`.

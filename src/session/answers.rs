@@ -12,6 +12,7 @@ mod suspicion;
 
 use std::time::Duration;
 
+use crate::blotted::Blotted;
 use crate::session::account::{Account, Refusal};
 use crate::session::answer::{Answer, Request, Verdict};
 use crate::session::backoff::{CEILING, FLOOR};
@@ -83,7 +84,7 @@ impl Session {
         self.idle_timeout().map_or(THROTTLED, |timeout| (timeout / 4).clamp(FLOOR, THROTTLED))
     }
 
-    fn tell_failing(&mut self, request: Request, detail: String, failures: u32, actions: &mut Vec<Action>) {
+    fn tell_failing(&mut self, request: Request, detail: Blotted, failures: u32, actions: &mut Vec<Action>) {
         self.record.failing = true;
         actions.push(Action::Tell(Event::Failing { request, detail, failures }));
     }
@@ -96,14 +97,14 @@ impl Session {
 
     fn refused(
         &mut self,
-        detail: String,
+        detail: Blotted,
         confirm: bool,
         secrets: Option<String>,
         now: Instant,
         account: &mut Account,
         actions: &mut Vec<Action>,
     ) {
-        let refusal = Refusal { of: self.name.to_string(), reason: detail.clone(), confirm, secrets };
+        let refusal = Refusal { of: self.name.to_string(), reason: detail.to_string(), confirm, secrets };
         let stopped = account.refused(now, refusal, &mut self.state.seed);
         self.state.renew_backoff.until = account.backoff.until;
         self.recovery_failed();

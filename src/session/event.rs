@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::answer::Request;
 use super::state::Doubt;
+use crate::blotted::Blotted;
 
 /// A transition worth a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub enum Event {
         /// Nothing that we know explains it: an admin's doing, or a shorter timeout than believed.
         unexplained: bool,
         /// What the server said.
-        detail: String,
+        detail: Blotted,
     },
     /// The token reached its fixed end before it could be replaced.
     Expired {
@@ -48,7 +49,7 @@ pub enum Event {
         /// Which calls.
         request: Request,
         /// What came instead of an answer.
-        detail: String,
+        detail: Blotted,
         /// How many in a row.
         failures: u32,
     },
@@ -62,29 +63,29 @@ pub enum Event {
         /// For how long.
         wait: Duration,
         /// What it said.
-        detail: String,
+        detail: Blotted,
     },
     /// The server's no to a login or renewal; logins and renewals of the account stop when `stopped`.
     Refused {
         /// What it said.
-        detail: String,
+        detail: Blotted,
         /// Whether a person must act now.
         stopped: bool,
     },
     /// The refresh token is dead.
     GrantDead {
         /// What the server said.
-        detail: String,
+        detail: Blotted,
     },
     /// A renewal has no usable answer: it is not presented again while the token lives.
     InDoubt {
         /// What came instead.
-        detail: String,
+        detail: Blotted,
     },
     /// The server forbids what the ping asks; the session itself is left alone.
     Forbidden {
         /// What it said.
-        detail: String,
+        detail: Blotted,
     },
     /// The ping is allowed again.
     Allowed,
@@ -112,7 +113,7 @@ pub enum Event {
     /// An admin logged the session out.
     LoggedOut {
         /// What the server said, when it did not simply agree.
-        problem: Option<String>,
+        problem: Option<Blotted>,
     },
     /// An admin paused the session.
     Paused,

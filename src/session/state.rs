@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::backoff::{Backoff, Seed};
 use super::learn::Deaths;
 use super::window::Bounds;
+use crate::blotted::Blotted;
 use crate::secret::Secret;
 use crate::time::Instant;
 use crate::token::Token;
@@ -162,7 +163,7 @@ pub struct Forbidden {
     /// Since when.
     pub since: Instant,
     /// What the server said.
-    pub detail: String,
+    pub detail: Blotted,
     /// Not yet confirmed by a second ping.
     pub tentative: bool,
 }
@@ -310,7 +311,7 @@ mod tests {
         let mut backoff = Backoff::default();
         backoff.told_to_spread(at(millis + 1));
         let refresh = Refresh { token: Secret::new("r"), exercised: at(millis + 8), lifetime: None, seed: None };
-        let forbidden = Forbidden { since: at(millis + 9), detail: String::new(), tentative: false };
+        let forbidden = Forbidden { since: at(millis + 9), detail: Blotted::default(), tentative: false };
         let fruitless = Fruitless { since: at(millis + 13), detail: String::new(), tries: 1, declined: 0 };
         State {
             token_since: at(millis + 2),

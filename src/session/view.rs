@@ -8,6 +8,7 @@ use super::answer::{Answer, Quota, Request};
 use super::policy::LoginBy;
 use super::recent::{Recent, What};
 use super::state::{Doubt, Fruitless, Health};
+use crate::blotted::Blotted;
 use crate::time::Instant;
 
 /// What readers should find; follows from the state alone.
@@ -123,7 +124,7 @@ pub struct Failure {
     /// Its verdict's word.
     pub verdict: &'static str,
     /// What the server said.
-    pub detail: String,
+    pub detail: Blotted,
 }
 
 impl Record {
@@ -256,7 +257,11 @@ impl Session {
         let forbidden = self.state.forbidden.as_ref().filter(|forbidden| !forbidden.tentative)?;
         let remedy = "allow it at the server, or ping something else; if this is how the server answers an expired token, a \
                       rule of the profile must say so (docs/providers.md); the session itself is kept and tried again";
-        Some(Attention { since: Some(forbidden.since), reason: forbidden.detail.clone(), remedy: remedy.to_owned() })
+        Some(Attention {
+            since: Some(forbidden.since),
+            reason: forbidden.detail.to_string(),
+            remedy: remedy.to_owned(),
+        })
     }
 
     /// What was refused under a name that nobody knows, or answered by nobody knows whom.

@@ -316,7 +316,7 @@ impl Slot {
 
     fn not_fresh(&self, account: &Account, now: Instant) -> Refusal {
         let next = self.session.next(now, account).map(|next| next.at.since(now));
-        let failure = self.session.record().last_error.as_ref().map(|failure| failure.detail.clone());
+        let failure = self.session.record().last_error.as_ref().map(|failure| failure.detail.to_string());
         let lost = matches!(self.session.state().health, TokenHealth::Dead { .. } | TokenHealth::Missing);
         let reason = match failure {
             _ if lost && self.session.login_wait(now, account).is_some() => self.without_token(failure, now, account),

@@ -199,7 +199,9 @@ pub(super) fn transition(event: &Transition) -> Happened {
         Transition::InDoubt { detail } => Happened::because(Kind::InDoubt, detail),
         Transition::Forbidden { detail } => Happened::because(Kind::Forbidden, detail),
         Transition::Doubtful { why } => Happened::because(Kind::Doubtful, doubt_in_words(*why)),
-        Transition::LoggedOut { problem } => Happened { detail: problem.clone(), ..Happened::of(Kind::LoggedOut) },
+        Transition::LoggedOut { problem } => {
+            Happened { detail: problem.as_ref().map(String::from), ..Happened::of(Kind::LoggedOut) }
+        }
         Transition::Learned { from, to } => {
             let (from, to) = (duration_text(*from), duration_text(*to));
             Happened::because(Kind::Learned, format!("the idle timeout is {to}, not {from}"))

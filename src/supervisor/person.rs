@@ -229,14 +229,19 @@ impl Login {
                 LoginHow::AuthorizationCode { url: login.url.clone(), redirect_uri: login.redirect_uri.clone() }
             }
             Stage::Device { login, .. } => LoginHow::DeviceCode {
-                user_code: login.user_code.clone(),
+                user_code: login.user_code.to_string(),
                 verification_uri: login.verification_uri.clone(),
                 verification_uri_complete: login.verification_uri_complete.clone(),
             },
             Stage::Beginning | Stage::Redeeming | Stage::Over(_) => return None,
         };
+        let foreign_host = match &self.stage {
+            Stage::Browser(login) => login.foreign_host.clone(),
+            Stage::Device { login, .. } => login.foreign_host.clone(),
+            Stage::Beginning | Stage::Redeeming | Stage::Over(_) => None,
+        };
         let expires_in = self.ends.since(now).as_secs();
-        Some(LoginBegun { session: session.to_owned(), login: self.id.clone(), how, expires_in })
+        Some(LoginBegun { session: session.to_owned(), login: self.id.clone(), how, foreign_host, expires_in })
     }
 
     fn wake(&self) -> Option<Instant> {

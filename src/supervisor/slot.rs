@@ -158,7 +158,7 @@ impl Pending {
 
 impl Outcome {
     pub(super) fn of(request: Request, answer: &Answer) -> Self {
-        let problem = (!answer.verdict.is_success()).then(|| answer.detail.clone());
+        let problem = (!answer.verdict.is_success()).then(|| answer.detail.to_string());
         Self { call: answer.call, request, problem }
     }
 }

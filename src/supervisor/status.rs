@@ -132,7 +132,7 @@ impl Slot {
             return needed.reason;
         }
         let record = self.session.record();
-        let failure = record.last_error.as_ref().map(|failure| failure.detail.clone());
+        let failure = record.last_error.as_ref().map(|failure| failure.detail.to_string());
         match self.session.state().health {
             _ if self.session.state().paused => "paused by an admin".to_owned(),
             Health::Good if record.failing || self.session.has_run_out(now.boot) => {
@@ -173,7 +173,7 @@ impl Slot {
             at: now.wall_at(failure.at),
             request: request_word(failure.request).to_owned(),
             verdict: failure.verdict.to_owned(),
-            detail: failure.detail.clone(),
+            detail: failure.detail.to_string(),
         })
     }
 

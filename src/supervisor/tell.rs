@@ -113,7 +113,14 @@ pub(super) fn event(slot: &mut Slot, event: &Event) {
         Event::SameToken => info!(session, event = word, "the server handed out the same token again"),
         Event::SameDeadToken => info!(session, event = word, "the server handed out the token that it calls dead"),
         Event::Died { generation, unexplained, detail } => {
-            info!(session, event = word, generation, unexplained, detail, "the server no longer knows the token");
+            info!(
+                session,
+                event = word,
+                generation,
+                unexplained,
+                detail = detail.as_str(),
+                "the server no longer knows the token"
+            );
         }
         Event::Expired { generation } => info!(session, event = word, generation, "the token reached its end"),
         Event::Learned { from, to } => warn!(
@@ -125,20 +132,41 @@ pub(super) fn event(slot: &mut Slot, event: &Event) {
         ),
         Event::Failing { request, detail, failures } => {
             if slot.told.may_repeat_failure(now, *failures) {
-                info!(session, event = word, ?request, detail, failures, "no usable answer; trying again");
+                info!(
+                    session,
+                    event = word,
+                    ?request,
+                    detail = detail.as_str(),
+                    failures,
+                    "no usable answer; trying again"
+                );
             }
         }
         Event::Answering { failures } => info!(session, event = word, failures, "the server answers again"),
         Event::Throttled { wait, detail } => {
-            info!(session, event = word, wait_seconds = wait.as_secs(), detail, "the server asks to wait");
+            info!(
+                session,
+                event = word,
+                wait_seconds = wait.as_secs(),
+                detail = detail.as_str(),
+                "the server asks to wait"
+            );
         }
-        Event::Refused { detail, stopped: false } => info!(session, event = word, detail, "refused; trying once more"),
+        Event::Refused { detail, stopped: false } => {
+            info!(session, event = word, detail = detail.as_str(), "refused; trying once more");
+        }
         Event::Refused { detail, stopped: true } => {
-            warn!(session, event = word, detail, "refused: no more logins until a person has looked");
+            warn!(session, event = word, detail = detail.as_str(), "refused: no more logins until a person has looked");
         }
-        Event::GrantDead { detail } => info!(session, event = word, detail, "the refresh token is dead"),
-        Event::InDoubt { detail } => info!(session, event = word, detail, "a renewal has no usable answer"),
-        Event::Forbidden { detail } => info!(session, event = word, detail, "the server forbids the ping"),
+        Event::GrantDead { detail } => {
+            info!(session, event = word, detail = detail.as_str(), "the refresh token is dead");
+        }
+        Event::InDoubt { detail } => {
+            info!(session, event = word, detail = detail.as_str(), "a renewal has no usable answer");
+        }
+        Event::Forbidden { detail } => {
+            info!(session, event = word, detail = detail.as_str(), "the server forbids the ping");
+        }
         Event::Allowed => info!(session, event = word, "the server allows the ping again"),
         Event::Doubtful { why } => info!(session, event = word, ?why, "the token must be proven first"),
         Event::Proven => info!(session, event = word, "the token is good"),
@@ -150,7 +178,7 @@ pub(super) fn event(slot: &mut Slot, event: &Event) {
         }
         Event::Seeded => info!(session, event = word, "took up the configured refresh token"),
         Event::Reopened => info!(session, event = word, "a secret has changed: logins are allowed again"),
-        Event::LoggedOut { problem } => info!(session, event = word, problem, "logged out"),
+        Event::LoggedOut { problem } => info!(session, event = word, problem = problem.as_deref(), "logged out"),
         Event::Paused => info!(session, event = word, "paused by an admin"),
         Event::Resumed => info!(session, event = word, "resumed by an admin"),
         Event::Dormant => info!(session, event = word, "the active hours are over"),

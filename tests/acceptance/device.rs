@@ -23,6 +23,7 @@ fn a_server_that_is_asked_too_often_is_asked_five_seconds_later_and_a_fault_ends
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("http://tv.example/code") && said.contains("WDJB-MJHT"), "{said}");
+    assert!(said.contains("The server sends you to tv.example, which is neither"), "{said}");
     assert_eq!(lab.await_token("tv"), server.access_token);
     let polls = server.polls();
     assert_eq!(polls.len(), 3);

@@ -24,7 +24,7 @@ const SECOND_KEY: &str = "the second key of this state, as long";
 /// How a server repeats a secret in what it says is wrong.
 type Manner = fn(&str) -> String;
 
-const MANNERS: [(&str, Manner); 9] = [
+const MANNERS: [(&str, Manner); 13] = [
     ("plain", |secret| format!("'{secret}' is wrong")),
     ("bare", ToOwned::to_owned),
     ("percent", |secret| utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string()),
@@ -33,6 +33,13 @@ const MANNERS: [(&str, Manner); 9] = [
     ("json", |secret| serde_json::to_string(&json!({ "password": secret })).unwrap()),
     ("start", |secret| format!("{}... is wrong", &secret[..secret.len() / 2])),
     ("url", |secret| format!("https://login.example/?token={}&x=1", utf8_percent_encode(secret, NON_ALPHANUMERIC))),
+    ("unseen", |secret| secret.chars().flat_map(|char| [char, '\u{200b}']).collect()),
+    ("entities", |secret| secret.chars().fold(String::new(), |text, char| format!("{text}&#{};", u32::from(char)))),
+    ("twice", |secret| {
+        let once = utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string();
+        utf8_percent_encode(&once, NON_ALPHANUMERIC).to_string()
+    }),
+    ("all-but-one", |secret| format!("{} is wrong", &secret[1..])),
     ("late", |secret| format!("{}{secret}", "x".repeat(190))),
 ];
 
@@ -82,6 +89,40 @@ fn a_server_that_repeats_what_it_was_sent_in_any_form_gets_no_secret_into_anythi
         let calls: usize = echoes.iter().map(|echo| *echo.calls.lock().unwrap()).sum();
         assert!(calls <= 2 * sessions.len(), "{calls} calls");
     }
+}
+
+#[test]
+fn a_server_that_is_away_and_repeats_a_password_in_utf_16_gets_it_into_nothing_that_is_shown() {
+    let utf_16 = |secret: &str| -> Vec<u8> {
+        let said = format!("cannot reach the directory for {secret} now");
+        [0xfeff].into_iter().chain(said.encode_utf16()).flat_map(u16::to_le_bytes).collect()
+    };
+    let echo = Echo::answering(move |secret| Response::text(503, utf_16(secret)));
+    let heard = Arc::clone(&echo.heard);
+    let mut lab = Lab::bare(&echo.url, move || heard.lock().unwrap().clone());
+    for (name, secret) in
+        [("client-secret", "c9f2-kept-quiet-0417"), ("password", "correct horse battery"), ("security-token", "kQ7")]
+    {
+        lab.secret(name, secret);
+    }
+    lab.configure(&[lab.by_password("crm", "user"), lab.by_client("erp")]);
+    lab.start();
+    let shown = within(SOON, "both to have failed", || {
+        let shown = lab.get("/v1/sessions")?.json();
+        let failed = shown["sessions"].as_array()?.iter().all(|session| !session["last_error"].is_null());
+        failed.then_some(shown)
+    });
+    for session in shown["sessions"].as_array().unwrap() {
+        let detail = session["last_error"]["detail"].as_str().unwrap();
+        assert!(detail.contains("“cannot reach the directory for [secret] now”"), "{detail}");
+    }
+    let everything = lab.said() + &shown.to_string() + &lab.succeeds(&["status", "--json"]);
+    let seen: String = everything.chars().filter(char::is_ascii_graphic).collect();
+    for kept in ["c9f2-kept-quiet-0417", "correcthorsebattery"] {
+        assert!(!seen.contains(kept), "{kept}");
+    }
+    let calls = *echo.calls.lock().unwrap();
+    assert!(calls <= 12, "{calls} calls");
 }
 
 #[test]
@@ -194,6 +235,13 @@ struct Echo {
 
 impl Echo {
     fn start(manner: Manner) -> Self {
+        Self::answering(move |secret| {
+            let body = json!({ "error": "invalid_grant", "error_description": manner(secret) });
+            Response::json(400, body.to_string())
+        })
+    }
+
+    fn answering(answer: impl Fn(&str) -> Response + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (heard, calls) = (Arc::<Mutex<Vec<String>>>::default(), Arc::<Mutex<usize>>::default());
@@ -205,8 +253,7 @@ impl Echo {
                 *counting.lock().unwrap() += 1;
                 let secret = most_secret(&request);
                 hearing.lock().unwrap().push(secret.clone());
-                let body = json!({ "error": "invalid_grant", "error_description": manner(&secret) });
-                Response::json(400, body.to_string()).with("Connection", "close").send(&mut stream);
+                answer(&secret).with("Connection", "close").send(&mut stream);
             }
         });
         Self { url, heard, calls }

@@ -4,7 +4,8 @@ use thiserror::Error;
 use url::form_urlencoded;
 
 use super::{BrowserLogin, same};
-use crate::provider::detail::scrubbed;
+use crate::blotted::Blotted;
+use crate::provider::detail::is_opaque;
 use crate::secret::Secret;
 
 /// How much of a server's own words is shown.
@@ -24,7 +25,7 @@ pub enum RedirectProblem {
     ForeignIssuer,
     /// The server, or the person, said no.
     #[error("{0}")]
-    Refused(String),
+    Refused(Blotted),
     /// Neither a code nor an error.
     #[error("the server sent the browser back with neither a code nor an error")]
     NoCode,
@@ -70,9 +71,22 @@ impl BrowserLogin {
             return Err(RedirectProblem::ForeignIssuer);
         }
         if let Some(error) = &redirected.error {
-            return Err(RedirectProblem::Refused(refusal(error, redirected.description.as_deref())));
+            return Err(RedirectProblem::Refused(self.refusal(error, &redirected)));
         }
         redirected.code.filter(|code| !code.is_empty()).map(Secret::new).ok_or(RedirectProblem::NoCode)
+    }
+    /// RFC 6749 section 4.1.2.1, in words that people understand.
+    fn refusal(&self, error: &str, redirected: &Redirected) -> Blotted {
+        let code = redirected.code.as_deref().map(Secret::new);
+        let known: Vec<Secret> = self.once.secrets().chain(code).collect();
+        let quoted = |text: &str| Blotted::new(text, &known).hiding(is_opaque).cut(LONGEST_QUOTE);
+        let description =
+            redirected.description.as_deref().map(|text| [", \u{201c}".into(), quoted(text), "\u{201d}".into()]);
+        let words = Blotted::concat(description.into_iter().flatten());
+        Blotted::concat(match error {
+            "access_denied" => ["the login was declined (access_denied".into(), words, ")".into(), Blotted::default()],
+            other => ["the server answered \u{201c}".into(), quoted(other), "\u{201d}".into(), words],
+        })
     }
 }
 
@@ -97,16 +111,6 @@ impl Redirected {
             }
         }
         Some(redirected)
-    }
-}
-
-/// RFC 6749 section 4.1.2.1, in words that people understand.
-fn refusal(error: &str, description: Option<&str>) -> String {
-    let quoted = |text: &str| scrubbed(text, &[]).chars().take(LONGEST_QUOTE).collect::<String>();
-    let words = description.map(|text| format!(", \u{201c}{}\u{201d}", quoted(text))).unwrap_or_default();
-    match error {
-        "access_denied" => format!("the login was declined (access_denied{words})"),
-        other => format!("the server answered \u{201c}{}\u{201d}{words}", quoted(other)),
     }
 }
 
@@ -179,7 +183,7 @@ mod tests {
             ("error=server_error&error_description=%1b[31mred&code=c", "the server answered “server_error”, “[31mred”"),
         ] {
             let problem = login.code(&format!("?state={state}&{rest}")).unwrap_err();
-            assert_eq!(problem, RedirectProblem::Refused(expected.to_owned()));
+            assert_eq!(problem, RedirectProblem::Refused(expected.into()));
         }
     }
 

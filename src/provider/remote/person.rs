@@ -8,10 +8,11 @@ use url::Url;
 
 use super::talk::Talk;
 use super::{NoAnswer, Outgoing, OutgoingError, Remote, Response, Told, known_secrets};
+use crate::blotted::Blotted;
 use crate::clock;
-use crate::provider::classify::{Asked, Judgement, classify};
+use crate::provider::classify::{Asked, classify};
 use crate::provider::clients::Connection;
-use crate::provider::detail::{scrubbed, sentence};
+use crate::provider::detail::sentence;
 use crate::provider::harvest::Harvest;
 use crate::provider::hosts::is_loopback;
 use crate::provider::outgoing::{Ingredients, authorization_url};
@@ -32,6 +33,8 @@ const LONGEST_DEVICE_LOGIN: Duration = Duration::from_mins(30);
 const USUAL_DEVICE_LOGIN: Duration = Duration::from_mins(10);
 /// A code that people type is shorter; so is an address that they can be asked to open.
 const LONGEST_CODE: usize = 64;
+const LONGEST_NAME: usize = 200;
+const NO_DEVICE_LOGIN: &str = "the answer begins no device login";
 const LONGEST_ADDRESS: usize = 2048;
 
 /// What one poll of a device's login came to (RFC 8628 section 3.5).
@@ -69,7 +72,7 @@ impl Remote {
     /// When there is no authorization endpoint.
     pub async fn begin_browser(&self, port: Option<u16>, timeout: Duration) -> Result<BrowserLogin, PersonError> {
         let metadata = self.told_metadata(timeout, clock::boottime).await;
-        let metadata = metadata.map_err(|error| PersonError::Server(error.sentence()))?;
+        let metadata = metadata.map_err(|error| unanswered(&error, &[]))?;
         let once = Once::draw(self.config.asks_for("openid"));
         let once = once.ok_or_else(|| PersonError::Impossible("the system gives no random bytes".to_owned()))?;
         let redirect_uri = self.redirect_uri(port).ok_or_else(|| impossible(&no_redirect_uri()))?;
@@ -77,10 +80,12 @@ impl Remote {
         let mut own = vec![("state", once.state()), ("code_challenge", &challenge), ("code_challenge_method", "S256")];
         own.extend(once.nonce().map(|nonce| ("nonce", nonce.expose())));
         let url = authorization_url(&self.config, metadata.as_deref(), &redirect_uri, &own);
-        let url = url.map_err(|error| impossible(&error))?.into();
+        let url = url.map_err(|error| impossible(&error))?;
         let always = metadata.is_some_and(|metadata| metadata.names_itself);
         let issuer = self.config.issuer().map(|name| Issuer { name: name.as_str().to_owned(), always });
-        Ok(BrowserLogin::new(url, redirect_uri, once, issuer))
+        let foreign_host = self.foreign_host(&url);
+        let login = BrowserLogin::new(url.into(), redirect_uri, once, issuer);
+        Ok(login.at_foreign(foreign_host))
     }
 
     /// RFC 8252 section 7.3: a loopback address without a port gets one.
@@ -106,7 +111,7 @@ impl Remote {
         secrets: &Secrets,
     ) -> Result<Answer, PersonError> {
         let heard = self.ask(|with| with.redemption(login, code), &held, secrets).await;
-        let heard = heard.map_err(|error| PersonError::Server(error.sentence()))?;
+        let heard = heard.map_err(|error| unanswered(&error, &known_secrets(&held, secrets)))?;
         self.accepted(&heard, login.nonce().map(Secret::expose), &held, secrets).await
     }
 
@@ -117,9 +122,24 @@ impl Remote {
     pub async fn begin_device(&self, held: Held<'_>, secrets: &Secrets) -> Result<DeviceLogin, PersonError> {
         #[expect(clippy::redundant_closure_for_method_calls, reason = "the method itself is of one lifetime only")]
         let heard = self.ask(|with| with.device_authorization(), &held, secrets).await;
-        let heard = heard.map_err(|error| PersonError::Server(error.sentence()))?;
-        let odd = || PersonError::Server(self.told(&heard, "the answer begins no device login").detail);
-        device_login(&heard.response).filter(|_| (200..300).contains(&heard.response.status)).ok_or_else(odd)
+        let heard = heard.map_err(|error| unanswered(&error, &known_secrets(&held, secrets)))?;
+        if !(200..300).contains(&heard.response.status) {
+            return Err(PersonError::Server(self.told(&heard, NO_DEVICE_LOGIN).detail));
+        }
+        let begun = device_login(&heard.response).map_err(|odd| PersonError::Server(self.told(&heard, odd).detail))?;
+        let foreign_host = Url::parse(&begun.verification_uri).ok().and_then(|address| self.foreign_host(&address));
+        Ok(begun.at_foreign(foreign_host))
+    }
+
+    /// The host of `address`, where neither the config nor the provider knows it: a person should look twice.
+    fn foreign_host(&self, address: &Url) -> Option<String> {
+        let host = address.host_str()?;
+        let issuer = self.config.issuer().and_then(|issuer| Url::parse(&issuer).ok());
+        let configured = [Some(Url::clone(&self.config.url)), self.config.login_url(), issuer];
+        let is_same =
+            |known: &Url| known.host_str().is_some_and(|known| is_part_of(host, known) || is_part_of(known, host));
+        let is_known = configured.iter().flatten().any(is_same) || self.config.profile.hosts.is_own(host);
+        (!is_known).then(|| host.to_owned())
     }
 
     /// Asks whether a device's login is done.
@@ -184,10 +204,10 @@ impl Remote {
         Ok(Answer { call: held.call, sent, received, verdict, detail, counted, skew_millis, odd, quotas })
     }
 
-    fn told(&self, heard: &Heard, oddity: &str) -> Told {
+    fn told(&self, heard: &Heard, oddity: &'static str) -> Told {
         let mut told = self.told_by(heard);
         if told.verdict.is_success() || (200..300).contains(&heard.response.status) {
-            oddity.clone_into(&mut told.detail);
+            told.detail = oddity.into();
         }
         told
     }
@@ -196,10 +216,10 @@ impl Remote {
         let (profile, grant, url) = (&self.config.profile, &*self.config.grant, &self.config.url);
         let (request, wall, response) = (Request::Login, heard.wall, &heard.response);
         let asked = Asked { profile, grant, url, request, template: None, token: None, wall };
-        let Judgement { verdict, oddity, remedy, odd } = classify(&asked, response);
-        let detail = sentence(response, oddity.as_deref(), remedy.as_deref(), &heard.known);
+        let judgement = classify(&asked, response);
+        let detail = sentence(response, &judgement, &heard.known);
         let (skew_millis, quotas) = (response.skew_millis(wall), self.quotas(response));
-        Told { verdict, detail, counted: true, skew_millis, odd, quotas }
+        Told { verdict: judgement.verdict, detail, counted: true, skew_millis, odd: judgement.odd, quotas }
     }
 
     /// Whoever asks for `openid` in a browser gets an ID token, unless the server says that it granted less; a device need
@@ -255,10 +275,18 @@ impl Remote {
                 Ok(())
             }
             WhoIsIt::Somebody(found) => {
-                Err(PersonError::WrongUser { found: scrubbed(&found, &[]), expected: expected.to_owned() })
+                let known: Vec<Secret> =
+                    known_secrets(held, secrets).into_iter().chain([token.access_token.clone()]).collect();
+                let found = Blotted::new(&found, &known).cut(LONGEST_NAME);
+                Err(PersonError::WrongUser { found, expected: expected.to_owned() })
             }
         }
     }
+}
+
+/// Why no answer came, in the words of whoever else had a part in it.
+fn unanswered(error: &NoAnswer, known: &[Secret]) -> PersonError {
+    PersonError::Server(Blotted::new(&error.sentence(), known))
 }
 
 fn impossible(error: &OutgoingError) -> PersonError {
@@ -269,33 +297,99 @@ fn no_redirect_uri() -> OutgoingError {
     OutgoingError::NoValue("redirect_uri".to_owned())
 }
 
-fn over(why: &str) -> Polled {
-    Polled::Over(PersonError::Server(why.to_owned()))
+fn over(why: &'static str) -> Polled {
+    Polled::Over(PersonError::Server(why.into()))
+}
+
+/// Whether the host is the other one, or a name below it.
+fn is_part_of(host: &str, other: &str) -> bool {
+    host == other || host.strip_suffix(other).is_some_and(|rest| rest.ends_with('.') && other.contains('.'))
 }
 
 /// RFC 8628 section 3.2; some servers say `verification_url`.
-pub(in crate::provider) fn device_login(response: &Response) -> Option<DeviceLogin> {
+///
+/// # Errors
+/// Says what is missing, or where nobody is sent.
+pub(in crate::provider) fn device_login(response: &Response) -> Result<DeviceLogin, &'static str> {
     let text = |pointer: &str, longest: usize| {
         let text = response.string_at(pointer).filter(|text| (1..=longest).contains(&text.len()))?;
         (!text.chars().any(char::is_control)).then(|| text.to_owned())
     };
-    let address = |pointer: &str| text(pointer, LONGEST_ADDRESS).filter(|address| is_address(address));
     let seconds = |pointer: &str| {
         let seconds = number(response.json.as_ref()?.pointer(pointer)?)?;
         Duration::try_from_secs_f64(seconds).ok().filter(|duration| !duration.is_zero())
     };
-    let verification_uri = address("/verification_uri").or_else(|| address("/verification_url"))?;
-    Some(DeviceLogin::new(
-        Secret::new(text("/device_code", crate::token::MAX_TOKEN_BYTES)?),
-        scrubbed(&text("/user_code", LONGEST_CODE)?, &[]),
-        verification_uri,
-        address("/verification_uri_complete"),
+    let named = text("/verification_uri", LONGEST_ADDRESS).or_else(|| text("/verification_url", LONGEST_ADDRESS));
+    let verification_uri = address(&named.ok_or(NO_DEVICE_LOGIN)?)?;
+    let complete = text("/verification_uri_complete", LONGEST_ADDRESS).and_then(|named| address(&named).ok());
+    // What a phone reads must lead to where the person was told.
+    let complete = complete.filter(|complete| complete.origin() == verification_uri.origin());
+    Ok(DeviceLogin::new(
+        Secret::new(text("/device_code", crate::token::MAX_TOKEN_BYTES).ok_or(NO_DEVICE_LOGIN)?),
+        Blotted::new(&text("/user_code", LONGEST_CODE).ok_or(NO_DEVICE_LOGIN)?, &[]),
+        verification_uri.into(),
+        complete.map(String::from),
         seconds("/expires_in").unwrap_or(USUAL_DEVICE_LOGIN).min(LONGEST_DEVICE_LOGIN),
         seconds("/interval").unwrap_or(USUAL_INTERVAL).clamp(Duration::from_secs(1), LONGEST_DEVICE_LOGIN),
     ))
 }
 
-/// Something that a browser opens, and nothing else.
-fn is_address(text: &str) -> bool {
-    Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.has_host())
+/// Something that a browser opens, and nothing else: written in ASCII, it cannot look like another.
+fn address(text: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host());
+    let url = url.ok_or(NO_DEVICE_LOGIN)?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(
+            "the address for the login has a user in it, as those have that look like another's: nobody is sent there",
+        );
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_a_person_opens_is_shown_in_ascii_and_none_with_a_user_in_it() {
+        for (named, shown) in [
+            ("https://id.example/device", Some("https://id.example/device")),
+            ("https://раypal.example/a", Some("https://xn--ypal-43d9g.example/a")),
+            ("https://id.example/\u{202e}ecived\u{2028}x", Some("https://id.example/%E2%80%AEecived%E2%80%A8x")),
+            ("https://id.example\u{202e}/x", None),
+            ("https://id.example@evil.example/x", None),
+            ("https://user:pass@id.example/x", None),
+            ("javascript:alert(1)", None),
+        ] {
+            let body = serde_json::json!({"device_code": "d", "user_code": "W\u{202e}DJB", "verification_uri": named});
+            let response = Response::new(200, Vec::new(), body.to_string().as_bytes(), true);
+            let begun = device_login(&response).ok();
+            assert_eq!(begun.as_ref().map(|begun| begun.verification_uri.as_str()), shown, "{named}");
+            assert!(begun.is_none_or(|begun| &*begun.user_code == "WDJB"));
+        }
+    }
+
+    #[test]
+    fn a_picture_leads_nowhere_else_than_the_address() {
+        for (complete, kept) in [("https://id.example/d?c=1", true), ("https://evil.example/d?c=1", false)] {
+            let body = serde_json::json!({
+                "device_code": "d", "user_code": "WDJB", "verification_uri": "https://id.example/d",
+                "verification_uri_complete": complete,
+            });
+            let response = Response::new(200, Vec::new(), body.to_string().as_bytes(), true);
+            assert_eq!(device_login(&response).unwrap().verification_uri_complete.is_some(), kept, "{complete}");
+        }
+    }
+
+    #[test]
+    fn a_name_below_another_is_part_of_it() {
+        for (host, other, expected) in [
+            ("id.example.com", "example.com", true),
+            ("example.com", "example.com", true),
+            ("evilexample.com", "example.com", false),
+            ("example.com", "com", false),
+        ] {
+            assert_eq!(is_part_of(host, other), expected, "{host} {other}");
+        }
+    }
 }

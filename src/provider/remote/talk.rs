@@ -5,10 +5,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{NoAnswer, Remote, Told};
+use crate::blotted::Blotted;
 use crate::clock;
 use crate::provider::classify::{Asked, Judgement, classify, step};
 use crate::provider::clients::Connection;
-use crate::provider::detail::{scrubbed, sentence};
+use crate::provider::detail::sentence;
 use crate::provider::discovery::Metadata;
 use crate::provider::grants::GrantKind;
 use crate::provider::harvest::{Captures, Harvest};
@@ -162,7 +163,10 @@ impl Talk<'_> {
         match missed.filter(|_| self.lacks_what_use_needs(&grant.token)) {
             Some(missed) => Told {
                 verdict: Verdict::Unavailable,
-                detail: format!("the login worked, but what its requests need besides the token is missing: {missed}"),
+                detail: Blotted::concat([
+                    "the login worked, but what its requests need besides the token is missing: ".into(),
+                    missed,
+                ]),
                 ..told
             },
             None => Told { verdict: Verdict::Good(Box::new(grant)), ..told },
@@ -254,18 +258,17 @@ impl Talk<'_> {
     }
 
     fn told(&self, judgement: Judgement, heard: &Heard) -> Told {
-        let Judgement { verdict, oddity, remedy, odd } = judgement;
         let response = &heard.response;
         Told {
-            verdict,
-            detail: sentence(response, oddity.as_deref(), remedy.as_deref(), self.known),
+            detail: sentence(response, &judgement, self.known),
+            verdict: judgement.verdict,
             counted: match response.status {
                 200..=299 => !response.is_html(),
                 400..=499 => true,
                 _ => false,
             },
             skew_millis: response.skew_millis(heard.wall),
-            odd,
+            odd: judgement.odd,
             quotas: self.remote.quotas(response),
         }
     }
@@ -274,10 +277,12 @@ impl Talk<'_> {
     async fn command(&mut self) -> Told {
         let config = &self.remote.config;
         let ran = crate::provider::command::run(config, self.secrets, self.held.timeout).await;
-        let said = |detail: &str| scrubbed(detail, self.known);
         let (verdict, detail) = match ran {
-            Ok(grant) => (Verdict::Good(Box::new(grant)), "the program printed a token".to_owned()),
-            Err(failed) => (failed.verdict(&config.profile, &config.grant), said(&failed.to_string())),
+            Ok(grant) => (Verdict::Good(Box::new(grant)), "the program printed a token".into()),
+            Err(failed) => {
+                let said = Blotted::new(&failed.to_string(), self.known);
+                (failed.verdict(&config.profile, &config.grant), said)
+            }
         };
         Told { verdict, detail, counted: true, skew_millis: None, odd: false, quotas: Vec::new() }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::blotted::Blotted;
 use crate::session::account::Account;
 use crate::session::event::Event;
 use crate::session::recent::What;
@@ -23,7 +24,7 @@ pub(in crate::session) enum Death {
     /// It was called dead before, was handed out again, and is dead all the same.
     StillDead,
     /// The server no longer knows it, as a request sent then was told.
-    Told { sent: Instant, detail: String },
+    Told { sent: Instant, detail: Blotted },
 }
 
 impl Session {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::blotted::Blotted;
 use crate::session::account::Account;
 use crate::session::answer::{Answer, Grant, Request, Verdict};
 use crate::session::answers::death::Death;
@@ -150,7 +151,7 @@ impl Session {
         actions.push(Action::Tell(Event::Doubtful { why: Doubt::Ambiguous }));
     }
 
-    pub(super) fn ping_forbidden(&mut self, certain: bool, detail: String, now: Instant, actions: &mut Vec<Action>) {
+    pub(super) fn ping_forbidden(&mut self, certain: bool, detail: Blotted, now: Instant, actions: &mut Vec<Action>) {
         let known = self.state.forbidden.take();
         let tentative = known.is_none() && !certain;
         let wait = if tentative { CONFIRM_AFTER } else { self.forbidden_pause() };

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::blotted::Blotted;
 use crate::session::account::Account;
 use crate::session::answer::{Answer, Grant, Request, Verdict};
 use crate::session::answers::grant::Gain;
@@ -113,7 +114,7 @@ impl Session {
         self.recovery_failed();
     }
 
-    fn grant_died(&mut self, detail: String, now: Instant, actions: &mut Vec<Action>) {
+    fn grant_died(&mut self, detail: Blotted, now: Instant, actions: &mut Vec<Action>) {
         self.state.in_doubt = false;
         self.state.fruitless = None;
         self.state.grant_died = Some(detail.as_str().into());
@@ -134,7 +135,7 @@ impl Session {
 
     /// Said once more, it is believed: then a login is the next way, or a person's help. Nothing is thrown away, since it may
     /// be mended at the server.
-    fn renewal_declined(&mut self, detail: String, now: Instant, actions: &mut Vec<Action>) {
+    fn renewal_declined(&mut self, detail: Blotted, now: Instant, actions: &mut Vec<Action>) {
         self.was_declined(&detail, now);
         self.wanted = None;
         self.doubt(now, Doubt::Renewal);
@@ -145,7 +146,7 @@ impl Session {
         actions.push(Action::Tell(Event::Refused { detail, stopped }));
     }
 
-    fn renewal_met_another(&mut self, detail: String, now: Instant, actions: &mut Vec<Action>) {
+    fn renewal_met_another(&mut self, detail: Blotted, now: Instant, actions: &mut Vec<Action>) {
         self.state.concurrent += 1;
         if self.state.concurrent > CONCURRENT_TRIES {
             self.state.concurrent = 0;
@@ -155,7 +156,7 @@ impl Session {
         self.state.renew_backoff.pause(now, CONCURRENT_PAUSE);
     }
 
-    fn renewal_in_doubt(&mut self, detail: String, now: Instant, actions: &mut Vec<Action>) {
+    fn renewal_in_doubt(&mut self, detail: Blotted, now: Instant, actions: &mut Vec<Action>) {
         self.state.in_doubt = true;
         self.renewal_failed(now);
         self.doubt(now, Doubt::Renewal);

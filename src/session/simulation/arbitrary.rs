@@ -197,7 +197,7 @@ impl Stage {
         let Some(call) = self.call.take() else { return };
         let odd = took.is_multiple_of(3);
         let sent = self.now.before(Duration::from_millis(took));
-        let (received, detail) = (self.now, verdict.word().to_owned());
+        let (received, detail) = (self.now, verdict.word().into());
         let counted = verdict != Verdict::Unavailable;
         let answer =
             Answer { call: call.id, sent, received, verdict, detail, counted, skew_millis: None, odd, quotas: vec![] };

@@ -213,7 +213,7 @@ impl World {
             Outage::None => (self.ask(index, call), latency.min(call.timeout), true),
         };
         let (sent, received) = (self.now, self.now.after(took));
-        let detail = verdict.word().to_owned();
+        let detail = verdict.word().into();
         Answer {
             call: call.id,
             sent,

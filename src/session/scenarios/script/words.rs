@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::blotted::Blotted;
 use crate::named::Named;
 use crate::secret::Secret;
 use crate::session::answer::{Answer, Grant, Quota, Request, Verdict};
@@ -67,7 +68,7 @@ pub(super) fn answer(call: &Call, sent: Instant, received: Instant, words: &[&st
     };
     let (counted, odd) = (!words.contains(&"uncounted"), words.contains(&"odd"));
     let skew_millis = option("skew").map(|skew| skew.parse::<i64>().unwrap() * 1000);
-    let detail = words[0].to_owned();
+    let detail = Blotted::new(words[0], &[]);
     let quotas = option("quota").map(|name| Quota { name: name.to_owned(), used: 1, limit: 2 }).into_iter().collect();
     Some(Answer { call: call.id, sent, received, verdict, detail, counted, skew_millis, odd, quotas })
 }
