@@ -40,9 +40,19 @@ impl Blotted {
     ///
     /// No secrets are given only where none can be in it.
     pub fn new(text: &str, secrets: &[Secret]) -> Self {
+        Self::within(text, &Pieces::of(secrets))
+    }
+
+    /// Each of `texts`, without any of `secrets`: long ones are taken apart once.
+    pub fn each<'a>(texts: impl IntoIterator<Item = &'a str>, secrets: &[Secret]) -> Vec<Self> {
+        let mut pieces = None;
+        let text = |text| Self::within(text, pieces.get_or_insert_with(|| Pieces::of(secrets)));
+        texts.into_iter().map(text).collect()
+    }
+
+    fn within(text: &str, pieces: &Pieces) -> Self {
         let text: Vec<char> = visible(text).take(LONGEST + BEYOND).collect();
-        let pieces = Pieces::of(secrets);
-        if pieces.is_empty() {
+        if pieces.is_empty() || text.is_empty() {
             return Self(text.into_iter().take(LONGEST).collect());
         }
         let Some(readings) = readings(&text) else { return Self(BLOT.to_owned()) };

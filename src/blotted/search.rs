@@ -1,6 +1,7 @@
 //! Which parts of a text repeat a secret, or so much of it that the rest is soon guessed.
 
 use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Range;
 
 use super::readings::{Letter, Reading};
@@ -19,16 +20,17 @@ const PIECE: usize = 12;
 /// With a digit in it, fewer are too much: no word has one.
 const PIECE_WITH_DIGIT: usize = 8;
 
-/// All that must not be found in a text, by its length.
+/// All that must not be found in a text, by its length; a digest of each, since a long token has thousands.
 pub(super) struct Pieces {
-    by_length: BTreeMap<usize, HashSet<Box<[char]>>>,
+    by_length: BTreeMap<usize, HashSet<u64>>,
+    digest: RandomState,
     /// Characters of secrets that are otherwise taken for ornament.
     unusual: HashSet<char>,
 }
 
 impl Pieces {
     pub(super) fn of(secrets: &[Secret]) -> Self {
-        let mut pieces = Self { by_length: BTreeMap::new(), unusual: HashSet::new() };
+        let mut pieces = Self { by_length: BTreeMap::new(), digest: RandomState::new(), unusual: HashSet::new() };
         for secret in secrets {
             let body = body(secret.expose());
             let letters: Vec<char> = visible(&body).filter(|char| *char != ' ').map(folded).collect();
@@ -59,7 +61,7 @@ impl Pieces {
     }
 
     fn add_windows(&mut self, secret: &[char], length: usize, counts: impl Fn(&[char]) -> bool) {
-        let pieces = secret.windows(length).filter(|piece| counts(piece)).map(Box::from);
+        let pieces = secret.windows(length).filter(|piece| counts(piece)).map(|piece| self.digest.hash_one(piece));
         self.by_length.entry(length).or_default().extend(pieces);
     }
 
@@ -69,7 +71,8 @@ impl Pieces {
         let chars: Vec<char> = letters.iter().map(|letter| folded(letter.char)).collect();
         let mut found = Vec::new();
         for (length, pieces) in &self.by_length {
-            for (at, _) in chars.windows(*length).enumerate().filter(|(_, window)| pieces.contains(*window)) {
+            let is_one = |(_, window): &(usize, &[char])| pieces.contains(&self.digest.hash_one(*window));
+            for (at, _) in chars.windows(*length).enumerate().filter(is_one) {
                 let place = letters.get(at).zip(letters.get(at + length - 1));
                 found.extend(place.map(|(first, last)| first.from.min(last.from)..last.to.max(first.to)));
             }

@@ -20,12 +20,12 @@ const LONGEST_WORD: usize = 24;
 /// Status, the server's own code and words, what is odd, and the remedy.
 pub(super) fn sentence(response: &Response, judgement: &Judgement, secrets: &[Secret]) -> Blotted {
     let Found { code, sentences } = found(response, judgement);
-    let code = code.map(|code| (code, LONGEST_CODE));
-    let quotes = code.into_iter().chain(sentences.into_iter().map(|said| (said, LONGEST_QUOTE)));
+    let longest = code.iter().map(|_| LONGEST_CODE).chain(std::iter::repeat(LONGEST_QUOTE));
+    let quotes = Blotted::each(code.iter().chain(&sentences).map(String::as_str), secrets);
     let mut parts = vec![Blotted::new(&format!("the server answered {}", response.status), &[])];
     let mut between = " \u{201c}";
-    for (quote, longest) in quotes {
-        parts.extend([between.into(), Blotted::new(&quote, secrets).hiding(is_opaque).cut(longest), "\u{201d}".into()]);
+    for (quote, longest) in quotes.into_iter().zip(longest) {
+        parts.extend([between.into(), quote.hiding(is_opaque).cut(longest), "\u{201d}".into()]);
         between = ", \u{201c}";
     }
     if let Some(encoding) = response.encoding() {
