@@ -101,7 +101,7 @@ rpm: .needs-rpm build ## An rpm in target/dist, by rpmbuild
 
 clean: ## Removes what was built and installed here
 	$(CARGO) clean
-	rm -rf tests/*/node_modules tests/*/.venv tests/*/packages
+	rm -rf tests/*/node_modules tests/*/.venv tests/*/packages tests/*/program
 
 # What the targets need stands in tests/needs; what is missing is installed, and said.
 .needs-%:

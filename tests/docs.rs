@@ -77,6 +77,16 @@ fn every_profile_is_good() {
 }
 
 #[test]
+fn every_server_of_the_tests_is_described() {
+    let page = read("docs/profiles.md");
+    let told: BTreeSet<&str> = page.split('`').filter(|it| it.starts_with("session_servers/")).collect();
+    let files = fs::read_dir(root().join("tests/acceptance/session_servers")).unwrap();
+    let files: BTreeSet<String> =
+        files.map(|file| format!("session_servers/{}", file.unwrap().file_name().to_string_lossy())).collect();
+    assert_eq!(told, files.iter().map(String::as_str).collect());
+}
+
+#[test]
 fn every_link_leads_somewhere() {
     for page in PAGES {
         for target in links(&read(page)) {

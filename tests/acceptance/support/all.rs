@@ -27,6 +27,10 @@ pub(crate) const SOON: Duration = Duration::from_secs(30);
 pub(crate) fn random_hex(count: usize) -> String {
     let mut bytes = vec![0; count];
     std::fs::File::open("/dev/urandom").unwrap().read_exact(&mut bytes).unwrap();
+    hex(&bytes)
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

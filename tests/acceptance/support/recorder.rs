@@ -19,6 +19,8 @@ pub(crate) struct Passed {
 pub(crate) struct Recorder {
     address: SocketAddr,
     passed: Arc<Mutex<Vec<Passed>>>,
+    /// The end of a path, the next answer from which never arrives.
+    lost: Arc<Mutex<Option<String>>>,
 }
 
 impl Recorder {
@@ -26,15 +28,15 @@ impl Recorder {
     pub(crate) fn before(upstream: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let passed = Arc::new(Mutex::new(Vec::new()));
-        let record = Arc::clone(&passed);
+        let (passed, lost) = (Arc::<Mutex<Vec<Passed>>>::default(), Arc::<Mutex<Option<String>>>::default());
+        let (record, losing) = (Arc::clone(&passed), Arc::clone(&lost));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let record = Arc::clone(&record);
-                std::thread::spawn(move || relay(stream, upstream, &record));
+                let (record, losing) = (Arc::clone(&record), Arc::clone(&losing));
+                std::thread::spawn(move || relay(stream, upstream, &record, &losing));
             }
         });
-        Self { address, passed }
+        Self { address, passed, lost }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -43,6 +45,11 @@ impl Recorder {
 
     pub(crate) fn passed(&self) -> Vec<Passed> {
         self.passed.lock().unwrap().clone()
+    }
+
+    /// The server does what the next request to such a path wants, and nobody hears of it.
+    pub(crate) fn lose_the_next_answer_of(&self, path: &str) {
+        *self.lost.lock().unwrap() = Some(path.to_owned());
     }
 
     pub(crate) fn count(&self, matches: impl Fn(&Passed) -> bool) -> usize {
@@ -62,17 +69,24 @@ pub(crate) fn await_listener(address: SocketAddr) {
 }
 
 /// One request on each connection: the answer says that it closes.
-fn relay(mut client: TcpStream, upstream: SocketAddr, record: &Mutex<Vec<Passed>>) {
+fn relay(mut client: TcpStream, upstream: SocketAddr, record: &Mutex<Vec<Passed>>, lost: &Mutex<Option<String>>) {
     let Ok(copy) = client.try_clone() else { return };
     let Some(request) = read_request(&mut BufReader::new(copy)) else { return };
-    let Some((status, answer)) = forward(&request, upstream) else { return };
+    let Ok(server) = TcpStream::connect(upstream) else {
+        // As a proxy says it whose server is down.
+        let _ = client.write_all(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        return;
+    };
+    let Some((status, answer)) = forward(&request, server, upstream) else { return };
+    let is_lost = lost.lock().unwrap().take_if(|path| request.path.ends_with(path.as_str())).is_some();
     record.lock().unwrap().push(Passed { request, status });
-    let _ = client.write_all(&answer);
+    if !is_lost {
+        let _ = client.write_all(&answer);
+    }
 }
 
 /// The status and the bytes of the answer.
-fn forward(request: &Request, upstream: SocketAddr) -> Option<(u16, Vec<u8>)> {
-    let mut stream = TcpStream::connect(upstream).ok()?;
+fn forward(request: &Request, mut stream: TcpStream, upstream: SocketAddr) -> Option<(u16, Vec<u8>)> {
     stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
     let mut head = format!("{} {} HTTP/1.1\r\nhost: {upstream}\r\nconnection: close\r\n", request.method, request.path);
     for (name, value) in request.headers.iter().filter(|(name, _)| !["host", "connection"].contains(&name.as_str())) {

@@ -151,5 +151,21 @@ pub(crate) fn exchange(method: &str, url: &str, headers: &str, body: &str) -> Op
     let _ = stream.read_to_string(&mut answer);
     let status = answer.split(' ').nth(1)?.parse().ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
-    Some((status, head.to_owned(), body.to_owned()))
+    let is_chunked = head.to_ascii_lowercase().contains("\r\ntransfer-encoding: chunked");
+    let body = if is_chunked { whole(body)? } else { body.to_owned() };
+    Some((status, head.to_owned(), body))
+}
+
+/// A body that came in chunks (RFC 9112, section 7.1).
+fn whole(mut chunks: &str) -> Option<String> {
+    let mut body = String::new();
+    loop {
+        let (size, rest) = chunks.split_once("\r\n")?;
+        let size = usize::from_str_radix(size.split(';').next()?.trim(), 16).ok()?;
+        if size == 0 {
+            return Some(body);
+        }
+        body.push_str(rest.get(..size)?);
+        chunks = rest.get(size..)?.strip_prefix("\r\n")?;
+    }
 }
