@@ -43,7 +43,7 @@ pub use person::{BrowserLogin, DeviceLogin, PersonError, RedirectProblem};
 pub use profile::{Description, GrantDescription, Parameter, ParameterKind, Profile, ProfileError, WindowDefaults};
 pub use proxy::{BadProxy, BadVariable, Proxy, ProxyUrl, ProxyVariables};
 pub use remote::{Polled, Remote, RemoteError};
-pub use settings::{ConfigProblem, HttpSettings, RemoteConfig, Value};
+pub use settings::{ConfigProblem, HeaderNames, HttpSettings, RemoteConfig, Value};
 
 /// How a person logs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

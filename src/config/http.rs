@@ -13,7 +13,7 @@ use super::secret;
 use super::surroundings::Surroundings;
 use super::table::Table;
 use super::value::{self, Bad, bad};
-use crate::provider::{HttpSettings, Pin, Proxy, ProxyUrl, ProxyVariables};
+use crate::provider::{HeaderNames, HttpSettings, Pin, Proxy, ProxyUrl, ProxyVariables};
 use crate::secret::source::SecretSource;
 
 /// `[http]`.
@@ -56,6 +56,7 @@ pub(super) fn session(session: &Table<'_>, context: &Context<'_>) -> HttpSetting
         client_key: None,
         proxy: global.proxy.clone(),
         allow_plain_http: false,
+        header_names: HeaderNames::default(),
     };
     let Some(table) = session.table("http") else { return settings };
     table.only(keys::SESSION_HTTP);
@@ -65,6 +66,7 @@ pub(super) fn session(session: &Table<'_>, context: &Context<'_>) -> HttpSetting
     settings.client_key = client_key(&table, context.needs);
     settings.proxy = proxy(&table).unwrap_or(settings.proxy);
     settings.allow_plain_http = table.flag("allow_plain_http").is_some_and(|flag| flag.value);
+    settings.header_names = table.parsed("header_names", header_names).map(|names| names.value).unwrap_or_default();
     both_or_none(&table);
     settings
 }
@@ -93,6 +95,14 @@ fn pin(text: &str) -> Result<Pin, Bad> {
     let remedy = "write the 44 characters that this prints: openssl s_client -connect HOST:443 </dev/null 2>/dev/null | \
                   openssl x509 -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64";
     Pin::parse(text).ok_or_else(|| bad("is no SHA-256 in base64 or hexadecimal digits", remedy))
+}
+
+fn header_names(text: &str) -> Result<HeaderNames, Bad> {
+    match text {
+        "title" => Ok(HeaderNames::Title),
+        "lower" => Ok(HeaderNames::Lower),
+        _ => Err(bad("is no way to spell them", "write \"title\" for X-Auth-Token, or \"lower\" for x-auth-token")),
+    }
 }
 
 fn proxy(table: &Table<'_>) -> Option<Proxy> {

@@ -29,7 +29,7 @@ pub(super) const KEEPALIVE: &[&str] =
     &["survive_outage", "ping_every", "verify_at", "renew_at", "active", "introspect", "shared", "ping"];
 pub(super) const PUBLISH: &[&str] = &["file", "format", "template", "login", "mode", "owner", "group", "on_loss"];
 pub(super) const SESSION_HTTP: &[&str] =
-    &["ca_file", "pin_sha256", "client_cert", "client_key", "proxy", "allow_plain_http"];
+    &["ca_file", "pin_sha256", "client_cert", "client_key", "proxy", "allow_plain_http", "header_names"];
 pub(super) const HOOK: &[&str] = &["on", "command"];
 pub(super) const ALERTS: &[&str] = &["on_attention", "after"];
 pub(super) const ACCESS: &[&str] = &["allow"];

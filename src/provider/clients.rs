@@ -20,7 +20,7 @@ use url::Url;
 use super::discovery::Discovery;
 use super::pem::NoKey;
 use super::proxy::{BadVariable, ProxyUrl};
-use super::settings::HttpSettings;
+use super::settings::{HeaderNames, HttpSettings};
 use crate::plain_file::ReadError;
 use crate::secret::source::SecretError;
 
@@ -203,10 +203,18 @@ impl Clients {
             .connect_timeout(kind.settings.connect_timeout)
             .pool_idle_timeout(POOL_IDLE)
             .pool_max_idle_per_host(if connection == Connection::Kept { 2 } else { 0 })
+            // What old servers send and every other client reads (RFC 9112 section 5): folded lines, a blank before the colon,
+            // and lines that are no header at all.
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            .http1_ignore_invalid_headers_in_responses(true)
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
             .user_agent(concat!("keepfresh/", env!("CARGO_PKG_VERSION")));
+        if kind.settings.header_names == HeaderNames::Title {
+            builder = builder.http1_title_case_headers();
+        }
         let unfit = |error: reqwest::Error| ClientError::Builder(error.without_url().to_string());
         // The library would read the environment by itself, and pass by what it cannot read.
         builder = builder.no_proxy();

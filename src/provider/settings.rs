@@ -39,6 +39,18 @@ pub struct HttpSettings {
     pub proxy: Proxy,
     /// Whether `http` is allowed beyond this machine.
     pub allow_plain_http: bool,
+    /// How the names of headers are spelt.
+    pub header_names: HeaderNames,
+}
+
+/// How the names of headers are spelt; they mean the same (RFC 9110 section 5.1), but not to every server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum HeaderNames {
+    /// `X-Auth-Token`, as curl and browsers write them: some servers and gateways compare letter by letter.
+    #[default]
+    Title,
+    /// `x-auth-token`.
+    Lower,
 }
 
 /// The value the config gave a parameter.
@@ -438,6 +450,7 @@ pub(super) mod tests {
                 client_key: None,
                 proxy: Proxy::None,
                 allow_plain_http: false,
+                header_names: HeaderNames::Title,
             }),
         }
     }

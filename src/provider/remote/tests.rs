@@ -12,7 +12,7 @@ use server::{Script, Server, json, offered_protocols};
 use super::*;
 use crate::named::Named;
 use crate::provider::assertion::tests::private_key;
-use crate::provider::{HttpSettings, Profile, Proxy, Value};
+use crate::provider::{HeaderNames, HttpSettings, Profile, Proxy, Value};
 use crate::token::Capture;
 
 const TOKEN: &str = r#"{"access_token":"00D!fresh","token_type":"Bearer","scope":"api"}"#;
@@ -25,7 +25,7 @@ async fn a_ping_carries_the_token_and_reads_the_quota() {
     assert_eq!(answer.quotas, [Quota { name: "api".into(), used: 18, limit: 5000 }]);
     let request = server.only_request();
     assert!(request.starts_with("GET /services/data/v62.0/ HTTP/1.1\r\n"), "{request}");
-    for line in ["authorization: Bearer 00D!held", "accept: application/json", "user-agent: keepfresh/"] {
+    for line in ["Authorization: Bearer 00D!held", "Accept: application/json", "User-Agent: keepfresh/"] {
         assert!(request.contains(line), "{line} in {request}");
     }
     assert!(!request.contains("cookie") && !request.contains("gzip"), "{request}");
@@ -98,7 +98,7 @@ async fn basic_authentication_encodes_both_halves() {
     let remote = remote(&server, "client_credentials", &[("client_auth", "basic"), ("client_id", "a:b")]);
     call(&remote, Request::Login, &secrets(&[("client_secret", "c%d")])).await;
     let request = server.only_request();
-    assert!(request.contains("authorization: Basic YSUzQWI6YyUyNWQ=\r\n"), "{request}");
+    assert!(request.contains("Authorization: Basic YSUzQWI6YyUyNWQ=\r\n"), "{request}");
     assert!(request.ends_with("\r\n\r\ngrant_type=client_credentials"), "{request}");
 }
 
@@ -352,6 +352,7 @@ fn config_for(url: &str, grant: &str, values: &[(&str, &str)]) -> RemoteConfig {
             client_key: None,
             proxy: Proxy::None,
             allow_plain_http: false,
+            header_names: HeaderNames::Title,
         }),
     }
 }
