@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -11,7 +13,10 @@ use crate::secret::Secret;
 /// What RFC 3986 section 2.3 lets stand in a path segment as it is.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// `Bearer {token}`, parsed; `{{` and `}}` are braces.
+/// What begins a text that is to be encoded; a brace ends it.
+const BASE64: &str = "{base64:";
+
+/// `Bearer {token}`, or `Basic {base64:{user}:{token}}`, parsed; `{{` and `}}` are braces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Template {
     parts: Vec<Part>,
@@ -21,6 +26,8 @@ pub(crate) struct Template {
 enum Part {
     Text(String),
     Value(String),
+    /// In the base64 of RFC 4648 section 4, as `Basic` has it.
+    Base64(Template),
 }
 
 /// Why a text is no template.
@@ -46,6 +53,7 @@ impl fmt::Display for Template {
         self.parts.iter().try_for_each(|part| match part {
             Part::Text(text) => f.write_str(&text.replace('{', "{{").replace('}', "}}")),
             Part::Value(name) => write!(f, "{{{name}}}"),
+            Part::Base64(inner) => write!(f, "{BASE64}{inner}}}"),
         })
     }
 }
@@ -66,9 +74,12 @@ impl Template {
                 literal.push('}');
                 after
             } else {
-                let (name, after) = placeholder(from)?;
+                let (part, after) = match from.strip_prefix(BASE64) {
+                    Some(inner) => encoded(inner)?,
+                    None => placeholder(from)?,
+                };
                 parts.extend(text_part(&mut literal));
-                parts.push(Part::Value(name));
+                parts.push(part);
                 after
             };
         }
@@ -79,17 +90,20 @@ impl Template {
 
     /// The placeholders, in order.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.parts.iter().filter_map(|part| match part {
-            Part::Text(_) => None,
-            Part::Value(name) => Some(name.as_str()),
-        })
+        self.parts.iter().flat_map(Part::names)
+    }
+
+    /// What the encoded pieces come to: whoever sees one can read what is in it.
+    pub(super) fn encoded(&self, lookup: &Lookup<'_>) -> Vec<Secret> {
+        let pieces = self.parts.iter().filter(|part| matches!(part, Part::Base64(_)));
+        pieces.filter_map(|piece| piece.value(lookup)).collect()
     }
 
     /// What stands as it is written between the placeholders.
     pub(super) fn literals(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             Part::Text(text) => Some(text.as_str()),
-            Part::Value(_) => None,
+            Part::Value(_) | Part::Base64(_) => None,
         })
     }
 
@@ -102,8 +116,8 @@ impl Template {
         for part in &self.parts {
             match part {
                 Part::Text(text) => filled.push_str(text),
-                Part::Value(name) => {
-                    if let Some(value) = lookup(name) {
+                Part::Value(_) | Part::Base64(_) => {
+                    if let Some(value) = part.value(lookup) {
                         found = true;
                         filled.push_str(value.expose());
                     }
@@ -121,7 +135,7 @@ impl Template {
         for part in &self.parts {
             match part {
                 Part::Text(text) => filled.push_str(text),
-                Part::Value(name) => escape_xml(lookup(name)?.expose(), &mut filled),
+                Part::Value(_) | Part::Base64(_) => escape_xml(part.value(lookup)?.expose(), &mut filled),
             }
         }
         Some(Secret::new(filled.as_str()))
@@ -131,7 +145,7 @@ impl Template {
     pub(super) fn leading_name(&self) -> Option<&str> {
         match self.parts.first() {
             Some(Part::Value(name)) => Some(name),
-            Some(Part::Text(_)) | None => None,
+            Some(Part::Text(_) | Part::Base64(_)) | None => None,
         }
     }
 
@@ -149,10 +163,31 @@ impl Template {
             match part {
                 Part::Text(text) => filled.push_str(text),
                 Part::Value(name) if index == 0 => filled.push_str(lookup(name)?.expose()),
-                Part::Value(name) => filled.extend(utf8_percent_encode(lookup(name)?.expose(), UNRESERVED)),
+                Part::Value(_) | Part::Base64(_) => {
+                    filled.extend(utf8_percent_encode(part.value(lookup)?.expose(), UNRESERVED));
+                }
             }
         }
         Some(filled)
+    }
+}
+
+impl Part {
+    fn names(&self) -> Vec<&str> {
+        match self {
+            Self::Text(_) => Vec::new(),
+            Self::Value(name) => vec![name],
+            Self::Base64(inner) => inner.names().collect(),
+        }
+    }
+
+    /// What stands there in the end; none where a value is missing.
+    fn value(&self, lookup: &Lookup<'_>) -> Option<Secret> {
+        match self {
+            Self::Text(text) => Some(Secret::new(text.as_str())),
+            Self::Value(name) => lookup(name),
+            Self::Base64(inner) => Some(Secret::new(STANDARD.encode(inner.fill(lookup)?.expose()))),
+        }
     }
 }
 
@@ -174,11 +209,28 @@ fn escape_xml(value: &str, into: &mut String) {
     }
 }
 
-fn placeholder(from: &str) -> Result<(String, &str), TemplateError> {
+/// The text up to the brace that ends it; braces within it come in pairs.
+fn encoded(inner: &str) -> Result<(Part, &str), TemplateError> {
+    let mut depth = 0_usize;
+    for (at, char) in inner.char_indices() {
+        match char {
+            '{' => depth += 1,
+            '}' if depth == 0 => {
+                let (text, after) = (inner.get(..at).unwrap_or_default(), inner.get(at + 1..).unwrap_or_default());
+                return Ok((Part::Base64(Template::parse(text)?), after));
+            }
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    Err(TemplateError::Unclosed)
+}
+
+fn placeholder(from: &str) -> Result<(Part, &str), TemplateError> {
     let inner = from.strip_prefix('{').ok_or(TemplateError::Unopened)?;
     let (name, after) = inner.split_once('}').ok_or(TemplateError::Unclosed)?;
     let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if is_name { Ok((name.to_owned(), after)) } else { Err(TemplateError::BadName(name.to_owned())) }
+    if is_name { Ok((Part::Value(name.to_owned()), after)) } else { Err(TemplateError::BadName(name.to_owned())) }
 }
 
 fn text_part(literal: &mut String) -> Option<Part> {
@@ -215,6 +267,35 @@ mod tests {
         assert_eq!(template("{b}").fill(&known), None);
         assert_eq!(template("plain").fill(&known), Some(Secret::new("plain")));
         assert!(template("/{a}/{b}").fill_url(&known).is_none());
+    }
+
+    #[test]
+    fn several_values_can_stand_in_one_base64() {
+        let known = |name: &str| ["user", "id", "token"].contains(&name).then(|| Secret::new(name));
+        for (text, expected) in [
+            ("Session {base64:{user}:{id}:{token}}", Some("Session dXNlcjppZDp0b2tlbg==")),
+            ("{base64:{user}}{base64:{id}}", Some("dXNlcg==aWQ=")),
+            ("{base64:{{{user}}}}", Some("e3VzZXJ9")),
+            ("{base64:{base64:{user}}}", Some("ZFhObGNnPT0=")),
+            ("{base64:{missing}}", None),
+            ("{base64:{missing}:{id}}", Some("Omlk")),
+            ("{base64:}", Some("")),
+        ] {
+            let parsed = template(text);
+            assert_eq!(parsed.to_string(), text);
+            assert_eq!(parsed.fill(&known).as_ref().map(Secret::expose), expected, "{text}");
+        }
+        let parsed = template("Session {base64:{user}:{id}}");
+        assert_eq!(parsed.names().collect::<Vec<_>>(), ["user", "id"]);
+        assert_eq!(parsed.encoded(&known), [Secret::new("dXNlcjppZA==")]);
+        assert_eq!(template("/x/{base64:{user}}").fill_url(&known).unwrap().as_str(), "/x/dXNlcg%3D%3D");
+        for (text, expected) in [
+            ("{base64:{user}", TemplateError::Unclosed),
+            ("{base64:{a b}}", TemplateError::BadName("a b".into())),
+            ("{base32:{user}}", TemplateError::BadName("base32:{user".into())),
+        ] {
+            assert_eq!(Template::parse(text), Err(expected), "{text}");
+        }
     }
 
     #[test]

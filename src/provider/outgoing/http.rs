@@ -72,6 +72,7 @@ impl Ingredients<'_> {
         let when_unsafe = usage.unsafe_headers.iter().filter(|_| template.is_unsafe());
         for (name, value) in usage.headers.iter().chain(when_unsafe) {
             made.headers.extend(header(name, value, lookup)?);
+            made.secrets.extend(value.encoded(lookup));
         }
         if let Some((username, password)) = &template.basic {
             let credentials = basic(&filled(username, lookup)?, &filled(password, lookup)?);
@@ -82,8 +83,10 @@ impl Ingredients<'_> {
         for (name, value) in &template.headers {
             // Whose only value is a parameter that was not given, it is not sent.
             made.headers.extend(header(name, value, lookup)?);
+            made.secrets.extend(value.encoded(lookup));
         }
         let cookies = usage.cookies.iter().chain(&template.cookies);
+        made.secrets.extend(cookies.clone().flat_map(|(_, value)| value.encoded(lookup)));
         if let Some(cookie) = cookie_header(cookies, lookup)? {
             made.headers.push(("Cookie".to_owned(), cookie));
         }
