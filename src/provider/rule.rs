@@ -84,6 +84,8 @@ pub(super) enum Condition {
     Equals(Value),
     /// Anything, or nothing.
     Exists(bool),
+    /// JSON's null, or anything else that is there.
+    Null(bool),
     /// Text that the expression finds something in.
     Matches(Regex),
     /// Exactly one of these.
@@ -187,9 +189,11 @@ fn header_holds(headers: &[(String, String)], name: &str, condition: &Condition)
     let mut lines = header_lines(headers, name).into_iter().map(Value::from);
     match condition {
         Condition::Exists(_) | Condition::LacksWords(_) => condition.holds(lines.next_back().as_ref()),
-        Condition::Equals(_) | Condition::Matches(_) | Condition::OneOf(_) | Condition::Contains(_) => {
-            lines.any(|line| condition.holds(Some(&line)))
-        }
+        Condition::Equals(_)
+        | Condition::Null(_)
+        | Condition::Matches(_)
+        | Condition::OneOf(_)
+        | Condition::Contains(_) => lines.any(|line| condition.holds(Some(&line))),
     }
 }
 
@@ -222,8 +226,9 @@ impl Condition {
         match (self, other) {
             (mine, Self::Equals(value)) => mine.holds(Some(value)),
             (mine, Self::OneOf(values)) if !values.is_empty() => values.iter().all(|value| mine.holds(Some(value))),
-            (Self::Exists(mine), Self::Exists(theirs)) => mine == theirs,
-            (Self::Exists(true), _) => true,
+            (Self::Exists(mine), Self::Exists(theirs)) | (Self::Null(mine), Self::Null(theirs)) => mine == theirs,
+            (Self::Exists(true), _)
+            | (Self::Null(false), Self::Matches(_) | Self::Contains(_) | Self::LacksWords(_)) => true,
             (Self::Matches(mine), Self::Matches(theirs)) => mine.as_str() == theirs.as_str(),
             (Self::Contains(mine), Self::Contains(theirs)) => theirs.contains(mine.as_str()),
             (Self::LacksWords(mine), Self::LacksWords(theirs)) => mine.iter().all(|word| theirs.contains(word)),
@@ -235,6 +240,7 @@ impl Condition {
         match self {
             Self::Equals(expected) => value == Some(expected),
             Self::Exists(expected) => value.is_some() == *expected,
+            Self::Null(expected) => value.is_some_and(|value| value.is_null() == *expected),
             Self::Matches(regex) => text(value).is_some_and(|text| regex.is_match(text)),
             Self::OneOf(expected) => value.is_some_and(|value| expected.contains(value)),
             Self::Contains(needle) => text(value).is_some_and(|text| text.to_lowercase().contains(needle)),
@@ -268,6 +274,12 @@ mod tests {
             (Condition::Exists(true), Some(json!(null)), true),
             (Condition::Exists(true), None, false),
             (Condition::Exists(false), None, true),
+            (Condition::Null(true), Some(json!(null)), true),
+            (Condition::Null(true), Some(json!("null")), false),
+            (Condition::Null(true), None, false),
+            (Condition::Null(false), Some(json!(false)), true),
+            (Condition::Null(false), Some(json!(null)), false),
+            (Condition::Null(false), None, false),
             (re("^a.c$"), Some(json!("abc")), true),
             (re("^a.c$"), Some(json!(7)), false),
             (Condition::OneOf(vec![json!("a"), json!(2)]), Some(json!(2)), true),

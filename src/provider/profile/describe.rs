@@ -168,6 +168,8 @@ fn condition(condition: &Condition) -> String {
         Condition::Equals(value) => format!("is {value}"),
         Condition::Exists(true) => "is there".to_owned(),
         Condition::Exists(false) => "is absent".to_owned(),
+        Condition::Null(true) => "is null".to_owned(),
+        Condition::Null(false) => "is not null".to_owned(),
         Condition::Matches(regex) => format!("matches {}", regex.as_str()),
         Condition::OneOf(values) => {
             let values: Vec<String> = values.iter().map(ToString::to_string).collect();

@@ -76,7 +76,7 @@ fn condition(key: &str, raw: &Spanned<toml::Value>) -> Checked<Condition> {
     };
     let message = || {
         format!(
-            "{key}: write a value, {{ exists = true }}, {{ regex = \"…\" }}, {{ in = […] }}, {{ contains = \"…\" }} or {{ lacks = […] }}"
+            "{key}: write a value, {{ exists = true }}, {{ null = true }}, {{ regex = \"…\" }}, {{ in = […] }}, {{ contains = \"…\" }} or {{ lacks = […] }}"
         )
     };
     condition.ok_or_else(|| wrong(&raw.span(), message()))
@@ -98,6 +98,7 @@ fn comparison(key: &str, raw: &Spanned<toml::Value>, word: &str, value: &toml::V
     }
     Ok(match (word, value) {
         ("exists", toml::Value::Boolean(expected)) => Some(Condition::Exists(*expected)),
+        ("null", toml::Value::Boolean(expected)) => Some(Condition::Null(*expected)),
         ("regex", toml::Value::String(text)) => {
             let regex = Regex::new(text).map_err(|error| wrong(&raw.span(), format!("{key}: {error}")))?;
             Some(Condition::Matches(regex))
