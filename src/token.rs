@@ -100,6 +100,34 @@ pub fn checked_access_token(value: &str) -> Result<Secret, TokenError> {
     Ok(Secret::new(value))
 }
 
+/// Why a refresh token cannot be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum RefreshTokenError {
+    /// A number, a list or anything else that is no text.
+    #[error("it is no text")]
+    NotText,
+    /// Longer than [`MAX_TOKEN_BYTES`].
+    #[error("it is longer than 64 KiB")]
+    TooLong,
+    /// What RFC 6749 (appendix A.17) does not let a refresh token hold.
+    #[error("it has a character that is neither visible ASCII nor a blank")]
+    BadCharacter,
+}
+
+/// Accepts visible ASCII and blanks, at most 64 KiB (RFC 6749 appendix A.17).
+///
+/// # Errors
+/// Says what is wrong with the value, without showing it.
+pub fn checked_refresh_token(value: &str) -> Result<Secret, RefreshTokenError> {
+    if value.len() > MAX_TOKEN_BYTES {
+        return Err(RefreshTokenError::TooLong);
+    }
+    if !value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+        return Err(RefreshTokenError::BadCharacter);
+    }
+    Ok(Secret::new(value))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

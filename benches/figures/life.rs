@@ -90,6 +90,7 @@ impl Life {
             token,
             refresh_token,
             lifetime: None,
+            odd_refresh_token: None,
             refresh_lifetime: None,
             idle_timeout: None,
             max_lifetime: None,

@@ -53,6 +53,7 @@ pub enum Kind {
     Refused,
     GrantDead,
     InDoubt,
+    RefreshTokenOdd,
     Forbidden,
     Allowed,
     Doubtful,

@@ -49,6 +49,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("ready", "b95a8280c0924e36a27bd3e86aafd6ce"),
     ("recovered", "33a38fbca06a4f76a89fe09fff2f26a7"),
     ("refresh_token_aging", "491fd928fd5b4e7c88fa594bd4c9269d"),
+    ("refresh_token_odd", "ada5e943b7694f07855c3467d478b043"),
     ("refused", "af394066cca8434aa784d75310760593"),
     ("reload_failed", "a6eaba6359b4434a994a44df50a83ba6"),
     ("reloaded", "04b770f4777f4e0a81bd5b3ef16a502d"),

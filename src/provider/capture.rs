@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-use super::response::{Response, until};
-use super::token_answer::number;
+use super::response::{Response, since_epoch, until};
+use super::token_answer::{JwtTimes, claims, number};
 use super::xml::XmlPath;
 
 /// One entry of a `capture` table.
@@ -23,6 +23,8 @@ pub(super) struct CaptureRule {
     pub(super) others: Vec<(Place, Option<Regex>)>,
     /// Whether it is a URL of which the path counts alone.
     pub(super) path: bool,
+    /// Takes this claim of the JWT that stands there.
+    pub(super) claim: Option<String>,
     /// How a time or duration is counted.
     pub(super) unit: Unit,
     /// The JSON pointer of what is to be taken from it.
@@ -69,7 +71,47 @@ pub(super) enum Unit {
     Time,
 }
 
+/// How long something lasts, by a server's word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    /// So long from now.
+    Lasts(Duration),
+    /// It had ended before the answer came.
+    Over,
+}
+
+impl Life {
+    /// How long, if it lasts.
+    pub(super) fn lasting(self) -> Option<Duration> {
+        match self {
+            Self::Lasts(life) => Some(life),
+            Self::Over => None,
+        }
+    }
+
+    /// From `now` to `end`. What is none after 1970 counts as unsaid.
+    fn between(now: Timestamp, end: Timestamp) -> Option<Self> {
+        let left = until(end, now);
+        (end > Timestamp::UNIX_EPOCH).then(|| if left.is_zero() { Self::Over } else { Self::Lasts(left) })
+    }
+}
+
 impl Unit {
+    /// What `number` of these say of a life: nothing when they make no sense, and nothing with 0 and -1, which servers send where
+    /// there is no end.
+    pub(super) fn life(self, number: f64) -> Option<Life> {
+        let is = |word: f64| (number - word).abs() < f64::EPSILON;
+        if is(0.0) || is(-1.0) {
+            return None;
+        }
+        self.signed(number)
+    }
+
+    fn signed(self, number: f64) -> Option<Life> {
+        let lasts = self.duration(number).filter(|life| !life.is_zero()).map(Life::Lasts);
+        lasts.or_else(|| self.duration(-number).map(|_| Life::Over))
+    }
+
     /// `number` of these as a duration; none when it is negative, no number, or beyond a hundred years.
     pub(super) fn duration(self, number: f64) -> Option<Duration> {
         const HUNDRED_YEARS: f64 = 100.0 * 365.25 * 86_400.0;
@@ -129,12 +171,20 @@ impl CaptureRule {
     #[cfg(test)]
     pub(super) fn json(pointer: &str) -> Self {
         let place = Place::Json(pointer.to_owned());
-        let (regex, others, path, unit, minus) = (None, Vec::new(), false, Unit::Seconds, None);
-        Self { place, regex, others, path, unit, minus, public: false, optional: true }
+        let (regex, others, path, claim) = (None, Vec::new(), false, None);
+        Self { place, regex, others, path, claim, unit: Unit::Seconds, minus: None, public: false, optional: true }
     }
 
     /// What stands there; null and an empty cookie count as nothing.
     pub(super) fn value(&self, response: &Response) -> Option<Value> {
+        let found = self.before_claim(response)?;
+        match &self.claim {
+            Some(claim) => claims(&scalar(&found)?)?.get(claim).filter(|claim| !claim.is_null()).cloned(),
+            None => Some(found),
+        }
+    }
+
+    fn before_claim(&self, response: &Response) -> Option<Value> {
         let others = self.others.iter().map(|(place, regex)| (place, regex.as_ref()));
         let mut places = std::iter::once((&self.place, self.regex.as_ref())).chain(others);
         places.find_map(|(place, regex)| {
@@ -143,21 +193,43 @@ impl CaptureRule {
         })
     }
 
+    /// What the JWT says of its own life, where its end is what is taken.
+    pub(super) fn jwt_times(&self, response: &Response) -> Option<JwtTimes> {
+        let of_end = self.claim.as_deref() == Some("exp");
+        of_end.then(|| JwtTimes::of(&scalar(&self.before_claim(response)?)?)).flatten()
+    }
+
     /// What stands there as text: a string, a number or a truth value.
     pub(super) fn text(&self, response: &Response) -> Option<String> {
         scalar(&self.value(response)?)
     }
 
     /// A number of units, a difference of two, or the time left until an instant.
-    pub(super) fn duration(&self, response: &Response, wall: Timestamp) -> Option<Duration> {
-        if self.unit == Unit::Time {
-            return Some(until(self.instant(response)?, response.date().unwrap_or(wall)));
+    pub(super) fn life(&self, response: &Response, wall: Timestamp) -> Option<Life> {
+        if self.is_instant() {
+            return self.life_until(response, wall);
         }
-        let taken = match &self.minus {
-            Some(pointer) => number(&at(response, pointer)?)?,
-            None => 0.0,
-        };
-        self.unit.duration(number(&self.value(response)?)? - taken)
+        let said = number(&self.value(response)?)?;
+        let life = self.unit.life(said)?;
+        match &self.minus {
+            Some(pointer) => self.unit.signed(said - number(&at(response, pointer)?)?),
+            None => Some(life),
+        }
+    }
+
+    /// The same, of a life that lasts.
+    pub(super) fn duration(&self, response: &Response, wall: Timestamp) -> Option<Duration> {
+        self.life(response, wall).and_then(Life::lasting)
+    }
+
+    /// The time left until an instant, by the server's clock where it told it.
+    pub(super) fn life_until(&self, response: &Response, wall: Timestamp) -> Option<Life> {
+        Life::between(response.date().unwrap_or(wall), self.instant(response)?)
+    }
+
+    /// Whether it names an instant by itself: a text, or what a JWT has as a `NumericDate` (RFC 7519 section 2).
+    pub(super) fn is_instant(&self) -> bool {
+        self.unit == Unit::Time || matches!(self.claim.as_deref(), Some("exp" | "iat" | "nbf"))
     }
 
     /// A moment: as text, or as a number of units since 1970.
@@ -165,6 +237,9 @@ impl CaptureRule {
         let value = self.value(response)?;
         if self.unit == Unit::Time {
             return super::response::moment(value.as_str()?.trim());
+        }
+        if self.claim.is_some() && self.unit == Unit::Seconds {
+            return since_epoch(number(&value)?);
         }
         let since_epoch = self.unit.duration(number(&value)?)?;
         // The number went through a float, which is a hair off.
@@ -175,6 +250,18 @@ impl CaptureRule {
 /// What stands at a JSON pointer; null counts as nothing.
 pub(super) fn at(response: &Response, pointer: &str) -> Option<Value> {
     response.json.as_ref()?.pointer(pointer).filter(|value| !value.is_null()).cloned()
+}
+
+/// What is empty says nothing: null, `false`, zero, blank text, and what holds nothing else.
+pub(super) fn is_idle(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Bool(true) => false,
+        Value::Number(number) => number.as_f64().is_some_and(|number| number.abs() < f64::EPSILON),
+        Value::String(text) => text.trim().is_empty(),
+        Value::Array(elements) => elements.iter().all(is_idle),
+        Value::Object(members) => members.values().all(is_idle),
+    }
 }
 
 /// A string, a number or a truth value as text.

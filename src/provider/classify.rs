@@ -97,9 +97,10 @@ pub(super) fn step(asked: &Asked<'_>, captures: &Captures, response: &Response) 
     }
     harvest(captures, &asked.profile.hosts, asked.url, response, asked.wall).map_err(|barren| {
         let oddity = Some(barren.to_string());
-        match (asked.request, &barren) {
-            (Request::Renew, _) => odd(Request::Renew, barren.to_string()),
-            (Request::Ping, _) | (_, Barren::Expired) => Judgement { oddity, ..Verdict::Unavailable.into() },
+        match (asked.request, barren) {
+            (Request::Ping, _) => Judgement { oddity, ..Verdict::Unavailable.into() },
+            (_, Barren::Expired(refresh_token)) => Judgement { oddity, ..Verdict::Expired { refresh_token }.into() },
+            (Request::Renew, barren) => odd(Request::Renew, barren.to_string()),
             (_, _) => Judgement { oddity, ..refusal(asked).into() },
         }
     })
@@ -108,6 +109,12 @@ pub(super) fn step(asked: &Asked<'_>, captures: &Captures, response: &Response) 
 impl Asked<'_> {
     fn succeeds(&self, response: &Response) -> bool {
         self.template.map_or_else(|| is_success(response), |template| template.succeeds_with(response.status))
+    }
+
+    /// Whether the answer takes away the cookie that holds the token, as servers do with one that they no longer know.
+    fn takes_cookie_away(&self, response: &Response) -> bool {
+        let mut own = self.profile.usage.cookies.iter().filter(|(_, value)| value.only_name() == Some("token"));
+        self.succeeds(response) && own.any(|(name, _)| response.takes_away(name))
     }
 
     /// Whether the profile expects just this status, which would be no answer otherwise.
@@ -303,6 +310,10 @@ fn is_success(response: &Response) -> bool {
 fn ping(asked: &Asked<'_>, response: &Response) -> Judgement {
     let expect = asked.template.map_or(Expect::Json, |template| template.expect);
     match response.status {
+        _ if asked.takes_cookie_away(response) => {
+            let oddity = Some("it takes the session's cookie away".to_owned());
+            Judgement { oddity, ..Verdict::Dead { certain: false, for_good: false }.into() }
+        }
         _ if asked.succeeds(response) => match expect {
             _ if asked.profile.says_alive() => odd(Request::Ping, "no rule of the profile takes it for alive"),
             Expect::Json if response.json.is_none() => odd(Request::Ping, "the answer is not JSON"),
@@ -349,6 +360,7 @@ fn introspection_by_profile(asked: &Asked<'_>, response: &Response) -> Verdict {
             active: told.spelt("active").and_then(|active| truth(&Value::from(active))).unwrap_or(true),
             remaining: told.lifetime,
         },
+        Err(Barren::Expired(_)) => Verdict::Introspected { active: false, remaining: None },
         Err(_) => Verdict::Unavailable,
     }
 }

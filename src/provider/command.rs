@@ -48,7 +48,7 @@ impl CommandError {
         match self {
             Self::NotRun { error: ProgramError::NotStarted(_), .. } => Verdict::Refused { confirm: false },
             Self::NotRun { error: ProgramError::TookTooLong(_) | ProgramError::Broken(_), .. }
-            | Self::Barren { barren: Barren::Expired, .. } => Verdict::Unavailable,
+            | Self::Barren { barren: Barren::Expired(_), .. } => Verdict::Unavailable,
             Self::Failed { status, text, .. } => by_rule(profile, grant, *status, text),
             Self::NoValue(_) | Self::NoJson(_) | Self::Barren { .. } => {
                 Verdict::Refused { confirm: may_confirm(profile, grant) }
@@ -192,7 +192,8 @@ fn rules(entries: &[(&str, &str, Unit, bool)]) -> Captures {
         let place = Place::Json((*pointer).to_owned());
         let (optional, others) = (*name != "token", Vec::new());
         let (unit, public) = (*unit, *public);
-        let rule = CaptureRule { place, regex: None, others, path: false, unit, minus: None, public, optional };
+        let rule =
+            CaptureRule { place, regex: None, others, path: false, claim: None, unit, minus: None, public, optional };
         ((*name).to_owned(), rule)
     };
     entries.iter().map(rule).collect::<BTreeMap<_, _>>()

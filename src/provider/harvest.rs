@@ -7,20 +7,23 @@ use jiff::Timestamp;
 use thiserror::Error;
 use url::Url;
 
-use super::capture::{CaptureRule, Unit};
+use super::capture::{CaptureRule, Life, Place, is_idle};
 use super::hosts::{ForeignUrl, Hosts};
-use super::response::{Response, until};
+use super::response::Response;
+use super::token_answer::{Ended, lifetime, number, token_type};
 use crate::blotted::is_visible;
 use crate::named::Named;
 use crate::secret::Secret;
 use crate::session::answer::Grant;
-use crate::token::{Capture, MAX_TOKEN_BYTES, Token, TokenError, checked_access_token};
+use crate::token::{
+    Capture, MAX_TOKEN_BYTES, RefreshTokenError, Token, TokenError, checked_access_token, checked_refresh_token,
+};
 
 /// The rules of one request, by name.
 pub(super) type Captures = BTreeMap<String, CaptureRule>;
 
 /// Names with a meaning of their own; all others are captured values.
-pub(super) const KNOWN: [&str; 10] = [
+pub(super) const KNOWN: [&str; 11] = [
     "token",
     "token_type",
     "instance_url",
@@ -29,6 +32,7 @@ pub(super) const KNOWN: [&str; 10] = [
     "expires_at",
     "refresh_token",
     "refresh_expires_in",
+    "refresh_expires_at",
     "idle_timeout",
     "max_lifetime",
 ];
@@ -46,9 +50,12 @@ pub(super) struct Harvest {
     issued_at: Option<Timestamp>,
     pub(super) lifetime: Option<Duration>,
     pub(super) refresh_token: Option<Secret>,
+    odd_refresh_token: Option<RefreshTokenError>,
     refresh_lifetime: Option<Duration>,
     idle_timeout: Option<Duration>,
     max_lifetime: Option<Duration>,
+    /// That pings do not extend the token.
+    fixed: bool,
 }
 
 /// Why an answer is not what the profile expects.
@@ -56,16 +63,17 @@ pub(super) struct Harvest {
 pub(super) enum Barren {
     #[error("the answer has no `{0}` where the profile looks for it")]
     Missing(String),
+    #[error("the answer takes the cookie `{cookie}` away, where the profile looks for `{name}`")]
+    TakenAway { name: String, cookie: String },
     #[error("{0}")]
     BadToken(#[from] TokenError),
-    #[error("the refresh token is not visible ASCII of at most 64 KiB")]
-    BadRefreshToken,
     #[error("the instance URL is refused: {0}")]
     BadInstanceUrl(ForeignUrl),
     #[error("nothing in the answer is a token")]
     NoToken,
-    #[error("the token had ended before it came: by the server's own word, or its clock is wrong")]
-    Expired,
+    /// With the refresh token that came beside it, if one did.
+    #[error("the token had ended before it came: the server's own session is at its end, or a clock is wrong")]
+    Expired(Option<Secret>),
 }
 
 /// Takes everything that `rules` name out of `response`, which came when our clock said `wall`.
@@ -79,25 +87,46 @@ pub(super) fn harvest(
     response: &Response,
     wall: Timestamp,
 ) -> Result<Harvest, Barren> {
-    if let Some((name, _)) = rules.iter().find(|(_, rule)| !rule.optional && rule.text(response).is_none()) {
-        return Err(Barren::Missing(name.clone()));
+    if let Some((name, rule)) = rules.iter().find(|(_, rule)| !rule.optional && rule.text(response).is_none()) {
+        return Err(missing(name, rule, response));
     }
     let reader = Reader { rules, response, wall };
-    reader.refuse_useless_ends()?;
-    let instance_url = reader.text("instance_url").map(|url| hosts.accept(&url, configured)).transpose();
-    let refresh_token = reader.text("refresh_token").map(|token| checked_access_token(&token)).transpose();
+    let (refresh_token, odd_refresh_token) = match reader.refresh_token() {
+        Ok(token) => (token, None),
+        Err(why) => (None, Some(why)),
+    };
+    let lifetime = match reader.life() {
+        Some(Life::Over) => return Err(Barren::Expired(refresh_token)),
+        Some(Life::Lasts(life)) => Some(life),
+        None if reader.has_unread_end() => return Err(Barren::Missing("expires_in".to_owned())),
+        None => None,
+    };
+    let instance_url = reader.said("instance_url").map(|url| hosts.accept(&url, configured)).transpose();
     Ok(Harvest {
         token: reader.text("token").map(|token| checked_access_token(&token)).transpose()?,
-        token_type: reader.text("token_type"),
+        token_type: reader.said("token_type").and_then(|text| token_type(&text)),
         instance_url: instance_url.map_err(Barren::BadInstanceUrl)?,
         captures: captured(rules, response),
         issued_at: rules.get("issued_at").and_then(|rule| rule.instant(response)),
-        lifetime: reader.duration("expires_in").or_else(|| reader.until("expires_at")),
-        refresh_token: refresh_token.map_err(|_| Barren::BadRefreshToken)?,
-        refresh_lifetime: reader.duration("refresh_expires_in"),
+        lifetime,
+        refresh_token,
+        odd_refresh_token,
+        refresh_lifetime: reader.refresh_lifetime(),
         idle_timeout: reader.duration("idle_timeout"),
         max_lifetime: reader.duration("max_lifetime"),
+        fixed: false,
     })
+}
+
+fn missing(name: &str, rule: &CaptureRule, response: &Response) -> Barren {
+    match &rule.place {
+        Place::Cookie(cookie) if response.takes_away(cookie) => {
+            Barren::TakenAway { name: name.to_owned(), cookie: cookie.clone() }
+        }
+        Place::Json(_) | Place::Header(_) | Place::Cookie(_) | Place::Xml(_) | Place::Body | Place::Origin => {
+            Barren::Missing(name.to_owned())
+        }
+    }
 }
 
 /// The values without a meaning of their own: strings, numbers and truth values that can be seen.
@@ -123,29 +152,54 @@ impl Reader<'_> {
         self.rules.get(name)?.text(self.response)
     }
 
-    /// What is no time, or not a positive one, counts as unsaid: servers send 0 and -1 for "never".
-    fn duration(&self, name: &str) -> Option<Duration> {
-        self.rules.get(name)?.duration(self.response, self.wall).filter(|life| !life.is_zero())
+    /// What stands there, if it says something.
+    fn said(&self, name: &str) -> Option<String> {
+        self.text(name).filter(|text| !text.trim().is_empty())
     }
 
-    /// A token that has ended already, or whose end must be known and cannot be read, would never be looked at again.
-    fn refuse_useless_ends(&self) -> Result<(), Barren> {
-        let now = self.response.date().unwrap_or(self.wall);
-        let end = self.rules.get("expires_at").and_then(|rule| rule.instant(self.response));
-        let by_instant = self.rules.get("expires_in").filter(|rule| rule.unit == Unit::Time);
-        let end = end.or_else(|| by_instant.and_then(|rule| rule.instant(self.response)));
-        if end.is_some_and(|end| end <= now && end > Timestamp::UNIX_EPOCH) {
-            return Err(Barren::Expired);
+    /// A new one, where the server gave one; of other types than text, only a number can be meant.
+    fn refresh_token(&self) -> Result<Option<Secret>, RefreshTokenError> {
+        let Some(rule) = self.rules.get("refresh_token") else { return Ok(None) };
+        let said = rule.value(self.response).filter(|token| !is_idle(token));
+        match rule.text(self.response).filter(|_| said.is_some()) {
+            Some(token) => checked_refresh_token(&token).map(Some),
+            None if said.is_some() => Err(RefreshTokenError::NotText),
+            None => Ok(None),
         }
-        let must = |name: &str| self.rules.get(name).is_some_and(|rule| !rule.optional);
-        let number_of = |name: &str| self.text(name).and_then(|text| text.trim().parse::<f64>().ok());
-        let unread = must("expires_in") && by_instant.is_none() && number_of("expires_in").is_none();
-        if unread { Err(Barren::Missing("expires_in".to_owned())) } else { Ok(()) }
     }
 
-    fn until(&self, name: &str) -> Option<Duration> {
-        let end = self.rules.get(name)?.instant(self.response)?;
-        Some(until(end, self.response.date().unwrap_or(self.wall))).filter(|life| !life.is_zero())
+    fn duration(&self, name: &str) -> Option<Duration> {
+        self.rules.get(name)?.duration(self.response, self.wall)
+    }
+
+    /// How long the token lives: a token that has ended already would never be looked at again.
+    fn life(&self) -> Option<Life> {
+        let rule_of = |name: &str| self.rules.get(name);
+        let stated =
+            rule_of("expires_in").and_then(|rule| self.by_jwt(rule).or_else(|| rule.life(self.response, self.wall)));
+        stated.or_else(|| {
+            let rule = rule_of("expires_at")?;
+            self.by_jwt(rule).or_else(|| rule.life_until(self.response, self.wall))
+        })
+    }
+
+    /// A JWT that says when it was made tells its life whatever the clock that signed it.
+    fn by_jwt(&self, rule: &CaptureRule) -> Option<Life> {
+        match lifetime(None, Some(rule.jwt_times(self.response)?), self.response.date()) {
+            Ok(life) => life.map(Life::Lasts),
+            Err(Ended) => Some(Life::Over),
+        }
+    }
+
+    /// An end that must be known and cannot be read is none that never comes.
+    fn has_unread_end(&self) -> bool {
+        let must = self.rules.get("expires_in").filter(|rule| !rule.optional && !rule.is_instant());
+        must.is_some_and(|rule| rule.value(self.response).as_ref().and_then(number).is_none())
+    }
+
+    fn refresh_lifetime(&self) -> Option<Duration> {
+        let by_instant = || self.rules.get("refresh_expires_at")?.life_until(self.response, self.wall)?.lasting();
+        self.duration("refresh_expires_in").or_else(by_instant)
     }
 }
 
@@ -161,7 +215,7 @@ impl Harvest {
             "issued_at" => self.issued_at.map(|at| at.to_string()),
             "expires_in" | "expires_at" => seconds(self.lifetime),
             "refresh_token" => exposed(&self.refresh_token),
-            "refresh_expires_in" => seconds(self.refresh_lifetime),
+            "refresh_expires_in" | "refresh_expires_at" => seconds(self.refresh_lifetime),
             "idle_timeout" => seconds(self.idle_timeout),
             "max_lifetime" => seconds(self.max_lifetime),
             other => self.captures.get(other).map(|capture| capture.value.expose().to_owned()),
@@ -178,9 +232,11 @@ impl Harvest {
             issued_at: Some(grant.token.issued_at),
             lifetime: grant.lifetime,
             refresh_token: grant.refresh_token.clone(),
+            odd_refresh_token: grant.odd_refresh_token,
             refresh_lifetime: grant.refresh_lifetime,
             idle_timeout: grant.idle_timeout,
             max_lifetime: grant.max_lifetime,
+            fixed: grant.fixed,
         }
     }
 
@@ -205,9 +261,11 @@ impl Harvest {
         self.issued_at = later.issued_at.or(self.issued_at);
         self.lifetime = later.lifetime.or(self.lifetime);
         self.refresh_token = later.refresh_token.or_else(|| self.refresh_token.take());
+        self.odd_refresh_token = later.odd_refresh_token.or(self.odd_refresh_token);
         self.refresh_lifetime = later.refresh_lifetime.or(self.refresh_lifetime);
         self.idle_timeout = later.idle_timeout.or(self.idle_timeout);
         self.max_lifetime = later.max_lifetime.or(self.max_lifetime);
+        self.fixed |= later.fixed;
     }
 
     /// A token of a login, or what `held` becomes by a renewal or keep-alive: what was not said anew stays.
@@ -233,22 +291,27 @@ impl Harvest {
                 expires_at: end.or_else(|| same?.expires_at),
             },
             refresh_token: self.refresh_token,
+            odd_refresh_token: self.odd_refresh_token,
             lifetime: self.lifetime,
             refresh_lifetime: self.refresh_lifetime,
             idle_timeout: self.idle_timeout,
             max_lifetime: self.max_lifetime,
-            fixed: false,
+            fixed: self.fixed,
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
+    use crate::provider::capture::Unit;
 
     #[test]
     fn an_end_that_is_past_or_cannot_be_read_is_no_end_that_never_comes() {
-        let past = Some(Barren::Expired);
+        let past = Some(Barren::Expired(None));
         for (name, body, unit, expected) in [
             ("expires_at", r#"{"t":"x","e":"2020-01-01T00:00:00Z"}"#, Unit::Time, past.clone()),
             ("expires_at", r#"{"t":"x","e":1577836800}"#, Unit::Seconds, past.clone()),
@@ -256,16 +319,15 @@ mod tests {
             ("expires_in", r#"{"t":"x","e":"soon"}"#, Unit::Seconds, Some(Barren::Missing("expires_in".into()))),
             ("expires_in", r#"{"t":"x","e":600}"#, Unit::Seconds, None),
             ("expires_in", r#"{"t":"x","e":0}"#, Unit::Seconds, None),
+            ("expires_in", r#"{"t":"x","e":-1}"#, Unit::Seconds, None),
+            ("expires_in", r#"{"t":"x","e":-12}"#, Unit::Seconds, Some(Barren::Expired(None))),
         ] {
             let end = CaptureRule { unit, optional: false, ..CaptureRule::json("/e") };
             let rules = Captures::from([("token".into(), CaptureRule::json("/t")), (name.into(), end)]);
-            let response = Response::new(200, Vec::new(), body.as_bytes(), true);
-            let url = Url::parse("https://example.invalid").unwrap();
-            let now = "2026-01-01T00:00:00Z".parse().unwrap();
-            let found = harvest(&rules, &Hosts::default(), &url, &response, now).err();
-            assert_eq!(found, expected, "{name} {body}");
+            assert_eq!(taken(&rules, &[], body).err(), expected, "{name} {body}");
         }
     }
+
     #[test]
     fn what_cannot_be_seen_or_ends_a_line_is_captured_nowhere() {
         for (value, taken) in [
@@ -280,5 +342,100 @@ mod tests {
             let response = Response::new(200, Vec::new(), body.as_bytes(), true);
             assert_eq!(captured(&rules, &response).get("path").is_some(), taken, "{value:?}");
         }
+    }
+
+    #[test]
+    fn a_token_in_jwt_form_tells_its_own_end_where_the_profile_takes_it() {
+        let jwt = |claims: &str| format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
+        let rules = |optional| {
+            let end = CaptureRule { claim: Some("exp".into()), optional, ..CaptureRule::json("/t") };
+            Captures::from([("token".into(), CaptureRule::json("/t")), ("expires_at".into(), end)])
+        };
+        let date = [("Date", "Thu, 01 Jan 2026 00:00:00 GMT")];
+        for (token, headers, expected) in [
+            (jwt(r#"{"exp":1767225900}"#), &date[..], Ok(Some(300))),
+            (jwt(r#"{"exp":1767225900}"#), &[], Ok(Some(300))),
+            (jwt(r#"{"exp":"1767225900"}"#), &date, Ok(Some(300))),
+            (jwt(r#"{"exp":1767225900000}"#), &date, Ok(Some(300))),
+            (jwt(r#"{"iat":1767200000,"exp":1767200600}"#), &date, Ok(Some(600))),
+            (jwt(r#"{"exp":1767225500}"#), &date, Err(Barren::Expired(None))),
+            (jwt(r#"{"iat":1767225600,"exp":1767225500}"#), &[], Err(Barren::Expired(None))),
+            (jwt(r#"{"sub":"x"}"#), &date, Err(Barren::Missing("expires_at".into()))),
+            ("opaque".into(), &date, Err(Barren::Missing("expires_at".into()))),
+        ] {
+            let body = format!(r#"{{"t":"{token}"}}"#);
+            let found = taken(&rules(false), headers, &body).map(|told| told.lifetime.map(|life| life.as_secs()));
+            assert_eq!(found, expected, "{token}");
+            let optional = taken(&rules(true), headers, &body).map(|told| told.lifetime.is_some()).ok();
+            assert_eq!(optional.is_some(), !matches!(expected, Err(Barren::Expired(_))), "{token}");
+        }
+    }
+
+    #[test]
+    fn what_is_empty_beside_a_token_says_nothing_and_what_is_odd_costs_only_itself() {
+        let rule = CaptureRule::json;
+        let rules = Captures::from([
+            ("token".into(), rule("/t")),
+            ("refresh_token".into(), CaptureRule { optional: false, ..rule("/r") }),
+            ("token_type".into(), rule("/k")),
+            ("instance_url".into(), rule("/u")),
+            ("issued_at".into(), rule("/i")),
+            ("csrf".into(), rule("/c")),
+        ]);
+        for (body, refresh_token, odd) in [
+            (r#"{"t":"x","r":""}"#, None, None),
+            (r#"{"t":"x","r":" ","k":"","u":"","i":"soon","c":["a"]}"#, None, None),
+            (r#"{"t":"x","r":"a b","k":"two words","c":{}}"#, Some("a b"), None),
+            (r#"{"t":"x","r":7}"#, Some("7"), None),
+            (r#"{"t":"x","r":"r\n"}"#, None, Some(RefreshTokenError::BadCharacter)),
+        ] {
+            let told = taken(&rules, &[], body).unwrap();
+            assert_eq!(told.refresh_token.as_ref().map(Secret::expose), refresh_token, "{body}");
+            assert_eq!(told.odd_refresh_token, odd, "{body}");
+            assert_eq!((told.instance_url, told.token_type, told.captures.keys().count()), (None, None, 0), "{body}");
+        }
+        let foreign = taken(&rules, &[], r#"{"t":"x","r":"","u":"https://evil.example"}"#).err();
+        assert_eq!(foreign, Some(Barren::BadInstanceUrl(ForeignUrl::Foreign)));
+    }
+
+    #[test]
+    fn a_refresh_token_can_tell_its_end_as_an_instant() {
+        let end = |unit| {
+            Captures::from([
+                ("token".into(), CaptureRule::json("/t")),
+                ("refresh_expires_at".into(), CaptureRule { unit, ..CaptureRule::json("/e") }),
+            ])
+        };
+        for (unit, body, expected) in [
+            (Unit::Time, r#"{"t":"x","e":"2026-01-01T00:10:00Z"}"#, Some(600)),
+            (Unit::Seconds, r#"{"t":"x","e":1767226200}"#, Some(600)),
+            (Unit::Milliseconds, r#"{"t":"x","e":1767226200000}"#, Some(600)),
+            (Unit::Time, r#"{"t":"x","e":"0001-01-01T00:00:00Z"}"#, None),
+            (Unit::Time, r#"{"t":"x","e":"never"}"#, None),
+        ] {
+            let life = taken(&end(unit), &[], body).unwrap().refresh_lifetime;
+            assert_eq!(life.map(|life| life.as_secs()), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_that_is_only_taken_away_is_no_token_and_is_said_to_be() {
+        let cookie = CaptureRule { place: Place::Cookie("SID".into()), optional: false, ..CaptureRule::json("") };
+        let rules = Captures::from([("token".into(), cookie)]);
+        for (line, expected) in [
+            ("SID=deleted; Max-Age=0", "the answer takes the cookie `SID` away, where the profile looks for `token`"),
+            ("OTHER=x", "the answer has no `token` where the profile looks for it"),
+        ] {
+            let barren = taken(&rules, &[("Set-Cookie", line)], "").err().map(|barren| barren.to_string());
+            assert_eq!(barren.as_deref(), Some(expected), "{line}");
+        }
+    }
+
+    /// At the beginning of 2026.
+    fn taken(rules: &Captures, headers: &[(&str, &str)], body: &str) -> Result<Harvest, Barren> {
+        let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let response = Response::new(200, headers, body.as_bytes(), true);
+        let url = Url::parse("https://example.invalid").unwrap();
+        harvest(rules, &Hosts::default(), &url, &response, "2026-01-01T00:00:00Z".parse().unwrap())
     }
 }

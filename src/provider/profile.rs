@@ -48,7 +48,8 @@ pub struct Profile {
     commands: Vec<CommandRules>,
     pub(super) endpoints: Endpoints,
     pub(super) hosts: Hosts,
-    pub(super) jwt_is_fixed: bool,
+    /// Whether a token in JWT form ends when it says so; none where its kind decides.
+    pub(super) jwt_is_fixed: Option<bool>,
     pub(super) audiences: Vec<(HostPattern, String)>,
     /// What a token endpoint's answer tells beside RFC 6749's members.
     pub(super) captures: Captures,

@@ -1,17 +1,18 @@
 //! An answer as it came over the wire, bounded and with its body read as text and JSON.
 
 mod charset;
+mod cookies;
+mod dates;
 mod strict_json;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::fmt::rfc2822;
 use serde_json::Value;
 use url::Url;
 
-/// The longest wait that a server can impose: nobody is served by a session that sleeps for days.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
+use cookies::Cookies;
+pub(super) use dates::{moment, since_epoch, until};
 
 /// How much is shown of where a redirect leads.
 const LONGEST_PATH: usize = 120;
@@ -26,11 +27,12 @@ pub(super) struct Response {
     pub(super) headers: Vec<(String, String)>,
     /// The body, read in its own charset; what is no text is replaced.
     pub(super) text: String,
-    /// The body, if it is JSON in which no object has a key twice.
+    /// The body, if it is JSON.
     pub(super) json: Option<Value>,
     /// The URL that answered, where there was one.
     pub(super) url: Option<Url>,
-    /// False when the body broke off, took too long or was longer than anything an API sends.
+    /// False when the body broke off, took too long or was longer than anything an API sends; a whole JSON object or list has not
+    /// broken off, however the connection ended.
     pub(super) complete: bool,
 }
 
@@ -41,7 +43,9 @@ impl Response {
             headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
         let content_type = headers.iter().find(|(name, _)| name == "content-type").map(|(_, value)| value.as_str());
         let text = charset::decoded(body, content_type.unwrap_or_default());
-        let json = complete.then(|| strict_json::parse(text.trim_start_matches('\u{feff}'))).flatten();
+        let json = strict_json::parse(text.trim_start_matches('\u{feff}'));
+        let json = json.filter(|json| complete || json.is_object() || json.is_array());
+        let complete = complete || json.is_some();
         Self { status, headers, text, json, url: None, complete }
     }
 
@@ -50,17 +54,24 @@ impl Response {
         Self { url: Some(url.clone()), ..self }
     }
 
-    /// Scheme, host and port of the URL that answered.
+    /// Scheme, host and port of the URL that answered, where there was one.
     pub(super) fn origin(&self) -> Option<String> {
         self.url.as_ref().map(|url| url.origin().ascii_serialization())
     }
 
     /// The value of the cookie that the answer sets last under this name; none where it is taken away.
     pub(super) fn cookie(&self, name: &str) -> Option<&str> {
-        let set = self.headers.iter().filter(|(header, _)| header == "set-cookie");
-        let mut pairs = set.filter_map(|(_, value)| value.split(';').next()?.split_once('='));
-        let value = pairs.rfind(|(known, _)| known.trim() == name)?.1.trim();
-        (!value.is_empty()).then_some(value)
+        self.cookies(name).living()
+    }
+
+    /// Whether the answer takes the cookie of this name away and gives no other for it.
+    pub(super) fn takes_away(&self, name: &str) -> bool {
+        self.cookies(name).taken_away()
+    }
+
+    fn cookies(&self, name: &str) -> Cookies<'_> {
+        let lines = self.headers.iter().filter(|(header, _)| header == "set-cookie").map(|(_, line)| line.as_str());
+        Cookies::named(name, lines, self.url.as_ref(), self.date())
     }
 
     /// All lines of that name, given in lower case, and what they come to together (RFC 9110 section 5.3) if they are several.
@@ -114,7 +125,7 @@ impl Response {
 
     /// The server's own clock, by `Date`.
     pub(super) fn date(&self) -> Option<Timestamp> {
-        http_date(self.header("date")?)
+        dates::http_date(self.header("date")?)
     }
 
     /// The server's clock minus ours, which said `wall` when the answer came; zero when they agree within two seconds.
@@ -127,14 +138,8 @@ impl Response {
 
     /// How long the server asks to wait (RFC 9110 section 10.2.3), an hour at most.
     pub(super) fn retry_after(&self, wall: Timestamp) -> Option<Duration> {
-        let value = self.header("retry-after")?.trim();
-        let wait = match value.parse::<u64>() {
-            Ok(seconds) => Duration::from_secs(seconds),
-            // More seconds than a number holds are many.
-            Err(_) if is_number(value) => LONGEST_RETRY_AFTER,
-            Err(_) => until(http_date(value)?, self.date().unwrap_or(wall)),
-        };
-        Some(wait.min(LONGEST_RETRY_AFTER))
+        let now = self.date().unwrap_or(wall);
+        self.header_lines("retry-after").iter().find_map(|line| dates::wait(line, now))
     }
 }
 
@@ -146,24 +151,6 @@ pub(super) fn header_lines(headers: &[(String, String)], name: &str) -> Vec<Stri
         lines.push(lines.join(", "));
     }
     lines
-}
-
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// An instant as RFC 3339 has it, or as HTTP's headers do.
-pub(super) fn moment(text: &str) -> Option<Timestamp> {
-    text.parse().ok().or_else(|| http_date(text))
-}
-
-fn http_date(text: &str) -> Option<Timestamp> {
-    rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
-}
-
-/// From `now` to `moment`; zero when that is past.
-pub(super) fn until(moment: Timestamp, now: Timestamp) -> Duration {
-    Duration::try_from(moment.duration_since(now)).unwrap_or_default()
 }
 
 #[cfg(test)]

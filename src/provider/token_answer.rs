@@ -9,22 +9,23 @@ use serde_json::Value;
 use thiserror::Error;
 use url::Url;
 
-pub(super) use life::moment;
-use life::{JwtTimes, lifetime};
+use life::is_access_token_by_type;
+pub(super) use life::{Ended, JwtTimes, claims, lifetime, moment};
 
-use super::capture::{Unit, at};
+use super::capture::{Life, Unit, at, is_idle};
 use super::harvest::captured;
 use super::hosts::ForeignUrl;
 use super::profile::Profile;
-use super::response::{Response, until};
+use super::response::Response;
 use crate::secret::Secret;
 use crate::session::answer::Grant;
-use crate::token::{Token, TokenError, checked_access_token};
+use crate::session::policy::WindowModel;
+use crate::token::{RefreshTokenError, Token, TokenError, checked_access_token, checked_refresh_token};
 
 /// Why an answer under a good status brings no token.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(super) enum OddAnswer {
-    #[error("the answer is no JSON object in which each key stands once")]
+    #[error("the answer is no JSON object")]
     NoObject,
     #[error("the answer has no access token")]
     NoToken,
@@ -32,20 +33,20 @@ pub(super) enum OddAnswer {
     ErrorBeside,
     #[error("{0}")]
     BadToken(#[from] TokenError),
-    #[error("the access token had expired before it came")]
-    Expired,
-    #[error("the refresh token is not visible ASCII of at most 64 KiB")]
-    BadRefreshToken,
-    #[error("the token type is no word")]
-    BadTokenType,
+    /// With the refresh token that came beside it, if one did.
+    #[error("the access token had ended before it came: the server's own session is at its end, or a clock is wrong")]
+    Expired(Option<Secret>),
     #[error("the instance URL is refused: {0}")]
     BadInstanceUrl(ForeignUrl),
 }
 
 /// Takes the token out of `response`, which came when our clock said `wall`.
 ///
+/// What is empty says nothing, and what is odd beside a good token costs that member only, but for what speaks against the
+/// token itself: an error, a host that is not the server's own, an end that is past.
+///
 /// # Errors
-/// Says what is odd; nothing of such an answer is used.
+/// Says what is odd; nothing of such an answer is used but a refresh token that came with an ended access token.
 pub(super) fn grant(
     profile: &Profile,
     configured: &Url,
@@ -56,25 +57,32 @@ pub(super) fn grant(
     if !response.json.as_ref().is_some_and(Value::is_object) {
         return Err(OddAnswer::NoObject);
     }
-    if at(response, "/error").is_some() {
+    if at(response, "/error").is_some_and(|error| !is_idle(&error)) {
         return Err(OddAnswer::ErrorBeside);
     }
     let access_token = checked_access_token(&reader.string("token", "/access_token", OddAnswer::NoToken)?)?;
-    let jwt = profile.jwt_is_fixed.then(|| JwtTimes::of(access_token.expose())).flatten();
-    let stated = reader.duration("expires_in", "/expires_in").or_else(|| reader.until_end());
-    let lifetime = lifetime(stated, jwt, response.date())?;
+    let (refresh_token, odd_refresh_token) = match reader.refresh_token() {
+        Ok(token) => (token, None),
+        Err(why) => (None, Some(why)),
+    };
+    let jwt = reader.believes(&access_token).then(|| JwtTimes::of(access_token.expose())).flatten();
+    let lifetime = match lifetime(reader.stated_life(), jwt, response.date()) {
+        Ok(lifetime) => lifetime,
+        Err(Ended) => return Err(OddAnswer::Expired(refresh_token)),
+    };
     Ok(Grant {
         token: Token {
             access_token,
-            token_type: reader.token_type()?,
+            token_type: reader.token_type(),
             instance_url: reader.instance_url(configured)?,
             captures: captured(&profile.captures, response),
             issued_at: reader.issued_at().unwrap_or(wall),
             expires_at: lifetime.and_then(|lifetime| wall.checked_add(lifetime).ok()),
         },
-        refresh_token: reader.refresh_token()?,
+        refresh_token,
+        odd_refresh_token,
         lifetime,
-        refresh_lifetime: reader.duration("refresh_expires_in", "/refresh_expires_in"),
+        refresh_lifetime: reader.refresh_lifetime(),
         idle_timeout: reader.duration("idle_timeout", ""),
         max_lifetime: reader.duration("max_lifetime", ""),
         // A token whose end nobody knows is kept by pings.
@@ -105,51 +113,65 @@ impl Reader<'_> {
         }
     }
 
-    fn token_type(&self) -> Result<String, OddAnswer> {
-        if self.value("token_type", "/token_type").is_none() {
-            return Ok("Bearer".to_owned());
-        }
-        let token_type = self.string("token_type", "/token_type", OddAnswer::BadTokenType)?;
-        let is_word = (1..=64).contains(&token_type.len())
-            && token_type.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/:".contains(&byte));
-        match is_word {
-            true if token_type.eq_ignore_ascii_case("bearer") => Ok("Bearer".to_owned()),
-            true => Ok(token_type),
-            false => Err(OddAnswer::BadTokenType),
-        }
+    /// A word; else what nearly all tokens are.
+    fn token_type(&self) -> String {
+        let said = self.value("token_type", "/token_type");
+        let word = said.as_ref().and_then(Value::as_str).and_then(token_type);
+        word.filter(|word| !word.eq_ignore_ascii_case("bearer")).unwrap_or_else(|| "Bearer".to_owned())
     }
 
     /// Only where the profile says that there is one.
     fn instance_url(&self, configured: &Url) -> Result<Option<String>, OddAnswer> {
         let malformed = OddAnswer::BadInstanceUrl(ForeignUrl::Malformed);
-        if self.value("instance_url", "").is_none() {
+        if self.value("instance_url", "").is_none_or(|url| is_idle(&url)) {
             return Ok(None);
         }
         let url = self.string("instance_url", "", malformed)?;
         self.profile.hosts.accept(&url, configured).map(Some).map_err(OddAnswer::BadInstanceUrl)
     }
 
-    fn refresh_token(&self) -> Result<Option<Secret>, OddAnswer> {
-        if self.value("refresh_token", "/refresh_token").is_none() {
-            return Ok(None);
+    /// A new one, where the server gave one.
+    fn refresh_token(&self) -> Result<Option<Secret>, RefreshTokenError> {
+        match self.value("refresh_token", "/refresh_token").filter(|token| !is_idle(token)) {
+            Some(Value::String(token)) => checked_refresh_token(&token).map(Some),
+            Some(_) => Err(RefreshTokenError::NotText),
+            None => Ok(None),
         }
-        let token = self.string("refresh_token", "/refresh_token", OddAnswer::BadRefreshToken)?;
-        checked_access_token(&token).map(Some).map_err(|_| OddAnswer::BadRefreshToken)
     }
 
-    /// What is no time, or not a positive one, counts as unsaid: servers send 0 and -1 for "never".
+    /// Whether what the token says of its own end is so: always where no use of it moves its end, and where it is of a kind whose
+    /// end every server must obey. A profile can say otherwise.
+    fn believes(&self, access_token: &Secret) -> bool {
+        let by_default =
+            || self.profile.window().model == WindowModel::Fixed || is_access_token_by_type(access_token.expose());
+        self.profile.jwt_is_fixed.unwrap_or_else(by_default)
+    }
+
+    fn stated_life(&self) -> Option<Life> {
+        self.life("expires_in", "/expires_in").or_else(|| self.until_end("expires_at"))
+    }
+
+    fn refresh_lifetime(&self) -> Option<Duration> {
+        let by_instant = || self.until_end("refresh_expires_at").and_then(Life::lasting);
+        self.duration("refresh_expires_in", "/refresh_expires_in").or_else(by_instant)
+    }
+
     fn duration(&self, name: &str, pointer: &str) -> Option<Duration> {
-        let life = match self.profile.captures.get(name) {
-            Some(rule) => rule.duration(self.response, self.wall),
-            None => Unit::Seconds.duration(number(&self.value(name, pointer)?)?),
-        };
-        life.filter(|life| !life.is_zero())
+        self.life(name, pointer).and_then(Life::lasting)
     }
 
-    /// The token's end as an instant, where the profile says that there is one.
-    fn until_end(&self) -> Option<Duration> {
-        let end = self.profile.captures.get("expires_at")?.instant(self.response)?;
-        Some(until(end, self.response.date().unwrap_or(self.wall))).filter(|life| !life.is_zero())
+    /// What makes no sense counts as unsaid.
+    fn life(&self, name: &str, pointer: &str) -> Option<Life> {
+        match self.profile.captures.get(name) {
+            Some(rule) => rule.life(self.response, self.wall),
+            None => Unit::Seconds.life(number(&self.value(name, pointer)?)?),
+        }
+    }
+
+    /// An end as an instant, where the profile says that there is one. Only the server's own clock can call it past.
+    fn until_end(&self, name: &str) -> Option<Life> {
+        let life = self.profile.captures.get(name)?.life_until(self.response, self.wall)?;
+        (life != Life::Over || self.response.date().is_some()).then_some(life)
     }
 
     fn issued_at(&self) -> Option<Timestamp> {
@@ -157,11 +179,19 @@ impl Reader<'_> {
     }
 }
 
-/// A JSON number, or text that is one.
+/// A token type that can stand in a header, without the blanks around it.
+pub(super) fn token_type(text: &str) -> Option<String> {
+    let text = text.trim();
+    let is_word = (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/:".contains(&byte));
+    is_word.then(|| text.to_owned())
+}
+
+/// A JSON number, or text that is one, `3600s` included.
 pub(super) fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse::<f64>().ok(),
+        Value::String(text) => text.trim().trim_end_matches('s').parse::<f64>().ok(),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
     .filter(|number| number.is_finite())
@@ -183,11 +213,20 @@ mod tests {
             (String::new(), OddAnswer::NoObject),
             ("[]".into(), OddAnswer::NoObject),
             ("\"token\"".into(), OddAnswer::NoObject),
-            (r#"{"access_token":"a","access_token":"b"}"#.into(), OddAnswer::NoObject),
+            (r#"{"access_token":"a","access_token":"b"}"#.into(), OddAnswer::NoToken),
+            (r#"{"access_token":"a","error":"","error":"invalid_grant"}"#.into(), OddAnswer::ErrorBeside),
+            (
+                r#"{"access_token":"a","instance_url":"https://eu7.salesforce.com","instance_url":"https://evil.org"}"#
+                    .into(),
+                OddAnswer::BadInstanceUrl(ForeignUrl::Malformed),
+            ),
             ("{\"x\":".repeat(200) + "1" + &"}".repeat(200), OddAnswer::NoObject),
             (r#"{"access_token":"tok"#.into(), OddAnswer::NoObject),
             ("{}".into(), OddAnswer::NoToken),
             (json!({"access_token": "a", "error": "invalid_grant"}).to_string(), OddAnswer::ErrorBeside),
+            (json!({"access_token": "a", "error": true}).to_string(), OddAnswer::ErrorBeside),
+            (json!({"access_token": "a", "error": 17}).to_string(), OddAnswer::ErrorBeside),
+            (json!({"access_token": "a", "error": {"code": 0, "message": "no"}}).to_string(), OddAnswer::ErrorBeside),
             (json!({"access_token": null}).to_string(), OddAnswer::NoToken),
             (json!({"access_token": 7}).to_string(), OddAnswer::NoToken),
             (json!({"access_token": ["a"]}).to_string(), OddAnswer::NoToken),
@@ -197,11 +236,6 @@ mod tests {
             (json!({"access_token": "a\u{0}b"}).to_string(), OddAnswer::BadToken(TokenError::BadCharacter)),
             (json!({"access_token": "tök"}).to_string(), OddAnswer::BadToken(TokenError::BadCharacter)),
             (json!({"access_token": long}).to_string(), OddAnswer::BadToken(TokenError::TooLong)),
-            (json!({"access_token": "a", "refresh_token": "r\n"}).to_string(), OddAnswer::BadRefreshToken),
-            (json!({"access_token": "a", "refresh_token": ""}).to_string(), OddAnswer::BadRefreshToken),
-            (json!({"access_token": "a", "refresh_token": 5}).to_string(), OddAnswer::BadRefreshToken),
-            (json!({"access_token": "a", "token_type": 5}).to_string(), OddAnswer::BadTokenType),
-            (json!({"access_token": "a", "token_type": "B\r\nX: y"}).to_string(), OddAnswer::BadTokenType),
             (
                 json!({"access_token": "a", "instance_url": "http://acme.my.salesforce.com"}).to_string(),
                 OddAnswer::BadInstanceUrl(ForeignUrl::Foreign),
@@ -214,7 +248,11 @@ mod tests {
                 json!({"access_token": "a", "instance_url": 5}).to_string(),
                 OddAnswer::BadInstanceUrl(ForeignUrl::Malformed),
             ),
-            (json!({"access_token": jwt(&json!({"exp": 5, "iat": 9}))}).to_string(), OddAnswer::Expired),
+            (json!({"access_token": jwt(&json!({"exp": 5, "iat": 9}))}).to_string(), OddAnswer::Expired(None)),
+            (
+                json!({"access_token": "a", "expires_in": -12, "refresh_token": "r"}).to_string(),
+                OddAnswer::Expired(Some(Secret::new("r"))),
+            ),
         ] {
             assert_eq!(read(&[], &body).unwrap_err(), expected, "{}", body.chars().take(80).collect::<String>());
         }
@@ -228,6 +266,10 @@ mod tests {
             (json!(3600.7), Some(3600)),
             (json!(0), None),
             (json!(-1), None),
+            (json!("-1"), None),
+            (json!(i64::MIN), None),
+            (json!(-1e300), None),
+            (json!("3600s"), Some(3600)),
             (json!(1e300), None),
             (json!(u64::MAX), None),
             (json!("soon"), None),
@@ -238,6 +280,95 @@ mod tests {
             assert_eq!(grant.lifetime.map(|lifetime| lifetime.as_secs()), expected, "{expires_in}");
             assert_eq!(grant.token.expires_at.is_some(), expected.is_some());
             assert!(!grant.fixed);
+        }
+    }
+
+    #[test]
+    fn what_is_empty_beside_a_token_says_nothing_and_what_is_odd_costs_only_itself() {
+        for (member, value) in [
+            ("error", json!("")),
+            ("error", json!(" ")),
+            ("error", json!(false)),
+            ("error", json!(0)),
+            ("error", json!(null)),
+            ("error", json!([])),
+            ("error", json!({})),
+            ("error", json!({"code": 0, "message": ""})),
+            ("refresh_token", json!("")),
+            ("refresh_token", json!(false)),
+            ("refresh_token", json!([])),
+            ("token_type", json!("")),
+            ("token_type", json!("bearer ")),
+            ("token_type", json!("Bearer Token")),
+            ("token_type", json!("B\r\nX: y")),
+            ("token_type", json!(5)),
+            ("instance_url", json!("")),
+            ("issued_at", json!("yesterday")),
+            ("issued_at", json!({})),
+            ("expires_in", json!({"seconds": 5})),
+            ("expires_in", json!("soon")),
+            ("id", json!({"a": 1})),
+            ("scope", json!(["api", "id"])),
+        ] {
+            let grant = read(&[], &json!({"access_token": "a", member: value}).to_string());
+            let grant = grant.unwrap_or_else(|odd| panic!("{member} {value}: {odd}"));
+            let token = grant.token;
+            assert_eq!((token.token_type.as_str(), token.instance_url), ("Bearer", None), "{member} {value}");
+            assert_eq!((grant.refresh_token, grant.odd_refresh_token), (None, None), "{member} {value}");
+            assert_eq!((grant.lifetime, token.captures.keys().count()), (None, 0), "{member} {value}");
+        }
+        for body in ["{\"access_token\":\"a\"}\0", "{\"access_token\":\"a\",\"scope\":\"x\",\"scope\":\"y\"}"] {
+            assert_eq!(read(&[], body).unwrap().token.access_token.expose(), "a", "{body:?}");
+        }
+    }
+
+    #[test]
+    fn a_refresh_token_that_cannot_be_kept_is_said_to_be_and_the_token_beside_it_is_used() {
+        let long = "x".repeat(crate::token::MAX_TOKEN_BYTES + 1);
+        for (refresh_token, expected) in [
+            (json!("r\n"), RefreshTokenError::BadCharacter),
+            (json!("r\u{0}"), RefreshTokenError::BadCharacter),
+            (json!("schl\u{fc}ssel"), RefreshTokenError::BadCharacter),
+            (json!(long), RefreshTokenError::TooLong),
+            (json!(5), RefreshTokenError::NotText),
+            (json!(true), RefreshTokenError::NotText),
+            (json!(["r"]), RefreshTokenError::NotText),
+        ] {
+            let grant = read(&[], &json!({"access_token": "a", "refresh_token": refresh_token}).to_string()).unwrap();
+            assert_eq!((grant.refresh_token, grant.odd_refresh_token), (None, Some(expected)), "{refresh_token}");
+        }
+        let blank = read(&[], &json!({"access_token": "a", "refresh_token": "r s"}).to_string()).unwrap();
+        assert_eq!(blank.refresh_token, Some(Secret::new("r s")), "RFC 6749 appendix A.17 allows blanks");
+    }
+
+    #[test]
+    fn a_jwt_is_believed_where_use_does_not_move_its_end_or_its_type_says_so() {
+        let at_jwt = |claims: &Value| {
+            let header = URL_SAFE_NO_PAD.encode(r#"{"typ":"at+jwt"}"#);
+            format!("{header}.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()))
+        };
+        let claims = json!({"iat": 1000, "exp": 1600});
+        for (model, said, token, expected) in [
+            ("fixed", "", jwt(&claims), Some(600)),
+            ("sliding", "", jwt(&claims), None),
+            ("sliding", "", at_jwt(&claims), Some(600)),
+            ("sliding", "token.jwt_is_fixed = true", jwt(&claims), Some(600)),
+            ("sliding", "token.jwt_is_fixed = false", at_jwt(&claims), None),
+            ("fixed", "token.jwt_is_fixed = false", jwt(&claims), None),
+            ("half_window", "", jwt(&claims), None),
+        ] {
+            let text = format!(
+                "name = \"x\"\ntitle = \"X\"\nprotocol = \"oauth2\"\nendpoints = {{ token = \"/t\" }}\n{said}\n\
+                 window = {{ model = \"{model}\", idle_timeout = \"20m\" }}\nping = {{ path = \"/me\" }}\n\
+                 example = [{{ to = \"login\", status = 401, verdict = \"refused\" }}]"
+            );
+            let profile = Profile::parse(&text, "x.toml", "x").unwrap();
+            let body = json!({"access_token": token}).to_string();
+            let response = Response::new(200, Vec::new(), body.as_bytes(), true);
+            let configured = Url::parse("https://acme.example").unwrap();
+            let grant = grant(&profile, &configured, &response, Timestamp::UNIX_EPOCH).unwrap();
+            assert_eq!(grant.lifetime.map(|life| life.as_secs()), expected, "{model} {said}");
+            assert_eq!(grant.fixed, expected.is_some());
         }
     }
 
@@ -257,6 +388,7 @@ mod tests {
                 (json!("soon"), 7200),
                 (json!(null), 7200),
                 (json!(7_200_000), 7200),
+                (json!(-12), 7200),
             ] {
                 let body = json!({"access_token": token, "expires_in": expires_in}).to_string();
                 let grant = read(&date, &body).unwrap();

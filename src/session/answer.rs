@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::blotted::Blotted;
 use crate::secret::Secret;
 use crate::time::Instant;
-use crate::token::Token;
+use crate::token::{RefreshTokenError, Token};
 
 /// What can be asked of a server, one at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -39,6 +39,11 @@ pub enum Verdict {
     },
     /// A login or renewal brought a token; a ping that did so proves it alive as well.
     Good(Box<Grant>),
+    /// A login or renewal brought a token that had ended already, and perhaps a refresh token beside it.
+    Expired {
+        /// The new refresh token, where the server sent one.
+        refresh_token: Option<Secret>,
+    },
     /// The server's no to a login, or to our client; `confirm` allows one more try before a person is called.
     Refused {
         /// Whether one confirming try may follow.
@@ -84,6 +89,7 @@ pub enum Outcome {
     Alive,
     Dead,
     Good,
+    Expired,
     Refused,
     GrantDead,
     Throttled,
@@ -103,6 +109,7 @@ impl Outcome {
             Self::Alive => "alive",
             Self::Dead => "dead",
             Self::Good => "good",
+            Self::Expired => "expired",
             Self::Refused => "refused",
             Self::GrantDead => "grant_dead",
             Self::Throttled => "throttled",
@@ -121,6 +128,7 @@ impl Outcome {
         match self {
             Self::Alive | Self::Good | Self::LoggedOut | Self::Introspected => true,
             Self::Dead
+            | Self::Expired
             | Self::Refused
             | Self::GrantDead
             | Self::Throttled
@@ -140,6 +148,7 @@ impl Verdict {
             Self::Alive => Outcome::Alive,
             Self::Dead { .. } => Outcome::Dead,
             Self::Good(_) => Outcome::Good,
+            Self::Expired { .. } => Outcome::Expired,
             Self::Refused { .. } | Self::Declined => Outcome::Refused,
             Self::GrantDead => Outcome::GrantDead,
             Self::Throttled { .. } => Outcome::Throttled,
@@ -171,6 +180,8 @@ pub struct Grant {
     pub token: Token,
     /// A new refresh token, where the server sent one.
     pub refresh_token: Option<Secret>,
+    /// Why a new refresh token that came cannot be kept.
+    pub odd_refresh_token: Option<RefreshTokenError>,
     /// How long the token lives by the server's word (`expires_in`, a JWT's `exp`).
     pub lifetime: Option<Duration>,
     /// How long the refresh token lives unused, where the server says so.

@@ -82,6 +82,11 @@ pub enum Event {
         /// What came instead.
         detail: Blotted,
     },
+    /// The server gave a new refresh token that cannot be kept.
+    RefreshTokenOdd {
+        /// Why, and what is kept in its place.
+        detail: String,
+    },
     /// The server forbids what the ping asks; the session itself is left alone.
     Forbidden {
         /// What it said.
@@ -142,6 +147,7 @@ impl Event {
             Self::Refused { .. } => "refused",
             Self::GrantDead { .. } => "grant_dead",
             Self::InDoubt { .. } => "in_doubt",
+            Self::RefreshTokenOdd { .. } => "refresh_token_odd",
             Self::Forbidden { .. } => "forbidden",
             Self::Allowed => "allowed",
             Self::Doubtful { .. } => "doubtful",

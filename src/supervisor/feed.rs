@@ -197,6 +197,7 @@ pub(super) fn transition(event: &Transition) -> Happened {
         Transition::Refused { detail, .. } => Happened::because(Kind::Refused, detail),
         Transition::GrantDead { detail } => Happened::because(Kind::GrantDead, detail),
         Transition::InDoubt { detail } => Happened::because(Kind::InDoubt, detail),
+        Transition::RefreshTokenOdd { detail } => Happened::because(Kind::RefreshTokenOdd, detail),
         Transition::Forbidden { detail } => Happened::because(Kind::Forbidden, detail),
         Transition::Doubtful { why } => Happened::because(Kind::Doubtful, doubt_in_words(*why)),
         Transition::LoggedOut { problem } => {

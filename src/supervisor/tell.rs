@@ -167,6 +167,12 @@ pub(super) fn event(slot: &mut Slot, event: &Event) {
         Event::Forbidden { detail } => {
             info!(session, event = word, detail = detail.as_str(), "the server forbids the ping");
         }
+        Event::RefreshTokenOdd { detail } if slot.session.can_login() => {
+            info!(session, event = word, detail, "the server gave a refresh token that cannot be kept");
+        }
+        Event::RefreshTokenOdd { detail } => {
+            warn!(session, event = word, detail, "the server gave a refresh token that cannot be kept");
+        }
         Event::Allowed => info!(session, event = word, "the server allows the ping again"),
         Event::Doubtful { why } => info!(session, event = word, ?why, "the token must be proven first"),
         Event::Proven => info!(session, event = word, "the token is good"),

@@ -49,6 +49,7 @@ mod recipes;
 mod refusals;
 mod restart_reload;
 mod rotation;
+mod rough_answers;
 mod secrets;
 mod session_lifecycle;
 mod session_servers;

@@ -49,6 +49,10 @@ fn what_no_rule_matches_follows_the_protocol() {
         (Renew, 401, &[], r#"{"error":"invalid_client"}"#, "refused, confirm"),
         (Renew, 502, &[], "", "in_doubt"),
         (Renew, 429, &[], "", "throttled"),
+        (Login, 200, &[], r#"{"access_token":"a","expires_in":-12}"#, "expired"),
+        (Renew, 200, &[], r#"{"access_token":"a","expires_in":-12}"#, "expired"),
+        (Renew, 200, &[], r#"{"access_token":"","error":"invalid_grant"}"#, "grant_dead"),
+        (Login, 200, &[], r#"{"access_token":"a","error":""}"#, "good"),
         (Introspect, 200, &[], r#"{"active":false}"#, "introspected"),
         (Introspect, 200, &[], r#"{"active":"yes"}"#, "unavailable"),
         (Introspect, 200, &[], "", "unavailable"),
@@ -78,7 +82,7 @@ fn an_answer_that_breaks_off_is_no_answer() {
     for (request, expected) in
         [(Request::Ping, "unavailable"), (Request::Login, "unavailable"), (Request::Renew, "in_doubt")]
     {
-        let response = Response::new(400, Vec::new(), br#"{"error":"invalid_grant"}"#, false);
+        let response = Response::new(400, Vec::new(), br#"{"error":"invalid_grant""#, false);
         assert_eq!(classify(&asked(&profile, "password", request), &response).verdict.word(), expected);
     }
 }
@@ -250,6 +254,7 @@ fn verdict(profile: &str, grant: &str, request: Request, status: u16, headers: &
         Verdict::Declined => ", kept",
         Verdict::Alive
         | Verdict::Good(_)
+        | Verdict::Expired { .. }
         | Verdict::GrantDead
         | Verdict::Throttled { .. }
         | Verdict::Unavailable

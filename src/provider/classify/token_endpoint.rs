@@ -2,16 +2,14 @@
 
 use super::{Asked, Judgement, grant_dead, is_success, may_confirm, odd, throttled, unusable};
 use crate::provider::response::Response;
-use crate::provider::token_answer;
+use crate::provider::token_answer::{self, OddAnswer};
 use crate::session::answer::{Request, Verdict};
 
 /// Says what an answer means that no rule matched.
 pub(super) fn judged(asked: &Asked<'_>, response: &Response) -> Judgement {
-    let error = response.string_at("/error").filter(|error| !error.is_empty());
-    match error {
-        Some(error) if !is_success(response) || response.string_at("/access_token").is_none() => {
-            oauth_error(asked, error, response)
-        }
+    let said = |pointer: &str| response.string_at(pointer).filter(|text| !text.trim().is_empty());
+    match said("/error") {
+        Some(error) if !is_success(response) || said("/access_token").is_none() => oauth_error(asked, error, response),
         Some(_) | None if is_success(response) => token(asked, response),
         Some(_) | None if asked.request == Request::Renew => declined(response),
         Some(_) | None => refusal(asked).into(),
@@ -21,7 +19,19 @@ pub(super) fn judged(asked: &Asked<'_>, response: &Response) -> Judgement {
 fn token(asked: &Asked<'_>, response: &Response) -> Judgement {
     match token_answer::grant(asked.profile, asked.url, response, asked.wall) {
         Ok(grant) => Verdict::Good(Box::new(grant)).into(),
-        Err(oddity) => odd(asked.request, oddity.to_string()),
+        Err(oddity) => {
+            let said = oddity.to_string();
+            match oddity {
+                OddAnswer::Expired(refresh_token) => {
+                    Judgement { oddity: Some(said), ..Verdict::Expired { refresh_token }.into() }
+                }
+                OddAnswer::NoObject
+                | OddAnswer::NoToken
+                | OddAnswer::ErrorBeside
+                | OddAnswer::BadToken(_)
+                | OddAnswer::BadInstanceUrl(_) => odd(asked.request, said),
+            }
+        }
     }
 }
 
@@ -34,7 +44,7 @@ pub(super) fn refusal(asked: &Asked<'_>) -> Verdict {
 ///
 /// JSON is the server's own word. Anything else may be a gateway's, whose server is away.
 pub(super) fn declined(response: &Response) -> Judgement {
-    let is_named = response.string_at("/error").is_some_and(|error| !error.is_empty());
+    let is_named = response.string_at("/error").is_some_and(|error| !error.trim().is_empty());
     let says_no = matches!(response.status, 400 | 401 | 403 | 422) || is_named && !matches!(response.status, 409 | 423);
     match &response.json {
         Some(json) if says_no && json.is_object() => Verdict::Declined.into(),

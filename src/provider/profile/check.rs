@@ -128,7 +128,7 @@ fn profile(raw: RawProfile<Logins>, name: &str, text: Text<'_>) -> Checked<Profi
         commands: ways.commands,
         endpoints: raw.endpoints.map(|raw| endpoints::endpoints(&raw, &names)).transpose()?.unwrap_or_default(),
         hosts: hosts(raw.hosts)?,
-        jwt_is_fixed: raw.token.jwt_is_fixed,
+        jwt_is_fixed: raw.token.jwt_is_fixed.map(Spanned::into_inner),
         audiences: raw.audience.into_iter().map(audience).collect::<Checked<_>>()?,
         captures: ways.captures,
         after_login: steps.collect::<Checked<_>>()?,
@@ -217,12 +217,7 @@ fn refuse_foreign_tables(raw: &RawProfile<Logins>) -> Checked<()> {
 
 fn captures_of_oauth(login: Option<&Logins>) -> Checked<Captures> {
     let Some((_, login)) = login.and_then(|logins| logins.first()) else { return Ok(Captures::new()) };
-    let raw = login.get_ref();
-    if raw.path.is_some() || raw.url.is_some() || !raw.step.is_empty() || raw.command.is_some() {
-        let message = "login: in \"oauth2\" the protocol logs in: only [login.capture] and [grant.…] may be given";
-        return Err(wrong(&login.span(), message.to_owned()));
-    }
-    captures::captures("login", raw.capture.clone().unwrap_or_default(), true)
+    captures::captures_of_oauth(login.get_ref().capture.clone().unwrap_or_default())
 }
 
 fn window(raw: &RawWindow) -> Checked<WindowDefaults> {

@@ -198,8 +198,7 @@ pub(super) struct RawWindow {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawToken {
-    #[serde(default)]
-    pub(super) jwt_is_fixed: bool,
+    pub(super) jwt_is_fixed: Option<Spanned<bool>>,
 }
 
 #[derive(Deserialize)]

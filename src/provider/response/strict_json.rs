@@ -1,12 +1,15 @@
-//! JSON in which a key may stand once only: of two access tokens, nobody can say which one is meant.
+//! JSON as servers write it. A key that stands twice holds a list of its values, so that of two access tokens none is taken:
+//! nobody can say which one is meant.
 //!
 //! What a value takes in memory is up to fifty times what it takes on the wire, so the number of them is bounded too.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::map::{Entry, Map};
+use serde_json::{Number, Value};
 
 /// Of a list, nobody asks for more than the first elements; the others are only checked for being JSON.
 const LONGEST_LIST: usize = 256;
@@ -14,9 +17,17 @@ const LONGEST_LIST: usize = 256;
 /// A list of so many whole users, say, has fewer.
 const MOST_VALUES: usize = 16 * 1024;
 
-/// `text` as JSON, of each list the first 256 elements; none when it is not, nests deeper than 128, has a key twice in
-/// one object, or more than 16,384 values.
+/// `text` as JSON, of each list the first 256 elements; none when it is not, nests deeper than 128, or has more than 16,384
+/// values.
+///
+/// Control characters count as blanks where it is none otherwise: programs in C send the NUL at the end of their text, and
+/// others a line break within a string.
 pub(super) fn parse(text: &str) -> Option<Value> {
+    let is_control = |char: char| char.is_ascii_control();
+    read(text).or_else(|| text.contains(is_control).then(|| read(&text.replace(is_control, " "))).flatten())
+}
+
+fn read(text: &str) -> Option<Value> {
     let left = Cell::new(MOST_VALUES);
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = Strict { left: &left }.deserialize(&mut deserializer).ok()?;
@@ -81,11 +92,24 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut members = Map::new();
+        let (mut members, mut repeated) = (Map::new(), BTreeSet::new());
         while let Some(key) = access.next_key::<String>()? {
             let value = access.next_value_seed(self)?;
-            if members.insert(key, value).is_some() {
-                return Err(A::Error::custom("a key stands twice"));
+            match members.entry(key) {
+                Entry::Vacant(place) => {
+                    place.insert(value);
+                }
+                Entry::Occupied(same) if *same.get() == value => {}
+                Entry::Occupied(mut other) => {
+                    let is_first = repeated.insert(other.key().clone());
+                    let held = other.get_mut();
+                    if is_first {
+                        *held = Value::Array(vec![held.take()]);
+                    }
+                    if let Some(values) = held.as_array_mut() {
+                        values.push(value);
+                    }
+                }
             }
         }
         Ok(Value::Object(members))
@@ -100,12 +124,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_may_stand_once() {
-        assert_eq!(parse(r#"{"a":[1,-2,2.5,"x",null,true]}"#), Some(json!({"a": [1, -2, 2.5, "x", null, true]})));
-        assert_eq!(parse(r#"{"a":1,"a":2}"#), None);
-        assert_eq!(parse(r#"[{"b":{"a":1,"a":1}}]"#), None);
-        assert_eq!(parse(r#"{"a":1} trailing"#), None);
+    fn a_key_that_stands_twice_holds_all_that_it_was_given() {
+        for (text, expected) in [
+            (r#"{"a":[1,-2,2.5,"x",null,true]}"#, json!({"a": [1, -2, 2.5, "x", null, true]})),
+            (r#"{"a":1,"b":2,"a":1,"a":1}"#, json!({"a": 1, "b": 2})),
+            (r#"{"a":1,"a":2}"#, json!({"a": [1, 2]})),
+            (r#"{"a":1,"a":2,"a":[3],"a":1}"#, json!({"a": [1, 2, [3], 1]})),
+            (r#"{"a":[1],"a":[1,2]}"#, json!({"a": [[1], [1, 2]]})),
+            (r#"[{"b":{"a":1,"a":null}}]"#, json!([{"b": {"a": [1, null]}}])),
+        ] {
+            assert_eq!(parse(text), Some(expected), "{text}");
+        }
         assert_eq!(parse(&"[".repeat(100_000)), None);
+    }
+
+    #[test]
+    fn a_nul_at_the_end_and_a_line_break_within_a_text_are_blanks() {
+        for (text, expected) in [
+            ("{\"a\":1}\0", json!({"a": 1})),
+            ("{\"a\":1}\0\0\r\n", json!({"a": 1})),
+            ("{\"a\":\"x\ny\"}", json!({"a": "x y"})),
+            ("{\"a\":\"x\\ny\"}\0", json!({"a": "x\ny"})),
+        ] {
+            assert_eq!(parse(text), Some(expected), "{text:?}");
+        }
+        for text in [r#"{"a":1} trailing"#, "{\"a\":1}\0{}", "{\"a\":\0", "\0", ""] {
+            assert_eq!(parse(text), None, "{text:?}");
+        }
     }
 
     #[test]
@@ -123,9 +168,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_it_accepts_is_json(text in ".{0,200}") {
-            let strict = parse(&text);
-            prop_assert!(strict.is_none() || strict == serde_json::from_str(&text).ok());
+        fn whatever_it_accepts_is_json(text in "[^\\x00-\\x1f\\x7f]{0,200}|[\\[\\]{}:,0-9ab\" -]{0,40}") {
+            prop_assert!(parse(&text).is_none() || serde_json::from_str::<Value>(&text).is_ok());
+        }
+
+        #[test]
+        fn what_names_no_key_twice_is_taken_as_it_is(keys in proptest::collection::btree_map("[a-z]{1,3}", "\\PC{0,8}", 0..8)) {
+            let text = serde_json::to_string(&keys).unwrap();
+            prop_assert_eq!(parse(&text), serde_json::from_str(&text).ok());
         }
     }
 }

@@ -7,26 +7,23 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{OddAnswer, number};
-use crate::provider::capture::Unit;
-use crate::provider::response::until;
+use super::number;
+use crate::provider::capture::Life;
+use crate::provider::response::{since_epoch, until};
 
 /// A JWT's life may be so much shorter than the stated one before it counts: servers round, and sign before they answer.
 const SLACK: Duration = Duration::from_mins(1);
 
-/// So many seconds end in the year 5138; so many milliseconds ended in 1973.
-const FIRST_MILLISECONDS: f64 = 1e11;
-
 /// When a token in JWT form (RFC 7519 section 4.1) was made and when it ends, by its issuer's clock.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct JwtTimes {
+pub(in crate::provider) struct JwtTimes {
     issued: Option<Timestamp>,
     end: Timestamp,
 }
 
 impl JwtTimes {
     /// What stands in `token`, unverified: it says what the server told us anyway.
-    pub(super) fn of(token: &str) -> Option<Self> {
+    pub(in crate::provider) fn of(token: &str) -> Option<Self> {
         let claims = claims(token)?;
         let said = |name: &str| moment(claims.get(name)?);
         Some(Self { issued: said("iat"), end: said("exp")? })
@@ -41,27 +38,45 @@ impl JwtTimes {
     }
 }
 
+/// Nothing is left of a token by any clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::provider) struct Ended;
+
 /// The life of a token whose answer came at `date`, by the server's clock where it sent one; none where nothing tells.
 ///
 /// Durations count before instants: the clock that signs may be hours off the one that answers.
 ///
 /// # Errors
-/// Nothing is stated, and nothing is left of a JWT by any clock.
-pub(super) fn lifetime(
-    stated: Option<Duration>,
+/// No life is stated, or one that is over, and nothing is left of a JWT by any clock.
+pub(in crate::provider) fn lifetime(
+    stated: Option<Life>,
     jwt: Option<JwtTimes>,
     date: Option<Timestamp>,
-) -> Result<Option<Duration>, OddAnswer> {
-    let Some(jwt) = jwt else { return Ok(stated) };
-    if let Some(stated) = stated {
-        return Ok(Some(jwt.whole_life().filter(|whole| whole.saturating_add(SLACK) < stated).unwrap_or(stated)));
+) -> Result<Option<Duration>, Ended> {
+    let whole = jwt.and_then(JwtTimes::whole_life);
+    if let Some(Life::Lasts(stated)) = stated {
+        return Ok(Some(whole.filter(|whole| whole.saturating_add(SLACK) < stated).unwrap_or(stated)));
     }
-    let life = [jwt.whole_life(), jwt.left(date)].into_iter().flatten().min();
-    let can_tell = jwt.issued.is_some() || date.is_some();
-    if life.is_none() && can_tell { Err(OddAnswer::Expired) } else { Ok(life) }
+    let left = jwt.and_then(|jwt| jwt.left(date));
+    let can_tell = stated.is_some() || jwt.is_some_and(|jwt| jwt.issued.is_some() || date.is_some());
+    match [whole, left].into_iter().flatten().min() {
+        None if can_tell => Err(Ended),
+        life => Ok(life),
+    }
 }
 
-fn claims(token: &str) -> Option<Value> {
+/// Whether the token says of itself that it is an access token whose end servers must obey (RFC 9068 sections 2.1 and 4).
+pub(super) fn is_access_token_by_type(token: &str) -> bool {
+    let header = token.split('.').next().and_then(decoded);
+    let kind = header.as_ref().and_then(|header| header.get("typ")?.as_str());
+    kind.is_some_and(|kind| {
+        let kind = kind.to_ascii_lowercase();
+        kind.strip_prefix("application/").unwrap_or(&kind) == "at+jwt"
+    })
+}
+
+/// What a token in JWT form says, unverified.
+pub(in crate::provider) fn claims(token: &str) -> Option<Value> {
     let mut parts = token.split('.');
     let (header, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
     if parts.next().is_some() || !decoded(header)?.is_object() {
@@ -76,9 +91,7 @@ fn decoded(part: &str) -> Option<Value> {
 
 /// A claim's moment. What is none after 1970 counts as unsaid, since servers send 0 and -1 for "never".
 pub(in crate::provider) fn moment(claim: &Value) -> Option<Timestamp> {
-    let claim = number(claim)?;
-    let unit = if claim < FIRST_MILLISECONDS { Unit::Seconds } else { Unit::Milliseconds };
-    Timestamp::UNIX_EPOCH.checked_add(unit.duration(claim).filter(|since| !since.is_zero())?).ok()
+    since_epoch(number(claim)?)
 }
 
 #[cfg(test)]
@@ -220,14 +233,48 @@ mod tests {
             (json!({"exp": NOW - 5, "iat": NOW}), None),
             (json!({"exp": 1e-3}), Some(NOW)),
         ] {
-            assert_eq!(life(None, &times, date), Err(OddAnswer::Expired), "{times}");
+            assert_eq!(life(None, &times, date), Err(Ended), "{times}");
+            assert_eq!(over(&times, date), Err(Ended), "{times}");
         }
         assert_eq!(life(None, &json!({"exp": NOW - 5}), None), Ok(None));
     }
 
-    fn life(stated: Option<u64>, claims: &Value, date: Option<i64>) -> Result<Option<u64>, OddAnswer> {
+    #[test]
+    fn a_stated_end_that_is_past_is_no_end_where_the_token_itself_says_that_it_lives() {
+        assert_eq!(over(&json!({"iat": NOW, "exp": NOW + HOUR}), Some(NOW)), Ok(Some(HOUR.unsigned_abs())));
+        assert_eq!(over(&json!({"exp": NOW + 60}), Some(NOW)), Ok(Some(60)));
+        assert_eq!(over(&json!({"exp": NOW + 60}), None), Err(Ended));
+        assert_eq!(over(&json!({"sub": "x"}), Some(NOW)), Err(Ended));
+        assert_eq!(lifetime(Some(Life::Over), None, None), Err(Ended));
+    }
+
+    #[test]
+    fn an_access_token_is_known_by_its_type() {
+        for (kind, expected) in [
+            (json!("at+jwt"), true),
+            (json!("application/at+JWT"), true),
+            (json!("JWT"), false),
+            (json!("dpop+jwt"), false),
+            (json!(7), false),
+            (json!(null), false),
+        ] {
+            let header = URL_SAFE_NO_PAD.encode(json!({"typ": kind, "alg": "RS256"}).to_string());
+            assert_eq!(is_access_token_by_type(&format!("{header}.e30.c2ln")), expected, "{kind}");
+        }
+        assert!(!is_access_token_by_type("00D!x"));
+    }
+
+    fn over(claims: &Value, date: Option<i64>) -> Result<Option<u64>, Ended> {
+        told(Some(Life::Over), claims, date)
+    }
+
+    fn life(stated: Option<u64>, claims: &Value, date: Option<i64>) -> Result<Option<u64>, Ended> {
+        told(stated.map(|stated| Life::Lasts(Duration::from_secs(stated))), claims, date)
+    }
+
+    fn told(stated: Option<Life>, claims: &Value, date: Option<i64>) -> Result<Option<u64>, Ended> {
         let jwt = JwtTimes::of(&crate::provider::token_answer::tests::jwt(claims));
         let date = date.map(|second| Timestamp::from_second(second).unwrap());
-        Ok(lifetime(stated.map(Duration::from_secs), jwt, date)?.map(|life| life.as_secs()))
+        Ok(lifetime(stated, jwt, date)?.map(|life| life.as_secs()))
     }
 }

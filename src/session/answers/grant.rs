@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::session::Session;
+use crate::secret::Secret;
 use crate::session::answer::{Answer, Grant};
 use crate::session::backoff::Seed;
+use crate::session::event::Event;
 use crate::session::state::{Health, Introspected, Refresh, Suspicion};
 use crate::session::window::{Bounds, Success};
+use crate::session::{Action, Session};
 use crate::time::Instant;
 
 /// A fixed end that moves by less than this share of the token's life has not moved: both are known to a second at best.
@@ -29,15 +31,30 @@ pub(in crate::session) enum Gain {
 
 impl Session {
     pub(in crate::session) fn exercised(&mut self, grant: &Grant, sent: Instant) {
+        self.presented(grant.refresh_token.clone(), grant.refresh_lifetime, sent);
+    }
+
+    /// The refresh token was used at `sent`, and `next` was given for it, if one was.
+    pub(in crate::session) fn presented(&mut self, next: Option<Secret>, lifetime: Option<Duration>, sent: Instant) {
         let seed = self.state.refresh.as_ref().and_then(|refresh| refresh.seed.clone());
-        if let Some(token) = grant.refresh_token.clone() {
-            let lifetime = grant.refresh_lifetime;
+        if let Some(token) = next {
             self.state.fruitless = None;
             self.state.grant_died = None;
             self.state.refresh = Some(Box::new(Refresh { token, exercised: sent, lifetime, seed }));
         } else if let Some(refresh) = &mut self.state.refresh {
             refresh.exercised = sent;
-            refresh.lifetime = grant.refresh_lifetime.or(refresh.lifetime);
+            refresh.lifetime = lifetime.or(refresh.lifetime);
+        }
+    }
+
+    pub(in crate::session) fn tell_odd_refresh_token(&self, grant: &Grant, actions: &mut Vec<Action>) {
+        if let Some(why) = grant.odd_refresh_token {
+            let kept = if self.state.refresh.is_some() {
+                "the one before it is presented once more when the token has ended, and may be spent by then"
+            } else {
+                "there is none to renew the token by"
+            };
+            actions.push(Action::Tell(Event::RefreshTokenOdd { detail: format!("{why}: {kept}") }));
         }
     }
 

@@ -50,6 +50,7 @@ impl Session {
                 actions.push(Action::Tell(Event::Throttled { wait, detail: answer.detail }));
             }
             Verdict::Unavailable
+            | Verdict::Expired { .. }
             | Verdict::Alive
             | Verdict::Dead { .. }
             | Verdict::GrantDead
@@ -111,6 +112,7 @@ impl Session {
         }
         self.state.logged_in_at = Some(answer.received);
         self.exercised(grant, answer.sent);
+        self.tell_odd_refresh_token(grant, actions);
         self.state.login_lifetime = grant.max_lifetime;
         let gain = self.adopt(grant, answer, now);
         if gain == Gain::Fresh {

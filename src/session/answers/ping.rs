@@ -54,6 +54,7 @@ impl Session {
             }
             Verdict::Unavailable if answer.odd && self.is_reported() && self.replaces_suspect(now, account) => {}
             Verdict::Unavailable
+            | Verdict::Expired { .. }
             | Verdict::Refused { .. }
             | Verdict::GrantDead
             | Verdict::Declined

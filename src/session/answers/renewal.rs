@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::blotted::Blotted;
+use crate::secret::Secret;
 use crate::session::account::Account;
 use crate::session::answer::{Answer, Grant, Request, Verdict};
 use crate::session::answers::grant::Gain;
@@ -31,6 +32,10 @@ impl Session {
         }
         match answer.verdict {
             Verdict::Good(ref grant) => self.renewed(call, grant, &answer, now, account, actions),
+            Verdict::Expired { refresh_token } => {
+                self.renewed_in_vain(call, refresh_token, answer.sent, now);
+                self.tell_failing(Request::Renew, answer.detail, self.state.renew_backoff.failures, actions);
+            }
             Verdict::Refused { confirm } => self.refused(answer.detail, confirm, secrets, now, account, actions),
             // It says nothing of a refresh token that was given meanwhile.
             Verdict::GrantDead | Verdict::Declined | Verdict::Concurrent | Verdict::InDoubt
@@ -82,10 +87,12 @@ impl Session {
             account.accepted(now);
         }
         if self.still_holds(call) {
-            self.state.in_doubt = false;
             self.state.fruitless = None;
+            // In the place of one that cannot be kept, the one before it is presented again, but it may be spent.
+            self.state.in_doubt = grant.odd_refresh_token.is_some();
             self.exercised(grant, answer.sent);
         }
+        self.tell_odd_refresh_token(grant, actions);
         if self.holds_dead(grant, now) {
             self.renewal_failed(now);
             // The renewal works, but not what it gives: a login is the better way, where there is one.
@@ -106,6 +113,16 @@ impl Session {
             Event::Renewed { generation }
         }));
         self.slow_down_unless_changed(gain, now);
+    }
+
+    /// What came had ended already, as it does near the end of the server's own session: a login is the better way, where there
+    /// is one.
+    fn renewed_in_vain(&mut self, call: &InFlight, refresh_token: Option<Secret>, sent: Instant, now: Instant) {
+        if self.still_holds(call) {
+            self.state.in_doubt = self.can_login();
+            self.presented(refresh_token, None, sent);
+        }
+        self.renewal_failed(now);
     }
 
     fn renewal_failed(&mut self, now: Instant) {

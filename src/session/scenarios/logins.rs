@@ -379,3 +379,32 @@ fn a_login_does_not_wait_where_a_renewal_is_due_or_the_token_lives() {
     ",
     );
 }
+
+#[test]
+fn a_login_that_brings_an_ended_token_publishes_nothing_and_is_tried_more_and_more_rarely() {
+    check(
+        "
+        policy model=fixed idle=none
+        serve login expired
+        tick
+        10m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 failing 1
+        0:00:03 login
+        0:00:04 failing 2
+        0:00:10 login
+        0:00:11 failing 3
+        0:00:20 login
+        0:00:21 failing 4
+        0:00:38 login
+        0:00:39 failing 5
+        0:01:16 login
+        0:01:17 failing 6
+        0:01:17 budget_spent
+        0:10:00 login
+        0:10:00 Recovering
+    ",
+    );
+}

@@ -299,3 +299,111 @@ fn a_renewal_that_presents_a_refresh_token_is_not_made_without_one() {
     ",
     );
 }
+
+#[test]
+fn a_renewal_that_brings_an_ended_token_is_followed_by_a_login_and_not_presented_again() {
+    check(
+        "
+        policy model=fixed idle=none
+        serve login good refresh=r1 life=1h
+        tick
+        serve renew expired
+        3h: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:48:00 renew r1
+        0:48:01 failing 1
+        0:48:01 login
+        0:48:02 answering 0
+        0:48:02 logged_in 2
+        0:48:02 publish 2
+        1:36:01 renew r1
+        1:36:02 failing 2
+        1:36:02 login
+        1:36:03 answering 0
+        1:36:03 logged_in 3
+        1:36:03 publish 3
+        2:24:02 renew r1
+        2:24:03 failing 3
+        2:24:03 login
+        2:24:04 answering 0
+        2:24:04 logged_in 4
+        2:24:04 publish 4
+        3:00:00 Alive; renew at 3:12:03 for Expiry
+    ",
+    );
+}
+
+#[test]
+fn a_renewal_that_brings_an_ended_token_keeps_the_refresh_token_beside_it() {
+    check(
+        "
+        policy login=seed model=fixed idle=none
+        tick
+        seed r1
+        +1s: good refresh=r2 life=1h
+        30m: order renew
+        +1s: expired refresh=r3
+        +1m: status
+        48m: status
+        +1s: grant_dead
+        2h: status
+    ",
+        "
+        0:00:00 seeded
+        0:00:00 renew r1
+        0:00:01 renewed 1
+        0:00:01 publish 1
+        0:30:00 renew r2
+        0:30:01 failing 1
+        0:31:01 Alive; renew at 0:48:00 for Expiry
+        0:48:00 renew r3
+        0:48:00 Renewing
+        0:48:01 grant_dead
+        0:48:01 ping
+        1:00:00 expired 1
+        1:00:00 hold
+        1:00:05 withdraw
+        2:00:00 NeedsAttention: the refresh token is expired, revoked or spent: grant_dead
+    ",
+    );
+}
+
+#[test]
+fn a_refresh_token_that_cannot_be_kept_leaves_the_one_before_it_for_when_the_token_has_ended() {
+    check(
+        "
+        policy login=seed model=fixed idle=none
+        tick
+        seed r1
+        +1s: good refresh=r2 life=1h
+        30m: order renew
+        +1s: good odd_refresh life=1h
+        +1m: status
+        90m: status
+        +1s: grant_dead
+        2h: status
+    ",
+        "
+        0:00:00 seeded
+        0:00:00 renew r1
+        0:00:01 renewed 1
+        0:00:01 publish 1
+        0:30:00 renew r2
+        0:30:01 refresh_token_odd
+        0:30:01 renewed 2
+        0:30:01 publish 2
+        0:31:01 Alive
+        1:30:00 expired 2
+        1:30:00 renew r2
+        1:30:00 hold
+        1:30:00 Recovering
+        1:30:01 grant_dead
+        1:30:01 withdraw
+        2:00:00 NeedsAttention: the refresh token is expired, revoked or spent: grant_dead
+    ",
+    );
+}

@@ -18,7 +18,7 @@ use crate::session::state::{Doubt, Health, State};
 use crate::session::view::Publication;
 use crate::session::{Action, Call, Input, Order, Session};
 use crate::time::Instant;
-use crate::token::Token;
+use crate::token::{RefreshTokenError, Token};
 
 /// No session asks more often, whatever the server says: a new token a second where its words are so short-lived, each
 /// with one ping and one introspection.
@@ -277,6 +277,7 @@ fn verdicts() -> impl Strategy<Value = Verdict> {
         4 => Just(Verdict::Alive),
         2 => any::<(bool, bool)>().prop_map(|(certain, for_good)| Verdict::Dead { certain, for_good }),
         6 => grants().prop_map(|grant| Verdict::Good(Box::new(grant))),
+        1 => option::of("[a-c]").prop_map(|token| Verdict::Expired { refresh_token: token.map(Secret::new) }),
         1 => any::<bool>().prop_map(|confirm| Verdict::Refused { confirm }),
         1 => Just(Verdict::GrantDead),
         1 => Just(Verdict::Declined),
@@ -295,6 +296,7 @@ prop_compose! {
     fn grants()(
         token in "[a-f]",
         refresh_token in option::of("[a-c]"),
+        is_odd in option::weighted(0.1, Just(RefreshTokenError::BadCharacter)),
         lifetime in option::of(durations()),
         refresh_lifetime in option::of(durations()),
         idle_timeout in option::weighted(0.2, durations()),
@@ -310,7 +312,8 @@ prop_compose! {
             issued_at: Timestamp::UNIX_EPOCH,
             expires_at: None,
         };
-        Grant { token, refresh_token: refresh_token.map(Secret::new), lifetime, refresh_lifetime, idle_timeout, max_lifetime, fixed }
+        let refresh_token = refresh_token.filter(|_| is_odd.is_none()).map(Secret::new);
+        Grant { token, refresh_token, odd_refresh_token: is_odd, lifetime, refresh_lifetime, idle_timeout, max_lifetime, fixed }
     }
 }
 

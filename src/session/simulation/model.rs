@@ -188,6 +188,7 @@ impl Server {
             token,
             refresh_token: refresh.map(Secret::new),
             lifetime: self.rules.token_life,
+            odd_refresh_token: None,
             refresh_lifetime: None,
             idle_timeout: None,
             max_lifetime: None,

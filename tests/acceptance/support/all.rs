@@ -9,6 +9,7 @@ pub(crate) mod leaks;
 pub(crate) mod oidc;
 pub(crate) mod org;
 pub(crate) mod recorder;
+pub(crate) mod rough;
 pub(crate) mod salesforce;
 pub(crate) mod scripted;
 pub(crate) mod servers;

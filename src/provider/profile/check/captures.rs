@@ -7,18 +7,44 @@ use toml::Spanned;
 
 use super::names::RawCaptures;
 use super::{Checked, filled, regex, wire, wrong};
-use crate::provider::capture::{CaptureRule, Place, Unit};
+use crate::provider::capture::{CaptureRule, Place};
 use crate::provider::harvest::Captures;
 use crate::provider::profile::raw::{RawCapture, RawPlace};
 use crate::provider::xml::XmlPath;
 
+/// Where the protocol itself has the token (RFC 6749 section 5.1).
+const TOKEN_OF_OAUTH: &str = "/access_token";
+
 /// Checks the rules of the request `key`; those that do not say so are optional if `lenient`.
 pub(super) fn captures(key: &str, raw: RawCaptures, lenient: bool) -> Checked<Captures> {
+    let token = raw.get("token").map(|token| token.get_ref().clone());
     let checked = |(name, rule): (String, Spanned<RawCapture>)| {
-        let rule = capture(&format!("{key}.capture.{name}"), &name, rule, lenient)?;
+        let key = format!("{key}.capture.{name}");
+        let rule = capture(&key, &name, placed(&key, rule, token.as_ref())?, lenient)?;
         Ok((name, rule))
     };
     raw.into_iter().map(checked).collect()
+}
+
+/// Checks what is taken from a token endpoint's answer.
+pub(super) fn captures_of_oauth(mut raw: RawCaptures) -> Checked<Captures> {
+    for rule in raw.values_mut().filter(|rule| rule.get_ref().jwt.is_some() && !rule.get_ref().has_place()) {
+        let place = Spanned::new(rule.span(), TOKEN_OF_OAUTH.to_owned());
+        rule.get_mut().json = Some(place);
+    }
+    captures("login", raw, true)
+}
+
+/// A claim without a place is one of the token itself.
+fn placed(key: &str, rule: Spanned<RawCapture>, token: Option<&RawCapture>) -> Checked<Spanned<RawCapture>> {
+    if rule.get_ref().jwt.is_none() || rule.get_ref().has_place() {
+        return Ok(rule);
+    }
+    let span = rule.span();
+    let message =
+        || format!("{key}: the request captures no `token` whose claim it could be: say where the JWT stands");
+    let token = token.filter(|token| token.has_place()).ok_or_else(|| wrong(&span, message()))?;
+    Ok(Spanned::new(span, rule.into_inner().placed_as(token)))
 }
 
 fn capture(key: &str, name: &str, raw: Spanned<RawCapture>, lenient: bool) -> Checked<CaptureRule> {
@@ -26,9 +52,6 @@ fn capture(key: &str, name: &str, raw: Spanned<RawCapture>, lenient: bool) -> Ch
     let raw = raw.into_inner();
     if matches!(name, "url" | "uuid" | "now" | "jwt") {
         return Err(wrong(&span, format!("{key}: the name has a meaning of its own: choose another")));
-    }
-    if raw.minus.is_some() && raw.unit == Unit::Time {
-        return Err(wrong(&span, format!("{key}: `minus` is for numbers: an instant needs none")));
     }
     let others = filled(&format!("{key}.or"), raw.or)?;
     let others = others.into_iter().map(|other| place(&format!("{key}.or"), &other.span(), other.get_ref()));
@@ -43,16 +66,21 @@ fn capture(key: &str, name: &str, raw: Spanned<RawCapture>, lenient: bool) -> Ch
         regex: raw.regex,
     };
     let (place, regex) = place(key, &span, &first)?;
-    Ok(CaptureRule {
+    let rule = CaptureRule {
         place,
         regex,
         others,
         path: raw.path.unwrap_or_default(),
+        claim: raw.jwt.map(Spanned::into_inner),
         unit: raw.unit,
         minus: raw.minus.map(|pointer| checked_pointer(key, &pointer)).transpose()?,
         public: raw.public,
         optional: raw.optional.unwrap_or(lenient),
-    })
+    };
+    if rule.minus.is_some() && rule.is_instant() {
+        return Err(wrong(&span, format!("{key}: `minus` is for numbers: an instant needs none")));
+    }
+    Ok(rule)
 }
 
 /// The one place that is given, and what to take of what stands there.

@@ -98,6 +98,7 @@ pub(in crate::provider::profile) struct RawCapture {
     pub(in crate::provider::profile) regex: Option<Spanned<String>>,
     pub(in crate::provider::profile) path: Option<bool>,
     pub(in crate::provider::profile) or: Option<Spanned<Vec<Spanned<RawPlace>>>>,
+    pub(in crate::provider::profile) jwt: Option<Spanned<String>>,
     #[serde(default)]
     pub(in crate::provider::profile) unit: Unit,
     pub(in crate::provider::profile) minus: Option<Spanned<String>>,
@@ -119,6 +120,30 @@ pub(in crate::provider::profile) struct RawPlace {
     #[serde(default)]
     pub(in crate::provider::profile) origin: bool,
     pub(in crate::provider::profile) regex: Option<Spanned<String>>,
+}
+
+impl RawCapture {
+    /// Whether it says where to look.
+    pub(in crate::provider::profile) fn has_place(&self) -> bool {
+        let named = [&self.json, &self.header, &self.xml].iter().any(|place| place.is_some());
+        named || self.cookie.is_some() || self.body || self.origin
+    }
+
+    /// The same, looked for where `other` looks.
+    pub(in crate::provider::profile) fn placed_as(self, other: &Self) -> Self {
+        let other = other.clone();
+        Self {
+            json: other.json,
+            header: other.header,
+            cookie: other.cookie,
+            xml: other.xml,
+            body: other.body,
+            origin: other.origin,
+            regex: other.regex,
+            or: other.or,
+            ..self
+        }
+    }
 }
 
 #[derive(Default, Deserialize)]

@@ -105,7 +105,8 @@ async fn play(stream: &mut TcpStream, script: &Script) {
         }
         Script::Close => {}
         Script::CutShort => {
-            let _ = stream.write_all(format!("{head}Content-Length: 500\r\n\r\n{TOKEN}").as_bytes()).await;
+            let (half, _) = TOKEN.split_at(TOKEN.len() / 2);
+            let _ = stream.write_all(format!("{head}Content-Length: 500\r\n\r\n{half}").as_bytes()).await;
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::session::policy::{LoginBy, Policy, WindowModel};
 use crate::session::state::State;
 use crate::session::{Call, Order};
 use crate::time::Instant;
-use crate::token::Token;
+use crate::token::{RefreshTokenError, Token};
 
 pub(super) const REQUESTS: [Request; 5] =
     [Request::Ping, Request::Introspect, Request::Renew, Request::Login, Request::Logout];
@@ -50,6 +50,7 @@ pub(super) fn answer(call: &Call, sent: Instant, received: Instant, words: &[&st
         "gone" => Verdict::Dead { certain: true, for_good: true },
         "dead?" => Verdict::Dead { certain: false, for_good: false },
         "good" => Verdict::Good(Box::new(grant(words, &option, state))),
+        "expired" => Verdict::Expired { refresh_token: option("refresh").map(Secret::new) },
         "refused" => Verdict::Refused { confirm: false },
         "refused?" => Verdict::Refused { confirm: true },
         "grant_dead" => Verdict::GrantDead,
@@ -92,6 +93,7 @@ pub(super) fn grant<'a>(words: &[&str], option: &dyn Fn(&str) -> Option<&'a str>
     Grant {
         token,
         refresh_token: option("refresh").map(Secret::new),
+        odd_refresh_token: words.contains(&"odd_refresh").then_some(RefreshTokenError::BadCharacter),
         lifetime: option("life").map(duration),
         refresh_lifetime: option("refresh_life").map(duration),
         idle_timeout: option("idle").map(duration),
@@ -120,6 +122,7 @@ pub(super) fn describe(event: &Event) -> String {
         | Event::Refused { .. }
         | Event::GrantDead { .. }
         | Event::InDoubt { .. }
+        | Event::RefreshTokenOdd { .. }
         | Event::Forbidden { .. }
         | Event::Allowed
         | Event::Proven
