@@ -443,12 +443,55 @@ mod tests {
             ),
             ("model = \"sliding\"", "model = \"fixed\"", "needs to know how long a token lives"),
             ("protocol = \"http\"", "protocol = \"http\"\nendpoints = { token = \"/t\" }", "it belongs to protocol"),
+            ("protocol = \"http\"", "protocol = \"http\"\ngrant.password.form = {}", "write [login.NAME] for each"),
+            (
+                "protocol = \"http\"",
+                "protocol = \"http\"\naudience = [{ host = \"a.example\", audience = \"x\" }]",
+                "acme.toml:5: audience: it belongs to protocol = \"oauth2\"",
+            ),
+            (
+                "protocol = \"http\"",
+                "protocol = \"http\"\n\ntoken.jwt_is_fixed = true",
+                "acme.toml:6: token.jwt_is_fixed: it belongs to protocol = \"oauth2\": take the end out of the token",
+            ),
+            ("[login]", "[login]\ntimeout = \"5s\"", "login.timeout: it belongs to protocol = \"command\""),
+            ("[login]", "[login]\nenv = { A = \"{password}\" }", "login.env: it belongs to protocol = \"command\""),
+            (
+                "csrf = { json = \"/csrf\" }",
+                "csrf = { json = \"/csrf\", jwt = \"exp\", minus = \"/x\" }",
+                "`minus` is for",
+            ),
+            ("path = \"/api/ping\"", "path = \"/api/ping\"\ncapture.x = { jwt = \"x\" }", "say where the JWT stands"),
         ] {
             let text = manual().replacen(from, to, 1);
             let directory = tempfile::tempdir().unwrap();
             place(directory.path(), "acme.toml", &text);
             let error = Profile::named("acme", Some(directory.path())).unwrap_err().to_string();
             assert!(error.contains(expected), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_only_requests_have_is_refused_where_a_program_or_the_protocol_logs_in() {
+        for (login, expected) in [
+            ("login = { command = [\"x\"], form = { a = \"b\" } }", "login.form: it belongs to protocol = \"http\""),
+            (
+                "login = { command = [\"x\"], headers = { A = \"b\" } }",
+                "login.headers: it belongs to protocol = \"http\"",
+            ),
+            ("login = { command = [\"x\"], path = \"/x\" }", "login.path: it belongs to protocol = \"http\""),
+            ("login = { command = [\"x\"] }\nafter_login = [{ path = \"/x\" }]", "the program must print"),
+            ("login = { command = [\"x\"] }\ntoken.jwt_is_fixed = true", "take the end out of the token"),
+        ] {
+            let text =
+                minimal("acme").replace("\"oauth2\"", "\"command\"").replace("[endpoints]\ntoken = \"/token\"", login);
+            let error = Profile::parse(&text, "acme.toml", "acme").unwrap_err().to_string();
+            assert!(error.contains(expected), "{login}: {error}");
+        }
+        for login in ["login.form = { a = \"b\" }", "login.timeout = \"5s\"", "login.pat = { path = \"/x\" }"] {
+            let text = minimal("acme").replace("[endpoints]", &format!("{login}\n[endpoints]"));
+            let error = Profile::parse(&text, "acme.toml", "acme").unwrap_err().to_string();
+            assert!(error.contains("acme.toml:4: login: in \"oauth2\" the protocol logs in"), "{login}: {error}");
         }
     }
 

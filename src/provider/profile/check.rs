@@ -3,6 +3,7 @@
 mod answers;
 mod captures;
 mod endpoints;
+mod foreign;
 mod names;
 mod requests;
 mod sense;
@@ -104,7 +105,7 @@ fn profile(raw: RawProfile<Logins>, name: &str, text: Text<'_>) -> Checked<Profi
         let message = format!("name: `{}` must be `{name}`, as the file is called", raw.name.get_ref());
         return Err(wrong(&raw.name.span(), message));
     }
-    refuse_foreign_tables(&raw)?;
+    foreign::refuse(&raw)?;
     let names = Names::of(&raw);
     let is_oauth = *raw.protocol.get_ref() == Protocol::OAuth2;
     let expect = if is_oauth { Expect::Json } else { Expect::Any };
@@ -190,29 +191,6 @@ fn hosts(raw: RawHosts) -> Checked<Hosts> {
 
 fn audience(raw: RawAudience) -> Checked<(HostPattern, String)> {
     Ok((wire::host("audience.host", &raw.host)?, raw.audience))
-}
-
-/// What only one protocol knows is no mere decoration of another.
-fn refuse_foreign_tables(raw: &RawProfile<Logins>) -> Checked<()> {
-    let span = raw.protocol.span();
-    if *raw.protocol.get_ref() == Protocol::OAuth2 {
-        if raw.endpoints.is_none() {
-            let message = "endpoints: it is missing: protocol = \"oauth2\" needs endpoints.token";
-            return Err(wrong(&span, message.to_owned()));
-        }
-        let foreign = raw.renew.as_ref().or(raw.introspection.as_ref()).or(raw.logout.as_ref());
-        let message = "renew, introspection and logout are the protocol's own in \"oauth2\": set endpoints";
-        return foreign.map_or(Ok(()), |request| Err(wrong(&request.span(), message.to_owned())));
-    }
-    let foreign = [
-        raw.endpoints.as_ref().map(|endpoints| ("endpoints", endpoints.span())),
-        raw.grant.keys().next().map(|grant| ("grant", grant.span())),
-        raw.audience.first().map(|_| ("audience", span.clone())),
-    ];
-    match foreign.into_iter().flatten().next() {
-        Some((table, at)) => Err(wrong(&at, format!("{table}: it belongs to protocol = \"oauth2\""))),
-        None => Ok(()),
-    }
 }
 
 fn captures_of_oauth(login: Option<&Logins>) -> Checked<Captures> {

@@ -169,10 +169,6 @@ impl Reader<'_> {
         let key = name.as_ref().map_or_else(|| "login".to_owned(), |name| format!("login.{}", name.get_ref()));
         let span = raw.span();
         let mut raw = raw.into_inner();
-        if let Some(command) = &raw.command {
-            let message = format!("{key}.command: it belongs to protocol = \"command\"");
-            return Err(wrong(&command.span(), message));
-        }
         let about = raw.about.take().map(Spanned::into_inner).unwrap_or_default();
         let confirm = raw.confirm.take().filter(|confirm| *confirm.get_ref());
         let steps = std::mem::take(&mut raw.step);
@@ -208,9 +204,6 @@ impl Reader<'_> {
         let Some(command) = raw.command.filter(|command| !command.get_ref().is_empty()) else {
             return Err(wrong(&span, "login.command: it is missing: the program and its arguments".to_owned()));
         };
-        if raw.path.is_some() || raw.url.is_some() {
-            return Err(wrong(&span, "login: a program logs in, no request: take `path` and `url` out".to_owned()));
-        }
         let argument = |text: &Spanned<String>| {
             let template = self.names.template("login.command", text)?;
             self.names.keep_secrets_out_of_argv(&text.span(), &template)?;
