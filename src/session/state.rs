@@ -54,7 +54,7 @@ pub struct State {
     /// What the server said when it called the refresh token dead; until another comes.
     #[serde(default)]
     pub grant_died: Option<Box<str>>,
-    /// Logins and renewals that something answered, but with no token and no no that is known.
+    /// Logins, renewals and last pings that something answered, but with no token and no no that is known.
     #[serde(default)]
     pub fruitless: Option<Box<Fruitless>>,
     /// Pings in a row that were answered with a 401 which may be somebody else's.

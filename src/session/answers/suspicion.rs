@@ -42,9 +42,12 @@ impl Session {
         self.state.odd_deaths = self.state.odd_deaths.saturating_add(1);
         if self.state.odd_deaths == 1 {
             self.doubt_ambiguous(now, actions);
-        } else if !self.is_replaceable(account) {
+        } else if self.state.suspicion == Suspicion::Replaced {
             self.ping_forbidden(true, answer.detail, now, actions);
         } else if !self.replaces_suspect(now, account) {
+            if !self.is_replaceable(account) {
+                self.was_fruitless(&answer.detail, now);
+            }
             self.ping_failed(answer, now, actions);
         }
     }
@@ -52,6 +55,6 @@ impl Session {
     /// Another token can be had without a person, if not now.
     fn is_replaceable(&self, account: &Account) -> bool {
         let by_refresh_token = self.can_renew() && !self.state.in_doubt;
-        self.state.suspicion != Suspicion::Replaced && account.stop.is_none() && (by_refresh_token || self.can_login())
+        account.stop.is_none() && (by_refresh_token || self.can_login())
     }
 }

@@ -350,7 +350,7 @@ fn a_page_without_another_way_to_a_token_calls_a_person_and_keeps_the_token() {
         serve ping dead? odd
         person good
         1h: order verify
-        +10s: status
+        +30s: status
         serve ping alive
         4h: status
     ",
@@ -360,12 +360,76 @@ fn a_page_without_another_way_to_a_token_calls_a_person_and_keeps_the_token() {
         1:00:00 ping
         1:00:01 doubtful Ambiguous
         1:00:02 ping
-        1:00:03 forbidden
-        1:00:10 NeedsAttention: dead?; ping at 2:36:03 for IdleTimeout
-        2:36:03 ping
-        2:36:04 allowed
-        3:24:03 ping
-        4:00:00 Alive; ping at 4:12:03 for IdleTimeout
+        1:00:03 failing 2
+        1:00:05 ping
+        1:00:06 failing 3
+        1:00:10 ping
+        1:00:11 failing 4
+        1:00:16 ping
+        1:00:17 failing 5
+        1:00:20 ping
+        1:00:21 failing 6
+        1:00:30 NeedsAttention: dead?; ping at 1:00:30 for Doubt(Ambiguous)
+        1:00:30 ping
+        1:00:31 answering 6
+        1:00:31 proven
+        1:48:30 ping
+        2:36:30 ping
+        3:24:30 ping
+        4:00:00 Alive; ping at 4:12:30 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn a_captive_portal_over_a_renewal_in_doubt_spends_no_refresh_token() {
+    check(
+        "
+        policy login=seed model=fixed idle=none
+        serve ping alive
+        tick
+        seed r1
+        +1s: good life=1h
+        serve renew in_doubt odd
+        serve ping dead? odd
+        48m30s: status
+        serve ping alive
+        serve renew good
+        +10s: order verify
+        +2s: status
+        2h: status
+    ",
+        "
+        0:00:00 seeded
+        0:00:00 renew r1
+        0:00:01 renewed 1
+        0:00:01 publish 1
+        0:48:00 renew r1
+        0:48:01 in_doubt
+        0:48:01 ping
+        0:48:02 doubtful Ambiguous
+        0:48:03 ping
+        0:48:04 failing 2
+        0:48:05 ping
+        0:48:06 failing 3
+        0:48:09 ping
+        0:48:10 failing 4
+        0:48:16 ping
+        0:48:17 failing 5
+        0:48:23 ping
+        0:48:24 failing 6
+        0:48:30 NeedsAttention: dead?; ping at 0:48:33 for Doubt(Ambiguous)
+        0:48:33 ping
+        0:48:34 answering 6
+        0:48:34 proven
+        0:48:40 ping
+        0:48:42 Alive
+        1:00:00 expired 1
+        1:00:00 renew r1
+        1:00:00 hold
+        1:00:01 renewed 2
+        1:00:01 publish 2
+        2:00:00 Alive
     ",
     );
 }
