@@ -183,6 +183,13 @@ fn every_dependency_is_used() {
     assert_none("dependencies that nothing uses", &unused);
 }
 
+/// A lock file of its own fell behind, and for weeks the fuzzer was not built. With one, `--locked` refuses what lags.
+#[test]
+fn what_fuzzes_is_locked_with_what_is_fuzzed() {
+    assert!(read("Cargo.lock").contains("\nname = \"keepfresh-fuzz\"\n"), "run `cargo metadata` to bring it in");
+    assert!(!root().join("tests/fuzz/Cargo.lock").exists(), "remove it: the workspace has one");
+}
+
 #[test]
 fn every_package_comes_from_the_registry_under_a_licence_that_may_be_passed_on() {
     let lock = read("Cargo.lock");
@@ -391,24 +398,18 @@ fn lines_with(needle: &str, applies: impl Fn(&str) -> bool) -> Vec<String> {
     lines.map(|(name, number)| format!("{name}:{number}: {needle}")).collect()
 }
 
-/// Direct dependencies, those of tests included.
 /// Every package that is built here, with what its manifest says of its licence.
 fn licences() -> Vec<(String, String)> {
-    let metadata = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform"])
-        .arg(format!("{}-unknown-linux-gnu", std::env::consts::ARCH))
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "--edges=normal,build,dev", "--prefix=none", "--format={p}|{l}"])
+        .args(["--target", &format!("{}-unknown-linux-gnu", std::env::consts::ARCH)])
         .current_dir(root())
         .output()
         .unwrap();
-    assert!(metadata.status.success(), "{}", String::from_utf8_lossy(&metadata.stderr));
-    let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).unwrap();
-    let text = |value: &serde_json::Value, name: &str| {
-        value.get(name).and_then(|it| it.as_str()).unwrap_or_default().to_owned()
-    };
-    let list = |path: &str| metadata.pointer(path).and_then(|it| it.as_array()).unwrap();
-    let built: BTreeSet<String> = list("/resolve/nodes").iter().map(|node| text(node, "id")).collect();
-    let packages = list("/packages").iter().filter(|package| built.contains(&text(package, "id")));
-    packages.map(|package| (text(package, "name"), text(package, "license"))).collect()
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    let packages = tree.lines().filter_map(|line| line.trim_end_matches(" (*)").split_once('|'));
+    packages.map(|(package, licence)| (package.to_owned(), licence.to_owned())).collect()
 }
 
 /// Whether an SPDX expression leaves a choice of allowed licences; `/` is an old way to write `OR`.
@@ -464,6 +465,7 @@ fn a_licence_is_permitted_when_a_choice_of_it_is() {
     }
 }
 
+/// Direct dependencies, those of tests included.
 fn dependencies(manifest: &str) -> impl Iterator<Item = &str> {
     let mut in_table = false;
     manifest.lines().filter_map(move |line| {
