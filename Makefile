@@ -7,6 +7,8 @@ TEST_THREADS ?= 8
 SOAK_SECONDS ?= 600
 # How long `make fuzz` feeds each target, in seconds.
 FUZZ_SECONDS ?= 60
+# Where RustSec's database cannot be fetched, `make deny` looks into this clone of it.
+ADVISORIES ?=
 
 # What `build`, `install`, `deb` and `rpm` take the program from: `release`, or `dev` for a quick try.
 PROFILE ?= release
@@ -77,10 +79,9 @@ fuzz: .needs-fuzz ## Parsers and engine, FUZZ_SECONDS each, with what coverage s
 mutants: .needs-mutants ## Changes the core at every place; survivors are missing tests (MUTANTS: which files, as cargo-mutants takes them)
 	tests/mutants $(MUTANTS)
 
-deny: .needs-deny ## Licences, second versions, sources and known weaknesses of all packages (cargo-deny, by .cargo/deny.toml)
+deny: .needs-deny ## Licences, second versions, sources and known weaknesses of all packages (cargo-deny; ADVISORIES: a clone of RustSec's database, where that cannot be fetched)
 	$(CARGO) deny --locked check -D warnings bans licenses sources
-	@if $(CARGO) deny --locked fetch db; then $(CARGO) deny --locked check -D warnings advisories; \
-	  else echo 'known weaknesses were not looked for: the database of RustSec cannot be fetched from here'; fi
+	tests/advisories $(ADVISORIES)
 
 build: .needs-build ## The program, in target/release (PROFILE)
 	$(REMAPPED) $(CARGO) build --locked --profile $(PROFILE)
