@@ -29,8 +29,10 @@ help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 demo: .needs-build ## A sandbox and a daemon together, live in this terminal, for some seconds
-	$(CARGO) build --locked
-	target/debug/keepfresh demo
+	@[ -x target/demo/keepfresh ] || \
+	  echo 'First the program and 250 packages are compiled: two minutes on two cores, once. Then the demo takes twelve seconds.'
+	$(CARGO) build --locked --profile demo
+	target/demo/keepfresh demo
 
 test: .needs-test lint ## Everything that must hold: format, lints, docs, all tests
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
