@@ -25,6 +25,9 @@ pub(crate) struct OidcProvider {
     pub(crate) password: String,
 }
 
+/// The version that the provider is made for; Debian's may be older.
+pub(crate) const NODE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oidc-provider/node_modules/.bin/node");
+
 impl OidcProvider {
     /// Starts one whose access tokens live for so long.
     pub(crate) fn start(token_seconds: u32) -> Self {
@@ -35,9 +38,7 @@ impl OidcProvider {
     pub(crate) fn start_with(token_seconds: u32, tls: Option<&Path>) -> Self {
         let (client_secret, password) = (random_hex(24), random_hex(12));
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oidc-provider");
-        let modules = format!("{directory}/node_modules/oidc-provider");
-        assert!(std::path::Path::new(&modules).exists(), "{modules} is missing: `make test` sees to it");
-        let mut child = Command::new("node")
+        let mut child = Command::new(NODE)
             .arg("server.mjs")
             .current_dir(directory)
             .env("CLIENT_SECRET", &client_secret)
@@ -49,7 +50,7 @@ impl OidcProvider {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .expect("node is installed");
+            .unwrap_or_else(|error| panic!("{NODE}: {error}; `make test` installs it"));
         let mut issuer = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut issuer).unwrap();
         Self { child, issuer: issuer.trim().to_owned(), client_secret, password }
