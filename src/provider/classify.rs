@@ -2,6 +2,7 @@
 //!
 //! Order: a wait that is asked for, outages (whatever the body claims), the profile's rules, the defaults of RFC 6749.
 
+mod ping;
 mod token_endpoint;
 
 use std::borrow::Cow;
@@ -12,15 +13,15 @@ use serde_json::Value;
 use url::Url;
 
 use super::capture;
-use super::detail::how_to_teach;
 use super::harvest::{Barren, Captures, Harvest, harvest};
 use super::profile::Profile;
-use super::request::{Expect, RequestTemplate};
+use super::request::RequestTemplate;
 use super::response::{self, Response, until};
 use super::rule::{AnswerRule, RuleVerdict, Seen};
 use super::token_answer::moment;
 use crate::session::answer::{Request, Verdict};
 use crate::token::Token;
+use ping::alive;
 use token_endpoint::{declined, refusal};
 
 /// Who is away comes back at times sooner than announced; our own back-off waits no longer either.
@@ -109,12 +110,6 @@ pub(super) fn step(asked: &Asked<'_>, captures: &Captures, response: &Response) 
 impl Asked<'_> {
     fn succeeds(&self, response: &Response) -> bool {
         self.template.map_or_else(|| is_success(response), |template| template.succeeds_with(response.status))
-    }
-
-    /// Whether the answer takes away the cookie that holds the token, as servers do with one that they no longer know.
-    fn takes_cookie_away(&self, response: &Response) -> bool {
-        let mut own = self.profile.usage.cookies.iter().filter(|(_, value)| value.only_name() == Some("token"));
-        self.succeeds(response) && own.any(|(name, _)| response.takes_away(name))
     }
 
     /// Whether the profile expects just this status, which would be no answer otherwise.
@@ -295,7 +290,7 @@ fn grant_dead(asked: &Asked<'_>) -> Verdict {
 
 fn by_default(asked: &Asked<'_>, response: &Response) -> Judgement {
     match asked.request {
-        Request::Ping => ping(asked, response),
+        Request::Ping => ping::judged(asked, response),
         Request::Login | Request::Renew => token_endpoint::judged(asked, response),
         Request::Introspect if asked.template.is_some() => introspection_by_profile(asked, response).into(),
         Request::Introspect => introspection(asked, response),
@@ -305,35 +300,6 @@ fn by_default(asked: &Asked<'_>, response: &Response) -> Judgement {
 
 fn is_success(response: &Response) -> bool {
     (200..300).contains(&response.status)
-}
-
-fn ping(asked: &Asked<'_>, response: &Response) -> Judgement {
-    let expect = asked.template.map_or(Expect::Json, |template| template.expect);
-    match response.status {
-        _ if asked.takes_cookie_away(response) => {
-            let oddity = Some("it takes the session's cookie away".to_owned());
-            Judgement { oddity, ..Verdict::Dead { certain: false, for_good: false }.into() }
-        }
-        _ if asked.succeeds(response) => match expect {
-            _ if asked.profile.says_alive() => odd(Request::Ping, "no rule of the profile takes it for alive"),
-            Expect::Json if response.json.is_none() => odd(Request::Ping, "the answer is not JSON"),
-            Expect::Json | Expect::Any => alive(asked, response).into(),
-        },
-        200..=399 => odd(Request::Ping, "it is not the answer that the profile expects"),
-        401 => Verdict::Dead { certain: false, for_good: false }.into(),
-        _ => Judgement {
-            remedy: Some(how_to_teach(asked.profile.name(), response.status)),
-            ..Verdict::Forbidden { certain: false }.into()
-        },
-    }
-}
-
-/// A keep-alive may hand out the token anew, or say how long it lives.
-fn alive(asked: &Asked<'_>, response: &Response) -> Verdict {
-    let Some(template) = asked.template.filter(|template| !template.captures.is_empty()) else { return Verdict::Alive };
-    let told = harvest(&template.captures, &asked.profile.hosts, asked.url, response, asked.wall).ok();
-    let grant = told.filter(Harvest::tells).and_then(|told| told.grant(asked.token, asked.wall).ok());
-    grant.map_or(Verdict::Alive, |grant| Verdict::Good(Box::new(grant)))
 }
 
 /// The server's no to a request of the profile's own.
