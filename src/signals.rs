@@ -1,14 +1,43 @@
 //! Signals that the daemon obeys, as a closed set; a closed pipe is an error of the write, not a signal (Rust ignores `SIGPIPE`).
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
-use nix::sys::signal::SigSet;
-use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
+use nix::sys::signal::{SigSet, Signal as Known};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::siginfo::Origin;
 use signal_hook_tokio::SignalsInfo;
+
+/// Left as they are: what is obeyed, what cannot be taken over, by which the kernel tells of a programming error, and what ends
+/// no process. All others would end this one in the midst of a call (signal(7)).
+const LEFT: [Known; 20] = [
+    Known::SIGHUP,
+    Known::SIGTERM,
+    Known::SIGINT,
+    Known::SIGQUIT,
+    Known::SIGKILL,
+    Known::SIGSTOP,
+    Known::SIGILL,
+    Known::SIGTRAP,
+    Known::SIGABRT,
+    Known::SIGBUS,
+    Known::SIGFPE,
+    Known::SIGSEGV,
+    Known::SIGSYS,
+    Known::SIGPIPE,
+    Known::SIGCHLD,
+    Known::SIGCONT,
+    Known::SIGTSTP,
+    Known::SIGTTIN,
+    Known::SIGTTOU,
+    Known::SIGURG,
+];
+
+/// The real-time signals; the C library keeps some of the first for itself, and says no to those.
+const REAL_TIME: RangeInclusive<i32> = 34..=64;
 
 /// What somebody asks of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +63,13 @@ impl Signals {
     /// When the system refuses the handlers.
     pub fn new() -> io::Result<Self> {
         // Taken over and never looked at: a write beyond the limit of a file's size is an error of the write, and what other
-        // daemons take for an order to open their logs again must not end this one.
-        for ignored in [SIGXFSZ, SIGUSR1, SIGUSR2, SIGALRM] {
-            signal_hook::flag::register(ignored, Arc::default())?;
+        // daemons take for an order must not end this one. Ignored outright, hooks and commands would ignore them too.
+        let unread = Arc::default();
+        for stray in Known::iterator().filter(|signal| !LEFT.contains(signal)) {
+            signal_hook::flag::register(stray as i32, Arc::clone(&unread))?;
+        }
+        for stray in REAL_TIME {
+            let _ = signal_hook::flag::register(stray, Arc::clone(&unread));
         }
         let obeyed = [SIGHUP, SIGTERM, SIGINT, SIGQUIT];
         let signals = Self { stream: SignalsInfo::with_exfiltrator(obeyed, WithOrigin::default())? };
@@ -69,9 +102,6 @@ mod tests {
     async fn each_signal_arrives_with_its_meaning_and_its_sender() {
         let mut signals = Signals::new().unwrap();
         let stop = Signal::Stop { by: Some(getpid().as_raw_nonzero().get()) };
-        for without_meaning in [Sent::USR1, Sent::USR2, Sent::ALARM, Sent::XFSZ] {
-            kill_process(getpid(), without_meaning).unwrap();
-        }
         for (sent, meant) in [(Sent::HUP, Signal::Reload), (Sent::TERM, stop), (Sent::INT, stop), (Sent::QUIT, stop)] {
             kill_process(getpid(), sent).unwrap();
             assert_eq!(signals.next().await, Some(meant));

@@ -1,5 +1,6 @@
 //! Stops in the midst of a call: what would cost a session is waited for, whoever hurries.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
@@ -39,6 +40,27 @@ fn a_second_signal_to_stop_waits_for_no_login_that_hangs() {
     lab.signal(Signal::TERM);
     assert!(lab.has_ended(SOON));
     assert_eq!(server.calls().len(), 1);
+}
+
+#[test]
+fn no_signal_but_those_that_stop_it_ends_the_daemon_undrained() {
+    let server = Arc::new(Salesforce::start(Settings::default()));
+    let mut lab = Lab::new(&server);
+    lab.configure(&[lab.by_client("crm")]);
+    lab.start();
+    let token = lab.await_token("crm");
+    // All whose default ends the process, by their numbers on most architectures: from SIGUSR1 to SIGPWR, and the real-time ones.
+    let stray = [10, 12, 13, 14, 16].into_iter().chain(24..=30).chain(34..=64);
+    for number in stray {
+        let sent = Command::new("kill").args([format!("-{number}"), lab.pid().to_string()]).status().unwrap();
+        assert!(sent.success(), "{number}");
+        assert!(lab.runs(), "ended by the signal {number}");
+    }
+    sleep(Duration::from_millis(200));
+    assert_eq!(lab.get("/v1/health").unwrap().status, 200, "{}", lab.said());
+    assert_eq!(lab.token("crm"), Some(token));
+    assert!(lab.stop().success());
+    assert_eq!(server.logins(), 1);
 }
 
 fn stops_over_a_renewal(before: impl Fn(&Lab)) {
