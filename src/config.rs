@@ -21,6 +21,7 @@ mod publish;
 mod report;
 mod secret;
 mod session;
+mod subordinates;
 mod surroundings;
 mod table;
 mod value;
@@ -41,6 +42,7 @@ use crate::session::policy::Policy;
 
 pub(crate) use keepalive::longest_ping_period;
 pub use report::{ConfigError, ConfigErrors};
+pub use subordinates::Subordinates;
 pub use surroundings::{Kind, Surroundings, name_of, resolve};
 pub(crate) use value::duration_text;
 
@@ -61,6 +63,8 @@ pub struct Config {
     pub per_host_rate: f64,
     /// `[sessions.NAME]`, by name.
     pub sessions: BTreeMap<Arc<str>, Arc<SessionConfig>>,
+    /// Whose numbers of users are whose.
+    pub subordinates: Subordinates,
     /// The files and secrets that the config names, for `check` to try.
     pub needs: Vec<Need>,
     /// The main file and the fragments.

@@ -162,7 +162,7 @@ async fn supervise(signals: Signals, config: Config) -> Result<(), DaemonError> 
     if let Some(scrapers) = scrapers {
         tasks.spawn(scrapers.serve(asking.clone(), ended(stopped.clone())));
     }
-    tasks.spawn(server.serve(asking, ended(stopped)));
+    tasks.spawn(server.serve(asking, supervisor.guests(), ended(stopped)));
     supervisor.run(Ears { asks, signals }).await;
     drop(stop);
     while tasks.join_next().await.is_some() {}

@@ -33,10 +33,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch as channel};
 use tokio::task::JoinSet;
 
 use crate::api::Ask;
+use crate::api::access::Guests;
 use crate::clock;
 use crate::config::Config;
 use crate::driver::{self, Done, Ticket, Work};
@@ -100,6 +101,8 @@ pub struct Supervisor {
     watch: watch::Watch,
     gauges: Gauges,
     uid: u32,
+    /// Whom the config knows, for the server to tell from strangers.
+    guests: channel::Sender<Arc<Guests>>,
     reloading: Reloading,
     /// Sessions that have neither been published nor said why not; READY waits for them.
     unreported: BTreeSet<Arc<str>>,

@@ -1,13 +1,17 @@
 //! Who may see, read and order what: the caller's identity from the kernel, and the rules as pure functions.
 
+mod guests;
 mod numbers;
 
 use std::io;
 
 use tokio::net::UnixStream;
+use tokio::net::unix::UCred;
 
 use crate::config::Principal;
 use numbers::NUMBERS;
+
+pub use guests::{Guests, Standing};
 
 /// The process at the other end of the socket, by `SO_PEERCRED` and its supplementary groups when it connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,15 +32,28 @@ impl Caller {
     /// # Errors
     /// When the descriptor is not a connected unix socket.
     pub fn of(socket: &UnixStream, daemon_uid: u32) -> io::Result<Self> {
+        let (seen, peer) = Self::seen(socket)?;
+        let groups = match seen.pid {
+            Some(pid) if seen.uid != 0 && seen.uid != daemon_uid => supplementary_groups(pid, peer.uid(), peer.gid()),
+            Some(_) | None => Vec::new(),
+        };
+        let groups = groups.into_iter().map(|group| NUMBERS.group(group, seen.pid)).collect();
+        Ok(Self { groups, ..seen })
+    }
+
+    /// The same without its supplementary groups, which cost more than all the rest.
+    ///
+    /// # Errors
+    /// Those of [`Caller::of`].
+    pub fn at_sight(socket: &UnixStream) -> io::Result<Self> {
+        Self::seen(socket).map(|(seen, _)| seen)
+    }
+
+    fn seen(socket: &UnixStream) -> io::Result<(Self, UCred)> {
         let peer = socket.peer_cred()?;
         let pid = peer.pid().filter(|pid| *pid > 0);
         let (uid, gid) = (NUMBERS.user(peer.uid(), pid), NUMBERS.group(peer.gid(), pid));
-        let groups = match pid {
-            Some(pid) if uid != 0 && uid != daemon_uid => supplementary_groups(pid, peer.uid(), peer.gid()),
-            Some(_) | None => Vec::new(),
-        };
-        let groups = groups.into_iter().map(|group| NUMBERS.group(group, pid)).collect();
-        Ok(Self { uid, gid, groups, pid })
+        Ok((Self { uid, gid, groups: Vec::new(), pid }, peer))
     }
 
     /// Whether `principal` names this caller.

@@ -7,14 +7,16 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use super::access::Guests;
 use super::server::Server;
 use super::{
     About, Ask, Counts, Following, Health, Held, LoginAsk, LoginBegun, LoginHow, Page, Refusal, Rejected, Reloaded,
     Served, SessionStatus, State,
 };
+use crate::config::Subordinates;
 use crate::named::Named;
 use crate::secret::Secret;
 use crate::token::{Published, Token};
@@ -54,12 +56,18 @@ pub(crate) fn daemon(path: &Path, stopped: oneshot::Receiver<()>) -> (Fake, Join
             let server = Server::bind(&path, 0o600, None).unwrap();
             ready.send(()).unwrap();
             let (asks, asked) = mpsc::channel(64);
-            let serve = server.serve(asks, async { drop(stopped.await) });
+            let (_tell, guests) = watch::channel(Arc::new(guests()));
+            let serve = server.serve(asks, guests, async { drop(stopped.await) });
             tokio::join!(serve, supervise(asked, left, saw));
         });
     });
     bound.recv().unwrap();
     (Fake { seen, leave }, thread)
+}
+
+/// Whoever runs the tests is the daemon's user.
+fn guests() -> Guests {
+    Guests::new(rustix::process::geteuid().as_raw(), &[], std::iter::empty(), &Subordinates::default())
 }
 
 async fn supervise(mut asked: mpsc::Receiver<Ask>, mut left: mpsc::Receiver<()>, saw: std_mpsc::Sender<String>) {

@@ -5,12 +5,15 @@
 
 mod alarm;
 mod connections;
+mod door;
 #[cfg(any(test, fuzzing))]
 mod fuzz;
 mod hangup;
+mod lasting;
 mod listener;
 mod listing;
 mod login;
+mod pace;
 mod parameters;
 mod routes;
 mod stall;
@@ -22,6 +25,7 @@ use std::future::Future;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::Path;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Request;
@@ -36,10 +40,12 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::Ask;
-use super::access::Caller;
+use super::access::{Caller, Guests};
 use alarm::AlarmTimer;
-use connections::{Connections, Seat};
+use connections::Seat;
+use door::{Admission, Door};
 use hangup::hung_up;
+use lasting::{bounded, waits};
 use stall::StallGuard;
 use troubles::Troubles;
 use turned_away::TurnedAway;
@@ -85,13 +91,19 @@ impl Server {
         Ok(Self { listener })
     }
 
-    /// Serves until `shutdown` resolves, then lets the answers under way finish, for two seconds at most.
+    /// Serves until `shutdown` resolves, then lets the answers under way finish, for two seconds at most; `guests` are those
+    /// for whom there is more than a little room.
     ///
     /// The socket file goes away first, if it is still ours, so that a restarted daemon's clients find no dead one.
-    pub async fn serve(mut self, asks: mpsc::Sender<Ask>, shutdown: impl Future<Output = ()>) {
+    pub async fn serve(
+        mut self,
+        asks: mpsc::Sender<Ask>,
+        guests: watch::Receiver<Arc<Guests>>,
+        shutdown: impl Future<Output = ()>,
+    ) {
         let (stop, stopped) = watch::channel(false);
         let router = routes::router(asks);
-        let mut connections = Connections::new();
+        let mut door = Door::new(guests);
         let mut tasks = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         let mut looks = tokio::time::interval(LOOK_EVERY);
@@ -106,17 +118,19 @@ impl Server {
                         troubles.accepted();
                         // Whoever connects without end must not leave ever more ended tasks behind.
                         while tasks.try_join_next().is_some() {}
-                        let mut admission = admit(&stream, &mut connections);
+                        let mut admission = door.admit(&stream);
                         if matches!(admission, Admission::FullHouse) {
                             // Some of those who have a seat may have gone, and only their tasks can tell.
                             tokio::task::yield_now().await;
-                            admission = admit(&stream, &mut connections);
+                            admission = door.admit(&stream);
                         }
                         match admission {
                             Admission::Seat(caller, seat) => {
                                 tasks.spawn(serve_connection(stream, caller, seat, router.clone(), stopped.clone()));
                             }
-                            Admission::FullHouse => turned_away.tell(stream, &mut tasks),
+                            Admission::FullHouse | Admission::NoRoomForStrangers => {
+                                turned_away.tell(stream, &mut tasks);
+                            }
                             Admission::Nameless => {}
                         }
                     }
@@ -132,26 +146,6 @@ impl Server {
     }
 }
 
-/// Whether a new connection is served.
-enum Admission {
-    Seat(Caller, Seat),
-    FullHouse,
-    Nameless,
-}
-
-/// Finds a seat for a new connection.
-fn admit(stream: &UnixStream, connections: &mut Connections) -> Admission {
-    let nameless = |error: &std::io::Error| tracing::debug!(%error, "a caller without credentials");
-    // The seat first: to turn somebody away must cost less than to knock.
-    let Ok(uid) = stream.peer_cred().map(|peer| peer.uid()).inspect_err(nameless) else { return Admission::Nameless };
-    let Some(seat) = connections.admit(uid) else {
-        tracing::debug!(uid, "too many connections");
-        return Admission::FullHouse;
-    };
-    let caller = Caller::of(stream, rustix::process::geteuid().as_raw()).inspect_err(nameless);
-    caller.map_or(Admission::Nameless, |caller| Admission::Seat(caller, seat))
-}
-
 /// Serves one connection; ends with it, at the latest when the daemon stops and its answer is out.
 async fn serve_connection(
     stream: UnixStream,
@@ -161,10 +155,12 @@ async fn serve_connection(
     mut stopped: watch::Receiver<bool>,
 ) {
     let answering = TowerToHyperService::new(router);
+    let patience = AlarmTimer::default();
     let service = service_fn(|mut request: Request<Incoming>| {
         seat.speaks();
         request.extensions_mut().insert(caller.clone());
-        answering.call(request)
+        let waits = waits(request.uri());
+        bounded(answering.call(request), waits, &seat, &patience)
     });
     let mut http = http1::Builder::new();
     http.timer(AlarmTimer::default()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(HEADER_LIMIT).half_close(true);

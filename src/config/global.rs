@@ -16,6 +16,7 @@ use super::places::Taken;
 use super::pool::Pool;
 use super::report::{At, Place, Report, Source};
 use super::session::{self, Placed};
+use super::subordinates::Subordinates;
 use super::surroundings::Surroundings;
 use super::table::Table;
 use super::{Config, DaemonConfig, Need, Needed, clashes, keys, metrics, value, zone_named};
@@ -110,6 +111,7 @@ pub(super) fn read(
         alerts,
         per_host_rate,
         sessions,
+        subordinates: Subordinates::read(),
         needs: needs.list.into_inner(),
         files: Vec::new(),
         warnings: Vec::new(),

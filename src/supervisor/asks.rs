@@ -4,11 +4,11 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Supervisor;
 use super::slot::{Outcome, Slot};
-use crate::api::access::{self, Caller};
+use crate::api::access::{self, Caller, Guests};
 use crate::api::{
     About, Ask, Health, Held, LoginBegun, Page, PageEnd, Refusal, Rejected, Reply, Served, SessionStatus,
 };
@@ -134,6 +134,17 @@ impl Supervisor {
 
     pub(super) fn is_admin(&self, caller: &Caller) -> bool {
         access::is_admin(caller, self.uid, &self.config.socket.admins)
+    }
+
+    /// Those whom the config knows, as it is now and after each reload.
+    pub fn guests(&self) -> watch::Receiver<Arc<Guests>> {
+        self.guests.subscribe()
+    }
+
+    pub(super) fn tell_guests(&self) {
+        let readers = self.config.sessions.values().flat_map(|session| session.access.iter().copied());
+        let guests = Guests::new(self.uid, &self.config.socket.admins, readers, &self.config.subordinates);
+        self.guests.send_replace(Arc::new(guests));
     }
 
     fn token(&mut self, about: &About, validity: Duration, files: bool, wait: Duration, reply: Reply<Served>) {

@@ -155,7 +155,9 @@ impl Supervisor {
         self.gauges.config_read = clock::now().wall;
         self.watch.reloaded(clock::boottime());
         self.take_over_alerts(&config);
+        self.config.subordinates = config.subordinates;
         self.take_over_sessions(config.sessions);
+        self.tell_guests();
         self.set_calendar();
         let names: Vec<_> = self.slots.keys().cloned().collect();
         self.try_again(&names);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Supervisor;
@@ -92,6 +93,7 @@ impl Supervisor {
             watch: Watch::begin(clock::now()),
             gauges: Gauges::begin(clock::now()),
             uid: rustix::process::geteuid().as_raw(),
+            guests: watch::Sender::default(),
             reloading: Reloading::default(),
             unreported: BTreeSet::new(),
             ready: false,
@@ -103,6 +105,7 @@ impl Supervisor {
         for session in supervisor.config.sessions.clone().into_values() {
             supervisor.add(session)?;
         }
+        supervisor.tell_guests();
         Ok(supervisor)
     }
 
