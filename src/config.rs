@@ -139,8 +139,13 @@ pub struct SocketConfig {
 /// `metrics.listen`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MetricsListen {
-    /// An address and a port.
-    Address(SocketAddr),
+    /// An address and a port, and the names by which scrapers may ask besides its own.
+    Address {
+        /// Where.
+        address: SocketAddr,
+        /// Lower case, without a port.
+        hosts: Vec<String>,
+    },
     /// A socket, absolute.
     Unix(PathBuf),
 }

@@ -6,6 +6,7 @@
 
 mod exposition;
 mod families;
+mod hosts;
 mod process;
 pub mod scrape;
 

@@ -7,7 +7,7 @@ pub(super) const DAEMON: &[&str] =
     &["runtime_dir", "state_dir", "state_key", "state_key_old", "providers_dir", "timezone", "log"];
 pub(super) const SOCKET: &[&str] = &["path", "mode", "admins"];
 pub(super) const HTTP: &[&str] = &["connect_timeout", "request_timeout", "per_host_rate", "ca_file", "proxy"];
-pub(super) const METRICS: &[&str] = &["listen", "allow_remote"];
+pub(super) const METRICS: &[&str] = &["listen", "allow_remote", "hosts"];
 pub(super) const SESSION: &[&str] = &[
     "provider",
     "url",

@@ -21,9 +21,28 @@ pub(super) fn read(main: Option<&Table<'_>>, runtime_dir: &Path) -> Option<Metri
     }
     let listen: At<MetricsListen> = table.parsed("listen", |text| match text.strip_prefix("unix:") {
         Some(path) => paths::below(path, runtime_dir).map(MetricsListen::Unix),
-        None => address(text, remote).map(MetricsListen::Address),
+        None => address(text, remote).map(|address| MetricsListen::Address { address, hosts: hosts(&table) }),
     })?;
+    if matches!(listen.value, MetricsListen::Unix(_)) && table.has("hosts") {
+        let remedy = "leave it out: whoever reaches the socket may ask by any name";
+        table.bad("hosts", &table.place_of("hosts"), bad("means nothing on a unix socket", remedy));
+    }
     Some(listen.value)
+}
+
+/// The names of `hosts`, as they are compared.
+fn hosts(table: &Table<'_>) -> Vec<String> {
+    let named = table.texts("hosts").map(|hosts| hosts.value).unwrap_or_default();
+    let host = |name: &At<&str>| {
+        let plain = |char: char| char.is_ascii_alphanumeric() || "-._".contains(char);
+        if name.value.chars().all(plain) {
+            return Some(name.value.trim_end_matches('.').to_ascii_lowercase());
+        }
+        let what = format!("names `{}`, which is no host's name", name.value);
+        table.bad("hosts", &name.place, bad(what, "write it as scrapers do, without scheme and port"));
+        None
+    };
+    named.iter().filter_map(host).collect()
 }
 
 fn address(text: &str, remote: bool) -> Result<SocketAddr, Bad> {

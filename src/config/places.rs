@@ -118,7 +118,7 @@ impl Taken<'_> {
     fn metrics_socket(&self) -> Option<&Path> {
         match self.metrics {
             Some(MetricsListen::Unix(path)) => Some(path),
-            Some(MetricsListen::Address(_)) | None => None,
+            Some(MetricsListen::Address { .. }) | None => None,
         }
     }
 }

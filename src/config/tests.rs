@@ -55,12 +55,15 @@ fn scrapers_are_served_where_the_config_says_and_nowhere_without() {
         let home = Home::of(&format!("[metrics]\n{listen}\n{SHORTEST}"));
         home.load().unwrap_or_else(|errors| panic!("{errors}")).metrics
     };
-    let address = |text: &str| Some(MetricsListen::Address(text.parse().unwrap()));
+    let address = |text: &str| Some(MetricsListen::Address { address: text.parse().unwrap(), hosts: Vec::new() });
     assert_eq!(at("listen = \"127.0.0.1:9464\""), address("127.0.0.1:9464"));
     assert_eq!(at("listen = \"localhost:9464\""), address("127.0.0.1:9464"));
     assert_eq!(at("listen = \"[::1]:9464\""), address("[::1]:9464"));
     assert_eq!(at("allow_remote = true\nlisten = \"0.0.0.0:9464\""), address("0.0.0.0:9464"));
     assert_eq!(at("listen = \"unix:m.sock\""), Some(MetricsListen::Unix(PathBuf::from("/run/keepfresh/m.sock"))));
+    let hosts = vec!["metrics.example".to_owned(), "keepfresh".to_owned()];
+    let named = Some(MetricsListen::Address { address: "127.0.0.1:9464".parse().unwrap(), hosts });
+    assert_eq!(at("listen = \"127.0.0.1:9464\"\nhosts = [\"Metrics.Example.\", \"keepfresh\"]"), named);
     assert_eq!(Home::of(SHORTEST).load().unwrap().metrics, None);
 }
 

@@ -81,6 +81,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("throttled", "3cc5ef81c24743d8b14186f96eca96ca"),
     ("token_shared", "a9ab8378867d492c9202314ba823d34c"),
     ("undrained", "efef1d8a2d074b73af858a8b660ce8d2"),
+    ("unknown_host", "f7e3fa926bc64f6bbb50d2131c0a6ba4"),
     ("unpersisted", "2c2f064bd2854a00bbc67cf4faacb986"),
     ("unpublished", "ef1533238a0c4608bb669ba0f8b47ea7"),
     ("withdrawn", "a040fe98e46245e0b81f20026dab2c01"),

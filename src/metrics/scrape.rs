@@ -1,6 +1,6 @@
 //! Serves `GET /metrics` to scrapers on loopback, or on a unix socket of its own.
 //!
-//! Whoever can connect may read: there are session names and numbers, and nothing secret. Scrapers share one rendering a
+//! Whoever can connect may read, but for pages in browsers: there are session names and numbers, and nothing secret. Scrapers share one rendering a
 //! second, and none can keep a place for longer than its connection may last.
 
 use std::collections::VecDeque;
@@ -27,6 +27,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::hosts::Hosts;
 use super::{Form, Snapshot};
 use crate::api::Ask;
 use crate::api::access::Caller;
@@ -68,6 +69,7 @@ pub enum ScrapeError {
 #[derive(Debug)]
 pub struct Scrapers {
     listener: Ear,
+    hosts: Hosts,
 }
 
 #[derive(Debug)]
@@ -82,19 +84,20 @@ impl Scrapers {
     /// # Errors
     /// When the address or the path is not free.
     pub async fn bind(listen: &MetricsListen) -> Result<Self, ScrapeError> {
-        let listener = match listen {
-            MetricsListen::Address(address) => {
+        let (listener, hosts) = match listen {
+            MetricsListen::Address { address, hosts } => {
                 let bound = TcpListener::bind(address).await;
-                Ear::Tcp(bound.map_err(|error| ScrapeError::Address { address: *address, error })?)
+                let bound = bound.map_err(|error| ScrapeError::Address { address: *address, error })?;
+                (Ear::Tcp(bound), Hosts::only(hosts))
             }
-            MetricsListen::Unix(path) => Ear::Unix(Listener::bind(path, SOCKET_MODE)?),
+            MetricsListen::Unix(path) => (Ear::Unix(Listener::bind(path, SOCKET_MODE)?), Hosts::default()),
         };
-        Ok(Self { listener })
+        Ok(Self { listener, hosts })
     }
 
     /// Serves until `shutdown` resolves; scrapes under way end with it.
     pub async fn serve(self, asks: mpsc::Sender<Ask>, shutdown: impl Future<Output = ()>) {
-        let router = router(asks);
+        let router = router(asks, self.hosts);
         let mut tasks = JoinSet::new();
         let mut open: VecDeque<AbortHandle> = VecDeque::new();
         let mut shutdown = pin!(shutdown);
@@ -150,14 +153,17 @@ struct Cache {
     latest: Mutex<Vec<(Form, Instant, Bytes)>>,
 }
 
-type Scraping = State<(mpsc::Sender<Ask>, Arc<Cache>)>;
+type Scraping = State<(mpsc::Sender<Ask>, Arc<Cache>, Arc<Hosts>)>;
 
-fn router(asks: mpsc::Sender<Ask>) -> Router {
-    Router::new().route("/metrics", get(metrics)).with_state((asks, Arc::default()))
+fn router(asks: mpsc::Sender<Ask>, hosts: Hosts) -> Router {
+    Router::new().route("/metrics", get(metrics)).with_state((asks, Arc::default(), Arc::new(hosts)))
 }
 
 /// Whoever comes while a rendering is being made waits for it.
-async fn metrics(State((asks, cache)): Scraping, headers: HeaderMap) -> Response {
+async fn metrics(State((asks, cache, hosts)): Scraping, headers: HeaderMap) -> Response {
+    if let Some(refusal) = hosts.refusal(&headers) {
+        return refusal;
+    }
     let form = form_for(&headers);
     let mut latest = cache.latest.lock().await;
     let now = clock::boottime();

@@ -247,7 +247,7 @@ fn word(duty: Duty) -> &'static str {
 /// Where scrapers find the figures.
 pub(super) fn metrics(listen: &MetricsListen) -> String {
     match listen {
-        MetricsListen::Address(address) => format!("http://{address}/metrics"),
+        MetricsListen::Address { address, .. } => format!("http://{address}/metrics"),
         MetricsListen::Unix(path) => format!("/metrics on the unix socket {}", path.display()),
     }
 }

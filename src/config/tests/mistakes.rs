@@ -212,6 +212,16 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
     ),
     ("[sessions.crm.login]", "[metrics]\nlisten = \"[::1]:0\"\n[sessions.crm.login]", &["port to chance"]),
     ("[sessions.crm.login]", "[metrics]\nlisten = \"unix:../m\"\n[sessions.crm.login]", &["holds \"..\""]),
+    (
+        "[sessions.crm.login]",
+        "[metrics]\nlisten = \"127.0.0.1:9464\"\nhosts = [\"http://a:9464\"]\n[sessions.crm.login]",
+        &["`metrics.hosts`", "no host's name"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[metrics]\nlisten = \"unix:m\"\nhosts = [\"a\"]\n[sessions.crm.login]",
+        &["means nothing on a unix socket"],
+    ),
     ("[sessions.crm.login]", "[metrics]\nallow_remote = true\n[sessions.crm.login]", &["missing key `metrics.listen`"]),
     ("[sessions.crm.login]", "this is no toml\n[sessions.crm.login]", &[":5:", "not valid TOML"]),
 ];
