@@ -7,6 +7,7 @@ mod browser;
 mod desk;
 mod device;
 mod page;
+mod peer;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use browser::fuzz;

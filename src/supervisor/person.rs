@@ -37,6 +37,8 @@ pub(super) struct PersonLogins {
 
 struct Login {
     id: String,
+    /// The user who began it.
+    by: u32,
     ends: Instant,
     stage: Stage,
     /// What is to be done next, not begun yet.
@@ -111,7 +113,8 @@ impl Supervisor {
         );
         let ends = clock::boottime().after(BROWSER_LOGIN);
         let step = Some(PersonStep::Begin(port));
-        slot.person.latest = Some(Box::new(Login { id: id.clone(), ends, stage: Stage::Beginning, step }));
+        slot.person.latest =
+            Some(Box::new(Login { id: id.clone(), by: about.caller.uid, ends, stage: Stage::Beginning, step }));
         self.wait(&about.name, wait, Want::LoginBegun { login: id, reply: Some(reply) });
     }
 
@@ -120,6 +123,7 @@ impl Supervisor {
         let name = about.name.clone();
         let slot = self.slots.get_mut(&*name).ok_or_else(|| Refusal::NoSuchSession { name: name.clone() })?;
         slot.end_late_login(clock::boottime());
+        slot.person.begun_by(login, &name, about.caller.uid)?;
         slot.hand_in(login, redirected)
     }
 
@@ -271,6 +275,16 @@ impl PersonLogins {
 
     fn has_step(&self) -> bool {
         self.latest.as_ref().is_some_and(|login| login.step.is_some())
+    }
+
+    /// Who began a login brings it to its end; so may root.
+    fn begun_by(&self, id: &str, session: &str, uid: u32) -> Result<(), Refusal> {
+        let by = self.named(id, session)?.by;
+        if uid == by || uid == 0 {
+            return Ok(());
+        }
+        let reason = format!("the user {by} began this login, and must bring it to its end; or begin one of your own");
+        Err(Refusal::Conflict { name: session.to_owned(), reason })
     }
 
     fn named(&self, id: &str, session: &str) -> Result<&Login, Refusal> {

@@ -1,14 +1,16 @@
 //! Logins by a person, in real Chromium, against the certified provider; and everything that may go wrong on the way.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read as _;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::daemon::{Lab, Session};
+use crate::support::daemon::{BINARY, Lab, Session};
 use crate::support::oidc::{NODE, OidcProvider};
 use crate::support::within;
 
@@ -125,6 +127,105 @@ fn only_an_admin_may_begin() {
     lab.start();
     lab.await_state("web", "needs_attention");
     assert_eq!(lab.run_as_nobody(&["login", "web"]).status.code(), Some(77));
+}
+
+#[test]
+fn the_address_of_a_login_and_its_return_are_for_the_person_who_began_it_and_for_nobody_else() {
+    let Some((provider, lab)) = with_admins() else { return };
+    let noted = stub_browser(&lab);
+    let said = tempfile::NamedTempFile::new().unwrap();
+    let path = format!("{}:{}", lab.path("bin").display(), std::env::var("PATH").unwrap());
+    let mut command = as_user(PERSON, BINARY);
+    command.args(["login", "web", "--socket"]).arg(lab.socket());
+    command.env("DISPLAY", ":0").env("PATH", path).env_remove("SSH_CONNECTION");
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.reopen().unwrap()).spawn().unwrap();
+    let login = Login { child, said };
+    let address = login.address();
+    let opened = within(PATIENCE, "the browser", || {
+        let opened = fs::read_to_string(&noted).unwrap().trim().to_owned();
+        (!opened.is_empty()).then_some(opened)
+    });
+    let ask = |user: u32, host: Option<&str>, address: &str| {
+        let mut curl = as_user(user, "curl");
+        curl.args(["-sS", "-m", "10", "-i", "--noproxy", "*"]);
+        curl.args(host.map(|host| format!("-Hhost: {host}")));
+        let output = curl.arg(address).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let state = query(&address, "state");
+    for (user, host, status) in [
+        (NEIGHBOUR, None, 403),
+        (PERSON, Some("evil.example"), 404),
+        (PERSON, Some("localhost"), 404),
+        (PERSON, None, 302),
+        (PERSON, None, 302),
+        (NEIGHBOUR, None, 403),
+    ] {
+        let answer = ask(user, host, &opened);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{user} {host:?}: {answer}");
+        assert_eq!(answer.contains(&state), status == 302, "{answer}");
+    }
+    // Even one who knew the state could not bring a token of his own account into the session.
+    let returned = format!("{}?code=neighbours&state={state}", query(&address, "redirect_uri"));
+    assert!(ask(NEIGHBOUR, None, &returned).starts_with("HTTP/1.1 403 "));
+    assert!(ask(PERSON, Some("evil.example"), &returned).starts_with("HTTP/1.1 404 "));
+    assert!(login.text().contains("a browser of another user came back"), "{}", login.text());
+    assert_eq!(provider.count("/token"), 0);
+}
+
+#[test]
+fn only_the_admin_who_began_a_login_or_root_brings_it_to_its_end() {
+    let Some((provider, lab)) = with_admins() else { return };
+    let post = |user: u32, path: &str, body: &str| -> Value {
+        let mut curl = as_user(user, "curl");
+        curl.args(["-sS", "-m", "20", "--unix-socket"]).arg(lab.socket()).args(["-d", body]);
+        curl.arg(format!("http://x/v1/sessions/web/login{path}"));
+        serde_json::from_slice(&curl.output().unwrap().stdout).unwrap()
+    };
+    let begun = post(PERSON, "?wait=10s", "{\"redirect_port\": 4711}");
+    let state = query(begun["url"].as_str().unwrap(), "state");
+    let body = json!({ "redirected": format!("?code=admins&state={state}") }).to_string();
+    let answer = post(ADMIN, &format!("/{}?wait=10s", begun["login"].as_str().unwrap()), &body);
+    assert_eq!(answer["type"], "conflict", "{answer}");
+    assert!(answer["detail"].as_str().unwrap().contains("the user 61041 began this login"), "{answer}");
+    assert_eq!(provider.count("/token"), 0);
+}
+
+/// Users who may order, and one who may not.
+const PERSON: u32 = 61_041;
+const ADMIN: u32 = 61_042;
+const NEIGHBOUR: u32 = 61_043;
+
+/// A session that waits for a person; nothing where nobody can become somebody else.
+fn with_admins() -> Option<(Arc<OidcProvider>, Lab)> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let (provider, mut lab) = lab(600);
+    lab.configure(&[browser(&provider, &lab, "")]);
+    let config = fs::read_to_string(lab.config()).unwrap();
+    lab.write_config(&format!("{config}\n[socket]\nadmins = [\"user:{PERSON}\", \"user:{ADMIN}\"]\n"));
+    lab.start();
+    lab.await_state("web", "needs_attention");
+    Some((provider, lab))
+}
+
+/// What stands in for a browser notes down what it is to open, where this says; everybody can read it in the list of processes.
+fn stub_browser(lab: &Lab) -> PathBuf {
+    let noted = lab.path("noted");
+    fs::create_dir(lab.path("bin")).unwrap();
+    fs::write(lab.path("bin/xdg-open"), format!("#!/bin/sh\necho \"$1\" >{}\n", noted.display())).unwrap();
+    fs::set_permissions(lab.path("bin/xdg-open"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(&noted, "").unwrap();
+    chown(&noted, Some(PERSON), None).unwrap();
+    noted
+}
+
+/// A program as another user.
+fn as_user(user: u32, program: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args([&format!("--reuid={user}"), &format!("--regid={user}"), "--clear-groups", program]).current_dir("/");
+    command
 }
 
 /// `keepfresh login`, under way.

@@ -1,5 +1,6 @@
 //! A login in a browser: on this machine it comes back by itself, from another its last address is pasted.
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -7,8 +8,9 @@ use std::time::Duration;
 use url::{Host, Url};
 
 use super::Login;
-use super::desk::{Answerer, Arrival, Desk};
+use super::desk::{Answerer, Arrival, Asked, Desk};
 use super::page::{self, Page};
+use super::peer::Person;
 use crate::api::SessionStatus;
 use crate::api::client::ClientError;
 use crate::api::problem::Kind;
@@ -37,16 +39,27 @@ pub(super) fn lead(
     let (ears, heard_here) = ears(redirect_uri, ear);
     let opened = open && opening.is_some_and(|at| open_browser(&format!("http://{at}{OPENING}")).is_some());
     output::complain(&instructions(session, url, redirect_uri, heard_here, opened));
-    let mut lead = Lead { login, redirect_uri, url: opened.then_some(url), desk: Desk::new(ears) };
+    let opening = opening.filter(|_| opened).map(|at| Opening { host: at.to_string(), url });
+    let mut lead = Lead { login, redirect_uri, opening, desk: Desk::new(ears), person: Person::here(), warned: false };
     lead.wait()
 }
 
 struct Lead<'a> {
     login: &'a Login<'a>,
     redirect_uri: &'a str,
-    /// To be handed to the browser that was opened here, once.
-    url: Option<&'a str>,
+    /// For the browser that was opened here.
+    opening: Option<Opening<'a>>,
     desk: Desk,
+    person: Person,
+    /// Said that somebody else's browser came.
+    warned: bool,
+}
+
+/// What the browser that is opened here asks for, and where it is sent.
+struct Opening<'a> {
+    /// As it stands in the address that is opened: a page that has another name point here is known by that.
+    host: String,
+    url: &'a str,
 }
 
 impl Lead<'_> {
@@ -55,7 +68,7 @@ impl Lead<'_> {
         loop {
             let outcome = match self.desk.next(LOOK_EVERY) {
                 Some(Arrival::Line(line)) => self.pasted(&line)?,
-                Some(Arrival::Request(browser, target)) => self.visited(browser, &target)?,
+                Some(Arrival::Request(browser, asked)) => self.visited(browser, &asked)?,
                 None => self.login.outcome(Duration::ZERO)?,
             };
             if let Some(status) = outcome {
@@ -78,16 +91,29 @@ impl Lead<'_> {
         }
     }
 
-    fn visited(&mut self, browser: Answerer, target: &str) -> Result<Option<SessionStatus>, ClientError> {
+    fn visited(&mut self, browser: Answerer, asked: &Asked) -> Result<Option<SessionStatus>, ClientError> {
         let session = &self.login.begun.session;
-        if let Some(url) = self.url.take_if(|_| target == OPENING) {
-            browser.answer(&page::redirect(url));
+        let host = asked.host.as_deref().unwrap_or_default();
+        if let Some(opening) = self.opening.as_ref().filter(|opening| asked.target == OPENING && host == opening.host) {
+            let is_the_person = self.person.may_be_told(browser.peer());
+            let answer = if is_the_person { page::redirect(opening.url) } else { Page::Stranger.answer() };
+            browser.answer(&answer);
             return Ok(None);
         }
-        let Some(address) = returned(self.redirect_uri, target) else {
+        let came_by_name = is_named(self.redirect_uri, host);
+        let Some(address) = returned(self.redirect_uri, &asked.target).filter(|_| came_by_name) else {
             browser.answer(&Page::NotFound.answer());
             return Ok(None);
         };
+        if !self.person.may_return(browser.peer()) {
+            if !std::mem::replace(&mut self.warned, true) {
+                output::complain(
+                    "keepfresh: a browser of another user came back and was turned away; if it is yours, paste its address here",
+                );
+            }
+            browser.answer(&Page::Stranger.answer());
+            return Ok(None);
+        }
         match self.login.hand_in(&address, EXCHANGE) {
             Ok(status) => {
                 browser.answer(&Page::LoggedIn { session }.answer());
@@ -104,6 +130,13 @@ impl Lead<'_> {
 /// Whether what was handed in was merely the wrong thing, and the login goes on.
 fn lives_on(error: &ClientError) -> bool {
     matches!(error, ClientError::Problem(problem) if matches!(problem.kind, Kind::BadRequest | Kind::Conflict))
+}
+
+/// Whether a browser that was sent to `redirect_uri` says that it came to `host`.
+fn is_named(redirect_uri: &str, host: &str) -> bool {
+    let Ok(expected) = Url::parse(redirect_uri) else { return false };
+    let port = expected.port().map(|port| format!(":{port}")).unwrap_or_default();
+    expected.host_str().is_some_and(|name| host.eq_ignore_ascii_case(&format!("{name}{port}")))
 }
 
 /// The whole address of a request to where the browser is expected; none for any other.
@@ -131,7 +164,8 @@ fn ears(redirect_uri: &str, ear: Option<TcpListener>) -> (Vec<TcpListener>, bool
                 ears.push(ear);
                 heard_here = true;
             }
-            Err(_) if address.is_ipv6() => {}
+            // Another who listens there would be sent what was meant for here; a machine without IPv6 has nobody there.
+            Err(error) if address.is_ipv6() && error.kind() != ErrorKind::AddrInUse => {}
             Err(error) => {
                 let said = format!("keepfresh: cannot listen at {address} for the browser's return: {error}");
                 output::complain(&said);
@@ -214,6 +248,21 @@ mod tests {
             ("http://127.0.0.1:81/callback", "http://evil/callback?code=1", None),
         ] {
             assert_eq!(returned(redirect_uri, target).as_deref(), expected, "{redirect_uri} {target}");
+        }
+    }
+
+    #[test]
+    fn a_browser_that_came_by_another_name_was_led_here_by_a_page() {
+        for (redirect_uri, host, expected) in [
+            ("http://127.0.0.1:81/callback", "127.0.0.1:81", true),
+            ("http://localhost:1717/x", "LOCALHOST:1717", true),
+            ("http://127.0.0.1/callback", "127.0.0.1", true),
+            ("http://[::1]:81/", "[::1]:81", true),
+            ("http://127.0.0.1:81/callback", "evil.example:81", false),
+            ("http://127.0.0.1:81/callback", "127.0.0.1", false),
+            ("http://127.0.0.1:81/callback", "", false),
+        ] {
+            assert_eq!(is_named(redirect_uri, host), expected, "{redirect_uri} {host}");
         }
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::peer::Peer;
 use crate::clock;
 use crate::time::Instant;
 
@@ -40,16 +41,29 @@ struct Visitor {
 
 /// What came in.
 pub(super) enum Arrival {
-    /// A browser asks for this target of ours.
-    Request(Answerer, String),
+    /// A browser asks for this.
+    Request(Answerer, Asked),
     /// Somebody typed or pasted this line.
     Line(String),
+}
+
+/// What a browser asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) target: String,
+    /// By which name it came here; none where it gave none, or several.
+    pub(super) host: Option<String>,
 }
 
 /// A browser that waits for its answer.
 pub(super) struct Answerer(TcpStream);
 
 impl Answerer {
+    /// Whose browser it is.
+    pub(super) fn peer(&self) -> Peer {
+        Peer::of(&self.0)
+    }
+
     /// Gives the answer, if it is still wanted.
     pub(super) fn answer(mut self, answer: &str) {
         let _ = self.0.set_nonblocking(false);
@@ -134,7 +148,7 @@ impl Desk {
             }
             match visitor.hear() {
                 Heard::Part => self.visitors.push(visitor),
-                Heard::Target(target) => heard = Some(Arrival::Request(Answerer(visitor.stream), target)),
+                Heard::Asked(asked) => heard = Some(Arrival::Request(Answerer(visitor.stream), asked)),
                 Heard::Nonsense => {}
             }
         }
@@ -171,7 +185,7 @@ enum Heard {
     /// Not all of it yet.
     Part,
     /// A GET of this.
-    Target(String),
+    Asked(Asked),
     /// Something else, or the end.
     Nonsense,
 }
@@ -195,17 +209,24 @@ fn heard(said: &[u8]) -> Heard {
     match request.parse(said) {
         Ok(httparse::Status::Partial) if said.len() < LONGEST_HEAD => Heard::Part,
         Ok(httparse::Status::Complete(_)) if request.method == Some("GET") => {
-            request.path.map_or(Heard::Nonsense, |target| Heard::Target(target.to_owned()))
+            let host = host(request.headers);
+            request.path.map_or(Heard::Nonsense, |target| Heard::Asked(Asked { target: target.to_owned(), host }))
         }
         Ok(_) | Err(_) => Heard::Nonsense,
     }
+}
+
+fn host(headers: &[httparse::Header<'_>]) -> Option<String> {
+    let mut hosts = headers.iter().filter(|header| header.name.eq_ignore_ascii_case("host"));
+    let host = hosts.next().filter(|_| hosts.next().is_none())?;
+    std::str::from_utf8(host.value).ok().map(|host| host.trim().to_owned())
 }
 
 /// What a browser asks for that says this, for `crate::fuzz`.
 #[cfg(any(test, fuzzing))]
 pub(super) fn target(said: &[u8]) -> Option<String> {
     match heard(said) {
-        Heard::Target(target) => Some(target),
+        Heard::Asked(asked) => Some(asked.target),
         Heard::Part | Heard::Nonsense => None,
     }
 }
@@ -220,7 +241,10 @@ mod tests {
         for end in 0..whole.len() {
             assert!(matches!(heard(&whole[..end]), Heard::Part), "{end}");
         }
-        assert!(matches!(heard(whole), Heard::Target(target) if target == "/callback?code=1"));
+        let asked = Asked { target: "/callback?code=1".to_owned(), host: Some("127.0.0.1".to_owned()) };
+        assert!(matches!(heard(whole), Heard::Asked(heard) if heard == asked));
+        let twice = b"GET / HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n";
+        assert!(matches!(heard(twice), Heard::Asked(Asked { host: None, .. })));
         for nonsense in [&b"POST / HTTP/1.1\r\n\r\n"[..], b"\x16\x03\x01\x02\x00", b"SSH-2.0\r\n"] {
             assert!(matches!(heard(nonsense), Heard::Nonsense), "{nonsense:?}");
         }
@@ -236,8 +260,8 @@ mod tests {
         browser.write_all(b"GET /callback?code=1 HTTP/1.1\r\n").unwrap();
         assert!(desk.next(Duration::from_millis(50)).is_none());
         browser.write_all(b"\r\n").unwrap();
-        let Some(Arrival::Request(answerer, target)) = desk.next(Duration::from_secs(5)) else { panic!("no request") };
-        assert_eq!(target, "/callback?code=1");
+        let Some(Arrival::Request(answerer, asked)) = desk.next(Duration::from_secs(5)) else { panic!("no request") };
+        assert_eq!(asked.target, "/callback?code=1");
         assert!(desk.visitors.len() < MOST_VISITORS);
         answerer.answer("done");
         let mut answer = String::new();

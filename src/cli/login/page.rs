@@ -27,6 +27,8 @@ pub(super) enum Page<'a> {
     LoggedIn { session: &'a str },
     /// It has not, and this is why.
     Failed { session: &'a str, reason: &'a str },
+    /// The browser is another user's than the one's who began.
+    Stranger,
     /// Another page than those that a login needs.
     NotFound,
 }
@@ -37,6 +39,7 @@ impl Page<'_> {
         let (status, body) = match self {
             Self::LoggedIn { .. } => ("200 OK", self.html()),
             Self::Failed { .. } => ("400 Bad Request", self.html()),
+            Self::Stranger => ("403 Forbidden", self.html()),
             Self::NotFound => ("404 Not Found", self.html()),
         };
         let style = STANDARD.encode(digest::digest(&digest::SHA256, STYLE.as_bytes()).as_ref());
@@ -65,6 +68,14 @@ impl Page<'_> {
                     escaped(&sentence(reason)),
                     escaped(session)
                 ),
+            ),
+            Self::Stranger => (
+                "failed",
+                "\u{2717}",
+                "This browser is another user's".to_owned(),
+                "<p>Another user of this machine began the login. If that was you, go on in the terminal where you did: \
+                 the address to open stands there, and the address of this page, from the address bar, can be pasted there.</p>"
+                    .to_owned(),
             ),
             Self::NotFound => {
                 ("failed", "\u{2717}", "There is nothing here".to_owned(), "<p>Look at the terminal.</p>".to_owned())
@@ -123,7 +134,8 @@ mod tests {
 
     #[test]
     fn a_page_is_kept_by_nobody_and_loads_nothing() {
-        for page in [Page::LoggedIn { session: "crm" }, Page::Failed { session: "crm", reason: "no" }, Page::NotFound] {
+        let failed = Page::Failed { session: "crm", reason: "no" };
+        for page in [Page::LoggedIn { session: "crm" }, failed, Page::Stranger, Page::NotFound] {
             let answer = page.answer();
             let (head, body) = answer.split_once("\r\n\r\n").unwrap();
             assert!(head.contains(&format!("content-length: {}\r\n", body.len())));

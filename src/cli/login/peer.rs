@@ -1,0 +1,157 @@
+//! Who is at the other end of a connection over loopback, and whether it can be the person at this terminal.
+//!
+//! Every user of a machine reaches what listens on loopback. The kernel lists whose each connection is (proc(5),
+//! `/proc/net/tcp`).
+
+use std::env;
+use std::fs;
+use std::io::{stderr, stdin};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+
+/// `01`: an end that its program still holds; of others the kernel may not know the user any more.
+const ESTABLISHED: &str = "01";
+
+/// No login has this number: nobody did log in (`loginuid` of proc(5)).
+const NO_LOGIN: u32 = u32::MAX;
+
+/// Whose connection it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Peer {
+    User(u32),
+    /// The kernel does not list it.
+    Unlisted,
+    /// There is no such list here.
+    Unknowable,
+}
+
+impl Peer {
+    /// Looks up the other end of `stream`.
+    pub(super) fn of(stream: &TcpStream) -> Self {
+        let (Ok(theirs), Ok(ours)) = (stream.peer_addr(), stream.local_addr()) else { return Self::Unlisted };
+        let lists = ["/proc/net/tcp", "/proc/net/tcp6"].map(|list| fs::read_to_string(list).ok());
+        if lists.iter().all(Option::is_none) {
+            return Self::Unknowable;
+        }
+        lists.iter().flatten().find_map(|list| user_in(list, theirs, ours)).map_or(Self::Unlisted, Self::User)
+    }
+}
+
+/// The user of the connection from `theirs` to `ours`, as the kernel lists it.
+fn user_in(list: &str, theirs: SocketAddr, ours: SocketAddr) -> Option<u32> {
+    let (theirs, ours) = (as_listed(theirs), as_listed(ours));
+    list.lines().skip(1).find_map(|line| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [_, local, remote, state, _, _, _, user, ..] = fields.as_slice() else { return None };
+        let is_it = theirs.iter().zip(&ours).any(|(theirs, ours)| theirs == local && ours == remote);
+        (is_it && *state == ESTABLISHED).then(|| user.parse().ok())?
+    })
+}
+
+/// The address as it stands in either list: words of the machine's byte order.
+fn as_listed(address: SocketAddr) -> Vec<String> {
+    let words = |octets: &[u8]| -> String {
+        let words = octets.chunks_exact(4).filter_map(|word| word.try_into().ok().map(u32::from_ne_bytes));
+        words.map(|word| format!("{word:08X}")).collect::<Vec<_>>().concat()
+    };
+    let port = address.port();
+    match address.ip() {
+        IpAddr::V4(ip) => {
+            let mapped = ip.to_ipv6_mapped().octets();
+            vec![format!("{}:{port:04X}", words(&ip.octets())), format!("{}:{port:04X}", words(&mapped))]
+        }
+        IpAddr::V6(ip) => vec![format!("{}:{port:04X}", words(&ip.octets()))],
+    }
+}
+
+/// The users as whom the person at this terminal may run a browser.
+pub(super) struct Person {
+    users: Vec<u32>,
+}
+
+impl Person {
+    /// Whoever began this: also before `sudo` or `su`.
+    pub(super) fn here() -> Self {
+        let mut users = vec![rustix::process::geteuid().as_raw(), rustix::process::getuid().as_raw()];
+        users.extend(["SUDO_UID", "PKEXEC_UID"].iter().filter_map(|name| env::var(name).ok()?.parse::<u32>().ok()));
+        let login = fs::read_to_string("/proc/self/loginuid").ok().and_then(|uid| uid.trim().parse::<u32>().ok());
+        users.extend(login.filter(|uid| *uid != NO_LOGIN));
+        users.extend([owner(stdin()), owner(stderr())].into_iter().flatten());
+        // There the browser is one of Windows, and a process of root's brings its connections.
+        if env::var_os("WSL_DISTRO_NAME").is_some() {
+            users.push(0);
+        }
+        Self { users }
+    }
+
+    /// Whether the address of the login may be given to who asks from there.
+    pub(super) fn may_be_told(&self, peer: Peer) -> bool {
+        matches!(peer, Peer::User(uid) if self.users.contains(&uid))
+    }
+
+    /// Whether a browser may come back from there, with what nobody else was told. Root carries other machines' browsers.
+    pub(super) fn may_return(&self, peer: Peer) -> bool {
+        match peer {
+            Peer::User(uid) => uid == 0 || self.users.contains(&uid),
+            Peer::Unlisted => false,
+            Peer::Unknowable => true,
+        }
+    }
+}
+
+/// Whose the terminal is.
+fn owner(file: impl AsFd) -> Option<u32> {
+    rustix::termios::isatty(&file).then(|| rustix::fs::fstat(&file).ok().map(|found| found.st_uid))?
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn the_kernel_says_whose_a_connection_over_loopback_is() {
+        let own = rustix::process::geteuid().as_raw();
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(ear) = TcpListener::bind(address) else { continue };
+            let theirs = TcpStream::connect(ear.local_addr().unwrap()).unwrap();
+            let (ours, _) = ear.accept().unwrap();
+            assert_eq!(Peer::of(&ours), Peer::User(own), "{address}");
+            drop(theirs);
+            assert_eq!(Peer::of(&ours), Peer::Unlisted, "{address}: whose it was is not known any more");
+        }
+    }
+
+    #[test]
+    fn only_an_end_that_is_still_held_is_believed() {
+        let list = |state: &str| {
+            format!(
+                "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
+                 \x20  0: {}:A001 {}:1F90 {state} 00000000:00000000 00:00000000 00000000  1001        0 77 1\n",
+                &as_listed("127.0.0.1:0".parse().unwrap())[0][..8],
+                &as_listed("127.0.0.1:0".parse().unwrap())[0][..8]
+            )
+        };
+        let (theirs, ours) = ("127.0.0.1:40961".parse().unwrap(), "127.0.0.1:8080".parse().unwrap());
+        for (state, expected) in [("01", Some(1001)), ("06", None), ("05", None)] {
+            assert_eq!(user_in(&list(state), theirs, ours), expected, "{state}");
+        }
+        assert_eq!(user_in(&list("01"), ours, theirs), None, "our own end is not theirs");
+    }
+
+    #[test]
+    fn the_address_is_told_to_the_person_alone_and_root_may_carry_the_return() {
+        let person = Person { users: vec![1000, 33] };
+        for (peer, told, returns) in [
+            (Peer::User(1000), true, true),
+            (Peer::User(33), true, true),
+            (Peer::User(0), false, true),
+            (Peer::User(1001), false, false),
+            (Peer::Unlisted, false, false),
+            (Peer::Unknowable, false, true),
+        ] {
+            assert_eq!((person.may_be_told(peer), person.may_return(peer)), (told, returns), "{peer:?}");
+        }
+    }
+}
