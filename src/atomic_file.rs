@@ -5,6 +5,7 @@
 
 mod directory;
 mod glance;
+mod workshop;
 
 use std::ffi::OsStr;
 use std::io;
@@ -21,6 +22,7 @@ use crate::secret::hex;
 
 pub use directory::create_directory;
 pub use glance::{Glance, Stamp, directory_stamp, stamp};
+pub use workshop::Workshop;
 
 /// How the names of temporary files begin; 16 hexadecimal digits follow.
 const TEMPORARY_PREFIX: &str = ".keepfresh-";
@@ -212,9 +214,7 @@ struct Temporary<'a> {
 
 impl<'a> Temporary<'a> {
     fn create(directory: &'a OwnedFd) -> io::Result<Self> {
-        let mut random = [0; 8];
-        rand::fill(&mut random).map_err(|_| io::Error::other("the system gave no random bytes"))?;
-        let name = format!("{TEMPORARY_PREFIX}{}", hex(&random));
+        let name = temporary_name()?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(directory, &name, flags, Mode::RUSR | Mode::WUSR)?;
         Ok(Self { directory, name, file, renamed: false })
@@ -234,6 +234,12 @@ impl Drop for Temporary<'_> {
             let _ = rustix::fs::unlinkat(self.directory, &self.name, AtFlags::empty());
         }
     }
+}
+
+fn temporary_name() -> io::Result<String> {
+    let mut random = [0; 8];
+    rand::fill(&mut random).map_err(|_| io::Error::other("the system gave no random bytes"))?;
+    Ok(format!("{TEMPORARY_PREFIX}{}", hex(&random)))
 }
 
 fn is_temporary(name: &[u8]) -> bool {

@@ -233,15 +233,17 @@ fn the_map_shows_every_module_and_no_other() {
 
 #[test]
 fn every_test_that_holds_a_promise_is_there() {
-    let page = read("docs/reliability.md");
-    let named: BTreeSet<&str> = page.split('`').skip(1).step_by(2).filter(|span| is_test_name(span)).collect();
-    assert!(named.len() > 40, "{named:?}");
     let mut code = String::new();
     for directory in ["src", "tests/acceptance"] {
         gather(&root().join(directory), &mut code);
     }
-    let gone: Vec<&&str> = named.iter().filter(|name| !code.contains(&format!("fn {name}("))).collect();
-    assert!(gone.is_empty(), "docs/reliability.md names tests that are not there: {gone:?}");
+    for (page, least) in [("docs/reliability.md", 40), ("docs/security.md", 20)] {
+        let text = read(page);
+        let named: BTreeSet<&str> = text.split('`').skip(1).step_by(2).filter(|span| is_test_name(span)).collect();
+        assert!(named.len() > least, "{page}: {named:?}");
+        let gone: Vec<&&str> = named.iter().filter(|name| !code.contains(&format!("fn {name}("))).collect();
+        assert!(gone.is_empty(), "{page} names tests that are not there: {gone:?}");
+    }
 }
 
 fn is_test_name(span: &str) -> bool {

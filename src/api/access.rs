@@ -65,6 +65,11 @@ impl Caller {
     }
 }
 
+/// The number as which the kernel shows everybody outside of this process's user namespace; none where it has all users.
+pub fn user_of_many() -> Option<u32> {
+    NUMBERS.user_of_many()
+}
+
 /// Whether `caller` may order: root, the daemon's own user, and whoever the config names.
 pub fn is_admin(caller: &Caller, daemon_uid: u32, admins: &[Principal]) -> bool {
     caller.uid == 0 || caller.uid == daemon_uid || admins.iter().any(|admin| caller.is(*admin))

@@ -3,6 +3,7 @@
 mod error;
 mod http;
 mod lines;
+mod listener;
 
 use std::env;
 use std::os::unix::net::UnixStream;
@@ -161,7 +162,10 @@ impl Client {
         let mut hindrance = None;
         for path in &self.candidates {
             match UnixStream::connect(path) {
-                Ok(stream) => return Ok((path.clone(), stream)),
+                Ok(stream) => match listener::check(&stream, path) {
+                    Ok(()) => return Ok((path.clone(), stream)),
+                    Err(error) => hindrance = hindrance.or(Some(error)),
+                },
                 Err(error) => hindrance = hindrance.or_else(|| error::hindrance(path, error)),
             }
         }

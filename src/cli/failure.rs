@@ -71,7 +71,7 @@ impl Failure {
 fn of_client(error: &ClientError) -> Exit {
     match error {
         ClientError::NotRunning { .. } => Exit::NotRunning,
-        ClientError::Denied(_) => Exit::NotAllowed,
+        ClientError::Denied(_) | ClientError::Stranger { .. } => Exit::NotAllowed,
         ClientError::Problem(problem) => of_problem(problem.kind),
         ClientError::Silent(_) | ClientError::Lost(_) => Exit::TryAgain,
         ClientError::NotASocket(_) | ClientError::Protocol { .. } | ClientError::System { .. } => Exit::Failed,

@@ -20,8 +20,12 @@ pub(super) struct Args {
     page: Option<String>,
 }
 
-const ENVIRONMENT: [(&str, &str); 5] = [
+const ENVIRONMENT: [(&str, &str); 6] = [
     ("KEEPFRESH_SOCKET", "the daemon's socket, for the commands that ask it"),
+    (
+        "KEEPFRESH_DAEMON_USER",
+        "the user, by name or number, whose daemon the commands talk to although others could have put a socket in its place",
+    ),
     ("KEEPFRESH_LOG", "what the daemon logs, as with --log"),
     (
         "RUNTIME_DIRECTORY, STATE_DIRECTORY",

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::surroundings::{Kind, name_of};
-use super::{Config, Needed};
+use super::{Config, MetricsListen, Needed};
 use crate::plain_file;
 use crate::secret::source::SecretSource;
 
@@ -78,6 +78,18 @@ fn objects(config: &Config) -> BTreeMap<PathBuf, Object> {
     }
     let daemon = &config.daemon;
     let socket = "who does can put another socket in the place of this one";
+    let scraped = match &config.metrics {
+        Some(MetricsListen::Unix(path)) => Some(path),
+        Some(MetricsListen::Address { .. }) | None => None,
+    };
+    let sockets =
+        [("the socket's directory", Some(&config.socket.path)), ("the directory of the socket for scrapers", scraped)];
+    for (what, path) in sockets {
+        if let Some(directory) = path.and_then(|path| path.parent()) {
+            let object = Object { what, owner: None, harm: socket, sticky_will_do: false };
+            all.insert(directory.to_owned(), object);
+        }
+    }
     let object = Object { what: "the runtime directory", owner: None, harm: socket, sticky_will_do: false };
     all.insert(daemon.runtime_dir.clone(), object);
     let state = "who does can take the state away";
@@ -109,6 +121,9 @@ impl Object {
             return Some((shown(Kind::User, owner), "give it to root, or to the user that keepfresh runs as"));
         }
         let harmless = self.sticky_will_do && found.is_dir() && mode & STICKY != 0;
+        if plain_file::is_open_to_all(found) && mode & STICKY != 0 && !harmless {
+            return Some(("every user".to_owned(), "name a directory below it, which only the daemon can write in"));
+        }
         if plain_file::is_open_to_all(found) && !harmless {
             return Some(("every user".to_owned(), "take that away with `chmod o-w`"));
         }

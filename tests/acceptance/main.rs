@@ -39,6 +39,7 @@ mod journal;
 mod kills;
 mod lookalikes;
 mod metrics;
+mod neighbours;
 mod oidc_provider;
 mod outages;
 mod person;

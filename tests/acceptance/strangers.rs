@@ -205,6 +205,8 @@ fn a_user_outside_the_containers_user_namespace_is_not_taken_for_the_daemons_own
     let as_stranger = |args: &[&str]| {
         let mut command = Command::new("setpriv");
         command.args([&format!("--reuid={STRANGER}"), &format!("--regid={STRANGER}"), "--clear-groups", BINARY]);
+        // Anybody could have put a socket below /tmp.
+        command.env("KEEPFRESH_DAEMON_USER", inside.to_string());
         command.args(args).arg("--socket").arg(lab.socket()).output().unwrap()
     };
     for order in [&["token", "crm"][..], &["logout", "crm"], &["verify", "crm"], &["status", "crm"]] {

@@ -43,6 +43,11 @@ impl Numbers {
         self.certain(gid, self.group, pid)
     }
 
+    /// The number that stands for all users outside.
+    pub(super) fn user_of_many(&self) -> Option<u32> {
+        self.user
+    }
+
     fn certain(&self, number: u32, shared: Option<u32>, pid: Option<i32>) -> u32 {
         let inside = pid.is_some() && self.processes_are_own;
         if Some(number) == shared && !inside { NOBODY } else { number }

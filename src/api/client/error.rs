@@ -34,6 +34,16 @@ pub enum ClientError {
     /// The socket's mode or a directory above it.
     #[error("this user may not connect to {}", .0.display())]
     Denied(PathBuf),
+    /// Somebody who may be anybody listens there.
+    #[error("the user {} listens at {}, and {why}: that may be a stranger", super::listener::named(*.uid), .path.display())]
+    Stranger {
+        /// The socket.
+        path: PathBuf,
+        /// The user.
+        uid: u32,
+        /// Who could have put a socket there.
+        why: String,
+    },
     /// The daemon said no.
     #[error("{}", .0.detail)]
     Problem(Box<Problem>),
@@ -69,6 +79,13 @@ impl ClientError {
             Self::Denied(_) => {
                 Some("an admin must open the `mode` in [socket] to it, or the directories above the socket".into())
             }
+            Self::Stranger { uid, .. } => Some(
+                format!(
+                    "let the socket lie in a directory where only root and the daemon's user can write, or say that this is \
+                     the daemon's user: KEEPFRESH_DAEMON_USER={uid}"
+                )
+                .into(),
+            ),
             Self::Problem(problem) => problem.remedy.as_deref().map(Cow::Borrowed),
             Self::Silent(path) | Self::Lost(path) => Some(where_to_look(path, booted_by_systemd()).into()),
             Self::NotASocket(_) | Self::Protocol { .. } => {
@@ -84,9 +101,12 @@ impl ClientError {
             Self::NotRunning { .. } => true,
             Self::Lost(_) => repeatable,
             Self::Problem(problem) => matches!(problem.kind, Kind::Stopping | Kind::TooManyConnections),
-            Self::NotASocket(_) | Self::Denied(_) | Self::Silent(_) | Self::Protocol { .. } | Self::System { .. } => {
-                false
-            }
+            Self::NotASocket(_)
+            | Self::Denied(_)
+            | Self::Stranger { .. }
+            | Self::Silent(_)
+            | Self::Protocol { .. }
+            | Self::System { .. } => false,
         }
     }
 }

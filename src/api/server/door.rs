@@ -79,9 +79,8 @@ impl Door {
 
     fn is_still_strange(&self, caller: &Caller, now: Instant) -> bool {
         let Some(pid) = caller.pid else { return false };
-        let same = |(uid, of, at): &(u32, i32, Instant)| {
-            (*uid, *of) == (caller.uid, pid) && now.since(*at) < STILL_STRANGE
-        };
+        let same =
+            |(uid, of, at): &(u32, i32, Instant)| (*uid, *of) == (caller.uid, pid) && now.since(*at) < STILL_STRANGE;
         self.strangers.iter().any(same)
     }
 

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::header::CONNECTION;
+use axum::http::header::{CONNECTION, CONTENT_LENGTH};
 use axum::http::{HeaderValue, Response, Uri};
 use axum::response::IntoResponse as _;
 use hyper::body::{Body as _, Frame, SizeHint};
@@ -50,8 +50,9 @@ pub(super) async fn bounded<E>(
     Ok(if lasts { answered.map(|body| Body::new(Guarded { body, _leave: leave })) } else { answered })
 }
 
+/// An answer of a known length ends by itself.
 fn ends_by_itself(answered: &Response<Body>) -> bool {
-    answered.body().size_hint().exact().is_some()
+    answered.headers().contains_key(CONTENT_LENGTH) || answered.body().size_hint().exact().is_some()
 }
 
 fn refusal() -> Response<Body> {
@@ -75,10 +76,7 @@ impl hyper::body::Body for Guarded {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

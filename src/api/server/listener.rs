@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::path::{Path, PathBuf};
 
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use thiserror::Error;
 use tokio::net::{UnixListener, UnixStream};
 
@@ -20,11 +21,22 @@ pub enum BindError {
     /// Another process listens there.
     #[error("bind {}: another daemon answers there; stop it, or set another path in the config", .0.display())]
     InUse(PathBuf),
+    /// Somebody else listens there.
+    #[error(
+        "bind {}: the user {uid} listens there, who is neither root nor the one that keepfresh runs as: set another path in \
+         the config, in a directory where only the daemon can write", .path.display()
+    )]
+    Squatted {
+        /// The socket's path.
+        path: PathBuf,
+        /// The user.
+        uid: u32,
+    },
     /// Something that is no socket stands there.
     #[error("bind {}: there is something that is not a socket; move it away, or set another path in the config", .0.display())]
     NotASocket(PathBuf),
     /// The system said no.
-    #[error("bind {}: {source}; check the directory and its permissions", .path.display())]
+    #[error("bind {}: {source}; {}, or set another path in the config", .path.display(), atomic_file::directory_remedy(.source))]
     System {
         /// The socket's path.
         path: PathBuf,
@@ -108,7 +120,7 @@ fn check_free(path: &Path) -> Result<(), BindError> {
         Err(error) => Err(system(error)),
         Ok(there) if !there.file_type().is_socket() => Err(BindError::NotASocket(path.to_owned())),
         Ok(_) => match StdUnixStream::connect(path) {
-            Ok(_) => Err(BindError::InUse(path.to_owned())),
+            Ok(there) => Err(taken(path, &there)),
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(system(error)),
@@ -116,25 +128,29 @@ fn check_free(path: &Path) -> Result<(), BindError> {
     }
 }
 
-/// Binds beside `path`, sets the mode, then renames: nobody sees the socket with another mode, or a gap in its place.
-fn create(path: &Path, mode: u32) -> io::Result<Listener> {
-    // Always the same, so that what a killed daemon left there is swept by the next.
-    let beside = path.with_extension("new");
-    let _ = fs::remove_file(&beside);
-    let socket = UnixListener::bind(&beside)?;
-    let publish = || {
-        fs::set_permissions(&beside, Permissions::from_mode(mode))?;
-        let file = fs::symlink_metadata(&beside)?;
-        fs::rename(&beside, path)?;
-        Ok(OwnFile { path: path.to_owned(), mode, device: file.dev(), inode: file.ino() })
-    };
-    match publish() {
-        Ok(file) => Ok(Listener { socket, file: Some(file) }),
-        Err(error) => {
-            let _ = fs::remove_file(&beside);
-            Err(error)
-        }
+/// Who listens there already.
+fn taken(path: &Path, there: &StdUnixStream) -> BindError {
+    let path = path.to_owned();
+    let uid = getsockopt(there, PeerCredentials).map_or(0, |peer| peer.uid());
+    if uid == 0 || uid == rustix::process::geteuid().as_raw() {
+        BindError::InUse(path)
+    } else {
+        BindError::Squatted { path, uid }
     }
+}
+
+/// Binds where nobody else can write, sets the mode, then renames: nobody sees the socket with another mode, or a gap in its
+/// place, and no link that a stranger sets is followed.
+fn create(path: &Path, mode: u32) -> io::Result<Listener> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let workshop = atomic_file::Workshop::beside(path)?;
+    let piece = workshop.piece();
+    let socket = UnixListener::bind(&piece)?;
+    fs::set_permissions(&piece, Permissions::from_mode(mode))?;
+    let file = fs::symlink_metadata(&piece)?;
+    workshop.put(name)?;
+    let file = OwnFile { path: path.to_owned(), mode, device: file.dev(), inode: file.ino() };
+    Ok(Listener { socket, file: Some(file) })
 }
 
 impl OwnFile {
