@@ -65,7 +65,9 @@ fn a_wrong_password_that_a_json_error_refuses_is_sent_once() {
 
 fn synapse(token_seconds: u32) -> (Synapse, Lab) {
     let server = Synapse::start(token_seconds);
-    let lab = lab(&server.served.front.url(), &server.password);
+    let mut lab = lab(&server.served.front.url(), &server.password);
+    // A first answer takes its time on a busy machine.
+    lab.request_timeout = "15s";
     (server, lab)
 }
 

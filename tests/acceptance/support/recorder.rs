@@ -64,7 +64,7 @@ pub(crate) fn free_port() -> SocketAddr {
 
 /// Waits until somebody listens there.
 pub(crate) fn await_listener(address: SocketAddr) {
-    poll(Duration::from_secs(30), || TcpStream::connect(address).ok())
+    poll(Duration::from_secs(90), || TcpStream::connect(address).ok())
         .unwrap_or_else(|| panic!("nobody listens on {address}"));
 }
 

@@ -40,6 +40,7 @@ impl Synapse {
             "macaroon_secret_key": random_hex(12),
             "form_secret": random_hex(12),
             "report_stats": false,
+            "bcrypt_rounds": 4,
             "trusted_key_servers": [],
             "federation_domain_whitelist": [],
             "refreshable_access_token_lifetime": format!("{token_seconds}s"),
