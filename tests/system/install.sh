@@ -21,4 +21,9 @@ for shell in bash zsh fish; do
 done
 prove 'no unit has anything that systemd does not know' is '' systemd-analyze verify --man=no \
     keepfresh.service keepfresh.socket keepfresh-wait@crm.service
+owners_it_may_change() { property SystemCallFilter | tr ' ' '\n' | grep chown | sort | paste -sd ' '; }
+prove 'of owners it may change only those of files that it has open' is 'fchown fchown32' owners_it_may_change
+prove 'it reaches no device but the harmless ones' is closed property DevicePolicy
+prove 'its tasks have an end' is 1024 property TasksMax
+prove 'its memory has an end' is 4294967296 property MemoryMax
 prove 'the shipped config is good' keepfresh check
