@@ -19,10 +19,12 @@ use crate::clock;
 use crate::config::SessionConfig;
 use crate::provider::{Held, Remote, Secrets};
 use crate::publish::Settling;
+use crate::secret::Secret;
 use crate::secret::source::{SecretError, SecretSource};
-use crate::secret::{Secret, hex};
 use crate::session::Call;
-use crate::session::answer::{Answer, Request, Verdict};
+use crate::session::account::Withheld;
+use crate::session::answer::{Answer, Refused, Request, Verdict};
+use crate::session::presented::Presented;
 use crate::store::{Record, Store};
 use crate::token::Token;
 
@@ -86,8 +88,8 @@ pub enum Done {
         host: String,
         /// What it came to.
         answer: Answer,
-        /// The fingerprint of the secrets it sent.
-        secrets: Option<String>,
+        /// What it presented, as far as it was read.
+        presented: Option<Presented>,
     },
     /// A step of a person's login came to its end.
     ByPerson {
@@ -118,8 +120,8 @@ pub enum Done {
         name: Arc<str>,
         /// What said where they are.
         config: Arc<SessionConfig>,
-        /// Their fingerprint; none while one of them cannot be read, which says nothing of a change.
-        secrets: Option<String>,
+        /// What the login presents; none while a secret cannot be read, which says nothing of a change.
+        presented: Option<Presented>,
         /// The configured refresh token, where the grant has one.
         seed: Option<Result<Secret, String>>,
     },
@@ -166,28 +168,35 @@ pub fn call(work: &mut Work, errand: Errand) -> Flight {
         let host = errand.host.clone();
         let limit = errand.call.timeout + GRACE;
         let attempt = AssertUnwindSafe(tokio::time::timeout(limit, make(&errand))).catch_unwind().await;
-        let (answer, secrets) = match attempt {
+        let (answer, presented) = match attempt {
             Ok(Ok(made)) => made,
             Ok(Err(_)) => (lost(id, request, begun, "no answer within the time-out"), None),
             Err(_) => (lost(id, request, begun, "an internal error; please report it with the log"), None),
         };
-        Done::Called { of, host, answer, secrets }
+        Done::Called { of, host, answer, presented }
     });
     Flight { request, abort, host }
 }
 
-async fn make(errand: &Errand) -> (Answer, Option<String>) {
+async fn make(errand: &Errand) -> (Answer, Option<Presented>) {
     let Errand { call, remote, salt, .. } = errand;
     let (mut secrets, begun) = (Secrets::new(), clock::boottime());
     for (name, source) in &errand.secrets {
         let left = call.timeout.saturating_sub(clock::boottime().since(begun));
         match tokio::time::timeout(left, source.read_parameter(name)).await {
             Ok(Ok(secret)) => secrets.insert(name.clone(), secret),
-            Ok(Err(error)) => return (unread(call, name, &error), Some(format!("unreadable {name}"))),
+            Ok(Err(error)) => return (unread(call, name, &error), Some(errand.remote.unread(name, *salt))),
             Err(_) => return (late(call, name, source), None),
         };
     }
-    let fingerprint = (!secrets.is_empty()).then(|| fingerprint(&secrets, *salt));
+    let presented = match call.request {
+        Request::Login | Request::Renew => Some(remote.presented(&secrets, *salt)),
+        Request::Ping | Request::Introspect | Request::Logout => None,
+    };
+    let same = |presented: &Presented| call.withheld.iter().find(|withheld| withheld.is_in(presented));
+    if let Some(withheld) = presented.as_ref().and_then(same) {
+        return (withhold(call, withheld), presented);
+    }
     let held = Held {
         call: call.id,
         token: errand.token.as_deref(),
@@ -195,7 +204,7 @@ async fn make(errand: &Errand) -> (Answer, Option<String>) {
         skew_millis: errand.skew_millis,
         timeout: call.timeout,
     };
-    (remote.call(call.request, held, &secrets, clock::boottime).await, fingerprint)
+    (remote.call(call.request, held, &secrets, clock::boottime).await, presented)
 }
 
 /// Reads a login's secrets anew, to learn whether a person has changed something; a few sessions' at a time.
@@ -219,8 +228,8 @@ pub fn read_secrets(work: &mut Work, name: Arc<str>, config: Arc<SessionConfig>,
             }
             None => None,
         };
-        let secrets = complete.then(|| fingerprint(&secrets, salt));
-        Done::SecretsRead { name, config, secrets, seed }
+        let presented = complete.then(|| config.remote.presented(&secrets, salt));
+        Done::SecretsRead { name, config, presented, seed }
     });
 }
 
@@ -261,26 +270,26 @@ pub fn save_account(work: &mut Work, store: &Store, key: &str, bytes: Vec<u8>, r
     });
 }
 
-/// Salted, so that a stored fingerprint says nothing of a weak password.
-fn fingerprint(secrets: &Secrets, salt: u64) -> String {
-    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-    context.update(&salt.to_be_bytes());
-    for (name, secret) in secrets {
-        context.update(name.as_bytes());
-        context.update(&[0]);
-        context.update(secret.expose().as_bytes());
-        context.update(&[0]);
-    }
-    hex(context.finish().as_ref()).chars().take(16).collect()
-}
-
 /// A secret that cannot be read: nothing was sent, and nothing will be until it can.
 fn unread(call: &Call, name: &str, error: &SecretError) -> Answer {
     let verdict = match call.request {
-        Request::Login | Request::Renew if !error.is_passing() => Verdict::Refused { confirm: false },
+        Request::Login | Request::Renew if !error.is_passing() => {
+            Verdict::Refused { confirm: false, what: Refused::Request }
+        }
         Request::Login | Request::Renew | Request::Ping | Request::Introspect | Request::Logout => Verdict::Unavailable,
     };
     unsent(call, verdict, &format!("cannot read {name}: {error}"))
+}
+
+/// What another session was refused with is not sent again by this one.
+fn withhold(call: &Call, withheld: &Withheld) -> Answer {
+    let what = match withheld.what {
+        Refused::Credential => "with the same secret",
+        Refused::Client => "as the same client",
+        Refused::User | Refused::Request => "with the same",
+    };
+    let detail = format!("not sent: session {} was refused {what}, and its status says how", withheld.of);
+    unsent(call, Verdict::Refused { confirm: false, what: withheld.what }, &detail)
 }
 
 /// A secret that did not come in time: nothing was sent, and the next try may be luckier.

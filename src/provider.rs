@@ -19,6 +19,7 @@ mod hosts;
 mod outgoing;
 mod pem;
 mod person;
+mod presented;
 mod profile;
 mod proxy;
 mod rehearsal;

@@ -10,11 +10,13 @@ mod answers;
 pub mod backoff;
 mod departure;
 pub mod event;
+mod held_back;
 mod hold;
 mod inputs;
 mod learn;
 pub mod plan;
 pub mod policy;
+pub mod presented;
 pub mod recent;
 mod restore;
 pub mod state;
@@ -34,10 +36,11 @@ use std::time::Duration;
 
 use crate::secret::Secret;
 use crate::time::Instant;
-use account::Account;
+use account::{Account, Withheld};
 use answer::{Answer, Request};
 use event::Event;
 use policy::Policy;
+use presented::Presented;
 use state::{Doubt, Health, State};
 
 /// All that can happen to a session.
@@ -45,12 +48,12 @@ use state::{Doubt, Health, State};
 pub enum Input {
     /// Time has passed.
     Tick,
-    /// The call under way is answered; `secrets` is the fingerprint of what a login or renewal sent.
+    /// The call under way is answered.
     Answered {
         /// The answer.
         answer: Answer,
-        /// The fingerprint of the secrets that were sent.
-        secrets: Option<String>,
+        /// What a login or renewal presented, as far as it was read.
+        presented: Option<Presented>,
     },
     /// A call was not made, because its intent could not be stored.
     Unwritten {
@@ -85,8 +88,8 @@ pub enum Input {
     Seed(Result<Secret, String>),
     /// A person logged in: what the server gave for what the login brought, always [`answer::Verdict::Good`].
     PersonLoggedIn(Answer),
-    /// The login's secrets, read anew, have this fingerprint.
-    SecretsAre(String),
+    /// What the login presents, its secrets read anew.
+    SecretsAre(Presented),
     /// The wall clock moved against ours: the machine may have stood still.
     ClockJumped,
     /// The active hours begin or end.
@@ -146,6 +149,8 @@ pub struct Call {
     pub urgent_by: Instant,
     /// What the disk must hold before it leaves.
     pub footing: Footing,
+    /// What was refused to other sessions: if the call presents any of it, it must not leave.
+    pub withheld: Vec<Withheld>,
 }
 
 /// What must be on the disk before a call leaves, so that a daemon killed in its midst does no harm when it starts again.
@@ -176,6 +181,8 @@ pub struct Session {
     /// A renewal of the calendar's waits for them.
     renewal_waits: bool,
     seed_problem: Option<String>,
+    /// What the login presents, as it was read last.
+    presented: Option<Box<Presented>>,
     /// Inside the active hours.
     active: bool,
     /// Outside them, but somebody reads.
@@ -202,6 +209,8 @@ struct InFlight {
     request: Request,
     /// The login drew on the account's budget.
     counted: bool,
+    /// Somebody wanted it.
+    ordered: bool,
     /// The fingerprint of the refresh token that a renewal presents.
     presents: Option<String>,
 }
@@ -223,6 +232,7 @@ impl Session {
             held: None,
             renewal_waits: false,
             seed_problem: None,
+            presented: None,
             active: true,
             woken: false,
             draining: false,

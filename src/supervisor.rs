@@ -45,6 +45,7 @@ use crate::hooks::Hooks;
 use crate::provider::Clients;
 use crate::schedule::{Duty, Runner};
 use crate::session::answer::{Answer, Request};
+use crate::session::presented::Presented;
 use crate::session::{Action, Input};
 use crate::signals::{Signal, Signals};
 use crate::store::{Record, Store};
@@ -289,7 +290,7 @@ impl Supervisor {
             slot.happened.append(&mut slot.once_landed);
         }
         self.feed.take_in(slot);
-        self.watch.needs_secret(&name, slot.needs_new_secret(&account.account), now);
+        self.watch.needs_secret(&name, slot.session.could_use_another_secret(&account.account), now);
         let due = slot.alarm.due(after);
         let patience = account.saver.hangs_since().filter(|at| slot.awaits_account() && *at > now);
         let wake = [self.queue_person(&name, now), due, patience].into_iter().flatten().min();
@@ -332,17 +333,17 @@ impl Supervisor {
                 }
             }
             Done::AccountSaved { key, problem } => self.account_saved(&key, now, problem),
-            Done::Called { of, host, answer, secrets } => {
+            Done::Called { of, host, answer, presented } => {
                 // The lane of a session that is gone was given back with it.
                 if self.current(&of).is_some() {
                     self.lanes.came_back(&host);
-                    self.called(&of.name, answer, secrets);
+                    self.called(&of.name, answer, presented);
                 }
             }
             Done::ByPerson { of, login, host, came } => self.person_done(&of, &login, &host, came),
             Done::Released { of, hold } => self.released(&of, hold),
             Done::Landed { of } => self.landed(&of),
-            Done::SecretsRead { name, config, secrets, seed } => self.secrets_read(&name, &config, secrets, seed),
+            Done::SecretsRead { name, config, presented, seed } => self.secrets_read(&name, &config, presented, seed),
         }
     }
 
@@ -351,7 +352,7 @@ impl Supervisor {
         self.slots.get_mut(&of.name).map(Box::as_mut).filter(|slot| slot.epoch == of.epoch)
     }
 
-    fn called(&mut self, name: &str, answer: Answer, secrets: Option<String>) {
+    fn called(&mut self, name: &str, answer: Answer, presented: Option<Presented>) {
         let Some(slot) = self.slots.get_mut(name) else { return };
         let Some(flight) = slot.in_flight.take() else { return };
         tell::call(slot, &answer);
@@ -359,7 +360,7 @@ impl Supervisor {
         let outcome = slot::Outcome::of(flight.request, &answer);
         slot.happened.push(feed::call(flight.request, &answer));
         let alive = flight.request == Request::Ping && answer.verdict.is_success();
-        self.step(name, Input::Answered { answer, secrets });
+        self.step(name, Input::Answered { answer, presented });
         let Some(slot) = self.slots.get_mut(name) else { return };
         slot.conclude(outcome);
         if slot.leaving && flight.request == Request::Logout {

@@ -71,7 +71,7 @@ impl Life {
             odd: false,
             quotas: vec![],
         };
-        self.feed(Input::Answered { answer, secrets: Some("secret".into()) })
+        self.feed(Input::Answered { answer, presented: None })
     }
 
     /// The same with a new token.

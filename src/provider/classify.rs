@@ -19,10 +19,10 @@ use super::request::RequestTemplate;
 use super::response::{self, Response, until};
 use super::rule::{AnswerRule, RuleVerdict, Seen};
 use super::token_answer::moment;
-use crate::session::answer::{Request, Verdict};
+use crate::session::answer::{Refused, Request, Verdict};
 use crate::token::Token;
 use ping::alive;
-use token_endpoint::{declined, refusal};
+use token_endpoint::{declined, refusal, refused_by};
 
 /// Who is away comes back at times sooner than announced; our own back-off waits no longer either.
 const LONGEST_MAINTENANCE: Duration = Duration::from_mins(5);
@@ -102,7 +102,7 @@ pub(super) fn step(asked: &Asked<'_>, captures: &Captures, response: &Response) 
             (Request::Ping, _) => Judgement { oddity, ..Verdict::Unavailable.into() },
             (_, Barren::Expired(refresh_token)) => Judgement { oddity, ..Verdict::Expired { refresh_token }.into() },
             (Request::Renew, barren) => odd(Request::Renew, barren.to_string()),
-            (_, _) => Judgement { oddity, ..refusal(asked).into() },
+            (_, _) => Judgement { oddity, ..refusal(asked, Refused::Credential).into() },
         }
     })
 }
@@ -242,10 +242,10 @@ fn by_rule(asked: &Asked<'_>, rule: &AnswerRule, response: &Response) -> Verdict
         RuleVerdict::Alive if is_ping => alive(asked, response),
         RuleVerdict::Dead if is_ping => Verdict::Dead { certain: rule.certain, for_good: rule.for_good },
         RuleVerdict::Dead => dead_elsewhere(asked),
-        RuleVerdict::Refused if is_login => {
-            Verdict::Refused { confirm: rule.confirm.unwrap_or(true) && may_confirm(asked) }
+        RuleVerdict::Refused if is_login || is_ping => {
+            let confirm = is_login && rule.confirm.unwrap_or(true) && may_confirm(asked);
+            Verdict::Refused { confirm, what: rule.refused.unwrap_or_else(|| refused_by(response)) }
         }
-        RuleVerdict::Refused if is_ping => Verdict::Refused { confirm: false },
         RuleVerdict::GrantDead if is_login => grant_dead(asked),
         RuleVerdict::Throttled => throttled(asked, response),
         RuleVerdict::Forbidden if !is_login => Verdict::Forbidden { certain: rule.certain },
@@ -283,7 +283,7 @@ fn grant_dead(asked: &Asked<'_>) -> Verdict {
     match asked.request {
         Request::Renew => Verdict::GrantDead,
         Request::Ping | Request::Introspect | Request::Login | Request::Logout => {
-            Verdict::Refused { confirm: may_confirm(asked) }
+            Verdict::Refused { confirm: may_confirm(asked), what: Refused::Credential }
         }
     }
 }
@@ -308,7 +308,7 @@ fn refusal_of_step(asked: &Asked<'_>, response: &Response) -> Judgement {
         (Request::Renew, 401) => Verdict::GrantDead.into(),
         (Request::Renew, _) => declined(response),
         (Request::Ping, _) => Verdict::Forbidden { certain: false }.into(),
-        (Request::Introspect | Request::Login | Request::Logout, _) => refusal(asked).into(),
+        (Request::Introspect | Request::Login | Request::Logout, _) => refusal(asked, Refused::Credential).into(),
     }
 }
 

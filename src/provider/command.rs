@@ -20,7 +20,7 @@ use crate::blotted::Blotted;
 use crate::clock;
 use crate::program::{self, Outcome, Program, ProgramError};
 use crate::secret::Secret;
-use crate::session::answer::{Grant, Request, Verdict};
+use crate::session::answer::{Grant, Refused, Request, Verdict};
 
 /// What a program may print: as much as a token may have, and what goes with it.
 const LARGEST: usize = 256 * 1024;
@@ -46,12 +46,14 @@ impl CommandError {
     /// What the login came to: a rule of the profile's may know better than that it failed for now.
     pub(super) fn verdict(&self, profile: &Profile, grant: &str) -> Verdict {
         match self {
-            Self::NotRun { error: ProgramError::NotStarted(_), .. } => Verdict::Refused { confirm: false },
+            Self::NotRun { error: ProgramError::NotStarted(_), .. } => {
+                Verdict::Refused { confirm: false, what: Refused::Request }
+            }
             Self::NotRun { error: ProgramError::TookTooLong(_) | ProgramError::Broken(_), .. }
             | Self::Barren { barren: Barren::Expired(_), .. } => Verdict::Unavailable,
             Self::Failed { status, text, .. } => by_rule(profile, grant, *status, text),
             Self::NoValue(_) | Self::NoJson(_) | Self::Barren { .. } => {
-                Verdict::Refused { confirm: may_confirm(profile, grant) }
+                Verdict::Refused { confirm: may_confirm(profile, grant), what: Refused::Request }
             }
         }
     }
@@ -66,9 +68,10 @@ fn may_confirm(profile: &Profile, grant: &str) -> bool {
 fn by_rule(profile: &Profile, grant: &str, status: u16, text: &str) -> Verdict {
     let seen = Seen { request: Request::Login, grant, status, content_type: "", headers: &[], text, json: None };
     let rule = profile.answers.iter().find(|rule| rule.matches(&seen));
+    let what = rule.and_then(|rule| rule.refused).unwrap_or(Refused::Credential);
     match rule.map(|rule| (rule.verdict, rule.confirm.unwrap_or(true))) {
         Some((RuleVerdict::Refused | RuleVerdict::GrantDead, confirm)) => {
-            Verdict::Refused { confirm: confirm && may_confirm(profile, grant) }
+            Verdict::Refused { confirm: confirm && may_confirm(profile, grant), what }
         }
         Some((RuleVerdict::Throttled, _)) => Verdict::Throttled { retry_after: None },
         Some(_) | None => Verdict::Unavailable,

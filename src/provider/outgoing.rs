@@ -24,6 +24,7 @@ use crate::secret::source::SecretSource;
 use crate::session::answer::Request;
 use crate::token::Token;
 
+pub(super) use client::client_secrets;
 pub(super) use http::{is_cookie_octet, is_header_octet, is_known, use_headers};
 pub(super) use oauth::authorization_url;
 pub(super) use signed::JwtTemplate;

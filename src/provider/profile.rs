@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::digest;
 use regex_lite::Regex;
 use serde::Serialize;
 
@@ -24,6 +25,7 @@ use super::request::RequestTemplate;
 use super::rule::{AnswerRule, RuleVerdict};
 use super::template::Template;
 use crate::plain_file::ReadError;
+use crate::secret::hex;
 use crate::session::policy::WindowModel;
 
 pub use content::ParameterKind;
@@ -146,6 +148,10 @@ impl Profile {
     /// Equal for profiles that say the same.
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    fn digest_of(text: &str) -> String {
+        hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
     }
 
     /// What people call such a server.

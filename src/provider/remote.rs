@@ -29,7 +29,7 @@ use crate::blotted::Blotted;
 use crate::clock;
 use crate::secret::Secret;
 use crate::secret::source::SecretSource;
-use crate::session::answer::{Answer, Quota, Request, Verdict};
+use crate::session::answer::{Answer, Quota, Refused, Request, Verdict};
 use crate::time::Instant;
 use crate::token::Token;
 use talk::Talk;
@@ -99,10 +99,14 @@ impl NoAnswer {
     fn verdict(&self, request: Request) -> Verdict {
         let is_login = matches!(request, Request::Login | Request::Renew);
         match self {
-            Self::Outgoing(error) if error.needs_a_person() && is_login => Verdict::Refused { confirm: false },
+            Self::Outgoing(error) if error.needs_a_person() && is_login => {
+                Verdict::Refused { confirm: false, what: Refused::Request }
+            }
             Self::Outgoing(error) if error.needs_a_person() => Verdict::Forbidden { certain: true },
             // Nothing secret was sent to whoever wrote it.
-            Self::Discovery(DiscoveryError::Wrong { .. }) if is_login => Verdict::Refused { confirm: true },
+            Self::Discovery(DiscoveryError::Wrong { .. }) if is_login => {
+                Verdict::Refused { confirm: true, what: Refused::Request }
+            }
             Self::Discovery(DiscoveryError::Wrong { .. }) => Verdict::Forbidden { certain: true },
             _ if self.reached() => unusable(request),
             Self::Outgoing(_)
@@ -147,6 +151,10 @@ impl Remote {
         }
         let discovery = config.issuer().map(|issuer| clients.discovery(&issuer, config.metadata_url(), &config.http));
         Ok(Self { config, clients: clients.clone(), discovery })
+    }
+
+    pub(super) fn config(&self) -> &RemoteConfig {
+        &self.config
     }
 
     /// Host and port that the request would go to: what the limit of calls in flight counts by.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::response::header_lines;
 use super::xml::XmlPath;
-use crate::session::answer::Request;
+use crate::session::answer::{Refused, Request};
 
 /// The verdicts that a rule can give; the others come from an answer's content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -73,6 +73,8 @@ pub(super) struct AnswerRule {
     pub(super) certain: bool,
     /// Whether one more try may confirm a refusal; the grant decides where absent.
     pub(super) confirm: Option<bool>,
+    /// What was refused; the answer's OAuth error decides where absent.
+    pub(super) refused: Option<Refused>,
     /// What a person can do about it.
     pub(super) remedy: Option<String>,
 }

@@ -1,11 +1,16 @@
-//! What a server locks and counts: the login budget, the stop after a refusal and the single flight of one account.
+//! What a server locks and counts: the login budget, the stops after refusals and the single flight of one account.
+
+mod stop;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::answer::Request;
 use super::backoff::{Backoff, CEILING, Seed};
+use super::presented::Presented;
 use crate::time::Instant;
+pub use stop::{Attempt, Refusal, Stop, Stops, Withheld};
 
 /// Logins an hour that an account has at any rate; a session adds [`PER_SESSION`].
 const BASE: u32 = 4;
@@ -21,19 +26,31 @@ const CONFIRM_AFTER: Duration = Duration::from_secs(5);
 /// One account at one server, shared by its sessions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Account {
-    /// Set by a refusal; ended by a changed secret, a changed config or a person.
-    pub stop: Option<Box<Stop>>,
+    /// Set by refusals; each is ended by a changed secret, a changed config, a person or a success.
+    #[serde(default, alias = "stop")]
+    pub stops: Stops,
     /// The fingerprint's salt, so that stored fingerprints say nothing of a weak password.
     pub salt: u64,
     spent: f64,
     counted_at: Instant,
-    refusals: u32,
+    /// As much of it went for logins that brought nothing, since the last that did.
+    #[serde(default)]
+    in_vain: f64,
+    /// When a change last gave some of it back.
+    #[serde(default)]
+    eased_at: Option<Instant>,
     /// A login has left, and no answer to it has been stored.
     unanswered: bool,
     /// When the latest login left.
     left_at: Instant,
-    /// Logins in a row of which nobody knows the answer, since the daemon was killed meanwhile.
+    /// For which session.
+    #[serde(default)]
+    left_for: Option<Box<str>>,
+    /// Logins in a row of which nobody knows what the server said: no answer came, or the daemon was killed meanwhile.
     unknown: u32,
+    /// The credential that the latest of them presented, by fingerprint.
+    #[serde(default)]
+    unknown_credential: Option<Box<str>>,
     /// Failures and waits of logins; what failed for more than one session holds back all of them.
     pub backoff: Backoff,
     /// Whose logins the back-off comes of.
@@ -59,32 +76,22 @@ enum Failing {
     Nobody,
 }
 
-/// No more logins or renewals until something changes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stop {
-    /// Since when.
-    pub since: Instant,
-    /// What the server said.
-    pub reason: String,
-    /// The session whose secrets were refused: sessions of one account may hold different ones.
-    pub of: String,
-    /// The secrets that were refused, by fingerprint; another fingerprint of the same session reopens the account.
-    pub secrets: Option<String>,
-}
-
 impl Account {
     /// An account with its whole budget.
     pub fn new(now: Instant, salt: u64) -> Self {
         let backoff = Backoff::default();
         Self {
-            stop: None,
+            stops: Stops::default(),
             salt,
             spent: 0.0,
             counted_at: now,
-            refusals: 0,
+            in_vain: 0.0,
+            eased_at: None,
             unanswered: false,
             left_at: now,
+            left_for: None,
             unknown: 0,
+            unknown_credential: None,
             backoff,
             failing: Failing::Nobody,
             in_flight: None,
@@ -118,7 +125,17 @@ impl Account {
 
     /// Not before `ready`, nor before the budget allows it.
     pub fn within_budget(&self, ready: Instant, now: Instant) -> Instant {
-        let missing = self.spent_by(now) + 1.0 - self.budget();
+        self.leaving(0.0, ready, now)
+    }
+
+    /// The same, where the reason is no more than somebody's word: the other half of the budget is for what is known.
+    pub fn within_half_budget(&self, ready: Instant, now: Instant) -> Instant {
+        self.leaving(self.budget() / 2.0, ready, now)
+    }
+
+    /// Not before `ready`, nor before the budget allows it and as much as `rest` is left.
+    fn leaving(&self, rest: f64, ready: Instant, now: Instant) -> Instant {
+        let missing = self.spent_by(now) + 1.0 + rest - self.budget();
         // Less than a thousandth of a login missing is rounding, not a reason to wait.
         if missing <= 0.001 {
             return ready;
@@ -139,27 +156,44 @@ impl Account {
     /// A login leaves on behalf of `session`.
     pub fn login_leaves(&mut self, session: &str, now: Instant) {
         self.left_at = now;
+        self.left_for = Some(session.into());
         self.in_flight = Some(session.into());
         self.unanswered = true;
     }
 
-    /// Its answer is there.
-    pub fn login_answered(&mut self) {
+    /// It has come back, or never left.
+    pub fn login_came_back(&mut self) {
         self.in_flight = None;
         self.unanswered = false;
+    }
+
+    /// The server said what it thinks of what the login presented.
+    pub fn login_answered(&mut self) {
         self.unknown = 0;
+        self.unknown_credential = None;
+    }
+
+    /// The login was sent, and no answer tells what the server thinks of it: it may have counted a wrong password.
+    pub fn login_unanswered(&mut self, presented: Option<&Presented>) {
+        self.unknown = self.unknown.saturating_add(1);
+        self.unknown_credential = presented.and_then(|presented| presented.credential.as_deref()).map(Into::into);
     }
 
     /// The account as stored by a daemon that may have been killed while its login was under way.
     pub fn resumed(&mut self) {
         if std::mem::take(&mut self.unanswered) {
-            self.unknown = self.unknown.saturating_add(1);
+            self.login_unanswered(None);
         }
     }
 
     /// When a further password may be sent that could go at `ready`: servers lock accounts after three wrong ones.
     pub fn password_ready(&self, ready: Instant) -> Instant {
         if self.unknown < MOST_UNKNOWN { ready } else { ready.max(self.left_at.after(LOCKED_FOR)) }
+    }
+
+    /// Whether a password of this session may have been refused so often that a further one waits.
+    pub fn doubts_password_of(&self, session: &str) -> bool {
+        self.unknown >= MOST_UNKNOWN && self.left_for.as_deref() == Some(session)
     }
 
     /// The login draws on the budget.
@@ -173,54 +207,98 @@ impl Account {
         self.spent = (self.spent - 1.0).max(0.0);
     }
 
-    /// The server said no. True when this stops the account: at once, or when the confirming try was refused too.
+    /// A login that drew on the budget brought nothing.
+    pub fn was_in_vain(&mut self) {
+        self.in_vain += 1.0;
+    }
+
+    /// What was wrong may be over: half of the budget is there again. A secret that changes on and on must not do away with
+    /// it, so that a change counts once an hour.
+    pub fn ease(&mut self, now: Instant) {
+        if self.eased_at.is_none_or(|at| now.since(at) >= HOUR) {
+            self.eased_at = Some(now);
+            self.succeeded_by_hand(now);
+        }
+    }
+
+    /// A person has logged in: half of the budget is there again.
+    pub fn succeeded_by_hand(&mut self, now: Instant) {
+        self.spent = self.spent_by(now).min(self.budget() / 2.0);
+        self.counted_at = now;
+    }
+
+    /// The server said no. True when this stops something: at once, or when the confirming try was refused too.
     pub fn refused(&mut self, now: Instant, refusal: Refusal, seed: &mut Seed) -> bool {
-        self.refusals = self.refusals.saturating_add(1);
-        if refusal.confirm && self.refusals < 2 {
+        if refusal.request == Request::Login {
+            self.login_answered();
+        }
+        let stopped = self.stops.refused(now, refusal);
+        if !stopped {
             self.backoff.failed(now, CEILING, seed);
             self.backoff.pause(now, CONFIRM_AFTER);
             self.failed_for_all();
-            return false;
         }
-        let since = self.stop.as_ref().map_or(now, |stop| stop.since);
-        self.stop = Some(Box::new(Stop { since, reason: refusal.reason, of: refusal.of, secrets: refusal.secrets }));
-        true
+        stopped
     }
 
-    /// A login or renewal was accepted.
-    pub fn accepted(&mut self, now: Instant) {
-        self.stop = None;
-        self.refusals = 0;
+    /// A login or renewal that was sent then was accepted.
+    pub fn accepted(&mut self, attempt: Attempt<'_>, sent: Instant, now: Instant) {
+        self.stops.accepted(attempt, sent);
+        // A renewal says nothing of logins that wait for a person, or for the try that confirms their no.
+        if attempt.request == Request::Renew && !self.stops.is_empty() {
+            return;
+        }
         self.failing = Failing::Nobody;
         self.backoff.succeeded(now);
-    }
-
-    /// The secrets of `session` now read as `fingerprint`. True when that ends a stop.
-    pub fn secrets_are(&mut self, session: &str, fingerprint: &str) -> bool {
-        let Some(stop) = self.stop.as_mut().filter(|stop| stop.of == session) else { return false };
-        // Where nobody knows what was refused, it is what can be read now: only a change from it is a mend.
-        let mended = stop.secrets.get_or_insert_with(|| fingerprint.to_owned()) != fingerprint;
-        if mended {
-            self.reopen();
+        if attempt.request == Request::Login {
+            self.login_answered();
+            // The failures before it were no sign of trouble with the account.
+            let least = self.spent.min(1.0);
+            self.spent = (self.spent - std::mem::take(&mut self.in_vain)).max(least);
         }
-        mended
     }
 
-    /// A person, or a changed config, ends the stop.
-    pub fn reopen(&mut self) {
-        self.stop = None;
-        self.refusals = 0;
+    /// What the login of `session` presents, read anew. True when logins are allowed again that were not.
+    pub fn presents(&mut self, session: &str, presented: &Presented, now: Instant) -> bool {
+        let reopened = self.stops.presents(session, presented);
+        let known = self.is_another_password(session, presented);
+        if known {
+            self.login_answered();
+        }
+        if reopened || known {
+            self.backoff.lift();
+            self.ease(now);
+        }
+        reopened || known
+    }
+
+    /// Whether the password that got no answer has changed since; of one that a kill cut off, what is read first is it.
+    fn is_another_password(&mut self, session: &str, presented: &Presented) -> bool {
+        if !self.doubts_password_of(session) {
+            return false;
+        }
+        let Some(credential) = presented.credential.as_deref() else { return false };
+        **self.unknown_credential.get_or_insert_with(|| credential.into()) != *credential
+    }
+
+    /// A person, or another refresh token, ends what holds this attempt back.
+    pub fn reopen(&mut self, attempt: Attempt<'_>) {
+        self.stops.lift(attempt);
         self.backoff.lift();
+    }
+
+    /// Its sessions are those of which `is_member` says so, if there is `anybody` at all.
+    pub fn belongs_to(&mut self, is_member: &dyn Fn(&str) -> bool, anybody: bool) {
+        self.stops.belong_to(is_member, anybody);
     }
 
     /// Moves every moment by `millis`, to another boot's axis.
     pub fn shift(&mut self, millis: i64) {
         self.counted_at = self.counted_at.shifted(millis);
         self.left_at = self.left_at.shifted(millis);
+        self.eased_at = self.eased_at.map(|at| at.shifted(millis));
         self.backoff.shift(millis);
-        if let Some(stop) = &mut self.stop {
-            stop.since = stop.since.shifted(millis);
-        }
+        self.stops.shift(millis);
     }
 
     fn budget(&self) -> f64 {
@@ -233,22 +311,10 @@ impl Account {
     }
 }
 
-/// A server's no.
-#[derive(Clone, Debug)]
-pub struct Refusal {
-    /// The session that was refused.
-    pub of: String,
-    /// What it said, for people.
-    pub reason: String,
-    /// Whether one confirming try is harmless.
-    pub confirm: bool,
-    /// The secrets that were sent, by fingerprint.
-    pub secrets: Option<String>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::answer::Refused;
 
     #[test]
     fn six_logins_in_an_hour_and_then_one_every_ten_minutes() {
@@ -280,19 +346,58 @@ mod tests {
         let now = Instant::from_millis(0);
         let mut account = Account::new(now, 1);
         assert!(account.refused(now, no(false), &mut Seed(1)));
-        assert!(!account.secrets_are("crm", "old"));
-        assert!(account.secrets_are("crm", "new"));
-        assert_eq!(account.stop, None);
+        assert!(!account.presents("crm", &Presented::of("old"), now));
+        assert!(account.presents("crm", &Presented::of("new"), now));
+        assert!(account.stops.is_empty());
     }
 
     #[test]
     fn a_refusal_of_unknown_secrets_is_mended_only_by_a_change() {
         let now = Instant::from_millis(0);
         let mut account = Account::new(now, 1);
-        account.refused(now, Refusal { secrets: None, ..no(false) }, &mut Seed(1));
-        assert!(!account.secrets_are("crm", "old"));
-        assert!(!account.secrets_are("crm", "old"));
-        assert!(account.secrets_are("crm", "new"));
+        account.refused(now, Refusal { presented: None, ..no(false) }, &mut Seed(1));
+        assert!(!account.presents("crm", &Presented::of("old"), now));
+        assert!(!account.presents("crm", &Presented::of("old"), now));
+        assert!(account.presents("crm", &Presented::of("new"), now));
+    }
+
+    #[test]
+    fn logins_in_vain_are_given_back_by_one_that_brings_a_token() {
+        let now = Instant::from_millis(0);
+        let mut account = Account::new(now, 1);
+        for _ in 0..6 {
+            account.count_login(now);
+            account.was_in_vain();
+        }
+        assert!(account.is_spent(now));
+        account.accepted(login_of("crm"), now, now);
+        (0..5).for_each(|_| account.count_login(now));
+        assert!(account.is_spent(now), "only those, and not what it costs itself");
+    }
+
+    #[test]
+    fn a_changed_secret_gives_half_of_the_budget_back_and_that_once_an_hour() {
+        let now = Instant::from_millis(0);
+        let mut account = Account::new(now, 1);
+        (0..6).for_each(|_| account.count_login(now));
+        for (secret, is_spent) in [("new", false), ("newer", true)] {
+            account.refused(now, no(false), &mut Seed(1));
+            assert!(account.presents("crm", &Presented::of(secret), now));
+            assert_eq!(account.is_spent(now), is_spent, "{secret}");
+            (0..3).for_each(|_| account.count_login(now));
+        }
+    }
+
+    #[test]
+    fn what_is_only_said_draws_on_half_of_the_budget() {
+        let now = Instant::from_millis(0);
+        let mut account = Account::new(now, 1);
+        for _ in 0..3 {
+            assert_eq!(account.within_half_budget(now, now), now);
+            account.count_login(now);
+        }
+        assert!(account.within_half_budget(now, now) > now);
+        assert_eq!(account.within_budget(now, now), now);
     }
 
     #[test]
@@ -356,9 +461,25 @@ mod tests {
         account.resumed();
         let late = now.after(LOCKED_FOR * 2);
         assert_eq!(account.password_ready(late), late);
+        account.login_came_back();
         account.login_answered();
         account.resumed();
         assert_eq!((account.password_ready(now), account.in_flight.as_deref()), (now, None));
+    }
+
+    #[test]
+    fn a_password_that_got_no_answer_is_doubted_until_it_is_another() {
+        let now = Instant::from_millis(0);
+        let mut account = Account::new(now, 1);
+        for _ in 0..2 {
+            account.login_leaves("a", now);
+            account.login_came_back();
+            account.login_unanswered(Some(&Presented::of("old")));
+        }
+        for (session, secret, ends) in [("a", "old", false), ("b", "new", false), ("a", "new", true)] {
+            assert_eq!(account.presents(session, &Presented::of(secret), now), ends, "{session} {secret}");
+        }
+        assert_eq!(account.password_ready(now), now);
     }
 
     #[test]
@@ -368,14 +489,22 @@ mod tests {
         account.login_leaves("a", now);
         account.count_login(now);
         account.refused(now, no(false), &mut Seed(1));
+        account.ease(now);
         account.backoff.pause(now, CONFIRM_AFTER);
         account.shift(5_000);
+        assert_eq!(account.eased_at, Some(later));
         assert_eq!((account.counted_at, account.left_at), (later, later));
-        assert_eq!(account.stop.as_ref().map(|stop| stop.since), Some(later));
+        assert_eq!(account.stops.of("crm").map(|stop| stop.since), Some(later));
         assert_eq!(account.backoff.until, Some(later.after(CONFIRM_AFTER)));
     }
 
     fn no(confirm: bool) -> Refusal {
-        Refusal { of: "crm".into(), reason: "invalid_grant".into(), confirm, secrets: Some("old".into()) }
+        let presented = Some(Presented::of("old"));
+        let (request, what) = (Request::Login, Refused::Credential);
+        Refusal { of: "crm".into(), request, what, reason: "invalid_grant".into(), confirm, presented }
+    }
+
+    fn login_of(session: &str) -> Attempt<'_> {
+        Attempt { session, request: Request::Login, presented: None }
     }
 }

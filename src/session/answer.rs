@@ -48,6 +48,8 @@ pub enum Verdict {
     Refused {
         /// Whether one confirming try may follow.
         confirm: bool,
+        /// What must not be shown to the server again as it is.
+        what: Refused,
     },
     /// The refresh token is expired, revoked or spent.
     GrantDead,
@@ -80,6 +82,20 @@ pub enum Verdict {
         /// Time left by `exp`, on the server's own clock where it sent `Date`.
         remaining: Option<Duration>,
     },
+}
+
+/// What a server's no was about: only what could bring on the same no again is held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refused {
+    /// What proves the user: a password, the key of an assertion, a token to exchange.
+    Credential,
+    /// The client, or how it proves itself; its renewals present that too.
+    Client,
+    /// The user, whatever is sent for him and by whichever client: he is locked or inactive.
+    User,
+    /// What this session asks for, or how it does: a scope, a grant, or what cannot even be put together.
+    Request,
 }
 
 /// A verdict's kind, without what goes with it: what is left of an answer once it has been acted upon.

@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use crate::blotted::Blotted;
 use crate::session::account::{Account, Refusal};
-use crate::session::answer::{Answer, Request, Verdict};
+use crate::session::answer::{Answer, Refused, Request, Verdict};
 use crate::session::backoff::{CEILING, FLOOR};
 use crate::session::event::Event;
+use crate::session::presented::Presented;
 use crate::session::state::Health;
 use crate::session::window::Success;
 use crate::session::{Action, Session};
@@ -31,7 +32,7 @@ impl Session {
     pub(super) fn answered(
         &mut self,
         answer: Answer,
-        secrets: Option<String>,
+        presented: Option<Presented>,
         now: Instant,
         account: &mut Account,
         actions: &mut Vec<Action>,
@@ -41,7 +42,7 @@ impl Session {
         self.learn_skew(&answer, actions);
         if self.is_outrun(&answer) {
             if call.request == Request::Login {
-                account.login_answered();
+                account.login_came_back();
             }
             actions.extend([Action::Save, Action::SaveAccount]);
             return;
@@ -49,8 +50,8 @@ impl Session {
         match call.request {
             Request::Ping => self.ping_answered(answer, now, account, actions),
             Request::Introspect => self.introspect_answered(&answer, now),
-            Request::Renew => self.renew_answered(&call, answer, secrets, now, account, actions),
-            Request::Login => self.login_answered(&call, answer, secrets, now, account, actions),
+            Request::Renew => self.renew_answered(&call, answer, presented, now, account, actions),
+            Request::Login => self.login_answered(&call, answer, presented, now, account, actions),
             Request::Logout => self.logout_answered(answer, actions),
         }
         actions.push(Action::Save);
@@ -95,18 +96,23 @@ impl Session {
         }
     }
 
-    fn refused(
-        &mut self,
-        detail: Blotted,
+    fn refusal(
+        &self,
+        request: Request,
+        what: Refused,
         confirm: bool,
-        secrets: Option<String>,
-        now: Instant,
-        account: &mut Account,
-        actions: &mut Vec<Action>,
-    ) {
-        let refusal = Refusal { of: self.name.to_string(), reason: detail.to_string(), confirm, secrets };
+        reason: Blotted,
+        presented: Option<Presented>,
+    ) -> Refusal {
+        Refusal { of: self.name.to_string(), request, what, reason, confirm, presented }
+    }
+
+    fn refused(&mut self, refusal: Refusal, now: Instant, account: &mut Account, actions: &mut Vec<Action>) {
+        let (request, detail) = (refusal.request, refusal.reason.clone());
         let stopped = account.refused(now, refusal, &mut self.state.seed);
-        self.state.renew_backoff.until = account.backoff.until;
+        if request == Request::Renew {
+            self.state.renew_backoff.until = account.backoff.until;
+        }
         self.recovery_failed();
         actions.push(Action::Tell(Event::Refused { detail, stopped }));
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::account::Account;
 use super::answer::Request;
-use super::plan::Next;
+use super::plan::{Next, Why};
 use super::policy::LoginBy;
 use super::{Action, Call, Footing, InFlight, Session};
 use crate::time::Instant;
@@ -22,7 +22,8 @@ impl Session {
         self.ordered = None;
         self.renewal_waits &= !matches!(next.request, Request::Renew | Request::Login);
         let presents = self.state.refresh.as_ref().map(|refresh| refresh.token.fingerprint());
-        self.in_flight = Some(InFlight { id, request: next.request, counted, presents });
+        let ordered = next.why == Why::Ordered;
+        self.in_flight = Some(InFlight { id, request: next.request, counted, ordered, presents });
         match next.request {
             Request::Renew => {
                 self.state.intent = true;
@@ -37,14 +38,21 @@ impl Session {
             }
             Request::Ping | Request::Introspect | Request::Logout => {}
         }
-        actions.push(Action::Call(self.call(id, next, now)));
+        actions.push(Action::Call(self.call(id, next, now, account)));
     }
 
-    fn call(&self, id: u64, next: Next, now: Instant) -> Call {
+    fn call(&self, id: u64, next: Next, now: Instant, account: &Account) -> Call {
         let urgent_by = self.idle_deadline().or(self.state.expires).unwrap_or(now).max(now);
         let footing = self.footing(next.request);
         let timeout = if next.request == Request::Ping { self.ping_timeout(now) } else { self.policy.request_timeout };
-        Call { id, request: next.request, timeout, urgent_by, footing }
+        // A person may try again what was refused to another session.
+        let withheld = match next.request {
+            Request::Login | Request::Renew if next.why != Why::Ordered => {
+                account.stops.withheld_from(self.attempt(next.request))
+            }
+            Request::Login | Request::Renew | Request::Ping | Request::Introspect | Request::Logout => Vec::new(),
+        };
+        Call { id, request: next.request, timeout, urgent_by, footing, withheld }
     }
 
     /// A renewal may spend what it presents, and a password may lock its user: what left must be known after a crash.

@@ -7,6 +7,7 @@ use super::account::Account;
 use super::answer::Request;
 use super::event::Event;
 use super::policy::Policy;
+use super::presented::Presented;
 use super::state::{Doubt, Health, Refresh};
 use super::window::Success;
 use super::{Action, Input, Order, Session};
@@ -23,7 +24,7 @@ impl Session {
     pub(super) fn take(&mut self, input: Input, now: Instant, account: &mut Account, actions: &mut Vec<Action>) {
         match input {
             Input::Tick => {}
-            Input::Answered { answer, secrets } => self.answered(answer, secrets, now, account, actions),
+            Input::Answered { answer, presented } => self.answered(answer, presented, now, account, actions),
             Input::Unwritten { call } => self.unwritten(call, now, account, actions),
             Input::Order(order) => self.order(order, now, account, actions),
             Input::Used { generation, age } => self.used(generation, age, now),
@@ -32,7 +33,7 @@ impl Session {
             Input::Held { lasting } => self.hold(lasting, now),
             Input::Seed(seed) => self.seed(seed, now, account, actions),
             Input::PersonLoggedIn(answer) => self.person_logged_in(&answer, now, account, actions),
-            Input::SecretsAre(fingerprint) => self.secrets_are(&fingerprint, account, actions),
+            Input::SecretsAre(presented) => self.secrets_are(presented, now, account, actions),
             Input::ClockJumped => self.clock_jumped(now),
             Input::Active(active) => self.set_active(active, actions),
             Input::Reconfigured(policy) => self.reconfigured(policy),
@@ -49,7 +50,7 @@ impl Session {
                 actions.push(Action::Save);
             }
             Request::Login => {
-                account.login_answered();
+                account.login_came_back();
                 actions.push(Action::SaveAccount);
             }
             Request::Ping | Request::Introspect | Request::Logout => {}
@@ -80,9 +81,9 @@ impl Session {
         self.ordered = possible.then_some(request);
     }
 
-    /// A stopped account sends no renewals, and a refresh token that may be spent is not presented on an order.
+    /// What is stopped is not sent, and a refresh token that may be spent is not presented on an order.
     pub(super) fn may_renew(&self, account: &Account) -> bool {
-        self.can_renew() && account.stop.is_none() && !self.state.in_doubt
+        self.can_renew() && !self.is_stopped(Request::Renew, account) && !self.state.in_doubt
     }
 
     /// A person's login is not held back by a stop or the budget; where only a refresh token can log in, it is presented.
@@ -94,7 +95,7 @@ impl Session {
         if self.can_login() {
             self.ordered = Some(Request::Login);
         } else if self.can_renew() {
-            account.reopen();
+            account.reopen(self.attempt(Request::Renew));
             self.ordered = Some(Request::Renew);
         }
         self.ordered = self.ordered.filter(|_| !self.is_under_way(Request::Login));
@@ -216,14 +217,23 @@ impl Session {
         self.state.in_doubt = false;
         self.try_again();
         self.state.renew_backoff.lift();
-        account.reopen();
+        account.reopen(self.attempt(Request::Renew));
         actions.extend([Action::Tell(Event::Seeded), Action::Save, Action::SaveAccount]);
     }
 
-    fn secrets_are(&self, fingerprint: &str, account: &mut Account, actions: &mut Vec<Action>) {
-        if account.secrets_are(&self.name, fingerprint) {
-            actions.extend([Action::Tell(Event::Reopened), Action::SaveAccount]);
+    fn secrets_are(&mut self, presented: Presented, now: Instant, account: &mut Account, actions: &mut Vec<Action>) {
+        let reopened = account.presents(&self.name, &presented, now);
+        let changed = self.presented.as_ref().is_some_and(|before| **before != presented);
+        if changed && self.record.budget_spent {
+            account.ease(now);
         }
+        if reopened {
+            actions.push(Action::Tell(Event::Reopened));
+        }
+        if reopened || changed {
+            actions.push(Action::SaveAccount);
+        }
+        self.presented = Some(Box::new(presented));
     }
 
     fn clock_jumped(&mut self, now: Instant) {

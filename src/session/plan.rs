@@ -152,6 +152,11 @@ impl Session {
         !self.state.unrenewable && (self.state.refresh.is_some() || by_profile)
     }
 
+    /// A renewal is possible, and no refusal holds it back.
+    fn may_present(&self, account: &Account) -> bool {
+        self.can_renew() && !self.is_stopped(Request::Renew, account)
+    }
+
     /// Whether the daemon can log in by itself.
     pub fn can_login(&self) -> bool {
         matches!(self.policy.login, LoginBy::Daemon { .. })
@@ -180,29 +185,46 @@ impl Session {
     /// The ladder: renew, else log in, else a person.
     pub(super) fn recovery(&self, now: Instant, account: &Account, why: Why) -> Option<Next> {
         // A spent refresh token may bring the whole family down: with a doubt on it, any login is the better way.
-        if self.can_renew() && !(self.state.in_doubt && self.can_login()) {
+        if self.may_present(account) && !(self.state.in_doubt && self.may_login(account)) {
             return self.renewal(now, account, why);
         }
         self.login(now, now, account, why)
     }
 
     pub(super) fn renewal(&self, now: Instant, account: &Account, why: Why) -> Option<Next> {
-        let open = account.stop.is_none() && !self.renewal_is_declined();
+        let open = !self.is_stopped(Request::Renew, account) && !self.renewal_is_declined();
         open.then(|| Next { at: self.state.renew_backoff.ready(now), request: Request::Renew, why })
     }
 
     /// A login at `due` at the earliest; whether the budget holds it back is a matter of what it is for by then.
     fn login(&self, due: Instant, now: Instant, account: &Account, why: Why) -> Option<Next> {
-        if account.stop.is_some() || account.in_flight.is_some() || !self.can_login() {
+        if account.in_flight.is_some() || !self.may_login(account) {
             return None;
         }
         let ready = self.after_failures(now, account).max(due);
-        let at = match self.policy.login {
-            LoginBy::Daemon { confirm: false } => account.password_ready(account.within_budget(ready, now)),
-            LoginBy::Daemon { confirm: true } | LoginBy::Seed | LoginBy::Person if self.is_planned(why, ready) => ready,
-            LoginBy::Daemon { confirm: true } | LoginBy::Seed | LoginBy::Person => account.within_budget(ready, now),
+        let ready = match why {
+            _ if self.is_planned(why, ready) => ready,
+            // Without a ping a report is somebody's word, and no more.
+            Why::Doubt(Doubt::Report) => account.within_half_budget(ready, now),
+            Why::Ordered
+            | Why::IdleTimeout
+            | Why::UnknownAge
+            | Why::Expiry
+            | Why::MaxLifetime
+            | Why::RefreshTokenIdle
+            | Why::NoToken
+            | Why::Dead
+            | Why::Doubt(_)
+            | Why::Introspection
+            | Why::HostGone => account.within_budget(ready, now),
         };
+        let at = if self.sends_password() { account.password_ready(ready) } else { ready };
         Some(Next { at, request: Request::Login, why })
+    }
+
+    /// A login may lock its user if what it sends is wrong.
+    pub(super) fn sends_password(&self) -> bool {
+        self.policy.login == LoginBy::Daemon { confirm: false }
     }
 
     /// What failed for another session alone may not fail for this one.
@@ -220,14 +242,28 @@ impl Session {
         Some(until.after(WAY * self.failed_logins.min(MOST_WAYS)))
     }
 
-    /// The server itself said that the token would end about now: replacing it is no sign of trouble, and no draw on
+    /// It was known that the token, or the login, would end about now: replacing it is no sign of trouble, and no draw on
     /// the budget.
     pub(super) fn is_planned(&self, why: Why, now: Instant) -> bool {
-        let lived = self.state.expires.is_some_and(|end| {
-            let announced = end.since(self.state.granted_at);
-            self.has_announced_end() && now.since(self.state.granted_at) >= announced / 2
-        });
-        lived && matches!(why, Why::Expiry | Why::Dead)
+        match why {
+            Why::Expiry | Why::Dead => self.state.expires.is_some_and(|end| {
+                let announced = end.since(self.state.granted_at);
+                self.has_announced_end() && now.since(self.state.granted_at) >= announced / 2
+            }),
+            Why::MaxLifetime => self
+                .state
+                .logged_in_at
+                .zip(self.login_limit())
+                .is_some_and(|(since, limit)| limit >= SHORTEST_PLANNED_LIFE && now.since(since) >= limit / 2),
+            Why::Ordered
+            | Why::IdleTimeout
+            | Why::UnknownAge
+            | Why::RefreshTokenIdle
+            | Why::NoToken
+            | Why::Doubt(_)
+            | Why::Introspection
+            | Why::HostGone => false,
+        }
     }
 
     /// The token was given with an end that left it time to be used.
@@ -311,7 +347,7 @@ impl Session {
     }
 
     fn replace_at(&self, due: Instant, now: Instant, account: &Account) -> Option<Next> {
-        let how = if self.can_renew() && !self.state.in_doubt {
+        let how = if self.may_present(account) && !self.state.in_doubt {
             self.renewal(now, account, Why::Expiry)
         } else {
             self.login(due, now, account, Why::Expiry)

@@ -16,6 +16,7 @@
 //! | `record`, `promise`, `notice`, `shows` | prints calls, the latest failure and quotas; for how long the token is good; what a person should know; whether readers see a token before the disk has it |
 
 mod absences;
+mod budgets;
 mod clocks;
 mod departures;
 mod dormancy;

@@ -76,8 +76,8 @@ pub enum Phase {
 pub enum LoginWait {
     /// The budget of the hour is spent.
     Budget,
-    /// The daemon was killed over several logins: another wrong password may lock the user.
-    CutOff,
+    /// Nobody knows what became of several passwords: one more that is wrong may lock the user.
+    Unanswered,
     /// Earlier ones failed, or the server asked for it.
     Failures,
 }
@@ -236,11 +236,8 @@ impl Session {
             let reason = "logged out".to_owned();
             return Some(Attention { since: None, reason, remedy: format!("run `{login}`") });
         }
-        if let Some(stop) = &account.stop {
-            let remedy = format!(
-                "mend the secret or the account, then run `{login}` (a changed secret is noticed within a minute)"
-            );
-            return Some(Attention { since: Some(stop.since), reason: stop.reason.clone(), remedy });
+        if let Some(stopped) = self.stopped(account) {
+            return Some(stopped);
         }
         if let Some(fruitless) = self.calls_a_person() {
             return Some(self.attention_to(fruitless));
@@ -307,12 +304,17 @@ impl Session {
     }
 
     /// What a person should know though nothing is wrong: the login may end, and nothing but a person could replace it.
-    pub fn notice(&self) -> Option<String> {
+    pub fn notice(&self, now: Instant, account: &Account) -> Option<String> {
+        let name = &self.name;
+        if self.login_wait(now, account) == Some(LoginWait::Unanswered) {
+            return Some(format!(
+                "two logins in a row had no answer, and one more wrong password may lock the user: the next is sent only once a lock would have ended; if it is right, run `keepfresh login {name}`, else mend it"
+            ));
+        }
         let held = self.token_may_live() && !self.state.logged_out;
         if !held || self.can_login() {
             return None;
         }
-        let name = &self.name;
         if self.state.in_doubt && self.can_renew() {
             return Some(format!(
                 "a renewal had no usable answer, and its refresh token may be spent: it is presented once more when the token has ended; if the server refuses it, a person must run `keepfresh login {name}`"
@@ -329,9 +331,8 @@ impl Session {
     pub fn login_wait(&self, now: Instant, account: &Account) -> Option<LoginWait> {
         let lost = matches!(self.state.health, Health::Missing | Health::Dead { .. });
         self.next(now, account).filter(|next| lost && next.request == Request::Login && next.at > now)?;
-        let by_password = self.policy.login == LoginBy::Daemon { confirm: false };
-        if by_password && account.password_ready(now) > account.login_ready(now) {
-            return Some(LoginWait::CutOff);
+        if self.sends_password() && account.password_ready(now) > account.login_ready(now) {
+            return Some(LoginWait::Unanswered);
         }
         Some(if account.is_spent(now) { LoginWait::Budget } else { LoginWait::Failures })
     }

@@ -60,7 +60,7 @@ impl Slot {
     fn can_order(&self, order: api::Order, account: Option<&Account>) -> Result<(), Refusal> {
         let (session, state) = (&self.session, self.session.state());
         let is_dead = matches!(state.health, TokenHealth::Dead { .. });
-        let is_stopped = account.is_some_and(|account| account.stop.is_some());
+        let is_stopped = account.is_some_and(|account| session.is_stopped(Request::Renew, account));
         let reason = match order {
             api::Order::Verify | api::Order::Renew if state.logged_out => "it is logged out; `login` begins anew",
             api::Order::Verify if state.token.is_none() => "there is no token to verify",

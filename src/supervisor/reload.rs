@@ -289,9 +289,12 @@ impl Supervisor {
             self.lanes.came_back(&flight.host);
         }
         if let Some(account) = self.accounts.get_mut(&slot.account) {
-            account.leave(&name);
+            let stays = self.config.sessions.get(&*name).is_some_and(|new| *new.remote.account() == *slot.account);
+            account.leave(&name, stays);
             self.stirred.extend(account.members.iter().cloned());
-            if account.members.is_empty() && account.account.stop.is_none() && account.saver.is_level(clock::boottime())
+            if account.members.is_empty()
+                && account.account.stops.is_empty()
+                && account.saver.is_level(clock::boottime())
             {
                 self.accounts.remove(&slot.account);
             }
@@ -342,15 +345,25 @@ impl AccountSlot {
         self.account.sessions = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
     }
 
-    fn leave(&mut self, name: &Arc<str>) {
+    /// `stays` where a successor of the same name takes its place: what it presents tells what becomes of its stops.
+    fn leave(&mut self, name: &Arc<str>, stays: bool) {
         if let Ok(place) = self.members.binary_search(name) {
             self.members.remove(place);
         }
         self.account.sessions = u32::try_from(self.members.len()).unwrap_or(u32::MAX).max(1);
         self.account.release(name);
-        // Nobody could mend what was refused any more.
-        if self.account.stop.as_ref().is_some_and(|stop| stop.of == **name) {
-            self.account.reopen();
+        if !stays {
+            self.forget_strangers();
+        }
+    }
+
+    /// Stops of sessions that are gone, which nobody could mend any more.
+    pub(super) fn forget_strangers(&mut self) {
+        let before = self.account.stops.clone();
+        let members = &self.members;
+        let is_member = |session: &str| members.iter().any(|member| **member == *session);
+        self.account.belongs_to(&is_member, !members.is_empty());
+        if self.account.stops != before {
             self.saver.want();
         }
     }

@@ -254,11 +254,11 @@ impl Slot {
         !self.account_is_stored || self.pending.as_ref().is_some_and(|pending| !pending.queued)
     }
 
-    /// A refusal is known by the secrets that were sent: all of the login's, since those are looked at for a change.
+    /// A refused login is known by all of its secrets, since those are looked at for a change.
     fn secrets_for(&self, request: Request) -> Vec<(String, SecretSource)> {
         match request {
-            Request::Login | Request::Renew => self.config.remote.login_secrets(),
-            Request::Ping | Request::Introspect | Request::Logout => self.remote.secrets_for(request),
+            Request::Login => self.config.remote.login_secrets(),
+            Request::Renew | Request::Ping | Request::Introspect | Request::Logout => self.remote.secrets_for(request),
         }
     }
 

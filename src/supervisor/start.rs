@@ -105,6 +105,7 @@ impl Supervisor {
         for session in supervisor.config.sessions.clone().into_values() {
             supervisor.add(session)?;
         }
+        supervisor.accounts.values_mut().for_each(|account| account.forget_strangers());
         supervisor.tell_guests();
         Ok(supervisor)
     }

@@ -102,7 +102,7 @@ impl Slot {
                 reason: needed.reason,
                 remedy: needed.remedy,
             }),
-            notice: self.session.notice(),
+            notice: self.session.notice(now.boot, account),
             quotas: self.session.record().quotas.clone(),
             counts: self.counts(),
             recent: self.session.record().recent.iter().map(|happening| recent(*happening, now)).collect(),
@@ -148,8 +148,8 @@ impl Slot {
     pub(super) fn without_token(&self, failure: Option<String>, now: Instant, account: &Account) -> String {
         let waits = match self.session.login_wait(now, account) {
             Some(LoginWait::Budget) => Some("the login budget of the hour is spent".to_owned()),
-            Some(LoginWait::CutOff) => Some(format!(
-                "the daemon ended in the midst of two logins, and a third wrong password may lock the user; if it is right, run `keepfresh login {}`",
+            Some(LoginWait::Unanswered) => Some(format!(
+                "two logins in a row had no answer, and a third wrong password may lock the user; if it is right, run `keepfresh login {}`",
                 self.name
             )),
             Some(LoginWait::Failures) => {

@@ -13,8 +13,7 @@ use crate::driver::{self, Calm, Sight, Ticket};
 use crate::secret::Secret;
 use crate::secret::source::SecretSource;
 use crate::session::Input;
-use crate::session::account::Account;
-use crate::session::policy::LoginBy;
+use crate::session::presented::Presented;
 use crate::systemd;
 use crate::time::{Instant, Now};
 
@@ -206,7 +205,8 @@ impl Supervisor {
         }
         for name in names {
             let Some(slot) = self.slots.get(&name) else { continue };
-            let wanted = slot.has_seed() || self.accounts.get(&slot.account).is_some_and(|slot| is_stopped(slot));
+            let needs = |account: &AccountSlot| slot.session.could_use_another_secret(&account.account);
+            let wanted = slot.has_seed() || self.accounts.get(&slot.account).is_some_and(|account| needs(account));
             if wanted && (commands || !slot.has_command_secret()) {
                 let salt = self.accounts.get(&slot.account).map_or(0, |account| account.account.salt);
                 driver::read_secrets(&mut self.work, name, slot.config.clone(), salt);
@@ -218,7 +218,7 @@ impl Supervisor {
         &mut self,
         name: &str,
         config: &Arc<SessionConfig>,
-        secrets: Option<String>,
+        presented: Option<Presented>,
         seed: Option<Result<Secret, String>>,
     ) {
         // A reload may have moved them while they were read: then it has sent for the new ones.
@@ -228,19 +228,13 @@ impl Supervisor {
         if let Some(seed) = seed {
             self.step(name, Input::Seed(seed));
         }
-        if let Some(secrets) = secrets {
-            self.step(name, Input::SecretsAre(secrets));
+        if let Some(presented) = presented {
+            self.step(name, Input::SecretsAre(presented));
         }
     }
 }
 
 impl Slot {
-    /// Whether another secret could help: logins are stopped, or there is no refresh token.
-    pub(super) fn needs_new_secret(&self, account: &Account) -> bool {
-        let stranded = self.session.policy().login == LoginBy::Seed && !self.session.can_renew();
-        account.stop.is_some() || stranded
-    }
-
     fn has_seed(&self) -> bool {
         self.config.remote.seed().is_some()
     }
@@ -249,10 +243,6 @@ impl Slot {
         let login = self.config.remote.login_secrets();
         login.iter().map(|(_, source)| source).chain(&self.config.remote.seed()).any(is_command)
     }
-}
-
-fn is_stopped(slot: &AccountSlot) -> bool {
-    slot.account.stop.is_some()
 }
 
 fn is_command(source: &SecretSource) -> bool {

@@ -32,6 +32,7 @@ mod every_profile;
 mod exec;
 mod hardening;
 mod harness;
+mod held_back;
 mod hooks;
 mod hostile_answers;
 mod invented;

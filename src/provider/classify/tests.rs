@@ -249,7 +249,7 @@ fn verdict(profile: &str, grant: &str, request: Request, status: u16, headers: &
     let addition = match &verdict {
         Verdict::Dead { certain: true, .. } | Verdict::Forbidden { certain: true } => ", certain",
         Verdict::Dead { .. } | Verdict::Forbidden { .. } => ", unsure",
-        Verdict::Refused { confirm: true } => ", confirm",
+        Verdict::Refused { confirm: true, .. } => ", confirm",
         Verdict::Refused { .. } => ", stop",
         Verdict::Declined => ", kept",
         Verdict::Alive

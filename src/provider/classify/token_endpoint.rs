@@ -3,7 +3,7 @@
 use super::{Asked, Judgement, grant_dead, is_success, may_confirm, odd, throttled, unusable};
 use crate::provider::response::Response;
 use crate::provider::token_answer::{self, OddAnswer};
-use crate::session::answer::{Request, Verdict};
+use crate::session::answer::{Refused, Request, Verdict};
 
 /// Says what an answer means that no rule matched.
 pub(super) fn judged(asked: &Asked<'_>, response: &Response) -> Judgement {
@@ -12,7 +12,7 @@ pub(super) fn judged(asked: &Asked<'_>, response: &Response) -> Judgement {
         Some(error) if !is_success(response) || said("/access_token").is_none() => oauth_error(asked, error, response),
         Some(_) | None if is_success(response) => token(asked, response),
         Some(_) | None if asked.request == Request::Renew => declined(response),
-        Some(_) | None => refusal(asked).into(),
+        Some(_) | None => refusal(asked, Refused::Credential).into(),
     }
 }
 
@@ -36,8 +36,18 @@ fn token(asked: &Asked<'_>, response: &Response) -> Judgement {
 }
 
 /// A login's no.
-pub(super) fn refusal(asked: &Asked<'_>) -> Verdict {
-    Verdict::Refused { confirm: may_confirm(asked) }
+pub(super) fn refusal(asked: &Asked<'_>, what: Refused) -> Verdict {
+    Verdict::Refused { confirm: may_confirm(asked), what }
+}
+
+/// What a no is about whose name RFC 6749 section 5.2 or RFC 8707 section 2 knows; any other is taken for one to what the
+/// login presents, so that a wrong password is sent once whatever it is called.
+pub(super) fn refused_by(response: &Response) -> Refused {
+    match response.string_at("/error").map(as_in_the_rfc).as_deref() {
+        Some("invalid_client") => Refused::Client,
+        Some("unauthorized_client" | "unsupported_grant_type" | "invalid_scope" | "invalid_target") => Refused::Request,
+        Some(_) | None => Refused::Credential,
+    }
 }
 
 /// A renewal's no under a name that nobody knows, or under none: it may be mended at the server, so the refresh token is kept.
@@ -68,9 +78,11 @@ fn oauth_error(asked: &Asked<'_>, error: &str, response: &Response) -> Judgement
         | "invalid_refresh_token"
         | "expired_refresh_token"
         | "refresh_token_expired" => grant_dead(asked).into(),
-        "invalid_client" | "unauthorized_client" | "unsupported_grant_type" | "invalid_scope" => refusal(asked).into(),
+        "invalid_client" | "unauthorized_client" | "unsupported_grant_type" | "invalid_scope" => {
+            refusal(asked, refused_by(response)).into()
+        }
         _ if asked.request == Request::Renew => declined(response),
-        _ => refusal(asked).into(),
+        _ => refusal(asked, refused_by(response)).into(),
     }
 }
 

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::session::answer::Verdict;
+use crate::session::answer::{Refused, Verdict};
 
 /// A status, a body, and what is quoted of it.
 const SENTENCES: &[(u16, &str, &str)] = &[
@@ -208,7 +208,7 @@ fn said_oddly(status: u16, body: &str) -> String {
 }
 
 fn refused() -> Judgement {
-    Verdict::Refused { confirm: false }.into()
+    Verdict::Refused { confirm: false, what: Refused::Credential }.into()
 }
 
 fn odd() -> Judgement {

@@ -16,7 +16,7 @@ use crate::secret::Secret;
 const CLIENT_ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// What the client proves itself by; read before the server has said which it takes.
-pub(super) fn client_secrets(config: &RemoteConfig) -> Vec<&'static str> {
+pub(in crate::provider) fn client_secrets(config: &RemoteConfig) -> Vec<&'static str> {
     match ClientAuth::of(config, None) {
         ClientAuth::PrivateKeyJwt => vec!["private_key", "private_key_passphrase", "certificate"],
         ClientAuth::Post | ClientAuth::Basic | ClientAuth::Tls | ClientAuth::None => vec!["client_secret"],

@@ -13,7 +13,6 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use aws_lc_rs::digest;
 use jiff::{Span, SpanRelativeTo};
 use regex_lite::Regex;
 use toml::Spanned;
@@ -29,7 +28,6 @@ use crate::provider::grants::GrantKind;
 use crate::provider::harvest::Captures;
 use crate::provider::hosts::{HostPattern, Hosts};
 use crate::provider::request::Expect;
-use crate::secret::hex;
 use names::Names;
 use requests::{Reader, Role};
 
@@ -118,7 +116,7 @@ fn profile(raw: RawProfile<Logins>, name: &str, text: Text<'_>) -> Checked<Profi
     let pings = raw.pings.into_iter().map(|(name, ping)| reader.ping(name, ping));
     let profile = Profile {
         name: raw.name.into_inner(),
-        digest: hex(digest::digest(&digest::SHA256, text.0.as_bytes()).as_ref()),
+        digest: Profile::digest_of(text.0),
         about: About::new(raw.title, raw.documentation, [raw.sources, raw.unverified, raw.notes], raw.proved),
         protocol: raw.protocol.into_inner(),
         account: raw.account.as_ref().map(|account| names.template("account", account)).transpose()?,

@@ -51,6 +51,12 @@ impl Profile {
         read(&text, &path.display().to_string(), name)
     }
 
+    /// Whether it came with the program, and so changes with it alone.
+    pub fn is_compiled_in(&self) -> bool {
+        let own = COMPILED_IN.iter().find(|(known, _)| *known == self.name());
+        own.is_some_and(|(_, text)| Self::digest_of(text) == self.digest())
+    }
+
     /// All names, sorted.
     pub fn names(providers_dir: Option<&Path>) -> Vec<String> {
         let entries = providers_dir.and_then(|directory| directory.read_dir().ok());

@@ -20,7 +20,7 @@ use crate::provider::response::Response;
 use crate::provider::settings::below;
 use crate::provider::{Held, Secrets};
 use crate::secret::Secret;
-use crate::session::answer::{Grant, Request, Verdict};
+use crate::session::answer::{Grant, Refused, Request, Verdict};
 use crate::token::Token;
 
 /// A request is repeated at no more places than these.
@@ -98,7 +98,7 @@ impl Talk<'_> {
             }
             Err(barren) => {
                 let judgement =
-                    Judgement { oddity: Some(barren.to_string()), ..Verdict::Refused { confirm: false }.into() };
+                    Judgement { oddity: Some(barren.to_string()), ..refused(false, Refused::Credential).into() };
                 self.told(judgement, &heard)
             }
         }
@@ -286,6 +286,10 @@ impl Talk<'_> {
         };
         Told { verdict, detail, counted: true, skew_millis: None, odd: false, quotas: Vec::new() }
     }
+}
+
+fn refused(confirm: bool, what: Refused) -> Verdict {
+    Verdict::Refused { confirm, what }
 }
 
 fn good(grant: Grant) -> Judgement {

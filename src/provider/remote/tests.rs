@@ -214,7 +214,7 @@ async fn a_secret_that_the_server_echoes_is_not_in_the_detail() {
     let server = Server::answering(&json(400, "", body)).await;
     let secrets = secrets(&[("password", "hunter2hunter2"), ("client_secret", "s3cr3t")]);
     let answer = call(&remote(&server, "password", &[("username", "alice")]), Request::Login, &secrets).await;
-    assert_eq!(answer.verdict, Verdict::Refused { confirm: false });
+    assert_eq!(answer.verdict, Verdict::Refused { confirm: false, what: Refused::Credential });
     assert!(!answer.detail.contains("hunter2") && !answer.detail.contains("s3cr3t"), "{}", answer.detail);
     assert!(!answer.detail.contains("00D!held"), "{}", answer.detail);
 }
@@ -224,7 +224,7 @@ async fn a_key_that_cannot_sign_needs_a_person_and_sends_nothing() {
     let server = Server::answering(&json(200, "", TOKEN)).await;
     let remote = remote(&server, "jwt_bearer", &[("username", "alice")]);
     let answer = call(&remote, Request::Login, &secrets(&[("private_key", "nonsense")])).await;
-    assert_eq!((answer.verdict, answer.counted), (Verdict::Refused { confirm: false }, false));
+    assert_eq!((answer.verdict, answer.counted), (Verdict::Refused { confirm: false, what: Refused::Request }, false));
     assert!(answer.detail.contains("no key in PEM"), "{}", answer.detail);
     assert!(server.requests().is_empty());
 }

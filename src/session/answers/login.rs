@@ -1,10 +1,10 @@
 //! What the answer to a full login changes.
 
 use crate::session::account::Account;
-use crate::session::answer::{Answer, Grant, Request, Verdict};
+use crate::session::answer::{Answer, Grant, Refused, Request, Verdict};
 use crate::session::answers::grant::Gain;
 use crate::session::event::Event;
-use crate::session::policy::LoginBy;
+use crate::session::presented::Presented;
 use crate::session::state::Health;
 use crate::session::{Action, InFlight, Session};
 use crate::time::Instant;
@@ -14,25 +14,30 @@ impl Session {
         &mut self,
         call: &InFlight,
         answer: Answer,
-        secrets: Option<String>,
+        presented: Option<Presented>,
         now: Instant,
         account: &mut Account,
         actions: &mut Vec<Action>,
     ) {
-        account.login_answered();
+        account.login_came_back();
         if call.counted && !answer.counted {
             account.give_back();
         }
+        self.presented = presented.clone().map(Box::new).or_else(|| self.presented.take());
         let resigned = std::mem::take(&mut self.resigned);
         match answer.verdict {
             Verdict::Good(ref grant) => {
                 let replaceable = self.costs_one_login(grant);
-                self.logged_in(grant, &answer, now, account, actions);
+                self.logged_in(grant, &answer, presented.as_ref(), now, account, actions);
+                if call.ordered && self.state.health == Health::Good {
+                    account.succeeded_by_hand(now);
+                }
                 self.replaceable = replaceable.then_some(self.state.generation);
             }
-            Verdict::Refused { confirm } => {
-                let confirm = confirm && self.policy.login == LoginBy::Daemon { confirm: true };
-                self.refused(answer.detail, confirm, secrets, now, account, actions);
+            Verdict::Refused { confirm, what } => {
+                let confirm = confirm && !self.sends_password();
+                let refusal = self.refusal(Request::Login, what, confirm, answer.detail, presented);
+                self.refused(refusal, now, account, actions);
             }
             // With the skew learned it is the same login once more, whatever it was made for.
             Verdict::Skewed if !resigned => {
@@ -40,7 +45,8 @@ impl Session {
                 self.ordered = self.ordered.or(Some(Request::Login));
             }
             Verdict::Skewed => {
-                self.refused(answer.detail, false, secrets, now, account, actions);
+                let refusal = self.refusal(Request::Login, Refused::Credential, false, answer.detail, presented);
+                self.refused(refusal, now, account, actions);
             }
             Verdict::Throttled { retry_after } => {
                 let wait = retry_after.unwrap_or_else(|| self.unsaid_wait());
@@ -60,13 +66,35 @@ impl Session {
             | Verdict::Concurrent
             | Verdict::LoggedOut
             | Verdict::Introspected { .. } => {
-                self.login_failed(answer.counted, now, account);
-                if answer.odd {
-                    self.was_fruitless(&answer.detail, now);
-                }
-                self.tell_failing(Request::Login, answer.detail, account.backoff.failures, actions);
+                self.login_unanswered(call, answer, presented.as_ref(), now, account, actions);
             }
         }
+    }
+
+    /// Nobody knows what the server thinks of what was presented.
+    fn login_unanswered(
+        &mut self,
+        call: &InFlight,
+        answer: Answer,
+        presented: Option<&Presented>,
+        now: Instant,
+        account: &mut Account,
+        actions: &mut Vec<Action>,
+    ) {
+        // Whoever gets a token, be it one that has ended, presented what is right.
+        if matches!(answer.verdict, Verdict::Expired { .. }) {
+            account.login_answered();
+        } else if answer.counted {
+            account.login_unanswered(presented);
+        }
+        if call.counted && answer.counted {
+            account.was_in_vain();
+        }
+        self.login_failed(answer.counted, now, account);
+        if answer.odd {
+            self.was_fruitless(&answer.detail, now);
+        }
+        self.tell_failing(Request::Login, answer.detail, account.backoff.failures, actions);
     }
 
     /// Should a kill lose what this login brought: the state on disk leads to a ping, that to another login, and to nothing
@@ -94,11 +122,12 @@ impl Session {
         &mut self,
         grant: &Grant,
         answer: &Answer,
+        presented: Option<&Presented>,
         now: Instant,
         account: &mut Account,
         actions: &mut Vec<Action>,
     ) {
-        account.accepted(now);
+        account.accepted(self.attempted(Request::Login, presented), answer.sent, now);
         if self.holds_dead(grant, now) {
             self.login_failed(true, now, account);
             self.doubt_reissued(now);

@@ -31,7 +31,8 @@ impl Session {
         self.state.renew_backoff.lift();
         // Before the token is looked at: should the server hand out one that is dead, the refresh token brings another.
         self.exercised(grant, answer.sent);
-        self.logged_in(grant, answer, now, account, actions);
+        self.logged_in(grant, answer, None, now, account, actions);
+        account.succeeded_by_hand(now);
         actions.extend([Action::Save, Action::SaveAccount]);
     }
 

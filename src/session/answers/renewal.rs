@@ -8,6 +8,7 @@ use crate::session::account::Account;
 use crate::session::answer::{Answer, Grant, Request, Verdict};
 use crate::session::answers::grant::Gain;
 use crate::session::event::Event;
+use crate::session::presented::Presented;
 use crate::session::state::{Doubt, Health};
 use crate::session::{Action, InFlight, Session};
 use crate::time::Instant;
@@ -21,7 +22,7 @@ impl Session {
         &mut self,
         call: &InFlight,
         answer: Answer,
-        secrets: Option<String>,
+        presented: Option<Presented>,
         now: Instant,
         account: &mut Account,
         actions: &mut Vec<Action>,
@@ -31,12 +32,18 @@ impl Session {
             self.state.concurrent = 0;
         }
         match answer.verdict {
-            Verdict::Good(ref grant) => self.renewed(call, grant, &answer, now, account, actions),
+            Verdict::Good(ref grant) => {
+                account.accepted(self.attempted(Request::Renew, presented.as_ref()), answer.sent, now);
+                self.renewed(call, grant, &answer, now, actions);
+            }
             Verdict::Expired { refresh_token } => {
                 self.renewed_in_vain(call, refresh_token, answer.sent, now);
                 self.tell_failing(Request::Renew, answer.detail, self.state.renew_backoff.failures, actions);
             }
-            Verdict::Refused { confirm } => self.refused(answer.detail, confirm, secrets, now, account, actions),
+            Verdict::Refused { confirm, what } => {
+                let refusal = self.refusal(Request::Renew, what, confirm, answer.detail, presented);
+                self.refused(refusal, now, account, actions);
+            }
             // It says nothing of a refresh token that was given meanwhile.
             Verdict::GrantDead | Verdict::Declined | Verdict::Concurrent | Verdict::InDoubt
                 if !self.still_holds(call) => {}
@@ -73,19 +80,7 @@ impl Session {
         self.state.refresh.as_ref().map(|refresh| refresh.token.fingerprint()) == call.presents
     }
 
-    fn renewed(
-        &mut self,
-        call: &InFlight,
-        grant: &Grant,
-        answer: &Answer,
-        now: Instant,
-        account: &mut Account,
-        actions: &mut Vec<Action>,
-    ) {
-        // A stop that came meanwhile is about the login's secrets, which this says nothing of.
-        if account.stop.is_none() {
-            account.accepted(now);
-        }
+    fn renewed(&mut self, call: &InFlight, grant: &Grant, answer: &Answer, now: Instant, actions: &mut Vec<Action>) {
         if self.still_holds(call) {
             self.state.fruitless = None;
             // In the place of one that cannot be kept, the one before it is presented again, but it may be spent.

@@ -4,7 +4,7 @@
 //! a person it tells: it is proven, or meets the same, which then is no death.
 
 use crate::session::account::Account;
-use crate::session::answer::Answer;
+use crate::session::answer::{Answer, Request};
 use crate::session::plan::Why;
 use crate::session::state::{Doubt, Health, Suspicion};
 use crate::session::{Action, Session};
@@ -55,6 +55,6 @@ impl Session {
     /// Another token can be had without a person, if not now.
     fn is_replaceable(&self, account: &Account) -> bool {
         let by_refresh_token = self.can_renew() && !self.state.in_doubt;
-        account.stop.is_none() && (by_refresh_token || self.can_login())
+        by_refresh_token && !self.is_stopped(Request::Renew, account) || self.may_login(account)
     }
 }

@@ -298,7 +298,7 @@ fn passwords_cut_off_by_kills_are_said_to_wait_for_the_lock_to_end_and_a_person_
         0:00:01 login
         0:00:01 no wait
         0:00:02 restart
-        0:00:02 waits: CutOff
+        0:00:02 waits: Unanswered
         0:01:02 Starting; login at 0:15:01 for NoToken
         0:01:02 login
         0:01:03 logged_in 16
@@ -405,6 +405,78 @@ fn a_login_that_brings_an_ended_token_publishes_nothing_and_is_tried_more_and_mo
         0:01:17 budget_spent
         0:10:00 login
         0:10:00 Recovering
+    ",
+    );
+}
+
+#[test]
+fn a_password_that_gets_no_answer_is_sent_twice_and_then_waits_for_a_lock_to_end() {
+    check(
+        "
+        policy login=password
+        serve login unavailable
+        tick
+        10m: status
+        waits
+        notice
+        16m: serve login good
+        31m: status
+        notice
+    ",
+        "
+        0:00:00 login
+        0:00:01 failing 1
+        0:00:03 login
+        0:00:04 failing 2
+        0:10:00 Recovering; login at 0:15:03 for NoToken
+        0:10:00 waits: Unanswered
+        0:10:00 two logins in a row had no answer, and one more wrong password may lock the user: the next is sent only once a lock would have ended; if it is right, run `keepfresh login a`, else mend it
+        0:15:03 login
+        0:15:04 failing 3
+        0:30:03 login
+        0:30:04 answering 3
+        0:30:04 logged_in 1
+        0:30:04 publish 1
+        0:31:00 Alive; ping at 2:12:33 for IdleTimeout
+        0:31:00 no notice
+    ",
+    );
+}
+
+#[test]
+fn a_password_that_never_left_is_in_no_doubt_and_another_one_is_sent_at_once() {
+    check(
+        "
+        policy login=password
+        serve login unavailable uncounted
+        tick
+        10s: waits
+        serve login unavailable
+        30s: waits
+        1m: secrets secret
+        waits
+        serve login good
+        2m: secrets another
+        +2s: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 failing 1
+        0:00:03 login
+        0:00:04 failing 2
+        0:00:10 waits: Failures
+        0:00:11 login
+        0:00:12 failing 3
+        0:00:21 login
+        0:00:22 failing 4
+        0:00:30 waits: Unanswered
+        0:01:00 waits: Unanswered
+        0:02:00 reopened
+        0:02:00 login
+        0:02:01 answering 4
+        0:02:01 logged_in 1
+        0:02:01 publish 1
+        0:02:02 Alive; ping at 1:45:59 for IdleTimeout
     ",
     );
 }

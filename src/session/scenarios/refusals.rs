@@ -180,3 +180,86 @@ fn a_forbidden_ping_settles_a_doubt_only_once_it_is_confirmed() {
     ",
     );
 }
+
+#[test]
+fn a_mended_config_ends_the_stop_that_it_caused_and_the_same_one_does_not() {
+    check(
+        "
+        policy login=password
+        serve login refused client
+        tick
+        1h: restart
+        secrets secret
+        +1s: status
+        serve login good
+        2h: restart
+        secrets secret config=mended
+        +2s: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 refused, stopped
+        1:00:00 restart
+        1:00:01 NeedsAttention: refused
+        2:00:00 restart
+        2:00:00 reopened
+        2:00:00 login
+        2:00:01 logged_in 16
+        2:00:01 publish 16
+        2:00:02 Alive; ping at 3:47:14 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn a_renewal_that_is_refused_for_what_it_asks_for_leaves_the_login() {
+    check(
+        "
+        policy model=fixed idle=none survive=1m
+        serve login good refresh=r1 life=10m
+        serve renew refused request
+        tick
+        20m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:09:00 renew r1
+        0:09:01 refused, stopped
+        0:09:01 login
+        0:09:02 logged_in 2
+        0:09:02 publish 2
+        0:18:01 login
+        0:18:02 logged_in 3
+        0:18:02 publish 3
+        0:20:00 NeedsAttention: refused; login at 0:27:01 for Expiry
+    ",
+    );
+}
+
+#[test]
+fn a_refused_login_leaves_renewals_that_present_something_else() {
+    check(
+        "
+        policy login=password model=fixed idle=none survive=1m
+        serve login good refresh=r1 life=10m
+        serve renew good life=10m
+        tick
+        1m: serve login refused
+        order login
+        15m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:01:00 login
+        0:01:01 refused, stopped
+        0:09:00 renew r1
+        0:09:01 renewed 2
+        0:09:01 publish 2
+        0:15:00 NeedsAttention: refused; renew at 0:18:00 for Expiry
+    ",
+    );
+}

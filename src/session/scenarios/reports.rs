@@ -141,3 +141,48 @@ fn a_report_without_a_ping_leads_to_a_login_within_the_budget() {
     ",
     );
 }
+
+#[test]
+fn false_reports_without_a_ping_leave_half_of_the_budget_for_what_is_known() {
+    check(
+        "
+        policy ping=false model=fixed idle=none survive=10s
+        serve login good life=1h
+        tick
+        20m: rejected 1
+        +5s: rejected 2
+        +5s: rejected 3
+        +5s: rejected 4
+        +5s: rejected 5
+        +5s: rejected 5
+        +1s: status
+        shows
+        +20s: order login
+        +1s: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:20:00 doubtful Report
+        0:20:00 login
+        0:20:01 logged_in 2
+        0:20:01 publish 2
+        0:20:05 doubtful Report
+        0:20:05 login
+        0:20:06 logged_in 3
+        0:20:06 publish 3
+        0:20:10 doubtful Report
+        0:20:10 login
+        0:20:11 logged_in 4
+        0:20:11 publish 4
+        0:20:15 doubtful Report
+        0:20:26 Recovering; login at 0:30:00 for Doubt(Report)
+        0:20:26 shown once written
+        0:20:46 login
+        0:20:47 logged_in 5
+        0:20:47 publish 5
+        0:20:47 Alive; login at 1:14:46 for Expiry
+    ",
+    );
+}

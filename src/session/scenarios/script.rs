@@ -9,11 +9,12 @@ use crate::secret::Secret;
 use crate::session::account::Account;
 use crate::session::answer::{Answer, Request};
 use crate::session::policy::Policy;
+use crate::session::presented::Presented;
 use crate::session::state::State;
 use crate::session::view::{Counts, Publication};
 use crate::session::{Action, Call, Footing, Input, Session};
 use crate::time::Instant;
-use words::{REQUESTS, answer, clock, configure, describe, duration, order, salesforce, word};
+use words::{REQUESTS, answer, clock, configure, describe, duration, order, presented, salesforce, unsent, word};
 
 /// The Unix time at which every script begins.
 const FLOOR: u64 = 1;
@@ -35,8 +36,18 @@ struct Actor {
     stored: State,
     call: Option<(Call, Instant)>,
     served: BTreeMap<&'static str, String>,
+    /// What its login presents.
+    presented: Presented,
     publication: Publication,
     generation: u64,
+}
+
+impl Actor {
+    /// Its secrets are others, and are read anew.
+    fn read(&mut self, words: &[&str]) -> Presented {
+        self.presented = presented(words);
+        self.presented.clone()
+    }
 }
 
 impl Stage {
@@ -85,7 +96,9 @@ impl Stage {
         let session = Session::new(name, self.policy.clone(), self.now, FLOOR, 1);
         let stored = session.state().clone();
         let publication = session.publication(self.now);
-        self.actors.push(Actor { session, stored, call: None, served: BTreeMap::new(), publication, generation: 0 });
+        let presented = Presented::of("secret");
+        let served = BTreeMap::new();
+        self.actors.push(Actor { session, stored, call: None, served, presented, publication, generation: 0 });
         self.current = self.actors.len() - 1;
         self.account.sessions = u32::try_from(self.actors.len()).unwrap();
     }
@@ -98,8 +111,8 @@ impl Stage {
                 return;
             };
             self.now = self.now.max(at);
-            let input = answer.map_or(Input::Tick, |answer| Input::Answered { answer, secrets: Some("secret".into()) });
-            self.step(actor, input);
+            let presented = Some(self.actors[actor].presented.clone());
+            self.step(actor, answer.map_or(Input::Tick, |answer| Input::Answered { answer, presented }));
         }
         panic!("the script spins at {:?}:\n{}", self.now, self.lines.join("\n"));
     }
@@ -155,7 +168,8 @@ impl Stage {
             "seed" => Input::Seed(Ok(Secret::new(words[1]))),
             "person" => Input::PersonLoggedIn(self.by_person(&words[1..])),
             "unread" => Input::Seed(Err(words[1..].join(" "))),
-            "secrets" => Input::SecretsAre(words[1].to_owned()),
+            "presents" => return self.actors[current].presented = presented(&words[1..]),
+            "secrets" => Input::SecretsAre(self.actors[current].read(&words[1..])),
             "jump" => Input::ClockJumped,
             "active" => Input::Active(words[1] == "true"),
             "drain" => Input::Drain,
@@ -174,13 +188,15 @@ impl Stage {
         let (call, sent) = actor.call.as_ref().unwrap_or_else(|| panic!("no call to answer {words:?}:\n{lines}"));
         let answer =
             answer(call, *sent, self.now, words, actor.session.state()).unwrap_or_else(|| panic!("{words:?}?"));
-        self.step(self.current, Input::Answered { answer, secrets: Some("secret".into()) });
+        let presented = Some(actor.presented.clone());
+        self.step(self.current, Input::Answered { answer, presented });
     }
 
     /// What the server gave for a person's login, this moment.
     fn by_person(&self, words: &[&str]) -> Answer {
         let (request, timeout) = (Request::Login, LATENCY);
-        let call = Call { id: 0, request, timeout, urgent_by: self.now, footing: Footing::Free };
+        let withheld = Vec::new();
+        let call = Call { id: 0, request, timeout, urgent_by: self.now, footing: Footing::Free, withheld };
         answer(&call, self.now, self.now, words, self.actors[self.current].session.state()).unwrap()
     }
 
@@ -191,6 +207,7 @@ impl Stage {
         }
         let actions = actor.session.step(input, self.now, &mut self.account);
         let mut stored = false;
+        let mut kept_back = None;
         for action in actions {
             match action {
                 Action::Save => self.actors[index].stored = self.actors[index].session.state().clone(),
@@ -199,12 +216,22 @@ impl Stage {
                     assert!(self.actors[index].call.is_none(), "two calls under way:\n{}", self.lines.join("\n"));
                     assert!(call.footing != Footing::Stored || stored, "a durable call without its intent");
                     assert_eq!(self.actors[index].session.last_call(), call.id);
+                    if let Some(withheld) = call.withheld.iter().find(|it| it.is_in(&self.actors[index].presented)) {
+                        let (of, what) = (format!("withheld: refused to {}", withheld.of), withheld.what);
+                        kept_back = Some(unsent(&call, self.now, &of, what));
+                        self.actors[index].call = Some((call, self.now));
+                        continue;
+                    }
                     self.say(index, &self.request(index, call.request));
                     self.actors[index].call = Some((call, self.now));
                 }
                 Action::Tell(ref event) => self.say(index, &describe(event)),
             }
             stored = self.actors[index].stored.intent;
+        }
+        if let Some(answer) = kept_back {
+            let presented = Some(self.actors[index].presented.clone());
+            self.step(index, Input::Answered { answer, presented });
         }
         self.show_publication(index);
     }
@@ -303,7 +330,7 @@ impl Stage {
     }
 
     fn notice(&mut self) {
-        let notice = self.actors[self.current].session.notice();
+        let notice = self.actors[self.current].session.notice(self.now, &self.account);
         self.say(self.current, &notice.unwrap_or_else(|| "no notice".to_owned()));
     }
 

@@ -47,7 +47,7 @@ fn what_fails_for_one_session_alone_holds_no_other_back() {
 }
 
 #[test]
-fn a_refusal_stops_every_session_of_the_account() {
+fn a_refused_password_is_withheld_from_every_session_that_would_send_it_until_its_own_is_another() {
     check(
         "
         policy login=password
@@ -72,15 +72,17 @@ fn a_refusal_stops_every_session_of_the_account() {
         "
         0:00:00 login
         0:00:01 a refused, stopped
-        1:00:00 b NeedsAttention: refused
-        1:01:00 b NeedsAttention: refused
+        0:00:01 b refused, stopped
+        1:00:00 b NeedsAttention: withheld: refused to a
+        1:00:00 b reopened
+        1:00:00 b login
+        1:00:01 b logged_in 1
+        1:00:01 b publish 1
+        1:01:00 b Alive; ping at 2:47:14 for IdleTimeout
         1:01:00 a reopened
         1:01:00 a login
         1:01:01 a logged_in 1
         1:01:01 a publish 1
-        1:01:01 b login
-        1:01:02 b logged_in 1
-        1:01:02 b publish 1
         2:00:00 a Alive; ping at 2:48:14 for IdleTimeout
     ",
     );
@@ -136,6 +138,8 @@ fn a_renewal_s_success_does_not_end_a_stop_that_came_meanwhile() {
         session a
         +1s: good a2
         +1s: status
+        session b
+        status
     ",
         "
         0:00:00 login
@@ -146,7 +150,8 @@ fn a_renewal_s_success_does_not_end_a_stop_that_came_meanwhile() {
         0:00:03 b refused, stopped
         0:00:04 a renewed 2
         0:00:04 a publish 2
-        0:00:05 a NeedsAttention: refused; ping at 1:42:58 for IdleTimeout
+        0:00:05 a Alive; ping at 1:42:58 for IdleTimeout
+        0:00:05 b NeedsAttention: refused
     ",
     );
 }
@@ -187,6 +192,140 @@ fn broken_sessions_let_a_sound_one_go_first() {
         0:02:36 a failing 7
         0:05:00 a Recovering; login at 0:05:15 for NoToken
         0:05:00 c Alive; ping at 1:47:22 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn a_refused_password_of_one_session_leaves_another_its_renewals() {
+    check(
+        "
+        policy login=password model=fixed idle=none survive=1m
+        session a
+        serve login refused
+        session b
+        presents secret client=other
+        serve renew good life=10m
+        serve ping alive
+        tick
+        +1s: good b1 refresh=r1 life=10m
+        session a
+        tick
+        session b
+        15m: status
+        notice
+        session a
+        status
+    ",
+        "
+        0:00:00 b login
+        0:00:01 b logged_in 1
+        0:00:01 b publish 1
+        0:00:01 a login
+        0:00:02 a refused, stopped
+        0:09:00 b renew r1
+        0:09:01 b renewed 2
+        0:09:01 b publish 2
+        0:15:00 b Alive; renew at 0:18:00 for Expiry
+        0:15:00 b no notice
+        0:15:00 a NeedsAttention: refused
+    ",
+    );
+}
+
+#[test]
+fn a_refused_client_of_one_session_stops_no_other_client_of_its_user() {
+    check(
+        "
+        session a
+        serve login refused? client
+        session b
+        presents secret client=other
+        serve login good
+        session c
+        session a
+        tick
+        session b
+        1m: status
+        session c
+        status
+        session a
+        status
+    ",
+        "
+        0:00:00 a login
+        0:00:01 a refused
+        0:00:06 a login
+        0:00:07 a refused, stopped
+        0:00:07 b login
+        0:00:08 b logged_in 1
+        0:00:08 b publish 1
+        0:00:08 c refused, stopped
+        0:01:00 b Alive; ping at 1:47:21 for IdleTimeout
+        0:01:00 c NeedsAttention: withheld: refused to a
+        0:01:00 a NeedsAttention: refused?
+    ",
+    );
+}
+
+#[test]
+fn a_refused_client_stops_the_renewals_that_present_it() {
+    check(
+        "
+        policy model=fixed idle=none survive=1m
+        session a
+        session b
+        tick
+        +1s: good b1 refresh=r1 life=10m
+        session a
+        tick
+        +1s: refused client
+        session b
+        9m30s: status
+    ",
+        "
+        0:00:00 b login
+        0:00:01 b logged_in 1
+        0:00:01 b publish 1
+        0:00:01 a login
+        0:00:02 a refused, stopped
+        0:09:00 b refused, stopped
+        0:09:30 b NeedsAttention: withheld: refused to a
+    ",
+    );
+}
+
+#[test]
+fn a_refused_user_is_not_logged_in_by_another_client_and_whose_refusal_it_was_is_said() {
+    check(
+        "
+        policy login=password
+        session a
+        serve login refused user
+        session b
+        presents secret client=other
+        session a
+        tick
+        session b
+        1m: status
+        session a
+        serve login good
+        order login
+        session b
+        serve login good
+        2m: status
+    ",
+        "
+        0:00:00 a login
+        0:00:01 a refused, stopped
+        0:01:00 b NeedsAttention: its user was refused at the login of session a: refused
+        0:01:00 a login
+        0:01:01 a logged_in 1
+        0:01:01 a publish 1
+        0:01:01 b login
+        0:01:02 b logged_in 1
+        0:01:02 b publish 1
+        0:02:00 b Alive; ping at 1:48:15 for IdleTimeout
     ",
     );
 }

@@ -12,8 +12,9 @@ use proptest::test_runner::{RngAlgorithm, RngSeed, TestRng, TestRunner};
 use crate::named::Named;
 use crate::secret::Secret;
 use crate::session::account::Account;
-use crate::session::answer::{Answer, Grant, Request, Verdict};
+use crate::session::answer::{Answer, Grant, Refused, Request, Verdict};
 use crate::session::policy::{LoginBy, Policy, WindowModel};
+use crate::session::presented::Presented;
 use crate::session::state::{Doubt, Health, State};
 use crate::session::view::Publication;
 use crate::session::{Action, Call, Input, Order, Session};
@@ -135,7 +136,12 @@ pub(crate) fn fuzz_stored(data: &[u8]) {
     let mut session = Session::restore("s", policy.current(), state, now, 1, data.len().is_multiple_of(2));
     for _ in 0..20 {
         session.step(Input::Tick, now, &mut account);
-        let _ = (session.publication(now), session.promise(now), session.phase(now, &account), session.notice());
+        let _ = (
+            session.publication(now),
+            session.promise(now),
+            session.phase(now, &account),
+            session.notice(now, &account),
+        );
         let Some(wake) = session.wake(now, &account) else { return };
         assert!(wake > now, "a wake that changes nothing: {session:#?}");
         now = wake;
@@ -201,7 +207,7 @@ impl Stage {
         let counted = verdict != Verdict::Unavailable;
         let answer =
             Answer { call: call.id, sent, received, verdict, detail, counted, skew_millis: None, odd, quotas: vec![] };
-        self.step(Input::Answered { answer, secrets: Some("secret".into()) });
+        self.step(Input::Answered { answer, presented: Some(Presented::of("secret")) });
     }
 
     fn step(&mut self, input: Input) {
@@ -252,7 +258,7 @@ fn inputs() -> impl Strategy<Value = Input> {
         option::of(durations()).prop_map(|lasting| Input::Held { lasting }),
         "[a-c]".prop_map(|token| Input::Seed(Ok(Secret::new(token)))),
         Just(Input::Seed(Err("it cannot be read".into()))),
-        "[a-c]".prop_map(Input::SecretsAre),
+        "[a-c]".prop_map(|secret| Input::SecretsAre(Presented::of(&secret))),
         Just(Input::ClockJumped),
         any::<bool>().prop_map(Input::Active),
         policies().prop_map(|policy| Input::Reconfigured(policy.into())),
@@ -278,7 +284,7 @@ fn verdicts() -> impl Strategy<Value = Verdict> {
         2 => any::<(bool, bool)>().prop_map(|(certain, for_good)| Verdict::Dead { certain, for_good }),
         6 => grants().prop_map(|grant| Verdict::Good(Box::new(grant))),
         1 => option::of("[a-c]").prop_map(|token| Verdict::Expired { refresh_token: token.map(Secret::new) }),
-        1 => any::<bool>().prop_map(|confirm| Verdict::Refused { confirm }),
+        1 => (any::<bool>(), refusals()).prop_map(|(confirm, what)| Verdict::Refused { confirm, what }),
         1 => Just(Verdict::GrantDead),
         1 => Just(Verdict::Declined),
         1 => option::of(durations()).prop_map(|retry_after| Verdict::Throttled { retry_after }),
@@ -290,6 +296,10 @@ fn verdicts() -> impl Strategy<Value = Verdict> {
         1 => Just(Verdict::LoggedOut),
         3 => (any::<bool>(), option::of(durations())).prop_map(|(active, remaining)| Verdict::Introspected { active, remaining }),
     ]
+}
+
+fn refusals() -> impl Strategy<Value = Refused> {
+    prop_oneof![Just(Refused::Credential), Just(Refused::Client), Just(Refused::User), Just(Refused::Request)]
 }
 
 prop_compose! {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::named::Named;
 use crate::secret::Secret;
-use crate::session::answer::{Grant, Verdict};
+use crate::session::answer::{Grant, Refused, Verdict};
 use crate::session::policy::WindowModel;
 use crate::time::Instant;
 use crate::token::Token;
@@ -117,7 +117,7 @@ impl Server {
     pub(crate) fn login(&mut self, now: Instant) -> Verdict {
         if !self.rules.accepts {
             self.tally.refusals += 1;
-            return Verdict::Refused { confirm: false };
+            return Verdict::Refused { confirm: false, what: Refused::Credential };
         }
         self.tally.logins += 1;
         let reused = self.latest.clone().filter(|token| self.rules.reuses && self.lives(token, now));

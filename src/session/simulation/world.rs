@@ -11,6 +11,7 @@ use crate::session::account::Account;
 use crate::session::answer::{Answer, Request, Verdict};
 use crate::session::backoff::Seed;
 use crate::session::policy::Policy;
+use crate::session::presented::Presented;
 use crate::session::state::{Health, State};
 use crate::session::view::Publication;
 use crate::session::{Action, Call, Footing, Input, Session};
@@ -197,6 +198,22 @@ impl World {
         let latency = self.seed.between(Duration::from_millis(20), Duration::from_millis(900));
         let refused = self.chance(self.faults.refused_calls);
         let throttled = self.chance(self.faults.throttling);
+        let presented = presented();
+        if let Some(withheld) = call.withheld.iter().find(|withheld| withheld.is_in(&presented)) {
+            let verdict = Verdict::Refused { confirm: false, what: withheld.what };
+            let (sent, received, detail) = (self.now, self.now, "withheld".into());
+            return Answer {
+                call: call.id,
+                sent,
+                received,
+                verdict,
+                detail,
+                counted: false,
+                skew_millis: None,
+                odd: false,
+                quotas: Vec::new(),
+            };
+        }
         let lost = self.chance(self.faults.lost_answers);
         let (verdict, took, counted) = match self.outage {
             Outage::Refusing => (Verdict::Unavailable, latency, false),
@@ -258,7 +275,7 @@ impl World {
             self.restart(index);
             return;
         }
-        self.step(index, Input::Answered { answer, secrets: Some("secret".into()) });
+        self.step(index, Input::Answered { answer, presented: Some(presented()) });
     }
 
     fn describe(&self, index: usize) -> String {
@@ -305,6 +322,12 @@ impl Daemon {
     fn store(&mut self) {
         self.stored = self.session.state().clone();
     }
+}
+
+/// All sessions of the account have one secret.
+fn presented() -> Presented {
+    let one = || "secret".to_owned();
+    Presented { secrets: Some(one()), credential: Some(one()), client: Some(one()), config: one() }
 }
 
 /// What an answer that never came is for the provider.

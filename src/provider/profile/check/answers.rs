@@ -32,6 +32,7 @@ pub(super) fn answer(raw: Spanned<RawAnswer>, grants: &[String], text: Text<'_>)
         for_good: raw.next == Some(NextStep::Login),
         certain: raw.certain,
         confirm: raw.confirm,
+        refused: raw.refused,
         remedy: raw.remedy,
     })
 }

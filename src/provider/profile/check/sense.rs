@@ -40,6 +40,9 @@ fn fits(profile: &Profile, rule: &AnswerRule) -> Checked<()> {
         let message = format!("answer: `{}` is no verdict on such an answer", rule.verdict.word());
         return Err(at(rule.line, message));
     }
+    if rule.refused.is_some() && rule.verdict != RuleVerdict::Refused {
+        return Err(at(rule.line, "answer: `refused` goes with verdict = \"refused\" only".to_owned()));
+    }
     if rule.for_good && rule.verdict != RuleVerdict::Dead {
         return Err(at(rule.line, "answer: next = \"login\" goes with verdict = \"dead\" only".to_owned()));
     }

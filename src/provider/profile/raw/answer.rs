@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::provider::rule::RuleVerdict;
-use crate::session::answer::Request;
+use crate::session::answer::{Refused, Request};
 
 /// What must stand where, unchecked.
 pub(in crate::provider::profile) type Conditions = BTreeMap<String, Spanned<toml::Value>>;
@@ -30,6 +30,7 @@ pub(in crate::provider::profile) struct RawAnswer {
     #[serde(default = "super::yes")]
     pub(in crate::provider::profile) certain: bool,
     pub(in crate::provider::profile) confirm: Option<bool>,
+    pub(in crate::provider::profile) refused: Option<Refused>,
     pub(in crate::provider::profile) remedy: Option<String>,
 }
 

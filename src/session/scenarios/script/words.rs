@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use crate::blotted::Blotted;
 use crate::named::Named;
 use crate::secret::Secret;
-use crate::session::answer::{Answer, Grant, Quota, Request, Verdict};
+use crate::session::answer::{Answer, Grant, Quota, Refused, Request, Verdict};
 use crate::session::event::Event;
 use crate::session::policy::{LoginBy, Policy, WindowModel};
+use crate::session::presented::Presented;
 use crate::session::state::State;
 use crate::session::{Call, Order};
 use crate::time::Instant;
@@ -51,8 +52,8 @@ pub(super) fn answer(call: &Call, sent: Instant, received: Instant, words: &[&st
         "dead?" => Verdict::Dead { certain: false, for_good: false },
         "good" => Verdict::Good(Box::new(grant(words, &option, state))),
         "expired" => Verdict::Expired { refresh_token: option("refresh").map(Secret::new) },
-        "refused" => Verdict::Refused { confirm: false },
-        "refused?" => Verdict::Refused { confirm: true },
+        "refused" => Verdict::Refused { confirm: false, what: refused(words) },
+        "refused?" => Verdict::Refused { confirm: true, what: refused(words) },
         "grant_dead" => Verdict::GrantDead,
         "declined" => Verdict::Declined,
         "throttled" => Verdict::Throttled { retry_after: words.get(1).map(|wait| duration(wait)) },
@@ -72,6 +73,48 @@ pub(super) fn answer(call: &Call, sent: Instant, received: Instant, words: &[&st
     let detail = Blotted::new(words[0], &[]);
     let quotas = option("quota").map(|name| Quota { name: name.to_owned(), used: 1, limit: 2 }).into_iter().collect();
     Some(Answer { call: call.id, sent, received, verdict, detail, counted, skew_millis, odd, quotas })
+}
+
+/// `refused`, `refused client`: without a word, what proves the user.
+fn refused(words: &[&str]) -> Refused {
+    match words.get(1) {
+        Some(&"client") => Refused::Client,
+        Some(&"user") => Refused::User,
+        Some(&"request") => Refused::Request,
+        Some(_) | None => Refused::Credential,
+    }
+}
+
+/// `secret`, `another client=b config=new`: the one secret that proves the user, and what goes with it.
+pub(super) fn presented(words: &[&str]) -> Presented {
+    let option = |key: &str| words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+    let mut presented = Presented::of(words[0]);
+    if let Some(client) = option("client") {
+        presented.client = Some(client.to_owned());
+        presented.secrets = Some(format!("{} {client}", words[0]));
+    }
+    if let Some(config) = option("config") {
+        config.clone_into(&mut presented.config);
+    }
+    presented
+}
+
+/// A call that found itself about to present what was refused to another session.
+pub(super) fn unsent(call: &Call, now: Instant, detail: &str, what: Refused) -> Answer {
+    let detail = Blotted::new(detail, &[]);
+    let verdict = Verdict::Refused { confirm: false, what };
+    let (sent, received) = (now, now);
+    Answer {
+        call: call.id,
+        sent,
+        received,
+        verdict,
+        detail,
+        counted: false,
+        skew_millis: None,
+        odd: false,
+        quotas: vec![],
+    }
 }
 
 /// `good`, `good t2`, `good same`: without a name, the token is one that was never seen.
