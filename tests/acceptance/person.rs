@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::support::daemon::{BINARY, Lab, Session};
-use crate::support::oidc::{NODE, OidcProvider};
+use crate::support::oidc::{OidcProvider, node};
 use crate::support::within;
 
 /// A browser starts slowly where many tests run at once.
@@ -283,7 +283,7 @@ impl Drop for Login {
 /// Walks through the provider's pages; what the last page is like.
 fn visit(address: &str, user: &str) -> Value {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oidc-provider");
-    let output = Command::new(NODE).args(["browser.mjs", address, user]).current_dir(directory).output().unwrap();
+    let output = Command::new(node()).args(["browser.mjs", address, user]).current_dir(directory).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     serde_json::from_slice(&output.stdout).unwrap()
 }

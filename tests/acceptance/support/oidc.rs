@@ -25,9 +25,6 @@ pub(crate) struct OidcProvider {
     pub(crate) password: String,
 }
 
-/// The version that the provider is made for; Debian's may be older.
-pub(crate) const NODE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oidc-provider/node_modules/.bin/node");
-
 impl OidcProvider {
     /// Starts one whose access tokens live for so long.
     pub(crate) fn start(token_seconds: u32) -> Self {
@@ -38,7 +35,7 @@ impl OidcProvider {
     pub(crate) fn start_with(token_seconds: u32, tls: Option<&Path>) -> Self {
         let (client_secret, password) = (random_hex(24), random_hex(12));
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oidc-provider");
-        let mut child = Command::new(NODE)
+        let mut child = Command::new(node())
             .arg("server.mjs")
             .current_dir(directory)
             .env("CLIENT_SECRET", &client_secret)
@@ -50,7 +47,7 @@ impl OidcProvider {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .unwrap_or_else(|error| panic!("{NODE}: {error}; `make test` installs it"));
+            .unwrap_or_else(|error| panic!("{}: {error}; `make test` installs it", node()));
         let mut issuer = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut issuer).unwrap();
         Self { child, issuer: issuer.trim().to_owned(), client_secret, password }
@@ -126,4 +123,10 @@ impl Drop for OidcProvider {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The version that the provider is made for; Debian's may be older.
+pub(crate) fn node() -> String {
+    let machine = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
+    format!("{}/tests/oidc-provider/node_modules/node-linux-{machine}/bin/node", env!("CARGO_MANIFEST_DIR"))
 }
