@@ -280,11 +280,9 @@ impl PersonLogins {
     /// Who began a login brings it to its end; so may root.
     fn begun_by(&self, id: &str, session: &str, uid: u32) -> Result<(), Refusal> {
         let by = self.named(id, session)?.by;
-        if uid == by || uid == 0 {
-            return Ok(());
-        }
         let reason = format!("the user {by} began this login, and must bring it to its end; or begin one of your own");
-        Err(Refusal::Conflict { name: session.to_owned(), reason })
+        let conflict = Refusal::Conflict { name: session.to_owned(), reason };
+        if uid == by || uid == 0 { Ok(()) } else { Err(conflict) }
     }
 
     fn named(&self, id: &str, session: &str) -> Result<&Login, Refusal> {
