@@ -12,11 +12,12 @@ pub mod record;
 mod reseal;
 mod seal;
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use aws_lc_rs::digest;
 use rustix::fs::OFlags;
@@ -28,7 +29,7 @@ use crate::secret::{Secret, hex};
 pub use error::StoreError;
 #[cfg(any(test, fuzzing))]
 pub(crate) use fuzz::fuzz;
-use keys::{Keys, Opened};
+use keys::{Keys, Opened, bound_to};
 pub use keys::{opens, usable_key};
 pub use reseal::Resealed;
 use seal::{Seal, Sealed};
@@ -60,6 +61,8 @@ pub struct Store {
 struct Shared {
     dir: PathBuf,
     keys: Keys,
+    /// Which records may be plain beside a key; without it, all.
+    plain: OnceLock<BTreeSet<PathBuf>>,
     /// Held, not read: the lock goes when it is closed.
     lock: Mutex<File>,
 }
@@ -70,8 +73,12 @@ pub enum Loaded {
     Absent,
     /// Its bytes, opened.
     Bytes(Vec<u8>),
+    /// The same, but it was found plain when there was a key already: whoever wrote it need not have had the key.
+    Unproven(Vec<u8>),
     /// It was damaged and has been renamed to this path; the session starts without it.
     SetAside(PathBuf),
+    /// The same, since it is plain among sealed ones.
+    Unsealed(PathBuf),
 }
 
 #[derive(Serialize)]
@@ -109,7 +116,9 @@ impl Store {
             atomic_file::create_directory(&path, PRIVATE_DIRECTORY).map_err(failed(&path))?;
             atomic_file::sweep(&path).map_err(failed(&path))?;
         }
-        Ok(Self { shared: Arc::new(Shared { dir: dir.to_owned(), keys, lock: Mutex::new(lock) }) })
+        Ok(Self {
+            shared: Arc::new(Shared { dir: dir.to_owned(), keys, plain: OnceLock::new(), lock: Mutex::new(lock) }),
+        })
     }
 
     /// Reads a record; a damaged one is put aside.
@@ -127,6 +136,11 @@ impl Store {
         };
         match self.shared.keys.unwrap(record, &path, &bytes)? {
             Opened::Bytes(bytes) => Ok(Loaded::Bytes(bytes)),
+            Opened::Unproven(bytes) => Ok(Loaded::Unproven(bytes)),
+            Opened::Plain(bytes) if self.shared.plain.get().is_none_or(|plain| plain.contains(&path)) => {
+                Ok(Loaded::Unproven(bytes))
+            }
+            Opened::Plain(_) => self.set_aside(record).map(Loaded::Unsealed),
             Opened::Damaged => self.set_aside(record).map(Loaded::SetAside),
         }
     }
@@ -157,9 +171,13 @@ impl Store {
     /// # Errors
     /// When it is not on the disk now; the record before it may still be.
     pub fn write(&self, record: &Record, bytes: &[u8]) -> Result<Stamp, StoreError> {
+        self.write_as(record, bytes, true)
+    }
+
+    fn write_as(&self, record: &Record, bytes: &[u8], proven: bool) -> Result<Stamp, StoreError> {
         let path = self.path(record)?;
         let document = match &self.shared.keys.today {
-            Some(seal) => sealed(seal, record, &path, bytes)?,
+            Some(seal) => sealed(seal, &record.name(), &bound_to(record, proven), &path, bytes)?,
             None => plain(record, &path, bytes)?,
         };
         match atomic_file::replace(&path, &document, PRIVATE_FILE) {
@@ -291,11 +309,16 @@ fn plain(record: &Record, path: &Path, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>
     Ok(document)
 }
 
-fn sealed(seal: &Seal, record: &Record, path: &Path, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+fn sealed(
+    seal: &Seal,
+    name: &str,
+    bound_to: &str,
+    path: &Path,
+    bytes: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     let failed = |error: String| StoreError::Seal { path: path.to_owned(), error };
-    let name = record.name();
-    let sealed = seal.seal(&name, bytes).map_err(|error| failed(error.to_string()))?;
-    let envelope = SealedEnvelope { version: VERSION, record: &name, sealed };
+    let sealed = seal.seal(bound_to, bytes).map_err(|error| failed(error.to_string()))?;
+    let envelope = SealedEnvelope { version: VERSION, record: name, sealed };
     let mut document = Zeroizing::new(serde_json::to_vec(&envelope).map_err(|error| failed(error.to_string()))?);
     document.push(b'\n');
     Ok(document)
@@ -575,9 +598,9 @@ mod tests {
 
     fn bytes(store: &Store, record: &Record) -> Vec<u8> {
         match store.read(record).unwrap() {
-            Loaded::Bytes(bytes) => bytes,
+            Loaded::Bytes(bytes) | Loaded::Unproven(bytes) => bytes,
             Loaded::Absent => panic!("absent"),
-            Loaded::SetAside(path) => panic!("put aside to {}", path.display()),
+            Loaded::SetAside(path) | Loaded::Unsealed(path) => panic!("put aside to {}", path.display()),
         }
     }
 

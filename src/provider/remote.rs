@@ -31,7 +31,7 @@ use crate::secret::Secret;
 use crate::secret::source::SecretSource;
 use crate::session::answer::{Answer, Quota, Refused, Request, Verdict};
 use crate::time::Instant;
-use crate::token::Token;
+use crate::token::{Token, checked_access_token};
 use talk::Talk;
 
 pub use person::Polled;
@@ -167,6 +167,13 @@ impl Remote {
     /// Which parameters must be read for this request: none for a usual ping, the client's for a renewal.
     pub fn secrets_for(&self, request: Request) -> Vec<(String, SecretSource)> {
         outgoing::secrets_for(&self.config, request)
+    }
+
+    /// Whether this session's server could have handed out `token`: what was stored is judged as an answer is.
+    pub fn admits(&self, token: &Token) -> bool {
+        let url = token.instance_url.as_ref();
+        checked_access_token(token.access_token.expose()).is_ok()
+            && url.is_none_or(|url| self.config.profile.hosts.accept(url, &self.config.url).is_ok())
     }
 
     /// The headers that a request with this token carries.

@@ -69,6 +69,27 @@ impl Session {
         session
     }
 
+    /// The same, where whoever wrote the state need not have been a daemon: nothing is shown before a ping has proven it, and
+    /// what no ping can prove is replaced, where it can be.
+    pub fn restore_unproven(
+        name: impl Into<Arc<str>>,
+        policy: Arc<Policy>,
+        state: State,
+        now: Instant,
+        floor: u64,
+    ) -> Self {
+        let mut session = Self::restore(name, policy, state, now, floor, false);
+        if !session.policy.has_ping {
+            let token = session.state.token.take();
+            if session.can_renew() || session.can_login() {
+                session.have_nothing_without_a_token();
+            } else {
+                session.state.token = token;
+            }
+        }
+        session
+    }
+
     /// A record that somebody changed may call good what is not there.
     fn have_nothing_without_a_token(&mut self) {
         if self.state.token.is_none() && matches!(self.state.health, Health::Good | Health::Doubtful { .. }) {

@@ -35,7 +35,12 @@ struct Versioned {
 
 /// What a file turned out to be, when it did not stop the start.
 pub(super) enum Opened {
+    /// Written by a daemon of this state.
     Bytes(Vec<u8>),
+    /// Sealed by such a daemon, which had found it plain.
+    Unproven(Vec<u8>),
+    /// Not sealed, though there is a key.
+    Plain(Vec<u8>),
     Damaged,
 }
 
@@ -91,7 +96,10 @@ impl Keys {
         }
         match serde_json::from_slice(bytes) {
             Ok(Envelope { record: name, data, sealed }) if name == record.name() => match (data, sealed) {
-                (Some(data), None) => Ok(Opened::Bytes(data.to_string().into_bytes())),
+                (Some(data), None) => {
+                    let bytes = data.to_string().into_bytes();
+                    Ok(if self.today.is_some() { Opened::Plain(bytes) } else { Opened::Bytes(bytes) })
+                }
                 (None, Some(sealed)) => self.unseal(record, path, &sealed),
                 (None, None) | (Some(_), Some(_)) => Ok(Opened::Damaged),
             },
@@ -106,12 +114,22 @@ impl Keys {
             return Err(StoreError::Sealed { path });
         }
         let Some(seal) = keys.find(|seal| seal.made(sealed)) else { return Err(StoreError::WrongKey { path }) };
-        match seal.open(&record.name(), sealed) {
-            Ok(bytes) => Ok(Opened::Bytes(bytes)),
-            Err(SealError::Damaged) => Ok(Opened::Damaged),
-            Err(error @ SealError::Library) => Err(StoreError::Seal { path, error: error.to_string() }),
+        let open = |proven| match seal.open(&bound_to(record, proven), sealed) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(SealError::Damaged) => Ok(None),
+            Err(error @ SealError::Library) => Err(StoreError::Seal { path: path.clone(), error: error.to_string() }),
+        };
+        if let Some(bytes) = open(true)? {
+            return Ok(Opened::Bytes(bytes));
         }
+        Ok(open(false)?.map_or(Opened::Damaged, Opened::Unproven))
     }
+}
+
+/// What the seal of a record holds besides its bytes: nobody without the key makes it another session's, or proven.
+pub(super) fn bound_to(record: &Record, proven: bool) -> String {
+    let name = record.name();
+    if proven { name } else { format!("unproven {name}") }
 }
 
 fn new_seal(dir: &Path, name: &'static str, key: &Secret) -> Result<Seal, StoreError> {

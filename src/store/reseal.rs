@@ -1,12 +1,18 @@
 //! Brings every record under the key of today: a new key, the first one, or none any more.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use super::keys::{Envelope, Opened};
-use super::{ACCOUNTS, Record, SESSIONS, Store, StoreError, read_plain};
+use super::{ACCOUNTS, PRIVATE_FILE, Record, SESSIONS, Store, StoreError, read_plain, sealed};
+use crate::atomic_file;
+
+/// Sealed itself, and there only while records go from plain to sealed or back: whatever ends a start in between, the
+/// next one knows that plain records may lie beside sealed ones.
+const CROSSING: &str = "sealing.json";
 
 /// What [`Store::reseal`] did.
 #[derive(Debug, Default)]
@@ -20,11 +26,26 @@ pub struct Resealed {
 /// A record that another key, or none, sealed.
 struct Stale {
     record: Record,
+    path: PathBuf,
     bytes: Zeroizing<Vec<u8>>,
+    was_sealed: bool,
+    proven: bool,
+}
+
+/// What lies in a record's place.
+enum Found {
+    /// Nothing to do here.
+    Other,
+    /// Sealed by the key of today.
+    Sealed,
+    Stale(Stale),
 }
 
 impl Store {
     /// Seals all records with the key of today, or opens them for good where there is none.
+    ///
+    /// Plain records are sealed as unproven, and only while none is sealed, or where an earlier start was ended in between;
+    /// else [`Store::read`] puts them aside.
     ///
     /// All are read before the first is written: one that opens with neither key leaves the directory as it was. What is
     /// damaged is left to whoever reads it. Blocks on the disk.
@@ -32,43 +53,105 @@ impl Store {
     /// # Errors
     /// When a record cannot be read or opened.
     pub fn reseal(&self) -> Result<Resealed, StoreError> {
+        let keys = &self.shared.keys;
+        let mut resealed = Resealed::default();
+        if keys.today.is_none() && keys.earlier.is_none() {
+            return Ok(resealed);
+        }
         let mut stale = Vec::new();
-        if self.shared.keys.today.is_some() || self.shared.keys.earlier.is_some() {
-            for path in files(&self.shared.dir)? {
-                stale.extend(self.stale(&path)?);
+        let mut some_are_sealed = false;
+        for path in files(&self.shared.dir)? {
+            match self.look(&path)? {
+                Found::Other => {}
+                Found::Sealed => some_are_sealed = true,
+                Found::Stale(found) => {
+                    some_are_sealed |= found.was_sealed;
+                    stale.push(found);
+                }
             }
         }
-        let mut resealed = Resealed::default();
-        for Stale { record, bytes } in stale {
-            match self.write(&record, &bytes) {
-                Ok(_) => resealed.written += 1,
+        if some_are_sealed && !self.is_crossing() {
+            stale.retain(|found| found.was_sealed);
+        }
+        let crosses = stale.iter().any(|found| found.was_sealed != keys.today.is_some());
+        let mut plain: BTreeSet<_> =
+            stale.iter().filter(|found| !found.was_sealed).map(|found| found.path.clone()).collect();
+        if crosses && let Err(error) = self.begin_crossing() {
+            resealed.failed.push(error);
+            stale.clear();
+        }
+        for Stale { record, path, bytes, proven, .. } in stale {
+            match self.write_as(&record, &bytes, proven) {
+                Ok(_) => {
+                    resealed.written += 1;
+                    plain.remove(&path);
+                }
                 Err(error) => resealed.failed.push(error),
             }
         }
+        if resealed.failed.is_empty() {
+            resealed.failed.extend(self.end_crossing().err());
+        }
+        // Another call finds what this one judged.
+        let _ = self.shared.plain.set(plain);
         Ok(resealed)
     }
 
+    /// Whether a start with one of these keys began to seal or to unseal, and did not come to its end.
+    fn is_crossing(&self) -> bool {
+        let Ok(bytes) = read_plain(&self.shared.dir.join(CROSSING)) else { return false };
+        let keys = &self.shared.keys;
+        serde_json::from_slice::<Envelope>(&bytes).ok().and_then(|envelope| envelope.sealed).is_some_and(|sealed| {
+            keys.today
+                .iter()
+                .chain(&keys.earlier)
+                .any(|seal| seal.made(&sealed) && seal.open(CROSSING, &sealed).is_ok())
+        })
+    }
+
+    fn begin_crossing(&self) -> Result<(), StoreError> {
+        let path = self.shared.dir.join(CROSSING);
+        let keys = &self.shared.keys;
+        if let Some(seal) = keys.today.as_ref().or(keys.earlier.as_ref()) {
+            let document = sealed(seal, CROSSING, CROSSING, &path, b"{}")?;
+            atomic_file::replace(&path, &document, PRIVATE_FILE)?;
+        }
+        Ok(())
+    }
+
+    /// On a disk that is read-only even the removal of nothing fails.
+    fn end_crossing(&self) -> Result<(), StoreError> {
+        let path = self.shared.dir.join(CROSSING);
+        if path.symlink_metadata().is_ok() {
+            atomic_file::remove(&path)?;
+        }
+        Ok(())
+    }
+
     /// The record in `path`, if the key of today did not seal it.
-    fn stale(&self, path: &Path) -> Result<Option<Stale>, StoreError> {
+    fn look(&self, path: &Path) -> Result<Found, StoreError> {
         let failed = |error| StoreError::Read { path: path.to_owned(), error };
         let bytes = match read_plain(path) {
-            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Ok(Found::Other),
             read => read.map_err(failed)?,
         };
-        let Ok(envelope) = serde_json::from_slice::<Envelope>(&bytes) else { return Ok(None) };
-        let Some(record) = Record::named(&envelope.record) else { return Ok(None) };
-        let fresh = match (&envelope.sealed, &self.shared.keys.today) {
-            (Some(sealed), Some(seal)) => seal.made(sealed),
-            (None, None) => true,
-            (Some(_), None) | (None, Some(_)) => false,
+        let Ok(envelope) = serde_json::from_slice::<Envelope>(&bytes) else { return Ok(Found::Other) };
+        let Some(record) = Record::named(&envelope.record) else { return Ok(Found::Other) };
+        if self.path(&record)? != path {
+            return Ok(Found::Other);
+        }
+        match (&envelope.sealed, &self.shared.keys.today) {
+            (Some(sealed), Some(seal)) if seal.made(sealed) => return Ok(Found::Sealed),
+            (None, None) => return Ok(Found::Other),
+            (Some(_), _) | (None, Some(_)) => {}
+        }
+        let (bytes, was_sealed, proven) = match self.shared.keys.unwrap(&record, path, &bytes)? {
+            Opened::Bytes(bytes) => (bytes, true, true),
+            Opened::Unproven(bytes) => (bytes, true, false),
+            Opened::Plain(bytes) => (bytes, false, false),
+            Opened::Damaged => return Ok(Found::Other),
         };
-        if fresh || self.path(&record)? != path {
-            return Ok(None);
-        }
-        match self.shared.keys.unwrap(&record, path, &bytes)? {
-            Opened::Bytes(bytes) => Ok(Some(Stale { record, bytes: Zeroizing::new(bytes) })),
-            Opened::Damaged => Ok(None),
-        }
+        Ok(Found::Stale(Stale { record, path: path.to_owned(), bytes: Zeroizing::new(bytes), was_sealed, proven }))
     }
 }
 
@@ -111,7 +194,12 @@ mod tests {
                 assert_eq!(written, if today == earlier { 0 } else { 2 }, "{earlier:?} {today:?}");
                 let store = open(&dir, today, None);
                 for record in records() {
-                    assert!(matches!(store.read(&record).unwrap(), Loaded::Bytes(bytes) if bytes == DATA));
+                    let taken = earlier.is_none() && today.is_some();
+                    match store.read(&record).unwrap() {
+                        Loaded::Bytes(bytes) => assert!(!taken && bytes == DATA, "{earlier:?} {today:?}"),
+                        Loaded::Unproven(bytes) => assert!(taken && bytes == DATA, "{earlier:?} {today:?}"),
+                        Loaded::Absent | Loaded::SetAside(_) | Loaded::Unsealed(_) => panic!("{earlier:?} {today:?}"),
+                    }
                     let text = fs::read_to_string(store.path(&record).unwrap()).unwrap();
                     assert_eq!(text.contains("5Aep-secret"), today.is_none(), "{earlier:?} {today:?}");
                 }
@@ -129,6 +217,63 @@ mod tests {
         let error = open(&dir, Some("the second key, newer"), Some("the first key of it")).reseal().unwrap_err();
         assert!(matches!(error, StoreError::WrongKey { .. }), "{error}");
         assert_eq!(content(&dir), before);
+    }
+
+    #[test]
+    fn a_plain_record_beside_sealed_ones_is_put_aside_and_never_sealed() {
+        let dir = TempDir::new().unwrap();
+        let [session, account] = records();
+        open(&dir, None, None).write(&session, DATA).unwrap();
+        let plain = content(&dir);
+        open(&dir, Some("the first key of it"), None).write(&account, DATA).unwrap();
+        for (today, earlier) in [
+            ("the first key of it", None),
+            ("the second key, newer", Some("the first key of it")),
+            ("the second key, newer", None),
+        ] {
+            let store = open(&dir, Some(today), earlier);
+            store.reseal().unwrap();
+            assert!(matches!(store.read(&session).unwrap(), Loaded::Unsealed(_)), "{today}");
+            assert!(matches!(store.read(&account).unwrap(), Loaded::Bytes(bytes) if bytes == DATA), "{today}");
+            put(&plain[0]);
+            assert!(matches!(store.read(&session).unwrap(), Loaded::Unsealed(_)), "{today}: while the daemon runs");
+            put(&plain[0]);
+        }
+    }
+
+    #[test]
+    fn a_first_sealing_that_was_ended_in_between_goes_on_and_so_does_an_unsealing() {
+        for (today, earlier) in [(Some("the first key of it"), None), (None, Some("the first key of it"))] {
+            let dir = TempDir::new().unwrap();
+            let [session, account] = records();
+            open(&dir, None, None).write(&session, DATA).unwrap();
+            let store = open(&dir, today, earlier);
+            store.begin_crossing().unwrap();
+            drop(store);
+            open(&dir, Some("the first key of it"), None).write(&account, DATA).unwrap();
+            // Back to the key, whichever way it went.
+            let store = open(&dir, Some("the second key, newer"), Some("the first key of it"));
+            assert_eq!(store.reseal().unwrap().written, 2);
+            assert!(matches!(store.read(&session).unwrap(), Loaded::Unproven(bytes) if bytes == DATA));
+            assert!(matches!(store.read(&account).unwrap(), Loaded::Bytes(bytes) if bytes == DATA));
+            assert!(!dir.path().join(CROSSING).exists());
+        }
+    }
+
+    #[test]
+    fn what_was_found_plain_stays_unproven_under_another_key_until_it_is_written_again() {
+        let dir = TempDir::new().unwrap();
+        let [session, _] = records();
+        open(&dir, None, None).write(&session, DATA).unwrap();
+        let mut earlier = None;
+        for today in ["the first key of it", "the second key, newer", "the third key, newest"] {
+            open(&dir, Some(today), earlier).reseal().unwrap();
+            let store = open(&dir, Some(today), None);
+            assert!(matches!(store.read(&session).unwrap(), Loaded::Unproven(bytes) if bytes == DATA), "{today}");
+            earlier = Some(today);
+        }
+        open(&dir, earlier, None).write(&session, DATA).unwrap();
+        assert!(matches!(open(&dir, earlier, None).read(&session).unwrap(), Loaded::Bytes(_)));
     }
 
     #[test]
@@ -158,6 +303,10 @@ mod tests {
     fn open(dir: &TempDir, key: Option<&str>, earlier: Option<&str>) -> Store {
         let secret = |text: &str| Secret::new(text);
         Store::open_with_earlier(dir.path(), key.map(secret).as_ref(), earlier.map(secret).as_ref()).unwrap()
+    }
+
+    fn put((path, bytes): &(PathBuf, Vec<u8>)) {
+        fs::File::create(path).and_then(|mut file| std::io::Write::write_all(&mut file, bytes)).unwrap();
     }
 
     fn content(dir: &TempDir) -> Vec<(PathBuf, Vec<u8>)> {

@@ -35,6 +35,7 @@ use crate::publish::{self, Press, Publisher};
 use crate::schedule::Runner;
 use crate::session::Session;
 use crate::session::account::Account;
+use crate::session::state::State;
 use crate::session::view::Phase;
 use crate::store::{Loaded, Record, Store, StoreError};
 use crate::systemd::Notifier;
@@ -59,6 +60,8 @@ pub enum StartError {
 /// What the state directory holds of a session.
 struct Found {
     stored: Option<StoredSession>,
+    /// Nobody but a daemon of this state can have written it, as far as its key can tell.
+    proven: bool,
     now: Now,
     boot_id: String,
 }
@@ -121,10 +124,10 @@ impl Supervisor {
     fn forget_unconfigured(&mut self) -> Result<(), StartError> {
         let unconfigured = |name: &String| !self.config.sessions.contains_key(name.as_str());
         let names: Vec<String> = self.store.sessions()?.into_iter().filter(unconfigured).collect();
-        let kept = if names.is_empty() { BTreeSet::new() } else { self.published_paths() };
         for name in names {
-            if let Some(stored) = self.find(&name)?.stored {
-                stored.paths.iter().filter(|path| !kept.contains(*path)).for_each(|path| publish::remove_stale(path));
+            let Found { stored, proven, .. } = self.find(&name)?;
+            if let Some(stored) = stored {
+                self.remove_recorded(&stored.paths, &stored.state, proven);
             }
             self.store.remove(&Self::record_of(&name))?;
             tracing::info!(session = name, event = "removed", "no longer configured: its token is withdrawn");
@@ -132,13 +135,16 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Removes published files, except those that a session of the config publishes now.
-    fn remove_unshared(&self, paths: &[PathBuf]) {
+    /// Removes what a record says was published, except what a session of the config publishes now.
+    fn remove_recorded(&self, paths: &[PathBuf], state: &State, proven: bool) {
         if paths.is_empty() {
             return;
         }
         let kept = self.published_paths();
-        paths.iter().filter(|path| !kept.contains(*path)).for_each(|path| publish::remove_stale(path));
+        let token = state.token.as_ref().filter(|_| proven).map(|token| &token.access_token);
+        let tokens = self.config.daemon.runtime_dir.join("tokens");
+        let gone = paths.iter().filter(|path| !kept.contains(*path));
+        gone.for_each(|path| publish::remove_recorded(path, &tokens, token));
     }
 
     /// Every file of the present config.
@@ -149,13 +155,19 @@ impl Supervisor {
     fn find(&self, name: &str) -> Result<Found, StoreError> {
         let now = clock::now();
         let boot_id = clock::boot_id().unwrap_or_default();
-        let stored = match self.store.read(&Self::record_of(name))? {
+        let loaded = self.store.read(&Self::record_of(name))?;
+        let proven = !matches!(loaded, Loaded::Unproven(_));
+        let stored = match loaded {
             Loaded::Absent => None,
+            Loaded::Unsealed(path) => {
+                tracing::error!(session = name, event = "state_damaged", path = %path.display(), "the state is plain though others are sealed: it is set aside and not believed; starting afresh");
+                None
+            }
             Loaded::SetAside(path) => {
                 tracing::error!(session = name, event = "state_damaged", path = %path.display(), "the state was damaged and is set aside; starting afresh");
                 None
             }
-            Loaded::Bytes(bytes) => match serde_json::from_slice(&bytes) {
+            Loaded::Bytes(bytes) | Loaded::Unproven(bytes) => match serde_json::from_slice(&bytes) {
                 Ok(stored) => Some(stored),
                 Err(error) => {
                     let path = self.store.set_aside(&Self::record_of(name))?;
@@ -164,7 +176,7 @@ impl Supervisor {
                 }
             },
         };
-        Ok(Found { stored, now, boot_id })
+        Ok(Found { stored, proven, now, boot_id })
     }
 
     pub(super) fn add(&mut self, config: Arc<SessionConfig>) -> Result<(), StartError> {
@@ -218,26 +230,37 @@ impl Supervisor {
     }
 
     fn restore(&self, config: &SessionConfig, remote: &Remote, found: Found) -> Session {
-        let Found { stored, now, boot_id } = found;
+        let Found { stored, proven, now, boot_id } = found;
         let floor = u64::try_from(now.wall.as_second()).unwrap_or(0);
-        let mut paths = Vec::new();
         let mut fresh_floor = floor;
         if let Some(mut stored) = stored {
             if stored.identity == config.remote.identity() {
                 let configured = |path: &PathBuf| config.publish.iter().any(|sink| sink.path == *path);
                 let dropped: Vec<PathBuf> = stored.paths.iter().filter(|path| !configured(path)).cloned().collect();
-                self.remove_unshared(&dropped);
+                self.remove_recorded(&dropped, &stored.state, proven);
+                if stored.state.token.as_ref().is_some_and(|token| !remote.admits(token)) {
+                    tracing::error!(
+                        session = &*config.name,
+                        event = "state_damaged",
+                        "the stored token is none that this session's server could have handed out, or names a foreign instance_url: it is not used"
+                    );
+                    stored.state.token = None;
+                }
                 let shift = stored.clock.shift(now, &boot_id);
                 stored.state.shift(shift.millis);
                 let (name, policy) = (config.name.clone(), config.policy.clone());
                 let shown = shown::published(config, remote, &stored.state, now);
-                if shown.is_some_and(|shown| publish::is_overtaken(&shown, &config.publish)) {
+                if shown.as_ref().is_some_and(|shown| publish::is_overtaken(shown, &config.publish)) {
                     tracing::warn!(
                         session = &*name,
                         event = "state_overtaken",
                         "a file holds a token that is not in the state: the stored one is proven first"
                     );
                     return Session::restore_overtaken(name, policy, stored.state, now.boot, floor);
+                }
+                // What a file shows, a daemon has written: who could only write the state has not been there.
+                if !proven && !shown.is_some_and(|shown| publish::is_shown(&shown, &config.publish)) {
+                    return Session::restore_unproven(name, policy, stored.state, now.boot, floor);
                 }
                 let mut session = Session::restore(name, policy, stored.state, now.boot, floor, shift.certain);
                 if !shift.counted {
@@ -250,11 +273,11 @@ impl Supervisor {
                 event = "identity_changed",
                 "another login than before: the old token is discarded"
             );
-            fresh_floor = floor.max(stored.state.generation + 1);
-            paths = stored.paths;
-        }
-        for path in &paths {
-            publish::remove_stale(path);
+            fresh_floor = floor.max(stored.state.generation.saturating_add(1));
+            for sink in config.publish.iter().filter(|sink| stored.paths.contains(&sink.path)) {
+                publish::remove_stale(&sink.path);
+            }
+            self.remove_recorded(&stored.paths, &stored.state, proven);
         }
         Session::new(config.name.clone(), config.policy.clone(), now.boot, fresh_floor, random())
     }
@@ -277,11 +300,11 @@ impl Supervisor {
         let fresh = || Account::new(now.boot, random());
         let bytes = match self.store.read(&record)? {
             Loaded::Absent => return Ok(fresh()),
-            Loaded::SetAside(path) => {
+            Loaded::SetAside(path) | Loaded::Unsealed(path) => {
                 account_damaged(key, &path);
                 return Ok(fresh());
             }
-            Loaded::Bytes(bytes) => bytes,
+            Loaded::Bytes(bytes) | Loaded::Unproven(bytes) => bytes,
         };
         let Ok(mut stored) = serde_json::from_slice::<StoredAccount>(&bytes) else {
             account_damaged(key, &self.store.set_aside(&record)?);

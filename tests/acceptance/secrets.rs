@@ -215,6 +215,95 @@ fn a_wrong_key_stops_the_start_with_a_remedy_and_leaves_the_state_as_it_was() {
     assert_eq!(server.count(Endpoint::Token), 1);
 }
 
+#[test]
+fn a_plain_record_beside_sealed_ones_is_not_believed_and_has_no_file_removed() {
+    let (server, mut lab, plain) = forged("https://elsewhere.example");
+    let key = format!("state_key = {}\n", lab.source("first"));
+    with_keys(&lab, &["crm", "erp"], &key);
+    std::fs::remove_dir_all(lab.path("state")).unwrap();
+    lab.start();
+    let tokens = ["crm", "erp"].map(|name| lab.await_token(name));
+    assert!(lab.stop().success());
+    std::fs::write(lab.path("state/sessions/crm.json"), &plain).unwrap();
+    std::fs::remove_file(lab.path("run/tokens/crm")).unwrap();
+    let before = server.logins();
+    lab.start();
+    let token = lab.await_token("crm");
+    assert!(server.lives(&token) && token != FORGED);
+    assert_eq!(lab.token("erp"), Some(tokens[1].clone()));
+    assert_eq!(server.logins(), before + 1, "it starts afresh, the others go on");
+    assert!(lab.said().contains("plain though others are sealed"), "{}", lab.tail());
+    assert_eq!(std::fs::read(lab.path("state/sessions/crm.json.damaged-1")).unwrap(), plain.as_bytes());
+    assert_eq!(std::fs::read_to_string(lab.path("victim")).unwrap(), "precious");
+}
+
+#[test]
+fn what_the_first_sealing_finds_is_proven_before_it_is_shown_and_has_no_file_removed() {
+    let (server, mut lab, plain) = forged("");
+    let key = format!("state_key = {}\n", lab.source("first"));
+    with_keys(&lab, &["crm"], &key);
+    std::fs::remove_file(lab.path("run/tokens/crm")).unwrap();
+    std::fs::write(lab.path("state/sessions/crm.json"), &plain).unwrap();
+    server.always(Endpoint::Data, Instead::Hang);
+    // The second start finds it sealed: by whom, it still knows.
+    for _ in 0..2 {
+        let running = lab.spawn();
+        assert!(running.ended(std::time::Duration::from_millis(1500)).is_none(), "{}", lab.tail());
+        assert_eq!(lab.token("crm"), None, "{}", lab.tail());
+        assert!(!std::fs::read_to_string(lab.path("state/sessions/crm.json")).unwrap().contains(FORGED));
+    }
+    server.behave();
+    lab.start();
+    let token = lab.await_token("crm");
+    assert!(server.lives(&token) && token != FORGED);
+    assert_eq!(std::fs::read_to_string(lab.path("victim")).unwrap(), "precious");
+    assert_eq!(server.logins(), 2);
+    assert!(server.calls().len() <= 8, "{}", server.calls().len());
+}
+
+#[test]
+fn a_stored_instance_url_of_a_strange_host_is_not_used() {
+    let (server, mut lab, plain) = forged("https://elsewhere.example");
+    std::fs::remove_file(lab.path("run/tokens/crm")).unwrap();
+    std::fs::write(lab.path("state/sessions/crm.json"), &plain).unwrap();
+    lab.start();
+    let token = lab.await_token("crm");
+    assert!(server.lives(&token) && token != FORGED);
+    assert!(lab.said().contains("names a foreign instance_url"), "{}", lab.tail());
+    assert_eq!(std::fs::read_to_string(lab.path("victim")).unwrap(), "precious");
+    assert_eq!(server.logins(), 2);
+}
+
+const FORGED: &str = "forged-token-of-a-stranger";
+
+/// A lab that has run without a key, and its record with another token, a file to be removed, and another place if not
+/// empty.
+fn forged(instance_url: &str) -> (Arc<Salesforce>, Lab, String) {
+    let server = Arc::new(Salesforce::start(Settings::default()));
+    let mut lab = Lab::new(&server);
+    lab.secret("first", FIRST_KEY);
+    with_keys(&lab, &["crm"], "");
+    lab.start();
+    lab.await_token("crm");
+    assert!(lab.stop().success());
+    std::fs::write(lab.path("victim"), "precious").unwrap();
+    let plain = std::fs::read_to_string(lab.path("state/sessions/crm.json")).unwrap();
+    let mut record: serde_json::Value = serde_json::from_str(&plain).unwrap();
+    let data = &mut record["data"];
+    data["paths"].as_array_mut().unwrap().push(json!(lab.path("victim")));
+    data["state"]["token"]["access_token"] = json!(FORGED);
+    if !instance_url.is_empty() {
+        data["state"]["token"]["instance_url"] = json!(instance_url);
+    }
+    (server, lab, record.to_string())
+}
+
+fn with_keys(lab: &Lab, sessions: &[&str], keys: &str) {
+    lab.configure(&sessions.iter().map(|name| lab.by_client(name)).collect::<Vec<_>>());
+    let config = std::fs::read_to_string(lab.config()).unwrap();
+    lab.write_config(&config.replacen("[daemon]\n", &format!("[daemon]\n{keys}"), 1));
+}
+
 fn configure(lab: &Lab, approved: &str, keys: &str) {
     lab.configure(&[lab.by_refresh_token("crm", approved)]);
     let config = std::fs::read_to_string(lab.config()).unwrap();
