@@ -64,13 +64,17 @@ pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
         Err(failure) if failure.is_conflict() => By::Answers,
         Err(failure) => return Err(failure),
     };
-    let before = end(client, args, by)?;
+    let before = look(client, args, by)?;
     std::thread::sleep(args.after);
     let status = order(client, args, "verify")?;
     if by == By::Introspection {
         order(client, args, "introspect")?;
     }
-    let (Some(before), Some(after)) = (before, end(client, args, by)?) else {
+    let after = look(client, args, by)?;
+    if before.was_replaced_by(&after) {
+        return output::print(&replaced(&args.name)).map(|_| Exit::Failed);
+    }
+    let (Some(before), Some(after)) = (before.end, after.end) else {
         return output::print(&blind(&args.name)).map(|_| Exit::Failed);
     };
     let moved = after.duration_since(before);
@@ -92,14 +96,39 @@ fn order(client: &Client, args: &Args, word: &str) -> Result<SessionStatus, Fail
     Ok(client.json(&Call { post: true, path, wait: args.wait, repeatable: true, ..Call::default() })?)
 }
 
-/// The session's end, as far as anybody tells it.
-fn end(client: &Client, args: &Args, by: By) -> Result<Option<Timestamp>, Failure> {
+/// The session at one moment.
+struct Look {
+    /// Its end, as far as anybody tells it.
+    end: Option<Timestamp>,
+    generation: Option<u64>,
+    /// Logins and renewals so far; what a ping brings does not count.
+    replacements: u64,
+}
+
+impl Look {
+    /// The ends of two tokens say nothing of a ping, unless it was the ping that handed out the other one.
+    fn was_replaced_by(&self, later: &Self) -> bool {
+        let lost = self.generation.is_some() && later.generation.is_none();
+        lost || self.replacements != later.replacements
+    }
+}
+
+fn look(client: &Client, args: &Args, by: By) -> Result<Look, Failure> {
     let call = Call { path: session_path(&args.name, ""), repeatable: true, ..Call::default() };
     let status: SessionStatus = client.json(&call)?;
-    Ok(match by {
+    let end = match by {
         By::Introspection => status.introspected.map(|seen| seen.ends_at),
         By::Answers => status.token_expires_at,
-    })
+    };
+    let replacements = status.counts.logins + status.counts.renewals;
+    Ok(Look { end, generation: status.generation, replacements })
+}
+
+fn replaced(name: &str) -> String {
+    format!(
+        "{name}: a login or renewal came in between, and the ends of two tokens say nothing of the ping: try again, with a \
+         shorter --after where tokens do not live long\n"
+    )
 }
 
 fn blind(name: &str) -> String {
@@ -115,14 +144,23 @@ fn in_words(report: &Report, alone: Duration) -> String {
         By::Answers => "the server's answers",
     };
     let seen = format!(
-        "{}: by {by} the session would end at {}; after {} s and a ping, at {}: {:.0} s later\n",
+        "{}: by {by} the session would end at {}; after {} s and a ping, at {}: {}\n",
         report.session,
         clock_time(report.before),
         alone.as_secs_f64(),
         clock_time(report.after),
-        report.moved_seconds
+        moved_in_words(report.moved_seconds)
     );
     if report.counts { seen + "the ping counts as activity\n" } else { seen + &unmoved(report) }
+}
+
+fn moved_in_words(seconds: f64) -> String {
+    let whole = seconds.abs().round();
+    match seconds {
+        _ if whole < 1.0 => "no later".to_owned(),
+        seconds if seconds < 0.0 => format!("{whole:.0} s earlier"),
+        _ => format!("{whole:.0} s later"),
+    }
 }
 
 fn unmoved(report: &Report) -> String {
@@ -157,6 +195,29 @@ mod tests {
             };
             let text = in_words(&report, Duration::from_secs(10));
             assert!(text.contains(expected) && text.contains("03:04:05Z"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_end_that_moved_by_less_than_a_second_is_no_later() {
+        for (seconds, expected) in
+            [(-0.3, "no later"), (0.0, "no later"), (0.4, "no later"), (-7.2, "7 s earlier"), (9.9, "10 s later")]
+        {
+            assert_eq!(moved_in_words(seconds), expected);
+        }
+    }
+
+    #[test]
+    fn ends_over_a_login_or_renewal_are_not_compared_and_those_of_a_ping_that_hands_out_another_token_are() {
+        let look = |generation, replacements| Look { end: None, generation, replacements };
+        for (later, replaced) in [
+            (look(Some(7), 1), false),
+            (look(Some(8), 1), false),
+            (look(Some(8), 2), true),
+            (look(Some(7), 2), true),
+            (look(None, 1), true),
+        ] {
+            assert_eq!(look(Some(7), 1).was_replaced_by(&later), replaced);
         }
     }
 }
