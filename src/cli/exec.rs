@@ -128,12 +128,7 @@ fn attempt(client: &Client, socket: Option<&Path>, args: &Args) -> Result<ExitSt
 }
 
 fn fetch(client: &Client, args: &Args, until: Instant) -> Result<Vec<TokenAnswer>, Failure> {
-    let one = |name: &String| {
-        let mut call = token::call(name, args.min_validity, left(until), false);
-        // The command may read a file as well.
-        call.query.push(token::in_files());
-        client.json(&call)
-    };
+    let one = |name: &String| client.json(&token::call(name, args.min_validity, left(until), false));
     Ok(args.names.iter().map(one).collect::<Result<_, _>>()?)
 }
 

@@ -76,10 +76,8 @@ pub(super) fn rejected(client: &Client, args: &RejectedArgs) -> Result<Exit, Fai
         json!({ "generation": or_current(client, &args.name, args.generation, args.wait)?.unwrap_or(0) })
     };
     let mut call = report(&args.name, "/rejected", body.to_string(), args.wait);
-    if !args.print {
-        // Who is not told the token reads a file next.
-        call.query.push(token::in_files());
-    }
+    // Who is told of a token may read a file next, or have another program do so.
+    call.query.push(token::in_files());
     let answer: TokenAnswer = client.json(&call)?;
     if args.print { token::print_bare(answer.access_token.expose()) } else { Ok(Exit::Done) }
 }

@@ -60,12 +60,12 @@ pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
     }
 }
 
-/// Asks for a session's token.
+/// Asks for a session's token, once its files hold it too: who is told of it may read it there.
 pub(super) fn call(name: &str, min_validity: Option<Duration>, wait: Duration, plain: bool) -> Call<'static> {
-    let query = min_validity.map(|validity| ("min_validity", duration::format(validity)));
+    let validity = min_validity.map(|validity| ("min_validity", duration::format(validity)));
     Call {
         path: session_path(name, "/token"),
-        query: query.into_iter().collect(),
+        query: validity.into_iter().chain([in_files()]).collect(),
         wait,
         plain,
         repeatable: true,
@@ -73,7 +73,7 @@ pub(super) fn call(name: &str, min_validity: Option<Duration>, wait: Duration, p
     }
 }
 
-/// What to ask beside it where files are read next: they follow the socket by some milliseconds.
+/// Files follow the socket by some milliseconds.
 pub(super) fn in_files() -> (&'static str, String) {
     ("files", "true".to_owned())
 }

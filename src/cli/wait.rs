@@ -27,10 +27,7 @@ pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
     let until = clock::boottime().after(args.wait);
     for name in &args.names {
         let left = until.since(clock::boottime());
-        let mut call = token::call(name, args.min_validity, left, true);
-        // What comes after this command reads a file, as often as not.
-        call.query.push(token::in_files());
-        client.text(&call)?;
+        client.text(&token::call(name, args.min_validity, left, true))?;
     }
     Ok(Exit::Done)
 }

@@ -65,6 +65,30 @@ fn whoever_waited_or_ordered_a_token_finds_it_in_the_files_at_once() {
 }
 
 #[test]
+fn a_token_that_a_command_prints_is_in_the_files_already() {
+    let server = Arc::new(Salesforce::start(Settings::default()));
+    let mut lab = Lab::new(&server);
+    lab.configure(&[lab.by_client("crm").publish("file = \"a\"").publish("file = \"b\"")]);
+    lab.start_tampered(&["fsync:delay_exit=30000".to_owned()]);
+    lab.succeeds(&["wait", "crm"]);
+    let in_files = |printed: &str| {
+        let files = ["a", "b"].map(|file| fs::read_to_string(lab.path("run/tokens").join(file)).unwrap());
+        // A newer one may have come since.
+        let age = |token: &str| server.issued().iter().position(|issued| issued == token);
+        assert!(files.iter().all(|held| age(held) >= age(printed.trim())), "printed {printed}, in files {files:?}");
+    };
+    for _ in 0..3 {
+        server.revoke_sessions();
+        in_files(&lab.succeeds(&["rejected", "crm", "--print"]));
+        lab.post("/v1/sessions/crm/login?wait=0s", "");
+        for _ in 0..5 {
+            in_files(&lab.succeeds(&["token", "crm"]));
+        }
+    }
+    assert!(server.logins() <= 7, "{} logins", server.logins());
+}
+
+#[test]
 fn a_reload_is_over_when_the_files_are_where_it_wants_them() {
     let server = Arc::new(Salesforce::start(Settings::default()));
     let mut lab = Lab::new(&server);
