@@ -88,7 +88,9 @@ impl Session {
 
     /// A person's login is not held back by a stop or the budget; where only a refresh token can log in, it is presented.
     fn order_login(&mut self, account: &mut Account) {
-        self.state.logged_out = false;
+        if std::mem::take(&mut self.state.logged_out) {
+            self.have_no_use_for_the_token();
+        }
         self.state.learned = None;
         self.state.spent_seed = None;
         self.try_again();
@@ -131,8 +133,16 @@ impl Session {
         }
     }
 
+    /// It was logged out: should the server not have heard of that, nobody is shown it again all the same.
+    fn have_no_use_for_the_token(&mut self) {
+        if self.token_may_live() {
+            self.state.health = Health::Missing;
+        }
+    }
+
     /// Nothing more happens in this run, and the next one logs in.
     pub(super) fn stand_by_for_start(&mut self) {
+        self.have_no_use_for_the_token();
         self.state.logged_out = false;
         self.state.until_start = false;
         self.draining = true;

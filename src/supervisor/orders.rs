@@ -60,13 +60,14 @@ impl Slot {
     fn can_order(&self, order: api::Order, account: Option<&Account>) -> Result<(), Refusal> {
         let (session, state) = (&self.session, self.session.state());
         let is_dead = matches!(state.health, TokenHealth::Dead { .. });
+        let has_none = state.token.is_none() || state.health == TokenHealth::Missing;
         let is_stopped = account.is_some_and(|account| session.is_stopped(Request::Renew, account));
         let reason = match order {
             api::Order::Verify | api::Order::Renew if state.logged_out => "it is logged out; `login` begins anew",
-            api::Order::Verify if state.token.is_none() => "there is no token to verify",
+            api::Order::Verify if has_none => "there is no token to verify",
             api::Order::Verify if is_dead => "the token is dead; `status` says when it is replaced",
             api::Order::Verify if !session.policy().has_ping => "this session has no ping to verify the token with",
-            api::Order::Introspect if state.token.is_none() || is_dead => "there is no living token to ask about",
+            api::Order::Introspect if has_none || is_dead => "there is no living token to ask about",
             api::Order::Introspect if !self.config.remote.can_introspect() => {
                 "nobody can be asked about this token: the provider has no introspection, or the client no proof of itself"
             }

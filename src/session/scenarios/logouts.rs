@@ -243,3 +243,65 @@ fn only_orders_that_end_or_replace_the_token_hold_back_the_calendar() {
         assert_eq!(told, ["0:00:01 takes duties", &format!("0:00:01 {expected}")], "{order}");
     }
 }
+
+#[test]
+fn a_token_whose_logout_the_server_did_not_hear_is_not_shown_again_by_the_next_login() {
+    check(
+        "
+        serve login good
+        tick
+        1h: order logout
+        +1s: unavailable
+        serve login unavailable
+        2h: order login
+        +2s: status
+        serve login good
+        2h1m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        1:00:00 logout
+        1:00:00 withdraw
+        1:00:01 logged_out: unavailable
+        2:00:00 login
+        2:00:01 failing 1
+        2:00:02 Recovering; login at 2:00:03 for NoToken
+        2:00:03 login
+        2:00:04 answering 1
+        2:00:04 logged_in 2
+        2:00:04 publish 2
+        2:01:00 Alive; ping at 3:43:30 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn a_token_whose_logout_until_the_start_was_not_heard_is_not_shown_again_either() {
+    check(
+        "
+        serve login good
+        serve logout unavailable
+        tick
+        5m: order logout_until_start
+        6m: status
+        7m: restart
+        8m: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:05:00 logout
+        0:05:00 withdraw
+        0:05:01 logged_out: unavailable
+        0:06:00 Recovering
+        0:07:00 restart
+        0:07:00 login
+        0:07:01 logged_in 17
+        0:07:01 publish 17
+        0:08:00 Alive; ping at 1:54:09 for IdleTimeout
+    ",
+    );
+}
