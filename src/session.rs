@@ -366,7 +366,12 @@ impl Session {
         let replaces = match why {
             Doubt::Absence | Doubt::Renewal => false,
             Doubt::ClockJump => replaceable && self.rests_on_the_wall_clock(),
-            Doubt::Report | Doubt::Ambiguous | Doubt::Introspection | Doubt::Dormancy | Doubt::Reissue => replaceable,
+            Doubt::Report
+            | Doubt::Ambiguous
+            | Doubt::Introspection
+            | Doubt::Dormancy
+            | Doubt::Reissue
+            | Doubt::Youth => replaceable,
         };
         self.policy.has_ping || replaces
     }

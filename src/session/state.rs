@@ -39,6 +39,9 @@ pub struct State {
     pub bounds: Option<Bounds>,
     /// A ping of this generation has succeeded.
     pub proven: bool,
+    /// Tokens in a row that were called dead when they were new, and never seen alive.
+    #[serde(default)]
+    pub died_young: u32,
     /// This generation's first scheduled ping has been spread and is over.
     pub spread: bool,
     /// The refresh token.
@@ -141,6 +144,8 @@ pub enum Doubt {
     Dormancy,
     /// It was called dead, and then handed out again.
     Reissue,
+    /// It was called dead when it was new, and so was the one before: it may not be known everywhere yet.
+    Youth,
 }
 
 /// The refresh token and its own clock.
@@ -224,6 +229,7 @@ impl State {
             fixed: false,
             bounds: None,
             proven: false,
+            died_young: 0,
             spread: false,
             refresh: None,
             spent_seed: None,

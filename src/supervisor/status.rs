@@ -259,6 +259,7 @@ pub(super) fn doubt_in_words(doubt: Doubt) -> &'static str {
         Doubt::Renewal => "a renewal had no usable answer",
         Doubt::Introspection => "introspection called the token inactive",
         Doubt::Reissue => "the server called the token dead and hands it out again",
+        Doubt::Youth => "the token is new, and may not be known everywhere yet",
         Doubt::Dormancy => "the token lapsed outside the active hours",
     }
 }

@@ -3,13 +3,13 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::support::daemon::Lab;
-use crate::support::org::{Endpoint, RefreshTokens, Settings, Window};
-use crate::support::salesforce::Salesforce;
+use crate::support::org::{Endpoint, RefreshTokens, Settings, Window, session_expired};
+use crate::support::salesforce::{Instead, Salesforce};
 use crate::support::{SOON, within};
 
 #[test]
@@ -252,6 +252,43 @@ fn a_login_that_returns_the_same_token_is_no_proof_but_a_ping_is() {
     assert_eq!(server.logins(), 2);
     assert!(server.pings() <= 2, "{} pings", server.pings());
     assert_eq!(server.count(Endpoint::Revoke), 0, "nothing is ever revoked unasked");
+}
+
+#[test]
+fn a_login_after_a_logout_that_the_server_did_not_hear_shows_no_token_but_its_own() {
+    let (server, mut lab) = lab(Settings::default());
+    lab.configure(&[lab.by_client("crm")]);
+    lab.start();
+    let first = lab.await_token("crm");
+    server.always(Endpoint::Revoke, Instead::Lose);
+    lab.run(&["logout", "crm"]);
+    lab.await_no_token("crm");
+    server.always(Endpoint::Token, Instead::Late(Duration::from_millis(700)));
+    lab.post("/v1/sessions/crm/login?wait=0s", "");
+    let second = within(SOON, "a token", || lab.token("crm"));
+    assert_ne!(second, first);
+    assert!(server.lives(&second));
+    assert!(server.logins() <= 2, "{} logins", server.logins());
+}
+
+#[test]
+fn a_token_that_is_not_known_everywhere_for_some_seconds_causes_no_storm_of_logins() {
+    let (server, mut lab) = lab(Settings::default());
+    server.always(Endpoint::Data, Instead::Say(session_expired()));
+    lab.configure(&[lab.by_client("crm")]);
+    lab.start();
+    lab.await_token("crm");
+    let born = Instant::now();
+    while born.elapsed() < Duration::from_secs(4) {
+        lab.run(&["rejected", "crm", "--wait", "500ms"]);
+    }
+    assert!(server.logins() <= 2, "{} logins", server.logins());
+    assert!(server.pings() <= 6, "{} pings", server.pings());
+    server.behave();
+    lab.succeeds(&["rejected", "crm", "--wait", "8s"]);
+    assert_eq!(lab.status("crm")["state"], "alive");
+    assert!(server.lives(&lab.await_token("crm")));
+    assert!(server.logins() <= 2, "{} logins", server.logins());
 }
 
 #[test]

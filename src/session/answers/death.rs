@@ -16,6 +16,9 @@ const ARRIVED_AFTER: Duration = Duration::from_secs(1);
 /// So many tokens in a row may die before they were ever proven.
 const QUICK_DEATHS: u32 = 10;
 
+/// Whatever is not known everywhere by then never will be.
+const YOUTH_IS_OVER: Duration = Duration::from_mins(1);
+
 /// How a token came to its end.
 #[derive(Clone, Debug)]
 pub(in crate::session) enum Death {
@@ -54,6 +57,8 @@ impl Session {
             Death::StillDead => {}
             Death::Told { sent, detail } => {
                 self.hold_back_if_never_alive(now, account);
+                let young = !self.state.proven && sent.since(self.state.token_since) < YOUTH_IS_OVER;
+                self.state.died_young = if young { self.state.died_young.saturating_add(1) } else { 0 };
                 self.record.recent.add(now, What::Died);
                 let unexplained = self.idle_deadline().is_some_and(|deadline| sent < deadline);
                 actions.push(Action::Tell(Event::Died { generation, unexplained, detail }));

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::blotted::Blotted;
 use crate::session::account::Account;
 use crate::session::answer::{Answer, Grant, Request, Verdict};
 use crate::session::answers::death::Death;
@@ -18,6 +17,11 @@ use crate::time::Instant;
 const CONFIRM_AFTER: Duration = Duration::from_secs(1);
 /// A forbidden ping is repeated no sooner.
 const FORBIDDEN_FLOOR: Duration = Duration::from_secs(5);
+/// A new token can take some seconds until every part of a server knows it (facts of GitHub, Salesforce and Hydra): so long
+/// it is asked again after 1, 2, 4 s, and longer where that did not do for the one before it.
+const YOUNG: Duration = Duration::from_secs(7);
+const LONGEST_YOUTH: Duration = Duration::from_secs(28);
+const LONGEST_SECOND_LOOK: Duration = Duration::from_secs(4);
 /// However near a deadline is.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
 
@@ -45,7 +49,7 @@ impl Session {
             }
             Verdict::Forbidden { certain: false }
                 if self.is_reported() && self.state.forbidden.is_none() && self.replaces_suspect(now, account) => {}
-            Verdict::Forbidden { certain } => self.ping_forbidden(certain, answer.detail, now, actions),
+            Verdict::Forbidden { certain } => self.ping_forbidden(certain, answer, now, actions),
             Verdict::Throttled { retry_after } => {
                 let wait = retry_after.unwrap_or_else(|| self.unsaid_wait());
                 self.state.ping_backoff.throttled(now, wait, &mut self.state.seed);
@@ -73,6 +77,7 @@ impl Session {
         self.state.spread |= self.state.proven || !self.may_hold_anothers_session();
         self.extend(success);
         self.state.proven = true;
+        self.state.died_young = 0;
         self.state.odd_deaths = 0;
         self.state.suspicion = Suspicion::None;
         self.was_answered();
@@ -135,6 +140,15 @@ impl Session {
             self.token_died(now, Death::StillDead, account, actions);
             return;
         }
+        if let Some(pause) = self.second_look(self.youth(), answer.sent, now) {
+            let told = matches!(self.state.health, Health::Doubtful { why: Doubt::Youth, .. });
+            self.doubt(now, Doubt::Youth);
+            self.state.ping_backoff.pause(now, pause);
+            if !told {
+                actions.push(Action::Tell(Event::Doubtful { why: Doubt::Youth }));
+            }
+            return;
+        }
         // Whatever raised the doubt, this is the second sign.
         let confirmed = matches!(self.state.health, Health::Doubtful { .. });
         if certain || confirmed {
@@ -152,10 +166,28 @@ impl Session {
         actions.push(Action::Tell(Event::Doubtful { why: Doubt::Ambiguous }));
     }
 
-    pub(super) fn ping_forbidden(&mut self, certain: bool, detail: Blotted, now: Instant, actions: &mut Vec<Action>) {
+    /// For how long a new token that is called dead is put to the question again. The first is replaced at once, as any
+    /// that a job reports; where the next one dies just so, another login would not do better.
+    fn youth(&self) -> Duration {
+        match self.state.died_young {
+            0 => Duration::ZERO,
+            died => YOUNG.saturating_mul(1 << (died - 1).min(8)).min(LONGEST_YOUTH),
+        }
+    }
+
+    /// The pause before a token is asked again that is younger than this and was never seen alive.
+    fn second_look(&self, young: Duration, sent: Instant, now: Instant) -> Option<Duration> {
+        let is_young = !self.state.proven && sent.since(self.state.token_since) < young;
+        is_young.then(|| now.since(self.state.token_since).clamp(CONFIRM_AFTER, LONGEST_SECOND_LOOK))
+    }
+
+    pub(super) fn ping_forbidden(&mut self, certain: bool, answer: Answer, now: Instant, actions: &mut Vec<Action>) {
+        let detail = answer.detail;
         let known = self.state.forbidden.take();
-        let tentative = known.is_none() && !certain;
-        let wait = if tentative { CONFIRM_AFTER } else { self.forbidden_pause() };
+        let second_look = self.second_look(YOUNG, answer.sent, now).filter(|_| !certain);
+        let tentative = second_look.is_some() || known.is_none() && !certain;
+        let confirm = second_look.unwrap_or(CONFIRM_AFTER);
+        let wait = if tentative { confirm } else { self.forbidden_pause() };
         let fresh = !tentative && known.as_ref().is_none_or(|forbidden| forbidden.tentative);
         let since = known.map_or(now, |forbidden| forbidden.since);
         self.state.ping_backoff.pause(now, wait);

@@ -43,7 +43,7 @@ impl Session {
         if self.state.odd_deaths == 1 {
             self.doubt_ambiguous(now, actions);
         } else if self.state.suspicion == Suspicion::Replaced {
-            self.ping_forbidden(true, answer.detail, now, actions);
+            self.ping_forbidden(true, answer, now, actions);
         } else if !self.replaces_suspect(now, account) {
             if !self.is_replaceable(account) {
                 self.was_fruitless(&answer.detail, now);

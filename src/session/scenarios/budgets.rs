@@ -71,7 +71,7 @@ fn a_good_login_by_hand_gives_half_of_a_spent_budget_back() {
 
 #[test]
 fn an_outage_that_used_the_budget_up_has_not_once_a_login_succeeds() {
-    let deaths = "+10s: order verify\n".repeat(4);
+    let deaths = "+61s: order verify\n".repeat(4);
     let happened = Stage::play(&format!(
         "
         serve login unavailable

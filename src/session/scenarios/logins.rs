@@ -1,6 +1,6 @@
 //! What a login brings, the same token among it, and what logins cost.
 
-use super::check;
+use super::{Stage, check};
 
 #[test]
 fn a_skewed_clock_is_corrected_once() {
@@ -176,56 +176,13 @@ fn a_new_instance_url_is_a_new_generation() {
 
 #[test]
 fn tokens_that_never_work_exhaust_the_budget() {
-    check(
-        "
-        policy reuse=true
-        serve login good
-        serve ping dead
-        tick
-        9m: status
-    ",
-        "
-        0:00:00 login
-        0:00:01 logged_in 1
-        0:00:01 publish 1
-        0:00:08 ping
-        0:00:09 died unexplained
-        0:00:09 login
-        0:00:09 hold
-        0:00:10 logged_in 2
-        0:00:10 publish 2
-        0:00:18 ping
-        0:00:19 died unexplained
-        0:00:19 login
-        0:00:19 hold
-        0:00:20 logged_in 3
-        0:00:20 publish 3
-        0:00:27 ping
-        0:00:28 died unexplained
-        0:00:28 login
-        0:00:28 hold
-        0:00:29 logged_in 4
-        0:00:29 publish 4
-        0:00:37 ping
-        0:00:38 died unexplained
-        0:00:38 login
-        0:00:38 hold
-        0:00:39 logged_in 5
-        0:00:39 publish 5
-        0:00:46 ping
-        0:00:47 died unexplained
-        0:00:47 login
-        0:00:47 hold
-        0:00:48 logged_in 6
-        0:00:48 publish 6
-        0:00:56 ping
-        0:00:57 died unexplained
-        0:00:57 budget_spent
-        0:00:57 hold
-        0:01:02 withdraw
-        0:09:00 Recovering; login at 0:10:00 for Dead
-    ",
-    );
+    let happened = Stage::play("policy reuse=true\nserve login good\nserve ping dead\ntick\n9m: status");
+    let logins: Vec<&str> = happened.iter().filter_map(|line| line.strip_suffix(" login")).collect();
+    // From the third on each is asked again for some seconds before it is given up.
+    assert_eq!(logins, ["0:00:00", "0:00:09", "0:00:19", "0:00:38", "0:01:13", "0:01:47"]);
+    let end =
+        ["0:02:22 budget_spent", "0:02:22 hold", "0:02:27 withdraw", "0:09:00 Recovering; login at 0:10:00 for Dead"];
+    assert_eq!(happened[happened.len() - end.len()..], end, "{happened:#?}");
 }
 
 #[test]

@@ -186,3 +186,98 @@ fn false_reports_without_a_ping_leave_half_of_the_budget_for_what_is_known() {
     ",
     );
 }
+
+#[test]
+fn a_new_token_that_is_not_known_everywhere_yet_costs_one_login_however_often_it_is_reported() {
+    check(
+        "
+        serve login good
+        serve ping dead
+        tick
+        1s: rejected 1
+        +3s: rejected 2
+        +1s: rejected 2
+        +1s: serve ping alive
+        rejected 2
+        +5s: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:00:01 doubtful Report
+        0:00:01 ping
+        0:00:02 died unexplained
+        0:00:02 login
+        0:00:02 hold
+        0:00:03 logged_in 2
+        0:00:03 publish 2
+        0:00:04 doubtful Report
+        0:00:04 ping
+        0:00:05 doubtful Youth
+        0:00:07 ping
+        0:00:08 proven
+        0:00:11 Alive; ping at 1:48:02 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn tokens_that_are_dead_at_birth_are_given_up_after_some_seconds_each() {
+    check(
+        "
+        serve login good
+        serve ping dead
+        tick
+        1s: rejected 1
+        +3s: rejected 2
+        30s: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:00:01 doubtful Report
+        0:00:01 ping
+        0:00:02 died unexplained
+        0:00:02 login
+        0:00:02 hold
+        0:00:03 logged_in 2
+        0:00:03 publish 2
+        0:00:04 doubtful Report
+        0:00:04 ping
+        0:00:05 doubtful Youth
+        0:00:07 ping
+        0:00:12 ping
+        0:00:13 died unexplained
+        0:00:13 login
+        0:00:13 hold
+        0:00:14 logged_in 3
+        0:00:14 publish 3
+        0:00:30 Alive; ping at 1:41:08 for IdleTimeout
+    ",
+    );
+}
+
+#[test]
+fn a_new_token_that_is_forbidden_for_some_seconds_calls_nobody() {
+    check(
+        "
+        tick
+        +1s: good
+        serve ping forbidden?
+        order verify
+        +3s: serve ping alive
+        +5s: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:00:01 ping
+        0:00:03 ping
+        0:00:07 ping
+        0:00:09 Alive; ping at 1:48:00 for IdleTimeout
+    ",
+    );
+}
