@@ -4,11 +4,12 @@ mod person;
 mod talk;
 
 use std::error::Error as _;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use url::Url;
@@ -22,7 +23,7 @@ use super::outgoing::{self, Outgoing, OutgoingError};
 use super::profile::QuotaRule;
 use super::proxy::ProxyUrl;
 use super::request::Method;
-use super::response::Response;
+use super::response::{Response, is_whole_json};
 use super::settings::{ConfigProblem, RemoteConfig, authority};
 use super::{Clients, Held, Secrets};
 use crate::blotted::Blotted;
@@ -356,12 +357,17 @@ async fn received(mut answer: reqwest::Response) -> Response {
     let headers = answer.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
     let announced = answer.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
     let mut body = Zeroizing::new(Vec::with_capacity(announced.min(LONGEST_BODY)));
-    let mut complete = false;
+    let says_its_end = answer.content_length().is_some() || answer.headers().contains_key(TRANSFER_ENCODING);
+    let (mut complete, mut cut_off) = (false, false);
     for _ in 0..MOST_CHUNKS {
         match answer.chunk().await {
             Ok(Some(chunk)) if body.len() + chunk.len() <= LONGEST_BODY => body.extend_from_slice(&chunk),
             Ok(None) => {
                 complete = true;
+                break;
+            }
+            Err(error) if !says_its_end => {
+                cut_off = is_end_of_connection(&error);
                 break;
             }
             Ok(Some(_)) | Err(_) => break,
@@ -370,7 +376,15 @@ async fn received(mut answer: reqwest::Response) -> Response {
     // Its buffers are not needed while this waits.
     drop(answer);
     let _turn = if body.len() > LARGE_BODY { LARGE_BODIES.acquire().await.ok() } else { None };
-    Response::new(status, headers, &body, complete)
+    Response::new(status, headers, &body, complete || cut_off && is_whole_json(&body))
+}
+
+/// Of a body that ends with its connection nobody can say that it is whole when TLS ends without its goodbye, as some servers end
+/// it always; but a JSON object says so itself.
+fn is_end_of_connection(error: &reqwest::Error) -> bool {
+    let causes = std::iter::successors(error.source(), |error| (*error).source());
+    let mut kinds = causes.filter_map(|error| error.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
+    kinds.any(|kind| matches!(kind, ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset))
 }
 
 #[cfg(test)]

@@ -31,8 +31,7 @@ pub(super) struct Response {
     pub(super) json: Option<Value>,
     /// The URL that answered, where there was one.
     pub(super) url: Option<Url>,
-    /// False when the body broke off, took too long or was longer than anything an API sends; a whole JSON object or list has not
-    /// broken off, however the connection ended.
+    /// False when the body broke off, took too long or was longer than anything an API sends.
     pub(super) complete: bool,
 }
 
@@ -43,9 +42,7 @@ impl Response {
             headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
         let content_type = headers.iter().find(|(name, _)| name == "content-type").map(|(_, value)| value.as_str());
         let text = charset::decoded(body, content_type.unwrap_or_default());
-        let json = strict_json::parse(text.trim_start_matches('\u{feff}'));
-        let json = json.filter(|json| complete || json.is_object() || json.is_array());
-        let complete = complete || json.is_some();
+        let json = complete.then(|| strict_json::parse(text.trim_start_matches('\u{feff}'))).flatten();
         Self { status, headers, text, json, url: None, complete }
     }
 
@@ -153,8 +150,16 @@ pub(super) fn header_lines(headers: &[(String, String)], name: &str) -> Vec<Stri
     lines
 }
 
+/// Whether `body` says by itself where it ends: a JSON object or list does.
+pub(super) fn is_whole_json(body: &[u8]) -> bool {
+    let json = strict_json::parse(String::from_utf8_lossy(body).trim_start_matches('\u{feff}'));
+    json.is_some_and(|json| json.is_object() || json.is_array())
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -199,6 +204,30 @@ mod tests {
             ("yesterday", None),
         ] {
             assert_eq!(response(&[("Date", date)], "").skew_millis(wall), expected, "{date}");
+        }
+    }
+
+    #[test]
+    fn only_an_object_or_a_list_says_by_itself_where_it_ends() {
+        for (body, expected) in [
+            (r#"{"access_token":"a"}"#, true),
+            ("[1]\n", true),
+            (r#"{"access_token":"a""#, false),
+            ("12", false),
+            ("\"a\"", false),
+            ("", false),
+            ("<html>", false),
+        ] {
+            assert_eq!(is_whole_json(body.as_bytes()), expected, "{body}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_is_cut_off_is_whole(token in "\\PC{0,30}", cut in 1_usize..40) {
+            let whole = serde_json::json!({ "access_token": token, "list": [1, 2] }).to_string();
+            let end = whole.len().saturating_sub(cut);
+            prop_assert!(!is_whole_json(whole.as_bytes().get(..end).unwrap()));
         }
     }
 

@@ -1,6 +1,10 @@
 //! Answers as rough servers write them: what another client reads is read here too, and nothing else is taken for it.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -68,20 +72,19 @@ fn folded_lines_and_odd_headers_are_read_as_every_client_reads_them() {
 }
 
 #[test]
-fn a_whole_answer_counts_though_its_connection_broke_off_under_it() {
-    let whole = r#"{"access_token":"whole-token","expires_in":600}"#;
-    let server = Rough::start(move |asked, _| match asked.path.as_str() {
-        "/token" => format!("HTTP/1.1 200 X\r\n{JSON}Content-Length: 500\r\n\r\n{whole}"),
-        _ => format!("HTTP/1.1 200 X\r\n{JSON}Content-Length: 500\r\n\r\n{}", &whole[..whole.len() - 1]),
-    });
-    let mut lab = lab(&server);
-    lab.configure(&[client(&lab, "whole"), client(&lab, "half").login_key("token_url", "/half")]);
+fn a_json_object_that_ends_with_its_connection_is_whole_however_that_ends() {
+    let (whole, half) =
+        (r#"{"access_token":"whole-token","expires_in":600}"#, r#"{"access_token":"half-token","expires"#);
+    let (good, bad) = (Resetting::start(whole), Resetting::start(half));
+    let mut lab = Lab::bare(&good.url, || vec![SECRET.to_owned()]);
+    lab.secret("password", SECRET);
+    lab.configure(&[client(&lab, "whole"), client(&lab, "half").url(&bad.url)]);
     lab.start();
     assert_eq!(lab.await_token("whole"), "whole-token");
-    sleep(Duration::from_secs(3));
+    last_error(&lab, "half");
     assert_eq!(lab.token("half"), None);
-    assert_eq!(server.asked("/token").len(), 1);
-    assert!((1..=3).contains(&server.asked("/half").len()));
+    assert_eq!(good.calls.load(Ordering::Relaxed), 1);
+    assert!((1..=3).contains(&bad.calls.load(Ordering::Relaxed)));
 }
 
 #[test]
@@ -290,6 +293,31 @@ fn described(lab: &Lab, name: &str, rest: &str) -> Session {
     fs::write(lab.path(&format!("providers/{name}.toml")), text).unwrap();
     let login = format!("user = \"robot\"\npassword = {}\n", lab.source("password"));
     lab.session(name, &login).provider(name)
+}
+
+/// A server that says no length and resets each connection under its answer, as TLS without its goodbye looks to a client.
+struct Resetting {
+    url: String,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Resetting {
+    fn start(body: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (url, calls) = (format!("http://{}", listener.local_addr().unwrap()), Arc::<AtomicUsize>::default());
+        let counted = Arc::clone(&calls);
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                counted.fetch_add(1, Ordering::Relaxed);
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = write!(stream, "HTTP/1.1 200 X\r\n{JSON}Connection: close\r\n\r\n{body}");
+                // What the client has not read by then is lost to it.
+                sleep(Duration::from_millis(500));
+                rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+            }
+        });
+        Self { url, calls }
+    }
 }
 
 /// The first failure that the daemon tells of, however long it takes to be up.

@@ -82,7 +82,7 @@ fn an_answer_that_breaks_off_is_no_answer() {
     for (request, expected) in
         [(Request::Ping, "unavailable"), (Request::Login, "unavailable"), (Request::Renew, "in_doubt")]
     {
-        let response = Response::new(400, Vec::new(), br#"{"error":"invalid_grant""#, false);
+        let response = Response::new(400, Vec::new(), br#"{"error":"invalid_grant"}"#, false);
         assert_eq!(classify(&asked(&profile, "password", request), &response).verdict.word(), expected);
     }
 }

@@ -105,8 +105,7 @@ async fn play(stream: &mut TcpStream, script: &Script) {
         }
         Script::Close => {}
         Script::CutShort => {
-            let (half, _) = TOKEN.split_at(TOKEN.len() / 2);
-            let _ = stream.write_all(format!("{head}Content-Length: 500\r\n\r\n{half}").as_bytes()).await;
+            let _ = stream.write_all(format!("{head}Content-Length: 500\r\n\r\n{TOKEN}").as_bytes()).await;
         }
     }
 }
