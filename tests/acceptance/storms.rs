@@ -42,7 +42,8 @@ fn no_answer_out_of_turn_is_taken_for_one_or_costs_more_than_a_few_logins() {
     for (name, rogue) in &servers {
         assert!((2..=10).contains(&rogue.calls()), "{name}: {} calls", rogue.calls());
         let status = lab.status(name);
-        assert_eq!(status["state"], "recovering", "{name}: {status}");
+        // A person may be called to look at such a server after three of its answers; nothing is stopped by that.
+        assert!(status["state"] == "recovering" || status["state"] == "needs_attention", "{name}: {status}");
         assert_eq!(status["last_error"]["verdict"], "unavailable", "{name}: {status}");
         assert!(!lab.path(&format!("run/tokens/{name}")).exists(), "{name}");
     }
