@@ -221,6 +221,8 @@ fn alerts_fire_on_failures_that_were_provoked_and_on_nothing_else() {
     // Something ends the session again and again.
     let mut last = token;
     for _ in 0..4 {
+        // A token that was never seen alive is put to the question for some seconds.
+        lab.run(&["verify", "crm"]);
         server.revoke_sessions();
         lab.run(&["rejected", "crm"]);
         last = lab.await_another_token("crm", &last);

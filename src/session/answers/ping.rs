@@ -18,9 +18,10 @@ const CONFIRM_AFTER: Duration = Duration::from_secs(1);
 /// A forbidden ping is repeated no sooner.
 const FORBIDDEN_FLOOR: Duration = Duration::from_secs(5);
 /// A new token can take some seconds until every part of a server knows it (facts of GitHub, Salesforce and Hydra): so long
-/// it is asked again after 1, 2, 4 s, and longer where that did not do for the one before it.
-const YOUNG: Duration = Duration::from_secs(7);
-const LONGEST_YOUTH: Duration = Duration::from_secs(28);
+/// it is asked again after 1, 2, 4 s, and longer where that did not do for the one before it. No longer, since a token that
+/// was revoked looks alike, and is shown meanwhile.
+const YOUNG: Duration = Duration::from_secs(4);
+const LONGEST_YOUTH: Duration = Duration::from_secs(8);
 const LONGEST_SECOND_LOOK: Duration = Duration::from_secs(4);
 /// However near a deadline is.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);

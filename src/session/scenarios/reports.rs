@@ -248,13 +248,12 @@ fn tokens_that_are_dead_at_birth_are_given_up_after_some_seconds_each() {
         0:00:04 ping
         0:00:05 doubtful Youth
         0:00:07 ping
-        0:00:12 ping
-        0:00:13 died unexplained
-        0:00:13 login
-        0:00:13 hold
-        0:00:14 logged_in 3
-        0:00:14 publish 3
-        0:00:30 Alive; ping at 1:41:08 for IdleTimeout
+        0:00:08 died unexplained
+        0:00:08 login
+        0:00:08 hold
+        0:00:09 logged_in 3
+        0:00:09 publish 3
+        0:00:30 Alive; ping at 1:41:03 for IdleTimeout
     ",
     );
 }
