@@ -14,7 +14,8 @@ fn one_time_refresh_tokens_are_used_once_each_also_over_a_restart_of_their_serve
     lab.configure(&[portal(&lab, &server)]);
     lab.start();
     lab.await_token("portal");
-    let seen = watch(&lab, "portal", Duration::from_secs(14), |token| server.serves(token));
+    let seen =
+        watch(&lab, "portal", Duration::from_secs(14), |token| server.serves(token) || is_just_replaced(&lab, token));
     assert!((3..=6).contains(&seen.len()), "{} tokens", seen.len());
     assert_eq!((server.count("password", 200), server.count("refresh_token", 200)), (1, seen.len() - 1));
 
@@ -76,6 +77,14 @@ fn a_wrong_password_and_a_wrong_client_secret_are_each_sent_once() {
     lab.secret("client-secret", &server.client_secret);
     lab.reload();
     assert!(server.serves(&lab.await_token("portal")));
+}
+
+/// The server ends the former token before it answers the renewal, so that its file follows a moment later.
+fn is_just_replaced(lab: &Lab, token: &str) -> bool {
+    (0..10).any(|_| {
+        sleep(Duration::from_millis(50));
+        lab.token("portal").is_some_and(|now| now != token)
+    })
 }
 
 fn django(token_seconds: u32) -> (Django, Lab) {
