@@ -12,9 +12,10 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::{digest, rand};
+use aws_lc_rs::digest;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, Uid};
 use rustix::io::Errno;
+use rustix::rand::{GetRandomFlags, getrandom};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -237,8 +238,9 @@ impl Drop for Temporary<'_> {
 }
 
 fn temporary_name() -> io::Result<String> {
+    // The crypto library's own source takes 40 ms to begin, which a start would wait for.
     let mut random = [0; 8];
-    rand::fill(&mut random).map_err(|_| io::Error::other("the system gave no random bytes"))?;
+    getrandom(&mut random, GetRandomFlags::empty())?;
     Ok(format!("{TEMPORARY_PREFIX}{}", hex(&random)))
 }
 
