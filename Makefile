@@ -23,7 +23,7 @@ BUILT := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/keepfresh
 MUSL := $(shell uname -m)-unknown-linux-musl
 DIST := target/dist
 
-.PHONY: help demo test test-system lint bench bench-docs layout soak fuzz mutants deny build static install deb rpm clean
+.PHONY: help demo test test-system test-fresh lint bench bench-docs layout soak fuzz mutants deny build static install deb rpm clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -40,7 +40,7 @@ test: .needs-test lint ## Everything that must hold: format, lints, docs, all te
 	awk '/^test result:/ { passed += $$4; failed += $$6; ignored += $$8 } /^exit / { code = $$2 } \
 	  END { printf "\n%d tests passed, %d failed, %d ignored\n", passed, failed, ignored; exit code }' "$$log"
 
-test-system: .needs-system ## The packages on a machine that boots systemd, and the tests' needs on one that has nothing: in containers, as root
+test-system: .needs-system ## The packages on a machine of their own that boots systemd, in a container (as root; says what it installs)
 	$(CARGO) build --locked
 	rm -rf target/system/packages
 	@for revision in 1 2; do for copy in first again; do \
@@ -50,6 +50,8 @@ test-system: .needs-system ## The packages on a machine that boots systemd, and 
 	diff -r target/system/packages/first target/system/packages/again
 	lintian --allow-root --fail-on error,warning target/system/packages/first/keepfresh_*-1_*.deb
 	tests/system/run target/system/packages/first
+
+test-fresh: .needs-system ## What the tests need, installed on an empty Debian as root and as an ordinary user, and tried there (as root)
 	tests/system/fresh
 
 lint: ## Format, clippy and docs without a single warning
