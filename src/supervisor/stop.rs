@@ -67,8 +67,9 @@ impl Supervisor {
         }
     }
 
+    /// Not where a logout is to follow: it waits for the answer to the call that is under way.
     fn abort_what_may_be_lost(&mut self) {
-        for slot in self.slots.values_mut() {
+        for slot in self.slots.values_mut().filter(|slot| !slot.config.logout_on_stop) {
             let harmless =
                 |flight: &mut Box<crate::driver::Flight>| matches!(flight.request, Request::Ping | Request::Introspect);
             if let Some(flight) = slot.in_flight.take_if(harmless) {
