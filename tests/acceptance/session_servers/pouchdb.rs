@@ -22,8 +22,10 @@ fn a_cookie_that_each_answer_replaces_is_published_anew_by_few_pings() {
     // It starts with another salt for its admin, which no cookie outlives.
     server.served.stop();
     sleep(Duration::from_secs(1));
+    // An answer on its way to the watch's end may have brought one cookie more.
+    let before = lab.token("database").unwrap_or_else(|| seen.last().unwrap().clone());
     server.served.start_again();
-    let after = lab.await_another_token("database", seen.last().unwrap());
+    let after = lab.await_another_token("database", &before);
     assert!(server.serves(&lab.token("database").unwrap_or(after)));
     assert_eq!(server.logins(), 2);
 
