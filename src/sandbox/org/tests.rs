@@ -4,6 +4,8 @@ use super::super::reply::{Call, Reply};
 use super::*;
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use pkcs8::der::Decode as _;
+use pkcs8::{PrivateKeyInfo, SecretDocument};
 use serde_json::{Value, json};
 
 static CREDENTIALS: LazyLock<Credentials> = LazyLock::new(|| Credentials::generate().unwrap());
@@ -347,6 +349,7 @@ fn bearer_grant(assertion: &str) -> String {
 }
 
 fn signed(claims: &Value, key: &str) -> String {
-    let key = EncodingKey::from_rsa_pem(key.as_bytes()).unwrap();
+    let (_, document) = SecretDocument::from_pem(key).unwrap();
+    let key = EncodingKey::from_rsa_der(PrivateKeyInfo::from_der(document.as_bytes()).unwrap().private_key);
     jsonwebtoken::encode(&Header::new(Algorithm::RS256), claims, &key).unwrap()
 }
