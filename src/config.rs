@@ -293,8 +293,12 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     }
 }
 
-/// Where the config is when no `--config` is given: the machine's, or with a user's systemd the user's own.
+/// Where the config is when no `--config` is given: where `$KEEPFRESH_CONFIG` says, else the machine's, or with a user's
+/// systemd the user's own.
 pub fn default_path() -> PathBuf {
+    if let Some(named) = std::env::var_os("KEEPFRESH_CONFIG").filter(|path| !path.is_empty()) {
+        return named.into();
+    }
     let surroundings = Surroundings::of_this_process();
     let system = PathBuf::from("/etc/keepfresh/config.toml");
     if surroundings.is_root() {

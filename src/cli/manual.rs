@@ -20,7 +20,8 @@ pub(super) struct Args {
     page: Option<String>,
 }
 
-const ENVIRONMENT: [(&str, &str); 6] = [
+const ENVIRONMENT: [(&str, &str); 7] = [
+    ("KEEPFRESH_CONFIG", "the configuration file of `run` and `check`, unless --config names one"),
     ("KEEPFRESH_SOCKET", "the daemon's socket, for the commands that ask it"),
     (
         "KEEPFRESH_DAEMON_USER",

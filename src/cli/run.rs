@@ -5,7 +5,7 @@ use std::path::PathBuf;
 /// What `run` takes.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct RunArgs {
-    /// The configuration file; without it, the system's for root and the user's own for others
+    /// The configuration file; without it `$KEEPFRESH_CONFIG`, else the system's for root and the user's own for others
     #[arg(long, short, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// What to log: error, warn, info, debug or trace, or a list such as `info,keepfresh::driver=debug`

@@ -134,7 +134,7 @@ impl Found {
     fn unreadable(path: &Path, error: &ReadError) -> Self {
         let remedy = match error {
             ReadError::System(error) if error.kind() == io::ErrorKind::NotFound => {
-                "create it, or name another with --config FILE"
+                "create it, or name another with --config FILE or $KEEPFRESH_CONFIG"
             }
             ReadError::TooLarge(_) => "name the right file, or split it into conf.d/*.toml",
             ReadError::System(_)

@@ -168,6 +168,32 @@ fn a_wrong_place_for_the_socket_is_told_from_a_daemon_that_is_down() {
     assert_eq!(server.logins(), 1);
 }
 
+#[test]
+fn run_and_check_find_the_config_that_the_variable_names() {
+    let (server, mut lab) = scene();
+    let without_file = |mut command: Command, config: &str| {
+        command.env("KEEPFRESH_CONFIG", config);
+        command
+    };
+    let named = lab.config().display().to_string();
+    let checked = without_file(lab.command(&["check"]), &named).output().unwrap();
+    assert!(checked.status.success(), "{checked:?}");
+    let absent = lab.path("absent.toml").display().to_string();
+    let given = lab.command(&["check", "--config", &named]);
+    assert!(without_file(given, &absent).output().unwrap().status.success(), "--config comes first");
+    for args in [["check"], ["run"]] {
+        let refused = without_file(lab.command(&args), &absent).output().unwrap();
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(78), "{args:?} {said}");
+        assert!(said.contains(&absent) && said.contains("$KEEPFRESH_CONFIG"), "{args:?} {said}");
+    }
+    let mut command = without_file(lab.command(&["run"]), &named);
+    command.env_remove("NOTIFY_SOCKET").env_remove("JOURNAL_STREAM").stderr(Stdio::piped());
+    lab.start_by(command);
+    lab.await_token("crm");
+    assert_eq!(server.logins(), 1);
+}
+
 /// A server, and a directory whose config names the session `crm`.
 fn scene() -> (Arc<Salesforce>, Lab) {
     let server = Arc::new(Salesforce::start(Settings::default()));
