@@ -30,7 +30,7 @@ help: ## This list
 
 demo: .needs-build ## A sandbox and a daemon together, live in this terminal, for some seconds
 	@[ -x target/demo/keepfresh ] || \
-	  echo 'First the program and 250 packages are compiled: some two minutes on two cores, once. Then the demo takes twelve seconds.'
+	  echo 'First the program and 250 packages are compiled: some two minutes on two cores, once. Then the demo takes ten seconds.'
 	$(CARGO) build --locked --profile demo
 	target/demo/keepfresh demo
 
@@ -109,6 +109,6 @@ clean: ## Removes what was built and installed here
 	$(CARGO) clean
 	rm -rf tests/*/node_modules tests/*/.venv tests/*/packages tests/*/program
 
-# What the targets need stands in tests/needs; what is missing is installed, and said.
+# tests/needs lists what the targets need; what is missing is installed, with a message.
 .needs-%:
 	@tests/install $*

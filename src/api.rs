@@ -219,7 +219,7 @@ pub enum Refusal {
     NeedsAttention { name: String, reason: String, remedy: String },
     /// 422 `cannot-promise`: no token of this session can be promised for so long; `longest` can.
     CannotPromise { name: String, longest: Duration },
-    /// 409 `conflict`: the order makes no sense now (renew without a refresh token, resume when not paused).
+    /// 409 `conflict`: the order not possible now (renew without a refresh token, resume when not paused).
     Conflict { name: String, reason: String },
     /// 502 `failed`, exit 1: the order was carried out and the server said no, or did not answer.
     Failed { name: String, reason: String },

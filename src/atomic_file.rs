@@ -330,9 +330,9 @@ impl Step {
             Self::Write => "write the new content of",
             Self::Own => "set owner and group of",
             Self::SetMode => "set the mode of",
-            Self::Sync => "bring to the disk",
-            Self::Rename => "put the new file in the place of",
-            Self::SyncDirectory => "make durable the entry of",
+            Self::Sync => "sync to the disk",
+            Self::Rename => "replace",
+            Self::SyncDirectory => "sync the directory of",
             Self::Remove => "remove",
         }
     }

@@ -13,6 +13,7 @@ mod exec;
 pub(crate) mod exit;
 mod failure;
 mod health;
+mod help;
 mod login;
 mod manual;
 mod order;
@@ -24,6 +25,7 @@ mod report;
 pub mod run;
 mod status;
 mod token;
+mod topics;
 mod wait;
 mod words;
 
@@ -61,9 +63,17 @@ Exit codes:
   79  a person is needed
   80  no such session";
 
+const WHERE_NEXT: &str = "Something is wrong: `keepfresh help troubleshooting`. All topics: `keepfresh help`.";
+
 /// Keeps API sessions alive, so that no job ever meets a dead token.
 #[derive(Debug, Parser)]
-#[command(name = "keepfresh", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(
+    name = "keepfresh",
+    version,
+    after_help = format!("{EXIT_CODES}\n\n{WHERE_NEXT}"),
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
 struct Cli {
     /// The daemon's socket; without it `$KEEPFRESH_SOCKET`, else the system's daemon, else the user's
     #[arg(long, global = true, value_name = "PATH", display_order = 99)]
@@ -84,7 +94,7 @@ enum Command {
     Client(ClientCommand),
     /// Run a session server on loopback, to try things against
     Sandbox(sandbox::Args),
-    /// Watch a session being kept alive, in half a minute
+    /// Watch a session being kept alive, in ten seconds
     Demo(demo::Args),
     /// List the kinds of server, show what one needs, or check a profile of your own
     Providers(providers::Args),
@@ -93,7 +103,9 @@ enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
-    /// Print the man pages; for those who make packages
+    /// Explain a command or a topic: troubleshooting, salesforce, install and more
+    Help(help::Args),
+    /// Print the man pages, for packaging
     #[command(hide = true)]
     Manual(manual::Args),
 }
@@ -105,31 +117,31 @@ enum ClientCommand {
     Status(status::Args),
     /// Print a session's token, once it is fresh
     Token(token::Args),
-    /// Wait until sessions are good; made for units and scripts that must start only then
+    /// Wait until sessions are good, before a unit or script starts
     Wait(wait::Args),
-    /// Follow what happens to the sessions, over restarts of the daemon too
+    /// Follow what happens to the sessions, across restarts of the daemon
     Events(events::Args),
-    /// Report that a job used the token with success, which spares a ping
+    /// Report that a job used the token with success; that saves a ping
     Used(report::UsedArgs),
     /// Report that the server rejected the token, and wait for a better one
     Rejected(report::RejectedArgs),
-    /// Prove the token good now, by a ping (admins)
+    /// Ping now, to prove that the token is good (admins)
     Verify(order::Args),
-    /// Find out whether the ping of a live session moves the server's window: a question, a ping, a question
+    /// Find out whether a ping extends the session: asks for the expiry, pings, asks again
     Calibrate(calibrate::Args),
-    /// Get a new token by the refresh token, or by the provider's renewal (admins)
+    /// Renew the token without a full login (admins)
     Renew(order::Args),
-    /// Log in anew, also where logins have stopped; leads through the login where a person must log in (admins)
+    /// Log in now, even if automatic logins are stopped; guides you through a browser or device login (admins)
     Login(login::Args),
     /// Withdraw the token and end the session at the server; only `login` begins a new one (admins)
     Logout(order::Args),
     /// Make no more calls for the session until it is resumed; its token stays readable (admins)
     Pause(order::Args),
-    /// Take up a paused session again (admins)
+    /// End a pause (admins)
     Resume(order::Args),
     /// Read the configuration again, and wait until it is in force (admins)
     Reload(reload::Args),
-    /// Is the daemon well, and are the sessions good?
+    /// Check that the daemon makes progress, and with --ready that the sessions are good
     Health(health::Args),
 }
 
@@ -153,6 +165,7 @@ pub fn main() -> ExitCode {
         Command::Sandbox(args) => return sandbox::run(args),
         Command::Demo(args) => return demo::run(args),
         Command::Completions { shell } => return end(complete::script(shell)),
+        Command::Help(args) => return end(help::run(&args)),
         Command::Manual(args) => return end(manual::run(&args)),
         Command::Exec(args) => return exec::run(&Client::find(socket.as_deref()), socket.as_deref(), &args),
         Command::Providers(args) => return end(providers::run(&args)),
@@ -189,7 +202,7 @@ fn ask(client: &Client, command: ClientCommand) -> Result<Exit, Failure> {
 /// Accepted in silence, it would look as if it moved the daemon's socket.
 fn needless_socket() -> clap::Error {
     let message =
-        "--socket is for commands that ask the daemon; where the daemon listens stands in [socket] of its config";
+        "--socket is for commands that ask the daemon; the daemon itself listens where [socket] of its config says";
     Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message)
 }
 

@@ -84,7 +84,7 @@ pub fn run(args: &RunArgs) -> ExitCode {
             event = "few_descriptors",
             allowed,
             least,
-            "so few files and connections may be open at once that calls, files and clients wait for each other: raise LimitNOFILE= of the service"
+            "the limit of open files is so low that calls, files and clients wait for each other: raise LimitNOFILE= of the service"
         );
     }
     for problem in unhardened {
@@ -144,10 +144,7 @@ async fn supervise(signals: Signals, config: Config) -> Result<(), DaemonError> 
     let store = open_store(&config.daemon).await?;
     let passed = systemd::passed_listener().map_err(DaemonError::PassedSocket)?;
     if passed.is_some() {
-        tracing::info!(
-            event = "socket_passed",
-            "listening on systemd's socket; socket.path and socket.mode do not count"
-        );
+        tracing::info!(event = "socket_passed", "listening on systemd's socket; ignoring socket.path and socket.mode");
     }
     let server = Server::bind(&config.socket.path, config.socket.mode, passed)?;
     let scrapers = match &config.metrics {
@@ -177,7 +174,7 @@ async fn open_store(config: &DaemonConfig) -> Result<Store, DaemonError> {
     let store = Store::open_with_earlier(&config.state_dir, key.as_ref(), earlier.as_ref())?;
     let Resealed { written, failed } = store.reseal()?;
     for error in &failed {
-        tracing::warn!(event = "state_not_resealed", %error, "could not seal a record anew: keep state_key_old until it can be");
+        tracing::warn!(event = "state_not_resealed", %error, "cannot seal a record under the new key: keep state_key_old until it can");
     }
     if written > 0 {
         let sealed = key.is_some();

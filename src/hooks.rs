@@ -253,7 +253,7 @@ impl Worker {
             Some(problem) => {
                 let problem = problem.to_string();
                 tracing::warn!(session, event = "hook_failed", program, on = occasion, problem, "a hook failed");
-                tracing::debug!(session, program, output = output.as_str(), "what the failed hook said");
+                tracing::debug!(session, program, output = output.as_str(), "output of the failed hook");
             }
         }
     }

@@ -58,7 +58,7 @@ pub fn init(target: LogTarget, filter: &str) -> Result<(), LoggingError> {
     let recorder = Recorder::new(outlet).with_filter(parsed.and(filter_fn(may_be_said)));
     tracing_subscriber::registry().with(recorder).try_init().map_err(|_| LoggingError::Twice)?;
     if let Some(error) = problem {
-        tracing::warn!(event = "journal_missing", %error, "journald takes no events: logging to stderr");
+        tracing::warn!(event = "journal_missing", %error, "journald does not take events: logging to stderr");
     }
     Ok(())
 }

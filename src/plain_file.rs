@@ -49,8 +49,8 @@ impl ReadError {
             Self::Directory => "name the file in it",
             Self::NotAFile => "name a regular file: it is read again at each reload",
             Self::TooLarge(_) => "name the right file, or split it",
-            Self::Exposed(_) => "take that away with `chmod o-w`: who writes it has keepfresh run programs",
-            Self::OpenDirectory => "take that away with `chmod o-w`: who writes there has keepfresh run programs",
+            Self::Exposed(_) => "run `chmod o-w` on it: any user who writes it makes keepfresh run programs",
+            Self::OpenDirectory => "run `chmod o-w` on it: any user who writes there makes keepfresh run programs",
             Self::Foreign(_) => "give both to root, or to the user that keepfresh runs as",
             Self::NotText => "save it as UTF-8",
         }

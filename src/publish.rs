@@ -386,7 +386,7 @@ pub fn sweep(directories: &[PathBuf]) {
                 tracing::info!(event = "swept", directory = %directory.display(), removed, "removed leftovers");
             }
             Err(error) => {
-                tracing::warn!(event = "sweep_failed", directory = %directory.display(), %error, "left leftovers behind");
+                tracing::warn!(event = "sweep_failed", directory = %directory.display(), %error, "cannot remove temporary files");
             }
         }
     }

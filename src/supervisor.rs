@@ -215,7 +215,7 @@ impl Supervisor {
             tracing::error!(
                 session = name,
                 event = "broken",
-                "an internal error; the session stands still until the next start"
+                "an internal error: the session stops until the next start"
             );
             return;
         };

@@ -56,7 +56,7 @@ impl Notifier {
             return;
         }
         if let Err(error) = message().and_then(|message| sd_notify::notify(&message)) {
-            tracing::debug!(%error, "the service manager did not take a notification");
+            tracing::debug!(%error, "cannot notify the service manager");
         }
     }
 }

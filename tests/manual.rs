@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
 
+use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
@@ -32,6 +33,49 @@ fn no_page_is_about_a_command_that_is_not_there() {
 }
 
 #[test]
+fn every_page_that_a_unit_or_the_catalogue_points_to_is_there() {
+    let pages = pages();
+    let mut seen = 0;
+    for file in ["keepfresh.catalog", "keepfresh.service", "keepfresh.socket", "keepfresh-wait@.service"] {
+        let text = fs::read_to_string(format!("{}/systemd/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        for target in
+            text.split_whitespace().filter_map(|word| word.trim_start_matches("Documentation=").strip_prefix("man:"))
+        {
+            let page = target.replace('(', ".").replace(')', "");
+            assert!(pages.contains(&page), "{file}: man:{target}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 10, "{seen}");
+}
+
+#[test]
+fn every_topic_is_a_page_of_man_and_of_the_command_and_is_the_file_in_docs() {
+    let help = keepfresh(&["help"]);
+    let (_, list) = help.split_once("Topics, ").unwrap();
+    let topics: Vec<&str> = list.lines().skip(1).filter_map(|row| row.split_whitespace().next()).collect();
+    assert!(topics.len() > 10, "{topics:?}");
+    let docs: Vec<String> = fs::read_dir(format!("{}/docs", env!("CARGO_MANIFEST_DIR")))
+        .unwrap()
+        .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect();
+    for topic in topics {
+        let page = page(&format!("keepfresh-{topic}.7"));
+        assert!(page.contains("\n.SH DESCRIPTION\n"), "{topic}");
+        assert!(docs.contains(&keepfresh(&["help", topic])), "{topic}");
+    }
+    let unknown = Command::new(env!("CARGO_BIN_EXE_keepfresh")).args(["help", "nonsense"]).output().unwrap();
+    assert_eq!(unknown.status.code(), Some(2));
+}
+
+#[test]
+fn help_on_a_command_is_what_the_command_says_itself() {
+    for command in ["status", "exec", "run"] {
+        assert_eq!(keepfresh(&["help", command]), keepfresh(&[command, "--help"]));
+    }
+}
+
+#[test]
 fn the_pages_can_be_set_without_a_warning() {
     for name in pages() {
         let page = page(&name);
@@ -51,7 +95,7 @@ fn commands() -> Vec<String> {
     let (_, list) = help.split_once("Commands:\n").unwrap();
     let rows = list.lines().take_while(|line| line.starts_with("  "));
     let names = rows.filter(|row| !row.starts_with("   ")).filter_map(|row| row.split_whitespace().next());
-    names.filter(|name| *name != "help").map(ToOwned::to_owned).collect()
+    names.map(ToOwned::to_owned).collect()
 }
 
 fn pages() -> Vec<String> {

@@ -46,7 +46,7 @@ pub enum Kind {
     NeedsAttention,
     /// 422: no token of this session can be promised for so long.
     CannotPromise,
-    /// 409: the order makes no sense now.
+    /// 409: the order not possible now.
     Conflict,
     /// 502: the order was carried out and did not succeed.
     Failed,
@@ -84,13 +84,13 @@ impl Kind {
             Self::NotFresh => (503, "not fresh yet"),
             Self::NeedsAttention => (409, "a person is needed"),
             Self::CannotPromise => (422, "no token can be promised for so long"),
-            Self::Conflict => (409, "makes no sense now"),
-            Self::Failed => (502, "the server did not comply"),
+            Self::Conflict => (409, "not possible now"),
+            Self::Failed => (502, "the server said no"),
             Self::NoSuchLogin => (404, "no such login"),
             Self::BadConfig => (422, "the configuration is broken"),
             Self::Stopping => (503, "the daemon is stopping"),
             Self::NoAnswer => (503, "the daemon did not decide in time"),
-            Self::BadRequest => (400, "the request is not understood"),
+            Self::BadRequest => (400, "the request is wrong"),
             Self::NoSuchPath => (404, "no such path"),
             Self::WrongMethod => (405, "wrong method"),
             Self::TooSlow => (408, "the request took too long"),
@@ -132,7 +132,7 @@ impl Problem {
 }
 
 /// What lets somebody give orders.
-const ADMINS: &str = "have your user or group added to `admins` in [socket]";
+const ADMINS: &str = "ask an admin to add your user or group to `admins` in [socket]";
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {

@@ -133,8 +133,7 @@ fn replaced(name: &str) -> String {
 
 fn blind(name: &str) -> String {
     format!(
-        "{name}: nobody tells when this session ends, so nothing can be measured: there is no introspection, and \
-         neither login nor ping names an end\n"
+        "{name}: cannot measure: this server never says when a session ends (no introspection, no expiry in login or ping)\n"
     )
 }
 

@@ -38,16 +38,16 @@ pub(super) struct Args {
     /// The sessions
     #[arg(value_name = "NAME", required = true, add = super::complete::sessions())]
     pub(super) names: Vec<String>,
-    /// For how long each token must be good, or as long as one ping can prove where that is less
+    /// For how long each token must be good (capped at what one ping can guarantee)
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(super) min_validity: Option<Duration>,
-    /// How long to wait until all are fresh, also for a daemon that starts
+    /// How long to wait until all are fresh, also while the daemon starts
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
     pub(super) wait: Duration,
-    /// While the command runs, and no longer than this, let renewals wait that could kill its tokens
+    /// Put off renewals that would end the tokens while the command runs, for at most this long
     #[arg(long, value_name = "DURATION", value_parser = parse_hold)]
     pub(super) hold: Option<Duration>,
-    /// When the command succeeds, report that it used the tokens, which spares a ping
+    /// When the command succeeds, report that it used the tokens; that saves a ping
     #[arg(long)]
     pub(super) used: bool,
     /// The command and its arguments
@@ -58,7 +58,7 @@ pub(super) struct Args {
 pub(super) fn parse_hold(text: &str) -> Result<Duration, String> {
     let longest = parse_duration(text).map_err(|error| error.to_string())?;
     if longest.is_zero() {
-        return Err("a hold lasts longer than nothing, such as 1h; leave it out where none is wanted".to_owned());
+        return Err("a hold must be longer than zero, such as 1h; leave it out if you want none".to_owned());
     }
     Ok(longest)
 }

@@ -12,7 +12,7 @@ pub(super) struct Args {
     /// The sessions to look at [default: all]
     #[arg(value_name = "NAME", add = complete::sessions())]
     names: Vec<String>,
-    /// Fail unless every session has a good token: 75, or 79 where a person is needed
+    /// Fail unless every session has a good token: exit code 75, or 79 if a person is needed
     #[arg(long)]
     ready: bool,
     /// Print JSON

@@ -33,7 +33,7 @@ pub(super) struct Args {
     /// The session
     #[arg(value_name = "NAME", add = complete::sessions())]
     name: String,
-    /// How long to wait until it is done, or begun where a person must go on
+    /// How long to wait until the login is done, or until a person can go on with it
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
     wait: Duration,
     /// Print the address instead of opening a browser

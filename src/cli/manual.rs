@@ -1,6 +1,7 @@
 //! `keepfresh manual`: the man pages, from what `--help` and the example config say, so that neither can drift.
 
 mod config;
+mod markdown;
 
 use std::io;
 
@@ -10,6 +11,7 @@ use clap_mangen::roff::{Roff, bold, italic, roman};
 
 use super::exit::Exit;
 use super::failure::Failure;
+use super::topics::{TOPICS, Topic};
 use super::{Cli, EXIT_CODES, output};
 
 /// What `manual` takes.
@@ -22,10 +24,10 @@ pub(super) struct Args {
 
 const ENVIRONMENT: [(&str, &str); 7] = [
     ("KEEPFRESH_CONFIG", "the configuration file of `run` and `check`, unless --config names one"),
-    ("KEEPFRESH_SOCKET", "the daemon's socket, for the commands that ask it"),
+    ("KEEPFRESH_SOCKET", "the daemon's socket, for commands that ask the daemon"),
     (
         "KEEPFRESH_DAEMON_USER",
-        "the user, by name or number, whose daemon the commands talk to although others could have put a socket in its place",
+        "the daemon's user, by name or number, for a socket in a directory where other users can write",
     ),
     ("KEEPFRESH_LOG", "what the daemon logs, as with --log"),
     (
@@ -74,6 +76,11 @@ fn pages() -> io::Result<Vec<Page>> {
         pages.push(page_of(command, &program)?);
     }
     pages.push(Page { name: "keepfresh.5".to_owned(), text: config::page() });
+    pages.extend(TOPICS.iter().map(page_on));
+    // Terminals and locales without Unicode have neither.
+    for page in &mut pages {
+        page.text = page.text.replace('…', "\\&...").replace(['“', '”'], "\"");
+    }
     Ok(pages)
 }
 
@@ -93,7 +100,9 @@ fn overview(program: &Command) -> io::Result<Page> {
         .get_subcommands()
         .filter(|command| !command.is_hide_set())
         .map(|command| format!("keepfresh-{}(1)", command.get_name()))
-        .chain(["keepfresh(5)".to_owned(), "systemctl(1)".to_owned(), "journalctl(1)".to_owned()])
+        .chain(["keepfresh(5)".to_owned()])
+        .chain(TOPICS.iter().map(|topic| format!("keepfresh-{}(7)", topic.name)))
+        .chain(["systemctl(1)".to_owned(), "journalctl(1)".to_owned()])
         .collect();
     see_also(&related).to_writer(&mut text)?;
     Ok(Page { name: "keepfresh.1".to_owned(), text: utf8(&text) })
@@ -111,6 +120,23 @@ fn page_of(command: &Command, program: &Command) -> io::Result<Page> {
     exit_status().to_writer(&mut text)?;
     see_also(&["keepfresh(1)".to_owned(), "keepfresh(5)".to_owned()]).to_writer(&mut text)?;
     Ok(Page { name: format!("{name}.1"), text: utf8(&text) })
+}
+
+/// The page on one topic, from its file below `docs/`.
+fn page_on(topic: &Topic) -> Page {
+    let name = format!("keepfresh-{}", topic.name);
+    let mut head = Roff::new();
+    // Long names of tests, metrics and paths fit no line that is set to both margins.
+    head.control("ad", ["l"]);
+    head.control("SH", ["NAME"]);
+    head.text([roman(format!("{name} - {}", topic.about))]);
+    head.control("SH", ["DESCRIPTION"]);
+    let mut foot = Roff::new();
+    foot.control("SH", ["FILES"]);
+    foot.text([italic(format!("/usr/share/doc/keepfresh/{}", topic.file)), roman(" is the same page.")]);
+    let related = see_also(&["keepfresh(1)".to_owned(), "keepfresh(5)".to_owned()]);
+    let text = [head, markdown::set(topic.text), foot, related].map(|part| part.to_roff()).concat();
+    Page { text: title(&name, "7", "Documentation") + &text, name: format!("{name}.7") }
 }
 
 /// The first line. Without a date: the same source gives the same bytes on any day.

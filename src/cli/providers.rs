@@ -20,13 +20,13 @@ pub(super) struct Args {
     /// The provider to show [default: a list of all]
     #[arg(value_name = "NAME", conflicts_with = "check")]
     name: Option<String>,
-    /// Check a profile, and replay its examples
+    /// Check a profile's file, and replay its examples
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
-    /// Print its file, to begin one of your own with
+    /// Print the profile's file, to start your own from
     #[arg(long, requires = "name", conflicts_with = "json")]
     source: bool,
-    /// Where your own profiles are
+    /// The directory of your own profiles
     #[arg(long, value_name = "DIRECTORY", default_value = USERS_OWN)]
     dir: PathBuf,
     /// Print JSON
@@ -111,7 +111,7 @@ fn check(file: &std::path::Path, json: bool) -> Result<Exit, Failure> {
         Ok(profile) if json => output::print_json(&line(&profile)),
         Ok(profile) => {
             let (examples, name) = (profile.example_count(), profile.name());
-            output::print(&format!("{name} is well-formed; its {examples} examples are taken for what they are\n"))
+            output::print(&format!("{name}: OK, all {examples} examples give the expected verdict\n"))
         }
         Err(error) => Ok(refuse(&error)),
     }

@@ -20,7 +20,7 @@ pub struct Args {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// End sessions that are not used for so long
+    /// End sessions that are idle for this long
     #[arg(long, value_name = "DURATION", default_value = "2h", value_parser = duration)]
     idle_timeout: Duration,
     /// What restarts the idle timer

@@ -22,13 +22,13 @@ pub(super) struct Args {
     /// The session
     #[arg(value_name = "NAME", add = complete::sessions())]
     pub(super) name: String,
-    /// For how long the token must be good, or as long as one ping can prove where that is less
+    /// For how long the token must be good (capped at what one ping can guarantee)
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(super) min_validity: Option<Duration>,
-    /// How long to wait for a good one, also for a daemon that restarts
+    /// How long to wait for a good token, also while the daemon restarts
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
     pub(super) wait: Duration,
-    /// As what to print it
+    /// The form to print it in
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Printed,
 }
@@ -39,13 +39,13 @@ pub(super) enum Printed {
     /// The bare token and a newline
     #[default]
     Token,
-    /// All that goes with it, ready-made headers included
+    /// The token with its URL, generation, expiry and ready-made headers
     Json,
     /// Assignments such as `CRM_TOKEN=…`, for a shell
     Env,
     /// One line per header, for curl -H @-
     Header,
-    /// A cookie jar, for curl -b -, where the token travels in a cookie
+    /// A cookie jar, for curl -b -, if the token is a cookie
     Cookies,
 }
 

@@ -14,10 +14,10 @@ pub(super) struct Args {
     /// The sessions
     #[arg(value_name = "NAME", required = true, add = complete::sessions())]
     pub(super) names: Vec<String>,
-    /// For how long each token must be good, or as long as one ping can prove where that is less
+    /// For how long each token must be good (capped at what one ping can guarantee)
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(super) min_validity: Option<Duration>,
-    /// How long to wait for all of them together, also for a daemon that starts
+    /// How long to wait for all of them together, also while the daemon starts
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
     pub(super) wait: Duration,
 }

@@ -62,8 +62,7 @@ fn no_directory(key: &str, table: Option<&Table<'_>>, report: &Report) -> PathBu
         let place = table.map_or(Place { document: 0, span: None }, |table| table.place.clone());
         let variable = if key == "state_dir" { "$XDG_STATE_HOME nor $HOME" } else { "$XDG_RUNTIME_DIR" };
         let none = if key == "state_dir" { "neither" } else { "no" };
-        let help =
-            format!("there is {none} {variable} to find a place by: set it, or write {key} = \"/path\" under [daemon]");
+        let help = format!("there is {none} {variable}: set it, or write {key} = \"/path\" under [daemon]");
         report.problem(&place, format!("missing key `daemon.{key}`"), help);
     }
     PathBuf::from("/")

@@ -94,7 +94,7 @@ fn distrust(all: &mut [Found], directory: &Path, user: u32) {
             continue;
         };
         let remedy =
-            "give it, and conf.d, to root or to the owner of the main file: who writes it has keepfresh run programs";
+            "give it, and conf.d, to root or to the owner of the main file: its owner can make keepfresh run programs";
         *fragment = Found::unread(&fragment.path, what, remedy);
     }
 }
@@ -209,9 +209,9 @@ impl Found {
         let what = message.lines().next().unwrap_or_default();
         let (title, help) = if what == "duplicate key" {
             let key = self.text.get(span.clone()).unwrap_or_default();
-            (format!("duplicate key `{key}`: it stands above already"), "take one of the two out")
+            (format!("duplicate key `{key}`: it is given above already"), "take one of the two out")
         } else {
-            (format!("not valid TOML: {what}"), "mend the line; strings stand in quotes, tables in [brackets]")
+            (format!("not valid TOML: {what}"), "correct the line: strings need quotes, tables [brackets]")
         };
         let place = Place { document: index, span: Some(span) };
         let shown = is_harmless(self.text.get(line.clone()).unwrap_or_default());

@@ -8,8 +8,7 @@ use super::table::Table;
 use super::{Needed, keys};
 use crate::hooks::{AlertsConfig, HookConfig, Occasion};
 
-const ARGV_HELP: &str =
-    "write the program and its arguments, for there is no shell: [\"/usr/local/bin/notify\", \"crm\"]";
+const ARGV_HELP: &str = "write the program and its arguments (there is no shell): [\"/usr/local/bin/notify\", \"crm\"]";
 
 /// Reads a session's hooks.
 pub(super) fn read(session: &Table<'_>, needs: &Needs<'_>) -> Vec<HookConfig> {

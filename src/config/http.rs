@@ -116,7 +116,7 @@ fn proxy_of(text: &str) -> Result<Proxy, Bad> {
     let remedy = "write \"http://host:port\", \"https://host:port\" or \"none\"";
     let url = Url::parse(text).map_err(|_| bad("is no URL", remedy))?;
     if !url.username().is_empty() || url.password().is_some() {
-        let remedy = "take user and password out; a proxy that needs them goes into HTTPS_PROXY, in an environment file that only keepfresh can read";
+        let remedy = "take user and password out; for a proxy that needs them set HTTPS_PROXY, in an environment file that only keepfresh can read";
         return Err(bad("holds a user or password in the clear", remedy));
     }
     match url.scheme() {

@@ -74,7 +74,7 @@ fn lines(table: &Table<'_>, key: &str) -> Vec<Line> {
                 LineError::Malformed(_) => {
                     "write minute, hour, day of month, month and day of week, such as \"55 * * * *\""
                 }
-                LineError::Never => "no date matches: mend day and month",
+                LineError::Never => "no date matches: correct day and month",
             };
             table.bad(key, &text.place, bad(format!("\"{}\" {error}", text.value), remedy));
             None
@@ -168,7 +168,7 @@ fn bound(longest: Duration, t: Duration) -> String {
     if longest < t {
         format!(
             "write less than {limit}, half the idle_timeout of {whole}: a ping may fall into a first half, where it does not \
-             count; or set shared = false if nobody else uses the token"
+             count; or set shared = false if no other program uses the token"
         )
     } else {
         format!("write less than {whole}, the idle_timeout")

@@ -52,11 +52,12 @@ fn report_profile(session: &Table<'_>, name: &At<&str>, error: &ProfileError) {
             let help = format!("{}known are: {}", meant.unwrap_or_default(), words.join(", "));
             (format!("`{key}`: there is no provider `{}`", name.value), help)
         }
-        ProfileError::Unreadable { .. } => {
-            (format!("`{key}` cannot be used: {error}"), "mend that, or name another provider".to_owned())
-        }
+        ProfileError::Unreadable { .. } => (
+            format!("`{key}` cannot be used: {error}"),
+            "correct the provider's file, or name another provider".to_owned(),
+        ),
         ProfileError::Invalid { file, .. } => {
-            let help = format!("mend that line; `keepfresh providers --check {file}` says whether all is well");
+            let help = format!("correct that line; `keepfresh providers --check {file}` checks the whole file");
             (format!("`{key}` cannot be used: {error}"), help)
         }
     };
@@ -95,7 +96,7 @@ fn server_url(text: &str) -> Result<Url, Bad> {
 pub(super) fn report_plain_http(session: &Table<'_>, url: Option<&At<Url>>, http: &HttpSettings) {
     let foreign = url.filter(|url| url.value.scheme() == "http" && !is_loopback(&url.value));
     if let Some(url) = foreign.filter(|_| !http.allow_plain_http) {
-        let title = format!("`{}`: plain http would show the token to everybody on the way", session.name("url"));
+        let title = format!("`{}`: plain http would show the token to the network", session.name("url"));
         session.report.problem(&url.place, title, "use https, or set http.allow_plain_http");
     }
 }
@@ -229,7 +230,7 @@ fn fields_of(table: &Table<'_>, parameter: &Parameter) -> Vec<(Arc<str>, Value)>
     let Some(fields) = given.then(|| table.table(&parameter.name)).flatten() else { return Vec::new() };
     let field = |key: At<&str>| {
         if NO_FIELDS.contains(&key.value) {
-            let title = format!("`{}` cannot be a field of one's own", fields.name(key.value));
+            let title = format!("`{}` cannot be a field of your own", fields.name(key.value));
             fields.report.problem(&key.place, title, "take it out, and set what has a key of its own there");
             return None;
         }
@@ -261,7 +262,7 @@ pub(super) fn report_problems(session: &Table<'_>, login: &Login, remote: &Remot
             }
             None => session.place_of(&problem.key),
         };
-        let (what, remedy) = problem.message.split_once(": ").unwrap_or((&problem.message, "mend it"));
+        let (what, remedy) = problem.message.split_once(": ").unwrap_or((&problem.message, "correct it"));
         session.report.problem(&place, format!("`{}`: {what}", session.name(&problem.key)), remedy);
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn read(main: Option<&Table<'_>>, runtime_dir: &Path) -> Option<Metri
         None => address(text, remote).map(|address| MetricsListen::Address { address, hosts: hosts(&table) }),
     })?;
     if matches!(listen.value, MetricsListen::Unix(_)) && table.has("hosts") {
-        let remedy = "leave it out: whoever reaches the socket may ask by any name";
+        let remedy = "leave it out: every client of the socket may ask by any name";
         table.bad("hosts", &table.place_of("hosts"), bad("means nothing on a unix socket", remedy));
     }
     Some(listen.value)
@@ -50,10 +50,10 @@ fn address(text: &str, remote: bool) -> Result<SocketAddr, Bad> {
     let address: SocketAddr =
         literal.as_deref().unwrap_or(text).parse().map_err(|_| bad("is no address to listen on", REMEDY))?;
     if address.port() == 0 {
-        return Err(bad("leaves the port to chance, where no scraper finds it", REMEDY));
+        return Err(bad("has port 0, so no scraper would find it", REMEDY));
     }
     if !address.ip().is_loopback() && !remote {
-        let remedy = "session names and deadlines are shown there to whoever asks: listen on 127.0.0.1, or on \
+        let remedy = "it shows session names and deadlines to every caller: listen on 127.0.0.1, or on \
                       \"unix:metrics.sock\" behind a proxy that knows its callers, or add allow_remote = true";
         return Err(bad("can be reached from other machines", remedy));
     }

@@ -13,7 +13,7 @@ pub(super) fn read(table: &Table<'_>, key: &str) -> Option<At<PathBuf>> {
         .map(|path| path.map(|path| tidy(&table.directory.join(path))))
 }
 
-/// Reads a path to a directory of one's own, and makes it absolute.
+/// Reads a path to a directory of your own, and makes it absolute.
 pub(super) fn read_directory(table: &Table<'_>, key: &str) -> Option<At<PathBuf>> {
     table.parsed(key, |text| {
         let path = tidy(&table.directory.join(plain(text)?));
@@ -36,10 +36,10 @@ pub(super) fn below(text: &str, base: &Path) -> Result<PathBuf, Bad> {
 
 fn plain(text: &str) -> Result<&Path, Bad> {
     if text.starts_with('~') {
-        return Err(bad("begins with `~`, which only a shell replaces", "write the home directory out"));
+        return Err(bad("begins with `~`, which only a shell expands", "write the home directory out"));
     }
     if text.starts_with('$') {
-        return Err(bad("begins with `$`, and nothing is filled in here", "write the directory out"));
+        return Err(bad("begins with `$`, and keepfresh expands no variables here", "write the directory out"));
     }
     if text.chars().any(|char| char.is_control() && char != '\0') {
         return Err(bad("holds a control character", "take it out"));

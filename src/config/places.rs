@@ -59,7 +59,7 @@ impl Taken<'_> {
         };
         let place = self.main.place_within(&["daemon", "state_dir"]);
         let title = format!("`daemon.state_dir`: {} {wrong}", state.display());
-        report.problem(&place, title, "name a directory that nobody but the daemon enters");
+        report.problem(&place, title, "name a directory that only the daemon may enter");
     }
 
     fn report_sockets(&self, report: &Report) {
@@ -110,7 +110,7 @@ impl Taken<'_> {
             return Some("is a directory of the daemon, or holds one".to_owned());
         }
         if path.starts_with(&self.daemon.providers_dir) {
-            return Some("lies among the provider profiles, which are obeyed".to_owned());
+            return Some("lies among the provider profiles, which keepfresh reads".to_owned());
         }
         (self.metrics_socket() == Some(path)).then(|| "is the socket for scrapers".to_owned())
     }
@@ -126,7 +126,7 @@ impl Taken<'_> {
 /// What no file or directory can be.
 fn never(path: &Path) -> Option<&'static str> {
     if NO_DISKS.iter().any(|root| path.starts_with(root)) && !path.starts_with("/dev/shm") {
-        return Some("lies where the kernel shows devices and itself, and no file can be kept");
+        return Some("lies in a file system of the kernel (/dev, /proc, /sys) that keeps no files");
     }
     let too_long = path.components().any(|part| part.as_os_str().as_bytes().len() > LONGEST_NAME);
     (too_long || path.as_os_str().as_bytes().len() > LONGEST_PATH).then_some("is too long a name for any disk")

@@ -131,10 +131,10 @@ fn template(table: &Table<'_>, of: &Owner<'_>) -> Option<Format> {
 
 fn in_words(error: BadTemplate) -> Bad {
     match error {
-        BadTemplate::Syntax(what) => bad(format!("is no template: {what}"), "double the braces that are meant as such"),
+        BadTemplate::Syntax(what) => bad(format!("is no template: {what}"), "double literal braces"),
         BadTemplate::Unknown { name, known } => {
             let remedy = format!("write one of {{{}}}, or {{{{ for a brace", known.join("}, {"));
-            bad(format!("asks for {{{name}}}, which nothing fills in"), remedy)
+            bad(format!("asks for {{{name}}}, which keepfresh does not know"), remedy)
         }
     }
 }
@@ -152,8 +152,9 @@ fn cookies(table: &Table<'_>, of: &Owner<'_>) -> Format {
 /// Whom the line logs in: programs want a name there even where the token alone counts.
 fn login(table: &Table<'_>, session: &Table<'_>) -> Option<String> {
     let remedy = "write a name without spaces, quotes and backslashes: login = \"oauth2\"";
-    let given =
-        |text: &str| is_plain(text).then(|| text.to_owned()).ok_or_else(|| bad("cannot stand in a netrc line", remedy));
+    let given = |text: &str| {
+        is_plain(text).then(|| text.to_owned()).ok_or_else(|| bad("does not fit into a netrc line", remedy))
+    };
     if table.has("login") {
         return table.parsed("login", given).map(|login| login.value);
     }
@@ -161,7 +162,7 @@ fn login(table: &Table<'_>, session: &Table<'_>) -> Option<String> {
     match user.unwrap_or("oauth2") {
         user if is_plain(user) => Some(user.to_owned()),
         _ => {
-            let title = format!("`{}`: the session's username cannot stand in a netrc line", table.name("format"));
+            let title = format!("`{}`: the session's username does not fit into a netrc line", table.name("format"));
             table.report.problem(&table.place_of("format"), title, remedy);
             None
         }

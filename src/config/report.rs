@@ -164,7 +164,7 @@ pub struct ConfigError {
 impl ConfigError {
     /// What is wrong with something outside the config that it names; the remedy follows the first semicolon.
     pub fn about(need: &Need, message: &str) -> Self {
-        let (message, remedy) = message.split_once("; ").unwrap_or((message, "see that it is there and in order"));
+        let (message, remedy) = message.split_once("; ").unwrap_or((message, "check that it exists and is readable"));
         Self {
             file: need.file.clone(),
             line: need.line,

@@ -214,7 +214,7 @@ fn logout_on(table: &Table<'_>) -> (bool, bool) {
 
 fn warn(table: &Table<'_>, remote: &RemoteConfig, policy: &Policy, given: &Given) {
     if remote.url.scheme() == "http" && remote.http.allow_plain_http {
-        table.report.warn(format!("{}: plain http shows login and token to everybody on the way", table.path));
+        table.report.warn(format!("{}: plain http shows login and token to the network", table.path));
     }
     let IdleTimeout::After(timeout) = given.idle_timeout else { return };
     if !policy.idle_timeouts.is_empty() && !policy.idle_timeouts.contains(&timeout) {

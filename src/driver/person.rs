@@ -96,7 +96,7 @@ async fn carry_out(errand: &PersonErrand) -> PersonDone {
             remote.begin_device(held, &secrets).await.map(PersonDone::Device)
         }
         (PersonStep::Begin(_), None) => {
-            Err(PersonError::Impossible("the daemon logs in by itself: no person is needed".to_owned()))
+            Err(PersonError::Impossible("the daemon logs in by itself; no browser is needed".to_owned()))
         }
         (PersonStep::Redeem(login, code), _) => {
             let answer = remote.redeem(login, code, held, &secrets).await;

@@ -101,7 +101,7 @@ fn write_some(to: &OwnedFd, piece: &[u8]) -> Option<usize> {
 /// What stands in the log instead of lines that nobody took.
 fn gap(lost: u64) -> Record {
     let fields = vec![("event", Value::Text("log_gap".to_owned())), ("lost", Value::Number(lost.to_string()))];
-    let message = "lines are missing here: nobody took them in time".to_owned();
+    let message = "lines are missing here: the log's reader was too slow".to_owned();
     Record { level: Level::INFO, library: None, message, fields }
 }
 
@@ -135,9 +135,9 @@ mod tests {
         let numbers: Vec<u64> =
             lines.iter().filter_map(|line| line.split_once("number ")?.1.trim().parse().ok()).collect();
         assert_eq!(numbers.len() as u64 + lost, said + 101, "every line is there or counted");
-        assert!(
-            rest.contains(&format!("lines are missing here: nobody took them in time event=\"log_gap\" lost={lost}\n"))
-        );
+        assert!(rest.contains(&format!(
+            "lines are missing here: the log's reader was too slow event=\"log_gap\" lost={lost}\n"
+        )));
     }
 
     #[test]

@@ -47,7 +47,7 @@ const OF_DAEMON: &[Family<DaemonFigures>] = &[
     gauge("keepfresh_config_read_timestamp_seconds", "When the config in force was read, as Unix time.", |it, out| {
         out.moment(Some(it.config_read));
     }),
-    counter("keepfresh_clock_jumps", "Times that the wall clock jumped or the machine stood still.", |it, out| {
+    counter("keepfresh_clock_jumps", "Times that the wall clock jumped or the machine was suspended.", |it, out| {
         out.put(it.clock_jumps);
     }),
     counter("keepfresh_alert_runs", "Runs of the alerts' programs by how they ended.", |it, out| {
@@ -76,7 +76,7 @@ const OF_SESSION: &[Family<SessionFigures>] = &[
     }),
     gauge(
         "keepfresh_session_idle_deadline_timestamp_seconds",
-        "When the session idles out if nobody uses it, as Unix time.",
+        "When the session idles out if no program uses it, as Unix time.",
         |it, out| out.moment(it.moments.idle_deadline),
     ),
     gauge(
@@ -128,7 +128,7 @@ const OF_SESSION: &[Family<SessionFigures>] = &[
             out.labelled(&[("warning", warning)], u8::from(*holds));
         }
     }),
-    gauge("keepfresh_session_broken", "Whether the session stands still by an internal error.", |it, out| {
+    gauge("keepfresh_session_broken", "Whether an internal error has stopped the session.", |it, out| {
         out.truth(it.broken);
     }),
     gauge("keepfresh_session_quota_used", "How much of an allocation is used, by the server's word.", |it, out| {

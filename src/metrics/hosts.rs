@@ -41,7 +41,7 @@ impl Hosts {
             );
         }
         let text = format!(
-            "{host} is not known as a name of this address, so this may be a page in a browser.\n\
+            "{host} is not a known name of this address, so the caller may be a page in a browser.\n\
              Ask by the address, or add the name to `hosts` in [metrics] of keepfresh's config.\n"
         );
         Some((StatusCode::MISDIRECTED_REQUEST, [(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())

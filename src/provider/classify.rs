@@ -204,9 +204,9 @@ fn outage(request: Request, response: &Response) -> Option<Outage> {
     let odd = |oddity: Cow<'static, str>| Some(Outage { oddity, odd: true });
     match response.status {
         300..=399 => odd(redirected(response)),
-        100..=199 => away("that is no final answer"),
+        100..=199 => away("that is not a final answer"),
         408 | 500.. => away("it cannot answer at the moment"),
-        407 => odd("a proxy on the way wants to know who asks".into()),
+        407 => odd("a proxy on the way asks for credentials".into()),
         // RFC 9110 section 15.5.20, RFC 8470 section 5.2: it was not looked at, another connection may do.
         421 | 425 => away("it asks to be called again on another connection"),
         _ if !response.complete => odd("the answer broke off, or was longer than 1 MiB".into()),
@@ -223,10 +223,10 @@ fn outage(request: Request, response: &Response) -> Option<Outage> {
 fn redirected(response: &Response) -> Cow<'static, str> {
     match response.leads_to() {
         Some(there) => format!(
-            "it redirects to {there}, which is not followed; if that is where the server is now, set the URL to it"
+            "it redirects to {there}, and keepfresh does not follow; if the server has moved there, set the URL to it"
         )
         .into(),
-        None => "it redirects elsewhere, which is not followed".into(),
+        None => "it redirects elsewhere, and keepfresh does not follow".into(),
     }
 }
 

@@ -98,7 +98,7 @@ struct Kind {
 pub(super) enum ClientError {
     #[error("{key} {path} {source}; {}", source.remedy())]
     Unreadable { key: &'static str, path: String, source: ReadError },
-    #[error("{key} holds no certificate or key in PEM: look whether it is the right file")]
+    #[error("{key} holds no certificate or key in PEM: check that it is the right file")]
     NotPem { key: &'static str },
     #[error("client_cert needs a client_key")]
     KeyMissing,

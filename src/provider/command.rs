@@ -36,7 +36,7 @@ pub(super) enum CommandError {
     NotRun { program: String, error: ProgramError },
     #[error("the program {program} failed: {complaint}")]
     Failed { program: String, complaint: Blotted, status: u16, text: String },
-    #[error("the program {0} printed no JSON object with a token: run it by hand and look")]
+    #[error("the program {0} printed no JSON object with a token: run it by hand to see its output")]
     NoJson(String),
     #[error("the program {program} printed no token that can be used: {barren}")]
     Barren { program: String, barren: Barren },

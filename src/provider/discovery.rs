@@ -28,10 +28,10 @@ pub(super) enum DiscoveryError {
     #[error("the issuer is no URL")]
     NoIssuer,
     /// Nothing came that could be judged: tried again with the next call.
-    #[error("the issuer's metadata could not be had: {0}")]
+    #[error("cannot fetch the issuer's metadata: {0}")]
     Unavailable(String),
     /// A document came that must not be believed.
-    #[error("the metadata at {at} is not believed: {why}")]
+    #[error("the metadata at {at} cannot be trusted: {why}")]
     Wrong { at: Url, why: WrongDocument },
 }
 
@@ -159,8 +159,8 @@ fn document(response: &Response) -> Result<&serde_json::Map<String, serde_json::
         (200..=299, None) if !response.complete => Err("broke off, or was longer than 1 MiB".to_owned()),
         (200..=299, None) => Err("is no JSON object".to_owned()),
         (300..=399, _) => Err(match response.leads_to() {
-            Some(there) => format!("redirects to {there}, which is not followed"),
-            None => "redirects elsewhere, which is not followed".to_owned(),
+            Some(there) => format!("redirects to {there}, and keepfresh does not follow"),
+            None => "redirects elsewhere, and keepfresh does not follow".to_owned(),
         }),
         (status, _) => Err(format!("answers {status}")),
     }

@@ -54,7 +54,7 @@ fn compare(example: &Example, seen: &str, told: Option<&Harvest>) -> Result<(), 
     // What is refused under a name that nobody knows was once called a doubt.
     let is_one = seen == example.verdict || seen == "refused" && example.verdict == "in_doubt";
     if !is_one {
-        let message = format!("example: the rules take this answer for `{seen}`, not `{}`", example.verdict);
+        let message = format!("example: by the rules this answer is `{seen}`, not `{}`", example.verdict);
         return Err((example.line, message));
     }
     yields(example, told)

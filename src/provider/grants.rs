@@ -9,8 +9,8 @@ const FORM: &str = "more fields of each token request: { tenant = \"acme\" }";
 const TOKEN_TYPE: &str = "access_token, refresh_token, id_token, jwt, saml1, saml2, or a URN of the server's own";
 const ALGORITHM: &str = "how the key signs; default: what kind of key it is, and what the issuer takes";
 const ASSERTION_AUDIENCE: &str =
-    "the `aud` by which a client proves itself: \"issuer\", \"token_endpoint\" (the default), or a text of its own";
-const CLIENT_AUTH: &str = "how the client proves itself; default: by what it has, in the way that the issuer asks for";
+    "the `aud` of the client's assertion: \"issuer\", \"token_endpoint\" (the default), or a text of its own";
+const CLIENT_AUTH: &str = "how the client authenticates; default: by what it has, in the way that the issuer asks for";
 
 /// How a session authenticates fully.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,11 +138,11 @@ impl GrantKind {
                     default: Some("http://127.0.0.1/callback".to_owned()),
                     ..optional(
                         "redirect_uri",
-                        "where the browser is sent afterwards, as registered at the server; without a port any free one is taken (RFC 8252)",
+                        "where the server sends the browser afterwards, as registered there; without a port keepfresh takes any free one (RFC 8252)",
                     )
                 };
                 let query =
-                    optional("authorization_query", "more of the authorization URL's query, `prompt=login` say");
+                    optional("authorization_query", "more of the authorization URL's query, such as `prompt=login`");
                 vec![username, audience, redirect_uri, query]
             }
             Self::DeviceCode => {
@@ -152,7 +152,7 @@ impl GrantKind {
             Self::TokenExchange => vec![
                 Parameter { required: true, ..secret("subject_token", "the token to exchange, read anew each time") },
                 Parameter { default: Some("access_token".to_owned()), ..optional("subject_token_type", TOKEN_TYPE) },
-                secret("actor_token", "the token of who acts for the subject"),
+                secret("actor_token", "the token of the party that acts for the subject"),
                 optional("actor_token_type", TOKEN_TYPE),
                 optional("requested_token_type", TOKEN_TYPE),
                 optional("audience", "the service that the token is for"),
@@ -183,7 +183,7 @@ impl GrantKind {
 
 fn by_person() -> [Parameter; 2] {
     [
-        optional("username", "the user who must log in; where the server tells who did, anybody else is refused"),
+        optional("username", "the user who must log in; keepfresh refuses every other user that the server names"),
         optional("audience", "the API that the token is for"),
     ]
 }

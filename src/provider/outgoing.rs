@@ -50,9 +50,9 @@ pub(super) struct Body {
 /// Why no request can be made of what there is.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(super) enum OutgoingError {
-    #[error("there is no token to send")]
+    #[error("the session has no token to send")]
     NoToken,
-    #[error("there is no refresh token to present")]
+    #[error("the session has no refresh token")]
     NoRefreshToken,
     #[error("`{0}` has no value: set it in the session's login")]
     NoValue(String),

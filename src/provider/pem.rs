@@ -20,7 +20,7 @@ pub enum NoKey {
     #[error("is no key in PEM: it begins with -----BEGIN PRIVATE KEY----- or the like")]
     NoPem,
     /// Nothing at all.
-    #[error("is empty: look whether its variable or file is the right one")]
+    #[error("is empty: check that its variable or file is the right one")]
     Empty,
     /// A beginning without an end.
     #[error(
@@ -29,7 +29,7 @@ pub enum NoKey {
     CutOff,
     /// No base64, or none of a key.
     #[error(
-        "is damaged: what stands between its BEGIN and END lines is no key; take it from its file again, newlines and all"
+        "is damaged: the text between its BEGIN and END lines is no key; copy it from its file again, with all newlines"
     )]
     Damaged,
     /// RFC 1421, whose key derivation is a broken one.

@@ -76,11 +76,11 @@ pub enum PersonError {
     #[error("{0}")]
     Impossible(String),
     /// What came back is about another login, client or issuer.
-    #[error("the answer is not to be trusted: {0}")]
+    #[error("the answer cannot be trusted: {0}")]
     Untrusted(String),
     /// Somebody else logged in.
     #[error(
-        "another user logged in, {found}, but `username` is {expected}: log out at the server, or use a private window, and begin again"
+        "{found} logged in, but `username` is {expected}: log out at the server, or use a private window, and begin again"
     )]
     WrongUser {
         /// Who.

@@ -435,13 +435,13 @@ mod tests {
         for (from, to, expected) in [
             ("{password}", "{pasword}", "`{pasword}` is no parameter and nothing that is captured"),
             ("{password}", "{jwt}", "`{jwt}` is no parameter"),
-            ("path = \"/api/login\"", "path = \"/api/login?p={password}\"", "must not stand in a URL"),
-            ("path = \"/api/ping\"", "path = \"/api/ping/{token}\"", "is secret and would stand in a URL"),
+            ("path = \"/api/login\"", "path = \"/api/login?p={password}\"", "must not be part of a URL"),
+            ("path = \"/api/ping\"", "path = \"/api/ping/{token}\"", "is secret and would be part of a URL"),
             ("path = \"/api/login\"", "path = \"/api/login\"\nconfirm = true", "a second try could lock its user out"),
             ("{ cookie = \"ACMESID\" }", "{ cookie = \"A\", header = \"B\" }", "give one of"),
             ("{ cookie = \"ACMESID\" }", "{ cookie = \"OTHER\" }", "has no `token` where the profile looks for it"),
             ("yields = { token = \"abc\"", "yields = { token = \"xyz\"", "the answer yields `abc`, not `xyz`"),
-            ("\"NO_SESSION\" }", "\"NO_SESSION\" }\nstatus = [503]", "always taken for an outage"),
+            ("\"NO_SESSION\" }", "\"NO_SESSION\" }\nstatus = [503]", "always an outage"),
             (
                 "verdict = \"alive\"\n\n[[example]]",
                 "verdict = \"alive\"\n\n[[answer]]\nto = [\"ping\"]\njson = { \"/ok\" = true }\nverdict = \"dead\"\n\n[[example]]",
@@ -467,7 +467,7 @@ mod tests {
                 "csrf = { json = \"/csrf\", jwt = \"exp\", minus = \"/x\" }",
                 "`minus` is for",
             ),
-            ("path = \"/api/ping\"", "path = \"/api/ping\"\ncapture.x = { jwt = \"x\" }", "say where the JWT stands"),
+            ("path = \"/api/ping\"", "path = \"/api/ping\"\ncapture.x = { jwt = \"x\" }", "say where the JWT is"),
         ] {
             let text = manual().replacen(from, to, 1);
             let directory = tempfile::tempdir().unwrap();
@@ -515,7 +515,7 @@ mod tests {
         place(directory.path(), "acme.toml", &text);
         let error = Profile::named("acme", Some(directory.path())).unwrap_err().to_string();
         assert!(
-            error.ends_with("acme.toml:15: example: the rules take this answer for `unavailable`, not `refused`"),
+            error.ends_with("acme.toml:15: example: by the rules this answer is `unavailable`, not `refused`"),
             "{error}"
         );
     }

@@ -73,13 +73,13 @@ pub enum RemoteError {
 enum NoAnswer {
     #[error(transparent)]
     Outgoing(#[from] OutgoingError),
-    #[error("the HTTP client could not be made")]
+    #[error("cannot make the HTTP client")]
     Client(#[source] ClientError),
     #[error("a header cannot be sent: it has control characters")]
     BadHeader,
     #[error("the server did not answer within {0:?}")]
     TimedOut(Duration),
-    #[error("the server could not be called")]
+    #[error("the call to the server failed")]
     Transport(#[source] reqwest::Error),
     #[error("the proxy {0} {1}")]
     Proxy(ProxyUrl, String),

@@ -372,7 +372,7 @@ pub(super) mod tests {
             ("jwt_bearer", "http://acme.my.salesforce.com", &[], Some("url: plain http")),
             ("jwt_bearer", "http://127.0.0.1:1234", &[], None),
             ("jwt_bearer", "https://u:p@acme.my.salesforce.com", &[], Some("url: user and password")),
-            ("jwt_bearer", "ftp://acme.my.salesforce.com", &[], Some("url: `ftp` is no way")),
+            ("jwt_bearer", "ftp://acme.my.salesforce.com", &[], Some("url: `ftp` is not supported")),
             ("jwt_bearer", "https://acme.lightning.force.com", &[], Some("url: this host serves no API")),
             ("jwt_bearer", "https://a.my.salesforce.com/services/data", &[], Some("url: its path `/services/data`")),
             ("jwt_bearer", "https://a.my.salesforce.com/site", &[], None),

@@ -21,7 +21,7 @@ pub fn remove_recorded(path: &Path, tokens: &Path, token: Option<&Secret>) {
     if (straight && path.starts_with(tokens)) || token.is_some_and(holds_it) {
         remove_stale(path);
     } else {
-        tracing::warn!(event = "remove_failed", path = %path.display(), "the state says that an earlier config published this file, and it does not hold the stored token: it is left; remove it if it holds another");
+        tracing::warn!(event = "remove_failed", path = %path.display(), "the state says that an earlier config published this file, but it does not hold the stored token: keepfresh leaves it; remove it if it holds another token");
     }
 }
 

@@ -94,10 +94,10 @@ impl Sink {
         let before = self.board.report(self.index, order, shown, error.clone(), changed);
         match (before, error) {
             (before, Some(error)) if before.as_ref() != Some(&error) => {
-                tracing::warn!(session, event = "publish_failed", %path, error, "a file is not as it should be");
+                tracing::warn!(session, event = "publish_failed", %path, error, "a published file is wrong");
             }
             (Some(_), None) => {
-                tracing::info!(session, event = "publish_recovered", %path, generation, "a file is as it should be again");
+                tracing::info!(session, event = "publish_recovered", %path, generation, "a published file is right again");
             }
             (None, None) if changed && generation.is_some() => {
                 tracing::info!(session, event = "published", %path, generation, "published");

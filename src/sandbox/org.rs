@@ -115,7 +115,7 @@ impl Session {
 }
 
 impl Org {
-    /// An org in which nobody has logged in yet, but the first user has approved the app once.
+    /// An org in which no person has logged in yet, but the first user has approved the app once.
     pub(super) fn new(settings: Settings, credentials: Credentials, url: String, at: Instant) -> Self {
         let mut org = Self {
             started: (settings.clone(), credentials.clone()),

@@ -53,7 +53,7 @@ pub enum SecretError {
         error: io::Error,
     },
     /// Out of descriptors, memory or processes: no fault of the secret's, and over as soon as somebody lets go.
-    #[error("use {0}: this machine has none left of something: {1}; raise LimitNOFILE= or LimitNPROC= if it lasts")]
+    #[error("use {0}: the machine has run out of a resource: {1}; raise LimitNOFILE= or LimitNPROC= if it lasts")]
     Exhausted(String, io::Error),
     /// A directory, a device or a pipe.
     #[error("read the secret file {0}: it is not a regular file; name the file that holds the secret")]
@@ -80,7 +80,7 @@ pub enum SecretError {
     Nul(String),
     /// A password with notes below it, say: the whole of it would be sent as the password.
     #[error(
-        "use {0}: it has several lines, and {1} is one; keep it alone there, or print its line only, \
+        "use {0}: it has several lines, but {1} is one line; keep only that line there, or print only that line, \
          [\"sh\", \"-c\", \"pass show crm | head -n 1\"] say"
     )]
     SeveralLines(String, String),

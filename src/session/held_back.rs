@@ -56,22 +56,22 @@ impl Session {
 
     fn remedy(&self, stop: &Stop) -> String {
         const NOTICED: &str =
-            "a changed secret is noticed within a minute, a changed config by `keepfresh reload` or a restart";
+            "the daemon notices a changed secret within a minute, a changed config at `keepfresh reload` or a restart";
         let login = format!("`keepfresh login {}`", self.name);
         match stop.what {
             Some(Refused::Credential) | None => {
                 format!(
-                    "mend the secret, what the config sends beside it, or the account, then run {login} ({NOTICED})"
+                    "fix the cause above (in the secret, in the config or at the server), then run {login} ({NOTICED})"
                 )
             }
             Some(Refused::Client) => format!(
-                "compare client_id, the client's secret or key, client_auth (form or Basic) and scope with what the server has registered, and mend what differs ({NOTICED}), or run {login}"
+                "compare client_id, the client's secret or key, client_auth (form or Basic) and scope with what the server has registered, and correct what differs ({NOTICED}), or run {login}"
             ),
             Some(Refused::User) => {
-                format!("have the user unlocked, activated or let in at the server, then run {login}")
+                format!("have the user unlocked, activated or allowed at the server, then run {login}")
             }
             Some(Refused::Request) => format!(
-                "mend what the session asks for (scope, grant, client_id, client_auth and URLs in the config, or a secret that cannot be used: {NOTICED}), or have it allowed at the server and run {login}"
+                "correct what the session asks for (scope, grant, client_id, client_auth and URLs in the config, or a secret that cannot be used: {NOTICED}), or allow it at the server and run {login}"
             ),
         }
     }

@@ -1,4 +1,4 @@
-//! Learning that the server's idle timeout is shorter than believed: from two unexplained deaths in a row, never by trial.
+//! Learning that the server's idle timeout is shorter than configured: from two unexplained deaths in a row, never by trial.
 
 use std::time::Duration;
 

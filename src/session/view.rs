@@ -246,14 +246,16 @@ impl Session {
             let remedy = match self.policy.login {
                 LoginBy::Person => format!("run `{login}`"),
                 LoginBy::Seed | LoginBy::Daemon { .. } => {
-                    format!("put a new refresh token into its secret (noticed within a minute), or run `{login}`")
+                    format!(
+                        "put a new refresh token into its secret (the daemon notices within a minute), or run `{login}`"
+                    )
                 }
             };
             return Some(Attention { since: None, reason, remedy });
         }
         let forbidden = self.state.forbidden.as_ref().filter(|forbidden| !forbidden.tentative)?;
-        let remedy = "allow it at the server, or ping something else; if this is how the server answers an expired token, a \
-                      rule of the profile must say so (docs/providers.md); the session itself is kept and tried again";
+        let remedy = "allow it at the server, or set another ping; if this is how the server answers an expired token, a \
+                      rule of the profile must say so (docs/providers.md); the daemon keeps the session and goes on pinging";
         Some(Attention {
             since: Some(forbidden.since),
             reason: forbidden.detail.to_string(),
@@ -266,11 +268,11 @@ impl Session {
         let login = format!("`keepfresh login {}`", self.name);
         let remedy = match self.policy.login {
             _ if !self.renewal_is_declined() => format!(
-                "see what answers there: the URL may be another's, or a proxy or portal stands between; it is tried again all the same, by {login} at once"
+                "find out what answers there: the URL may be wrong, or a proxy or portal answers instead of the server; the daemon keeps trying, and tries at once by {login} at once"
             ),
-            LoginBy::Person => format!("mend it at the server, then run {login}"),
+            LoginBy::Person => format!("fix it at the server, then run {login}"),
             LoginBy::Seed | LoginBy::Daemon { .. } => format!(
-                "mend it at the server, then run {login}, which presents the refresh token again; or put a new one into its secret (noticed within a minute)"
+                "fix it at the server, then run {login}, which presents the refresh token again; or put a new refresh token into its secret (the daemon notices within a minute)"
             ),
         };
         Attention { since: Some(fruitless.since), reason: fruitless.detail.clone(), remedy }
@@ -285,7 +287,7 @@ impl Session {
         }
         match self.policy.login {
             LoginBy::Daemon { .. } => None,
-            LoginBy::Person if self.state.generation == 0 => Some("nobody has logged in yet".to_owned()),
+            LoginBy::Person if self.state.generation == 0 => Some("no person has logged in yet".to_owned()),
             LoginBy::Person => {
                 Some(self.with_the_servers_words("the login has ended, and there is no refresh token to renew it by"))
             }
@@ -308,7 +310,7 @@ impl Session {
         let name = &self.name;
         if self.login_wait(now, account) == Some(LoginWait::Unanswered) {
             return Some(format!(
-                "two logins in a row had no answer, and one more wrong password may lock the user: the next is sent only once a lock would have ended; if it is right, run `keepfresh login {name}`, else mend it"
+                "two logins in a row had no answer, and one more wrong password may lock the user: the daemon sends the next one only when a lock would have ended; if the password is right, run `keepfresh login {name}`, else correct it"
             ));
         }
         let held = self.token_may_live() && !self.state.logged_out;
@@ -317,7 +319,7 @@ impl Session {
         }
         if self.state.in_doubt && self.can_renew() {
             return Some(format!(
-                "a renewal had no usable answer, and its refresh token may be spent: it is presented once more when the token has ended; if the server refuses it, a person must run `keepfresh login {name}`"
+                "a renewal had no usable answer, and its refresh token may be spent: the daemon presents it once more when the token has ended; if the server refuses it, a person must run `keepfresh login {name}`"
             ));
         }
         let ends = self.policy.login == LoginBy::Person && !self.can_renew();

@@ -83,7 +83,7 @@ impl Slot {
                 self.happened.push(feed::recovered());
                 self.hooks.ring(&self.happening(
                     Occasion::Recovered,
-                    "no person is needed any more".into(),
+                    "recovered: no person is needed any more".into(),
                     String::new(),
                 ));
             }

@@ -63,20 +63,20 @@ impl Slot {
         let has_none = state.token.is_none() || state.health == TokenHealth::Missing;
         let is_stopped = account.is_some_and(|account| session.is_stopped(Request::Renew, account));
         let reason = match order {
-            api::Order::Verify | api::Order::Renew if state.logged_out => "it is logged out; `login` begins anew",
+            api::Order::Verify | api::Order::Renew if state.logged_out => "it is logged out; run `keepfresh login`",
             api::Order::Verify if has_none => "there is no token to verify",
             api::Order::Verify if is_dead => "the token is dead; `status` says when it is replaced",
             api::Order::Verify if !session.policy().has_ping => "this session has no ping to verify the token with",
             api::Order::Introspect if has_none || is_dead => "there is no living token to ask about",
             api::Order::Introspect if !self.config.remote.can_introspect() => {
-                "nobody can be asked about this token: the provider has no introspection, or the client no proof of itself"
+                "this session cannot introspect: the provider has no introspection, or the client has no secret or key"
             }
             api::Order::Renew if session.renewal_is_declined() => "the server refuses to renew; `login` tries again",
             api::Order::Renew if !session.can_renew() => "there is no refresh token; `login` authenticates anew",
-            api::Order::Renew if is_stopped => "renewals are stopped until a person has looked; `login` tries again",
+            api::Order::Renew if is_stopped => "renewals are stopped until a person acts; `login` tries again",
             api::Order::Renew if state.in_doubt => "the refresh token may be spent; `login` authenticates anew",
             api::Order::Verify | api::Order::Renew if !session.takes_duties() => {
-                "another order is being carried out; try again when it is done"
+                "another order is under way; try again when it is done"
             }
             api::Order::Login if !session.can_login() && !session.has_renewal() => {
                 "this grant needs a new refresh token in its secret"

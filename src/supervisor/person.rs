@@ -109,7 +109,7 @@ impl Supervisor {
             session = &*about.name,
             event = "login_begun",
             uid = about.caller.uid,
-            "a person begins a login"
+            "interactive login begun"
         );
         let ends = clock::boottime().after(BROWSER_LOGIN);
         let step = Some(PersonStep::Begin(port));
@@ -221,7 +221,7 @@ impl Login {
 
     fn over(&mut self, session: &str, outcome: Result<(), String>) {
         if let Err(reason) = &outcome {
-            tracing::info!(session, event = "login_failed", reason, "a person's login came to nothing");
+            tracing::info!(session, event = "login_failed", reason, "interactive login failed");
         }
         self.step = None;
         self.stage = Stage::Over(outcome);
@@ -280,7 +280,7 @@ impl PersonLogins {
     /// Who began a login brings it to its end; so may root.
     fn begun_by(&self, id: &str, session: &str, uid: u32) -> Result<(), Refusal> {
         let by = self.named(id, session)?.by;
-        let reason = format!("the user {by} began this login, and must bring it to its end; or begin one of your own");
+        let reason = format!("the user {by} began this login and must finish it; or begin your own");
         let conflict = Refusal::Conflict { name: session.to_owned(), reason };
         if uid == by || uid == 0 { Ok(()) } else { Err(conflict) }
     }
@@ -289,7 +289,7 @@ impl PersonLogins {
         let reason = match &self.latest {
             Some(latest) if latest.id == id => return Ok(latest),
             Some(_) => "a newer login has replaced this one",
-            None => "this login is not known: the daemon was restarted, or its config has changed",
+            None => "the daemon does not know this login: it was restarted, or its config has changed",
         };
         Err(Refusal::NoSuchLogin { name: session.to_owned(), reason: reason.to_owned() })
     }
@@ -318,7 +318,7 @@ impl Slot {
         if let Some(login) = self.person.latest.as_mut().filter(|login| login.ends <= now) {
             let waits = matches!(login.stage, Stage::Beginning | Stage::Browser(_) | Stage::Device { .. });
             if waits {
-                login.over(&name, Err(format!("nobody logged in in time: begin again with `keepfresh login {name}`")));
+                login.over(&name, Err(format!("too late: begin again with `keepfresh login {name}`")));
             }
         }
     }
@@ -331,8 +331,8 @@ impl Slot {
         let browser = match &latest.stage {
             Stage::Browser(browser) => browser.clone(),
             Stage::Over(Err(reason)) => return Err(Refusal::Failed { name, reason: reason.clone() }),
-            Stage::Over(Ok(())) | Stage::Redeeming => return Err(conflict("this login has its code already")),
-            Stage::Beginning | Stage::Device { .. } => return Err(conflict("this login waits for no browser")),
+            Stage::Over(Ok(())) | Stage::Redeeming => return Err(conflict("this login already has its code")),
+            Stage::Beginning | Stage::Device { .. } => return Err(conflict("this login does not wait for a browser")),
         };
         match browser.code(redirected.expose()) {
             Ok(code) => {

@@ -162,7 +162,7 @@ impl Supervisor {
         let names: Vec<_> = self.slots.keys().cloned().collect();
         self.try_again(&names);
         self.read_secrets(names, true);
-        tracing::info!(event = "reloaded", sessions = self.slots.len(), "the config is taken over");
+        tracing::info!(event = "reloaded", sessions = self.slots.len(), "config reloaded");
         Ok(Reloaded { sessions: self.config.sessions.len(), restart_needed })
     }
 
@@ -211,7 +211,7 @@ impl Supervisor {
             self.remove(name, kept);
         }
         if let Err(error) = self.add(new) {
-            tracing::error!(session = name, event = "session_not_started", %error, "the session cannot begin");
+            tracing::error!(session = name, event = "session_not_started", %error, "the session cannot start");
             return;
         }
         self.consult_calendar(name);
@@ -227,7 +227,7 @@ impl Supervisor {
                 }
             }
             Err(error) => {
-                tracing::error!(session = name, event = "session_not_changed", %error, "the session goes on as before");
+                tracing::error!(session = name, event = "session_not_changed", %error, "the session keeps its old settings");
                 return;
             }
         }
@@ -262,7 +262,7 @@ impl Supervisor {
     /// forget.
     fn retire(&mut self, name: &str, kept: &BTreeSet<PathBuf>) {
         let Some(slot) = self.slots.get_mut(name) else { return };
-        tracing::info!(session = name, event = "removed", "no longer configured: its token is withdrawn");
+        tracing::info!(session = name, event = "removed", "removed from the config: withdrawing its token");
         slot.served = None;
         // A path that another session publishes now is that session's to write.
         if !slot.config.publish.iter().any(|sink| kept.contains(&sink.path)) {

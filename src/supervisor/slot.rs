@@ -87,7 +87,7 @@ pub(super) struct Slot {
     pub(super) alarm: Alarm,
     /// Removed from the config: gone once this logout is answered.
     pub(super) leaving: bool,
-    /// Its engine failed in a way that nobody foresaw: it is left alone until the next start.
+    /// Its engine failed in a way that keepfresh does not recognise: it is left alone until the next start.
     pub(super) broken: bool,
 }
 
@@ -245,7 +245,7 @@ impl Slot {
         self.outcomes.push(Outcome {
             call,
             request,
-            problem: Some(format!("not tried, since its intent cannot be stored: {reason}")),
+            problem: Some(format!("not sent: the daemon could not store its intent first: {reason}")),
         });
     }
 

@@ -130,7 +130,7 @@ impl Supervisor {
                 self.remove_recorded(&stored.paths, &stored.state, proven);
             }
             self.store.remove(&Self::record_of(&name))?;
-            tracing::info!(session = name, event = "removed", "no longer configured: its token is withdrawn");
+            tracing::info!(session = name, event = "removed", "removed from the config: withdrawing its token");
         }
         Ok(())
     }
@@ -160,18 +160,18 @@ impl Supervisor {
         let stored = match loaded {
             Loaded::Absent => None,
             Loaded::Unsealed(path) => {
-                tracing::error!(session = name, event = "state_damaged", path = %path.display(), "the state is plain though others are sealed: it is set aside and not believed; starting afresh");
+                tracing::error!(session = name, event = "state_damaged", path = %path.display(), "the state is not sealed although others are: set aside and not trusted, starting afresh");
                 None
             }
             Loaded::SetAside(path) => {
-                tracing::error!(session = name, event = "state_damaged", path = %path.display(), "the state was damaged and is set aside; starting afresh");
+                tracing::error!(session = name, event = "state_damaged", path = %path.display(), "the state was damaged; set aside, starting afresh");
                 None
             }
             Loaded::Bytes(bytes) | Loaded::Unproven(bytes) => match serde_json::from_slice(&bytes) {
                 Ok(stored) => Some(stored),
                 Err(error) => {
                     let path = self.store.set_aside(&Self::record_of(name))?;
-                    tracing::error!(session = name, event = "state_damaged", path = %path.display(), %error, "the state makes no sense and is set aside; starting afresh");
+                    tracing::error!(session = name, event = "state_damaged", path = %path.display(), %error, "the state is inconsistent; set aside, starting afresh");
                     None
                 }
             },
@@ -242,7 +242,7 @@ impl Supervisor {
                     tracing::error!(
                         session = &*config.name,
                         event = "state_damaged",
-                        "the stored token is none that this session's server could have handed out, or names a foreign instance_url: it is not used"
+                        "not using the stored token: this session's server cannot have issued it, or its instance_url belongs to another host"
                     );
                     stored.state.token = None;
                 }
@@ -254,7 +254,7 @@ impl Supervisor {
                     tracing::warn!(
                         session = &*name,
                         event = "state_overtaken",
-                        "a file holds a token that is not in the state: the stored one is proven first"
+                        "a file holds a token that is not in the state: checking the stored token first"
                     );
                     return Session::restore_overtaken(name, policy, stored.state, now.boot, floor);
                 }
@@ -271,7 +271,7 @@ impl Supervisor {
             tracing::info!(
                 session = &*config.name,
                 event = "identity_changed",
-                "another login than before: the old token is discarded"
+                "the session's identity changed: discarding the old token"
             );
             fresh_floor = floor.max(stored.state.generation.saturating_add(1));
             for sink in config.publish.iter().filter(|sink| stored.paths.contains(&sink.path)) {
@@ -363,7 +363,7 @@ impl Supervisor {
 }
 
 fn account_damaged(key: &str, path: &Path) {
-    tracing::error!(event = "state_damaged", account = key, path = %path.display(), "the account's state was damaged and is set aside: its login budget begins anew");
+    tracing::error!(event = "state_damaged", account = key, path = %path.display(), "the account's state was damaged; set aside, its login budget begins anew");
 }
 
 /// A seed for jitter, or a salt: what the system gives every table of hashes, whose quality is good enough here.

@@ -136,7 +136,7 @@ impl Slot {
         match self.session.state().health {
             _ if self.session.state().paused => "paused by an admin".to_owned(),
             Health::Good if record.failing || self.session.has_run_out(now.boot) => {
-                failure.unwrap_or_else(|| "nothing proves that the session still lives".to_owned())
+                failure.unwrap_or_else(|| "no call has confirmed the session in time".to_owned())
             }
             Health::Good => "the session is good".to_owned(),
             Health::Doubtful { why, .. } => doubt_in_words(why).to_owned(),
@@ -149,12 +149,12 @@ impl Slot {
         let waits = match self.session.login_wait(now, account) {
             Some(LoginWait::Budget) => Some("the login budget of the hour is spent".to_owned()),
             Some(LoginWait::Unanswered) => Some(format!(
-                "two logins in a row had no answer, and a third wrong password may lock the user; if it is right, run `keepfresh login {}`",
+                "two logins in a row had no answer, and a third wrong password may lock the user; if the password is right, run `keepfresh login {}`",
                 self.name
             )),
-            Some(LoginWait::Failures) => {
-                failure.clone().or_else(|| Some("earlier logins failed; the next one waits".to_owned()))
-            }
+            Some(LoginWait::Failures) => failure
+                .clone()
+                .or_else(|| Some("earlier logins failed; the daemon waits before the next one".to_owned())),
             None => None,
         };
         let doing = if self.session.can_renew() { "renewing" } else { "logging in" };
@@ -238,10 +238,10 @@ fn why_in_words(why: Why) -> &'static str {
     match why {
         Why::Ordered => "ordered",
         Why::IdleTimeout => "idle timeout",
-        Why::UnknownAge => "the session's age is not known",
+        Why::UnknownAge => "to confirm that the session is alive",
         Why::Expiry => "the token expires",
-        Why::MaxLifetime => "the session's longest life ends",
-        Why::RefreshTokenIdle => "the refresh token must be used now and then",
+        Why::MaxLifetime => "the session reaches its longest life",
+        Why::RefreshTokenIdle => "the refresh token must be used before it idles out",
         Why::NoToken => "there is no token",
         Why::Dead => "the token is dead",
         Why::Doubt(doubt) => doubt_in_words(doubt),
@@ -252,12 +252,12 @@ fn why_in_words(why: Why) -> &'static str {
 
 pub(super) fn doubt_in_words(doubt: Doubt) -> &'static str {
     match doubt {
-        Doubt::Absence => "nobody knows yet whether the token outlived the daemon's absence",
+        Doubt::Absence => "the token may have ended while the daemon was away",
         Doubt::ClockJump => "the wall clock jumped",
         Doubt::Report => "a job reported the token",
         Doubt::Ambiguous => "an answer may have meant that the token is dead",
         Doubt::Renewal => "a renewal had no usable answer",
-        Doubt::Introspection => "introspection called the token inactive",
+        Doubt::Introspection => "introspection says that the token is inactive",
         Doubt::Reissue => "the server called the token dead and hands it out again",
         Doubt::Youth => "the token is new, and may not be known everywhere yet",
         Doubt::Dormancy => "the token lapsed outside the active hours",

@@ -37,7 +37,7 @@ impl Supervisor {
         let longest = self.slots.values().map(|slot| slot.session.policy().request_timeout).max().unwrap_or_default();
         let drained = tokio::time::timeout(longest + DRAIN_GRACE, self.drain(ears)).await;
         if drained.is_err() {
-            tracing::warn!(event = "undrained", "a call did not come to its end; what it brought is not stored");
+            tracing::warn!(event = "undrained", "a call had no answer before the stop; its result is lost");
         }
         let slots = std::mem::take(&mut self.slots);
         let mut hooks = JoinSet::from_iter([self.alerts.finish()]);
@@ -51,7 +51,7 @@ impl Supervisor {
         let _ = tokio::time::timeout(SETTLE, settle).await;
         let told = async { while hooks.join_next().await.is_some() {} };
         if tokio::time::timeout(LAST_HOOKS, told).await.is_err() {
-            tracing::warn!(event = "hooks_cut", "programs that were still being told something are killed");
+            tracing::warn!(event = "hooks_cut", "killed hook and alert programs that were still running");
             hooks.shutdown().await;
         }
         self.calendar.shutdown().await;

@@ -138,7 +138,7 @@ pub(super) fn event(slot: &mut Slot, event: &Event) {
                     ?request,
                     detail = detail.as_str(),
                     failures,
-                    "no usable answer; trying again"
+                    "no usable answer; the daemon tries again"
                 );
             }
         }
@@ -156,7 +156,7 @@ pub(super) fn event(slot: &mut Slot, event: &Event) {
             info!(session, event = word, detail = detail.as_str(), "refused; trying once more");
         }
         Event::Refused { detail, stopped: true } => {
-            warn!(session, event = word, detail = detail.as_str(), "refused: no more logins until a person has looked");
+            warn!(session, event = word, detail = detail.as_str(), "refused: no more logins until a person acts");
         }
         Event::GrantDead { detail } => {
             info!(session, event = word, detail = detail.as_str(), "the refresh token is dead");
@@ -174,7 +174,7 @@ pub(super) fn event(slot: &mut Slot, event: &Event) {
             warn!(session, event = word, detail, "the server gave a refresh token that cannot be kept");
         }
         Event::Allowed => info!(session, event = word, "the server allows the ping again"),
-        Event::Doubtful { why } => info!(session, event = word, ?why, "the token must be proven first"),
+        Event::Doubtful { why } => info!(session, event = word, ?why, "checking the token"),
         Event::Proven => info!(session, event = word, "the token is good"),
         Event::BudgetSpent { wait } => {
             info!(session, event = word, wait_seconds = wait.as_secs(), "too many logins in an hour; waiting");
@@ -182,7 +182,7 @@ pub(super) fn event(slot: &mut Slot, event: &Event) {
         Event::Skewed { millis } => {
             info!(session, event = word, millis, "the server's clock differs from this machine's");
         }
-        Event::Seeded => info!(session, event = word, "took up the configured refresh token"),
+        Event::Seeded => info!(session, event = word, "using the new refresh token of the config"),
         Event::Reopened => info!(session, event = word, "a secret has changed: logins are allowed again"),
         Event::LoggedOut { problem } => info!(session, event = word, problem = problem.as_deref(), "logged out"),
         Event::Paused => info!(session, event = word, "paused by an admin"),
@@ -210,7 +210,7 @@ pub(super) fn attention(slot: &mut Slot, account: &Account, now: Instant) {
         // While the account's record is being written, a person may still be needed.
         (None, Some(_)) if slot.session.attention(account).is_some() => {}
         (None, Some(_)) => {
-            info!(session, event = "recovered", "no person is needed any more");
+            info!(session, event = "recovered", "recovered: no person is needed any more");
             slot.told.attention = None;
             slot.told.needs_person_since = None;
         }

@@ -99,7 +99,12 @@ impl Slot {
         match warning {
             Warning::RefreshTokenAging => {
                 let left = self.session.refresh_deadline().map_or(0, |end| end.since(now).as_secs());
-                tracing::warn!(session, event = word, left_seconds = left, "the refresh token nears its end, unused");
+                tracing::warn!(
+                    session,
+                    event = word,
+                    left_seconds = left,
+                    "the refresh token will soon expire, unused"
+                );
             }
             Warning::LoginsFrequent => {
                 let logins = self.logins.lately(now);
@@ -108,7 +113,7 @@ impl Slot {
                     event = word,
                     logins,
                     hours = LOGINS_WITHIN.as_secs() / 3600,
-                    "logins are more frequent than usual"
+                    "more logins than usual"
                 );
             }
             Warning::QuotaLow => {
@@ -120,7 +125,7 @@ impl Slot {
                         quota = name,
                         used,
                         limit,
-                        "an allocation of the server runs low"
+                        "an API allowance of the server runs low"
                     );
                 }
             }

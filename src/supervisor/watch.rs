@@ -104,7 +104,7 @@ impl Supervisor {
         }
         self.gauges.clock_jumps += 1;
         if let Look::Jumped(millis) = look {
-            tracing::info!(event = "clock_jumped", millis, "the wall clock jumped: every token is proven again");
+            tracing::info!(event = "clock_jumped", millis, "the wall clock jumped: checking every token");
         }
         let names: Vec<_> = self.slots.keys().cloned().collect();
         for name in names {

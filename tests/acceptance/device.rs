@@ -34,8 +34,8 @@ fn a_server_that_is_asked_too_often_is_asked_five_seconds_later_and_a_fault_ends
 #[test]
 fn whoever_lets_the_code_run_out_or_declines_hears_so_at_once() {
     for (lasting, answer, said, polls) in [
-        (3, "authorization_pending", "nobody logged in in time", 1..=4),
-        (60, "expired_token", "nobody logged in while the code was good", 1..=1),
+        (3, "authorization_pending", "too late: begin again", 1..=4),
+        (60, "expired_token", "the person did not log in before the code expired", 1..=1),
         (60, "access_denied", "the login was declined", 1..=1),
     ] {
         let server = Server::start(lasting, &[answer]);
@@ -63,7 +63,7 @@ fn a_device_login_for_openid_whose_answer_has_no_id_token_is_kept_since_nobody_p
         assert_eq!(lab.await_token("tv"), server.access_token);
         assert_eq!(server.polls().len(), 1);
         let said = lab.said();
-        assert_eq!(said.contains("`username` was not compared"), !username.is_empty(), "{username}");
+        assert_eq!(said.contains("could not compare `username`"), !username.is_empty(), "{username}");
         assert!(username.is_empty() || said.contains("profile email"), "the scopes that would tell are named");
     }
 }

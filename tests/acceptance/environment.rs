@@ -148,8 +148,8 @@ fn a_wrong_place_for_the_socket_is_told_from_a_daemon_that_is_down() {
     let _listening = UnixListener::bind(&other).unwrap();
     let absent = lab.path("absent.sock");
     for (path, code, parts) in [
-        (&absent, 69, ["the daemon is not running (no socket at ", "start the one that has this socket"]),
-        (&deserted, 69, ["the daemon is not running (nobody listens at ", "start the one that has this socket"]),
+        (&absent, 69, ["the daemon is not running (no socket at ", "start the daemon of this socket"]),
+        (&deserted, 69, ["the daemon is not running (no daemon listens at ", "start the daemon of this socket"]),
         (&file, 1, ["/config.toml is not a socket", "--socket or $KEEPFRESH_SOCKET"]),
         (&lab.path("state"), 1, ["/state is not a socket", "--socket or $KEEPFRESH_SOCKET"]),
     ] {

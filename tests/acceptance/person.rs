@@ -169,7 +169,7 @@ fn the_address_of_a_login_and_its_return_are_for_the_person_who_began_it_and_for
     let returned = format!("{}?code=neighbours&state={state}", query(&address, "redirect_uri"));
     assert!(ask(NEIGHBOUR, None, &returned).starts_with("HTTP/1.1 403 "));
     assert!(ask(PERSON, Some("evil.example"), &returned).starts_with("HTTP/1.1 404 "));
-    assert!(login.text().contains("a browser of another user came back"), "{}", login.text());
+    assert!(login.text().contains("turned away a browser of another user"), "{}", login.text());
     assert_eq!(provider.count("/token"), 0);
 }
 

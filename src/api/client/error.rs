@@ -32,10 +32,10 @@ pub enum ClientError {
     #[error("{} is not a socket", .0.display())]
     NotASocket(PathBuf),
     /// The socket's mode or a directory above it.
-    #[error("this user may not connect to {}", .0.display())]
+    #[error("permission denied on {}", .0.display())]
     Denied(PathBuf),
     /// Somebody who may be anybody listens there.
-    #[error("the user {} listens at {}, and {why}: that may be a stranger", super::listener::named(*.uid), .path.display())]
+    #[error("the user {} listens at {}, and {why}: it may not be the daemon", super::listener::named(*.uid), .path.display())]
     Stranger {
         /// The socket.
         path: PathBuf,
@@ -77,11 +77,11 @@ impl ClientError {
         match self {
             Self::NotRunning { named, .. } => Some(how_to_start(*named, booted_by_systemd()).into()),
             Self::Denied(_) => {
-                Some("an admin must open the `mode` in [socket] to it, or the directories above the socket".into())
+                Some("check `mode` in [socket] and the permissions of the directories above the socket".into())
             }
             Self::Stranger { uid, .. } => Some(
                 format!(
-                    "let the socket lie in a directory where only root and the daemon's user can write, or say that this is \
+                    "move the socket to a directory where only root and the daemon's user can write, or confirm that this is \
                      the daemon's user: KEEPFRESH_DAEMON_USER={uid}"
                 )
                 .into(),
@@ -145,7 +145,7 @@ fn booted_by_systemd() -> bool {
 
 fn whereabouts(tried: &[PathBuf]) -> String {
     let place = |path: &PathBuf| {
-        let what = if is_socket(path) { "nobody listens at" } else { "no socket at" };
+        let what = if is_socket(path) { "no daemon listens at" } else { "no socket at" };
         format!("{what} {}", path.display())
     };
     tried.iter().map(place).collect::<Vec<_>>().join(", ")
@@ -153,7 +153,7 @@ fn whereabouts(tried: &[PathBuf]) -> String {
 
 fn how_to_start(named: bool, systemd: bool) -> &'static str {
     match (named, systemd) {
-        (true, _) => "start the one that has this socket, or name another with --socket or $KEEPFRESH_SOCKET",
+        (true, _) => "start the daemon of this socket, or name another with --socket or $KEEPFRESH_SOCKET",
         (false, true) => {
             "start it (systemctl start keepfresh; your own: systemctl --user start keepfresh), \
              or name its socket with --socket"
@@ -194,7 +194,7 @@ mod tests {
         let tried = vec![directory.path().join("absent.sock"), deserted];
         let text = ClientError::NotRunning { tried: tried.clone(), named: false }.to_string();
         let [absent, deserted] = [0, 1].map(|at| tried[at].display());
-        assert_eq!(text, format!("the daemon is not running (no socket at {absent}, nobody listens at {deserted})"));
+        assert_eq!(text, format!("the daemon is not running (no socket at {absent}, no daemon listens at {deserted})"));
         let refused = || io::Error::from(ErrorKind::ConnectionRefused);
         assert!(hindrance(&tried[1], refused()).is_none());
         let other = hindrance(directory.path(), refused());

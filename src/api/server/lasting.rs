@@ -58,7 +58,7 @@ fn ends_by_itself(answered: &Response<Body>) -> bool {
 fn refusal() -> Response<Body> {
     let mut problem = Problem::new(
         Kind::TooManyConnections,
-        "so many connections of this user wait for something, or follow it, that the rest is kept for short questions",
+        "too many connections of this user wait or follow events; the rest is kept for short requests",
     );
     problem.retry_after = Some(1);
     let mut response = problem.into_response();

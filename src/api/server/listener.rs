@@ -23,7 +23,7 @@ pub enum BindError {
     InUse(PathBuf),
     /// Somebody else listens there.
     #[error(
-        "bind {}: the user {uid} listens there, who is neither root nor the one that keepfresh runs as: set another path in \
+        "bind {}: the user {uid} listens there, and is neither root nor keepfresh's own user: set another path in \
          the config, in a directory where only the daemon can write", .path.display()
     )]
     Squatted {

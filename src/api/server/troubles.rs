@@ -48,7 +48,7 @@ impl Troubles {
     fn end_spell(&mut self, now: Instant) {
         if let Some(spell) = self.accept.take_if(|spell| now.since(spell.latest) >= OVER) {
             let seconds = spell.latest.since(spell.since).as_secs();
-            tracing::info!(event = "accept_recovered", seconds, "connections on the socket are accepted again");
+            tracing::info!(event = "accept_recovered", seconds, "the socket accepts connections again");
         }
     }
 
@@ -61,10 +61,10 @@ impl Troubles {
         match listener.bind_again() {
             Ok(()) => {
                 self.place = false;
-                tracing::warn!(event = "socket_remade", "somebody had removed the socket's file; it is there again");
+                tracing::warn!(event = "socket_remade", "the socket's file was removed; the daemon made it again");
             }
             Err(error) if !std::mem::replace(&mut self.place, true) => {
-                tracing::error!(event = "socket_lost", %error, "the socket's file is gone, so nobody can ask");
+                tracing::error!(event = "socket_lost", %error, "the socket's file is gone: no client can connect");
             }
             Err(_) => {}
         }

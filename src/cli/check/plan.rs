@@ -95,10 +95,16 @@ impl SessionPlan {
         let mut say = |what: &str, text: String| lines.push(format!("  {what:<9} {text}"));
         say("login", format!("{}, account {}", self.grant, self.account));
         if let Some(issuer) = &self.issuer {
-            say("issuer", format!("{issuer} tells: {}; asked when it is first needed", self.told_by_issuer.join(", ")));
+            say(
+                "issuer",
+                format!(
+                    "{issuer} provides {}; keepfresh asks it when it first needs them",
+                    self.told_by_issuer.join(", ")
+                ),
+            );
         }
         if let Some(command) = &self.first_login {
-            say("person", format!("the first login needs one: run `{command}` once the daemon runs"));
+            say("person", format!("must log in first: run `{command}` once the daemon runs"));
         }
         say("window", self.window());
         say("calls", self.calls());
@@ -127,7 +133,7 @@ impl SessionPlan {
             WindowModel::Explicit => "only the ping counts",
             WindowModel::Fixed => "nothing extends it",
         };
-        let assumed = if self.idle_timeout_assumed { " (assumed: idle_timeout is not given)" } else { "" };
+        let assumed = if self.idle_timeout_assumed { " (assumed: the config gives no idle_timeout)" } else { "" };
         match self.idle_timeout_seconds {
             Some(seconds) => format!("idle timeout {}{assumed}; {model}", told(seconds)),
             None => format!("never idles out{assumed}"),
@@ -141,15 +147,19 @@ impl SessionPlan {
         let replaced =
             (self.replacements_per_day > 0.0).then(|| format!("{} new tokens a day", count(self.replacements_per_day)));
         let both: Vec<String> = pings.into_iter().chain(replaced).collect();
-        if both.is_empty() { "none but logins and duties".to_owned() } else { both.join(", ") }
+        if both.is_empty() {
+            "only logins, and the times in verify_at and renew_at".to_owned()
+        } else {
+            both.join(", ")
+        }
     }
 
     fn outages(&self) -> String {
         let longer = &self.after_a_longer_outage;
         if self.survive_outage_seconds > 0.0 {
-            format!("up to {} cost nothing; after a longer one {longer}", told(self.survive_outage_seconds))
+            format!("harmless up to {}; after a longer one {longer}", told(self.survive_outage_seconds))
         } else {
-            format!("cost nothing while the token lives; after it {longer}")
+            format!("harmless until the token expires; then {longer}")
         }
     }
 }
@@ -184,13 +194,13 @@ fn deadlines(policy: &Policy) -> Vec<String> {
 
 fn after_a_longer_outage(policy: &Policy, grant: &str) -> String {
     match policy.login {
-        LoginBy::Daemon { .. } => format!("the session may be lost: the daemon logs in again by {grant}"),
+        LoginBy::Daemon { .. } => format!("the daemon logs in again if the session has ended ({grant})"),
         LoginBy::Seed => format!(
-            "the session may be lost: renewed by the refresh token if that lives, else a person must log in ({grant})"
+            "the daemon renews by refresh token; if that is gone too, a person must provide a new one ({grant})"
         ),
-        LoginBy::Person => format!(
-            "the session may be lost: renewed by the refresh token if there is one that lives, else a person must log in again ({grant})"
-        ),
+        LoginBy::Person => {
+            format!("the daemon renews by refresh token; if that is gone too, a person must log in again ({grant})")
+        }
     }
 }
 
@@ -210,10 +220,12 @@ impl FilePlan {
     }
 
     fn text(&self) -> String {
-        let own = "the daemon's";
-        let (owner, group) = (self.owner.as_deref().unwrap_or(own), self.group.as_deref().unwrap_or(own));
-        let Self { path, format, mode, on_loss, .. } = self;
-        format!("{} ({format}, mode {mode}, owner {owner}, group {group}, on loss {on_loss})", path.display())
+        let owner = self.owner.as_ref().map_or_else(|| "the daemon's user".to_owned(), |name| format!("user {name}"));
+        let group = self.group.as_ref().map_or_else(|| "the daemon's group".to_owned(), |name| format!("group {name}"));
+        let loss = if self.on_loss == "keep" { "kept" } else { "removed" };
+        let Self { path, format, mode, .. } = self;
+        let path = path.display();
+        format!("{path} ({format}), mode {mode}, owned by {owner} and {group}, {loss} when the token is dead")
     }
 }
 
@@ -239,8 +251,8 @@ fn word(duty: Duty) -> &'static str {
     match duty {
         Duty::Verify => "verify",
         Duty::Renew => "renew",
-        Duty::ActiveStarts => "must live from here",
-        Duty::ActiveEnds => "may lapse from here",
+        Duty::ActiveStarts => "must be alive from here",
+        Duty::ActiveEnds => "may end from here",
     }
 }
 

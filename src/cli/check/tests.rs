@@ -14,10 +14,10 @@ fn the_plan_tells_calls_outages_files_and_duties() {
     let text = home.outcome().text();
     for part in [
         "crm: salesforce at https://acme.my.salesforce.com",
-        "idle timeout 2h (assumed: idle_timeout is not given)",
+        "idle timeout 2h (assumed: the config gives no idle_timeout)",
         "a ping every 48m, 30 a day",
-        "up to 12m cost nothing; after a longer one the session may be lost: the daemon logs in again by jwt_bearer",
-        "(token, mode 0640, owner the daemon's, group root, on loss remove)",
+        "harmless up to 12m; after a longer one the daemon logs in again if the session has ended (jwt_bearer)",
+        "(token), mode 0640, owned by the daemon's user and group root, removed when the token is dead",
         ":55",
         "SupplementaryGroups=root",
         "is good",
@@ -93,7 +93,7 @@ fn the_plan_says_what_an_issuer_is_to_tell() {
     let outcome = home.outcome();
     let told = outcome.text();
     assert!(outcome.ok && told.contains("api: oauth2 at https://login.example/acme\n"), "{told}");
-    assert!(told.contains("https://login.example/acme tells: token, introspection, userinfo,"), "{told}");
+    assert!(told.contains("https://login.example/acme provides token, introspection, userinfo,"), "{told}");
     assert!(told.contains("client_auth; asked when it is first needed") && !told.contains("revocation"), "{told}");
 }
 

@@ -169,7 +169,7 @@ fn usable(directory: &Path, is_state: bool) -> Result<(), String> {
 fn about_file(config: &Config, message: String) -> ConfigError {
     let (message, remedy) = match message.split_once("; ") {
         Some((message, remedy)) => (message.to_owned(), remedy.to_owned()),
-        None => (message, "mend it, or name another place".to_owned()),
+        None => (message, "correct it, or name another place".to_owned()),
     };
     ConfigError { file: config.file.clone(), line: 1, column: 1, message: format!("cannot {message}"), remedy }
 }

@@ -108,7 +108,7 @@ impl Lead<'_> {
         if !self.person.may_return(browser.peer()) {
             if !std::mem::replace(&mut self.warned, true) {
                 output::complain(
-                    "keepfresh: a browser of another user came back and was turned away; if it is yours, paste its address here",
+                    "keepfresh: keepfresh turned away a browser of another user; if it is yours, paste its address here",
                 );
             }
             browser.answer(&Page::Stranger.answer());

@@ -73,8 +73,8 @@ impl Page<'_> {
                 "failed",
                 "\u{2717}",
                 "This browser is another user's".to_owned(),
-                "<p>Another user of this machine began the login. If that was you, go on in the terminal where you did: \
-                 the address to open stands there, and the address of this page, from the address bar, can be pasted there.</p>"
+                "<p>Another user of this machine began the login. If that was you, go on in that terminal: \
+                 it shows the address to open, and you can paste the address of this page there.</p>"
                     .to_owned(),
             ),
             Self::NotFound => {

@@ -104,7 +104,7 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
     (
         "[sessions.crm.login]",
         "[[sessions.crm.publish]]\nfile = \"a\"\nformat = \"netrc\"\nlogin = \"two words\"\n[sessions.crm.login]",
-        &[":8:", "cannot stand in a netrc line"],
+        &[":8:", "does not fit into a netrc line"],
     ),
     (
         "[sessions.crm.login]",
@@ -119,7 +119,7 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
     (
         "[sessions.crm.login]",
         "[[sessions.crm.publish]]\nfile = \"a\"\ntemplate = \"{ \\\"a\\\": 1 }\"\n[sessions.crm.login]",
-        &[":7:", "is no template", "double the braces"],
+        &[":7:", "is no template", "double literal braces"],
     ),
     (
         "[sessions.crm.login]",
@@ -210,7 +210,7 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
         "[metrics]\nlisten = \"9464\"\n[sessions.crm.login]",
         &["is no address", "127.0.0.1:9464"],
     ),
-    ("[sessions.crm.login]", "[metrics]\nlisten = \"[::1]:0\"\n[sessions.crm.login]", &["port to chance"]),
+    ("[sessions.crm.login]", "[metrics]\nlisten = \"[::1]:0\"\n[sessions.crm.login]", &["has port 0"]),
     ("[sessions.crm.login]", "[metrics]\nlisten = \"unix:../m\"\n[sessions.crm.login]", &["holds \"..\""]),
     (
         "[sessions.crm.login]",

@@ -16,7 +16,7 @@ pub(super) fn judged(asked: &Asked<'_>, response: &Response) -> Judgement {
             Judgement { oddity, ..Verdict::Dead { certain: false, for_good: false }.into() }
         }
         _ if asked.succeeds(response) => match expect {
-            _ if asked.profile.says_alive() => odd(Request::Ping, "no rule of the profile takes it for alive"),
+            _ if asked.profile.says_alive() => odd(Request::Ping, "no rule of the profile says that this is alive"),
             Expect::Json if response.json.is_none() => odd(Request::Ping, "the answer is not JSON"),
             Expect::Json | Expect::Any => alive(asked, response).into(),
         },

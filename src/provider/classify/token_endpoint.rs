@@ -58,7 +58,7 @@ pub(super) fn declined(response: &Response) -> Judgement {
     let says_no = matches!(response.status, 400 | 401 | 403 | 422) || is_named && !matches!(response.status, 409 | 423);
     match &response.json {
         Some(json) if says_no && json.is_object() => Verdict::Declined.into(),
-        Some(_) | None => odd(Request::Renew, "that is no answer that the protocol knows"),
+        Some(_) | None => odd(Request::Renew, "the protocol knows no such answer"),
     }
 }
 

@@ -53,7 +53,7 @@ impl Refusals {
         };
         Some(match what.as_str() {
             "proxy authorization required" if proxy.has_credentials() => {
-                "refused the connection with 407: it does not take the user name and password that stand in its variable".to_owned()
+                "refused the connection with 407: the user name or password in its variable is wrong".to_owned()
             }
             "proxy authorization required" => {
                 "refused the connection with 407: it wants a user name and a password, as in HTTPS_PROXY=http://user:password@host:port".to_owned()

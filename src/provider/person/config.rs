@@ -36,7 +36,7 @@ impl RemoteConfig {
             Err(_) => "is no address: write http://127.0.0.1/callback, or what is registered at the server",
             Ok(url) if url.fragment().is_some() => "must not have a `#`: write it without",
             Ok(url) if url.scheme() == "http" && !is_loopback(&url) => {
-                "would show the code to everybody on the way: use https, or a loopback address"
+                "would show the code to the network: use https, or a loopback address"
             }
             Ok(_) => return None,
         };

@@ -21,7 +21,7 @@ pub enum RedirectProblem {
     #[error("this address belongs to another login: use the one that the latest `keepfresh login` led to")]
     ForeignState,
     /// Another server sent it (a mix-up attack, RFC 9207 section 1).
-    #[error("another server answered than the one that was asked: begin again, and look where the browser goes")]
+    #[error("another server answered than the one that keepfresh asked: begin again, and look where the browser goes")]
     ForeignIssuer,
     /// The server, or the person, said no.
     #[error("{0}")]

@@ -92,7 +92,7 @@ impl Profile {
             WindowModel::HalfWindow => "activity in the second half of the idle timeout restarts it",
             WindowModel::Sliding => "every request restarts the idle timeout",
             WindowModel::Explicit => "only the ping restarts the idle timeout",
-            WindowModel::Fixed => "a token ends when its time is over, used or not",
+            WindowModel::Fixed => "a token ends after its time, used or not",
         };
         let idle = match window.idle_timeout {
             Some(timeout) => format!("idle timeout {} unless the config says otherwise", duration_text(timeout)),
@@ -116,7 +116,7 @@ impl Profile {
     fn renewal_in_words(&self) -> Option<String> {
         let renew = self.renew.as_ref()?;
         let needs = if renew.carries_token { "while the token lives" } else { "even when the token is dead" };
-        let kills = if self.window.renewal_kills { "; the former token dies by it" } else { "" };
+        let kills = if self.window.renewal_kills { "; that ends the former token" } else { "" };
         Some(format!("{}, {needs}{kills}", request(renew)))
     }
 }

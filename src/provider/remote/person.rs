@@ -155,7 +155,7 @@ impl Remote {
             Some("slow_down") => Polled::SlowDown,
             _ if heard.response.status == 429 => Polled::SlowDown,
             Some("access_denied") => over("the login was declined"),
-            Some("expired_token") => over("nobody logged in while the code was good"),
+            Some("expired_token") => over("the person did not log in before the code expired"),
             Some(_) | None => match self.accepted(&heard, None, &held, secrets).await {
                 Ok(answer) => Polled::Granted(Box::new(answer)),
                 Err(error) => Polled::Over(error),
@@ -270,7 +270,7 @@ impl Remote {
                     event = "login_user_unknown",
                     expected,
                     missing_scopes,
-                    "the server does not tell who logged in; `username` was not compared: ask for more in `scope`"
+                    "the server does not say who logged in, so keepfresh could not compare `username`: ask for more in `scope`"
                 );
                 Ok(())
             }
@@ -340,7 +340,7 @@ fn address(text: &str) -> Result<Url, &'static str> {
     let url = url.ok_or(NO_DEVICE_LOGIN)?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(
-            "the address for the login has a user in it, as those have that look like another's: nobody is sent there",
+            "the server's address for the login holds a user name, as addresses do that imitate others: keepfresh does not show it",
         );
     }
     Ok(url)

@@ -23,7 +23,7 @@ impl RemoteConfig {
         let is_oauth = self.profile.protocol == Protocol::OAuth2;
         if is_oauth && self.endpoint(Endpoint::Token, None).is_none() && self.issuer().is_none() && problems.is_empty()
         {
-            let message = "it is missing: the issuer tells where tokens are had; or give the URL itself, as token_url";
+            let message = "it is missing: the issuer tells where to get tokens; or give the URL itself, as token_url";
             problems.push(problem("login.issuer", message.to_owned()));
         }
         if self.plain("metadata_url").is_some() && self.issuer().is_none() {
@@ -50,7 +50,7 @@ impl RemoteConfig {
     fn wrong_issuer(&self, issuer: &str) -> Option<String> {
         let with_more = Url::parse(issuer).is_ok_and(|url| url.query().is_some() || url.fragment().is_some());
         if with_more || issuer.starts_with('/') {
-            return Some("it is no issuer: write https://host/path as the server's metadata have it".to_owned());
+            return Some("it is no issuer: write https://host/path as in the server's metadata".to_owned());
         }
         self.wrong_url(issuer)
     }
@@ -63,17 +63,16 @@ impl RemoteConfig {
             return Some(format!("`{text}` is no URL: write https://host"));
         };
         if !url.username().is_empty() || url.password().is_some() {
-            return Some("user and password do not belong into a URL: take them out".to_owned());
+            return Some("user and password do not belong in a URL: take them out".to_owned());
         }
         match url.scheme() {
             "https" => None,
             "command" if !self.profile.needs_url() => None,
             "http" if is_loopback(&url) || self.http.allow_plain_http => None,
             "http" => Some(
-                "plain http would show the token to everybody on the way: use https, or set http.allow_plain_http"
-                    .to_owned(),
+                "plain http would show the token to the network: use https, or set http.allow_plain_http".to_owned(),
             ),
-            other => Some(format!("`{other}` is no way to call a server: use https")),
+            other => Some(format!("`{other}` is not supported: use https")),
         }
     }
 
@@ -93,7 +92,7 @@ impl RemoteConfig {
         }
         if self.doubles_path() {
             let path = self.url.path();
-            let message = format!("its path `{path}` would stand twice in what is called: write scheme and host alone");
+            let message = format!("its path `{path}` would be twice in the URL: write scheme and host alone");
             problems.push(problem("url", message));
         }
         let login_host = self.login_url().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();

@@ -387,7 +387,7 @@ fn a_password_that_gets_no_answer_is_sent_twice_and_then_waits_for_a_lock_to_end
         0:00:04 failing 2
         0:10:00 Recovering; login at 0:15:03 for NoToken
         0:10:00 waits: Unanswered
-        0:10:00 two logins in a row had no answer, and one more wrong password may lock the user: the next is sent only once a lock would have ended; if it is right, run `keepfresh login a`, else mend it
+        0:10:00 two logins in a row had no answer, and one more wrong password may lock the user: the daemon sends the next one only when a lock would have ended; if the password is right, run `keepfresh login a`, else correct it
         0:15:03 login
         0:15:04 failing 3
         0:30:03 login

@@ -18,7 +18,7 @@ fn nobody_has_logged_in_until_somebody_does() {
         +2s: status
     ",
         "
-        1:00:00 NeedsAttention: nobody has logged in yet
+        1:00:00 NeedsAttention: no person has logged in yet
         1:00:00 logged_in 1
         1:00:00 publish 1
         1:00:00 Alive; ping at 2:44:57 for IdleTimeout

@@ -259,7 +259,7 @@ fn a_person_is_told_of_a_refresh_token_that_may_be_spent_before_the_token_ends()
         0:10:00 renew r1
         0:10:01 restart
         0:10:01 ping
-        0:10:01 a renewal had no usable answer, and its refresh token may be spent: it is presented once more when the token has ended; if the server refuses it, a person must run `keepfresh login a`
+        0:10:01 a renewal had no usable answer, and its refresh token may be spent: the daemon presents it once more when the token has ended; if the server refuses it, a person must run `keepfresh login a`
         0:10:02 proven
         0:11:01 Alive
         1:00:00 expired 1

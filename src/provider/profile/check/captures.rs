@@ -41,8 +41,7 @@ fn placed(key: &str, rule: Spanned<RawCapture>, token: Option<&RawCapture>) -> C
         return Ok(rule);
     }
     let span = rule.span();
-    let message =
-        || format!("{key}: the request captures no `token` whose claim it could be: say where the JWT stands");
+    let message = || format!("{key}: the request captures no `token` whose claim it could be: say where the JWT is");
     let token = token.filter(|token| token.has_place()).ok_or_else(|| wrong(&span, message()))?;
     Ok(Spanned::new(span, rule.into_inner().placed_as(token)))
 }
@@ -51,7 +50,7 @@ fn capture(key: &str, name: &str, raw: Spanned<RawCapture>, lenient: bool) -> Ch
     let span = raw.span();
     let raw = raw.into_inner();
     if matches!(name, "url" | "uuid" | "now" | "jwt") {
-        return Err(wrong(&span, format!("{key}: the name has a meaning of its own: choose another")));
+        return Err(wrong(&span, format!("{key}: the name is reserved: choose another")));
     }
     let others = filled(&format!("{key}.or"), raw.or)?;
     let others = others.into_iter().map(|other| place(&format!("{key}.or"), &other.span(), other.get_ref()));

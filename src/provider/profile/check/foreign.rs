@@ -111,6 +111,6 @@ fn of_http(login: &Spanned<RawRequest>) -> [Found; 18] {
 
 /// Nothing is asked after a program has logged in.
 fn after_login(raw: &RawProfile<Logins>) -> Found {
-    let remedy = "it belongs to protocol = \"http\": what is wanted besides the token, the program must print";
+    let remedy = "it belongs to protocol = \"http\": the program must print all that you need beside the token";
     ("after_login", raw.after_login.first().map(Spanned::span), remedy)
 }

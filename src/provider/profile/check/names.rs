@@ -105,14 +105,14 @@ impl Names {
     pub(super) fn keep_secrets_out(&self, key: &str, at: &Range<usize>, target: &Template, token: bool) -> Checked<()> {
         if let Some(name) = target.names().find(|name| self.secret_parameters.contains(*name)) {
             let message =
-                format!("{key}: the secret `{{{name}}}` must not stand in a URL: send it in a header or body");
+                format!("{key}: the secret `{{{name}}}` must not be part of a URL: send it in a header or body");
             return Err(wrong(at, message));
         }
         match target.names().find(|name| !token && self.secret_values.contains(*name)) {
             Some(name) => Err(wrong(
                 at,
                 format!(
-                    "{key}: `{{{name}}}` is secret and would stand in a URL: capture it as `public = true` if it is \
+                    "{key}: `{{{name}}}` is secret and would be part of a URL: capture it as `public = true` if it is \
                      not, or say `secret_in_url = true` if the server wants it so"
                 ),
             )),

@@ -182,7 +182,7 @@ impl Reader<'_> {
             steps.collect::<Checked<_>>()?
         };
         if !steps.iter().any(|step| step.captures.contains_key("token")) {
-            return Err(wrong(&span, format!("{key}.capture: nothing captures `token`: say where it stands")));
+            return Err(wrong(&span, format!("{key}.capture: nothing captures `token`: say where it is")));
         }
         let password = self.names.password(steps.iter().flat_map(RequestTemplate::names));
         if let (Some(confirm), Some(password)) = (&confirm, password) {

@@ -83,10 +83,9 @@ fn can_match(profile: &Profile, rule: &AnswerRule) -> Checked<()> {
     }
     let is_outage = |status: &u16| matches!(status, 0..=199 | 408 | 429 | 500..);
     match rule.statuses.iter().find(|status| is_outage(status)) {
-        Some(status) => Err(at(
-            rule.line,
-            format!("answer: it can never match: {status} is always taken for an outage or a wish to wait"),
-        )),
+        Some(status) => {
+            Err(at(rule.line, format!("answer: it can never match: {status} is always an outage or a request to wait")))
+        }
         None => Ok(()),
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn headers(names: &Names, key: &str, texts: &Texts) -> Checked<Vec<(S
             return Err(wrong(&text.span(), message));
         }
         if !seen.insert(lower) {
-            let message = format!("{key}: it is given twice: letters' case makes no other header");
+            let message = format!("{key}: it is given twice: header names ignore case");
             return Err(wrong(&text.span(), message));
         }
         let template = names.template(&key, text)?;
@@ -101,7 +101,7 @@ fn own_host(key: &str, host: &Spanned<String>) -> Checked<HostPattern> {
         return Ok(pattern);
     }
     let message = format!(
-        "{key}: `{}` takes in hosts of anybody, and the token could be sent there: write \"*.acme.example\"",
+        "{key}: `{}` matches hosts of other owners, and the token could go there: write \"*.acme.example\"",
         host.get_ref()
     );
     Err(wrong(&host.span(), message))
@@ -167,10 +167,10 @@ mod tests {
             (r#"use.headers = { "X Y" = "{token}" }"#, "use.headers.X Y: `X Y` is no header's name"),
             (r#"use.unsafe.headers = { X = "\n" }"#, "use.unsafe.headers.X: it holds"),
             (r#"use.cookies = { "a b" = "{token}" }"#, "that is no cookie's name"),
-            (r#"hosts.own = ["*"]"#, "takes in hosts of anybody"),
-            (r#"hosts.own = ["*.com"]"#, "takes in hosts of anybody"),
-            (r#"hosts.own = ["*acme.example"]"#, "takes in hosts of anybody"),
-            (r#"hosts.own = ["a*"]"#, "takes in hosts of anybody"),
+            (r#"hosts.own = ["*"]"#, "matches hosts of other owners"),
+            (r#"hosts.own = ["*.com"]"#, "matches hosts of other owners"),
+            (r#"hosts.own = ["*acme.example"]"#, "matches hosts of other owners"),
+            (r#"hosts.own = ["a*"]"#, "matches hosts of other owners"),
             (r#"hosts.own = [""]"#, "hosts.own: `` is no host"),
             (r#"hosts.own = ["https://a.example"]"#, "is no host"),
             (r#"hosts.not_api = ["a b"]"#, "hosts.not_api: `a b` is no host"),
