@@ -94,7 +94,7 @@ fn the_plan_says_what_an_issuer_is_to_tell() {
     let told = outcome.text();
     assert!(outcome.ok && told.contains("api: oauth2 at https://login.example/acme\n"), "{told}");
     assert!(told.contains("https://login.example/acme provides token, introspection, userinfo,"), "{told}");
-    assert!(told.contains("client_auth; asked when it is first needed") && !told.contains("revocation"), "{told}");
+    assert!(told.contains("client_auth; keepfresh asks it when") && !told.contains("revocation"), "{told}");
 }
 
 #[test]
