@@ -256,8 +256,9 @@ fn gather(directory: &Path, code: &mut String) {
 
 /// README and the like, and all that is below `docs/`.
 fn pages() -> Vec<String> {
-    let docs = fs::read_dir(root().join("docs")).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
-    let docs = docs.filter(|file| file.ends_with(".md")).map(|file| format!("docs/{file}"));
+    let docs = fs::read_dir(root().join("docs")).unwrap().map(|file| file.unwrap().path());
+    let docs = docs.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let docs = docs.map(|path| format!("docs/{}", path.file_name().unwrap().to_string_lossy()));
     PAGES.map(ToOwned::to_owned).into_iter().chain(docs).collect()
 }
 
