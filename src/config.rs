@@ -178,6 +178,10 @@ pub struct SessionConfig {
     pub schedule: Arc<Calendar>,
     /// What its variables begin with, in `env` files.
     pub env_prefix: Arc<str>,
+    /// Who answers for it: goes into alerts, hooks and events.
+    pub owner: Option<Arc<str>>,
+    /// Where it is written what to do: goes there too.
+    pub runbook: Option<Arc<str>>,
     /// `logout_on = ["removal"]`.
     pub logout_on_removal: bool,
     /// `logout_on = ["stop"]`.
@@ -196,6 +200,8 @@ impl PartialEq for SessionConfig {
             && self.access == other.access
             && self.schedule == other.schedule
             && self.env_prefix == other.env_prefix
+            && self.owner == other.owner
+            && self.runbook == other.runbook
             && self.logout_on_removal == other.logout_on_removal
             && self.logout_on_stop == other.logout_on_stop
             && self.idle_timeout_assumed == other.idle_timeout_assumed

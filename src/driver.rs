@@ -28,6 +28,7 @@ use crate::session::presented::Presented;
 use crate::store::{Record, Store};
 use crate::token::Token;
 
+pub(crate) use callers::apart;
 pub use look::{Calm, Sight, look_at_directories, look_at_files};
 pub use person::{PersonDone, PersonErrand, PersonStep, person};
 pub use work::Work;

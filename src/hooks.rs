@@ -1,21 +1,28 @@
-//! Hooks and alerts: programs of the machine's own that are told what happened to a session.
+//! Hooks and alerts: programs of the machine's own, and webhooks, that are told what happened to a session.
 //!
-//! Each has a worker of its own, which runs it once at a time; nobody waits for any of them. Of several happenings that
-//! one program has still to be told, only the latest of its kind and session is left.
+//! Each has a worker of its own, which tells it one happening at a time; nobody waits for any of them. Of several
+//! happenings that one of them has still to be told, only the latest of its kind and session is left.
 
 mod child;
+mod message;
+mod webhook;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::blotted::Blotted;
+use crate::provider::Clients;
 use crate::publish::Settling;
 use crate::secret::Secret;
+pub use message::Format;
+use webhook::Receiver;
+pub use webhook::{Address, WebhookConfig};
 
 /// A disk that hangs must not keep a program from learning of a new token for longer.
 const FILES_LIMIT: Duration = Duration::from_secs(5);
@@ -34,6 +41,8 @@ pub struct HookConfig {
 pub struct AlertsConfig {
     /// Programs that are told when a person is needed, whichever session it is.
     pub on_attention: Vec<Vec<String>>,
+    /// Receivers that are told the same, and when no person is needed any more.
+    pub webhooks: Vec<WebhookConfig>,
     /// A session without a good token for so long needs a person, whatever the cause.
     pub after: Option<Duration>,
 }
@@ -62,6 +71,12 @@ pub struct Happening {
     pub reason: String,
     /// What a person must do; empty where there is nothing to do.
     pub remedy: String,
+    /// When.
+    pub at: Timestamp,
+    /// Who answers for the session, as the config says.
+    pub owner: Option<Arc<str>>,
+    /// Where it is written what to do, as the config says.
+    pub runbook: Option<Arc<str>>,
     /// The files that must hold the new token first.
     pub files: Option<Settling>,
     /// The current token, which must not get into the log should the program print it.
@@ -72,27 +87,28 @@ pub struct Happening {
 pub struct Hooks(Option<Box<Running>>);
 
 struct Running {
-    bells: Vec<(HookConfig, Arc<Bell>)>,
+    bells: Vec<(Vec<Occasion>, Arc<Bell>)>,
     runs: Arc<Mutex<Runs>>,
     workers: JoinSet<()>,
 }
 
-/// How runs of programs ended, all of them together.
+/// How runs of programs and messages to webhooks ended, all of them together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Runs {
     /// With success.
     pub succeeded: u64,
-    /// By themselves without success, or they could not be started.
+    /// By themselves without success, or they could not be started, or the receiver did not take the message.
     pub failed: u64,
     /// Killed, since they took too long.
     pub timed_out: u64,
 }
 
-/// What one program has still to be told.
+/// What one of them has still to be told.
 #[derive(Default)]
 struct Bell {
     pending: Mutex<Pending>,
     rung: Notify,
+    closing: Notify,
 }
 
 #[derive(Default)]
@@ -117,31 +133,36 @@ impl Occasion {
     }
 }
 
-impl AlertsConfig {
-    /// The programs, as hooks of every session.
-    pub fn hooks(&self) -> Vec<HookConfig> {
-        let hook = |command: &Vec<String>| HookConfig { on: vec![Occasion::Attention], command: command.clone() };
-        self.on_attention.iter().map(hook).collect()
-    }
-}
-
 impl Hooks {
-    /// Starts the workers; must be called within the runtime. The programs find the daemon at `socket`.
+    /// Starts the workers of a session's hooks; must be called within the runtime. The programs find the daemon at
+    /// `socket`.
     pub fn start(configs: &[HookConfig], socket: &Path) -> Self {
-        if configs.is_empty() {
+        let told = configs.iter().map(|config| (config.on.clone(), Teller::program(&config.command, socket)));
+        Self::of(told.collect())
+    }
+
+    /// The same for alerts, which hear of every session.
+    pub fn start_alerts(config: &AlertsConfig, socket: &Path, clients: &Clients) -> Self {
+        let programs = config.on_attention.iter();
+        let programs = programs.map(|command| (vec![Occasion::Attention], Teller::program(command, socket)));
+        let receivers = config.webhooks.iter().enumerate().map(|(index, config)| {
+            let receiver = Receiver::new(index + 1, config.clone(), clients.clone());
+            (vec![Occasion::Attention, Occasion::Recovered], Teller::Webhook(Box::new(receiver)))
+        });
+        Self::of(programs.chain(receivers).collect())
+    }
+
+    fn of(told: Vec<(Vec<Occasion>, Teller)>) -> Self {
+        if told.is_empty() {
             return Self(None);
         }
         let mut workers = JoinSet::new();
         let runs = Arc::<Mutex<Runs>>::default();
-        let bells: Vec<_> = configs.iter().map(|config| (config.clone(), Arc::<Bell>::default())).collect();
-        for (config, bell) in &bells {
-            let worker = Worker {
-                command: config.command.clone(),
-                socket: socket.to_owned(),
-                bell: Arc::clone(bell),
-                runs: Arc::clone(&runs),
-            };
-            workers.spawn(worker.run());
+        let mut bells = Vec::with_capacity(told.len());
+        for (on, teller) in told {
+            let bell = Arc::<Bell>::default();
+            workers.spawn(Worker { teller, bell: Arc::clone(&bell), runs: Arc::clone(&runs) }.run());
+            bells.push((on, bell));
         }
         Self(Some(Box::new(Running { bells, runs, workers })))
     }
@@ -157,10 +178,10 @@ impl Hooks {
         self.0.as_deref().map(counted).unwrap_or_default()
     }
 
-    /// Tells every program that wants to know. Returns at once.
+    /// Tells all who want to know. Returns at once.
     pub fn ring(&self, happening: &Happening) {
         let bells = self.0.iter().flat_map(|running| &running.bells);
-        for (_, bell) in bells.filter(|(config, _)| config.on.contains(&happening.occasion)) {
+        for (_, bell) in bells.filter(|(on, _)| on.contains(&happening.occasion)) {
             bell.ring(happening.clone());
         }
     }
@@ -178,17 +199,21 @@ impl Hooks {
 impl Bell {
     fn ring(&self, happening: Happening) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = |earlier: &Happening| {
-            earlier.session == happening.session && happening.occasion.supersedes(earlier.occasion)
-        };
-        pending.happenings.retain(|earlier| !same(earlier));
+        pending.happenings.retain(|earlier| !happening.supersedes(earlier));
         pending.happenings.push_back(happening);
         self.rung.notify_one();
+    }
+
+    /// Whether something came that leaves nothing to say of `happening`.
+    fn has_moved_on_from(&self, happening: &Happening) -> bool {
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        pending.happenings.iter().any(|later| later.supersedes(happening))
     }
 
     fn close(&self) {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         self.rung.notify_one();
+        self.closing.notify_one();
     }
 
     /// The next happening; none when there will be no more.
@@ -207,24 +232,77 @@ impl Bell {
     }
 }
 
-/// Runs one program, once at a time.
+/// Tells one of them, one happening at a time.
 struct Worker {
-    command: Vec<String>,
-    socket: PathBuf,
+    teller: Teller,
     bell: Arc<Bell>,
     runs: Arc<Mutex<Runs>>,
 }
 
+/// How somebody is told.
+enum Teller {
+    Program(Program),
+    Webhook(Box<Receiver>),
+}
+
+struct Program {
+    command: Vec<String>,
+    socket: PathBuf,
+}
+
+/// How the telling of one happening ended.
+enum Ended {
+    Succeeded,
+    Failed,
+    TimedOut,
+    /// Something that happened since left nothing to say.
+    Overtaken,
+}
+
+impl Teller {
+    fn program(command: &[String], socket: &Path) -> Self {
+        Self::Program(Program { command: command.to_vec(), socket: socket.to_owned() })
+    }
+}
+
 impl Worker {
     async fn run(self) {
-        while let Some(happening) = self.bell.next().await {
-            if let Some(files) = &happening.files {
-                let _ = tokio::time::timeout(FILES_LIMIT, files.done()).await;
+        let Self { teller, bell, runs } = self;
+        let count = |ended| runs.lock().unwrap_or_else(PoisonError::into_inner).count(&ended);
+        match teller {
+            Teller::Program(program) => {
+                while let Some(happening) = bell.next().await {
+                    if let Some(files) = &happening.files {
+                        let _ = tokio::time::timeout(FILES_LIMIT, files.done()).await;
+                    }
+                    count(program.tell(&happening).await);
+                }
             }
-            let ended = child::run(&self.command, &self.variables(&happening)).await;
-            self.runs.lock().unwrap_or_else(PoisonError::into_inner).count(ended.problem.as_ref());
-            self.report(&happening, ended);
+            Teller::Webhook(receiver) => {
+                let tell_all = async {
+                    while let Some(happening) = bell.next().await {
+                        count(receiver.tell(&happening, &bell).await);
+                    }
+                };
+                tokio::select! {
+                    () = tell_all => {}
+                    () = bell.end_of_patience() => receiver.give_up(),
+                }
+            }
         }
+    }
+}
+
+impl Program {
+    async fn tell(&self, happening: &Happening) -> Ended {
+        let ended = child::run(&self.command, &self.variables(happening)).await;
+        let outcome = match ended.problem {
+            None => Ended::Succeeded,
+            Some(child::Problem::Failed(_)) => Ended::Failed,
+            Some(child::Problem::TooSlow) => Ended::TimedOut,
+        };
+        self.report(happening, ended);
+        outcome
     }
 
     fn variables(&self, happening: &Happening) -> Vec<(&'static str, String)> {
@@ -233,6 +311,8 @@ impl Worker {
             ("KEEPFRESH_EVENT", happening.occasion.word().to_owned()),
             ("KEEPFRESH_REASON", one_line(&happening.reason)),
             ("KEEPFRESH_REMEDY", one_line(&happening.remedy)),
+            ("KEEPFRESH_OWNER", happening.owner.as_deref().unwrap_or_default().to_owned()),
+            ("KEEPFRESH_RUNBOOK", happening.runbook.as_deref().unwrap_or_default().to_owned()),
         ];
         if let Some(generation) = happening.generation {
             variables.push(("KEEPFRESH_GENERATION", generation.to_string()));
@@ -260,17 +340,22 @@ impl Worker {
 }
 
 impl Runs {
-    fn count(&mut self, problem: Option<&child::Problem>) {
-        let count = match problem {
-            None => &mut self.succeeded,
-            Some(child::Problem::Failed(_)) => &mut self.failed,
-            Some(child::Problem::TooSlow) => &mut self.timed_out,
-        };
-        *count += 1;
+    fn count(&mut self, ended: &Ended) {
+        match ended {
+            Ended::Succeeded => self.succeeded += 1,
+            Ended::Failed => self.failed += 1,
+            Ended::TimedOut => self.timed_out += 1,
+            Ended::Overtaken => {}
+        }
     }
 }
 
 impl Happening {
+    /// Whether this leaves nothing to say of what happened to the same session `earlier`.
+    fn supersedes(&self, earlier: &Self) -> bool {
+        self.session == earlier.session && self.occasion.supersedes(earlier.occasion)
+    }
+
     fn without_secret(&self, text: &str) -> Blotted {
         Blotted::new(text, self.secret.as_slice())
     }

@@ -43,7 +43,7 @@ pub use pem::{NoKey, private_key};
 pub use person::{BrowserLogin, DeviceLogin, PersonError, RedirectProblem};
 pub use profile::{Description, GrantDescription, Parameter, ParameterKind, Profile, ProfileError, WindowDefaults};
 pub use proxy::{BadProxy, BadVariable, Proxy, ProxyUrl, ProxyVariables};
-pub use remote::{Polled, Remote, RemoteError};
+pub use remote::{Again, Polled, Remote, RemoteError, Undelivered, check_address, deliver};
 pub use settings::{ConfigProblem, HeaderNames, HttpSettings, RemoteConfig, Value};
 
 /// How a person logs in.

@@ -94,7 +94,7 @@ pub struct Supervisor {
     store: Store,
     clients: Clients,
     press: crate::publish::Press,
-    /// The programs of `[alerts]`.
+    /// The programs and webhooks of `[alerts]`.
     alerts: Hooks,
     feed: Feed,
     calendar: Runner,

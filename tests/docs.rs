@@ -319,6 +319,11 @@ fn fitted(block: &str) -> String {
         .join("\n")
         .replace("/etc/keepfresh/secrets/crm-key.pem", "private-key.pem")
         .replace("/etc/keepfresh/secrets/api-client-secret", "client-secret")
+        .replace(
+            "{ file = \"/etc/keepfresh/secrets/slack-url\" }",
+            "{ command = [\"echo\", \"https://hooks.example/x\"] }",
+        )
+        .replace("/etc/keepfresh/secrets/pagerduty-key", "client-secret")
         .replace("/var/run/secrets/tokens/sts", "refresh-token")
 }
 

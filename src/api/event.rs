@@ -1,5 +1,7 @@
 //! What `GET /v1/events` tells: one happening of one session, with nothing secret in it.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +29,12 @@ pub struct Event {
     /// One sentence, without secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// Who answers for the session, where the config says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Arc<str>>,
+    /// Where it is written what to do, where the config says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runbook: Option<Arc<str>>,
 }
 
 /// The closed set of events.

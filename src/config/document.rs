@@ -270,6 +270,11 @@ fn secret_spans_of(
     hidden: &mut Vec<Range<usize>>,
 ) {
     match value {
+        // Whoever knows the URL of a webhook may post there.
+        DeValue::Table(table) if key == "webhook" && public.contains("url") => {
+            let fewer: BTreeSet<&str> = public.iter().copied().filter(|key| *key != "url").collect();
+            secret_spans(table, &fewer, hidden);
+        }
         DeValue::Table(table) => secret_spans(table, public, hidden),
         DeValue::Array(array) => {
             for item in array {

@@ -78,7 +78,7 @@ pub(super) fn read(
     let socket = daemon::socket(main, &daemon.runtime_dir, report);
     let metrics = metrics::read(main, &daemon.runtime_dir);
     let (http, per_host_rate) = http::global(main, &needs, surroundings);
-    let alerts = hooks::alerts(main, &needs);
+    let alerts = hooks::alerts(main, &http, &needs);
     let context = Context {
         surroundings,
         daemon: &daemon,

@@ -1,12 +1,21 @@
-//! `[[sessions.NAME.hook]]` and `[alerts]`: programs that are told what happens.
+//! `[[sessions.NAME.hook]]` and `[alerts]`: programs and webhooks that are told what happens.
+
+use std::sync::Arc;
 
 use toml::de::DeValue;
 
 use super::global::Needs;
+use super::http::GlobalHttp;
 use super::report::At;
 use super::table::Table;
-use super::{Needed, keys};
-use crate::hooks::{AlertsConfig, HookConfig, Occasion};
+use super::value::{Bad, bad};
+use super::{Needed, keys, secret};
+use crate::hooks::{Address, AlertsConfig, Format, HookConfig, Occasion, WebhookConfig};
+use crate::provider::{HttpSettings, check_address};
+use crate::secret::source::SecretSource;
+
+/// Where `PagerDuty` takes events, outside of its European region.
+const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
 
 const ARGV_HELP: &str = "write the program and its arguments (there is no shell): [\"/usr/local/bin/notify\", \"crm\"]";
 
@@ -47,14 +56,76 @@ fn on(table: &Table<'_>) -> Option<Vec<Occasion>> {
 }
 
 /// Reads `[alerts]` of the main file.
-pub(super) fn alerts(main: Option<&Table<'_>>, needs: &Needs<'_>) -> AlertsConfig {
+pub(super) fn alerts(main: Option<&Table<'_>>, http: &GlobalHttp, needs: &Needs<'_>) -> AlertsConfig {
     let Some(table) = main.and_then(|main| main.table("alerts")) else { return AlertsConfig::default() };
     table.only(keys::ALERTS);
-    if !table.has("on_attention") {
-        table.missing("on_attention", "say what to run: on_attention = [[\"/usr/local/bin/page\"]]");
+    if !table.has("on_attention") && !table.has("webhook") {
+        let help = "say whom to tell: on_attention = [[\"/usr/local/bin/page\"]], or [[alerts.webhook]]";
+        table.missing("on_attention", help);
     }
     let after = table.duration("after").map(|after| after.value);
-    AlertsConfig { on_attention: commands(&table, needs), after }
+    let webhooks = table.tables("webhook").unwrap_or_default();
+    let webhooks = webhooks.iter().filter_map(|table| webhook(table, http, needs)).collect();
+    AlertsConfig { on_attention: commands(&table, needs), webhooks, after }
+}
+
+fn webhook(table: &Table<'_>, http: &GlobalHttp, needs: &Needs<'_>) -> Option<WebhookConfig> {
+    table.only(keys::WEBHOOK);
+    if !table.has("format") {
+        table.missing("format", "write what the receiver understands: \"slack\", \"teams\", \"pagerduty\" or \"json\"");
+    }
+    let format = table.parsed("format", format)?.value;
+    let allow_plain_http = table.flag("allow_plain_http").is_some_and(|flag| flag.value);
+    let routing_key = routing_key(table, format, needs);
+    let url = address(table, format, needs);
+    let http = Arc::new(HttpSettings { allow_plain_http, ..http.settings() });
+    if format == Format::PagerDuty && routing_key.is_none() {
+        return None;
+    }
+    Some(WebhookConfig { url: url?, format, routing_key, http })
+}
+
+fn format(text: &str) -> Result<Format, Bad> {
+    let known = Format::ALL.into_iter().find(|format| format.word() == text);
+    known.ok_or_else(|| bad("is no format", "write \"slack\", \"teams\", \"pagerduty\" or \"json\""))
+}
+
+fn routing_key(table: &Table<'_>, format: Format, needs: &Needs<'_>) -> Option<SecretSource> {
+    match (format == Format::PagerDuty, table.has("routing_key")) {
+        (true, false) => table.missing(
+            "routing_key",
+            "name where the integration key of the service is: routing_key = { file = \"/path\" }",
+        ),
+        (false, true) => {
+            let title = format!("`{}` goes with format = \"pagerduty\" only", table.name("routing_key"));
+            table.report.problem(&table.place_of("routing_key"), title, "take it out");
+        }
+        (true, true) | (false, false) => {}
+    }
+    secret_of(table, "routing_key", needs)
+}
+
+/// `PagerDuty` has one address for all, and a key that is secret; everywhere else the address is the secret.
+fn address(table: &Table<'_>, format: Format, needs: &Needs<'_>) -> Option<Address> {
+    let is_public = format == Format::PagerDuty;
+    if is_public && table.value("url").is_none_or(|found| found.value.as_str().is_some()) {
+        let usable = |text: &str| {
+            let remedy = "write \"https://events.eu.pagerduty.com/v2/enqueue\", or take it out";
+            check_address(text, true).map(|_| Arc::from(text)).map_err(|_| bad("is no URL", remedy))
+        };
+        let given = table.parsed("url", usable);
+        return Some(Address::Public(given.map_or_else(|| PAGERDUTY.into(), |given| given.value)));
+    }
+    if !table.has("url") {
+        table.missing("url", "name where the receiver's URL is, which is a secret: url = { file = \"/path\" }");
+    }
+    secret_of(table, "url", needs).map(Address::Secret)
+}
+
+fn secret_of(table: &Table<'_>, key: &str, needs: &Needs<'_>) -> Option<SecretSource> {
+    let source = secret::read(table, key)?;
+    needs.add(table.name(key), &source.place, Needed::Secret(source.value.clone()));
+    Some(source.value)
 }
 
 /// An array of argv.

@@ -25,6 +25,22 @@ pub(super) struct GlobalHttp {
     proxy: Proxy,
 }
 
+impl GlobalHttp {
+    /// What holds where nothing else is said.
+    pub(super) fn settings(&self) -> HttpSettings {
+        HttpSettings {
+            connect_timeout: self.connect_timeout,
+            ca_file: self.ca_file.clone(),
+            pin_sha256: None,
+            client_cert: None,
+            client_key: None,
+            proxy: self.proxy.clone(),
+            allow_plain_http: false,
+            header_names: HeaderNames::default(),
+        }
+    }
+}
+
 /// The rate of calls to one host, a second: a thousand sessions that die together take two thousand calls, a ping and a
 /// login each, and are back within half a minute. The limits that servers state are by the hour or on calls in flight.
 const PER_HOST_RATE: f64 = 100.0;
@@ -47,17 +63,7 @@ pub(super) fn global(main: Option<&Table<'_>>, needs: &Needs<'_>, surroundings: 
 
 /// Reads `[sessions.NAME.http]` over what holds for all.
 pub(super) fn session(session: &Table<'_>, context: &Context<'_>) -> HttpSettings {
-    let global = context.http;
-    let mut settings = HttpSettings {
-        connect_timeout: global.connect_timeout,
-        ca_file: global.ca_file.clone(),
-        pin_sha256: None,
-        client_cert: None,
-        client_key: None,
-        proxy: global.proxy.clone(),
-        allow_plain_http: false,
-        header_names: HeaderNames::default(),
-    };
+    let mut settings = context.http.settings();
     let Some(table) = session.table("http") else { return settings };
     table.only(keys::SESSION_HTTP);
     settings.ca_file = certificates(&table, "ca_file", context.needs).or(settings.ca_file);

@@ -18,6 +18,8 @@ pub(super) const SESSION: &[&str] = &[
     "renew_before",
     "env_prefix",
     "logout_on",
+    "owner",
+    "runbook",
     "login",
     "keepalive",
     "publish",
@@ -31,7 +33,8 @@ pub(super) const PUBLISH: &[&str] = &["file", "format", "template", "login", "mo
 pub(super) const SESSION_HTTP: &[&str] =
     &["ca_file", "pin_sha256", "client_cert", "client_key", "proxy", "allow_plain_http", "header_names"];
 pub(super) const HOOK: &[&str] = &["on", "command"];
-pub(super) const ALERTS: &[&str] = &["on_attention", "after"];
+pub(super) const ALERTS: &[&str] = &["on_attention", "webhook", "after"];
+pub(super) const WEBHOOK: &[&str] = &["url", "format", "routing_key", "allow_plain_http"];
 pub(super) const ACCESS: &[&str] = &["allow"];
 pub(super) const SECRET: &[&str] = &["file", "insecure_mode", "credential", "env", "command"];
 
@@ -50,8 +53,14 @@ const OF_SESSIONS: [(&str, &str, &[&str]); 7] = [
     ("[[", ".hook]]", HOOK),
 ];
 /// The other tables.
-const OF_ALL: [(&str, &[&str]); 5] =
-    [("[daemon]", DAEMON), ("[socket]", SOCKET), ("[http]", HTTP), ("[metrics]", METRICS), ("[alerts]", ALERTS)];
+const OF_ALL: [(&str, &[&str]); 6] = [
+    ("[daemon]", DAEMON),
+    ("[socket]", SOCKET),
+    ("[http]", HTTP),
+    ("[metrics]", METRICS),
+    ("[alerts]", ALERTS),
+    ("[[alerts.webhook]]", WEBHOOK),
+];
 
 /// The header of the table in which `word` is known, for one who wrote it in the table `path`.
 pub(super) fn home(path: &str, word: &str) -> Option<String> {
@@ -71,7 +80,7 @@ pub(super) fn home(path: &str, word: &str) -> Option<String> {
 
 /// Keys whose values may hold, or be mistaken for, a secret.
 const CONFIDENTIAL: &[&str] =
-    &["state_key", "state_key_old", "client_key", "credential", "env", "command", "on_attention"];
+    &["state_key", "state_key_old", "client_key", "credential", "env", "command", "on_attention", "routing_key"];
 
 /// Keys whose values error messages may quote.
 pub(super) fn quotable() -> impl Iterator<Item = &'static str> {
@@ -86,6 +95,7 @@ pub(super) fn quotable() -> impl Iterator<Item = &'static str> {
         PUBLISH,
         HOOK,
         ALERTS,
+        WEBHOOK,
         SESSION_HTTP,
         ACCESS,
         SECRET,

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use url::Url;
+
 use super::global::Context;
 use super::keepalive::{self, Given, IdleTimeout, Keepalive};
 use super::report::{At, Place};
 use super::table::Table;
-use super::value::{bad, is_variable_name};
+use super::value::{Bad, bad, is_variable_name};
 use super::{Principal, SessionConfig, hooks, http, keys, login, principals, publish};
+use crate::blotted::is_visible;
 use crate::hooks::HookConfig;
 use crate::provider::{GrantTraits, Profile, RemoteConfig};
 use crate::publish::SinkConfig;
@@ -35,7 +38,12 @@ pub(super) fn read(name: &str, table: &Table<'_>, context: &Context<'_>) -> Plac
     let prefix = env_prefix(table, name).map(Arc::<str>::from);
     let owner = publish::Owner { name, env_prefix: &prefix.value, profile: profile.as_deref() };
     let sinks = publish::read(table, &owner, context);
+    let contact = |key: &str, parse: fn(&str) -> Result<(), Bad>| {
+        table.parsed(key, |text| parse(text).map(|()| context.words.share(Arc::from(text)))).map(|given| given.value)
+    };
     let local = Local {
+        owner: contact("owner", one_line),
+        runbook: contact("runbook", web_address),
         env_prefix: prefix.value.clone(),
         publish: sinks.iter().map(|sink| sink.value.clone()).collect(),
         hooks: hooks::read(table, context.needs).into(),
@@ -48,6 +56,8 @@ pub(super) fn read(name: &str, table: &Table<'_>, context: &Context<'_>) -> Plac
 
 /// What concerns this machine only.
 struct Local {
+    owner: Option<Arc<str>>,
+    runbook: Option<Arc<str>>,
     env_prefix: Arc<str>,
     publish: Arc<[SinkConfig]>,
     hooks: Box<[HookConfig]>,
@@ -102,6 +112,8 @@ fn config(name: &str, table: &Table<'_>, server: Server, local: Local, context: 
         schedule: calendar(keepalive.calendar, policy.survive_outage, context),
         policy: context.policies.share(policy),
         env_prefix: local.env_prefix,
+        owner: local.owner,
+        runbook: local.runbook,
         logout_on_removal,
         logout_on_stop,
         idle_timeout_assumed: given.idle_timeout == IdleTimeout::Assumed,
@@ -193,6 +205,17 @@ fn env_prefix(table: &Table<'_>, name: &str) -> At<String> {
     let parse = |text: &str| is_variable_name(text).then(|| text.to_owned()).ok_or_else(wrong);
     let given = table.parsed("env_prefix", parse);
     given.unwrap_or_else(|| At { value: name.to_uppercase().replace('-', "_"), place: table.place.clone() })
+}
+
+fn one_line(text: &str) -> Result<(), Bad> {
+    let fits = is_visible(text) && text.chars().count() <= 200;
+    fits.then_some(()).ok_or_else(|| bad("is not one line of at most 200 characters", "write a name, or an address"))
+}
+
+fn web_address(text: &str) -> Result<(), Bad> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host());
+    let fits = url.is_some() && is_visible(text) && !text.contains(' ') && text.len() <= 2000;
+    fits.then_some(()).ok_or_else(|| bad("is no address of a page", "write \"https://wiki.example/keepfresh-crm\""))
 }
 
 fn access(table: &Table<'_>) -> Option<Vec<Principal>> {

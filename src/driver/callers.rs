@@ -140,6 +140,14 @@ impl Caller {
     }
 }
 
+/// Has `errand` done on a thread of its own, which ends with it, also where nobody waits for it any more; none when it
+/// panicked.
+pub(crate) async fn apart<T: Send + 'static>(errand: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    let (mut callers, mut errands) = (Callers::new(DESCRIPTORS_EACH), JoinSet::new());
+    callers.spawn(&mut errands, "", errand);
+    errands.join_next().await?.ok()
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;

@@ -14,9 +14,14 @@ async fn a_program_is_told_what_happened_and_inherits_nothing_else() {
     hooks.ring(&happening("crm", Occasion::Change, "renewed"));
     hooks.finish().await;
     let told = house.read("told");
-    for line in
-        ["KEEPFRESH_SESSION=crm", "KEEPFRESH_EVENT=change", "KEEPFRESH_GENERATION=7", "KEEPFRESH_REASON=renewed"]
-    {
+    for line in [
+        "KEEPFRESH_SESSION=crm",
+        "KEEPFRESH_EVENT=change",
+        "KEEPFRESH_GENERATION=7",
+        "KEEPFRESH_REASON=renewed",
+        "KEEPFRESH_OWNER=crm team",
+        "KEEPFRESH_RUNBOOK=",
+    ] {
         assert!(told.lines().any(|told| told == line), "{told}");
     }
     let expected = |name: &str| INHERITED_AND_OWN.contains(&name) || name.starts_with("KEEPFRESH_");
@@ -188,6 +193,9 @@ fn happening(session: &str, occasion: Occasion, reason: &str) -> Happening {
         generation: Some(7),
         reason: reason.to_owned(),
         remedy: String::new(),
+        at: jiff::Timestamp::UNIX_EPOCH,
+        owner: Some("crm team".into()),
+        runbook: None,
         files: None,
         secret: Some(Secret::new("00D!t0k3n")),
     }

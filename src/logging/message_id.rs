@@ -84,6 +84,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("unknown_host", "f7e3fa926bc64f6bbb50d2131c0a6ba4"),
     ("unpersisted", "2c2f064bd2854a00bbc67cf4faacb986"),
     ("unpublished", "ef1533238a0c4608bb669ba0f8b47ea7"),
+    ("webhook_failed", "de6ea3d5081e4e66b8c4fe6ce65a40b4"),
     ("withdrawn", "a040fe98e46245e0b81f20026dab2c01"),
     ("woken", "b1185b5aefbb4c32967f9f42f8ba4ca8"),
 ];

@@ -1,5 +1,6 @@
 //! One session's server: a request leaves, an answer comes back.
 
+mod notice;
 mod person;
 mod talk;
 
@@ -24,7 +25,7 @@ use super::profile::QuotaRule;
 use super::proxy::ProxyUrl;
 use super::request::Method;
 use super::response::{Response, is_whole_json};
-use super::settings::{ConfigProblem, RemoteConfig, authority};
+use super::settings::{ConfigProblem, HttpSettings, RemoteConfig, authority};
 use super::{Clients, Held, Secrets};
 use crate::blotted::Blotted;
 use crate::clock;
@@ -35,6 +36,7 @@ use crate::time::Instant;
 use crate::token::{Token, checked_access_token};
 use talk::Talk;
 
+pub use notice::{Again, Undelivered, check_address, deliver};
 pub use person::Polled;
 #[cfg(any(test, fuzzing))]
 pub(in crate::provider) use person::device_login;
@@ -253,27 +255,8 @@ impl Remote {
         }
     }
 
-    /// The answer, and our wall clock when its head came.
     async fn exchange(&self, outgoing: Outgoing, connection: Connection) -> Result<(Response, Timestamp), NoAnswer> {
-        let client = self.clients.client(&self.config.http, &outgoing.url, connection).await;
-        let client = client.map_err(NoAnswer::Client)?;
-        let url = outgoing.url.clone();
-        let answer = match client.execute(wire(outgoing)?).await {
-            Ok(answer) => answer,
-            Err(error) => return Err(self.no_answer(error, &url).await),
-        };
-        let wall = clock::now().wall;
-        Ok((received(answer).await.answered_by(&url), wall))
-    }
-
-    /// URLs stay out of errors: a profile may put a token into one.
-    async fn no_answer(&self, error: reqwest::Error, url: &Url) -> NoAnswer {
-        if error.is_connect()
-            && let Some((proxy, what)) = self.clients.proxy_to_blame(&self.config.http, url, &error).await
-        {
-            return NoAnswer::Proxy(proxy, what);
-        }
-        NoAnswer::Transport(error.without_url())
+        exchange(&self.clients, &self.config.http, outgoing, connection).await
     }
 
     fn quotas(&self, response: &Response) -> Vec<Quota> {
@@ -285,6 +268,29 @@ impl Remote {
             })
         };
         self.config.profile.quotas.iter().filter_map(quota).collect()
+    }
+}
+
+/// The answer, and our wall clock when its head came.
+async fn exchange(
+    clients: &Clients,
+    settings: &HttpSettings,
+    outgoing: Outgoing,
+    connection: Connection,
+) -> Result<(Response, Timestamp), NoAnswer> {
+    let client = clients.client(settings, &outgoing.url, connection).await.map_err(NoAnswer::Client)?;
+    let url = outgoing.url.clone();
+    let error = match client.execute(wire(outgoing)?).await {
+        Ok(answer) => {
+            let wall = clock::now().wall;
+            return Ok((received(answer).await.answered_by(&url), wall));
+        }
+        Err(error) => error,
+    };
+    // URLs stay out of errors: a profile may put a token into one.
+    match clients.proxy_to_blame(settings, &url, &error).await.filter(|_| error.is_connect()) {
+        Some((proxy, what)) => Err(NoAnswer::Proxy(proxy, what)),
+        None => Err(NoAnswer::Transport(error.without_url())),
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Alarm {
     without: Option<Instant>,
     /// That it lasts was said.
     overdue: bool,
+    /// Webhooks were called and have not been told that all is well again.
+    called: bool,
 }
 
 impl Alarm {
@@ -77,7 +79,7 @@ impl Slot {
                 let happening = self.happening(Occasion::Attention, needed.reason, needed.remedy);
                 self.happened.push(feed::attention(&happening.reason, &happening.remedy));
                 self.hooks.ring(&happening);
-                alerts.ring(&happening);
+                self.call(alerts, &happening);
             }
             None if self.alarm.needed.take().is_some() => {
                 self.happened.push(feed::recovered());
@@ -98,7 +100,23 @@ impl Slot {
                 self.reason(now, account)
             );
             let remedy = format!("`keepfresh status {}` says what it waits for", self.name);
-            alerts.ring(&self.happening(Occasion::Attention, reason, remedy));
+            let happening = self.happening(Occasion::Attention, reason, remedy);
+            self.call(alerts, &happening);
+        }
+        if self.alarm.called && self.alarm.needed.is_none() && self.alarm.without.is_none() {
+            self.call_off(alerts, "the session has a good token, and no person is needed");
+        }
+    }
+
+    fn call(&mut self, alerts: &Hooks, happening: &Happening) {
+        self.alarm.called = true;
+        alerts.ring(happening);
+    }
+
+    /// Tells webhooks that were called that it is over.
+    pub(super) fn call_off(&mut self, alerts: &Hooks, reason: &str) {
+        if std::mem::take(&mut self.alarm.called) {
+            alerts.ring(&self.happening(Occasion::Recovered, reason.to_owned(), String::new()));
         }
     }
 
@@ -127,6 +145,9 @@ impl Slot {
             generation: state.token.as_ref().map(|_| state.generation),
             reason,
             remedy,
+            at: clock::now().wall,
+            owner: self.config.owner.clone(),
+            runbook: self.config.runbook.clone(),
             files: None,
             secret: state.token.as_ref().map(|token| token.access_token.clone()),
         }
@@ -145,7 +166,7 @@ impl Supervisor {
             return;
         }
         self.config.alerts = new.alerts.clone();
-        let alerts = Hooks::start(&new.alerts.hooks(), &self.config.socket.path);
+        let alerts = Hooks::start_alerts(&new.alerts, &self.config.socket.path, &self.clients);
         let old = std::mem::replace(&mut self.alerts, alerts);
         self.retiring.spawn(old.finish());
         let names: Vec<_> = self.slots.keys().cloned().collect();

@@ -59,7 +59,8 @@ impl Feed {
     /// Numbers what happened to a session and tells it. Whoever does not keep up is let go, and may come back.
     pub(super) fn take_in(&mut self, slot: &mut Slot) {
         for happened in std::mem::take(&mut slot.happened) {
-            let event = Arc::new(happened.numbered(self.next, &slot.name));
+            let (owner, runbook) = (slot.config.owner.clone(), slot.config.runbook.clone());
+            let event = Arc::new(Event { owner, runbook, ..happened.numbered(self.next, &slot.name) });
             self.next += 1;
             let access = &slot.config.access;
             self.followers.retain(|follower| !follower.wants(&event, access) || follower.tell(&event));
@@ -149,6 +150,8 @@ impl Happened {
             request: self.request.map(str::to_owned),
             verdict: self.verdict.map(str::to_owned),
             detail: self.detail,
+            owner: None,
+            runbook: None,
         }
     }
 }

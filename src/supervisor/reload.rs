@@ -263,6 +263,7 @@ impl Supervisor {
     fn retire(&mut self, name: &str, kept: &BTreeSet<PathBuf>) {
         let Some(slot) = self.slots.get_mut(name) else { return };
         tracing::info!(session = name, event = "removed", "removed from the config: withdrawing its token");
+        slot.call_off(&self.alerts, "the session is no longer configured");
         slot.served = None;
         // A path that another session publishes now is that session's to write.
         if !slot.config.publish.iter().any(|sink| kept.contains(&sink.path)) {

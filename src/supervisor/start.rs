@@ -75,6 +75,7 @@ impl Supervisor {
     /// # Errors
     /// When stored state is there but cannot be read, so that going on would lose it.
     pub fn new(config: Config, store: Store, notifier: Notifier) -> Result<Self, StartError> {
+        let clients = Clients::default();
         let lanes = Lanes::new(config.per_host_rate, allowed_descriptors());
         let mut supervisor = Self {
             slots: BTreeMap::new(),
@@ -87,10 +88,10 @@ impl Supervisor {
             writes: Writes::default(),
             retiring: JoinSet::new(),
             store,
-            clients: Clients::default(),
             feed: Feed::beginning(clock::now()),
             press: Press::start(&config.daemon.runtime_dir.join("tokens")),
-            alerts: Hooks::start(&config.alerts.hooks(), &config.socket.path),
+            alerts: Hooks::start_alerts(&config.alerts, &config.socket.path, &clients),
+            clients,
             calendar: Runner::default(),
             notifier,
             watch: Watch::begin(clock::now()),

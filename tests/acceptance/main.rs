@@ -63,3 +63,4 @@ mod strange_answers;
 mod strangers;
 mod surroundings;
 mod watch;
+mod webhooks;

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, access};
 
 use crate::config::{Config, ConfigError, Need, Needed, certificates};
+use crate::hooks::Address;
 use crate::plain_file;
-use crate::provider::{Clients, NoKey, private_key};
+use crate::provider::{Clients, NoKey, check_address, private_key};
 use crate::secret::Secret;
 use crate::secret::source::SecretSource;
 use crate::store;
@@ -25,6 +26,7 @@ pub(super) fn try_everything(config: &Config) -> Trial {
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(async {
             trial.try_needs(&config.needs).await;
+            trial.try_receivers(config).await;
             trial.try_state(config).await;
             trial.try_sessions(config).await;
         }),
@@ -60,6 +62,23 @@ impl Trial {
             if let Err(message) = tried {
                 self.errors.push(ConfigError::about(need, &message));
             }
+        }
+    }
+
+    /// Whether what is there for the URL of a webhook is one: an alert would find out too late.
+    async fn try_receivers(&mut self, config: &Config) {
+        for webhook in &config.alerts.webhooks {
+            let Address::Secret(source) = &webhook.url else { continue };
+            // What cannot be read was said.
+            let Ok(url) = source.read().await else { continue };
+            let Err(problem) = check_address(url.expose(), webhook.http.allow_plain_http) else { continue };
+            let message = format!("use {}: {problem}", source.describe());
+            let names_it =
+                |need: &&Need| need.key == "alerts.webhook.url" && need.what == Needed::Secret(source.clone());
+            self.errors.push(match config.needs.iter().find(names_it) {
+                Some(need) => ConfigError::about(need, &message),
+                None => about_file(config, message),
+            });
         }
     }
 

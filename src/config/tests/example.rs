@@ -7,8 +7,16 @@ fn the_example_is_a_good_config_that_names_every_key() {
     let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config.example.toml")).unwrap();
     let config = Home::of(&text).load().unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(config.warnings, Vec::<String>::new());
-    let tables =
-        [keys::DAEMON, keys::SOCKET, keys::HTTP, keys::KEEPALIVE, keys::PUBLISH, keys::SESSION_HTTP, keys::ACCESS];
+    let tables = [
+        keys::DAEMON,
+        keys::SOCKET,
+        keys::HTTP,
+        keys::WEBHOOK,
+        keys::KEEPALIVE,
+        keys::PUBLISH,
+        keys::SESSION_HTTP,
+        keys::ACCESS,
+    ];
     for key in tables.into_iter().flatten() {
         assert!(text.lines().any(|line| names(line, key)), "`{key}` is not in config.example.toml");
     }
@@ -27,6 +35,7 @@ fn every_commented_key_of_the_example_is_known() {
     let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config.example.toml")).unwrap();
     let alternatives = [
         "ping_every",
+        "routing_key",
         "owner",
         "group",
         "ca_file",

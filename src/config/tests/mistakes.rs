@@ -154,6 +154,46 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
     ("[sessions.crm.login]", "[alerts]\nafter = \"15m\"\n[sessions.crm.login]", &["missing key `alerts.on_attention`"]),
     (
         "[sessions.crm.login]",
+        "[[alerts.webhook]]\nformat = \"slack\"\nurl = \"https://hooks.example/T0/B0/x\"\n[sessions.crm.login]",
+        &[":7:", "`alerts.webhook.url` must not be written in the config itself"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[[alerts.webhook]]\nformat = \"slack\"\n[sessions.crm.login]",
+        &["missing key `alerts.webhook.url`", "url = { file = \"/path\" }"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[[alerts.webhook]]\nurl = { file = \"url\" }\n[sessions.crm.login]",
+        &["missing key `alerts.webhook.format`", "pagerduty"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[[alerts.webhook]]\nformat = \"discord\"\nurl = { file = \"url\" }\n[sessions.crm.login]",
+        &[":6:", "is no format", "\"teams\""],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[[alerts.webhook]]\nformat = \"pagerduty\"\n[sessions.crm.login]",
+        &["missing key `alerts.webhook.routing_key`"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[[alerts.webhook]]\nformat = \"json\"\nurl = { file = \"url\" }\nrouting_key = { file = \"key\" }\n[sessions.crm.login]",
+        &[":8:", "goes with format = \"pagerduty\" only"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "owner = \"crm team\\nhttp\"\n[sessions.crm.login]",
+        &[":5:", "`sessions.crm.owner` is not one line"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "runbook = \"wiki/crm\"\n[sessions.crm.login]",
+        &[":5:", "`sessions.crm.runbook` is no address of a page"],
+    ),
+    (
+        "[sessions.crm.login]",
         "[alerts]\non_attention = [\"/bin/page\"]\n[sessions.crm.login]",
         &[":6:", "each an array"],
     ),
