@@ -47,7 +47,7 @@ pub struct DaemonFigures {
     pub config_read: Timestamp,
     /// Times that the wall clock jumped.
     pub clock_jumps: u64,
-    /// How runs of the alerts' programs ended; none where there are no alerts.
+    /// How runs of the alerts' programs and messages to their webhooks ended; none where there are no alerts.
     pub alert_runs: Option<Runs>,
 }
 
@@ -86,6 +86,10 @@ pub struct SessionFigures {
     pub warnings: Vec<(&'static str, bool)>,
     /// Its engine failed and stands still.
     pub broken: bool,
+    /// Who answers for it, as the config says.
+    pub owner: Option<Arc<str>>,
+    /// Where it is written what to do, as the config says.
+    pub runbook: Option<Arc<str>>,
 }
 
 /// A session's moments.

@@ -50,9 +50,13 @@ const OF_DAEMON: &[Family<DaemonFigures>] = &[
     counter("keepfresh_clock_jumps", "Times that the wall clock jumped or the machine was suspended.", |it, out| {
         out.put(it.clock_jumps);
     }),
-    counter("keepfresh_alert_runs", "Runs of the alerts' programs by how they ended.", |it, out| {
-        out.runs(it.alert_runs);
-    }),
+    counter(
+        "keepfresh_alert_runs",
+        "Runs of the alerts' programs, and messages to their webhooks, by how they ended.",
+        |it, out| {
+            out.runs(it.alert_runs);
+        },
+    ),
 ];
 
 const OF_PROCESS: &[Family<Process>] = &[
@@ -69,6 +73,12 @@ const OF_SESSION: &[Family<SessionFigures>] = &[
     gauge("keepfresh_session_state", "1 for the state that the session is in, else 0.", |it, out| {
         for state in STATES {
             out.labelled(&[("state", state_word(state))], u8::from(it.state == state));
+        }
+    }),
+    gauge("keepfresh_session_contact", "1 for a session whose config names an owner or a runbook.", |it, out| {
+        let (owner, runbook) = (it.owner.as_deref().unwrap_or_default(), it.runbook.as_deref().unwrap_or_default());
+        if !(owner.is_empty() && runbook.is_empty()) {
+            out.labelled(&[("owner", owner), ("runbook", runbook)], 1);
         }
     }),
     gauge("keepfresh_session_generation", "Generation of the current token; rises with each new one.", |it, out| {

@@ -142,6 +142,8 @@ impl Slot {
             quotas: self.session.record().quotas.clone(),
             warnings: self.warnings(now.boot),
             broken: self.broken,
+            owner: self.config.owner.clone(),
+            runbook: self.config.runbook.clone(),
         }
     }
 
