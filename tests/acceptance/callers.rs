@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::support::daemon::Lab;
+use crate::support::namespaces::is_root;
 use crate::support::org::Settings;
 use crate::support::salesforce::Salesforce;
 
@@ -95,7 +96,7 @@ fn a_job_in_namespaces_of_its_own_is_known_by_all_its_groups() {
 
 /// Sessions that are opened in each way, and who administers them; nothing where nobody can become somebody else.
 fn scene() -> Option<(Arc<Salesforce>, Lab)> {
-    if !rustix::process::geteuid().is_root() {
+    if !is_root() {
         return None;
     }
     let server = Arc::new(Salesforce::start(Settings::default()));

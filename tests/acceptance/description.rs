@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::support::daemon::Lab;
 use crate::support::description;
+use crate::support::namespaces::is_root;
 use crate::support::org::{Endpoint, Settings};
 use crate::support::salesforce::{Instead, Salesforce};
 use crate::support::unix::{self, Answer};
@@ -42,7 +43,7 @@ fn every_answer_that_is_described_can_be_had() {
             let not_now = *status == 503 && !path.contains("{session}");
             !elsewhere && !not_now && !seen.answers.contains(&(method.clone(), path.clone(), *status))
         })
-        .filter(|(_, _, status)| *status != 403 || rustix::process::geteuid().is_root())
+        .filter(|(_, _, status)| *status != 403 || is_root())
         .filter(|(_, path, status)| *status != 503 || waits(path))
         .collect();
     assert!(missing.is_empty(), "described and never seen:\n{missing:#?}");
@@ -176,7 +177,7 @@ impl Seen<'_> {
 
     /// Only root can ask as somebody else.
     fn strangers(&mut self) {
-        if !rustix::process::geteuid().is_root() {
+        if !is_root() {
             return;
         }
         for (method, path, _) in

@@ -11,6 +11,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::support::daemon::Lab;
+use crate::support::namespaces::with_own_mounts;
 use crate::support::org::{RefreshTokens, Settings};
 use crate::support::salesforce::Salesforce;
 use crate::support::{SOON, unix, within};
@@ -20,10 +21,7 @@ const HEALED: Duration = Duration::from_secs(40);
 
 #[test]
 fn disks_in_a_mount_namespace_of_their_own() {
-    let root = rustix::process::geteuid().is_root();
-    let output = Command::new("unshare")
-        .arg(if root { "-m" } else { "-rm" })
-        .args(["--propagation", "private"])
+    let output = with_own_mounts()
         .arg(std::env::current_exe().unwrap())
         .args(["--ignored", "disks::in_a_namespace", "--test-threads", "4"])
         .output()

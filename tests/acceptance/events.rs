@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::support::SOON;
 use crate::support::daemon::Lab;
+use crate::support::namespaces::is_root;
 use crate::support::org::Settings;
 use crate::support::salesforce::Salesforce;
 
@@ -107,7 +108,7 @@ fn the_command_ends_when_nobody_reads_it_any_more_though_nothing_happens() {
 
 #[test]
 fn strangers_hear_nothing_of_sessions_that_they_may_not_see() {
-    if !rustix::process::geteuid().is_root() {
+    if !is_root() {
         return; // Only root can become somebody else.
     }
     let server = Arc::new(Salesforce::start(Settings::default()));

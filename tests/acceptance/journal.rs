@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::support::daemon::Lab;
 use crate::support::journald::Journald;
+use crate::support::namespaces::with_own_mounts;
 use crate::support::org::{Endpoint, Settings, oauth_error};
 use crate::support::salesforce::{Instead, Salesforce};
 use crate::support::wire::Response;
@@ -172,13 +173,10 @@ fn without_journald_an_order_to_log_there_falls_back_to_text() {
     let (_server, mut lab, _) = scene();
     lab.log_target = "journald";
     lab.configure(&[lab.by_client("crm")]);
-    let inner = lab.daemon();
-    let mut hidden = std::process::Command::new("unshare");
-    hidden.args(["--mount", "--propagation", "private", "--", "sh", "-c"]);
-    hidden.arg("mkdir -p /run/systemd && mount -t tmpfs none /run/systemd && exec \"$@\"").arg("sh");
-    hidden.arg(inner.get_program()).args(inner.get_args()).env("KEEPFRESH_LOG", "info");
-    hidden.stderr(std::process::Stdio::piped());
-    lab.start_by(hidden);
+    lab.log_level = "info";
+    let mut hidden = with_own_mounts();
+    hidden.args(["sh", "-c", "mount -t tmpfs none /run && exec \"$@\"", "sh"]);
+    lab.start_through(hidden);
     lab.await_token("crm");
     within(SOON, "the warning", || lab.said().contains("event=\"journal_missing\"").then_some(()));
     assert!(lab.said().contains("event=\"logged_in\""), "{}", lab.said());

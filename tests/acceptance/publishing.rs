@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::thread;
 
 use crate::support::daemon::Lab;
+use crate::support::namespaces::is_root;
 use crate::support::org::Settings;
 use crate::support::salesforce::Salesforce;
 use crate::support::wire::read_request;
@@ -166,7 +167,7 @@ fn curl_and_python_send_a_published_cookie() {
 
 #[test]
 fn each_file_has_its_own_owner_group_and_mode() {
-    if !rustix::process::geteuid().is_root() {
+    if !is_root() {
         return; // Only root can give files away.
     }
     let server = Arc::new(Salesforce::start(Settings::default()));

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::support::daemon::Lab;
+use crate::support::namespaces::is_root;
 use crate::support::org::{Endpoint, Settings};
 use crate::support::salesforce::{Instead, Salesforce};
 use crate::support::unix::{Answer, exchange, request};
@@ -264,7 +265,7 @@ fn waiting_spans_a_restart_of_the_daemon() {
 
 #[test]
 fn strangers_are_kept_from_tokens_and_orders() {
-    if !rustix::process::geteuid().is_root() {
+    if !is_root() {
         return; // Only root can become somebody else.
     }
     let server = Arc::new(Salesforce::start(Settings::default()));
@@ -298,7 +299,7 @@ fn strangers_are_kept_from_tokens_and_orders() {
 
 #[test]
 fn those_whom_access_names_may_read_and_not_order() {
-    if !rustix::process::geteuid().is_root() {
+    if !is_root() {
         return; // Only root can become somebody else.
     }
     let server = Arc::new(Salesforce::start(Settings::default()));

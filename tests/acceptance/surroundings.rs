@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::support::SOON;
 use crate::support::daemon::{BINARY, Lab};
+use crate::support::namespaces::is_root;
 use crate::support::org::Settings;
 use crate::support::salesforce::Salesforce;
 use crate::support::within;
@@ -18,7 +19,7 @@ const CROWDED_USER: u32 = 61_012;
 
 #[test]
 fn a_user_without_root_runs_it_in_directories_of_their_own() {
-    if !rustix::process::geteuid().is_root() {
+    if !is_root() {
         return; // Only root can become somebody else.
     }
     let server = Arc::new(Salesforce::start(Settings::default()));
@@ -57,7 +58,7 @@ fn a_user_without_root_runs_it_in_directories_of_their_own() {
 fn where_the_environment_names_no_directories_check_says_which_keys_to_write() {
     let server = Arc::new(Salesforce::start(Settings::default()));
     let lab = Lab::new(&server);
-    if !rustix::process::geteuid().is_root() {
+    if !is_root() {
         return; // Root has its directories anywhere.
     }
     for file in ["config.toml", "client-secret"] {
@@ -76,7 +77,7 @@ fn where_the_environment_names_no_directories_check_says_which_keys_to_write() {
 
 #[test]
 fn a_machine_that_gives_too_few_threads_is_told_what_to_raise_before_a_server_is_called() {
-    if !rustix::process::geteuid().is_root() {
+    if !is_root() {
         return; // Root has as many as it likes.
     }
     let server = Arc::new(Salesforce::start(Settings::default()));
@@ -112,7 +113,7 @@ kill -TERM 1
 #[test]
 fn in_a_container_without_systemd_it_is_the_first_process_on_a_read_only_root() {
     let allowed = Command::new("unshare").args(["--mount", "--pid", "--fork", "true"]).stderr(Stdio::null()).status();
-    if !rustix::process::geteuid().is_root() || !allowed.is_ok_and(|status| status.success()) {
+    if !is_root() || !allowed.is_ok_and(|status| status.success()) {
         return; // No namespaces here.
     }
     let server = Arc::new(Salesforce::start(Settings::default()));

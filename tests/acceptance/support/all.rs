@@ -6,6 +6,7 @@ pub(crate) mod daemon;
 pub(crate) mod description;
 pub(crate) mod journald;
 pub(crate) mod leaks;
+pub(crate) mod namespaces;
 pub(crate) mod oidc;
 pub(crate) mod org;
 pub(crate) mod recorder;

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use super::assertion::{AUDIENCE, private_key_pem};
 use super::leaks::{self, Forms};
+use super::namespaces::then_running;
 use super::salesforce::Salesforce;
 use super::unix::{self, Answer};
 use super::{SOON, poll, within};
@@ -364,15 +365,8 @@ impl Lab {
     }
 
     /// Starts the daemon by a command that runs the command after its own arguments.
-    pub(crate) fn start_through(&mut self, mut command: Command) {
-        let daemon = self.daemon();
-        command.arg(daemon.get_program()).args(daemon.get_args());
-        for (name, value) in daemon.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
+    pub(crate) fn start_through(&mut self, command: Command) {
+        let mut command = then_running(command, &self.daemon());
         command.stderr(Stdio::piped());
         self.start_by(command);
     }
@@ -508,6 +502,8 @@ impl Lab {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(BINARY);
         command.args(args).env("KEEPFRESH_SOCKET", self.socket()).env("NO_COLOR", "1").stdin(Stdio::null());
+        // An ordinary user has one after a login only.
+        command.env("XDG_RUNTIME_DIR", self.path(""));
         command
     }
 

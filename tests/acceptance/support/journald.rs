@@ -10,34 +10,54 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 
 use super::daemon::Lab;
-use super::{SOON, random_hex, within};
+use super::namespaces::{SharedMounts, then_running};
+use super::{SOON, within};
 
 /// Debian's package `systemd` brings it; `make test` installs that where it is missing.
 const JOURNALD: &str = "/usr/lib/systemd/systemd-journald";
 
+/// Where the machine's catalogue lies, below its root.
+const CATALOGUE: &str = "var/lib/systemd/catalog";
+
 /// One entry as `journalctl -o json` shows it.
 pub(crate) type Entry = BTreeMap<String, serde_json::Value>;
 
-/// `systemd-journald NAME`, read by `journalctl --namespace=NAME`.
+/// It has a name, since the one without listens to the kernel as well.
+const NAME: &str = "keepfresh";
+
+/// Its sockets and what it writes, in memory, and our catalogue in the place of the machine's. It also is where the system's own is.
+const MOUNTS: &str = "\
+mount -t tmpfs none /run
+mkdir /run/systemd
+ln -s journal.keepfresh /run/systemd/journal
+[ ! -d /var/log/journal ] || mount -t tmpfs none /var/log/journal
+mount --bind \"$1\" /var/lib/systemd/catalog";
+
+/// `systemd-journald NAME`, read by `journalctl --namespace=NAME`, where it hinders no other.
 pub(crate) struct Journald {
-    name: String,
+    mounts: SharedMounts,
+    _catalogue: TempDir,
     child: Option<Child>,
 }
 
 impl Journald {
     pub(crate) fn start() -> Self {
-        let mut journald = Self { name: format!("keepfresh-{}", random_hex(4)), child: None };
+        let catalogue = catalogue();
+        let mounts = SharedMounts::made_by(MOUNTS, &[&catalogue.path().join(CATALOGUE)]);
+        let mut journald = Self { mounts, _catalogue: catalogue, child: None };
         journald.start_again();
         journald
     }
 
     /// The same journal, after [`Journald::kill`].
     pub(crate) fn start_again(&mut self) {
-        let child = Command::new(JOURNALD).arg(&self.name).stdin(Stdio::null()).stderr(Stdio::null()).spawn();
-        self.child = Some(child.unwrap_or_else(|error| panic!("{JOURNALD}: {error}; `make test` installs it")));
-        within(SOON, "journald to listen", || UnixStream::connect(self.directory().join("stdout")).ok());
+        let mut command = self.mounts.enter();
+        let child = command.args([JOURNALD, NAME]).stdin(Stdio::null()).stderr(Stdio::null()).spawn();
+        self.child = Some(child.expect("util-linux is installed"));
+        within(SOON, "journald to listen", || UnixStream::connect(self.socket()).ok());
     }
 
     /// `kill -9`.
@@ -61,14 +81,14 @@ impl Journald {
         lab.start_by(command);
     }
 
-    /// The command where this journald's sockets lie at the system's paths. It keeps its process id.
+    /// The command where this journald is the system's. It keeps its process id.
     pub(crate) fn around(&self, inner: &Command) -> Command {
-        mounted(&self.directory(), Path::new("/run/systemd/journal"), inner)
+        then_running(self.mounts.enter(), inner)
     }
 
     /// A stream as systemd opens it for a service (`StandardError=journal`), and what names it in `JOURNAL_STREAM`.
     fn stderr(&self) -> (Stdio, String) {
-        let mut stream = UnixStream::connect(self.directory().join("stdout")).unwrap();
+        let mut stream = UnixStream::connect(self.socket()).unwrap();
         // Identifier, unit, priority, prefixes are taken off, forwarding to syslog, to the kernel, to the console.
         stream.write_all(b"keepfresh\n\n6\n1\n0\n0\n0\n").unwrap();
         let fd = OwnedFd::from(stream);
@@ -78,9 +98,9 @@ impl Journald {
 
     /// `journalctl --namespace=NAME ARGS`, with our catalogue for the machine's.
     pub(crate) fn journalctl(&self, args: &[&str]) -> String {
-        let mut journalctl = Command::new("journalctl");
-        journalctl.arg(format!("--namespace={}", self.name)).args(["--no-pager", "--quiet"]).args(args);
-        let output = mounted(&self.catalogue(), Path::new("/var/lib/systemd/catalog"), &journalctl).output().unwrap();
+        let mut journalctl = self.mounts.enter();
+        journalctl.args(["journalctl", "--namespace", NAME, "--no-pager", "--quiet"]).args(args);
+        let output = journalctl.output().unwrap();
         assert!(output.status.success(), "{args:?}: {output:?}");
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
@@ -97,53 +117,28 @@ impl Journald {
         within(SOON, &format!("an entry {matches:?}"), || self.entries(matches).into_iter().next())
     }
 
-    /// Where the database lies that `journalctl --update-catalog` makes of ours.
-    fn catalogue(&self) -> PathBuf {
-        let root = self.directory().join("root");
-        let databases = root.join("var/lib/systemd/catalog");
-        if !databases.exists() {
-            let sources = root.join("usr/lib/systemd/catalog");
-            fs::create_dir_all(&sources).unwrap();
-            let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/keepfresh.catalog");
-            fs::copy(ours, sources.join("keepfresh.catalog")).unwrap();
-            let update = Command::new("journalctl").arg("--update-catalog").arg("--root").arg(&root).output().unwrap();
-            assert!(update.status.success() && update.stderr.is_empty(), "{update:?}");
-        }
-        databases
-    }
-
-    fn directory(&self) -> PathBuf {
-        PathBuf::from(format!("/run/systemd/journal.{}", self.name))
+    /// Where services send their lines.
+    fn socket(&self) -> PathBuf {
+        self.mounts.seen_from_outside(&format!("/run/systemd/journal.{NAME}/stdout"))
     }
 }
 
-/// The command as it runs where `directory` is mounted at `at`. It keeps its process id.
-fn mounted(directory: &Path, at: &Path, inner: &Command) -> Command {
-    fs::create_dir_all(at).unwrap();
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "--propagation", "private", "--", "sh", "-c"]);
-    command.arg("mount --bind \"$0\" \"$1\" && shift && exec \"$@\"").arg(directory).arg(at);
-    command.arg(inner.get_program()).args(inner.get_args());
-    for (name, value) in inner.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command
+/// The database that `journalctl --update-catalog` makes of ours, in a directory of its own.
+fn catalogue() -> TempDir {
+    let root = tempfile::tempdir().unwrap();
+    let sources = root.path().join("usr/lib/systemd/catalog");
+    fs::create_dir_all(&sources).unwrap();
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/keepfresh.catalog");
+    fs::copy(ours, sources.join("keepfresh.catalog")).unwrap();
+    let update = Command::new("journalctl").arg("--update-catalog").arg("--root").arg(root.path()).output().unwrap();
+    assert!(update.status.success() && update.stderr.is_empty(), "{update:?}");
+    root
 }
 
 impl Drop for Journald {
     fn drop(&mut self) {
         if self.child.is_some() {
             self.kill();
-        }
-        let _ = fs::remove_dir_all(self.directory());
-        for journals in ["/run/log/journal", "/var/log/journal"] {
-            let Ok(entries) = fs::read_dir(journals) else { continue };
-            for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().ends_with(&self.name)) {
-                let _ = fs::remove_dir_all(entry.path());
-            }
         }
     }
 }

@@ -17,6 +17,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use super::namespaces::is_root;
 use super::recorder::{Recorder, await_listener};
 use super::wire::exchange;
 
@@ -29,7 +30,7 @@ const FORM: &str = "content-type: application/x-www-form-urlencoded\r\n";
 fn dying_with_us(program: &str, humbly: bool) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    if humbly && rustix::process::geteuid().is_root() {
+    if humbly && is_root() {
         command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]);
     }
     command.arg(program);
