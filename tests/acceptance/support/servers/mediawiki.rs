@@ -11,7 +11,7 @@ use super::super::wire::exchange;
 use super::super::{SOON, random_hex, within};
 use super::{FORM, Served, directory, dying_with_us, installed};
 
-/// Sessions live in the database and idle out; nothing else needs a cache.
+/// Sessions live in the database and idle out; nothing else needs a cache but the texts, for which Debian has a directory of root's.
 const SETTINGS: &str = "\
 $wgSessionCacheType = CACHE_DB;
 $wgMainCacheType = CACHE_NONE;
@@ -42,6 +42,7 @@ impl MediaWiki {
         let settings = dir.path().join("LocalSettings.php");
         let mut file = fs::OpenOptions::new().append(true).open(&settings).unwrap();
         writeln!(file, "{SETTINGS}$wgObjectCacheSessionExpiry = {idle_seconds};").unwrap();
+        writeln!(file, "$wgCacheDirectory = '{}';", dir.path().display()).unwrap();
         let mut command = dying_with_us("php", false);
         command.args(["-S", &address.to_string(), "-t", &program]).env("MW_CONFIG_FILE", settings);
         let server = Self { served: Served::start(address, command), _dir: dir, password };
