@@ -50,8 +50,9 @@ test-system: .needs-system ## The packages on a machine of their own that boots 
 	diff -r target/system/packages/first target/system/packages/again
 	lintian --allow-root --fail-on error,warning target/system/packages/first/keepfresh_*-1_*.deb
 	tests/system/run target/system/packages/first
+	tests/system/fresh
 
-test-fresh: .needs-system ## What the tests need, installed on an empty Debian as root and as an ordinary user, and tried there (as root)
+test-fresh: .needs-system ## Of test-system only this: what the tests need, installed on an empty Debian as root and as an ordinary user, and tried there
 	tests/system/fresh
 
 lint: ## Format, clippy and docs without a single warning
