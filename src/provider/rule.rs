@@ -4,6 +4,7 @@ use regex_lite::Regex;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::capture::scalar;
 use super::response::header_lines;
 use super::xml::XmlPath;
 use crate::session::answer::{Refused, Request};
@@ -88,11 +89,11 @@ pub(super) enum Condition {
     Exists(bool),
     /// JSON's null, or anything else that is there.
     Null(bool),
-    /// Text that the expression finds something in.
+    /// Text, a number or a truth value that the expression finds something in.
     Matches(Regex),
     /// Exactly one of these.
     OneOf(Vec<Value>),
-    /// Text that contains this, whatever the case.
+    /// The same that contains this, whatever the case.
     Contains(String),
     /// A list of words, separated by spaces, with none of these in it.
     LacksWords(Vec<String>),
@@ -243,9 +244,9 @@ impl Condition {
             Self::Equals(expected) => value == Some(expected),
             Self::Exists(expected) => value.is_some() == *expected,
             Self::Null(expected) => value.is_some_and(|value| value.is_null() == *expected),
-            Self::Matches(regex) => text(value).is_some_and(|text| regex.is_match(text)),
+            Self::Matches(regex) => value.and_then(scalar).is_some_and(|text| regex.is_match(&text)),
             Self::OneOf(expected) => value.is_some_and(|value| expected.contains(value)),
-            Self::Contains(needle) => text(value).is_some_and(|text| text.to_lowercase().contains(needle)),
+            Self::Contains(needle) => value.and_then(scalar).is_some_and(|text| text.to_lowercase().contains(needle)),
             Self::LacksWords(words) => text(value).is_some_and(|text| lacks(text, words)),
         }
     }
@@ -284,10 +285,17 @@ mod tests {
             (Condition::Null(false), None, false),
             (re("^a.c$"), Some(json!("abc")), true),
             (re("^a.c$"), Some(json!(7)), false),
+            (re("^40[0-9]{3}$"), Some(json!(40001)), true),
+            (re("^40[0-9]{3}$"), Some(json!(41001)), false),
+            (re(r"^-?[0-9]+\.5$"), Some(json!(-2.5)), true),
+            (re("^true$"), Some(json!(true)), true),
+            (re("."), Some(json!(null)), false),
+            (re("."), Some(json!(["a"])), false),
             (Condition::OneOf(vec![json!("a"), json!(2)]), Some(json!(2)), true),
             (Condition::OneOf(vec![json!("a"), json!(2)]), None, false),
             (Condition::Contains("expired".into()), Some(json!("Was EXPIRED.")), true),
             (Condition::Contains("expired".into()), Some(json!("alive")), false),
+            (Condition::Contains("0001".into()), Some(json!(40001)), true),
             (words(), Some(json!("id openid")), true),
             (words(), Some(json!("id api")), false),
             (words(), Some(json!("apis fuller")), true),
