@@ -140,7 +140,7 @@ impl Place {
         let one = match self {
             Self::Json(pointer) => at(response, pointer),
             Self::Header(name) => {
-                let lines = response.header_lines(name).into_iter().filter(|line| !line.trim().is_empty());
+                let lines = response.living_header_lines(name).into_iter().filter(|line| !line.trim().is_empty());
                 return lines.map(Value::from).collect();
             }
             Self::Cookie(name) => response.cookie(name).map(Value::from),
@@ -307,6 +307,28 @@ mod tests {
         let body = CaptureRule { place: Place::Body, ..CaptureRule::json("") };
         assert_eq!(body.text(&self::answer(&[], "\"tok\"")).as_deref(), Some("tok"));
         assert_eq!(body.text(&self::answer(&[], " tok\n")).as_deref(), Some("tok"));
+    }
+
+    #[test]
+    fn of_several_cookies_in_the_headers_those_are_captured_that_a_browser_would_keep() {
+        let sid = "SID=([^;]+)";
+        for (lines, regex, expected) in [
+            (&["wiki_SID=a; Path=/; HttpOnly", "wikiUserID=7; Path=/"][..], sid, Some("a")),
+            (&["wikiUserID=7; Path=/", "wiki_SID=a; Path=/; HttpOnly"], sid, Some("a")),
+            (&["wikiUserID=7; Path=/", "wiki_SID=a; Path=/"], "UserID=([0-9]+)", Some("7")),
+            (&["SID=old; Path=/", "SID=new; Path=/"], sid, Some("new")),
+            (&["SID=deleted; Path=/; Max-Age=0", "SID=new; Path=/"], sid, Some("new")),
+            (&["SID=gone; Path=/", "SID=deleted; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT"], sid, None),
+            (&["A=1; Path=/, SID=b; Path=/"], sid, Some("b")),
+            (&["SID=a; Path=/", "SID=b; Path=/admin"], sid, Some("a")),
+            (&["A=1; Path=/", "B=2; Path=/"], "A=([0-9]).*B=", Some("1")),
+            (&["A=1; Path=/", "B=2; Path=/"], sid, None),
+        ] {
+            let headers: Vec<(&str, &str)> = lines.iter().map(|line| ("Set-Cookie", *line)).collect();
+            let regex = Some(Regex::new(regex).unwrap());
+            let rule = CaptureRule { place: Place::Header("Set-Cookie".into()), regex, ..CaptureRule::json("") };
+            assert_eq!(rule.text(&answer(&headers, "")).as_deref(), expected, "{lines:?}");
+        }
     }
 
     #[test]

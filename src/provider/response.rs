@@ -76,6 +76,16 @@ impl Response {
         header_lines(&self.headers, name)
     }
 
+    /// The same, but for cookies that a later line replaces, and those that are taken away.
+    pub(super) fn living_header_lines(&self, name: &str) -> Vec<String> {
+        if !name.eq_ignore_ascii_case("set-cookie") {
+            return self.header_lines(name);
+        }
+        let lives = |line: &str| cookies::all(line).any(|(name, value)| self.cookies(name).keep(value));
+        let living = self.headers.iter().filter(|(header, line)| header != "set-cookie" || lives(line));
+        header_lines(&living.cloned().collect::<Vec<_>>(), name)
+    }
+
     /// The first header of that name, given in lower case.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())

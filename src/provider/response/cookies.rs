@@ -53,6 +53,11 @@ impl<'a> Cookies<'a> {
         own.or_else(|| living().next_back()).map(|cookie| cookie.value)
     }
 
+    /// Whether one with this value lives.
+    pub(super) fn keep(&self, value: &str) -> bool {
+        self.jar.iter().any(|cookie| cookie.value == value && cookie.lives(self.now))
+    }
+
     /// Whether a browser that sent it to this URL would send none any more.
     pub(super) fn taken_away(&self) -> bool {
         let here = |cookie: &&SetCookie<'_>| cookie.is_for_host(self.url) && cookie.is_for_path(self.url);
@@ -106,6 +111,11 @@ fn max_age(text: &str) -> Option<bool> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| digits.len() == text.len() && digits.bytes().any(|byte| byte != b'0'))
+}
+
+/// The names and values of the cookies that a line sets.
+pub(super) fn all(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    unfolded(line).filter_map(SetCookie::read).map(|cookie| (cookie.name, cookie.value))
 }
 
 /// The cookies of one line. None should hold two, but proxies and libraries fold them by commas; a date has a comma too, and so
