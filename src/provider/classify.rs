@@ -2,6 +2,7 @@
 //!
 //! Order: a wait that is asked for, outages (whatever the body claims), the profile's rules, the defaults of RFC 6749.
 
+mod denial;
 mod ping;
 mod token_endpoint;
 
@@ -21,6 +22,7 @@ use super::rule::{AnswerRule, RuleVerdict, Seen};
 use super::token_answer::moment;
 use crate::session::answer::{Refused, Request, Verdict};
 use crate::token::Token;
+use denial::says_no;
 use ping::alive;
 use token_endpoint::{declined, refusal, refused_by};
 
@@ -101,6 +103,7 @@ pub(super) fn step(asked: &Asked<'_>, captures: &Captures, response: &Response) 
         match (asked.request, barren) {
             (Request::Ping, _) => Judgement { oddity, ..Verdict::Unavailable.into() },
             (_, Barren::Expired(refresh_token)) => Judgement { oddity, ..Verdict::Expired { refresh_token }.into() },
+            (Request::Renew, _) if says_no(response) => Verdict::Declined.into(),
             (Request::Renew, barren) => odd(Request::Renew, barren.to_string()),
             (_, _) => Judgement { oddity, ..refusal(asked, Refused::Credential).into() },
         }

@@ -90,6 +90,13 @@ pub(super) fn grant(
     })
 }
 
+/// Whether something stands where the token does.
+pub(super) fn brings_token(profile: &Profile, response: &Response) -> bool {
+    let rule = profile.captures.get("token");
+    let value = rule.map_or_else(|| at(response, "/access_token"), |rule| rule.value(response));
+    value.is_some_and(|value| !is_idle(&value))
+}
+
 struct Reader<'a> {
     profile: &'a Profile,
     response: &'a Response,

@@ -38,6 +38,24 @@ fn a_wrong_password_is_tried_once_whatever_happens_after() {
 }
 
 #[test]
+fn a_no_under_status_200_is_quoted_to_a_person_and_its_password_sent_once_whatever_it_is_called() {
+    for (body, quoted) in [
+        (r#"{"errcode":40001,"errmsg":"invalid credential"}"#, "“40001”, “invalid credential”"),
+        (r#"{"success":false,"message":"Wrong password. Please try again."}"#, "“Wrong password. Please try again.”"),
+        (r#"{"Result":"failure","Reason":"unknown user"}"#, "“unknown user”"),
+    ] {
+        let (server, mut lab) = lab();
+        server.always(Endpoint::Token, Instead::Say(crate::support::wire::Response::json(200, body)));
+        lab.configure(&[lab.by_password("crm", "job@acme.example")]);
+        lab.start();
+        let status = lab.await_state("crm", "needs_attention");
+        assert!(status["attention"]["reason"].as_str().unwrap().contains(quoted), "{status}");
+        sleep(Duration::from_secs(1));
+        assert_eq!(server.logins(), 1, "{body}");
+    }
+}
+
+#[test]
 fn kills_while_a_wrong_password_is_under_way_never_lock_the_account() {
     let (server, mut lab) = lab();
     lab.secret("password", "not-the-password");

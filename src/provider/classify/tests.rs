@@ -77,6 +77,74 @@ fn what_no_rule_matches_follows_the_protocol() {
 }
 
 #[test]
+fn a_no_under_a_good_status_is_one_by_whatever_name() {
+    for body in [
+        r#"{"errcode":40001,"errmsg":"invalid credential"}"#,
+        r#"{"errcode":"40001"}"#,
+        r#"{"errorCode":"INVALID_LOGIN","errorMessage":"unknown user"}"#,
+        r#"{"error_description":"wrong password"}"#,
+        r#"{"errors":["Bad credentials"]}"#,
+        r#"{"error":{"code":17,"message":"no such client"}}"#,
+        r#"{"error":true,"message":"no"}"#,
+        r#"{"success":false,"message":"Invalid username or password. Please try again."}"#,
+        r#"{"success":"false","msg":"bad key"}"#,
+        r#"{"ok":false,"detail":"invalid_auth"}"#,
+        r#"{"status":"error","message":"bad key"}"#,
+        r#"{"Status":"FAILED"}"#,
+        r#"{"Result":"failure","Reason":"bad password"}"#,
+        r#"{"result":"Access Denied"}"#,
+        r#"{"message":"error","data":{"error_code":10002,"description":"param error"}}"#,
+        r#"{"Response":{"Error":{"Code":"AuthFailure.SecretIdNotFound","Message":"no such id"}}}"#,
+        r#"{"code":401,"msg":"unauthorised"}"#,
+        r#"{"statusCode":"403"}"#,
+        r#"[{"errorCode":"LOGIN_MUST_USE_SECURITY_TOKEN","message":"no"}]"#,
+        r#"{"access_token":"","errcode":40013,"errmsg":"invalid appid"}"#,
+        r#"{"access_token":null,"success":false}"#,
+    ] {
+        for (request, expected) in [(Request::Login, "refused, confirm"), (Request::Renew, "refused, kept")] {
+            let seen = verdict("oauth2", "client_credentials", request, 200, &[], body);
+            assert_eq!(seen, expected, "{request:?} {body}");
+        }
+    }
+    let quoted = Response::new(200, Vec::new(), br#"{"errcode":40001,"errmsg":"invalid credential"}"#, true);
+    let profile = Profile::named("oauth2", None).unwrap();
+    let judgement = classify(&asked(&profile, "client_credentials", Request::Login), &quoted);
+    let said = crate::provider::detail::sentence(&quoted, &judgement, &[]);
+    assert_eq!(&*said, "the server answered 200 \u{201c}40001\u{201d}, \u{201c}invalid credential\u{201d}");
+}
+
+#[test]
+fn an_answer_without_a_token_that_decides_nothing_is_no_refusal() {
+    for body in [
+        r#"{"errcode":-1,"errmsg":"system error, please try again later"}"#,
+        r#"{"errcode":45009,"errmsg":"api freq out of limit: too many calls"}"#,
+        r#"{"success":false,"message":"The service is temporarily unavailable"}"#,
+        r#"{"status":"error","message":"Request timed out"}"#,
+        r#"{"status":"error","code":503}"#,
+        r#"{"code":429,"status":"error"}"#,
+        r#"{"errors":[{"status":"500","detail":"x"}]}"#,
+        r#"{"errcode":0,"errmsg":"ok"}"#,
+        r#"{"error":null,"errors":[],"success":true}"#,
+        r#"{"error":{"code":0,"message":""}}"#,
+        r#"{"code":0,"message":"success"}"#,
+        r#"{"code":1,"status":"ok"}"#,
+        r#"{"code":200,"msg":"done"}"#,
+        r#"{"status":"pending"}"#,
+        r#"{"message":"Welcome"}"#,
+        "[]",
+        "\"error\"",
+        "error",
+    ] {
+        for (request, expected) in [(Request::Login, "unavailable"), (Request::Renew, "in_doubt")] {
+            let seen = verdict("oauth2", "client_credentials", request, 200, &[], body);
+            assert_eq!(seen, expected, "{request:?} {body}");
+        }
+    }
+    let beside = r#"{"access_token":"a","errcode":0,"errmsg":"ok","success":true}"#;
+    assert_eq!(verdict("oauth2", "client_credentials", Request::Login, 200, &[], beside), "good");
+}
+
+#[test]
 fn an_answer_that_breaks_off_is_no_answer() {
     let profile = Profile::named("oauth2", None).unwrap();
     for (request, expected) in
@@ -168,7 +236,7 @@ fn a_no_to_a_renewal_is_a_no_under_any_name() {
         (404, "default backend - 404", "in_doubt"),
         (404, r#"{"message":"no Route matched"}"#, "in_doubt"),
         (404, r#"{"error":"user_not_found"}"#, "refused, kept"),
-        (200, r#"{"errcode":40030,"errmsg":"invalid refresh_token"}"#, "in_doubt"),
+        (200, r#"{"errcode":40030,"errmsg":"invalid refresh_token"}"#, "refused, kept"),
     ] {
         assert_eq!(verdict("oauth2", "refresh_token", Request::Renew, status, &[], body), expected, "{status} {body}");
     }

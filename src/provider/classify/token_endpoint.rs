@@ -1,5 +1,6 @@
 //! What a token endpoint's answer to a login or renewal means (RFC 6749 sections 5.1 and 5.2): a token, a no, or nothing.
 
+use super::denial::says_no;
 use super::{Asked, Judgement, grant_dead, is_success, may_confirm, odd, throttled, unusable};
 use crate::provider::response::Response;
 use crate::provider::token_answer::{self, OddAnswer};
@@ -19,6 +20,7 @@ pub(super) fn judged(asked: &Asked<'_>, response: &Response) -> Judgement {
 fn token(asked: &Asked<'_>, response: &Response) -> Judgement {
     match token_answer::grant(asked.profile, asked.url, response, asked.wall) {
         Ok(grant) => Verdict::Good(Box::new(grant)).into(),
+        Err(_) if !token_answer::brings_token(asked.profile, response) && says_no(response) => no(asked),
         Err(oddity) => {
             let said = oddity.to_string();
             match oddity {
@@ -31,6 +33,16 @@ fn token(asked: &Asked<'_>, response: &Response) -> Judgement {
                 | OddAnswer::BadToken(_)
                 | OddAnswer::BadInstanceUrl(_) => odd(asked.request, said),
             }
+        }
+    }
+}
+
+/// A no under a good status. A renewal's leaves it open what is wrong, so the refresh token is kept.
+fn no(asked: &Asked<'_>) -> Judgement {
+    match asked.request {
+        Request::Renew => Verdict::Declined.into(),
+        Request::Ping | Request::Introspect | Request::Login | Request::Logout => {
+            refusal(asked, Refused::Credential).into()
         }
     }
 }
