@@ -29,6 +29,11 @@ mod scenarios;
 pub(crate) mod simulation;
 // Twice, since what the lints let pass in tests they know by that attribute alone.
 #[cfg(all(fuzzing, not(test)))]
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "the fuzzer takes the lives that it makes up, and not the tests beside them"
+)]
 pub(crate) mod simulation;
 
 use std::sync::Arc;
