@@ -345,7 +345,7 @@ pub fn directory_remedy(error: &io::Error) -> &'static str {
         Some(Errno::ROFS) => "mount it writable, name it in ReadWritePaths= of the service",
         Some(Errno::NOTDIR | Errno::LOOP) => "every part of its path must be a directory, or a link set by root",
         Some(Errno::MFILE) => "raise LimitNOFILE= of the service: 64 are the least",
-        Some(_) | None => "let the user that keepfresh runs as own it",
+        Some(_) | None => "give it to the daemon's user (chown)",
     }
 }
 
@@ -365,10 +365,10 @@ fn remedy(step: Step, error: &io::Error) -> &'static str {
              `keepfresh check` prints the drop-in"
         }
         Some(Errno::ACCESS | Errno::PERM) => {
-            "let the user that keepfresh runs as write to that directory; where the unit hides it, `keepfresh check` prints \
+            "let the daemon's user write to that directory; where the unit hides it, `keepfresh check` prints \
              the drop-in"
         }
-        Some(_) | None => "look at that file system",
+        Some(_) | None => "check that file system",
     }
 }
 

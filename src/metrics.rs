@@ -64,7 +64,7 @@ pub struct SessionFigures {
     pub generation: Option<u64>,
     /// Deadlines and past moments; none where they are not known.
     pub moments: Moments,
-    /// The server's idle timeout as believed now.
+    /// The server's idle timeout as the daemon assumes it now.
     pub idle_timeout_seconds: Option<f64>,
     /// How long the refresh token lives unused.
     pub refresh_token_lifetime_seconds: Option<f64>,

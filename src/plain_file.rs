@@ -45,13 +45,13 @@ impl ReadError {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::System(error) if error.kind() == io::ErrorKind::NotFound => "create it, or name another",
-            Self::System(_) => "let the user that keepfresh runs as read it, and see that the disk is in order",
+            Self::System(_) => "let the daemon's user read it, and see that the disk is in order",
             Self::Directory => "name the file in it",
             Self::NotAFile => "name a regular file: it is read again at each reload",
             Self::TooLarge(_) => "name the right file, or split it",
             Self::Exposed(_) => "run `chmod o-w` on it: any user who writes it makes keepfresh run programs",
             Self::OpenDirectory => "run `chmod o-w` on it: any user who writes there makes keepfresh run programs",
-            Self::Foreign(_) => "give both to root, or to the user that keepfresh runs as",
+            Self::Foreign(_) => "give both to root, or to the daemon's user",
             Self::NotText => "save it as UTF-8",
         }
     }

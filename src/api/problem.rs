@@ -166,7 +166,7 @@ impl From<Refusal> for Problem {
             Refusal::NotUnderstood { name, reason } => Self::new(Kind::BadRequest, reason).about(name),
             Refusal::NotAdmin => Self::new(Kind::NotAllowed, "only admins may do this").with_remedy(ADMINS),
             Refusal::BadConfig { errors } => {
-                Self::new(Kind::BadConfig, format!("the config is broken, and nothing has changed:\n{errors}"))
+                Self::new(Kind::BadConfig, format!("the config is broken; the daemon goes on with the old one:\n{errors}"))
             }
             Refusal::Stopping => {
                 let mut problem = Self::new(Kind::Stopping, "the daemon is stopping");

@@ -119,7 +119,7 @@ impl Outcome {
         let mut lines: Vec<String> = self.sessions.iter().map(SessionPlan::text).collect();
         lines.extend(self.shared_accounts.iter().map(plan::SharedAccount::text));
         lines.extend(self.metrics.iter().map(|address| format!("metrics: {address}")));
-        lines.extend(self.not_checkable.iter().map(|name| format!("not checkable here: {name}")));
+        lines.extend(self.not_checkable.iter().map(|name| format!("cannot check here: {name}")));
         lines.extend(self.warnings.iter().map(|warning| format!("warning: {warning}")));
         if let Some(drop_in) = &self.systemd_drop_in {
             lines.push(format!("\nthe systemd service needs a drop-in (systemctl edit keepfresh):\n\n{drop_in}"));

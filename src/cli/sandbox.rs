@@ -41,7 +41,7 @@ pub struct Args {
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let parsed = text.parse::<SignedDuration>().map_err(|error| format!("{error}; write it like 90s, 2h or 1h 30m"))?;
     let duration = Duration::try_from(parsed).map_err(|_| "a duration cannot be negative".to_owned())?;
-    if duration.is_zero() { Err("a duration of zero ends every session at once".to_owned()) } else { Ok(duration) }
+    if duration.is_zero() { Err("a duration of zero would end every session at once".to_owned()) } else { Ok(duration) }
 }
 
 /// Runs until Ctrl-C or SIGTERM.

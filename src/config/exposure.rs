@@ -118,7 +118,7 @@ impl Object {
     fn stranger(&self, found: &Metadata, known: &Known) -> Option<(String, &'static str)> {
         let (owner, group, mode) = (found.uid(), found.gid(), found.mode());
         if owner != 0 && owner != known.daemon && Some(owner) != self.owner {
-            return Some((shown(Kind::User, owner), "give it to root, or to the user that keepfresh runs as"));
+            return Some((shown(Kind::User, owner), "give it to root, or to the daemon's user"));
         }
         let harmless = self.sticky_will_do && found.is_dir() && mode & STICKY != 0;
         if plain_file::is_open_to_all(found) && mode & STICKY != 0 && !harmless {

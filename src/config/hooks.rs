@@ -141,7 +141,7 @@ fn commands(table: &Table<'_>, needs: &Needs<'_>) -> Vec<Vec<String>> {
     for list in lists {
         let words: Option<Vec<_>> = list.iter().map(|word| text(word.get_ref())).collect();
         let Some(words) = words else {
-            table.wrong_type("on_attention", &found, "arrays of strings that are not empty");
+            table.wrong_type("on_attention", &found, "arrays of non-empty strings");
             continue;
         };
         let words = words.into_iter().map(|value| At { value, place: found.place.clone() }).collect();

@@ -217,7 +217,7 @@ impl<'d> Table<'d> {
         let found = At { value: item.get_ref(), place: self.at(item.span()) };
         let text = found.value.as_str().filter(|text| !text.trim().is_empty());
         if text.is_none() {
-            self.wrong_type(key, &found, "an array of strings that are not empty");
+            self.wrong_type(key, &found, "an array of non-empty strings");
         }
         text.map(|value| At { value, place: found.place })
     }

@@ -53,7 +53,7 @@ pub(super) enum Problem {
     /// It could not be started, or it said so itself.
     #[error("{0}")]
     Failed(String),
-    #[error("it took longer than {} s and was killed", LIMIT.as_secs())]
+    #[error("it took longer than {} s, so the daemon killed it", LIMIT.as_secs())]
     TooSlow,
 }
 

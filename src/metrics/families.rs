@@ -35,7 +35,7 @@ const OF_DAEMON: &[Family<DaemonFigures>] = &[
     }),
     gauge(
         "keepfresh_scheduler_lag_seconds",
-        "By how much the scheduler was late at worst in the last one to two minutes.",
+        "The scheduler's worst delay in the last one to two minutes.",
         |it, out| out.put(it.scheduler_lag_seconds),
     ),
     gauge("keepfresh_calls_in_flight", "Calls to servers that are not answered yet.", |it, out| {
@@ -69,7 +69,7 @@ const OF_PROCESS: &[Family<Process>] = &[
 ];
 
 const OF_SESSION: &[Family<SessionFigures>] = &[
-    gauge("keepfresh_session_ready", "Whether a token is out that may be used.", |it, out| out.truth(it.ready)),
+    gauge("keepfresh_session_ready", "Whether a good token is published.", |it, out| out.truth(it.ready)),
     gauge("keepfresh_session_state", "1 for the state that the session is in, else 0.", |it, out| {
         for state in STATES {
             out.labelled(&[("state", state_word(state))], u8::from(it.state == state));
@@ -101,12 +101,12 @@ const OF_SESSION: &[Family<SessionFigures>] = &[
     ),
     gauge(
         "keepfresh_session_login_expiry_timestamp_seconds",
-        "When the server ends the session whatever happens, as Unix time.",
+        "When the server ends the session even if it is used, as Unix time.",
         |it, out| out.moment(it.moments.login_expiry),
     ),
     gauge(
         "keepfresh_session_next_action_timestamp_seconds",
-        "When something happens next by itself, as Unix time.",
+        "When the daemon acts next by itself, as Unix time.",
         |it, out| out.moment(it.moments.next_action),
     ),
     gauge("keepfresh_session_token_issued_timestamp_seconds", "When the token was issued, as Unix time.", |it, out| {
@@ -120,14 +120,18 @@ const OF_SESSION: &[Family<SessionFigures>] = &[
         "When the session was last seen used, as Unix time.",
         |it, out| out.moment(it.moments.activity),
     ),
-    gauge("keepfresh_session_idle_timeout_seconds", "The server's idle timeout as believed now.", |it, out| {
-        out.known(it.idle_timeout_seconds);
-    }),
+    gauge(
+        "keepfresh_session_idle_timeout_seconds",
+        "The server's idle timeout as the daemon assumes it now.",
+        |it, out| {
+            out.known(it.idle_timeout_seconds);
+        },
+    ),
     gauge("keepfresh_session_refresh_token_lifetime_seconds", "How long the refresh token lives unused.", |it, out| {
         out.known(it.refresh_token_lifetime_seconds);
     }),
     gauge("keepfresh_session_persisted", "Whether the latest state is on disk.", |it, out| out.truth(it.persisted)),
-    gauge("keepfresh_session_files_failing", "Published files that are not as they should be.", |it, out| {
+    gauge("keepfresh_session_files_failing", "Published files that are missing or wrong.", |it, out| {
         out.put(it.files_failing);
     }),
     gauge("keepfresh_session_clock_skew_seconds", "The server's clock minus this machine's.", |it, out| {
@@ -141,23 +145,23 @@ const OF_SESSION: &[Family<SessionFigures>] = &[
     gauge("keepfresh_session_broken", "Whether an internal error has stopped the session.", |it, out| {
         out.truth(it.broken);
     }),
-    gauge("keepfresh_session_quota_used", "How much of an allocation is used, by the server's word.", |it, out| {
+    gauge("keepfresh_session_quota_used", "How much of an allowance is used, as the server counts.", |it, out| {
         it.quotas.iter().for_each(|quota| out.labelled(&[("quota", &quota.name)], quota.used));
     }),
-    gauge("keepfresh_session_quota_limit", "How large the allocation is.", |it, out| {
+    gauge("keepfresh_session_quota_limit", "How large the allowance is.", |it, out| {
         it.quotas.iter().for_each(|quota| out.labelled(&[("quota", &quota.name)], quota.limit));
     }),
-    counter("keepfresh_session_calls", "Calls to the server by what was asked and what came of it.", |it, out| {
+    counter("keepfresh_session_calls", "Calls to the server by request and verdict.", |it, out| {
         for (request, verdict, count) in &it.calls {
             out.labelled(&[("request", request_word(*request)), ("verdict", verdict)], *count);
         }
     }),
-    counter("keepfresh_session_publications", "Published files by what became of them.", |it, out| {
+    counter("keepfresh_session_publications", "Writes and removals of published files by outcome.", |it, out| {
         out.labelled(&[("outcome", "published")], it.publications.published);
         out.labelled(&[("outcome", "withdrawn")], it.publications.withdrawn);
         out.labelled(&[("outcome", "failed")], it.publications.failed);
     }),
-    counter("keepfresh_session_hook_runs", "Runs of the session's hooks by how they ended.", |it, out| {
+    counter("keepfresh_session_hook_runs", "Runs of the session's hooks by outcome.", |it, out| {
         out.runs(it.hook_runs);
     }),
 ];

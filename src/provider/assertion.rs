@@ -58,9 +58,9 @@ pub(super) enum AssertionError {
     PassphraseMissing,
     #[error("the private key does not open: private_key_passphrase is wrong, or its encryption is unknown")]
     PassphraseWrong,
-    #[error("the private key is of an unknown kind: take RSA, P-256, P-384 or Ed25519")]
+    #[error("the private key is of an unknown kind: use RSA, P-256, P-384 or Ed25519")]
     UnknownKind,
-    #[error("the private key does not fit its `algorithm`: take that out, or take another key")]
+    #[error("the private key does not fit its `algorithm`: take `algorithm` out, or use another key")]
     OtherAlgorithm,
     #[error("the private key cannot sign: an RSA key has 2048 bits or more")]
     CannotSign,

@@ -109,7 +109,7 @@ pub(super) enum ClientError {
     #[error("client_cert and client_key do not fit together: {0}")]
     BadIdentity(rustls::Error),
     #[error(
-        "ca_file holds no certificate that can vouch for a server: one of X.509 version 1 cannot; name the server's own key with pin_sha256"
+        "ca_file holds no certificate that can vouch for a server (X.509 version 1 cannot); name the server's own key with pin_sha256"
     )]
     NoAuthority,
     #[error("no certificate authority is known: install ca-certificates, or set ca_file")]

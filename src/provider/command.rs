@@ -38,7 +38,7 @@ pub(super) enum CommandError {
     Failed { program: String, complaint: Blotted, status: u16, text: String },
     #[error("the program {0} printed no JSON object with a token: run it by hand to see its output")]
     NoJson(String),
-    #[error("the program {program} printed no token that can be used: {barren}")]
+    #[error("the program {program} printed no usable token: {barren}")]
     Barren { program: String, barren: Barren },
 }
 

@@ -113,7 +113,7 @@ impl GrantKind {
         parameters.push(optional("resource", "the APIs that the token is for, as URLs separated by spaces (RFC 8707)"));
         parameters.push(Parameter { kind: ParameterKind::Fields, ..optional("form", FORM) });
         parameters.extend(self.client_parameters());
-        parameters.push(optional("login_url", "the host that logs in, where it is not `url`"));
+        parameters.push(optional("login_url", "the host that logs in, if it is not `url`"));
         parameters
     }
 
@@ -122,7 +122,7 @@ impl GrantKind {
             Self::JwtBearer => vec![
                 required("username", "the user to log in as (the assertion's `sub`)"),
                 Parameter { required: true, ..secret("private_key", "the key that signs the assertion, PEM") },
-                optional("audience", "the assertion's `aud`, where the default does not fit"),
+                optional("audience", "the assertion's `aud`, if the default does not fit"),
             ],
             Self::ClientCredentials => vec![optional("audience", "the API that the token is for")],
             Self::Password => vec![

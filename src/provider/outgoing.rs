@@ -61,10 +61,10 @@ pub(super) enum OutgoingError {
     #[error("this grant needs a person: run `keepfresh login`")]
     ByPerson,
     #[error(
-        "the URL that the server handed out in `{0}` leads to a foreign host: it is not called; `path = true` in its capture takes the path alone"
+        "the URL that the server handed out in `{0}` leads to a foreign host: keepfresh does not call it; `path = true` in its capture takes the path alone"
     )]
     ForeignUrl(String),
-    #[error("`{0}` has `.` or `..` between its slashes, which would lead elsewhere: it is not called")]
+    #[error("`{0}` has `.` or `..` between its slashes, which would lead elsewhere: keepfresh does not call it")]
     Upwards(String),
     #[error("a cookie cannot carry `{0}`: it has a character that ends a cookie")]
     BadCookie(String),

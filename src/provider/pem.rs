@@ -37,7 +37,7 @@ pub enum NoKey {
     LegacyEncryption,
     /// `ssh-keygen` writes it.
     #[error(
-        "is in OpenSSH's own format: convert a copy with `ssh-keygen -p -m PKCS8 -f COPY`, or make a new one where that leaves it as it is (Ed25519): `openssl genpkey -algorithm ed25519`"
+        "is in OpenSSH's own format: convert a copy with `ssh-keygen -p -m PKCS8 -f COPY`; if that does not convert it (Ed25519), make a new key: `openssl genpkey -algorithm ed25519`"
     )]
     OpenSsh,
     /// `puttygen` writes it.
@@ -56,7 +56,7 @@ pub enum NoKey {
     )]
     Request,
     /// The half that is no secret.
-    #[error("is a public key: the server has that one; the private key begins with -----BEGIN PRIVATE KEY-----")]
+    #[error("is a public key, which belongs at the server; the private key begins with -----BEGIN PRIVATE KEY-----")]
     PublicKey,
     /// RFC 7517.
     #[error("is a JSON Web Key: convert it to PEM, which begins with -----BEGIN PRIVATE KEY-----")]

@@ -32,7 +32,9 @@ pub fn remove_stale(path: &Path) {
         Ok(true) => {
             tracing::info!(event = "file_removed", path = %path.display(), "removed a file no longer configured");
         }
-        Err(error) => tracing::warn!(event = "remove_failed", %error, "a file no longer configured is still there"),
+        Err(error) => {
+            tracing::warn!(event = "remove_failed", %error, "cannot remove a file that is no longer configured")
+        }
     }
 }
 

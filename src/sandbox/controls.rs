@@ -59,7 +59,7 @@ pub enum ControlError {
     #[error("no look-alike named {0:?}; GET /sandbox lists them")]
     Lookalike(String),
     /// A closed port takes no order to open again.
-    #[error("an outage of kind \"closed\" needs seconds: nobody could end it")]
+    #[error("an outage of kind \"closed\" needs seconds: no control could end it")]
     Endless,
 }
 

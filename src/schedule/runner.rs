@@ -88,7 +88,7 @@ impl Runner {
                 return due;
             }
             if let Err(error) = self.arm().await {
-                tracing::error!(event = "duties_failed", %error, "calendar duties cannot be scheduled; trying again");
+                tracing::error!(event = "duties_failed", %error, "cannot schedule calendar duties; trying again");
                 tokio::time::sleep(RETRY).await;
                 continue;
             }

@@ -45,7 +45,7 @@ pub enum SecretError {
     #[error("read {0}: its disk does not answer; see that it is mounted and well")]
     Hangs(String),
     /// The file is missing, or the daemon may not read it.
-    #[error("read the secret file {path}: {error}; create it, readable by the user that keepfresh runs as")]
+    #[error("read the secret file {path}: {error}; create it, readable by the daemon's user")]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -97,7 +97,7 @@ pub enum SecretError {
     #[error("find the environment variable {0}: it is not set; set it where keepfresh is started")]
     NoVariable(String),
     /// The command could not be started, took too long, or failed.
-    #[error("get a secret from the command {program}: {reason}; run it by hand as the user that keepfresh runs as")]
+    #[error("get a secret from the command {program}: {reason}; run it by hand as the daemon's user")]
     Command {
         /// Its first word.
         program: String,

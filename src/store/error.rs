@@ -66,7 +66,7 @@ pub enum StoreError {
         version: u64,
     },
     /// The disk did not give it.
-    #[error("read {}: {error}; look at that disk before starting again", .path.display())]
+    #[error("read {}: {error}; check that disk before you start again", .path.display())]
     Read {
         /// The record.
         path: PathBuf,

@@ -8,7 +8,7 @@ impl Supervisor {
         let Some(account) = self.accounts.get_mut(key) else { return };
         match (&problem, &account.saver.problem) {
             (Some(problem), None) => {
-                tracing::error!(event = "account_unpersisted", account = key, %problem, "the account's state cannot be written; the budget is kept in memory");
+                tracing::error!(event = "account_unpersisted", account = key, %problem, "cannot write the account's state; keeping the login budget in memory");
             }
             (None, Some(_)) => {
                 tracing::info!(event = "persisted", account = key, "the account's state is written again");

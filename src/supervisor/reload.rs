@@ -115,7 +115,11 @@ impl Supervisor {
 
     fn refuse(&mut self, errors: &str, askers: Vec<Reply<Reloaded>>) {
         for error in errors.split("\n\n") {
-            tracing::error!(event = "reload_failed", error, "the config is broken; nothing has changed");
+            tracing::error!(
+                event = "reload_failed",
+                error,
+                "the config is broken; the daemon goes on with the old one"
+            );
         }
         self.notifier.ready(&self.one_line());
         for asker in askers {
@@ -315,7 +319,7 @@ impl Supervisor {
             }
             let removed = tokio::task::spawn_blocking(move || store.remove(&record)).await;
             if let Ok(Err(error)) = removed {
-                tracing::error!(session = &*name, event = "state_not_removed", %error, "the state of a removed session is still there");
+                tracing::error!(session = &*name, event = "state_not_removed", %error, "cannot remove the state of a removed session");
             }
         });
     }
@@ -334,7 +338,7 @@ async fn remove_files(paths: Vec<PathBuf>) {
         }
     });
     if let Err(error) = removing.await {
-        tracing::error!(event = "remove_failed", %error, "files of a removed session may still be there");
+        tracing::error!(event = "remove_failed", %error, "cannot remove files of a removed session");
     }
 }
 

@@ -186,7 +186,7 @@ impl Slot {
         let problem = written.err();
         match (&problem, &self.saver.problem) {
             (Some(problem), None) => {
-                tracing::error!(session = &*self.name, event = "unpersisted", %problem, "the state cannot be written; going on from memory");
+                tracing::error!(session = &*self.name, event = "unpersisted", %problem, "cannot write the state; going on from memory");
             }
             (None, Some(_)) => tracing::info!(session = &*self.name, event = "persisted", "the state is written again"),
             (Some(_), Some(_)) | (None, None) => {}

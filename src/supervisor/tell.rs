@@ -210,7 +210,7 @@ pub(super) fn attention(slot: &mut Slot, account: &Account, now: Instant) {
         // While the account's record is being written, a person may still be needed.
         (None, Some(_)) if slot.session.attention(account).is_some() => {}
         (None, Some(_)) => {
-            info!(session, event = "recovered", "recovered: no person is needed any more");
+            info!(session, event = "recovered", "recovered: recovered: no person is needed any more");
             slot.told.attention = None;
             slot.told.needs_person_since = None;
         }
@@ -221,5 +221,5 @@ pub(super) fn attention(slot: &mut Slot, account: &Account, now: Instant) {
 /// A file that cannot be written.
 pub(super) fn sink_failed(session: &str, sink: &SinkStatus) {
     let (path, problem) = (sink.path.display(), sink.error.as_deref());
-    error!(session, event = "unpublished", %path, problem, "a token file cannot be written");
+    error!(session, event = "unpublished", %path, problem, "cannot write a token file");
 }

@@ -26,9 +26,9 @@ fn a_proxy_variable_in_quotes_with_blanks_or_a_slash_is_obeyed_and_the_proxys_ow
             "HTTPS_PROXY",
             "http://bob:p%40ss@@",
             "HTTP/1.1 407 Who\r\n\r\n",
-            "refused the connection with 407: it does not take",
+            "refused the connection with 407: the user name or password",
         ),
-        ("all_proxy", "http://@", "", "hung up"),
+        ("all_proxy", "http://@", "", "closed the connection"),
     ] {
         let proxy = Proxy::start(answer);
         let mut lab = lab();

@@ -33,7 +33,7 @@ pub enum BindError {
         uid: u32,
     },
     /// Something that is no socket stands there.
-    #[error("bind {}: there is something that is not a socket; move it away, or set another path in the config", .0.display())]
+    #[error("bind {}: there is a file that is not a socket; move it away, or set another path in the config", .0.display())]
     NotASocket(PathBuf),
     /// The system said no.
     #[error("bind {}: {source}; {}, or set another path in the config", .path.display(), atomic_file::directory_remedy(.source))]

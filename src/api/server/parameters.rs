@@ -69,8 +69,8 @@ impl Query {
     pub(super) fn end(self) -> Result<(), Problem> {
         match self.0.first() {
             None => Ok(()),
-            Some((name, _)) if is_name(name) => Err(bad(format!("{name}: no such parameter here"))),
-            Some(_) => Err(bad("query: there is a parameter that is not known here")),
+            Some((name, _)) if is_name(name) => Err(bad(format!("{name}: unknown parameter"))),
+            Some(_) => Err(bad("query: unknown parameter")),
         }
     }
 }
@@ -164,11 +164,11 @@ async fn read(mut request: Request) -> Result<Bytes, Problem> {
 
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     if body.trim_ascii().is_empty() {
-        return Err(bad("body: empty, where a JSON object is due"));
+        return Err(bad("body: empty; send a JSON object"));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| in_field(&error))?;
-    deserializer.end().map_err(|_| bad("body: there is something after the JSON"))?;
+    deserializer.end().map_err(|_| bad("body: there is more after the JSON object"))?;
     Ok(value)
 }
 
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(query.take_duration("wait"), Ok(Duration::from_mins(90)));
         assert_eq!(query.take_duration("min_validity"), Ok(Duration::ZERO));
         assert_eq!(query.take_all("session"), ["a", "b"]);
-        assert_eq!(query.end().unwrap_err().detail, "colour: no such parameter here".into());
+        assert_eq!(query.end().unwrap_err().detail, "colour: unknown parameter".into());
     }
 
     #[test]
@@ -241,7 +241,7 @@ mod tests {
     fn what_stands_in_the_place_of_a_parameters_name_is_not_repeated() {
         for uri in ["/x?00Dsecret", "/x?00Dsecret=1", "/x?eyJhbGciOi.eyJzdWIi.c2ln", "/x?%1b%5b31m=1", "/x?=1"] {
             let problem = Query::of(&Uri::from_static(uri)).end().unwrap_err();
-            assert_eq!(&*problem.detail, "query: there is a parameter that is not known here", "{uri}");
+            assert_eq!(&*problem.detail, "query: unknown parameter", "{uri}");
         }
     }
 
@@ -264,7 +264,7 @@ mod tests {
             (r#"{"generation":-1}"#, "generation: invalid value, expected a whole number from 0"),
             ("{", "body: not JSON"),
             ("[]", "body: "),
-            (r#"{"generation":7}x"#, "body: there is something after"),
+            (r#"{"generation":7}x"#, "body: there is more after"),
             (r#"{"generation":"00Dsecret"}"#, "generation: invalid type"),
             (r#"{"generation":7,"age":-1}"#, "age: out of range"),
             (r#"{"generation":7,"age":"00Dsecret"}"#, "age: not a duration; write 90s, 10m or 1h 30m"),

@@ -71,7 +71,7 @@ pub(super) async fn hold(
     let wait = query.take_duration("wait")?;
     query.end()?;
     if lasting.is_zero() {
-        return Err(bad("for: say for how long at most, such as for=1h"));
+        return Err(bad("for: give the longest time, such as for=1h"));
     }
     let ask = |reply| Ask::Hold { about: About { caller, name }, lasting, wait, reply };
     let held = decided(&asks, wait, ask).await??;

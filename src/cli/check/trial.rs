@@ -157,7 +157,7 @@ fn runnable(name: &str) -> Result<(), String> {
         return Err(format!("run {name}: there is no such program; install it, or name another one"));
     };
     access(&found, Access::EXEC_OK)
-        .map_err(|error| format!("run {}: {error}; let the user that keepfresh runs as execute it", found.display()))
+        .map_err(|error| format!("run {}: {error}; let the daemon's user execute it", found.display()))
 }
 
 /// Whether the directory is there and can be written, or can be made.
@@ -177,10 +177,7 @@ fn usable(directory: &Path, is_state: bool) -> Result<(), String> {
         return Err(format!("use the directory {shown}: {} is no directory; move it away", existing.display()));
     }
     access(existing, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
-        format!(
-            "write below {}: {error}; let the user that keepfresh runs as write there ({shown})",
-            existing.display()
-        )
+        format!("write below {}: {error}; let the daemon's user write there ({shown})", existing.display())
     })
 }
 

@@ -62,7 +62,7 @@ impl Refusals {
                 Some(status) if status != 200 => format!("refused the connection with {status}"),
                 Some(_) | None => "refused the connection".to_owned(),
             },
-            "unexpected end of file" => "hung up instead of leading on".to_owned(),
+            "unexpected end of file" => "closed the connection".to_owned(),
             _ => format!("cannot be reached: {}", innermost(error)),
         })
     }

@@ -129,7 +129,7 @@ impl Verifier {
         server_name: &ServerName<'_>,
     ) -> Result<ServerCertVerified, rustls::Error> {
         if !self.own.iter().any(|own| own == end_entity) {
-            let what = "the server's certificate signs itself: put it into ca_file, if it is the right one";
+            let what = "the server's certificate is self-signed: put it into ca_file if it is the right certificate";
             return Err(rustls::Error::General(what.to_owned()));
         }
         verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;

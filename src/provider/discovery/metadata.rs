@@ -79,7 +79,7 @@ pub(in crate::provider) struct Metadata {
 pub(in crate::provider) enum WrongDocument {
     #[error("it names no issuer")]
     NoIssuer,
-    #[error("it is about the issuer \u{201c}{0}\u{201d}: set `issuer` to that, to the letter, if it is the right one")]
+    #[error("it names the issuer \u{201c}{0}\u{201d}: set `issuer` to exactly that if it is the right issuer")]
     OtherIssuer(String),
     #[error("its token_endpoint is refused: {0}")]
     TokenEndpoint(&'static str),
