@@ -19,7 +19,7 @@ async fn the_second_address_is_tried_when_the_first_has_nothing_to_say() {
         ((200, "<html>"), Some((200, GOOD)), Ok(())),
         ((200, FOREIGN), Some((200, GOOD)), Ok(())),
         ((200, FOREIGN), Some((404, "")), Err("cannot be trusted")),
-        ((404, ""), Some((200, FOREIGN)), Err("set `issuer` to that")),
+        ((404, ""), Some((200, FOREIGN)), Err("set `issuer` to exactly that")),
         ((404, ""), Some((404, "")), Err("cannot fetch the issuer")),
         ((301, ""), Some((302, "")), Err("redirects elsewhere")),
         ((200, "<html>"), Some((200, "[]")), Err("is no JSON object")),
