@@ -33,7 +33,7 @@ pub fn remove_stale(path: &Path) {
             tracing::info!(event = "file_removed", path = %path.display(), "removed a file no longer configured");
         }
         Err(error) => {
-            tracing::warn!(event = "remove_failed", %error, "cannot remove a file that is no longer configured")
+            tracing::warn!(event = "remove_failed", %error, "cannot remove a file that is no longer configured");
         }
     }
 }
