@@ -41,7 +41,7 @@ pub struct HookConfig {
 pub struct AlertsConfig {
     /// Programs that are told when a person is needed, whichever session it is.
     pub on_attention: Vec<Vec<String>>,
-    /// Receivers that are told the same, and when recovered: recovered: no person is needed any more.
+    /// Receivers that are told the same, and when no person is needed any more.
     pub webhooks: Vec<WebhookConfig>,
     /// A session without a good token for so long needs a person, whatever the cause.
     pub after: Option<Duration>,

@@ -85,7 +85,7 @@ impl Slot {
                 self.happened.push(feed::recovered());
                 self.hooks.ring(&self.happening(
                     Occasion::Recovered,
-                    "recovered: recovered: recovered: no person is needed any more".into(),
+                    "no person is needed any more".into(),
                     String::new(),
                 ));
             }

@@ -210,7 +210,7 @@ pub(super) fn attention(slot: &mut Slot, account: &Account, now: Instant) {
         // While the account's record is being written, a person may still be needed.
         (None, Some(_)) if slot.session.attention(account).is_some() => {}
         (None, Some(_)) => {
-            info!(session, event = "recovered", "recovered: recovered: recovered: no person is needed any more");
+            info!(session, event = "recovered", "no person is needed any more");
             slot.told.attention = None;
             slot.told.needs_person_since = None;
         }
