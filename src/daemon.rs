@@ -15,7 +15,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::run::RunArgs;
 use crate::config::{self, Config, DaemonConfig};
-use crate::descriptors::{missing_descriptors, raise_descriptors};
+use crate::descriptors::{keep_descriptors_from_children, missing_descriptors, raise_descriptors};
 use crate::hardening::harden;
 use crate::logging;
 use crate::metrics::scrape::{ScrapeError, Scrapers};
@@ -64,6 +64,7 @@ enum DaemonError {
 
 /// Runs the daemon until a signal ends it.
 pub fn run(args: &RunArgs) -> ExitCode {
+    keep_descriptors_from_children();
     let unhardened = harden();
     raise_descriptors();
     // First of all: a signal that comes while the config is read must not end the process as if nobody listened.

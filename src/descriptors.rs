@@ -1,4 +1,4 @@
-//! How many files and connections the daemon may have open at once.
+//! How many files and connections the daemon may have open at once, and that no program which it runs gets one of them.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -18,6 +18,15 @@ pub fn raise_descriptors() {
         // Refused, the daemon goes on with what it has, and lets in as many callers as that is for.
         let _ = setrlimit(Resource::Nofile, limit);
     }
+}
+
+/// The first descriptor behind standard input, output and error.
+const FIRST: i32 = 3;
+
+/// Keeps what the starter left open, sockets of systemd's among it, from the programs that this process runs. It stays open
+/// here: a script may hold a lock by it for as long as the daemon runs. To be called before any program is started.
+pub fn keep_descriptors_from_children() {
+    close_fds::set_fds_cloexec(FIRST, &[]);
 }
 
 /// How many this process may have open.

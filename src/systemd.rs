@@ -8,8 +8,8 @@ use listenfd::ListenFd;
 use sd_notify::NotifyState;
 
 /// Variables that are meant for this process alone: whoever starts a child removes them from its environment.
-pub const PRIVATE_VARIABLES: [&str; 6] =
-    ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];
+pub const PRIVATE_VARIABLES: [&str; 7] =
+    ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES"];
 
 /// Tells the service manager how the daemon fares (`sd_notify(3)`).
 #[derive(Clone, Copy, Debug)]

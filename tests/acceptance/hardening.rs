@@ -140,6 +140,68 @@ fn a_command_for_a_secret_inherits_neither_descriptors_nor_secrets() {
 }
 
 #[test]
+fn descriptors_that_the_starter_left_open_reach_no_command_and_no_hook() {
+    let (server, mut lab) = scene();
+    let list = |name: &str| format!("ls -l /proc/self/fd > {0}.new; mv {0}.new {0}", lab.path(name).display());
+    let secret = format!("{}; cat {}", list("by-command"), lab.path("client-secret").display());
+    let login = "grant = \"client_credentials\"\nclient_id = \"crm\"\nclient_secret = ";
+    let command = format!("{login}{{ command = [\"sh\", \"-c\", {secret:?}] }}");
+    let hook = format!("on = [\"change\"]\ncommand = [\"sh\", \"-c\", {:?}]", list("by-hook"));
+    lab.configure(&[lab.session("crm", &command).table("[hook]", &hook)]);
+    fs::write(lab.path("left-open"), "what nobody else may read").unwrap();
+    // Two sockets, as systemd passes them, and two files of the starter's own: none closed on exec.
+    let script = "import os, socket, sys
+left, first, second = sys.argv[1:4]
+held = []
+for path in (first, second):
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+    held.append(os.dup(listener.fileno()))
+    listener.detach()
+left = os.open(left, os.O_RDWR)
+for there, here in ((30, held[0]), (31, held[1]), (37, left), (39, left)):
+    os.dup2(here, there)
+for there, here in ((3, 30), (4, 31), (7, 37), (9, 39)):
+    os.dup2(here, there)
+    os.set_inheritable(there, True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='2')
+os.execv(sys.argv[4], sys.argv[4:])
+";
+    let mut starter = std::process::Command::new("python3");
+    starter.args(["-c", script]).arg(lab.path("left-open")).arg(lab.path("first.sock")).arg(lab.path("second.sock"));
+    lab.start_through(starter);
+    lab.await_token("crm");
+    for name in ["by-command", "by-hook"] {
+        let listed = within(SOON, name, || fs::read_to_string(lab.path(name)).ok());
+        let numbers: Vec<&str> = listed.lines().filter(|line| line.contains(" -> ")).collect();
+        assert!(!listed.contains("left-open") && !listed.contains("socket:"), "{name}: {listed}");
+        // Its own three, and what `ls` reads.
+        assert!(numbers.len() == 4, "{name}: {listed}");
+    }
+    // Still held by the daemon itself: a lock would be.
+    let held = fs::read_link(format!("/proc/{}/fd/9", lab.pid())).unwrap();
+    assert_eq!(held, lab.path("left-open"));
+    assert!(lab.said().contains("socket_passed"));
+    assert_eq!(server.logins(), 1);
+}
+
+#[test]
+fn exec_gives_its_command_what_its_caller_left_open_and_nothing_of_its_own() {
+    let (server, mut lab) = scene();
+    lab.configure(&[lab.by_client("crm")]);
+    lab.start();
+    lab.await_token("crm");
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "exec \"$@\" 7<&0", "sh", BINARY, "exec", "crm", "--", "ls", "-l", "/proc/self/fd"]);
+    shell.env("KEEPFRESH_SOCKET", lab.socket()).stdin(fs::File::open(lab.config()).unwrap());
+    let listed = String::from_utf8(shell.output().unwrap().stdout).unwrap();
+    assert!(listed.contains("7 -> "), "{listed}");
+    assert!(!listed.contains("socket:") && !listed.contains("anon_inode:"), "{listed}");
+    assert_eq!(server.logins(), 1);
+}
+
+#[test]
 fn a_token_that_was_replaced_is_gone_from_memory() {
     if !is_root() {
         return; // Only root can read this memory.
