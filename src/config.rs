@@ -39,6 +39,7 @@ use crate::publish::SinkConfig;
 use crate::schedule::Calendar;
 use crate::secret::source::SecretSource;
 use crate::session::policy::Policy;
+use exposure::Refused;
 
 pub(crate) use keepalive::longest_ping_period;
 pub use report::{ConfigError, ConfigErrors};
@@ -71,13 +72,26 @@ pub struct Config {
     pub files: Vec<PathBuf>,
     /// What is legal but likely not meant; said at start and by `check`.
     pub warnings: Vec<String>,
+    /// Where root only looks: the daemon's user, if it could have written some of this. Then root runs no program that is
+    /// named here, and reads no secret.
+    pub written_by: Option<u32>,
 }
 
 impl Config {
     /// What strangers could change of all that the config names, looked up now, for a person to read. Root may check a
     /// config for another user: the one whose the state is.
     pub fn exposed(&self) -> Vec<String> {
-        exposure::warnings(self, exposure::presumed_user(&self.daemon.state_dir))
+        exposure::warnings(self, self.daemon_user(), Refused::SaidElsewhere)
+    }
+
+    /// Whose the state is, if there is one.
+    pub fn state_owner(&self) -> Option<u32> {
+        exposure::owner(&self.daemon.state_dir)
+    }
+
+    /// The user that the daemon runs as, as far as a check can know it.
+    pub fn daemon_user(&self) -> u32 {
+        exposure::presumed_user(&self.daemon.state_dir)
     }
 
     /// The environment variables that hold secrets.
@@ -241,8 +255,8 @@ pub enum Needed {
     PrivateKey(SecretSource),
     /// A file with certificates in PEM.
     Certificates(PathBuf),
-    /// A program that can be run, by path or name.
-    Program(String),
+    /// A program that can be run, by path or name, with its arguments.
+    Program(Vec<String>),
     /// A directory in which the daemon writes, or that it can make.
     Directory(PathBuf),
 }
@@ -264,7 +278,7 @@ pub fn load_to_run(file: &Path, color: bool) -> Result<Config, String> {
     let mut config = loaded.map_err(|errors| errors.render(color))?;
     let errors = certificates::unusable(&config);
     if errors.is_empty() {
-        config.warnings.extend(exposure::warnings(&config, rustix::process::geteuid().as_raw()));
+        config.warnings.extend(exposure::warnings(&config, rustix::process::geteuid().as_raw(), Refused::Said));
         return Ok(config);
     }
     Err(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"))
@@ -276,7 +290,9 @@ pub fn load_to_run(file: &Path, color: bool) -> Result<Config, String> {
 /// All errors at once, each with file, line, key and remedy.
 pub fn load_in(file: &Path, surroundings: &Surroundings) -> Result<Config, ConfigErrors> {
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    read_found(&file, &document::find(&file, surroundings), surroundings)
+    let found = document::find(&file, surroundings);
+    let config = read_found(&file, &found, surroundings)?;
+    Ok(Config { written_by: found.iter().find_map(|found| found.written_by), ..config })
 }
 
 fn read_found(file: &Path, found: &[document::Found], surroundings: &Surroundings) -> Result<Config, ConfigErrors> {

@@ -28,6 +28,7 @@ pub mod secret;
 pub mod session;
 pub mod signals;
 pub mod store;
+pub mod strangers;
 pub mod supervisor;
 pub mod systemd;
 pub mod threads;

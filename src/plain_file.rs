@@ -1,5 +1,5 @@
 //! Reads what people write for the daemon (config, profiles, certificates): regular files of a bounded size, and where
-//! their contents are obeyed only such as not every user can change.
+//! their contents are obeyed only such as no stranger can change.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
@@ -7,6 +7,8 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use thiserror::Error;
+
+use crate::strangers::{self, Finding, Trusted};
 
 /// Writing for everybody.
 const BY_ANYBODY: u32 = 0o002;
@@ -26,15 +28,9 @@ pub enum ReadError {
     /// So many MiB are the most.
     #[error("is larger than {0} MiB")]
     TooLarge(u64),
-    /// Who can write it has the daemon run any program.
-    #[error("can be changed by every user (mode {0:04o})")]
-    Exposed(u32),
-    /// Everybody can put files there.
-    #[error("lies in a directory in which every user can write")]
-    OpenDirectory,
-    /// Somebody else can have the daemon run any program.
-    #[error("belongs, or its directory does, to the user {0}")]
-    Foreign(u32),
+    /// A stranger could put another in its place.
+    #[error("{0}")]
+    Exposed(Box<Finding>),
     /// No text.
     #[error("is not UTF-8")]
     NotText,
@@ -42,18 +38,17 @@ pub enum ReadError {
 
 impl ReadError {
     /// What to do about it.
-    pub fn remedy(&self) -> &'static str {
-        match self {
+    pub fn remedy(&self) -> String {
+        let remedy = match self {
             Self::System(error) if error.kind() == io::ErrorKind::NotFound => "create it, or name another",
             Self::System(_) => "let the daemon's user read it, and see that the disk is in order",
             Self::Directory => "name the file in it",
             Self::NotAFile => "name a regular file: it is read again at each reload",
             Self::TooLarge(_) => "name the right file, or split it",
-            Self::Exposed(_) => "run `chmod o-w` on it: any user who writes it makes keepfresh run programs",
-            Self::OpenDirectory => "run `chmod o-w` on it: any user who writes there makes keepfresh run programs",
-            Self::Foreign(_) => "give both to root, or to the daemon's user",
+            Self::Exposed(finding) => return finding.remedy(),
             Self::NotText => "save it as UTF-8",
-        }
+        };
+        remedy.to_owned()
     }
 }
 
@@ -80,21 +75,17 @@ pub fn read(path: &Path, mebibytes: u64) -> Result<(Vec<u8>, Metadata), ReadErro
     }
 }
 
-/// As [`read`], of a file whose contents are obeyed: one that every user can change is refused.
+/// As [`read`], of a file whose contents are obeyed or believed: one that others than `trusted` could change, or put another
+/// in the place of, is refused.
 ///
 /// # Errors
-/// When it is something else, larger, or open to everybody.
-pub fn read_trusted(path: &Path, mebibytes: u64) -> Result<(Vec<u8>, Metadata), ReadError> {
-    let (bytes, metadata) = read(path, mebibytes)?;
-    if is_open_to_all(&metadata) {
-        return Err(ReadError::Exposed(metadata.mode() & 0o7777));
+/// When it is something else, larger, or within a stranger's reach.
+pub fn read_trusted(path: &Path, mebibytes: u64, trusted: &Trusted) -> Result<Vec<u8>, ReadError> {
+    let (bytes, _) = read(path, mebibytes)?;
+    match strangers::refusal(path, trusted) {
+        Some(finding) => Err(ReadError::Exposed(Box::new(finding))),
+        None => Ok(bytes),
     }
-    Ok((bytes, metadata))
-}
-
-/// Whether nobody can write there, whatever the modes say: so Kubernetes mounts what a pod is given.
-pub fn is_on_read_only_mount(path: &Path) -> bool {
-    rustix::fs::statvfs(path).is_ok_and(|mount| mount.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
 }
 
 /// Whether every user can write it.
@@ -136,7 +127,7 @@ mod tests {
         File::create(&path).unwrap();
         for (mode, trusted) in [(0o600, true), (0o644, true), (0o664, true), (0o666, false), (0o602, false)] {
             fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-            assert_eq!(read_trusted(&path, 1).is_ok(), trusted, "{mode:o}");
+            assert_eq!(read_trusted(&path, 1, &Trusted::to_run()).is_ok(), trusted, "{mode:o}");
             assert!(read(&path, 1).is_ok());
         }
     }

@@ -1,7 +1,11 @@
 //! Runs a program that prints something: no shell, no terminal, bounded in time and output.
 
+mod found;
+
 use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::io;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -16,7 +20,10 @@ use zeroize::Zeroizing;
 
 use crate::blotted::Blotted;
 use crate::secret::Secret;
+use crate::strangers::Trusted;
 use crate::systemd::PRIVATE_VARIABLES;
+
+pub use found::{WithinReach, files, found};
 
 /// What is left in the pipes when the program has ended; what it left running may hold them open.
 const LAST_WORDS: Duration = Duration::from_millis(100);
@@ -42,6 +49,9 @@ pub enum ProgramError {
     /// It is not there, or may not be run.
     #[error("{0}")]
     NotStarted(io::Error),
+    /// A stranger could have had a hand in it.
+    #[error(transparent)]
+    WithinReach(Box<WithinReach>),
     /// It was killed.
     #[error("it took longer than {} s", .0.as_secs())]
     TookTooLong(Duration),
@@ -66,11 +76,26 @@ pub struct Outcome {
 /// # Errors
 /// When it does not start, takes too long, or its output breaks off; not when it ends with a failure.
 pub async fn run(program: &Program<'_>) -> Result<Outcome, ProgramError> {
-    let mut running = Running { child: spawn(program).map_err(ProgramError::NotStarted)?, over: false };
+    let path = program.env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path.expose().into());
+    let looking = timeout(program.limit, trusted_file(program.argv, path)).await;
+    let file = looking.map_err(|_| ProgramError::TookTooLong(program.limit))?.map_err(ProgramError::WithinReach)?;
+    let child = spawn(program, file.as_deref()).map_err(ProgramError::NotStarted)?;
+    let mut running = Running { child, over: false };
     let ended = timeout(program.limit, running.end(program.largest)).await;
     let outcome = ended.map_err(|_| ProgramError::TookTooLong(program.limit))?.map_err(ProgramError::Broken)?;
     running.over = true;
     Ok(outcome)
+}
+
+/// As [`found`], for this process to run it, on a thread that may block: the file may lie on a disk that hangs.
+///
+/// # Errors
+/// Those of [`found`].
+pub async fn trusted_file(argv: &[String], path: Option<OsString>) -> Result<Option<PathBuf>, Box<WithinReach>> {
+    let argv = argv.to_vec();
+    let look = move || found(&argv, path.as_deref().map(OsStr::new), &Trusted::to_run());
+    // A search that breaks off has found nothing, and the start of the program says what is wrong.
+    tokio::task::spawn_blocking(look).await.unwrap_or(Ok(None))
 }
 
 /// No program that is run finds a secret in these variables that it was not given; those of an earlier config stay withheld.
@@ -81,9 +106,10 @@ pub fn withhold_from_children(variables: impl IntoIterator<Item = String>) {
 /// As the environment belongs to the process, so does this.
 static WITHHELD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-fn spawn(program: &Program<'_>) -> io::Result<Child> {
+fn spawn(program: &Program<'_>, file: Option<&Path>) -> io::Result<Child> {
     let (name, arguments) = program.argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut command = Command::new(name);
+    let mut command = Command::new(file.ok_or(io::ErrorKind::NotFound)?);
+    command.arg0(name);
     // It must not speak to systemd in the daemon's name.
     for name in PRIVATE_VARIABLES {
         command.env_remove(name);

@@ -12,6 +12,8 @@ use serde::Serialize;
 
 use crate::clock;
 use crate::config::{self, Config, ConfigError, ConfigErrors};
+use crate::descriptors::keep_descriptors_from_children;
+use crate::strangers;
 use plan::SessionPlan;
 
 /// The exit code of a config that is not good.
@@ -45,10 +47,16 @@ struct Outcome {
 
 /// Runs the command: errors go to standard error, the plan to standard output.
 pub fn run(args: Args) -> ExitCode {
+    keep_descriptors_from_children();
     let file = args.config.unwrap_or_else(config::default_path);
     match config::load(&file) {
         Err(errors) => refuse(args.json, file, &errors),
-        Ok(config) => report(args.json, config),
+        Ok(config) => {
+            if let Some(user) = config.state_owner() {
+                strangers::look_for(user);
+            }
+            report(args.json, config)
+        }
     }
 }
 

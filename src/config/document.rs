@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
@@ -14,6 +13,7 @@ use super::report::{Place, Report, Source};
 use super::surroundings::Surroundings;
 use super::{exposure, keys};
 use crate::plain_file::{self, ReadError};
+use crate::strangers::{self, Trusted};
 
 /// Room for tens of thousands of sessions; whatever is larger is not a config.
 const LARGEST_MEBIBYTES: u64 = 16;
@@ -25,11 +25,11 @@ pub(super) struct Found {
     /// Its sessions, where each can be read by itself.
     cut: Option<Cut>,
     /// Why there is no text: a title's end and a remedy.
-    unread: Option<(String, &'static str)>,
+    unread: Option<(String, String)>,
     /// The first byte that is no UTF-8.
     foreign_byte: Option<usize>,
-    /// Whose it is.
-    owner: Option<u32>,
+    /// Who besides root and the user of this process could have written it, where that is allowed.
+    pub(super) written_by: Option<u32>,
 }
 
 /// One file, parsed as far as it can be.
@@ -47,25 +47,26 @@ pub(super) struct Document<'d> {
     pub(super) broken_lines: Vec<Range<usize>>,
 }
 
-/// The main file, then `conf.d/*.toml` beside it in the order of their names.
+/// The main file, then `conf.d/*.toml` beside it in the order of their names. Whoever writes one of them has keepfresh run
+/// programs: that is for root and for the user who runs this, and for nobody else.
 pub(super) fn find(main: &Path, surroundings: &Surroundings) -> Vec<Found> {
-    let mut all = vec![Found::read(main)];
+    let mut all = vec![Found::read(main, &Trusted::to_run())];
     let directory = main.parent().unwrap_or(Path::new("")).join("conf.d");
+    let trusted = fragments_trusted(all.first(), surroundings);
     match fragments(&directory) {
-        Ok(paths) => all.extend(paths.iter().map(|path| Found::read(path))),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return all,
+        Ok(paths) => all.extend(paths.iter().map(|path| Found::read(path, &trusted))),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
         Err(error) => all.push(Found::unreadable(&directory, &error.into())),
     }
-    let user = obeying_user(all.first(), surroundings);
-    distrust(&mut all, &directory, user);
     all
 }
 
-/// Who obeys the config: the user of this process, or where root only looks, the one whose the state is.
-fn obeying_user(main: Option<&Found>, surroundings: &Surroundings) -> u32 {
-    let state_dir = main.and_then(|main| state_dir_in(&main.text)).or_else(|| surroundings.state_dir());
+/// Where root only looks, fragments may be those of the user whose the state is, which a main file of root's names.
+fn fragments_trusted(main: Option<&Found>, surroundings: &Surroundings) -> Trusted {
+    let named = main.filter(|main| main.unread.is_none()).map(|main| state_dir_in(&main.text));
+    let state_dir = named.and_then(|named| named.or_else(|| surroundings.state_dir()));
     let looked_at = state_dir.filter(|_| surroundings.only_looking);
-    looked_at.map_or_else(|| rustix::process::geteuid().as_raw(), |directory| exposure::presumed_user(&directory))
+    looked_at.map_or_else(Trusted::to_run, |directory| Trusted::to_run().and(exposure::presumed_user(&directory)))
 }
 
 /// What the main file says, as far as it can be read yet.
@@ -73,30 +74,6 @@ fn state_dir_in(text: &str) -> Option<PathBuf> {
     let document = DeTable::parse(text).ok()?;
     let daemon = document.get_ref().get("daemon")?.get_ref().as_table()?;
     daemon.get("state_dir")?.get_ref().as_str().map(PathBuf::from)
-}
-
-/// Whoever writes a fragment has the daemon run any program: that is for root, for the daemon's own user and for whose
-/// the main file is, and for nobody else.
-fn distrust(all: &mut [Found], directory: &Path, user: u32) {
-    let of_main = all.first().and_then(|main| main.owner);
-    let foreign = |owner: u32| owner != 0 && owner != user && Some(owner) != of_main;
-    let looked = fs::metadata(directory).ok();
-    let open = looked.as_ref().is_some_and(plain_file::is_open_to_all) && !plain_file::is_on_read_only_mount(directory);
-    let planted = looked.is_some_and(|looked| foreign(looked.uid()));
-    for fragment in all.iter_mut().skip(1) {
-        let what = if open {
-            "lies in a directory in which every user can write".to_owned()
-        } else if planted {
-            "lies in a directory of another user".to_owned()
-        } else if let Some(owner) = fragment.owner.filter(|owner| foreign(*owner)) {
-            format!("belongs to the user {owner}")
-        } else {
-            continue;
-        };
-        let remedy =
-            "give it, and conf.d, to root or to the owner of the main file: its owner can make keepfresh run programs";
-        *fragment = Found::unread(&fragment.path, what, remedy);
-    }
 }
 
 fn fragments(directory: &Path) -> io::Result<Vec<PathBuf>> {
@@ -113,9 +90,12 @@ fn fragments(directory: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 impl Found {
-    fn read(path: &Path) -> Self {
-        match plain_file::read_trusted(path, LARGEST_MEBIBYTES) {
-            Ok((bytes, metadata)) => Self { owner: Some(metadata.uid()), ..Self::decoded(path, bytes) },
+    fn read(path: &Path, trusted: &Trusted) -> Self {
+        match plain_file::read_trusted(path, LARGEST_MEBIBYTES, trusted) {
+            Ok(bytes) => {
+                let by_another = strangers::refusal(path, &Trusted::to_run());
+                Self { written_by: by_another.map(|finding| finding.owner), ..Self::decoded(path, bytes) }
+            }
             Err(error) => Self::unreadable(path, &error),
         }
     }
@@ -128,34 +108,31 @@ impl Found {
                 (String::from_utf8_lossy(error.as_bytes()).into_owned(), Some(valid))
             }
         };
-        Self { path: path.to_owned(), cut: Cut::of(&text), text, unread: None, foreign_byte, owner: None }
+        Self { path: path.to_owned(), cut: Cut::of(&text), text, unread: None, foreign_byte, written_by: None }
     }
 
     fn unreadable(path: &Path, error: &ReadError) -> Self {
         let remedy = match error {
             ReadError::System(error) if error.kind() == io::ErrorKind::NotFound => {
-                "create it, or name another with --config FILE or $KEEPFRESH_CONFIG"
+                "create it, or name another with --config FILE or $KEEPFRESH_CONFIG".to_owned()
             }
-            ReadError::TooLarge(_) => "name the right file, or split it into conf.d/*.toml",
-            ReadError::System(_)
-            | ReadError::Directory
-            | ReadError::NotAFile
-            | ReadError::Exposed(_)
-            | ReadError::OpenDirectory
-            | ReadError::Foreign(_)
-            | ReadError::NotText => error.remedy(),
+            ReadError::TooLarge(_) => "name the right file, or split it into conf.d/*.toml".to_owned(),
+            ReadError::Exposed(finding) => {
+                format!("{}: any user who writes it makes keepfresh run programs", finding.remedy())
+            }
+            ReadError::System(_) | ReadError::Directory | ReadError::NotAFile | ReadError::NotText => error.remedy(),
         };
         Self::unread(path, error.to_string(), remedy)
     }
 
-    fn unread(path: &Path, what: String, remedy: &'static str) -> Self {
+    fn unread(path: &Path, what: String, remedy: String) -> Self {
         Self {
             path: path.to_owned(),
             text: String::new(),
             cut: None,
             unread: Some((what, remedy)),
             foreign_byte: None,
-            owner: None,
+            written_by: None,
         }
     }
 
@@ -163,7 +140,7 @@ impl Found {
     pub(super) fn parse(&self, index: usize, report: &Report) -> Document<'_> {
         if let Some((what, remedy)) = &self.unread {
             let place = Place { document: index, span: None };
-            report.problem(&place, format!("the config {what}"), *remedy);
+            report.problem(&place, format!("the config {what}"), remedy);
         }
         if let Some(byte) = self.foreign_byte {
             let place = Place { document: index, span: Some(byte..byte) };

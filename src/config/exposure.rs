@@ -1,16 +1,18 @@
 //! Who besides the daemon could change what it obeys and what it writes: legal, since it may be meant, and said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::surroundings::{Kind, name_of};
-use super::{Config, MetricsListen, Needed};
+use super::surroundings::Kind;
+use super::{Config, MetricsListen, Need, Needed};
 use crate::plain_file;
+use crate::program;
 use crate::secret::source::SecretSource;
+use crate::strangers::{self, Finding, Trusted, Who, named};
 
 /// The bits of a mode.
 const BY_GROUP: u32 = 0o020;
@@ -18,14 +20,23 @@ const STICKY: u32 = 0o1000;
 /// A disk that hangs must not hold up a start or a reload: then nothing is said.
 const LONGEST_LOOK: Duration = Duration::from_secs(2);
 
+/// What is told of that which is refused when it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// All of it: a daemon says at its start what it will not use.
+    Said,
+    /// Nothing: a check reports it as errors.
+    SaidElsewhere,
+}
+
 /// What is dubious about the modes and owners of all that the config names, in sentences; `daemon` is the user it runs as.
-pub(super) fn warnings(config: &Config, daemon: u32) -> Vec<String> {
-    let objects = objects(config);
+pub(super) fn warnings(config: &Config, daemon: u32, refused: Refused) -> Vec<String> {
+    let (files, needs, written) = (config.files.clone(), config.needs.clone(), written(config));
     let (tell, told) = mpsc::channel();
     let look = move || {
         let known = Known { daemon, passwd: read("/etc/passwd"), group: read("/etc/group") };
         // Nobody waits any more if the look took too long.
-        let _ = tell.send(objects.iter().filter_map(|(path, object)| object.finding(path, &known)).collect());
+        let _ = tell.send(known.sentences(&used(&files, &needs), &written, refused));
     };
     let started = std::thread::Builder::new().name("modes".to_owned()).spawn(look);
     started.ok().and_then(|_| told.recv_timeout(LONGEST_LOOK).ok()).unwrap_or_default()
@@ -34,46 +45,72 @@ pub(super) fn warnings(config: &Config, daemon: u32) -> Vec<String> {
 /// The user that the daemon runs as, as far as a check can know it: root may look for another user.
 pub(super) fn presumed_user(state_dir: &Path) -> u32 {
     let own = rustix::process::geteuid();
-    let of_state = || fs::metadata(state_dir).ok().map(|found| found.uid());
-    own.is_root().then(of_state).flatten().unwrap_or(own.as_raw())
+    own.is_root().then(|| owner(state_dir)).flatten().unwrap_or(own.as_raw())
 }
 
-/// What is looked at.
-struct Object {
+/// Whose a directory is.
+pub(super) fn owner(directory: &Path) -> Option<u32> {
+    fs::metadata(directory).ok().map(|found| found.uid())
+}
+
+/// A file that is obeyed, believed or run.
+struct Used {
+    /// What it is to the daemon.
+    what: &'static str,
+    /// What whoever changes it can do.
+    harm: &'static str,
+    /// Whether it is used however it lies there, since the config says so.
+    in_any_case: bool,
+}
+
+fn used(files: &[PathBuf], needs: &[Need]) -> BTreeMap<PathBuf, Used> {
+    let runs = "who does has keepfresh run programs";
+    let mut all = BTreeMap::new();
+    for file in files {
+        all.insert(file.clone(), Used { what: "the config", harm: runs, in_any_case: false });
+    }
+    for need in needs {
+        match &need.what {
+            Needed::Secret(SecretSource::File { path, insecure_mode: in_any_case })
+            | Needed::PrivateKey(SecretSource::File { path, insecure_mode: in_any_case }) => {
+                let (what, harm) = ("the secret file", "who does logs the daemon in as somebody else");
+                all.insert(path.clone(), Used { what, harm, in_any_case: *in_any_case });
+            }
+            Needed::Secret(SecretSource::Command(argv))
+            | Needed::PrivateKey(SecretSource::Command(argv))
+            | Needed::Program(argv) => {
+                let program = || Used { what: "the program", harm: runs, in_any_case: false };
+                all.extend(program::files(argv, None).into_iter().map(|file| (file, program())));
+            }
+            Needed::Certificates(path) => {
+                let (what, harm) = ("the file of certificates", "who does can pass for a server");
+                all.insert(path.clone(), Used { what, harm, in_any_case: false });
+            }
+            Needed::Secret(SecretSource::Credential(_) | SecretSource::Env(_))
+            | Needed::PrivateKey(SecretSource::Credential(_) | SecretSource::Env(_))
+            | Needed::Directory(_) => {}
+        }
+    }
+    all
+}
+
+/// A directory that the daemon writes in.
+struct Written {
     /// What it is to the daemon.
     what: &'static str,
     /// Who may own it besides root and the daemon.
     owner: Option<u32>,
     /// What whoever changes it can do.
     harm: &'static str,
-    /// Whether a directory in which everybody may make files, but not touch those of others, will do.
-    sticky_will_do: bool,
 }
 
-fn objects(config: &Config) -> BTreeMap<PathBuf, Object> {
+fn written(config: &Config) -> BTreeMap<PathBuf, Written> {
     let mut all = BTreeMap::new();
-    for need in &config.needs {
-        if let Needed::Secret(SecretSource::File { path, .. }) | Needed::PrivateKey(SecretSource::File { path, .. }) =
-            &need.what
-        {
-            let harm = "who does logs the daemon in as somebody else";
-            all.insert(path.clone(), Object { what: "the secret file", owner: None, harm, sticky_will_do: false });
-        }
-    }
-    let runs = "who does has keepfresh run programs";
-    for file in &config.files {
-        all.insert(file.clone(), Object { what: "the config", owner: None, harm: runs, sticky_will_do: false });
-        if let Some(directory) = file.parent() {
-            let object = Object { what: "the config's directory", owner: None, harm: runs, sticky_will_do: true };
-            all.insert(directory.to_owned(), object);
-        }
-    }
     let hands_out = "who does can put another token in the place of this one";
     for sink in config.sessions.values().flat_map(|session| session.publish.iter()) {
         if let Some(directory) = sink.path.parent() {
             let what = "the directory of token files";
-            let object = Object { what, owner: sink.owner, harm: hands_out, sticky_will_do: false };
-            all.insert(directory.to_owned(), object);
+            all.insert(directory.to_owned(), Written { what, owner: sink.owner, harm: hands_out });
         }
     }
     let daemon = &config.daemon;
@@ -86,15 +123,13 @@ fn objects(config: &Config) -> BTreeMap<PathBuf, Object> {
         [("the socket's directory", Some(&config.socket.path)), ("the directory of the socket for scrapers", scraped)];
     for (what, path) in sockets {
         if let Some(directory) = path.and_then(|path| path.parent()) {
-            let object = Object { what, owner: None, harm: socket, sticky_will_do: false };
-            all.insert(directory.to_owned(), object);
+            all.insert(directory.to_owned(), Written { what, owner: None, harm: socket });
         }
     }
-    let object = Object { what: "the runtime directory", owner: None, harm: socket, sticky_will_do: false };
-    all.insert(daemon.runtime_dir.clone(), object);
-    let state = "who does can take the state away";
-    let object = Object { what: "the state directory", owner: None, harm: state, sticky_will_do: false };
-    all.insert(daemon.state_dir.clone(), object);
+    let runtime = Written { what: "the runtime directory", owner: None, harm: socket };
+    all.insert(daemon.runtime_dir.clone(), runtime);
+    let harm = "who does can take the state away";
+    all.insert(daemon.state_dir.clone(), Written { what: "the state directory", owner: None, harm });
     all
 }
 
@@ -105,30 +140,79 @@ struct Known {
     group: String,
 }
 
-impl Object {
+impl Known {
+    /// Each place is told of once, under the first that it matters to.
+    fn sentences(
+        &self,
+        used: &BTreeMap<PathBuf, Used>,
+        written: &BTreeMap<PathBuf, Written>,
+        refused: Refused,
+    ) -> Vec<String> {
+        let trusted = Trusted::to_run().and(self.daemon);
+        let mut told = BTreeSet::new();
+        let mut sentences = Vec::new();
+        for (path, directory) in written {
+            if let Some(sentence) = directory.finding(path, self) {
+                told.insert(path.clone());
+                sentences.push(sentence);
+            }
+        }
+        let mut tell = |what: &str, path: &Path, harm: &str, finding: &Finding| {
+            if self.is_dubious(finding) && told.insert(finding.place.clone()) {
+                let (path, remedy) = (path.display(), finding.remedy());
+                sentences.push(format!("{what} {path} {finding}: {harm}: {remedy}"));
+            }
+        };
+        for (path, file) in used {
+            let findings = strangers::findings(path, &trusted).into_iter();
+            let said = |finding: &Finding| !finding.is_refused() || file.in_any_case || refused == Refused::Said;
+            findings.filter(said).for_each(|finding| tell(file.what, path, file.harm, &finding));
+        }
+        for (path, directory) in written {
+            let above = path.parent().map(|above| strangers::findings(above, &trusted)).unwrap_or_default();
+            let its_own = |finding: &Finding| directory.owner.is_some_and(|owner| finding.who == Who::User(owner));
+            above.iter().filter(|it| !its_own(it)).for_each(|it| tell(directory.what, path, directory.harm, it));
+        }
+        sentences
+    }
+
+    fn is_dubious(&self, finding: &Finding) -> bool {
+        match finding.who {
+            Who::Everybody | Who::User(_) => true,
+            Who::Group(group) => !self.is_private(group, finding.owner),
+        }
+    }
+}
+
+impl Written {
     /// The sentence, if there is something to say; what is not there yet is made in order.
     fn finding(&self, path: &Path, known: &Known) -> Option<String> {
-        let found = fs::metadata(path).ok().filter(|_| !plain_file::is_on_read_only_mount(path))?;
+        let found = fs::metadata(path).ok().filter(|_| !strangers::is_on_read_only_mount(path))?;
         let (who, remedy) = self.stranger(&found, known)?;
-        let does = if found.is_dir() { "can write there" } else { "can change it" };
         let mode = found.mode() & 0o7777;
-        Some(format!("{} {}: {who} {does} (mode {mode:04o}): {}: {remedy}", self.what, path.display(), self.harm))
+        Some(format!(
+            "{} {}: {who} can write there (mode {mode:04o}): {}: {remedy}",
+            self.what,
+            path.display(),
+            self.harm
+        ))
     }
 
     fn stranger(&self, found: &Metadata, known: &Known) -> Option<(String, &'static str)> {
         let (owner, group, mode) = (found.uid(), found.gid(), found.mode());
         if owner != 0 && owner != known.daemon && Some(owner) != self.owner {
-            return Some((shown(Kind::User, owner), "give it to root, or to the daemon's user"));
+            let remedy = "give it to root, or to the daemon's user";
+            return Some((format!("the user {}", named(Kind::User, owner)), remedy));
         }
-        let harmless = self.sticky_will_do && found.is_dir() && mode & STICKY != 0;
-        if plain_file::is_open_to_all(found) && mode & STICKY != 0 && !harmless {
+        if plain_file::is_open_to_all(found) && mode & STICKY != 0 {
             return Some(("every user".to_owned(), "name a directory below it, which only the daemon can write in"));
         }
-        if plain_file::is_open_to_all(found) && !harmless {
+        if plain_file::is_open_to_all(found) {
             return Some(("every user".to_owned(), "take that away with `chmod o-w`"));
         }
-        if mode & BY_GROUP != 0 && group != 0 && !known.is_private(group, owner) && !harmless {
-            return Some((shown(Kind::Group, group), "take that away with `chmod g-w`"));
+        if mode & BY_GROUP != 0 && group != 0 && !known.is_private(group, owner) {
+            let remedy = "take that away with `chmod g-w`";
+            return Some((format!("the group {}", named(Kind::Group, group)), remedy));
         }
         None
     }
@@ -151,11 +235,6 @@ impl Known {
                 .filter(|name| !name.is_empty())
                 .all(|name| trusted(named(name).and_then(|user| number(user, 2))))
     }
-}
-
-fn shown(kind: Kind, number: u32) -> String {
-    let name = name_of(kind, number).map(|name| format!(" ({name})")).unwrap_or_default();
-    format!("the {} {number}{name}", kind.word())
 }
 
 fn read(path: &str) -> String {

@@ -115,6 +115,7 @@ pub(super) fn read(
         needs: needs.list.into_inner(),
         files: Vec::new(),
         warnings: Vec::new(),
+        written_by: None,
     }
 }
 

@@ -168,6 +168,7 @@ fn argv(table: &Table<'_>, key: &str, words: &At<Vec<At<&str>>>, needs: &Needs<'
         );
         table.report.problem(&program.place, title, ARGV_HELP);
     }
-    needs.add(table.name(key), &program.place, Needed::Program(program.value.to_owned()));
-    Some(words.value.iter().map(|word| word.value.to_owned()).collect())
+    let argv: Vec<String> = words.value.iter().map(|word| word.value.to_owned()).collect();
+    needs.add(table.name(key), &program.place, Needed::Program(argv.clone()));
+    Some(argv)
 }

@@ -202,7 +202,9 @@ fn value_of(table: &Table<'_>, parameter: &Parameter, context: &Context<'_>) -> 
                 table.report.problem(&parts.place, format!("`{}` is empty", table.name(key)), "name the program");
                 return None;
             }
-            Some(Value::List(parts.value.iter().map(|part| part.value.to_owned()).collect()))
+            let argv: Vec<String> = parts.value.iter().map(|part| part.value.to_owned()).collect();
+            context.needs.add(table.name(key), &parts.place, Needed::Program(argv.clone()));
+            Some(Value::List(argv))
         }
     }
 }

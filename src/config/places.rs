@@ -85,7 +85,7 @@ impl Taken<'_> {
                 Some((path.clone(), "holds a secret that the config names"))
             }
             Needed::Certificates(path) => Some((path.clone(), "holds certificates that the config names")),
-            Needed::Program(name) => Some((PathBuf::from(name), "is a program that the config names")),
+            Needed::Program(argv) => Some((PathBuf::from(argv.first()?), "is a program that the config names")),
             Needed::Secret(_) | Needed::PrivateKey(_) | Needed::Directory(_) => None,
         });
         configs.chain(named).collect()

@@ -3,6 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::io;
+use std::path::Path;
 use std::pin::pin;
 use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
@@ -13,6 +14,8 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
+
+use crate::program;
 
 /// Whoever needs longer should start a unit, not wait for it.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -59,9 +62,9 @@ pub(super) enum Problem {
 
 /// Runs `argv` to its end, or for ten seconds; dropped before, it kills what runs.
 pub(super) async fn run(argv: &[String], variables: &[(&str, String)]) -> Ended {
-    let mut running = match Running::spawn(argv, variables) {
+    let mut running = match started(argv, variables).await {
         Ok(running) => running,
-        Err(error) => return Ended { output: String::new(), problem: Some(Problem::Failed(error.to_string())) },
+        Err(problem) => return Ended { output: String::new(), problem: Some(problem) },
     };
     let heard = Mutex::new(Vec::new());
     let ended = timeout(LIMIT, running.end(&heard)).await;
@@ -80,6 +83,12 @@ pub(super) async fn run(argv: &[String], variables: &[(&str, String)]) -> Ended 
     Ended { output: told(heard), problem }
 }
 
+async fn started(argv: &[String], variables: &[(&str, String)]) -> Result<Running, Problem> {
+    let looked = timeout(LIMIT, program::trusted_file(argv, None)).await.map_err(|_| Problem::TooSlow)?;
+    let file = looked.map_err(|error| Problem::Failed(error.to_string()))?;
+    Running::spawn(file.as_deref(), argv, variables).map_err(|error| Problem::Failed(error.to_string()))
+}
+
 /// A program on its way; its whole process group goes with it.
 struct Running {
     child: Child,
@@ -87,9 +96,10 @@ struct Running {
 }
 
 impl Running {
-    fn spawn(argv: &[String], variables: &[(&str, String)]) -> io::Result<Self> {
-        let (program, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-        let child = Command::new(program)
+    fn spawn(file: Option<&Path>, argv: &[String], variables: &[(&str, String)]) -> io::Result<Self> {
+        let (name, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let child = Command::new(file.ok_or(io::ErrorKind::NotFound)?)
+            .arg0(name)
             .args(arguments)
             .env_clear()
             .envs(inherited())

@@ -46,7 +46,7 @@ impl CommandError {
     /// What the login came to: a rule of the profile's may know better than that it failed for now.
     pub(super) fn verdict(&self, profile: &Profile, grant: &str) -> Verdict {
         match self {
-            Self::NotRun { error: ProgramError::NotStarted(_), .. } => {
+            Self::NotRun { error: ProgramError::NotStarted(_) | ProgramError::WithinReach(_), .. } => {
                 Verdict::Refused { confirm: false, what: Refused::Request }
             }
             Self::NotRun { error: ProgramError::TookTooLong(_) | ProgramError::Broken(_), .. }

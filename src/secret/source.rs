@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::Secret;
 use crate::blotted::Blotted;
 use crate::program::{self, Program, ProgramError};
+use crate::strangers::{self, Finding, Trusted};
 
 /// A secret as the config names it; the config never holds the secret itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -69,6 +70,17 @@ pub enum SecretError {
         /// Its permission bits.
         mode: u32,
     },
+    /// A stranger could put another secret in its place.
+    #[error(
+        "trust the secret file {path}: it {finding}, and so the daemon could be given another secret; {}, or set \
+         insecure_mode = true where the platform leaves no choice", .finding.remedy()
+    )]
+    WithinReach {
+        /// The file.
+        path: PathBuf,
+        /// Who could, and where.
+        finding: Box<Finding>,
+    },
     /// More than 64 KiB.
     #[error("use {0}: it holds more than 64 KiB, which no secret does; check that it is the right one")]
     TooLong(String),
@@ -117,9 +129,10 @@ async fn printed(argv: &[String]) -> Result<Zeroizing<Vec<u8>>, SecretError> {
         ProgramError::NotStarted(error) if is_exhausted(&error) => {
             SecretError::Exhausted(SecretSource::Command(argv.to_vec()).describe(), error)
         }
-        error @ (ProgramError::NotStarted(_) | ProgramError::TookTooLong(_) | ProgramError::Broken(_)) => {
-            failed(Blotted::new(&error.to_string(), &[]))
-        }
+        error @ (ProgramError::NotStarted(_)
+        | ProgramError::WithinReach(_)
+        | ProgramError::TookTooLong(_)
+        | ProgramError::Broken(_)) => failed(Blotted::new(&error.to_string(), &[])),
     })?;
     if outcome.status.success() || outcome.printed.len() > LARGEST {
         return Ok(outcome.printed);
@@ -227,6 +240,9 @@ fn read_file(path: &Path, insecure_mode: bool) -> Result<Secret, SecretError> {
     }
     if metadata.mode() & 0o006 != 0 && !insecure_mode {
         return Err(SecretError::Exposed { path: path.to_owned(), mode: metadata.mode() & 0o7777 });
+    }
+    if let Some(finding) = strangers::refusal(path, &Trusted::of_this_process()).filter(|_| !insecure_mode) {
+        return Err(SecretError::WithinReach { path: path.to_owned(), finding: Box::new(finding) });
     }
     let limit = u64::try_from(LARGEST).unwrap_or(u64::MAX).saturating_add(1);
     // Room for all of it and one byte more, so that nothing is copied while it is read.

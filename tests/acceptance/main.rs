@@ -64,3 +64,4 @@ mod strangers;
 mod surroundings;
 mod watch;
 mod webhooks;
+mod within_reach;

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-use crate::config::{Config, ConfigError, Need, Needed, certificates};
+use crate::config::{Config, ConfigError, Kind, Need, Needed, certificates};
 use crate::hooks::Address;
 use crate::plain_file;
+use crate::program;
 use crate::provider::{Clients, NoKey, check_address, private_key};
 use crate::secret::Secret;
 use crate::secret::source::SecretSource;
 use crate::store;
+use crate::strangers::{self, Trusted, Who};
 
 /// What came of it.
 pub(super) struct Trial {
@@ -25,10 +27,12 @@ pub(super) fn try_everything(config: &Config) -> Trial {
     let mut trial = Trial { errors: Vec::new(), not_checkable: Vec::new() };
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(async {
-            trial.try_needs(&config.needs).await;
-            trial.try_receivers(config).await;
-            trial.try_state(config).await;
-            trial.try_sessions(config).await;
+            trial.try_needs(config).await;
+            if config.written_by.is_none() {
+                trial.try_receivers(config).await;
+                trial.try_state(config).await;
+                trial.try_sessions(config).await;
+            }
         }),
         Err(error) => trial.errors.push(about_file(config, format!("start reading secrets: {error}"))),
     }
@@ -36,10 +40,17 @@ pub(super) fn try_everything(config: &Config) -> Trial {
 }
 
 impl Trial {
-    async fn try_needs(&mut self, needs: &[Need]) {
+    async fn try_needs(&mut self, config: &Config) {
         let mut tried_directories = BTreeSet::new();
-        for need in needs {
+        for need in &config.needs {
             let tried = match &need.what {
+                Needed::Secret(source) | Needed::PrivateKey(source) if others_matter(source, config).is_some() => {
+                    let user = others_matter(source, config).unwrap_or_default();
+                    let user = strangers::named(Kind::User, user);
+                    let way = format!("run `keepfresh check` as the user {user}, who could change it");
+                    self.not_checkable.push(format!("{} ({}; {way})", need.key, source.describe()));
+                    Ok(())
+                }
                 Needed::Secret(source) | Needed::PrivateKey(source) if source.only_in_service() => {
                     self.not_checkable.push(format!("{} ({})", need.key, source.describe()));
                     Ok(())
@@ -53,7 +64,7 @@ impl Trial {
                 }
                 Needed::PrivateKey(source) => try_key(source).await,
                 Needed::Certificates(path) => certificates::usable(path),
-                Needed::Program(name) => runnable(name),
+                Needed::Program(argv) => runnable(argv),
                 Needed::Directory(path) if tried_directories.insert(path) => {
                     usable(path, need.key == "daemon.state_dir")
                 }
@@ -145,10 +156,22 @@ async fn try_key(source: &SecretSource) -> Result<(), String> {
     private_key(key.expose()).map(drop).map_err(told)
 }
 
-/// Whether there is such a program, and the user who runs the check may run it.
-fn runnable(name: &str) -> Result<(), String> {
+/// The user as whom a secret must be looked at: root neither runs nor reads by the word of another user.
+fn others_matter(source: &SecretSource, config: &Config) -> Option<u32> {
+    let command = match source {
+        SecretSource::Command(argv) => program::found(argv, None, &Trusted::to_run()).err(),
+        SecretSource::File { .. } | SecretSource::Credential(_) | SecretSource::Env(_) => None,
+    };
+    let user = config.daemon_user();
+    let of_daemon_user = command.is_some_and(|reach| reach.finding.who == Who::User(user));
+    config.written_by.or(Some(user).filter(|_| of_daemon_user))
+}
+
+/// Whether there is such a program, the user who runs the check may run it, and no stranger has a hand in it.
+fn runnable(argv: &[String]) -> Result<(), String> {
+    let name = argv.first().map(String::as_str).unwrap_or_default();
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let places: Vec<PathBuf> = if name.starts_with('/') {
+    let places: Vec<PathBuf> = if name.contains('/') {
         vec![PathBuf::from(name)]
     } else {
         std::env::split_paths(&path).map(|directory| directory.join(name)).collect()
@@ -157,7 +180,12 @@ fn runnable(name: &str) -> Result<(), String> {
         return Err(format!("run {name}: there is no such program; install it, or name another one"));
     };
     access(&found, Access::EXEC_OK)
-        .map_err(|error| format!("run {}: {error}; let the daemon's user execute it", found.display()))
+        .map_err(|error| format!("run {}: {error}; let the daemon's user execute it", found.display()))?;
+    let trusted = program::found(argv, None, &Trusted::of_this_process());
+    trusted.map(drop).map_err(|reach| {
+        let (file, finding) = (reach.file.display(), &reach.finding);
+        format!("run {file}: it {finding}; {}", finding.remedy())
+    })
 }
 
 /// Whether the directory is there and can be written, or can be made.

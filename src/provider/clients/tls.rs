@@ -19,6 +19,7 @@ use super::pin::{Pin, PinnedVerifier};
 use crate::plain_file;
 use crate::provider::pem;
 use crate::provider::settings::HttpSettings;
+use crate::strangers::Trusted;
 
 /// A system's whole list of authorities has less than one.
 const LARGEST_MEBIBYTES: u64 = 16;
@@ -98,11 +99,8 @@ async fn identity(
 }
 
 fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError> {
-    let (pem, _) = plain_file::read(path, LARGEST_MEBIBYTES).map_err(|source| ClientError::Unreadable {
-        key,
-        path: path.display().to_string(),
-        source,
-    })?;
+    let read = plain_file::read_trusted(path, LARGEST_MEBIBYTES, &Trusted::of_this_process());
+    let pem = read.map_err(|source| ClientError::Unreadable { key, path: path.display().to_string(), source })?;
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok).collect();
     if certificates.is_empty() { Err(ClientError::NotPem { key }) } else { Ok(certificates) }
 }
