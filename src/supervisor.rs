@@ -11,6 +11,7 @@ mod calendar;
 mod clocks;
 mod feed;
 mod figures;
+mod found;
 mod holds;
 mod landing;
 mod lanes;

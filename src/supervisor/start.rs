@@ -1,8 +1,7 @@
 //! The start: every session of the config, with what the state directory holds of it, up to the word READY.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,13 +13,13 @@ use super::Supervisor;
 use super::alarm::Alarm;
 use super::feed::Feed;
 use super::figures::{Gauges, Tally};
+use super::found::Found;
 use super::landing::Landing;
 use super::lanes::Lanes;
 use super::person::PersonLogins;
 use super::reload::Reloading;
 use super::saver::Saver;
-use super::shown;
-use super::slot::{AccountSlot, Slot, StoredAccount, StoredSession};
+use super::slot::{AccountSlot, Slot};
 use super::tell::Told;
 use super::warnings::Logins;
 use super::watch::Watch;
@@ -33,13 +32,9 @@ use crate::hooks::Hooks;
 use crate::provider::{Clients, Remote, RemoteError};
 use crate::publish::{self, Press, Publisher};
 use crate::schedule::Runner;
-use crate::session::Session;
-use crate::session::account::Account;
-use crate::session::state::State;
 use crate::session::view::Phase;
-use crate::store::{Loaded, Record, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::systemd::Notifier;
-use crate::time::Now;
 
 /// Why the daemon cannot begin.
 #[derive(Debug, Error)]
@@ -55,15 +50,6 @@ pub enum StartError {
         /// What is wrong.
         error: RemoteError,
     },
-}
-
-/// What the state directory holds of a session.
-struct Found {
-    stored: Option<StoredSession>,
-    /// Nobody but a daemon of this state can have written it, as far as its key can tell.
-    proven: bool,
-    now: Now,
-    boot_id: String,
 }
 
 /// READY waits for no call that lies further ahead.
@@ -136,48 +122,9 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Removes what a record says was published, except what a session of the config publishes now.
-    fn remove_recorded(&self, paths: &[PathBuf], state: &State, proven: bool) {
-        if paths.is_empty() {
-            return;
-        }
-        let kept = self.published_paths();
-        let token = state.token.as_ref().filter(|_| proven).map(|token| &token.access_token);
-        let tokens = self.config.daemon.runtime_dir.join("tokens");
-        let gone = paths.iter().filter(|path| !kept.contains(*path));
-        gone.for_each(|path| publish::remove_recorded(path, &tokens, token));
-    }
-
     /// Every file of the present config.
     pub(super) fn published_paths(&self) -> BTreeSet<PathBuf> {
         self.config.sessions.values().flat_map(|session| session.publish.iter()).map(|sink| sink.path.clone()).collect()
-    }
-
-    fn find(&self, name: &str) -> Result<Found, StoreError> {
-        let now = clock::now();
-        let boot_id = clock::boot_id().unwrap_or_default();
-        let loaded = self.store.read(&Self::record_of(name))?;
-        let proven = !matches!(loaded, Loaded::Unproven(_));
-        let stored = match loaded {
-            Loaded::Absent => None,
-            Loaded::Unsealed(path) => {
-                tracing::error!(session = name, event = "state_damaged", path = %path.display(), "the state is not sealed although others are: set aside and not trusted, starting afresh");
-                None
-            }
-            Loaded::SetAside(path) => {
-                tracing::error!(session = name, event = "state_damaged", path = %path.display(), "the state was damaged; set aside, starting afresh");
-                None
-            }
-            Loaded::Bytes(bytes) | Loaded::Unproven(bytes) => match serde_json::from_slice(&bytes) {
-                Ok(stored) => Some(stored),
-                Err(error) => {
-                    let path = self.store.set_aside(&Self::record_of(name))?;
-                    tracing::error!(session = name, event = "state_damaged", path = %path.display(), %error, "the state is inconsistent; set aside, starting afresh");
-                    None
-                }
-            },
-        };
-        Ok(Found { stored, proven, now, boot_id })
     }
 
     pub(super) fn add(&mut self, config: Arc<SessionConfig>) -> Result<(), StartError> {
@@ -230,59 +177,6 @@ impl Supervisor {
         self.epochs
     }
 
-    fn restore(&self, config: &SessionConfig, remote: &Remote, found: Found) -> Session {
-        let Found { stored, proven, now, boot_id } = found;
-        let floor = u64::try_from(now.wall.as_second()).unwrap_or(0);
-        let mut fresh_floor = floor;
-        if let Some(mut stored) = stored {
-            if stored.identity == config.remote.identity() {
-                let configured = |path: &PathBuf| config.publish.iter().any(|sink| sink.path == *path);
-                let dropped: Vec<PathBuf> = stored.paths.iter().filter(|path| !configured(path)).cloned().collect();
-                self.remove_recorded(&dropped, &stored.state, proven);
-                if stored.state.token.as_ref().is_some_and(|token| !remote.admits(token)) {
-                    tracing::error!(
-                        session = &*config.name,
-                        event = "state_damaged",
-                        "not using the stored token: this session's server cannot have issued it, or its instance_url belongs to another host"
-                    );
-                    stored.state.token = None;
-                }
-                let shift = stored.clock.shift(now, &boot_id);
-                stored.state.shift(shift.millis);
-                let (name, policy) = (config.name.clone(), config.policy.clone());
-                let shown = shown::published(config, remote, &stored.state, now);
-                if shown.as_ref().is_some_and(|shown| publish::is_overtaken(shown, &config.publish)) {
-                    tracing::warn!(
-                        session = &*name,
-                        event = "state_overtaken",
-                        "a file holds a token that is not in the state: checking the stored token first"
-                    );
-                    return Session::restore_overtaken(name, policy, stored.state, now.boot, floor);
-                }
-                // What a file shows, a daemon has written: who could only write the state has not been there.
-                if !proven && !shown.is_some_and(|shown| publish::is_shown(&shown, &config.publish)) {
-                    return Session::restore_unproven(name, policy, stored.state, now.boot, floor);
-                }
-                let mut session = Session::restore(name, policy, stored.state, now.boot, floor, shift.certain);
-                if !shift.counted {
-                    session.rest_on_the_wall_clock(now.boot, shift.certain);
-                }
-                return session;
-            }
-            tracing::info!(
-                session = &*config.name,
-                event = "identity_changed",
-                "the session's identity changed: discarding the old token"
-            );
-            fresh_floor = floor.max(stored.state.generation.saturating_add(1));
-            for sink in config.publish.iter().filter(|sink| stored.paths.contains(&sink.path)) {
-                publish::remove_stale(&sink.path);
-            }
-            self.remove_recorded(&stored.paths, &stored.state, proven);
-        }
-        Session::new(config.name.clone(), config.policy.clone(), now.boot, fresh_floor, random())
-    }
-
     fn join_account(&mut self, key: &Arc<str>, name: &Arc<str>) -> Result<(), StoreError> {
         if !self.accounts.contains_key(key) {
             let account = self.find_account(key)?;
@@ -293,28 +187,6 @@ impl Supervisor {
             slot.join(name);
         }
         Ok(())
-    }
-
-    fn find_account(&self, key: &str) -> Result<Account, StoreError> {
-        let now = clock::now();
-        let record = Record::Account(key.to_owned());
-        let fresh = || Account::new(now.boot, random());
-        let bytes = match self.store.read(&record)? {
-            Loaded::Absent => return Ok(fresh()),
-            Loaded::SetAside(path) | Loaded::Unsealed(path) => {
-                account_damaged(key, &path);
-                return Ok(fresh());
-            }
-            Loaded::Bytes(bytes) | Loaded::Unproven(bytes) => bytes,
-        };
-        let Ok(mut stored) = serde_json::from_slice::<StoredAccount>(&bytes) else {
-            account_damaged(key, &self.store.set_aside(&record)?);
-            return Ok(fresh());
-        };
-        let shift = stored.clock.shift(now, &clock::boot_id().unwrap_or_default());
-        stored.account.shift(shift.millis);
-        stored.account.resumed();
-        Ok(stored.account)
     }
 
     /// The first step of every session.
@@ -361,13 +233,4 @@ impl Supervisor {
             && slot.session.next(now, &account.account).is_none_or(|next| next.at > now.after(SOON));
         quiet || slot.broken || waits || slot.session.record().last_error.is_some()
     }
-}
-
-fn account_damaged(key: &str, path: &Path) {
-    tracing::error!(event = "state_damaged", account = key, path = %path.display(), "the account's state was damaged; set aside, its login budget begins anew");
-}
-
-/// A seed for jitter, or a salt: what the system gives every table of hashes, whose quality is good enough here.
-fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
 }
