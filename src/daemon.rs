@@ -172,7 +172,8 @@ async fn supervise(signals: Signals, config: Config) -> Result<(), DaemonError> 
 async fn open_store(config: &DaemonConfig) -> Result<Store, DaemonError> {
     let key = read_key(config.state_key.as_ref()).await?;
     let earlier = read_key(config.state_key_old.as_ref()).await?;
-    let store = Store::open_with_earlier(&config.state_dir, key.as_ref(), earlier.as_ref())?;
+    let latest = config.runtime_dir.join("latest");
+    let store = Store::open_with_earlier(&config.state_dir, key.as_ref(), earlier.as_ref(), Some(&latest))?;
     let Resealed { written, failed } = store.reseal()?;
     for error in &failed {
         tracing::warn!(event = "state_not_resealed", %error, "cannot seal a record under the new key: keep state_key_old until it can");

@@ -364,9 +364,10 @@ pub fn is_overtaken(published: &Published, sinks: &[SinkConfig]) -> bool {
     })
 }
 
-/// Whether one of the files says of this token just what it would be given to say.
+/// Whether one of the files says of this token just what it would be given to say. One that is kept when its token is lost
+/// may say it of a dead one.
 pub fn is_shown(published: &Published, sinks: &[SinkConfig]) -> bool {
-    sinks.iter().any(|sink| {
+    sinks.iter().filter(|sink| !sink.keep_on_loss).any(|sink| {
         let content = atomic_file::content(&sink.path, LARGEST_FILE);
         content.is_some_and(|content| format::render(published, sink).is_ok_and(|bytes| *bytes == *content))
     })

@@ -7,6 +7,7 @@ mod error;
 #[cfg(any(test, fuzzing))]
 mod fuzz;
 mod keys;
+mod latest;
 mod lock;
 pub mod record;
 mod reseal;
@@ -31,6 +32,8 @@ pub use error::StoreError;
 pub(crate) use fuzz::fuzz;
 use keys::{Keys, Opened, bound_to};
 pub use keys::{opens, usable_key};
+pub use latest::Age;
+use latest::Latest;
 pub use reseal::Resealed;
 use seal::{Seal, Sealed};
 
@@ -61,6 +64,8 @@ pub struct Store {
 struct Shared {
     dir: PathBuf,
     keys: Keys,
+    /// None in tests of the rest.
+    latest: Option<Latest>,
     /// Which records may be plain beside a key; without it, all.
     plain: OnceLock<BTreeSet<PathBuf>>,
     /// Held, not read: the lock goes when it is closed.
@@ -71,8 +76,8 @@ struct Shared {
 pub enum Loaded {
     /// There is none.
     Absent,
-    /// Its bytes, opened.
-    Bytes(Vec<u8>),
+    /// Its bytes, opened: whoever wrote it had the key, where there is one.
+    Bytes(Vec<u8>, Age),
     /// The same, but it was found plain when there was a key already: whoever wrote it need not have had the key.
     Unproven(Vec<u8>),
     /// It was damaged and has been renamed to this path; the session starts without it.
@@ -94,14 +99,20 @@ impl Store {
     /// # Errors
     /// When another daemon holds it (with its process id), anybody may write there, or the key is too short.
     pub fn open(dir: &Path, key: Option<&Secret>) -> Result<Self, StoreError> {
-        Self::open_with_earlier(dir, key, None)
+        Self::open_with_earlier(dir, key, None, None)
     }
 
-    /// The same, where records may still be sealed with an `earlier` key; [`Store::reseal`] ends that.
+    /// The same, where records may still be sealed with an `earlier` key; [`Store::reseal`] ends that. Below `latest`, which
+    /// is made when it is needed, lies what tells the latest copy of a record from an older one.
     ///
     /// # Errors
     /// As [`Store::open`].
-    pub fn open_with_earlier(dir: &Path, key: Option<&Secret>, earlier: Option<&Secret>) -> Result<Self, StoreError> {
+    pub fn open_with_earlier(
+        dir: &Path,
+        key: Option<&Secret>,
+        earlier: Option<&Secret>,
+        latest: Option<&Path>,
+    ) -> Result<Self, StoreError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |error| StoreError::Directory { path, error }
@@ -117,7 +128,13 @@ impl Store {
             atomic_file::sweep(&path).map_err(failed(&path))?;
         }
         Ok(Self {
-            shared: Arc::new(Shared { dir: dir.to_owned(), keys, plain: OnceLock::new(), lock: Mutex::new(lock) }),
+            shared: Arc::new(Shared {
+                dir: dir.to_owned(),
+                keys,
+                latest: latest.map(Latest::in_directory),
+                plain: OnceLock::new(),
+                lock: Mutex::new(lock),
+            }),
         })
     }
 
@@ -135,7 +152,7 @@ impl Store {
             read => read.map_err(|error| StoreError::Read { path: path.clone(), error })?,
         };
         match self.shared.keys.unwrap(record, &path, &bytes)? {
-            Opened::Bytes(bytes) => Ok(Loaded::Bytes(bytes)),
+            Opened::Bytes(opened) => Ok(Loaded::Bytes(opened, self.age(record, &bytes))),
             Opened::Unproven(bytes) => Ok(Loaded::Unproven(bytes)),
             Opened::Plain(bytes) if self.shared.plain.get().is_none_or(|plain| plain.contains(&path)) => {
                 Ok(Loaded::Unproven(bytes))
@@ -180,13 +197,25 @@ impl Store {
             Some(seal) => sealed(seal, &record.name(), &bound_to(record, proven), &path, bytes)?,
             None => plain(record, &path, bytes)?,
         };
-        match atomic_file::replace(&path, &document, PRIVATE_FILE) {
+        let Some(latest) = &self.shared.latest else { return self.replace(&path, &document) };
+        latest.begin(record, &document);
+        let replaced = self.replace(&path, &document);
+        latest.end(record, &document);
+        replaced
+    }
+
+    fn replace(&self, path: &Path, document: &[u8]) -> Result<Stamp, StoreError> {
+        match atomic_file::replace(path, document, PRIVATE_FILE) {
             Err(error) if error.step == Step::OpenDirectory && error.error.kind() == io::ErrorKind::NotFound => {
                 self.make_directories()?;
-                Ok(atomic_file::replace(&path, &document, PRIVATE_FILE)?)
+                Ok(atomic_file::replace(path, document, PRIVATE_FILE)?)
             }
             replaced => Ok(replaced?),
         }
+    }
+
+    fn age(&self, record: &Record, document: &[u8]) -> Age {
+        self.shared.latest.as_ref().map_or(Age::Unknown, |latest| latest.age(record, document))
     }
 
     /// The record's file as it stands, to see later whether it is still the same; none when there is none.
@@ -223,6 +252,9 @@ impl Store {
     /// When it is still there.
     pub fn remove(&self, record: &Record) -> Result<(), StoreError> {
         atomic_file::remove(&self.path(record)?)?;
+        if let Some(latest) = &self.shared.latest {
+            latest.forget(record);
+        }
         Ok(())
     }
 
@@ -575,7 +607,7 @@ mod tests {
             let mut content = fs::read(&path).unwrap();
             *place.get_mut(&mut content) = byte;
             put(&path, &content);
-            if let Ok(Loaded::Bytes(bytes)) = store.read(&session("crm")) {
+            if let Ok(Loaded::Bytes(bytes, _)) = store.read(&session("crm")) {
                 prop_assert_eq!(bytes, DATA);
             }
         }
@@ -598,7 +630,7 @@ mod tests {
 
     fn bytes(store: &Store, record: &Record) -> Vec<u8> {
         match store.read(record).unwrap() {
-            Loaded::Bytes(bytes) | Loaded::Unproven(bytes) => bytes,
+            Loaded::Bytes(bytes, _) | Loaded::Unproven(bytes) => bytes,
             Loaded::Absent => panic!("absent"),
             Loaded::SetAside(path) | Loaded::Unsealed(path) => panic!("put aside to {}", path.display()),
         }

@@ -12,7 +12,7 @@ use crate::time::Instant;
 const MOST_UNWRITTEN: u64 = 16;
 
 impl Session {
-    /// A session that goes on from stored state; `certain` is false when nobody knows how long the daemon was away.
+    /// A session that goes on from stored state; `certain` is false when nothing tells how old it is.
     pub fn restore(
         name: impl Into<Arc<str>>,
         policy: impl Into<Arc<Policy>>,
@@ -37,6 +37,10 @@ impl Session {
         let overdue = session.idle_deadline().is_some_and(|deadline| deadline <= now);
         if overdue || !certain {
             session.doubt(now, Doubt::Absence);
+        }
+        if !certain {
+            // Readers wait for this ping; what failed before the machine was started anew says little.
+            session.state.ping_backoff.lift_unless_asked();
         }
         session
     }
@@ -66,6 +70,24 @@ impl Session {
     ) -> Self {
         let mut session = Self::restore(name, policy, state, now, floor, false);
         session.state.generation = session.generation_floor;
+        session
+    }
+
+    /// The same, where a later state was stored, or was to be: its refresh token may have taken the place of this one's.
+    /// Without a ping the daemon logs in where it can.
+    pub fn restore_superseded(
+        name: impl Into<Arc<str>>,
+        policy: Arc<Policy>,
+        state: State,
+        now: Instant,
+        floor: u64,
+    ) -> Self {
+        let mut session = Self::restore_overtaken(name, policy, state, now, floor);
+        session.state.in_doubt |= session.state.refresh.is_some();
+        if !session.policy.has_ping && session.can_login() {
+            session.state.token = None;
+            session.have_nothing_without_a_token();
+        }
         session
     }
 

@@ -9,6 +9,7 @@
 //! | `serve REQUEST ANSWER` | from now on, such calls are answered after a second, or with `hang` when they are given up; `serve REQUEST nothing` ends it |
 //! | `order login`, `used 3 10m`, `rejected 3`, `wanted 10m`, `held 1h`, `held`, `seed R`, `secrets F`, `jump`, `active false`, `reconfigure KEY=VALUE`, `drain` | inputs |
 //! | `restart`, `restart uncertain`, `crash` | from what is in memory, or from what was last stored |
+//! | `restart superseded` | the same, where another state was written after it |
 //! | `reboot`, `reboot uncertain` | a restart over which only the wall clock counted |
 //! | `session b` | further statements are for a second session of the same account |
 //! | `status`, `call`, `waits` | prints phase, attention and what is next; the call under way and what it needs on the disk; why a login waits |

@@ -1,12 +1,12 @@
 //! The keys of the state, and what they make of a record's file.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::reseal::files;
+use super::reseal::{CROSSING, files};
 use super::seal::{self, Seal, SealError, Sealed};
 use super::{Record, StoreError, VERSION, read_plain};
 use crate::secret::Secret;
@@ -44,13 +44,16 @@ pub(super) enum Opened {
     Damaged,
 }
 
-/// Whether the records that lie below `dir` now open with these keys, as a start will demand. Takes no lock and changes
-/// nothing; a directory that is not there, or not for this user to see, holds no record.
+/// Whether the records that lie below `dir` now open with these keys, as a start will demand; gives those that the start will
+/// put aside, since they are plain among sealed ones. Takes no lock and changes nothing; a directory that is not there, or not
+/// for this user to see, holds no record.
 ///
 /// # Errors
 /// Of the first record that would stop the start.
-pub fn opens(dir: &Path, key: Option<&Secret>, earlier: Option<&Secret>) -> Result<(), StoreError> {
+pub fn opens(dir: &Path, key: Option<&Secret>, earlier: Option<&Secret>) -> Result<Vec<PathBuf>, StoreError> {
     let keys = Keys::new(dir, key, earlier)?;
+    let mut plain = Vec::new();
+    let mut some_are_sealed = false;
     for path in files(dir).unwrap_or_default() {
         let bytes = match read_plain(&path) {
             // Removed meanwhile by the daemon that runs, or too large for a record.
@@ -59,11 +62,19 @@ pub fn opens(dir: &Path, key: Option<&Secret>, earlier: Option<&Secret>) -> Resu
         };
         let named =
             serde_json::from_slice::<Envelope>(&bytes).ok().and_then(|envelope| Record::named(&envelope.record));
-        if let Some(record) = named {
-            keys.unwrap(&record, &path, &bytes)?;
+        let Some(record) = named else { continue };
+        match keys.unwrap(&record, &path, &bytes)? {
+            Opened::Plain(_) => plain.push(path),
+            // Without a key of today the plain ones are what is wanted.
+            Opened::Bytes(_) | Opened::Unproven(_) => some_are_sealed |= keys.today.is_some(),
+            Opened::Damaged => {}
         }
     }
-    Ok(())
+    if !some_are_sealed || keys.are_changing(dir) {
+        plain.clear();
+    }
+    plain.sort();
+    Ok(plain)
 }
 
 /// Whether the state can be sealed with `key`, which the config calls `name`.
@@ -83,6 +94,16 @@ impl Keys {
         let today = key.map(|key| new_seal(dir, "state_key", key)).transpose()?;
         let earlier = earlier.map(|key| new_seal(dir, "state_key_old", key)).transpose()?;
         Ok(Self { today, earlier })
+    }
+
+    /// Whether a start with one of these keys began to seal or to unseal what lies in `dir`, and did not come to its end.
+    pub(super) fn are_changing(&self, dir: &Path) -> bool {
+        let Ok(bytes) = read_plain(&dir.join(CROSSING)) else { return false };
+        let sealed = serde_json::from_slice::<Envelope>(&bytes).ok().and_then(|envelope| envelope.sealed);
+        sealed.is_some_and(|sealed| {
+            let mut keys = self.today.iter().chain(&self.earlier);
+            keys.any(|seal| seal.made(&sealed) && seal.open(CROSSING, &sealed).is_ok())
+        })
     }
 
     /// Tells what is damaged from what this daemon must not touch.
@@ -140,6 +161,7 @@ fn new_seal(dir: &Path, name: &'static str, key: &Secret) -> Result<Seal, StoreE
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::Write as _;
 
     use tempfile::TempDir;
 
@@ -149,7 +171,7 @@ mod tests {
     #[test]
     fn keys_are_tried_on_what_is_there_without_touching_it() {
         let dir = TempDir::new().unwrap();
-        assert!(opens(&dir.path().join("none"), None, None).is_ok());
+        assert!(opens(&dir.path().join("none"), None, None).is_ok_and(|plain| plain.is_empty()));
         let [first, second] = ["the first key of it", "the second key, newer"].map(Secret::new);
         let store = Store::open(dir.path(), Some(&first)).unwrap();
         store.write(&Record::Session("crm".to_owned()), b"{}").unwrap();
@@ -159,6 +181,14 @@ mod tests {
         assert!(tried(Some(&first), None).is_ok(), "although a daemon holds the lock");
         assert!(tried(Some(&second), Some(&first)).is_ok());
         assert!(tried(None, Some(&first)).is_ok());
+        let plain = dir.path().join("sessions/erp.json");
+        fs::File::create(&plain)
+            .and_then(|mut file| file.write_all(br#"{"version":1,"record":"session/erp","data":{}}"#))
+            .unwrap();
+        assert_eq!(tried(Some(&first), None).unwrap(), std::slice::from_ref(&plain));
+        assert_eq!(tried(Some(&second), Some(&first)).unwrap(), std::slice::from_ref(&plain));
+        assert_eq!(tried(None, Some(&first)).unwrap(), [] as [PathBuf; 0], "there is no key of today to miss");
+        fs::remove_file(&plain).unwrap();
         assert!(matches!(tried(Some(&second), None), Err(StoreError::WrongKey { .. })));
         assert!(matches!(tried(None, None), Err(StoreError::Sealed { .. })));
         assert_eq!(fs::read(&path).unwrap(), before);

@@ -12,7 +12,7 @@ use crate::atomic_file;
 
 /// Sealed itself, and there only while records go from plain to sealed or back: whatever ends a start in between, the
 /// next one knows that plain records may lie beside sealed ones.
-const CROSSING: &str = "sealing.json";
+pub(super) const CROSSING: &str = "sealing.json";
 
 /// What [`Store::reseal`] did.
 #[derive(Debug, Default)]
@@ -70,7 +70,7 @@ impl Store {
                 }
             }
         }
-        if some_are_sealed && !self.is_crossing() {
+        if some_are_sealed && !keys.are_changing(&self.shared.dir) {
             stale.retain(|found| found.was_sealed);
         }
         let crosses = stale.iter().any(|found| found.was_sealed != keys.today.is_some());
@@ -95,18 +95,6 @@ impl Store {
         // Another call finds what this one judged.
         let _ = self.shared.plain.set(plain);
         Ok(resealed)
-    }
-
-    /// Whether a start with one of these keys began to seal or to unseal, and did not come to its end.
-    fn is_crossing(&self) -> bool {
-        let Ok(bytes) = read_plain(&self.shared.dir.join(CROSSING)) else { return false };
-        let keys = &self.shared.keys;
-        serde_json::from_slice::<Envelope>(&bytes).ok().and_then(|envelope| envelope.sealed).is_some_and(|sealed| {
-            keys.today
-                .iter()
-                .chain(&keys.earlier)
-                .any(|seal| seal.made(&sealed) && seal.open(CROSSING, &sealed).is_ok())
-        })
     }
 
     fn begin_crossing(&self) -> Result<(), StoreError> {
@@ -196,7 +184,7 @@ mod tests {
                 for record in records() {
                     let taken = earlier.is_none() && today.is_some();
                     match store.read(&record).unwrap() {
-                        Loaded::Bytes(bytes) => assert!(!taken && bytes == DATA, "{earlier:?} {today:?}"),
+                        Loaded::Bytes(bytes, _) => assert!(!taken && bytes == DATA, "{earlier:?} {today:?}"),
                         Loaded::Unproven(bytes) => assert!(taken && bytes == DATA, "{earlier:?} {today:?}"),
                         Loaded::Absent | Loaded::SetAside(_) | Loaded::Unsealed(_) => panic!("{earlier:?} {today:?}"),
                     }
@@ -234,7 +222,7 @@ mod tests {
             let store = open(&dir, Some(today), earlier);
             store.reseal().unwrap();
             assert!(matches!(store.read(&session).unwrap(), Loaded::Unsealed(_)), "{today}");
-            assert!(matches!(store.read(&account).unwrap(), Loaded::Bytes(bytes) if bytes == DATA), "{today}");
+            assert!(matches!(store.read(&account).unwrap(), Loaded::Bytes(bytes, _) if bytes == DATA), "{today}");
             put(&plain[0]);
             assert!(matches!(store.read(&session).unwrap(), Loaded::Unsealed(_)), "{today}: while the daemon runs");
             put(&plain[0]);
@@ -255,7 +243,7 @@ mod tests {
             let store = open(&dir, Some("the second key, newer"), Some("the first key of it"));
             assert_eq!(store.reseal().unwrap().written, 2);
             assert!(matches!(store.read(&session).unwrap(), Loaded::Unproven(bytes) if bytes == DATA));
-            assert!(matches!(store.read(&account).unwrap(), Loaded::Bytes(bytes) if bytes == DATA));
+            assert!(matches!(store.read(&account).unwrap(), Loaded::Bytes(bytes, _) if bytes == DATA));
             assert!(!dir.path().join(CROSSING).exists());
         }
     }
@@ -273,7 +261,7 @@ mod tests {
             earlier = Some(today);
         }
         open(&dir, earlier, None).write(&session, DATA).unwrap();
-        assert!(matches!(open(&dir, earlier, None).read(&session).unwrap(), Loaded::Bytes(_)));
+        assert!(matches!(open(&dir, earlier, None).read(&session).unwrap(), Loaded::Bytes(..)));
     }
 
     #[test]
@@ -302,7 +290,7 @@ mod tests {
 
     fn open(dir: &TempDir, key: Option<&str>, earlier: Option<&str>) -> Store {
         let secret = |text: &str| Secret::new(text);
-        Store::open_with_earlier(dir.path(), key.map(secret).as_ref(), earlier.map(secret).as_ref()).unwrap()
+        Store::open_with_earlier(dir.path(), key.map(secret).as_ref(), earlier.map(secret).as_ref(), None).unwrap()
     }
 
     fn put((path, bytes): &(PathBuf, Vec<u8>)) {

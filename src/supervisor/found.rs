@@ -1,4 +1,4 @@
-//! What the state directory holds of sessions and accounts, and how sessions go on from it.
+//! What the state directory holds of sessions and accounts, how far it is believed, and how sessions go on from it.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::{Path, PathBuf};
@@ -9,20 +9,40 @@ use super::slot::{StoredAccount, StoredSession};
 use crate::clock;
 use crate::config::SessionConfig;
 use crate::provider::Remote;
-use crate::publish;
+use crate::publish::{self, SinkConfig};
 use crate::session::Session;
 use crate::session::account::Account;
 use crate::session::state::State;
-use crate::store::{Loaded, Record, StoreError};
+use crate::store::{Age, Loaded, Record, StoreError};
 use crate::time::Now;
+use crate::token::Published;
 
 /// What the state directory holds of a session.
 pub(super) struct Found {
     pub(super) stored: Option<StoredSession>,
+    pub(super) origin: Origin,
+}
+
+/// How far a record may be believed.
+pub(super) struct Origin {
     /// Nobody but a daemon of this state can have written it, as far as its key can tell.
     pub(super) proven: bool,
+    age: Age,
+    /// When it was read, and in which boot.
     now: Now,
     boot_id: String,
+}
+
+/// Where a state stands among all that was written of its session.
+enum Standing {
+    /// Nothing speaks against it; `dated` where something tells that it is the latest.
+    Current { dated: bool },
+    /// A later state was written, or was to be.
+    Superseded,
+    /// A file holds a later token.
+    Overtaken,
+    /// Whoever wrote it need not have had the key.
+    Unproven,
 }
 
 impl Supervisor {
@@ -31,6 +51,7 @@ impl Supervisor {
         let boot_id = clock::boot_id().unwrap_or_default();
         let loaded = self.store.read(&Self::record_of(name))?;
         let proven = !matches!(loaded, Loaded::Unproven(_));
+        let age = if let Loaded::Bytes(_, age) = &loaded { *age } else { Age::Unknown };
         let stored = match loaded {
             Loaded::Absent => None,
             Loaded::Unsealed(path) => {
@@ -41,7 +62,7 @@ impl Supervisor {
                 tracing::error!(session = name, event = "state_damaged", path = %path.display(), "the state was damaged; set aside, starting afresh");
                 None
             }
-            Loaded::Bytes(bytes) | Loaded::Unproven(bytes) => match serde_json::from_slice(&bytes) {
+            Loaded::Bytes(bytes, _) | Loaded::Unproven(bytes) => match serde_json::from_slice(&bytes) {
                 Ok(stored) => Some(stored),
                 Err(error) => {
                     let path = self.store.set_aside(&Self::record_of(name))?;
@@ -50,7 +71,7 @@ impl Supervisor {
                 }
             },
         };
-        Ok(Found { stored, proven, now, boot_id })
+        Ok(Found { stored, origin: Origin { proven, age, now, boot_id } })
     }
 
     /// Removes what a record says was published, except what a session of the config publishes now.
@@ -66,56 +87,62 @@ impl Supervisor {
     }
 
     pub(super) fn restore(&self, config: &SessionConfig, remote: &Remote, found: Found) -> Session {
-        let Found { stored, proven, now, boot_id } = found;
-        let floor = u64::try_from(now.wall.as_second()).unwrap_or(0);
-        let mut fresh_floor = floor;
-        if let Some(mut stored) = stored {
+        let Found { stored, origin } = found;
+        let mut floor = origin.floor();
+        if let Some(stored) = stored {
             if stored.identity == config.remote.identity() {
-                let configured = |path: &PathBuf| config.publish.iter().any(|sink| sink.path == *path);
-                let dropped: Vec<PathBuf> = stored.paths.iter().filter(|path| !configured(path)).cloned().collect();
-                self.remove_recorded(&dropped, &stored.state, proven);
-                if stored.state.token.as_ref().is_some_and(|token| !remote.admits(token)) {
-                    tracing::error!(
-                        session = &*config.name,
-                        event = "state_damaged",
-                        "not using the stored token: this session's server cannot have issued it, or its instance_url belongs to another host"
-                    );
-                    stored.state.token = None;
-                }
-                let shift = stored.clock.shift(now, &boot_id);
-                stored.state.shift(shift.millis);
-                let (name, policy) = (config.name.clone(), config.policy.clone());
-                let shown = shown::published(config, remote, &stored.state, now);
-                if shown.as_ref().is_some_and(|shown| publish::is_overtaken(shown, &config.publish)) {
-                    tracing::warn!(
-                        session = &*name,
-                        event = "state_overtaken",
-                        "a file holds a token that is not in the state: checking the stored token first"
-                    );
-                    return Session::restore_overtaken(name, policy, stored.state, now.boot, floor);
-                }
-                // What a file shows, a daemon has written: who could only write the state has not been there.
-                if !proven && !shown.is_some_and(|shown| publish::is_shown(&shown, &config.publish)) {
-                    return Session::restore_unproven(name, policy, stored.state, now.boot, floor);
-                }
-                let mut session = Session::restore(name, policy, stored.state, now.boot, floor, shift.certain);
-                if !shift.counted {
-                    session.rest_on_the_wall_clock(now.boot, shift.certain);
-                }
-                return session;
+                return self.go_on(config, remote, stored, &origin);
             }
             tracing::info!(
                 session = &*config.name,
                 event = "identity_changed",
                 "the session's identity changed: discarding the old token"
             );
-            fresh_floor = floor.max(stored.state.generation.saturating_add(1));
+            floor = floor.max(stored.state.generation.saturating_add(1));
             for sink in config.publish.iter().filter(|sink| stored.paths.contains(&sink.path)) {
                 publish::remove_stale(&sink.path);
             }
-            self.remove_recorded(&stored.paths, &stored.state, proven);
+            self.remove_recorded(&stored.paths, &stored.state, origin.proven);
         }
-        Session::new(config.name.clone(), config.policy.clone(), now.boot, fresh_floor, random())
+        Session::new(config.name.clone(), config.policy.clone(), origin.now.boot, floor, random())
+    }
+
+    fn go_on(&self, config: &SessionConfig, remote: &Remote, mut stored: StoredSession, origin: &Origin) -> Session {
+        let configured = |path: &PathBuf| config.publish.iter().any(|sink| sink.path == *path);
+        let dropped: Vec<PathBuf> = stored.paths.iter().filter(|path| !configured(path)).cloned().collect();
+        self.remove_recorded(&dropped, &stored.state, origin.proven);
+        if stored.state.token.as_ref().is_some_and(|token| !remote.admits(token)) {
+            tracing::error!(
+                session = &*config.name,
+                event = "state_damaged",
+                "not using the stored token: this session's server cannot have issued it, or its instance_url belongs to another host"
+            );
+            stored.state.token = None;
+        }
+        let now = origin.now;
+        let shift = stored.clock.shift(now, &origin.boot_id);
+        stored.state.shift(shift.millis);
+        let shown = shown::published(config, remote, &stored.state, now);
+        let (name, policy, state, floor) = (config.name.clone(), config.policy.clone(), stored.state, origin.floor());
+        match origin.judge(shown.as_ref(), &config.publish) {
+            Standing::Current { dated } => {
+                let certain = shift.certain && dated;
+                let mut session = Session::restore(name, policy, state, now.boot, floor, certain);
+                if !shift.counted {
+                    session.rest_on_the_wall_clock(now.boot, shift.certain);
+                }
+                session
+            }
+            Standing::Superseded => {
+                warn_of_later(&name, "another state was written after it");
+                Session::restore_superseded(name, policy, state, now.boot, floor)
+            }
+            Standing::Overtaken => {
+                warn_of_later(&name, "a file holds another token");
+                Session::restore_overtaken(name, policy, state, now.boot, floor)
+            }
+            Standing::Unproven => Session::restore_unproven(name, policy, state, now.boot, floor),
+        }
     }
 
     pub(super) fn find_account(&self, key: &str) -> Result<Account, StoreError> {
@@ -128,7 +155,7 @@ impl Supervisor {
                 account_damaged(key, &path);
                 return Ok(fresh());
             }
-            Loaded::Bytes(bytes) | Loaded::Unproven(bytes) => bytes,
+            Loaded::Bytes(bytes, _) | Loaded::Unproven(bytes) => bytes,
         };
         let Ok(mut stored) = serde_json::from_slice::<StoredAccount>(&bytes) else {
             account_damaged(key, &self.store.set_aside(&record)?);
@@ -139,6 +166,34 @@ impl Supervisor {
         stored.account.resumed();
         Ok(stored.account)
     }
+}
+
+impl Origin {
+    /// No generation begins below it.
+    fn floor(&self) -> u64 {
+        u64::try_from(self.now.wall.as_second()).unwrap_or(0)
+    }
+
+    /// What becomes of the state, by what the files of the session hold.
+    fn judge(&self, shown: Option<&Published>, files: &[SinkConfig]) -> Standing {
+        if self.proven && self.age == Age::Superseded {
+            return Standing::Superseded;
+        }
+        if shown.is_some_and(|shown| publish::is_overtaken(shown, files)) {
+            return Standing::Overtaken;
+        }
+        // What a file shows, a daemon has written: who could only write the state has not been there.
+        let is_shown = shown.is_some_and(|shown| publish::is_shown(shown, files));
+        if self.proven || is_shown {
+            Standing::Current { dated: is_shown || self.age == Age::Latest }
+        } else {
+            Standing::Unproven
+        }
+    }
+}
+
+fn warn_of_later(session: &str, seen: &str) {
+    tracing::warn!(session, event = "state_overtaken", seen, "the state is not the latest: checking its token first");
 }
 
 fn account_damaged(key: &str, path: &Path) {

@@ -112,9 +112,9 @@ impl Supervisor {
         let unconfigured = |name: &String| !self.config.sessions.contains_key(name.as_str());
         let names: Vec<String> = self.store.sessions()?.into_iter().filter(unconfigured).collect();
         for name in names {
-            let Found { stored, proven, .. } = self.find(&name)?;
+            let Found { stored, origin } = self.find(&name)?;
             if let Some(stored) = stored {
-                self.remove_recorded(&stored.paths, &stored.state, proven);
+                self.remove_recorded(&stored.paths, &stored.state, origin.proven);
             }
             self.store.remove(&Self::record_of(&name))?;
             tracing::info!(session = name, event = "removed", "removed from the config: withdrawing its token");

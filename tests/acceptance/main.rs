@@ -57,6 +57,7 @@ mod session_lifecycle;
 mod session_servers;
 mod soak;
 mod socket;
+mod state_at_rest;
 mod stops;
 mod storms;
 mod strange_answers;

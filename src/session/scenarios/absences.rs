@@ -76,6 +76,116 @@ fn a_restart_after_an_unknown_time_asks_first() {
 }
 
 #[test]
+fn a_restart_of_unknown_age_does_not_wait_for_the_back_off_of_before_it() {
+    let happened = Stage::play(
+        "
+        serve login good
+        tick
+        serve ping unavailable
+        10m: jump
+        25m: status
+        restart uncertain
+    ",
+    );
+    let said = |line: &str| happened.iter().any(|happened| happened.starts_with(line));
+    assert!(said("0:25:00 Recovering; ping at 0:29:") && said("0:25:00 ping"), "{happened:#?}");
+}
+
+#[test]
+fn a_superseded_state_is_proven_under_a_later_generation_and_spends_no_refresh_token_that_may_be_rotated() {
+    check(
+        "
+        serve login good refresh=r1
+        tick
+        10m: restart superseded
+        +1s: dead
+        +1s: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:10:00 restart
+        0:10:00 ping
+        0:10:00 hold
+        0:10:01 died unexplained
+        0:10:01 login
+        0:10:02 logged_in 18
+        0:10:02 publish 18
+        0:10:02 Alive; ping at 1:52:30 for IdleTimeout
+    ",
+    );
+    check(
+        "
+        policy login=person
+        seed r0
+        serve renew good refresh=r1
+        tick
+        10m: restart superseded
+        +1s: alive
+        +1s: status
+        notice
+    ",
+        "
+        0:00:00 seeded
+        0:00:00 renew r0
+        0:00:01 renewed 1
+        0:00:01 publish 1
+        0:10:00 restart
+        0:10:00 ping
+        0:10:00 hold
+        0:10:01 proven
+        0:10:01 publish 17
+        0:10:02 Alive; ping at 1:48:00 for IdleTimeout
+        0:10:02 a renewal had no usable answer, and its refresh token may be spent: it is presented once more when the token has ended; if the server refuses it, a person must run `keepfresh login a`
+    ",
+    );
+}
+
+#[test]
+fn a_superseded_token_without_a_ping_is_replaced_by_a_login_where_there_is_one_and_else_kept() {
+    check(
+        "
+        policy ping=false model=fixed idle=none
+        serve login good life=8h refresh=r1
+        tick
+        10m: restart superseded
+        +1s: status
+    ",
+        "
+        0:00:00 login
+        0:00:01 logged_in 1
+        0:00:01 publish 1
+        0:10:00 restart
+        0:10:00 login
+        0:10:00 withdraw
+        0:10:01 logged_in 18
+        0:10:01 publish 18
+        0:10:01 Alive; renew at 7:22:00 for Expiry
+    ",
+    );
+    check(
+        "
+        policy ping=false model=fixed idle=none login=person
+        seed r0
+        serve renew good life=8h refresh=r1
+        tick
+        10m: restart superseded
+        +1s: status
+    ",
+        "
+        0:00:00 seeded
+        0:00:00 renew r0
+        0:00:01 renewed 1
+        0:00:01 publish 1
+        0:10:00 restart
+        0:10:00 publish 17
+        0:10:01 Alive
+    ",
+    );
+}
+
+#[test]
 fn an_unclear_no_settles_a_doubt_that_an_absence_raised() {
     check(
         "

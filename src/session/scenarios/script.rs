@@ -143,6 +143,7 @@ impl Stage {
                 }
                 return;
             }
+            "restart" if words.get(1) == Some(&"superseded") => return self.restart_superseded(),
             "restart" => return self.restart(false, words.get(1) != Some(&"uncertain")),
             "reboot" => return self.reboot(words.get(1) != Some(&"uncertain")),
             "crash" => return self.restart(true, true),
@@ -276,6 +277,17 @@ impl Stage {
             self.say(index, "restart");
             self.step(index, Input::Tick);
         }
+    }
+
+    /// A restart from a state after which another was written.
+    fn restart_superseded(&mut self) {
+        let now = self.now;
+        let Actor { session, call, .. } = &mut self.actors[self.current];
+        let (name, policy, state) = (session.name().to_owned(), session.policy().clone(), session.state().clone());
+        *session = Session::restore_superseded(name.as_str(), policy.into(), state, now, FLOOR);
+        *call = None;
+        self.say(self.current, "restart");
+        self.step(self.current, Input::Tick);
     }
 
     /// A restart over which only the wall clock counted.
