@@ -118,7 +118,7 @@ impl Outcome {
             shared_accounts: plan::shared_accounts(&config),
             metrics: config.metrics.as_ref().map(plan::metrics),
             systemd_drop_in: drop_in::needed_by(&config),
-            warnings: config.warnings.iter().cloned().chain(config.exposed()).collect(),
+            warnings: config.warnings.iter().cloned().chain(config.exposed()).chain(trial.warnings).collect(),
             file: config.file,
         }
     }

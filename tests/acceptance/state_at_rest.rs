@@ -245,6 +245,29 @@ fn a_first_sealing_that_is_killed_in_between_loses_nothing_leaves_nothing_plain_
     assert_eq!(server.logins(), names.len());
 }
 
+#[test]
+fn check_foretells_that_a_plain_record_among_sealed_ones_will_be_set_aside() {
+    let (server, mut lab) = lab();
+    configure(&lab, &["crm", "erp"].map(|name| lab.by_client(name)), true);
+    lab.start();
+    for name in ["crm", "erp"] {
+        token(&lab, name);
+    }
+    assert!(lab.stop().success());
+    let config = lab.config();
+    let check = ["check", "--config", config.to_str().unwrap()];
+    assert!(!lab.succeeds(&check).contains("plain among sealed"));
+    let path = record(&lab, "crm");
+    fs::write(&path, r#"{"version":1,"record":"session/crm","data":{}}"#).unwrap();
+    let said = lab.succeeds(&check);
+    assert!(said.contains(&format!("warning: {}: it is plain among sealed records", path.display())), "{said}");
+    lab.start();
+    token(&lab, "crm");
+    assert!(lab.path("state/sessions/crm.json.damaged-1").exists());
+    assert!(!lab.succeeds(&check).contains("plain among sealed"));
+    assert_eq!(server.logins(), 3);
+}
+
 /// Traced from its very first call on, which [`Lab::start_tampered`] does not promise.
 fn start_and_kill_at_rename(lab: &mut Lab, nth: usize) {
     let mut strace = Command::new("strace");

@@ -18,13 +18,15 @@ use crate::strangers::{self, Trusted, Who};
 /// What came of it.
 pub(super) struct Trial {
     pub(super) errors: Vec<ConfigError>,
+    /// What a start will do that may not be meant.
+    pub(super) warnings: Vec<String>,
     /// What only the service itself can read.
     pub(super) not_checkable: Vec<String>,
 }
 
 /// Reads every secret, key and certificate, and looks at every directory.
 pub(super) fn try_everything(config: &Config) -> Trial {
-    let mut trial = Trial { errors: Vec::new(), not_checkable: Vec::new() };
+    let mut trial = Trial { errors: Vec::new(), warnings: Vec::new(), not_checkable: Vec::new() };
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(async {
             trial.try_needs(config).await;
@@ -101,13 +103,16 @@ impl Trial {
         else {
             return;
         };
-        if let Err(error) = store::opens(&daemon.state_dir, key.as_ref(), earlier.as_ref()) {
-            let need = config.needs.iter().find(|need| need.key == "daemon.state_key");
-            let message = error.to_string();
-            self.errors.push(match need {
-                Some(need) => ConfigError::about(need, &message),
-                None => about_file(config, message),
-            });
+        match store::opens(&daemon.state_dir, key.as_ref(), earlier.as_ref()) {
+            Ok(plain) => self.warnings.extend(plain.iter().map(|path| set_aside(path))),
+            Err(error) => {
+                let need = config.needs.iter().find(|need| need.key == "daemon.state_key");
+                let message = error.to_string();
+                self.errors.push(match need {
+                    Some(need) => ConfigError::about(need, &message),
+                    None => about_file(config, message),
+                });
+            }
         }
     }
 
@@ -133,6 +138,13 @@ impl Trial {
             }
         }
     }
+}
+
+fn set_aside(path: &Path) -> String {
+    format!(
+        "{}: it is plain among sealed records, so the next start believes nothing of it and sets it aside as *.damaged-N; if it is yours, unseal the state first (docs/security.md), put it there, and seal again",
+        path.display()
+    )
 }
 
 /// The key that the config names, if any; nothing at all where it cannot be had here, which is said elsewhere.
