@@ -92,6 +92,24 @@ fn every_link_leads_somewhere() {
 }
 
 #[test]
+fn the_picture_of_the_readme_has_the_shape_of_the_screen() {
+    let directory = tempfile::tempdir().unwrap();
+    let drawn = directory.path().join("watch.svg");
+    let picture = root().join("packaging/picture");
+    let output = Command::new(picture).arg(env!("CARGO_BIN_EXE_keepfresh")).arg(&drawn).output().unwrap();
+    assert!(output.status.success(), "{}", lossy(&output.stderr));
+    let (drawn, kept) = (fs::read_to_string(drawn).unwrap(), read("docs/watch.svg"));
+    for part in
+        ["3 sessions:", "1 needs attention", ">crm<", ">erp<", "ping in 31 min", ">✖<", ">▲<", ">◆<", ">○<", "quits"]
+    {
+        assert!(drawn.contains(part) && kept.contains(part), "{part}: run `make picture`, look at docs/watch.svg");
+    }
+    let lines = |picture: &str| picture.lines().count();
+    let least = lines(&drawn) * 3 / 4;
+    assert!(lines(&kept) >= least && lines(&kept) * 3 / 4 <= lines(&drawn), "run `make picture`");
+}
+
+#[test]
 fn the_exit_codes_are_those_of_the_help() {
     let help = String::from_utf8(keepfresh(["--help"]).stdout).unwrap();
     let (_, told) = help.split_once("Exit codes:\n").unwrap();

@@ -137,7 +137,7 @@ fn a_superseded_state_is_proven_under_a_later_generation_and_spends_no_refresh_t
         0:10:01 proven
         0:10:01 publish 17
         0:10:02 Alive; ping at 1:48:00 for IdleTimeout
-        0:10:02 a renewal had no usable answer, and its refresh token may be spent: it is presented once more when the token has ended; if the server refuses it, a person must run `keepfresh login a`
+        0:10:02 a renewal had no usable answer, and its refresh token may be spent: the daemon presents it once more when the token has ended; if the server refuses it, a person must run `keepfresh login a`
     ",
     );
 }
