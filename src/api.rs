@@ -143,14 +143,7 @@ pub enum Ask {
         reply: Reply<Reloaded>,
     },
     /// Is the daemon well, and are these sessions good?
-    Health {
-        /// Who asks.
-        caller: Caller,
-        /// Which sessions; all that the caller may see when empty.
-        names: Vec<String>,
-        /// Where the answer goes.
-        reply: Reply<Health>,
-    },
+    Health(HealthAsk),
     /// Figures for who measures, of some sessions at a time.
     Metrics {
         /// Who asks, and sees what it may see; none for the listener of scrapers, which sees everything.
@@ -160,6 +153,17 @@ pub enum Ask {
         /// Where the answer goes.
         reply: oneshot::Sender<Snapshot>,
     },
+}
+
+/// A probe's question.
+#[derive(Debug)]
+pub struct HealthAsk {
+    /// Who asks.
+    pub caller: Caller,
+    /// Which sessions; all that the caller may see when empty.
+    pub names: Vec<String>,
+    /// Where the answer goes.
+    pub reply: Reply<Health>,
 }
 
 /// The last session that a page was made of; its name comes before those of all further pages.
@@ -217,6 +221,8 @@ pub enum Refusal {
     NotFresh { name: String, reason: String, retry_after: Option<Duration> },
     /// 409 `needs-attention`, exit 79: says what a person must do.
     NeedsAttention { name: String, reason: String, remedy: String },
+    /// 503 `unpublished`, exit 79: the token is good, but a file that must hold it does not.
+    Unpublished { name: String, reason: String },
     /// 422 `cannot-promise`: no token of this session can be promised for so long; `longest` can.
     CannotPromise { name: String, longest: Duration },
     /// 409 `conflict`: the order not possible now (renew without a refresh token, resume when not paused).
@@ -332,7 +338,7 @@ impl fmt::Debug for TokenAnswer {
 pub struct Health {
     /// The scheduler makes progress.
     pub live: bool,
-    /// Every named session has a good token published.
+    /// Every named session has a good token, in each file that must hold it.
     pub ready: bool,
     /// Those that have not, with the reason.
     pub not_ready: BTreeMap<String, String>,

@@ -13,7 +13,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, Uid};
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, Stat, StatVfsMountFlags, Timespec, Timestamps, UTIME_OMIT, Uid,
+};
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
 use thiserror::Error;
@@ -98,6 +100,29 @@ pub fn remove(path: &Path) -> Result<bool, FileError> {
         Err(Errno::NOENT) => Ok(false),
         Err(errno) => Err(failed(Step::Remove)(errno.into())),
     }
+}
+
+/// Whether a file could be put at `path` as far as can be told without writing; says what [`replace`] would say.
+///
+/// # Errors
+/// Names path, step and remedy.
+pub fn has_room_at(path: &Path) -> Result<(), FileError> {
+    let failed = |step| move |error: io::Error| FileError { path: path.to_owned(), step, error };
+    let (parent, name) = split(path).map_err(failed(Step::OpenDirectory))?;
+    let directory = directory::open(parent).map_err(failed(Step::OpenDirectory))?;
+    let disk = rustix::fs::fstatvfs(&directory).map_err(|errno| failed(Step::OpenDirectory)(errno.into()))?;
+    if disk.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        return Err(failed(Step::Create)(Errno::ROFS.into()));
+    }
+    // Some file systems count no blocks.
+    if disk.f_blocks > 0 && disk.f_bfree == 0 {
+        return Err(failed(Step::Write)(Errno::NOSPC.into()));
+    }
+    let found = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW);
+    if found.is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_dir()) {
+        return Err(failed(Step::Rename)(Errno::ISDIR.into()));
+    }
+    Ok(())
 }
 
 /// The stamp of `path` if it is a plain file under this one name that holds exactly `bytes` with exactly `attributes`.

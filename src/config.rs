@@ -102,7 +102,8 @@ impl Config {
             | Needed::PrivateKey(_)
             | Needed::Certificates(_)
             | Needed::Program(_)
-            | Needed::Directory(_) => None,
+            | Needed::Directory(_)
+            | Needed::Published { .. } => None,
         })
     }
 }
@@ -259,6 +260,15 @@ pub enum Needed {
     Program(Vec<String>),
     /// A directory in which the daemon writes, or that it can make.
     Directory(PathBuf),
+    /// A file that the daemon publishes.
+    Published {
+        /// Absolute.
+        path: PathBuf,
+        /// The daemon makes the directory if it is missing.
+        makes_directory: bool,
+        /// Whether the session counts as good only with this file.
+        required: bool,
+    },
 }
 
 /// Reads `file` and `conf.d/*.toml` beside it, to look at it; root does so for the user that the daemon runs as.

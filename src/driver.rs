@@ -13,6 +13,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::AbortHandle;
 
+use crate::api::HealthAsk;
 use crate::atomic_file::Stamp;
 use crate::blotted::Blotted;
 use crate::clock;
@@ -103,6 +104,8 @@ pub enum Done {
         /// What it came to.
         came: PersonDone,
     },
+    /// The files that a probe asks about were looked at, or waited for long enough.
+    LookedForHealth(HealthAsk),
     /// A job no longer holds a session's token.
     Released {
         /// The session.
@@ -247,6 +250,15 @@ pub fn land(work: &mut Work, of: Ticket, files: Settling) {
     work.wait(async move {
         let _ = tokio::time::timeout(LONGEST_LANDING, files.done()).await;
         Done::Landed { of }
+    });
+}
+
+/// Waits until files are as wanted, or were tried, or were waited for long enough.
+pub fn look_for_health(work: &mut Work, files: Vec<Settling>, ask: HealthAsk) {
+    work.wait(async move {
+        let all = futures_util::future::join_all(files.iter().map(Settling::done));
+        let _ = tokio::time::timeout(LONGEST_LANDING, all).await;
+        Done::LookedForHealth(ask)
     });
 }
 

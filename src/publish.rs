@@ -42,6 +42,8 @@ pub struct SinkConfig {
     pub group: Option<u32>,
     /// `on_loss = "keep"`: the file stays when the token is known dead.
     pub keep_on_loss: bool,
+    /// `required = false`: the session counts as good without this file.
+    pub required: bool,
     /// For `env`.
     pub env_prefix: Arc<str>,
 }
@@ -103,6 +105,8 @@ pub struct SinkStatus {
     pub generation: Option<u64>,
     /// Why the last attempt failed, if it did.
     pub error: Option<String>,
+    /// Whether the session counts as good only with this file.
+    pub required: bool,
 }
 
 /// The sinks of one session. A sink has a worker only while its file is not as wanted.
@@ -181,10 +185,10 @@ impl Publisher {
         desk.sinks.iter().all(|sink| sink.tried >= desk.order.number)
     }
 
-    /// Whether a file that is wanted is not known to be there, nor that it cannot be.
-    pub fn lacks_a_file(&self) -> bool {
-        let desk = self.board.desk();
-        desk.sinks.iter().any(|sink| sink.shown.is_none() && sink.tried < desk.order.number)
+    /// The first required file that is not known to hold this generation.
+    pub fn out_of_place(&self, generation: u64) -> Option<SinkStatus> {
+        let in_place = |sink: &Progress| sink.error.is_none() && sink.generation() == Some(generation);
+        self.board.status(|sink| !in_place(sink)).into_iter().find(|sink| sink.required)
     }
 
     /// Resolves when every sink has tried the latest `set` at least once (done or failed). A disk that hangs holds it up.
@@ -283,6 +287,7 @@ impl Board {
             path: config.path.clone(),
             generation: sink.generation(),
             error: sink.error.clone(),
+            required: config.required,
         };
         self.configs.iter().zip(&desk.sinks).filter(|(_, sink)| which(sink)).map(status).collect()
     }
@@ -688,6 +693,7 @@ mod tests {
                 owner: None,
                 group: None,
                 keep_on_loss: false,
+                required: true,
                 env_prefix: "CRM".into(),
             }
         }

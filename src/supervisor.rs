@@ -12,6 +12,7 @@ mod clocks;
 mod feed;
 mod figures;
 mod found;
+mod health;
 mod holds;
 mod landing;
 mod lanes;
@@ -284,7 +285,9 @@ impl Supervisor {
         }
         slot.end_late_login(now);
         slot.answer_waiters(now, &account.account);
-        tell::attention(slot, &account.account, now);
+        if tell::attention(slot, &account.account, now) {
+            self.watch.say_soon(now);
+        }
         let after = self.config.alerts.after;
         slot.ring_attention(&account.account, clock::now(), &self.alerts, after);
         if !slot.once_landed.is_empty() && slot.has_landed() {
@@ -344,6 +347,7 @@ impl Supervisor {
             Done::ByPerson { of, login, host, came } => self.person_done(&of, &login, &host, came),
             Done::Released { of, hold } => self.released(&of, hold),
             Done::Landed { of } => self.landed(&of),
+            Done::LookedForHealth(ask) => self.answer_health(ask),
             Done::SecretsRead { name, config, presented, seed } => self.secrets_read(&name, &config, presented, seed),
         }
     }

@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 use super::access::Guests;
 use super::server::Server;
 use super::{
-    About, Ask, Counts, Following, Health, Held, LoginAsk, LoginBegun, LoginHow, Page, Refusal, Rejected, Reloaded,
-    Served, SessionStatus, State,
+    About, Ask, Counts, Following, Health, HealthAsk, Held, LoginAsk, LoginBegun, LoginHow, Page, Refusal, Rejected,
+    Reloaded, Served, SessionStatus, State,
 };
 use crate::config::Subordinates;
 use crate::named::Named;
@@ -135,7 +135,7 @@ async fn decide(ask: Ask, saw: std_mpsc::Sender<String>) {
             let (_, coming) = mpsc::channel(1);
             drop(reply.send(Ok(Following { past: Vec::new(), coming })));
         }
-        Ask::Health { names, reply, .. } => drop(reply.send(Ok(health(names)))),
+        Ask::Health(HealthAsk { names, reply, .. }) => drop(reply.send(Ok(health(names)))),
     }
 }
 

@@ -44,6 +44,8 @@ pub enum Kind {
     NotFresh,
     /// 409: a person is needed.
     NeedsAttention,
+    /// 503: a file that must hold the token does not.
+    Unpublished,
     /// 422: no token of this session can be promised for so long.
     CannotPromise,
     /// 409: the order not possible now.
@@ -83,6 +85,7 @@ impl Kind {
             Self::NotAllowed => (403, "not allowed"),
             Self::NotFresh => (503, "not fresh yet"),
             Self::NeedsAttention => (409, "a person is needed"),
+            Self::Unpublished => (503, "a token file is not in its place"),
             Self::CannotPromise => (422, "no token can be promised for so long"),
             Self::Conflict => (409, "not possible now"),
             Self::Failed => (502, "the server said no"),
@@ -157,6 +160,11 @@ impl From<Refusal> for Problem {
             Refusal::NeedsAttention { name, reason, remedy } => {
                 Self::new(Kind::NeedsAttention, reason).with_remedy(remedy).about(name)
             }
+            Refusal::Unpublished { name, reason } => Self::new(Kind::Unpublished, reason)
+                .with_remedy(format!(
+                    "if no job needs the file, write `required = false` in its [[sessions.{name}.publish]]"
+                ))
+                .about(name),
             Refusal::CannotPromise { name, longest } => cannot_promise(name, longest),
             Refusal::Conflict { name, reason } => Self::new(Kind::Conflict, reason).about(name),
             Refusal::Failed { name, reason } => Self::new(Kind::Failed, reason).about(name),
@@ -209,6 +217,7 @@ mod tests {
                 "needs-attention",
                 409,
             ),
+            (Refusal::Unpublished { name: name(), reason: String::new() }, "unpublished", 503),
             (Refusal::CannotPromise { name: name(), longest: Duration::from_secs(7) }, "cannot-promise", 422),
             (Refusal::Conflict { name: name(), reason: String::new() }, "conflict", 409),
             (Refusal::Failed { name: name(), reason: String::new() }, "failed", 502),

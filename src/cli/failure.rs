@@ -35,6 +35,11 @@ impl Failure {
         matches!(self, Self::Client(ClientError::Problem(problem)) if problem.kind == Kind::Conflict)
     }
 
+    /// Whether the token is good, and only a file of it is not in its place.
+    pub(super) fn is_of_a_file(&self) -> bool {
+        matches!(self, Self::Client(ClientError::Problem(problem)) if problem.kind == Kind::Unpublished)
+    }
+
     /// The exit code that scripts see.
     pub(super) fn exit(&self) -> Exit {
         match self {
@@ -42,6 +47,11 @@ impl Failure {
             Self::Output(_) | Self::Input(_) | Self::Format(_) | Self::NoSuchPage(_) => Exit::Failed,
             Self::NoToken(_) => Exit::TryAgain,
         }
+    }
+
+    /// Says it on standard error, where the command goes on all the same.
+    pub(super) fn warn(&self) {
+        output::complain(&format!("keepfresh: warning: {}", self.sentence()));
     }
 
     /// Says it on standard error.
@@ -83,7 +93,7 @@ fn of_problem(kind: Kind) -> Exit {
         Kind::NoSuchSession => Exit::NoSuchSession,
         Kind::NotAllowed => Exit::NotAllowed,
         Kind::BadConfig => Exit::Config,
-        Kind::NeedsAttention => Exit::NeedsPerson,
+        Kind::NeedsAttention | Kind::Unpublished => Exit::NeedsPerson,
         Kind::NotFresh | Kind::Stopping | Kind::NoAnswer | Kind::TooSlow | Kind::TooManyConnections => Exit::TryAgain,
         Kind::CannotPromise
         | Kind::Conflict
@@ -111,6 +121,7 @@ mod tests {
             (Kind::NotAllowed, 77),
             (Kind::NotFresh, 75),
             (Kind::NeedsAttention, 79),
+            (Kind::Unpublished, 79),
             (Kind::CannotPromise, 1),
             (Kind::Conflict, 1),
             (Kind::Failed, 1),

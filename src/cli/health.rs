@@ -4,7 +4,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::{complete, output};
 use crate::api::client::{Call, Client};
-use crate::api::{Health, SessionList, State};
+use crate::api::{Health, SessionList, SessionStatus, State};
 
 /// What `health` takes.
 #[derive(Clone, Debug, clap::Args)]
@@ -12,7 +12,7 @@ pub(super) struct Args {
     /// The sessions to look at [default: all]
     #[arg(value_name = "NAME", add = complete::sessions())]
     names: Vec<String>,
-    /// Fail unless every session has a good token: exit code 75, or 79 if a person is needed
+    /// Fail unless every session has a good token, in its files too: exit code 75, or 79 if a person is needed
     #[arg(long)]
     ready: bool,
     /// Print JSON
@@ -49,8 +49,10 @@ fn words(health: &Health) -> String {
 fn not_ready(client: &Client, health: &Health) -> Result<Exit, Failure> {
     let call = Call { path: "/v1/sessions".to_owned(), repeatable: true, ..Call::default() };
     let list: SessionList = client.json(&call)?;
-    let stuck = |name: &String| {
-        list.sessions.iter().any(|session| session.session == *name && session.state == State::NeedsAttention)
+    let is_stuck = |session: &SessionStatus| {
+        let file = session.published && session.files.iter().any(|file| file.error.is_some());
+        session.state == State::NeedsAttention || file
     };
+    let stuck = |name: &String| list.sessions.iter().any(|session| session.session == *name && is_stuck(session));
     Ok(if health.not_ready.keys().any(stuck) { Exit::NeedsPerson } else { Exit::TryAgain })
 }

@@ -16,6 +16,9 @@ use crate::token::{Capture, Published, Token};
 /// How long `token` waits unless it is told.
 pub(super) const WAIT: Duration = Duration::from_secs(30);
 
+/// The parameter that asks for the token in the session's files as well.
+const IN_FILES: &str = "files";
+
 /// What `token` takes.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
@@ -50,13 +53,25 @@ pub(super) enum Printed {
 }
 
 pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
-    let call = call(&args.name, args.min_validity, args.wait, args.format == Printed::Token);
-    match args.format {
-        Printed::Token => print_bare(&client.text(&call)?),
-        Printed::Json => output::print_json(&client.json::<TokenAnswer>(&call)?),
-        Printed::Env => print_as(client.json(&call)?, Format::Env),
-        Printed::Header => print_as(client.json(&call)?, Format::Header),
-        Printed::Cookies => print_as(client.json(&call)?, Format::Cookies),
+    let mut call = call(&args.name, args.min_validity, args.wait, args.format == Printed::Token);
+    match print(client, &call, args.format) {
+        // Whoever reads it here needs no file.
+        Err(failure) if failure.is_of_a_file() => {
+            failure.warn();
+            call.query.retain(|(key, _)| *key != IN_FILES);
+            print(client, &call, args.format)
+        }
+        printed => printed,
+    }
+}
+
+fn print(client: &Client, call: &Call<'_>, format: Printed) -> Result<Exit, Failure> {
+    match format {
+        Printed::Token => print_bare(&client.text(call)?),
+        Printed::Json => output::print_json(&client.json::<TokenAnswer>(call)?),
+        Printed::Env => print_as(client.json(call)?, Format::Env),
+        Printed::Header => print_as(client.json(call)?, Format::Header),
+        Printed::Cookies => print_as(client.json(call)?, Format::Cookies),
     }
 }
 
@@ -75,7 +90,7 @@ pub(super) fn call(name: &str, min_validity: Option<Duration>, wait: Duration, p
 
 /// Files follow the socket by some milliseconds.
 pub(super) fn in_files() -> (&'static str, String) {
-    ("files", "true".to_owned())
+    (IN_FILES, "true".to_owned())
 }
 
 /// A token and a newline, as `$(…)` and `read` like it.
@@ -96,6 +111,7 @@ fn sink(env_prefix: &str, format: Format) -> SinkConfig {
         owner: None,
         group: None,
         keep_on_loss: false,
+        required: true,
         env_prefix: env_prefix.into(),
     }
 }

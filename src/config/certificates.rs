@@ -13,7 +13,11 @@ const LARGEST_MEBIBYTES: u64 = 16;
 pub(super) fn unusable(config: &Config) -> Vec<ConfigError> {
     let tried = config.needs.iter().filter_map(|need| match &need.what {
         Needed::Certificates(path) => Some(ConfigError::about(need, &usable(path).err()?)),
-        Needed::Secret(_) | Needed::PrivateKey(_) | Needed::Program(_) | Needed::Directory(_) => None,
+        Needed::Secret(_)
+        | Needed::PrivateKey(_)
+        | Needed::Program(_)
+        | Needed::Directory(_)
+        | Needed::Published { .. } => None,
     });
     tried.collect()
 }

@@ -29,7 +29,8 @@ pub(super) const SESSION: &[&str] = &[
 ];
 pub(super) const KEEPALIVE: &[&str] =
     &["survive_outage", "ping_every", "verify_at", "renew_at", "active", "introspect", "shared", "ping"];
-pub(super) const PUBLISH: &[&str] = &["file", "format", "template", "login", "mode", "owner", "group", "on_loss"];
+pub(super) const PUBLISH: &[&str] =
+    &["file", "format", "template", "login", "mode", "owner", "group", "on_loss", "required"];
 pub(super) const SESSION_HTTP: &[&str] =
     &["ca_file", "pin_sha256", "client_cert", "client_key", "proxy", "allow_plain_http", "header_names"];
 pub(super) const HOOK: &[&str] = &["on", "command"];

@@ -86,7 +86,7 @@ impl Taken<'_> {
             }
             Needed::Certificates(path) => Some((path.clone(), "holds certificates that the config names")),
             Needed::Program(argv) => Some((PathBuf::from(argv.first()?), "is a program that the config names")),
-            Needed::Secret(_) | Needed::PrivateKey(_) | Needed::Directory(_) => None,
+            Needed::Secret(_) | Needed::PrivateKey(_) | Needed::Directory(_) | Needed::Published { .. } => None,
         });
         configs.chain(named).collect()
     }

@@ -35,7 +35,6 @@ pub(super) fn read(session: &Table<'_>, owner: &Owner<'_>, context: &Context<'_>
             return Vec::new();
         }
         let path = directory.join(owner.name);
-        context.needs.add(session.path.clone(), &session.place, Needed::Directory(directory));
         let sink = SinkConfig {
             path,
             format: Format::Token,
@@ -43,16 +42,22 @@ pub(super) fn read(session: &Table<'_>, owner: &Owner<'_>, context: &Context<'_>
             owner: None,
             group: None,
             keep_on_loss: false,
+            required: true,
             env_prefix: owner.env_prefix.clone(),
         };
+        context.needs.add(session.path.clone(), &session.place, needed(&sink, &directory));
         return vec![At { value: sink, place: session.place.clone() }];
     };
     let sinks: Vec<_> = tables.iter().filter_map(|table| sink(table, session, owner, &directory)).collect();
     for sink in &sinks {
-        let parent = sink.value.path.parent().unwrap_or(Path::new("/")).to_owned();
-        context.needs.add(session.name("publish.file"), &sink.place, Needed::Directory(parent));
+        context.needs.add(session.name("publish.file"), &sink.place, needed(&sink.value, &directory));
     }
     sinks
+}
+
+fn needed(sink: &SinkConfig, tokens: &Path) -> Needed {
+    let (path, makes_directory) = (sink.path.clone(), sink.path.starts_with(tokens));
+    Needed::Published { path, makes_directory, required: sink.required }
 }
 
 fn sink(table: &Table<'_>, session: &Table<'_>, of: &Owner<'_>, directory: &Path) -> Option<At<SinkConfig>> {
@@ -62,6 +67,7 @@ fn sink(table: &Table<'_>, session: &Table<'_>, of: &Owner<'_>, directory: &Path
     let owner = principals::number(table, "owner", Kind::User);
     let group = principals::number(table, "group", Kind::Group);
     let keep_on_loss = table.one_of("on_loss", &[("remove", false), ("keep", true)]).is_some_and(|keep| keep.value);
+    let required = table.flag("required").is_none_or(|required| required.value);
     let path: At<PathBuf> = file(table, directory)?;
     if mode & 0o004 != 0 {
         table
@@ -69,7 +75,7 @@ fn sink(table: &Table<'_>, session: &Table<'_>, of: &Owner<'_>, directory: &Path
             .warn(format!("{}: with mode {mode:04o} every user of this machine can read the token", table.path));
     }
     let (format, env_prefix) = (format.unwrap_or(Format::Token), of.env_prefix.clone());
-    Some(path.map(|path| SinkConfig { path, format, mode, owner, group, keep_on_loss, env_prefix }))
+    Some(path.map(|path| SinkConfig { path, format, mode, owner, group, keep_on_loss, required, env_prefix }))
 }
 
 fn file(table: &Table<'_>, directory: &Path) -> Option<At<PathBuf>> {

@@ -341,6 +341,7 @@ pub(super) mod tests {
             owner: None,
             group: None,
             keep_on_loss: false,
+            required: true,
             env_prefix: "CRM".into(),
         };
         render(published, &sink).map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())

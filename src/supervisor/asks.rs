@@ -9,10 +9,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::Supervisor;
 use super::slot::{Outcome, Slot};
 use crate::api::access::{self, Caller, Guests};
-use crate::api::{
-    About, Ask, Health, Held, LoginBegun, Page, PageEnd, Refusal, Rejected, Reply, Served, SessionStatus,
-};
+use crate::api::{About, Ask, Held, LoginBegun, Page, PageEnd, Refusal, Rejected, Reply, Served, SessionStatus};
 use crate::clock;
+use crate::driver::LONGEST_LANDING;
 use crate::secret::Secret;
 use crate::session::Input;
 use crate::session::account::Account;
@@ -91,9 +90,7 @@ impl Supervisor {
                 let _ = reply.send(Err(Refusal::NotAdmin));
             }
             Ask::Reload { reply, .. } => self.reload(Some(reply)),
-            Ask::Health { caller, names, reply } => {
-                let _ = reply.send(self.health(&caller, &names));
-            }
+            Ask::Health(ask) => self.ask_health(ask),
         }
     }
 
@@ -148,11 +145,10 @@ impl Supervisor {
     }
 
     fn token(&mut self, about: &About, validity: Duration, files: bool, wait: Duration, reply: Reply<Served>) {
-        let at_hand = self.readable(about).and_then(|slot| {
-            let served = slot.at_hand(validity)?;
-            Ok(served.filter(|_| !files || slot.has_landed()))
-        });
-        if let Some(answer) = at_hand.transpose() {
+        let at_hand = self.readable(about).and_then(|slot| slot.at_hand(validity));
+        let in_files = files && matches!(at_hand, Ok(Some(_))) && self.look_anew(&about.name).is_some();
+        if let Some(answer) = at_hand.transpose().filter(|_| !in_files) {
+            let answer = answer.and_then(|served| self.known(&about.name)?.where_it_is_read(served, files));
             let _ = reply.send(answer);
             return;
         }
@@ -160,6 +156,7 @@ impl Supervisor {
         if self.slots.get(&**name).is_some_and(|slot| !slot.has_good_for(validity)) {
             self.step(name, Input::Wanted { validity });
         }
+        let wait = if in_files { wait.max(LONGEST_LANDING) } else { wait };
         self.wait(name, wait, Want::Token { validity, files, reply: Some(reply) });
     }
 
@@ -181,29 +178,6 @@ impl Supervisor {
             self.step(&about.name, Input::Rejected { generation });
         }
         self.wait(&about.name, wait, Want::Verdict { files, reply: Some(reply) });
-    }
-
-    fn health(&mut self, caller: &Caller, names: &[String]) -> Result<Health, Refusal> {
-        let mut not_ready = std::collections::BTreeMap::new();
-        let seen: Vec<&Slot> = if names.is_empty() {
-            self.slots.values().map(Box::as_ref).filter(|slot| self.may_read(caller, slot)).collect()
-        } else {
-            let about = |name: &String| About { caller: caller.clone(), name: name.clone() };
-            names.iter().map(|name| self.readable(&about(name))).collect::<Result<_, _>>()?
-        };
-        let mut written = Vec::new();
-        for slot in seen {
-            if !slot.is_ready() {
-                not_ready.insert(slot.name.to_string(), self.reason(slot));
-            } else if slot.publisher.lacks_a_file() && !slot.has_landed() {
-                not_ready.insert(slot.name.to_string(), "its files are being written".to_owned());
-                written.push(slot.name.clone());
-            }
-        }
-        for name in &written {
-            self.look_for_files(name);
-        }
-        Ok(Health { live: true, ready: not_ready.is_empty(), not_ready, version: env!("CARGO_PKG_VERSION").to_owned() })
     }
 
     pub(super) fn wait(&mut self, name: &str, longest: Duration, want: Want) {
@@ -248,11 +222,11 @@ impl Slot {
         match &mut waiter.want {
             Want::Token { validity, files, reply } => {
                 let answer = self.token_for(*validity, now, account, late);
-                send(reply, answer.filter(|answer| answer.is_err() || self.is_read_from(*files, late)))
+                send(reply, self.once_in_files(answer, *files, late))
             }
             Want::Verdict { files, reply } => {
                 let answer = self.verdict(now, account, late);
-                send(reply, answer.filter(|answer| answer.is_err() || self.is_read_from(*files, late)))
+                send(reply, self.once_in_files(answer, *files, late))
             }
             Want::Hold { held, reply } => {
                 let settled = late || !self.is_being_replaced();
@@ -263,6 +237,21 @@ impl Slot {
             Want::LoginBegun { login, reply } => send(reply, self.login_begun(login, now, late)),
             Want::LoginOver { login, reply } => send(reply, self.login_over(login, account, late)),
         }
+    }
+
+    /// The answer, when the caller finds it where it reads.
+    fn once_in_files(
+        &self,
+        answer: Option<Result<Served, Refusal>>,
+        files: bool,
+        late: bool,
+    ) -> Option<Result<Served, Refusal>> {
+        let answer = answer.filter(|answer| answer.is_err() || self.is_read_from(files, late))?;
+        Some(answer.and_then(|served| self.where_it_is_read(served, files)))
+    }
+
+    fn where_it_is_read(&self, served: Served, files: bool) -> Result<Served, Refusal> {
+        self.unpublished().filter(|_| files).map_or(Ok(served), Err)
     }
 
     fn token_for(

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Supervisor;
+use super::health::out_of_place_in_words;
 use super::shown;
 use super::slot::Slot;
 use crate::api::{
@@ -38,28 +39,21 @@ impl Supervisor {
 
     /// All sessions in one line, for `systemctl status`.
     pub(super) fn one_line(&self) -> String {
-        let good = self.slots.values().filter(|slot| slot.served.is_some()).count();
+        let good = self.slots.values().filter(|slot| slot.is_ready() && slot.lacking().is_none()).count();
         let mut line = match self.slots.len() {
             0 => return "no session is configured".to_owned(),
             total => format!("{good} of {total} sessions good"),
         };
         let (needy, others): (Vec<&Slot>, Vec<&Slot>) =
             self.slots.values().map(Box::as_ref).partition(|slot| self.needs_person(slot));
-        let waiting: Vec<&Slot> = others.into_iter().filter(|slot| slot.served.is_none()).collect();
-        self.add_names(&mut line, "a person is needed for", &needy);
-        self.add_names(&mut line, "no token of", &waiting);
+        let (published, waiting): (Vec<&Slot>, Vec<&Slot>) = others.into_iter().partition(|slot| slot.served.is_some());
+        let fileless: Vec<&Slot> = published.into_iter().filter(|slot| slot.lacking().is_some()).collect();
+        add_names(&mut line, "a person is needed for", &needy, |slot| self.reason(slot));
+        add_names(&mut line, "no token of", &waiting, |slot| self.reason(slot));
+        add_names(&mut line, "no token file of", &fileless, |slot| {
+            slot.lacking().map(|file| out_of_place_in_words(&file)).unwrap_or_default()
+        });
         line
-    }
-
-    /// One session with its reason; the first of several, since they may be thousands.
-    fn add_names(&self, line: &mut String, what: &str, slots: &[&Slot]) {
-        let names: Vec<&str> = slots.iter().take(NAMES_SHOWN).map(|slot| &*slot.name).collect();
-        let _ = match (slots, slots.len().saturating_sub(NAMES_SHOWN)) {
-            ([], _) => Ok(()),
-            ([only], _) => write!(line, "; {what} {}: {}", only.name, self.reason(only)),
-            (_, 0) => write!(line, "; {what} {}", names.join(", ")),
-            (_, more) => write!(line, "; {what} {} and {more} more", names.join(", ")),
-        };
     }
 
     fn needs_person(&self, slot: &Slot) -> bool {
@@ -187,6 +181,17 @@ impl Slot {
             failures: counts.failures,
         }
     }
+}
+
+/// One session with its reason; the first of several, since they may be thousands.
+fn add_names(line: &mut String, what: &str, slots: &[&Slot], reason: impl Fn(&Slot) -> String) {
+    let names: Vec<&str> = slots.iter().take(NAMES_SHOWN).map(|slot| &*slot.name).collect();
+    let _ = match (slots, slots.len().saturating_sub(NAMES_SHOWN)) {
+        ([], _) => Ok(()),
+        ([only], _) => write!(line, "; {what} {}: {}", only.name, reason(only)),
+        (_, 0) => write!(line, "; {what} {}", names.join(", ")),
+        (_, more) => write!(line, "; {what} {} and {more} more", names.join(", ")),
+    };
 }
 
 fn recent(Happening { since, at, times, what }: Happening, now: Now) -> Recent {

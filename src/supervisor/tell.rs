@@ -192,8 +192,8 @@ pub(super) fn event(slot: &mut Slot, event: &Event) {
     }
 }
 
-/// Says when a person is needed, again at a slow pace, and when no longer.
-pub(super) fn attention(slot: &mut Slot, account: &Account, now: Instant) {
+/// Says when a person is needed, again at a slow pace, and when no longer. True when it said something.
+pub(super) fn attention(slot: &mut Slot, account: &Account, now: Instant) -> bool {
     let needed = slot.attention(account);
     let session = &*slot.name;
     match (&needed, &slot.told.attention) {
@@ -206,15 +206,17 @@ pub(super) fn attention(slot: &mut Slot, account: &Account, now: Instant) {
                 slot.told.attention = Some(Box::new((now, needed.reason.clone())));
                 slot.told.needs_person_since.get_or_insert(now);
             }
+            !said
         }
         // While the account's record is being written, a person may still be needed.
-        (None, Some(_)) if slot.session.attention(account).is_some() => {}
+        (None, Some(_)) if slot.session.attention(account).is_some() => false,
         (None, Some(_)) => {
             info!(session, event = "recovered", "no person is needed any more");
             slot.told.attention = None;
             slot.told.needs_person_since = None;
+            true
         }
-        (None, None) => {}
+        (None, None) => false,
     }
 }
 

@@ -17,8 +17,10 @@ use crate::session::presented::Presented;
 use crate::systemd;
 use crate::time::{Instant, Now};
 
-/// How soon a change shows in the status line.
+/// How soon after a change all sessions are looked at.
 const LOOK_SOON: Duration = Duration::from_secs(1);
+/// How soon the status line says that a person is needed, or no longer: once, where a whole account is stopped.
+const SAY_SOON: Duration = Duration::from_millis(250);
 /// A secret that a command prints is read no oftener.
 const COMMANDS_EVERY: Duration = Duration::from_mins(1);
 
@@ -27,6 +29,8 @@ const COMMANDS_EVERY: Duration = Duration::from_mins(1);
 pub(super) struct Watch {
     clocks: Clocks,
     next_look: Instant,
+    /// When systemd's status line is said again because something in it changed.
+    next_line: Option<Instant>,
     next_secrets: Option<Instant>,
     /// When the watchdog must be fed again, and how often.
     next_pulse: Option<Instant>,
@@ -48,6 +52,7 @@ impl Watch {
         Self {
             clocks: Clocks::begin(now),
             next_look: now.boot,
+            next_line: None,
             next_secrets: None,
             next_pulse: pulse.map(|_| now.boot),
             pulse,
@@ -60,12 +65,17 @@ impl Watch {
 
     /// When the next look is due.
     pub(super) fn wake(&self) -> Instant {
-        [self.next_secrets, self.next_pulse].into_iter().flatten().fold(self.next_look, Instant::min)
+        [self.next_line, self.next_secrets, self.next_pulse].into_iter().flatten().fold(self.next_look, Instant::min)
     }
 
     /// Something changed that systemd's status line should say; said at most once a second, however many sessions change.
     pub(super) fn look_soon(&mut self, now: Instant) {
         self.next_look = self.next_look.min(now.after(LOOK_SOON));
+    }
+
+    /// Systemd's status line is no longer true.
+    pub(super) fn say_soon(&mut self, now: Instant) {
+        self.next_line.get_or_insert(now.after(SAY_SOON));
     }
 
     /// Files may lie in other directories from now on.
@@ -123,6 +133,9 @@ impl Supervisor {
             self.watch.next_look = now.after(LOOK_EVERY);
             self.look_at_sessions(now);
         }
+        if self.watch.next_line.take_if(|at| *at <= now).is_some() {
+            self.notifier.status(&self.one_line());
+        }
         if self.watch.next_secrets.is_some_and(|at| at <= now) {
             self.watch.next_secrets = Some(now.after(WATCH_EVERY));
             let commands = now.since(self.watch.commands_read) >= COMMANDS_EVERY;
@@ -151,7 +164,7 @@ impl Supervisor {
         self.look_around();
         self.look_for_alarms();
         self.lanes.sweep(now);
-        self.notifier.status(&self.one_line());
+        self.watch.next_line = Some(now);
     }
 
     /// Somebody may remove files, or mount another disk over them.

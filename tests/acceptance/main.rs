@@ -30,6 +30,7 @@ mod environment;
 mod events;
 mod every_profile;
 mod exec;
+mod files_in_place;
 mod hardening;
 mod harness;
 mod held_back;

@@ -112,8 +112,9 @@ fn files_that_cannot_be_written_keep_nobody_waiting() {
     lab.configure(&[lab.by_client("crm").publish("file = \"a\"")]);
     fs::create_dir_all(lab.path("run/tokens/a/b")).unwrap();
     lab.start();
-    lab.succeeds(&["wait", "crm", "--wait", "5s"]);
+    assert_eq!(lab.run(&["wait", "crm", "--wait", "5s"]).status.code(), Some(79));
     lab.succeeds(&["login", "crm", "--wait", "5s"]);
+    lab.succeeds(&["token", "crm", "--wait", "5s"]);
     assert!(lab.status("crm")["files"][0]["error"].is_string());
     assert!(server.logins() <= 2, "{}", server.logins());
 }

@@ -18,7 +18,7 @@ use super::parameters::{Query, RejectedBody, UsedBody, json};
 use super::streams;
 use crate::api::access::Caller;
 use crate::api::problem::{Kind, Problem};
-use crate::api::{About, Ask, Order, Refusal, Served, TokenAnswer};
+use crate::api::{About, Ask, HealthAsk, Order, Refusal, Served, TokenAnswer};
 use crate::metrics::scrape;
 
 /// What the supervisor may take beyond the caller's wait; it answers in microseconds unless something is very wrong.
@@ -167,7 +167,7 @@ async fn health(asks: Asks, Extension(caller): CalledBy, uri: Uri) -> Result<Res
     let mut query = Query::of(&uri);
     let names = query.take_all("session");
     query.end()?;
-    let health = decided(&asks, Duration::ZERO, |reply| Ask::Health { caller, names, reply }).await??;
+    let health = decided(&asks, Duration::ZERO, |reply| Ask::Health(HealthAsk { caller, names, reply })).await??;
     let status = if health.live { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok((status, answer(&health)).into_response())
 }

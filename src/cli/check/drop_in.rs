@@ -45,11 +45,11 @@ fn groups(config: &Config) -> BTreeSet<String> {
     numbers.map(|number| name_of(Kind::Group, number).unwrap_or_else(|| number.to_string())).collect()
 }
 
-/// The unit lets the daemon write below its own directories only.
+/// The unit lets the daemon write below its own directories only. It does not start where a directory to bind is missing.
 fn directories(config: &Config) -> BTreeSet<PathBuf> {
     let own = [&config.daemon.runtime_dir, &config.daemon.state_dir];
     let sinks = config.sessions.values().flat_map(|session| session.publish.iter());
-    let parents = sinks.filter_map(|sink| sink.path.parent());
+    let parents = sinks.filter_map(|sink| sink.path.parent()).filter(|path| path.is_dir());
     parents.filter(|path| !own.iter().any(|own| path.starts_with(own))).map(Path::to_owned).collect()
 }
 
@@ -78,6 +78,7 @@ fn credential(need: &Need) -> Option<&str> {
         | Needed::PrivateKey(_)
         | Needed::Certificates(_)
         | Needed::Program(_)
-        | Needed::Directory(_) => None,
+        | Needed::Directory(_)
+        | Needed::Published { .. } => None,
     }
 }

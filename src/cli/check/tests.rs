@@ -111,9 +111,9 @@ fn a_credential_is_left_to_the_service() {
 #[test]
 fn files_elsewhere_and_other_owners_need_a_drop_in() {
     for (file, expected) in [
-        ("/srv/etl/crm", "[Service]\nReadWritePaths=/srv/etl\n"),
-        ("/home/etl/crm", "[Service]\nProtectHome=tmpfs\nBindPaths=/home/etl\n"),
-        ("/tmp/etl/crm", "[Service]\nBindPaths=/tmp/etl\n"),
+        ("/srv/crm", "[Service]\nReadWritePaths=/srv\n"),
+        ("/home/crm", "[Service]\nProtectHome=tmpfs\nBindPaths=/home\n"),
+        ("/tmp/crm", "[Service]\nBindPaths=/tmp\n"),
     ] {
         let publish = format!("publish = [{{ file = \"{file}\", owner = 4242 }}]");
         let drop_in = Home::new(&publish, "").outcome().systemd_drop_in.unwrap();
@@ -127,7 +127,7 @@ fn a_directory_that_cannot_be_made_is_an_error() {
     let home = Home::new("publish = [{ file = \"/etc/passwd/crm\" }]", "");
     let outcome = home.outcome();
     assert!(
-        outcome.errors.iter().any(|error| error.message.contains("/etc/passwd is no directory")),
+        outcome.errors.iter().any(|error| error.message.contains("/etc/passwd/crm: Not a directory")),
         "{:?}",
         outcome.errors
     );

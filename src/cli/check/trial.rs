@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
+use crate::atomic_file;
 use crate::config::{Config, ConfigError, Kind, Need, Needed, certificates};
 use crate::hooks::Address;
 use crate::plain_file;
@@ -71,6 +72,16 @@ impl Trial {
                     usable(path, need.key == "daemon.state_dir")
                 }
                 Needed::Directory(_) => Ok(()),
+                Needed::Published { path, makes_directory, required } => {
+                    let tried = publishable(path, *makes_directory);
+                    match tried {
+                        Err(message) if !required => {
+                            self.warnings.push(format!("{}: cannot {message}", need.key));
+                            Ok(())
+                        }
+                        tried => tried,
+                    }
+                }
             };
             if let Err(message) = tried {
                 self.errors.push(ConfigError::about(need, &message));
@@ -219,6 +230,16 @@ fn usable(directory: &Path, is_state: bool) -> Result<(), String> {
     access(existing, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
         format!("write below {}: {error}; let the daemon's user write there ({shown})", existing.display())
     })
+}
+
+/// Whether the daemon could put its file there. Elsewhere than below its own directory it makes no directories: one that is
+/// missing may be a disk that is not mounted yet.
+fn publishable(path: &Path, makes_directory: bool) -> Result<(), String> {
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    if !makes_directory || parent.exists() {
+        atomic_file::has_room_at(path).map_err(|error| error.to_string())?;
+    }
+    usable(parent, false)
 }
 
 /// What no single key is to blame for.

@@ -47,7 +47,16 @@ pub(crate) fn fuzz(bytes: &[u8]) {
 
 fn hold(published: &Published, format: Format, fits: Fits) {
     let (path, env_prefix) = (PathBuf::from("/nowhere"), "CRM".into());
-    let sink = SinkConfig { path, format, mode: 0o640, owner: None, group: None, keep_on_loss: false, env_prefix };
+    let sink = SinkConfig {
+        path,
+        format,
+        mode: 0o640,
+        owner: None,
+        group: None,
+        keep_on_loss: false,
+        required: true,
+        env_prefix,
+    };
     if let Ok(written) = render(published, &sink) {
         let text = String::from_utf8_lossy(&written);
         assert!(fits(&text), "{:?}: {text:?}", sink.format);
