@@ -291,7 +291,8 @@ impl Session {
     pub fn wake(&self, now: Instant, account: &Account) -> Option<Instant> {
         let call = self.next(now, account).map(|next| next.at);
         let end = self.state.expires.filter(|_| self.token_may_live());
-        [call, self.withdraw_at(), end, self.lapse()].into_iter().flatten().min()
+        let lost = self.is_past_recovery(account).then_some(now);
+        [call, self.withdraw_at(), lost, end, self.lapse()].into_iter().flatten().min()
     }
 
     /// Says once that only the hour's budget holds a login back.
@@ -300,7 +301,8 @@ impl Session {
         let due = held.is_some_and(|next| matches!(next.why, plan::Why::Dead | plan::Why::NoToken));
         if due && !self.record.budget_spent {
             let wait = account.login_ready(now).since(now);
-            actions.push(Action::Tell(Event::BudgetSpent { wait }));
+            let logins_an_hour = account.logins_an_hour();
+            actions.push(Action::Tell(Event::BudgetSpent { wait, logins_an_hour }));
         }
         self.record.budget_spent = due;
     }
@@ -334,10 +336,17 @@ impl Session {
         if self.lapse().is_some_and(|at| at <= now) {
             self.doubt(now, Doubt::Dormancy);
         }
-        if self.withdraw_at().is_some_and(|at| at <= now) {
+        if self.withdraw_at().is_some_and(|at| at <= now) || self.is_past_recovery(account) {
             self.withdraw();
             actions.push(Action::Save);
         }
+    }
+
+    /// The token is dead, still readable, and nothing that the daemon could do brings another: an account that another
+    /// session stopped, say.
+    fn is_past_recovery(&self, account: &Account) -> bool {
+        let readable = matches!(self.state.health, Health::Dead { withdrawn: false, .. });
+        readable && self.in_flight.is_none() && self.attention(account).is_some()
     }
 
     /// Only a ping sent from now on decides whether the token lives.

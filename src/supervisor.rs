@@ -285,9 +285,7 @@ impl Supervisor {
         }
         slot.end_late_login(now);
         slot.answer_waiters(now, &account.account);
-        if tell::attention(slot, &account.account, now) {
-            self.watch.say_soon(now);
-        }
+        self.watch.say_soon_if(tell::attention(slot, &account.account, now), now);
         let after = self.config.alerts.after;
         slot.ring_attention(&account.account, clock::now(), &self.alerts, after);
         if !slot.once_landed.is_empty() && slot.has_landed() {

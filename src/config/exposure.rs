@@ -88,7 +88,8 @@ fn used(files: &[PathBuf], needs: &[Need]) -> BTreeMap<PathBuf, Used> {
             }
             Needed::Secret(SecretSource::Credential(_) | SecretSource::Env(_))
             | Needed::PrivateKey(SecretSource::Credential(_) | SecretSource::Env(_))
-            | Needed::Directory(_) => {}
+            | Needed::Directory(_)
+            | Needed::Published { .. } => {}
         }
     }
     all

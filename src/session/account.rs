@@ -301,8 +301,13 @@ impl Account {
         self.stops.shift(millis);
     }
 
+    /// How many logins an hour the account may make by itself.
+    pub fn logins_an_hour(&self) -> u32 {
+        BASE + PER_SESSION * self.sessions.max(1)
+    }
+
     fn budget(&self) -> f64 {
-        f64::from(BASE + PER_SESSION * self.sessions.max(1))
+        f64::from(self.logins_an_hour())
     }
 
     fn spent_by(&self, now: Instant) -> f64 {

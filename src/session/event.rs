@@ -105,6 +105,8 @@ pub enum Event {
     BudgetSpent {
         /// For how long.
         wait: Duration,
+        /// How many logins an hour the account has.
+        logins_an_hour: u32,
     },
     /// The server's clock differs from ours.
     Skewed {

@@ -55,6 +55,8 @@ pub enum Why {
     Doubt(Doubt),
     /// The authorization server is asked for the token's true end.
     Introspection,
+    /// The server forbade the last ping; it may allow the next.
+    Forbidden,
     /// The host of the token has not answered since the session ran out; a login tells where it lives now.
     HostGone,
 }
@@ -216,6 +218,7 @@ impl Session {
             | Why::Dead
             | Why::Doubt(_)
             | Why::Introspection
+            | Why::Forbidden
             | Why::HostGone => account.within_budget(ready, now),
         };
         let at = if self.sends_password() { account.password_ready(ready) } else { ready };
@@ -262,6 +265,7 @@ impl Session {
             | Why::NoToken
             | Why::Doubt(_)
             | Why::Introspection
+            | Why::Forbidden
             | Why::HostGone => false,
         }
     }
@@ -298,7 +302,8 @@ impl Session {
     }
 
     fn idle_ping(&self, now: Instant) -> Option<Next> {
-        let window = self.window().filter(|_| self.policy.has_ping)?;
+        // While the server forbids pings, its own pace counts.
+        let window = self.window().filter(|_| self.policy.has_ping && self.state.forbidden.is_none())?;
         let Some(bounds) = self.state.bounds else {
             return Some(self.ping_at(now, now, Why::UnknownAge));
         };
@@ -336,7 +341,7 @@ impl Session {
     }
 
     fn confirming_ping(&self, now: Instant) -> Option<Next> {
-        self.state.forbidden.as_ref().map(|_| self.ping_at(now, now, Why::UnknownAge))
+        self.state.forbidden.as_ref().map(|_| self.ping_at(now, now, Why::Forbidden))
     }
 
     fn replacement(&self, now: Instant, account: &Account) -> Option<Next> {

@@ -171,6 +171,9 @@ pub struct Forbidden {
     pub detail: Blotted,
     /// Not yet confirmed by a second ping.
     pub tentative: bool,
+    /// How much earlier the next ping comes for being in time, which the one after it makes good.
+    #[serde(default)]
+    pub early: Duration,
 }
 
 /// Logins and renewals in a row that something answered, but with no token and no no that is known.
@@ -317,7 +320,8 @@ mod tests {
         let mut backoff = Backoff::default();
         backoff.told_to_spread(at(millis + 1));
         let refresh = Refresh { token: Secret::new("r"), exercised: at(millis + 8), lifetime: None, seed: None };
-        let forbidden = Forbidden { since: at(millis + 9), detail: Blotted::default(), tentative: false };
+        let forbidden =
+            Forbidden { since: at(millis + 9), detail: Blotted::default(), tentative: false, early: Duration::ZERO };
         let fruitless = Fruitless { since: at(millis + 13), detail: String::new(), tries: 1, declined: 0 };
         State {
             token_since: at(millis + 2),

@@ -17,7 +17,7 @@ use crate::session::Input;
 use crate::session::account::Account;
 use crate::session::answer::Request;
 use crate::session::state::Health as TokenHealth;
-use crate::session::view::{Promise, Publication};
+use crate::session::view::{LoginWait, Promise, Publication};
 use crate::time::Instant;
 use crate::token::Published;
 
@@ -219,13 +219,14 @@ impl Slot {
     /// True when the waiter was answered.
     fn answer(&self, waiter: &mut Waiter, now: Instant, account: &Account) -> bool {
         let late = waiter.until <= now;
+        let over = late || self.comes_too_late(waiter.until, now, account);
         match &mut waiter.want {
             Want::Token { validity, files, reply } => {
-                let answer = self.token_for(*validity, now, account, late);
+                let answer = self.token_for(*validity, now, account, over);
                 send(reply, self.once_in_files(answer, *files, late))
             }
             Want::Verdict { files, reply } => {
-                let answer = self.verdict(now, account, late);
+                let answer = self.verdict(now, account, over);
                 send(reply, self.once_in_files(answer, *files, late))
             }
             Want::Hold { held, reply } => {
@@ -237,6 +238,13 @@ impl Slot {
             Want::LoginBegun { login, reply } => send(reply, self.login_begun(login, now, late)),
             Want::LoginOver { login, reply } => send(reply, self.login_over(login, account, late)),
         }
+    }
+
+    /// Whether the login that alone brings a token is held back until the caller has gone: it is better told so at once.
+    fn comes_too_late(&self, until: Instant, now: Instant, account: &Account) -> bool {
+        let is_held_back =
+            matches!(self.session.login_wait(now, account), Some(LoginWait::Budget | LoginWait::Unanswered));
+        is_held_back && self.session.next(now, account).is_some_and(|next| next.at > until)
     }
 
     /// The answer, when the caller finds it where it reads.
@@ -319,7 +327,9 @@ impl Slot {
         let failure = self.session.record().last_error.as_ref().map(|failure| failure.detail.to_string());
         let lost = matches!(self.session.state().health, TokenHealth::Dead { .. } | TokenHealth::Missing);
         let reason = match failure {
-            _ if lost && self.session.login_wait(now, account).is_some() => self.without_token(failure, now, account),
+            _ if lost && self.session.login_wait(now, account).is_some() => {
+                self.without_token(failure, clock::now(), account)
+            }
             Some(detail) => detail,
             None => "no answer from the server yet".to_owned(),
         };

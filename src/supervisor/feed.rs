@@ -210,8 +210,9 @@ pub(super) fn transition(event: &Transition) -> Happened {
             let (from, to) = (duration_text(*from), duration_text(*to));
             Happened::because(Kind::Learned, format!("the idle timeout is {to}, not {from}"))
         }
-        Transition::BudgetSpent { wait } => {
-            Happened::because(Kind::BudgetSpent, format!("the next login may leave in {} s", wait.as_secs()))
+        Transition::BudgetSpent { wait, logins_an_hour } => {
+            let (wait, all) = (wait.as_secs(), format!("all {logins_an_hour} logins of the hour are spent"));
+            Happened::because(Kind::BudgetSpent, format!("{all}; the next login leaves in {wait} s"))
         }
         Transition::Skewed { millis } => {
             Happened::because(Kind::Skewed, format!("the server's clock is {millis} ms ahead of ours"))

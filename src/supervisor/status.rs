@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
 use super::Supervisor;
 use super::health::out_of_place_in_words;
 use super::shown;
@@ -134,14 +137,19 @@ impl Slot {
             }
             Health::Good => "the session is good".to_owned(),
             Health::Doubtful { why, .. } => doubt_in_words(why).to_owned(),
-            Health::Dead { .. } | Health::Missing => self.without_token(failure, now.boot, account),
+            Health::Dead { .. } | Health::Missing => self.without_token(failure, now, account),
         }
     }
 
     /// What is the matter while there is no token, though nobody need do anything.
-    pub(super) fn without_token(&self, failure: Option<String>, now: Instant, account: &Account) -> String {
-        let waits = match self.session.login_wait(now, account) {
-            Some(LoginWait::Budget) => Some("the login budget of the hour is spent".to_owned()),
+    pub(super) fn without_token(&self, failure: Option<String>, now: Now, account: &Account) -> String {
+        let waits = match self.session.login_wait(now.boot, account) {
+            Some(LoginWait::Budget) => Some(format!(
+                "the login budget of the hour is spent: all {} logins; {}`keepfresh login {}` logs in at once",
+                account.logins_an_hour(),
+                self.next_login(now, account),
+                self.name
+            )),
             Some(LoginWait::Unanswered) => Some(format!(
                 "two logins in a row had no answer, and a third wrong password may lock the user; if the password is right, run `keepfresh login {}`",
                 self.name
@@ -153,6 +161,11 @@ impl Slot {
         };
         let doing = if self.session.can_renew() { "renewing" } else { "logging in" };
         waits.or(failure).unwrap_or_else(|| doing.to_owned())
+    }
+
+    fn next_login(&self, now: Now, account: &Account) -> String {
+        let next = self.session.next(now.boot, account);
+        next.map(|next| format!("the next login leaves at {}; ", time_of_day(now.wall_at(next.at)))).unwrap_or_default()
     }
 
     fn next(&self, now: Now, account: &Account) -> Option<Next> {
@@ -213,6 +226,12 @@ fn what_word(request: Request) -> What {
     }
 }
 
+/// On the machine's own clock, in whole seconds and not too early.
+fn time_of_day(at: Timestamp) -> String {
+    let whole = Timestamp::from_second(at.as_second() + i64::from(at.subsec_nanosecond() > 0)).unwrap_or(at);
+    whole.to_zoned(TimeZone::system()).strftime("%H:%M:%S %Z").to_string()
+}
+
 fn file_status(sink: SinkStatus) -> FileStatus {
     FileStatus { path: sink.path.to_string_lossy().into_owned(), generation: sink.generation, error: sink.error }
 }
@@ -251,6 +270,7 @@ fn why_in_words(why: Why) -> &'static str {
         Why::Dead => "the token is dead",
         Why::Doubt(doubt) => doubt_in_words(doubt),
         Why::Introspection => "to learn the token's true end",
+        Why::Forbidden => "the server forbids it, and may allow it again",
         Why::HostGone => "the token's host does not answer",
     }
 }

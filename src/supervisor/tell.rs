@@ -176,8 +176,16 @@ pub(super) fn event(slot: &mut Slot, event: &Event) {
         Event::Allowed => info!(session, event = word, "the server allows the ping again"),
         Event::Doubtful { why } => info!(session, event = word, ?why, "checking the token"),
         Event::Proven => info!(session, event = word, "the token is good"),
-        Event::BudgetSpent { wait } => {
-            info!(session, event = word, wait_seconds = wait.as_secs(), "too many logins in an hour; waiting");
+        Event::BudgetSpent { wait, logins_an_hour } => {
+            let (wait_seconds, remedy) = (wait.as_secs(), format!("`keepfresh login {session}` logs in at once"));
+            info!(
+                session,
+                event = word,
+                wait_seconds,
+                logins_an_hour,
+                remedy,
+                "all logins of the hour are spent; the next login waits"
+            );
         }
         Event::Skewed { millis } => {
             info!(session, event = word, millis, "the server's clock differs from this machine's");

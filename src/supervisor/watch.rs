@@ -73,9 +73,11 @@ impl Watch {
         self.next_look = self.next_look.min(now.after(LOOK_SOON));
     }
 
-    /// Systemd's status line is no longer true.
-    pub(super) fn say_soon(&mut self, now: Instant) {
-        self.next_line.get_or_insert(now.after(SAY_SOON));
+    /// Systemd's status line may no longer be true.
+    pub(super) fn say_soon_if(&mut self, changed: bool, now: Instant) {
+        if changed {
+            self.next_line.get_or_insert(now.after(SAY_SOON));
+        }
     }
 
     /// Files may lie in other directories from now on.

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::SOON;
 use crate::support::daemon::Lab;
 use crate::support::org::Settings;
 use crate::support::salesforce::Salesforce;
-use crate::support::SOON;
 
 const PATIENCE: &str = "a probe must not wait out --wait for a file that a person must see to";
 
@@ -146,7 +146,8 @@ fn check_fails_on_a_file_that_cannot_be_put_in_its_place_and_names_the_remedy() 
         let output = check();
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(78), "{what}: {said}");
-        assert!(said.contains(path.to_str().unwrap()) && said.contains("sessions.crm.publish.file"), "{what}: {said}");
+        let directory = path.parent().unwrap().to_str().unwrap();
+        assert!(said.contains(directory) && said.contains("sessions.crm.publish.file"), "{what}: {said}");
         if !path.parent().unwrap().is_dir() {
             let plan = String::from_utf8_lossy(&output.stdout);
             assert!(!plan.contains("Paths="), "{what}, a drop-in for what is not there: {plan}");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::daemon::Lab;
 use crate::support::org::{Endpoint, RefreshTokens, Settings, oauth_error};
@@ -161,7 +161,59 @@ fn false_reports_of_a_session_without_a_ping_do_not_spend_its_login_budget() {
     let before = server.logins();
     lab.succeeds(&["login", "bare"]);
     assert_eq!(server.logins(), before + 1);
-    assert_ne!(lab.status("bare")["reason"], "the login budget of the hour is spent");
+    assert!(!lab.status("bare")["reason"].as_str().unwrap().contains("the login budget of the hour is spent"));
+}
+
+#[test]
+fn sessions_that_share_a_stop_are_withdrawn_together() {
+    let (server, mut lab) = lab(RefreshTokens::None);
+    let names = ["one", "two", "three", "four", "five"];
+    lab.configure(&names.map(|name| lab.by_password(name, USER)));
+    lab.start();
+    let tokens = names.map(|name| lab.await_token(name));
+    server.settled();
+    server.always(Endpoint::Token, Instead::Say(oauth_error("invalid_grant", "ip restricted")));
+    server.revoke_sessions();
+    for (name, token) in names.iter().zip(&tokens) {
+        lab.post(&format!("/v1/sessions/{name}/rejected"), &format!("{{\"token\":\"{token}\"}}"));
+    }
+    within(SOON, "the first file to go", || names.iter().any(|name| lab.token(name).is_none()).then_some(()));
+    let first = Instant::now();
+    within(SOON, "all files to go", || names.iter().all(|name| lab.token(name).is_none()).then_some(()));
+    assert!(first.elapsed() < Duration::from_secs(2), "{:?} after the first", first.elapsed());
+    assert!(server.logins() <= names.len() + 1, "{} logins", server.logins());
+}
+
+#[test]
+fn a_spent_budget_is_told_at_once_in_numbers_with_the_time_of_the_next_login_and_what_overrides_it() {
+    let (server, mut lab) = lab(RefreshTokens::None);
+    lab.configure(&[lab.by_client("crm")]);
+    lab.start();
+    lab.await_token("crm");
+    let mut refused = None;
+    for _ in 0..8 {
+        server.revoke_sessions();
+        let asked = Instant::now();
+        let output = lab.run(&["rejected", "crm", "--wait", "30s"]);
+        if !output.status.success() {
+            refused = Some((output, asked.elapsed()));
+            break;
+        }
+    }
+    let (output, took) = refused.expect("the budget is spent at last");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(75), "{said}");
+    // A token that died young was asked again for some seconds first.
+    assert!(took < Duration::from_secs(15), "{took:?}: {said}");
+    for part in ["all 6 logins", "the next login leaves at ", "`keepfresh login crm` logs in at once"] {
+        assert!(said.contains(part), "no {part:?}: {said}");
+        assert!(lab.status("crm")["reason"].as_str().unwrap().contains(part), "{part}");
+    }
+    assert_eq!(lab.code(&["wait", "crm", "--wait", "30s"]), 75);
+    assert_eq!(server.logins(), 6);
+    lab.succeeds(&["login", "crm"]);
+    assert!(server.lives(&lab.await_token("crm")));
+    assert_eq!(server.logins(), 7);
 }
 
 /// Neither a reload nor a restart nor a kill sends again what was refused.

@@ -127,7 +127,7 @@ fn a_directory_that_cannot_be_made_is_an_error() {
     let home = Home::new("publish = [{ file = \"/etc/passwd/crm\" }]", "");
     let outcome = home.outcome();
     assert!(
-        outcome.errors.iter().any(|error| error.message.contains("/etc/passwd/crm: Not a directory")),
+        outcome.errors.iter().any(|error| error.message.contains("/etc/passwd is no directory")),
         "{:?}",
         outcome.errors
     );

@@ -74,19 +74,19 @@ impl Trial {
                 Needed::Directory(_) => Ok(()),
                 Needed::Published { path, makes_directory, required } => {
                     let tried = publishable(path, *makes_directory);
-                    match tried {
-                        Err(message) if !required => {
-                            self.warnings.push(format!("{}: cannot {message}", need.key));
-                            Ok(())
-                        }
-                        tried => tried,
-                    }
+                    if *required { tried } else { self.only_warn(&need.key, tried) }
                 }
             };
             if let Err(message) = tried {
                 self.errors.push(ConfigError::about(need, &message));
             }
         }
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "what was tried goes on as what was tried")]
+    fn only_warn(&mut self, key: &str, tried: Result<(), String>) -> Result<(), String> {
+        self.warnings.extend(tried.err().map(|message| format!("{key}: cannot {message}")));
+        Ok(())
     }
 
     /// Whether what is there for the URL of a webhook is one: an alert would find out too late.
@@ -236,10 +236,13 @@ fn usable(directory: &Path, is_state: bool) -> Result<(), String> {
 /// missing may be a disk that is not mounted yet.
 fn publishable(path: &Path, makes_directory: bool) -> Result<(), String> {
     let parent = path.parent().unwrap_or(Path::new("/"));
-    if !makes_directory || parent.exists() {
-        atomic_file::has_room_at(path).map_err(|error| error.to_string())?;
+    if makes_directory || parent.exists() {
+        usable(parent, false)?;
     }
-    usable(parent, false)
+    if makes_directory && !parent.exists() {
+        return Ok(());
+    }
+    atomic_file::has_room_at(path).map_err(|error| error.to_string())
 }
 
 /// What no single key is to blame for.

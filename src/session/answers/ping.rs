@@ -188,7 +188,8 @@ impl Session {
         let second_look = self.second_look(YOUNG, answer.sent, now).filter(|_| !certain);
         let tentative = second_look.is_some() || known.is_none() && !certain;
         let confirm = second_look.unwrap_or(CONFIRM_AFTER);
-        let wait = if tentative { confirm } else { self.forbidden_pause() };
+        let early = known.as_ref().map_or(Duration::ZERO, |forbidden| forbidden.early);
+        let (wait, early) = if tentative { (confirm, early) } else { self.after_forbidden(now, early) };
         let fresh = !tentative && known.as_ref().is_none_or(|forbidden| forbidden.tentative);
         let since = known.map_or(now, |forbidden| forbidden.since);
         self.state.ping_backoff.pause(now, wait);
@@ -199,13 +200,19 @@ impl Session {
         if fresh {
             actions.push(Action::Tell(Event::Forbidden { detail: detail.clone() }));
         }
-        self.state.forbidden = Some(Box::new(Forbidden { since, detail, tentative }));
+        self.state.forbidden = Some(Box::new(Forbidden { since, detail, tentative, early }));
     }
 
-    /// Half the pace of ordinary pings.
-    fn forbidden_pause(&self) -> Duration {
+    /// When a forbidden ping is repeated: at half the pace of ordinary pings; but a ping that is allowed again before the
+    /// session would idle out keeps it. What that one comes early, which is given too, the next comes late.
+    fn after_forbidden(&self, now: Instant, early: Duration) -> (Duration, Duration) {
         let pace = self.window().map_or(CEILING, |window| window.proof().saturating_sub(self.survive_outage()));
-        (pace * 2).max(FORBIDDEN_FLOOR)
+        let pause = (pace * 2).max(FORBIDDEN_FLOOR);
+        let chance = self.idle_deadline().map(|deadline| deadline.before(self.survive_outage()));
+        match chance.filter(|chance| *chance > now.after(FORBIDDEN_FLOOR)) {
+            Some(chance) => (pause.min(chance.since(now)), pause.saturating_sub(chance.since(now))),
+            None => (pause + early, Duration::ZERO),
+        }
     }
 
     pub(super) fn ping_failed(&mut self, answer: Answer, now: Instant, actions: &mut Vec<Action>) {

@@ -49,8 +49,7 @@ fn without_a_refresh_token_the_end_of_the_token_needs_a_person_again() {
         0:00:00 Alive
         0:59:00 Alive
         1:00:00 expired 1
-        1:00:00 hold
-        1:00:05 withdraw
+        1:00:00 withdraw
         1:01:00 NeedsAttention: the login has ended, and there is no refresh token to renew it by
         2:00:00 logged_in 2
         2:00:00 publish 2
@@ -91,8 +90,7 @@ fn a_dead_refresh_token_needs_a_person_and_the_old_one_is_never_presented_again(
         0:01:01 Alive; ping at 1:39:30 for IdleTimeout
         0:02:01 ping
         0:02:02 died unexplained
-        0:02:02 hold
-        0:02:07 withdraw
+        0:02:02 withdraw
         0:03:01 NeedsAttention: the login has ended, and there is no refresh token to renew it by
     ",
     );

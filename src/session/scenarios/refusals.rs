@@ -1,6 +1,7 @@
 //! A server's no: to a login, a renewal or a ping.
 
 use super::check;
+use super::script::Stage;
 
 #[test]
 fn a_refused_password_is_sent_once() {
@@ -122,9 +123,9 @@ fn a_forbidden_ping_is_confirmed_then_slowed_down_and_cleared_by_success() {
         1:00:00 ping
         1:00:02 ping
         1:00:03 forbidden
-        2:36:03 ping
+        1:48:00 ping
         4:12:04 ping
-        5:00:00 NeedsAttention: forbidden?; ping at 5:48:05 for IdleTimeout
+        5:00:00 NeedsAttention: forbidden?; ping at 5:48:05 for Forbidden
         5:48:05 ping
         5:48:06 allowed
         6:36:05 ping
@@ -133,6 +134,29 @@ fn a_forbidden_ping_is_confirmed_then_slowed_down_and_cleared_by_success() {
         9:00:00 Alive; ping at 9:00:05 for IdleTimeout
     ",
     );
+}
+
+#[test]
+fn a_ping_that_is_allowed_again_before_the_session_would_idle_out_keeps_it_and_costs_no_further_call() {
+    let script = |from: &str| {
+        format!(
+            "
+            serve login good
+            serve ping forbidden
+            tick
+            1h: order verify
+            {from}: serve ping alive
+            2h: status
+            9h: status
+            "
+        )
+    };
+    let kept = Stage::play(&script("1h30m"));
+    assert!(kept.contains(&"1:48:01 allowed".to_owned()), "{kept:#?}");
+    assert!(kept.iter().any(|line| line.starts_with("2:00:00 Alive")), "{kept:#?}");
+    // Without the chance it took pings at 1:00, 2:36, 4:12, 5:48 and 7:24 to learn as much.
+    let forbidden = Stage::play(&script("8h50m"));
+    assert_eq!(forbidden.iter().filter(|line| line.ends_with(" ping")).count(), 5, "{forbidden:#?}");
 }
 
 #[test]
@@ -151,7 +175,7 @@ fn a_forbidden_ping_that_is_certain_needs_no_confirmation() {
         0:00:01 publish 1
         1:00:00 ping
         1:00:01 forbidden
-        1:01:00 NeedsAttention: forbidden; ping at 2:36:01 for IdleTimeout
+        1:01:00 NeedsAttention: forbidden; ping at 1:48:00 for Forbidden
     ",
     );
 }
@@ -176,7 +200,7 @@ fn a_forbidden_ping_settles_a_doubt_only_once_it_is_confirmed() {
         0:10:01 Recovering; ping at 0:10:02 for Doubt(Report)
         0:10:02 ping
         0:10:03 forbidden
-        0:10:03 NeedsAttention: forbidden?; ping at 1:46:03 for IdleTimeout
+        0:10:03 NeedsAttention: forbidden?; ping at 1:46:03 for Forbidden
     ",
     );
 }

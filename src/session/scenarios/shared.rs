@@ -89,6 +89,54 @@ fn a_refused_password_is_withheld_from_every_session_that_would_send_it_until_it
 }
 
 #[test]
+fn a_session_whose_account_another_one_stopped_is_withdrawn_with_it_and_not_seconds_later() {
+    check(
+        "
+        policy login=password
+        session a
+        serve login good a1
+        serve ping dead
+        tick
+        session b
+        serve login good b1
+        serve ping dead
+        tick
+        +5s: status
+        session a
+        serve login refused user
+        order verify
+        session b
+        serve login refused user
+        order verify
+        +4s: status
+        session a
+        status
+    ",
+        "
+        0:00:00 login
+        0:00:01 a logged_in 1
+        0:00:01 a publish 1
+        0:00:01 b login
+        0:00:02 b logged_in 1
+        0:00:02 b publish 1
+        0:00:05 b Alive; ping at 1:47:15 for IdleTimeout
+        0:00:05 a ping
+        0:00:05 b ping
+        0:00:06 a died unexplained
+        0:00:06 a login
+        0:00:06 a hold
+        0:00:06 b died unexplained
+        0:00:06 b hold
+        0:00:07 a refused, stopped
+        0:00:07 a withdraw
+        0:00:07 b withdraw
+        0:00:09 b NeedsAttention: its user was refused at the login of session a: refused
+        0:00:09 a NeedsAttention: refused
+    ",
+    );
+}
+
+#[test]
 fn the_budget_is_shared() {
     check(
         "

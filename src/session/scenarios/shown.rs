@@ -246,7 +246,7 @@ fn a_refresh_token_that_a_login_did_not_bring_again_is_missed_once_the_token_is_
         0:00:01 publish 2
         0:00:01 ping
         0:00:02 died unexplained
-        0:00:02 hold
+        0:00:02 withdraw
         0:00:02 NeedsAttention: there is no refresh token
     ",
     );

@@ -85,8 +85,7 @@ fn a_declined_renewal_is_tried_again_after_a_reload_and_with_another_refresh_tok
         0:48:07 ping
         0:48:08 proven
         1:00:00 expired 1
-        1:00:00 hold
-        1:00:05 withdraw
+        1:00:00 withdraw
         1:01:00 NeedsAttention: declined
         1:01:00 renew r1
         1:01:01 refused
@@ -460,10 +459,10 @@ fn a_forbidden_ping_that_a_job_reported_leads_to_one_other_token_and_not_again()
         1:00:10 ping
         1:00:12 ping
         1:00:13 forbidden
-        1:00:20 NeedsAttention: forbidden?; ping at 2:36:13 for UnknownAge
+        1:00:20 NeedsAttention: forbidden?; ping at 2:36:13 for Forbidden
         1:01:20 doubtful Report
         1:01:20 ping
-        1:02:20 NeedsAttention: forbidden?; ping at 2:37:21 for UnknownAge
+        1:02:20 NeedsAttention: forbidden?; ping at 2:37:21 for Forbidden
     ",
     );
 }
