@@ -64,7 +64,7 @@ struct Used {
 }
 
 fn used(files: &[PathBuf], needs: &[Need]) -> BTreeMap<PathBuf, Used> {
-    let runs = "who does has keepfresh run programs";
+    let runs = "a user who does can make keepfresh run programs";
     let mut all = BTreeMap::new();
     for file in files {
         all.insert(file.clone(), Used { what: "the config", harm: runs, in_any_case: false });
@@ -73,7 +73,7 @@ fn used(files: &[PathBuf], needs: &[Need]) -> BTreeMap<PathBuf, Used> {
         match &need.what {
             Needed::Secret(SecretSource::File { path, insecure_mode: in_any_case })
             | Needed::PrivateKey(SecretSource::File { path, insecure_mode: in_any_case }) => {
-                let (what, harm) = ("the secret file", "who does logs the daemon in as somebody else");
+                let (what, harm) = ("the secret file", "a user who does can make the daemon log in as another user");
                 all.insert(path.clone(), Used { what, harm, in_any_case: *in_any_case });
             }
             Needed::Secret(SecretSource::Command(argv))
@@ -83,7 +83,7 @@ fn used(files: &[PathBuf], needs: &[Need]) -> BTreeMap<PathBuf, Used> {
                 all.extend(program::files(argv, None).into_iter().map(|file| (file, program())));
             }
             Needed::Certificates(path) => {
-                let (what, harm) = ("the file of certificates", "who does can pass for a server");
+                let (what, harm) = ("the file of certificates", "a user who does can pose as a server");
                 all.insert(path.clone(), Used { what, harm, in_any_case: false });
             }
             Needed::Secret(SecretSource::Credential(_) | SecretSource::Env(_))
@@ -107,7 +107,7 @@ struct Written {
 
 fn written(config: &Config) -> BTreeMap<PathBuf, Written> {
     let mut all = BTreeMap::new();
-    let hands_out = "who does can put another token in the place of this one";
+    let hands_out = "a user who does can replace the token";
     for sink in config.sessions.values().flat_map(|session| session.publish.iter()) {
         if let Some(directory) = sink.path.parent() {
             let what = "the directory of token files";
@@ -115,7 +115,7 @@ fn written(config: &Config) -> BTreeMap<PathBuf, Written> {
         }
     }
     let daemon = &config.daemon;
-    let socket = "who does can put another socket in the place of this one";
+    let socket = "a user who does can replace the socket";
     let scraped = match &config.metrics {
         Some(MetricsListen::Unix(path)) => Some(path),
         Some(MetricsListen::Address { .. }) | None => None,
@@ -129,7 +129,7 @@ fn written(config: &Config) -> BTreeMap<PathBuf, Written> {
     }
     let runtime = Written { what: "the runtime directory", owner: None, harm: socket };
     all.insert(daemon.runtime_dir.clone(), runtime);
-    let harm = "who does can take the state away";
+    let harm = "a user who does can remove the state";
     all.insert(daemon.state_dir.clone(), Written { what: "the state directory", owner: None, harm });
     all
 }

@@ -119,7 +119,7 @@ impl Receiver {
             on,
             tries,
             problem,
-            "a webhook could not be told"
+            "cannot send to a webhook"
         );
     }
 }
