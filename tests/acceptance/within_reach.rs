@@ -215,7 +215,7 @@ fn root_runs_no_program_of_the_daemons_user_when_it_checks_for_it() {
     let checked = check(&lab);
     assert!(checked.status.success(), "{checked:?}");
     assert!(
-        text(&checked).contains("not checkable here") && text(&checked).contains("as the user 61042"),
+        text(&checked).contains("cannot check here") && text(&checked).contains("as the user 61042"),
         "{checked:?}"
     );
     assert!(!lab.path("ran").exists());
