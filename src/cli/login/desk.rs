@@ -115,7 +115,10 @@ impl Desk {
         let ears: Vec<bool> = ready.by_ref().take(self.ears.len()).collect();
         let visitors: Vec<bool> = ready.collect();
         let request = self.listen(&visitors);
-        self.welcome(&ears);
+        // Who has asked is heard before anybody new can take a place: else a crowd could push the person's browser out.
+        if request.is_none() {
+            self.welcome(&ears);
+        }
         if typed {
             self.read_input();
         }
@@ -248,6 +251,24 @@ mod tests {
         for nonsense in [&b"POST / HTTP/1.1\r\n\r\n"[..], b"\x16\x03\x01\x02\x00", b"SSH-2.0\r\n"] {
             assert!(matches!(heard(nonsense), Heard::Nonsense), "{nonsense:?}");
         }
+    }
+
+    #[test]
+    fn a_crowd_that_asks_at_every_ear_pushes_no_browser_out() {
+        let ears: Vec<TcpListener> = (0..2).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let addresses: Vec<_> = ears.iter().map(|ear| ear.local_addr().unwrap()).collect();
+        let mut desk = Desk { input: None, ..Desk::new(ears) };
+        let ask = |index: usize| {
+            let mut browser = TcpStream::connect(addresses[index % 2]).unwrap();
+            browser.write_all(format!("GET /{index} HTTP/1.1\r\n\r\n").as_bytes()).unwrap();
+            browser
+        };
+        let _crowd: Vec<TcpStream> = (0..80).map(ask).collect();
+        let mut heard = Vec::new();
+        while let Some(Arrival::Request(_, asked)) = desk.next(Duration::from_millis(200)) {
+            heard.push(asked.target);
+        }
+        assert_eq!(heard.len(), 80, "{heard:?}");
     }
 
     #[test]
