@@ -9,6 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -19,13 +20,14 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinSet, yield_now};
 
 use super::hosts::Hosts;
 use super::{Form, Snapshot};
@@ -36,8 +38,11 @@ use crate::clock;
 use crate::config::MetricsListen;
 use crate::time::Instant;
 
-/// Connections at a time; one more ends the oldest. A server of Prometheus makes one every fifteen seconds or so.
-const MOST: usize = 16;
+/// Connections at a time that have asked nothing yet; one more ends the oldest. A server of Prometheus makes one every fifteen
+/// seconds or so.
+const MOST_SILENT: usize = 16;
+/// Connections at a time that have asked, and so are answered within milliseconds; one more ends the oldest.
+const MOST_ASKING: usize = 64;
 /// For a whole scrape: what Prometheus allows itself by default (`scrape_timeout`).
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A rendering serves everybody who asks within this time.
@@ -99,7 +104,7 @@ impl Scrapers {
     pub async fn serve(self, asks: mpsc::Sender<Ask>, shutdown: impl Future<Output = ()>) {
         let router = router(asks, self.hosts);
         let mut tasks = JoinSet::new();
-        let mut open: VecDeque<AbortHandle> = VecDeque::new();
+        let mut open: VecDeque<Open> = VecDeque::new();
         let mut shutdown = pin!(shutdown);
         loop {
             let accepted = tokio::select! {
@@ -111,13 +116,12 @@ impl Scrapers {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             };
-            open.retain(|connection| !connection.is_finished());
-            if open.len() >= MOST
-                && let Some(oldest) = open.pop_front()
-            {
-                oldest.abort();
-            }
-            open.push_back(tasks.spawn(serve_connection(stream, router.clone())));
+            make_room(&mut open);
+            let asked = Arc::<AtomicBool>::default();
+            let task = tasks.spawn(serve_connection(stream, router.clone(), Arc::clone(&asked)));
+            open.push_back(Open { task, asked });
+            // A request that has come along must be read before the next caller can end the connection.
+            yield_now().await;
         }
         tasks.shutdown().await;
     }
@@ -135,11 +139,37 @@ impl Ear {
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
+/// A connection, and whether its request was read.
+struct Open {
+    task: AbortHandle,
+    asked: Arc<AtomicBool>,
+}
+
+/// Ends the oldest connection of each kind that has no room for one more: who floods the listener with connections that ask
+/// nothing must not end those of scrapers.
+fn make_room(open: &mut VecDeque<Open>) {
+    open.retain(|connection| !connection.task.is_finished());
+    for (asking, most) in [(false, MOST_SILENT), (true, MOST_ASKING)] {
+        let of_kind = |connection: &Open| connection.asked.load(Ordering::Relaxed) == asking;
+        if open.iter().filter(|connection| of_kind(connection)).count() < most {
+            continue;
+        }
+        if let Some(oldest) = open.iter().position(of_kind).and_then(|at| open.remove(at)) {
+            oldest.task.abort();
+        }
+    }
+}
+
 /// One scrape, and the connection ends.
-async fn serve_connection(stream: Box<dyn Stream>, router: Router) {
+async fn serve_connection(stream: Box<dyn Stream>, router: Router, asked: Arc<AtomicBool>) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).keep_alive(false).half_close(true);
-    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let service = TowerToHyperService::new(router);
+    let service = service_fn(move |request| {
+        asked.store(true, Ordering::Relaxed);
+        service.call(request)
+    });
+    let connection = http.serve_connection(TokioIo::new(stream), service);
     match tokio::time::timeout(PATIENCE, connection).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::trace!(%error, "a scrape ended early"),

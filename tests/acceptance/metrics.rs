@@ -1,6 +1,6 @@
 //! What Prometheus reads: whether it is right, whether it can be read, and that its readers harm nobody.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -9,6 +9,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::daemon::Lab;
@@ -137,6 +138,41 @@ fn scrapers_that_stall_harm_neither_callers_nor_other_scrapers() {
     assert!(descriptors.parse::<u32>().unwrap() < 80, "{descriptors} descriptors are open");
     drop(stalled);
     assert_eq!(lab.stop().code(), Some(0), "a stop waits for no scraper");
+}
+
+#[test]
+fn a_flood_of_connections_that_ask_nothing_keeps_no_scraper_from_the_figures() {
+    let (server, mut lab, address) = scene();
+    lab.configure(&[lab.by_client("crm")]);
+    lab.listen_for_scrapers(&address);
+    lab.start();
+    lab.await_token("crm");
+    let over = Arc::new(AtomicBool::new(false));
+    let flood = || {
+        let (address, over) = (address.clone(), Arc::clone(&over));
+        std::thread::spawn(move || {
+            let mut held = VecDeque::new();
+            while !over.load(Ordering::Relaxed) {
+                held.extend(TcpStream::connect(&address));
+                held.drain(..held.len().saturating_sub(40));
+            }
+        })
+    };
+    let floods = [flood(), flood()];
+    let mut missed = 0;
+    for _ in 0..30 {
+        let asked = format!("GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        let mut answer = String::new();
+        let mut scraper = TcpStream::connect(&address).unwrap();
+        let heard = scraper.write_all(asked.as_bytes()).and_then(|()| scraper.read_to_string(&mut answer));
+        missed += usize::from(heard.is_err() || !answer.contains("keepfresh_session_ready"));
+    }
+    over.store(true, Ordering::Relaxed);
+    for flood in floods {
+        flood.join().unwrap();
+    }
+    assert_eq!(missed, 0, "of 30 scrapes");
+    assert_eq!(server.logins(), 1);
 }
 
 #[test]
