@@ -23,6 +23,12 @@ pub struct SessionStatus {
     pub provider: String,
     /// As configured.
     pub url: String,
+    /// How it logs in; absent from an older daemon.
+    #[serde(default)]
+    pub grant: Option<String>,
+    /// Whom the server locks and counts: user (or client) and host; absent from an older daemon.
+    #[serde(default)]
+    pub account: Option<String>,
     /// How it is.
     pub state: State,
     /// In words: what is the matter, or that all is well.
@@ -69,6 +75,12 @@ pub struct SessionStatus {
     pub attention: Option<Attention>,
     /// What a person should know though nothing is wrong.
     pub notice: Option<String>,
+    /// What will need a person unless somebody looks now, each in one word.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    /// How many more times the daemon may log in by itself; absent where it does not.
+    #[serde(default)]
+    pub login_budget: Option<LoginBudget>,
     /// The server's allocations, as its headers told them.
     pub quotas: Vec<Quota>,
     /// Calls since the start.
@@ -149,6 +161,17 @@ pub struct LastError {
     pub verdict: String,
     /// One sentence, without secrets.
     pub detail: String,
+}
+
+/// The automatic logins of an account, which its sessions share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoginBudget {
+    /// So many fit into an hour.
+    pub limit: u32,
+    /// So many may leave at once.
+    pub left: u32,
+    /// When the next may leave, after failures too; absent where that is now.
+    pub next_at: Option<Timestamp>,
 }
 
 /// What a person must do.

@@ -25,7 +25,6 @@ use super::{complete, output, parse_duration, session_path, status};
 use crate::api::client::{Call, Client, ClientError};
 use crate::api::problem::Kind;
 use crate::api::{LoginBegun, LoginHow, SessionStatus};
-use crate::clock;
 
 /// What `login` takes.
 #[derive(Clone, Debug, clap::Args)]
@@ -79,11 +78,7 @@ pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
             }
         }
     };
-    if args.json {
-        output::print_json(&outcome)
-    } else {
-        output::print(&status::table(std::slice::from_ref(&outcome), clock::now().wall))
-    }
+    if args.json { output::print_json(&outcome) } else { status::print_row(&outcome) }
 }
 
 /// A person's login that the daemon has begun.

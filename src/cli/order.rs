@@ -7,7 +7,6 @@ use super::failure::Failure;
 use super::{complete, output, parse_duration, session_path, status};
 use crate::api::client::{Call, Client};
 use crate::api::{Order, SessionStatus};
-use crate::clock;
 
 /// What each order takes.
 #[derive(Clone, Debug, clap::Args)]
@@ -36,9 +35,5 @@ pub(super) fn run(client: &Client, args: &Args, order: Order) -> Result<Exit, Fa
     let path = session_path(&args.name, &format!("/{word}"));
     let call = Call { post: true, path, wait: args.wait, repeatable, ..Call::default() };
     let outcome: SessionStatus = client.json(&call)?;
-    if args.json {
-        output::print_json(&outcome)
-    } else {
-        output::print(&status::table(std::slice::from_ref(&outcome), clock::now().wall))
-    }
+    if args.json { output::print_json(&outcome) } else { status::print_row(&outcome) }
 }

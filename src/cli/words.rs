@@ -29,6 +29,16 @@ pub(super) fn largest_unit(duration: Duration) -> String {
     }
 }
 
+/// `2h`, `45m`: the same where there is hardly any room.
+pub(super) fn compact(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds @ 0..60 => format!("{seconds}s"),
+        seconds @ 60..3600 => format!("{}m", seconds / 60),
+        seconds @ 3600..86_400 => format!("{}h", seconds / 3600),
+        seconds => format!("{}d", seconds / 86_400),
+    }
+}
+
 fn two(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
     match small {
         0 => format!("{large} {large_unit}"),
@@ -78,6 +88,13 @@ mod tests {
     fn a_scale_has_the_largest_unit_alone() {
         for (seconds, words) in [(0, "under 1 s"), (12, "12 s"), (150, "2 min"), (7800, "2 h"), (93_600, "1 day")] {
             assert_eq!(largest_unit(Duration::from_secs(seconds)), words);
+        }
+    }
+
+    #[test]
+    fn where_there_is_hardly_any_room_a_span_has_one_letter() {
+        for (seconds, words) in [(0, "0s"), (59, "59s"), (150, "2m"), (7800, "2h"), (93_600, "1d")] {
+            assert_eq!(compact(Duration::from_secs(seconds)), words);
         }
     }
 

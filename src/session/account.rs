@@ -143,6 +143,17 @@ impl Account {
         ready.max(now.after(HOUR.mul_f64(missing / self.budget())))
     }
 
+    /// How many automatic logins may leave at once as far as the budget goes, and of how many in an hour.
+    pub fn logins_left(&self, now: Instant) -> (u32, u32) {
+        let limit = BASE + PER_SESSION * self.sessions.max(1);
+        // The same thousandth counts as rounding as where a login leaves.
+        let left = (0..limit)
+            .rev()
+            .map(|spent| limit - spent)
+            .filter(|left| self.spent_by(now) + f64::from(*left) - f64::from(limit) <= 0.001);
+        (left.max().unwrap_or(0), limit)
+    }
+
     /// Whether only the budget holds a login back.
     pub fn is_spent(&self, now: Instant) -> bool {
         self.within_budget(now, now) > self.backoff.ready(now)
@@ -329,7 +340,9 @@ mod tests {
             assert_eq!(account.login_ready(now), now);
             account.count_login(now);
         }
+        assert_eq!(account.logins_left(now), (0, 6));
         let ready = account.login_ready(now);
+        assert_eq!(account.logins_left(ready), (1, 6));
         assert_eq!(ready.since(now).as_secs(), 600);
         account.count_login(ready);
         assert_eq!(account.login_ready(ready).since(ready).as_secs(), 600);

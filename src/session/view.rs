@@ -268,7 +268,7 @@ impl Session {
         let login = format!("`keepfresh login {}`", self.name);
         let remedy = match self.policy.login {
             _ if !self.renewal_is_declined() => format!(
-                "find out what answers there: the URL may be wrong, or a proxy or portal answers instead of the server; the daemon keeps trying, and tries at once by {login} at once"
+                "find out what answers there: the URL may be wrong, or a proxy or portal answers instead of the server; the daemon keeps trying, and {login} tries at once"
             ),
             LoginBy::Person => format!("fix it at the server, then run {login}"),
             LoginBy::Seed | LoginBy::Daemon { .. } => format!(

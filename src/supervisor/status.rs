@@ -10,7 +10,8 @@ use super::health::out_of_place_in_words;
 use super::shown;
 use super::slot::Slot;
 use crate::api::{
-    Attention, Counts, FileStatus, Introspected, LastError, Next, Recent, Refusal, SessionStatus, State, What,
+    Attention, Counts, FileStatus, Introspected, LastError, LoginBudget, Next, Recent, Refusal, SessionStatus, State,
+    What,
 };
 use crate::clock;
 use crate::publish::SinkStatus;
@@ -74,6 +75,8 @@ impl Slot {
             session: self.name.to_string(),
             provider: self.config.remote.profile.name().to_owned(),
             url: self.config.remote.url.to_string(),
+            grant: Some(self.config.remote.grant.to_string()),
+            account: Some(self.config.remote.account()),
             state: self.state(now.boot, account),
             reason: self.reason(now, account),
             generation: state.token.as_ref().map(|_| state.generation),
@@ -100,6 +103,13 @@ impl Slot {
                 remedy: needed.remedy,
             }),
             notice: self.session.notice(now.boot, account),
+            warnings: self
+                .warnings(now.boot)
+                .into_iter()
+                .filter(|(_, holds)| *holds)
+                .map(|(word, _)| word.to_owned())
+                .collect(),
+            login_budget: self.session.can_login().then(|| login_budget(now, account)),
             quotas: self.session.record().quotas.clone(),
             counts: self.counts(),
             recent: self.session.record().recent.iter().map(|happening| recent(*happening, now)).collect(),
@@ -170,8 +180,21 @@ impl Slot {
 
     fn next(&self, now: Now, account: &Account) -> Option<Next> {
         let next = self.session.next(now.boot, account)?;
-        let (action, why) = (request_word(next.request).to_owned(), why_in_words(next.why).to_owned());
-        Some(Next { action, at: now.wall_at(next.at), why })
+        let why = match next.why {
+            Why::UnknownAge => self.confirmation(),
+            why => why_in_words(why),
+        };
+        Some(Next { action: request_word(next.request).to_owned(), at: now.wall_at(next.at), why: why.to_owned() })
+    }
+
+    /// What a ping is for that no deadline asks for.
+    fn confirmation(&self) -> &'static str {
+        let state = self.session.state();
+        match (&state.forbidden, state.proven) {
+            (Some(_), _) => "to see whether the server allows it now",
+            (None, false) => "to confirm the new login",
+            (None, true) => why_in_words(Why::UnknownAge),
+        }
     }
 
     fn last_error(&self, now: Now) -> Option<LastError> {
@@ -205,6 +228,12 @@ fn add_names(line: &mut String, what: &str, slots: &[&Slot], reason: impl Fn(&Sl
         (_, 0) => write!(line, "; {what} {}", names.join(", ")),
         (_, more) => write!(line, "; {what} {} and {more} more", names.join(", ")),
     };
+}
+
+fn login_budget(now: Now, account: &Account) -> LoginBudget {
+    let (left, limit) = account.logins_left(now.boot);
+    let next = account.login_ready(now.boot);
+    LoginBudget { limit, left, next_at: (next > now.boot).then(|| now.wall_at(next)) }
 }
 
 fn recent(Happening { since, at, times, what }: Happening, now: Now) -> Recent {

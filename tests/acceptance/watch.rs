@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::support::SOON;
 use crate::support::daemon::Lab;
-use crate::support::org::Settings;
-use crate::support::salesforce::Salesforce;
+use crate::support::org::{Endpoint, Settings, oauth_error};
+use crate::support::salesforce::{Instead, Salesforce};
 use crate::support::terminal::Terminal;
 use crate::support::within;
 
@@ -36,6 +36,81 @@ fn the_screen_follows_the_session_and_a_daemon_that_goes_and_comes_back() {
     assert!(screen.ended().success());
     assert!(screen.is_as_before());
     assert_eq!(server.logins(), 2, "looking on costs no login");
+}
+
+#[test]
+fn enter_opens_the_page_of_a_session_and_escape_leads_back() {
+    let (server, lab) = running(2);
+    let mut screen = Terminal::start(lab.command(&["status", "--watch"]), 100, 30);
+    screen.until("Enter details");
+    screen.press("\x1b[B\r");
+    screen.until("salesforce at http://");
+    screen.until("automatic logins left");
+    screen.until("Esc back");
+    screen.press("\x1b");
+    screen.until("Enter details");
+    screen.press("/er");
+    screen.until("/er_");
+    screen.press("\r");
+    screen.until("/er  ");
+    screen.press("\x1b");
+    screen.until("Enter details");
+    screen.press("\x1b");
+    assert!(screen.ended().success(), "escape quits where there is nothing to go back from");
+    assert!(screen.is_as_before());
+    assert_eq!(server.logins(), 2, "looking on costs no login");
+}
+
+#[test]
+fn without_unicode_and_colour_all_that_is_shown_is_ascii() {
+    let (server, lab) = running(2);
+    needs_a_person(&server, &lab);
+    for arguments in [&["status", "--watch"][..], &["status"], &["status", "crm"], &["status", "--wide"]] {
+        let mut command = lab.command(arguments);
+        command.env("NO_COLOR", "1");
+        let mut screen = Terminal::start_in(command, "C", 80, 24);
+        within(SOON, "the remedy", || screen.shown().contains("to do: ").then_some(()));
+        let shown = screen.shown();
+        assert!(shown.is_ascii() && !shown.contains("\x1b[3") && !shown.contains("\x1b[1m"), "{shown:?}");
+        screen.press("q");
+    }
+}
+
+#[test]
+fn the_table_fits_every_terminal_and_no_word_is_broken() {
+    let (server, lab) = running(2);
+    needs_a_person(&server, &lab);
+    for columns in [40, 80, 100, 200] {
+        let mut screen = Terminal::start(lab.command(&["status"]), columns, 24);
+        assert!(screen.ended().success());
+        let text = within(SOON, "the table", || Some(screen.shown()).filter(|text| text.contains("erp")));
+        for line in plain(&text).lines() {
+            assert!(line.chars().count() <= usize::from(columns), "{columns}: {line}");
+        }
+    }
+    let piped = lab.succeeds(&["status"]);
+    assert!(piped.starts_with("2 sessions: 1 needs attention, 1 alive\n\nNAME"), "{piped}");
+    assert!(!piped.contains('\x1b') && piped.matches("to do: ").count() == 1, "{piped}");
+    assert!(lab.succeeds(&["status", "erp"]).contains("next      ping in "), "a page of one session");
+    assert!(lab.succeeds(&["status", "--wide"]).contains("GENERATION"));
+}
+
+/// The server lets nobody in any more: `crm` finds out, `erp` not yet.
+fn needs_a_person(server: &Salesforce, lab: &Lab) {
+    server.always(Endpoint::Token, Instead::Say(oauth_error("inactive_user", "“user” is frozen")));
+    server.revoke_sessions();
+    assert_eq!(lab.code(&["rejected", "crm"]), 79);
+}
+
+/// Without what only a terminal understands.
+fn plain(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\x1b') {
+        plain.push_str(before);
+        rest = after.split_once(|end: char| end.is_ascii_alphabetic()).map_or("", |(_, rest)| rest);
+    }
+    plain + rest
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! `keepfresh status --watch`: the sessions on the screen, kept up to date; where there is none, a line for each change.
 
+mod desk;
 mod follow;
 mod frame;
-mod glyphs;
-mod line;
 mod screen;
 mod strip;
 
@@ -15,15 +14,16 @@ use anstream::{AutoStream, ColorChoice};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{Args, fetch};
+use super::{Args, fetch, glyphs, line};
 use crate::api::SessionStatus;
 use crate::api::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::clock;
 use crate::time::Instant;
+use desk::{Desk, Wish};
 use frame::View;
-use screen::{Key, Screen};
+use screen::Screen;
 
 /// Countdowns go by the second.
 const PACE: Duration = Duration::from_secs(1);
@@ -112,22 +112,28 @@ impl Feed {
 fn show(feed: &mut Feed) -> io::Result<Exit> {
     let colour = AutoStream::choice(&io::stdout()) != ColorChoice::Never;
     let (zone, glyphs) = (TimeZone::system(), glyphs::of_locale());
-    let mut screen = Screen::enter(colour)?;
-    let mut offset = 0;
+    let mut screen = Screen::enter(line::Look { colour, glyphs })?;
+    let mut desk = Desk::default();
     loop {
         let size = screen.size();
         let Feed { sessions, heard, trouble, .. } = &*feed;
         let now = clock::now().wall;
         let (trouble, keys) = (trouble.as_deref(), screen.has_keys());
-        let frame =
-            frame::frame(&View { sessions, trouble, heard: *heard, now, zone: &zone, glyphs, offset, keys }, size);
+        desk.settle(sessions);
+        let view = View { sessions, trouble, heard: *heard, now, zone: &zone, glyphs, desk: &desk, keys };
+        let frame = frame::frame(&view, size);
         screen.draw(&frame.lines)?;
-        offset = offset.min(frame.furthest);
-        match screen.wait(until_next_second(now))? {
-            Some(Key::Quit) => return Ok(Exit::Done),
-            Some(Key::Suspend) => screen.suspend()?,
-            Some(key) => offset = scrolled(key, offset, frame.page).min(frame.furthest),
-            None => screen.obey()?,
+        desk.offset = frame.offset;
+        let pressed = screen.wait(until_next_second(now))?;
+        if pressed.is_empty() {
+            screen.obey()?;
+        }
+        for key in pressed {
+            match desk.press(key, &feed.sessions, frame.reach) {
+                Some(Wish::Quit) => return Ok(Exit::Done),
+                Some(Wish::Suspend) => screen.suspend()?,
+                None => {}
+            }
         }
         feed.refresh();
     }
@@ -137,16 +143,4 @@ fn show(feed: &mut Feed) -> io::Result<Exit> {
 fn until_next_second(now: Timestamp) -> Duration {
     let passed = u64::from(now.subsec_nanosecond().unsigned_abs());
     PACE.saturating_sub(Duration::from_nanos(passed)).max(Duration::from_millis(5))
-}
-
-fn scrolled(key: Key, offset: usize, page: usize) -> usize {
-    match key {
-        Key::Up => offset.saturating_sub(1),
-        Key::Down => offset + 1,
-        Key::PageUp => offset.saturating_sub(page),
-        Key::PageDown => offset + page,
-        Key::Top => 0,
-        Key::Bottom => usize::MAX,
-        Key::Quit | Key::Suspend => offset,
-    }
 }

@@ -26,7 +26,12 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    pub(crate) fn start(mut command: Command, columns: u16, rows: u16) -> Self {
+    pub(crate) fn start(command: Command, columns: u16, rows: u16) -> Self {
+        Self::start_in(command, "C.UTF-8", columns, rows)
+    }
+
+    /// With another locale.
+    pub(crate) fn start_in(mut command: Command, locale: &str, columns: u16, rows: u16) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -36,7 +41,7 @@ impl Terminal {
         let before = settings(&tcgetattr(&line).unwrap());
         let child = command
             .env("TERM", "xterm-256color")
-            .env("LC_ALL", "C.UTF-8")
+            .env("LC_ALL", locale)
             .stdin(end())
             .stdout(end())
             .stderr(end())

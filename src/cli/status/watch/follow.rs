@@ -13,7 +13,7 @@ use crate::api::{SessionStatus, State};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output;
-use crate::cli::status::state_word;
+use crate::cli::status::{glyphs, state_word};
 use crate::clock;
 
 const BACK: &str = "the daemon answers again";
@@ -48,7 +48,8 @@ pub(super) fn lines(feed: &mut Feed) -> Result<Exit, Failure> {
             news.push(trouble.as_deref().unwrap_or(BACK).to_owned());
         }
         news.extend(changes(&mut shown, &feed.sessions));
-        let text: Vec<String> = news.iter().map(|line| format!("{moment}  {line}\n")).collect();
+        let text: Vec<String> =
+            news.iter().map(|line| format!("{moment}  {}\n", glyphs::of_locale().shown(line))).collect();
         if !told(&text.concat())? || !wait(feed) {
             return Ok(Exit::Done);
         }

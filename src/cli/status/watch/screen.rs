@@ -12,7 +12,7 @@ use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SI
 use signal_hook::{flag, low_level};
 
 use super::frame::Size;
-use super::line::Line;
+use crate::cli::status::line::{Line, Look};
 
 /// The other screen, no cursor, no wrapping at the right end.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J";
@@ -24,18 +24,23 @@ const END: &str = "\x1b[?2026l";
 /// Where a terminal does not say how large it is.
 const USUAL: Size = Size { columns: 80, rows: 24 };
 
-/// What the person in front of it wants.
+/// A key that somebody pressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key {
-    Quit,
-    /// Ctrl-Z.
-    Suspend,
+    Char(char),
+    Enter,
+    Escape,
+    Backspace,
     Up,
     Down,
     PageUp,
     PageDown,
-    Top,
-    Bottom,
+    Home,
+    End,
+    /// Ctrl-C, Ctrl-D, Ctrl-\, or the terminal is gone.
+    Interrupt,
+    /// Ctrl-Z.
+    Suspend,
 }
 
 /// The terminal, as long as it is ours.
@@ -44,7 +49,7 @@ pub(super) struct Screen {
     before: Option<Termios>,
     shown: Vec<String>,
     size: Size,
-    colour: bool,
+    look: Look,
     signals: Signals,
 }
 
@@ -57,11 +62,11 @@ struct Signals {
 
 impl Screen {
     /// Takes the terminal over.
-    pub(super) fn enter(colour: bool) -> io::Result<Self> {
+    pub(super) fn enter(look: Look) -> io::Result<Self> {
         let signals = Signals::watch()?;
         let stdin = io::stdin();
         let before = if stdin.is_terminal() { Some(tcgetattr(&stdin)?) } else { None };
-        let mut screen = Self { before, shown: Vec::new(), size: USUAL, colour, signals };
+        let mut screen = Self { before, shown: Vec::new(), size: USUAL, look, signals };
         screen.take()?;
         Ok(screen)
     }
@@ -88,7 +93,7 @@ impl Screen {
 
     /// Shows these lines; only those that changed are sent.
     pub(super) fn draw(&mut self, lines: &[Line]) -> io::Result<()> {
-        let lines: Vec<String> = lines.iter().map(|line| line.render(self.size.columns, self.colour)).collect();
+        let lines: Vec<String> = lines.iter().map(|line| line.render(self.size.columns, self.look)).collect();
         let mut bytes = String::from(BEGIN);
         if self.shown.is_empty() {
             bytes.push_str("\x1b[2J");
@@ -103,21 +108,21 @@ impl Screen {
         send(&bytes)
     }
 
-    /// Waits for a key, a signal or the time.
-    pub(super) fn wait(&mut self, pause: Duration) -> io::Result<Option<Key>> {
+    /// Waits for keys, a signal or the time.
+    pub(super) fn wait(&mut self, pause: Duration) -> io::Result<Vec<Key>> {
         if self.has_keys() && !self.signals.pending() {
             let stdin = io::stdin();
             let mut ready = [PollFd::new(&stdin, PollFlags::IN)];
             return match poll(&mut ready, Timespec::try_from(pause).ok().as_ref()) {
-                Ok(0) | Err(rustix::io::Errno::INTR) => Ok(None),
-                Ok(_) => read_key(),
+                Ok(0) | Err(rustix::io::Errno::INTR) => Ok(Vec::new()),
+                Ok(_) => read_keys(),
                 Err(error) => Err(error.into()),
             };
         }
         if !self.signals.pending() {
             poll_nothing(pause);
         }
-        Ok(None)
+        Ok(Vec::new())
     }
 
     /// Does what signals ask: ends as they would have ended us, with the terminal given back; or stops for a while.
@@ -194,39 +199,65 @@ fn keys_at_once(before: &Termios) -> Termios {
     raw
 }
 
-fn read_key() -> io::Result<Option<Key>> {
-    let mut bytes = [0; 16];
+fn read_keys() -> io::Result<Vec<Key>> {
+    let mut bytes = [0; 64];
     // A key sends all of its bytes at once.
     match rustix::io::read(io::stdin(), &mut bytes) {
-        // The terminal is gone.
-        Ok(0) => Ok(Some(Key::Quit)),
+        Ok(0) => Ok(vec![Key::Interrupt]),
         Ok(count) => Ok(pressed(bytes.get(..count).unwrap_or_default())),
-        Err(rustix::io::Errno::INTR) => Ok(None),
+        Err(rustix::io::Errno::INTR) => Ok(Vec::new()),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Keys that were pressed faster than they were read come together: of plain ones, one that quits counts, or the last.
-fn pressed(bytes: &[u8]) -> Option<Key> {
-    if bytes.len() < 2 || bytes.contains(&b'\x1b') {
-        return key(bytes);
+/// The keys that send more than a character.
+const SEQUENCES: [(&[u8], Key); 14] = [
+    (b"\x1b[A", Key::Up),
+    (b"\x1bOA", Key::Up),
+    (b"\x1b[B", Key::Down),
+    (b"\x1bOB", Key::Down),
+    (b"\x1b[5~", Key::PageUp),
+    (b"\x1b[6~", Key::PageDown),
+    (b"\x1b[H", Key::Home),
+    (b"\x1bOH", Key::Home),
+    (b"\x1b[1~", Key::Home),
+    (b"\x1b[F", Key::End),
+    (b"\x1bOF", Key::End),
+    (b"\x1b[4~", Key::End),
+    (b"\r", Key::Enter),
+    (b"\n", Key::Enter),
+];
+
+/// Keys that were pressed faster than they were read come together. From an escape on that is no key of ours, as before what
+/// is pasted, there is none.
+fn pressed(mut bytes: &[u8]) -> Vec<Key> {
+    let mut keys = Vec::new();
+    while let Some(first) = bytes.first() {
+        let sequence = SEQUENCES.iter().find_map(|(sequence, key)| Some((bytes.strip_prefix(*sequence)?, *key)));
+        if let Some((rest, key)) = sequence {
+            keys.push(key);
+            bytes = rest;
+        } else if *first == b'\x1b' {
+            match bytes.get(1..) {
+                Some([] | [b'\x1b', ..]) => keys.push(Key::Escape),
+                Some(_) | None => break,
+            }
+            bytes = bytes.get(1..).unwrap_or_default();
+        } else {
+            let text = bytes.split(|byte| matches!(byte, b'\x1b' | b'\r' | b'\n')).next().unwrap_or_default();
+            keys.extend(String::from_utf8_lossy(text).chars().filter_map(key));
+            bytes = bytes.get(text.len()..).unwrap_or_default();
+        }
     }
-    let keys = || bytes.chunks(1).filter_map(key);
-    keys().find(|key| *key == Key::Quit).or_else(|| keys().next_back())
+    keys
 }
 
-fn key(bytes: &[u8]) -> Option<Key> {
-    match bytes {
-        // Ctrl-C, Ctrl-D, Ctrl-\, Escape alone.
-        b"q" | b"Q" | b"\x03" | b"\x04" | b"\x1c" | b"\x1b" => Some(Key::Quit),
-        b"\x1a" => Some(Key::Suspend),
-        b"k" | b"\x1b[A" | b"\x1bOA" => Some(Key::Up),
-        b"j" | b"\r" | b"\n" | b"\x1b[B" | b"\x1bOB" => Some(Key::Down),
-        b"b" | b"\x1b[5~" => Some(Key::PageUp),
-        b" " | b"f" | b"\x1b[6~" => Some(Key::PageDown),
-        b"g" | b"\x1b[H" | b"\x1bOH" | b"\x1b[1~" => Some(Key::Top),
-        b"G" | b"\x1b[F" | b"\x1bOF" | b"\x1b[4~" => Some(Key::Bottom),
-        _ => None,
+fn key(character: char) -> Option<Key> {
+    match character {
+        '\x03' | '\x04' | '\x1c' => Some(Key::Interrupt),
+        '\x1a' => Some(Key::Suspend),
+        '\x7f' | '\x08' => Some(Key::Backspace),
+        _ => (!character.is_control()).then_some(Key::Char(character)),
     }
 }
 
@@ -246,19 +277,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_those_of_pagers() {
+    fn each_key_is_told_and_nothing_that_is_pasted_is_one() {
         for (bytes, expected) in [
-            (b"q".as_slice(), Some(Key::Quit)),
-            (b"\x03", Some(Key::Quit)),
-            (b"\x1a", Some(Key::Suspend)),
-            (b"\x1b[A", Some(Key::Up)),
-            (b"\x1b[6~", Some(Key::PageDown)),
-            (b"G", Some(Key::Bottom)),
-            (b"x", None),
-            (b"jjj", Some(Key::Down)),
-            (b"jqx", Some(Key::Quit)),
-            (b"\x1b[200~paste q", None),
-            (b"", None),
+            (b"q".as_slice(), vec![Key::Char('q')]),
+            (b"\x03", vec![Key::Interrupt]),
+            (b"\x1a", vec![Key::Suspend]),
+            (b"\x1b", vec![Key::Escape]),
+            (b"\x1b[A", vec![Key::Up]),
+            (b"\x1b[6~", vec![Key::PageDown]),
+            (b"/cr\r", vec![Key::Char('/'), Key::Char('c'), Key::Char('r'), Key::Enter]),
+            ("ü\x7f".as_bytes(), vec![Key::Char('ü'), Key::Backspace]),
+            (b"\x1b[200~paste q", Vec::new()),
+            (b"j\x1b[200~q", vec![Key::Char('j')]),
+            (b"\x1b[B\x1b[B\r", vec![Key::Down, Key::Down, Key::Enter]),
+            (b"\x1b\x1b", vec![Key::Escape, Key::Escape]),
+            (b"", Vec::new()),
         ] {
             assert_eq!(pressed(bytes), expected, "{bytes:?}");
         }

@@ -1,12 +1,14 @@
 //! A session's small timeline: what happened, where now is, what comes, on one line.
 
+use std::time::Duration;
+
 use clap::builder::styling::{AnsiColor, Style};
 use jiff::Timestamp;
 
-use super::glyphs::Glyphs;
-use super::line::Line;
 use crate::api::{Recent, SessionStatus, What};
-use crate::cli::words;
+use crate::cli::status::glyphs::Glyphs;
+use crate::cli::status::line::Line;
+use crate::cli::status::phrases::DIM;
 
 /// Of three parts, two are past.
 const PAST: f64 = 2.0 / 3.0;
@@ -56,12 +58,12 @@ pub(super) fn strip(session: &SessionStatus, now: Timestamp, columns: usize, gly
 }
 
 /// How far the line of this width reaches back and ahead.
-pub(super) fn reach(session: &SessionStatus, now: Timestamp, columns: usize) -> (String, String) {
+pub(super) fn reach(session: &SessionStatus, now: Timestamp, columns: usize) -> (Duration, Duration) {
     let scale = Scale::of(session, now, columns);
     let span = |columns: usize| {
         #[expect(clippy::cast_precision_loss, reason = "a screen has few columns")]
         let seconds = columns as f64 * scale.seconds_per_column;
-        words::largest_unit(std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default())
+        Duration::try_from_secs_f64(seconds.round()).unwrap_or_default()
     };
     (span(scale.now_column), span(columns.saturating_sub(scale.now_column + 1)))
 }
@@ -215,7 +217,7 @@ fn glyph(cell: Cell, glyphs: &Glyphs) -> &'static str {
 fn style(cell: Cell) -> Style {
     match cell {
         Cell::Blank => Style::new(),
-        Cell::Ahead | Cell::Deadline | Cell::Logout => AnsiColor::BrightBlack.on_default(),
+        Cell::Ahead | Cell::Deadline | Cell::Logout => DIM,
         Cell::Good | Cell::Introspection | Cell::Ping => AnsiColor::Green.on_default(),
         Cell::Renewal | Cell::Login => AnsiColor::Cyan.on_default().bold(),
         Cell::Failure => AnsiColor::Yellow.on_default().bold(),
@@ -228,7 +230,8 @@ fn style(cell: Cell) -> Style {
 mod tests {
     use super::*;
     use crate::api::{Next, fake};
-    use crate::cli::status::watch::glyphs;
+    use crate::cli::status::glyphs;
+    use crate::cli::status::line::Look;
 
     #[test]
     fn pings_stand_where_they_were_and_the_next_where_it_will_be() {
@@ -272,11 +275,11 @@ mod tests {
 
     #[test]
     fn the_ends_are_named() {
-        assert_eq!(reach(&session(), moment(0), 37), ("4 h".to_owned(), "2 h".to_owned()));
+        assert_eq!(reach(&session(), moment(0), 37), (Duration::from_hours(4), Duration::from_hours(2)));
     }
 
     fn drawn(session: &SessionStatus) -> String {
-        strip(session, moment(0), 37, &glyphs::UNICODE).render(37, false)
+        strip(session, moment(0), 37, &glyphs::UNICODE).render(37, Look { colour: false, glyphs: &glyphs::UNICODE })
     }
 
     fn session() -> SessionStatus {

@@ -1,6 +1,8 @@
 use super::*;
-use crate::api::{Attention, Next, Recent, What, fake};
-use crate::cli::status::watch::glyphs;
+use crate::api::{Attention, Next, Recent, State, What, fake};
+use crate::cli::status::glyphs;
+use crate::cli::status::line::Look;
+use crate::cli::status::phrases::ORDER;
 
 static ZONE: TimeZone = TimeZone::UTC;
 
@@ -8,112 +10,195 @@ static ZONE: TimeZone = TimeZone::UTC;
 fn a_session_is_a_card_where_there_is_room() {
     let crm = alive("crm");
     assert_eq!(
-        shown(&[crm], 80, 8),
+        shown(&[crm], 80, 12),
         "\
 keepfresh  1 session: 1 alive                                           10:53:20
 
 ● crm  alive                                       ping in 30 min (idle timeout)
-  token new (#7) · unused it ends in 1 h · 6 pings, 1 login
+  token new · unused it ends in 1 h · 6 pings, 1 login
      -4 h   ▲─────•──────•─────•─────•──────•─────│╌╌╌╌○╌╌╌╌┤          +2 h
 
 
-• ping  ◆ renewal  ▲ login  ✖ loss  ! failed  ○ next                     q quits"
+
+
+
+
+                                               Enter details  / filters  q quits"
     );
 }
 
 #[test]
-fn what_a_person_must_do_is_said_in_full() {
+fn trouble_comes_first_and_what_a_person_must_do_is_said_in_full() {
     assert_eq!(
         shown(&[alive("crm"), stuck("erp")], 60, 12),
         "\
 keepfresh  2 sessions: 1 needs attention, 1 alive   10:53:20
 
-● crm  alive                   ping in 30 min (idle timeout)
-  token new (#7) · unused it ends in 1 h · 6 pings, 1 login
-     -4 h ▲───•────•───•───•────•───│╌╌○╌╌╌┤       +2 h
-
-● erp  needs attention                    waits for a person
-  token new (#7), withdrawn · no calls yet
+▶ erp  needs attention                    waits for a person
+  token withdrawn · no calls yet
      -4 h                           │              +2 h
-  the server refused the login (since 1 min ago)
-  → check the key, then: keepfresh login erp
-                                                     q quits"
+  the server refused the login (for 1 min)
+  to do: check the key, then: keepfresh login erp
+
+● crm  alive                   ping in 30 min (idle timeout)
+  token new · unused it ends in 1 h · 6 pings, 1 login
+     -4 h ▲───•────•───•───•────•───│╌╌○╌╌╌┤       +2 h
+                           Enter details  / filters  q quits"
     );
 }
 
 #[test]
-fn where_cards_do_not_fit_sessions_are_rows() {
+fn where_cards_do_not_fit_sessions_are_rows_each_with_its_own_scale() {
+    let mut short = alive("fast");
+    short.idle_timeout_seconds = Some(10.0);
     assert_eq!(
-        shown(&[alive("crm"), stuck("erp")], 60, 9),
+        shown(&[short, stuck("erp")], 80, 7),
         "\
-keepfresh  2 sessions: 1 needs attention, 1 alive   10:53:20
+keepfresh  2 sessions: 1 needs attention, 1 alive                       10:53:20
+▶ erp   needs attention  waits for a person   -4h                 │         +2h
+  the server refused the login (for 1 min)
+  to do: check the key, then: keepfresh login erp
+● fast  alive            ping in 30 min      -20s ────────────────│╌╌╌╌╌╌╌○ +10s
 
-● crm  alive            ping in 30 min      ▲─••─•─••─│○╌┤
-● erp  needs attention  waits for a person            │
-  the server refused the login (since 1 min ago)
-  → check the key, then: keepfresh login erp
-
-
-                                                     q quits"
+                                               Enter details  / filters  q quits"
     );
 }
 
 #[test]
-fn where_rows_do_not_fit_who_needs_help_comes_first_and_the_rest_is_a_key_away() {
-    let mut sessions: Vec<SessionStatus> = (0..9).map(|number| alive(&format!("s{number}"))).collect();
+fn pings_and_deadlines_are_told_on_the_smallest_screens() {
+    for (columns, rows) in [(40, 10), (40, 6), (60, 8), (36, 5)] {
+        let sessions = [alive("integration-of-the-warehouse"), alive("crm")];
+        let text = shown(&sessions, columns, rows);
+        let said = |one: &str, other: &str| text.matches(one).count() + text.matches(other).count();
+        assert_eq!(said("ping in 30 min", "ping 30m"), 2, "{text}");
+        assert_eq!(said("ends in 1 h", "end 1h"), 2, "{text}");
+        assert!(text.contains("…") || text.contains("integration-of-the-warehouse"), "a cut name says so: {text}");
+    }
+}
+
+#[test]
+fn where_rows_do_not_fit_the_chosen_session_stays_in_sight_with_what_is_the_matter() {
+    let mut sessions: Vec<SessionStatus> = (0..20).map(|number| alive(&format!("s{number:02}"))).collect();
     sessions.push(stuck("zulu"));
-    let rows = |offset| {
-        let text = lines(&sessions, None, offset, 50, 6);
-        text.lines()
-            .skip(2)
-            .map(|line| line.trim_start().trim_start_matches("● ").chars().take(4).collect::<String>())
-            .collect::<Vec<_>>()
+    let rows = |desk: &Desk| {
+        let text = drawn(&sessions, None, desk, 80, 12);
+        text.lines().skip(2).map(str::to_owned).collect::<Vec<_>>()
     };
-    assert_eq!(rows(0), ["zulu", "s0  ", "s1  ", "1-3 "]);
-    assert_eq!(rows(3), ["s2  ", "s3  ", "s4  ", "4-6 "]);
-    assert_eq!(rows(99), ["s6  ", "s7  ", "s8  ", "8-10"]);
+    let mut desk = chosen("zulu");
+    let first = rows(&desk);
+    assert!(first[0].starts_with("▶ zulu") && first[1].starts_with("● s00"), "{first:#?}");
+    assert!(first.iter().any(|line| line.contains("check the key, then: keepfresh login zulu")), "{first:#?}");
+    assert!(first.last().unwrap().contains("1-7 of 21"), "{first:#?}");
+    desk.chosen = Some("s19".to_owned());
+    let last = rows(&desk);
+    assert!(last.iter().any(|line| line.starts_with("▶ s19")), "{last:#?}");
+    assert!(!last.iter().any(|line| line.contains("check the key")), "{last:#?}");
+}
+
+#[test]
+fn a_session_has_a_page() {
+    let desk = Desk { open: true, ..chosen("erp") };
+    let sessions = [alive("crm"), stuck("erp")];
+    let text = drawn(&sessions, None, &desk, 80, 24);
+    for part in ["erp  needs attention", "to do: check the key", "server    salesforce at https://acme", "Esc back"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("crm"), "{text}");
+    let small = drawn(&sessions, None, &Desk { offset: 3, ..desk }, 40, 10);
+    assert!(small.contains("4-11 of ") && small.contains("Esc back"), "{small}");
+    let gone = drawn(&sessions[..1], None, &Desk { open: true, ..chosen("erp") }, 80, 24);
+    assert!(gone.contains("there is no session erp any more"), "{gone}");
+}
+
+#[test]
+fn a_filter_is_shown_while_it_is_typed_and_while_it_holds() {
+    let sessions = [alive("crm"), alive("erp")];
+    let typing = Desk { filter: "er".to_owned(), typing: true, ..chosen("erp") };
+    let text = drawn(&sessions, None, &typing, 80, 24);
+    assert!(text.lines().last().unwrap().starts_with("/er_") && !text.contains("● crm"), "{text}");
+    let kept = drawn(&sessions, None, &Desk { typing: false, ..typing }, 80, 24);
+    assert!(kept.lines().last().unwrap().contains("/er  "), "{kept}");
+    let none = drawn(&sessions, None, &Desk { filter: "xyz".to_owned(), ..Desk::default() }, 80, 24);
+    assert!(none.contains("no session has \"xyz\""), "{none}");
+}
+
+#[test]
+fn a_deadline_before_the_next_call_is_said() {
+    let mut crm = alive("crm");
+    crm.idle_deadline = Some(moment(900));
+    assert!(shown(&[crm], 100, 12).contains("unused it ends in 15 min, before what comes next"));
 }
 
 #[test]
 fn a_daemon_that_is_away_is_said_above_what_it_said_last() {
-    let text = lines(&[alive("crm")], Some("the daemon is not running; start it"), 0, 80, 8);
+    let text = drawn(&[alive("crm")], Some("the daemon is not running; start it"), &Desk::default(), 80, 8);
     let second = text.lines().nth(1).unwrap();
     assert_eq!(second, "the daemon is not running; start it; below is how it was 5 s ago");
     assert!(text.contains("● crm  alive"), "{text}");
 }
 
 #[test]
-fn no_screen_is_too_small_or_too_large() {
-    let states = ORDER.map(|state| SessionStatus { state, ..stuck("a-session-with-quite-a-long-name") });
+fn no_screen_is_too_small_or_too_large_and_without_unicode_it_is_ascii() {
+    let mut states = ORDER.map(|state| SessionStatus { state, ..stuck("a-session-with-quite-a-long-name") });
+    states[0].session = "b".to_owned();
     let few = [alive("crm"), stuck("erp")];
     for columns in (0..30).chain([59, 80, 140, 500]) {
         for rows in (0..12).chain([24, 40, 200]) {
             for sessions in [&few[..], &states[..], &[]] {
-                let (view, size) = (view(sessions, Some("away"), 3), Size { columns, rows });
-                let frame = frame(&view, size);
-                assert_eq!(frame.lines.len(), rows.max(1), "{size:?}");
-                for line in &frame.lines {
-                    let shown = line.render(columns, false);
-                    assert!(Line::of(Style::new(), &shown).width() <= columns, "{size:?}: {shown}");
+                for desk in [chosen("crm"), Desk { open: true, ..chosen("b") }] {
+                    for glyphs in [&glyphs::UNICODE, &glyphs::ASCII] {
+                        let (view, size) =
+                            (View { glyphs, ..view(sessions, Some("away"), &desk) }, Size { columns, rows });
+                        is_drawn_within(&view, size);
+                    }
                 }
             }
         }
     }
 }
 
-fn shown(sessions: &[SessionStatus], columns: usize, rows: usize) -> String {
-    lines(sessions, None, 0, columns, rows)
+#[test]
+fn no_colour_is_used_that_a_palette_may_hide() {
+    let sessions = [alive("crm"), stuck("erp"), SessionStatus { state: State::Paused, ..alive("old") }];
+    for desk in [chosen("crm"), Desk { open: true, ..chosen("crm") }] {
+        let frame = frame(&view(&sessions, None, &desk), Size { columns: 100, rows: 30 });
+        let look = Look { colour: true, glyphs: &glyphs::UNICODE };
+        let text: String = frame.lines.iter().map(|line| line.render(100, look)).collect();
+        assert!(text.contains("\x1b[2m") && !text.contains("\x1b[9"), "{text:?}");
+    }
 }
 
-fn lines(sessions: &[SessionStatus], trouble: Option<&str>, offset: usize, columns: usize, rows: usize) -> String {
-    let frame = frame(&view(sessions, trouble, offset), Size { columns, rows });
-    let lines = frame.lines.iter().map(|line| line.render(columns, false));
+fn is_drawn_within(view: &View<'_>, size: Size) {
+    let frame = frame(view, size);
+    assert_eq!(frame.lines.len(), size.rows.max(1), "{size:?}");
+    let look = Look { colour: false, glyphs: view.glyphs };
+    for line in &frame.lines {
+        let shown = line.render(size.columns, look);
+        assert!(Line::of(Style::new(), &shown).width() <= size.columns, "{size:?}: {shown}");
+        assert!(shown.is_ascii() || view.glyphs.cut == "…", "{size:?}: {shown}");
+    }
+}
+
+fn chosen(name: &str) -> Desk {
+    Desk { chosen: Some(name.to_owned()), ..Desk::default() }
+}
+
+fn shown(sessions: &[SessionStatus], columns: usize, rows: usize) -> String {
+    let mut desk = Desk::default();
+    desk.settle(sessions);
+    drawn(sessions, None, &desk, columns, rows)
+}
+
+fn drawn(sessions: &[SessionStatus], trouble: Option<&str>, desk: &Desk, columns: usize, rows: usize) -> String {
+    let frame = frame(&view(sessions, trouble, desk), Size { columns, rows });
+    let look = Look { colour: false, glyphs: &glyphs::UNICODE };
+    let lines = frame.lines.iter().map(|line| line.render(columns, look));
     lines.map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
-fn view<'a>(sessions: &'a [SessionStatus], trouble: Option<&'a str>, offset: usize) -> View<'a> {
+fn view<'a>(sessions: &'a [SessionStatus], trouble: Option<&'a str>, desk: &'a Desk) -> View<'a> {
     let (now, heard) = (moment(0), Some(moment(if trouble.is_some() { -5 } else { 0 })));
-    View { sessions, trouble, heard, now, zone: &ZONE, glyphs: &glyphs::UNICODE, offset, keys: true }
+    View { sessions, trouble, heard, now, zone: &ZONE, glyphs: &glyphs::UNICODE, desk, keys: true }
 }
 
 fn alive(name: &str) -> SessionStatus {

@@ -5,6 +5,15 @@ use std::fmt::Write as _;
 use clap::builder::styling::Style;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
+use super::glyphs::Glyphs;
+
+/// What the terminal shows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    pub(super) colour: bool,
+    pub(super) glyphs: &'static Glyphs,
+}
+
 /// Pieces of text, one after the other.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Line(Vec<(Style, String)>);
@@ -53,23 +62,18 @@ impl Line {
     }
 
     /// As bytes for the terminal, cut where it ends.
-    pub(super) fn render(&self, width: usize, colour: bool) -> String {
-        let mut left = width;
-        let mut whole = self.width() <= width;
+    pub(super) fn render(&self, width: usize, look: Look) -> String {
+        let mark = cut(look.glyphs.cut, width);
+        let mut left = if self.width() > width { width.saturating_sub(mark.width()) } else { width };
         let mut text = String::new();
         for (style, piece) in &self.0 {
-            let style = if colour { *style } else { Style::new() };
-            let room = if whole { left } else { left.saturating_sub(1) };
-            let piece_shown = cut(piece, room);
-            let _ = write!(text, "{style}{piece_shown}");
-            left -= piece_shown.width();
-            if piece_shown.len() < piece.len() {
-                text.push_str(if left > 0 { "…" } else { "" });
-                whole = true;
-                left = 0;
-            }
-            let _ = write!(text, "{style:#}");
-            if left == 0 {
+            let style = if look.colour { *style } else { Style::new() };
+            let shown = cut(piece, left);
+            let is_cut = shown.len() < piece.len();
+            let end = if is_cut { mark } else { "" };
+            let _ = write!(text, "{style}{}{end}{style:#}", look.glyphs.shown(shown));
+            left -= shown.width();
+            if is_cut {
                 break;
             }
         }
@@ -78,7 +82,7 @@ impl Line {
 }
 
 /// As much of `text` as fits into `width` columns.
-fn cut(text: &str, width: usize) -> &str {
+pub(super) fn cut(text: &str, width: usize) -> &str {
     let mut used = 0;
     for (index, character) in text.char_indices() {
         used += character.width().unwrap_or(0);
@@ -111,6 +115,10 @@ mod tests {
     use clap::builder::styling::AnsiColor;
 
     use super::*;
+    use crate::cli::status::glyphs;
+
+    const PLAIN: Look = Look { colour: false, glyphs: &glyphs::UNICODE };
+    const COLOUR: Look = Look { colour: true, ..PLAIN };
 
     #[test]
     fn a_line_is_cut_where_the_terminal_ends() {
@@ -125,21 +133,30 @@ mod tests {
             (1, "…"),
             (0, ""),
         ] {
-            assert_eq!(line.render(width, false), shown, "{width}");
+            assert_eq!(line.render(width, PLAIN), shown, "{width}");
         }
     }
 
     #[test]
     fn colour_ends_where_its_piece_ends() {
         let line = Line::of(AnsiColor::Green.on_default(), "alive").then(Style::new(), " now");
-        assert_eq!(line.render(9, true), "\x1b[32malive\x1b[0m now");
-        assert_eq!(line.render(4, true), "\x1b[32mali…\x1b[0m");
-        assert_eq!(line.render(9, false), "alive now");
+        assert_eq!(line.render(9, COLOUR), "\x1b[32malive\x1b[0m now");
+        assert_eq!(line.render(4, COLOUR), "\x1b[32mali…\x1b[0m");
+        assert_eq!(line.render(9, PLAIN), "alive now");
     }
 
     #[test]
     fn nothing_that_a_server_says_steers_the_terminal() {
-        assert_eq!(Line::of(Style::new(), "a\x1b[2Jb\r\n").render(20, true), "a\u{fffd}[2Jb\u{fffd}\u{fffd}");
+        assert_eq!(Line::of(Style::new(), "a\x1b[2Jb\r\n").render(20, COLOUR), "a\u{fffd}[2Jb\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn a_line_without_unicode_is_cut_by_dots() {
+        let ascii = Look { colour: false, glyphs: &glyphs::ASCII };
+        let line = Line::of(Style::new(), "the server said “no”");
+        for (width, shown) in [(20, "the server said \"no\""), (19, "the server said ..."), (2, "..")] {
+            assert_eq!(line.render(width, ascii), shown, "{width}");
+        }
     }
 
     #[test]
