@@ -2,6 +2,7 @@
 //!
 //! Except for `run` and `check`, every command is a client: it reads no config and builds no runtime.
 
+mod asked;
 mod calibrate;
 pub mod check;
 mod complete;
@@ -152,30 +153,39 @@ pub fn main() -> ExitCode {
     }
     forbid_dumps();
     let words: Vec<OsString> = env::args_os().collect();
+    let json = asked::json(&words);
     let Cli { socket, command } = match plain::parse(&words).map_or_else(|| Cli::try_parse_from(&words), Ok) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&asked::explained(error, &words), json),
     };
     if socket.is_some() && !matches!(command, Command::Client(_) | Command::Exec(_)) {
-        return usage(&needless_socket());
+        return usage(&needless_socket(), json);
     }
     let command = match command {
         Command::Run(args) => return crate::daemon::run(&args),
         Command::Check(args) => return check::run(args),
         Command::Sandbox(args) => return sandbox::run(args),
         Command::Demo(args) => return demo::run(args),
-        Command::Completions { shell } => return end(complete::script(shell)),
-        Command::Help(args) => return end(help::run(&args)),
-        Command::Manual(args) => return end(manual::run(&args)),
+        Command::Completions { shell } => return end(complete::script(shell), json),
+        Command::Help(args) => return end(help::run(&args), json),
+        Command::Manual(args) => return end(manual::run(&args), json),
         Command::Exec(args) => return exec::run(&Client::find(socket.as_deref()), socket.as_deref(), &args),
-        Command::Providers(args) => return end(providers::run(&args)),
+        Command::Providers(args) => return end(providers::run(&args), json),
         Command::Client(command) => command,
     };
-    end(ask(&Client::find(socket.as_deref()), command))
+    let client = Client::find(socket.as_deref());
+    end(ask(&client, command).map_err(|failure| asked::meant(&client, failure)), json)
 }
 
-fn end(outcome: Result<Exit, Failure>) -> ExitCode {
-    outcome.unwrap_or_else(|failure| failure.report()).into()
+fn end(outcome: Result<Exit, Failure>, json: bool) -> ExitCode {
+    let exit = outcome.unwrap_or_else(|failure| {
+        if json {
+            // Where even this cannot be written, the sentence on standard error remains.
+            let _ = output::print_json(&failure.document());
+        }
+        failure.report()
+    });
+    exit.into()
 }
 
 /// Carries out what the running daemon is asked.
@@ -207,7 +217,10 @@ fn needless_socket() -> clap::Error {
 }
 
 /// Help and version are no failures; clap knows where each is printed.
-fn usage(error: &clap::Error) -> ExitCode {
+fn usage(error: &clap::Error, json: bool) -> ExitCode {
+    if json && error.use_stderr() {
+        let _ = output::print_json(&failure::usage_document(&error.render().to_string()));
+    }
     let _ = error.print();
     if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() }
 }

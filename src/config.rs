@@ -45,6 +45,7 @@ pub(crate) use keepalive::longest_ping_period;
 pub use report::{ConfigError, ConfigErrors};
 pub use subordinates::Subordinates;
 pub use surroundings::{Kind, Surroundings, name_of, resolve};
+pub(crate) use value::closest;
 pub(crate) use value::duration_text;
 
 /// The whole config, checked.

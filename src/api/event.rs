@@ -81,6 +81,43 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All that this version knows.
+    pub const ALL: [Self; 33] = [
+        Self::Missed,
+        Self::Call,
+        Self::Published,
+        Self::Withdrawn,
+        Self::NeedsAttention,
+        Self::Recovered,
+        Self::LoggedIn,
+        Self::Renewed,
+        Self::SameToken,
+        Self::SameDeadToken,
+        Self::Died,
+        Self::Expired,
+        Self::Learned,
+        Self::Failing,
+        Self::Answering,
+        Self::Throttled,
+        Self::Refused,
+        Self::GrantDead,
+        Self::InDoubt,
+        Self::RefreshTokenOdd,
+        Self::Forbidden,
+        Self::Allowed,
+        Self::Doubtful,
+        Self::Proven,
+        Self::BudgetSpent,
+        Self::Skewed,
+        Self::Seeded,
+        Self::Reopened,
+        Self::LoggedOut,
+        Self::Paused,
+        Self::Resumed,
+        Self::Dormant,
+        Self::Woken,
+    ];
+
     /// Its name on the wire.
     pub fn word(self) -> String {
         serde_json::to_value(self).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()

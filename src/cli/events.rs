@@ -1,16 +1,20 @@
 //! `keepfresh events`: what happens, as it happens.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
+use clap::builder::styling::{AnsiColor, Style};
 use jiff::tz::TimeZone;
 
 use super::exit::Exit;
 use super::failure::Failure;
+use super::status::glyphs;
 use super::{output, parse_duration};
 use crate::api::client::{Call, Client, ClientError, Lines};
 use crate::api::{Event, EventKind};
 use crate::clock;
+use crate::config::closest;
 
 /// The daemon says something four times a minute.
 const SILENCE: Duration = Duration::from_secs(45);
@@ -24,6 +28,12 @@ pub(super) struct Args {
     /// Begin after the event of this number, as far as it is still known; 0 for all that is
     #[arg(long, value_name = "NUMBER")]
     from: Option<u64>,
+    /// Only events of this kind, such as `needs_attention`; may be given several times
+    #[arg(long, value_name = "EVENT", value_parser = parse_event)]
+    event: Vec<EventKind>,
+    /// Leave out the calls to servers
+    #[arg(long)]
+    no_calls: bool,
     /// How long to wait for a daemon that does not run, at first and whenever it restarts
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
     wait: Duration,
@@ -32,12 +42,20 @@ pub(super) struct Args {
     json: bool,
 }
 
+impl Args {
+    /// That events were missed is always told.
+    fn wants(&self, kind: EventKind) -> bool {
+        let chosen = self.event.is_empty() || self.event.contains(&kind);
+        kind == EventKind::Missed || chosen && !(self.no_calls && kind == EventKind::Call)
+    }
+}
+
 /// Follows until it is stopped, or the daemon does not come back.
 pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
-    let mut last = args.from;
+    let (mut last, mut teller) = (args.from, Teller::default());
     loop {
         let mut lines = client.lines(&call(args, last), args.wait)?;
-        if let Some(exit) = follow(&mut lines, args, &mut last)? {
+        if let Some(exit) = follow(&mut lines, args, &mut last, &mut teller)? {
             return Ok(exit);
         }
         // Without a number yet, what happens meanwhile is told by the next connection from its very beginning.
@@ -52,7 +70,12 @@ fn call(args: &Args, last: Option<u64>) -> Call<'static> {
 }
 
 /// Prints until the connection ends; says how to end when nobody reads any more.
-fn follow(lines: &mut Lines, args: &Args, last: &mut Option<u64>) -> Result<Option<Exit>, Failure> {
+fn follow(
+    lines: &mut Lines,
+    args: &Args,
+    last: &mut Option<u64>,
+    teller: &mut Teller,
+) -> Result<Option<Exit>, Failure> {
     loop {
         let until = clock::boottime().after(SILENCE);
         if lines.is_unread(io::stdout(), SILENCE) {
@@ -66,27 +89,98 @@ fn follow(lines: &mut Lines, args: &Args, last: &mut Option<u64>) -> Result<Opti
         let Some(data) = line.strip_prefix("data:") else { continue };
         let Ok(event) = serde_json::from_str::<Event>(data.trim()) else { continue };
         *last = Some(event.id);
-        let text = if args.json { data.trim().to_owned() } else { in_words(&event) };
+        if !args.wants(event.event) {
+            continue;
+        }
+        let text = if args.json { data.trim().to_owned() } else { teller.line(&event) };
         if !output::line(&text)? {
             return Ok(Some(Exit::Done));
         }
     }
 }
 
-/// `06:12:40  crm  call: ping alive: the server answered 200`.
-fn in_words(event: &Event) -> String {
-    let time = event.at.to_zoned(TimeZone::system()).strftime("%F %T");
-    let session = event.session.as_deref().unwrap_or("-");
-    let what = if event.event == EventKind::Missed {
-        "earlier events are no longer known".to_owned()
-    } else {
-        event.event.word().replace('_', " ")
-    };
-    let call = [&event.request, &event.verdict].into_iter().flatten().map(String::as_str);
-    let words: Vec<&str> = std::iter::once(what.as_str()).chain(call).collect();
-    let generation = event.generation.map(|generation| format!(" #{generation}")).unwrap_or_default();
-    let detail = event.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
-    format!("{time}  {session}  {}{generation}{detail}", words.join(" "))
+/// What was said of each session last: one fact makes several events, and is put into words once.
+#[derive(Default)]
+struct Teller(BTreeMap<String, String>);
+
+impl Teller {
+    /// `2026-01-02 03:04:05+01:00  crm  call ping alive: the server answered 200`.
+    fn line(&mut self, event: &Event) -> String {
+        let time = event.at.to_zoned(TimeZone::system()).strftime("%F %T%:z");
+        let session = event.session.as_deref().unwrap_or("-");
+        let what = if event.event == EventKind::Missed {
+            "earlier events are no longer known".to_owned()
+        } else {
+            event.event.word().replace('_', " ")
+        };
+        let call = [&event.request, &event.verdict].into_iter().flatten().map(String::as_str);
+        let words: Vec<&str> = std::iter::once(what.as_str()).chain(call).collect();
+        let generation = event.generation.map(|generation| format!(" #{generation}")).unwrap_or_default();
+        let detail = event.detail.clone().unwrap_or_default();
+        let said = self.0.insert(session.to_owned(), detail.clone());
+        let is_new = !detail.is_empty() && said.as_ref() != Some(&detail);
+        let detail = if is_new { format!(": {detail}") } else { String::new() };
+        let (dim, bold, style) = (Style::new().dimmed(), Style::new().bold(), style(event));
+        let words = words.join(" ");
+        let line = format!("{dim}{time}{dim:#}  {bold}{session}{bold:#}  {style}{words}{style:#}{generation}{detail}");
+        glyphs::of_locale().shown(&line).into_owned()
+    }
+}
+
+/// Trouble is red, what is not sure yellow, a new token green; calls stay in the background.
+fn style(event: &Event) -> Style {
+    match event.event {
+        EventKind::NeedsAttention
+        | EventKind::Died
+        | EventKind::Expired
+        | EventKind::Withdrawn
+        | EventKind::Refused
+        | EventKind::GrantDead
+        | EventKind::Forbidden
+        | EventKind::BudgetSpent
+        | EventKind::LoggedOut => AnsiColor::Red.on_default(),
+        EventKind::Missed
+        | EventKind::SameDeadToken
+        | EventKind::Failing
+        | EventKind::Throttled
+        | EventKind::InDoubt
+        | EventKind::RefreshTokenOdd
+        | EventKind::Doubtful
+        | EventKind::Skewed
+        | EventKind::Learned => AnsiColor::Yellow.on_default(),
+        EventKind::Published
+        | EventKind::Recovered
+        | EventKind::LoggedIn
+        | EventKind::Renewed
+        | EventKind::SameToken
+        | EventKind::Answering
+        | EventKind::Allowed
+        | EventKind::Proven
+        | EventKind::Reopened => AnsiColor::Green.on_default(),
+        EventKind::Call => Style::new().dimmed(),
+        EventKind::Seeded
+        | EventKind::Paused
+        | EventKind::Resumed
+        | EventKind::Dormant
+        | EventKind::Woken
+        | EventKind::Unknown => Style::new(),
+    }
+}
+
+/// An event by its word, as it is in the log and in JSON.
+fn parse_event(word: &str) -> Result<EventKind, String> {
+    let plain = word.to_lowercase().replace(['-', ' '], "_");
+    match serde_json::from_value(plain.clone().into()) {
+        Ok(EventKind::Unknown) | Err(_) => {
+            let words = EventKind::ALL.map(EventKind::word);
+            let known: Vec<&str> = words.iter().map(String::as_str).collect();
+            Err(match closest(&plain, &known) {
+                Some(meant) => format!("there is no such event; did you mean {meant}?"),
+                None => format!("there is no such event; known are {}", known.join(", ")),
+            })
+        }
+        Ok(kind) => Ok(kind),
+    }
 }
 
 #[cfg(test)]
@@ -95,14 +189,55 @@ mod tests {
 
     #[test]
     fn an_event_reads_like_a_line_of_a_log() {
-        let event = |json: &str| in_words(&serde_json::from_str(json).unwrap());
+        let event = |json: &str| plain(&Teller::default().line(&serde_json::from_str(json).unwrap()));
         let call = r#"{"id":7,"at":"2026-01-02T03:04:05Z","session":"crm","event":"call","request":"ping","verdict":"alive","detail":"the server answered 200"}"#;
         assert!(event(call).ends_with("  crm  call ping alive: the server answered 200"), "{}", event(call));
         let login = r#"{"id":8,"at":"2026-01-02T03:04:05Z","session":"crm","event":"logged_in","generation":9}"#;
         assert!(event(login).ends_with("  crm  logged in #9"), "{}", event(login));
+        let zone = event(login).chars().nth("2026-01-02 03:04:05".len());
+        assert!(matches!(zone, Some('+' | '-')), "the time has its zone");
         let missed = r#"{"id":8,"at":"2026-01-02T03:04:05Z","event":"missed"}"#;
         assert!(event(missed).ends_with("  -  earlier events are no longer known"), "{}", event(missed));
         let newer = r#"{"id":8,"at":"2026-01-02T03:04:05Z","session":"crm","event":"sang","song":"x"}"#;
         assert!(event(newer).ends_with("  crm  unknown"), "{}", event(newer));
+    }
+
+    #[test]
+    fn one_fact_is_put_into_words_once() {
+        let mut teller = Teller::default();
+        let mut line = |event: &str, detail: &str| {
+            let json = format!(
+                r#"{{"id":7,"at":"2026-01-02T03:04:05Z","session":"crm","event":"{event}","detail":"{detail}"}}"#
+            );
+            plain(&teller.line(&serde_json::from_str(&json).unwrap()))
+        };
+        assert!(line("call", "the server answered 403").ends_with("  crm  call: the server answered 403"));
+        assert!(line("forbidden", "the server answered 403").ends_with("  crm  forbidden"));
+        assert!(line("needs_attention", "the server answered 403").ends_with("  crm  needs attention"));
+        assert!(line("call", "the server answered 200").ends_with(": the server answered 200"));
+    }
+
+    #[test]
+    fn events_are_chosen_by_their_words_and_a_slip_is_answered_with_what_was_meant() {
+        assert_eq!(parse_event("needs_attention"), Ok(EventKind::NeedsAttention));
+        assert_eq!(parse_event("Needs-Attention"), Ok(EventKind::NeedsAttention));
+        assert!(parse_event("logged_inn").unwrap_err().contains("did you mean logged_in?"));
+        assert!(parse_event("unknown").is_err());
+        let args = |event: Vec<EventKind>, no_calls| Args {
+            names: Vec::new(),
+            from: None,
+            event,
+            no_calls,
+            wait: Duration::ZERO,
+            json: false,
+        };
+        let only = args(vec![EventKind::Died], false);
+        assert!(only.wants(EventKind::Died) && only.wants(EventKind::Missed) && !only.wants(EventKind::Call));
+        let quiet = args(Vec::new(), true);
+        assert!(quiet.wants(EventKind::Died) && !quiet.wants(EventKind::Call));
+    }
+
+    fn plain(text: &str) -> String {
+        anstream::adapter::strip_str(text).to_string()
     }
 }

@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode, ExitStatus};
 use std::time::Duration;
 
 use super::failure::Failure;
-use super::{output, parse_duration, report, token};
+use super::{asked, output, parse_duration, report, token};
 use crate::api::TokenAnswer;
 use crate::api::client::Client;
 use crate::clock;
@@ -68,7 +68,7 @@ pub(super) fn run(client: &Client, socket: Option<&Path>, args: &Args) -> ExitCo
     match attempt(client, socket, args) {
         Ok(status) => ExitCode::from(child::code(status)),
         Err(Stopped::Failed(failure)) => {
-            failure.report();
+            asked::meant(client, failure).report();
             ExitCode::from(FAILED)
         }
         Err(Stopped::Command(name, error)) => {

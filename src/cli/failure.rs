@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 
+use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::exit::Exit;
@@ -68,6 +69,41 @@ impl Failure {
         }
     }
 
+    /// The same for programs: an object with `error` in it.
+    pub(super) fn document(&self) -> Value {
+        let mut error = match self {
+            Self::Client(ClientError::Problem(problem)) => serde_json::to_value(problem).unwrap_or_default(),
+            Self::Client(_)
+            | Self::Output(_)
+            | Self::Input(_)
+            | Self::Format(_)
+            | Self::NoToken(_)
+            | Self::NoSuchPage(_) => json!({ "type": self.word(), "detail": self.to_string() }),
+        };
+        if let Some(members) = error.as_object_mut() {
+            if let Some(remedy) = self.remedy() {
+                members.insert("remedy".to_owned(), remedy.into());
+            }
+            members.insert("exit_code".to_owned(), (self.exit() as u8).into());
+        }
+        json!({ "error": error })
+    }
+
+    /// What `type` says where the daemon did not answer with a problem of its own.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Client(error) => match error {
+                ClientError::NotRunning { .. } => "not-running",
+                ClientError::Denied(_) | ClientError::Stranger { .. } => "not-allowed",
+                ClientError::Silent(_) | ClientError::Lost(_) => "no-answer",
+                ClientError::NotASocket(_) | ClientError::Protocol { .. } => "not-the-daemon",
+                ClientError::Problem(_) | ClientError::System { .. } => "failed",
+            },
+            Self::NoToken(_) => "not-fresh",
+            Self::Output(_) | Self::Input(_) | Self::Format(_) | Self::NoSuchPage(_) => "failed",
+        }
+    }
+
     fn remedy(&self) -> Option<Cow<'_, str>> {
         match self {
             Self::Client(error) => error.remedy(),
@@ -76,6 +112,12 @@ impl Failure {
             Self::Output(_) | Self::Input(_) | Self::Format(_) => None,
         }
     }
+}
+
+/// The same for a command line that is wrong.
+pub(super) fn usage_document(rendered: &str) -> Value {
+    let detail = rendered.trim_start_matches("error: ").trim_end();
+    json!({ "error": { "type": "usage", "detail": detail, "exit_code": Exit::Usage as u8 } })
 }
 
 fn of_client(error: &ClientError) -> Exit {
@@ -113,6 +155,18 @@ mod tests {
 
     use super::*;
     use crate::api::problem::Problem;
+
+    #[test]
+    fn for_programs_a_failure_is_an_object_with_its_type_and_exit_code() {
+        let absent = Failure::from(ClientError::NotRunning { tried: vec![PathBuf::from("/run/x")], named: true });
+        let error = absent.document()["error"].clone();
+        assert_eq!((&error["type"], &error["exit_code"]), (&"not-running".into(), &69.into()), "{error}");
+        assert!(error["remedy"].as_str().unwrap().contains("--socket"), "{error}");
+        let problem = Problem::new(Kind::NoSuchSession, "there is no session").with_remedy("look");
+        let error = Failure::from(ClientError::Problem(Box::new(problem))).document()["error"].clone();
+        assert_eq!((&error["type"], &error["exit_code"]), (&"no-such-session".into(), &80.into()), "{error}");
+        assert_eq!((&error["detail"], &error["remedy"]), (&"there is no session".into(), &"look".into()), "{error}");
+    }
 
     #[test]
     fn every_kind_of_no_has_the_exit_code_that_scripts_rely_on() {

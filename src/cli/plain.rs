@@ -26,9 +26,9 @@ struct Line<'a> {
 fn options(command: &str) -> Option<(&'static [&'static str], &'static [&'static str])> {
     match command {
         "token" => Some((&["--socket", "--min-validity", "--wait", "--format"], &[])),
-        "wait" => Some((&["--socket", "--min-validity", "--wait"], &[])),
-        "used" => Some((&["--socket", "--generation", "--age"], &[])),
-        "rejected" => Some((&["--socket", "--generation", "--wait"], &["--token-stdin", "--print"])),
+        "wait" => Some((&["--socket", "--min-validity", "--wait"], &["--json"])),
+        "used" => Some((&["--socket", "--generation", "--age"], &["--json"])),
+        "rejected" => Some((&["--socket", "--generation", "--wait"], &["--token-stdin", "--print", "--json"])),
         "exec" => Some((&["--socket", "--min-validity", "--wait", "--hold"], &["--used"])),
         _ => None,
     }
@@ -130,6 +130,7 @@ impl<'a> Line<'a> {
             names: self.names()?,
             min_validity: self.duration("--min-validity").ok()?,
             wait: self.duration("--wait").ok()?.unwrap_or(WAIT),
+            json: self.has("--json"),
         })
     }
 
@@ -138,6 +139,7 @@ impl<'a> Line<'a> {
             name: self.name()?,
             generation: self.read("--generation", str::parse).ok()?,
             age: self.duration("--age").ok()?,
+            json: self.has("--json"),
         })
     }
 
@@ -152,6 +154,7 @@ impl<'a> Line<'a> {
             token_stdin,
             print: self.has("--print"),
             wait: self.duration("--wait").ok()?.unwrap_or(WAIT),
+            json: self.has("--json"),
         })
     }
 
@@ -197,6 +200,9 @@ mod tests {
             "wait crm erp --wait 5m --min-validity=10m",
             "wait --socket /x crm",
             "used crm",
+            "used crm --json",
+            "wait crm --json erp",
+            "rejected --json crm --print",
             "used crm --generation 7 --age 90s",
             "rejected crm --print",
             "rejected --token-stdin crm --wait=5s",

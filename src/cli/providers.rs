@@ -5,10 +5,12 @@ mod show;
 use std::path::PathBuf;
 
 use serde::Serialize;
+use serde_json::json;
 
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{self, complain};
+use crate::config::closest;
 use crate::provider::{Profile, ProfileError};
 
 /// Where packages put the profiles of users.
@@ -39,12 +41,12 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
         (Some(file), _) => check(file, args.json),
         (None, Some(name)) if args.source => match Profile::source(name, Some(&args.dir)) {
             Ok(text) => output::print(&text),
-            Err(error) => Ok(refuse(&error)),
+            Err(error) => refuse(&error, args.json),
         },
         (None, Some(name)) => match Profile::named(name, Some(&args.dir)) {
             Ok(profile) if args.json => output::print_json(&profile.describe()),
             Ok(profile) => output::print(&show::in_words(&profile.describe())),
-            Err(error) => Ok(refuse(&error)),
+            Err(error) => refuse(&error, args.json),
         },
         (None, None) => list(args),
     }
@@ -68,7 +70,7 @@ fn list(args: &Args) -> Result<Exit, Failure> {
         match Profile::named(&name, Some(&args.dir)) {
             Ok(profile) => lines.push(line(&profile)),
             Err(error) => {
-                refuse(&error);
+                complain(&format!("keepfresh: {error}"));
                 wrong = true;
             }
         }
@@ -113,15 +115,32 @@ fn check(file: &std::path::Path, json: bool) -> Result<Exit, Failure> {
             let (examples, name) = (profile.example_count(), profile.name());
             output::print(&format!("{name}: OK, all {examples} examples give the expected verdict\n"))
         }
-        Err(error) => Ok(refuse(&error)),
+        Err(error) => refuse(&error, json),
     }
 }
 
-fn refuse(error: &ProfileError) -> Exit {
-    complain(&format!("keepfresh: {error}"));
-    match error {
-        ProfileError::Unknown { .. } => Exit::Failed,
-        ProfileError::Unreadable { .. } | ProfileError::Invalid { .. } => Exit::Config,
+fn refuse(error: &ProfileError, json: bool) -> Result<Exit, Failure> {
+    let (exit, word) = match error {
+        ProfileError::Unknown { .. } => (Exit::Failed, "no-such-provider"),
+        ProfileError::Unreadable { .. } | ProfileError::Invalid { .. } => (Exit::Config, "bad-profile"),
+    };
+    let detail = sentence(error);
+    if json {
+        output::print_json(&json!({ "error": { "type": word, "detail": detail, "exit_code": exit as u8 } }))?;
+    }
+    complain(&format!("keepfresh: {detail}"));
+    Ok(exit)
+}
+
+/// Names the one that was probably meant rather than all that there are.
+fn sentence(error: &ProfileError) -> String {
+    let ProfileError::Unknown { name, known } = error else { return error.to_string() };
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    match closest(name, &known) {
+        Some(meant) => {
+            format!("there is no provider `{name}`; did you mean `{meant}`? `keepfresh providers` lists all of them")
+        }
+        None => error.to_string(),
     }
 }
 

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::exit::Exit;
 use super::failure::Failure;
-use super::{complete, parse_duration, session_path, token};
+use super::{complete, output, parse_duration, session_path, token};
 use crate::api::client::{Call, Client};
 use crate::api::{SessionStatus, TokenAnswer};
 
@@ -27,6 +27,9 @@ pub(super) struct UsedArgs {
     /// How long ago the request was sent
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(super) age: Option<Duration>,
+    /// Print the session's status afterwards as JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// What `rejected` takes.
@@ -47,24 +50,31 @@ pub(super) struct RejectedArgs {
     /// How long to wait for the outcome
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
     pub(super) wait: Duration,
+    /// Print the outcome as JSON; the token is in it with --print only
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// Reports success.
 pub(super) fn used(client: &Client, args: &UsedArgs) -> Result<Exit, Failure> {
     let current = or_current(client, &args.name, args.generation, Duration::ZERO)?;
     let generation = current.ok_or_else(|| Failure::NoToken(args.name.clone()))?;
-    use_of(client, &args.name, generation, args.age)?;
-    Ok(Exit::Done)
+    let status = use_of(client, &args.name, generation, args.age)?;
+    if args.json { output::print_json(&status) } else { Ok(Exit::Done) }
 }
 
 /// Reports that the token of this generation was used with success, so long ago.
-pub(super) fn use_of(client: &Client, name: &str, generation: u64, age: Option<Duration>) -> Result<(), Failure> {
+pub(super) fn use_of(
+    client: &Client,
+    name: &str,
+    generation: u64,
+    age: Option<Duration>,
+) -> Result<SessionStatus, Failure> {
     let body = match age {
         Some(age) => json!({ "generation": generation, "age": age.as_secs_f64() }),
         None => json!({ "generation": generation }),
     };
-    client.json::<SessionStatus>(&report(name, "/used", body.to_string(), Duration::ZERO))?;
-    Ok(())
+    Ok(client.json(&report(name, "/used", body.to_string(), Duration::ZERO))?)
 }
 
 /// Reports "session expired", and waits for what comes of it.
@@ -78,7 +88,7 @@ pub(super) fn rejected(client: &Client, args: &RejectedArgs) -> Result<Exit, Fai
     let mut call = report(&args.name, "/rejected", body.to_string(), args.wait);
     // Who is told of a token may read a file next, or have another program do so.
     call.query.push(token::in_files());
-    let answer = match client.json::<TokenAnswer>(&call).map_err(Failure::from) {
+    let answer: TokenAnswer = match client.json::<TokenAnswer>(&call).map_err(Failure::from) {
         // The report was heard, and whoever reads the token here needs no file.
         Err(failure) if args.print && failure.is_of_a_file() => {
             failure.warn();
@@ -86,7 +96,12 @@ pub(super) fn rejected(client: &Client, args: &RejectedArgs) -> Result<Exit, Fai
         }
         answer => answer?,
     };
-    if args.print { token::print_bare(answer.access_token.expose()) } else { Ok(Exit::Done) }
+    match (args.print, args.json) {
+        (true, true) => output::print_json(&answer),
+        (true, false) => token::print_bare(answer.access_token.expose()),
+        (false, true) => output::print_json(&token::Ready::from(answer)),
+        (false, false) => Ok(Exit::Done),
+    }
 }
 
 fn report(name: &str, tail: &str, body: String, wait: Duration) -> Call<'static> {

@@ -1,6 +1,6 @@
 //! `keepfresh status`: the sessions in a table, a page about one of them, or all of them on the screen.
 
-mod glyphs;
+pub(super) mod glyphs;
 mod line;
 mod page;
 mod phrases;

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use serde::Serialize;
+
 use super::exit::Exit;
 use super::failure::Failure;
 use super::{complete, output, parse_duration, session_path};
@@ -72,6 +75,23 @@ fn print(client: &Client, call: &Call<'_>, format: Printed) -> Result<Exit, Fail
         Printed::Env => print_as(client.json(call)?, Format::Env),
         Printed::Header => print_as(client.json(call)?, Format::Header),
         Printed::Cookies => print_as(client.json(call)?, Format::Cookies),
+    }
+}
+
+/// What is told of a token that is good, without the token.
+#[derive(Serialize)]
+pub(super) struct Ready {
+    session: String,
+    generation: u64,
+    issued_at: Timestamp,
+    expires_at: Option<Timestamp>,
+    valid_for_seconds: Option<f64>,
+}
+
+impl From<TokenAnswer> for Ready {
+    fn from(answer: TokenAnswer) -> Self {
+        let TokenAnswer { session, generation, issued_at, expires_at, valid_for_seconds, .. } = answer;
+        Self { session, generation, issued_at, expires_at, valid_for_seconds }
     }
 }
 

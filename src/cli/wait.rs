@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::exit::Exit;
 use super::failure::Failure;
-use super::{complete, parse_duration, token};
+use super::token::Ready;
+use super::{complete, output, parse_duration, token};
+use crate::api::TokenAnswer;
 use crate::api::client::Client;
 use crate::clock;
 
@@ -20,14 +22,18 @@ pub(super) struct Args {
     /// How long to wait for all of them together, also while the daemon starts
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
     pub(super) wait: Duration,
+    /// Print JSON: an object with the list `sessions`, without the tokens
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// One after the other: the daemon makes them fresh at the same time anyway.
 pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
     let until = clock::boottime().after(args.wait);
+    let mut ready = Vec::new();
     for name in &args.names {
         let left = until.since(clock::boottime());
-        client.text(&token::call(name, args.min_validity, left, true))?;
+        ready.push(Ready::from(client.json::<TokenAnswer>(&token::call(name, args.min_validity, left, false))?));
     }
-    Ok(Exit::Done)
+    if args.json { output::print_json(&serde_json::json!({ "sessions": ready })) } else { Ok(Exit::Done) }
 }

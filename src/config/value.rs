@@ -146,7 +146,7 @@ pub(super) fn is_variable_name(name: &str) -> bool {
 }
 
 /// The one of `known` that `word` was most likely meant to be.
-pub(super) fn closest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn closest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let allowed = (word.chars().count() / 3).max(1);
     let mut near: Vec<(usize, &str)> = known.iter().map(|name| (distance(word, name), *name)).collect();
     near.sort_unstable();

@@ -180,10 +180,7 @@ impl Slot {
 
     fn next(&self, now: Now, account: &Account) -> Option<Next> {
         let next = self.session.next(now.boot, account)?;
-        let why = match next.why {
-            Why::UnknownAge => self.confirmation(),
-            why => why_in_words(why),
-        };
+        let why = if next.why == Why::UnknownAge { self.confirmation() } else { why_in_words(next.why) };
         Some(Next { action: request_word(next.request).to_owned(), at: now.wall_at(next.at), why: why.to_owned() })
     }
 

@@ -21,6 +21,7 @@ mod broken_configs;
 mod calendar;
 mod callers;
 mod clocks;
+mod command_line;
 mod completions;
 mod controllers;
 mod description;

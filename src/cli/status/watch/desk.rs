@@ -87,8 +87,14 @@ impl Desk {
                 self.filter.clear();
                 self.typing = false;
             }
-            Key::Up | Key::Down | Key::PageUp | Key::PageDown | Key::Home | Key::End => return false,
-            Key::Interrupt | Key::Suspend => return false,
+            Key::Up
+            | Key::Down
+            | Key::PageUp
+            | Key::PageDown
+            | Key::Home
+            | Key::End
+            | Key::Interrupt
+            | Key::Suspend => return false,
         }
         true
     }

@@ -42,15 +42,15 @@ fn headline(session: &SessionStatus, view: &View<'_>, columns: usize) -> Vec<Lin
         .then(Style::new(), "  ")
         .then(state, state_word(session.state));
     let Some(next) = &session.next else {
-        return beside(name, [Line::of(DIM, nothing_next(session))], columns);
+        return beside(name, &[Line::of(DIM, nothing_next(session))], columns);
     };
     let brief = Line::of(BOLD, &brief_next(session, view.now));
     let long = brief.clone().then(DIM, &format!(" ({})", next.why));
-    beside(name, [long, brief], columns)
+    beside(name, &[long, brief], columns)
 }
 
 /// The first of `right` that fits beside `left`, else the last below it.
-fn beside<const MANY: usize>(left: Line, right: [Line; MANY], columns: usize) -> Vec<Line> {
+fn beside(left: Line, right: &[Line], columns: usize) -> Vec<Line> {
     let fitting = right.iter().find(|right| left.width() + right.width() + 2 <= columns);
     match (fitting, right.last()) {
         (Some(right), _) => vec![left.with_right(right.clone(), columns)],
