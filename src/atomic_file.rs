@@ -84,6 +84,19 @@ pub fn replace(path: &Path, bytes: &[u8], attributes: Attributes) -> Result<Stam
     replace_observed(path, bytes, attributes, |_| Ok(()))
 }
 
+/// Makes `path`, a file that holds `bytes`; whatever has that name already stays as it is. Blocks on the disk.
+///
+/// # Errors
+/// Names path, step and remedy; no temporary file stays behind.
+pub fn create(path: &Path, bytes: &[u8], attributes: Attributes) -> Result<(), FileError> {
+    let mut reached = Step::OpenDirectory;
+    let made = attempt(path, bytes, attributes, false, |step| {
+        reached = step;
+        Ok(())
+    });
+    made.map(drop).map_err(|error| FileError { path: path.to_owned(), step: reached, error })
+}
+
 /// Removes `path`, durably; says whether there was something to remove. A symbolic link is removed, not followed.
 ///
 /// # Errors
@@ -190,7 +203,7 @@ fn replace_observed(
     observe: impl Fn(Step) -> io::Result<()>,
 ) -> Result<Stamp, FileError> {
     let mut reached = Step::OpenDirectory;
-    attempt(path, bytes, attributes, |step| {
+    attempt(path, bytes, attributes, true, |step| {
         reached = step;
         observe(step)
     })
@@ -201,6 +214,7 @@ fn attempt(
     path: &Path,
     bytes: &[u8],
     attributes: Attributes,
+    over_another: bool,
     mut enter: impl FnMut(Step) -> io::Result<()>,
 ) -> io::Result<Stamp> {
     enter(Step::OpenDirectory)?;
@@ -223,7 +237,7 @@ fn attempt(
     enter(Step::Sync)?;
     rustix::fs::fsync(&temporary.file)?;
     enter(Step::Rename)?;
-    temporary.rename(name)?;
+    temporary.put(name, over_another)?;
     enter(Step::SyncDirectory)?;
     sync_directory(&directory)?;
     // Only now: the rename itself changes the stamp.
@@ -246,9 +260,14 @@ impl<'a> Temporary<'a> {
         Ok(Self { directory, name, file, renamed: false })
     }
 
-    fn rename(&mut self, name: &OsStr) -> io::Result<()> {
-        rustix::fs::renameat(self.directory, &self.name, self.directory, name)?;
-        self.renamed = true;
+    fn put(&mut self, name: &OsStr, over_another: bool) -> io::Result<()> {
+        if over_another {
+            rustix::fs::renameat(self.directory, &self.name, self.directory, name)?;
+            self.renamed = true;
+        } else {
+            // Its first name goes when this is dropped.
+            rustix::fs::linkat(self.directory, &self.name, self.directory, name, AtFlags::empty())?;
+        }
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Except for `run` and `check`, every command is a client: it reads no config and builds no runtime.
 
+mod add;
 mod asked;
 mod calibrate;
 pub mod check;
@@ -89,6 +90,8 @@ enum Command {
     Run(run::RunArgs),
     /// Check the configuration, and say what the daemon would do
     Check(check::Args),
+    /// Add a session: ask what is needed, make key and certificate, write the config, wait for the first token
+    Add(add::Args),
     /// Run a command with fresh tokens in its environment
     Exec(exec::Args),
     #[command(flatten)]
@@ -158,12 +161,13 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&asked::explained(error, &words), json),
     };
-    if socket.is_some() && !matches!(command, Command::Client(_) | Command::Exec(_)) {
+    if socket.is_some() && !matches!(command, Command::Client(_) | Command::Exec(_) | Command::Add(_)) {
         return usage(&needless_socket(), json);
     }
     let command = match command {
         Command::Run(args) => return crate::daemon::run(&args),
         Command::Check(args) => return check::run(args),
+        Command::Add(args) => return add::run(socket.as_deref(), &args),
         Command::Sandbox(args) => return sandbox::run(args),
         Command::Demo(args) => return demo::run(args),
         Command::Completions { shell } => return end(complete::script(shell), json),

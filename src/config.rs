@@ -341,6 +341,14 @@ pub fn default_path() -> PathBuf {
     own.filter(|own| own.exists() || !system.exists()).unwrap_or(system)
 }
 
+/// Whether a session may have this name.
+///
+/// # Errors
+/// What is wrong with it, and what to write.
+pub fn check_session_name(name: &str) -> Result<(), String> {
+    value::session_name(name).map_err(|bad| format!("{name:?} {}; {}", bad.what, bad.remedy))
+}
+
 /// The zone that cron lines are read in: the named one, or the system's.
 fn zone_named(name: Option<&str>) -> Result<TimeZone, jiff::Error> {
     name.map_or_else(|| Ok(TimeZone::system()), TimeZone::get)

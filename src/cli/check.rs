@@ -105,6 +105,15 @@ fn count(errors: usize) -> ExitCode {
     }
 }
 
+/// What of a session does not work that a good config describes: secrets, keys, and what is made of them.
+pub(super) fn errors_of(config: &Config, name: &str) -> Vec<ConfigError> {
+    let mut alone = config.clone();
+    alone.needs.retain(|need| need.key.starts_with(&format!("sessions.{name}.")));
+    alone.sessions.retain(|session, _| &**session == name);
+    alone.alerts.webhooks.clear();
+    trial::try_everything(&alone).errors
+}
+
 impl Outcome {
     /// Tries everything that a good config names, and plans.
     fn of(config: Config) -> Self {

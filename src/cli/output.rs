@@ -41,6 +41,12 @@ pub(crate) fn complain(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
+/// Shows a question on standard error, without the end of a line.
+pub(super) fn ask(text: &str) {
+    let mut stderr = anstream::stderr().lock();
+    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+}
+
 /// `head` has read enough: that is how pipes end.
 fn quiet(written: io::Result<()>) -> Result<Exit, Failure> {
     match written {

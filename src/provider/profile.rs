@@ -40,6 +40,8 @@ pub struct Profile {
     /// Of the file's text: a reload compares it.
     digest: String,
     about: About,
+    /// By grant: what a person does at the server before the first login.
+    setup: BTreeMap<String, Vec<String>>,
     pub(super) protocol: Protocol,
     /// What the server locks and counts, where it is not the user name or the client.
     pub(super) account: Option<Template>,
@@ -237,6 +239,11 @@ impl Profile {
     pub fn about_grant(&self, grant: &str) -> &str {
         let own = self.login(grant).map(|login| login.about.as_str());
         own.or_else(|| self.command(grant).map(|command| command.about.as_str())).unwrap_or_default()
+    }
+
+    /// What a person does at the server before the first login by `grant`, step by step; empty where nothing is known.
+    pub fn setup(&self, grant: &str) -> &[String] {
+        self.setup.get(grant).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The keys that `[sessions.NAME.login]` takes for `grant`, besides `grant` itself; none for an unknown grant.

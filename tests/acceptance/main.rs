@@ -17,6 +17,7 @@
 #[path = "support/all.rs"]
 mod support;
 
+mod add;
 mod broken_configs;
 mod calendar;
 mod callers;

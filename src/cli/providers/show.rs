@@ -16,6 +16,11 @@ pub(super) fn in_words(description: &Description) -> String {
     text += &section("Dead when the ping is answered with", &description.dead);
     for grant in &description.grants {
         text += &parameters(grant);
+        let steps = grant.setup.iter().enumerate().map(|(index, step)| format!("{}. {step}", index + 1));
+        text += &section(
+            &format!("At the server, before the first login by grant = \"{}\"", grant.name),
+            &steps.collect::<Vec<_>>(),
+        );
     }
     text += &section("Notes", &description.notes);
     text += &section("Unverified: try it on your own server before you rely on it", &description.unverified);

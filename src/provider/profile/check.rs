@@ -111,6 +111,10 @@ fn profile(raw: RawProfile<Logins>, name: &str, text: Text<'_>) -> Checked<Profi
     let oauth = (raw.grant, raw.endpoints.as_ref());
     let ways = ways(*raw.protocol.get_ref(), raw.login, oauth, &raw.protocol.span(), &reader)?;
     let words = ways.words();
+    if let Some((grant, _)) = raw.setup.iter().find(|(grant, _)| !words.contains(grant.get_ref())) {
+        let message = format!("setup.{}: no grant of this profile; write one of {}", grant.get_ref(), words.join(", "));
+        return Err(Wrong { at: Place::Offset(grant.span().start), message });
+    }
     let parameters = raw.parameters.into_iter().map(|entry| parameter(entry, &words));
     let steps = raw.after_login.into_iter().map(|step| reader.request("after_login", step, Role::Telling));
     let pings = raw.pings.into_iter().map(|(name, ping)| reader.ping(name, ping));
@@ -118,6 +122,7 @@ fn profile(raw: RawProfile<Logins>, name: &str, text: Text<'_>) -> Checked<Profi
         name: raw.name.into_inner(),
         digest: Profile::digest_of(text.0),
         about: About::new(raw.title, raw.documentation, [raw.sources, raw.unverified, raw.notes], raw.proved),
+        setup: raw.setup.into_iter().map(|(grant, steps)| (grant.into_inner(), steps)).collect(),
         protocol: raw.protocol.into_inner(),
         account: raw.account.as_ref().map(|account| names.template("account", account)).transpose()?,
         window: window(&raw.window)?,

@@ -54,6 +54,8 @@ pub struct GrantDescription {
     pub name: String,
     /// What it is, in a few words; may be empty.
     pub about: String,
+    /// What a person does at the server before the first login, step by step; `{certificate}` is the file of one.
+    pub setup: Vec<String>,
     /// The keys of `[sessions.NAME.login]`.
     pub parameters: Vec<Parameter>,
 }
@@ -64,6 +66,7 @@ impl Profile {
         let grant = |name: &str| GrantDescription {
             name: name.to_owned(),
             about: self.about_grant(name).to_owned(),
+            setup: self.setup(name).to_vec(),
             parameters: with_needed_secret(self.parameters(name).unwrap_or_default()),
         };
         let named = self.pings.iter().map(|(name, ping)| format!("{name}: {}", request(ping)));

@@ -67,6 +67,9 @@ pub(super) struct RawProfile<L> {
     pub(super) unverified: Vec<String>,
     #[serde(default)]
     pub(super) notes: Vec<String>,
+    /// By grant: what a person does at the server before the first login.
+    #[serde(default)]
+    pub(super) setup: BTreeMap<Spanned<String>, Vec<String>>,
     pub(super) proved: Option<String>,
     pub(super) protocol: Spanned<Protocol>,
     pub(super) account: Option<Spanned<String>>,
@@ -112,6 +115,7 @@ impl<L: LoginForm> RawProfile<L> {
             sources: self.sources,
             unverified: self.unverified,
             notes: self.notes,
+            setup: self.setup,
             proved: self.proved,
             protocol: self.protocol,
             account: self.account,
