@@ -2,12 +2,14 @@
 
 mod bodies;
 mod headers;
+mod packing;
 mod words;
 
 use super::classify::Judgement;
 use super::response::Response;
 use crate::blotted::Blotted;
 use crate::secret::Secret;
+pub(super) use packing::suspicion;
 use words::{Found, Trust};
 
 /// How much of each of a server's own words is shown.

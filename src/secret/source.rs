@@ -29,7 +29,7 @@ pub enum SecretSource {
     Credential(String),
     /// `{ env = "NAME" }`.
     Env(String),
-    /// `{ command = ["pass", "show", "crm"] }`: what it prints, less one trailing newline.
+    /// `{ command = ["pass", "show", "crm"] }`: what it prints, less the line breaks around it.
     Command(Vec<String>),
 }
 
@@ -203,7 +203,8 @@ impl SecretSource {
 
 /// Whether a parameter of this name is something that people type, and no key, certificate or document.
 fn is_typed(name: &str) -> bool {
-    let words = ["password", "passwd", "pwd", "passcode", "passphrase", "client_secret", "security_token"];
+    let words =
+        ["password", "passwd", "pwd", "passcode", "passphrase", "client_secret", "security_token", "refresh_token"];
     words.iter().any(|word| name.contains(word))
 }
 
@@ -267,14 +268,13 @@ fn open(path: &Path) -> io::Result<File> {
 /// What some editors put before text, and nobody sees.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// The secret without one trailing newline and without a byte order mark.
+/// The secret without the line breaks around it and without a byte order mark.
 fn checked(bytes: &Zeroizing<Vec<u8>>, source: &str) -> Result<Secret, SecretError> {
     if bytes.len() > LARGEST {
         return Err(SecretError::TooLong(source.to_owned()));
     }
     let text = std::str::from_utf8(bytes).map_err(|_| SecretError::NotText(source.to_owned()))?;
-    let text = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
-    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_matches(['\n', '\r']);
     if text.trim().is_empty() {
         return Err(SecretError::Empty(source.to_owned()));
     }
@@ -291,10 +291,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_file_gives_its_text_without_one_newline() {
-        for (bytes, secret) in
-            [("s3cret\n", "s3cret"), ("s3cret", "s3cret"), ("a\n\n", "a\n"), ("a\r\n", "a"), ("\u{feff}a\n", "a")]
-        {
+    async fn a_file_gives_its_text_without_the_line_breaks_around_it() {
+        for (bytes, secret) in [
+            ("s3cret\n", "s3cret"),
+            ("s3cret", "s3cret"),
+            ("a\n\n", "a"),
+            ("a\r\n", "a"),
+            ("a\r\n\r\n", "a"),
+            ("\u{feff}a\n", "a"),
+            ("\na\nb\n", "a\nb"),
+            (" a \n", " a "),
+        ] {
             let read = file_of(bytes.as_bytes(), 0o640).read().await.unwrap();
             assert_eq!(read.expose(), secret);
         }

@@ -9,7 +9,7 @@ use crate::blotted::Blotted;
 use crate::clock;
 use crate::provider::classify::{Asked, Judgement, classify, step};
 use crate::provider::clients::Connection;
-use crate::provider::detail::sentence;
+use crate::provider::detail::{sentence, suspicion};
 use crate::provider::discovery::Metadata;
 use crate::provider::grants::GrantKind;
 use crate::provider::harvest::{Captures, Harvest};
@@ -260,7 +260,7 @@ impl Talk<'_> {
     fn told(&self, judgement: Judgement, heard: &Heard) -> Told {
         let response = &heard.response;
         Told {
-            detail: sentence(response, &judgement, self.known),
+            detail: self.with_suspicion(sentence(response, &judgement, self.known), &judgement.verdict),
             verdict: judgement.verdict,
             counted: match response.status {
                 200..=299 => !response.is_html(),
@@ -270,6 +270,17 @@ impl Talk<'_> {
             skew_millis: response.skew_millis(heard.wall),
             odd: judgement.odd,
             quotas: self.remote.quotas(response),
+        }
+    }
+
+    /// What was refused may be a secret that was stored with more around it than was meant.
+    fn with_suspicion(&self, sentence: Blotted, verdict: &Verdict) -> Blotted {
+        let is_no = matches!(verdict, Verdict::Refused { .. } | Verdict::GrantDead | Verdict::Declined);
+        let held = self.held.refresh_token.map(|token| ("refresh_token", token));
+        let secrets = self.secrets.iter().map(|(name, secret)| (name.as_str(), secret)).chain(held);
+        match suspicion(secrets).filter(|_| is_no) {
+            Some(suspicion) => Blotted::concat([sentence, ": ".into(), Blotted::new(&suspicion, &[])]),
+            None => sentence,
         }
     }
 
