@@ -33,6 +33,9 @@ pub(super) use tls::is_certificate_refusal;
 /// Idle sessions hold no connection, and none is kept so long that a server, or what stands before it, forgets it.
 const POOL_IDLE: Duration = Duration::from_secs(2);
 
+/// Portals send more than the library's hundred, a line for each cookie and policy; their bytes are bounded anyway.
+const MOST_HEADERS: usize = 512;
+
 thread_local! {
     /// A connection lives and ends with the thread that made it, so none is lent to calls on another.
     static CLIENTS: RefCell<HashMap<(Kind, Connection), Ready>> = RefCell::default();
@@ -208,6 +211,7 @@ impl Clients {
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .http1_allow_spaces_after_header_name_in_responses(true)
             .http1_ignore_invalid_headers_in_responses(true)
+            .http1_max_headers(MOST_HEADERS)
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)

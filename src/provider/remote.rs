@@ -5,12 +5,11 @@ mod person;
 mod talk;
 
 use std::error::Error as _;
-use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use url::Url;
@@ -24,7 +23,7 @@ use super::outgoing::{self, Outgoing, OutgoingError};
 use super::profile::QuotaRule;
 use super::proxy::ProxyUrl;
 use super::request::Method;
-use super::response::{Response, is_whole_json};
+use super::response::{Response, inflated, is_whole_json};
 use super::settings::{ConfigProblem, HttpSettings, RemoteConfig, authority};
 use super::{Clients, Held, Secrets};
 use crate::blotted::Blotted;
@@ -360,37 +359,31 @@ fn method(method: Method) -> reqwest::Method {
 async fn received(mut answer: reqwest::Response) -> Response {
     let status = answer.status().as_u16();
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let headers = answer.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+    let mut headers: Vec<_> = answer.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+    let coding = answer.headers().get(CONTENT_ENCODING).map(text).unwrap_or_default();
     let announced = answer.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
     let mut body = Zeroizing::new(Vec::with_capacity(announced.min(LONGEST_BODY)));
-    let says_its_end = answer.content_length().is_some() || answer.headers().contains_key(TRANSFER_ENCODING);
-    let (mut complete, mut cut_off) = (false, false);
+    let (mut complete, mut broke_off) = (false, false);
     for _ in 0..MOST_CHUNKS {
         match answer.chunk().await {
             Ok(Some(chunk)) if body.len() + chunk.len() <= LONGEST_BODY => body.extend_from_slice(&chunk),
-            Ok(None) => {
-                complete = true;
+            Ok(Some(_)) => break,
+            end @ (Ok(None) | Err(_)) => {
+                (complete, broke_off) = (end.is_ok(), end.is_err());
                 break;
             }
-            Err(error) if !says_its_end => {
-                cut_off = is_end_of_connection(&error);
-                break;
-            }
-            Ok(Some(_)) | Err(_) => break,
         }
     }
     // Its buffers are not needed while this waits.
     drop(answer);
+    if let Some(plain) = inflated(&body, &coding, LONGEST_BODY) {
+        headers.retain(|(name, _)| name != CONTENT_ENCODING.as_str());
+        body = plain;
+    }
     let _turn = if body.len() > LARGE_BODY { LARGE_BODIES.acquire().await.ok() } else { None };
-    Response::new(status, headers, &body, complete || cut_off && is_whole_json(&body))
-}
-
-/// Of a body that ends with its connection nobody can say that it is whole when TLS ends without its goodbye, as some servers end
-/// it always; but a JSON object says so itself.
-fn is_end_of_connection(error: &reqwest::Error) -> bool {
-    let causes = std::iter::successors(error.source(), |error| (*error).source());
-    let mut kinds = causes.filter_map(|error| error.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
-    kinds.any(|kind| matches!(kind, ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset))
+    // However its end was lost, by a length that is too large, a chunk that never came or TLS without its goodbye: of a JSON object
+    // no part is another one, so that it says itself that it is whole.
+    Response::new(status, headers, &body, complete || broke_off && is_whole_json(&body))
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! An answer as it came over the wire, bounded and with its body read as text and JSON.
 
 mod charset;
+mod coding;
 mod cookies;
 mod dates;
+mod form;
 mod strict_json;
 
 use std::time::Duration;
@@ -11,6 +13,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use url::Url;
 
+pub(super) use coding::inflated;
 use cookies::Cookies;
 pub(super) use dates::{moment, since_epoch, until};
 
@@ -27,7 +30,7 @@ pub(super) struct Response {
     pub(super) headers: Vec<(String, String)>,
     /// The body, read in its own charset; what is no text is replaced.
     pub(super) text: String,
-    /// The body, if it is JSON.
+    /// The body, if it is JSON, or a form in its place.
     pub(super) json: Option<Value>,
     /// The URL that answered, where there was one.
     pub(super) url: Option<Url>,
@@ -42,7 +45,8 @@ impl Response {
             headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
         let content_type = headers.iter().find(|(name, _)| name == "content-type").map(|(_, value)| value.as_str());
         let text = charset::decoded(body, content_type.unwrap_or_default());
-        let json = complete.then(|| strict_json::parse(text.trim_start_matches('\u{feff}'))).flatten();
+        let read = || strict_json::parse(text.trim_start_matches('\u{feff}')).or_else(|| form::members(&text));
+        let json = complete.then(read).flatten();
         Self { status, headers, text, json, url: None, complete }
     }
 
@@ -103,14 +107,14 @@ impl Response {
         (!encoding.eq_ignore_ascii_case("identity") && !encoding.is_empty() && self.json.is_none()).then_some(encoding)
     }
 
-    /// Whether a page for people came, whatever its status claims. JSON is known by how it begins: many label it as a page.
+    /// Whether a page for people came, whatever its status claims. JSON is known by how it begins: many label it as a page, and
+    /// forms too.
     pub(super) fn is_html(&self) -> bool {
         let text = self.text.trim_start_matches('\u{feff}').trim_start();
         let start: String = text.chars().take(14).collect::<String>().to_ascii_lowercase();
         let is_labelled = matches!(self.content_type().as_str(), "text/html" | "application/xhtml+xml");
-        is_labelled && !start.starts_with(['{', '['])
-            || start.starts_with("<!doctype html")
-            || start.starts_with("<html")
+        let has_members = start.starts_with(['{', '[']) || self.json.as_ref().is_some_and(Value::is_object);
+        is_labelled && !has_members || start.starts_with("<!doctype html") || start.starts_with("<html")
     }
 
     /// Where a redirect leads: scheme, host and path, without what else a URL may hold.

@@ -1,10 +1,9 @@
-//! Bodies of every kind as members with names: JSON, XML, and forms; and what the head of a page says.
+//! Bodies of every kind as members with names: JSON, forms and XML; and what the head of a page says.
 
 use std::borrow::Cow;
 
 use roxmltree::{Document, Node};
 use serde_json::{Map, Value};
-use url::form_urlencoded;
 
 use crate::provider::response::Response;
 
@@ -21,7 +20,7 @@ pub(super) fn members(response: &Response) -> Option<Cow<'_, Value>> {
     if text.len() > LONGEST || response.is_html() || response.encoding().is_some() {
         return None;
     }
-    let read = if text.starts_with('<') { xml(text) } else { json(text).or_else(|| form(text)) };
+    let read = if text.starts_with('<') { xml(text) } else { json(text) };
     read.map(Cow::Owned)
 }
 
@@ -64,16 +63,6 @@ fn element(node: Node<'_, '_>, depth: usize) -> Value {
             Value::Object(members)
         }
     }
-}
-
-/// `error=…&error_description=…`, as token endpoints answer that were asked for no JSON.
-fn form(text: &str) -> Option<Value> {
-    let names_error = text.starts_with("error") || text.contains("&error");
-    if !names_error || text.contains(char::is_whitespace) || !text.contains('=') {
-        return None;
-    }
-    let pairs = form_urlencoded::parse(text.as_bytes()).map(|(name, value)| (name.into_owned(), value.as_ref().into()));
-    Some(Value::Object(pairs.collect()))
 }
 
 /// The title of a page for people.

@@ -105,7 +105,9 @@ async fn play(stream: &mut TcpStream, script: &Script) {
         }
         Script::Close => {}
         Script::CutShort => {
-            let _ = stream.write_all(format!("{head}Content-Length: 500\r\n\r\n{TOKEN}").as_bytes()).await;
+            let _ = stream
+                .write_all(format!("{head}Content-Length: 500\r\n\r\n{}", TOKEN.trim_end_matches('}')).as_bytes())
+                .await;
         }
     }
 }
