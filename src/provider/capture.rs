@@ -9,7 +9,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::response::{Response, since_epoch, until};
-use super::token_answer::{JwtTimes, claims, number};
+use super::token_answer::{JwtTimes, claims, end_in_place_of_life, number};
 use super::xml::XmlPath;
 
 /// One entry of a `capture` table.
@@ -90,7 +90,7 @@ impl Life {
     }
 
     /// From `now` to `end`. What is none after 1970 counts as unsaid.
-    fn between(now: Timestamp, end: Timestamp) -> Option<Self> {
+    pub(super) fn between(now: Timestamp, end: Timestamp) -> Option<Self> {
         let left = until(end, now);
         (end > Timestamp::UNIX_EPOCH).then(|| if left.is_zero() { Self::Over } else { Self::Lasts(left) })
     }
@@ -204,12 +204,17 @@ impl CaptureRule {
         scalar(&self.value(response)?)
     }
 
-    /// A number of units, a difference of two, or the time left until an instant.
+    /// A number of units, a difference of two, or the time left until an instant, also where one stands in place of seconds.
     pub(super) fn life(&self, response: &Response, wall: Timestamp) -> Option<Life> {
         if self.is_instant() {
             return self.life_until(response, wall);
         }
         let said = number(&self.value(response)?)?;
+        let now = response.date().unwrap_or(wall);
+        let is_alone = self.unit == Unit::Seconds && self.minus.is_none();
+        if let Some(end) = end_in_place_of_life(said, now).filter(|_| is_alone) {
+            return Life::between(now, end);
+        }
         let life = self.unit.life(said)?;
         match &self.minus {
             Some(pointer) => self.unit.signed(said - number(&at(response, pointer)?)?),

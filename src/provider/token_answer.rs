@@ -1,6 +1,7 @@
 //! A token endpoint's good answer (RFC 6749 section 5.1), and everything that may be wrong with it.
 
 mod life;
+mod stated;
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use url::Url;
 
 use life::is_access_token_by_type;
 pub(super) use life::{Ended, JwtTimes, claims, lifetime, moment};
+pub(super) use stated::end_in_place_of_life;
 
 use super::capture::{Life, Unit, at, is_idle};
 use super::harvest::captured;
@@ -155,7 +157,15 @@ impl Reader<'_> {
     }
 
     fn stated_life(&self) -> Option<Life> {
-        self.life("expires_in", "/expires_in").or_else(|| self.until_end("expires_at"))
+        let is_described = self.profile.captures.contains_key("expires_in");
+        let described = || self.life("expires_in", "").filter(|_| is_described);
+        described().or_else(|| self.until_end("expires_at")).or_else(|| self.told_life().filter(|_| !is_described))
+    }
+
+    /// What the answer states by itself.
+    fn told_life(&self) -> Option<Life> {
+        let date = self.response.date();
+        stated::life(self.response.json.as_ref()?, date.unwrap_or(self.wall), date.is_some())
     }
 
     fn refresh_lifetime(&self) -> Option<Duration> {
