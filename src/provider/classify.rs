@@ -14,12 +14,13 @@ use serde_json::Value;
 use url::Url;
 
 use super::capture;
-use super::harvest::{Barren, Captures, Harvest, harvest};
+use super::harvest::{Barren, Captures, Harvest, harvest, refresh_token_beside};
 use super::profile::Profile;
 use super::request::RequestTemplate;
 use super::response::{self, Response, until};
 use super::rule::{AnswerRule, RuleVerdict, Seen};
 use super::token_answer::moment;
+use crate::secret::Secret;
 use crate::session::answer::{Refused, Request, Verdict};
 use crate::token::Token;
 use denial::says_no;
@@ -75,6 +76,15 @@ fn odd(request: Request, oddity: impl Into<String>) -> Judgement {
     Judgement { oddity: Some(oddity.into()), odd: true, ..unusable(request).into() }
 }
 
+/// A renewal's answer with a token that cannot be used. A refresh token that came beside it is the one to present next.
+fn useless_renewal(refresh_token: Option<Secret>, oddity: String) -> Judgement {
+    let odd = odd(Request::Renew, oddity);
+    match refresh_token {
+        Some(token) => Judgement { verdict: Verdict::Expired { refresh_token: Some(token) }, ..odd },
+        None => odd,
+    }
+}
+
 /// Says what `response` means.
 pub(super) fn classify(asked: &Asked<'_>, response: &Response) -> Judgement {
     let judgement = decided(asked, response).unwrap_or_else(|| by_default(asked, response));
@@ -104,7 +114,9 @@ pub(super) fn step(asked: &Asked<'_>, captures: &Captures, response: &Response) 
             (Request::Ping, _) => Judgement { oddity, ..Verdict::Unavailable.into() },
             (_, Barren::Expired(refresh_token)) => Judgement { oddity, ..Verdict::Expired { refresh_token }.into() },
             (Request::Renew, _) if says_no(response) => Verdict::Declined.into(),
-            (Request::Renew, barren) => odd(Request::Renew, barren.to_string()),
+            (Request::Renew, barren) => {
+                useless_renewal(refresh_token_beside(captures, response, asked.wall), barren.to_string())
+            }
             (_, _) => Judgement { oddity, ..refusal(asked, Refused::Credential).into() },
         }
     })

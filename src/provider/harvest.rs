@@ -103,7 +103,7 @@ pub(super) fn harvest(
     };
     let instance_url = reader.said("instance_url").map(|url| hosts.accept(&url, configured)).transpose();
     Ok(Harvest {
-        token: reader.text("token").map(|token| checked_access_token(&token)).transpose()?,
+        token: reader.text("token").map(|token| checked_access_token(token.trim())).transpose()?,
         token_type: reader.said("token_type").and_then(|text| token_type(&text)),
         instance_url: instance_url.map_err(Barren::BadInstanceUrl)?,
         captures: captured(rules, response),
@@ -116,6 +116,11 @@ pub(super) fn harvest(
         max_lifetime: reader.duration("max_lifetime"),
         fixed: false,
     })
+}
+
+/// The refresh token in an answer of which nothing else can be used: the one before it may be spent.
+pub(super) fn refresh_token_beside(rules: &Captures, response: &Response, wall: Timestamp) -> Option<Secret> {
+    Reader { rules, response, wall }.refresh_token().ok().flatten()
 }
 
 fn missing(name: &str, rule: &CaptureRule, response: &Response) -> Barren {

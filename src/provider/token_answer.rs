@@ -62,7 +62,7 @@ pub(super) fn grant(
     if at(response, "/error").is_some_and(|error| !is_idle(&error)) {
         return Err(OddAnswer::ErrorBeside);
     }
-    let access_token = checked_access_token(&reader.string("token", "/access_token", OddAnswer::NoToken)?)?;
+    let access_token = checked_access_token(alone(&reader.string("token", "/access_token", OddAnswer::NoToken)?))?;
     let (refresh_token, odd_refresh_token) = match reader.refresh_token() {
         Ok(token) => (token, None),
         Err(why) => (None, Some(why)),
@@ -97,6 +97,18 @@ pub(super) fn brings_token(profile: &Profile, response: &Response) -> bool {
     let rule = profile.captures.get("token");
     let value = rule.map_or_else(|| at(response, "/access_token"), |rule| rule.value(response));
     value.is_some_and(|value| !is_idle(&value))
+}
+
+/// The refresh token that came beside a token which cannot be used: the one before it may be spent.
+pub(super) fn refresh_token_beside(profile: &Profile, response: &Response, wall: Timestamp) -> Option<Secret> {
+    Reader { profile, response, wall }.refresh_token().ok().flatten()
+}
+
+/// The token without the blanks around it, and without the type that some write before it.
+fn alone(text: &str) -> &str {
+    let text = text.trim();
+    let typed = text.split_once(' ').filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"));
+    typed.map_or(text, |(_, token)| token.trim())
 }
 
 struct Reader<'a> {

@@ -1,9 +1,9 @@
 //! What a token endpoint's answer to a login or renewal means (RFC 6749 sections 5.1 and 5.2): a token, a no, or nothing.
 
 use super::denial::says_no;
-use super::{Asked, Judgement, grant_dead, is_success, may_confirm, odd, throttled, unusable};
+use super::{Asked, Judgement, grant_dead, is_success, may_confirm, odd, throttled, unusable, useless_renewal};
 use crate::provider::response::Response;
-use crate::provider::token_answer::{self, OddAnswer};
+use crate::provider::token_answer::{self, OddAnswer, refresh_token_beside};
 use crate::session::answer::{Refused, Request, Verdict};
 
 /// Says what an answer means that no rule matched.
@@ -31,7 +31,10 @@ fn token(asked: &Asked<'_>, response: &Response) -> Judgement {
                 | OddAnswer::NoToken
                 | OddAnswer::ErrorBeside
                 | OddAnswer::BadToken(_)
-                | OddAnswer::BadInstanceUrl(_) => odd(asked.request, said),
+                | OddAnswer::BadInstanceUrl(_) => match asked.request {
+                    Request::Renew => useless_renewal(refresh_token_beside(asked.profile, response, asked.wall), said),
+                    Request::Ping | Request::Introspect | Request::Login | Request::Logout => odd(asked.request, said),
+                },
             }
         }
     }

@@ -37,7 +37,8 @@ impl Session {
                 self.renewed(call, grant, &answer, now, actions);
             }
             Verdict::Expired { refresh_token } => {
-                self.renewed_in_vain(call, refresh_token, answer.sent, now);
+                let odd = answer.odd.then_some(&answer.detail);
+                self.renewed_in_vain(call, refresh_token, odd, answer.sent, now);
                 self.tell_failing(Request::Renew, answer.detail, self.state.renew_backoff.failures, actions);
             }
             Verdict::Refused { confirm, what } => {
@@ -110,12 +111,24 @@ impl Session {
         self.slow_down_unless_changed(gain, now);
     }
 
-    /// What came had ended already, as it does near the end of the server's own session: a login is the better way, where there
-    /// is one.
-    fn renewed_in_vain(&mut self, call: &InFlight, refresh_token: Option<Secret>, sent: Instant, now: Instant) {
+    /// What came had ended already, as it does near the end of the server's own session, or cannot be used: a login is the
+    /// better way, where there is one.
+    fn renewed_in_vain(
+        &mut self,
+        call: &InFlight,
+        refresh_token: Option<Secret>,
+        odd: Option<&Blotted>,
+        sent: Instant,
+        now: Instant,
+    ) {
         if self.still_holds(call) {
             self.state.in_doubt = self.can_login();
+            let earlier = odd.and_then(|_| self.state.fruitless.take());
             self.presented(refresh_token, None, sent);
+            if let Some(detail) = odd {
+                self.state.fruitless = earlier;
+                self.was_fruitless(detail, now);
+            }
         }
         self.renewal_failed(now);
     }
