@@ -200,7 +200,7 @@ impl Session {
     }
 
     /// A login may lock its user if what it sends is wrong.
-    pub(super) fn sends_password(&self) -> bool {
+    pub(in crate::session) fn sends_password(&self) -> bool {
         self.policy.login == LoginBy::Daemon { confirm: false }
     }
 

@@ -80,12 +80,15 @@ pub(super) fn declined(response: &Response) -> Judgement {
 /// RFC 6749 sections 4.1.2.1 and 5.2, RFC 8628 section 3.5, and what servers say in their place.
 fn oauth_error(asked: &Asked<'_>, error: &str, response: &Response) -> Judgement {
     match &*as_in_the_rfc(error) {
-        "server_error"
-        | "temporarily_unavailable"
-        | "internal_error"
-        | "internal_server_error"
-        | "service_unavailable"
-        | "unknown_error" => unusable(asked.request).into(),
+        "temporarily_unavailable" | "service_unavailable" => unusable(asked.request).into(),
+        // Under a status that is a no, the status counts (ServiceNow's wrong password is a `server_error`); under another that
+        // blames the request, nobody can say which of the two is meant.
+        "server_error" | "internal_error" | "internal_server_error" | "unknown_error"
+            if !matches!(response.status, 401 | 403) =>
+        {
+            let odd = (400..500).contains(&response.status);
+            Judgement { odd, ..unusable(asked.request).into() }
+        }
         "slow_down" | "rate_limit_exceeded" | "rate_limited" | "too_many_requests" => throttled(asked, response).into(),
         // The names say of the refresh token itself that it is gone (GitHub, HubSpot, Slack, Keycloak's proxies).
         "invalid_grant"

@@ -12,6 +12,8 @@ const MOST_DECLINED: u32 = 2;
 const CONFIRM_AFTER: Duration = Duration::from_secs(5);
 /// Two may be a gateway's that is just being changed.
 const MOST_ODD: u32 = 3;
+/// But after two, a password waits for a quarter of an hour.
+const MOST_ODD_WITH_PASSWORD: u32 = 2;
 
 impl Session {
     /// The server has said no to this renewal often enough: the refresh token is kept, and presented again only after
@@ -24,7 +26,8 @@ impl Session {
     /// What only a person can mend, if it has come to that.
     pub(in crate::session) fn calls_a_person(&self) -> Option<&Fruitless> {
         let stranded = self.renewal_is_declined() && !self.can_login();
-        self.state.fruitless.as_deref().filter(|fruitless| stranded || fruitless.tries >= MOST_ODD)
+        let most = if self.sends_password() { MOST_ODD_WITH_PASSWORD } else { MOST_ODD };
+        self.state.fruitless.as_deref().filter(|fruitless| stranded || fruitless.tries >= most)
     }
 
     /// Something came that nobody may have meant.
