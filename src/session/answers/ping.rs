@@ -39,6 +39,8 @@ impl Session {
             return;
         }
         match answer.verdict {
+            // A job saw it fail, and the answer tells of an error under its good status: another token tells for sure.
+            Verdict::Alive if answer.odd && self.is_reported() && self.replaces_suspect(now, account) => {}
             Verdict::Alive => self.alive(&answer, now, actions),
             Verdict::Good(ref grant) => self.alive_with(grant, &answer, now, actions),
             Verdict::Dead { certain: false, .. } if answer.odd && !self.is_reported() => {
@@ -80,7 +82,9 @@ impl Session {
         self.state.proven = true;
         self.state.died_young = 0;
         self.state.odd_deaths = 0;
-        self.state.suspicion = Suspicion::None;
+        if !answer.odd {
+            self.state.suspicion = Suspicion::None;
+        }
         self.was_answered();
         self.wanted = None;
         self.state.introspected.hinted = true;

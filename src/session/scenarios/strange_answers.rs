@@ -501,3 +501,39 @@ fn a_forbidden_ping_that_stood_for_an_expired_token_is_taken_for_that_each_time(
     ",
     );
 }
+
+#[test]
+fn a_reported_token_whose_pings_tell_of_an_error_under_a_good_status_is_replaced_once() {
+    let script = "
+        serve login good
+        serve ping alive odd
+        tick
+        1h: rejected 1
+        +1m: rejected 2
+        +10m: rejected 2
+        +1h: order verify
+        +10s: status
+    ";
+    let happened = Stage::play(script);
+    let count = |word: &str| happened.iter().filter(|line| line.ends_with(word)).count();
+    assert_eq!(count(" login"), 2, "{happened:#?}");
+    assert!(count(" ping") <= 6, "{happened:#?}");
+    assert!(happened.last().unwrap().contains("Alive"), "{happened:#?}");
+}
+
+#[test]
+fn a_renewal_whose_token_cannot_be_used_presents_the_refresh_token_that_came_with_it_and_calls_a_person() {
+    let script = "
+        policy login=seed model=fixed idle=none
+        tick
+        seed r1
+        +1s: good life=1h refresh=r2
+        serve renew expired refresh=r3 odd
+        3h: status
+    ";
+    let happened = Stage::play(script);
+    let count = |word: &str| happened.iter().filter(|line| line.ends_with(word)).count();
+    assert_eq!(count(" renew r2"), 1, "{happened:#?}");
+    assert!((2..=60).contains(&count(" renew r3")), "{happened:#?}");
+    assert!(happened.last().unwrap().contains("NeedsAttention: expired"), "{happened:#?}");
+}
