@@ -46,6 +46,7 @@ mod metrics;
 mod neighbours;
 mod oidc_provider;
 mod outages;
+mod own_habits;
 mod person;
 mod proxies;
 mod publishing;

@@ -18,7 +18,7 @@ use crate::support::{SOON, within};
 
 const SECRET: &str = "correct-horse-7";
 
-const JSON: &str = "Content-Type: application/json\r\n";
+pub(crate) const JSON: &str = "Content-Type: application/json\r\n";
 
 /// The login of every profile here.
 const FORM: &str = "path = \"/login\"\nform = { user = \"{user}\", password = \"{password}\" }";
@@ -261,13 +261,13 @@ fn a_wait_is_kept_however_it_is_written() {
     }
 }
 
-fn lab(server: &Rough) -> Lab {
+pub(crate) fn lab(server: &Rough) -> Lab {
     let lab = Lab::bare(server.url(), || vec![SECRET.to_owned(), "first-refresh-token".to_owned()]);
     lab.secret("password", SECRET);
     lab
 }
 
-fn client(lab: &Lab, name: &str) -> Session {
+pub(crate) fn client(lab: &Lab, name: &str) -> Session {
     let secret = lab.source("password");
     let login = format!(
         "grant = \"client_credentials\"\nclient_id = \"{name}\"\nclient_secret = {secret}\ntoken_url = \"/token\"\n"
@@ -275,7 +275,7 @@ fn client(lab: &Lab, name: &str) -> Session {
     lab.session(name, &login).provider("oauth2")
 }
 
-fn by_refresh_token(lab: &Lab, token: &str) -> Session {
+pub(crate) fn by_refresh_token(lab: &Lab, token: &str) -> Session {
     lab.secret("refresh-token", token);
     let token = lab.source("refresh-token");
     let login = format!(
@@ -321,7 +321,7 @@ impl Resetting {
 }
 
 /// The first failure that the daemon tells of, however long it takes to be up.
-fn last_error(lab: &Lab, name: &str) -> Value {
+pub(crate) fn last_error(lab: &Lab, name: &str) -> Value {
     within(SOON, name, || {
         let status = lab.get(&format!("/v1/sessions/{name}")).filter(|answer| answer.status == 200)?.json();
         Some(status["last_error"].clone()).filter(|error| !error.is_null())
@@ -333,11 +333,11 @@ fn jwt(issued: i64, end: i64) -> String {
     format!("{}.{}.c2lnbmF0dXJl", part(r#"{"alg":"RS256"}"#), part(&format!(r#"{{"iat":{issued},"exp":{end}}}"#)))
 }
 
-fn seconds() -> i64 {
+pub(crate) fn seconds() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
 }
 
-fn date() -> String {
+pub(crate) fn date() -> String {
     date_in(0)
 }
 

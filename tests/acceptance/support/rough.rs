@@ -28,11 +28,12 @@ pub(crate) struct Rough {
 
 impl Rough {
     /// `answer` gets the request and how many came to the same path before it.
-    pub(crate) fn start(answer: impl Fn(&Asked, usize) -> String + Send + Sync + 'static) -> Self {
+    pub(crate) fn start<A: AsRef<[u8]>>(answer: impl Fn(&Asked, usize) -> A + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
-        let (shared, answer) = (Arc::clone(&asked), Arc::new(answer));
+        let answer = Arc::new(move |asked: &Asked, before: usize| answer(asked, before).as_ref().to_vec());
+        let shared = Arc::clone(&asked);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (asked, answer) = (Arc::clone(&shared), Arc::clone(&answer));
@@ -52,14 +53,14 @@ impl Rough {
     }
 }
 
-fn serve(mut stream: &TcpStream, asked: &Mutex<Vec<Asked>>, answer: &dyn Fn(&Asked, usize) -> String) {
+fn serve(mut stream: &TcpStream, asked: &Mutex<Vec<Asked>>, answer: &dyn Fn(&Asked, usize) -> Vec<u8>) {
     let Some(request) = read(stream) else { return };
     let before = {
         let mut asked = asked.lock().unwrap();
         asked.push(request.clone());
         asked.iter().filter(|earlier| earlier.path == request.path).count() - 1
     };
-    let _ = stream.write_all(answer(&request, before).as_bytes());
+    let _ = stream.write_all(&answer(&request, before));
 }
 
 fn read(stream: &TcpStream) -> Option<Asked> {
