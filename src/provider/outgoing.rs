@@ -58,6 +58,9 @@ pub(super) enum OutgoingError {
     NoValue(String),
     #[error("this session has no {0}: set its URL if it is a parameter, or do without")]
     NoEndpoint(&'static str),
+    /// By the metadata's own name of it (RFC 8414 section 2).
+    #[error("the issuer's metadata name no {0}_endpoint: set {0}_url under login, or have the issuer name it")]
+    NoUrl(&'static str),
     #[error("this grant needs a person: run `keepfresh login`")]
     ByPerson,
     #[error(
@@ -78,7 +81,12 @@ impl OutgoingError {
     /// Whether only a person can mend it.
     pub(super) fn needs_a_person(&self) -> bool {
         match self {
-            Self::Assertion(_) | Self::NoEndpoint(_) | Self::ByPerson | Self::BadCookie(_) | Self::BadHeader(_) => true,
+            Self::Assertion(_)
+            | Self::NoEndpoint(_)
+            | Self::NoUrl(_)
+            | Self::ByPerson
+            | Self::BadCookie(_)
+            | Self::BadHeader(_) => true,
             Self::NoToken | Self::NoRefreshToken | Self::NoValue(_) | Self::ForeignUrl(_) | Self::Upwards(_) => false,
         }
     }
@@ -228,7 +236,7 @@ impl Ingredients<'_> {
     }
 
     fn endpoint(&self, endpoint: Endpoint, name: &'static str) -> Result<Url, OutgoingError> {
-        self.config.endpoint(endpoint, self.metadata).ok_or(OutgoingError::NoEndpoint(name))
+        self.config.endpoint(endpoint, self.metadata).ok_or(OutgoingError::NoUrl(name))
     }
 
     /// Unix seconds on the server's clock, as far as it is known.

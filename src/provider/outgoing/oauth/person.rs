@@ -21,7 +21,7 @@ pub(in crate::provider) fn authorization_url(
     once: &[(&str, &str)],
 ) -> Result<Url, OutgoingError> {
     let endpoint = config.endpoint(Endpoint::Authorization, metadata);
-    let mut url = endpoint.ok_or(OutgoingError::NoEndpoint("authorization"))?;
+    let mut url = endpoint.ok_or(OutgoingError::NoUrl("authorization"))?;
     let client_id = config.plain("client_id").ok_or_else(|| super::no_value("client_id"))?;
     let mut query = vec![("response_type", "code"), ("client_id", client_id), ("redirect_uri", redirect_uri)];
     query.extend(["scope", "audience"].iter().filter_map(|name| Some((*name, config.plain(name)?))));
@@ -70,7 +70,7 @@ impl Ingredients<'_> {
 
     /// RFC 8628 section 3.1.
     pub(in crate::provider) fn device_authorization(&self) -> Result<Outgoing, OutgoingError> {
-        let url = self.endpoint(Endpoint::DeviceAuthorization, "device authorization")?;
+        let url = self.endpoint(Endpoint::DeviceAuthorization, "device_authorization")?;
         let mut draft = Draft::default();
         self.optional(&mut draft, "scope");
         self.optional(&mut draft, "audience");
