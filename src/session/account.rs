@@ -283,6 +283,11 @@ impl Account {
         reopened || known
     }
 
+    /// What a login asks for, or where, has changed: how the ones before it went says nothing of the next.
+    pub fn reconfigured(&mut self) {
+        self.backoff.lift_unless_asked();
+    }
+
     /// Whether the password that got no answer has changed since; of one that a kill cut off, what is read first is it.
     fn is_another_password(&mut self, session: &str, presented: &Presented) -> bool {
         if !self.doubts_password_of(session) {

@@ -211,8 +211,13 @@ impl Supervisor {
             self.reconfigure(name, &new, kept);
             return;
         }
-        if self.slots.contains_key(name) {
+        let account = new.remote.account();
+        let is_known = self.slots.contains_key(name);
+        if is_known {
             self.remove(name, kept);
+        }
+        if let Some(account) = self.accounts.get_mut(&*account).filter(|_| is_known) {
+            account.account.reconfigured();
         }
         if let Err(error) = self.add(new) {
             tracing::error!(session = name, event = "session_not_started", %error, "the session cannot start");
@@ -257,6 +262,12 @@ impl Supervisor {
             self.retiring.spawn(std::mem::replace(&mut slot.hooks, hooks).finish());
         }
         slot.saver.want();
+        let asks_otherwise = old.remote.values != new.remote.values
+            || old.remote.url != new.remote.url
+            || old.remote.http != new.remote.http;
+        if let Some(account) = self.accounts.get_mut(&slot.account).filter(|_| asks_otherwise) {
+            account.account.reconfigured();
+        }
         let policy = new.policy.clone();
         self.step(name, Input::Reconfigured(policy));
         self.consult_calendar(name);

@@ -1,6 +1,7 @@
 //! Servers with habits of their own: what every other client makes out is made out here too, and what is a no is taken for one.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
@@ -132,10 +133,9 @@ fn a_token_is_published_without_the_blanks_and_the_type_that_a_server_writes_aro
 }
 
 #[test]
-fn a_password_that_brings_an_error_under_a_good_status_is_sent_twice_and_a_person_reads_the_servers_words() {
+fn a_password_that_brings_neither_a_token_nor_a_known_no_is_sent_twice_and_a_person_reads_the_servers_words() {
     for (body, words) in [
-        (r#"{"errcode":40125,"errmsg":"invalid appsecret"}"#, "invalid appsecret"),
-        (r#"{"success":false,"error":{"code":400,"message":"No such account"}}"#, "No such account"),
+        (r#"{"errcode":-1,"errmsg":"The system is busy"}"#, "The system is busy"),
         (r#"{"access_token":null,"message":"The account is disabled"}"#, "The account is disabled"),
     ] {
         let server = Rough::start(move |_, _| answer(200, JSON, body));
@@ -146,6 +146,21 @@ fn a_password_that_brings_an_error_under_a_good_status_is_sent_twice_and_a_perso
         assert!(told["attention"]["reason"].as_str().unwrap().contains(words), "{told}");
         assert_eq!(server.asked("/token").len(), 2, "{body}");
     }
+}
+
+#[test]
+fn a_mended_config_is_tried_at_once_after_answers_that_told_nothing() {
+    let (server, lab) = by_client(|asked, _| match asked.body.contains("scope=right") {
+        true => answer(200, JSON, r#"{"access_token":"right-token","expires_in":600}"#),
+        false => answer(200, JSON, r#"{"message":"nothing for you"}"#),
+    });
+    lab.await_state("api", "needs_attention");
+    let before = server.asked("/token").len();
+    assert!(before <= 3, "{before} logins");
+    lab.configure(&[client(&lab, "api").login_key("ping_url", "/ping").login_key("scope", "right")]);
+    lab.reload();
+    within(Duration::from_secs(5), "the next try, which would wait for eight seconds", || lab.token("api"));
+    assert_eq!(server.asked("/token").len(), before + 1);
 }
 
 #[test]
@@ -174,7 +189,7 @@ fn a_reported_token_whose_ping_tells_of_an_error_under_a_good_status_is_replaced
         r#"{"errors":[{"message":"Unauthenticated"}],"data":null}"#,
         r#"{"errcode":42001,"errmsg":"access_token expired"}"#,
         r#"{"status":"error","message":"Session expired"}"#,
-        r#"{"code":99991663,"msg":"Invalid access token"}"#,
+        r#"{"ocs":{"meta":{"status":"failure","statuscode":997,"message":"Current user is not logged in"}}}"#,
     ] {
         let (server, lab) = by_client(move |asked, before| match asked.path.as_str() {
             "/token" => answer(200, JSON, &format!("{{\"access_token\":\"token-{before}\",\"expires_in\":600}}")),

@@ -1,9 +1,7 @@
 //! What the answer to a ping means: that the session lives, that it is dead, or nothing.
 
-use serde_json::Value;
-
+use super::denial::says_no;
 use super::{Asked, Judgement, odd};
-use crate::provider::capture::is_idle;
 use crate::provider::detail::how_to_teach;
 use crate::provider::harvest::{Harvest, harvest};
 use crate::provider::request::Expect;
@@ -24,7 +22,8 @@ pub(super) fn judged(asked: &Asked<'_>, response: &Response) -> Judgement {
             Expect::Json if response.json.is_none() && !matches!(response.status, 204 | 205) => {
                 odd(Request::Ping, "the answer is not JSON")
             }
-            Expect::Json | Expect::Any => Judgement { odd: tells_of_error(response), ..alive(asked, response).into() },
+            // Servers that have one status for everything say it in the body; what a job saw as well decides.
+            Expect::Json | Expect::Any => Judgement { odd: says_no(response), ..alive(asked, response).into() },
         },
         200..=399 => odd(Request::Ping, "it is not the answer that the profile expects"),
         401 => Verdict::Dead { certain: false, for_good: false }.into(),
@@ -41,19 +40,6 @@ pub(super) fn alive(asked: &Asked<'_>, response: &Response) -> Verdict {
     let told = harvest(&template.captures, &asked.profile.hosts, asked.url, response, asked.wall).ok();
     let grant = told.filter(Harvest::tells).and_then(|told| told.grant(asked.token, asked.wall).ok());
     grant.map_or(Verdict::Alive, |grant| Verdict::Good(Box::new(grant)))
-}
-
-/// Whether a good status comes with a body that tells of an error, as servers answer that have one status for everything.
-fn tells_of_error(response: &Response) -> bool {
-    let Some(Value::Object(members)) = &response.json else { return false };
-    let has_words = || ["msg", "message"].iter().any(|name| members.contains_key(*name));
-    members.iter().any(|(name, value)| match name.replace('_', "").to_ascii_lowercase().as_str() {
-        "error" | "errors" | "errcode" | "errorcode" | "errno" => !is_idle(value),
-        "ok" | "success" => *value == Value::Bool(false),
-        "status" => value.as_str().is_some_and(|word| matches!(word, "error" | "fail" | "failed" | "failure")),
-        "code" => has_words() && value.as_i64().is_some_and(|code| code != 0 && !(200..300).contains(&code)),
-        _ => false,
-    })
 }
 
 /// Whether the answer takes away the cookie that holds the token, as servers do with one that they no longer know.
