@@ -119,7 +119,7 @@ mod tests {
             (json!({"expires_in": null, "expires_at": at(60)}), Some(60)),
             (json!({"expires_in": "", "expires": "900"}), Some(900)),
             (json!({"expires_at": at(900)}), Some(900)),
-            (json!({"expires_at": 0.25 + at(900) as f64}), Some(900)),
+            (json!({"expires_at": format!("{}.25", at(900))}), Some(900)),
             (json!({"expires_at": at(86_400 * 4000)}), Some(86_400 * 4000)),
             (json!({"expires_on": at(900).to_string()}), Some(900)),
             (json!({"expiry_date": at(900) * 1000}), Some(900)),

@@ -39,8 +39,9 @@ impl Session {
             return;
         }
         match answer.verdict {
-            // A job saw it fail, and the answer tells of an error under its good status: another token tells for sure.
-            Verdict::Alive if answer.odd && self.is_reported() && self.replaces_suspect(now, account) => {}
+            // A job saw it fail, and the answer is no proof that it lives: another token tells for sure.
+            Verdict::Alive | Verdict::Unavailable
+                if answer.odd && self.is_reported() && self.replaces_suspect(now, account) => {}
             Verdict::Alive => self.alive(&answer, now, actions),
             Verdict::Good(ref grant) => self.alive_with(grant, &answer, now, actions),
             Verdict::Dead { certain: false, .. } if answer.odd && !self.is_reported() => {
@@ -59,7 +60,6 @@ impl Session {
                 self.wanted = None;
                 actions.push(Action::Tell(Event::Throttled { wait, detail: answer.detail }));
             }
-            Verdict::Unavailable if answer.odd && self.is_reported() && self.replaces_suspect(now, account) => {}
             Verdict::Unavailable
             | Verdict::Expired { .. }
             | Verdict::Refused { .. }
