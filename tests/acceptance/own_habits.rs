@@ -150,9 +150,12 @@ fn a_password_that_brings_neither_a_token_nor_a_known_no_is_sent_twice_and_a_per
 
 #[test]
 fn a_mended_config_is_tried_at_once_after_answers_that_told_nothing() {
-    let (server, lab) = by_client(|asked, _| match asked.body.contains("scope=right") {
-        true => answer(200, JSON, r#"{"access_token":"right-token","expires_in":600}"#),
-        false => answer(200, JSON, r#"{"message":"nothing for you"}"#),
+    let (server, lab) = by_client(|asked, _| {
+        if asked.body.contains("scope=right") {
+            answer(200, JSON, r#"{"access_token":"right-token","expires_in":600}"#)
+        } else {
+            answer(200, JSON, r#"{"message":"nothing for you"}"#)
+        }
     });
     lab.await_state("api", "needs_attention");
     let before = server.asked("/token").len();
@@ -231,9 +234,10 @@ fn line_breaks_around_a_secret_are_not_sent_and_a_refused_one_with_more_around_i
         ("REFRESH_TOKEN=kept-refresh-token", Some("equals sign")),
     ] {
         let server = Rough::start(|asked, _| {
-            match asked.body.split('&').any(|pair| pair == "refresh_token=kept-refresh-token") {
-                true => answer(200, JSON, r#"{"access_token":"kept-token","expires_in":600}"#),
-                false => answer(400, JSON, r#"{"error":"invalid_grant"}"#),
+            if asked.body.split('&').any(|pair| pair == "refresh_token=kept-refresh-token") {
+                answer(200, JSON, r#"{"access_token":"kept-token","expires_in":600}"#)
+            } else {
+                answer(400, JSON, r#"{"error":"invalid_grant"}"#)
             }
         });
         let mut lab = lab(&server);
