@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use nix::sys::signal::{SigSet, Signal as Known};
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{getppid, getsid};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::exfiltrator::WithOrigin;
-use signal_hook::low_level::siginfo::Origin;
+use signal_hook::low_level::siginfo::{Cause, Origin};
 use signal_hook_tokio::SignalsInfo;
 
 /// Left as they are: what is obeyed, what cannot be taken over, by which the kernel tells of a programming error, and what ends
@@ -44,7 +46,7 @@ const REAL_TIME: RangeInclusive<i32> = 34..=64;
 pub enum Signal {
     /// `SIGHUP`: read the config again.
     Reload,
-    /// `SIGTERM`, `SIGINT` or `SIGQUIT`: drain and end.
+    /// `SIGTERM`, `SIGINT` or `SIGQUIT`, or `SIGHUP` when the terminal that the daemon was started in is gone: drain and end.
     Stop {
         /// The process that sent it; none when it was the kernel (a terminal's Ctrl-C).
         by: Option<i32>,
@@ -54,6 +56,15 @@ pub enum Signal {
 /// The signals as they come; those that come before they are awaited are not lost.
 pub struct Signals {
     stream: SignalsInfo<WithOrigin>,
+    /// None for a service, and for whom `nohup` told to outlive it.
+    terminal: Option<Terminal>,
+}
+
+/// The terminal that the process was started in.
+#[derive(Debug)]
+struct Terminal {
+    /// The shells that tell their jobs of its end: the parent, and the leader of the session.
+    shells: [i32; 2],
 }
 
 impl Signals {
@@ -62,6 +73,8 @@ impl Signals {
     /// # Errors
     /// When the system refuses the handlers.
     pub fn new() -> io::Result<Self> {
+        // Before the handlers: they hide what the process was started with.
+        let terminal = Terminal::of_this_process();
         // Taken over and never looked at: a write beyond the limit of a file's size is an error of the write, and what other
         // daemons take for an order must not end this one. Ignored outright, hooks and commands would ignore them too.
         let unread = Arc::default();
@@ -72,7 +85,7 @@ impl Signals {
             let _ = signal_hook::flag::register(stray, Arc::clone(&unread));
         }
         let obeyed = [SIGHUP, SIGTERM, SIGINT, SIGQUIT];
-        let signals = Self { stream: SignalsInfo::with_exfiltrator(obeyed, WithOrigin::default())? };
+        let signals = Self { stream: SignalsInfo::with_exfiltrator(obeyed, WithOrigin::default())?, terminal };
         // A careless parent may have left signals blocked; threads inherit that, so this comes before there are any.
         SigSet::all().thread_unblock()?;
         Ok(signals)
@@ -80,16 +93,41 @@ impl Signals {
 
     /// The next one; safe to drop and call again. None only after the handlers were closed.
     pub async fn next(&mut self) -> Option<Signal> {
-        self.stream.next().await.map(|origin| meaning(&origin))
+        let origin = self.stream.next().await?;
+        Some(meaning(&origin, self.terminal.as_ref()))
     }
 }
 
-fn meaning(origin: &Origin) -> Signal {
-    if origin.signal == SIGHUP {
-        Signal::Reload
-    } else {
-        Signal::Stop { by: origin.process.map(|process| process.pid).filter(|&pid| pid != 0) }
+fn meaning(origin: &Origin, terminal: Option<&Terminal>) -> Signal {
+    let by = origin.process.as_ref().map(|process| process.pid).filter(|&pid| pid != 0);
+    let stays = origin.signal == SIGHUP && !terminal.is_some_and(|terminal| terminal.has_ended(&origin.cause, by));
+    if stays { Signal::Reload } else { Signal::Stop { by } }
+}
+
+impl Terminal {
+    fn of_this_process() -> Option<Self> {
+        let shells = [getppid(), getsid(None).ok()].map(|pid| pid.map_or(0, |pid| pid.as_raw_nonzero().get()));
+        (is_open() && !outlives_terminals()).then_some(Self { shells })
     }
+
+    /// The kernel tells of nothing else by this signal, and a shell passes it on.
+    fn has_ended(&self, cause: &Cause, by: Option<i32>) -> bool {
+        let by_shell = by.is_some_and(|pid| self.shells.contains(&pid));
+        matches!(cause, Cause::Kernel) || (by_shell && !is_open())
+    }
+}
+
+/// Whether the process has a terminal (tty(4)).
+fn is_open() -> bool {
+    let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    rustix::fs::open("/dev/tty", flags, Mode::empty()).is_ok()
+}
+
+/// Whether whoever started the process had it ignore the end of its terminal, as `nohup` does (proc(5)).
+fn outlives_terminals() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).map(str::trim);
+    ignored.and_then(|mask| u64::from_str_radix(mask, 16).ok()).is_some_and(|mask| mask & 1 != 0)
 }
 
 #[cfg(test)]

@@ -1,16 +1,19 @@
 //! Stops in the midst of a call: what would cost a session is waited for, whoever hurries.
 
-use std::process::Command;
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::support::daemon::Lab;
 use crate::support::org::{Endpoint, RefreshTokens, Settings};
 use crate::support::salesforce::{Instead, Salesforce};
-use crate::support::{SOON, unix, within};
+use crate::support::{SOON, poll, unix, within};
 
 #[test]
 fn a_stop_lets_a_renewal_finish_and_stores_its_answer() {
@@ -61,6 +64,49 @@ fn no_signal_but_those_that_stop_it_ends_the_daemon_undrained() {
     assert_eq!(lab.token("crm"), Some(token));
     assert!(lab.stop().success());
     assert_eq!(server.logins(), 1);
+}
+
+#[test]
+fn a_run_in_the_foreground_ends_with_its_terminal_and_reloads_while_that_is_there() {
+    for (through, ends) in [(&[][..], true), (&["nohup"], false)] {
+        let server = Arc::new(Salesforce::start(Settings::default()));
+        let lab = Lab::new(&server);
+        lab.configure(&[lab.by_client("crm")]);
+        let (master, mut daemon) = in_a_terminal(&lab, through);
+        let token = lab.await_token("crm");
+        let pid = Pid::from_child(&daemon);
+        kill_process(pid, Signal::HUP).unwrap();
+        sleep(Duration::from_millis(500));
+        assert!(daemon.try_wait().unwrap().is_none(), "{through:?}: a reload");
+        drop(master);
+        let ended = poll(Duration::from_secs(4), || daemon.try_wait().unwrap());
+        assert_eq!(ended.is_some(), ends, "{through:?}");
+        if !ends {
+            assert_eq!(lab.get("/v1/health").unwrap().status, 200);
+            kill_process(pid, Signal::TERM).unwrap();
+        }
+        let status = within(SOON, "the end", || daemon.try_wait().unwrap());
+        assert!(status.success(), "{through:?}: drained, {status:?}");
+        assert_eq!(lab.token("crm"), Some(token), "the session lives on");
+        assert_eq!(server.logins(), 1);
+    }
+}
+
+/// Runs the daemon as a shell does: in a session whose terminal is gone with what is given back.
+fn in_a_terminal(lab: &Lab, through: &[&str]) -> (OwnedFd, Child) {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    rustix::io::fcntl_setfd(&master, rustix::io::FdFlags::CLOEXEC).unwrap();
+    let line = rustix::fs::open(ptsname(&master, Vec::new()).unwrap(), OFlags::RDWR | OFlags::NOCTTY, Mode::empty());
+    let line = line.unwrap();
+    let end = || Stdio::from(line.try_clone().unwrap());
+    let daemon = lab.daemon();
+    let mut command = Command::new("setsid");
+    command.arg("--ctty").args(through).arg(daemon.get_program()).args(daemon.get_args());
+    command.env("KEEPFRESH_LOG", "info").env_remove("NOTIFY_SOCKET");
+    let child = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
+    (master, child)
 }
 
 fn stops_over_a_renewal(before: impl Fn(&Lab)) {
