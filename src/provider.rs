@@ -40,7 +40,7 @@ use crate::token::Token;
 
 pub use clients::{Clients, Pin};
 pub use pem::{NoKey, private_key};
-pub use person::{BrowserLogin, DeviceLogin, PersonError, RedirectProblem};
+pub use person::{BrowserLogin, DeviceLogin, PersonError, PersonGrant, RedirectProblem};
 pub use profile::{Description, GrantDescription, Parameter, ParameterKind, Profile, ProfileError, WindowDefaults};
 pub use proxy::{BadProxy, BadVariable, Proxy, ProxyUrl, ProxyVariables};
 pub use remote::{Again, Polled, Remote, RemoteError, Undelivered, check_address, deliver};

@@ -32,7 +32,7 @@ pub enum LoginAsk {
         /// How long the caller waits.
         wait: Duration,
         /// Where the answer goes.
-        reply: Reply<SessionStatus>,
+        reply: Reply<LoginDone>,
     },
     /// Waits until the login is over.
     Outcome {
@@ -43,7 +43,7 @@ pub enum LoginAsk {
         /// How long the caller waits.
         wait: Duration,
         /// Where the answer goes.
-        reply: Reply<SessionStatus>,
+        reply: Reply<LoginDone>,
     },
 }
 
@@ -62,6 +62,17 @@ pub struct LoginBegun {
     pub foreign_host: Option<String>,
     /// Seconds until it lapses.
     pub expires_in: u64,
+}
+
+/// What a person's login came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoginDone {
+    /// The session.
+    #[serde(flatten)]
+    pub status: SessionStatus,
+    /// Who logged in, where the server tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logged_in_as: Option<String>,
 }
 
 /// What a person does to log in.

@@ -24,7 +24,7 @@ use super::failure::Failure;
 use super::{complete, output, parse_duration, session_path, status};
 use crate::api::client::{Call, Client, ClientError};
 use crate::api::problem::Kind;
-use crate::api::{LoginBegun, LoginHow, SessionStatus};
+use crate::api::{LoginBegun, LoginDone, LoginHow, SessionStatus};
 
 /// What `login` takes.
 #[derive(Clone, Debug, clap::Args)]
@@ -48,7 +48,7 @@ pub(super) struct Args {
 #[serde(untagged)]
 enum Answered {
     Begun(LoginBegun),
-    Done(Box<SessionStatus>),
+    Done(Box<LoginDone>),
 }
 
 pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
@@ -58,8 +58,10 @@ pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
     let body = port.map_or_else(String::new, |port| json!({ "redirect_port": port }).to_string());
     let path = session_path(&args.name, "/login");
     let call = Call { post: true, path, wait: args.wait, body: Zeroizing::new(body), ..Call::default() };
-    let outcome = match client.json(&call)? {
-        Answered::Done(status) => *status,
+    let answered = client.json(&call)?;
+    let by_person = matches!(answered, Answered::Begun(_));
+    let outcome = match answered {
+        Answered::Done(done) => *done,
         Answered::Begun(begun) => {
             let login = Login { client, begun: &begun };
             if let Some(host) = &begun.foreign_host {
@@ -78,7 +80,21 @@ pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
             }
         }
     };
-    if args.json { output::print_json(&outcome) } else { status::print_row(&outcome) }
+    if args.json {
+        return output::print_json(&outcome);
+    }
+    if by_person {
+        output::print(&welcome(&outcome))?;
+    }
+    status::print_row(&outcome.status)
+}
+
+fn welcome(done: &LoginDone) -> String {
+    let LoginDone { status: SessionStatus { session, url, .. }, logged_in_as } = done;
+    match logged_in_as {
+        Some(who) => format!("logged in to {session} at {url} as {who}\n\n"),
+        None => format!("logged in to {session} at {url}; the server does not tell as whom\n\n"),
+    }
 }
 
 /// A person's login that the daemon has begun.
@@ -89,7 +105,7 @@ struct Login<'a> {
 
 impl Login<'_> {
     /// What came of it within `wait`; none while the person is not done, or the daemon is not there.
-    fn outcome(&self, wait: Duration) -> Result<Option<SessionStatus>, ClientError> {
+    fn outcome(&self, wait: Duration) -> Result<Option<LoginDone>, ClientError> {
         let call = Call { path: self.path(), wait, repeatable: true, ..Call::default() };
         match self.client.json(&call) {
             Ok(status) => Ok(Some(status)),
@@ -100,7 +116,7 @@ impl Login<'_> {
     }
 
     /// Hands in where the browser was sent.
-    fn hand_in(&self, address: &str, wait: Duration) -> Result<SessionStatus, ClientError> {
+    fn hand_in(&self, address: &str, wait: Duration) -> Result<LoginDone, ClientError> {
         let body = Zeroizing::new(json!({ "redirected": address }).to_string());
         self.client.json(&Call { post: true, path: self.path(), wait, body, ..Call::default() })
     }

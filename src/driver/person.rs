@@ -7,10 +7,9 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 
 use super::{Done, GRACE, Ticket, Work};
-use crate::provider::{BrowserLogin, ByPerson, DeviceLogin, Held, PersonError, Polled, Remote, Secrets};
+use crate::provider::{BrowserLogin, ByPerson, DeviceLogin, Held, PersonError, PersonGrant, Polled, Remote, Secrets};
 use crate::secret::Secret;
 use crate::secret::source::SecretSource;
-use crate::session::answer::Answer;
 
 /// One step, with all it needs.
 pub struct PersonErrand {
@@ -53,7 +52,7 @@ pub enum PersonDone {
     /// A poll: granted, or not yet.
     Polled(Polled),
     /// A token.
-    Granted(Box<Answer>),
+    Granted(Box<PersonGrant>),
     /// The login is over.
     Failed(PersonError),
 }
@@ -99,11 +98,11 @@ async fn carry_out(errand: &PersonErrand) -> PersonDone {
             Err(PersonError::Impossible("the daemon logs in by itself; no browser is needed".to_owned()))
         }
         (PersonStep::Redeem(login, code), _) => {
-            let answer = remote.redeem(login, code, held, &secrets).await;
-            answer.map(|answer| PersonDone::Granted(Box::new(answer)))
+            let granted = remote.redeem(login, code, held, &secrets).await;
+            granted.map(|granted| PersonDone::Granted(Box::new(granted)))
         }
         (PersonStep::Poll(login), _) => Ok(match remote.poll_device(login, held, &secrets).await {
-            Polled::Granted(answer) => PersonDone::Granted(answer),
+            Polled::Granted(granted) => PersonDone::Granted(granted),
             Polled::Over(error) => PersonDone::Failed(error),
             polled @ (Polled::Pending | Polled::SlowDown | Polled::Silent) => PersonDone::Polled(polled),
         }),

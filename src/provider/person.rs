@@ -13,8 +13,9 @@ use thiserror::Error;
 
 use crate::blotted::Blotted;
 use crate::secret::Secret;
+use crate::session::answer::Answer;
 
-pub(super) use claims::{Expected, WhoIsIt, checked as checked_claims, who};
+pub(super) use claims::{Expected, WhoIsIt, checked as checked_claims, named, who};
 pub use redirect::RedirectProblem;
 
 /// A login in a browser, begun: only its [`BrowserLogin::url`] and where it ends may be seen.
@@ -66,6 +67,15 @@ pub struct DeviceLogin {
     device_code: Secret,
 }
 
+/// What a person's login brought.
+#[derive(Debug)]
+pub struct PersonGrant {
+    /// The token.
+    pub answer: Answer,
+    /// Who logged in, where the server tells.
+    pub who: Option<Blotted>,
+}
+
 /// Why a person's login cannot go on; fits after "the login failed: ", and names the remedy where there is one.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PersonError {
@@ -87,6 +97,16 @@ pub enum PersonError {
         found: Blotted,
         /// Who should have.
         expected: String,
+    },
+    /// The server does not tell who logged in.
+    #[error(
+        "the server does not tell who logged in, so `username` ({expected}) cannot be compared: {remedy}, then begin again"
+    )]
+    UnknownUser {
+        /// Who should have.
+        expected: String,
+        /// What to change in the config.
+        remedy: String,
     },
 }
 

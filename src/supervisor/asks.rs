@@ -9,7 +9,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::Supervisor;
 use super::slot::{Outcome, Slot};
 use crate::api::access::{self, Caller, Guests};
-use crate::api::{About, Ask, Held, LoginBegun, Page, PageEnd, Refusal, Rejected, Reply, Served, SessionStatus};
+use crate::api::{
+    About, Ask, Held, LoginBegun, LoginDone, Page, PageEnd, Refusal, Rejected, Reply, Served, SessionStatus,
+};
 use crate::clock;
 use crate::driver::LONGEST_LANDING;
 use crate::secret::Secret;
@@ -45,7 +47,7 @@ pub(super) enum Want {
     /// How a person goes on with the login of this name.
     LoginBegun { login: String, reply: Option<Reply<Option<LoginBegun>>> },
     /// What came of the login of this name.
-    LoginOver { login: String, reply: Option<Reply<SessionStatus>> },
+    LoginOver { login: String, reply: Option<Reply<LoginDone>> },
 }
 
 impl Waiter {
@@ -53,7 +55,8 @@ impl Waiter {
     pub(super) fn is_gone(&self) -> bool {
         match &self.want {
             Want::Token { reply, .. } | Want::Verdict { reply, .. } => is_closed(reply.as_ref()),
-            Want::Outcome { reply, .. } | Want::LoginOver { reply, .. } => is_closed(reply.as_ref()),
+            Want::Outcome { reply, .. } => is_closed(reply.as_ref()),
+            Want::LoginOver { reply, .. } => is_closed(reply.as_ref()),
             Want::LoginBegun { reply, .. } => is_closed(reply.as_ref()),
             Want::Hold { reply, .. } => is_closed(reply.as_ref()),
             Want::Files { .. } => false,

@@ -10,10 +10,10 @@ use super::Supervisor;
 use super::asks::Want;
 use super::lanes::Passenger;
 use super::slot::Slot;
-use crate::api::{About, LoginAsk, LoginBegun, LoginHow, Refusal, Reply, SessionStatus};
+use crate::api::{About, LoginAsk, LoginBegun, LoginDone, LoginHow, Refusal, Reply};
 use crate::clock;
 use crate::driver::{self, PersonDone, PersonErrand, PersonStep, Ticket};
-use crate::provider::{BrowserLogin, DeviceLogin, Polled, RedirectProblem};
+use crate::provider::{BrowserLogin, DeviceLogin, PersonGrant, Polled, RedirectProblem};
 use crate::secret::{Secret, hex};
 use crate::session::Input;
 use crate::session::account::Account;
@@ -55,8 +55,11 @@ enum Stage {
     /// The code is with the person; the next poll is due, or under way.
     Device { login: Arc<DeviceLogin>, interval: Duration, poll_at: Option<Instant> },
     /// The token is in the engine's state, or there is none and this is why.
-    Over(Result<(), String>),
+    Over(Result<LoggedIn, String>),
 }
+
+/// Who logged in, where the server tells.
+type LoggedIn = Option<String>;
 
 impl Supervisor {
     pub(super) fn ask_login(&mut self, ask: LoginAsk) {
@@ -127,7 +130,7 @@ impl Supervisor {
         slot.hand_in(login, redirected)
     }
 
-    fn await_login(&mut self, name: &str, login: String, wait: Duration, reply: Reply<SessionStatus>) {
+    fn await_login(&mut self, name: &str, login: String, wait: Duration, reply: Reply<LoginDone>) {
         self.wait(name, wait, Want::LoginOver { login, reply: Some(reply) });
     }
 
@@ -160,9 +163,12 @@ impl Supervisor {
             PersonDone::Device(login) => latest.wait_for_device(login, now),
             PersonDone::Polled(polled) => latest.polled(&polled, now),
             PersonDone::Failed(error) => latest.over(&of.name, Err(error.to_string())),
-            PersonDone::Granted(answer) => {
-                latest.over(&of.name, Ok(()));
-                self.hand_over(&of.name, *answer);
+            PersonDone::Granted(granted) => {
+                let PersonGrant { answer, who } = *granted;
+                let who = who.map(|who| who.to_string());
+                tracing::info!(session = &*of.name, event = "person_logged_in", who, "a person has logged in");
+                latest.over(&of.name, Ok(who));
+                self.hand_over(&of.name, answer);
                 return;
             }
         }
@@ -219,7 +225,7 @@ impl Login {
         *poll_at = Some(now.after(*interval));
     }
 
-    fn over(&mut self, session: &str, outcome: Result<(), String>) {
+    fn over(&mut self, session: &str, outcome: Result<LoggedIn, String>) {
         if let Err(reason) = &outcome {
             tracing::info!(session, event = "login_failed", reason, "interactive login failed");
         }
@@ -331,7 +337,7 @@ impl Slot {
         let browser = match &latest.stage {
             Stage::Browser(browser) => browser.clone(),
             Stage::Over(Err(reason)) => return Err(Refusal::Failed { name, reason: reason.clone() }),
-            Stage::Over(Ok(())) | Stage::Redeeming => return Err(conflict("this login already has its code")),
+            Stage::Over(Ok(_)) | Stage::Redeeming => return Err(conflict("this login already has its code")),
             Stage::Beginning | Stage::Device { .. } => return Err(conflict("this login does not wait for a browser")),
         };
         match browser.code(redirected.expose()) {
@@ -371,13 +377,14 @@ impl Slot {
     }
 
     /// What the login came to: a token only once it is on disk, as far as the disk allows.
-    pub(super) fn login_over(&self, id: &str, account: &Account, late: bool) -> Option<Result<SessionStatus, Refusal>> {
+    pub(super) fn login_over(&self, id: &str, account: &Account, late: bool) -> Option<Result<LoginDone, Refusal>> {
         match self.person.named(id, &self.name) {
             Err(refusal) => Some(Err(refusal)),
-            Ok(Login { stage: Stage::Over(Ok(())), .. }) => {
+            Ok(Login { stage: Stage::Over(Ok(who)), .. }) => {
                 let now = clock::now();
                 let done = self.saver.is_level(now.boot) && self.has_landed();
-                let stored = done.then(|| Ok(self.status(now, account)));
+                let over = || LoginDone { status: self.status(now, account), logged_in_as: who.clone() };
+                let stored = done.then(|| Ok(over()));
                 stored.or_else(|| late.then(|| Err(self.login_pending("the token is not on disk yet"))))
             }
             Ok(Login { stage: Stage::Over(Err(reason)), .. }) => {

@@ -54,17 +54,33 @@ fn whoever_lets_the_code_run_out_or_declines_hears_so_at_once() {
 
 #[test]
 fn a_device_login_for_openid_whose_answer_has_no_id_token_is_kept_since_nobody_promised_one() {
-    for username in ["", "username = \"alice@acme.example\"\n"] {
+    let server = Server::start(60, &["good"]);
+    let mut lab = server.lab_with("scope = \"openid\"\n");
+    lab.start();
+    lab.await_state("tv", "needs_attention");
+    let said = lab.succeeds(&["login", "tv"]);
+    assert!(said.contains("logged in to tv at ") && said.contains("does not tell as whom"), "{said}");
+    assert_eq!(lab.await_token("tv"), server.access_token);
+    assert_eq!(server.polls().len(), 1);
+}
+
+#[test]
+fn a_login_whose_person_the_server_does_not_tell_is_refused_where_a_username_is_given() {
+    for (scope, remedy) in [
+        ("openid", "add `profile email` to `scope`"),
+        ("offline_access", "add `openid profile email` to `scope`"),
+        ("openid profile email", "take `username` out"),
+    ] {
         let server = Server::start(60, &["good"]);
-        let mut lab = server.lab_with(&format!("scope = \"openid\"\n{username}"));
+        let mut lab = server.lab_with(&format!("scope = \"{scope}\"\nusername = \"alice@acme.example\"\n"));
         lab.start();
         lab.await_state("tv", "needs_attention");
-        lab.succeeds(&["login", "tv"]);
-        assert_eq!(lab.await_token("tv"), server.access_token);
-        assert_eq!(server.polls().len(), 1);
-        let said = lab.said();
-        assert_eq!(said.contains("could not compare `username`"), !username.is_empty(), "{username}");
-        assert!(username.is_empty() || said.contains("profile email"), "the scopes that would tell are named");
+        let output = lab.run(&["login", "tv"]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{scope}: {said}");
+        assert!(said.contains("alice@acme.example") && said.contains(remedy), "{scope}: {said}");
+        assert_eq!(lab.token("tv"), None, "{scope}");
+        assert_eq!(server.polls().len(), 1, "{scope}");
     }
 }
 

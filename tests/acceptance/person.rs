@@ -32,6 +32,8 @@ fn a_browser_logs_in_and_the_session_lives_on_its_refresh_token() {
     assert_eq!(page["asked"], json!(["/callback"]), "the last page loads nothing");
     let output = login.end();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.starts_with("logged in to web at http") && said.contains(" as alice\n"), "{said}");
     let token = lab.await_token("web");
     assert!(lab.await_another_token("web", &token) != token, "renewed by the refresh token");
     lab.kill();

@@ -11,7 +11,7 @@ use super::Login;
 use super::desk::{Answerer, Arrival, Asked, Desk};
 use super::page::{self, Page};
 use super::peer::Person;
-use crate::api::SessionStatus;
+use crate::api::LoginDone;
 use crate::api::client::ClientError;
 use crate::api::problem::Kind;
 use crate::cli::output;
@@ -33,7 +33,7 @@ pub(super) fn lead(
     redirect_uri: &str,
     ear: Option<TcpListener>,
     open: bool,
-) -> Result<SessionStatus, ClientError> {
+) -> Result<LoginDone, ClientError> {
     let session = &login.begun.session;
     let opening = ear.as_ref().and_then(|ear| ear.local_addr().ok());
     let (ears, heard_here) = ears(redirect_uri, ear);
@@ -63,7 +63,7 @@ struct Opening<'a> {
 }
 
 impl Lead<'_> {
-    fn wait(&mut self) -> Result<SessionStatus, ClientError> {
+    fn wait(&mut self) -> Result<LoginDone, ClientError> {
         let ends = clock::boottime().after(self.login.lifetime() + GRACE);
         loop {
             let outcome = match self.desk.next(LOOK_EVERY) {
@@ -80,7 +80,7 @@ impl Lead<'_> {
         }
     }
 
-    fn pasted(&self, line: &str) -> Result<Option<SessionStatus>, ClientError> {
+    fn pasted(&self, line: &str) -> Result<Option<LoginDone>, ClientError> {
         match self.login.hand_in(line, EXCHANGE) {
             Ok(status) => Ok(Some(status)),
             Err(error) if lives_on(&error) => {
@@ -91,7 +91,7 @@ impl Lead<'_> {
         }
     }
 
-    fn visited(&mut self, browser: Answerer, asked: &Asked) -> Result<Option<SessionStatus>, ClientError> {
+    fn visited(&mut self, browser: Answerer, asked: &Asked) -> Result<Option<LoginDone>, ClientError> {
         let session = &self.login.begun.session;
         let host = asked.host.as_deref().unwrap_or_default();
         if let Some(opening) = self.opening.as_ref().filter(|opening| asked.target == OPENING && host == opening.host) {
@@ -115,9 +115,10 @@ impl Lead<'_> {
             return Ok(None);
         }
         match self.login.hand_in(&address, EXCHANGE) {
-            Ok(status) => {
-                browser.answer(&Page::LoggedIn { session }.answer());
-                Ok(Some(status))
+            Ok(done) => {
+                let (who, url) = (done.logged_in_as.as_deref(), &*done.status.url);
+                browser.answer(&Page::LoggedIn { session, who, url }.answer());
+                Ok(Some(done))
             }
             Err(error) => {
                 browser.answer(&Page::Failed { session, reason: &error.to_string() }.answer());

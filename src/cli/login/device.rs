@@ -9,7 +9,7 @@ use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 
 use super::Login;
-use crate::api::SessionStatus;
+use crate::api::LoginDone;
 use crate::api::client::ClientError;
 use crate::cli::{output, words};
 use crate::clock;
@@ -25,7 +25,7 @@ pub(super) fn lead(
     user_code: &str,
     verification_uri: &str,
     complete: Option<&str>,
-) -> Result<SessionStatus, ClientError> {
+) -> Result<LoginDone, ClientError> {
     output::complain(&instructions(login, user_code, verification_uri));
     if let Some(picture) = complete.filter(|_| stderr().is_terminal()).and_then(picture) {
         output::complain(&picture);

@@ -24,7 +24,7 @@ footer{margin-top:1.6rem;padding-top:1rem;border-top:1px solid var(--line);color
 /// What the page tells.
 pub(super) enum Page<'a> {
     /// The session has its token.
-    LoggedIn { session: &'a str },
+    LoggedIn { session: &'a str, who: Option<&'a str>, url: &'a str },
     /// It has not, and this is why.
     Failed { session: &'a str, reason: &'a str },
     /// The browser is another user's than the one's who began.
@@ -53,11 +53,18 @@ impl Page<'_> {
 
     fn html(&self) -> String {
         let (class, mark, title, text) = match self {
-            Self::LoggedIn { session } => (
+            Self::LoggedIn { session, who, url } => (
                 "good",
                 "\u{2713}",
                 format!("Logged in to {}", escaped(session)),
-                "<p>keepfresh has the session and keeps it alive from here.</p>".to_owned(),
+                format!(
+                    "<p>{} at <code>{}</code>.</p><p>keepfresh has the session and keeps it alive from here.</p>",
+                    who.map_or_else(
+                        || "The server does not tell who logged in".to_owned(),
+                        |who| format!("You are <b>{}</b>", escaped(who))
+                    ),
+                    escaped(url)
+                ),
             ),
             Self::Failed { session, reason } => (
                 "failed",
@@ -135,7 +142,12 @@ mod tests {
     #[test]
     fn a_page_is_kept_by_nobody_and_loads_nothing() {
         let failed = Page::Failed { session: "crm", reason: "no" };
-        for page in [Page::LoggedIn { session: "crm" }, failed, Page::Stranger, Page::NotFound] {
+        for page in [
+            Page::LoggedIn { session: "crm", who: Some("alice"), url: "https://id.example" },
+            failed,
+            Page::Stranger,
+            Page::NotFound,
+        ] {
             let answer = page.answer();
             let (head, body) = answer.split_once("\r\n\r\n").unwrap();
             assert!(head.contains(&format!("content-length: {}\r\n", body.len())));

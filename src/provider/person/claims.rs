@@ -66,7 +66,12 @@ pub(in crate::provider) fn who(claims: &Value, username: &str) -> WhoIsIt {
     if text("sub") == Some(username) || NAMES.iter().filter_map(|name| text(name)).any(is_it) {
         return WhoIsIt::TheUser;
     }
-    NAMES.iter().find_map(|name| text(name)).map_or(WhoIsIt::Unknown, |name| WhoIsIt::Somebody(name.to_owned()))
+    named(claims).map_or(WhoIsIt::Unknown, |name| WhoIsIt::Somebody(name.to_owned()))
+}
+
+/// What people call the user that `claims` are about.
+pub(in crate::provider) fn named(claims: &Value) -> Option<&str> {
+    NAMES.iter().find_map(|name| claims.get(name).and_then(Value::as_str))
 }
 
 fn is_for(claims: &Value, client_id: &str) -> bool {

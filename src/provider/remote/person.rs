@@ -17,7 +17,7 @@ use crate::provider::harvest::Harvest;
 use crate::provider::hosts::is_loopback;
 use crate::provider::outgoing::{Ingredients, authorization_url};
 use crate::provider::person::{
-    BrowserLogin, DeviceLogin, Expected, Issuer, Once, PersonError, WhoIsIt, checked_claims, who,
+    BrowserLogin, DeviceLogin, Expected, Issuer, Once, PersonError, PersonGrant, WhoIsIt, checked_claims, named, who,
 };
 use crate::provider::token_answer::number;
 use crate::provider::{ByPerson, Held, Secrets};
@@ -47,7 +47,7 @@ pub enum Polled {
     /// No usable answer: ask again, more rarely.
     Silent,
     /// Done.
-    Granted(Box<Answer>),
+    Granted(Box<PersonGrant>),
     /// It will never be done.
     Over(PersonError),
 }
@@ -109,7 +109,7 @@ impl Remote {
         code: &Secret,
         held: Held<'_>,
         secrets: &Secrets,
-    ) -> Result<Answer, PersonError> {
+    ) -> Result<PersonGrant, PersonError> {
         let heard = self.ask(|with| with.redemption(login, code), &held, secrets).await;
         let heard = heard.map_err(|error| unanswered(&error, &known_secrets(&held, secrets)))?;
         self.accepted(&heard, login.nonce().map(Secret::expose), &held, secrets).await
@@ -157,7 +157,7 @@ impl Remote {
             Some("access_denied") => over("the login was declined"),
             Some("expired_token") => over("the person did not log in before the code expired"),
             Some(_) | None => match self.accepted(&heard, None, &held, secrets).await {
-                Ok(answer) => Polled::Granted(Box::new(answer)),
+                Ok(granted) => Polled::Granted(Box::new(granted)),
                 Err(error) => Polled::Over(error),
             },
         }
@@ -190,7 +190,7 @@ impl Remote {
         nonce: Option<&str>,
         held: &Held<'_>,
         secrets: &Secrets,
-    ) -> Result<Answer, PersonError> {
+    ) -> Result<PersonGrant, PersonError> {
         let mut known = heard.known.clone();
         let (remote, gathered) = (self, Harvest::default());
         let connection = Connection::Kept;
@@ -199,9 +199,10 @@ impl Remote {
         let Told { verdict, detail, counted, skew_millis, odd, quotas } = told;
         let Verdict::Good(grant) = &verdict else { return Err(PersonError::Server(detail)) };
         let claims = self.identity_claims(heard, nonce)?;
-        self.check_user(claims, &grant.token, held, secrets).await?;
+        let who = self.checked_user(claims, &grant.token, held, secrets).await?;
         let (sent, received) = (heard.sent, clock::boottime());
-        Ok(Answer { call: held.call, sent, received, verdict, detail, counted, skew_millis, odd, quotas })
+        let answer = Answer { call: held.call, sent, received, verdict, detail, counted, skew_millis, odd, quotas };
+        Ok(PersonGrant { answer, who })
     }
 
     fn told(&self, heard: &Heard, oddity: &'static str) -> Told {
@@ -246,15 +247,22 @@ impl Remote {
         checked_claims(id_token, &expected).map(Some).map_err(untrusted)
     }
 
-    /// Userinfo is asked only where the ID token does not tell.
-    async fn check_user(
+    /// Who logged in, once it is clear that it is the configured user. Userinfo is asked only where the ID token does not tell.
+    async fn checked_user(
         &self,
         claims: Option<Value>,
         token: &Token,
         held: &Held<'_>,
         secrets: &Secrets,
-    ) -> Result<(), PersonError> {
-        let Some(expected) = self.config.plain("username") else { return Ok(()) };
+    ) -> Result<Option<Blotted>, PersonError> {
+        let shown = |name: &str| {
+            let known: Vec<Secret> =
+                known_secrets(held, secrets).into_iter().chain([token.access_token.clone()]).collect();
+            Blotted::new(name, &known).cut(LONGEST_NAME)
+        };
+        let Some(expected) = self.config.plain("username") else {
+            return Ok(claims.as_ref().and_then(named).map(shown));
+        };
         let mut found = claims.map_or(WhoIsIt::Unknown, |claims| who(&claims, expected));
         if found == WhoIsIt::Unknown {
             let heard = self.ask(|with| with.userinfo(token), held, secrets).await.ok();
@@ -262,25 +270,29 @@ impl Remote {
             found = told.unwrap_or(WhoIsIt::Unknown);
         }
         match found {
-            WhoIsIt::TheUser => Ok(()),
-            WhoIsIt::Unknown => {
-                let scopes = ["openid", "profile", "email"].into_iter().filter(|scope| !self.config.asks_for(scope));
-                let missing_scopes = scopes.collect::<Vec<_>>().join(" ");
-                tracing::info!(
-                    event = "login_user_unknown",
-                    expected,
-                    missing_scopes,
-                    "the server does not say who logged in, so keepfresh could not compare `username`: ask for more in `scope`"
-                );
-                Ok(())
-            }
+            WhoIsIt::TheUser => Ok(Some(shown(expected))),
+            WhoIsIt::Unknown => Err(self.unknown_user(expected)),
             WhoIsIt::Somebody(found) => {
-                let known: Vec<Secret> =
-                    known_secrets(held, secrets).into_iter().chain([token.access_token.clone()]).collect();
-                let found = Blotted::new(&found, &known).cut(LONGEST_NAME);
-                Err(PersonError::WrongUser { found, expected: expected.to_owned() })
+                Err(PersonError::WrongUser { found: shown(&found), expected: expected.to_owned() })
             }
         }
+    }
+
+    fn unknown_user(&self, expected: &str) -> PersonError {
+        let scopes = ["openid", "profile", "email"].into_iter().filter(|scope| !self.config.asks_for(scope));
+        let missing_scopes = scopes.collect::<Vec<_>>().join(" ");
+        tracing::warn!(
+            event = "login_user_unknown",
+            expected,
+            missing_scopes,
+            "the server does not tell who logged in"
+        );
+        let remedy = if missing_scopes.is_empty() {
+            "take `username` out of the session's login, unless the server's userinfo merely did not answer".to_owned()
+        } else {
+            format!("add `{missing_scopes}` to `scope` in the session's login, or take `username` out, and reload")
+        };
+        PersonError::UnknownUser { expected: expected.to_owned(), remedy }
     }
 }
 
