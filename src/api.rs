@@ -25,7 +25,7 @@ use crate::metrics::Snapshot;
 use access::Caller;
 
 pub use event::{Event, Kind as EventKind};
-pub use login::{LoginAsk, LoginBegun, LoginHow};
+pub use login::{LoginAsk, LoginBegun, LoginDone, LoginHow};
 pub use served::Served;
 pub use status::{
     Attention, Counts, DutyKind, FileStatus, Introspected, LastError, LoginBudget, Next, Recent, Scheduled,
@@ -262,13 +262,51 @@ pub struct Following {
 }
 
 /// What came of a reload. Field names are stable.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reloaded {
     /// How many sessions there are now.
     pub sessions: usize,
     /// Whether something differs that only a restart takes over.
     pub restart_needed: bool,
+    /// The sessions that are new.
+    #[serde(default)]
+    pub added: Vec<String>,
+    /// The sessions that are gone.
+    #[serde(default)]
+    pub removed: Vec<String>,
+    /// The sessions whose config differs.
+    #[serde(default)]
+    pub changed: Vec<String>,
+    /// The tables beside the sessions that differ and were taken over.
+    #[serde(default)]
+    pub changed_tables: Vec<String>,
+    /// The keys that only a restart takes over.
+    #[serde(default)]
+    pub restart_for: Vec<String>,
+    /// How to restart, where a service manager runs the daemon.
+    #[serde(default)]
+    pub restart_command: Option<String>,
+    /// What could not be carried out, as sentences with their remedy; the rest is in force.
+    #[serde(default)]
+    pub problems: Vec<String>,
 }
+
+impl Reloaded {
+    /// The changes in one line: `+new −gone ~changed`; empty where nothing differs.
+    pub fn diff(&self) -> String {
+        let some = |mark: char, names: &[String]| {
+            let more = names.len().saturating_sub(NAMED_IN_A_DIFF);
+            let named = names.iter().take(NAMED_IN_A_DIFF).map(move |name| format!("{mark}{name}"));
+            named.chain((more > 0).then(|| format!("{mark}({more} more)"))).collect::<Vec<_>>()
+        };
+        let tables = self.changed_tables.iter().map(|table| format!("~[{table}]"));
+        let sessions = [('+', &self.added), ('\u{2212}', &self.removed), ('~', &self.changed)];
+        sessions.iter().flat_map(|(mark, names)| some(*mark, names)).chain(tables).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Of each kind of change: a change of `[http]` comes to all sessions, who may be thousands.
+const NAMED_IN_A_DIFF: usize = 20;
 
 /// What `GET /v1/sessions` and `status --json` answer: an object, so that more can stand beside the list one day.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -18,7 +18,7 @@ use crate::config::{self, Config, DaemonConfig};
 use crate::descriptors::{keep_descriptors_from_children, missing_descriptors, raise_descriptors};
 use crate::hardening::harden;
 use crate::logging;
-use crate::metrics::scrape::{ScrapeError, Scrapers};
+use crate::metrics::scrape::{ScrapeError, Scrapers, keep_serving};
 use crate::program;
 use crate::secret::Secret;
 use crate::secret::source::{SecretError, SecretSource};
@@ -153,13 +153,13 @@ async fn supervise(signals: Signals, config: Config) -> Result<(), DaemonError> 
         None => None,
     };
     tracing::info!(event = "starting", version = env!("CARGO_PKG_VERSION"), config = %config.file.display(), sessions = config.sessions.len(), "starting");
-    let supervisor = Supervisor::new(config, store, notifier)?;
+    let listen = config.metrics.clone();
+    let (move_scrapers, moves) = mpsc::unbounded_channel();
+    let supervisor = Supervisor::new(config, store, notifier, move_scrapers)?;
     let (asking, asks) = mpsc::channel(ASKS);
     let (stop, stopped) = watch::channel(());
     let mut tasks = JoinSet::new();
-    if let Some(scrapers) = scrapers {
-        tasks.spawn(scrapers.serve(asking.clone(), ended(stopped.clone())));
-    }
+    tasks.spawn(keep_serving(listen, scrapers, asking.clone(), moves));
     tasks.spawn(server.serve(asking, supervisor.guests(), ended(stopped)));
     supervisor.run(Ears { asks, signals }).await;
     drop(stop);

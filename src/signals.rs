@@ -100,7 +100,7 @@ impl Signals {
 
 fn meaning(origin: &Origin, terminal: Option<&Terminal>) -> Signal {
     let by = origin.process.as_ref().map(|process| process.pid).filter(|&pid| pid != 0);
-    let stays = origin.signal == SIGHUP && !terminal.is_some_and(|terminal| terminal.has_ended(&origin.cause, by));
+    let stays = origin.signal == SIGHUP && !terminal.is_some_and(|terminal| terminal.has_ended(origin.cause, by));
     if stays { Signal::Reload } else { Signal::Stop { by } }
 }
 
@@ -111,7 +111,7 @@ impl Terminal {
     }
 
     /// The kernel tells of nothing else by this signal, and a shell passes it on.
-    fn has_ended(&self, cause: &Cause, by: Option<i32>) -> bool {
+    fn has_ended(&self, cause: Cause, by: Option<i32>) -> bool {
         let by_shell = by.is_some_and(|pid| self.shells.contains(&pid));
         matches!(cause, Cause::Kernel) || (by_shell && !is_open())
     }

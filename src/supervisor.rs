@@ -44,6 +44,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::driver::{self, Done, Ticket, Work};
 use crate::hooks::Hooks;
+use crate::metrics::scrape::MoveScrapers;
 use crate::provider::Clients;
 use crate::schedule::{Duty, Runner};
 use crate::session::answer::{Answer, Request};
@@ -101,6 +102,8 @@ pub struct Supervisor {
     feed: Feed,
     calendar: Runner,
     notifier: Notifier,
+    /// The owner of the listener for scrapers.
+    scrapers: mpsc::UnboundedSender<MoveScrapers>,
     watch: watch::Watch,
     gauges: Gauges,
     uid: u32,

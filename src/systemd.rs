@@ -66,6 +66,21 @@ fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+/// The command that restarts the service that this process is; none where no systemd runs it.
+pub fn restart_command() -> Option<String> {
+    std::env::var_os("INVOCATION_ID")?;
+    restart_command_for(&std::fs::read_to_string("/proc/self/cgroup").ok()?)
+}
+
+/// By the control group (`cgroups(7)`): the last part that names a service is this one.
+fn restart_command_for(cgroup: &str) -> Option<String> {
+    let path = cgroup.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let parts: Vec<&str> = path.split('/').collect();
+    let unit = parts.iter().rfind(|part| part.ends_with(".service"))?;
+    let of_a_user = parts.iter().any(|part| part.starts_with("user@")) && !unit.starts_with("user@");
+    Some(format!("systemctl {}restart {unit}", if of_a_user { "--user " } else { "" }))
+}
+
 /// How often systemd wants to hear from the watchdog, at the latest; feed it twice as often. None when it does not.
 pub fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled()
@@ -134,6 +149,21 @@ mod tests {
         std::io::Read::read_to_string(&mut UnixStream::connect(&path).unwrap(), &mut greeting).unwrap();
         assert_eq!(greeting, "welcome");
         assert!(child.wait().unwrap().success());
+    }
+
+    #[test]
+    fn the_command_that_restarts_names_the_unit_and_its_manager() {
+        for (cgroup, expected) in [
+            ("0::/system.slice/keepfresh.service\n", Some("systemctl restart keepfresh.service")),
+            (
+                "0::/user.slice/user-7.slice/user@7.service/app.slice/keepfresh.service\n",
+                Some("systemctl --user restart keepfresh.service"),
+            ),
+            ("0::/user.slice/user-7.slice/session-3.scope\n", None),
+            ("0::/\n", None),
+        ] {
+            assert_eq!(restart_command_for(cgroup).as_deref(), expected, "{cgroup}");
+        }
     }
 
     #[test]

@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 use super::access::Guests;
 use super::server::Server;
 use super::{
-    About, Ask, Counts, Following, Health, HealthAsk, Held, LoginAsk, LoginBegun, LoginHow, Page, Refusal, Rejected,
-    Reloaded, Served, SessionStatus, State,
+    About, Ask, Counts, Following, Health, HealthAsk, Held, LoginAsk, LoginBegun, LoginDone, LoginHow, Page, Refusal,
+    Rejected, Reloaded, Served, SessionStatus, State,
 };
 use crate::config::Subordinates;
 use crate::named::Named;
@@ -118,7 +118,7 @@ async fn decide(ask: Ask, saw: std_mpsc::Sender<String>) {
         Ask::Login(ask) => decide_login(ask),
         Ask::Reload { reply, .. } => {
             let _ = saw.send("reload".to_owned());
-            drop(reply.send(Ok(Reloaded { sessions: 1, restart_needed: false })));
+            drop(reply.send(Ok(Reloaded { sessions: 1, ..Reloaded::default() })));
         }
         Ask::Hold { about: About { name, .. }, mut reply, .. } if name == "slow" => {
             reply.closed().await;
@@ -170,10 +170,10 @@ fn begun(name: &str, port: Option<u16>) -> Option<LoginBegun> {
     Some(LoginBegun { session: name.to_owned(), login: "1".to_owned(), how, foreign_host: None, expires_in: 600 })
 }
 
-fn over(name: &str, login: &str) -> Result<SessionStatus, Refusal> {
+fn over(name: &str, login: &str) -> Result<LoginDone, Refusal> {
     match login {
         "gone" => Err(Refusal::NoSuchLogin { name: name.to_owned(), reason: "a newer login".to_owned() }),
-        _ => known(name).map(|()| status(name)),
+        _ => known(name).map(|()| LoginDone { status: status(name), logged_in_as: Some("alice".to_owned()) }),
     }
 }
 

@@ -70,6 +70,17 @@ pub enum ScrapeError {
     Socket(#[from] BindError),
 }
 
+/// A reload wants scrapers to be served elsewhere.
+#[derive(Debug)]
+pub struct MoveScrapers {
+    /// Where; nowhere for none.
+    pub to: Option<MetricsListen>,
+    /// Told where they are served now, or why not there.
+    pub told: oneshot::Sender<Result<Option<MetricsListen>, String>>,
+    /// Dropped with the answer.
+    pub landing: Option<mpsc::Sender<()>>,
+}
+
 /// A bound listener, not yet served.
 #[derive(Debug)]
 pub struct Scrapers {
@@ -124,6 +135,56 @@ impl Scrapers {
             yield_now().await;
         }
         tasks.shutdown().await;
+    }
+}
+
+/// Serves scrapers where the config says, and elsewhere after a reload that says so, until `moves` ends.
+pub async fn keep_serving(
+    mut at: Option<MetricsListen>,
+    first: Option<Scrapers>,
+    asks: mpsc::Sender<Ask>,
+    mut moves: mpsc::UnboundedReceiver<MoveScrapers>,
+) {
+    let mut serving = JoinSet::new();
+    let begin = |serving: &mut JoinSet<()>, scrapers: Scrapers| {
+        serving.spawn(scrapers.serve(asks.clone(), std::future::pending()));
+    };
+    if let Some(scrapers) = first {
+        begin(&mut serving, scrapers);
+    }
+    while let Some(wanted) = moves.recv().await {
+        // The new address may be the old one with other hosts.
+        serving.shutdown().await;
+        let outcome = match bound(wanted.to.as_ref()).await {
+            Ok(scrapers) => {
+                if let Some(scrapers) = scrapers {
+                    begin(&mut serving, scrapers);
+                }
+                at = wanted.to;
+                Ok(at.clone())
+            }
+            Err(error) => {
+                let back = bound(at.as_ref()).await.ok().flatten();
+                if let Some(scrapers) = back {
+                    begin(&mut serving, scrapers);
+                }
+                Err(error.to_string())
+            }
+        };
+        if let Err(error) = &outcome {
+            tracing::error!(event = "scrapers_not_moved", error, "scrapers are served where they were");
+        }
+        // Whoever reloaded may have gone.
+        let _ = wanted.told.send(outcome);
+        drop(wanted.landing);
+    }
+    serving.shutdown().await;
+}
+
+async fn bound(listen: Option<&MetricsListen>) -> Result<Option<Scrapers>, ScrapeError> {
+    match listen {
+        Some(listen) => Scrapers::bind(listen).await.map(Some),
+        None => Ok(None),
     }
 }
 

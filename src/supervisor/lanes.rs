@@ -61,8 +61,13 @@ impl Lanes {
             hosts: BTreeMap::new(),
             in_flight: VecDeque::new(),
             most: (descriptors / 4).clamp(1, IN_ALL_WITH_HANGING),
-            spacing: Duration::from_secs_f64(1.0 / rate.max(0.001)),
+            spacing: spacing(rate),
         }
+    }
+
+    /// From now on at most so many calls a second leave for one host.
+    pub(super) fn set_rate(&mut self, rate: f64) {
+        self.spacing = spacing(rate);
     }
 
     /// There is a call for `host` that matters by `urgent_by`.
@@ -141,6 +146,10 @@ impl Lane {
         let burst = spacing.saturating_mul(u32::try_from(PER_HOST - 1).unwrap_or(1));
         self.paid_until.map_or(now, |paid| paid.before(burst).max(now))
     }
+}
+
+fn spacing(rate: f64) -> Duration {
+    Duration::from_secs_f64(1.0 / rate.max(0.001))
 }
 
 #[cfg(test)]

@@ -1,22 +1,26 @@
 //! A reload: the config is read again, and only what differs is touched; a broken one changes nothing.
 
+mod changes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Sleep;
 
 use super::Supervisor;
 use super::asks::{Waiter, Want};
+use super::health::out_of_place_in_words;
 use super::slot::AccountSlot;
 use crate::api::{Refusal, Reloaded, Reply};
 use crate::clock;
-use crate::config::{self, Config, SessionConfig};
+use crate::config::{self, Config, MetricsListen, SessionConfig};
 use crate::driver::LONGEST_LANDING;
 use crate::hooks::Hooks;
+use crate::metrics::scrape::MoveScrapers;
 use crate::program;
 use crate::provider::Remote;
 use crate::publish::{self, Publisher, Wanted};
@@ -33,6 +37,8 @@ pub(super) struct Reloading {
     /// Held by whatever still writes or removes files for the config that is being taken over.
     landing: Option<mpsc::Sender<()>>,
     taken_over: Option<TakenOver>,
+    /// Whether scrapers are served where the config wants it, or why not.
+    scrapers_moved: Option<oneshot::Receiver<Result<Option<MetricsListen>, String>>>,
 }
 
 /// A config in force whose files are on their way, and who is told once they are there.
@@ -131,6 +137,7 @@ impl Supervisor {
     /// The config is in force, and files are where it wants them, for all who look.
     pub(super) fn reloaded(&mut self) {
         let Some(TakenOver { outcome, askers, .. }) = self.reloading.taken_over.take() else { return };
+        let outcome = self.outcome_of(outcome);
         // Before the answers: systemd has heard of the end when the command that asked for it ends.
         self.notifier.ready(&self.one_line());
         for asker in askers {
@@ -143,14 +150,10 @@ impl Supervisor {
         if config.sessions.is_empty() && !self.slots.is_empty() {
             return Err("it names no session any more; to withdraw the last one, stop the daemon".to_owned());
         }
-        let restart_needed = config.daemon != self.config.daemon
-            || config.socket != self.config.socket
-            || config.metrics != self.config.metrics;
-        if restart_needed {
-            tracing::warn!(
-                event = "restart_needed",
-                "changes under [daemon], [socket] and [metrics] take effect at the next start"
-            );
+        let outcome = changes::between(&self.slots, &self.config, &config);
+        if outcome.restart_needed {
+            let keys = outcome.restart_for.join(", ");
+            tracing::warn!(event = "restart_needed", keys, "some changes take effect at the next start only");
         }
         for warning in &config.warnings {
             tracing::warn!(event = "config_warning", "{warning}");
@@ -159,6 +162,10 @@ impl Supervisor {
         self.gauges.config_read = clock::now().wall;
         self.watch.reloaded(clock::boottime());
         self.take_over_alerts(&config);
+        self.take_over_metrics(config.metrics);
+        self.lanes.set_rate(config.per_host_rate);
+        self.config.per_host_rate = config.per_host_rate;
+        self.config.socket.admins = config.socket.admins;
         self.config.subordinates = config.subordinates;
         self.take_over_sessions(config.sessions);
         self.tell_guests();
@@ -166,8 +173,38 @@ impl Supervisor {
         let names: Vec<_> = self.slots.keys().cloned().collect();
         self.try_again(&names);
         self.read_secrets(names, true);
-        tracing::info!(event = "reloaded", sessions = self.slots.len(), "config reloaded");
-        Ok(Reloaded { sessions: self.config.sessions.len(), restart_needed })
+        let (sessions, diff) = (self.slots.len(), outcome.diff());
+        tracing::info!(event = "reloaded", sessions, diff, "config reloaded");
+        Ok(outcome)
+    }
+
+    /// The old address is given up first, since the new one may be a part of it.
+    fn take_over_metrics(&mut self, new: Option<MetricsListen>) {
+        if self.config.metrics == new {
+            return;
+        }
+        let (told, moved) = oneshot::channel();
+        let move_to = MoveScrapers { to: new, told, landing: self.reloading.landing.clone() };
+        // Without an owner of the listener the daemon is about to end.
+        let _ = self.scrapers.send(move_to);
+        self.reloading.scrapers_moved = Some(moved);
+    }
+
+    /// What became of the listener, and of files, for those who reloaded.
+    fn outcome_of(&mut self, mut outcome: Reloaded) -> Reloaded {
+        if let Some(Ok(moved)) = self.reloading.scrapers_moved.take().map(|mut moved| moved.try_recv()) {
+            match moved {
+                Ok(metrics) => self.config.metrics = metrics,
+                Err(problem) => {
+                    outcome.changed_tables.retain(|table| table != "metrics");
+                    outcome.problems.push(problem);
+                }
+            }
+        }
+        let files = self.slots.values().filter_map(|slot| Some((slot, slot.lacking()?)));
+        let files = files.map(|(slot, file)| format!("{}: {}", slot.name, out_of_place_in_words(&file)));
+        outcome.problems.extend(files);
+        outcome
     }
 
     /// What a server would not do may have been mended there: whoever reloads wants to see it tried.

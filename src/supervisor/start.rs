@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::Supervisor;
@@ -29,6 +29,7 @@ use crate::config::{Config, SessionConfig};
 use crate::descriptors::allowed_descriptors;
 use crate::driver::Work;
 use crate::hooks::Hooks;
+use crate::metrics::scrape::MoveScrapers;
 use crate::provider::{Clients, Remote, RemoteError};
 use crate::publish::{self, Press, Publisher};
 use crate::schedule::Runner;
@@ -60,7 +61,12 @@ impl Supervisor {
     ///
     /// # Errors
     /// When stored state is there but cannot be read, so that going on would lose it.
-    pub fn new(config: Config, store: Store, notifier: Notifier) -> Result<Self, StartError> {
+    pub fn new(
+        config: Config,
+        store: Store,
+        notifier: Notifier,
+        scrapers: mpsc::UnboundedSender<MoveScrapers>,
+    ) -> Result<Self, StartError> {
         let clients = Clients::default();
         let lanes = Lanes::new(config.per_host_rate, allowed_descriptors());
         let mut supervisor = Self {
@@ -80,6 +86,7 @@ impl Supervisor {
             clients,
             calendar: Runner::default(),
             notifier,
+            scrapers,
             watch: Watch::begin(clock::now()),
             gauges: Gauges::begin(clock::now()),
             uid: rustix::process::geteuid().as_raw(),

@@ -1,6 +1,7 @@
 //! Restarts that nobody notices, reloads that change what was changed, and the second daemon that must not be.
 
 use std::fs;
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
@@ -203,7 +204,7 @@ fn a_reload_by_command_waits_for_the_outcome() {
     lab.start();
     lab.await_token("crm");
     lab.configure(&[lab.by_client("crm"), lab.by_client("erp")]);
-    assert_eq!(lab.succeeds(&["reload"]), "reloaded: 2 sessions\n");
+    assert_eq!(lab.succeeds(&["reload"]), "reloaded: 2 sessions; +erp\n");
     assert_eq!(lab.code(&["status", "erp"]), 0, "the new session is there as soon as the command ends");
     lab.await_token("erp");
     lab.write_config("[sessions.crm]\nprovider = \"nobody\"\n");
@@ -216,6 +217,47 @@ fn a_reload_by_command_waits_for_the_outcome() {
     }
     assert_eq!(lab.code(&["status", "erp"]), 0);
     assert_eq!(server.logins(), 2);
+}
+
+#[test]
+fn a_reload_says_what_differs_moves_the_metrics_and_names_what_needs_a_restart() {
+    let (server, mut lab) = lab(Settings::default());
+    let ports = [free_port(), free_port()];
+    let at = |port: u16| format!("127.0.0.1:{port}");
+    let answers = |port: u16| TcpStream::connect(at(port)).is_ok();
+    lab.configure(&[lab.by_client("crm"), lab.by_client("billing")]);
+    lab.start();
+    lab.await_token("crm");
+    lab.await_token("billing");
+    assert_eq!(lab.succeeds(&["reload"]), "reloaded: 2 sessions; nothing changed\n");
+    let sessions = [lab.by_client("crm").idle_timeout("1h"), lab.by_client("billing2")];
+    lab.configure(&sessions);
+    lab.listen_for_scrapers(&at(ports[0]));
+    let diff = "+billing2 \u{2212}billing ~crm ~[metrics]";
+    assert_eq!(lab.succeeds(&["reload"]), format!("reloaded: 2 sessions; {diff}\n"));
+    within(SOON, "the same in the log", || lab.said().contains(diff).then_some(()));
+    assert!(answers(ports[0]), "as soon as the command ends");
+    lab.configure(&sessions);
+    lab.listen_for_scrapers(&at(ports[1]));
+    assert_eq!(lab.succeeds(&["reload"]), "reloaded: 2 sessions; ~[metrics]\n");
+    assert_eq!((answers(ports[0]), answers(ports[1])), (false, true));
+    let taken = TcpListener::bind(at(ports[0])).unwrap();
+    lab.configure(&sessions);
+    lab.listen_for_scrapers(&at(ports[0]));
+    for _ in 0..2 {
+        let output = lab.run(&["reload"]);
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("not done: listen for scrapers on") && said.contains("in use"), "{said}");
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(answers(ports[1]), "where they were");
+    }
+    drop(taken);
+    lab.log_target = "json";
+    lab.configure(&sessions);
+    let output = lab.succeeds(&["reload"]);
+    assert!(output.contains("only a restart takes over daemon.log: stop the daemon and start it again"), "{output}");
+    assert!(!answers(ports[1]), "gone with its table");
+    assert_eq!(server.logins(), 3);
 }
 
 #[test]
@@ -391,4 +433,8 @@ fn lab(settings: Settings) -> (Arc<Salesforce>, Lab) {
     let server = Arc::new(Salesforce::start(settings));
     let lab = Lab::new(&server);
     (server, lab)
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
