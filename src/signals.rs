@@ -7,7 +7,6 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use nix::sys::signal::{SigSet, Signal as Known};
 use rustix::fs::{Mode, OFlags};
-use rustix::process::{getppid, getsid};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::siginfo::{Cause, Origin};
@@ -106,8 +105,7 @@ fn meaning(origin: &Origin, terminal: Option<&Terminal>) -> Signal {
 
 impl Terminal {
     fn of_this_process() -> Option<Self> {
-        let shells = [getppid(), getsid(None).ok()].map(|pid| pid.map_or(0, |pid| pid.as_raw_nonzero().get()));
-        (is_open() && !outlives_terminals()).then_some(Self { shells })
+        (is_open() && !outlives_terminals()).then(|| Self { shells: parent_and_leader() })
     }
 
     /// The kernel tells of nothing else by this signal, and a shell passes it on.
@@ -115,6 +113,15 @@ impl Terminal {
         let by_shell = by.is_some_and(|pid| self.shells.contains(&pid));
         matches!(cause, Cause::Kernel) || (by_shell && !is_open())
     }
+}
+
+/// Each 0 where it is in a process namespace outside of this one, which getsid(2) answers too and `rustix` takes for impossible.
+fn parent_and_leader() -> [i32; 2] {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // State, parent, process group and session follow the name, which may hold anything (proc(5)).
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let number = |position| after_name.split_whitespace().nth(position).and_then(|word| word.parse().ok()).unwrap_or(0);
+    [number(1), number(3)]
 }
 
 /// Whether the process has a terminal (tty(4)).
@@ -135,6 +142,12 @@ mod tests {
     use rustix::process::{Signal as Sent, getpid, kill_process};
 
     use super::*;
+
+    #[test]
+    fn parent_and_leader_are_those_that_the_kernel_tells() {
+        let told = [rustix::process::getppid(), rustix::process::getsid(None).ok()];
+        assert_eq!(parent_and_leader(), told.map(|pid| pid.unwrap().as_raw_nonzero().get()));
+    }
 
     #[tokio::test]
     async fn each_signal_arrives_with_its_meaning_and_its_sender() {
