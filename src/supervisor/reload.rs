@@ -253,12 +253,13 @@ impl Supervisor {
         if is_known {
             self.remove(name, kept);
         }
-        if let Some(account) = self.accounts.get_mut(&*account).filter(|_| is_known) {
-            account.account.reconfigured();
-        }
         if let Err(error) = self.add(new) {
             tracing::error!(session = name, event = "session_not_started", %error, "the session cannot start");
             return;
+        }
+        // Not before: an account without sessions is let go, and comes back as it was stored.
+        if let Some(account) = self.accounts.get_mut(&*account).filter(|_| is_known) {
+            account.account.reconfigured();
         }
         self.consult_calendar(name);
     }
