@@ -5,6 +5,7 @@ mod person;
 mod talk;
 
 use std::error::Error as _;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -368,8 +369,12 @@ async fn received(mut answer: reqwest::Response) -> Response {
         match answer.chunk().await {
             Ok(Some(chunk)) if body.len() + chunk.len() <= LONGEST_BODY => body.extend_from_slice(&chunk),
             Ok(Some(_)) => break,
-            end @ (Ok(None) | Err(_)) => {
-                (complete, broke_off) = (end.is_ok(), end.is_err());
+            Ok(None) => {
+                complete = true;
+                break;
+            }
+            Err(error) => {
+                broke_off = is_end_of_connection(&error);
                 break;
             }
         }
@@ -381,9 +386,15 @@ async fn received(mut answer: reqwest::Response) -> Response {
         body = plain;
     }
     let _turn = if body.len() > LARGE_BODY { LARGE_BODIES.acquire().await.ok() } else { None };
-    // However its end was lost, by a length that is too large, a chunk that never came or TLS without its goodbye: of a JSON object
-    // no part is another one, so that it says itself that it is whole.
     Response::new(status, headers, &body, complete || broke_off && is_whole_json(&body))
+}
+
+/// A connection may end before the body should: a length that is too large, a last chunk that never comes, TLS without its goodbye.
+/// No part of a JSON object is a JSON object, so that it says itself whether it is whole.
+fn is_end_of_connection(error: &reqwest::Error) -> bool {
+    let causes = std::iter::successors(error.source(), |error| (*error).source());
+    let mut kinds = causes.filter_map(|error| error.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
+    kinds.any(|kind| matches!(kind, ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset))
 }
 
 #[cfg(test)]
