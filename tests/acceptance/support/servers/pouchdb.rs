@@ -12,9 +12,12 @@ use super::{Served, directory, dying_with_us, installed};
 
 pub(crate) struct PouchDb {
     pub(crate) served: Served,
-    _dir: TempDir,
+    dir: TempDir,
     pub(crate) password: String,
+    settings: String,
 }
+
+const SETTINGS: &str = "config.json";
 
 impl PouchDb {
     /// Starts one whose cookies live for so many seconds; the user is `job`.
@@ -25,10 +28,17 @@ impl PouchDb {
             "admins": { "job": password },
             "couch_httpd_auth": { "timeout": idle_seconds, "secret": random_hex(16) },
         });
-        fs::write(dir.path().join("config.json"), settings.to_string()).unwrap();
+        let settings = settings.to_string();
+        fs::write(dir.path().join(SETTINGS), &settings).unwrap();
         let mut command: Command = dying_with_us("node", false);
         command.arg(installed("pouchdb/server.mjs")).arg(address.port().to_string()).current_dir(dir.path());
-        Self { served: Served::start(address, command), _dir: dir, password }
+        Self { served: Served::start(address, command), dir, password, settings }
+    }
+
+    /// Stops it, and takes from it the salt that it may have stored for its user: no cookie outlives its next start.
+    pub(crate) fn stop_and_forget(&mut self) {
+        self.served.stop();
+        fs::write(self.dir.path().join(SETTINGS), &self.settings).unwrap();
     }
 
     pub(crate) fn logins(&self) -> usize {
