@@ -48,7 +48,7 @@ fn whoever_declines_or_is_somebody_else_changes_nothing() {
     let (provider, mut lab) = lab(600);
     lab.configure(&[browser(&provider, &lab, "username = \"alice\"")]);
     lab.start();
-    for (user, said) in [("bob", "another user logged in, bob"), ("deny", "the login was declined")] {
+    for (user, said) in [("bob", "bob logged in, but `username` is alice"), ("deny", "the login was declined")] {
         let login = Login::begin(&lab, &["login", "web", "--no-browser"]);
         let page = visit(&login.address(), user);
         assert_eq!(page["title"], "Not logged in to web");
@@ -144,8 +144,10 @@ fn the_address_of_a_login_and_its_return_are_for_the_person_who_began_it_and_for
     let mut command = as_user(PERSON, BINARY);
     command.args(["login", "web", "--socket"]).arg(lab.socket());
     command.env("DISPLAY", ":0").env("PATH", path).env_remove("SSH_CONNECTION");
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.reopen().unwrap()).spawn().unwrap();
-    let login = Login { child, said };
+    let printed = tempfile::NamedTempFile::new().unwrap();
+    let child =
+        command.stdin(Stdio::null()).stdout(printed.reopen().unwrap()).stderr(said.reopen().unwrap()).spawn().unwrap();
+    let login = Login { child, said, printed };
     let address = login.address();
     let opened = within(PATIENCE, "the browser", || {
         let opened = fs::read_to_string(&noted).unwrap().trim().to_owned();
@@ -238,14 +240,16 @@ fn as_user(user: u32, program: &str) -> Command {
 struct Login {
     child: Child,
     said: tempfile::NamedTempFile,
+    printed: tempfile::NamedTempFile,
 }
 
 impl Login {
     fn begin(lab: &Lab, args: &[&str]) -> Self {
         let said = tempfile::NamedTempFile::new().unwrap();
         let mut command = lab.command(args);
-        let child = command.stdout(Stdio::null()).stderr(said.reopen().unwrap()).spawn().unwrap();
-        Self { child, said }
+        let printed = tempfile::NamedTempFile::new().unwrap();
+        let child = command.stdout(printed.reopen().unwrap()).stderr(said.reopen().unwrap()).spawn().unwrap();
+        Self { child, said, printed }
     }
 
     fn text(&self) -> String {
@@ -275,7 +279,8 @@ impl Login {
 
     fn end(mut self) -> Output {
         let status = within(PATIENCE, "the end of the login", || self.child.try_wait().unwrap());
-        Output { status, stdout: Vec::new(), stderr: self.text().into_bytes() }
+        let stdout = std::fs::read(self.printed.path()).unwrap();
+        Output { status, stdout, stderr: self.text().into_bytes() }
     }
 }
 
