@@ -28,7 +28,7 @@ rm -f /run/keepfresh/keepfresh.sock
 echo 'not a socket' >/run/keepfresh/keepfresh.sock
 systemctl start keepfresh.service 2>/dev/null
 prove 'a file in the place of the socket is named and left alone' \
-    eventually shows 'failed to bind /run/keepfresh/keepfresh.sock: there is something that is not a socket' said "$since"
+    eventually shows 'failed to bind /run/keepfresh/keepfresh.sock: there is a file that is not a socket' said "$since"
 prove 'with what it holds' is 'not a socket' cat /run/keepfresh/keepfresh.sock
 rm /run/keepfresh/keepfresh.sock
 prove 'away, the service is back by itself' eventually good crm
