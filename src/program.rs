@@ -87,10 +87,10 @@ pub async fn run(program: &Program<'_>) -> Result<Outcome, ProgramError> {
     Ok(outcome)
 }
 
-/// As [`found`], for this process to run it, on a thread that may block: the file may lie on a disk that hangs.
+/// As [`found()`], for this process to run it, on a thread that may block: the file may lie on a disk that hangs.
 ///
 /// # Errors
-/// Those of [`found`].
+/// Those of [`found()`].
 pub async fn trusted_file(argv: &[String], path: Option<OsString>) -> Result<Option<PathBuf>, Box<WithinReach>> {
     let argv = argv.to_vec();
     let look = move || found(&argv, path.as_deref().map(OsStr::new), &Trusted::to_run());

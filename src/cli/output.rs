@@ -19,7 +19,7 @@ pub(super) fn print_raw(bytes: &[u8]) -> Result<Exit, Failure> {
     quiet(stdout.write_all(bytes).and_then(|()| stdout.flush()))
 }
 
-/// Prints a line at once, its colours left out as in [`print`]; false when nobody reads any more.
+/// Prints a line at once, its colours left out as in [`print()`]; false when nobody reads any more.
 pub(super) fn line(text: &str) -> Result<bool, Failure> {
     let mut stdout = anstream::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
