@@ -7,7 +7,10 @@
 //! around each one touched. `packaging/layout` lists the functions in use, and the linker puts them together: 3 MB less
 //! resident memory. A name that is not there any more is passed over.
 
-#![expect(clippy::disallowed_methods, reason = "the files are for the linker, which runs later")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the files are for the linker, which runs later"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -34,7 +37,10 @@ fn lay_out(directory: &Path) -> io::Result<()> {
     let (root, target) = (env::var("CARGO_MANIFEST_DIR"), env::var("TARGET"));
     let (root, target) = (root.unwrap_or_default(), target.unwrap_or_default());
     let list = Path::new(&root).join("packaging/layout").join(&target);
-    let option = format!("-Wl,--symbol-ordering-file={},--no-warn-symbol-ordering", list.display());
+    let option = format!(
+        "-Wl,--symbol-ordering-file={},--no-warn-symbol-ordering",
+        list.display()
+    );
     if list.exists() && linker_takes(&option, &target, directory)? {
         println!("cargo::rustc-link-arg-bins={option}");
     }
@@ -46,7 +52,16 @@ fn linker_takes(option: &str, target: &str, directory: &Path) -> io::Result<bool
     let source = directory.join("probe.rs");
     fs::write(&source, "fn main() {}\n")?;
     let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-    rustc.args(["--target", target, "-C", &format!("link-arg={option}"), "--out-dir"]).arg(directory).arg(source);
+    rustc
+        .args([
+            "--target",
+            target,
+            "-C",
+            &format!("link-arg={option}"),
+            "--out-dir",
+        ])
+        .arg(directory)
+        .arg(source);
     if let Ok(linker) = env::var("RUSTC_LINKER") {
         rustc.args(["-C", &format!("linker={linker}")]);
     }

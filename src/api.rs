@@ -28,8 +28,8 @@ pub use event::{Event, Kind as EventKind};
 pub use login::{LoginAsk, LoginBegun, LoginDone, LoginHow};
 pub use served::Served;
 pub use status::{
-    Attention, Counts, DutyKind, FileStatus, Introspected, LastError, LoginBudget, Next, Recent, Scheduled,
-    SessionStatus, State, What,
+    Attention, Counts, DutyKind, FileStatus, Introspected, LastError, LoginBudget, Next, Recent,
+    Scheduled, SessionStatus, State, What,
 };
 
 /// Where an answer goes.
@@ -209,7 +209,10 @@ pub enum Order {
 
 /// Why the answer is no. Each has its own status, problem type and exit code.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each variant's comment says what its fields are for")]
+#[expect(
+    missing_docs,
+    reason = "each variant's comment says what its fields are for"
+)]
 pub enum Refusal {
     /// 404 `no-such-session`, exit 80; only admins are told so, for others it is 403 like every session that they may not read.
     NoSuchSession { name: String },
@@ -218,9 +221,17 @@ pub enum Refusal {
     /// The same: it may not give it orders.
     NotOrdered { name: String },
     /// 503 `not-fresh` with `Retry-After`, exit 75.
-    NotFresh { name: String, reason: String, retry_after: Option<Duration> },
+    NotFresh {
+        name: String,
+        reason: String,
+        retry_after: Option<Duration>,
+    },
     /// 409 `needs-attention`, exit 79: says what a person must do.
-    NeedsAttention { name: String, reason: String, remedy: String },
+    NeedsAttention {
+        name: String,
+        reason: String,
+        remedy: String,
+    },
     /// 503 `unpublished`, exit 79: the token is good, but a file that must hold it does not.
     Unpublished { name: String, reason: String },
     /// 422 `cannot-promise`: no token of this session can be promised for so long; `longest` can.
@@ -296,12 +307,29 @@ impl Reloaded {
     pub fn diff(&self) -> String {
         let some = |mark: char, names: &[String]| {
             let more = names.len().saturating_sub(NAMED_IN_A_DIFF);
-            let named = names.iter().take(NAMED_IN_A_DIFF).map(move |name| format!("{mark}{name}"));
-            named.chain((more > 0).then(|| format!("{mark}({more} more)"))).collect::<Vec<_>>()
+            let named = names
+                .iter()
+                .take(NAMED_IN_A_DIFF)
+                .map(move |name| format!("{mark}{name}"));
+            named
+                .chain((more > 0).then(|| format!("{mark}({more} more)")))
+                .collect::<Vec<_>>()
         };
-        let tables = self.changed_tables.iter().map(|table| format!("~[{table}]"));
-        let sessions = [('+', &self.added), ('\u{2212}', &self.removed), ('~', &self.changed)];
-        sessions.iter().flat_map(|(mark, names)| some(*mark, names)).chain(tables).collect::<Vec<_>>().join(" ")
+        let tables = self
+            .changed_tables
+            .iter()
+            .map(|table| format!("~[{table}]"));
+        let sessions = [
+            ('+', &self.added),
+            ('\u{2212}', &self.removed),
+            ('~', &self.changed),
+        ];
+        sessions
+            .iter()
+            .flat_map(|(mark, names)| some(*mark, names))
+            .chain(tables)
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 }
 
@@ -366,7 +394,12 @@ impl TokenAnswer {
 /// Leaves out the headers, which carry the token in the clear.
 impl fmt::Debug for TokenAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { session, generation, access_token, .. } = self;
+        let Self {
+            session,
+            generation,
+            access_token,
+            ..
+        } = self;
         write!(f, "TokenAnswer({session} #{generation} {access_token})")
     }
 }

@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Stat, StatVfsMountFlags, Timespec, Timestamps, UTIME_OMIT, Uid,
+    AtFlags, FileType, Gid, Mode, OFlags, Stat, StatVfsMountFlags, Timespec, Timestamps,
+    UTIME_OMIT, Uid,
 };
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -94,7 +95,11 @@ pub fn create(path: &Path, bytes: &[u8], attributes: Attributes) -> Result<(), F
         reached = step;
         Ok(())
     });
-    made.map(drop).map_err(|error| FileError { path: path.to_owned(), step: reached, error })
+    made.map(drop).map_err(|error| FileError {
+        path: path.to_owned(),
+        step: reached,
+        error,
+    })
 }
 
 /// Removes `path`, durably; says whether there was something to remove. A symbolic link is removed, not followed.
@@ -102,14 +107,22 @@ pub fn create(path: &Path, bytes: &[u8], attributes: Attributes) -> Result<(), F
 /// # Errors
 /// Names path and remedy. That the directory is missing is no error.
 pub fn remove(path: &Path) -> Result<bool, FileError> {
-    let failed = |step| move |error: io::Error| FileError { path: path.to_owned(), step, error };
+    let failed = |step| {
+        move |error: io::Error| FileError {
+            path: path.to_owned(),
+            step,
+            error,
+        }
+    };
     let (parent, name) = split(path).map_err(failed(Step::Remove))?;
     let directory = match directory::open(parent) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         opened => opened.map_err(failed(Step::OpenDirectory))?,
     };
     match rustix::fs::unlinkat(&directory, name, AtFlags::empty()) {
-        Ok(()) => sync_directory(&directory).map(|()| true).map_err(failed(Step::SyncDirectory)),
+        Ok(()) => sync_directory(&directory)
+            .map(|()| true)
+            .map_err(failed(Step::SyncDirectory)),
         Err(Errno::NOENT) => Ok(false),
         Err(errno) => Err(failed(Step::Remove)(errno.into())),
     }
@@ -120,10 +133,17 @@ pub fn remove(path: &Path) -> Result<bool, FileError> {
 /// # Errors
 /// Names path, step and remedy.
 pub fn has_room_at(path: &Path) -> Result<(), FileError> {
-    let failed = |step| move |error: io::Error| FileError { path: path.to_owned(), step, error };
+    let failed = |step| {
+        move |error: io::Error| FileError {
+            path: path.to_owned(),
+            step,
+            error,
+        }
+    };
     let (parent, name) = split(path).map_err(failed(Step::OpenDirectory))?;
     let directory = directory::open(parent).map_err(failed(Step::OpenDirectory))?;
-    let disk = rustix::fs::fstatvfs(&directory).map_err(|errno| failed(Step::OpenDirectory)(errno.into()))?;
+    let disk = rustix::fs::fstatvfs(&directory)
+        .map_err(|errno| failed(Step::OpenDirectory)(errno.into()))?;
     if disk.f_flag.contains(StatVfsMountFlags::RDONLY) {
         return Err(failed(Step::Create)(Errno::ROFS.into()));
     }
@@ -144,17 +164,22 @@ pub fn matching(path: &Path, bytes: &[u8], attributes: Attributes) -> Option<Sta
     let directory = directory::open(parent).ok()?;
     let whereabouts = rustix::fs::fstat(&directory).ok()?;
     let could_be = |found: &Stat| {
-        fits(found, &whereabouts, attributes) && u64::try_from(found.st_size) == u64::try_from(bytes.len())
+        fits(found, &whereabouts, attributes)
+            && u64::try_from(found.st_size) == u64::try_from(bytes.len())
     };
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let found = match rustix::fs::openat(&directory, name, flags, Mode::empty()) {
         Ok(file) => {
             let found = rustix::fs::fstat(&file).ok().filter(could_be)?;
-            read(file, bytes.len()).is_ok_and(|content| *content == bytes).then_some(found)
+            read(file, bytes.len())
+                .is_ok_and(|content| *content == bytes)
+                .then_some(found)
         }
         // Given away, and closed to this process: what was left in its time must do.
         Err(Errno::ACCESS) => {
-            let found = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW).ok().filter(could_be)?;
+            let found = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)
+                .ok()
+                .filter(could_be)?;
             (i64::try_from(found.st_mtime_nsec) == Ok(checksum(bytes))).then_some(found)
         }
         Err(_) => None,
@@ -169,9 +194,13 @@ pub fn content(path: &Path, most: u64) -> Option<Zeroizing<Vec<u8>>> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = rustix::fs::openat(&directory, name, flags, Mode::empty()).ok()?;
     let found = rustix::fs::fstat(&file).ok()?;
-    let length = u64::try_from(found.st_size).ok().filter(|length| *length <= most)?;
+    let length = u64::try_from(found.st_size)
+        .ok()
+        .filter(|length| *length <= most)?;
     let plain = FileType::from_raw_mode(found.st_mode).is_file();
-    plain.then(|| read(file, usize::try_from(length).unwrap_or(usize::MAX)))?.ok()
+    plain
+        .then(|| read(file, usize::try_from(length).unwrap_or(usize::MAX)))?
+        .ok()
 }
 
 /// Removes the temporary files that a killed process left in `directory`; says how many.
@@ -207,7 +236,11 @@ fn replace_observed(
         reached = step;
         observe(step)
     })
-    .map_err(|error| FileError { path: path.to_owned(), step: reached, error })
+    .map_err(|error| FileError {
+        path: path.to_owned(),
+        step: reached,
+        error,
+    })
 }
 
 fn attempt(
@@ -230,7 +263,10 @@ fn attempt(
     rustix::fs::fchmod(&temporary.file, Mode::from_raw_mode(attributes.mode))?;
     // Last: mode and time of a file that was given away are the new owner's to set.
     enter(Step::Own)?;
-    if attributes.owner.is_some_and(|owner| owner != rustix::process::geteuid().as_raw()) {
+    if attributes
+        .owner
+        .is_some_and(|owner| owner != rustix::process::geteuid().as_raw())
+    {
         leave_checksum(&temporary.file, bytes);
     }
     own(&temporary.file, attributes.owner, None)?;
@@ -255,9 +291,15 @@ struct Temporary<'a> {
 impl<'a> Temporary<'a> {
     fn create(directory: &'a OwnedFd) -> io::Result<Self> {
         let name = temporary_name()?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(directory, &name, flags, Mode::RUSR | Mode::WUSR)?;
-        Ok(Self { directory, name, file, renamed: false })
+        Ok(Self {
+            directory,
+            name,
+            file,
+            renamed: false,
+        })
     }
 
     fn put(&mut self, name: &OsStr, over_another: bool) -> io::Result<()> {
@@ -266,7 +308,13 @@ impl<'a> Temporary<'a> {
             self.renamed = true;
         } else {
             // Its first name goes when this is dropped.
-            rustix::fs::linkat(self.directory, &self.name, self.directory, name, AtFlags::empty())?;
+            rustix::fs::linkat(
+                self.directory,
+                &self.name,
+                self.directory,
+                name,
+                AtFlags::empty(),
+            )?;
         }
         Ok(())
     }
@@ -296,7 +344,10 @@ fn is_temporary(name: &[u8]) -> bool {
 fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
     match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) => Ok((parent, name)),
-        (None, _) | (_, None) => Err(io::Error::new(io::ErrorKind::InvalidInput, "this is not the path of a file")),
+        (None, _) | (_, None) => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "this is not the path of a file",
+        )),
     }
 }
 
@@ -315,24 +366,45 @@ fn write_all(file: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
 /// Reads one byte more than is expected at most, so that a file that grew meanwhile is seen to differ.
 fn read(file: OwnedFd, expected: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut content = Zeroizing::new(Vec::with_capacity(expected.saturating_add(1)));
-    let limit = u64::try_from(expected).unwrap_or(u64::MAX).saturating_add(1);
-    io::Read::read_to_end(&mut io::Read::take(std::fs::File::from(file), limit), &mut content)?;
+    let limit = u64::try_from(expected)
+        .unwrap_or(u64::MAX)
+        .saturating_add(1);
+    io::Read::read_to_end(
+        &mut io::Read::take(std::fs::File::from(file), limit),
+        &mut content,
+    )?;
     Ok(content)
 }
 
 /// Puts a checksum of the content into the fraction of the file's second, by which [`matching`] knows it again when this
 /// process may not read it. Where times are coarser, it is not known again, and written once more.
 fn leave_checksum(file: impl AsFd, bytes: &[u8]) {
-    let Ok(found) = rustix::fs::fstat(&file) else { return };
-    let unchanged = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
-    let marked = Timespec { tv_sec: found.st_mtime, tv_nsec: checksum(bytes) };
-    let _ = rustix::fs::futimens(file, &Timestamps { last_access: unchanged, last_modification: marked });
+    let Ok(found) = rustix::fs::fstat(&file) else {
+        return;
+    };
+    let unchanged = Timespec {
+        tv_sec: 0,
+        tv_nsec: UTIME_OMIT,
+    };
+    let marked = Timespec {
+        tv_sec: found.st_mtime,
+        tv_nsec: checksum(bytes),
+    };
+    let _ = rustix::fs::futimens(
+        file,
+        &Timestamps {
+            last_access: unchanged,
+            last_modification: marked,
+        },
+    );
 }
 
 /// Of a secret it tells less than thirty bits.
 fn checksum(bytes: &[u8]) -> i64 {
     let digest = digest::digest(&digest::SHA256, bytes);
-    digest.as_ref().iter().fold(0, |sum, byte| (sum * 256 + i64::from(*byte)) % 1_000_000_000)
+    digest.as_ref().iter().fold(0, |sum, byte| {
+        (sum * 256 + i64::from(*byte)) % 1_000_000_000
+    })
 }
 
 /// Calls `fchown` only where it changes something: without the right to it, a service's filter may kill the process.
@@ -356,13 +428,17 @@ fn sync_directory(directory: impl AsFd) -> io::Result<()> {
 
 fn fits(found: &Stat, directory: &Stat, attributes: Attributes) -> bool {
     let own_group = rustix::process::getegid().as_raw();
-    let group_fits = attributes
-        .group
-        .map_or_else(|| found.st_gid == own_group || found.st_gid == directory.st_gid, |group| found.st_gid == group);
+    let group_fits = attributes.group.map_or_else(
+        || found.st_gid == own_group || found.st_gid == directory.st_gid,
+        |group| found.st_gid == group,
+    );
     FileType::from_raw_mode(found.st_mode).is_file()
         && found.st_nlink == 1
         && found.st_mode & 0o7777 == attributes.mode
-        && found.st_uid == attributes.owner.unwrap_or_else(|| rustix::process::geteuid().as_raw())
+        && found.st_uid
+            == attributes
+                .owner
+                .unwrap_or_else(|| rustix::process::geteuid().as_raw())
         && group_fits
 }
 
@@ -387,7 +463,9 @@ pub fn directory_remedy(error: &io::Error) -> &'static str {
     match Errno::from_io_error(error) {
         Some(Errno::NOSPC | Errno::DQUOT) => "free space there",
         Some(Errno::ROFS) => "mount it writable, name it in ReadWritePaths= of the service",
-        Some(Errno::NOTDIR | Errno::LOOP) => "every part of its path must be a directory, or a link set by root",
+        Some(Errno::NOTDIR | Errno::LOOP) => {
+            "every part of its path must be a directory, or a link set by root"
+        }
         Some(Errno::MFILE) => "raise LimitNOFILE= of the service: 64 are the least",
         Some(_) | None => "give it to the daemon's user (chown)",
     }
@@ -400,9 +478,13 @@ fn remedy(step: Step, error: &io::Error) -> &'static str {
         Some(Errno::ROFS) => {
             "mount it writable, or name it in ReadWritePaths= of the service: `keepfresh check` prints the drop-in"
         }
-        Some(Errno::MFILE) => "too many files and connections are open: raise LimitNOFILE= of the service",
+        Some(Errno::MFILE) => {
+            "too many files and connections are open: raise LimitNOFILE= of the service"
+        }
         Some(Errno::NOENT) => "create the directory",
-        Some(Errno::NOTDIR | Errno::LOOP) => "every part of its directory must be a directory, or a link set by root",
+        Some(Errno::NOTDIR | Errno::LOOP) => {
+            "every part of its directory must be a directory, or a link set by root"
+        }
         Some(Errno::ISDIR) => "there is a directory of that name: remove it or choose another name",
         Some(Errno::PERM) if step == Step::Own => {
             "the service must be a member of that group (SupplementaryGroups=), another owner takes CAP_CHOWN: \
@@ -428,7 +510,11 @@ mod tests {
 
     use super::*;
 
-    const PRIVATE: Attributes = Attributes { mode: 0o600, owner: None, group: None };
+    const PRIVATE: Attributes = Attributes {
+        mode: 0o600,
+        owner: None,
+        group: None,
+    };
     const EVERY_STEP: [Step; 8] = [
         Step::OpenDirectory,
         Step::Create,
@@ -458,9 +544,16 @@ mod tests {
         let path = dir.path().join("token");
         for umask in [0o000, 0o022, 0o077, 0o777] {
             for mode in [0o600, 0o640, 0o444, 0o666] {
-                let child = in_child("write_under_umask", &format!("{}:{umask}:{mode}", path.display()));
+                let child = in_child(
+                    "write_under_umask",
+                    &format!("{}:{umask}:{mode}", path.display()),
+                );
                 assert!(child.status.success(), "{child:?}");
-                assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, mode, "umask {umask:o}");
+                assert_eq!(
+                    fs::metadata(&path).unwrap().mode() & 0o7777,
+                    mode,
+                    "umask {umask:o}"
+                );
             }
         }
     }
@@ -472,13 +565,40 @@ mod tests {
         }
         let dir = TempDir::new().unwrap();
         let path = dir.path().join("token");
-        let attributes = Attributes { mode: 0o640, owner: Some(12_345), group: Some(23_456) };
+        let attributes = Attributes {
+            mode: 0o640,
+            owner: Some(12_345),
+            group: Some(23_456),
+        };
         let stamp = replace(&path, b"x", attributes).unwrap();
         let found = fs::metadata(&path).unwrap();
-        assert_eq!((found.uid(), found.gid(), found.mode() & 0o7777), (12_345, 23_456, 0o640));
+        assert_eq!(
+            (found.uid(), found.gid(), found.mode() & 0o7777),
+            (12_345, 23_456, 0o640)
+        );
         assert_eq!(matching(&path, b"x", attributes), Some(stamp));
-        assert_eq!(matching(&path, b"x", Attributes { owner: None, ..attributes }), None);
-        assert_eq!(matching(&path, b"x", Attributes { group: Some(1), ..attributes }), None);
+        assert_eq!(
+            matching(
+                &path,
+                b"x",
+                Attributes {
+                    owner: None,
+                    ..attributes
+                }
+            ),
+            None
+        );
+        assert_eq!(
+            matching(
+                &path,
+                b"x",
+                Attributes {
+                    group: Some(1),
+                    ..attributes
+                }
+            ),
+            None
+        );
     }
 
     #[test]
@@ -489,17 +609,34 @@ mod tests {
         let dir = TempDir::new().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
         let path = dir.path().join("token");
-        let attributes = Attributes { mode: 0o600, owner: Some(12_345), group: None };
+        let attributes = Attributes {
+            mode: 0o600,
+            owner: Some(12_345),
+            group: None,
+        };
         replace(&path, b"secret", attributes).unwrap();
-        for (bytes, mode, known) in
-            [("secret", 0o600, true), ("Secret", 0o600, false), ("secre", 0o600, false), ("secret", 0o400, false)]
-        {
+        for (bytes, mode, known) in [
+            ("secret", 0o600, true),
+            ("Secret", 0o600, false),
+            ("secre", 0o600, false),
+            ("secret", 0o400, false),
+        ] {
             let asked = format!("{}:{bytes}:{mode}:{known}", path.display());
-            assert!(in_child("look_as_a_stranger", &asked).status.success(), "{asked}");
+            assert!(
+                in_child("look_as_a_stranger", &asked).status.success(),
+                "{asked}"
+            );
         }
-        io::Write::write_all(&mut fs::OpenOptions::new().write(true).open(&path).unwrap(), b"forged").unwrap();
+        io::Write::write_all(
+            &mut fs::OpenOptions::new().write(true).open(&path).unwrap(),
+            b"forged",
+        )
+        .unwrap();
         let asked = format!("{}:secret:{}:false", path.display(), 0o600);
-        assert!(in_child("look_as_a_stranger", &asked).status.success(), "somebody wrote to it");
+        assert!(
+            in_child("look_as_a_stranger", &asked).status.success(),
+            "somebody wrote to it"
+        );
     }
 
     #[test]
@@ -540,7 +677,12 @@ mod tests {
         let dir = TempDir::new().unwrap();
         symlink(dir.path().join("b"), dir.path().join("a")).unwrap();
         symlink(dir.path().join("a"), dir.path().join("b")).unwrap();
-        assert_eq!(replace(&dir.path().join("a/token"), b"x", PRIVATE).unwrap_err().step, Step::OpenDirectory);
+        assert_eq!(
+            replace(&dir.path().join("a/token"), b"x", PRIVATE)
+                .unwrap_err()
+                .step,
+            Step::OpenDirectory
+        );
     }
 
     #[test]
@@ -549,13 +691,26 @@ mod tests {
             let dir = TempDir::new().unwrap();
             let path = dir.path().join("token");
             replace(&path, b"old", PRIVATE).unwrap();
-            let fail = |step| if step == failing { Err(Errno::NOSPC.into()) } else { Ok(()) };
+            let fail = |step| {
+                if step == failing {
+                    Err(Errno::NOSPC.into())
+                } else {
+                    Ok(())
+                }
+            };
             let error = replace_observed(&path, b"new", PRIVATE, fail).unwrap_err();
             assert_eq!(error.step, failing);
             assert_eq!(names(dir.path()), ["token"], "{failing:?}");
-            let expected: &[u8] = if failing == Step::SyncDirectory { b"new" } else { b"old" };
+            let expected: &[u8] = if failing == Step::SyncDirectory {
+                b"new"
+            } else {
+                b"old"
+            };
             assert_eq!(fs::read(&path).unwrap(), expected, "{failing:?}");
-            assert!(error.to_string().contains("token: No space left on device"), "{error}");
+            assert!(
+                error.to_string().contains("token: No space left on device"),
+                "{error}"
+            );
             assert!(error.to_string().ends_with("; free space there"), "{error}");
         }
     }
@@ -567,10 +722,21 @@ mod tests {
             let path = dir.path().join("token");
             replace(&path, b"old", PRIVATE).unwrap();
             let _ = in_child("die_on_the_way", &format!("{}:{step:?}", path.display()));
-            let expected: &[u8] = if step == Step::SyncDirectory { b"new" } else { b"old" };
+            let expected: &[u8] = if step == Step::SyncDirectory {
+                b"new"
+            } else {
+                b"old"
+            };
             assert_eq!(fs::read(&path).unwrap(), expected, "{step:?}");
-            let temporary = matches!(step, Step::Write | Step::Own | Step::SetMode | Step::Sync | Step::Rename);
-            assert_eq!(sweep(dir.path()).unwrap(), usize::from(temporary), "{step:?}");
+            let temporary = matches!(
+                step,
+                Step::Write | Step::Own | Step::SetMode | Step::Sync | Step::Rename
+            );
+            assert_eq!(
+                sweep(dir.path()).unwrap(),
+                usize::from(temporary),
+                "{step:?}"
+            );
             assert_eq!(names(dir.path()), ["token"], "{step:?}");
         }
     }
@@ -581,11 +747,23 @@ mod tests {
         let modes = RefCell::new(Vec::new());
         let look = |step| {
             for name in names(dir.path()) {
-                modes.borrow_mut().push((step, fs::metadata(dir.path().join(name)).unwrap().mode() & 0o7777));
+                modes.borrow_mut().push((
+                    step,
+                    fs::metadata(dir.path().join(name)).unwrap().mode() & 0o7777,
+                ));
             }
             Ok(())
         };
-        replace_observed(&dir.path().join("token"), b"x", Attributes { mode: 0o644, ..PRIVATE }, look).unwrap();
+        replace_observed(
+            &dir.path().join("token"),
+            b"x",
+            Attributes {
+                mode: 0o644,
+                ..PRIVATE
+            },
+            look,
+        )
+        .unwrap();
         let expected = [
             (Step::Write, 0o600),
             (Step::Own, 0o600),
@@ -626,9 +804,21 @@ mod tests {
         let dir = TempDir::new().unwrap();
         let path = dir.path().join("token");
         let stamp = replace(&path, b"x", PRIVATE).unwrap();
-        assert_eq!((matching(&path, b"x", PRIVATE), self::stamp(&path)), (Some(stamp), Some(stamp)));
-        for (bytes, mode) in [(&b"y"[..], 0o600), (b"xx", 0o600), (b"", 0o600), (b"x", 0o640)] {
-            assert_eq!(matching(&path, bytes, Attributes { mode, ..PRIVATE }), None, "{bytes:?} {mode:o}");
+        assert_eq!(
+            (matching(&path, b"x", PRIVATE), self::stamp(&path)),
+            (Some(stamp), Some(stamp))
+        );
+        for (bytes, mode) in [
+            (&b"y"[..], 0o600),
+            (b"xx", 0o600),
+            (b"", 0o600),
+            (b"x", 0o640),
+        ] {
+            assert_eq!(
+                matching(&path, bytes, Attributes { mode, ..PRIVATE }),
+                None,
+                "{bytes:?} {mode:o}"
+            );
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert_ne!(self::stamp(&path), Some(stamp));
@@ -651,17 +841,28 @@ mod tests {
         assert!(!remove(&dir.path().join("absent/token")).unwrap());
         assert_eq!(fs::read(&victim).unwrap(), b"mine");
         fs::create_dir(dir.path().join("directory")).unwrap();
-        assert_eq!(remove(&dir.path().join("directory")).unwrap_err().step, Step::Remove);
+        assert_eq!(
+            remove(&dir.path().join("directory")).unwrap_err().step,
+            Step::Remove
+        );
     }
 
     #[test]
     fn the_sweep_takes_its_own_names_only() {
         let dir = TempDir::new().unwrap();
-        for name in [".keepfresh-0123456789abcdef", ".keepfresh-0123", ".keepfresh-notes-on-tokens", "token"] {
+        for name in [
+            ".keepfresh-0123456789abcdef",
+            ".keepfresh-0123",
+            ".keepfresh-notes-on-tokens",
+            "token",
+        ] {
             file(&dir.path().join(name), b"");
         }
         assert_eq!(sweep(dir.path()).unwrap(), 1);
-        assert_eq!(names(dir.path()), [".keepfresh-0123", ".keepfresh-notes-on-tokens", "token"]);
+        assert_eq!(
+            names(dir.path()),
+            [".keepfresh-0123", ".keepfresh-notes-on-tokens", "token"]
+        );
         assert_eq!(sweep(&dir.path().join("absent")).unwrap(), 0);
     }
 
@@ -671,7 +872,11 @@ mod tests {
         create_directory(&dir.path().join("a/b"), 0o755).unwrap();
         create_directory(&dir.path().join("a"), 0o700).unwrap();
         for name in ["a", "a/b"] {
-            assert_eq!(fs::metadata(dir.path().join(name)).unwrap().mode() & 0o7777, 0o755, "{name}");
+            assert_eq!(
+                fs::metadata(dir.path().join(name)).unwrap().mode() & 0o7777,
+                0o755,
+                "{name}"
+            );
         }
         create_directory(&file(&dir.path().join("file"), b""), 0o755).unwrap_err();
     }
@@ -693,39 +898,70 @@ mod tests {
             let error = replace(&dir.path().join(path), b"x", PRIVATE).unwrap_err();
             assert_eq!(error.step, step);
             let text = error.to_string();
-            assert!(text.contains(path) && text.contains(words) && text.starts_with(step.phrase()), "{text}");
+            assert!(
+                text.contains(path) && text.contains(words) && text.starts_with(step.phrase()),
+                "{text}"
+            );
         }
         assert_eq!(names(dir.path()), ["taken"]);
-        assert_eq!(replace(Path::new("/"), b"x", PRIVATE).unwrap_err().step, Step::OpenDirectory);
+        assert_eq!(
+            replace(Path::new("/"), b"x", PRIVATE).unwrap_err().step,
+            Step::OpenDirectory
+        );
     }
 
     #[test]
     #[ignore = "a part of other tests, run by them in a process of its own"]
     fn write_under_umask() {
-        let Ok(told) = std::env::var(KILL_AT) else { return };
+        let Ok(told) = std::env::var(KILL_AT) else {
+            return;
+        };
         let [path, umask, mode] = told.split(':').collect::<Vec<_>>().try_into().unwrap();
         rustix::process::umask(Mode::from_raw_mode(umask.parse().unwrap()));
-        replace(Path::new(path), b"x", Attributes { mode: mode.parse().unwrap(), ..PRIVATE }).unwrap();
+        replace(
+            Path::new(path),
+            b"x",
+            Attributes {
+                mode: mode.parse().unwrap(),
+                ..PRIVATE
+            },
+        )
+        .unwrap();
     }
 
     #[test]
     #[ignore = "a part of other tests, run by them in a process of its own"]
     fn look_as_a_stranger() {
-        let Ok(told) = std::env::var(KILL_AT) else { return };
+        let Ok(told) = std::env::var(KILL_AT) else {
+            return;
+        };
         let [path, bytes, mode, known] = told.split(':').collect::<Vec<_>>().try_into().unwrap();
         rustix::thread::set_thread_uid(Uid::from_raw(65_534)).unwrap();
         fs::read(path).unwrap_err();
-        let attributes = Attributes { mode: mode.parse().unwrap(), owner: Some(12_345), group: None };
-        assert_eq!(matching(Path::new(path), bytes.as_bytes(), attributes).is_some(), known == "true");
+        let attributes = Attributes {
+            mode: mode.parse().unwrap(),
+            owner: Some(12_345),
+            group: None,
+        };
+        assert_eq!(
+            matching(Path::new(path), bytes.as_bytes(), attributes).is_some(),
+            known == "true"
+        );
     }
 
     #[test]
     #[ignore = "a part of other tests, run by them in a process of its own"]
     fn die_on_the_way() {
-        let Ok(told) = std::env::var(KILL_AT) else { return };
+        let Ok(told) = std::env::var(KILL_AT) else {
+            return;
+        };
         let (path, last) = told.split_once(':').unwrap();
         let die = |step| {
-            if format!("{step:?}") == last { kill_this_process() } else { Ok(()) }
+            if format!("{step:?}") == last {
+                kill_this_process()
+            } else {
+                Ok(())
+            }
         };
         replace_observed(Path::new(path), b"new", PRIVATE, die).unwrap();
     }
@@ -742,7 +978,10 @@ mod tests {
             .env(KILL_AT, told)
             .output()
             .unwrap();
-        assert!(String::from_utf8_lossy(&output.stdout).contains("running 1 test"), "{output:?}");
+        assert!(
+            String::from_utf8_lossy(&output.stdout).contains("running 1 test"),
+            "{output:?}"
+        );
         output
     }
 
@@ -752,8 +991,10 @@ mod tests {
     }
 
     fn names(directory: &Path) -> Vec<String> {
-        let mut names: Vec<_> =
-            fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }

@@ -55,11 +55,17 @@ impl Blotted {
         if pieces.is_empty() || text.is_empty() {
             return Self(text.into_iter().take(LONGEST).collect());
         }
-        let Some(readings) = readings(&text) else { return Self(BLOT.to_owned()) };
+        let Some(readings) = readings(&text) else {
+            return Self(BLOT.to_owned());
+        };
         let mut secret = vec![false; text.len()];
         for reading in &readings {
             for range in pieces.found_in(reading, &text) {
-                secret.iter_mut().take(range.end).skip(range.start).for_each(|is_secret| *is_secret = true);
+                secret
+                    .iter_mut()
+                    .take(range.end)
+                    .skip(range.start)
+                    .for_each(|is_secret| *is_secret = true);
             }
         }
         Self(without(&text, &secret))

@@ -65,7 +65,8 @@ Exit codes:
   79  a person is needed
   80  no such session";
 
-const WHERE_NEXT: &str = "Something is wrong: `keepfresh help troubleshooting`. All topics: `keepfresh help`.";
+const WHERE_NEXT: &str =
+    "Something is wrong: `keepfresh help troubleshooting`. All topics: `keepfresh help`.";
 
 /// Keeps API sessions alive, so that no job ever meets a dead token.
 #[derive(Debug, Parser)]
@@ -157,11 +158,17 @@ pub fn main() -> ExitCode {
     forbid_dumps();
     let words: Vec<OsString> = env::args_os().collect();
     let json = asked::json(&words);
-    let Cli { socket, command } = match plain::parse(&words).map_or_else(|| Cli::try_parse_from(&words), Ok) {
-        Ok(cli) => cli,
-        Err(error) => return usage(&asked::explained(error, &words), json),
-    };
-    if socket.is_some() && !matches!(command, Command::Client(_) | Command::Exec(_) | Command::Add(_)) {
+    let Cli { socket, command } =
+        match plain::parse(&words).map_or_else(|| Cli::try_parse_from(&words), Ok) {
+            Ok(cli) => cli,
+            Err(error) => return usage(&asked::explained(error, &words), json),
+        };
+    if socket.is_some()
+        && !matches!(
+            command,
+            Command::Client(_) | Command::Exec(_) | Command::Add(_)
+        )
+    {
         return usage(&needless_socket(), json);
     }
     let command = match command {
@@ -173,12 +180,17 @@ pub fn main() -> ExitCode {
         Command::Completions { shell } => return end(complete::script(shell), json),
         Command::Help(args) => return end(help::run(&args), json),
         Command::Manual(args) => return end(manual::run(&args), json),
-        Command::Exec(args) => return exec::run(&Client::find(socket.as_deref()), socket.as_deref(), &args),
+        Command::Exec(args) => {
+            return exec::run(&Client::find(socket.as_deref()), socket.as_deref(), &args);
+        }
         Command::Providers(args) => return end(providers::run(&args), json),
         Command::Client(command) => command,
     };
     let client = Client::find(socket.as_deref());
-    end(ask(&client, command).map_err(|failure| asked::meant(&client, failure)), json)
+    end(
+        ask(&client, command).map_err(|failure| asked::meant(&client, failure)),
+        json,
+    )
 }
 
 fn end(outcome: Result<Exit, Failure>, json: bool) -> ExitCode {
@@ -215,8 +227,7 @@ fn ask(client: &Client, command: ClientCommand) -> Result<Exit, Failure> {
 
 /// Accepted in silence, it would look as if it moved the daemon's socket.
 fn needless_socket() -> clap::Error {
-    let message =
-        "--socket is for commands that ask the daemon; the daemon itself listens where [socket] of its config says";
+    let message = "--socket is for commands that ask the daemon; the daemon itself listens where [socket] of its config says";
     Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message)
 }
 
@@ -226,7 +237,11 @@ fn usage(error: &clap::Error, json: bool) -> ExitCode {
         let _ = output::print_json(&failure::usage_document(&error.render().to_string()));
     }
     let _ = error.print();
-    if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() }
+    if error.use_stderr() {
+        Exit::Usage.into()
+    } else {
+        Exit::Done.into()
+    }
 }
 
 /// For `value_parser`: a duration, with the error that people see.

@@ -98,7 +98,8 @@ impl Config {
     /// The environment variables that hold secrets.
     pub fn secret_variables(&self) -> impl Iterator<Item = String> {
         self.needs.iter().filter_map(|need| match &need.what {
-            Needed::Secret(SecretSource::Env(name)) | Needed::PrivateKey(SecretSource::Env(name)) => Some(name.clone()),
+            Needed::Secret(SecretSource::Env(name))
+            | Needed::PrivateKey(SecretSource::Env(name)) => Some(name.clone()),
             Needed::Secret(_)
             | Needed::PrivateKey(_)
             | Needed::Certificates(_)
@@ -289,10 +290,18 @@ pub fn load_to_run(file: &Path, color: bool) -> Result<Config, String> {
     let mut config = loaded.map_err(|errors| errors.render(color))?;
     let errors = certificates::unusable(&config);
     if errors.is_empty() {
-        config.warnings.extend(exposure::warnings(&config, rustix::process::geteuid().as_raw(), Refused::Said));
+        config.warnings.extend(exposure::warnings(
+            &config,
+            rustix::process::geteuid().as_raw(),
+            Refused::Said,
+        ));
         return Ok(config);
     }
-    Err(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"))
+    Err(errors
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n\n"))
 }
 
 /// As [`load`], in a given environment.
@@ -303,16 +312,35 @@ pub fn load_in(file: &Path, surroundings: &Surroundings) -> Result<Config, Confi
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     let found = document::find(&file, surroundings);
     let config = read_found(&file, &found, surroundings)?;
-    Ok(Config { written_by: found.iter().find_map(|found| found.written_by), ..config })
+    Ok(Config {
+        written_by: found.iter().find_map(|found| found.written_by),
+        ..config
+    })
 }
 
-fn read_found(file: &Path, found: &[document::Found], surroundings: &Surroundings) -> Result<Config, ConfigErrors> {
+fn read_found(
+    file: &Path,
+    found: &[document::Found],
+    surroundings: &Surroundings,
+) -> Result<Config, ConfigErrors> {
     let report = report::Report::default();
-    let documents: Vec<_> = found.iter().enumerate().map(|(index, found)| found.parse(index, &report)).collect();
-    let sources: Vec<_> = found.iter().zip(&documents).map(|(found, document)| found.quotable(document)).collect();
+    let documents: Vec<_> = found
+        .iter()
+        .enumerate()
+        .map(|(index, found)| found.parse(index, &report))
+        .collect();
+    let sources: Vec<_> = found
+        .iter()
+        .zip(&documents)
+        .map(|(found, document)| found.quotable(document))
+        .collect();
     let config = global::read(file, &sources, &documents, &report, surroundings);
     let warnings = report.finish(&documents, sources)?;
-    Ok(Config { warnings, files: found.iter().map(|found| found.path.clone()).collect(), ..config })
+    Ok(Config {
+        warnings,
+        files: found.iter().map(|found| found.path.clone()).collect(),
+        ..config
+    })
 }
 
 /// A main file that holds `bytes`, for `crate::fuzz`.
@@ -321,7 +349,10 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     let file = Path::new("/nonexistent/config.toml");
     let found = [document::Found::decoded(file, bytes.to_vec())];
     if let Err(errors) = read_found(file, &found, &Surroundings::of_this_process()) {
-        assert!(errors.list().iter().all(|error| error.line > 0), "an error without a line");
+        assert!(
+            errors.list().iter().all(|error| error.line > 0),
+            "an error without a line"
+        );
         assert!(!errors.render(false).is_empty());
     }
 }
@@ -337,8 +368,11 @@ pub fn default_path() -> PathBuf {
     if surroundings.is_root() {
         return system;
     }
-    let own = surroundings.xdg("XDG_CONFIG_HOME", ".config").map(|home| home.join("keepfresh/config.toml"));
-    own.filter(|own| own.exists() || !system.exists()).unwrap_or(system)
+    let own = surroundings
+        .xdg("XDG_CONFIG_HOME", ".config")
+        .map(|home| home.join("keepfresh/config.toml"));
+    own.filter(|own| own.exists() || !system.exists())
+        .unwrap_or(system)
 }
 
 /// Whether a session may have this name.

@@ -39,7 +39,10 @@ enum DaemonError {
     #[error(
         "create {path}: {error}; {}, or set runtime_dir to another", atomic_file::directory_remedy(.error)
     )]
-    Directory { path: PathBuf, error: std::io::Error },
+    Directory {
+        path: PathBuf,
+        error: std::io::Error,
+    },
     #[error("read daemon.state_key or daemon.state_key_old: {0}")]
     StateKey(#[from] SecretError),
     #[error(transparent)]
@@ -145,7 +148,10 @@ async fn supervise(signals: Signals, config: Config) -> Result<(), DaemonError> 
     let store = open_store(&config.daemon).await?;
     let passed = systemd::passed_listener().map_err(DaemonError::PassedSocket)?;
     if passed.is_some() {
-        tracing::info!(event = "socket_passed", "listening on systemd's socket; ignoring socket.path and socket.mode");
+        tracing::info!(
+            event = "socket_passed",
+            "listening on systemd's socket; ignoring socket.path and socket.mode"
+        );
     }
     let server = Server::bind(&config.socket.path, config.socket.mode, passed)?;
     let scrapers = match &config.metrics {
@@ -173,14 +179,24 @@ async fn open_store(config: &DaemonConfig) -> Result<Store, DaemonError> {
     let key = read_key(config.state_key.as_ref()).await?;
     let earlier = read_key(config.state_key_old.as_ref()).await?;
     let latest = config.runtime_dir.join("latest");
-    let store = Store::open_with_earlier(&config.state_dir, key.as_ref(), earlier.as_ref(), Some(&latest))?;
+    let store = Store::open_with_earlier(
+        &config.state_dir,
+        key.as_ref(),
+        earlier.as_ref(),
+        Some(&latest),
+    )?;
     let Resealed { written, failed } = store.reseal()?;
     for error in &failed {
         tracing::warn!(event = "state_not_resealed", %error, "cannot seal a record under the new key: keep state_key_old until it can");
     }
     if written > 0 {
         let sealed = key.is_some();
-        tracing::info!(event = "state_resealed", records = written, sealed, "sealed the state anew");
+        tracing::info!(
+            event = "state_resealed",
+            records = written,
+            sealed,
+            "sealed the state anew"
+        );
     }
     Ok(store)
 }
@@ -201,7 +217,8 @@ async fn ended(mut stopped: watch::Receiver<()>) {
 fn create_directories(config: &Config) -> Result<(), DaemonError> {
     let runtime = &config.daemon.runtime_dir;
     for path in [runtime.clone(), runtime.join("tokens")] {
-        atomic_file::create_directory(&path, 0o755).map_err(|error| DaemonError::Directory { path, error })?;
+        atomic_file::create_directory(&path, 0o755)
+            .map_err(|error| DaemonError::Directory { path, error })?;
     }
     Ok(())
 }

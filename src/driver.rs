@@ -171,25 +171,54 @@ pub fn call(work: &mut Work, errand: Errand) -> Flight {
     let abort = work.call(&host, async move {
         let host = errand.host.clone();
         let limit = errand.call.timeout + GRACE;
-        let attempt = AssertUnwindSafe(tokio::time::timeout(limit, make(&errand))).catch_unwind().await;
+        let attempt = AssertUnwindSafe(tokio::time::timeout(limit, make(&errand)))
+            .catch_unwind()
+            .await;
         let (answer, presented) = match attempt {
             Ok(Ok(made)) => made,
-            Ok(Err(_)) => (lost(id, request, begun, "no answer within the time-out"), None),
-            Err(_) => (lost(id, request, begun, "an internal error; please report it with the log"), None),
+            Ok(Err(_)) => (
+                lost(id, request, begun, "no answer within the time-out"),
+                None,
+            ),
+            Err(_) => (
+                lost(
+                    id,
+                    request,
+                    begun,
+                    "an internal error; please report it with the log",
+                ),
+                None,
+            ),
         };
-        Done::Called { of, host, answer, presented }
+        Done::Called {
+            of,
+            host,
+            answer,
+            presented,
+        }
     });
-    Flight { request, abort, host }
+    Flight {
+        request,
+        abort,
+        host,
+    }
 }
 
 async fn make(errand: &Errand) -> (Answer, Option<Presented>) {
-    let Errand { call, remote, salt, .. } = errand;
+    let Errand {
+        call, remote, salt, ..
+    } = errand;
     let (mut secrets, begun) = (Secrets::new(), clock::boottime());
     for (name, source) in &errand.secrets {
         let left = call.timeout.saturating_sub(clock::boottime().since(begun));
         match tokio::time::timeout(left, source.read_parameter(name)).await {
             Ok(Ok(secret)) => secrets.insert(name.clone(), secret),
-            Ok(Err(error)) => return (unread(call, name, &error), Some(errand.remote.unread(name, *salt))),
+            Ok(Err(error)) => {
+                return (
+                    unread(call, name, &error),
+                    Some(errand.remote.unread(name, *salt)),
+                );
+            }
             Err(_) => return (late(call, name, source), None),
         };
     }
@@ -197,7 +226,11 @@ async fn make(errand: &Errand) -> (Answer, Option<Presented>) {
         Request::Login | Request::Renew => Some(remote.presented(&secrets, *salt)),
         Request::Ping | Request::Introspect | Request::Logout => None,
     };
-    let same = |presented: &Presented| call.withheld.iter().find(|withheld| withheld.is_in(presented));
+    let same = |presented: &Presented| {
+        call.withheld
+            .iter()
+            .find(|withheld| withheld.is_in(presented))
+    };
     if let Some(withheld) = presented.as_ref().and_then(same) {
         return (withhold(call, withheld), presented);
     }
@@ -208,7 +241,12 @@ async fn make(errand: &Errand) -> (Answer, Option<Presented>) {
         skew_millis: errand.skew_millis,
         timeout: call.timeout,
     };
-    (remote.call(call.request, held, &secrets, clock::boottime).await, presented)
+    (
+        remote
+            .call(call.request, held, &secrets, clock::boottime)
+            .await,
+        presented,
+    )
 }
 
 /// Reads a login's secrets anew, to learn whether a person has changed something; a few sessions' at a time.
@@ -227,18 +265,32 @@ pub fn read_secrets(work: &mut Work, name: Arc<str>, config: Arc<SessionConfig>,
             }
         }
         let seed = match config.remote.seed() {
-            Some(source) => {
-                Some(source.read().await.map_err(|error| format!("cannot read the refresh token: {error}")))
-            }
+            Some(source) => Some(
+                source
+                    .read()
+                    .await
+                    .map_err(|error| format!("cannot read the refresh token: {error}")),
+            ),
             None => None,
         };
         let presented = complete.then(|| config.remote.presented(&secrets, salt));
-        Done::SecretsRead { name, config, presented, seed }
+        Done::SecretsRead {
+            name,
+            config,
+            presented,
+            seed,
+        }
     });
 }
 
 /// Waits until a job lets go, or for `lasting`.
-pub fn hold(work: &mut Work, of: Ticket, hold: u64, lasting: Duration, released: oneshot::Receiver<()>) {
+pub fn hold(
+    work: &mut Work,
+    of: Ticket,
+    hold: u64,
+    lasting: Duration,
+    released: oneshot::Receiver<()>,
+) {
     work.wait(async move {
         let _ = tokio::time::timeout(lasting, released).await;
         Done::Released { of, hold }
@@ -263,22 +315,39 @@ pub fn look_for_health(work: &mut Work, files: Vec<Settling>, ask: HealthAsk) {
 }
 
 /// Writes a session's state on a thread that may block; `room` is given back when that is over.
-pub fn save_session(work: &mut Work, store: &Store, of: Ticket, bytes: Vec<u8>, room: OwnedSemaphorePermit) {
+pub fn save_session(
+    work: &mut Work,
+    store: &Store,
+    of: Ticket,
+    bytes: Vec<u8>,
+    room: OwnedSemaphorePermit,
+) {
     let store = store.clone();
     work.write(move || {
         let _room = room;
         let record = Record::Session(of.name.as_ref().to_owned());
-        let written = store.write(&record, &bytes).map_err(|error| error.to_string());
+        let written = store
+            .write(&record, &bytes)
+            .map_err(|error| error.to_string());
         Done::SessionSaved { of, written }
     });
 }
 
 /// Writes an account's state on a thread that may block; `room` is given back when that is over.
-pub fn save_account(work: &mut Work, store: &Store, key: &str, bytes: Vec<u8>, room: OwnedSemaphorePermit) {
+pub fn save_account(
+    work: &mut Work,
+    store: &Store,
+    key: &str,
+    bytes: Vec<u8>,
+    room: OwnedSemaphorePermit,
+) {
     let (store, key) = (store.clone(), key.to_owned());
     work.write(move || {
         let _room = room;
-        let problem = store.write(&Record::Account(key.clone()), &bytes).err().map(|error| error.to_string());
+        let problem = store
+            .write(&Record::Account(key.clone()), &bytes)
+            .err()
+            .map(|error| error.to_string());
         Done::AccountSaved { key, problem }
     });
 }
@@ -286,10 +355,13 @@ pub fn save_account(work: &mut Work, store: &Store, key: &str, bytes: Vec<u8>, r
 /// A secret that cannot be read: nothing was sent, and nothing will be until it can.
 fn unread(call: &Call, name: &str, error: &SecretError) -> Answer {
     let verdict = match call.request {
-        Request::Login | Request::Renew if !error.is_passing() => {
-            Verdict::Refused { confirm: false, what: Refused::Request }
+        Request::Login | Request::Renew if !error.is_passing() => Verdict::Refused {
+            confirm: false,
+            what: Refused::Request,
+        },
+        Request::Login | Request::Renew | Request::Ping | Request::Introspect | Request::Logout => {
+            Verdict::Unavailable
         }
-        Request::Login | Request::Renew | Request::Ping | Request::Introspect | Request::Logout => Verdict::Unavailable,
     };
     unsent(call, verdict, &format!("cannot read {name}: {error}"))
 }
@@ -301,8 +373,18 @@ fn withhold(call: &Call, withheld: &Withheld) -> Answer {
         Refused::Client => "as the same client",
         Refused::User | Refused::Request => "with the same",
     };
-    let detail = format!("not sent: session {} was refused {what}, and its status says how", withheld.of);
-    unsent(call, Verdict::Refused { confirm: false, what: withheld.what }, &detail)
+    let detail = format!(
+        "not sent: session {} was refused {what}, and its status says how",
+        withheld.of
+    );
+    unsent(
+        call,
+        Verdict::Refused {
+            confirm: false,
+            what: withheld.what,
+        },
+        &detail,
+    )
 }
 
 /// A secret that did not come in time: nothing was sent, and the next try may be luckier.
@@ -332,7 +414,11 @@ fn unsent(call: &Call, verdict: Verdict, detail: &str) -> Answer {
 }
 
 fn lost(call: u64, request: Request, sent: crate::time::Instant, detail: &'static str) -> Answer {
-    let verdict = if request == Request::Renew { Verdict::InDoubt } else { Verdict::Unavailable };
+    let verdict = if request == Request::Renew {
+        Verdict::InDoubt
+    } else {
+        Verdict::Unavailable
+    };
     let received = clock::boottime();
     Answer {
         call,

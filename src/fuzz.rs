@@ -32,7 +32,10 @@ pub const TARGETS: [(&str, Target); 19] = [
 
 /// The target of this name.
 pub fn target(name: &str) -> Option<Target> {
-    TARGETS.iter().find(|(known, _)| *known == name).map(|(_, target)| *target)
+    TARGETS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, target)| *target)
 }
 
 #[cfg(test)]
@@ -57,7 +60,10 @@ mod tests {
 
     #[test]
     fn every_directory_of_inputs_has_its_target() {
-        let known: BTreeSet<PathBuf> = TARGETS.iter().map(|(name, _)| corpus().join(name)).collect();
+        let known: BTreeSet<PathBuf> = TARGETS
+            .iter()
+            .map(|(name, _)| corpus().join(name))
+            .collect();
         assert_eq!(files(&corpus()).into_iter().collect::<BTreeSet<_>>(), known);
     }
 
@@ -66,7 +72,9 @@ mod tests {
     }
 
     fn files(directory: &Path) -> Vec<PathBuf> {
-        let entries = directory.read_dir().unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+        let entries = directory
+            .read_dir()
+            .unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
         entries.map(|entry| entry.unwrap().path()).collect()
     }
 }

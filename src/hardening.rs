@@ -5,7 +5,9 @@
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::mm::{MlockAllFlags, mlockall};
-use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit, umask};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit, umask,
+};
 use rustix::thread::{CapabilitySet, capabilities, clear_ambient_capability_set};
 use thiserror::Error;
 
@@ -13,16 +15,31 @@ use thiserror::Error;
 #[must_use]
 pub fn harden() -> Vec<String> {
     umask(Mode::from_raw_mode(0o077));
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
     let steps = [
-        ("limit core dumps", setrlimit(Resource::Core, none).map_err(Problem::from)),
+        (
+            "limit core dumps",
+            setrlimit(Resource::Core, none).map_err(Problem::from),
+        ),
         // Also takes `/proc/PID/environ` and `/proc/PID/mem` from other processes of the same user.
-        ("forbid core dumps and tracing", set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(Problem::from)),
+        (
+            "forbid core dumps and tracing",
+            set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(Problem::from),
+        ),
         ("keep memory from being swapped", lock_memory()),
         // A unit may give CAP_CHOWN, for files of other owners; the programs of hooks and secrets must not inherit it.
-        ("keep capabilities from children", clear_ambient_capability_set().map_err(Problem::from)),
+        (
+            "keep capabilities from children",
+            clear_ambient_capability_set().map_err(Problem::from),
+        ),
     ];
-    steps.into_iter().filter_map(|(step, done)| done.err().map(|error| format!("{step}: {error}"))).collect()
+    steps
+        .into_iter()
+        .filter_map(|(step, done)| done.err().map(|error| format!("{step}: {error}")))
+        .collect()
 }
 
 /// Keeps a client's token out of dumps. The limit is left alone: what `exec` runs would inherit it, but not this.
@@ -37,17 +54,22 @@ pub fn forbid_dumps() {
 /// usual 8 MiB, and an allocation beyond the limit fails, which would end the daemon.
 fn lock_memory() -> Result<(), Problem> {
     let unlimited = getrlimit(Resource::Memlock).current.is_none();
-    let privileged = capabilities(None).is_ok_and(|held| held.effective.contains(CapabilitySet::IPC_LOCK));
+    let privileged =
+        capabilities(None).is_ok_and(|held| held.effective.contains(CapabilitySet::IPC_LOCK));
     if !(unlimited || privileged) {
         return Err(Problem::Limited);
     }
-    Ok(mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT)?)
+    Ok(mlockall(
+        MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT,
+    )?)
 }
 
 #[derive(Debug, Error)]
 enum Problem {
     #[error(transparent)]
     System(#[from] Errno),
-    #[error("there is a limit to locked memory; LimitMEMLOCK=infinity lifts it, MemorySwapMax=0 does as well")]
+    #[error(
+        "there is a limit to locked memory; LimitMEMLOCK=infinity lifts it, MemorySwapMax=0 does as well"
+    )]
     Limited,
 }

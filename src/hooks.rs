@@ -137,17 +137,23 @@ impl Hooks {
     /// Starts the workers of a session's hooks; must be called within the runtime. The programs find the daemon at
     /// `socket`.
     pub fn start(configs: &[HookConfig], socket: &Path) -> Self {
-        let told = configs.iter().map(|config| (config.on.clone(), Teller::program(&config.command, socket)));
+        let told = configs
+            .iter()
+            .map(|config| (config.on.clone(), Teller::program(&config.command, socket)));
         Self::of(told.collect())
     }
 
     /// The same for alerts, which hear of every session.
     pub fn start_alerts(config: &AlertsConfig, socket: &Path, clients: &Clients) -> Self {
         let programs = config.on_attention.iter();
-        let programs = programs.map(|command| (vec![Occasion::Attention], Teller::program(command, socket)));
+        let programs =
+            programs.map(|command| (vec![Occasion::Attention], Teller::program(command, socket)));
         let receivers = config.webhooks.iter().enumerate().map(|(index, config)| {
             let receiver = Receiver::new(index + 1, config.clone(), clients.clone());
-            (vec![Occasion::Attention, Occasion::Recovered], Teller::Webhook(Box::new(receiver)))
+            (
+                vec![Occasion::Attention, Occasion::Recovered],
+                Teller::Webhook(Box::new(receiver)),
+            )
         });
         Self::of(programs.chain(receivers).collect())
     }
@@ -161,10 +167,21 @@ impl Hooks {
         let mut bells = Vec::with_capacity(told.len());
         for (on, teller) in told {
             let bell = Arc::<Bell>::default();
-            workers.spawn(Worker { teller, bell: Arc::clone(&bell), runs: Arc::clone(&runs) }.run());
+            workers.spawn(
+                Worker {
+                    teller,
+                    bell: Arc::clone(&bell),
+                    runs: Arc::clone(&runs),
+                }
+                .run(),
+            );
             bells.push((on, bell));
         }
-        Self(Some(Box::new(Running { bells, runs, workers })))
+        Self(Some(Box::new(Running {
+            bells,
+            runs,
+            workers,
+        })))
     }
 
     /// Whether there is none.
@@ -174,7 +191,8 @@ impl Hooks {
 
     /// How their runs ended so far.
     pub fn runs(&self) -> Runs {
-        let counted = |running: &Running| *running.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted =
+            |running: &Running| *running.runs.lock().unwrap_or_else(PoisonError::into_inner);
         self.0.as_deref().map(counted).unwrap_or_default()
     }
 
@@ -199,7 +217,9 @@ impl Hooks {
 impl Bell {
     fn ring(&self, happening: Happening) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        pending.happenings.retain(|earlier| !happening.supersedes(earlier));
+        pending
+            .happenings
+            .retain(|earlier| !happening.supersedes(earlier));
         pending.happenings.push_back(happening);
         self.rung.notify_one();
     }
@@ -207,11 +227,17 @@ impl Bell {
     /// Whether something came that leaves nothing to say of `happening`.
     fn has_moved_on_from(&self, happening: &Happening) -> bool {
         let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        pending.happenings.iter().any(|later| later.supersedes(happening))
+        pending
+            .happenings
+            .iter()
+            .any(|later| later.supersedes(happening))
     }
 
     fn close(&self) {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.pending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .closed = true;
         self.rung.notify_one();
         self.closing.notify_one();
     }
@@ -261,14 +287,21 @@ enum Ended {
 
 impl Teller {
     fn program(command: &[String], socket: &Path) -> Self {
-        Self::Program(Program { command: command.to_vec(), socket: socket.to_owned() })
+        Self::Program(Program {
+            command: command.to_vec(),
+            socket: socket.to_owned(),
+        })
     }
 }
 
 impl Worker {
     async fn run(self) {
         let Self { teller, bell, runs } = self;
-        let count = |ended| runs.lock().unwrap_or_else(PoisonError::into_inner).count(&ended);
+        let count = |ended| {
+            runs.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .count(&ended)
+        };
         match teller {
             Teller::Program(program) => {
                 while let Some(happening) = bell.next().await {
@@ -311,8 +344,14 @@ impl Program {
             ("KEEPFRESH_EVENT", happening.occasion.word().to_owned()),
             ("KEEPFRESH_REASON", one_line(&happening.reason)),
             ("KEEPFRESH_REMEDY", one_line(&happening.remedy)),
-            ("KEEPFRESH_OWNER", happening.owner.as_deref().unwrap_or_default().to_owned()),
-            ("KEEPFRESH_RUNBOOK", happening.runbook.as_deref().unwrap_or_default().to_owned()),
+            (
+                "KEEPFRESH_OWNER",
+                happening.owner.as_deref().unwrap_or_default().to_owned(),
+            ),
+            (
+                "KEEPFRESH_RUNBOOK",
+                happening.runbook.as_deref().unwrap_or_default().to_owned(),
+            ),
         ];
         if let Some(generation) = happening.generation {
             variables.push(("KEEPFRESH_GENERATION", generation.to_string()));
@@ -329,11 +368,29 @@ impl Program {
         let (session, occasion) = (happening.session.as_str(), happening.occasion.word());
         let output = happening.without_secret(&ended.output);
         match ended.problem {
-            None => tracing::debug!(session, program, on = occasion, output = output.as_str(), "a hook has run"),
+            None => tracing::debug!(
+                session,
+                program,
+                on = occasion,
+                output = output.as_str(),
+                "a hook has run"
+            ),
             Some(problem) => {
                 let problem = problem.to_string();
-                tracing::warn!(session, event = "hook_failed", program, on = occasion, problem, "a hook failed");
-                tracing::debug!(session, program, output = output.as_str(), "output of the failed hook");
+                tracing::warn!(
+                    session,
+                    event = "hook_failed",
+                    program,
+                    on = occasion,
+                    problem,
+                    "a hook failed"
+                );
+                tracing::debug!(
+                    session,
+                    program,
+                    output = output.as_str(),
+                    "output of the failed hook"
+                );
             }
         }
     }
@@ -363,7 +420,9 @@ impl Happening {
 
 /// What a server said may hold anything; a variable ends at a NUL.
 fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 #[cfg(test)]

@@ -53,10 +53,16 @@ pub enum LoggingError {
 pub fn init(target: LogTarget, filter: &str) -> Result<(), LoggingError> {
     let parsed = filter
         .parse::<Targets>()
-        .map_err(|error| LoggingError::Filter { filter: filter.to_owned(), error: error.to_string() })?;
+        .map_err(|error| LoggingError::Filter {
+            filter: filter.to_owned(),
+            error: error.to_string(),
+        })?;
     let (outlet, problem) = outlet(target);
     let recorder = Recorder::new(outlet).with_filter(parsed.and(filter_fn(may_be_said)));
-    tracing_subscriber::registry().with(recorder).try_init().map_err(|_| LoggingError::Twice)?;
+    tracing_subscriber::registry()
+        .with(recorder)
+        .try_init()
+        .map_err(|_| LoggingError::Twice)?;
     if let Some(error) = problem {
         tracing::warn!(event = "journal_missing", %error, "journald does not take events: logging to stderr");
     }
@@ -70,7 +76,11 @@ fn may_be_said(metadata: &Metadata<'_>) -> bool {
 
 fn outlet(target: LogTarget) -> (Outlet, Option<io::Error>) {
     let stderr = |style| Outlet::Stderr(Stderr::new(), style);
-    let text = if takes_priorities() { Style::Priority } else { Style::Time };
+    let text = if takes_priorities() {
+        Style::Priority
+    } else {
+        Style::Time
+    };
     let native = match target {
         LogTarget::Json => return (stderr(Style::Json), None),
         LogTarget::Text => return (stderr(text), None),
@@ -88,16 +98,19 @@ fn outlet(target: LogTarget) -> (Outlet, Option<io::Error>) {
 
 /// `JOURNAL_STREAM` names the device and inode of the pipe to journald (systemd.exec(5)); stderr may have been redirected since.
 fn stderr_is_the_journal() -> bool {
-    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
+        return false;
+    };
     fstat(io::stderr()).is_ok_and(|found| stream == format!("{}:{}", found.st_dev, found.st_ino))
 }
 
 /// Whether whoever reads stderr takes `<N>` off a line and knows the time itself: the journal, or what else the service
 /// manager that started this very process (`SYSTEMD_EXEC_PID`) connected, except for a terminal or a file.
 fn takes_priorities() -> bool {
-    let started_us = std::env::var("SYSTEMD_EXEC_PID").is_ok_and(|pid| pid == std::process::id().to_string());
-    let is_file =
-        fstat(io::stderr()).is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::RegularFile);
+    let started_us =
+        std::env::var("SYSTEMD_EXEC_PID").is_ok_and(|pid| pid == std::process::id().to_string());
+    let is_file = fstat(io::stderr())
+        .is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::RegularFile);
     stderr_is_the_journal() || (started_us && !is_file && !io::stderr().is_terminal())
 }
 

@@ -14,7 +14,10 @@ pub struct Named<V>(Box<[(Arc<str>, V)]>);
 impl<V> Named<V> {
     /// The value of this name.
     pub fn get(&self, name: &str) -> Option<&V> {
-        let place = self.0.binary_search_by(|(known, _)| (**known).cmp(name)).ok()?;
+        let place = self
+            .0
+            .binary_search_by(|(known, _)| (**known).cmp(name))
+            .ok()?;
         self.0.get(place).map(|(_, value)| value)
     }
 
@@ -141,9 +144,18 @@ mod tests {
     #[test]
     fn values_are_found_by_name_and_stand_in_its_order() {
         let named = Named::from([("b", 2), ("a", 1), ("c", 3)]);
-        assert_eq!(named.iter().collect::<Vec<_>>(), [("a", &1), ("b", &2), ("c", &3)]);
-        assert_eq!(named.keys().zip(named.values()).collect::<Vec<_>>(), named.iter().collect::<Vec<_>>());
-        assert_eq!((named.get("b"), named.get("bb"), named.get("")), (Some(&2), None, None));
+        assert_eq!(
+            named.iter().collect::<Vec<_>>(),
+            [("a", &1), ("b", &2), ("c", &3)]
+        );
+        assert_eq!(
+            named.keys().zip(named.values()).collect::<Vec<_>>(),
+            named.iter().collect::<Vec<_>>()
+        );
+        assert_eq!(
+            (named.get("b"), named.get("bb"), named.get("")),
+            (Some(&2), None, None)
+        );
         assert!(named.contains_key("c") && !named.contains_key("d") && !named.is_empty());
         assert!(Named::<u8>::default().is_empty());
     }

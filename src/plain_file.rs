@@ -40,7 +40,9 @@ impl ReadError {
     /// What to do about it.
     pub fn remedy(&self) -> String {
         let remedy = match self {
-            Self::System(error) if error.kind() == io::ErrorKind::NotFound => "create it, or name another",
+            Self::System(error) if error.kind() == io::ErrorKind::NotFound => {
+                "create it, or name another"
+            }
             Self::System(_) => "let the daemon's user read it, and see that the disk is in order",
             Self::Directory => "name the file in it",
             Self::NotAFile => "name a regular file: it is read again at each reload",
@@ -95,7 +97,10 @@ pub fn is_open_to_all(metadata: &Metadata) -> bool {
 
 fn open(path: &Path) -> io::Result<File> {
     let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    OpenOptions::new().read(true).custom_flags(nonblock).open(path)
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(nonblock)
+        .open(path)
 }
 
 #[cfg(test)]
@@ -109,15 +114,36 @@ mod tests {
     fn only_a_regular_file_of_a_bounded_size_is_read() {
         let directory = tempfile::tempdir().unwrap();
         let pipe = directory.path().join("pipe");
-        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            0o600.into(),
+            0,
+        )
+        .unwrap();
         let large = directory.path().join("large");
-        File::create(&large).unwrap().set_len((1 << 20) + 1).unwrap();
+        File::create(&large)
+            .unwrap()
+            .set_len((1 << 20) + 1)
+            .unwrap();
         assert!(matches!(read(&pipe, 1), Err(ReadError::NotAFile)));
-        assert!(matches!(read(Path::new("/dev/zero"), 1), Err(ReadError::NotAFile)));
-        assert!(matches!(read(directory.path(), 1), Err(ReadError::Directory)));
+        assert!(matches!(
+            read(Path::new("/dev/zero"), 1),
+            Err(ReadError::NotAFile)
+        ));
+        assert!(matches!(
+            read(directory.path(), 1),
+            Err(ReadError::Directory)
+        ));
         assert!(matches!(read(&large, 1), Err(ReadError::TooLarge(1))));
         assert_eq!(read(&large, 2).unwrap().0.len(), (1 << 20) + 1);
-        assert!(read(&directory.path().join("absent"), 1).unwrap_err().remedy().contains("create it"));
+        assert!(
+            read(&directory.path().join("absent"), 1)
+                .unwrap_err()
+                .remedy()
+                .contains("create it")
+        );
     }
 
     #[test]
@@ -125,9 +151,19 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("config.toml");
         File::create(&path).unwrap();
-        for (mode, trusted) in [(0o600, true), (0o644, true), (0o664, true), (0o666, false), (0o602, false)] {
+        for (mode, trusted) in [
+            (0o600, true),
+            (0o644, true),
+            (0o664, true),
+            (0o666, false),
+            (0o602, false),
+        ] {
             fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-            assert_eq!(read_trusted(&path, 1, &Trusted::to_run()).is_ok(), trusted, "{mode:o}");
+            assert_eq!(
+                read_trusted(&path, 1, &Trusted::to_run()).is_ok(),
+                trusted,
+                "{mode:o}"
+            );
             assert!(read(&path, 1).is_ok());
         }
     }

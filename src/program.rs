@@ -76,13 +76,22 @@ pub struct Outcome {
 /// # Errors
 /// When it does not start, takes too long, or its output breaks off; not when it ends with a failure.
 pub async fn run(program: &Program<'_>) -> Result<Outcome, ProgramError> {
-    let path = program.env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path.expose().into());
+    let path = program
+        .env
+        .iter()
+        .rev()
+        .find(|(name, _)| name == "PATH")
+        .map(|(_, path)| path.expose().into());
     let looking = timeout(program.limit, trusted_file(program.argv, path)).await;
-    let file = looking.map_err(|_| ProgramError::TookTooLong(program.limit))?.map_err(ProgramError::WithinReach)?;
+    let file = looking
+        .map_err(|_| ProgramError::TookTooLong(program.limit))?
+        .map_err(ProgramError::WithinReach)?;
     let child = spawn(program, file.as_deref()).map_err(ProgramError::NotStarted)?;
     let mut running = Running { child, over: false };
     let ended = timeout(program.limit, running.end(program.largest)).await;
-    let outcome = ended.map_err(|_| ProgramError::TookTooLong(program.limit))?.map_err(ProgramError::Broken)?;
+    let outcome = ended
+        .map_err(|_| ProgramError::TookTooLong(program.limit))?
+        .map_err(ProgramError::Broken)?;
     running.over = true;
     Ok(outcome)
 }
@@ -91,7 +100,10 @@ pub async fn run(program: &Program<'_>) -> Result<Outcome, ProgramError> {
 ///
 /// # Errors
 /// Those of [`found()`].
-pub async fn trusted_file(argv: &[String], path: Option<OsString>) -> Result<Option<PathBuf>, Box<WithinReach>> {
+pub async fn trusted_file(
+    argv: &[String],
+    path: Option<OsString>,
+) -> Result<Option<PathBuf>, Box<WithinReach>> {
     let argv = argv.to_vec();
     let look = move || found(&argv, path.as_deref().map(OsStr::new), &Trusted::to_run());
     // A search that breaks off has found nothing, and the start of the program says what is wrong.
@@ -100,26 +112,41 @@ pub async fn trusted_file(argv: &[String], path: Option<OsString>) -> Result<Opt
 
 /// No program that is run finds a secret in these variables that it was not given; those of an earlier config stay withheld.
 pub fn withhold_from_children(variables: impl IntoIterator<Item = String>) {
-    WITHHELD.lock().unwrap_or_else(PoisonError::into_inner).extend(variables);
+    WITHHELD
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .extend(variables);
 }
 
 /// As the environment belongs to the process, so does this.
 static WITHHELD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 fn spawn(program: &Program<'_>, file: Option<&Path>) -> io::Result<Child> {
-    let (name, arguments) = program.argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let (name, arguments) = program
+        .argv
+        .split_first()
+        .ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = Command::new(file.ok_or(io::ErrorKind::NotFound)?);
     command.arg0(name);
     // It must not speak to systemd in the daemon's name.
     for name in PRIVATE_VARIABLES {
         command.env_remove(name);
     }
-    for name in WITHHELD.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+    for name in WITHHELD
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .iter()
+    {
         command.env_remove(name);
     }
     command
         .args(arguments)
-        .envs(program.env.iter().map(|(name, value)| (name, value.expose())))
+        .envs(
+            program
+                .env
+                .iter()
+                .map(|(name, value)| (name, value.expose())),
+        )
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -138,7 +165,8 @@ impl Running {
     async fn end(&mut self, largest: usize) -> io::Result<Outcome> {
         let (stdout, stderr) = (self.child.stdout.take(), self.child.stderr.take());
         let (printed, complained) = (heard(largest + 1), heard(largest));
-        let listening = async { tokio::try_join!(listen(stdout, &printed), listen(stderr, &complained)) };
+        let listening =
+            async { tokio::try_join!(listen(stdout, &printed), listen(stderr, &complained)) };
         let mut listening = pin!(listening);
         let status = tokio::select! {
             status = self.child.wait() => {
@@ -153,13 +181,21 @@ impl Running {
                 self.child.wait().await?
             }
         };
-        Ok(Outcome { status, printed: taken(&printed), complained: taken(&complained) })
+        Ok(Outcome {
+            status,
+            printed: taken(&printed),
+            complained: taken(&complained),
+        })
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let pid = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let pid = self
+            .child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
         if let Some(pid) = pid.filter(|_| !self.over) {
             // It may just have ended by itself.
             let _ = kill_process_group(pid, Signal::KILL);
@@ -180,7 +216,9 @@ fn taken(heard: &Heard) -> Zeroizing<Vec<u8>> {
 
 /// Reads to the end, or until there is no room left.
 async fn listen(stream: Option<impl AsyncRead + Unpin>, heard: &Heard) -> io::Result<()> {
-    let Some(mut stream) = stream else { return Ok(()) };
+    let Some(mut stream) = stream else {
+        return Ok(());
+    };
     // Not in the future itself: every call that may have to run a program would carry it.
     let mut buffer = Zeroizing::new(vec![0; 4096]);
     loop {
@@ -199,19 +237,33 @@ impl Outcome {
     /// password or a key, since what a program for secrets says of its failure may be one, and nobody here knows it.
     pub fn complaint(&self) -> Blotted {
         let complained = String::from_utf8_lossy(&self.complained);
-        let last = complained.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        let last = complained
+            .lines()
+            .rev()
+            .find(|line| !line.trim().is_empty())
+            .unwrap_or_default();
         let printed = String::from_utf8_lossy(&self.printed);
-        let printed: Vec<Secret> = printed.lines().map(|line| Secret::new(line.trim())).collect();
-        let told = Blotted::new(last, &printed).hiding(is_suspect).cut(LONGEST_COMPLAINT);
+        let printed: Vec<Secret> = printed
+            .lines()
+            .map(|line| Secret::new(line.trim()))
+            .collect();
+        let told = Blotted::new(last, &printed)
+            .hiding(is_suspect)
+            .cut(LONGEST_COMPLAINT);
         let ended = Blotted::new(&format!("it ended with {}", self.status), &[]);
-        if told.trim().is_empty() { ended } else { Blotted::concat([ended, " and said: ".into(), told]) }
+        if told.trim().is_empty() {
+            ended
+        } else {
+            Blotted::concat([ended, " and said: ".into(), told])
+        }
     }
 }
 
 /// A word with letters and digits from eight characters on, any other from 24; paths are none.
 fn is_suspect(word: &str) -> bool {
     let length = word.chars().count();
-    let is_mixed = word.contains(|char: char| char.is_ascii_digit()) && word.contains(char::is_alphabetic);
+    let is_mixed =
+        word.contains(|char: char| char.is_ascii_digit()) && word.contains(char::is_alphabetic);
     let is_path = word.starts_with(['/', '.']) && word.contains('/');
     !is_path && (is_mixed && length >= 8 || length >= 24)
 }

@@ -41,7 +41,9 @@ use crate::token::Token;
 pub use clients::{Clients, Pin};
 pub use pem::{NoKey, private_key};
 pub use person::{BrowserLogin, DeviceLogin, PersonError, PersonGrant, RedirectProblem};
-pub use profile::{Description, GrantDescription, Parameter, ParameterKind, Profile, ProfileError, WindowDefaults};
+pub use profile::{
+    Description, GrantDescription, Parameter, ParameterKind, Profile, ProfileError, WindowDefaults,
+};
 pub use proxy::{BadProxy, BadVariable, Proxy, ProxyUrl, ProxyVariables};
 pub use remote::{Again, Polled, Remote, RemoteError, Undelivered, check_address, deliver};
 pub use settings::{ConfigProblem, HeaderNames, HttpSettings, RemoteConfig, Value};

@@ -165,7 +165,10 @@ impl Publisher {
     /// Takes charge of `session`'s files.
     pub fn new(session: &Arc<str>, sinks: &Arc<[SinkConfig]>, press: &Press) -> Self {
         let board = Board::new(Arc::clone(session), Arc::clone(sinks), press.tokens());
-        Self { board: Arc::new(board), press: press.jobs() }
+        Self {
+            board: Arc::new(board),
+            press: press.jobs(),
+        }
     }
 
     /// Says what the files should hold. Returns at once.
@@ -182,13 +185,19 @@ impl Publisher {
     /// Whether every sink has tried the latest `set`.
     pub fn is_settled(&self) -> bool {
         let desk = self.board.desk();
-        desk.sinks.iter().all(|sink| sink.tried >= desk.order.number)
+        desk.sinks
+            .iter()
+            .all(|sink| sink.tried >= desk.order.number)
     }
 
     /// The first required file that is not known to hold this generation.
     pub fn out_of_place(&self, generation: u64) -> Option<SinkStatus> {
-        let in_place = |sink: &Progress| sink.error.is_none() && sink.generation() == Some(generation);
-        self.board.status(|sink| !in_place(sink)).into_iter().find(|sink| sink.required)
+        let in_place =
+            |sink: &Progress| sink.error.is_none() && sink.generation() == Some(generation);
+        self.board
+            .status(|sink| !in_place(sink))
+            .into_iter()
+            .find(|sink| sink.required)
     }
 
     /// Resolves when every sink has tried the latest `set` at least once (done or failed). A disk that hangs holds it up.
@@ -198,7 +207,10 @@ impl Publisher {
 
     /// The same for who cannot stay.
     pub fn settling(&self) -> Settling {
-        Settling { board: Arc::clone(&self.board), order: self.board.desk().order.number }
+        Settling {
+            board: Arc::clone(&self.board),
+            order: self.board.desk().order.number,
+        }
     }
 
     /// What each sink last did, in the order of the config.
@@ -219,7 +231,9 @@ impl Publisher {
     /// Lets the workers finish what is wanted (once each) and ends them. A disk that hangs holds it up.
     pub async fn stop(self) {
         self.board.close();
-        self.board.until(|desk| desk.sinks.iter().all(|sink| !sink.busy)).await;
+        self.board
+            .until(|desk| desk.sinks.iter().all(|sink| !sink.busy))
+            .await;
     }
 }
 
@@ -233,7 +247,9 @@ impl Drop for Publisher {
 impl Settling {
     /// Resolves when every sink has tried what was wanted then, or something later.
     pub async fn done(&self) {
-        self.board.until(|desk| desk.sinks.iter().all(|sink| sink.tried >= self.order)).await;
+        self.board
+            .until(|desk| desk.sinks.iter().all(|sink| sink.tried >= self.order))
+            .await;
     }
 }
 
@@ -251,15 +267,35 @@ impl Progress {
 
 impl Board {
     fn new(session: Arc<str>, configs: Arc<[SinkConfig]>, tokens: Arc<Path>) -> Self {
-        let order = Order { number: 0, wanted: Wanted::Withdraw, newest: 0 };
+        let order = Order {
+            number: 0,
+            wanted: Wanted::Withdraw,
+            newest: 0,
+        };
         let sinks = configs.iter().map(|_| Progress::default()).collect();
-        let desk = Desk { order, closed: false, sinks, publications: Publications::default() };
-        Self { session, configs, tokens, desk: Mutex::new(desk), ordered: Notify::new(), moved: Notify::new() }
+        let desk = Desk {
+            order,
+            closed: false,
+            sinks,
+            publications: Publications::default(),
+        };
+        Self {
+            session,
+            configs,
+            tokens,
+            desk: Mutex::new(desk),
+            ordered: Notify::new(),
+            moved: Notify::new(),
+        }
     }
 
     fn target(&self, index: usize) -> Option<Target<'_>> {
         let config = self.configs.get(index)?;
-        Some(Target { session: &self.session, config, tokens: &self.tokens })
+        Some(Target {
+            session: &self.session,
+            config,
+            tokens: &self.tokens,
+        })
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
@@ -278,7 +314,11 @@ impl Board {
         desk.order.wanted = wanted;
         desk.order.number += 1;
         let idle = |sink: &mut Progress| !std::mem::replace(&mut sink.busy, true);
-        desk.sinks.iter_mut().enumerate().filter_map(|(index, sink)| idle(sink).then_some(index)).collect()
+        desk.sinks
+            .iter_mut()
+            .enumerate()
+            .filter_map(|(index, sink)| idle(sink).then_some(index))
+            .collect()
     }
 
     fn status(&self, which: impl Fn(&Progress) -> bool) -> Vec<SinkStatus> {
@@ -289,13 +329,23 @@ impl Board {
             error: sink.error.clone(),
             required: config.required,
         };
-        self.configs.iter().zip(&desk.sinks).filter(|(_, sink)| which(sink)).map(status).collect()
+        self.configs
+            .iter()
+            .zip(&desk.sinks)
+            .filter(|(_, sink)| which(sink))
+            .map(status)
+            .collect()
     }
 
     /// The wish that the worker of a sink must try now, and what its file holds; none when that worker is at its end.
     fn next(&self, index: usize, again: bool) -> Option<(Order, Option<Shown>)> {
         let mut desk = self.desk();
-        let Desk { order, closed, sinks, .. } = &mut *desk;
+        let Desk {
+            order,
+            closed,
+            sinks,
+            ..
+        } = &mut *desk;
         let sink = sinks.get_mut(index)?;
         if sink.tried < order.number || (again && !*closed) {
             return Some((order.clone(), sink.shown.clone()));
@@ -363,9 +413,15 @@ impl Board {
 pub fn is_overtaken(published: &Published, sinks: &[SinkConfig]) -> bool {
     let token = published.token.access_token.expose().as_bytes();
     sinks.iter().any(|sink| {
-        let Some(content) = atomic_file::content(&sink.path, LARGEST_FILE) else { return false };
+        let Some(content) = atomic_file::content(&sink.path, LARGEST_FILE) else {
+            return false;
+        };
         let same = format::render(published, sink).is_ok_and(|bytes| *bytes == *content);
-        !same && !content.is_empty() && !content.windows(token.len().max(1)).any(|part| part == token)
+        !same
+            && !content.is_empty()
+            && !content
+                .windows(token.len().max(1))
+                .any(|part| part == token)
     })
 }
 
@@ -374,7 +430,9 @@ pub fn is_overtaken(published: &Published, sinks: &[SinkConfig]) -> bool {
 pub fn is_shown(published: &Published, sinks: &[SinkConfig]) -> bool {
     sinks.iter().filter(|sink| !sink.keep_on_loss).any(|sink| {
         let content = atomic_file::content(&sink.path, LARGEST_FILE);
-        content.is_some_and(|content| format::render(published, sink).is_ok_and(|bytes| *bytes == *content))
+        content.is_some_and(|content| {
+            format::render(published, sink).is_ok_and(|bytes| *bytes == *content)
+        })
     })
 }
 
@@ -425,7 +483,10 @@ mod tests {
             publisher.set(wanted);
             publisher.settled().await;
             assert_eq!(house.content("crm").as_deref(), expected);
-            assert_eq!(publisher.status()[0].generation.is_some(), expected.is_some());
+            assert_eq!(
+                publisher.status()[0].generation.is_some(),
+                expected.is_some()
+            );
             assert_eq!(publisher.status()[0].error, None);
         }
         publisher.stop().await;
@@ -435,24 +496,43 @@ mod tests {
     async fn missing_directories_are_created_below_the_tokens_directory_only() {
         let house = House::new();
         let elsewhere = house.dir.path().join("not-mounted/crm");
-        let sinks = [house.sink("team/crm"), SinkConfig { path: elsewhere.clone(), ..house.sink("crm") }];
+        let sinks = [
+            house.sink("team/crm"),
+            SinkConfig {
+                path: elsewhere.clone(),
+                ..house.sink("crm")
+            },
+        ];
         let publisher = house.publisher(&sinks);
         publisher.set(show(1, "one"));
         publisher.settled().await;
         assert_eq!(house.content("team/crm").as_deref(), Some("one"));
         for name in ["tokens", "tokens/team"] {
-            assert_eq!(fs::metadata(house.dir.path().join(name)).unwrap().mode() & 0o7777, 0o755, "{name}");
+            assert_eq!(
+                fs::metadata(house.dir.path().join(name)).unwrap().mode() & 0o7777,
+                0o755,
+                "{name}"
+            );
         }
         assert!(!elsewhere.parent().unwrap().exists());
         let error = publisher.status()[1].error.clone().unwrap();
-        assert!(error.contains("not-mounted/crm") && error.contains("create the directory"), "{error}");
+        assert!(
+            error.contains("not-mounted/crm") && error.contains("create the directory"),
+            "{error}"
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_sink_that_fails_heals_by_itself_and_delays_no_other() {
         let house = House::new();
         let late = house.dir.path().join("late/crm");
-        let sinks = [SinkConfig { path: late.clone(), ..house.sink("crm") }, house.sink("crm")];
+        let sinks = [
+            SinkConfig {
+                path: late.clone(),
+                ..house.sink("crm")
+            },
+            house.sink("crm"),
+        ];
         let publisher = house.publisher(&sinks);
         publisher.set(show(1, "one"));
         publisher.settled().await;
@@ -471,7 +551,13 @@ mod tests {
         let publisher = house.publisher(&[house.sink("crm")]);
         publisher.set(show(1, "one"));
         publisher.settled().await;
-        assert!(publisher.status()[0].error.clone().unwrap().contains("there is a directory of that name"));
+        assert!(
+            publisher.status()[0]
+                .error
+                .clone()
+                .unwrap()
+                .contains("there is a directory of that name")
+        );
         publisher.set(show(2, "two"));
         publisher.settled().await;
         fs::remove_dir(house.path("crm")).unwrap();
@@ -483,7 +569,12 @@ mod tests {
     async fn an_older_generation_is_never_shown_after_a_newer_one() {
         let house = House::new();
         let publisher = house.publisher(&[house.sink("crm")]);
-        for wanted in [show(5, "five"), show(4, "four"), Wanted::Withdraw, show(3, "three")] {
+        for wanted in [
+            show(5, "five"),
+            show(4, "four"),
+            Wanted::Withdraw,
+            show(3, "three"),
+        ] {
             publisher.set(wanted);
         }
         publisher.settled().await;
@@ -504,10 +595,8 @@ mod tests {
                 publisher.set(show(1, "one"));
                 publisher.settled().await;
                 let after = fs::metadata(house.path("crm")).unwrap();
-                assert!(
-                    before
-                        .is_none_or(|before| before.ino() == after.ino() && before.ctime_nsec() == after.ctime_nsec())
-                );
+                assert!(before.is_none_or(|before| before.ino() == after.ino()
+                    && before.ctime_nsec() == after.ctime_nsec()));
             }
             publisher.stop().await;
         }
@@ -535,18 +624,31 @@ mod tests {
             publisher.set(show(1, "one"));
             publisher.settled().await;
             let found = fs::symlink_metadata(&path).unwrap();
-            assert_eq!((found.is_file(), found.mode() & 0o7777), (true, 0o640), "tamper {number}");
-            assert_eq!(house.content("crm").as_deref(), Some("one"), "tamper {number}");
+            assert_eq!(
+                (found.is_file(), found.mode() & 0o7777),
+                (true, 0o640),
+                "tamper {number}"
+            );
+            assert_eq!(
+                house.content("crm").as_deref(),
+                Some("one"),
+                "tamper {number}"
+            );
         }
     }
 
     #[tokio::test]
     async fn what_is_kept_on_loss_outlives_the_withdrawal_but_not_the_session() {
         let house = House::new();
-        let publisher = house.publisher(&[SinkConfig { keep_on_loss: true, ..house.sink("crm") }]);
-        for (wanted, expected) in
-            [(show(1, "one"), Some("one")), (Wanted::Withdraw, Some("one")), (Wanted::Remove, None)]
-        {
+        let publisher = house.publisher(&[SinkConfig {
+            keep_on_loss: true,
+            ..house.sink("crm")
+        }]);
+        for (wanted, expected) in [
+            (show(1, "one"), Some("one")),
+            (Wanted::Withdraw, Some("one")),
+            (Wanted::Remove, None),
+        ] {
             publisher.set(wanted);
             publisher.settled().await;
             assert_eq!(house.content("crm").as_deref(), expected);
@@ -557,14 +659,24 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_token_that_does_not_fit_the_format_takes_the_superseded_file_away() {
         let house = House::new();
-        let publisher = house.publisher(&[SinkConfig { format: Format::Env, ..house.sink("crm") }]);
+        let publisher = house.publisher(&[SinkConfig {
+            format: Format::Env,
+            ..house.sink("crm")
+        }]);
         publisher.set(show(1, "one"));
         publisher.settled().await;
         publisher.set(show(2, "it's"));
         publisher.settled().await;
         assert_eq!(house.content("crm"), None);
         let status = &publisher.status()[0];
-        assert!(status.error.as_ref().unwrap().contains("CRM_TOKEN has a quote"), "{status:?}");
+        assert!(
+            status
+                .error
+                .as_ref()
+                .unwrap()
+                .contains("CRM_TOKEN has a quote"),
+            "{status:?}"
+        );
         assert_eq!(status.generation, None);
         publisher.set(show(3, "three"));
         publisher.settled().await;
@@ -586,8 +698,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn stopping_does_not_wait_for_a_sink_that_cannot_be_written() {
         let house = House::new();
-        let publisher =
-            house.publisher(&[SinkConfig { path: house.dir.path().join("absent/crm"), ..house.sink("crm") }]);
+        let publisher = house.publisher(&[SinkConfig {
+            path: house.dir.path().join("absent/crm"),
+            ..house.sink("crm")
+        }]);
         publisher.set(show(1, "one"));
         publisher.stop().await;
     }
@@ -618,15 +732,26 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_full_disk_keeps_the_old_file_and_heals_when_there_is_room() {
         let house = House::new();
-        let Some(disk) = TinyDisk::mount(house.dir.path().join("tiny")) else { return };
+        let Some(disk) = TinyDisk::mount(house.dir.path().join("tiny")) else {
+            return;
+        };
         let path = disk.0.join("crm");
-        let publisher = house.publisher(&[SinkConfig { path: path.clone(), ..house.sink("crm") }]);
+        let publisher = house.publisher(&[SinkConfig {
+            path: path.clone(),
+            ..house.sink("crm")
+        }]);
         publisher.set(show(1, "one"));
         publisher.settled().await;
         disk.fill();
         publisher.set(show(2, &"two".repeat(2_000)));
         publisher.settled().await;
-        assert!(publisher.status()[0].error.clone().unwrap().contains("free space there"));
+        assert!(
+            publisher.status()[0]
+                .error
+                .clone()
+                .unwrap()
+                .contains("free space there")
+        );
         assert_eq!(publisher.status()[0].generation, Some(1));
         assert_eq!(fs::read_to_string(&path).unwrap(), "one");
         assert_eq!(fs::read_dir(&disk.0).unwrap().count(), 2);
@@ -637,12 +762,23 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_read_only_disk_is_named_as_such_and_heals() {
         let house = House::new();
-        let Some(disk) = TinyDisk::mount(house.dir.path().join("tiny")) else { return };
-        let publisher = house.publisher(&[SinkConfig { path: disk.0.join("crm"), ..house.sink("crm") }]);
+        let Some(disk) = TinyDisk::mount(house.dir.path().join("tiny")) else {
+            return;
+        };
+        let publisher = house.publisher(&[SinkConfig {
+            path: disk.0.join("crm"),
+            ..house.sink("crm")
+        }]);
         disk.remount("ro");
         publisher.set(show(1, "one"));
         publisher.settled().await;
-        assert!(publisher.status()[0].error.clone().unwrap().contains("mount it writable"));
+        assert!(
+            publisher.status()[0]
+                .error
+                .clone()
+                .unwrap()
+                .contains("mount it writable")
+        );
         disk.remount("rw");
         until(|| publisher.status()[0].generation == Some(1)).await;
     }
@@ -720,12 +856,18 @@ mod tests {
 
     impl Drop for TinyDisk {
         fn drop(&mut self) {
-            std::process::Command::new("umount").arg(&self.0).status().unwrap();
+            std::process::Command::new("umount")
+                .arg(&self.0)
+                .status()
+                .unwrap();
         }
     }
 
     fn mount(arguments: &[&str], path: &Path) -> bool {
-        let output = std::process::Command::new("mount").args(arguments).arg(path).output();
+        let output = std::process::Command::new("mount")
+            .args(arguments)
+            .arg(path)
+            .output();
         output.is_ok_and(|output| output.status.success())
     }
 

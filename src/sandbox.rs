@@ -66,18 +66,30 @@ impl Sandbox {
         let second = TcpListener::bind((address.ip(), 0)).await?;
         let url = format!("http://{}", first.local_addr()?);
         let second_url = format!("http://{}", second.local_addr()?);
-        let org = Org::new(settings, credentials.clone(), url.clone(), crate::clock::boottime());
+        let org = Org::new(
+            settings,
+            credentials.clone(),
+            url.clone(),
+            crate::clock::boottime(),
+        );
         let shared = Arc::new(Shared::new(org));
         let mut ports = JoinSet::new();
         for listener in [first, second] {
-            let service = server::router(Arc::clone(&shared)).into_make_service_with_connect_info::<Scissors>();
+            let service = server::router(Arc::clone(&shared))
+                .into_make_service_with_connect_info::<Scissors>();
             let port = Port::new(listener, Arc::clone(&shared))?;
             ports.spawn(async move {
                 // Serves for ever: it has no error to report.
                 let _ = axum::serve(port, service).await;
             });
         }
-        Ok(Self { shared, url, second_url, credentials, ports })
+        Ok(Self {
+            shared,
+            url,
+            second_url,
+            credentials,
+            ports,
+        })
     }
 
     /// Where it listens, without a trailing slash.
@@ -127,7 +139,10 @@ impl Sandbox {
     /// Closes the ports; a connection that is still open is reset at its next request.
     pub async fn stop(mut self) {
         self.ports.shutdown().await;
-        self.shared.lock().faults.start(Outage::resets(), crate::clock::boottime());
+        self.shared
+            .lock()
+            .faults
+            .start(Outage::resets(), crate::clock::boottime());
     }
 }
 

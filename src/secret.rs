@@ -46,16 +46,21 @@ impl fmt::Display for Secret {
 
 /// The first eight hexadecimal digits of the SHA-256 of `bytes`.
 pub fn fingerprint(bytes: &[u8]) -> String {
-    hex(digest::digest(&digest::SHA256, bytes).as_ref()).chars().take(8).collect()
+    hex(digest::digest(&digest::SHA256, bytes).as_ref())
+        .chars()
+        .take(8)
+        .collect()
 }
 
 /// `bytes` as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     use fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// For `#[serde(with = …)]` on a secret that is written in the clear, into state or to its reader.

@@ -173,7 +173,10 @@ pub enum Footing {
 
 /// The engine.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that any other may accompany")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own that any other may accompany"
+)]
 pub struct Session {
     name: Arc<str>,
     policy: Arc<Policy>,
@@ -222,11 +225,22 @@ struct InFlight {
 
 impl Session {
     /// A session that has no state yet. `floor` is the Unix time in seconds, `seed` any random number.
-    pub fn new(name: impl Into<Arc<str>>, policy: impl Into<Arc<Policy>>, now: Instant, floor: u64, seed: u64) -> Self {
+    pub fn new(
+        name: impl Into<Arc<str>>,
+        policy: impl Into<Arc<Policy>>,
+        now: Instant,
+        floor: u64,
+        seed: u64,
+    ) -> Self {
         Self::with_state(name.into(), policy.into(), State::new(now, seed), floor)
     }
 
-    fn with_state(name: Arc<str>, policy: Arc<Policy>, state: State, generation_floor: u64) -> Self {
+    fn with_state(
+        name: Arc<str>,
+        policy: Arc<Policy>,
+        state: State,
+        generation_floor: u64,
+    ) -> Self {
         Self {
             name,
             policy,
@@ -292,17 +306,25 @@ impl Session {
         let call = self.next(now, account).map(|next| next.at);
         let end = self.state.expires.filter(|_| self.token_may_live());
         let lost = self.is_past_recovery(account).then_some(now);
-        [call, self.withdraw_at(), lost, end, self.lapse()].into_iter().flatten().min()
+        [call, self.withdraw_at(), lost, end, self.lapse()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Says once that only the hour's budget holds a login back.
     fn tell_of_spent_budget(&mut self, now: Instant, account: &Account, actions: &mut Vec<Action>) {
-        let held = self.next(now, account).filter(|next| next.request == Request::Login && account.is_spent(now));
+        let held = self
+            .next(now, account)
+            .filter(|next| next.request == Request::Login && account.is_spent(now));
         let due = held.is_some_and(|next| matches!(next.why, plan::Why::Dead | plan::Why::NoToken));
         if due && !self.record.budget_spent {
             let wait = account.login_ready(now).since(now);
             let logins_an_hour = account.logins_an_hour();
-            actions.push(Action::Tell(Event::BudgetSpent { wait, logins_an_hour }));
+            actions.push(Action::Tell(Event::BudgetSpent {
+                wait,
+                logins_an_hour,
+            }));
         }
         self.record.budget_spent = due;
     }
@@ -317,9 +339,16 @@ impl Session {
 
     /// When a session that may lapse does so.
     fn lapse(&self) -> Option<Instant> {
-        let lapsed = matches!(self.state.health, Health::Doubtful { why: Doubt::Dormancy, .. });
-        self.idle_deadline()
-            .filter(|_| self.is_dormant() && self.token_may_live() && !lapsed && self.acts_on(Doubt::Dormancy))
+        let lapsed = matches!(
+            self.state.health,
+            Health::Doubtful {
+                why: Doubt::Dormancy,
+                ..
+            }
+        );
+        self.idle_deadline().filter(|_| {
+            self.is_dormant() && self.token_may_live() && !lapsed && self.acts_on(Doubt::Dormancy)
+        })
     }
 
     /// What the passing of time alone has brought about.
@@ -345,7 +374,13 @@ impl Session {
     /// The token is dead, still readable, and nothing that the daemon could do brings another: an account that another
     /// session stopped, say.
     fn is_past_recovery(&self, account: &Account) -> bool {
-        let readable = matches!(self.state.health, Health::Dead { withdrawn: false, .. });
+        let readable = matches!(
+            self.state.health,
+            Health::Dead {
+                withdrawn: false,
+                ..
+            }
+        );
         readable && self.in_flight.is_none() && self.attention(account).is_some()
     }
 
@@ -354,11 +389,10 @@ impl Session {
         let why = match self.state.health {
             Health::Missing | Health::Dead { .. } => return,
             // A graver doubt, under which nobody may read the token, is not eased by another.
-            Health::Doubtful { why: graver @ (Doubt::Absence | Doubt::Dormancy | Doubt::Reissue), .. }
-                if why != Doubt::Dormancy =>
-            {
-                graver
-            }
+            Health::Doubtful {
+                why: graver @ (Doubt::Absence | Doubt::Dormancy | Doubt::Reissue),
+                ..
+            } if why != Doubt::Dormancy => graver,
             Health::Good | Health::Doubtful { .. } => why,
         };
         if self.acts_on(why) {

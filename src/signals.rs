@@ -84,7 +84,10 @@ impl Signals {
             let _ = signal_hook::flag::register(stray, Arc::clone(&unread));
         }
         let obeyed = [SIGHUP, SIGTERM, SIGINT, SIGQUIT];
-        let signals = Self { stream: SignalsInfo::with_exfiltrator(obeyed, WithOrigin::default())?, terminal };
+        let signals = Self {
+            stream: SignalsInfo::with_exfiltrator(obeyed, WithOrigin::default())?,
+            terminal,
+        };
         // A careless parent may have left signals blocked; threads inherit that, so this comes before there are any.
         SigSet::all().thread_unblock()?;
         Ok(signals)
@@ -98,14 +101,25 @@ impl Signals {
 }
 
 fn meaning(origin: &Origin, terminal: Option<&Terminal>) -> Signal {
-    let by = origin.process.as_ref().map(|process| process.pid).filter(|&pid| pid != 0);
-    let stays = origin.signal == SIGHUP && !terminal.is_some_and(|terminal| terminal.has_ended(origin.cause, by));
-    if stays { Signal::Reload } else { Signal::Stop { by } }
+    let by = origin
+        .process
+        .as_ref()
+        .map(|process| process.pid)
+        .filter(|&pid| pid != 0);
+    let stays = origin.signal == SIGHUP
+        && !terminal.is_some_and(|terminal| terminal.has_ended(origin.cause, by));
+    if stays {
+        Signal::Reload
+    } else {
+        Signal::Stop { by }
+    }
 }
 
 impl Terminal {
     fn of_this_process() -> Option<Self> {
-        (is_open() && !outlives_terminals()).then(|| Self { shells: parent_and_leader() })
+        (is_open() && !outlives_terminals()).then(|| Self {
+            shells: parent_and_leader(),
+        })
     }
 
     /// The kernel tells of nothing else by this signal, and a shell passes it on.
@@ -120,7 +134,13 @@ fn parent_and_leader() -> [i32; 2] {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // State, parent, process group and session follow the name, which may hold anything (proc(5)).
     let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let number = |position| after_name.split_whitespace().nth(position).and_then(|word| word.parse().ok()).unwrap_or(0);
+    let number = |position| {
+        after_name
+            .split_whitespace()
+            .nth(position)
+            .and_then(|word| word.parse().ok())
+            .unwrap_or(0)
+    };
     [number(1), number(3)]
 }
 
@@ -133,8 +153,13 @@ fn is_open() -> bool {
 /// Whether whoever started the process had it ignore the end of its terminal, as `nohup` does (proc(5)).
 fn outlives_terminals() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).map(str::trim);
-    ignored.and_then(|mask| u64::from_str_radix(mask, 16).ok()).is_some_and(|mask| mask & 1 != 0)
+    let ignored = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .map(str::trim);
+    ignored
+        .and_then(|mask| u64::from_str_radix(mask, 16).ok())
+        .is_some_and(|mask| mask & 1 != 0)
 }
 
 #[cfg(test)]
@@ -145,15 +170,28 @@ mod tests {
 
     #[test]
     fn parent_and_leader_are_those_that_the_kernel_tells() {
-        let told = [rustix::process::getppid(), rustix::process::getsid(None).ok()];
-        assert_eq!(parent_and_leader(), told.map(|pid| pid.unwrap().as_raw_nonzero().get()));
+        let told = [
+            rustix::process::getppid(),
+            rustix::process::getsid(None).ok(),
+        ];
+        assert_eq!(
+            parent_and_leader(),
+            told.map(|pid| pid.unwrap().as_raw_nonzero().get())
+        );
     }
 
     #[tokio::test]
     async fn each_signal_arrives_with_its_meaning_and_its_sender() {
         let mut signals = Signals::new().unwrap();
-        let stop = Signal::Stop { by: Some(getpid().as_raw_nonzero().get()) };
-        for (sent, meant) in [(Sent::HUP, Signal::Reload), (Sent::TERM, stop), (Sent::INT, stop), (Sent::QUIT, stop)] {
+        let stop = Signal::Stop {
+            by: Some(getpid().as_raw_nonzero().get()),
+        };
+        for (sent, meant) in [
+            (Sent::HUP, Signal::Reload),
+            (Sent::TERM, stop),
+            (Sent::INT, stop),
+            (Sent::QUIT, stop),
+        ] {
             kill_process(getpid(), sent).unwrap();
             assert_eq!(signals.next().await, Some(meant));
         }

@@ -44,7 +44,11 @@ const ACCOUNTS: &str = "accounts";
 /// No record is larger; what is, somebody else has put there.
 const LARGEST_RECORD: u64 = 16 << 20;
 const PRIVATE_DIRECTORY: u32 = 0o700;
-const PRIVATE_FILE: Attributes = Attributes { mode: 0o600, owner: None, group: None };
+const PRIVATE_FILE: Attributes = Attributes {
+    mode: 0o600,
+    owner: None,
+    group: None,
+};
 
 /// Which file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -120,7 +124,9 @@ impl Store {
         let keys = Keys::new(dir, key, earlier)?;
         atomic_file::create_directory(dir, PRIVATE_DIRECTORY).map_err(failed(dir))?;
         if std::fs::metadata(dir).map_err(failed(dir))?.mode() & 0o002 != 0 {
-            return Err(StoreError::Open { path: dir.to_owned() });
+            return Err(StoreError::Open {
+                path: dir.to_owned(),
+            });
         }
         let lock = lock::take(dir)?;
         for path in [dir.join(SESSIONS), dir.join(ACCOUNTS)] {
@@ -149,12 +155,21 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
                 return self.set_aside(record).map(Loaded::SetAside);
             }
-            read => read.map_err(|error| StoreError::Read { path: path.clone(), error })?,
+            read => read.map_err(|error| StoreError::Read {
+                path: path.clone(),
+                error,
+            })?,
         };
         match self.shared.keys.unwrap(record, &path, &bytes)? {
             Opened::Bytes(opened) => Ok(Loaded::Bytes(opened, self.age(record, &bytes))),
             Opened::Unproven(bytes) => Ok(Loaded::Unproven(bytes)),
-            Opened::Plain(bytes) if self.shared.plain.get().is_none_or(|plain| plain.contains(&path)) => {
+            Opened::Plain(bytes)
+                if self
+                    .shared
+                    .plain
+                    .get()
+                    .is_none_or(|plain| plain.contains(&path)) =>
+            {
                 Ok(Loaded::Unproven(bytes))
             }
             Opened::Plain(_) => self.set_aside(record).map(Loaded::Unsealed),
@@ -168,7 +183,10 @@ impl Store {
     /// When it cannot be renamed.
     pub fn set_aside(&self, record: &Record) -> Result<PathBuf, StoreError> {
         let path = self.path(record)?;
-        let failed = |error| StoreError::SetAside { path: path.clone(), error };
+        let failed = |error| StoreError::SetAside {
+            path: path.clone(),
+            error,
+        };
         // Nobody else renames anything here: the directory is locked.
         for number in 1_u32.. {
             let mut aside = path.clone().into_os_string();
@@ -194,10 +212,18 @@ impl Store {
     fn write_as(&self, record: &Record, bytes: &[u8], proven: bool) -> Result<Stamp, StoreError> {
         let path = self.path(record)?;
         let document = match &self.shared.keys.today {
-            Some(seal) => sealed(seal, &record.name(), &bound_to(record, proven), &path, bytes)?,
+            Some(seal) => sealed(
+                seal,
+                &record.name(),
+                &bound_to(record, proven),
+                &path,
+                bytes,
+            )?,
             None => plain(record, &path, bytes)?,
         };
-        let Some(latest) = &self.shared.latest else { return self.replace(&path, &document) };
+        let Some(latest) = &self.shared.latest else {
+            return self.replace(&path, &document);
+        };
         latest.begin(record, &document);
         let replaced = self.replace(&path, &document);
         latest.end(record, &document);
@@ -206,7 +232,10 @@ impl Store {
 
     fn replace(&self, path: &Path, document: &[u8]) -> Result<Stamp, StoreError> {
         match atomic_file::replace(path, document, PRIVATE_FILE) {
-            Err(error) if error.step == Step::OpenDirectory && error.error.kind() == io::ErrorKind::NotFound => {
+            Err(error)
+                if error.step == Step::OpenDirectory
+                    && error.error.kind() == io::ErrorKind::NotFound =>
+            {
                 self.make_directories()?;
                 Ok(atomic_file::replace(path, document, PRIVATE_FILE)?)
             }
@@ -215,7 +244,10 @@ impl Store {
     }
 
     fn age(&self, record: &Record, document: &[u8]) -> Age {
-        self.shared.latest.as_ref().map_or(Age::Unknown, |latest| latest.age(record, document))
+        self.shared
+            .latest
+            .as_ref()
+            .map_or(Age::Unknown, |latest| latest.age(record, document))
     }
 
     /// The record's file as it stands, to see later whether it is still the same; none when there is none.
@@ -236,7 +268,11 @@ impl Store {
     /// The lock went with the directory: it is taken again, or another daemon would take it.
     fn make_directories(&self) -> Result<(), StoreError> {
         let dir = &self.shared.dir;
-        let mut lock = self.shared.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lock = self
+            .shared
+            .lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         make_private(dir)?;
         if !lock::is_held(&lock, dir) {
             *lock = lock::take(dir)?;
@@ -268,7 +304,9 @@ impl Store {
         let entries = entries.map_err(|error| StoreError::Directory { path, error })?;
         let names = entries.into_iter().filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
-            name.strip_suffix(".json").filter(|name| is_file_name(name)).map(str::to_owned)
+            name.strip_suffix(".json")
+                .filter(|name| is_file_name(name))
+                .map(str::to_owned)
         });
         let mut names: Vec<_> = names.collect();
         names.sort();
@@ -284,7 +322,11 @@ impl Store {
             Record::Account(name) => {
                 let digest = digest::digest(&digest::SHA256, name.as_bytes());
                 let prefix: String = hex(digest.as_ref()).chars().take(32).collect();
-                Ok(self.shared.dir.join(ACCOUNTS).join(format!("{prefix}.json")))
+                Ok(self
+                    .shared
+                    .dir
+                    .join(ACCOUNTS)
+                    .join(format!("{prefix}.json")))
             }
         }
     }
@@ -310,27 +352,41 @@ impl Record {
 }
 
 fn make_private(path: &Path) -> Result<(), StoreError> {
-    let failed = |error| StoreError::Directory { path: path.to_owned(), error };
+    let failed = |error| StoreError::Directory {
+        path: path.to_owned(),
+        error,
+    };
     atomic_file::create_directory(path, PRIVATE_DIRECTORY).map_err(failed)
 }
 
 /// Never waits for a pipe that stands in a record's place.
 fn read_plain(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)?;
     let found = file.metadata()?;
     if !found.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is not a plain file"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "this is not a plain file",
+        ));
     }
     if found.len() > LARGEST_RECORD {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(found.len()).unwrap_or_default() + 1));
+    let mut bytes = Zeroizing::new(Vec::with_capacity(
+        usize::try_from(found.len()).unwrap_or_default() + 1,
+    ));
     file.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
 fn plain(record: &Record, path: &Path, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-    let not_json = |error: serde_json::Error| StoreError::NotJson { path: path.to_owned(), error: error.to_string() };
+    let not_json = |error: serde_json::Error| StoreError::NotJson {
+        path: path.to_owned(),
+        error: error.to_string(),
+    };
     serde_json::from_slice::<serde::de::IgnoredAny>(bytes).map_err(not_json)?;
     let name = serde_json::to_string(&record.name()).map_err(not_json)?;
     let head = format!(r#"{{"version":{VERSION},"record":{name},"data":"#);
@@ -348,17 +404,30 @@ fn sealed(
     path: &Path,
     bytes: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-    let failed = |error: String| StoreError::Seal { path: path.to_owned(), error };
-    let sealed = seal.seal(bound_to, bytes).map_err(|error| failed(error.to_string()))?;
-    let envelope = SealedEnvelope { version: VERSION, record: name, sealed };
-    let mut document = Zeroizing::new(serde_json::to_vec(&envelope).map_err(|error| failed(error.to_string()))?);
+    let failed = |error: String| StoreError::Seal {
+        path: path.to_owned(),
+        error,
+    };
+    let sealed = seal
+        .seal(bound_to, bytes)
+        .map_err(|error| failed(error.to_string()))?;
+    let envelope = SealedEnvelope {
+        version: VERSION,
+        record: name,
+        sealed,
+    };
+    let mut document =
+        Zeroizing::new(serde_json::to_vec(&envelope).map_err(|error| failed(error.to_string()))?);
     document.push(b'\n');
     Ok(document)
 }
 
 /// No more than the config allows as a session's name: nothing that leaves the directory.
 fn is_file_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 #[cfg(test)]
@@ -378,7 +447,10 @@ mod tests {
     fn what_is_written_is_read_back_with_a_key_and_without() {
         for key in [None, Some(key("0123456789abcdef"))] {
             let dir = TempDir::new().unwrap();
-            for record in [session("crm"), Record::Account("https://login.example|alice".into())] {
+            for record in [
+                session("crm"),
+                Record::Account("https://login.example|alice".into()),
+            ] {
                 let store = Store::open(dir.path(), key.as_ref()).unwrap();
                 assert!(matches!(store.read(&record).unwrap(), Loaded::Absent));
                 store.write(&record, b"{}").unwrap();
@@ -409,8 +481,15 @@ mod tests {
                 assert_eq!(store.stamp(&record), Some(stamp), "{removed}");
                 assert_eq!(bytes(&store, &record), DATA, "{removed}");
             }
-            assert_eq!(fs::metadata(dir.join("sessions")).unwrap().mode() & 0o7777, 0o700, "{removed}");
-            assert!(matches!(Store::open(&dir, None), Err(StoreError::Locked { .. })), "{removed}");
+            assert_eq!(
+                fs::metadata(dir.join("sessions")).unwrap().mode() & 0o7777,
+                0o700,
+                "{removed}"
+            );
+            assert!(
+                matches!(Store::open(&dir, None), Err(StoreError::Locked { .. })),
+                "{removed}"
+            );
         }
     }
 
@@ -419,15 +498,34 @@ mod tests {
         let dir = TempDir::new().unwrap();
         let store = Store::open(dir.path(), None).unwrap();
         let path = dir.path().join("sessions/crm.json");
-        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-        assert!(matches!(store.read(&session("crm")), Err(StoreError::Read { .. })));
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &path,
+            rustix::fs::FileType::Fifo,
+            0o600.into(),
+            0,
+        )
+        .unwrap();
+        assert!(matches!(
+            store.read(&session("crm")),
+            Err(StoreError::Read { .. })
+        ));
         fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
-        assert!(matches!(store.read(&session("crm")), Err(StoreError::Read { .. })));
+        assert!(matches!(
+            store.read(&session("crm")),
+            Err(StoreError::Read { .. })
+        ));
         fs::remove_file(&path).unwrap();
         File::create(&path).unwrap().set_len(1 << 40).unwrap();
-        assert!(matches!(store.read(&session("crm")).unwrap(), Loaded::SetAside(_)));
-        assert!(matches!(store.read(&session("crm")).unwrap(), Loaded::Absent));
+        assert!(matches!(
+            store.read(&session("crm")).unwrap(),
+            Loaded::SetAside(_)
+        ));
+        assert!(matches!(
+            store.read(&session("crm")).unwrap(),
+            Loaded::Absent
+        ));
     }
 
     #[test]
@@ -435,8 +533,17 @@ mod tests {
         let root = TempDir::new().unwrap();
         let dir = root.path().join("var/lib/keepfresh");
         let store = Store::open(&dir, None).unwrap();
-        for path in ["var", "var/lib/keepfresh", "var/lib/keepfresh/sessions", "var/lib/keepfresh/accounts"] {
-            assert_eq!(fs::metadata(root.path().join(path)).unwrap().mode() & 0o7777, 0o700, "{path}");
+        for path in [
+            "var",
+            "var/lib/keepfresh",
+            "var/lib/keepfresh/sessions",
+            "var/lib/keepfresh/accounts",
+        ] {
+            assert_eq!(
+                fs::metadata(root.path().join(path)).unwrap().mode() & 0o7777,
+                0o700,
+                "{path}"
+            );
         }
         for name in ["crm", "a-b_2"] {
             store.write(&session(name), b"{}").unwrap();
@@ -452,8 +559,15 @@ mod tests {
         let store = Store::open(dir.path(), None).unwrap();
         let shared = store.clone();
         drop(store);
-        let Err(error) = Store::open(dir.path(), None) else { panic!("two daemons own the same state") };
-        assert!(error.to_string().contains(&format!("(process {})", std::process::id())), "{error}");
+        let Err(error) = Store::open(dir.path(), None) else {
+            panic!("two daemons own the same state")
+        };
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("(process {})", std::process::id())),
+            "{error}"
+        );
         drop(shared);
         Store::open(dir.path(), None).unwrap();
     }
@@ -462,13 +576,19 @@ mod tests {
     fn a_directory_where_everybody_may_write_is_refused() {
         let dir = TempDir::new().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o1777)).unwrap();
-        assert!(matches!(Store::open(dir.path(), None), Err(StoreError::Open { .. })));
+        assert!(matches!(
+            Store::open(dir.path(), None),
+            Err(StoreError::Open { .. })
+        ));
     }
 
     #[test]
     fn a_key_that_could_be_guessed_is_refused() {
         let dir = TempDir::new().unwrap();
-        assert!(matches!(Store::open(dir.path(), Some(&key("fifteen letters"))), Err(StoreError::ShortKey(_))));
+        assert!(matches!(
+            Store::open(dir.path(), Some(&key("fifteen letters"))),
+            Err(StoreError::ShortKey(_))
+        ));
     }
 
     #[test]
@@ -481,10 +601,19 @@ mod tests {
             let whole = fs::read(&path).unwrap();
             for length in 0..whole.len() - 1 {
                 put(&path, &whole[..length]);
-                let Loaded::SetAside(aside) = store.read(&session("crm")).unwrap() else { panic!("{length} passed") };
-                assert_eq!(aside, dir.path().join(format!("sessions/crm.json.damaged-{}", length + 1)));
+                let Loaded::SetAside(aside) = store.read(&session("crm")).unwrap() else {
+                    panic!("{length} passed")
+                };
+                assert_eq!(
+                    aside,
+                    dir.path()
+                        .join(format!("sessions/crm.json.damaged-{}", length + 1))
+                );
                 assert_eq!(fs::read(aside).unwrap(), whole[..length]);
-                assert!(matches!(store.read(&session("crm")).unwrap(), Loaded::Absent));
+                assert!(matches!(
+                    store.read(&session("crm")).unwrap(),
+                    Loaded::Absent
+                ));
             }
         }
     }
@@ -506,7 +635,10 @@ mod tests {
             let dir = TempDir::new().unwrap();
             let store = Store::open(dir.path(), None).unwrap();
             put(&dir.path().join("sessions/crm.json"), hostile.as_bytes());
-            assert!(matches!(store.read(&session("crm")).unwrap(), Loaded::SetAside(_)), "{hostile}");
+            assert!(
+                matches!(store.read(&session("crm")).unwrap(), Loaded::SetAside(_)),
+                "{hostile}"
+            );
         }
     }
 
@@ -514,7 +646,10 @@ mod tests {
     fn what_may_be_whole_but_cannot_be_read_here_stops_the_start_untouched() {
         let dir = TempDir::new().unwrap();
         let path = dir.path().join("sessions/crm.json");
-        Store::open(dir.path(), Some(&key("the first key of it"))).unwrap().write(&session("crm"), DATA).unwrap();
+        Store::open(dir.path(), Some(&key("the first key of it")))
+            .unwrap()
+            .write(&session("crm"), DATA)
+            .unwrap();
         let before = fs::read(&path).unwrap();
         let error = refused(dir.path(), Some(&key("another, wrong key")));
         assert!(matches!(error, StoreError::WrongKey { .. }), "{error}");
@@ -523,7 +658,10 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), before);
         put(&path, br#"{"version":2,"new":"things"}"#);
         let error = refused(dir.path(), None);
-        assert!(matches!(error, StoreError::Newer { version: 2, .. }), "{error}");
+        assert!(
+            matches!(error, StoreError::Newer { version: 2, .. }),
+            "{error}"
+        );
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
         let error = refused(dir.path(), None);
@@ -536,20 +674,31 @@ mod tests {
         let dir = TempDir::new().unwrap();
         let store = Store::open(dir.path(), Some(&key("0123456789abcdef"))).unwrap();
         store.write(&session("crm"), DATA).unwrap();
-        let forged = fs::read_to_string(dir.path().join("sessions/crm.json")).unwrap().replace("/crm", "/erp");
+        let forged = fs::read_to_string(dir.path().join("sessions/crm.json"))
+            .unwrap()
+            .replace("/crm", "/erp");
         put(&dir.path().join("sessions/erp.json"), forged.as_bytes());
-        assert!(matches!(store.read(&session("erp")).unwrap(), Loaded::SetAside(_)));
+        assert!(matches!(
+            store.read(&session("erp")).unwrap(),
+            Loaded::SetAside(_)
+        ));
         assert_eq!(bytes(&store, &session("crm")), DATA);
     }
 
     #[test]
     fn a_plain_record_is_sealed_at_its_next_write_once_there_is_a_key() {
         let dir = TempDir::new().unwrap();
-        Store::open(dir.path(), None).unwrap().write(&session("crm"), DATA).unwrap();
+        Store::open(dir.path(), None)
+            .unwrap()
+            .write(&session("crm"), DATA)
+            .unwrap();
         let store = Store::open(dir.path(), Some(&key("0123456789abcdef"))).unwrap();
         assert_eq!(bytes(&store, &session("crm")), DATA);
         store.write(&session("crm"), DATA).unwrap();
-        assert!(!contains(&dir.path().join("sessions/crm.json"), "5Aep-secret"));
+        assert!(!contains(
+            &dir.path().join("sessions/crm.json"),
+            "5Aep-secret"
+        ));
         assert_eq!(bytes(&store, &session("crm")), DATA);
     }
 
@@ -569,10 +718,19 @@ mod tests {
         let dir = TempDir::new().unwrap();
         let store = Store::open(dir.path(), None).unwrap();
         for name in ["", "..", "../crm", "a/b", "a.b", "a\0"] {
-            assert!(matches!(store.write(&session(name), b"{}"), Err(StoreError::Name { .. })), "{name:?}");
+            assert!(
+                matches!(
+                    store.write(&session(name), b"{}"),
+                    Err(StoreError::Name { .. })
+                ),
+                "{name:?}"
+            );
         }
         for data in [&b""[..], b"{", b"{} {}", b"\"a"] {
-            assert!(matches!(store.write(&session("crm"), data), Err(StoreError::NotJson { .. })));
+            assert!(matches!(
+                store.write(&session("crm"), data),
+                Err(StoreError::NotJson { .. })
+            ));
         }
         assert!(store.sessions().unwrap().is_empty());
     }
@@ -632,7 +790,9 @@ mod tests {
         match store.read(record).unwrap() {
             Loaded::Bytes(bytes, _) | Loaded::Unproven(bytes) => bytes,
             Loaded::Absent => panic!("absent"),
-            Loaded::SetAside(path) | Loaded::Unsealed(path) => panic!("put aside to {}", path.display()),
+            Loaded::SetAside(path) | Loaded::Unsealed(path) => {
+                panic!("put aside to {}", path.display())
+            }
         }
     }
 

@@ -41,7 +41,9 @@ impl Trusted {
     /// Root and the user of this process, and in a container whoever is outside of it: what this process may run.
     pub fn to_run() -> Self {
         let own = [0, rustix::process::geteuid().as_raw()];
-        Self { users: own.into_iter().chain(user_of_many()).collect() }
+        Self {
+            users: own.into_iter().chain(user_of_many()).collect(),
+        }
     }
 
     /// The same and the user for whom this process looks: what it may read.
@@ -100,14 +102,21 @@ pub struct Finding {
 /// All such steps on the way to `path`; none on a read-only mount, where nobody can write whatever the modes say.
 pub fn findings(path: &Path, trusted: &Trusted) -> Vec<Finding> {
     let (steps, missing) = steps(path);
-    let mut found: Vec<Finding> = steps.iter().filter_map(|step| step.finding(trusted)).collect();
-    found.extend(missing.filter(|_| steps.last().is_some_and(Step::is_open)).map(|place| Finding {
-        place,
-        who: Who::Everybody,
-        owner: 0,
-        what: What::Missing,
-        mode: 0,
-    }));
+    let mut found: Vec<Finding> = steps
+        .iter()
+        .filter_map(|step| step.finding(trusted))
+        .collect();
+    found.extend(
+        missing
+            .filter(|_| steps.last().is_some_and(Step::is_open))
+            .map(|place| Finding {
+                place,
+                who: Who::Everybody,
+                owner: 0,
+                what: What::Missing,
+                mode: 0,
+            }),
+    );
     found.retain(|finding| !is_on_read_only_mount(&finding.place));
     found
 }
@@ -115,14 +124,20 @@ pub fn findings(path: &Path, trusted: &Trusted) -> Vec<Finding> {
 /// The first of [`findings`] for which what lies there must be neither obeyed nor believed nor run: every user could put
 /// something else in its place, or one who is not trusted. A group is told of, and no reason to refuse.
 pub fn refusal(path: &Path, trusted: &Trusted) -> Option<Finding> {
-    findings(path, trusted).into_iter().find(Finding::is_refused)
+    findings(path, trusted)
+        .into_iter()
+        .find(Finding::is_refused)
 }
 
 /// Whether nobody can write there, whatever the modes say: so Kubernetes mounts what a pod is given. It says nothing in a
 /// service of systemd's, which shows a machine's own disks like that to a service alone (`ProtectSystem=`).
 pub fn is_on_read_only_mount(path: &Path) -> bool {
     // A link may lead to another mount.
-    let looked_at = if path.is_symlink() { path.parent().unwrap_or(path) } else { path };
+    let looked_at = if path.is_symlink() {
+        path.parent().unwrap_or(path)
+    } else {
+        path
+    };
     let mount = || rustix::fs::statvfs(looked_at);
     std::env::var_os("INVOCATION_ID").is_none()
         && mount().is_ok_and(|mount| mount.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
@@ -149,9 +164,18 @@ fn steps(path: &Path) -> (Vec<Step>, Option<PathBuf>) {
         let place = here.join(name);
         let step = match step_at(&place) {
             Ok(step) => step,
-            Err(error) => return (steps, Some(place).filter(|_| error.kind() == io::ErrorKind::NotFound)),
+            Err(error) => {
+                return (
+                    steps,
+                    Some(place).filter(|_| error.kind() == io::ErrorKind::NotFound),
+                );
+            }
         };
-        let target = if step.found.is_symlink() { fs::read_link(&place).ok() } else { None };
+        let target = if step.found.is_symlink() {
+            fs::read_link(&place).ok()
+        } else {
+            None
+        };
         steps.push(step);
         let Some(target) = target else {
             here = place;
@@ -172,7 +196,10 @@ fn steps(path: &Path) -> (Vec<Step>, Option<PathBuf>) {
 }
 
 fn step_at(place: &Path) -> io::Result<Step> {
-    Ok(Step { place: place.to_owned(), found: fs::symlink_metadata(place)? })
+    Ok(Step {
+        place: place.to_owned(),
+        found: fs::symlink_metadata(place)?,
+    })
 }
 
 /// The names in a path, `..` among them.
@@ -198,14 +225,24 @@ impl Step {
             () => What::File,
         };
         // The modes of links mean nothing, and what lies in a sticky directory is its owner's matter, who is looked at next.
-        let writable = if what == What::Link || self.found.is_dir() && mode & STICKY != 0 { 0 } else { mode };
+        let writable = if what == What::Link || self.found.is_dir() && mode & STICKY != 0 {
+            0
+        } else {
+            mode
+        };
         let who = match () {
             () if !trusted.has(owner) => Who::User(owner),
             () if writable & BY_OTHERS != 0 => Who::Everybody,
             () if writable & BY_GROUP != 0 && group != 0 => Who::Group(group),
             () => return None,
         };
-        Some(Finding { place: self.place.clone(), who, owner, what, mode: mode & 0o7777 })
+        Some(Finding {
+            place: self.place.clone(),
+            who,
+            owner,
+            what,
+            mode: mode & 0o7777,
+        })
     }
 }
 
@@ -248,12 +285,21 @@ impl fmt::Display for Finding {
         };
         match (self.who, self.what) {
             (Who::User(_), What::Directory) => {
-                write!(f, "lies in a directory of another user: {place} belongs to {who}")
+                write!(
+                    f,
+                    "lies in a directory of another user: {place} belongs to {who}"
+                )
             }
-            (Who::User(_), What::Link) => write!(f, "is reached by a link of another user: {place} belongs to {who}"),
+            (Who::User(_), What::Link) => write!(
+                f,
+                "is reached by a link of another user: {place} belongs to {who}"
+            ),
             (Who::User(_), What::File | What::Missing) => write!(f, "belongs to {who}"),
             (Who::Everybody | Who::Group(_), What::Directory) => {
-                write!(f, "lies in a directory in which {who} can write: {place} (mode {mode:04o})")
+                write!(
+                    f,
+                    "lies in a directory in which {who} can write: {place} (mode {mode:04o})"
+                )
             }
             (Who::Everybody | Who::Group(_), What::File | What::Link) => {
                 write!(f, "can be changed by {who} (mode {mode:04o})")
@@ -287,16 +333,39 @@ mod tests {
         assert_eq!(scene.told("a/b/file"), "");
         assert_eq!(scene.told("a/link"), "");
         for (place, mode, before, told) in [
-            ("a", 0o777, 0o755, "lies in a directory in which every user can write"),
-            ("a/b", 0o777, 0o755, "lies in a directory in which every user can write"),
-            ("a/b", 0o773, 0o755, "lies in a directory in which every user can write"),
+            (
+                "a",
+                0o777,
+                0o755,
+                "lies in a directory in which every user can write",
+            ),
+            (
+                "a/b",
+                0o777,
+                0o755,
+                "lies in a directory in which every user can write",
+            ),
+            (
+                "a/b",
+                0o773,
+                0o755,
+                "lies in a directory in which every user can write",
+            ),
             ("a/b", 0o1777, 0o755, ""),
-            ("a/b/file", 0o646, 0o600, "can be changed by every user (mode 0646)"),
+            (
+                "a/b/file",
+                0o646,
+                0o600,
+                "can be changed by every user (mode 0646)",
+            ),
         ] {
             scene.mode(place, mode);
             for way in ["a/b/file", "a/link", "a/b/../b/file"] {
                 let found = scene.told(way);
-                assert!(found.contains(told) && found.is_empty() == told.is_empty(), "{place} {mode:o} {way}: {found}");
+                assert!(
+                    found.contains(told) && found.is_empty() == told.is_empty(),
+                    "{place} {mode:o} {way}: {found}"
+                );
             }
             scene.mode(place, before);
         }
@@ -315,8 +384,15 @@ mod tests {
             ("a/b/file", "belongs to the user 61031"),
         ] {
             lchown(scene.path(place), Some(STRANGER), None).unwrap();
-            assert!(scene.told("a/link").contains(told), "{place}: {}", scene.told("a/link"));
-            assert!(refusal(&scene.path("a/link"), &Trusted::to_run().and(STRANGER)).is_none(), "{place}");
+            assert!(
+                scene.told("a/link").contains(told),
+                "{place}: {}",
+                scene.told("a/link")
+            );
+            assert!(
+                refusal(&scene.path("a/link"), &Trusted::to_run().and(STRANGER)).is_none(),
+                "{place}"
+            );
             lchown(scene.path(place), Some(0), None).unwrap();
         }
         assert_eq!(scene.told("a/link"), "");
@@ -329,12 +405,19 @@ mod tests {
             chown(scene.path("a/b"), None, Some(STRANGER)).unwrap();
             scene.mode("a/b", 0o775);
             let all = findings(&scene.path("a/b/file"), &Trusted::to_run());
-            assert_eq!(all.iter().map(|found| found.who).collect::<Vec<_>>(), [Who::Group(STRANGER)]);
+            assert_eq!(
+                all.iter().map(|found| found.who).collect::<Vec<_>>(),
+                [Who::Group(STRANGER)]
+            );
             assert_eq!(scene.told("a/b/file"), "");
         }
         assert_eq!(scene.told("a/b/absent/file"), "");
         scene.mode("a/b", 0o1777);
-        assert!(scene.told("a/b/absent/file").contains("every user could put it there"));
+        assert!(
+            scene
+                .told("a/b/absent/file")
+                .contains("every user could put it there")
+        );
     }
 
     #[test]
@@ -367,7 +450,9 @@ mod tests {
         }
 
         fn told(&self, below: &str) -> String {
-            refusal(&self.path(below), &Trusted::to_run()).map(|found| found.to_string()).unwrap_or_default()
+            refusal(&self.path(below), &Trusted::to_run())
+                .map(|found| found.to_string())
+                .unwrap_or_default()
         }
     }
 }

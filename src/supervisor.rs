@@ -174,8 +174,20 @@ impl Supervisor {
     fn pause(&self) -> Duration {
         let now = clock::boottime();
         let timer = self.timers.first().map(|(at, _)| *at);
-        let next = [timer, self.lanes.wake(now), self.work.wake(), Some(self.watch.wake())].into_iter().flatten().min();
-        let longest = if self.ready { LOOK_EVERY } else { LOOK_BEFORE_READY };
+        let next = [
+            timer,
+            self.lanes.wake(now),
+            self.work.wake(),
+            Some(self.watch.wake()),
+        ]
+        .into_iter()
+        .flatten()
+        .min();
+        let longest = if self.ready {
+            LOOK_EVERY
+        } else {
+            LOOK_BEFORE_READY
+        };
         next.map_or(longest, |at| at.since(now)).min(longest)
     }
 
@@ -206,13 +218,19 @@ impl Supervisor {
     /// Feeds one engine and takes up what it asks.
     fn step(&mut self, name: &str, input: Input) {
         let now = clock::boottime();
-        let Some(slot) = self.slots.get_mut(name) else { return };
-        let Some(account) = self.accounts.get_mut(&slot.account) else { return };
+        let Some(slot) = self.slots.get_mut(name) else {
+            return;
+        };
+        let Some(account) = self.accounts.get_mut(&slot.account) else {
+            return;
+        };
         if slot.broken {
             return;
         }
         // One session's trouble must never become another's, not even trouble that nobody foresaw.
-        let stepped = catch_unwind(AssertUnwindSafe(|| slot.session.step(input, now, &mut account.account)));
+        let stepped = catch_unwind(AssertUnwindSafe(|| {
+            slot.session.step(input, now, &mut account.account)
+        }));
         let Ok(actions) = stepped else {
             slot.broken = true;
             account.account.release(name);
@@ -235,7 +253,11 @@ impl Supervisor {
                     stirs = true;
                 }
                 Action::Call(call) => {
-                    slot.pending = Some(Box::new(Pending::new(call, &mut slot.saver, &account.saver)));
+                    slot.pending = Some(Box::new(Pending::new(
+                        call,
+                        &mut slot.saver,
+                        &account.saver,
+                    )));
                 }
                 Action::Tell(event) => {
                     slot.hear(&event);
@@ -253,13 +275,20 @@ impl Supervisor {
     /// Carries the session as far as the disk allows: write, then call, then publish, then answer who waits.
     fn pump(&mut self, name: &str) {
         let now = clock::boottime();
-        let Some((name, slot)) = self.slots.get_key_value(name).map(|(name, _)| name.clone()).and_then(|name| {
-            let slot = self.slots.get_mut(&name)?;
-            Some((name, slot))
-        }) else {
+        let Some((name, slot)) = self
+            .slots
+            .get_key_value(name)
+            .map(|(name, _)| name.clone())
+            .and_then(|name| {
+                let slot = self.slots.get_mut(&name)?;
+                Some((name, slot))
+            })
+        else {
             return;
         };
-        let Some(account) = self.accounts.get_mut(&slot.account) else { return };
+        let Some(account) = self.accounts.get_mut(&slot.account) else {
+            return;
+        };
         if slot.saver.begin(now).is_some() {
             self.writes.session(slot.ticket());
         }
@@ -269,7 +298,8 @@ impl Supervisor {
         match slot.pending_step(&account.saver, now) {
             slot::PendingStep::Wait => {}
             slot::PendingStep::Queue { host, urgent_by } => {
-                self.lanes.enqueue(&host, urgent_by, Passenger::Engine(name.to_string()));
+                self.lanes
+                    .enqueue(&host, urgent_by, Passenger::Engine(name.to_string()));
             }
             slot::PendingStep::Unwritten { call, request } => {
                 slot.unwritten(call, request);
@@ -288,23 +318,36 @@ impl Supervisor {
         }
         slot.end_late_login(now);
         slot.answer_waiters(now, &account.account);
-        self.watch.say_soon_if(tell::attention(slot, &account.account, now), now);
+        self.watch
+            .say_soon_if(tell::attention(slot, &account.account, now), now);
         let after = self.config.alerts.after;
         slot.ring_attention(&account.account, clock::now(), &self.alerts, after);
         if !slot.once_landed.is_empty() && slot.has_landed() {
             slot.happened.append(&mut slot.once_landed);
         }
         self.feed.take_in(slot);
-        self.watch.needs_secret(&name, slot.session.could_use_another_secret(&account.account), now);
+        self.watch.needs_secret(
+            &name,
+            slot.session.could_use_another_secret(&account.account),
+            now,
+        );
         let due = slot.alarm.due(after);
-        let patience = account.saver.hangs_since().filter(|at| slot.awaits_account() && *at > now);
-        let wake = [self.queue_person(&name, now), due, patience].into_iter().flatten().min();
+        let patience = account
+            .saver
+            .hangs_since()
+            .filter(|at| slot.awaits_account() && *at > now);
+        let wake = [self.queue_person(&name, now), due, patience]
+            .into_iter()
+            .flatten()
+            .min();
         self.await_landing(&name);
         self.arm(&name, wake);
     }
 
     fn arm(&mut self, name: &Arc<str>, wake: Option<Instant>) {
-        let Some(slot) = self.slots.get_mut(name) else { return };
+        let Some(slot) = self.slots.get_mut(name) else {
+            return;
+        };
         if slot.timer == wake {
             return;
         }
@@ -318,8 +361,12 @@ impl Supervisor {
     }
 
     fn launch_call(&mut self, name: &str) {
-        let Some(slot) = self.slots.get_mut(name) else { return };
-        let Some(account) = self.accounts.get(&slot.account) else { return };
+        let Some(slot) = self.slots.get_mut(name) else {
+            return;
+        };
+        let Some(account) = self.accounts.get(&slot.account) else {
+            return;
+        };
         if let Some(errand) = slot.errand(account.account.salt) {
             let flight = driver::call(&mut self.work, errand);
             slot.in_flight = Some(Box::new(flight));
@@ -329,7 +376,11 @@ impl Supervisor {
     fn done(&mut self, done: Done) {
         let now = clock::boottime();
         match done {
-            Done::LookedAtFiles { states, files, calm } => self.looked_at_files(&states, &files, calm),
+            Done::LookedAtFiles {
+                states,
+                files,
+                calm,
+            } => self.looked_at_files(&states, &files, calm),
             Done::LookedAtDirectories { calm } => self.looked_at_directories(calm),
             Done::SessionSaved { of, written } => {
                 if let Some(slot) = self.current(&of) {
@@ -338,36 +389,60 @@ impl Supervisor {
                 }
             }
             Done::AccountSaved { key, problem } => self.account_saved(&key, now, problem),
-            Done::Called { of, host, answer, presented } => {
+            Done::Called {
+                of,
+                host,
+                answer,
+                presented,
+            } => {
                 // The lane of a session that is gone was given back with it.
                 if self.current(&of).is_some() {
                     self.lanes.came_back(&host);
                     self.called(&of.name, answer, presented);
                 }
             }
-            Done::ByPerson { of, login, host, came } => self.person_done(&of, &login, &host, came),
+            Done::ByPerson {
+                of,
+                login,
+                host,
+                came,
+            } => self.person_done(&of, &login, &host, came),
             Done::Released { of, hold } => self.released(&of, hold),
             Done::Landed { of } => self.landed(&of),
             Done::LookedForHealth(ask) => self.answer_health(ask),
-            Done::SecretsRead { name, config, presented, seed } => self.secrets_read(&name, &config, presented, seed),
+            Done::SecretsRead {
+                name,
+                config,
+                presented,
+                seed,
+            } => self.secrets_read(&name, &config, presented, seed),
         }
     }
 
     /// The slot that the work was done for, if it is still there.
     fn current(&mut self, of: &Ticket) -> Option<&mut Slot> {
-        self.slots.get_mut(&of.name).map(Box::as_mut).filter(|slot| slot.epoch == of.epoch)
+        self.slots
+            .get_mut(&of.name)
+            .map(Box::as_mut)
+            .filter(|slot| slot.epoch == of.epoch)
     }
 
     fn called(&mut self, name: &str, answer: Answer, presented: Option<Presented>) {
-        let Some(slot) = self.slots.get_mut(name) else { return };
-        let Some(flight) = slot.in_flight.take() else { return };
+        let Some(slot) = self.slots.get_mut(name) else {
+            return;
+        };
+        let Some(flight) = slot.in_flight.take() else {
+            return;
+        };
         tell::call(slot, &answer);
         slot.take_note(flight.request, &answer);
         let outcome = slot::Outcome::of(flight.request, &answer);
         slot.happened.push(feed::call(flight.request, &answer));
         let alive = flight.request == Request::Ping && answer.verdict.is_success();
         self.step(name, Input::Answered { answer, presented });
-        let Some(slot) = self.slots.get_mut(name) else { return };
+        let Some(slot) = self.slots.get_mut(name) else {
+            return;
+        };
         slot.conclude(outcome);
         if slot.leaving && flight.request == Request::Logout {
             let kept = self.published_paths();
@@ -393,6 +468,9 @@ trait Timers {
 
 impl Timers for BTreeSet<(Instant, Arc<str>)> {
     fn pop_first_if_due(&mut self, now: Instant) -> Option<(Instant, Arc<str>)> {
-        self.first().is_some_and(|(at, _)| *at <= now).then(|| self.pop_first()).flatten()
+        self.first()
+            .is_some_and(|(at, _)| *at <= now)
+            .then(|| self.pop_first())
+            .flatten()
     }
 }

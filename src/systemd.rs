@@ -8,8 +8,15 @@ use listenfd::ListenFd;
 use sd_notify::NotifyState;
 
 /// Variables that are meant for this process alone: whoever starts a child removes them from its environment.
-pub const PRIVATE_VARIABLES: [&str; 7] =
-    ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES"];
+pub const PRIVATE_VARIABLES: [&str; 7] = [
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "LISTEN_PID",
+    "LISTEN_PIDFDID",
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+];
 
 /// Tells the service manager how the daemon fares (`sd_notify(3)`).
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +27,9 @@ pub struct Notifier {
 impl Notifier {
     /// Finds out once whether anybody listens (`NOTIFY_SOCKET`).
     pub fn from_env() -> Self {
-        Self { present: std::env::var_os("NOTIFY_SOCKET").is_some() }
+        Self {
+            present: std::env::var_os("NOTIFY_SOCKET").is_some(),
+        }
     }
 
     /// `READY=1`, after the start and after each reload, with a status line.
@@ -32,7 +41,12 @@ impl Notifier {
     /// `RELOADING=1`, with the moment that systemd needs to tell this reload from the one before.
     pub fn reloading(&self) {
         // Both in one message, or systemd takes the second for missing.
-        self.send(|| Ok(vec![NotifyState::Reloading, NotifyState::monotonic_usec_now()?]));
+        self.send(|| {
+            Ok(vec![
+                NotifyState::Reloading,
+                NotifyState::monotonic_usec_now()?,
+            ])
+        });
     }
 
     /// `STOPPING=1`.
@@ -63,7 +77,9 @@ impl Notifier {
 
 /// A line break would begin another assignment of the protocol.
 fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 /// The command that restarts the service that this process is; none where no systemd runs it.
@@ -77,8 +93,12 @@ fn restart_command_for(cgroup: &str) -> Option<String> {
     let path = cgroup.lines().find_map(|line| line.strip_prefix("0::"))?;
     let parts: Vec<&str> = path.split('/').collect();
     let unit = parts.iter().rfind(|part| part.ends_with(".service"))?;
-    let of_a_user = parts.iter().any(|part| part.starts_with("user@")) && !unit.starts_with("user@");
-    Some(format!("systemctl {}restart {unit}", if of_a_user { "--user " } else { "" }))
+    let of_a_user =
+        parts.iter().any(|part| part.starts_with("user@")) && !unit.starts_with("user@");
+    Some(format!(
+        "systemctl {}restart {unit}",
+        if of_a_user { "--user " } else { "" }
+    ))
 }
 
 /// How often systemd wants to hear from the watchdog, at the latest; feed it twice as often. None when it does not.
@@ -92,7 +112,11 @@ pub fn watchdog_interval() -> Option<Duration> {
 /// When what was passed is not a listening unix socket.
 pub fn passed_listener() -> io::Result<Option<UnixListener>> {
     let mut passed = ListenFd::from_env();
-    let listener = if passed.len() == 0 { None } else { passed.take_unix_listener(0)? };
+    let listener = if passed.len() == 0 {
+        None
+    } else {
+        passed.take_unix_listener(0)?
+    };
     if let Some(listener) = &listener {
         listener.set_nonblocking(true)?;
     }
@@ -113,21 +137,37 @@ mod tests {
         let dir = TempDir::new().unwrap();
         let path = dir.path().join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
         let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "--ignored", "systemd::tests::notify_of_everything"]);
-        let output = child.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "20000000").output().unwrap();
+        child.args([
+            "--exact",
+            "--ignored",
+            "systemd::tests::notify_of_everything",
+        ]);
+        let output = child
+            .env("NOTIFY_SOCKET", &path)
+            .env("WATCHDOG_USEC", "20000000")
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{output:?}");
         let mut messages = (0..5).map(|_| {
             let mut buffer = [0; 256];
             let length = socket.recv(&mut buffer).unwrap();
             String::from_utf8(buffer[..length].to_vec()).unwrap()
         });
-        assert_eq!(messages.next().unwrap(), "READY=1\nSTATUS=2 sessions alive MAINPID=1\n");
+        assert_eq!(
+            messages.next().unwrap(),
+            "READY=1\nSTATUS=2 sessions alive MAINPID=1\n"
+        );
         assert_eq!(messages.next().unwrap(), "STATUS=all well\n");
         assert_eq!(messages.next().unwrap(), "WATCHDOG=1\n");
         let reloading = messages.next().unwrap();
-        let since = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap().trim_end();
+        let since = reloading
+            .strip_prefix("RELOADING=1\nMONOTONIC_USEC=")
+            .unwrap()
+            .trim_end();
         assert!(since.parse::<u64>().unwrap() > 0);
         assert_eq!(messages.next().unwrap(), "STOPPING=1\n");
     }
@@ -138,7 +178,11 @@ mod tests {
         let path = dir.path().join("socket");
         let listener = UnixListener::bind(&path).unwrap();
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "--ignored", "systemd::tests::greet_through_the_passed_socket"])
+            .args([
+                "--exact",
+                "--ignored",
+                "systemd::tests::greet_through_the_passed_socket",
+            ])
             .env("LISTEN_FDS", "1")
             .env("LISTEN_FDS_FIRST_FD", "0")
             .stdin(std::os::fd::OwnedFd::from(listener))
@@ -146,7 +190,8 @@ mod tests {
             .spawn()
             .unwrap();
         let mut greeting = String::new();
-        std::io::Read::read_to_string(&mut UnixStream::connect(&path).unwrap(), &mut greeting).unwrap();
+        std::io::Read::read_to_string(&mut UnixStream::connect(&path).unwrap(), &mut greeting)
+            .unwrap();
         assert_eq!(greeting, "welcome");
         assert!(child.wait().unwrap().success());
     }
@@ -154,7 +199,10 @@ mod tests {
     #[test]
     fn the_command_that_restarts_names_the_unit_and_its_manager() {
         for (cgroup, expected) in [
-            ("0::/system.slice/keepfresh.service\n", Some("systemctl restart keepfresh.service")),
+            (
+                "0::/system.slice/keepfresh.service\n",
+                Some("systemctl restart keepfresh.service"),
+            ),
             (
                 "0::/user.slice/user-7.slice/user@7.service/app.slice/keepfresh.service\n",
                 Some("systemctl --user restart keepfresh.service"),
@@ -187,7 +235,9 @@ mod tests {
     #[test]
     #[ignore = "a part of another test, run by it in a process of its own"]
     fn greet_through_the_passed_socket() {
-        let Some(listener) = passed_listener().unwrap() else { return };
+        let Some(listener) = passed_listener().unwrap() else {
+            return;
+        };
         listener.set_nonblocking(false).unwrap();
         std::io::Write::write_all(&mut listener.accept().unwrap().0, b"welcome").unwrap();
     }

@@ -15,7 +15,9 @@ pub fn try_threads() -> io::Result<()> {
     let mut together = Vec::new();
     for _ in 0..LEAST {
         let (let_go, held) = mpsc::channel::<()>();
-        let thread = Builder::new().name("trial".to_owned()).spawn(move || held.recv())?;
+        let thread = Builder::new()
+            .name("trial".to_owned())
+            .spawn(move || held.recv())?;
         together.push((let_go, thread));
     }
     for (let_go, thread) in together {

@@ -33,7 +33,9 @@ impl Instant {
 
     /// How long after `earlier` this is; zero when it is not after.
     pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(u64::try_from(self.as_millis().saturating_sub(earlier.as_millis())).unwrap_or(0))
+        Duration::from_millis(
+            u64::try_from(self.as_millis().saturating_sub(earlier.as_millis())).unwrap_or(0),
+        )
     }
 
     /// This moment, `by` later.
@@ -86,8 +88,13 @@ impl Now {
     /// The wall time that corresponds to `moment`, as far as the calendar reaches.
     pub fn wall_at(&self, moment: Instant) -> Timestamp {
         let ahead = moment.as_millis().saturating_sub(self.boot.as_millis());
-        let bound = if ahead < 0 { Timestamp::MIN } else { Timestamp::MAX };
-        Timestamp::from_millisecond(self.wall.as_millisecond().saturating_add(ahead)).unwrap_or(bound)
+        let bound = if ahead < 0 {
+            Timestamp::MIN
+        } else {
+            Timestamp::MAX
+        };
+        Timestamp::from_millisecond(self.wall.as_millisecond().saturating_add(ahead))
+            .unwrap_or(bound)
     }
 }
 
@@ -104,24 +111,42 @@ mod tests {
     fn moments_are_told_apart_and_never_overflow() {
         let (early, late) = (Instant::from_millis(1_000), Instant::from_millis(3_500));
         let gap = Duration::from_millis(2_500);
-        assert_eq!((late.since(early), early.since(late)), (gap, Duration::ZERO));
-        assert_eq!((early.after(gap), late.before(gap), early.shifted(2_500)), (late, early, late));
+        assert_eq!(
+            (late.since(early), early.since(late)),
+            (gap, Duration::ZERO)
+        );
+        assert_eq!(
+            (early.after(gap), late.before(gap), early.shifted(2_500)),
+            (late, early, late)
+        );
         assert_eq!(late.after(Duration::MAX), Instant::from_millis(i64::MAX));
-        assert_eq!(Instant::from_millis(-2).before(Duration::MAX), Instant::from_millis(i64::MIN));
-        assert_eq!(Instant::from_millis(i64::MIN).shifted(-1), Instant::from_millis(i64::MIN));
+        assert_eq!(
+            Instant::from_millis(-2).before(Duration::MAX),
+            Instant::from_millis(i64::MIN)
+        );
+        assert_eq!(
+            Instant::from_millis(i64::MIN).shifted(-1),
+            Instant::from_millis(i64::MIN)
+        );
     }
 
     #[test]
     fn each_moment_has_its_wall_time_as_far_as_the_calendar_reaches() {
         let wall: Timestamp = "2026-11-21T10:00:00Z".parse().unwrap();
-        let now = Now { boot: Instant::from_millis(60_000), wall };
+        let now = Now {
+            boot: Instant::from_millis(60_000),
+            wall,
+        };
         for (moment, expected) in [
             (60_000, "2026-11-21T10:00:00Z"),
             (0, "2026-11-21T09:59:00Z"),
             (-60_000, "2026-11-21T09:58:00Z"),
             (3_660_000, "2026-11-21T11:00:00Z"),
         ] {
-            assert_eq!(now.wall_at(Instant::from_millis(moment)).to_string(), expected);
+            assert_eq!(
+                now.wall_at(Instant::from_millis(moment)).to_string(),
+                expected
+            );
         }
         assert_eq!(now.wall_at(Instant::from_millis(i64::MAX)), Timestamp::MAX);
         assert_eq!(now.wall_at(Instant::from_millis(i64::MIN)), Timestamp::MIN);

@@ -36,7 +36,9 @@ impl Token {
     pub fn serves_like(&self, other: &Self) -> bool {
         let secrets = |token: &Self| {
             let captures = token.captures.iter().filter(|(_, capture)| !capture.public);
-            captures.map(|(name, capture)| (name.to_owned(), capture.value.clone())).collect::<Vec<_>>()
+            captures
+                .map(|(name, capture)| (name.to_owned(), capture.value.clone()))
+                .collect::<Vec<_>>()
         };
         self.access_token == other.access_token
             && self.instance_url == other.instance_url
@@ -122,7 +124,10 @@ pub fn checked_refresh_token(value: &str) -> Result<Secret, RefreshTokenError> {
     if value.len() > MAX_TOKEN_BYTES {
         return Err(RefreshTokenError::TooLong);
     }
-    if !value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+    if !value
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() || byte == b' ')
+    {
         return Err(RefreshTokenError::BadCharacter);
     }
     Ok(Secret::new(value))
@@ -138,16 +143,27 @@ mod tests {
             assert_eq!(checked_access_token(good).unwrap().expose(), good);
         }
         assert_eq!(checked_access_token(""), Err(TokenError::Empty));
-        assert_eq!(checked_access_token(&"x".repeat(65_537)), Err(TokenError::TooLong));
+        assert_eq!(
+            checked_access_token(&"x".repeat(65_537)),
+            Err(TokenError::TooLong)
+        );
         for bad in ["a b", " ", "a\n", "\u{7f}", "t\u{f6}k"] {
-            assert_eq!(checked_access_token(bad), Err(TokenError::BadCharacter), "{bad:?}");
+            assert_eq!(
+                checked_access_token(bad),
+                Err(TokenError::BadCharacter),
+                "{bad:?}"
+            );
         }
     }
 
     #[test]
     fn a_token_serves_like_another_with_the_same_value_place_and_secrets() {
         let token = token("t", None, &[("csrf", "c", false), ("id", "1", true)]);
-        assert!(token.serves_like(&self::token("t", None, &[("csrf", "c", false), ("id", "2", true)])));
+        assert!(token.serves_like(&self::token(
+            "t",
+            None,
+            &[("csrf", "c", false), ("id", "2", true)]
+        )));
         for other in [
             self::token("u", None, &[("csrf", "c", false)]),
             self::token("t", Some("https://a.example"), &[("csrf", "c", false)]),
@@ -159,7 +175,10 @@ mod tests {
     }
 
     fn token(value: &str, url: Option<&str>, captures: &[(&str, &str, bool)]) -> Token {
-        let capture = |value: &str, public| Capture { value: Secret::new(value), public };
+        let capture = |value: &str, public| Capture {
+            value: Secret::new(value),
+            public,
+        };
         Token {
             access_token: Secret::new(value),
             token_type: "Bearer".into(),

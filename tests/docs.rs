@@ -1,6 +1,9 @@
 //! What README and docs claim, as far as a machine can check it.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -22,13 +25,23 @@ fn every_command_line_parses() {
     for page in pages() {
         for line in command_lines(&read(&page)) {
             // Help comes last: whatever the parser does not know before it is an error.
-            let own = line.split_whitespace().skip(1).take_while(|word| *word != "--");
+            let own = line
+                .split_whitespace()
+                .skip(1)
+                .take_while(|word| *word != "--");
             let output = keepfresh(own.chain(["--help"]));
-            assert!(output.status.success(), "{page}: {line}\n{}", String::from_utf8_lossy(&output.stderr));
+            assert!(
+                output.status.success(),
+                "{page}: {line}\n{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
             seen += 1;
         }
     }
-    assert!(seen > 30, "only {seen} command lines found: are they looked for in the right way?");
+    assert!(
+        seen > 30,
+        "only {seen} command lines found: are they looked for in the right way?"
+    );
 }
 
 #[test]
@@ -36,19 +49,35 @@ fn every_config_is_good() {
     let directory = tempfile::tempdir().unwrap();
     let credentials = Credentials::generate().unwrap();
     let mut whole = String::new();
-    let pages =
-        ["README.md", "docs/salesforce.md", "docs/login.md", "docs/oauth2.md", "docs/publishing.md", "docs/sandbox.md"];
+    let pages = [
+        "README.md",
+        "docs/salesforce.md",
+        "docs/login.md",
+        "docs/oauth2.md",
+        "docs/publishing.md",
+        "docs/sandbox.md",
+    ];
     for page in pages {
-        let configs = blocks(&read(page)).into_iter().filter(|(language, _)| language == "toml");
+        let configs = blocks(&read(page))
+            .into_iter()
+            .filter(|(language, _)| language == "toml");
         for (_, block) in configs.filter(|(_, block)| !is_profile(block)) {
             let config = fitted(&block);
             // A fragment belongs to the config that stands before it.
-            whole = if config.contains("provider") { config } else { format!("{whole}\n{config}") };
+            whole = if config.contains("provider") {
+                config
+            } else {
+                format!("{whole}\n{config}")
+            };
             let text = format!("[daemon]\nruntime_dir = \"run\"\nstate_dir = \"state\"\n{whole}");
             credentials.write(directory.path(), &text).unwrap();
             let file = directory.path().join("config.toml");
             let output = keepfresh(["check", "--config", &file.to_string_lossy()]);
-            assert!(output.status.success(), "{page}:\n{block}\n{}", String::from_utf8_lossy(&output.stderr));
+            assert!(
+                output.status.success(),
+                "{page}:\n{block}\n{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
         }
     }
 }
@@ -57,22 +86,41 @@ fn every_config_is_good() {
 fn every_profile_is_good() {
     let directory = tempfile::tempdir().unwrap();
     let page = read("docs/oauth2.md");
-    for (_, block) in blocks(&page).into_iter().filter(|(_, block)| is_profile(block)) {
+    for (_, block) in blocks(&page)
+        .into_iter()
+        .filter(|(_, block)| is_profile(block))
+    {
         let name = block.split('"').nth(1).unwrap();
         let file = directory.path().join(format!("{name}.toml"));
-        fs::File::create(&file).unwrap().write_all(block.as_bytes()).unwrap();
+        fs::File::create(&file)
+            .unwrap()
+            .write_all(block.as_bytes())
+            .unwrap();
         let output = keepfresh(["providers", "--check", &file.to_string_lossy()]);
-        assert!(output.status.success(), "{block}\n{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{block}\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }
 
 #[test]
 fn every_server_of_the_tests_is_described() {
     let page = read("docs/profiles.md");
-    let told: BTreeSet<&str> = page.split('`').filter(|it| it.starts_with("session_servers/")).collect();
+    let told: BTreeSet<&str> = page
+        .split('`')
+        .filter(|it| it.starts_with("session_servers/"))
+        .collect();
     let files = fs::read_dir(root().join("tests/acceptance/session_servers")).unwrap();
-    let files: BTreeSet<String> =
-        files.map(|file| format!("session_servers/{}", file.unwrap().file_name().to_string_lossy())).collect();
+    let files: BTreeSet<String> = files
+        .map(|file| {
+            format!(
+                "session_servers/{}",
+                file.unwrap().file_name().to_string_lossy()
+            )
+        })
+        .collect();
     assert_eq!(told, files.iter().map(String::as_str).collect());
 }
 
@@ -81,12 +129,18 @@ fn every_link_leads_somewhere() {
     for page in pages() {
         for target in links(&read(&page)) {
             let (file, anchor) = target.split_once('#').unwrap_or((&target, ""));
-            let path =
-                if file.is_empty() { root().join(&page) } else { root().join(&page).parent().unwrap().join(file) };
+            let path = if file.is_empty() {
+                root().join(&page)
+            } else {
+                root().join(&page).parent().unwrap().join(file)
+            };
             assert!(path.exists(), "{page}: {target}");
             let headings = fs::read_to_string(&path).unwrap();
             let headings: BTreeSet<String> = headings.lines().filter_map(slug).collect();
-            assert!(anchor.is_empty() || headings.contains(anchor), "{page}: no heading for {target}");
+            assert!(
+                anchor.is_empty() || headings.contains(anchor),
+                "{page}: no heading for {target}"
+            );
         }
     }
 }
@@ -96,26 +150,51 @@ fn the_picture_of_the_readme_has_the_shape_of_the_screen() {
     let directory = tempfile::tempdir().unwrap();
     let drawn = directory.path().join("watch.svg");
     let picture = root().join("packaging/picture");
-    let output = Command::new(picture).arg(env!("CARGO_BIN_EXE_keepfresh")).arg(&drawn).output().unwrap();
+    let output = Command::new(picture)
+        .arg(env!("CARGO_BIN_EXE_keepfresh"))
+        .arg(&drawn)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", lossy(&output.stderr));
     let (drawn, kept) = (fs::read_to_string(drawn).unwrap(), read("docs/watch.svg"));
-    for part in
-        ["3 sessions:", "1 needs attention", ">crm<", ">erp<", "ping in 31 min", ">✖<", ">▲<", ">◆<", ">○<", "quits"]
-    {
-        assert!(drawn.contains(part) && kept.contains(part), "{part}: run `make picture`, look at docs/watch.svg");
+    for part in [
+        "3 sessions:",
+        "1 needs attention",
+        ">crm<",
+        ">erp<",
+        "ping in 31 min",
+        ">✖<",
+        ">▲<",
+        ">◆<",
+        ">○<",
+        "quits",
+    ] {
+        assert!(
+            drawn.contains(part) && kept.contains(part),
+            "{part}: run `make picture`, look at docs/watch.svg"
+        );
     }
     let lines = |picture: &str| picture.lines().count();
     let least = lines(&drawn) * 3 / 4;
-    assert!(lines(&kept) >= least && lines(&kept) * 3 / 4 <= lines(&drawn), "run `make picture`");
+    assert!(
+        lines(&kept) >= least && lines(&kept) * 3 / 4 <= lines(&drawn),
+        "run `make picture`"
+    );
 }
 
 #[test]
 fn the_exit_codes_are_those_of_the_help() {
     let help = String::from_utf8(keepfresh(["--help"]).stdout).unwrap();
     let (_, told) = help.split_once("Exit codes:\n").unwrap();
-    let told: BTreeMap<&str, &str> = told.lines().filter_map(|line| line.trim().split_once("  ")).collect();
+    let told: BTreeMap<&str, &str> = told
+        .lines()
+        .filter_map(|line| line.trim().split_once("  "))
+        .collect();
     let page = read("docs/troubleshooting.md");
-    let table: BTreeMap<&str, &str> = rows(&page, "## Exit codes").into_iter().map(|row| (row[0], row[1])).collect();
+    let table: BTreeMap<&str, &str> = rows(&page, "## Exit codes")
+        .into_iter()
+        .map(|row| (row[0], row[1]))
+        .collect();
     assert_eq!(table, told);
 }
 
@@ -147,11 +226,15 @@ fn the_answers_shown_have_exactly_the_fields_of_the_real_ones() {
 #[test]
 fn the_description_has_every_path_of_the_server_and_no_other() {
     let source = read("src/api/server/routes.rs");
-    let routes = source.lines().filter_map(|line| line.trim().strip_prefix(".route(\"")?.split_once("\", "));
+    let routes = source
+        .split(".route(")
+        .filter_map(|route| route.trim_start().strip_prefix('"')?.split_once("\","));
     let served: BTreeSet<(String, String)> = routes
         .flat_map(|(path, handlers)| {
             let methods = ["get", "post", "put", "delete"].into_iter();
-            methods.filter(|it| handlers.contains(&format!("{it}("))).map(|it| (path.to_owned(), it.to_owned()))
+            methods
+                .filter(|it| handlers.contains(&format!("{it}(")))
+                .map(|it| (path.to_owned(), it.to_owned()))
         })
         .collect();
     let description = description();
@@ -159,11 +242,19 @@ fn the_description_has_every_path_of_the_server_and_no_other() {
         .as_object()
         .unwrap()
         .iter()
-        .flat_map(|(path, item)| item.as_object().unwrap().keys().map(|method| (path.clone(), method.clone())))
+        .flat_map(|(path, item)| {
+            item.as_object()
+                .unwrap()
+                .keys()
+                .map(|method| (path.clone(), method.clone()))
+        })
         .filter(|(_, method)| method != "parameters")
         .collect();
     assert!(served.len() > 10, "{served:?}");
-    assert_eq!(described, served, "docs/openapi.json is on the left, the server's routes are on the right");
+    assert_eq!(
+        described, served,
+        "docs/openapi.json is on the left, the server's routes are on the right"
+    );
 }
 
 #[test]
@@ -173,31 +264,60 @@ fn the_description_knows_the_problems_and_fields_of_the_socket() {
     let told: BTreeSet<String> =
         serde_json::from_value(schema("Problem")["properties"]["type"]["enum"].clone()).unwrap();
     assert_eq!(told, kinds());
-    let fields = |name: &str| schema(name)["properties"].as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
-    assert_eq!(fields("Token"), TokenAnswer::FIELDS.map(ToOwned::to_owned).into());
+    let fields = |name: &str| {
+        schema(name)["properties"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<BTreeSet<_>>()
+    };
+    assert_eq!(
+        fields("Token"),
+        TokenAnswer::FIELDS.map(ToOwned::to_owned).into()
+    );
     let session = shown(&read("docs/api.md"), "\"state\"");
-    assert_eq!(fields("Session"), session.as_object().unwrap().keys().cloned().collect());
+    assert_eq!(
+        fields("Session"),
+        session.as_object().unwrap().keys().cloned().collect()
+    );
 }
 
 #[test]
 fn the_description_is_openapi() {
     let validator = root().join("tests/clients/.venv/bin/openapi-spec-validator");
-    assert!(validator.exists(), "run `tests/install test` first, or `make test`");
-    let output = Command::new(validator).args(["--schema", "3.1", "docs/openapi.json"]).current_dir(root()).output();
+    assert!(
+        validator.exists(),
+        "run `tests/install test` first, or `make test`"
+    );
+    let output = Command::new(validator)
+        .args(["--schema", "3.1", "docs/openapi.json"])
+        .current_dir(root())
+        .output();
     let output = output.unwrap();
-    assert!(output.status.success(), "{}{}", lossy(&output.stdout), lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}{}",
+        lossy(&output.stdout),
+        lossy(&output.stderr)
+    );
 }
 
 #[tokio::test]
 async fn every_control_of_the_drills_is_taken_by_the_sandbox() {
     let sandbox = Sandbox::start(Settings::default()).await.unwrap();
     let page = read("docs/sandbox.md");
-    let orders: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("$ sandbox ")).collect();
+    let orders: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("$ sandbox "))
+        .collect();
     assert!(orders.len() >= 6, "{orders:?}");
     for order in orders {
         let (control, body) = order.split_once(' ').unwrap_or((order, "'{}'"));
         let body: Value = serde_json::from_str(body.trim_matches('\'')).unwrap();
-        sandbox.control(control, body).unwrap_or_else(|error| panic!("{order}: {error}"));
+        sandbox
+            .control(control, body)
+            .unwrap_or_else(|error| panic!("{order}: {error}"));
     }
     sandbox.stop().await;
 }
@@ -209,17 +329,25 @@ fn every_metric_is_listed_with_what_it_says() {
         .into_iter()
         .map(|row| (row[0].trim_matches('`').to_owned(), row[1].to_owned()))
         .collect();
-    let exposed: Vec<(String, String)> =
-        keepfresh::metrics::names().into_iter().map(|(name, help)| (name, help.to_owned())).collect();
+    let exposed: Vec<(String, String)> = keepfresh::metrics::names()
+        .into_iter()
+        .map(|(name, help)| (name, help.to_owned()))
+        .collect();
     assert_eq!(listed, exposed);
 }
 
 #[test]
 fn every_alert_has_a_paragraph_on_what_to_do() {
     let rules = read("packaging/prometheus/keepfresh.rules.yml");
-    let alerts: BTreeSet<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    let alerts: BTreeSet<&str> = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "))
+        .collect();
     let page = read("docs/operations.md");
-    let headings: BTreeSet<&str> = page.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    let headings: BTreeSet<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("### "))
+        .collect();
     assert_eq!(alerts, headings);
 }
 
@@ -228,13 +356,23 @@ fn the_map_shows_every_module_and_no_other() {
     let map = read("docs/ARCHITECTURE.md");
     let spans: BTreeSet<&str> = map.split('`').skip(1).step_by(2).collect();
     for module in modules() {
-        assert!(spans.contains(module.as_str()), "{module} is not on the map");
+        assert!(
+            spans.contains(module.as_str()),
+            "{module} is not on the map"
+        );
     }
     let mut paths = 0;
     for path in spans.iter().filter(|span| is_module_path(span)) {
         let path = path.trim_end_matches("/*");
-        let found = [root().join("src").join(path), root().join("src").join(format!("{path}.rs")), root().join(path)];
-        assert!(found.iter().any(|path| path.exists()), "{path} is on the map, but not there");
+        let found = [
+            root().join("src").join(path),
+            root().join("src").join(format!("{path}.rs")),
+            root().join(path),
+        ];
+        assert!(
+            found.iter().any(|path| path.exists()),
+            "{path} is on the map, but not there"
+        );
         paths += 1;
     }
     assert!(paths > 10, "only {paths} paths found");
@@ -248,16 +386,29 @@ fn every_test_that_holds_a_promise_is_there() {
     }
     for (page, least) in [("docs/reliability.md", 40), ("docs/security.md", 20)] {
         let text = read(page);
-        let named: BTreeSet<&str> = text.split('`').skip(1).step_by(2).filter(|span| is_test_name(span)).collect();
+        let named: BTreeSet<&str> = text
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|span| is_test_name(span))
+            .collect();
         assert!(named.len() > least, "{page}: {named:?}");
-        let gone: Vec<&&str> = named.iter().filter(|name| !code.contains(&format!("fn {name}("))).collect();
-        assert!(gone.is_empty(), "{page} names tests that are not there: {gone:?}");
+        let gone: Vec<&&str> = named
+            .iter()
+            .filter(|name| !code.contains(&format!("fn {name}(")))
+            .collect();
+        assert!(
+            gone.is_empty(),
+            "{page} names tests that are not there: {gone:?}"
+        );
     }
 }
 
 fn is_test_name(span: &str) -> bool {
     span.matches('_').count() >= 3
-        && span.chars().all(|char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '_')
+        && span
+            .chars()
+            .all(|char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '_')
 }
 
 /// Every Rust file below `directory`.
@@ -274,10 +425,16 @@ fn gather(directory: &Path, code: &mut String) {
 
 /// README and the like, and all that is below `docs/`.
 fn pages() -> Vec<String> {
-    let docs = fs::read_dir(root().join("docs")).unwrap().map(|file| file.unwrap().path());
+    let docs = fs::read_dir(root().join("docs"))
+        .unwrap()
+        .map(|file| file.unwrap().path());
     let docs = docs.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
     let docs = docs.map(|path| format!("docs/{}", path.file_name().unwrap().to_string_lossy()));
-    PAGES.map(ToOwned::to_owned).into_iter().chain(docs).collect()
+    PAGES
+        .map(ToOwned::to_owned)
+        .into_iter()
+        .chain(docs)
+        .collect()
 }
 
 fn root() -> &'static Path {
@@ -290,13 +447,20 @@ fn read(page: &str) -> String {
 
 fn keepfresh<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keepfresh"));
-    command.args(arguments).env_remove("KEEPFRESH_SOCKET").output().unwrap()
+    command
+        .args(arguments)
+        .env_remove("KEEPFRESH_SOCKET")
+        .output()
+        .unwrap()
 }
 
 /// The fenced blocks, each with its language.
 fn blocks(page: &str) -> Vec<(String, String)> {
     let parts = page.split("```").skip(1).step_by(2);
-    parts.filter_map(|part| part.split_once('\n')).map(|(language, text)| (language.into(), text.into())).collect()
+    parts
+        .filter_map(|part| part.split_once('\n'))
+        .map(|(language, text)| (language.into(), text.into()))
+        .collect()
 }
 
 /// Everything that stands there as a command line of ours: in code spans, at prompts, and in scripts.
@@ -304,7 +468,11 @@ fn command_lines(page: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let prose: String = page.split("```").step_by(2).collect();
     let spans = prose.split('`').skip(1).step_by(2);
-    lines.extend(spans.filter(|span| span.starts_with("keepfresh ")).map(str::to_owned));
+    lines.extend(
+        spans
+            .filter(|span| span.starts_with("keepfresh "))
+            .map(str::to_owned),
+    );
     for (language, block) in blocks(page) {
         let commands = block.lines().filter_map(|line| match language.as_str() {
             "console" => line.strip_prefix("$ ").or_else(|| line.strip_prefix("# ")),
@@ -320,8 +488,15 @@ fn command_lines(page: &str) -> Vec<String> {
 /// The part of a shell's line that calls keepfresh.
 fn ours(line: &str) -> Option<String> {
     let at = line.match_indices("keepfresh ").map(|(at, _)| at);
-    let start = at.into_iter().find(|at| line[..*at].chars().next_back().is_none_or(|before| " (".contains(before)))?;
-    let end = line[start..].find([';', '|', ')', '>', '&', '#']).map_or(line.len(), |end| start + end);
+    let start = at.into_iter().find(|at| {
+        line[..*at]
+            .chars()
+            .next_back()
+            .is_none_or(|before| " (".contains(before))
+    })?;
+    let end = line[start..]
+        .find([';', '|', ')', '>', '&', '#'])
+        .map_or(line.len(), |end| start + end);
     Some(line[start..end].trim_end().to_owned())
 }
 
@@ -356,21 +531,43 @@ fn lossy(bytes: &[u8]) -> String {
 
 /// The targets of links within this repository.
 fn links(page: &str) -> Vec<String> {
-    let targets = page.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target.to_owned());
-    targets.filter(|target| !target.starts_with("http")).collect()
+    let targets = page
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'))
+        .map(|(target, _)| target.to_owned());
+    targets
+        .filter(|target| !target.starts_with("http"))
+        .collect()
 }
 
 /// A heading's anchor, as forges make it.
 fn slug(line: &str) -> Option<String> {
-    let heading = line.strip_prefix('#')?.trim_start_matches('#').trim().to_lowercase();
-    Some(heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>().replace(' ', "-"))
+    let heading = line
+        .strip_prefix('#')?
+        .trim_start_matches('#')
+        .trim()
+        .to_lowercase();
+    Some(
+        heading
+            .chars()
+            .filter(|c| c.is_alphanumeric() || " -_".contains(*c))
+            .collect::<String>()
+            .replace(' ', "-"),
+    )
 }
 
 /// The cells of the first table below a heading.
 fn rows<'a>(page: &'a str, heading: &str) -> Vec<Vec<&'a str>> {
     let (_, below) = page.split_once(heading).unwrap();
-    let table = below.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
-    table.skip(2).map(|line| line.trim_matches('|').split('|').map(str::trim).collect()).collect()
+    let table = below
+        .lines()
+        .skip_while(|line| !line.starts_with('|'))
+        .take_while(|line| line.starts_with('|'));
+    table
+        .skip(2)
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect()
 }
 
 /// The names of all problem types, from the source: an enum cannot be asked.
@@ -378,8 +575,14 @@ fn kinds() -> BTreeSet<String> {
     let source = read("src/api/problem.rs");
     let (_, body) = source.split_once("pub enum Kind {").unwrap();
     let (body, _) = body.split_once("\n}").unwrap();
-    let variants = body.lines().map(str::trim).filter(|line| line.ends_with(',') && !line.starts_with("//"));
-    variants.map(|variant| kebab(variant.trim_end_matches(','))).filter(|name| name != "unknown").collect()
+    let variants = body
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.ends_with(',') && !line.starts_with("//"));
+    variants
+        .map(|variant| kebab(variant.trim_end_matches(',')))
+        .filter(|name| name != "unknown")
+        .collect()
 }
 
 fn kebab(variant: &str) -> String {
@@ -396,20 +599,35 @@ fn kebab(variant: &str) -> String {
 /// The JSON object below a prompt whose block shows this key in a line of its own.
 fn shown(page: &str, key: &str) -> Value {
     let blocks = blocks(page);
-    let (_, block) = blocks.iter().find(|(_, block)| block.contains(&format!("\n  {key}"))).unwrap();
-    let object: Vec<&str> = block.lines().skip(1).take_while(|line| !line.starts_with('$')).collect();
+    let (_, block) = blocks
+        .iter()
+        .find(|(_, block)| block.contains(&format!("\n  {key}")))
+        .unwrap();
+    let object: Vec<&str> = block
+        .lines()
+        .skip(1)
+        .take_while(|line| !line.starts_with('$'))
+        .collect();
     serde_json::from_str(&object.join("\n")).unwrap()
 }
 
 /// The top-level modules.
 fn modules() -> Vec<String> {
-    let entries = fs::read_dir(root().join("src")).unwrap().map(|entry| entry.unwrap().path());
-    let sources = entries.filter(|path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs"));
-    let names = sources.filter_map(|path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
+    let entries = fs::read_dir(root().join("src"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let sources = entries
+        .filter(|path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs"));
+    let names = sources.filter_map(|path| {
+        path.file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned())
+    });
     names.filter(|name| name != "lib").collect()
 }
 
 fn is_module_path(span: &str) -> bool {
-    let plain = span.chars().all(|c| c.is_ascii_lowercase() || "/_.*".contains(c));
+    let plain = span
+        .chars()
+        .all(|c| c.is_ascii_lowercase() || "/_.*".contains(c));
     plain && span.contains('/') && !span.starts_with('/')
 }

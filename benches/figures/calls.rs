@@ -39,7 +39,10 @@ pub(crate) fn measure(table: &mut Table) {
     }
     let lives = (0..5).map(|_| keepfresh(Duration::from_hours(2), 0, true, true));
     let quickest = lives.map(|kept| kept.spent).min().unwrap();
-    let row = Row::of("180 simulated days at T = 2 h with their model server, processor time", shown(quickest));
+    let row = Row::of(
+        "180 simulated days at T = 2 h with their model server, processor time",
+        shown(quickest),
+    );
     table.add(row.budget("50 ms", quickest < Duration::from_millis(50)));
 }
 
@@ -53,13 +56,26 @@ struct Kept {
 
 impl Kept {
     fn shown(&self) -> String {
-        format!("{:.1}, {}, {:.2} %", self.calls as f64 / DAYS, grouped(self.logins), self.share())
+        format!(
+            "{:.1}, {}, {:.2} %",
+            self.calls as f64 / DAYS,
+            grouped(self.logins),
+            self.share()
+        )
     }
 
     /// Without what went well.
     fn in_short(&self) -> String {
-        let logins = if self.logins == 1 { String::new() } else { format!(", {} logins", grouped(self.logins)) };
-        let share = if self.share() >= 99.995 { String::new() } else { format!(", {:.2} %", self.share()) };
+        let logins = if self.logins == 1 {
+            String::new()
+        } else {
+            format!(", {} logins", grouped(self.logins))
+        };
+        let share = if self.share() >= 99.995 {
+            String::new()
+        } else {
+            format!(", {:.2} %", self.share())
+        };
         format!("{:.1}{logins}{share}", self.calls as f64 / DAYS)
     }
 
@@ -78,16 +94,32 @@ fn compare(table: &mut Table, timeout: Duration, word: &str, failing: u64, busy:
     ]
     .map(|(pace, what)| simple(timeout, failing, pace, what, busy).in_short());
     let use_of_it = if busy { "busy" } else { "quiet" };
-    let failures = if failing == 0 { "" } else { ", 5 % of calls fail" };
-    let what = format!("T = {word}, {use_of_it}{failures}: calls a day, logins in 180 days, available");
-    let alone = if busy { String::new() } else { keepfresh(timeout, failing, false, false).in_short() };
-    let alone = if busy { alone } else { format!("; {alone} with `shared = false`") };
+    let failures = if failing == 0 {
+        ""
+    } else {
+        ", 5 % of calls fail"
+    };
+    let what =
+        format!("T = {word}, {use_of_it}{failures}: calls a day, logins in 180 days, available");
+    let alone = if busy {
+        String::new()
+    } else {
+        keepfresh(timeout, failing, false, false).in_short()
+    };
+    let alone = if busy {
+        alone
+    } else {
+        format!("; {alone} with `shared = false`")
+    };
     let row = Row::of(&what, format!("{}{alone}", kept.shown())).beside(format!(
         "at best {ideal:.0}; a ping every 2 min {often}; a login every 15 min {logins}; a ping at 80 % of T {late}"
     ));
     let kept_well = kept.logins == 1 && kept.good + Duration::from_secs(10) > HALF_A_YEAR;
     table.add(match (failing, word) {
-        (0, "2 h") => row.budget("30 a day, 1 login", kept_well && kept.calls as f64 <= 30.0 * DAYS + 1.0),
+        (0, "2 h") => row.budget(
+            "30 a day, 1 login",
+            kept_well && kept.calls as f64 <= 30.0 * DAYS + 1.0,
+        ),
         (0, _) => row.budget("1 login", kept_well),
         _ => row,
     });
@@ -95,13 +127,22 @@ fn compare(table: &mut Table, timeout: Duration, word: &str, failing: u64, busy:
 
 fn keepfresh(timeout: Duration, failing: u64, busy: bool, shared: bool) -> Kept {
     let hidden_uses = busy.then_some(timeout / 3);
-    let faults = Faults { refused_calls: failing, hidden_uses, ..Faults::default() };
+    let faults = Faults {
+        refused_calls: failing,
+        hidden_uses,
+        ..Faults::default()
+    };
     let rules = Rules::new(WindowModel::HalfWindow, timeout);
     let mut world = World::new(&policy(timeout, shared), 1, rules, faults, 1);
     let begun = clock::processor_time();
     world.run(HALF_A_YEAR);
     let spent = clock::processor_time().saturating_sub(begun);
-    Kept { calls: world.calls, logins: world.server.tally.logins, good: world.good, spent }
+    Kept {
+        calls: world.calls,
+        logins: world.server.tally.logins,
+        good: world.good,
+        spent,
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -142,5 +183,10 @@ fn simple(timeout: Duration, failing: u64, pace: Duration, what: Simple, busy: b
             }
         }
     }
-    Kept { calls, logins: server.tally.logins, good, spent: Duration::ZERO }
+    Kept {
+        calls,
+        logins: server.tally.logins,
+        good,
+        spent: Duration::ZERO,
+    }
 }

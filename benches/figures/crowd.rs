@@ -29,7 +29,10 @@ pub(crate) fn measure(table: &mut Table) {
     let began = Instant::now();
     lab.start();
     all_fresh(&lab, &issuer, SESSIONS, Duration::from_mins(2));
-    let row = Row::of("1,000 sessions of one host: from a cold start to the last token", shown(began.elapsed()));
+    let row = Row::of(
+        "1,000 sessions of one host: from a cold start to the last token",
+        shown(began.elapsed()),
+    );
     table.add(row.budget("30 s", began.elapsed() <= Duration::from_secs(30)));
     issuer.settled();
     issuer.delay(DELAY);
@@ -41,7 +44,9 @@ pub(crate) fn measure(table: &mut Table) {
 
 fn revoked(table: &mut Table, issuer: &Issuer, lab: &Lab) {
     let before = resident(lab.pid());
-    let dead: Vec<String> = (0..SESSIONS).map(|number| lab.token(&name(number)).unwrap()).collect();
+    let dead: Vec<String> = (0..SESSIONS)
+        .map(|number| lab.token(&name(number)).unwrap())
+        .collect();
     issuer.take_seen();
     issuer.revoke_all();
     let began = Instant::now();
@@ -54,17 +59,27 @@ fn revoked(table: &mut Table, issuer: &Issuer, lab: &Lab) {
             reported
         }));
         done.store(true, Ordering::Relaxed);
-        (watched.join().unwrap(), reported.unwrap_or_else(|panic| resume_unwind(panic)))
+        (
+            watched.join().unwrap(),
+            reported.unwrap_or_else(|panic| resume_unwind(panic)),
+        )
     });
     let took = began.elapsed();
     let row = Row::of(
         "1,000 sessions revoked at once, all reported, a server that takes 20 ms: until all are fresh",
         shown(took),
     );
-    table.add(row.beside("pizauth: 0.34 s, with 298 MB").budget("30 s", took <= Duration::from_secs(30)));
+    table.add(
+        row.beside("pizauth: 0.34 s, with 298 MB")
+            .budget("30 s", took <= Duration::from_secs(30)),
+    );
     let in_flight = issuer.most_in_flight();
-    table.add(Row::of("the same: calls in flight at most", in_flight.to_string()).budget("8", in_flight <= 8));
-    let row = Row::of("the same: resident memory at most", mib(most)).beside(format!("before: {}", mib(before)));
+    table.add(
+        Row::of("the same: calls in flight at most", in_flight.to_string())
+            .budget("8", in_flight <= 8),
+    );
+    let row = Row::of("the same: resident memory at most", mib(most))
+        .beside(format!("before: {}", mib(before)));
     table.add(row.budget("twice as much", most <= before * 2.0));
     spread(table, issuer, began, reported);
 }
@@ -77,7 +92,10 @@ fn report_all(lab: &Lab, dead: &[String], began: Instant) -> Duration {
         let head = format!(
             "POST /v1/sessions/{name}/rejected?wait=0s HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
         );
-        let status = replied(&mut stream, &format!("{head}content-length: {}\r\n\r\n{body}", body.len()));
+        let status = replied(
+            &mut stream,
+            &format!("{head}content-length: {}\r\n\r\n{body}", body.len()),
+        );
         assert!(status.starts_with("HTTP/1.1 "), "{status}");
     }
     began.elapsed()
@@ -106,13 +124,22 @@ fn unreported(table: &mut Table) {
     issuer.revoke_all();
     let began = Instant::now();
     all_fresh(&lab, &issuer, SESSIONS, Duration::from_mins(3));
-    let row =
-        Row::of("1,000 sessions ended at once, T = 2 min, nobody reports: until all are fresh", shown(began.elapsed()));
-    table.add(row.beside("the pings' own pace: every 40 to 48 s").budget("78 s", began.elapsed() <= PACE + LIMIT));
+    let row = Row::of(
+        "1,000 sessions ended at once, T = 2 min, nobody reports: until all are fresh",
+        shown(began.elapsed()),
+    );
+    table.add(
+        row.beside("the pings' own pace: every 40 to 48 s")
+            .budget("78 s", began.elapsed() <= PACE + LIMIT),
+    );
     let (in_flight, after) = (issuer.most_in_flight(), resident(lab.pid()));
-    let figure = format!("{in_flight}, {} in the busiest second", busiest(&issuer.take_seen(), began));
+    let figure = format!(
+        "{in_flight}, {} in the busiest second",
+        busiest(&issuer.take_seen(), began)
+    );
     table.add(Row::of("the same: calls in flight at most", figure).budget("8", in_flight <= 8));
-    let row = Row::of("the same: resident memory", mib(after)).beside(format!("before: {}", mib(before)));
+    let row =
+        Row::of("the same: resident memory", mib(after)).beside(format!("before: {}", mib(before)));
     table.add(row.budget("twice as much", after <= before * 2.0));
 }
 
@@ -121,7 +148,9 @@ fn woken(table: &mut Table) {
     let issuer = Issuer::start(1);
     let mut lab = fleet::lab(&issuer);
     let duty = "verify_at = [\"* * * * *\"]";
-    let all: Vec<_> = (0..WOKEN).map(|number| lab.by_client(&name(number)).table("keepalive", duty)).collect();
+    let all: Vec<_> = (0..WOKEN)
+        .map(|number| lab.by_client(&name(number)).table("keepalive", duty))
+        .collect();
     lab.configure(&all);
     lab.start();
     all_fresh(&lab, &issuer, WOKEN, Duration::from_mins(2));
@@ -134,13 +163,23 @@ fn woken(table: &mut Table) {
     issuer.settled();
     let in_flight = issuer.most_in_flight();
     let seen = issuer.take_seen();
-    let took = seen.iter().map(|call| call.at).max().map_or(Duration::ZERO, |last| last - minute);
+    let took = seen
+        .iter()
+        .map(|call| call.at)
+        .max()
+        .map_or(Duration::ZERO, |last| last - minute);
     let row = Row::of(
         "500 sessions of one host proven by `verify_at` in the same minute: from the minute to the last call",
         shown(took),
     );
-    table.add(row.beside(format!("{} calls", seen.len())).budget("30 s", took <= LIMIT && seen.len() == WOKEN));
-    let figure = format!("{in_flight}, {} in the busiest second", busiest(&seen, minute));
+    table.add(
+        row.beside(format!("{} calls", seen.len()))
+            .budget("30 s", took <= LIMIT && seen.len() == WOKEN),
+    );
+    let figure = format!(
+        "{in_flight}, {} in the busiest second",
+        busiest(&seen, minute)
+    );
     table.add(Row::of("the same: calls in flight at most", figure).budget("8", in_flight <= 8));
 }
 
@@ -148,7 +187,9 @@ fn woken(table: &mut Table) {
 fn busiest(seen: &[Seen], began: Instant) -> usize {
     let mut seconds = vec![0_usize; 200];
     for call in seen {
-        let second = usize::try_from(call.at.saturating_duration_since(began).as_secs()).unwrap().min(199);
+        let second = usize::try_from(call.at.saturating_duration_since(began).as_secs())
+            .unwrap()
+            .min(199);
         seconds[second] += 1;
     }
     seconds.into_iter().max().unwrap_or_default()
@@ -158,6 +199,11 @@ fn spread(table: &mut Table, issuer: &Issuer, began: Instant, reported: Duration
     let seen = issuer.take_seen();
     let busiest = busiest(&seen, began);
     let logins = seen.iter().filter(|call| call.kind == Kind::Token).count();
-    let figure = format!("{busiest} in the busiest second, {logins} logins, {} pings", seen.len() - logins);
-    table.add(Row::of("the same: calls", figure).beside(format!("reported within {}", shown(reported))));
+    let figure = format!(
+        "{busiest} in the busiest second, {logins} logins, {} pings",
+        seen.len() - logins
+    );
+    table.add(
+        Row::of("the same: calls", figure).beside(format!("reported within {}", shown(reported))),
+    );
 }

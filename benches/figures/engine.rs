@@ -37,12 +37,42 @@ struct Situation {
 }
 
 const SITUATIONS: [Situation; 7] = [
-    Situation { name: "idle", what: "a look at an idle session", reference: 2_812, run: idle },
-    Situation { name: "ping", what: "a ping: due, answered", reference: 6_052, run: ping },
-    Situation { name: "renewal", what: "a renewal: ordered, answered", reference: 36_793, run: renewal },
-    Situation { name: "report", what: "a job's wrong report: ping, answered", reference: 4_980, run: report },
-    Situation { name: "recovery", what: "recovery: report, ping, 401, login, token", reference: 14_675, run: recovery },
-    Situation { name: "record", what: "the state written out as it is stored", reference: 31_192, run: record },
+    Situation {
+        name: "idle",
+        what: "a look at an idle session",
+        reference: 2_812,
+        run: idle,
+    },
+    Situation {
+        name: "ping",
+        what: "a ping: due, answered",
+        reference: 6_052,
+        run: ping,
+    },
+    Situation {
+        name: "renewal",
+        what: "a renewal: ordered, answered",
+        reference: 36_793,
+        run: renewal,
+    },
+    Situation {
+        name: "report",
+        what: "a job's wrong report: ping, answered",
+        reference: 4_980,
+        run: report,
+    },
+    Situation {
+        name: "recovery",
+        what: "recovery: report, ping, 401, login, token",
+        reference: 14_675,
+        run: recovery,
+    },
+    Situation {
+        name: "record",
+        what: "the state written out as it is stored",
+        reference: 31_192,
+        run: record,
+    },
     Situation {
         name: "half_year",
         what: "180 days at T = 2 h, in use, model server included",
@@ -58,15 +88,28 @@ pub(crate) fn measure(table: &mut Table) {
         return;
     }
     for situation in &SITUATIONS {
-        let Situation { name, what, reference, .. } = *situation;
-        let (few, many) = if name == "half_year" { (0, 1) } else { (FEW, MANY) };
+        let Situation {
+            name,
+            what,
+            reference,
+            ..
+        } = *situation;
+        let (few, many) = if name == "half_year" {
+            (0, 1)
+        } else {
+            (FEW, MANY)
+        };
         let instructions = (collected(name, many) - collected(name, few)) / u64::from(many - few);
         let change = (instructions as f64 / reference as f64 - 1.0) * 100.0;
         let met = instructions as f64 <= reference as f64 * TOLERATED;
         if !met {
             table.regressed();
         }
-        let figure = format!("{} instructions, {}", grouped(instructions), shown(time(situation, many)));
+        let figure = format!(
+            "{} instructions, {}",
+            grouped(instructions),
+            shown(time(situation, many))
+        );
         let row = Row::of(what, figure).beside(format!("{change:+.1} % of {}", grouped(reference)));
         table.add(row.budget("+5 %", met));
     }
@@ -92,13 +135,20 @@ fn collected(name: &str, rounds: u32) -> u64 {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "valgrind: {}", said.trim());
-    let line = said.lines().find_map(|line| line.split_once("Collected : ")).expect("a count").1;
+    let line = said
+        .lines()
+        .find_map(|line| line.split_once("Collected : "))
+        .expect("a count")
+        .1;
     line.trim().parse().unwrap()
 }
 
 /// Does the rounds of one situation.
 pub(crate) fn work(name: &str, rounds: u32) {
-    let situation = SITUATIONS.iter().find(|situation| situation.name == name).expect("a situation");
+    let situation = SITUATIONS
+        .iter()
+        .find(|situation| situation.name == name)
+        .expect("a situation");
     (situation.run)(rounds);
 }
 
@@ -132,7 +182,9 @@ fn report(rounds: u32) {
     let mut life = Life::begun(false);
     for _ in 0..rounds {
         life.pass(Duration::from_mins(10));
-        let call = life.feed(Input::Rejected { generation: life.session.state().generation });
+        let call = life.feed(Input::Rejected {
+            generation: life.session.state().generation,
+        });
         life.answer(call, Request::Ping, Verdict::Alive);
     }
 }
@@ -141,8 +193,17 @@ fn recovery(rounds: u32) {
     let mut life = Life::begun(false);
     for _ in 0..rounds {
         life.pass(Duration::from_mins(30));
-        let ping = life.feed(Input::Rejected { generation: life.session.state().generation });
-        let login = life.answer(ping, Request::Ping, Verdict::Dead { certain: true, for_good: false });
+        let ping = life.feed(Input::Rejected {
+            generation: life.session.state().generation,
+        });
+        let login = life.answer(
+            ping,
+            Request::Ping,
+            Verdict::Dead {
+                certain: true,
+                for_good: false,
+            },
+        );
         life.granted(login, Request::Login);
     }
 }
@@ -157,7 +218,10 @@ fn record(rounds: u32) {
 fn half_year(rounds: u32) {
     let timeout = Duration::from_hours(2);
     for _ in 0..rounds {
-        let faults = Faults { hidden_uses: Some(timeout / 3), ..Faults::default() };
+        let faults = Faults {
+            hidden_uses: Some(timeout / 3),
+            ..Faults::default()
+        };
         let rules = Rules::new(WindowModel::HalfWindow, timeout);
         World::new(&policy(timeout, true), 1, rules, faults, 1).run(HALF_A_YEAR);
     }

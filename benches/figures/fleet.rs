@@ -25,10 +25,17 @@ pub(crate) fn name(number: usize) -> String {
 }
 
 /// So many sessions, over all hosts of `issuer`.
-pub(crate) fn sessions(lab: &Lab, issuer: &Issuer, count: usize, idle_timeout: &str) -> Vec<Session> {
+pub(crate) fn sessions(
+    lab: &Lab,
+    issuer: &Issuer,
+    count: usize,
+    idle_timeout: &str,
+) -> Vec<Session> {
     let one = |number: usize| {
         let url = &issuer.urls[number % issuer.urls.len()];
-        lab.by_client(&name(number)).url(url).idle_timeout(idle_timeout)
+        lab.by_client(&name(number))
+            .url(url)
+            .idle_timeout(idle_timeout)
     };
     (0..count).map(one).collect()
 }
@@ -50,7 +57,10 @@ pub(crate) fn start(lab: &mut Lab) -> (Duration, Duration) {
     lab.start_by(daemon);
     let health = "GET /v1/health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     while !UnixStream::connect(lab.socket()).is_ok_and(|mut stream| asked(&mut stream, health)) {
-        assert!(began.elapsed() < Duration::from_mins(2), "the socket does not answer");
+        assert!(
+            began.elapsed() < Duration::from_mins(2),
+            "the socket does not answer"
+        );
         thread::sleep(Duration::from_micros(200));
     }
     let socket = began.elapsed();
@@ -67,8 +77,15 @@ pub(crate) fn start(lab: &mut Lab) -> (Duration, Duration) {
 pub(crate) fn all_fresh(lab: &Lab, issuer: &Issuer, count: usize, limit: Duration) {
     let began = Instant::now();
     for number in 0..count {
-        while !lab.token(&name(number)).is_some_and(|token| issuer.lives(&token)) {
-            assert!(began.elapsed() < limit, "no living token of {} within {limit:?}", name(number));
+        while !lab
+            .token(&name(number))
+            .is_some_and(|token| issuer.lives(&token))
+        {
+            assert!(
+                began.elapsed() < limit,
+                "no living token of {} within {limit:?}",
+                name(number)
+            );
             thread::sleep(Duration::from_millis(5));
         }
     }
@@ -77,7 +94,10 @@ pub(crate) fn all_fresh(lab: &Lab, issuer: &Issuer, count: usize, limit: Duratio
 /// Kibibytes by a line of `/proc/PID/FILE`: `VmRSS:` of `status`, `Pss:` of `smaps_rollup`.
 pub(crate) fn kib(pid: u32, file: &str, line: &str) -> f64 {
     let text = fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
-    let value = text.lines().find_map(|it| it.strip_prefix(line)).unwrap_or_else(|| panic!("no {line} in {file}"));
+    let value = text
+        .lines()
+        .find_map(|it| it.strip_prefix(line))
+        .unwrap_or_else(|| panic!("no {line} in {file}"));
     value.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
@@ -100,7 +120,12 @@ pub(crate) fn threads(pid: u32) -> usize {
 /// User and system time so far, in ticks of 10 ms.
 pub(crate) fn ticks(pid: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    let fields: Vec<&str> = stat
+        .rsplit_once(')')
+        .unwrap()
+        .1
+        .split_whitespace()
+        .collect();
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
@@ -110,7 +135,12 @@ pub(crate) fn switches(pid: u32) -> u64 {
     tasks
         .filter_map(|task| {
             let status = fs::read_to_string(task.path().join("status")).ok()?;
-            status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")?.trim().parse::<u64>().ok())
+            status.lines().find_map(|line| {
+                line.strip_prefix("voluntary_ctxt_switches:")?
+                    .trim()
+                    .parse::<u64>()
+                    .ok()
+            })
         })
         .sum()
 }

@@ -60,12 +60,17 @@ struct Org {
 
 impl Org {
     fn client_of(&self, token: &str) -> String {
-        self.living.get(token).map(|living| living.client.clone()).unwrap_or_default()
+        self.living
+            .get(token)
+            .map(|living| living.client.clone())
+            .unwrap_or_default()
     }
 
     /// One use of a token; false when it is dead.
     fn is_used(&mut self, token: &str) -> bool {
-        let Some(living) = self.living.get_mut(token) else { return false };
+        let Some(living) = self.living.get_mut(token) else {
+            return false;
+        };
         let since = living.restarted.elapsed();
         if self.idle.is_some_and(|idle| since >= idle) {
             self.living.remove(token);
@@ -87,7 +92,9 @@ struct Shared {
 
 impl Shared {
     fn org(&self) -> MutexGuard<'_, Org> {
-        self.org.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.org
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -100,14 +107,26 @@ pub(crate) struct Issuer {
 
 impl Issuer {
     pub(crate) fn start(hosts: u8) -> Arc<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         let bound = (1..=hosts).map(|host| {
-            runtime.block_on(async { tokio::net::TcpListener::bind(format!("127.0.0.{host}:0")).await.unwrap() })
+            runtime.block_on(async {
+                tokio::net::TcpListener::bind(format!("127.0.0.{host}:0"))
+                    .await
+                    .unwrap()
+            })
         });
         let listeners: Vec<_> = bound.collect();
-        let urls = listeners.iter().map(|it| format!("http://{}", it.local_addr().unwrap())).collect();
+        let urls = listeners
+            .iter()
+            .map(|it| format!("http://{}", it.local_addr().unwrap()))
+            .collect();
         let shared = Arc::new(Shared::default());
-        let router = axum::Router::new().fallback(answer).with_state(Arc::clone(&shared));
+        let router = axum::Router::new()
+            .fallback(answer)
+            .with_state(Arc::clone(&shared));
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = thread::spawn(move || {
             runtime.block_on(async {
@@ -119,7 +138,12 @@ impl Issuer {
                 let _ = stopped.await;
             });
         });
-        Arc::new(Self { shared, urls, stop: Some(stop), thread: Some(thread) })
+        Arc::new(Self {
+            shared,
+            urls,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
     }
 
     /// How long each answer takes at least.
@@ -141,7 +165,9 @@ impl Issuer {
     pub(crate) fn idle(&self, timeout: Duration) {
         let mut org = self.shared.org();
         org.idle = Some(timeout);
-        org.living.values_mut().for_each(|living| living.restarted = Instant::now());
+        org.living
+            .values_mut()
+            .for_each(|living| living.restarted = Instant::now());
     }
 
     pub(crate) fn idle_deaths(&self) -> usize {
@@ -194,10 +220,23 @@ impl Drop for Issuer {
     }
 }
 
-async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+async fn answer(
+    State(shared): State<Arc<Shared>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .to_owned()
+    };
     let base = format!("http://{}", text(header::HOST));
-    let bearer = text(header::AUTHORIZATION).trim_start_matches("Bearer ").to_owned();
+    let bearer = text(header::AUTHORIZATION)
+        .trim_start_matches("Bearer ")
+        .to_owned();
     let kind = match uri.path() {
         "/.well-known/openid-configuration" => return says(200, &metadata(&base)),
         path if path.ends_with("/token") => Kind::Token,
@@ -219,8 +258,13 @@ async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap,
     org.in_flight -= 1;
     match kind {
         Kind::Token => says(200, &issue(&mut org, &client, &base)),
-        Kind::Ping if org.is_used(&bearer) => says(200, &json!({"sobjects": "/services/data/sobjects"})),
-        Kind::Ping => says(401, &json!([{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}])),
+        Kind::Ping if org.is_used(&bearer) => {
+            says(200, &json!({"sobjects": "/services/data/sobjects"}))
+        }
+        Kind::Ping => says(
+            401,
+            &json!([{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]),
+        ),
     }
 }
 
@@ -228,16 +272,26 @@ async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap,
 fn client_of(authorization: &str, body: &[u8]) -> String {
     if let Some(encoded) = authorization.strip_prefix("Basic ") {
         let pair = STANDARD.decode(encoded).unwrap_or_default();
-        return String::from_utf8_lossy(&pair).split(':').next().unwrap_or_default().to_owned();
+        return String::from_utf8_lossy(&pair)
+            .split(':')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
     }
     let field = url::form_urlencoded::parse(body).find(|(name, _)| name == "client_id");
-    field.map(|(_, client)| client.into_owned()).unwrap_or_default()
+    field
+        .map(|(_, client)| client.into_owned())
+        .unwrap_or_default()
 }
 
 /// Takes down the call; how long it takes, and whether it ends at all.
 fn arrived(shared: &Shared, kind: Kind, client: &str) -> (Duration, bool) {
     let mut org = shared.org();
-    org.seen.push(Seen { at: Instant::now(), kind, client: client.to_owned() });
+    org.seen.push(Seen {
+        at: Instant::now(),
+        kind,
+        client: client.to_owned(),
+    });
     org.in_flight += 1;
     org.most_in_flight = org.most_in_flight.max(org.in_flight);
     (org.delay, org.hanging.as_deref() == Some(client))
@@ -245,7 +299,13 @@ fn arrived(shared: &Shared, kind: Kind, client: &str) -> (Duration, bool) {
 
 fn issue(org: &mut Org, client: &str, base: &str) -> Value {
     let token = format!("00D5g0000042abc!AQ{}", random_hex(24));
-    org.living.insert(token.clone(), Living { client: client.to_owned(), restarted: Instant::now() });
+    org.living.insert(
+        token.clone(),
+        Living {
+            client: client.to_owned(),
+            restarted: Instant::now(),
+        },
+    );
     org.issued.push(token.clone());
     let mut grant = json!({
         "access_token": token,
@@ -275,5 +335,10 @@ fn metadata(base: &str) -> Value {
 
 fn says(status: u16, body: &Value) -> Response {
     let status = StatusCode::from_u16(status).unwrap();
-    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+    (
+        status,
+        [(header::CONTENT_TYPE, "application/json")],
+        body.to_string(),
+    )
+        .into_response()
 }

@@ -34,7 +34,11 @@ pub(crate) fn measure(table: &mut Table) {
     simulated(table);
     let issuer = Issuer::start(1);
     let mut lab = fleet::lab(&issuer);
-    lab.configure(&(0..SESSIONS).map(|number| renewable(&lab, number)).collect::<Vec<_>>());
+    lab.configure(
+        &(0..SESSIONS)
+            .map(|number| renewable(&lab, number))
+            .collect::<Vec<_>>(),
+    );
     let config = fs::read_to_string(lab.config()).unwrap();
     lab.write_config(&config.replace("[http]\n", "[http]\nper_host_rate = \"5000/s\"\n"));
     lab.start();
@@ -53,7 +57,13 @@ fn simulated(table: &mut Table) {
         revocations: Some(Duration::from_hours(48)),
         ..Faults::default()
     };
-    let mut world = World::new(&policy(timeout, true), 1, Rules::new(WindowModel::HalfWindow, timeout), faults, 1);
+    let mut world = World::new(
+        &policy(timeout, true),
+        1,
+        Rules::new(WindowModel::HalfWindow, timeout),
+        faults,
+        1,
+    );
     let mut largest = || {
         let days = (0..365).map(|_| {
             world.run(DAY);
@@ -62,7 +72,10 @@ fn simulated(table: &mut Table) {
         days.max().unwrap()
     };
     let (first, last) = (largest(), largest());
-    let row = Row::of("stored state in the second of two simulated years, at most", format!("{last} bytes"));
+    let row = Row::of(
+        "stored state in the second of two simulated years, at most",
+        format!("{last} bytes"),
+    );
     let row = row.beside(format!("in the first: {first} bytes"));
     table.add(row.budget("no growth: within 5 %", last * 100 <= first * 105));
 }
@@ -87,7 +100,8 @@ fn grown(table: &mut Table, issuer: &Issuer, lab: &Lab) {
         grouped(renewals as u64),
         grouped(reads as u64),
     );
-    let row = Row::of(&what, mib(after)).beside(format!("after {FIRST_RENEWALS} renewals: {}", mib(before)));
+    let row = Row::of(&what, mib(after))
+        .beside(format!("after {FIRST_RENEWALS} renewals: {}", mib(before)));
     table.add(row.budget("no growth: within 5 %", after <= before * 1.05));
 }
 
@@ -97,9 +111,14 @@ fn renew(issuer: &Issuer, lab: &Lab, rounds: std::ops::Range<usize>) {
         let name = name(round % SESSIONS);
         let old = lab.token(&name).unwrap();
         let path = format!("/v1/sessions/{name}/renew?wait=10s");
-        let answer = request(&lab.socket(), "POST", &path, "application/json", "").expect("an answer");
+        let answer =
+            request(&lab.socket(), "POST", &path, "application/json", "").expect("an answer");
         assert_eq!(answer.status, 200, "{name}: {}", answer.body);
-        let renewed = || lab.token(&name).is_some_and(|token| token != old && issuer.lives(&token)).then_some(());
+        let renewed = || {
+            lab.token(&name)
+                .is_some_and(|token| token != old && issuer.lives(&token))
+                .then_some(())
+        };
         within(Duration::from_secs(10), "the file", renewed);
     }
 }
@@ -115,7 +134,13 @@ fn reader(table: &mut Table, issuer: &Issuer, lab: &Lab) {
     let (path, stopped, socket) = (lab.path("run/tokens/s0"), Arc::clone(&stop), lab.socket());
     let renewals = thread::spawn(move || {
         while !stopped.load(Ordering::Relaxed) {
-            request(&socket, "POST", "/v1/sessions/s0/renew?wait=5s", "application/json", "");
+            request(
+                &socket,
+                "POST",
+                "/v1/sessions/s0/renew?wait=5s",
+                "application/json",
+                "",
+            );
         }
     });
     let mut seen: Vec<String> = Vec::new();
@@ -130,10 +155,22 @@ fn reader(table: &mut Table, issuer: &Issuer, lab: &Lab) {
     stop.store(true, Ordering::Relaxed);
     renewals.join().unwrap();
     let places: BTreeMap<String, usize> = issuer.issued().into_iter().zip(0..).collect();
-    let torn = seen.iter().filter(|token| !places.contains_key(*token)).count();
-    let older = seen.windows(2).filter(|pair| places.get(&pair[0]) > places.get(&pair[1])).count();
-    let figure = format!("{missing} missing, {torn} torn, {older} older, in {} replacements", seen.len() - 1);
-    let row = Row::of("10^6 reads of a token file while it is replaced without pause", figure);
+    let torn = seen
+        .iter()
+        .filter(|token| !places.contains_key(*token))
+        .count();
+    let older = seen
+        .windows(2)
+        .filter(|pair| places.get(&pair[0]) > places.get(&pair[1]))
+        .count();
+    let figure = format!(
+        "{missing} missing, {torn} torn, {older} older, in {} replacements",
+        seen.len() - 1
+    );
+    let row = Row::of(
+        "10^6 reads of a token file while it is replaced without pause",
+        figure,
+    );
     let row = row.beside("k5start, rewriting in place: 498 of 711,072");
     table.add(row.budget("0", missing + torn + older == 0));
 }

@@ -28,7 +28,13 @@ impl Life {
         let now = Instant::from_millis(0);
         let policy = policy(Duration::from_hours(2), true);
         let (session, account) = (Session::new("crm", policy, now, 1, 1), Account::new(now, 1));
-        let mut life = Self { session, account, now, issued: 0, renewable };
+        let mut life = Self {
+            session,
+            account,
+            now,
+            issued: 0,
+            renewable,
+        };
         let login = life.feed(Input::Tick);
         life.granted(login, Request::Login);
         life
@@ -54,7 +60,12 @@ impl Life {
     }
 
     /// Answers a call, which must be `request`, after 50 ms; gives the call that follows.
-    pub(crate) fn answer(&mut self, call: Option<Call>, request: Request, verdict: Verdict) -> Option<Call> {
+    pub(crate) fn answer(
+        &mut self,
+        call: Option<Call>,
+        request: Request,
+        verdict: Verdict,
+    ) -> Option<Call> {
         let call = call.expect("a call");
         assert_eq!(call.request, request);
         let sent = self.now;
@@ -71,7 +82,10 @@ impl Life {
             odd: false,
             quotas: vec![],
         };
-        self.feed(Input::Answered { answer, presented: None })
+        self.feed(Input::Answered {
+            answer,
+            presented: None,
+        })
     }
 
     /// The same with a new token.
@@ -85,7 +99,9 @@ impl Life {
             issued_at: Timestamp::UNIX_EPOCH,
             expires_at: None,
         };
-        let refresh_token = self.renewable.then(|| Secret::new(format!("5Aep861{:048}", self.issued)));
+        let refresh_token = self
+            .renewable
+            .then(|| Secret::new(format!("5Aep861{:048}", self.issued)));
         let verdict = Verdict::Good(Box::new(Grant {
             token,
             refresh_token,
@@ -107,7 +123,9 @@ pub(crate) fn policy(timeout: Duration, shared: bool) -> Policy {
         origin: "https://acme.example".into(),
         model: WindowModel::HalfWindow,
         idle_timeout: Some(timeout),
-        idle_timeouts: [15, 30, 60, 120, 240, 480, 720, 1440].map(Duration::from_mins).into(),
+        idle_timeouts: [15, 30, 60, 120, 240, 480, 720, 1440]
+            .map(Duration::from_mins)
+            .into(),
         max_lifetime: None,
         token_lifetime: None,
         refresh_idle_timeout: None,

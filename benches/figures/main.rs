@@ -4,8 +4,18 @@
 //! parts only. It runs the released program against a server on loopback, and beside it what sets the limit or what others
 //! wrote. A part that fails says so in the table and does not hold up the rest.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a part fails by panicking")]
-#![expect(clippy::indexing_slicing, clippy::print_stdout, clippy::print_stderr, reason = "a program that prints")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a part fails by panicking"
+)]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program that prints"
+)]
 #![expect(clippy::disallowed_methods, reason = "it measures real time")]
 #![expect(clippy::cast_precision_loss, reason = "counts below a billion")]
 
@@ -50,7 +60,10 @@ const PARTS: [(&str, Part); 8] = [
 ];
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
     if let [word, situation, rounds] = arguments.as_slice()
         && word == engine::WORK
     {
@@ -73,5 +86,9 @@ fn main() -> ExitCode {
 fn reason(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-    text.unwrap_or_else(|| "no reason given".into()).lines().next().unwrap_or_default().to_owned()
+    text.unwrap_or_else(|| "no reason given".into())
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }

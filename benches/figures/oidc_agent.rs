@@ -35,8 +35,15 @@ const ASKS: usize = 3000;
 const IDLE: Duration = Duration::from_secs(30);
 
 pub(crate) fn measure(table: &mut Table) {
-    if !Command::new("oidc-agent").arg("--version").output().is_ok_and(|output| output.status.success()) {
-        table.not_measured("side by side with oidc-agent", "it is not installed (Debian: oidc-agent-cli)");
+    if !Command::new("oidc-agent")
+        .arg("--version")
+        .output()
+        .is_ok_and(|output| output.status.success())
+    {
+        table.not_measured(
+            "side by side with oidc-agent",
+            "it is not installed (Debian: oidc-agent-cli)",
+        );
         return;
     }
     let issuer = Issuer::start(1);
@@ -61,24 +68,45 @@ struct Agent {
 
 impl Agent {
     fn start(issuer: &Issuer) -> Self {
-        let home = tempfile::Builder::new().prefix("keepfresh-").tempdir().unwrap();
+        let home = tempfile::Builder::new()
+            .prefix("keepfresh-")
+            .tempdir()
+            .unwrap();
         std::fs::create_dir(home.path().join(".oidc-agent")).unwrap();
-        let started = Command::new("oidc-agent").arg("--json").env("HOME", home.path()).output().unwrap();
-        let told: Value = serde_json::from_slice(&started.stdout).expect("oidc-agent tells its socket");
+        let started = Command::new("oidc-agent")
+            .arg("--json")
+            .env("HOME", home.path())
+            .output()
+            .unwrap();
+        let told: Value =
+            serde_json::from_slice(&started.stdout).expect("oidc-agent tells its socket");
         let number = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
-        let pid = number(&told["dpid"]).or_else(|| number(&told["pid"])).expect("oidc-agent tells its pid");
+        let pid = number(&told["dpid"])
+            .or_else(|| number(&told["pid"]))
+            .expect("oidc-agent tells its pid");
         let pid = u32::try_from(pid).unwrap();
-        let socket = PathBuf::from(told["socket"].as_str().expect("oidc-agent tells its socket"));
+        let socket = PathBuf::from(
+            told["socket"]
+                .as_str()
+                .expect("oidc-agent tells its socket"),
+        );
         let mut processes = vec![pid];
         processes.extend(children(pid));
-        let agent = Self { home, socket, processes };
+        let agent = Self {
+            home,
+            socket,
+            processes,
+        };
         agent.add(issuer, 0);
         agent
     }
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command.env("HOME", self.home.path()).env("OIDC_SOCK", &self.socket).stdin(Stdio::null());
+        command
+            .env("HOME", self.home.path())
+            .env("OIDC_SOCK", &self.socket)
+            .stdin(Stdio::null());
         command
     }
 
@@ -92,11 +120,19 @@ impl Agent {
             "--confirm-default",
             "--rt=5Aep861-first",
         ]);
-        command.arg(format!("--iss={}/", issuer.urls[0])).arg(format!("--client-id={}", name(number)));
+        command
+            .arg(format!("--iss={}/", issuer.urls[0]))
+            .arg(format!("--client-id={}", name(number)));
         command.args(["--client-secret=secret", "--scope=openid offline_access"]);
-        command.args(["--redirect-uri=http://localhost:4242"]).env("OIDC_ENCRYPTION_PW", "password");
+        command
+            .args(["--redirect-uri=http://localhost:4242"])
+            .env("OIDC_ENCRYPTION_PW", "password");
         let output = command.output().unwrap();
-        assert!(output.status.success(), "oidc-gen: {}", String::from_utf8_lossy(&output.stdout));
+        assert!(
+            output.status.success(),
+            "oidc-gen: {}",
+            String::from_utf8_lossy(&output.stdout)
+        );
     }
 
     fn token(&self, number: usize) -> Command {
@@ -124,8 +160,14 @@ impl Drop for Agent {
 }
 
 fn children(parent: u32) -> Vec<u32> {
-    let listed = Command::new("ps").args(["-o", "pid=", "--ppid", &parent.to_string()]).output().unwrap();
-    String::from_utf8_lossy(&listed.stdout).split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    let listed = Command::new("ps")
+        .args(["-o", "pid=", "--ppid", &parent.to_string()])
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&listed.stdout)
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .collect()
 }
 
 /// The token over the agent's socket, by its own protocol; none when it does not come in time.
@@ -133,8 +175,7 @@ fn ask(socket: &Path, number: usize, patience: Duration) -> Option<String> {
     let mut stream = UnixStream::connect(socket).ok()?;
     stream.set_read_timeout(Some(patience)).ok()?;
     let hint = "bench";
-    let ask =
-        json!({"request": "access_token", "account": name(number), "min_valid_period": 0, "application_hint": hint});
+    let ask = json!({"request": "access_token", "account": name(number), "min_valid_period": 0, "application_hint": hint});
     stream.write_all(ask.to_string().as_bytes()).ok()?;
     let mut buffer = [0; 8192];
     let length = stream.read(&mut buffer).ok()?;
@@ -148,7 +189,11 @@ fn memory(table: &mut Table, issuer: &Arc<Issuer>, agent: &Agent, lab: &mut Lab)
     let each = (agent.sum(proportional) - one[1]) / (ACCOUNTS - 1) as f64;
     let mut ours = Vec::new();
     for count in [1, ACCOUNTS] {
-        lab.configure(&(0..count).map(|number| renewable(lab, number)).collect::<Vec<_>>());
+        lab.configure(
+            &(0..count)
+                .map(|number| renewable(lab, number))
+                .collect::<Vec<_>>(),
+        );
         lab.start();
         all_fresh(lab, issuer, count, Duration::from_mins(1));
         issuer.settled();
@@ -159,40 +204,71 @@ fn memory(table: &mut Table, issuer: &Arc<Issuer>, agent: &Agent, lab: &mut Lab)
             assert!(lab.stop().success());
         }
     }
-    let shown = |[resident, proportional]: [f64; 2]| format!("{}, Pss {}", mib(resident), mib(proportional));
+    let shown = |[resident, proportional]: [f64; 2]| {
+        format!("{}, Pss {}", mib(resident), mib(proportional))
+    };
     let row = Row::of("beside oidc-agent: memory, one session", shown(ours[0]));
     table.add(row.beside(format!("oidc-agent: {}, in two processes", shown(one))));
     let own = (ours[1][1] - ours[0][1]) / (ACCOUNTS - 1) as f64;
-    let row = Row::of("beside oidc-agent: each further of 51 (Pss)", format!("{own:.1} KiB"));
+    let row = Row::of(
+        "beside oidc-agent: each further of 51 (Pss)",
+        format!("{own:.1} KiB"),
+    );
     table.add(row.beside(format!("oidc-agent: {each:.1} KiB")));
 }
 
 fn speed(table: &mut Table, agent: &Agent, lab: &Lab) {
-    let (mut ours, mut theirs) = processes(RUNS, || lab.command(&["token", "s0"]), || agent.token(0));
-    let row = Row::of("beside oidc-agent: a token by its command, p50 / p99 of 300", pair(&mut ours));
+    let (mut ours, mut theirs) =
+        processes(RUNS, || lab.command(&["token", "s0"]), || agent.token(0));
+    let row = Row::of(
+        "beside oidc-agent: a token by its command, p50 / p99 of 300",
+        pair(&mut ours),
+    );
     table.add(row.beside(format!("`oidc-token`: {}", pair(&mut theirs))));
     let (mut ours, mut theirs): (Vec<_>, Vec<_>) = (0..ASKS)
         .map(|_| {
-            let own = timed(|| assert!(asked(&mut UnixStream::connect(lab.socket()).unwrap(), CLOSED)));
+            let own = timed(|| {
+                assert!(asked(
+                    &mut UnixStream::connect(lab.socket()).unwrap(),
+                    CLOSED
+                ))
+            });
             (own, timed(|| assert!(agent.ask(0, PATIENCE).is_some())))
         })
         .unzip();
-    let row = Row::of("beside oidc-agent: a token by a new connection, p50 / p99 of 3,000", pair(&mut ours));
+    let row = Row::of(
+        "beside oidc-agent: a token by a new connection, p50 / p99 of 3,000",
+        pair(&mut ours),
+    );
     table.add(row.beside(format!("oidc-agent: {}", pair(&mut theirs))));
 }
 
 fn idle(table: &mut Table, agent: &Agent, lab: &Lab) {
-    let now = || (ticks(lab.pid()), agent.processes.iter().map(|pid| ticks(*pid)).sum::<u64>());
+    let now = || {
+        (
+            ticks(lab.pid()),
+            agent.processes.iter().map(|pid| ticks(*pid)).sum::<u64>(),
+        )
+    };
     let before = now();
     thread::sleep(IDLE);
     let after = now();
-    let row = Row::of("beside oidc-agent: idle for 30 s, 51 sessions", format!("{} ticks", after.0 - before.0));
-    table.add(row.beside(format!("oidc-agent: {} ticks", after.1 - before.1)).budget("0", after.0 == before.0));
+    let row = Row::of(
+        "beside oidc-agent: idle for 30 s, 51 sessions",
+        format!("{} ticks", after.0 - before.0),
+    );
+    table.add(
+        row.beside(format!("oidc-agent: {} ticks", after.1 - before.1))
+            .budget("0", after.0 == before.0),
+    );
 }
 
 /// In words, whether and when a token came.
 fn came(took: Option<Duration>) -> String {
-    took.map_or_else(|| format!("no token within {}", shown(PATIENCE)), |took| format!("a token after {}", shown(took)))
+    took.map_or_else(
+        || format!("no token within {}", shown(PATIENCE)),
+        |took| format!("a token after {}", shown(took)),
+    )
 }
 
 fn ours(lab: &Lab, number: usize) -> Option<Duration> {
@@ -216,16 +292,34 @@ fn stalled(table: &mut Table, agent: &Agent, lab: &Lab) {
         thread::sleep(Duration::from_millis(100));
         stream
     };
-    let held = (stall(&lab.socket(), "GET /v1/se"), stall(&agent.socket, "{\"request\":"));
+    let held = (
+        stall(&lab.socket(), "GET /v1/se"),
+        stall(&agent.socket, "{\"request\":"),
+    );
     let came_to = (ours(lab, 0), theirs(agent, 0));
-    let row = Row::of("beside oidc-agent: while a client stalls in its request", came(came_to.0));
-    table.add(row.beside(format!("oidc-agent: {}", came(came_to.1))).budget("a token", came_to.0.is_some()));
+    let row = Row::of(
+        "beside oidc-agent: while a client stalls in its request",
+        came(came_to.0),
+    );
+    table.add(
+        row.beside(format!("oidc-agent: {}", came(came_to.1)))
+            .budget("a token", came_to.0.is_some()),
+    );
     drop(held);
-    let silent = (UnixStream::connect(lab.socket()).unwrap(), UnixStream::connect(&agent.socket).unwrap());
+    let silent = (
+        UnixStream::connect(lab.socket()).unwrap(),
+        UnixStream::connect(&agent.socket).unwrap(),
+    );
     thread::sleep(Duration::from_millis(100));
     let came_to = (ours(lab, 0), theirs(agent, 0));
-    let row = Row::of("beside oidc-agent: while a client has connected and says nothing", came(came_to.0));
-    table.add(row.beside(format!("oidc-agent: {}", came(came_to.1))).budget("a token", came_to.0.is_some()));
+    let row = Row::of(
+        "beside oidc-agent: while a client has connected and says nothing",
+        came(came_to.0),
+    );
+    table.add(
+        row.beside(format!("oidc-agent: {}", came(came_to.1)))
+            .budget("a token", came_to.0.is_some()),
+    );
     drop(silent);
     poll(PATIENCE, || theirs(agent, 0)).expect("oidc-agent goes on");
 }
@@ -243,8 +337,14 @@ fn hanging(table: &mut Table, issuer: &Issuer, agent: &Agent, lab: &Lab) {
     let came_to = (ours(lab, 0), theirs(agent, 0));
     forced.end();
     let _ = waiting.join();
-    let row = Row::of("beside oidc-agent: while another session's server hangs", came(came_to.0));
-    table.add(row.beside(format!("oidc-agent: {}", came(came_to.1))).budget("a token", came_to.0.is_some()));
+    let row = Row::of(
+        "beside oidc-agent: while another session's server hangs",
+        came(came_to.0),
+    );
+    table.add(
+        row.beside(format!("oidc-agent: {}", came(came_to.1)))
+            .budget("a token", came_to.0.is_some()),
+    );
 }
 
 /// `oidc-token --force-new`, for as long as its server lets it wait.
@@ -253,7 +353,14 @@ struct Forced(Child);
 impl Forced {
     fn start(agent: &Agent) -> Self {
         let mut command = agent.token(1);
-        Self(command.arg("--force-new").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+        Self(
+            command
+                .arg("--force-new")
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap(),
+        )
     }
 
     fn end(&mut self) {
@@ -271,7 +378,15 @@ fn revoked(table: &mut Table) {
     lab.configure(&[renewable(&lab, 0)]);
     lab.start();
     all_fresh(&lab, &issuer, 1, Duration::from_mins(1));
-    assert!(agent.token(0).arg("--force-new").output().unwrap().status.success());
+    assert!(
+        agent
+            .token(0)
+            .arg("--force-new")
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
     // A token that dies within its first second, unused, is replaced when that second is over.
     thread::sleep(Duration::from_secs(2));
     let token = lab.token(&name(0)).unwrap();
@@ -280,14 +395,22 @@ fn revoked(table: &mut Table) {
     let began = Instant::now();
     let report = reporting(&token);
     let answer = lab.post("/v1/sessions/s0/rejected?wait=5s", &report);
-    assert!(answer.json()["access_token"].as_str().is_some_and(|token| issuer.lives(token)), "{}", answer.status);
+    assert!(
+        answer.json()["access_token"]
+            .as_str()
+            .is_some_and(|token| issuer.lives(token)),
+        "{}",
+        answer.status
+    );
     let own = began.elapsed();
     let living = || agent.ask(0, PATIENCE).filter(|token| issuer.lives(token));
     let limit = Duration::from_secs(LIFE + 15);
     let theirs = poll(limit, living).map(|_| began.elapsed());
     let their = theirs.map_or_else(|| format!("none within {}", shown(limit)), shown);
-    let row =
-        Row::of("beside oidc-agent: token revoked at the server, the job knows: until it has a living one", shown(own));
+    let row = Row::of(
+        "beside oidc-agent: token revoked at the server, the job knows: until it has a living one",
+        shown(own),
+    );
     let beside = format!(
         "oidc-agent: {their}: it hands out the revoked one until its announced end, here {LIFE} s, often an hour; \
          a job that asks for a new one (`--force-new`) has it in a round trip"

@@ -35,7 +35,10 @@ pub(crate) fn measure(table: &mut Table) {
     issuer.settled();
     issuer.delay(DELAY);
     let trips = 2 * round_trip(&issuer);
-    table.add(Row::of("one round trip to a server that takes 20 ms, twice", shown(trips)));
+    table.add(Row::of(
+        "one round trip to a server that takes 20 ms, twice",
+        shown(trips),
+    ));
     reported(table, &issuer, &lab, trips);
     readers(table, &issuer, &lab);
     drop(lab);
@@ -46,7 +49,9 @@ pub(crate) fn measure(table: &mut Table) {
 fn round_trip(issuer: &Issuer) -> Duration {
     let host = issuer.urls[0].trim_start_matches("http://");
     let mut stream = TcpStream::connect(host).unwrap();
-    let ask = format!("GET /services/data/v62.0/ HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer none\r\n\r\n");
+    let ask = format!(
+        "GET /services/data/v62.0/ HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer none\r\n\r\n"
+    );
     let mut once = || {
         let began = Instant::now();
         stream.write_all(ask.as_bytes()).unwrap();
@@ -60,8 +65,15 @@ fn round_trip(issuer: &Issuer) -> Duration {
 /// When the file holds another token than `old`, looking every 100 µs.
 fn replaced(file: &Path, old: &str, limit: Duration) -> Instant {
     let began = Instant::now();
-    while fs::read_to_string(file).ok().is_none_or(|token| token == old) {
-        assert!(began.elapsed() < limit, "no other token in {} within {limit:?}", file.display());
+    while fs::read_to_string(file)
+        .ok()
+        .is_none_or(|token| token == old)
+    {
+        assert!(
+            began.elapsed() < limit,
+            "no other token in {} within {limit:?}",
+            file.display()
+        );
         thread::sleep(Duration::from_micros(100));
     }
     Instant::now()
@@ -82,9 +94,17 @@ fn reported(table: &mut Table, issuer: &Issuer, lab: &Lab, trips: Duration) {
         calls += issuer.take_seen().len();
     }
     let calls = calls as f64 / REPORTS as f64;
-    for (what, took) in [("the answer", &mut answers), ("the file", &mut publications)] {
+    for (what, took) in [
+        ("the answer", &mut answers),
+        ("the file", &mut publications),
+    ] {
         let what = format!("recovery by a job's report: until {what}, p50 / worst of {REPORTS}");
-        table.add(judged(&what, took, trips, &format!(", {calls:.1} calls each")));
+        table.add(judged(
+            &what,
+            took,
+            trips,
+            &format!(", {calls:.1} calls each"),
+        ));
     }
 }
 
@@ -98,7 +118,11 @@ fn one_report(issuer: &Issuer, lab: &Lab, name: &str) -> (Duration, Duration) {
         let filed = scope.spawn(|| replaced(&file, &token, Duration::from_secs(20)));
         let answer = lab.post(&format!("/v1/sessions/{name}/rejected?wait=10s"), &body);
         let answered = began.elapsed();
-        assert!(issuer.lives(answer.json()["access_token"].as_str().expect("a token")), "{}", answer.status);
+        assert!(
+            issuer.lives(answer.json()["access_token"].as_str().expect("a token")),
+            "{}",
+            answer.status
+        );
         (answered, filed.join().unwrap() - began)
     })
 }
@@ -114,7 +138,10 @@ fn judged(what: &str, took: &mut [Duration], trips: Duration, more: &str) -> Row
     let limit = trips + Duration::from_millis(5);
     Row::of(what, format!("{} / {}{more}", shown(half), shown(most)))
         .beside(format!("two round trips: {}", shown(trips)))
-        .budget(format!("two round trips + 5 ms: {}", shown(limit)), half <= limit)
+        .budget(
+            format!("two round trips + 5 ms: {}", shown(limit)),
+            half <= limit,
+        )
 }
 
 /// Many readers of one token that is dead, and how many requests they cost.
@@ -124,20 +151,37 @@ fn readers(table: &mut Table, issuer: &Issuer, lab: &Lab) {
     issuer.revoke(&token);
     issuer.take_seen();
     let socket = lab.socket();
-    let (report, body) = (format!("/v1/sessions/{name}/rejected?wait=10s"), reporting(&token));
+    let (report, body) = (
+        format!("/v1/sessions/{name}/rejected?wait=10s"),
+        reporting(&token),
+    );
     thread::scope(|scope| {
         let one = || request(&socket, "POST", &report, "application/json", &body);
         let crowd: Vec<_> = (0..READERS).map(|_| scope.spawn(one)).collect();
         for caller in crowd {
             let answer = caller.join().unwrap().expect("an answer");
-            assert!(issuer.lives(answer.json()["access_token"].as_str().expect("a token")), "{}", answer.status);
+            assert!(
+                issuer.lives(answer.json()["access_token"].as_str().expect("a token")),
+                "{}",
+                answer.status
+            );
         }
     });
     let seen = issuer.take_seen();
-    let count = |kind: Kind| seen.iter().filter(|seen| seen.kind == kind && seen.client == name).count();
-    let (logins, pings) = (count(Kind::Token), seen.iter().filter(|seen| seen.kind == Kind::Ping).count());
+    let count = |kind: Kind| {
+        seen.iter()
+            .filter(|seen| seen.kind == kind && seen.client == name)
+            .count()
+    };
+    let (logins, pings) = (
+        count(Kind::Token),
+        seen.iter().filter(|seen| seen.kind == Kind::Ping).count(),
+    );
     let what = format!("{READERS} jobs at once that saw one token fail: requests for a new one");
-    let row = Row::of(&what, format!("{logins}, and {pings} that asked whether it is dead"));
+    let row = Row::of(
+        &what,
+        format!("{logins}, and {pings} that asked whether it is dead"),
+    );
     table.add(row.budget("1", logins == 1));
 }
 
@@ -147,7 +191,10 @@ fn unreported(table: &mut Table, trips: Duration) {
     let mut lab = fleet::lab(&issuer);
     let mut all = sessions(&lab, &issuer, UNREPORTED, "10s");
     let duty = "verify_at = [\"* * * * *\"]";
-    all.extend((0..UNREPORTED).map(|number| lab.by_client(&name(UNREPORTED + number)).table("keepalive", duty)));
+    all.extend((0..UNREPORTED).map(|number| {
+        lab.by_client(&name(UNREPORTED + number))
+            .table("keepalive", duty)
+    }));
     lab.configure(&all);
     lab.start();
     all_fresh(&lab, &issuer, all.len(), Duration::from_mins(1));
@@ -166,14 +213,25 @@ fn pinged(table: &mut Table, issuer: &Issuer, lab: &Lab, trips: Duration) {
         issuer.revoke(&token);
         let fresh = replaced(&file(lab, &name), &token, Duration::from_secs(20));
         // Whose token is dead, the server does not know any more.
-        let ping = issuer.take_seen().iter().find(|seen| seen.client.is_empty()).expect("a ping").at;
+        let ping = issuer
+            .take_seen()
+            .iter()
+            .find(|seen| seen.client.is_empty())
+            .expect("a ping")
+            .at;
         whole.push(fresh - began);
         after.push(fresh - ping);
     }
     let (half, most) = percentiles(&mut whole);
-    let what = format!("recovery by a ping, T = 10 s: from the revocation, p50 / worst of {UNREPORTED}");
+    let what =
+        format!("recovery by a ping, T = 10 s: from the revocation, p50 / worst of {UNREPORTED}");
     table.add(Row::of(&what, pair(half, most)).beside("the ping's own pace: every 4 s"));
-    table.add(judged("the same, from the ping's arrival at the server", &mut after, trips, ""));
+    table.add(judged(
+        "the same, from the ping's arrival at the server",
+        &mut after,
+        trips,
+        "",
+    ));
 }
 
 fn proven(table: &mut Table, issuer: &Issuer, lab: &Lab, trips: Duration) {
@@ -188,7 +246,9 @@ fn proven(table: &mut Table, issuer: &Issuer, lab: &Lab, trips: Duration) {
         replaced(&file(lab, name), token, Duration::from_secs(20)).saturating_duration_since(minute)
     };
     let last = names.iter().zip(&tokens).map(one).max().unwrap();
-    let what = format!("recovery by `verify_at`, {UNREPORTED} sessions: from the full minute until all are fresh");
+    let what = format!(
+        "recovery by `verify_at`, {UNREPORTED} sessions: from the full minute until all are fresh"
+    );
     let row = Row::of(&what, shown(last)).beside(format!("two round trips: {}", shown(trips)));
     table.add(row.budget("1 s", last <= Duration::from_secs(1)));
 }
@@ -199,5 +259,7 @@ fn pair(half: Duration, most: Duration) -> String {
 
 pub(crate) fn until_the_minute() -> Duration {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    Duration::from_mins(1).saturating_sub(Duration::from_millis(u64::try_from(since.as_millis() % 60_000).unwrap()))
+    Duration::from_mins(1).saturating_sub(Duration::from_millis(
+        u64::try_from(since.as_millis() % 60_000).unwrap(),
+    ))
 }

@@ -18,7 +18,13 @@ pub(crate) struct Row {
 impl Row {
     pub(crate) fn of(what: &str, figure: impl Into<String>) -> Self {
         let (beside, budget) = (String::new(), String::new());
-        Self { what: what.into(), figure: figure.into(), beside, budget, met: None }
+        Self {
+            what: what.into(),
+            figure: figure.into(),
+            beside,
+            budget,
+            met: None,
+        }
     }
 
     /// What sets the limit, or what others need for the same.
@@ -45,7 +51,13 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn begin() -> Self {
         let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/bench.md"));
-        Self { began: Instant::now(), head: head(), lines: String::new(), path, regressed: false }
+        Self {
+            began: Instant::now(),
+            head: head(),
+            lines: String::new(),
+            path,
+            regressed: false,
+        }
     }
 
     /// A part begins; what it measures follows.
@@ -54,13 +66,21 @@ impl Table {
     }
 
     pub(crate) fn add(&mut self, row: Row) {
-        let Row { what, figure, beside, budget, met } = row;
+        let Row {
+            what,
+            figure,
+            beside,
+            budget,
+            met,
+        } = row;
         let verdict = match met {
             Some(true) => "met",
             Some(false) => "**missed**",
             None => "",
         };
-        let line = [what, figure, beside, budget, verdict.to_owned()].map(|cell| cell.replace('|', "/")).join(" | ");
+        let line = [what, figure, beside, budget, verdict.to_owned()]
+            .map(|cell| cell.replace('|', "/"))
+            .join(" | ");
         eprintln!("       {line}");
         let _ = writeln!(self.lines, "| {line} |");
         self.keep();
@@ -78,7 +98,11 @@ impl Table {
     pub(crate) fn end(self) -> ExitCode {
         self.keep();
         println!("{}", self.text());
-        if self.regressed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        if self.regressed {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        }
     }
 
     /// After each line, so that an interrupted run has what it had.
@@ -98,16 +122,24 @@ impl Table {
 /// Where and when.
 fn head() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':')).map_or("", |it| it.1);
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
+        .map_or("", |it| it.1);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or_default().to_owned();
-    let [date, kernel, compiler] = [("date", "-uI"), ("uname", "-sr"), ("rustc", "-V")].map(|(program, argument)| {
-        let output = Command::new(program).arg(argument).output();
-        output.map_or(String::new(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    });
+    let [date, kernel, compiler] =
+        [("date", "-uI"), ("uname", "-sr"), ("rustc", "-V")].map(|(program, argument)| {
+            let output = Command::new(program).arg(argument).output();
+            output.map_or(String::new(), |output| {
+                String::from_utf8_lossy(&output.stdout).trim().to_owned()
+            })
+        });
     let model = model.trim();
-    format!("`make bench`, {date}, {model}, {cores} cores, {kernel}, {compiler}, load {load} at its start")
+    format!(
+        "`make bench`, {date}, {model}, {cores} cores, {kernel}, {compiler}, load {load} at its start"
+    )
 }
 
 /// The median and the worst of a hundred.

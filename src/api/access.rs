@@ -34,10 +34,15 @@ impl Caller {
     pub fn of(socket: &UnixStream, daemon_uid: u32) -> io::Result<Self> {
         let (seen, peer) = Self::seen(socket)?;
         let groups = match seen.pid {
-            Some(pid) if seen.uid != 0 && seen.uid != daemon_uid => supplementary_groups(pid, peer.uid(), peer.gid()),
+            Some(pid) if seen.uid != 0 && seen.uid != daemon_uid => {
+                supplementary_groups(pid, peer.uid(), peer.gid())
+            }
             Some(_) | None => Vec::new(),
         };
-        let groups = groups.into_iter().map(|group| NUMBERS.group(group, seen.pid)).collect();
+        let groups = groups
+            .into_iter()
+            .map(|group| NUMBERS.group(group, seen.pid))
+            .collect();
         Ok(Self { groups, ..seen })
     }
 
@@ -52,8 +57,19 @@ impl Caller {
     fn seen(socket: &UnixStream) -> io::Result<(Self, UCred)> {
         let peer = socket.peer_cred()?;
         let pid = peer.pid().filter(|pid| *pid > 0);
-        let (uid, gid) = (NUMBERS.user(peer.uid(), pid), NUMBERS.group(peer.gid(), pid));
-        Ok((Self { uid, gid, groups: Vec::new(), pid }, peer))
+        let (uid, gid) = (
+            NUMBERS.user(peer.uid(), pid),
+            NUMBERS.group(peer.gid(), pid),
+        );
+        Ok((
+            Self {
+                uid,
+                gid,
+                groups: Vec::new(),
+                pid,
+            },
+            peer,
+        ))
     }
 
     /// Whether `principal` names this caller.
@@ -99,10 +115,17 @@ fn supplementary_groups(pid: i32, uid: u32, gid: u32) -> Vec<u32> {
 fn groups_in(status: &str, uid: u32, gid: u32) -> Vec<u32> {
     let ids = |label: &str| -> Vec<u32> {
         let line = status.lines().find_map(|line| line.strip_prefix(label));
-        line.unwrap_or_default().split_ascii_whitespace().filter_map(|id| id.parse().ok()).collect()
+        line.unwrap_or_default()
+            .split_ascii_whitespace()
+            .filter_map(|id| id.parse().ok())
+            .collect()
     };
     // Four numbers each: real, effective, saved, file system.
-    if ids("Uid:").get(1) == Some(&uid) && ids("Gid:").get(1) == Some(&gid) { ids("Groups:") } else { Vec::new() }
+    if ids("Uid:").get(1) == Some(&uid) && ids("Gid:").get(1) == Some(&gid) {
+        ids("Groups:")
+    } else {
+        Vec::new()
+    }
 }
 
 #[cfg(test)]
@@ -148,12 +171,21 @@ mod tests {
     fn groups_count_only_while_the_process_is_still_the_one_that_connected() {
         let status = "Name:\tsh\nUid:\t1000\t1001\t1000\t1000\nGid:\t100\t101\t100\t100\nGroups:\t4 27 1000 \n";
         assert_eq!(groups_in(status, 1001, 101), [4, 27, 1000]);
-        assert_eq!(groups_in(status, 1000, 101), [0_u32; 0], "another user has the number now");
+        assert_eq!(
+            groups_in(status, 1000, 101),
+            [0_u32; 0],
+            "another user has the number now"
+        );
         assert_eq!(groups_in(status, 1001, 100), [0_u32; 0], "another group");
         assert_eq!(groups_in("", 0, 0), [0_u32; 0]);
     }
 
     fn caller(uid: u32, gid: u32, groups: Vec<u32>) -> Caller {
-        Caller { uid, gid, groups, pid: None }
+        Caller {
+            uid,
+            gid,
+            groups,
+            pid: None,
+        }
     }
 }

@@ -64,17 +64,30 @@ pub struct Call<'a> {
 impl Client {
     /// The socket given, or `$KEEPFRESH_SOCKET`, or whichever of the two usual places has one.
     pub fn find(socket: Option<&Path>) -> Self {
-        let named = || env::var_os("KEEPFRESH_SOCKET").filter(|path| !path.is_empty()).map(PathBuf::from);
+        let named = || {
+            env::var_os("KEEPFRESH_SOCKET")
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from)
+        };
         if let Some(path) = socket.map(Path::to_owned).or_else(named) {
-            return Self { candidates: vec![path], named: true, margin: MARGIN };
+            return Self {
+                candidates: vec![path],
+                named: true,
+                margin: MARGIN,
+            };
         }
-        let own = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|directory| directory.is_absolute());
+        let own = env::var_os("XDG_RUNTIME_DIR")
+            .map(PathBuf::from)
+            .filter(|directory| directory.is_absolute());
         let system = PathBuf::from(error::OF_THE_SYSTEM);
         Self {
-            candidates: [Some(system), own.map(|own| own.join("keepfresh/keepfresh.sock"))]
-                .into_iter()
-                .flatten()
-                .collect(),
+            candidates: [
+                Some(system),
+                own.map(|own| own.join("keepfresh/keepfresh.sock")),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
             named: false,
             margin: MARGIN,
         }
@@ -83,7 +96,10 @@ impl Client {
     /// The same for somebody who looks on, and would rather ask again than wait for a daemon that hangs.
     #[must_use]
     pub fn impatient(&self, margin: Duration) -> Self {
-        Self { margin, ..self.clone() }
+        Self {
+            margin,
+            ..self.clone()
+        }
     }
 
     /// Carries the call out and reads the JSON of its answer.
@@ -99,9 +115,15 @@ impl Client {
     ///
     /// # Errors
     /// Like [`Client::json`].
-    pub fn patient_json<T: DeserializeOwned>(&self, call: &Call<'_>, wait: Duration) -> Result<T, ClientError> {
+    pub fn patient_json<T: DeserializeOwned>(
+        &self,
+        call: &Call<'_>,
+        wait: Duration,
+    ) -> Result<T, ClientError> {
         let until = clock::boottime().after(wait);
-        let (path, body) = retry(until, call.repeatable, |_| self.attempt(call, Duration::ZERO))?;
+        let (path, body) = retry(until, call.repeatable, |_| {
+            self.attempt(call, Duration::ZERO)
+        })?;
         from_json(path, &body)
     }
 
@@ -113,7 +135,10 @@ impl Client {
         let (path, body) = self.body(call)?;
         match std::str::from_utf8(&body) {
             Ok(text) => Ok(Zeroizing::new(text.to_owned())),
-            Err(_) => Err(ClientError::Protocol { path, what: "its answer is not text".to_owned() }),
+            Err(_) => Err(ClientError::Protocol {
+                path,
+                what: "its answer is not text".to_owned(),
+            }),
         }
     }
 
@@ -127,13 +152,17 @@ impl Client {
             let (path, stream) = self.connect()?;
             // Under HTTP/1.0 an answer without a length is not cut into chunks: it ends with its connection.
             let head = head(call, left).replacen("HTTP/1.1", "HTTP/1.0", 1);
-            let (status, lines) = lines::open(stream, &path, &head, left.saturating_add(self.margin))?;
+            let (status, lines) =
+                lines::open(stream, &path, &head, left.saturating_add(self.margin))?;
             if (200..300).contains(&status) {
                 return Ok(lines);
             }
             match serde_json::from_slice(&lines.rest(self.margin)) {
                 Ok(problem) => Err(ClientError::Problem(Box::new(problem))),
-                Err(_) => Err(ClientError::Protocol { path, what: format!("it answers with status {status}") }),
+                Err(_) => Err(ClientError::Protocol {
+                    path,
+                    what: format!("it answers with status {status}"),
+                }),
             }
         })
     }
@@ -145,15 +174,23 @@ impl Client {
 
     fn attempt(&self, call: &Call<'_>, left: Duration) -> Result<Answer, ClientError> {
         let (path, stream) = self.connect()?;
-        let reply = http::exchange(&stream, &head(call, left), &call.body, left.saturating_add(self.margin))
-            .map_err(|error| error::wire_error(error, &path))?;
+        let reply = http::exchange(
+            &stream,
+            &head(call, left),
+            &call.body,
+            left.saturating_add(self.margin),
+        )
+        .map_err(|error| error::wire_error(error, &path))?;
         if (200..300).contains(&reply.status) {
             return Ok((path, reply.body));
         }
         match serde_json::from_slice(&reply.body) {
             Ok(problem) => Err(ClientError::Problem(Box::new(problem))),
             Err(_) if call.path == "/v1/health" => Ok((path, reply.body)),
-            Err(_) => Err(ClientError::Protocol { path, what: format!("it answers with status {}", reply.status) }),
+            Err(_) => Err(ClientError::Protocol {
+                path,
+                what: format!("it answers with status {}", reply.status),
+            }),
         }
     }
 
@@ -169,7 +206,10 @@ impl Client {
                 Err(error) => hindrance = hindrance.or_else(|| error::hindrance(path, error)),
             }
         }
-        let absent = || ClientError::NotRunning { tried: self.candidates.clone(), named: self.named };
+        let absent = || ClientError::NotRunning {
+            tried: self.candidates.clone(),
+            named: self.named,
+        };
         Err(hindrance.unwrap_or_else(absent))
     }
 }
@@ -196,7 +236,11 @@ fn retry<T>(
 fn from_json<T: DeserializeOwned>(path: PathBuf, body: &[u8]) -> Result<T, ClientError> {
     serde_json::from_slice(body).map_err(|error| ClientError::Protocol {
         path,
-        what: format!("its JSON is not as expected (line {}, column {})", error.line(), error.column()),
+        what: format!(
+            "its JSON is not as expected (line {}, column {})",
+            error.line(),
+            error.column()
+        ),
     })
 }
 
@@ -210,8 +254,14 @@ fn head(call: &Call<'_>, left: Duration) -> String {
         query.append_pair("wait", &duration::format(left));
     }
     let query = query.finish();
-    let (method, accept) =
-        (if call.post { "POST" } else { "GET" }, if call.plain { "text/plain" } else { "application/json" });
+    let (method, accept) = (
+        if call.post { "POST" } else { "GET" },
+        if call.plain {
+            "text/plain"
+        } else {
+            "application/json"
+        },
+    );
     let mark = if query.is_empty() { "" } else { "?" };
     format!(
         "{method} {}{mark}{query} HTTP/1.1\r\nhost: keepfresh\r\naccept: {accept}\r\nconnection: close\r\n\
@@ -225,7 +275,10 @@ fn head(call: &Call<'_>, left: Duration) -> String {
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(bytes: &[u8]) {
     let whole = http::parse(bytes);
-    assert!(!matches!(&whole, Ok(Some(reply)) if reply.body.len() > bytes.len()), "a body out of nothing");
+    assert!(
+        !matches!(&whole, Ok(Some(reply)) if reply.body.len() > bytes.len()),
+        "a body out of nothing"
+    );
     if let Ok(Some((_, end))) = lines::status(bytes) {
         assert!(end <= bytes.len());
     }

@@ -120,6 +120,9 @@ impl Kind {
 
     /// Its name on the wire.
     pub fn word(self) -> String {
-        serde_json::to_value(self).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
+        serde_json::to_value(self)
+            .ok()
+            .and_then(|value| Some(value.as_str()?.to_owned()))
+            .unwrap_or_default()
     }
 }

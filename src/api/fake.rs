@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 use super::access::Guests;
 use super::server::Server;
 use super::{
-    About, Ask, Counts, Following, Health, HealthAsk, Held, LoginAsk, LoginBegun, LoginDone, LoginHow, Page, Refusal,
-    Rejected, Reloaded, Served, SessionStatus, State,
+    About, Ask, Counts, Following, Health, HealthAsk, Held, LoginAsk, LoginBegun, LoginDone,
+    LoginHow, Page, Refusal, Rejected, Reloaded, Served, SessionStatus, State,
 };
 use crate::config::Subordinates;
 use crate::named::Named;
@@ -30,7 +30,12 @@ pub(crate) struct Fake {
 impl Fake {
     /// Waits until the supervisor saw this.
     pub(crate) fn until(&self, event: &str) {
-        while self.seen.recv_timeout(Duration::from_secs(10)).expect(event) != event {}
+        while self
+            .seen
+            .recv_timeout(Duration::from_secs(10))
+            .expect(event)
+            != event
+        {}
     }
 
     /// What the supervisor sees next, unless nothing comes in time.
@@ -51,7 +56,10 @@ pub(crate) fn daemon(path: &Path, stopped: oneshot::Receiver<()>) -> (Fake, Join
     let (saw, seen) = std_mpsc::channel();
     let (leave, left) = mpsc::channel(1);
     let thread = thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let server = Server::bind(&path, 0o600, None).unwrap();
             ready.send(()).unwrap();
@@ -67,10 +75,19 @@ pub(crate) fn daemon(path: &Path, stopped: oneshot::Receiver<()>) -> (Fake, Join
 
 /// Whoever runs the tests is the daemon's user.
 fn guests() -> Guests {
-    Guests::new(rustix::process::geteuid().as_raw(), &[], std::iter::empty(), &Subordinates::default())
+    Guests::new(
+        rustix::process::geteuid().as_raw(),
+        &[],
+        std::iter::empty(),
+        &Subordinates::default(),
+    )
 }
 
-async fn supervise(mut asked: mpsc::Receiver<Ask>, mut left: mpsc::Receiver<()>, saw: std_mpsc::Sender<String>) {
+async fn supervise(
+    mut asked: mpsc::Receiver<Ask>,
+    mut left: mpsc::Receiver<()>,
+    saw: std_mpsc::Sender<String>,
+) {
     let mut waiting = JoinSet::new();
     loop {
         tokio::select! {
@@ -91,19 +108,45 @@ async fn decide(ask: Ask, saw: std_mpsc::Sender<String>) {
     match ask {
         // Nobody measures this one.
         Ask::Metrics { reply, .. } => drop(reply),
-        Ask::Sessions { reply, .. } => drop(reply.send(Page { sessions: vec![status("crm")], end: None })),
-        Ask::Session { about: About { name, .. }, reply, .. } => drop(reply.send(known(&name).map(|()| status(&name)))),
-        Ask::Token { about: About { name, .. }, mut reply, .. } if name == "slow" => {
+        Ask::Sessions { reply, .. } => drop(reply.send(Page {
+            sessions: vec![status("crm")],
+            end: None,
+        })),
+        Ask::Session {
+            about: About { name, .. },
+            reply,
+            ..
+        } => drop(reply.send(known(&name).map(|()| status(&name)))),
+        Ask::Token {
+            about: About { name, .. },
+            mut reply,
+            ..
+        } if name == "slow" => {
             saw.send("waiting slow".to_owned()).unwrap();
             reply.closed().await;
             let _ = saw.send("gone slow".to_owned());
         }
-        Ask::Token { about: About { name, .. }, reply, .. } => drop(reply.send(known(&name).map(|()| token(&name)))),
-        Ask::Used { about: About { name, .. }, generation, age, reply, .. } => {
+        Ask::Token {
+            about: About { name, .. },
+            reply,
+            ..
+        } => drop(reply.send(known(&name).map(|()| token(&name)))),
+        Ask::Used {
+            about: About { name, .. },
+            generation,
+            age,
+            reply,
+            ..
+        } => {
             let _ = saw.send(format!("used {name} {generation} {age:?}"));
             drop(reply.send(known(&name).map(|()| status(&name))));
         }
-        Ask::Rejected { about: About { name, .. }, which, reply, .. } => {
+        Ask::Rejected {
+            about: About { name, .. },
+            which,
+            reply,
+            ..
+        } => {
             let which = match which {
                 Rejected::Generation(generation) => generation.to_string(),
                 Rejected::Token(token) => token.expose().to_owned(),
@@ -111,29 +154,52 @@ async fn decide(ask: Ask, saw: std_mpsc::Sender<String>) {
             let _ = saw.send(format!("rejected {name} {which}"));
             drop(reply.send(known(&name).map(|()| token(&name))));
         }
-        Ask::Order { about: About { name, .. }, order, reply, .. } => {
+        Ask::Order {
+            about: About { name, .. },
+            order,
+            reply,
+            ..
+        } => {
             let _ = saw.send(format!("{order:?} {name}"));
             drop(reply.send(known(&name).map(|()| status(&name))));
         }
         Ask::Login(ask) => decide_login(ask),
         Ask::Reload { reply, .. } => {
             let _ = saw.send("reload".to_owned());
-            drop(reply.send(Ok(Reloaded { sessions: 1, ..Reloaded::default() })));
+            drop(reply.send(Ok(Reloaded {
+                sessions: 1,
+                ..Reloaded::default()
+            })));
         }
-        Ask::Hold { about: About { name, .. }, mut reply, .. } if name == "slow" => {
+        Ask::Hold {
+            about: About { name, .. },
+            mut reply,
+            ..
+        } if name == "slow" => {
             reply.closed().await;
             let _ = saw.send("gone slow".to_owned());
         }
-        Ask::Hold { about: About { name, .. }, reply, .. } => {
+        Ask::Hold {
+            about: About { name, .. },
+            reply,
+            ..
+        } => {
             let (guard, released) = oneshot::channel();
-            let held = Held { session: name.clone(), until: Timestamp::UNIX_EPOCH, guard };
+            let held = Held {
+                session: name.clone(),
+                until: Timestamp::UNIX_EPOCH,
+                guard,
+            };
             drop(reply.send(known(&name).map(|()| held)));
             let _ = released.await;
             let _ = saw.send(format!("released {name}"));
         }
         Ask::Events { reply, .. } => {
             let (_, coming) = mpsc::channel(1);
-            drop(reply.send(Ok(Following { past: Vec::new(), coming })));
+            drop(reply.send(Ok(Following {
+                past: Vec::new(),
+                coming,
+            })));
         }
         Ask::Health(HealthAsk { names, reply, .. }) => drop(reply.send(Ok(health(names)))),
     }
@@ -142,15 +208,38 @@ async fn decide(ask: Ask, saw: std_mpsc::Sender<String>) {
 /// Only `browser` and `device` need a person; the login `gone` is replaced.
 fn decide_login(ask: LoginAsk) {
     match ask {
-        LoginAsk::Begin { about: About { name, .. }, port, reply, .. } => {
+        LoginAsk::Begin {
+            about: About { name, .. },
+            port,
+            reply,
+            ..
+        } => {
             drop(reply.send(known(&name).map(|()| begun(&name, port))));
         }
-        LoginAsk::Complete { about: About { name, .. }, login, redirected, reply, .. } => {
-            let refused = Refusal::Failed { name: name.clone(), reason: "the login was declined".to_owned() };
-            let taken = if redirected.expose().contains("code=good") { over(&name, &login) } else { Err(refused) };
+        LoginAsk::Complete {
+            about: About { name, .. },
+            login,
+            redirected,
+            reply,
+            ..
+        } => {
+            let refused = Refusal::Failed {
+                name: name.clone(),
+                reason: "the login was declined".to_owned(),
+            };
+            let taken = if redirected.expose().contains("code=good") {
+                over(&name, &login)
+            } else {
+                Err(refused)
+            };
             drop(reply.send(taken));
         }
-        LoginAsk::Outcome { about: About { name, .. }, login, reply, .. } => drop(reply.send(over(&name, &login))),
+        LoginAsk::Outcome {
+            about: About { name, .. },
+            login,
+            reply,
+            ..
+        } => drop(reply.send(over(&name, &login))),
     }
 }
 
@@ -163,17 +252,31 @@ fn begun(name: &str, port: Option<u16>) -> Option<LoginBegun> {
         "device" => LoginHow::DeviceCode {
             user_code: "WDJB-MJHT".to_owned(),
             verification_uri: "https://id.example/device".to_owned(),
-            verification_uri_complete: Some("https://id.example/device?user_code=WDJB-MJHT".to_owned()),
+            verification_uri_complete: Some(
+                "https://id.example/device?user_code=WDJB-MJHT".to_owned(),
+            ),
         },
         _ => return None,
     };
-    Some(LoginBegun { session: name.to_owned(), login: "1".to_owned(), how, foreign_host: None, expires_in: 600 })
+    Some(LoginBegun {
+        session: name.to_owned(),
+        login: "1".to_owned(),
+        how,
+        foreign_host: None,
+        expires_in: 600,
+    })
 }
 
 fn over(name: &str, login: &str) -> Result<LoginDone, Refusal> {
     match login {
-        "gone" => Err(Refusal::NoSuchLogin { name: name.to_owned(), reason: "a newer login".to_owned() }),
-        _ => known(name).map(|()| LoginDone { status: status(name), logged_in_as: Some("alice".to_owned()) }),
+        "gone" => Err(Refusal::NoSuchLogin {
+            name: name.to_owned(),
+            reason: "a newer login".to_owned(),
+        }),
+        _ => known(name).map(|()| LoginDone {
+            status: status(name),
+            logged_in_as: Some("alice".to_owned()),
+        }),
     }
 }
 
@@ -197,8 +300,16 @@ fn known(name: &str) -> Result<(), Refusal> {
 }
 
 fn health(names: Vec<String>) -> Health {
-    let not_ready: BTreeMap<_, _> = names.into_iter().map(|name| (name, "asked".to_owned())).collect();
-    Health { live: true, ready: not_ready.is_empty(), not_ready, version: "0".to_owned() }
+    let not_ready: BTreeMap<_, _> = names
+        .into_iter()
+        .map(|name| (name, "asked".to_owned()))
+        .collect();
+    Health {
+        live: true,
+        ready: not_ready.is_empty(),
+        not_ready,
+        version: "0".to_owned(),
+    }
 }
 
 fn token(name: &str) -> Served {
@@ -232,8 +343,16 @@ pub(crate) fn status(name: &str) -> SessionStatus {
         url: "https://acme.my.salesforce.com".to_owned(),
         grant: None,
         account: None,
-        state: if name == "stuck" { State::NeedsAttention } else { State::Alive },
-        reason: if name == "huge" { "x".repeat(1_000_000) } else { "all is well".to_owned() },
+        state: if name == "stuck" {
+            State::NeedsAttention
+        } else {
+            State::Alive
+        },
+        reason: if name == "huge" {
+            "x".repeat(1_000_000)
+        } else {
+            "all is well".to_owned()
+        },
         generation: Some(7),
         token_fingerprint: None,
         token_issued_at: Timestamp::from_second(160).ok(),

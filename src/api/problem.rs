@@ -197,7 +197,9 @@ fn cannot_promise(name: String, longest: Duration) -> Problem {
 
 /// `duration` in seconds, rounded up, so that nobody comes back too early.
 fn whole_seconds(duration: Duration) -> u64 {
-    duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0))
+    duration
+        .as_secs()
+        .saturating_add(u64::from(duration.subsec_nanos() > 0))
 }
 
 #[cfg(test)]
@@ -208,28 +210,95 @@ mod tests {
     fn every_refusal_has_its_own_type_and_status() {
         let name = || "crm".to_owned();
         let cases = [
-            (Refusal::NoSuchSession { name: name() }, "no-such-session", 404),
+            (
+                Refusal::NoSuchSession { name: name() },
+                "no-such-session",
+                404,
+            ),
             (Refusal::NotAllowed { name: name() }, "not-allowed", 403),
             (Refusal::NotOrdered { name: name() }, "not-allowed", 403),
-            (Refusal::NotFresh { name: name(), reason: String::new(), retry_after: None }, "not-fresh", 503),
             (
-                Refusal::NeedsAttention { name: name(), reason: String::new(), remedy: String::new() },
+                Refusal::NotFresh {
+                    name: name(),
+                    reason: String::new(),
+                    retry_after: None,
+                },
+                "not-fresh",
+                503,
+            ),
+            (
+                Refusal::NeedsAttention {
+                    name: name(),
+                    reason: String::new(),
+                    remedy: String::new(),
+                },
                 "needs-attention",
                 409,
             ),
-            (Refusal::Unpublished { name: name(), reason: String::new() }, "unpublished", 503),
-            (Refusal::CannotPromise { name: name(), longest: Duration::from_secs(7) }, "cannot-promise", 422),
-            (Refusal::Conflict { name: name(), reason: String::new() }, "conflict", 409),
-            (Refusal::Failed { name: name(), reason: String::new() }, "failed", 502),
-            (Refusal::NoSuchLogin { name: name(), reason: String::new() }, "no-such-login", 404),
-            (Refusal::NotUnderstood { name: name(), reason: String::new() }, "bad-request", 400),
+            (
+                Refusal::Unpublished {
+                    name: name(),
+                    reason: String::new(),
+                },
+                "unpublished",
+                503,
+            ),
+            (
+                Refusal::CannotPromise {
+                    name: name(),
+                    longest: Duration::from_secs(7),
+                },
+                "cannot-promise",
+                422,
+            ),
+            (
+                Refusal::Conflict {
+                    name: name(),
+                    reason: String::new(),
+                },
+                "conflict",
+                409,
+            ),
+            (
+                Refusal::Failed {
+                    name: name(),
+                    reason: String::new(),
+                },
+                "failed",
+                502,
+            ),
+            (
+                Refusal::NoSuchLogin {
+                    name: name(),
+                    reason: String::new(),
+                },
+                "no-such-login",
+                404,
+            ),
+            (
+                Refusal::NotUnderstood {
+                    name: name(),
+                    reason: String::new(),
+                },
+                "bad-request",
+                400,
+            ),
             (Refusal::NotAdmin, "not-allowed", 403),
-            (Refusal::BadConfig { errors: String::new() }, "bad-config", 422),
+            (
+                Refusal::BadConfig {
+                    errors: String::new(),
+                },
+                "bad-config",
+                422,
+            ),
             (Refusal::Stopping, "stopping", 503),
         ];
         for (refusal, kind, status) in cases {
             let json = serde_json::to_value(Problem::from(refusal)).unwrap();
-            assert_eq!((json["type"].as_str(), json["status"].as_u64()), (Some(kind), Some(status)));
+            assert_eq!(
+                (json["type"].as_str(), json["status"].as_u64()),
+                (Some(kind), Some(status))
+            );
         }
     }
 

@@ -20,11 +20,20 @@ pub struct Served {
 
 impl From<&Served> for TokenAnswer {
     fn from(served: &Served) -> Self {
-        let Served { published, env_prefix, valid_for } = served;
+        let Served {
+            published,
+            env_prefix,
+            valid_for,
+        } = served;
         let token = &published.token;
         let shown = |name: &str| !Self::FIELDS.contains(&name);
-        let public = token.captures.iter().filter(|(name, capture)| capture.public && shown(name));
-        let header = |(name, value): &(String, crate::secret::Secret)| (name.clone(), value.expose().to_owned());
+        let public = token
+            .captures
+            .iter()
+            .filter(|(name, capture)| capture.public && shown(name));
+        let header = |(name, value): &(String, crate::secret::Secret)| {
+            (name.clone(), value.expose().to_owned())
+        };
         Self {
             session: published.session.to_string(),
             access_token: token.access_token.clone(),

@@ -83,7 +83,11 @@ impl Server {
     ///
     /// # Errors
     /// When another daemon answers there, when the path is no socket, or when the directory cannot be written.
-    pub fn bind(path: &Path, mode: u32, inherited: Option<StdUnixListener>) -> Result<Self, BindError> {
+    pub fn bind(
+        path: &Path,
+        mode: u32,
+        inherited: Option<StdUnixListener>,
+    ) -> Result<Self, BindError> {
         let listener = match inherited {
             Some(socket) => Listener::inherited(path, socket)?,
             None => Listener::bind(path, mode)?,
@@ -163,7 +167,10 @@ async fn serve_connection(
         bounded(answering.call(request), waits, &seat, &patience)
     });
     let mut http = http1::Builder::new();
-    http.timer(AlarmTimer::default()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(HEADER_LIMIT).half_close(true);
+    http.timer(AlarmTimer::default())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(HEADER_LIMIT)
+        .half_close(true);
     let io = TokioIo::new(StallGuard::new(&stream, WRITE_TIMEOUT));
     let mut connection = pin!(http.serve_connection(io, service));
     let ended = tokio::select! {

@@ -13,15 +13,27 @@ use rustix::io::Errno;
 /// As many as the kernel follows (`MAXSYMLINKS`).
 const MOST_LINKS: usize = 40;
 
-const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::CLOEXEC);
 const LOOK: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Opens a directory for `…at` calls and for syncing.
 ///
 /// Symbolic links on the way are followed only if root or this process's user set them, as in `/var/run`.
 pub(super) fn open(path: &Path) -> io::Result<OwnedFd> {
-    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    match rustix::fs::openat2(CWD, path, DIRECTORY, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+    let path = if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    };
+    match rustix::fs::openat2(
+        CWD,
+        path,
+        DIRECTORY,
+        Mode::empty(),
+        ResolveFlags::NO_SYMLINKS,
+    ) {
         // A link is there, or the kernel or its filter knows no openat2.
         Err(Errno::LOOP | Errno::NOSYS | Errno::PERM) => walk(path),
         opened => Ok(opened?),
@@ -69,7 +81,11 @@ fn walk(path: &Path) -> io::Result<OwnedFd> {
         if links > MOST_LINKS {
             return Err(Errno::LOOP.into());
         }
-        for component in components(Path::new(&target)).collect::<Vec<_>>().into_iter().rev() {
+        for component in components(Path::new(&target))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+        {
             ahead.push_front(component);
         }
     }
@@ -77,7 +93,9 @@ fn walk(path: &Path) -> io::Result<OwnedFd> {
 }
 
 fn components(path: &Path) -> impl Iterator<Item = OsString> + '_ {
-    path.components().map(Component::as_os_str).map(OsStr::to_owned)
+    path.components()
+        .map(Component::as_os_str)
+        .map(OsStr::to_owned)
 }
 
 /// Where a link points; none for anything else.
@@ -89,5 +107,7 @@ fn trusted_link(file: &OwnedFd) -> io::Result<Option<OsString>> {
     if found.st_uid != 0 && found.st_uid != rustix::process::geteuid().as_raw() {
         return Err(Errno::LOOP.into());
     }
-    Ok(Some(OsString::from_vec(rustix::fs::readlinkat(file, "", Vec::new())?.into_bytes())))
+    Ok(Some(OsString::from_vec(
+        rustix::fs::readlinkat(file, "", Vec::new())?.into_bytes(),
+    )))
 }

@@ -30,7 +30,10 @@ impl Stamp {
             inode: found.st_ino,
             size: found.st_size,
             mode: found.st_mode,
-            changed: (found.st_ctime, i64::try_from(found.st_ctime_nsec).unwrap_or(i64::MAX)),
+            changed: (
+                found.st_ctime,
+                i64::try_from(found.st_ctime_nsec).unwrap_or(i64::MAX),
+            ),
         }
     }
 }
@@ -57,9 +60,14 @@ impl Glance {
     pub fn stamp(&mut self, path: &Path) -> Option<Stamp> {
         let (parent, name) = split(path).ok()?;
         if self.open.as_ref().is_none_or(|(open, _)| open != parent) {
-            self.open = directory::open(parent).ok().map(|directory| (parent.to_owned(), directory));
+            self.open = directory::open(parent)
+                .ok()
+                .map(|directory| (parent.to_owned(), directory));
         }
         let (_, directory) = self.open.as_ref()?;
-        rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).ok().as_ref().map(Stamp::of)
+        rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+            .ok()
+            .as_ref()
+            .map(Stamp::of)
     }
 }

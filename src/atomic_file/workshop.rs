@@ -16,7 +16,10 @@ const PIECE: &str = "keepfresh.sock";
 /// Where the kernel shows this process its descriptors; not in every container.
 const DESCRIPTORS: &str = "/proc/self/fd";
 
-const INSIDE: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const INSIDE: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
 
 /// The directory; gone again when dropped, with what was not put into its place.
 pub struct Workshop {
@@ -42,13 +45,22 @@ impl Workshop {
             // Whoever may write around it has put another in its place.
             return Err(Errno::ACCESS.into());
         }
-        Ok(Self { around, around_path: parent.to_owned(), name, inside })
+        Ok(Self {
+            around,
+            around_path: parent.to_owned(),
+            name,
+            inside,
+        })
     }
 
     /// The path of the piece that is made: by the descriptor of the directory, so that nobody can lead it elsewhere.
     pub fn piece(&self) -> PathBuf {
         let by_descriptor = Path::new(DESCRIPTORS).join(self.inside.as_raw_fd().to_string());
-        let directory = if by_descriptor.exists() { by_descriptor } else { self.around_path.join(&self.name) };
+        let directory = if by_descriptor.exists() {
+            by_descriptor
+        } else {
+            self.around_path.join(&self.name)
+        };
         directory.join(PIECE)
     }
 
@@ -57,7 +69,12 @@ impl Workshop {
     /// # Errors
     /// Those of rename(2).
     pub fn put(self, name: &OsStr) -> io::Result<()> {
-        Ok(rustix::fs::renameat(&self.inside, PIECE, &self.around, name)?)
+        Ok(rustix::fs::renameat(
+            &self.inside,
+            PIECE,
+            &self.around,
+            name,
+        )?)
     }
 }
 
@@ -70,16 +87,20 @@ impl Drop for Workshop {
 /// Where one may write without reading, a descriptor that only names the directory will do.
 fn open_around(parent: &Path) -> io::Result<OwnedFd> {
     match directory::open(parent) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            Ok(rustix::fs::openat(CWD, parent, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
-        }
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(rustix::fs::openat(
+            CWD,
+            parent,
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?),
         opened => opened,
     }
 }
 
 fn is_private(directory: &OwnedFd) -> bool {
     let own = rustix::process::geteuid().as_raw();
-    rustix::fs::fstat(directory).is_ok_and(|found| found.st_uid == own && found.st_mode & 0o777 == 0o700)
+    rustix::fs::fstat(directory)
+        .is_ok_and(|found| found.st_uid == own && found.st_mode & 0o777 == 0o700)
 }
 
 /// What stays behind here is swept by the next.
@@ -89,7 +110,9 @@ fn clear(around: &OwnedFd, name: &str, inside: &OwnedFd) {
 }
 
 fn sweep(around: &OwnedFd) {
-    let Ok(entries) = rustix::fs::Dir::read_from(around) else { return };
+    let Ok(entries) = rustix::fs::Dir::read_from(around) else {
+        return;
+    };
     for entry in entries.flatten() {
         let name = entry.file_name();
         let directory = matches!(entry.file_type(), FileType::Directory | FileType::Unknown);
@@ -122,7 +145,10 @@ mod tests {
         let workshop = Workshop::beside(&path).unwrap();
         let _listener = UnixListener::bind(workshop.piece()).unwrap();
         workshop.put(path.file_name().unwrap()).unwrap();
-        let names: Vec<_> = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let names: Vec<_> = fs::read_dir(root.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         assert_eq!(names, ["k.sock"]);
     }
 }

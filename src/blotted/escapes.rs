@@ -10,8 +10,14 @@ pub(super) const ALL: [Decode; 4] = [percent, form, backslash, entities];
 
 /// Names of HTML's entities for ASCII characters that are no letters, as the standard's list has them; of `lt` and the like
 /// the older ones need no semicolon.
-const OLD: [(&str, char); 6] =
-    [("amp", '&'), ("lt", '<'), ("gt", '>'), ("quot", '"'), ("nbsp", ' '), ("shy", '\u{ad}')];
+const OLD: [(&str, char); 6] = [
+    ("amp", '&'),
+    ("lt", '<'),
+    ("gt", '>'),
+    ("quot", '"'),
+    ("nbsp", ' '),
+    ("shy", '\u{ad}'),
+];
 const NAMED: [(&str, char); 38] = [
     ("apos", '\''),
     ("excl", '!'),
@@ -65,21 +71,36 @@ fn percent(letters: &[Letter]) -> Option<Vec<Letter>> {
 
 /// A plus may stand for a space (application/x-www-form-urlencoded).
 fn form(letters: &[Letter]) -> Option<Vec<Letter>> {
-    decoded(letters, |rest| rest.starts_with(&['+']).then_some((Piece::Char(' '), 1)))
+    decoded(letters, |rest| {
+        rest.starts_with(&['+']).then_some((Piece::Char(' '), 1))
+    })
 }
 
 /// RFC 8259 section 7, and what C, Python and JavaScript write besides.
 fn backslash(letters: &[Letter]) -> Option<Vec<Letter>> {
     decoded(letters, |rest| match rest {
         ['\\', 'u', '{', digits @ ..] => {
-            let length = digits.iter().position(|char| *char == '}').filter(|length| *length <= 8)?;
+            let length = digits
+                .iter()
+                .position(|char| *char == '}')
+                .filter(|length| *length <= 8)?;
             Some((Piece::Unit(hex(digits, length)?), length + 4))
         }
         ['\\', 'u', digits @ ..] => Some((Piece::Unit(hex(digits, 4)?), 6)),
         ['\\', 'U', digits @ ..] => Some((Piece::Unit(hex(digits, 8)?), 10)),
-        ['\\', 'x' | 'X', digits @ ..] => Some((Piece::Byte(u8::try_from(hex(digits, 2)?).ok()?), 4)),
-        ['\\', high @ '0'..='3', middle @ '0'..='7', low @ '0'..='7', ..] => {
-            let value = [high, middle, low].iter().try_fold(0, |sum, digit| Some(sum * 8 + digit.to_digit(8)?))?;
+        ['\\', 'x' | 'X', digits @ ..] => {
+            Some((Piece::Byte(u8::try_from(hex(digits, 2)?).ok()?), 4))
+        }
+        [
+            '\\',
+            high @ '0'..='3',
+            middle @ '0'..='7',
+            low @ '0'..='7',
+            ..,
+        ] => {
+            let value = [high, middle, low]
+                .iter()
+                .try_fold(0, |sum, digit| Some(sum * 8 + digit.to_digit(8)?))?;
             Some((Piece::Byte(u8::try_from(value).ok()?), 4))
         }
         ['\\', 'n' | 'r' | 't' | 'b' | 'f' | 'v' | 'a' | '0', ..] => Some((Piece::Char(' '), 2)),
@@ -92,8 +113,12 @@ fn backslash(letters: &[Letter]) -> Option<Vec<Letter>> {
 fn entities(letters: &[Letter]) -> Option<Vec<Letter>> {
     decoded(letters, |rest| {
         let (length, piece) = match rest {
-            ['&', '#', 'x' | 'X', digits @ ..] => numbered(digits, 16).map(|(length, code)| (length + 3, code))?,
-            ['&', '#', digits @ ..] => numbered(digits, 10).map(|(length, code)| (length + 2, code))?,
+            ['&', '#', 'x' | 'X', digits @ ..] => {
+                numbered(digits, 16).map(|(length, code)| (length + 3, code))?
+            }
+            ['&', '#', digits @ ..] => {
+                numbered(digits, 10).map(|(length, code)| (length + 2, code))?
+            }
             ['&', name @ ..] => return named(name),
             _ => return None,
         };
@@ -103,18 +128,41 @@ fn entities(letters: &[Letter]) -> Option<Vec<Letter>> {
 }
 
 fn numbered(digits: &[char], radix: u32) -> Option<(usize, Piece)> {
-    let length = digits.iter().take_while(|digit| digit.is_digit(radix)).count();
-    let value = digits.iter().take(length).filter_map(|digit| digit.to_digit(radix));
-    let code = value.fold(0_u32, |sum, digit| sum.saturating_mul(radix).saturating_add(digit));
+    let length = digits
+        .iter()
+        .take_while(|digit| digit.is_digit(radix))
+        .count();
+    let value = digits
+        .iter()
+        .take(length)
+        .filter_map(|digit| digit.to_digit(radix));
+    let code = value.fold(0_u32, |sum, digit| {
+        sum.saturating_mul(radix).saturating_add(digit)
+    });
     (length > 0).then_some((length, Piece::Unit(code)))
 }
 
 fn named(rest: &[char]) -> Option<(Piece, usize)> {
-    let name: String = rest.iter().take(LONGEST_NAME + 1).take_while(|char| char.is_ascii_alphanumeric()).collect();
+    let name: String = rest
+        .iter()
+        .take(LONGEST_NAME + 1)
+        .take_while(|char| char.is_ascii_alphanumeric())
+        .collect();
     let ended = rest.get(name.len()) == Some(&';');
-    let known = OLD.iter().chain(&NAMED).find(|(known, _)| ended && known.eq_ignore_ascii_case(&name));
-    let known = known.or_else(|| OLD.iter().find(|(known, _)| name.to_ascii_lowercase().starts_with(known)));
-    known.map(|(known, char)| (Piece::Char(*char), 1 + known.len() + usize::from(ended && known.len() == name.len())))
+    let known = OLD
+        .iter()
+        .chain(&NAMED)
+        .find(|(known, _)| ended && known.eq_ignore_ascii_case(&name));
+    let known = known.or_else(|| {
+        OLD.iter()
+            .find(|(known, _)| name.to_ascii_lowercase().starts_with(known))
+    });
+    known.map(|(known, char)| {
+        (
+            Piece::Char(*char),
+            1 + known.len() + usize::from(ended && known.len() == name.len()),
+        )
+    })
 }
 
 /// What one escape stands for.
@@ -128,7 +176,10 @@ enum Piece {
 }
 
 /// Replaces whatever `escape` recognises, and says how many letters it takes.
-fn decoded(letters: &[Letter], escape: impl Fn(&[char]) -> Option<(Piece, usize)>) -> Option<Vec<Letter>> {
+fn decoded(
+    letters: &[Letter],
+    escape: impl Fn(&[char]) -> Option<(Piece, usize)>,
+) -> Option<Vec<Letter>> {
     let chars: Vec<char> = letters.iter().map(|letter| letter.char).collect();
     let mut plain = Plain::default();
     let (mut at, mut found) = (0, false);
@@ -139,7 +190,9 @@ fn decoded(letters: &[Letter], escape: impl Fn(&[char]) -> Option<(Piece, usize)
             continue;
         };
         found = true;
-        let to = letters.get((at + length).min(letters.len()) - 1).map_or(first.to, |last| last.to);
+        let to = letters
+            .get((at + length).min(letters.len()) - 1)
+            .map_or(first.to, |last| last.to);
         plain.add(piece, first.from, to);
         at += length;
     }
@@ -181,11 +234,14 @@ impl Plain {
             }
             Piece::Unit(unit) => {
                 let (code, from) = match self.half.filter(|_| (0xdc00..=0xdfff).contains(&unit)) {
-                    Some((high, begun)) => (0x1_0000 + ((high - 0xd800) << 10) + (unit - 0xdc00), begun),
+                    Some((high, begun)) => {
+                        (0x1_0000 + ((high - 0xd800) << 10) + (unit - 0xdc00), begun)
+                    }
                     None => (unit, from),
                 };
                 self.end_bytes();
-                self.letters.extend(char::from_u32(code).map(|char| Letter { char, from, to }));
+                self.letters
+                    .extend(char::from_u32(code).map(|char| Letter { char, from, to }));
             }
         }
     }
@@ -193,5 +249,7 @@ impl Plain {
 
 fn hex(digits: &[char], length: usize) -> Option<u32> {
     let digits = digits.get(..length).filter(|digits| !digits.is_empty())?;
-    digits.iter().try_fold(0_u32, |sum, digit| sum.checked_mul(16)?.checked_add(digit.to_digit(16)?))
+    digits.iter().try_fold(0_u32, |sum, digit| {
+        sum.checked_mul(16)?.checked_add(digit.to_digit(16)?)
+    })
 }

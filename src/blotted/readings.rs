@@ -31,13 +31,30 @@ pub(super) struct Letter {
 
 /// `text` as it is, and as what its escapes, its base64 and its hexadecimal digits say; none if that is too much.
 pub(super) fn readings(text: &[char]) -> Option<Vec<Reading>> {
-    let as_it_is = text.iter().enumerate().map(|(at, char)| Letter { char: *char, from: at, to: at + 1 }).collect();
-    let mut found = Found { left: MOST_LETTERS, seen: HashSet::new(), readings: Vec::new() };
+    let as_it_is = text
+        .iter()
+        .enumerate()
+        .map(|(at, char)| Letter {
+            char: *char,
+            from: at,
+            to: at + 1,
+        })
+        .collect();
+    let mut found = Found {
+        left: MOST_LETTERS,
+        seen: HashSet::new(),
+        readings: Vec::new(),
+    };
     found.add(as_it_is, DEEPEST, false)?;
     for index in 0..found.readings.len() {
-        let letters = found.readings.get(index).map(|reading| reading.letters.clone()).unwrap_or_default();
-        for packed in
-            (0..4).map(|skipped| base64(&letters, skipped)).chain((0..2).map(|skipped| hex(&letters, skipped)))
+        let letters = found
+            .readings
+            .get(index)
+            .map(|reading| reading.letters.clone())
+            .unwrap_or_default();
+        for packed in (0..4)
+            .map(|skipped| base64(&letters, skipped))
+            .chain((0..2).map(|skipped| hex(&letters, skipped)))
         {
             found.add(packed, DEEPEST_WITHIN, true)?;
         }
@@ -78,12 +95,22 @@ pub(super) fn said(bytes: &[(u8, usize, usize)]) -> Vec<Letter> {
     let mut at = 0;
     let mut push = |char: char, length: usize| {
         let place = bytes.get(at).zip(bytes.get(at + length - 1));
-        letters.extend(place.map(|((_, from, _), (_, _, to))| Letter { char, from: *from, to: *to }));
+        letters.extend(place.map(|((_, from, _), (_, _, to))| Letter {
+            char,
+            from: *from,
+            to: *to,
+        }));
         at += length;
     };
     for chunk in plain.utf8_chunks() {
-        chunk.valid().chars().for_each(|char| push(char, char.len_utf8()));
-        chunk.invalid().iter().for_each(|byte| push(char::from(*byte), 1));
+        chunk
+            .valid()
+            .chars()
+            .for_each(|char| push(char, char.len_utf8()));
+        chunk
+            .invalid()
+            .iter()
+            .for_each(|byte| push(char::from(*byte), 1));
     }
     letters
 }
@@ -105,7 +132,11 @@ fn base64(letters: &[Letter], skipped: usize) -> Vec<Letter> {
                 held += 6;
                 if held >= 8 {
                     held -= 8;
-                    bytes.push((u8::try_from(bits >> held & 0xff).unwrap_or_default(), since, letter.to));
+                    bytes.push((
+                        u8::try_from(bits >> held & 0xff).unwrap_or_default(),
+                        since,
+                        letter.to,
+                    ));
                     since = letter.from;
                 }
             }
@@ -137,10 +168,18 @@ fn in_runs(
     is_of_it: impl Fn(char) -> bool,
     decode: impl Fn(&[Letter]) -> Vec<(u8, usize, usize)>,
 ) -> Vec<Letter> {
-    let letters: Vec<Letter> = letters.iter().filter(|letter| letter.char != ' ').copied().collect();
-    let runs = letters.split(|letter| !is_of_it(letter.char)).filter(|run| run.len() >= SHORTEST_RUN);
+    let letters: Vec<Letter> = letters
+        .iter()
+        .filter(|letter| letter.char != ' ')
+        .copied()
+        .collect();
+    let runs = letters
+        .split(|letter| !is_of_it(letter.char))
+        .filter(|run| run.len() >= SHORTEST_RUN);
     // Of UTF-16 every other byte is none.
-    runs.flat_map(|run| said(&decode(run))).filter(|letter| !letter.char.is_control()).collect()
+    runs.flat_map(|run| said(&decode(run)))
+        .filter(|letter| !letter.char.is_control())
+        .collect()
 }
 
 fn sextet(char: char) -> Option<u32> {

@@ -30,13 +30,26 @@ pub(super) struct Pieces {
 
 impl Pieces {
     pub(super) fn of(secrets: &[Secret]) -> Self {
-        let mut pieces = Self { by_length: BTreeMap::new(), digest: RandomState::new(), unusual: HashSet::new() };
+        let mut pieces = Self {
+            by_length: BTreeMap::new(),
+            digest: RandomState::new(),
+            unusual: HashSet::new(),
+        };
         for secret in secrets {
             let body = body(secret.expose());
-            let letters: Vec<char> = visible(&body).filter(|char| *char != ' ').map(folded).collect();
-            pieces.unusual.extend(letters.iter().filter(|char| !is_usual(**char)));
+            let letters: Vec<char> = visible(&body)
+                .filter(|char| *char != ' ')
+                .map(folded)
+                .collect();
+            pieces
+                .unusual
+                .extend(letters.iter().filter(|char| !is_usual(**char)));
             // Who takes a plus for a space repeats it without.
-            let without_plus: Vec<char> = letters.iter().copied().filter(|char| *char != '+').collect();
+            let without_plus: Vec<char> = letters
+                .iter()
+                .copied()
+                .filter(|char| *char != '+')
+                .collect();
             if without_plus.len() < letters.len() {
                 pieces.add(&without_plus);
             }
@@ -55,26 +68,38 @@ impl Pieces {
             length @ SHORTEST_SECRET..=WHOLE => self.add_windows(secret, length, |_| true),
             length => {
                 self.add_windows(secret, (length - 2).clamp(WHOLE, PIECE), |_| true);
-                self.add_windows(secret, PIECE_WITH_DIGIT, |piece| piece.iter().any(char::is_ascii_digit));
+                self.add_windows(secret, PIECE_WITH_DIGIT, |piece| {
+                    piece.iter().any(char::is_ascii_digit)
+                });
             }
         }
     }
 
     fn add_windows(&mut self, secret: &[char], length: usize, counts: impl Fn(&[char]) -> bool) {
-        let pieces = secret.windows(length).filter(|piece| counts(piece)).map(|piece| self.digest.hash_one(piece));
+        let pieces = secret
+            .windows(length)
+            .filter(|piece| counts(piece))
+            .map(|piece| self.digest.hash_one(piece));
         self.by_length.entry(length).or_default().extend(pieces);
     }
 
     /// Where `reading` of `text` repeats one of them.
     pub(super) fn found_in(&self, reading: &Reading, text: &[char]) -> Vec<Range<usize>> {
-        let letters: Vec<&Letter> = reading.letters.iter().filter(|letter| self.counts(folded(letter.char))).collect();
+        let letters: Vec<&Letter> = reading
+            .letters
+            .iter()
+            .filter(|letter| self.counts(folded(letter.char)))
+            .collect();
         let chars: Vec<char> = letters.iter().map(|letter| folded(letter.char)).collect();
         let mut found = Vec::new();
         for (length, pieces) in &self.by_length {
-            let is_one = |(_, window): &(usize, &[char])| pieces.contains(&self.digest.hash_one(*window));
+            let is_one =
+                |(_, window): &(usize, &[char])| pieces.contains(&self.digest.hash_one(*window));
             for (at, _) in chars.windows(*length).enumerate().filter(is_one) {
                 let place = letters.get(at).zip(letters.get(at + length - 1));
-                found.extend(place.map(|(first, last)| first.from.min(last.from)..last.to.max(first.to)));
+                found.extend(
+                    place.map(|(first, last)| first.from.min(last.from)..last.to.max(first.to)),
+                );
             }
         }
         if reading.packed {
@@ -96,7 +121,10 @@ fn body(secret: &str) -> String {
     if !secret.contains("-----BEGIN") {
         return secret.to_owned();
     }
-    secret.lines().filter(|line| !line.starts_with("-----")).collect()
+    secret
+        .lines()
+        .filter(|line| !line.starts_with("-----"))
+        .collect()
 }
 
 fn is_usual(char: char) -> bool {
@@ -115,7 +143,16 @@ fn folded(char: char) -> char {
 /// The rest of the run that holds it goes too: its neighbours share bits with it, and nobody can read them.
 fn widen(range: &mut Range<usize>, text: &[char]) {
     let is_of_it = |char: &char| char.is_ascii_alphanumeric() || "+/-_=".contains(*char);
-    let before = text.iter().take(range.start).rev().take_while(|char| is_of_it(char)).count();
-    let after = text.iter().skip(range.end).take_while(|char| is_of_it(char)).count();
+    let before = text
+        .iter()
+        .take(range.start)
+        .rev()
+        .take_while(|char| is_of_it(char))
+        .count();
+    let after = text
+        .iter()
+        .skip(range.end)
+        .take_while(|char| is_of_it(char))
+        .count();
     *range = range.start - before..range.end + after;
 }

@@ -61,41 +61,96 @@ const FORMS: [Form; 18] = [
     ("as it is", ToOwned::to_owned),
     ("upper case", str::to_uppercase),
     ("full width", |text| {
-        let wide =
-            |char: char| char::from_u32(u32::from(char) + 0xfee0).filter(|_| char.is_ascii_graphic()).unwrap_or(char);
+        let wide = |char: char| {
+            char::from_u32(u32::from(char) + 0xfee0)
+                .filter(|_| char.is_ascii_graphic())
+                .unwrap_or(char)
+        };
         text.chars().map(wide).collect()
     }),
-    ("percent", |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()),
-    ("percent of all", |text| each(text.bytes(), |byte| format!("%{byte:02x}"))),
+    ("percent", |text| {
+        utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+    }),
+    ("percent of all", |text| {
+        each(text.bytes(), |byte| format!("%{byte:02x}"))
+    }),
     ("mixed case", |text| {
         text.bytes()
             .enumerate()
-            .map(|(at, byte)| if at % 2 == 0 { format!("%{byte:02x}") } else { format!("%{byte:02X}") })
+            .map(|(at, byte)| {
+                if at % 2 == 0 {
+                    format!("%{byte:02x}")
+                } else {
+                    format!("%{byte:02X}")
+                }
+            })
             .collect()
     }),
-    ("form", |text| url::form_urlencoded::byte_serialize(text.as_bytes()).collect()),
+    ("form", |text| {
+        url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+    }),
     ("JSON", |text| serde_json::to_string(text).unwrap()),
-    ("JSON of all", |text| each(text.encode_utf16(), |unit| format!("\\u{unit:04X}"))),
-    ("backslash x", |text| each(text.bytes(), |byte| format!("\\x{byte:02x}"))),
-    ("HTML", |text| text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;").replace('\'', "&#39;")),
-    ("decimal entities", |text| each(text.chars(), |char| format!("&#{:05};", u32::from(char)))),
-    ("hexadecimal entities", |text| each(text.chars(), |char| format!("&#x{:X};", u32::from(char)))),
+    ("JSON of all", |text| {
+        each(text.encode_utf16(), |unit| format!("\\u{unit:04X}"))
+    }),
+    ("backslash x", |text| {
+        each(text.bytes(), |byte| format!("\\x{byte:02x}"))
+    }),
+    ("HTML", |text| {
+        text.replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('"', "&quot;")
+            .replace('\'', "&#39;")
+    }),
+    ("decimal entities", |text| {
+        each(text.chars(), |char| format!("&#{:05};", u32::from(char)))
+    }),
+    ("hexadecimal entities", |text| {
+        each(text.chars(), |char| format!("&#x{:X};", u32::from(char)))
+    }),
     ("base64", |text| STANDARD.encode(text)),
-    ("base64 of more", |text| STANDARD_NO_PAD.encode(format!("x:{text}y"))),
-    ("base64url, after two others", |text| URL_SAFE_NO_PAD.encode(format!("id{text}"))),
-    ("base64 of UTF-16", |text| STANDARD.encode(text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>())),
-    ("hexadecimal digits", |text| each(text.bytes(), |byte| format!("{byte:02x}"))),
+    ("base64 of more", |text| {
+        STANDARD_NO_PAD.encode(format!("x:{text}y"))
+    }),
+    ("base64url, after two others", |text| {
+        URL_SAFE_NO_PAD.encode(format!("id{text}"))
+    }),
+    ("base64 of UTF-16", |text| {
+        STANDARD.encode(
+            text.encode_utf16()
+                .flat_map(u16::to_le_bytes)
+                .collect::<Vec<u8>>(),
+        )
+    }),
+    ("hexadecimal digits", |text| {
+        each(text.bytes(), |byte| format!("{byte:02x}"))
+    }),
 ];
 
 #[test]
 fn a_secret_is_blotted_out_in_whatever_form_it_is_repeated() {
-    for secret in ["hunter2/pass word", "correct horse battery staple", "p&<ss\"w'rd+1%41\\n", "pähwörd-2", "tr0ub"] {
+    for secret in [
+        "hunter2/pass word",
+        "correct horse battery staple",
+        "p&<ss\"w'rd+1%41\\n",
+        "pähwörd-2",
+        "tr0ub",
+    ] {
         for (name, form) in FORMS {
             let repeated = form(secret);
             let said = blotted(&format!("wrong, {repeated} !"), &[secret]);
-            assert!(said.contains(BLOT), "{name} of {secret}: {repeated} became {said}");
-            assert!(said.starts_with("wrong, ") && said.ends_with(" !"), "{name} of {secret}: {said}");
-            assert!(!shows(&said, secret) && !said.contains(&repeated), "{name} of {secret}: {said}");
+            assert!(
+                said.contains(BLOT),
+                "{name} of {secret}: {repeated} became {said}"
+            );
+            assert!(
+                said.starts_with("wrong, ") && said.ends_with(" !"),
+                "{name} of {secret}: {said}"
+            );
+            assert!(
+                !shows(&said, secret) && !said.contains(&repeated),
+                "{name} of {secret}: {said}"
+            );
         }
     }
 }
@@ -116,12 +171,18 @@ fn escapes_of_escapes_are_read_and_so_are_those_that_lack_their_end() {
         "\\u{68}unter2\\u{0002f}pass",
         "hunter2&sol;pass",
         &STANDARD.encode(r#"{"p":"hunter2\/pass"}"#),
-        &format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(r#"{"p":"hunter2%2Fpass"}"#)),
+        &format!(
+            "e30.{}.c2ln",
+            URL_SAFE_NO_PAD.encode(r#"{"p":"hunter2%2Fpass"}"#)
+        ),
         &utf8_percent_encode(&STANDARD.encode("user:hunter2/pass"), NON_ALPHANUMERIC).to_string(),
         &STANDARD.encode("app:hunter2/pass")[..20],
     ] {
         let said = blotted(&format!("no: {repeated}"), &[secret]);
-        assert!(said.contains(BLOT) && !said.contains("ter2") && !said.contains("dW50"), "{repeated}: {said}");
+        assert!(
+            said.contains(BLOT) && !said.contains("ter2") && !said.contains("dW50"),
+            "{repeated}: {said}"
+        );
     }
 }
 
@@ -140,24 +201,54 @@ fn what_nobody_sees_between_its_letters_hides_no_secret() {
 #[test]
 fn so_much_of_a_secret_that_the_rest_is_soon_guessed_goes_too_and_ordinary_words_stay() {
     let token = "00D5g000004Xyzw!AQ8AQKpLmN0pQrStUvWxYz";
-    let said = blotted("session 00D5g000004Xyzw!AQ8AQK... is gone, 4Xyzw too", &[token]);
+    let said = blotted(
+        "session 00D5g000004Xyzw!AQ8AQK... is gone, 4Xyzw too",
+        &[token],
+    );
     assert_eq!(said, "session [secret]... is gone, 4Xyzw too");
     let phrase = "correct horse battery staple";
-    assert_eq!(blotted("is correct horse battery stapl right", &[phrase]), "is [secret] right");
-    assert_eq!(blotted("is it a correct horse", &[phrase]), "is it a [secret]");
-    assert_eq!(blotted("is the battery correct", &[phrase]), "is the battery correct");
-    assert_eq!(blotted("the Salesforce user", &["Salesforce2024!"]), "the Salesforce user");
-    assert_eq!(blotted("the esforce2024 user", &["Salesforce2024!"]), "the [secret] user");
-    assert_eq!(blotted("abcdefghij", &["abcdefghijkl"]), "[secret]", "all but two");
-    let key = "-----BEGIN PRIVATE KEY-----\nMIIB1234567890\nabcdefghijklmnop\n-----END PRIVATE KEY-----";
+    assert_eq!(
+        blotted("is correct horse battery stapl right", &[phrase]),
+        "is [secret] right"
+    );
+    assert_eq!(
+        blotted("is it a correct horse", &[phrase]),
+        "is it a [secret]"
+    );
+    assert_eq!(
+        blotted("is the battery correct", &[phrase]),
+        "is the battery correct"
+    );
+    assert_eq!(
+        blotted("the Salesforce user", &["Salesforce2024!"]),
+        "the Salesforce user"
+    );
+    assert_eq!(
+        blotted("the esforce2024 user", &["Salesforce2024!"]),
+        "the [secret] user"
+    );
+    assert_eq!(
+        blotted("abcdefghij", &["abcdefghijkl"]),
+        "[secret]",
+        "all but two"
+    );
+    let key =
+        "-----BEGIN PRIVATE KEY-----\nMIIB1234567890\nabcdefghijklmnop\n-----END PRIVATE KEY-----";
     let advice = "it must begin with -----BEGIN PRIVATE KEY-----";
     assert_eq!(blotted(advice, &[key]), advice);
-    assert_eq!(blotted("have 1234567890abcdefgh", &[key]), "have [secret]", "line ends are no borders");
+    assert_eq!(
+        blotted("have 1234567890abcdefgh", &[key]),
+        "have [secret]",
+        "line ends are no borders"
+    );
 }
 
 #[test]
 fn one_secret_within_another_leaves_no_rest() {
-    assert_eq!(blotted("abcdefgh abcd xy", &["abcd", "abcdefgh", "xy"]), "[secret] [secret] xy");
+    assert_eq!(
+        blotted("abcdefgh abcd xy", &["abcd", "abcdefgh", "xy"]),
+        "[secret] [secret] xy"
+    );
 }
 
 #[test]
@@ -165,9 +256,15 @@ fn a_text_is_one_line_of_what_can_be_seen() {
     for (text, expected) in [
         ("a\nb\tc\u{2028}d\u{a0}e", "a b c d e"),
         ("\u{1b}[31mred\u{202e}\u{feff}\u{e0041}", "[31mred"),
-        ("naïve Größe \u{65e5}\u{672c}", "naïve Größe \u{65e5}\u{672c}"),
+        (
+            "naïve Größe \u{65e5}\u{672c}",
+            "naïve Größe \u{65e5}\u{672c}",
+        ),
         ("हिन्दी ภาษาไทย e\u{301}", "हिन्दी ภาษาไทย e\u{301}"),
-        ("z\u{301}\u{302}\u{303}\u{304}\u{305}", "z\u{301}\u{302}\u{303}"),
+        (
+            "z\u{301}\u{302}\u{303}\u{304}\u{305}",
+            "z\u{301}\u{302}\u{303}",
+        ),
     ] {
         assert_eq!(Blotted::new(text, &[]).as_str(), expected);
     }
@@ -187,19 +284,24 @@ fn what_is_too_long_to_be_read_is_not_shown() {
 
 #[test]
 fn long_texts_and_many_secrets_are_a_matter_of_moments() {
-    let secrets: Vec<String> =
-        (0..300).map(|number| format!("{number:03}-{}", "0123456789abcdefghij".repeat(6))).collect();
+    let secrets: Vec<String> = (0..300)
+        .map(|number| format!("{number:03}-{}", "0123456789abcdefghij".repeat(6)))
+        .collect();
     let secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
     let worst = "%25\\u0041&#65;QUJD".repeat(4000);
     let begun = crate::clock::boottime();
     let said = blotted(&worst, &secrets);
     let took = crate::clock::boottime().since(begun);
-    assert!(said.len() <= LONGEST && took < std::time::Duration::from_secs(20), "{took:?}");
+    assert!(
+        said.len() <= LONGEST && took < std::time::Duration::from_secs(20),
+        "{took:?}"
+    );
 }
 
 #[test]
 fn hidden_words_leave_the_rest_of_the_sentence() {
-    let said = Blotted::new("the token=AbC123, or 'x' (AbC123).", &[]).hiding(|word| word == "AbC123");
+    let said =
+        Blotted::new("the token=AbC123, or 'x' (AbC123).", &[]).hiding(|word| word == "AbC123");
     assert_eq!(said.as_str(), "the token=[hidden], or 'x' ([hidden]).");
 }
 
@@ -253,8 +355,14 @@ fn blotted(text: &str, secrets: &[&str]) -> String {
 /// Whether a reader who passes over blanks finds so much of `secret` in `said`: twelve characters, or all but two of less.
 fn shows(said: &str, secret: &str) -> bool {
     let (said, secret) = (letters(&said.replace(BLOT, "\u{1f6ab}")), letters(secret));
-    let too_much = if secret.len() <= 8 { secret.len() } else { (secret.len() - 2).clamp(8, 12) };
-    secret.windows(too_much).any(|piece| said.windows(too_much).any(|shown| shown == piece))
+    let too_much = if secret.len() <= 8 {
+        secret.len()
+    } else {
+        (secret.len() - 2).clamp(8, 12)
+    };
+    secret
+        .windows(too_much)
+        .any(|piece| said.windows(too_much).any(|shown| shown == piece))
 }
 
 fn letters(text: &str) -> Vec<char> {

@@ -17,7 +17,9 @@ pub(super) fn visible(text: &str) -> impl Iterator<Item = char> {
 
 /// Whether nothing would be left out of `text`, and nothing in it ends a line.
 pub(super) fn is_visible(text: &str) -> bool {
-    text.chars().all(|char| seen(char).is_some() && !char.is_control() && !matches!(char, '\u{2028}' | '\u{2029}'))
+    text.chars().all(|char| {
+        seen(char).is_some() && !char.is_control() && !matches!(char, '\u{2028}' | '\u{2029}')
+    })
 }
 
 /// Whether it only changes the letter before it.
@@ -34,7 +36,10 @@ fn seen(char: char) -> Option<char> {
 
 /// Letters by their class, and nothing to the eye: braille without a dot, and Hangul's fillers.
 fn is_blank(char: char) -> bool {
-    matches!(char, '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}')
+    matches!(
+        char,
+        '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}'
+    )
 }
 
 /// `Default_Ignorable_Code_Point` and the format characters of Unicode 16, and what will never be a character.

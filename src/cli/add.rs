@@ -77,11 +77,17 @@ struct Problem {
 
 impl Problem {
     fn usage(text: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, text: text.into() }
+        Self {
+            exit: Exit::Usage,
+            text: text.into(),
+        }
     }
 
     fn failed(text: impl Into<String>) -> Self {
-        Self { exit: Exit::Failed, text: text.into() }
+        Self {
+            exit: Exit::Failed,
+            text: text.into(),
+        }
     }
 }
 
@@ -116,13 +122,27 @@ impl Place {
         let main = std::path::absolute(&main).unwrap_or(main);
         let directory = main.parent().unwrap_or(Path::new("/")).to_owned();
         if !main.exists() {
-            return Ok(Self { main, config: None, directory });
+            return Ok(Self {
+                main,
+                config: None,
+                directory,
+            });
         }
         match config::load(&main) {
-            Ok(config) => Ok(Self { main, config: Some(config), directory }),
+            Ok(config) => Ok(Self {
+                main,
+                config: Some(config),
+                directory,
+            }),
             Err(errors) => {
-                let text = format!("{}\n\nthe config is in error as it is: mend that first", errors.render(true));
-                Err(Problem { exit: Exit::Config, text })
+                let text = format!(
+                    "{}\n\nthe config is in error as it is: mend that first",
+                    errors.render(true)
+                );
+                Err(Problem {
+                    exit: Exit::Config,
+                    text,
+                })
             }
         }
     }
@@ -140,17 +160,29 @@ impl Place {
     }
 
     fn is_free(&self, name: &str) -> Result<(), Problem> {
-        if self.config.as_ref().is_some_and(|config| config.sessions.contains_key(name)) {
-            let text = format!("there is a session {name} already, and nothing is overwritten; choose another name");
+        if self
+            .config
+            .as_ref()
+            .is_some_and(|config| config.sessions.contains_key(name))
+        {
+            let text = format!(
+                "there is a session {name} already, and nothing is overwritten; choose another name"
+            );
             return Err(Problem::failed(text));
         }
         let fragment = self.fragment(name);
-        if fragment.symlink_metadata().is_ok() { Err(Problem::failed(already_there(&fragment))) } else { Ok(()) }
+        if fragment.symlink_metadata().is_ok() {
+            Err(Problem::failed(already_there(&fragment)))
+        } else {
+            Ok(())
+        }
     }
 
     fn providers_dir(&self) -> PathBuf {
         let beside = || self.directory.join("providers");
-        self.config.as_ref().map_or_else(beside, |config| config.daemon.providers_dir.clone())
+        self.config
+            .as_ref()
+            .map_or_else(beside, |config| config.daemon.providers_dir.clone())
     }
 
     /// Who must be able to read the secrets: before the daemon has run once, whose the directory is tells it.
@@ -159,7 +191,11 @@ impl Place {
         if !own.is_root() {
             return own.as_raw();
         }
-        let of_state = self.config.as_ref().filter(|config| config.daemon.state_dir.exists()).map(Config::daemon_user);
+        let of_state = self
+            .config
+            .as_ref()
+            .filter(|config| config.daemon.state_dir.exists())
+            .map(Config::daemon_user);
         let of_secrets = || fs::metadata(self.secrets()).ok().map(|found| found.uid());
         of_state.or_else(of_secrets).unwrap_or(own.as_raw())
     }
@@ -183,7 +219,10 @@ fn add(socket: Option<&Path>, args: &Args) -> Result<Exit, Problem> {
     if args.dry_run {
         interview.finish(&mut wanted, true)?;
         let printed = output::print(&wanted.toml(&place.secrets()));
-        return printed.map_err(|failure| Problem { exit: failure.exit(), text: failure.sentence() });
+        return printed.map_err(|failure| Problem {
+            exit: failure.exit(),
+            text: failure.sentence(),
+        });
     }
     let mut made = Made::default();
     let has_new_key = wanted.needs_key();
@@ -199,7 +238,10 @@ fn add(socket: Option<&Path>, args: &Args) -> Result<Exit, Problem> {
         tell_steps(&place, &wanted);
         if has_new_key {
             made.keep();
-            let next = format!("then run `keepfresh reload` and `keepfresh wait {}`", wanted.name);
+            let next = format!(
+                "then run `keepfresh reload` and `keepfresh wait {}`",
+                wanted.name
+            );
             return say(&format!(
                 "{} is written; do the above at the server, {next}\n",
                 place.fragment(&wanted.name).display()
@@ -213,20 +255,38 @@ fn add(socket: Option<&Path>, args: &Args) -> Result<Exit, Problem> {
 /// The daemon of this config, unless another is named.
 fn socket_of(socket: Option<&Path>, config: &Config) -> Client {
     let is_named = std::env::var_os("KEEPFRESH_SOCKET").is_some_and(|path| !path.is_empty());
-    Client::find(socket.or(if is_named { None } else { Some(config.socket.path.as_path()) }))
+    Client::find(socket.or(if is_named {
+        None
+    } else {
+        Some(config.socket.path.as_path())
+    }))
 }
 
 fn make_key(place: &Place, wanted: &mut Wanted, made: &mut Made) -> Result<(), Problem> {
-    let new = wanted.secrets.iter().find(|(_, secret)| matches!(secret, SecretFrom::New));
-    let Some(parameter) = new.map(|(parameter, _)| parameter.clone()) else { return Ok(()) };
-    let title: String = format!("keepfresh {}", wanted.name).chars().take(64).collect();
-    let pair = key::make(&title, clock::now().wall)
-        .map_err(|_| Problem::failed("failed to make a key: the machine gives no random numbers"))?;
-    let path = wanted.secret_file(&place.secrets(), &parameter);
-    made.secret(&path, &pair.private_key, place.reader()).map_err(|text| {
-        Problem::failed(format!("{text}; a key that is there is taken by --secret-file {parameter}={}", path.display()))
+    let new = wanted
+        .secrets
+        .iter()
+        .find(|(_, secret)| matches!(secret, SecretFrom::New));
+    let Some(parameter) = new.map(|(parameter, _)| parameter.clone()) else {
+        return Ok(());
+    };
+    let title: String = format!("keepfresh {}", wanted.name)
+        .chars()
+        .take(64)
+        .collect();
+    let pair = key::make(&title, clock::now().wall).map_err(|_| {
+        Problem::failed("failed to make a key: the machine gives no random numbers")
     })?;
-    made.public(&place.certificate(&wanted.name), &pair.certificate).map_err(Problem::failed)?;
+    let path = wanted.secret_file(&place.secrets(), &parameter);
+    made.secret(&path, &pair.private_key, place.reader())
+        .map_err(|text| {
+            Problem::failed(format!(
+                "{text}; a key that is there is taken by --secret-file {parameter}={}",
+                path.display()
+            ))
+        })?;
+    made.public(&place.certificate(&wanted.name), &pair.certificate)
+        .map_err(Problem::failed)?;
     wanted.secrets.insert(parameter, SecretFrom::File(path));
     Ok(())
 }
@@ -236,7 +296,10 @@ fn tell_steps(place: &Place, wanted: &Wanted) {
     let certificate = place.certificate(&wanted.name);
     if wanted.grant.setup.is_empty() {
         if certificate.exists() {
-            output::complain(&format!("\nAt the server, register the certificate {}.\n", certificate.display()));
+            output::complain(&format!(
+                "\nAt the server, register the certificate {}.\n",
+                certificate.display()
+            ));
         }
         return;
     }
@@ -253,37 +316,69 @@ fn write(place: &Place, wanted: &Wanted, made: &mut Made) -> Result<Config, Prob
     for (key, secret) in &wanted.secrets {
         let path = wanted.secret_file(&place.secrets(), key);
         let text = match secret {
-            SecretFrom::File(given) if std::path::absolute(given).is_ok_and(|given| given == path) => continue,
+            SecretFrom::File(given)
+                if std::path::absolute(given).is_ok_and(|given| given == path) =>
+            {
+                continue;
+            }
             SecretFrom::File(given) => read_secret(key, given)?,
             SecretFrom::Text(text) => text.clone(),
             SecretFrom::New => continue,
         };
-        made.secret(&path, &text, place.reader()).map_err(Problem::failed)?;
+        made.secret(&path, &text, place.reader())
+            .map_err(Problem::failed)?;
     }
     if place.config.is_none() {
         let text = "# keepfresh(5) and config.example.toml say what can stand here; sessions are in conf.d.\n";
         made.public(&place.main, text).map_err(Problem::failed)?;
     }
-    made.public(&place.fragment(&wanted.name), &wanted.toml(&place.secrets())).map_err(Problem::failed)?;
-    let broken = |text: String| Problem { exit: Exit::Config, text: format!("{text}\n\nnothing was added") };
+    made.public(
+        &place.fragment(&wanted.name),
+        &wanted.toml(&place.secrets()),
+    )
+    .map_err(Problem::failed)?;
+    let broken = |text: String| Problem {
+        exit: Exit::Config,
+        text: format!("{text}\n\nnothing was added"),
+    };
     let config = config::load(&place.main).map_err(|errors| broken(errors.render(true)))?;
     strangers::look_for(place.reader());
-    let errors: Vec<String> = check::errors_of(&config, &wanted.name).iter().map(ToString::to_string).collect();
-    if errors.is_empty() { Ok(config) } else { Err(broken(errors.join("\n"))) }
+    let errors: Vec<String> = check::errors_of(&config, &wanted.name)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    if errors.is_empty() {
+        Ok(config)
+    } else {
+        Err(broken(errors.join("\n")))
+    }
 }
 
 fn read_secret(key: &str, path: &Path) -> Result<Zeroizing<String>, Problem> {
     let mut text = Zeroizing::new(String::with_capacity(8 * 1024));
-    let failed =
-        |error: std::io::Error| Problem::failed(format!("failed to read {key} from {}: {error}", path.display()));
+    let failed = |error: std::io::Error| {
+        Problem::failed(format!(
+            "failed to read {key} from {}: {error}",
+            path.display()
+        ))
+    };
     let read = if path == Path::new("-") {
-        std::io::stdin().lock().take(LONGEST_SECRET).read_to_string(&mut text)
+        std::io::stdin()
+            .lock()
+            .take(LONGEST_SECRET)
+            .read_to_string(&mut text)
     } else {
-        fs::File::open(path).map_err(failed)?.take(LONGEST_SECRET).read_to_string(&mut text)
+        fs::File::open(path)
+            .map_err(failed)?
+            .take(LONGEST_SECRET)
+            .read_to_string(&mut text)
     };
     read.map_err(failed)?;
     if text.trim().is_empty() {
-        return Err(Problem::failed(format!("{key}: {} is empty; put the secret there", path.display())));
+        return Err(Problem::failed(format!(
+            "{key}: {} is empty; put the secret there",
+            path.display()
+        )));
     }
     Ok(text)
 }
@@ -300,48 +395,92 @@ fn take_into_force(
     let name = &wanted.name;
     let fragment = place.fragment(name).display().to_string();
     // Asked with a wait, a daemon that is not there would be waited for.
-    let health = Call { path: "/v1/health".to_owned(), repeatable: true, ..Call::default() };
-    let reload = Call { post: true, path: "/v1/reload".to_owned(), wait: RELOAD, ..Call::default() };
+    let health = Call {
+        path: "/v1/health".to_owned(),
+        repeatable: true,
+        ..Call::default()
+    };
+    let reload = Call {
+        post: true,
+        path: "/v1/reload".to_owned(),
+        wait: RELOAD,
+        ..Call::default()
+    };
     let probed = client.json::<serde_json::Value>(&health);
     let absent = matches!(&probed, Err(ClientError::NotRunning { .. }));
-    match if absent { probed } else { client.json::<serde_json::Value>(&reload) } {
+    match if absent {
+        probed
+    } else {
+        client.json::<serde_json::Value>(&reload)
+    } {
         Ok(_) => made.keep(),
         Err(ClientError::NotRunning { .. }) => {
             made.keep();
             let next = format!("start it, then run `keepfresh wait {name}`");
-            return say(&format!("{fragment} is written and good; the daemon does not run: {next}\n"));
+            return say(&format!(
+                "{fragment} is written and good; the daemon does not run: {next}\n"
+            ));
         }
         Err(ClientError::Problem(problem)) if problem.kind == Kind::BadConfig => {
             let told = Failure::from(ClientError::Problem(problem)).sentence();
             let text = format!("the daemon refuses the config: {told}\n\nnothing was added");
-            return Err(Problem { exit: Exit::Config, text });
+            return Err(Problem {
+                exit: Exit::Config,
+                text,
+            });
         }
         Err(error) => {
             made.keep();
             let failure = Failure::from(error);
             let why = failure.sentence();
-            let text = format!("{fragment} is written and good, but not in force: {why}; run `keepfresh reload`");
-            return Err(Problem { exit: failure.exit(), text });
+            let text = format!(
+                "{fragment} is written and good, but not in force: {why}; run `keepfresh reload`"
+            );
+            return Err(Problem {
+                exit: failure.exit(),
+                text,
+            });
         }
     }
-    let by_person = config.sessions.get(&**name).is_some_and(|session| session.policy.login == LoginBy::Person);
+    let by_person = config
+        .sessions
+        .get(&**name)
+        .is_some_and(|session| session.policy.login == LoginBy::Person);
     if by_person {
-        return say(&format!("{fragment} is in force; now log in: keepfresh login {name}\n"));
+        return say(&format!(
+            "{fragment} is in force; now log in: keepfresh login {name}\n"
+        ));
     }
     match client.text(&token::call(name, None, wait, true)) {
         Ok(_) => {
-            let files = config.sessions.get(&**name).into_iter().flat_map(|session| session.publish.iter());
+            let files = config
+                .sessions
+                .get(&**name)
+                .into_iter()
+                .flat_map(|session| session.publish.iter());
             let files: Vec<String> = files.map(|sink| sink.path.display().to_string()).collect();
-            say(&format!("{name} is alive; its token: {}\n", files.join(", ")))
+            say(&format!(
+                "{name} is alive; its token: {}\n",
+                files.join(", ")
+            ))
         }
         Err(error) => {
             let failure = Failure::from(error);
-            let text = format!("{fragment} is in force, but there is no token yet: {}", failure.sentence());
-            Err(Problem { exit: failure.exit(), text })
+            let text = format!(
+                "{fragment} is in force, but there is no token yet: {}",
+                failure.sentence()
+            );
+            Err(Problem {
+                exit: failure.exit(),
+                text,
+            })
         }
     }
 }
 
 fn say(text: &str) -> Result<Exit, Problem> {
-    output::print(text).map_err(|failure| Problem { exit: failure.exit(), text: failure.sentence() })
+    output::print(text).map_err(|failure| Problem {
+        exit: failure.exit(),
+        text: failure.sentence(),
+    })
 }

@@ -88,12 +88,22 @@ pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
         counts: moved >= (alone - TOLERANCE).max(alone / 2),
         idle_timeout_seconds: status.idle_timeout_seconds,
     };
-    if args.json { output::print_json(&report) } else { output::print(&in_words(&report, args.after)) }
+    if args.json {
+        output::print_json(&report)
+    } else {
+        output::print(&in_words(&report, args.after))
+    }
 }
 
 fn order(client: &Client, args: &Args, word: &str) -> Result<SessionStatus, Failure> {
     let path = session_path(&args.name, &format!("/{word}"));
-    Ok(client.json(&Call { post: true, path, wait: args.wait, repeatable: true, ..Call::default() })?)
+    Ok(client.json(&Call {
+        post: true,
+        path,
+        wait: args.wait,
+        repeatable: true,
+        ..Call::default()
+    })?)
 }
 
 /// The session at one moment.
@@ -114,14 +124,22 @@ impl Look {
 }
 
 fn look(client: &Client, args: &Args, by: By) -> Result<Look, Failure> {
-    let call = Call { path: session_path(&args.name, ""), repeatable: true, ..Call::default() };
+    let call = Call {
+        path: session_path(&args.name, ""),
+        repeatable: true,
+        ..Call::default()
+    };
     let status: SessionStatus = client.json(&call)?;
     let end = match by {
         By::Introspection => status.introspected.map(|seen| seen.ends_at),
         By::Answers => status.token_expires_at,
     };
     let replacements = status.counts.logins + status.counts.renewals;
-    Ok(Look { end, generation: status.generation, replacements })
+    Ok(Look {
+        end,
+        generation: status.generation,
+        replacements,
+    })
 }
 
 fn replaced(name: &str) -> String {
@@ -150,7 +168,11 @@ fn in_words(report: &Report, alone: Duration) -> String {
         clock_time(report.after),
         moved_in_words(report.moved_seconds)
     );
-    if report.counts { seen + "the ping counts as activity\n" } else { seen + &unmoved(report) }
+    if report.counts {
+        seen + "the ping counts as activity\n"
+    } else {
+        seen + &unmoved(report)
+    }
 }
 
 fn moved_in_words(seconds: f64) -> String {
@@ -181,7 +203,9 @@ mod tests {
     #[test]
     fn what_was_seen_is_said_with_what_it_means() {
         let start: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
-        for (moved, counts, expected) in [(10, true, "the ping counts"), (0, false, "--after 3605s")] {
+        for (moved, counts, expected) in
+            [(10, true, "the ping counts"), (0, false, "--after 3605s")]
+        {
             let after = start + SignedDuration::from_secs(moved);
             let report = Report {
                 session: "crm".into(),
@@ -193,22 +217,34 @@ mod tests {
                 idle_timeout_seconds: Some(7200.0),
             };
             let text = in_words(&report, Duration::from_secs(10));
-            assert!(text.contains(expected) && text.contains("03:04:05Z"), "{text}");
+            assert!(
+                text.contains(expected) && text.contains("03:04:05Z"),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn an_end_that_moved_by_less_than_a_second_is_no_later() {
-        for (seconds, expected) in
-            [(-0.3, "no later"), (0.0, "no later"), (0.4, "no later"), (-7.2, "7 s earlier"), (9.9, "10 s later")]
-        {
+        for (seconds, expected) in [
+            (-0.3, "no later"),
+            (0.0, "no later"),
+            (0.4, "no later"),
+            (-7.2, "7 s earlier"),
+            (9.9, "10 s later"),
+        ] {
             assert_eq!(moved_in_words(seconds), expected);
         }
     }
 
     #[test]
-    fn ends_over_a_login_or_renewal_are_not_compared_and_those_of_a_ping_that_hands_out_another_token_are() {
-        let look = |generation, replacements| Look { end: None, generation, replacements };
+    fn ends_over_a_login_or_renewal_are_not_compared_and_those_of_a_ping_that_hands_out_another_token_are()
+     {
+        let look = |generation, replacements| Look {
+            end: None,
+            generation,
+            replacements,
+        };
         for (later, replaced) in [
             (look(Some(7), 1), false),
             (look(Some(8), 1), false),

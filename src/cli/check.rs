@@ -108,7 +108,9 @@ fn count(errors: usize) -> ExitCode {
 /// What of a session does not work that a good config describes: secrets, keys, and what is made of them.
 pub(super) fn errors_of(config: &Config, name: &str) -> Vec<ConfigError> {
     let mut alone = config.clone();
-    alone.needs.retain(|need| need.key.starts_with(&format!("sessions.{name}.")));
+    alone
+        .needs
+        .retain(|need| need.key.starts_with(&format!("sessions.{name}.")));
     alone.sessions.retain(|session, _| &**session == name);
     alone.alerts.webhooks.clear();
     trial::try_everything(&alone).errors
@@ -123,11 +125,21 @@ impl Outcome {
             ok: trial.errors.is_empty(),
             errors: trial.errors,
             not_checkable: trial.not_checkable,
-            sessions: config.sessions.values().map(|session| SessionPlan::of(session, now)).collect(),
+            sessions: config
+                .sessions
+                .values()
+                .map(|session| SessionPlan::of(session, now))
+                .collect(),
             shared_accounts: plan::shared_accounts(&config),
             metrics: config.metrics.as_ref().map(plan::metrics),
             systemd_drop_in: drop_in::needed_by(&config),
-            warnings: config.warnings.iter().cloned().chain(config.exposed()).chain(trial.warnings).collect(),
+            warnings: config
+                .warnings
+                .iter()
+                .cloned()
+                .chain(config.exposed())
+                .chain(trial.warnings)
+                .collect(),
             file: config.file,
         }
     }
@@ -135,13 +147,31 @@ impl Outcome {
     fn text(&self) -> String {
         let mut lines: Vec<String> = self.sessions.iter().map(SessionPlan::text).collect();
         lines.extend(self.shared_accounts.iter().map(plan::SharedAccount::text));
-        lines.extend(self.metrics.iter().map(|address| format!("metrics: {address}")));
-        lines.extend(self.not_checkable.iter().map(|name| format!("cannot check here: {name}")));
-        lines.extend(self.warnings.iter().map(|warning| format!("warning: {warning}")));
+        lines.extend(
+            self.metrics
+                .iter()
+                .map(|address| format!("metrics: {address}")),
+        );
+        lines.extend(
+            self.not_checkable
+                .iter()
+                .map(|name| format!("cannot check here: {name}")),
+        );
+        lines.extend(
+            self.warnings
+                .iter()
+                .map(|warning| format!("warning: {warning}")),
+        );
         if let Some(drop_in) = &self.systemd_drop_in {
-            lines.push(format!("\nthe systemd service needs a drop-in (systemctl edit keepfresh):\n\n{drop_in}"));
+            lines.push(format!(
+                "\nthe systemd service needs a drop-in (systemctl edit keepfresh):\n\n{drop_in}"
+            ));
         }
-        let good = if self.ok { "is good" } else { "can be read, but see the errors" };
+        let good = if self.ok {
+            "is good"
+        } else {
+            "can be read, but see the errors"
+        };
         lines.push(format!("{} {good}\n", self.file.display()));
         lines.join("\n")
     }

@@ -28,10 +28,16 @@ pub(super) fn sessions() -> ArgValueCandidates {
 /// Those that the caller may see; none, and no complaint, where no daemon answers.
 fn names() -> Vec<CompletionCandidate> {
     let client = Client::find(None).impatient(PATIENCE);
-    let call = Call { path: "/v1/sessions".to_owned(), ..Call::default() };
-    let list = client.json::<SessionList>(&call).unwrap_or(SessionList { sessions: Vec::new() });
+    let call = Call {
+        path: "/v1/sessions".to_owned(),
+        ..Call::default()
+    };
+    let list = client.json::<SessionList>(&call).unwrap_or(SessionList {
+        sessions: Vec::new(),
+    });
     let candidate = |session: crate::api::SessionStatus| {
-        CompletionCandidate::new(session.session).help(Some(super::status::state_word(session.state).into()))
+        CompletionCandidate::new(session.session)
+            .help(Some(super::status::state_word(session.state).into()))
     };
     list.sessions.into_iter().map(candidate).collect()
 }
@@ -40,10 +46,15 @@ fn names() -> Vec<CompletionCandidate> {
 pub(super) fn answer(command: fn() -> Command) -> Option<Exit> {
     env::var_os(VARIABLE).filter(|shell| !shell.is_empty())?;
     let words: Vec<OsString> = env::args_os().collect();
-    let outcome =
-        CompleteEnv::with_factory(command).var(VARIABLE).try_complete(words, env::current_dir().ok().as_deref());
+    let outcome = CompleteEnv::with_factory(command)
+        .var(VARIABLE)
+        .try_complete(words, env::current_dir().ok().as_deref());
     // A shell in the middle of a line has no place for complaints.
-    Some(if matches!(outcome, Ok(true)) { Exit::Done } else { Exit::Failed })
+    Some(if matches!(outcome, Ok(true)) {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
 }
 
 /// What makes a shell ask.

@@ -21,7 +21,8 @@ use narrator::Narrator;
 use stage::Stage;
 
 /// Longest idle timeout that keeps the whole story under [`LIMIT`], and the shortest that a busy machine keeps up with.
-const IDLE_TIMEOUTS: std::ops::RangeInclusive<Duration> = Duration::from_secs(3)..=Duration::from_secs(10);
+const IDLE_TIMEOUTS: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(3)..=Duration::from_secs(10);
 /// However it goes, the story ends by then.
 const LIMIT: Duration = Duration::from_secs(36);
 /// What a shell reports for a program that Ctrl-C ended.
@@ -73,7 +74,9 @@ impl DemoError {
         match self {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Self::Interrupted => ExitCode::from(INTERRUPTED),
-            Self::Output(_) | Self::Setup { .. } | Self::DaemonEnded(_) | Self::Unexpected(_) => ExitCode::FAILURE,
+            Self::Output(_) | Self::Setup { .. } | Self::DaemonEnded(_) | Self::Unexpected(_) => {
+                ExitCode::FAILURE
+            }
         }
     }
 
@@ -88,12 +91,23 @@ impl DemoError {
 
 fn idle_timeout(text: &str) -> Result<Duration, String> {
     let duration = super::sandbox::duration(text)?;
-    if IDLE_TIMEOUTS.contains(&duration) { Ok(duration) } else { Err("choose 3s to 10s".to_owned()) }
+    if IDLE_TIMEOUTS.contains(&duration) {
+        Ok(duration)
+    } else {
+        Err("choose 3s to 10s".to_owned())
+    }
 }
 
 /// Tells the story; 0 when all of it was seen to happen.
-pub fn run(Args { idle_timeout, plain }: Args) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+pub fn run(
+    Args {
+        idle_timeout,
+        plain,
+    }: Args,
+) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let told = runtime
         .map_err(DemoError::setup("start"))
         .and_then(|runtime| runtime.block_on(demonstrate(idle_timeout, Narrator::new(plain))));
@@ -110,10 +124,17 @@ pub fn run(Args { idle_timeout, plain }: Args) -> ExitCode {
 }
 
 async fn demonstrate(idle_timeout: Duration, narrator: Narrator) -> Result<(), DemoError> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(DemoError::setup("watch for Ctrl-C"))?;
-    let settings = Settings { idle_timeout, ..Settings::default() };
-    let sandbox = Sandbox::start(settings).await.map_err(DemoError::setup("start the sandbox"))?;
-    let home = Home::make(&sandbox, idle_timeout).map_err(DemoError::setup("make a directory for the daemon"))?;
+    let mut signals =
+        Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(DemoError::setup("watch for Ctrl-C"))?;
+    let settings = Settings {
+        idle_timeout,
+        ..Settings::default()
+    };
+    let sandbox = Sandbox::start(settings)
+        .await
+        .map_err(DemoError::setup("start the sandbox"))?;
+    let home = Home::make(&sandbox, idle_timeout)
+        .map_err(DemoError::setup("make a directory for the daemon"))?;
     let daemon = Daemon::spawn(&home).map_err(DemoError::setup("start the daemon"))?;
     let mut stage = Stage::new(sandbox, daemon, home, narrator, idle_timeout);
     let told = tokio::select! {
@@ -136,7 +157,14 @@ mod tests {
 
     #[test]
     fn the_idle_timeout_must_fit_the_story() {
-        for (text, fits) in [("6s", true), ("3s", true), ("10s", true), ("2s", false), ("2h", false), ("soon", false)] {
+        for (text, fits) in [
+            ("6s", true),
+            ("3s", true),
+            ("10s", true),
+            ("2s", false),
+            ("2h", false),
+            ("soon", false),
+        ] {
             assert_eq!(idle_timeout(text).is_ok(), fits, "{text}");
         }
     }

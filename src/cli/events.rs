@@ -66,7 +66,12 @@ pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
 fn call(args: &Args, last: Option<u64>) -> Call<'static> {
     let names = args.names.iter().map(|name| ("session", name.clone()));
     let from = last.map(|last| ("from", last.to_string()));
-    Call { path: "/v1/events".to_owned(), query: names.chain(from).collect(), repeatable: true, ..Call::default() }
+    Call {
+        path: "/v1/events".to_owned(),
+        query: names.chain(from).collect(),
+        repeatable: true,
+        ..Call::default()
+    }
 }
 
 /// Prints until the connection ends; says how to end when nobody reads any more.
@@ -86,13 +91,21 @@ fn follow(
             Err(ClientError::Lost(_) | ClientError::Silent(_)) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let Some(data) = line.strip_prefix("data:") else { continue };
-        let Ok(event) = serde_json::from_str::<Event>(data.trim()) else { continue };
+        let Some(data) = line.strip_prefix("data:") else {
+            continue;
+        };
+        let Ok(event) = serde_json::from_str::<Event>(data.trim()) else {
+            continue;
+        };
         *last = Some(event.id);
         if !args.wants(event.event) {
             continue;
         }
-        let text = if args.json { data.trim().to_owned() } else { teller.line(&event) };
+        let text = if args.json {
+            data.trim().to_owned()
+        } else {
+            teller.line(&event)
+        };
         if !output::line(&text)? {
             return Ok(Some(Exit::Done));
         }
@@ -113,16 +126,28 @@ impl Teller {
         } else {
             event.event.word().replace('_', " ")
         };
-        let call = [&event.request, &event.verdict].into_iter().flatten().map(String::as_str);
+        let call = [&event.request, &event.verdict]
+            .into_iter()
+            .flatten()
+            .map(String::as_str);
         let words: Vec<&str> = std::iter::once(what.as_str()).chain(call).collect();
-        let generation = event.generation.map(|generation| format!(" #{generation}")).unwrap_or_default();
+        let generation = event
+            .generation
+            .map(|generation| format!(" #{generation}"))
+            .unwrap_or_default();
         let detail = event.detail.clone().unwrap_or_default();
         let said = self.0.insert(session.to_owned(), detail.clone());
         let is_new = !detail.is_empty() && said.as_ref() != Some(&detail);
-        let detail = if is_new { format!(": {detail}") } else { String::new() };
+        let detail = if is_new {
+            format!(": {detail}")
+        } else {
+            String::new()
+        };
         let (dim, bold, style) = (Style::new().dimmed(), Style::new().bold(), style(event));
         let words = words.join(" ");
-        let line = format!("{dim}{time}{dim:#}  {bold}{session}{bold:#}  {style}{words}{style:#}{generation}{detail}");
+        let line = format!(
+            "{dim}{time}{dim:#}  {bold}{session}{bold:#}  {style}{words}{style:#}{generation}{detail}"
+        );
         glyphs::of_locale().shown(&line).into_owned()
     }
 }
@@ -189,16 +214,30 @@ mod tests {
 
     #[test]
     fn an_event_reads_like_a_line_of_a_log() {
-        let event = |json: &str| plain(&Teller::default().line(&serde_json::from_str(json).unwrap()));
+        let event =
+            |json: &str| plain(&Teller::default().line(&serde_json::from_str(json).unwrap()));
         let call = r#"{"id":7,"at":"2026-01-02T03:04:05Z","session":"crm","event":"call","request":"ping","verdict":"alive","detail":"the server answered 200"}"#;
-        assert!(event(call).ends_with("  crm  call ping alive: the server answered 200"), "{}", event(call));
+        assert!(
+            event(call).ends_with("  crm  call ping alive: the server answered 200"),
+            "{}",
+            event(call)
+        );
         let login = r#"{"id":8,"at":"2026-01-02T03:04:05Z","session":"crm","event":"logged_in","generation":9}"#;
-        assert!(event(login).ends_with("  crm  logged in #9"), "{}", event(login));
+        assert!(
+            event(login).ends_with("  crm  logged in #9"),
+            "{}",
+            event(login)
+        );
         let zone = event(login).chars().nth("2026-01-02 03:04:05".len());
         assert!(matches!(zone, Some('+' | '-')), "the time has its zone");
         let missed = r#"{"id":8,"at":"2026-01-02T03:04:05Z","event":"missed"}"#;
-        assert!(event(missed).ends_with("  -  earlier events are no longer known"), "{}", event(missed));
-        let newer = r#"{"id":8,"at":"2026-01-02T03:04:05Z","session":"crm","event":"sang","song":"x"}"#;
+        assert!(
+            event(missed).ends_with("  -  earlier events are no longer known"),
+            "{}",
+            event(missed)
+        );
+        let newer =
+            r#"{"id":8,"at":"2026-01-02T03:04:05Z","session":"crm","event":"sang","song":"x"}"#;
         assert!(event(newer).ends_with("  crm  unknown"), "{}", event(newer));
     }
 
@@ -211,17 +250,32 @@ mod tests {
             );
             plain(&teller.line(&serde_json::from_str(&json).unwrap()))
         };
-        assert!(line("call", "the server answered 403").ends_with("  crm  call: the server answered 403"));
+        assert!(
+            line("call", "the server answered 403")
+                .ends_with("  crm  call: the server answered 403")
+        );
         assert!(line("forbidden", "the server answered 403").ends_with("  crm  forbidden"));
-        assert!(line("needs_attention", "the server answered 403").ends_with("  crm  needs attention"));
+        assert!(
+            line("needs_attention", "the server answered 403").ends_with("  crm  needs attention")
+        );
         assert!(line("call", "the server answered 200").ends_with(": the server answered 200"));
     }
 
     #[test]
     fn events_are_chosen_by_their_words_and_a_slip_is_answered_with_what_was_meant() {
-        assert_eq!(parse_event("needs_attention"), Ok(EventKind::NeedsAttention));
-        assert_eq!(parse_event("Needs-Attention"), Ok(EventKind::NeedsAttention));
-        assert!(parse_event("logged_inn").unwrap_err().contains("did you mean logged_in?"));
+        assert_eq!(
+            parse_event("needs_attention"),
+            Ok(EventKind::NeedsAttention)
+        );
+        assert_eq!(
+            parse_event("Needs-Attention"),
+            Ok(EventKind::NeedsAttention)
+        );
+        assert!(
+            parse_event("logged_inn")
+                .unwrap_err()
+                .contains("did you mean logged_in?")
+        );
         assert!(parse_event("unknown").is_err());
         let args = |event: Vec<EventKind>, no_calls| Args {
             names: Vec::new(),
@@ -232,7 +286,11 @@ mod tests {
             json: false,
         };
         let only = args(vec![EventKind::Died], false);
-        assert!(only.wants(EventKind::Died) && only.wants(EventKind::Missed) && !only.wants(EventKind::Call));
+        assert!(
+            only.wants(EventKind::Died)
+                && only.wants(EventKind::Missed)
+                && !only.wants(EventKind::Call)
+        );
         let quiet = args(Vec::new(), true);
         assert!(quiet.wants(EventKind::Died) && !quiet.wants(EventKind::Call));
     }

@@ -58,7 +58,9 @@ pub(super) struct Args {
 pub(super) fn parse_hold(text: &str) -> Result<Duration, String> {
     let longest = parse_duration(text).map_err(|error| error.to_string())?;
     if longest.is_zero() {
-        return Err("a hold must be longer than zero, such as 1h; leave it out if you want none".to_owned());
+        return Err(
+            "a hold must be longer than zero, such as 1h; leave it out if you want none".to_owned(),
+        );
     }
     Ok(longest)
 }
@@ -104,7 +106,14 @@ fn attempt(client: &Client, socket: Option<&Path>, args: &Args) -> Result<ExitSt
             hold::begin(client, name, longest, left(until))?;
         }
         // From here on none of them is replaced without need, but one may have been a moment ago.
-        tokens = fetch(client, &Args { min_validity: None, ..args.clone() }, until)?;
+        tokens = fetch(
+            client,
+            &Args {
+                min_validity: None,
+                ..args.clone()
+            },
+            until,
+        )?;
     }
     let Some((program, arguments)) = args.command.split_first() else {
         return Err(Stopped::System(std::io::ErrorKind::InvalidInput.into()));
@@ -128,7 +137,8 @@ fn attempt(client: &Client, socket: Option<&Path>, args: &Args) -> Result<ExitSt
 }
 
 fn fetch(client: &Client, args: &Args, until: Instant) -> Result<Vec<TokenAnswer>, Failure> {
-    let one = |name: &String| client.json(&token::call(name, args.min_validity, left(until), false));
+    let one =
+        |name: &String| client.json(&token::call(name, args.min_validity, left(until), false));
     Ok(args.names.iter().map(one).collect::<Result<_, _>>()?)
 }
 

@@ -45,7 +45,9 @@ impl Failure {
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Client(error) => of_client(error),
-            Self::Output(_) | Self::Input(_) | Self::Format(_) | Self::NoSuchPage(_) => Exit::Failed,
+            Self::Output(_) | Self::Input(_) | Self::Format(_) | Self::NoSuchPage(_) => {
+                Exit::Failed
+            }
             Self::NoToken(_) => Exit::TryAgain,
         }
     }
@@ -72,7 +74,9 @@ impl Failure {
     /// The same for programs: an object with `error` in it.
     pub(super) fn document(&self) -> Value {
         let mut error = match self {
-            Self::Client(ClientError::Problem(problem)) => serde_json::to_value(problem).unwrap_or_default(),
+            Self::Client(ClientError::Problem(problem)) => {
+                serde_json::to_value(problem).unwrap_or_default()
+            }
             Self::Client(_)
             | Self::Output(_)
             | Self::Input(_)
@@ -126,7 +130,9 @@ fn of_client(error: &ClientError) -> Exit {
         ClientError::Denied(_) | ClientError::Stranger { .. } => Exit::NotAllowed,
         ClientError::Problem(problem) => of_problem(problem.kind),
         ClientError::Silent(_) | ClientError::Lost(_) => Exit::TryAgain,
-        ClientError::NotASocket(_) | ClientError::Protocol { .. } | ClientError::System { .. } => Exit::Failed,
+        ClientError::NotASocket(_) | ClientError::Protocol { .. } | ClientError::System { .. } => {
+            Exit::Failed
+        }
     }
 }
 
@@ -136,7 +142,11 @@ fn of_problem(kind: Kind) -> Exit {
         Kind::NotAllowed => Exit::NotAllowed,
         Kind::BadConfig => Exit::Config,
         Kind::NeedsAttention | Kind::Unpublished => Exit::NeedsPerson,
-        Kind::NotFresh | Kind::Stopping | Kind::NoAnswer | Kind::TooSlow | Kind::TooManyConnections => Exit::TryAgain,
+        Kind::NotFresh
+        | Kind::Stopping
+        | Kind::NoAnswer
+        | Kind::TooSlow
+        | Kind::TooManyConnections => Exit::TryAgain,
         Kind::CannotPromise
         | Kind::Conflict
         | Kind::Failed
@@ -158,14 +168,33 @@ mod tests {
 
     #[test]
     fn for_programs_a_failure_is_an_object_with_its_type_and_exit_code() {
-        let absent = Failure::from(ClientError::NotRunning { tried: vec![PathBuf::from("/run/x")], named: true });
+        let absent = Failure::from(ClientError::NotRunning {
+            tried: vec![PathBuf::from("/run/x")],
+            named: true,
+        });
         let error = absent.document()["error"].clone();
-        assert_eq!((&error["type"], &error["exit_code"]), (&"not-running".into(), &69.into()), "{error}");
-        assert!(error["remedy"].as_str().unwrap().contains("--socket"), "{error}");
+        assert_eq!(
+            (&error["type"], &error["exit_code"]),
+            (&"not-running".into(), &69.into()),
+            "{error}"
+        );
+        assert!(
+            error["remedy"].as_str().unwrap().contains("--socket"),
+            "{error}"
+        );
         let problem = Problem::new(Kind::NoSuchSession, "there is no session").with_remedy("look");
-        let error = Failure::from(ClientError::Problem(Box::new(problem))).document()["error"].clone();
-        assert_eq!((&error["type"], &error["exit_code"]), (&"no-such-session".into(), &80.into()), "{error}");
-        assert_eq!((&error["detail"], &error["remedy"]), (&"there is no session".into(), &"look".into()), "{error}");
+        let error =
+            Failure::from(ClientError::Problem(Box::new(problem))).document()["error"].clone();
+        assert_eq!(
+            (&error["type"], &error["exit_code"]),
+            (&"no-such-session".into(), &80.into()),
+            "{error}"
+        );
+        assert_eq!(
+            (&error["detail"], &error["remedy"]),
+            (&"there is no session".into(), &"look".into()),
+            "{error}"
+        );
     }
 
     #[test]
@@ -185,8 +214,14 @@ mod tests {
             let failure = Failure::from(ClientError::Problem(Box::new(Problem::new(kind, "no"))));
             assert_eq!(failure.exit() as u8, code, "{kind:?}");
         }
-        let absent = Failure::from(ClientError::NotRunning { tried: vec![PathBuf::from("/run/x")], named: true });
+        let absent = Failure::from(ClientError::NotRunning {
+            tried: vec![PathBuf::from("/run/x")],
+            named: true,
+        });
         assert_eq!(absent.exit() as u8, 69);
-        assert_eq!(Failure::from(ClientError::Denied(PathBuf::from("/run/x"))).exit() as u8, 77);
+        assert_eq!(
+            Failure::from(ClientError::Denied(PathBuf::from("/run/x"))).exit() as u8,
+            77
+        );
     }
 }

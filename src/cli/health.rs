@@ -21,8 +21,17 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
-    let query = args.names.iter().map(|name| ("session", name.clone())).collect();
-    let call = Call { path: "/v1/health".to_owned(), query, repeatable: true, ..Call::default() };
+    let query = args
+        .names
+        .iter()
+        .map(|name| ("session", name.clone()))
+        .collect();
+    let call = Call {
+        path: "/v1/health".to_owned(),
+        query,
+        repeatable: true,
+        ..Call::default()
+    };
     let health: Health = client.json(&call)?;
     if args.json {
         output::print_json(&health)?
@@ -41,18 +50,39 @@ fn words(health: &Health) -> String {
     if !health.live {
         lines.push("the daemon makes no progress\n".to_owned());
     }
-    lines.extend(health.not_ready.iter().map(|(name, reason)| format!("{name}: {reason}\n")));
-    if lines.is_empty() { "ok\n".to_owned() } else { lines.concat() }
+    lines.extend(
+        health
+            .not_ready
+            .iter()
+            .map(|(name, reason)| format!("{name}: {reason}\n")),
+    );
+    if lines.is_empty() {
+        "ok\n".to_owned()
+    } else {
+        lines.concat()
+    }
 }
 
 /// Whether waiting helps, or only a person.
 fn not_ready(client: &Client, health: &Health) -> Result<Exit, Failure> {
-    let call = Call { path: "/v1/sessions".to_owned(), repeatable: true, ..Call::default() };
+    let call = Call {
+        path: "/v1/sessions".to_owned(),
+        repeatable: true,
+        ..Call::default()
+    };
     let list: SessionList = client.json(&call)?;
     let is_stuck = |session: &SessionStatus| {
         let file = session.published && session.files.iter().any(|file| file.error.is_some());
         session.state == State::NeedsAttention || file
     };
-    let stuck = |name: &String| list.sessions.iter().any(|session| session.session == *name && is_stuck(session));
-    Ok(if health.not_ready.keys().any(stuck) { Exit::NeedsPerson } else { Exit::TryAgain })
+    let stuck = |name: &String| {
+        list.sessions
+            .iter()
+            .any(|session| session.session == *name && is_stuck(session))
+    };
+    Ok(if health.not_ready.keys().any(stuck) {
+        Exit::NeedsPerson
+    } else {
+        Exit::TryAgain
+    })
 }

@@ -21,7 +21,8 @@ pub(super) struct Args {
 fn candidates() -> clap_complete::engine::ArgValueCandidates {
     clap_complete::engine::ArgValueCandidates::new(|| {
         let topic = |topic: &topics::Topic| {
-            clap_complete::engine::CompletionCandidate::new(topic.name).help(Some(topic.about.into()))
+            clap_complete::engine::CompletionCandidate::new(topic.name)
+                .help(Some(topic.about.into()))
         };
         TOPICS.iter().map(topic).collect()
     })
@@ -40,8 +41,11 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     if let Some(topic) = topics::find(subject) {
         return output::print(topic.text);
     }
-    let message = format!("there is no command and no topic '{subject}'; `keepfresh help` lists both");
-    let _ = Cli::command().error(ErrorKind::InvalidValue, message).print();
+    let message =
+        format!("there is no command and no topic '{subject}'; `keepfresh help` lists both");
+    let _ = Cli::command()
+        .error(ErrorKind::InvalidValue, message)
+        .print();
     Ok(Exit::Usage)
 }
 
@@ -55,7 +59,11 @@ fn print_help_of(command: Option<&str>) {
 
 fn list() -> String {
     let mut text = "Topics, for `keepfresh help TOPIC` or `man keepfresh-TOPIC`:\n".to_owned();
-    let width = TOPICS.iter().map(|topic| topic.name.len()).max().unwrap_or_default();
+    let width = TOPICS
+        .iter()
+        .map(|topic| topic.name.len())
+        .max()
+        .unwrap_or_default();
     for topic in &TOPICS {
         // A String takes everything.
         let _ = writeln!(text, "  {:width$}  {}", topic.name, topic.about);

@@ -54,16 +54,30 @@ enum Answered {
 pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
     // Where the daemon logs in by itself it is closed again unheard.
     let ear = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok();
-    let port = ear.as_ref().and_then(|ear| ear.local_addr().ok()).map(|address| address.port());
-    let body = port.map_or_else(String::new, |port| json!({ "redirect_port": port }).to_string());
+    let port = ear
+        .as_ref()
+        .and_then(|ear| ear.local_addr().ok())
+        .map(|address| address.port());
+    let body = port.map_or_else(String::new, |port| {
+        json!({ "redirect_port": port }).to_string()
+    });
     let path = session_path(&args.name, "/login");
-    let call = Call { post: true, path, wait: args.wait, body: Zeroizing::new(body), ..Call::default() };
+    let call = Call {
+        post: true,
+        path,
+        wait: args.wait,
+        body: Zeroizing::new(body),
+        ..Call::default()
+    };
     let answered = client.json(&call)?;
     let by_person = matches!(answered, Answered::Begun(_));
     let outcome = match answered {
         Answered::Done(done) => *done,
         Answered::Begun(begun) => {
-            let login = Login { client, begun: &begun };
+            let login = Login {
+                client,
+                begun: &begun,
+            };
             if let Some(host) = &begun.foreign_host {
                 output::complain(&format!(
                     "The server sends you to {host}, which is neither the host that is configured nor one of its \
@@ -74,9 +88,16 @@ pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
                 LoginHow::AuthorizationCode { url, redirect_uri } => {
                     browser::lead(&login, url, redirect_uri, ear, !args.no_browser)?
                 }
-                LoginHow::DeviceCode { user_code, verification_uri, verification_uri_complete } => {
-                    device::lead(&login, user_code, verification_uri, verification_uri_complete.as_deref())?
-                }
+                LoginHow::DeviceCode {
+                    user_code,
+                    verification_uri,
+                    verification_uri_complete,
+                } => device::lead(
+                    &login,
+                    user_code,
+                    verification_uri,
+                    verification_uri_complete.as_deref(),
+                )?,
             }
         }
     };
@@ -90,7 +111,10 @@ pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
 }
 
 fn welcome(done: &LoginDone) -> String {
-    let LoginDone { status: SessionStatus { session, url, .. }, logged_in_as } = done;
+    let LoginDone {
+        status: SessionStatus { session, url, .. },
+        logged_in_as,
+    } = done;
     match logged_in_as {
         Some(who) => format!("logged in to {session} at {url} as {who}\n\n"),
         None => format!("logged in to {session} at {url}; the server does not tell as whom\n\n"),
@@ -106,11 +130,20 @@ struct Login<'a> {
 impl Login<'_> {
     /// What came of it within `wait`; none while the person is not done, or the daemon is not there.
     fn outcome(&self, wait: Duration) -> Result<Option<LoginDone>, ClientError> {
-        let call = Call { path: self.path(), wait, repeatable: true, ..Call::default() };
+        let call = Call {
+            path: self.path(),
+            wait,
+            repeatable: true,
+            ..Call::default()
+        };
         match self.client.json(&call) {
             Ok(status) => Ok(Some(status)),
-            Err(ClientError::Problem(problem)) if problem.kind != Kind::NotFresh => Err(ClientError::Problem(problem)),
-            Err(ClientError::Problem(_) | ClientError::NotRunning { .. } | ClientError::Lost(_)) => Ok(None),
+            Err(ClientError::Problem(problem)) if problem.kind != Kind::NotFresh => {
+                Err(ClientError::Problem(problem))
+            }
+            Err(
+                ClientError::Problem(_) | ClientError::NotRunning { .. } | ClientError::Lost(_),
+            ) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -118,7 +151,13 @@ impl Login<'_> {
     /// Hands in where the browser was sent.
     fn hand_in(&self, address: &str, wait: Duration) -> Result<LoginDone, ClientError> {
         let body = Zeroizing::new(json!({ "redirected": address }).to_string());
-        self.client.json(&Call { post: true, path: self.path(), wait, body, ..Call::default() })
+        self.client.json(&Call {
+            post: true,
+            path: self.path(),
+            wait,
+            body,
+            ..Call::default()
+        })
     }
 
     fn path(&self) -> String {

@@ -23,8 +23,14 @@ pub(super) struct Args {
 }
 
 const ENVIRONMENT: [(&str, &str); 7] = [
-    ("KEEPFRESH_CONFIG", "the configuration file of `run` and `check`, unless --config names one"),
-    ("KEEPFRESH_SOCKET", "the daemon's socket, for commands that ask the daemon"),
+    (
+        "KEEPFRESH_CONFIG",
+        "the configuration file of `run` and `check`, unless --config names one",
+    ),
+    (
+        "KEEPFRESH_SOCKET",
+        "the daemon's socket, for commands that ask the daemon",
+    ),
     (
         "KEEPFRESH_DAEMON_USER",
         "the daemon's user, by name or number, for a socket in a directory where other users can write",
@@ -35,14 +41,23 @@ const ENVIRONMENT: [(&str, &str); 7] = [
         "where the daemon keeps socket, tokens and state, unless the config says so",
     ),
     ("NO_COLOR", "when set, no colours"),
-    ("HTTPS_PROXY, ALL_PROXY, NO_PROXY", "the proxy for calls to servers, unless the config names one"),
+    (
+        "HTTPS_PROXY, ALL_PROXY, NO_PROXY",
+        "the proxy for calls to servers, unless the config names one",
+    ),
 ];
 
 const FILES: [(&str, &str); 5] = [
-    ("/etc/keepfresh/config.toml, /etc/keepfresh/conf.d/*.toml", "the configuration; see keepfresh(5)"),
+    (
+        "/etc/keepfresh/config.toml, /etc/keepfresh/conf.d/*.toml",
+        "the configuration; see keepfresh(5)",
+    ),
     ("/run/keepfresh/tokens/", "the token files"),
     ("/run/keepfresh/keepfresh.sock", "the daemon's socket"),
-    ("/var/lib/keepfresh/", "the state: tokens and refresh tokens, readable by the daemon alone"),
+    (
+        "/var/lib/keepfresh/",
+        "the state: tokens and refresh tokens, readable by the daemon alone",
+    ),
     (
         "$XDG_CONFIG_HOME/keepfresh/, $XDG_RUNTIME_DIR/keepfresh/, $XDG_STATE_HOME/keepfresh/",
         "the same for a daemon that a user runs",
@@ -72,10 +87,16 @@ fn pages() -> io::Result<Vec<Page>> {
     let mut program = Cli::command().disable_help_subcommand(true);
     program.build();
     let mut pages = vec![overview(&program)?];
-    for command in program.get_subcommands().filter(|command| !command.is_hide_set()) {
+    for command in program
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set())
+    {
         pages.push(page_of(command, &program)?);
     }
-    pages.push(Page { name: "keepfresh.5".to_owned(), text: config::page() });
+    pages.push(Page {
+        name: "keepfresh.5".to_owned(),
+        text: config::page(),
+    });
     pages.extend(TOPICS.iter().map(page_on));
     // Terminals and locales without Unicode have neither.
     for page in &mut pages {
@@ -101,11 +122,18 @@ fn overview(program: &Command) -> io::Result<Page> {
         .filter(|command| !command.is_hide_set())
         .map(|command| format!("keepfresh-{}(1)", command.get_name()))
         .chain(["keepfresh(5)".to_owned()])
-        .chain(TOPICS.iter().map(|topic| format!("keepfresh-{}(7)", topic.name)))
+        .chain(
+            TOPICS
+                .iter()
+                .map(|topic| format!("keepfresh-{}(7)", topic.name)),
+        )
         .chain(["systemctl(1)".to_owned(), "journalctl(1)".to_owned()])
         .collect();
     see_also(&related).to_writer(&mut text)?;
-    Ok(Page { name: "keepfresh.1".to_owned(), text: utf8(&text) })
+    Ok(Page {
+        name: "keepfresh.1".to_owned(),
+        text: utf8(&text),
+    })
 }
 
 /// The page of one command.
@@ -119,7 +147,10 @@ fn page_of(command: &Command, program: &Command) -> io::Result<Page> {
     man.render_options_section(&mut text)?;
     exit_status().to_writer(&mut text)?;
     see_also(&["keepfresh(1)".to_owned(), "keepfresh(5)".to_owned()]).to_writer(&mut text)?;
-    Ok(Page { name: format!("{name}.1"), text: utf8(&text) })
+    Ok(Page {
+        name: format!("{name}.1"),
+        text: utf8(&text),
+    })
 }
 
 /// The page on one topic, from its file below `docs/`.
@@ -133,25 +164,47 @@ fn page_on(topic: &Topic) -> Page {
     head.control("SH", ["DESCRIPTION"]);
     let mut foot = Roff::new();
     foot.control("SH", ["FILES"]);
-    foot.text([italic(format!("/usr/share/doc/keepfresh/{}", topic.file)), roman(" is the same page.")]);
+    foot.text([
+        italic(format!("/usr/share/doc/keepfresh/{}", topic.file)),
+        roman(" is the same page."),
+    ]);
     let related = see_also(&["keepfresh(1)".to_owned(), "keepfresh(5)".to_owned()]);
-    let text = [head, markdown::set(topic.text), foot, related].map(|part| part.to_roff()).concat();
-    Page { text: title(&name, "7", "Documentation") + &text, name: format!("{name}.7") }
+    let text = [head, markdown::set(topic.text), foot, related]
+        .map(|part| part.to_roff())
+        .concat();
+    Page {
+        text: title(&name, "7", "Documentation") + &text,
+        name: format!("{name}.7"),
+    }
 }
 
 /// The first line. Without a date: the same source gives the same bytes on any day.
 fn title(name: &str, section: &str, manual: &str) -> String {
     let version = env!("CARGO_PKG_VERSION");
-    format!(".TH {} {section} \"\" \"keepfresh {version}\" \"{manual}\"\n", name.to_uppercase())
+    format!(
+        ".TH {} {section} \"\" \"keepfresh {version}\" \"{manual}\"\n",
+        name.to_uppercase()
+    )
 }
 
 fn commands(program: &Command) -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["COMMANDS"]);
-    for command in program.get_subcommands().filter(|command| !command.is_hide_set()) {
+    for command in program
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set())
+    {
         roff.control("TP", []);
-        roff.text([bold(format!("keepfresh-{}", command.get_name())), roman("(1)")]);
-        roff.text([roman(command.get_about().map(ToString::to_string).unwrap_or_default())]);
+        roff.text([
+            bold(format!("keepfresh-{}", command.get_name())),
+            roman("(1)"),
+        ]);
+        roff.text([roman(
+            command
+                .get_about()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+        )]);
     }
     roff
 }
@@ -160,7 +213,10 @@ fn commands(program: &Command) -> Roff {
 fn exit_status() -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["EXIT STATUS"]);
-    for (code, meaning) in EXIT_CODES.lines().filter_map(|line| line.trim().split_once("  ")) {
+    for (code, meaning) in EXIT_CODES
+        .lines()
+        .filter_map(|line| line.trim().split_once("  "))
+    {
         roff.control("TP", []);
         roff.text([bold(code)]);
         roff.text([roman(meaning)]);

@@ -33,7 +33,17 @@ pub(super) fn run(client: &Client, args: &Args, order: Order) -> Result<Exit, Fa
         Order::Resume => ("resume", true),
     };
     let path = session_path(&args.name, &format!("/{word}"));
-    let call = Call { post: true, path, wait: args.wait, repeatable, ..Call::default() };
+    let call = Call {
+        post: true,
+        path,
+        wait: args.wait,
+        repeatable,
+        ..Call::default()
+    };
     let outcome: SessionStatus = client.json(&call)?;
-    if args.json { output::print_json(&outcome) } else { status::print_row(&outcome) }
+    if args.json {
+        output::print_json(&outcome)
+    } else {
+        status::print_row(&outcome)
+    }
 }

@@ -10,7 +10,11 @@ use super::failure::Failure;
 /// Prints `text` as it is; colours are left out where nobody would see them.
 pub(super) fn print(text: &str) -> Result<Exit, Failure> {
     let mut stdout = anstream::stdout().lock();
-    quiet(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
+    quiet(
+        stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush()),
+    )
 }
 
 /// Prints bytes untouched: tokens and what holds them.
@@ -31,7 +35,8 @@ pub(super) fn line(text: &str) -> Result<bool, Failure> {
 
 /// Prints `value` as JSON that people can read too.
 pub(super) fn print_json(value: &impl Serialize) -> Result<Exit, Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::Output(error.into()))?;
+    let text =
+        serde_json::to_string_pretty(value).map_err(|error| Failure::Output(error.into()))?;
     print_raw(format!("{text}\n").as_bytes())
 }
 
@@ -44,7 +49,9 @@ pub(crate) fn complain(text: &str) {
 /// Shows a question on standard error, without the end of a line.
 pub(super) fn ask(text: &str) {
     let mut stderr = anstream::stderr().lock();
-    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+    let _ = stderr
+        .write_all(text.as_bytes())
+        .and_then(|()| stderr.flush());
 }
 
 /// `head` has read enough: that is how pipes end.

@@ -28,8 +28,14 @@ fn options(command: &str) -> Option<(&'static [&'static str], &'static [&'static
         "token" => Some((&["--socket", "--min-validity", "--wait", "--format"], &[])),
         "wait" => Some((&["--socket", "--min-validity", "--wait"], &["--json"])),
         "used" => Some((&["--socket", "--generation", "--age"], &["--json"])),
-        "rejected" => Some((&["--socket", "--generation", "--wait"], &["--token-stdin", "--print", "--json"])),
-        "exec" => Some((&["--socket", "--min-validity", "--wait", "--hold"], &["--used"])),
+        "rejected" => Some((
+            &["--socket", "--generation", "--wait"],
+            &["--token-stdin", "--print", "--json"],
+        )),
+        "exec" => Some((
+            &["--socket", "--min-validity", "--wait", "--hold"],
+            &["--used"],
+        )),
         _ => None,
     }
 }
@@ -50,7 +56,10 @@ pub(super) fn parse(words: &[OsString]) -> Option<Cli> {
         "rejected" => Command::Client(ClientCommand::Rejected(line.rejected()?)),
         _ => return None,
     };
-    Some(Cli { socket: line.value("--socket").map(Into::into), command })
+    Some(Cli {
+        socket: line.value("--socket").map(Into::into),
+        command,
+    })
 }
 
 impl<'a> Line<'a> {
@@ -92,10 +101,17 @@ impl<'a> Line<'a> {
     }
 
     fn value(&self, option: &str) -> Option<&'a str> {
-        self.given.iter().find(|(name, _)| *name == option).map(|(_, value)| *value)
+        self.given
+            .iter()
+            .find(|(name, _)| *name == option)
+            .map(|(_, value)| *value)
     }
 
-    fn read<T, E>(&self, option: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Result<Option<T>, E> {
+    fn read<T, E>(
+        &self,
+        option: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, E> {
         self.value(option).map(parse).transpose()
     }
 
@@ -108,7 +124,9 @@ impl<'a> Line<'a> {
     }
 
     fn name(&self) -> Option<String> {
-        let [name] = self.names.as_slice() else { return None };
+        let [name] = self.names.as_slice() else {
+            return None;
+        };
         Some((*name).to_owned())
     }
 
@@ -121,7 +139,10 @@ impl<'a> Line<'a> {
             name: self.name()?,
             min_validity: self.duration("--min-validity").ok()?,
             wait: self.duration("--wait").ok()?.unwrap_or(WAIT),
-            format: self.read("--format", |word| Printed::from_str(word, false)).ok()?.unwrap_or_default(),
+            format: self
+                .read("--format", |word| Printed::from_str(word, false))
+                .ok()?
+                .unwrap_or_default(),
         })
     }
 
@@ -144,7 +165,10 @@ impl<'a> Line<'a> {
     }
 
     fn rejected(&self) -> Option<report::RejectedArgs> {
-        let (generation, token_stdin) = (self.read("--generation", str::parse).ok()?, self.has("--token-stdin"));
+        let (generation, token_stdin) = (
+            self.read("--generation", str::parse).ok()?,
+            self.has("--token-stdin"),
+        );
         if generation.is_some() && token_stdin {
             return None;
         }
@@ -175,7 +199,10 @@ impl<'a> Line<'a> {
 pub(crate) fn fuzz(bytes: &[u8]) {
     use clap::Parser as _;
     let text = String::from_utf8_lossy(bytes);
-    let words: Vec<OsString> = std::iter::once("keepfresh").chain(text.split('\n')).map(OsString::from).collect();
+    let words: Vec<OsString> = std::iter::once("keepfresh")
+        .chain(text.split('\n'))
+        .map(OsString::from)
+        .collect();
     if let Some(read) = parse(&words) {
         let full = Cli::try_parse_from(&words).map(|cli| format!("{cli:?}"));
         assert_eq!(full.ok(), Some(format!("{read:?}")), "{words:?}");
@@ -213,7 +240,11 @@ mod tests {
         ] {
             let words = words(&line.split(' ').collect::<Vec<_>>());
             let read = parse(&words).map(|cli| format!("{cli:?}"));
-            assert_eq!(read, Some(format!("{:?}", Cli::try_parse_from(&words).unwrap())), "{line}");
+            assert_eq!(
+                read,
+                Some(format!("{:?}", Cli::try_parse_from(&words).unwrap())),
+                "{line}"
+            );
         }
     }
 
@@ -241,7 +272,10 @@ mod tests {
             "exec crm true",
             "exec crm --hold 0s -- true",
         ] {
-            assert!(parse(&words(&line.split(' ').collect::<Vec<_>>())).is_none(), "{line}");
+            assert!(
+                parse(&words(&line.split(' ').collect::<Vec<_>>())).is_none(),
+                "{line}"
+            );
         }
         assert!(parse(&[]).is_none());
     }
@@ -306,6 +340,9 @@ mod tests {
     }
 
     fn words(line: &[&str]) -> Vec<OsString> {
-        std::iter::once("keepfresh").chain(line.iter().copied()).map(OsString::from).collect()
+        std::iter::once("keepfresh")
+            .chain(line.iter().copied())
+            .map(OsString::from)
+            .collect()
     }
 }

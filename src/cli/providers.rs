@@ -95,15 +95,30 @@ fn line(profile: &Profile) -> Line {
 }
 
 fn table(lines: &[Line]) -> String {
-    let width = |of: fn(&Line) -> usize, least: usize| lines.iter().map(of).max().unwrap_or(0).max(least);
+    let width =
+        |of: fn(&Line) -> usize, least: usize| lines.iter().map(of).max().unwrap_or(0).max(least);
     let name = width(|line| line.name.len(), 4);
     let title = width(|line| line.title.chars().count(), 5);
     let row = |line: &Line| {
-        let proved = if line.proved.is_empty() { "by its examples" } else { &line.proved };
-        let doubts = if line.unverified == 0 { String::new() } else { format!(" ({} unverified)", line.unverified) };
-        format!("{:name$}  {:title$}  {:8}  {proved}{doubts}", line.name, line.title, line.protocol)
+        let proved = if line.proved.is_empty() {
+            "by its examples"
+        } else {
+            &line.proved
+        };
+        let doubts = if line.unverified == 0 {
+            String::new()
+        } else {
+            format!(" ({} unverified)", line.unverified)
+        };
+        format!(
+            "{:name$}  {:title$}  {:8}  {proved}{doubts}",
+            line.name, line.title, line.protocol
+        )
     };
-    let head = format!("{:name$}  {:title$}  {:8}  PROVED", "NAME", "TITLE", "PROTOCOL");
+    let head = format!(
+        "{:name$}  {:title$}  {:8}  PROVED",
+        "NAME", "TITLE", "PROTOCOL"
+    );
     let rows: Vec<String> = std::iter::once(head).chain(lines.iter().map(row)).collect();
     rows.join("\n") + "\n\n`keepfresh providers NAME` shows what one of them needs.\n"
 }
@@ -113,7 +128,9 @@ fn check(file: &std::path::Path, json: bool) -> Result<Exit, Failure> {
         Ok(profile) if json => output::print_json(&line(&profile)),
         Ok(profile) => {
             let (examples, name) = (profile.example_count(), profile.name());
-            output::print(&format!("{name}: OK, all {examples} examples give the expected verdict\n"))
+            output::print(&format!(
+                "{name}: OK, all {examples} examples give the expected verdict\n"
+            ))
         }
         Err(error) => refuse(&error, json),
     }
@@ -122,11 +139,15 @@ fn check(file: &std::path::Path, json: bool) -> Result<Exit, Failure> {
 fn refuse(error: &ProfileError, json: bool) -> Result<Exit, Failure> {
     let (exit, word) = match error {
         ProfileError::Unknown { .. } => (Exit::Failed, "no-such-provider"),
-        ProfileError::Unreadable { .. } | ProfileError::Invalid { .. } => (Exit::Config, "bad-profile"),
+        ProfileError::Unreadable { .. } | ProfileError::Invalid { .. } => {
+            (Exit::Config, "bad-profile")
+        }
     };
     let detail = sentence(error);
     if json {
-        output::print_json(&json!({ "error": { "type": word, "detail": detail, "exit_code": exit as u8 } }))?;
+        output::print_json(
+            &json!({ "error": { "type": word, "detail": detail, "exit_code": exit as u8 } }),
+        )?;
     }
     complain(&format!("keepfresh: {detail}"));
     Ok(exit)
@@ -134,11 +155,15 @@ fn refuse(error: &ProfileError, json: bool) -> Result<Exit, Failure> {
 
 /// Names the one that was probably meant rather than all that there are.
 fn sentence(error: &ProfileError) -> String {
-    let ProfileError::Unknown { name, known } = error else { return error.to_string() };
+    let ProfileError::Unknown { name, known } = error else {
+        return error.to_string();
+    };
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
     match closest(name, &known) {
         Some(meant) => {
-            format!("there is no provider `{name}`; did you mean `{meant}`? `keepfresh providers` lists all of them")
+            format!(
+                "there is no provider `{name}`; did you mean `{meant}`? `keepfresh providers` lists all of them"
+            )
         }
         None => error.to_string(),
     }

@@ -21,14 +21,24 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
-    let call = Call { post: true, path: "/v1/reload".to_owned(), wait: args.wait, repeatable: true, ..Call::default() };
+    let call = Call {
+        post: true,
+        path: "/v1/reload".to_owned(),
+        wait: args.wait,
+        repeatable: true,
+        ..Call::default()
+    };
     let reloaded: Reloaded = client.json(&call)?;
     if args.json {
         output::print_json(&reloaded)?
     } else {
         output::print(&words(&reloaded))?
     };
-    Ok(if reloaded.problems.is_empty() { Exit::Done } else { Exit::Failed })
+    Ok(if reloaded.problems.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
 }
 
 fn words(reloaded: &Reloaded) -> String {
@@ -50,7 +60,10 @@ fn words(reloaded: &Reloaded) -> String {
             Some(command) => format!("run `{command}`"),
             None => "stop the daemon and start it again".to_owned(),
         };
-        let _ = writeln!(words, "only a restart takes over {keys}: {how}; no session is lost by that");
+        let _ = writeln!(
+            words,
+            "only a restart takes over {keys}: {how}; no session is lost by that"
+        );
     }
     for problem in &reloaded.problems {
         let _ = writeln!(words, "not done: {problem}");
@@ -64,8 +77,16 @@ mod tests {
 
     #[test]
     fn the_outcome_says_what_differs_what_a_reload_cannot_do_and_what_to_type() {
-        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        let reloaded = Reloaded { sessions: 1, ..Reloaded::default() };
+        let names = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>()
+        };
+        let reloaded = Reloaded {
+            sessions: 1,
+            ..Reloaded::default()
+        };
         assert_eq!(words(&reloaded), "reloaded: 1 session; nothing changed\n");
         let reloaded = Reloaded {
             sessions: 2,
@@ -85,7 +106,15 @@ mod tests {
              not done: listen for scrapers: in use\n"
         );
         let many = (0..25).map(|number| format!("s{number}")).collect();
-        let reloaded = Reloaded { sessions: 25, changed: many, ..Reloaded::default() };
-        assert!(words(&reloaded).ends_with("~s19 ~(5 more)\n"), "{}", words(&reloaded));
+        let reloaded = Reloaded {
+            sessions: 25,
+            changed: many,
+            ..Reloaded::default()
+        };
+        assert!(
+            words(&reloaded).ends_with("~s19 ~(5 more)\n"),
+            "{}",
+            words(&reloaded)
+        );
     }
 }

@@ -60,7 +60,11 @@ pub(super) fn used(client: &Client, args: &UsedArgs) -> Result<Exit, Failure> {
     let current = or_current(client, &args.name, args.generation, Duration::ZERO)?;
     let generation = current.ok_or_else(|| Failure::NoToken(args.name.clone()))?;
     let status = use_of(client, &args.name, generation, args.age)?;
-    if args.json { output::print_json(&status) } else { Ok(Exit::Done) }
+    if args.json {
+        output::print_json(&status)
+    } else {
+        Ok(Exit::Done)
+    }
 }
 
 /// Reports that the token of this generation was used with success, so long ago.
@@ -92,7 +96,11 @@ pub(super) fn rejected(client: &Client, args: &RejectedArgs) -> Result<Exit, Fai
         // The report was heard, and whoever reads the token here needs no file.
         Err(failure) if args.print && failure.is_of_a_file() => {
             failure.warn();
-            client.json(&Call { path: session_path(&args.name, "/token"), repeatable: true, ..Call::default() })?
+            client.json(&Call {
+                path: session_path(&args.name, "/token"),
+                repeatable: true,
+                ..Call::default()
+            })?
         }
         answer => answer?,
     };
@@ -116,17 +124,30 @@ fn report(name: &str, tail: &str, body: String, wait: Duration) -> Call<'static>
 }
 
 /// The generation given, or the one that the daemon has now, if it has any.
-fn or_current(client: &Client, name: &str, given: Option<u64>, wait: Duration) -> Result<Option<u64>, Failure> {
+fn or_current(
+    client: &Client,
+    name: &str,
+    given: Option<u64>,
+    wait: Duration,
+) -> Result<Option<u64>, Failure> {
     if given.is_some() {
         return Ok(given);
     }
-    let call = Call { path: session_path(name, ""), repeatable: true, ..Call::default() };
+    let call = Call {
+        path: session_path(name, ""),
+        repeatable: true,
+        ..Call::default()
+    };
     let status: SessionStatus = client.patient_json(&call, wait)?;
     Ok(status.generation)
 }
 
 fn stdin() -> Result<Zeroizing<String>, Failure> {
     let mut text = Zeroizing::new(String::new());
-    std::io::stdin().lock().take(LONGEST_INPUT).read_to_string(&mut text).map_err(Failure::Input)?;
+    std::io::stdin()
+        .lock()
+        .take(LONGEST_INPUT)
+        .read_to_string(&mut text)
+        .map_err(Failure::Input)?;
     Ok(text)
 }

@@ -9,6 +9,11 @@ pub struct RunArgs {
     #[arg(long, short, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// What to log: error, warn, info, debug or trace, or a list such as `info,keepfresh::driver=debug`
-    #[arg(long, value_name = "FILTER", env = "KEEPFRESH_LOG", default_value = "info")]
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "KEEPFRESH_LOG",
+        default_value = "info"
+    )]
     pub log: String,
 }

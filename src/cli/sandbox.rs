@@ -39,31 +39,58 @@ pub struct Args {
 
 /// A duration as everywhere in keepfresh: `90s`, `2h`, `1h 30m`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let parsed = text.parse::<SignedDuration>().map_err(|error| format!("{error}; write it like 90s, 2h or 1h 30m"))?;
-    let duration = Duration::try_from(parsed).map_err(|_| "a duration cannot be negative".to_owned())?;
-    if duration.is_zero() { Err("a duration of zero would end every session at once".to_owned()) } else { Ok(duration) }
+    let parsed = text
+        .parse::<SignedDuration>()
+        .map_err(|error| format!("{error}; write it like 90s, 2h or 1h 30m"))?;
+    let duration =
+        Duration::try_from(parsed).map_err(|_| "a duration cannot be negative".to_owned())?;
+    if duration.is_zero() {
+        Err("a duration of zero would end every session at once".to_owned())
+    } else {
+        Ok(duration)
+    }
 }
 
 /// Runs until Ctrl-C or SIGTERM.
 pub fn run(args: Args) -> ExitCode {
     let listen = args.listen;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     match runtime.and_then(|runtime| runtime.block_on(serve(args))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "keepfresh sandbox: failed to serve on {listen}: {error}");
+            let _ = writeln!(
+                io::stderr(),
+                "keepfresh sandbox: failed to serve on {listen}: {error}"
+            );
             ExitCode::FAILURE
         }
     }
 }
 
 async fn serve(args: Args) -> io::Result<()> {
-    let Args { listen, idle_timeout, model, rotation, same_token, write_config } = args;
+    let Args {
+        listen,
+        idle_timeout,
+        model,
+        rotation,
+        same_token,
+        write_config,
+    } = args;
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let settings = Settings { idle_timeout, model, rotation, same_token, ..Settings::default() };
+    let settings = Settings {
+        idle_timeout,
+        model,
+        rotation,
+        same_token,
+        ..Settings::default()
+    };
     let mut sandbox = Sandbox::start_at(listen, settings).await?;
     let directory = std::path::absolute(write_config.as_deref().unwrap_or(Path::new(".")))?;
-    let config = sandbox.credentials().config(sandbox.url(), idle_timeout, &directory, "");
+    let config = sandbox
+        .credentials()
+        .config(sandbox.url(), idle_timeout, &directory, "");
     if write_config.is_some() {
         sandbox.credentials().write(&directory, &config)?;
     }
@@ -82,9 +109,14 @@ fn announcement(sandbox: &Sandbox, config: &str, written: Option<PathBuf>) -> St
     let credentials = sandbox.credentials();
     let use_it = match written {
         Some(directory) => {
-            format!("Written. Now run:\n\n  keepfresh run --config {}\n", directory.join("config.toml").display())
+            format!(
+                "Written. Now run:\n\n  keepfresh run --config {}\n",
+                directory.join("config.toml").display()
+            )
         }
-        None => format!("With --write-config DIR this config and its secrets are written for you:\n\n{config}"),
+        None => format!(
+            "With --write-config DIR this config and its secrets are written for you:\n\n{config}"
+        ),
     };
     format!(
         "Listening on {}\n\nclient_id       {}\nclient_secret   {}\nusername        {}\npassword        {}\n\

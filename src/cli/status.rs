@@ -53,7 +53,12 @@ pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
     }
     let (paper, now) = (Paper::of_stdout(), clock::now().wall);
     output::print(&match (args.names.len(), list.sessions.as_slice()) {
-        (1, [session]) if !args.wide => paper.text(&page::page(session, now, &jiff::tz::TimeZone::system(), &paper)),
+        (1, [session]) if !args.wide => paper.text(&page::page(
+            session,
+            now,
+            &jiff::tz::TimeZone::system(),
+            &paper,
+        )),
         (_, sessions) if args.wide => table::wide(sessions, now, &paper),
         (_, sessions) => table::table(sessions, now, &paper),
     })
@@ -61,17 +66,29 @@ pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
 
 /// What came of an order to this session, as its row of the table.
 pub(super) fn print_row(session: &SessionStatus) -> Result<Exit, Failure> {
-    output::print(&table::single(session, clock::now().wall, &Paper::of_stdout()))
+    output::print(&table::single(
+        session,
+        clock::now().wall,
+        &Paper::of_stdout(),
+    ))
 }
 
 /// All sessions that the caller may see, or those named.
 fn fetch(client: &Client, names: &[String]) -> Result<SessionList, Failure> {
-    let call = |path| Call { path, repeatable: true, ..Call::default() };
+    let call = |path| Call {
+        path,
+        repeatable: true,
+        ..Call::default()
+    };
     if names.is_empty() {
         return Ok(client.json(&call("/v1/sessions".to_owned()))?);
     }
-    let each = names.iter().map(|name| client.json::<SessionStatus>(&call(session_path(name, ""))));
-    Ok(SessionList { sessions: each.collect::<Result<_, _>>()? })
+    let each = names
+        .iter()
+        .map(|name| client.json::<SessionStatus>(&call(session_path(name, ""))));
+    Ok(SessionList {
+        sessions: each.collect::<Result<_, _>>()?,
+    })
 }
 
 /// What is written on: how wide it is, and which characters it shows.
@@ -88,21 +105,34 @@ impl Paper {
             Ok(size) if size.ws_col > 0 => size.ws_col.into(),
             Ok(_) | Err(_) => USUAL_COLUMNS,
         });
-        Self { columns, glyphs: glyphs::of_locale() }
+        Self {
+            columns,
+            glyphs: glyphs::of_locale(),
+        }
     }
 
     /// Lines for [`output::print`], which leaves the colours out where nobody would see them.
     fn text(&self, lines: &[Line]) -> String {
-        let look = Look { colour: true, glyphs: self.glyphs };
-        lines.iter().map(|line| line.render(usize::MAX, look) + "\n").collect()
+        let look = Look {
+            colour: true,
+            glyphs: self.glyphs,
+        };
+        lines
+            .iter()
+            .map(|line| line.render(usize::MAX, look) + "\n")
+            .collect()
     }
 
     /// A sentence in lines that end where the paper ends, the first behind `head` and all as far in.
     fn sentence(&self, head: &Line, style: Style, text: &str) -> Vec<Line> {
         let indent = head.width();
-        let room = self.columns.map_or(usize::MAX, |columns| columns.saturating_sub(indent));
+        let room = self
+            .columns
+            .map_or(usize::MAX, |columns| columns.saturating_sub(indent));
         let lines = line::wrapped(text, room).into_iter().enumerate();
         let blank = || Line::of(Style::new(), &" ".repeat(indent));
-        lines.map(|(row, text)| if row == 0 { head.clone() } else { blank() }.then(style, &text)).collect()
+        lines
+            .map(|(row, text)| if row == 0 { head.clone() } else { blank() }.then(style, &text))
+            .collect()
     }
 }

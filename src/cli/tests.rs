@@ -13,12 +13,23 @@ fn every_name_of_a_session_can_be_completed() {
     let mut names = 0;
     // Those of `providers` are kinds of server, and `add` wants a name that is free.
     let others = ["providers", "add"];
-    for command in Cli::command().get_subcommands().filter(|command| !others.contains(&command.get_name())) {
+    for command in Cli::command()
+        .get_subcommands()
+        .filter(|command| !others.contains(&command.get_name()))
+    {
         for argument in command.get_arguments() {
-            if argument.get_value_names().is_some_and(|names| names.iter().any(|name| name == "NAME")) {
+            if argument
+                .get_value_names()
+                .is_some_and(|names| names.iter().any(|name| name == "NAME"))
+            {
                 let (command, argument_name) = (command.get_name(), argument.get_id());
-                let completed = argument.get::<clap_complete::engine::ArgValueCandidates>().is_some();
-                assert!(completed, "{command}: add `add = complete::sessions()` to {argument_name}");
+                let completed = argument
+                    .get::<clap_complete::engine::ArgValueCandidates>()
+                    .is_some();
+                assert!(
+                    completed,
+                    "{command}: add `add = complete::sessions()` to {argument_name}"
+                );
                 names += 1;
             }
         }
@@ -71,6 +82,8 @@ fn each_command_ends_with_the_code_that_scripts_rely_on() {
 
 fn carry_out(client: &Client, line: &str) -> Exit {
     let words = std::iter::once("keepfresh").chain(line.split(' '));
-    let Command::Client(command) = Cli::try_parse_from(words).unwrap().command else { panic!("{line}") };
+    let Command::Client(command) = Cli::try_parse_from(words).unwrap().command else {
+        panic!("{line}")
+    };
     ask(client, command).unwrap_or_else(|failure| failure.exit())
 }

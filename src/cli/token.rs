@@ -56,7 +56,12 @@ pub(super) enum Printed {
 }
 
 pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
-    let mut call = call(&args.name, args.min_validity, args.wait, args.format == Printed::Token);
+    let mut call = call(
+        &args.name,
+        args.min_validity,
+        args.wait,
+        args.format == Printed::Token,
+    );
     match print(client, &call, args.format) {
         // Whoever reads it here needs no file.
         Err(failure) if failure.is_of_a_file() => {
@@ -90,13 +95,31 @@ pub(super) struct Ready {
 
 impl From<TokenAnswer> for Ready {
     fn from(answer: TokenAnswer) -> Self {
-        let TokenAnswer { session, generation, issued_at, expires_at, valid_for_seconds, .. } = answer;
-        Self { session, generation, issued_at, expires_at, valid_for_seconds }
+        let TokenAnswer {
+            session,
+            generation,
+            issued_at,
+            expires_at,
+            valid_for_seconds,
+            ..
+        } = answer;
+        Self {
+            session,
+            generation,
+            issued_at,
+            expires_at,
+            valid_for_seconds,
+        }
     }
 }
 
 /// Asks for a session's token, once its files hold it too: who is told of it may read it there.
-pub(super) fn call(name: &str, min_validity: Option<Duration>, wait: Duration, plain: bool) -> Call<'static> {
+pub(super) fn call(
+    name: &str,
+    min_validity: Option<Duration>,
+    wait: Duration,
+    plain: bool,
+) -> Call<'static> {
     let validity = min_validity.map(|validity| ("min_validity", duration::format(validity)));
     Call {
         path: session_path(name, "/token"),
@@ -137,16 +160,27 @@ fn sink(env_prefix: &str, format: Format) -> SinkConfig {
 }
 
 fn published(answer: TokenAnswer) -> Published {
-    let capture = |value: String| Capture { value: Secret::new(value), public: true };
+    let capture = |value: String| Capture {
+        value: Secret::new(value),
+        public: true,
+    };
     let token = Token {
         access_token: answer.access_token,
         token_type: answer.token_type,
         instance_url: answer.instance_url,
-        captures: answer.captures.into_iter().map(|(name, value)| (name, capture(value))).collect(),
+        captures: answer
+            .captures
+            .into_iter()
+            .map(|(name, value)| (name, capture(value)))
+            .collect(),
         issued_at: answer.issued_at,
         expires_at: answer.expires_at,
     };
-    let headers = answer.headers.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
+    let headers = answer
+        .headers
+        .into_iter()
+        .map(|(name, value)| (name, Secret::new(value)))
+        .collect();
     Published {
         session: answer.session.into(),
         generation: answer.generation,

@@ -33,7 +33,16 @@ pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
     let mut ready = Vec::new();
     for name in &args.names {
         let left = until.since(clock::boottime());
-        ready.push(Ready::from(client.json::<TokenAnswer>(&token::call(name, args.min_validity, left, false))?));
+        ready.push(Ready::from(client.json::<TokenAnswer>(&token::call(
+            name,
+            args.min_validity,
+            left,
+            false,
+        ))?));
     }
-    if args.json { output::print_json(&serde_json::json!({ "sessions": ready })) } else { Ok(Exit::Done) }
+    if args.json {
+        output::print_json(&serde_json::json!({ "sessions": ready }))
+    } else {
+        Ok(Exit::Done)
+    }
 }

@@ -14,7 +14,12 @@ pub(super) fn span(duration: Duration) -> String {
         60..600 => two(minutes, "min", seconds % 60, "s"),
         600..3600 => format!("{minutes} min"),
         3600..86_400 => two(hours, "h", minutes % 60, "min"),
-        86_400..864_000 => two(days, if days == 1 { "day" } else { "days" }, hours % 24, "h"),
+        86_400..864_000 => two(
+            days,
+            if days == 1 { "day" } else { "days" },
+            hours % 24,
+            "h",
+        ),
         _ => format!("{days} days"),
     }
 }
@@ -86,14 +91,26 @@ mod tests {
 
     #[test]
     fn a_scale_has_the_largest_unit_alone() {
-        for (seconds, words) in [(0, "under 1 s"), (12, "12 s"), (150, "2 min"), (7800, "2 h"), (93_600, "1 day")] {
+        for (seconds, words) in [
+            (0, "under 1 s"),
+            (12, "12 s"),
+            (150, "2 min"),
+            (7800, "2 h"),
+            (93_600, "1 day"),
+        ] {
             assert_eq!(largest_unit(Duration::from_secs(seconds)), words);
         }
     }
 
     #[test]
     fn where_there_is_hardly_any_room_a_span_has_one_letter() {
-        for (seconds, words) in [(0, "0s"), (59, "59s"), (150, "2m"), (7800, "2h"), (93_600, "1d")] {
+        for (seconds, words) in [
+            (0, "0s"),
+            (59, "59s"),
+            (150, "2m"),
+            (7800, "2h"),
+            (93_600, "1d"),
+        ] {
             assert_eq!(compact(Duration::from_secs(seconds)), words);
         }
     }

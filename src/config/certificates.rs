@@ -29,10 +29,17 @@ pub(super) fn unusable(config: &Config) -> Vec<ConfigError> {
 pub fn usable(path: &Path) -> Result<(), String> {
     let shown = path.display();
     let text = plain_file::read_trusted(path, LARGEST_MEBIBYTES, &Trusted::of_this_process())
-        .map_err(|error| format!("read the certificates in {shown}: it {error}; {}", error.remedy()))?;
+        .map_err(|error| {
+            format!(
+                "read the certificates in {shown}: it {error}; {}",
+                error.remedy()
+            )
+        })?;
     if String::from_utf8_lossy(&text).contains("-----BEGIN CERTIFICATE-----") {
         Ok(())
     } else {
-        Err(format!("use {shown}: it holds no certificate in PEM; it must have a line -----BEGIN CERTIFICATE-----"))
+        Err(format!(
+            "use {shown}: it holds no certificate in PEM; it must have a line -----BEGIN CERTIFICATE-----"
+        ))
     }
 }

@@ -40,11 +40,23 @@ fn report_files(sessions: &[Placed], socket: &Path, report: &Report, sources: &[
     }
 }
 
-fn report_taken((_, sink): Owned<'_>, (name, other): Owned<'_>, report: &Report, sources: &[Source]) {
+fn report_taken(
+    (_, sink): Owned<'_>,
+    (name, other): Owned<'_>,
+    report: &Report,
+    sources: &[Source],
+) {
     let path = other.value.path.display();
     let title = format!("`publish.file`: {path} is a file of the session `{name}` already");
-    let place = sources.get(other.place.document).map(|source| source.told(&other.place)).unwrap_or_default();
-    report.problem(&sink.place, title, format!("give each its own file; the other one is at {place}"));
+    let place = sources
+        .get(other.place.document)
+        .map(|source| source.told(&other.place))
+        .unwrap_or_default();
+    report.problem(
+        &sink.place,
+        title,
+        format!("give each its own file; the other one is at {place}"),
+    );
 }
 
 fn report_prefixes(sessions: &[Placed], report: &Report) {
@@ -52,8 +64,9 @@ fn report_prefixes(sessions: &[Placed], report: &Report) {
     for placed in sessions {
         let (name, prefix) = (placed.name.as_str(), &*placed.env_prefix);
         if let Some(other) = taken.get(prefix) {
-            let title =
-                format!("`sessions.{name}.env_prefix`: {prefix} is the prefix of the session `{other}` already");
+            let title = format!(
+                "`sessions.{name}.env_prefix`: {prefix} is the prefix of the session `{other}` already"
+            );
             let help = format!("set another env_prefix in [sessions.{name}]");
             report.problem(&placed.prefix_place, title, help);
         } else {

@@ -55,7 +55,11 @@ pub(super) fn find(main: &Path, surroundings: &Surroundings) -> Vec<Found> {
     let trusted = fragments_trusted(all.first(), surroundings);
     match fragments(&directory) {
         Ok(paths) => all.extend(paths.iter().map(|path| Found::read(path, &trusted))),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) => {}
         Err(error) => all.push(Found::unreadable(&directory, &error.into())),
     }
     all
@@ -63,25 +67,39 @@ pub(super) fn find(main: &Path, surroundings: &Surroundings) -> Vec<Found> {
 
 /// Where root only looks, fragments may be those of the user whose the state is, which a main file of root's names.
 fn fragments_trusted(main: Option<&Found>, surroundings: &Surroundings) -> Trusted {
-    let named = main.filter(|main| main.unread.is_none()).map(|main| state_dir_in(&main.text));
+    let named = main
+        .filter(|main| main.unread.is_none())
+        .map(|main| state_dir_in(&main.text));
     let state_dir = named.and_then(|named| named.or_else(|| surroundings.state_dir()));
     let looked_at = state_dir.filter(|_| surroundings.only_looking);
-    looked_at.map_or_else(Trusted::to_run, |directory| Trusted::to_run().and(exposure::presumed_user(&directory)))
+    looked_at.map_or_else(Trusted::to_run, |directory| {
+        Trusted::to_run().and(exposure::presumed_user(&directory))
+    })
 }
 
 /// What the main file says, as far as it can be read yet.
 fn state_dir_in(text: &str) -> Option<PathBuf> {
     let document = DeTable::parse(text).ok()?;
     let daemon = document.get_ref().get("daemon")?.get_ref().as_table()?;
-    daemon.get("state_dir")?.get_ref().as_str().map(PathBuf::from)
+    daemon
+        .get("state_dir")?
+        .get_ref()
+        .as_str()
+        .map(PathBuf::from)
 }
 
 fn fragments(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if path.extension().is_some_and(|extension| extension == "toml") && !hidden {
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+            && !hidden
+        {
             paths.push(path);
         }
     }
@@ -94,7 +112,10 @@ impl Found {
         match plain_file::read_trusted(path, LARGEST_MEBIBYTES, trusted) {
             Ok(bytes) => {
                 let by_another = strangers::refusal(path, &Trusted::to_run());
-                Self { written_by: by_another.map(|finding| finding.owner), ..Self::decoded(path, bytes) }
+                Self {
+                    written_by: by_another.map(|finding| finding.owner),
+                    ..Self::decoded(path, bytes)
+                }
             }
             Err(error) => Self::unreadable(path, &error),
         }
@@ -105,10 +126,20 @@ impl Found {
             Ok(text) => (text, None),
             Err(error) => {
                 let valid = error.utf8_error().valid_up_to();
-                (String::from_utf8_lossy(error.as_bytes()).into_owned(), Some(valid))
+                (
+                    String::from_utf8_lossy(error.as_bytes()).into_owned(),
+                    Some(valid),
+                )
             }
         };
-        Self { path: path.to_owned(), cut: Cut::of(&text), text, unread: None, foreign_byte, written_by: None }
+        Self {
+            path: path.to_owned(),
+            cut: Cut::of(&text),
+            text,
+            unread: None,
+            foreign_byte,
+            written_by: None,
+        }
     }
 
     fn unreadable(path: &Path, error: &ReadError) -> Self {
@@ -116,11 +147,19 @@ impl Found {
             ReadError::System(error) if error.kind() == io::ErrorKind::NotFound => {
                 "create it, or name another with --config FILE or $KEEPFRESH_CONFIG".to_owned()
             }
-            ReadError::TooLarge(_) => "name the right file, or split it into conf.d/*.toml".to_owned(),
-            ReadError::Exposed(finding) => {
-                format!("{}: any user who writes it makes keepfresh run programs", finding.remedy())
+            ReadError::TooLarge(_) => {
+                "name the right file, or split it into conf.d/*.toml".to_owned()
             }
-            ReadError::System(_) | ReadError::Directory | ReadError::NotAFile | ReadError::NotText => error.remedy(),
+            ReadError::Exposed(finding) => {
+                format!(
+                    "{}: any user who writes it makes keepfresh run programs",
+                    finding.remedy()
+                )
+            }
+            ReadError::System(_)
+            | ReadError::Directory
+            | ReadError::NotAFile
+            | ReadError::NotText => error.remedy(),
         };
         Self::unread(path, error.to_string(), remedy)
     }
@@ -139,13 +178,26 @@ impl Found {
     /// Parses what was read and reports what is wrong with it as a file or as TOML.
     pub(super) fn parse(&self, index: usize, report: &Report) -> Document<'_> {
         if let Some((what, remedy)) = &self.unread {
-            let place = Place { document: index, span: None };
+            let place = Place {
+                document: index,
+                span: None,
+            };
             report.problem(&place, format!("the config {what}"), remedy);
         }
         if let Some(byte) = self.foreign_byte {
-            let place = Place { document: index, span: Some(byte..byte) };
-            report.unshown(&place, "the config is not UTF-8 from here on", "save it as UTF-8");
-            return Document { broken: true, ..Document::of(index, DeTable::default()) };
+            let place = Place {
+                document: index,
+                span: Some(byte..byte),
+            };
+            report.unshown(
+                &place,
+                "the config is not UTF-8 from here on",
+                "save it as UTF-8",
+            );
+            return Document {
+                broken: true,
+                ..Document::of(index, DeTable::default())
+            };
         }
         if let Some(apart) = self.cut.as_ref().and_then(|cut| self.apart(cut, index)) {
             return apart;
@@ -161,7 +213,11 @@ impl Found {
             }
         }
         let broken = !errors.is_empty() || self.unread.is_some();
-        Document { broken, broken_lines, ..Document::of(index, entries.into_inner()) }
+        Document {
+            broken,
+            broken_lines,
+            ..Document::of(index, entries.into_inner())
+        }
     }
 
     /// The sessions apart from the rest; none where something is wrong, which is told best by who sees the whole.
@@ -173,24 +229,50 @@ impl Found {
         let public: BTreeSet<&str> = keys::quotable().collect();
         let (mut sessions, mut hidden) = (Vec::with_capacity(cut.sessions.len()), Vec::new());
         for range in &cut.sessions {
-            let piece = Piece { text: self.text.get(range.clone())?, start: range.start };
+            let piece = Piece {
+                text: self.text.get(range.clone())?,
+                start: range.start,
+            };
             let known = hidden.len();
             secret_spans(&piece.parse()?, &public, &mut hidden);
-            hidden.iter_mut().skip(known).for_each(|span| *span = piece.in_file(span.clone()));
+            hidden
+                .iter_mut()
+                .skip(known)
+                .for_each(|span| *span = piece.in_file(span.clone()));
             sessions.push(piece);
         }
-        Some(Document { sessions, hidden, ..Document::of(index, entries) })
+        Some(Document {
+            sessions,
+            hidden,
+            ..Document::of(index, entries)
+        })
     }
 
-    fn syntax_error(&self, index: usize, span: Range<usize>, line: &Range<usize>, message: &str, report: &Report) {
+    fn syntax_error(
+        &self,
+        index: usize,
+        span: Range<usize>,
+        line: &Range<usize>,
+        message: &str,
+        report: &Report,
+    ) {
         let what = message.lines().next().unwrap_or_default();
         let (title, help) = if what == "duplicate key" {
             let key = self.text.get(span.clone()).unwrap_or_default();
-            (format!("duplicate key `{key}`: it is given above already"), "take one of the two out")
+            (
+                format!("duplicate key `{key}`: it is given above already"),
+                "take one of the two out",
+            )
         } else {
-            (format!("not valid TOML: {what}"), "correct the line: strings need quotes, tables [brackets]")
+            (
+                format!("not valid TOML: {what}"),
+                "correct the line: strings need quotes, tables [brackets]",
+            )
         };
-        let place = Place { document: index, span: Some(span) };
+        let place = Place {
+            document: index,
+            span: Some(span),
+        };
         let shown = is_harmless(self.text.get(line.clone()).unwrap_or_default());
         report.syntax(&place, shown, title, help);
     }
@@ -206,7 +288,14 @@ impl Found {
 
 impl<'d> Document<'d> {
     fn of(index: usize, entries: DeTable<'d>) -> Self {
-        Self { index, entries, sessions: Vec::new(), hidden: Vec::new(), broken: false, broken_lines: Vec::new() }
+        Self {
+            index,
+            entries,
+            sessions: Vec::new(),
+            hidden: Vec::new(),
+            broken: false,
+            broken_lines: Vec::new(),
+        }
     }
 }
 
@@ -218,8 +307,14 @@ fn clamped(text: &str, span: Range<usize>) -> Range<usize> {
 }
 
 fn line_around(text: &str, at: usize) -> Range<usize> {
-    let start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
-    let end = text.get(at..).and_then(|after| after.find('\n')).map_or(text.len(), |newline| at + newline);
+    let start = text
+        .get(..at)
+        .and_then(|before| before.rfind('\n'))
+        .map_or(0, |newline| newline + 1);
+    let end = text
+        .get(at..)
+        .and_then(|after| after.find('\n'))
+        .map_or(text.len(), |newline| at + newline);
     start..end.max(start)
 }
 
@@ -228,7 +323,9 @@ fn is_harmless(line: &str) -> bool {
     let line = line.trim_start();
     match line.split_once('=') {
         None => line.starts_with('['),
-        Some((key, rest)) => keys::quotable().any(|public| public == key.trim()) && !rest.contains(['{', '@']),
+        Some((key, rest)) => {
+            keys::quotable().any(|public| public == key.trim()) && !rest.contains(['{', '@'])
+        }
     }
 }
 
@@ -249,7 +346,8 @@ fn secret_spans_of(
     match value {
         // Whoever knows the URL of a webhook may post there.
         DeValue::Table(table) if key == "webhook" && public.contains("url") => {
-            let fewer: BTreeSet<&str> = public.iter().copied().filter(|key| *key != "url").collect();
+            let fewer: BTreeSet<&str> =
+                public.iter().copied().filter(|key| *key != "url").collect();
             secret_spans(table, &fewer, hidden);
         }
         DeValue::Table(table) => secret_spans(table, public, hidden),
@@ -259,7 +357,9 @@ fn secret_spans_of(
             }
         }
         // A URL may carry a password before its host.
-        DeValue::String(text) if !public.contains(key) || (text.contains('@') && text.contains("://")) => {
+        DeValue::String(text)
+            if !public.contains(key) || (text.contains('@') && text.contains("://")) =>
+        {
             hidden.push(span);
         }
         DeValue::String(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {}
@@ -275,7 +375,11 @@ fn starred(text: &str, mut hidden: Vec<Range<usize>>) -> String {
     let mut shown_from = 0;
     for span in hidden {
         quotable.push_str(text.get(shown_from..span.start).unwrap_or_default());
-        for character in text.get(span.start.max(shown_from)..span.end).unwrap_or_default().chars() {
+        for character in text
+            .get(span.start.max(shown_from)..span.end)
+            .unwrap_or_default()
+            .chars()
+        {
             let star = if character == '\n' { "\n" } else { "*" };
             quotable.extend(std::iter::repeat_n(star, character.len_utf8()));
         }

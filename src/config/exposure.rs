@@ -34,18 +34,30 @@ pub(super) fn warnings(config: &Config, daemon: u32, refused: Refused) -> Vec<St
     let (files, needs, written) = (config.files.clone(), config.needs.clone(), written(config));
     let (tell, told) = mpsc::channel();
     let look = move || {
-        let known = Known { daemon, passwd: read("/etc/passwd"), group: read("/etc/group") };
+        let known = Known {
+            daemon,
+            passwd: read("/etc/passwd"),
+            group: read("/etc/group"),
+        };
         // Nobody waits any more if the look took too long.
         let _ = tell.send(known.sentences(&used(&files, &needs), &written, refused));
     };
-    let started = std::thread::Builder::new().name("modes".to_owned()).spawn(look);
-    started.ok().and_then(|_| told.recv_timeout(LONGEST_LOOK).ok()).unwrap_or_default()
+    let started = std::thread::Builder::new()
+        .name("modes".to_owned())
+        .spawn(look);
+    started
+        .ok()
+        .and_then(|_| told.recv_timeout(LONGEST_LOOK).ok())
+        .unwrap_or_default()
 }
 
 /// The user that the daemon runs as, as far as a check can know it: root may look for another user.
 pub(super) fn presumed_user(state_dir: &Path) -> u32 {
     let own = rustix::process::geteuid();
-    own.is_root().then(|| owner(state_dir)).flatten().unwrap_or(own.as_raw())
+    own.is_root()
+        .then(|| owner(state_dir))
+        .flatten()
+        .unwrap_or(own.as_raw())
 }
 
 /// Whose a directory is.
@@ -67,24 +79,65 @@ fn used(files: &[PathBuf], needs: &[Need]) -> BTreeMap<PathBuf, Used> {
     let runs = "a user who does can make keepfresh run programs";
     let mut all = BTreeMap::new();
     for file in files {
-        all.insert(file.clone(), Used { what: "the config", harm: runs, in_any_case: false });
+        all.insert(
+            file.clone(),
+            Used {
+                what: "the config",
+                harm: runs,
+                in_any_case: false,
+            },
+        );
     }
     for need in needs {
         match &need.what {
-            Needed::Secret(SecretSource::File { path, insecure_mode: in_any_case })
-            | Needed::PrivateKey(SecretSource::File { path, insecure_mode: in_any_case }) => {
-                let (what, harm) = ("the secret file", "a user who does can make the daemon log in as another user");
-                all.insert(path.clone(), Used { what, harm, in_any_case: *in_any_case });
+            Needed::Secret(SecretSource::File {
+                path,
+                insecure_mode: in_any_case,
+            })
+            | Needed::PrivateKey(SecretSource::File {
+                path,
+                insecure_mode: in_any_case,
+            }) => {
+                let (what, harm) = (
+                    "the secret file",
+                    "a user who does can make the daemon log in as another user",
+                );
+                all.insert(
+                    path.clone(),
+                    Used {
+                        what,
+                        harm,
+                        in_any_case: *in_any_case,
+                    },
+                );
             }
             Needed::Secret(SecretSource::Command(argv))
             | Needed::PrivateKey(SecretSource::Command(argv))
             | Needed::Program(argv) => {
-                let program = || Used { what: "the program", harm: runs, in_any_case: false };
-                all.extend(program::files(argv, None).into_iter().map(|file| (file, program())));
+                let program = || Used {
+                    what: "the program",
+                    harm: runs,
+                    in_any_case: false,
+                };
+                all.extend(
+                    program::files(argv, None)
+                        .into_iter()
+                        .map(|file| (file, program())),
+                );
             }
             Needed::Certificates(path) => {
-                let (what, harm) = ("the file of certificates", "a user who does can pose as a server");
-                all.insert(path.clone(), Used { what, harm, in_any_case: false });
+                let (what, harm) = (
+                    "the file of certificates",
+                    "a user who does can pose as a server",
+                );
+                all.insert(
+                    path.clone(),
+                    Used {
+                        what,
+                        harm,
+                        in_any_case: false,
+                    },
+                );
             }
             Needed::Secret(SecretSource::Credential(_) | SecretSource::Env(_))
             | Needed::PrivateKey(SecretSource::Credential(_) | SecretSource::Env(_))
@@ -108,10 +161,21 @@ struct Written {
 fn written(config: &Config) -> BTreeMap<PathBuf, Written> {
     let mut all = BTreeMap::new();
     let hands_out = "a user who does can replace the token";
-    for sink in config.sessions.values().flat_map(|session| session.publish.iter()) {
+    for sink in config
+        .sessions
+        .values()
+        .flat_map(|session| session.publish.iter())
+    {
         if let Some(directory) = sink.path.parent() {
             let what = "the directory of token files";
-            all.insert(directory.to_owned(), Written { what, owner: sink.owner, harm: hands_out });
+            all.insert(
+                directory.to_owned(),
+                Written {
+                    what,
+                    owner: sink.owner,
+                    harm: hands_out,
+                },
+            );
         }
     }
     let daemon = &config.daemon;
@@ -120,17 +184,37 @@ fn written(config: &Config) -> BTreeMap<PathBuf, Written> {
         Some(MetricsListen::Unix(path)) => Some(path),
         Some(MetricsListen::Address { .. }) | None => None,
     };
-    let sockets =
-        [("the socket's directory", Some(&config.socket.path)), ("the directory of the socket for scrapers", scraped)];
+    let sockets = [
+        ("the socket's directory", Some(&config.socket.path)),
+        ("the directory of the socket for scrapers", scraped),
+    ];
     for (what, path) in sockets {
         if let Some(directory) = path.and_then(|path| path.parent()) {
-            all.insert(directory.to_owned(), Written { what, owner: None, harm: socket });
+            all.insert(
+                directory.to_owned(),
+                Written {
+                    what,
+                    owner: None,
+                    harm: socket,
+                },
+            );
         }
     }
-    let runtime = Written { what: "the runtime directory", owner: None, harm: socket };
+    let runtime = Written {
+        what: "the runtime directory",
+        owner: None,
+        harm: socket,
+    };
     all.insert(daemon.runtime_dir.clone(), runtime);
     let harm = "a user who does can remove the state";
-    all.insert(daemon.state_dir.clone(), Written { what: "the state directory", owner: None, harm });
+    all.insert(
+        daemon.state_dir.clone(),
+        Written {
+            what: "the state directory",
+            owner: None,
+            harm,
+        },
+    );
     all
 }
 
@@ -166,13 +250,27 @@ impl Known {
         };
         for (path, file) in used {
             let findings = strangers::findings(path, &trusted).into_iter();
-            let said = |finding: &Finding| !finding.is_refused() || file.in_any_case || refused == Refused::Said;
-            findings.filter(said).for_each(|finding| tell(file.what, path, file.harm, &finding));
+            let said = |finding: &Finding| {
+                !finding.is_refused() || file.in_any_case || refused == Refused::Said
+            };
+            findings
+                .filter(said)
+                .for_each(|finding| tell(file.what, path, file.harm, &finding));
         }
         for (path, directory) in written {
-            let above = path.parent().map(|above| strangers::findings(above, &trusted)).unwrap_or_default();
-            let its_own = |finding: &Finding| directory.owner.is_some_and(|owner| finding.who == Who::User(owner));
-            above.iter().filter(|it| !its_own(it)).for_each(|it| tell(directory.what, path, directory.harm, it));
+            let above = path
+                .parent()
+                .map(|above| strangers::findings(above, &trusted))
+                .unwrap_or_default();
+            let its_own = |finding: &Finding| {
+                directory
+                    .owner
+                    .is_some_and(|owner| finding.who == Who::User(owner))
+            };
+            above
+                .iter()
+                .filter(|it| !its_own(it))
+                .for_each(|it| tell(directory.what, path, directory.harm, it));
         }
         sentences
     }
@@ -188,7 +286,9 @@ impl Known {
 impl Written {
     /// The sentence, if there is something to say; what is not there yet is made in order.
     fn finding(&self, path: &Path, known: &Known) -> Option<String> {
-        let found = fs::metadata(path).ok().filter(|_| !strangers::is_on_read_only_mount(path))?;
+        let found = fs::metadata(path)
+            .ok()
+            .filter(|_| !strangers::is_on_read_only_mount(path))?;
         let (who, remedy) = self.stranger(&found, known)?;
         let mode = found.mode() & 0o7777;
         Some(format!(
@@ -206,7 +306,10 @@ impl Written {
             return Some((format!("the user {}", named(Kind::User, owner)), remedy));
         }
         if plain_file::is_open_to_all(found) && mode & STICKY != 0 {
-            return Some(("every user".to_owned(), "name a directory below it, which only the daemon can write in"));
+            return Some((
+                "every user".to_owned(),
+                "name a directory below it, which only the daemon can write in",
+            ));
         }
         if plain_file::is_open_to_all(found) {
             return Some(("every user".to_owned(), "take that away with `chmod o-w`"));
@@ -222,14 +325,28 @@ impl Written {
 impl Known {
     /// Whether nobody but the owner and the daemon is in the group, as far as the files tell.
     fn is_private(&self, group: u32, owner: u32) -> bool {
-        let trusted = |user: Option<u32>| user.is_some_and(|user| user == owner || user == self.daemon || user == 0);
+        let trusted = |user: Option<u32>| {
+            user.is_some_and(|user| user == owner || user == self.daemon || user == 0)
+        };
         let fields = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
-        let number = |fields: &[String], at: usize| fields.get(at).and_then(|text| text.parse::<u32>().ok());
+        let number =
+            |fields: &[String], at: usize| fields.get(at).and_then(|text| text.parse::<u32>().ok());
         let users: Vec<Vec<String>> = self.passwd.lines().map(fields).collect();
         let primary = users.iter().filter(|user| number(user, 3) == Some(group));
-        let members = self.group.lines().map(fields).filter(|entry| number(entry, 2) == Some(group));
-        let members = members.filter_map(|entry| entry.get(3).cloned()).collect::<Vec<_>>().join(",");
-        let named = |name: &str| users.iter().find(|user| user.first().is_some_and(|known| known == name));
+        let members = self
+            .group
+            .lines()
+            .map(fields)
+            .filter(|entry| number(entry, 2) == Some(group));
+        let members = members
+            .filter_map(|entry| entry.get(3).cloned())
+            .collect::<Vec<_>>()
+            .join(",");
+        let named = |name: &str| {
+            users
+                .iter()
+                .find(|user| user.first().is_some_and(|known| known == name))
+        };
         primary.into_iter().all(|user| trusted(number(user, 2)))
             && members
                 .split(',')
@@ -250,7 +367,8 @@ mod tests {
     fn a_group_is_private_while_nobody_else_is_in_it() {
         let known = |group: &str| Known {
             daemon: 7,
-            passwd: "root:x:0:0::/:\nkf:x:7:7::/:\nalice:x:1000:1000::/:\nbob:x:1001:50::/:\n".to_owned(),
+            passwd: "root:x:0:0::/:\nkf:x:7:7::/:\nalice:x:1000:1000::/:\nbob:x:1001:50::/:\n"
+                .to_owned(),
             group: group.to_owned(),
         };
         for (group, number, owner, expected) in [
@@ -262,7 +380,11 @@ mod tests {
             ("staff:x:50:\n", 50, 1001, true),
             ("", 4711, 1000, true),
         ] {
-            assert_eq!(known(group).is_private(number, owner), expected, "{group} {number} {owner}");
+            assert_eq!(
+                known(group).is_private(number, owner),
+                expected,
+                "{group} {number} {owner}"
+            );
         }
     }
 }

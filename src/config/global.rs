@@ -56,9 +56,17 @@ pub(super) struct Needs<'c> {
 impl Needs<'_> {
     /// The config names `what` at `place`.
     pub(super) fn add(&self, key: String, place: &Place, what: Needed) {
-        let Some(source) = self.sources.get(place.document) else { return };
+        let Some(source) = self.sources.get(place.document) else {
+            return;
+        };
         let (line, column) = source.line_and_column(place);
-        self.list.borrow_mut().push(Need { key, file: source.path.clone(), line, column, what });
+        self.list.borrow_mut().push(Need {
+            key,
+            file: source.path.clone(),
+            line,
+            column,
+            what,
+        });
     }
 }
 
@@ -70,8 +78,14 @@ pub(super) fn read(
     report: &Report,
     surroundings: &Surroundings,
 ) -> Config {
-    let needs = Needs { sources, list: RefCell::default() };
-    let tables: Vec<Table<'_>> = documents.iter().map(|document| root(document, sources, report)).collect();
+    let needs = Needs {
+        sources,
+        list: RefCell::default(),
+    };
+    let tables: Vec<Table<'_>> = documents
+        .iter()
+        .map(|document| root(document, sources, report))
+        .collect();
     only_known(&tables);
     let main = tables.first();
     let daemon = daemon::daemon(file, main, report, surroundings, &needs);
@@ -96,13 +110,23 @@ pub(super) fn read(
     // What a file lacks that cannot be read is not known.
     if let Some(main) = main {
         let (metrics, listed) = (metrics.as_ref(), needs.list.borrow());
-        Taken { main, daemon: &daemon, socket: &socket, metrics, sources, needs: &listed }.report(&placed, report);
+        Taken {
+            main,
+            daemon: &daemon,
+            socket: &socket,
+            metrics,
+            sources,
+            needs: &listed,
+        }
+        .report(&placed, report);
     }
     if placed.is_empty() && tables.iter().all(|table| !table.has("sessions")) {
         report.warn("no sessions are configured: there is nothing to keep alive");
     }
     let configs = placed.into_iter().filter_map(|placed| placed.config);
-    let sessions = configs.map(|config| (config.name.clone(), Arc::new(config))).collect();
+    let sessions = configs
+        .map(|config| (config.name.clone(), Arc::new(config)))
+        .collect();
     Config {
         file: file.to_owned(),
         daemon,
@@ -120,18 +144,34 @@ pub(super) fn read(
 }
 
 fn root<'d>(document: &'d Document<'d>, sources: &[Source], report: &'d Report) -> Table<'d> {
-    let path = sources.get(document.index).map(|source| source.path.as_path());
-    Table::root(report, document, path.and_then(Path::parent).unwrap_or(Path::new("/")))
+    let path = sources
+        .get(document.index)
+        .map(|source| source.path.as_path());
+    Table::root(
+        report,
+        document,
+        path.and_then(Path::parent).unwrap_or(Path::new("/")),
+    )
 }
 
 /// The main file may hold everything, a fragment only sessions.
 fn only_known(tables: &[Table<'_>]) {
     for (index, table) in tables.iter().enumerate() {
-        let elsewhere: Vec<At<&str>> =
-            table.keys().into_iter().filter(|key| index > 0 && keys::ROOT.contains(&key.value)).collect();
-        for key in elsewhere.iter().filter(|key| !keys::FRAGMENT.contains(&key.value)) {
+        let elsewhere: Vec<At<&str>> = table
+            .keys()
+            .into_iter()
+            .filter(|key| index > 0 && keys::ROOT.contains(&key.value))
+            .collect();
+        for key in elsewhere
+            .iter()
+            .filter(|key| !keys::FRAGMENT.contains(&key.value))
+        {
             let title = format!("`{}` does not belong in a fragment", key.value);
-            table.report.problem(&key.place, title, "write it in the main file; conf.d/*.toml may only add sessions");
+            table.report.problem(
+                &key.place,
+                title,
+                "write it in the main file; conf.d/*.toml may only add sessions",
+            );
         }
         table.only(keys::ROOT);
     }
@@ -144,7 +184,12 @@ fn sessions(
     context: &Context<'_>,
     sources: &[Source],
 ) -> Vec<Placed> {
-    let mut reading = Reading { context, sources, first_places: BTreeMap::new(), read: Vec::new() };
+    let mut reading = Reading {
+        context,
+        sources,
+        first_places: BTreeMap::new(),
+        read: Vec::new(),
+    };
     for (document, table) in documents.iter().zip(tables) {
         reading.all_of(table);
         for piece in &document.sessions {
@@ -166,7 +211,9 @@ struct Reading<'c> {
 
 impl Reading<'_> {
     fn all_of(&mut self, root: &Table<'_>) {
-        let Some(sessions) = root.table("sessions") else { return };
+        let Some(sessions) = root.table("sessions") else {
+            return;
+        };
         for name in sessions.keys() {
             if let Err(bad) = value::session_name(name.value) {
                 let title = format!("`{}` {}", sessions.name(name.value), bad.what);
@@ -176,9 +223,11 @@ impl Reading<'_> {
                 redefined(&sessions, &name, first, self.sources);
                 continue;
             }
-            self.first_places.insert(name.value.to_owned(), name.place.clone());
+            self.first_places
+                .insert(name.value.to_owned(), name.place.clone());
             let table = sessions.table(name.value);
-            self.read.extend(table.map(|table| session::read(name.value, &table, self.context)));
+            self.read
+                .extend(table.map(|table| session::read(name.value, &table, self.context)));
         }
     }
 }
@@ -187,7 +236,10 @@ fn redefined(sessions: &Table<'_>, name: &At<&str>, first: &Place, sources: &[So
     let title = format!("`{}` is defined twice", sessions.name(name.value));
     let help = match sources.get(first.document) {
         Some(source) => {
-            format!("a fragment may add sessions, not redefine them: it is at {} already", source.told(first))
+            format!(
+                "a fragment may add sessions, not redefine them: it is at {} already",
+                source.told(first)
+            )
         }
         None => "give it another name".to_owned(),
     };

@@ -46,46 +46,71 @@ impl GlobalHttp {
 const PER_HOST_RATE: f64 = 100.0;
 
 /// Reads `[http]` of the main file, and the rate per host.
-pub(super) fn global(main: Option<&Table<'_>>, needs: &Needs<'_>, surroundings: &Surroundings) -> (GlobalHttp, f64) {
+pub(super) fn global(
+    main: Option<&Table<'_>>,
+    needs: &Needs<'_>,
+    surroundings: &Surroundings,
+) -> (GlobalHttp, f64) {
     let table = main.and_then(|main| main.table("http"));
     let table = table.as_ref().inspect(|table| table.only(keys::HTTP));
-    let duration = |key: &str| table.and_then(|table| table.duration(key)).map(|duration| duration.value);
-    let by_variables = || Proxy::Variables(ProxyVariables::read(|name| surroundings.variable(name)).into());
+    let duration = |key: &str| {
+        table
+            .and_then(|table| table.duration(key))
+            .map(|duration| duration.value)
+    };
+    let by_variables =
+        || Proxy::Variables(ProxyVariables::read(|name| surroundings.variable(name)).into());
     let http = GlobalHttp {
         connect_timeout: duration("connect_timeout").unwrap_or(Duration::from_secs(5)),
         request_timeout: duration("request_timeout"),
         ca_file: table.and_then(|table| certificates(table, "ca_file", needs)),
         proxy: table.and_then(proxy).unwrap_or_else(by_variables),
     };
-    let rate = table.and_then(|table| table.quoted("per_host_rate", value::rate_as_number, value::rate));
+    let rate =
+        table.and_then(|table| table.quoted("per_host_rate", value::rate_as_number, value::rate));
     (http, rate.map_or(PER_HOST_RATE, |rate| rate.value))
 }
 
 /// Reads `[sessions.NAME.http]` over what holds for all.
 pub(super) fn session(session: &Table<'_>, context: &Context<'_>) -> HttpSettings {
     let mut settings = context.http.settings();
-    let Some(table) = session.table("http") else { return settings };
+    let Some(table) = session.table("http") else {
+        return settings;
+    };
     table.only(keys::SESSION_HTTP);
     settings.ca_file = certificates(&table, "ca_file", context.needs).or(settings.ca_file);
     settings.pin_sha256 = table.parsed("pin_sha256", pin).map(|pin| pin.value);
     settings.client_cert = certificates(&table, "client_cert", context.needs);
     settings.client_key = client_key(&table, context.needs);
     settings.proxy = proxy(&table).unwrap_or(settings.proxy);
-    settings.allow_plain_http = table.flag("allow_plain_http").is_some_and(|flag| flag.value);
-    settings.header_names = table.parsed("header_names", header_names).map(|names| names.value).unwrap_or_default();
+    settings.allow_plain_http = table
+        .flag("allow_plain_http")
+        .is_some_and(|flag| flag.value);
+    settings.header_names = table
+        .parsed("header_names", header_names)
+        .map(|names| names.value)
+        .unwrap_or_default();
     both_or_none(&table);
     settings
 }
 
 fn certificates(table: &Table<'_>, key: &str, needs: &Needs<'_>) -> Option<PathBuf> {
     let path = paths::read(table, key)?;
-    needs.add(table.name(key), &path.place, Needed::Certificates(path.value.clone()));
+    needs.add(
+        table.name(key),
+        &path.place,
+        Needed::Certificates(path.value.clone()),
+    );
     Some(path.value)
 }
 
 fn client_key(table: &Table<'_>, needs: &Needs<'_>) -> Option<SecretSource> {
     let key = secret::read(table, "client_key")?;
-    needs.add(table.name("client_key"), &key.place, Needed::PrivateKey(key.value.clone()));
+    needs.add(
+        table.name("client_key"),
+        &key.place,
+        Needed::PrivateKey(key.value.clone()),
+    );
     Some(key.value)
 }
 
@@ -107,7 +132,10 @@ fn header_names(text: &str) -> Result<HeaderNames, Bad> {
     match text {
         "title" => Ok(HeaderNames::Title),
         "lower" => Ok(HeaderNames::Lower),
-        _ => Err(bad("is no way to spell them", "write \"title\" for X-Auth-Token, or \"lower\" for x-auth-token")),
+        _ => Err(bad(
+            "is no way to spell them",
+            "write \"title\" for X-Auth-Token, or \"lower\" for x-auth-token",
+        )),
     }
 }
 
@@ -126,9 +154,9 @@ fn proxy_of(text: &str) -> Result<Proxy, Bad> {
         return Err(bad("holds a user or password in the clear", remedy));
     }
     match url.scheme() {
-        "http" | "https" if url.host_str().is_some() => {
-            ProxyUrl::parse(text).map(Proxy::Url).map_err(|problem| bad(problem.to_string(), remedy))
-        }
+        "http" | "https" if url.host_str().is_some() => ProxyUrl::parse(text)
+            .map(Proxy::Url)
+            .map_err(|problem| bad(problem.to_string(), remedy)),
         _ => Err(bad("is no proxy that keepfresh can use", remedy)),
     }
 }

@@ -46,27 +46,51 @@ pub(super) struct Keepalive {
 pub(super) fn read(session: &Table<'_>, context: &Context<'_>) -> Keepalive {
     let table = session.table("keepalive");
     let table = table.as_ref().inspect(|table| table.only(keys::KEEPALIVE));
-    let flag = |key: &str| table.and_then(|table| table.flag(key)).map(|flag| flag.value);
+    let flag = |key: &str| {
+        table
+            .and_then(|table| table.flag(key))
+            .map(|flag| flag.value)
+    };
     let lines = |key: &str| table.map_or_else(Vec::new, |table| lines(table, key));
     let (verify, renew, active) = (lines("verify_at"), lines("renew_at"), lines("active"));
     let has_duties = !(verify.is_empty() && renew.is_empty() && active.is_empty());
-    let zone = if has_duties { context.zone() } else { TimeZone::UTC };
-    if let Some(table) = table.filter(|table| table.texts("active").is_some_and(|lines| lines.value.is_empty())) {
+    let zone = if has_duties {
+        context.zone()
+    } else {
+        TimeZone::UTC
+    };
+    if let Some(table) = table.filter(|table| {
+        table
+            .texts("active")
+            .is_some_and(|lines| lines.value.is_empty())
+    }) {
         let always = "is empty, as if it were not there: the session is always active";
-        table.report.warn(format!("{} {always}", table.name("active")));
+        table
+            .report
+            .warn(format!("{} {always}", table.name("active")));
     }
     Keepalive {
         survive_outage: table.and_then(|table| table.duration("survive_outage")),
         ping_every: table.and_then(|table| table.duration("ping_every")),
         introspect: flag("introspect").unwrap_or(false),
         shared: flag("shared").unwrap_or(true),
-        ping: table.and_then(|table| table.text("ping")).map(|ping| ping.value.to_owned()),
-        calendar: Calendar { verify, renew, active, ..Calendar::empty(zone) },
+        ping: table
+            .and_then(|table| table.text("ping"))
+            .map(|ping| ping.value.to_owned()),
+        calendar: Calendar {
+            verify,
+            renew,
+            active,
+            ..Calendar::empty(zone)
+        },
     }
 }
 
 fn lines(table: &Table<'_>, key: &str) -> Vec<Line> {
-    let texts = table.texts(key).map(|texts| texts.value).unwrap_or_default();
+    let texts = table
+        .texts(key)
+        .map(|texts| texts.value)
+        .unwrap_or_default();
     let parse = |text: At<&str>| match Line::parse(text.value) {
         Ok(line) => Some(line),
         Err(error) => {
@@ -76,7 +100,11 @@ fn lines(table: &Table<'_>, key: &str) -> Vec<Line> {
                 }
                 LineError::Never => "no date matches: correct day and month",
             };
-            table.bad(key, &text.place, bad(format!("\"{}\" {error}", text.value), remedy));
+            table.bad(
+                key,
+                &text.place,
+                bad(format!("\"{}\" {error}", text.value), remedy),
+            );
             None
         }
     };
@@ -84,7 +112,11 @@ fn lines(table: &Table<'_>, key: &str) -> Vec<Line> {
 }
 
 /// The longest time between pings that keeps a session of timeout `t`, if nothing ever fails; none where pings extend nothing.
-pub(crate) fn longest_ping_period(model: WindowModel, shared: bool, t: Duration) -> Option<Duration> {
+pub(crate) fn longest_ping_period(
+    model: WindowModel,
+    shared: bool,
+    t: Duration,
+) -> Option<Duration> {
     match model {
         // While others use the token unseen, a success proves only half a window.
         WindowModel::HalfWindow if shared => Some(t / 2),
@@ -98,12 +130,22 @@ const MARGIN: u32 = 10;
 
 impl Keepalive {
     /// The margin that the engine keeps: as given, or what `ping_every` leaves of the period, or the default.
-    pub(super) fn survive_outage(&self, model: WindowModel, idle_timeout: Option<Duration>) -> Duration {
+    pub(super) fn survive_outage(
+        &self,
+        model: WindowModel,
+        idle_timeout: Option<Duration>,
+    ) -> Duration {
         let longest = idle_timeout.and_then(|t| longest_ping_period(model, self.shared, t));
-        let by_period =
-            self.ping_every.as_ref().zip(longest).map(|(every, longest)| longest.saturating_sub(every.value));
+        let by_period = self
+            .ping_every
+            .as_ref()
+            .zip(longest)
+            .map(|(every, longest)| longest.saturating_sub(every.value));
         let given = self.survive_outage.as_ref().map(|outage| outage.value);
-        given.or(by_period).or(idle_timeout.map(|t| t / MARGIN)).unwrap_or_default()
+        given
+            .or(by_period)
+            .or(idle_timeout.map(|t| t / MARGIN))
+            .unwrap_or_default()
     }
 }
 
@@ -128,34 +170,57 @@ pub(super) fn check_margin(
 ) {
     let name = |key: &str| session.name(&format!("keepalive.{key}"));
     if let (Some(_), Some(every)) = (&keepalive.survive_outage, &keepalive.ping_every) {
-        let title = format!("`{}` and `survive_outage` are both given", name("ping_every"));
-        session.report.problem(&every.place, title, "keep one of them: each follows from the other");
+        let title = format!(
+            "`{}` and `survive_outage` are both given",
+            name("ping_every")
+        );
+        session.report.problem(
+            &every.place,
+            title,
+            "keep one of them: each follows from the other",
+        );
         return;
     }
-    let Some((model, idle_timeout)) = window else { return };
-    let longest = idle_timeout.and_then(|t| Some((t, longest_ping_period(model, keepalive.shared, t)?)));
+    let Some((model, idle_timeout)) = window else {
+        return;
+    };
+    let longest =
+        idle_timeout.and_then(|t| Some((t, longest_ping_period(model, keepalive.shared, t)?)));
     let Some((t, longest)) = longest else {
         report_idle_pings(session, keepalive, model);
         return;
     };
     let margins = [
         (&keepalive.survive_outage, "survive_outage", "is impossible"),
-        (&keepalive.ping_every, "ping_every", "would lose the session"),
+        (
+            &keepalive.ping_every,
+            "ping_every",
+            "would lose the session",
+        ),
     ];
     for (given, key, what) in margins {
         if let Some(given) = given.as_ref().filter(|given| given.value >= longest) {
             let title = format!("`{}` {what}: {}", name(key), duration_text(given.value));
-            session.report.problem(&given.place, title, bound(longest, t));
+            session
+                .report
+                .problem(&given.place, title, bound(longest, t));
         }
     }
 }
 
 /// Pings that extend nothing.
 fn report_idle_pings(session: &Table<'_>, keepalive: &Keepalive, model: WindowModel) {
-    let Some(every) = &keepalive.ping_every else { return };
-    let title = format!("`{}` has no effect here", session.name("keepalive.ping_every"));
+    let Some(every) = &keepalive.ping_every else {
+        return;
+    };
+    let title = format!(
+        "`{}` has no effect here",
+        session.name("keepalive.ping_every")
+    );
     let help = match model {
-        WindowModel::Fixed => "pings do not extend a session of this kind: take it out, or set renew_before",
+        WindowModel::Fixed => {
+            "pings do not extend a session of this kind: take it out, or set renew_before"
+        }
         WindowModel::HalfWindow | WindowModel::Sliding | WindowModel::Explicit => {
             "the session never idles out: take it out, or give the idle_timeout"
         }
@@ -175,10 +240,20 @@ fn bound(longest: Duration, t: Duration) -> String {
     }
 }
 
-fn check_abilities(session: &Table<'_>, keepalive: &Keepalive, remote: &RemoteConfig, traits: &GrantTraits) {
-    let Some(table) = session.table("keepalive") else { return };
+fn check_abilities(
+    session: &Table<'_>,
+    keepalive: &Keepalive,
+    remote: &RemoteConfig,
+    traits: &GrantTraits,
+) {
+    let Some(table) = session.table("keepalive") else {
+        return;
+    };
     if !keepalive.calendar.active.is_empty() && !traits.unattended {
-        let title = format!("`{}` needs a login that the daemon can do alone", table.name("active"));
+        let title = format!(
+            "`{}` needs a login that the daemon can do alone",
+            table.name("active")
+        );
         let help = format!(
             "a session of grant {} cannot come back by itself: take `active` out, or use another grant",
             remote.grant
@@ -186,9 +261,14 @@ fn check_abilities(session: &Table<'_>, keepalive: &Keepalive, remote: &RemoteCo
         table.report.problem(&table.place_of("active"), title, help);
     }
     if keepalive.introspect && !remote.can_introspect() {
-        let title = format!("`{}` cannot be done for this session", table.name("introspect"));
+        let title = format!(
+            "`{}` cannot be done for this session",
+            table.name("introspect")
+        );
         let help = "the provider needs an introspection endpoint, and the client a secret or a key: take it out, or add client_secret";
-        table.report.problem(&table.place_of("introspect"), title, help);
+        table
+            .report
+            .problem(&table.place_of("introspect"), title, help);
     }
     check_duties(&table, keepalive, remote);
 }
@@ -197,22 +277,36 @@ fn check_duties(table: &Table<'_>, keepalive: &Keepalive, remote: &RemoteConfig)
     if !keepalive.calendar.verify.is_empty() && !remote.has_ping() {
         let title = format!("`{}` has no effect here", table.name("verify_at"));
         let help = "the provider has no ping that this session can make: take it out, or describe one in the profile";
-        table.report.problem(&table.place_of("verify_at"), title, help);
+        table
+            .report
+            .problem(&table.place_of("verify_at"), title, help);
     }
     if !keepalive.calendar.renew.is_empty() && !remote.profile.can_renew() {
         let title = format!("`{}` has no effect here", table.name("renew_at"));
         let help = "the provider has no request that renews a token: take it out; a login follows when the token ends";
-        table.report.problem(&table.place_of("renew_at"), title, help);
+        table
+            .report
+            .problem(&table.place_of("renew_at"), title, help);
     }
 }
 
 fn check_lifetimes(session: &Table<'_>, given: &Given, policy: &Policy) {
-    let shortest = [policy.token_lifetime, policy.max_lifetime].into_iter().flatten().min();
+    let shortest = [policy.token_lifetime, policy.max_lifetime]
+        .into_iter()
+        .flatten()
+        .min();
     if let (Some(before), Some(life)) = (&given.renew_before, shortest)
         && before.value >= life
     {
-        let title =
-            format!("`{}` is not shorter than the lifetime of {}", session.name("renew_before"), duration_text(life));
-        session.report.problem(&before.place, title, "write less: the token would be renewed without end");
+        let title = format!(
+            "`{}` is not shorter than the lifetime of {}",
+            session.name("renew_before"),
+            duration_text(life)
+        );
+        session.report.problem(
+            &before.place,
+            title,
+            "write less: the token would be renewed without end",
+        );
     }
 }

@@ -3,10 +3,23 @@
 pub(super) const ROOT: &[&str] = &["daemon", "socket", "http", "metrics", "alerts", "sessions"];
 /// What `conf.d/*.toml` may hold.
 pub(super) const FRAGMENT: &[&str] = &["sessions"];
-pub(super) const DAEMON: &[&str] =
-    &["runtime_dir", "state_dir", "state_key", "state_key_old", "providers_dir", "timezone", "log"];
+pub(super) const DAEMON: &[&str] = &[
+    "runtime_dir",
+    "state_dir",
+    "state_key",
+    "state_key_old",
+    "providers_dir",
+    "timezone",
+    "log",
+];
 pub(super) const SOCKET: &[&str] = &["path", "mode", "admins"];
-pub(super) const HTTP: &[&str] = &["connect_timeout", "request_timeout", "per_host_rate", "ca_file", "proxy"];
+pub(super) const HTTP: &[&str] = &[
+    "connect_timeout",
+    "request_timeout",
+    "per_host_rate",
+    "ca_file",
+    "proxy",
+];
 pub(super) const METRICS: &[&str] = &["listen", "allow_remote", "hosts"];
 pub(super) const SESSION: &[&str] = &[
     "provider",
@@ -27,12 +40,28 @@ pub(super) const SESSION: &[&str] = &[
     "http",
     "access",
 ];
-pub(super) const KEEPALIVE: &[&str] =
-    &["survive_outage", "ping_every", "verify_at", "renew_at", "active", "introspect", "shared", "ping"];
-pub(super) const PUBLISH: &[&str] =
-    &["file", "format", "template", "login", "mode", "owner", "group", "on_loss", "required"];
-pub(super) const SESSION_HTTP: &[&str] =
-    &["ca_file", "pin_sha256", "client_cert", "client_key", "proxy", "allow_plain_http", "header_names"];
+pub(super) const KEEPALIVE: &[&str] = &[
+    "survive_outage",
+    "ping_every",
+    "verify_at",
+    "renew_at",
+    "active",
+    "introspect",
+    "shared",
+    "ping",
+];
+pub(super) const PUBLISH: &[&str] = &[
+    "file", "format", "template", "login", "mode", "owner", "group", "on_loss", "required",
+];
+pub(super) const SESSION_HTTP: &[&str] = &[
+    "ca_file",
+    "pin_sha256",
+    "client_cert",
+    "client_key",
+    "proxy",
+    "allow_plain_http",
+    "header_names",
+];
 pub(super) const HOOK: &[&str] = &["on", "command"];
 pub(super) const ALERTS: &[&str] = &["on_attention", "webhook", "after"];
 pub(super) const WEBHOOK: &[&str] = &["url", "format", "routing_key", "allow_plain_http"];
@@ -40,8 +69,17 @@ pub(super) const ACCESS: &[&str] = &["allow"];
 pub(super) const SECRET: &[&str] = &["file", "insecure_mode", "credential", "env", "command"];
 
 /// Keys of `[sessions.NAME.login]` that profiles define and whose values are no secrets, whatever the profile.
-const LOGIN: &[&str] =
-    &["grant", "client_id", "username", "audience", "scope", "issuer", "login_url", "client_auth", "api_version"];
+const LOGIN: &[&str] = &[
+    "grant",
+    "client_id",
+    "username",
+    "audience",
+    "scope",
+    "issuer",
+    "login_url",
+    "client_auth",
+    "api_version",
+];
 
 /// The tables of a session, by how their headers are written behind its name; the grants' own keys stand in `login`.
 const OF_SESSIONS: [(&str, &str, &[&str]); 7] = [
@@ -69,19 +107,40 @@ pub(super) fn home(path: &str, word: &str) -> Option<String> {
         return Some(format!("a header of its own, [{word}]"));
     }
     let mut parts = path.split('.');
-    let session = parts.next().filter(|first| *first == "sessions").and_then(|_| parts.next());
+    let session = parts
+        .next()
+        .filter(|first| *first == "sessions")
+        .and_then(|_| parts.next());
     let header = |open: &str, close: &str, name: &str| format!("{open}sessions.{name}{close}");
-    let of_sessions = OF_SESSIONS.iter().filter(|(_, _, keys)| keys.contains(&word));
-    let of_all = OF_ALL.iter().filter(|(_, keys)| keys.contains(&word)).map(|(table, _)| (*table).to_owned());
+    let of_sessions = OF_SESSIONS
+        .iter()
+        .filter(|(_, _, keys)| keys.contains(&word));
+    let of_all = OF_ALL
+        .iter()
+        .filter(|(_, keys)| keys.contains(&word))
+        .map(|(table, _)| (*table).to_owned());
     match session {
-        Some(name) => of_sessions.map(|(open, close, _)| header(open, close, name)).chain(of_all).next(),
-        None => of_all.chain(of_sessions.map(|(open, close, _)| header(open, close, "NAME"))).next(),
+        Some(name) => of_sessions
+            .map(|(open, close, _)| header(open, close, name))
+            .chain(of_all)
+            .next(),
+        None => of_all
+            .chain(of_sessions.map(|(open, close, _)| header(open, close, "NAME")))
+            .next(),
     }
 }
 
 /// Keys whose values may hold, or be mistaken for, a secret.
-const CONFIDENTIAL: &[&str] =
-    &["state_key", "state_key_old", "client_key", "credential", "env", "command", "on_attention", "routing_key"];
+const CONFIDENTIAL: &[&str] = &[
+    "state_key",
+    "state_key_old",
+    "client_key",
+    "credential",
+    "env",
+    "command",
+    "on_attention",
+    "routing_key",
+];
 
 /// Keys whose values error messages may quote.
 pub(super) fn quotable() -> impl Iterator<Item = &'static str> {
@@ -102,5 +161,8 @@ pub(super) fn quotable() -> impl Iterator<Item = &'static str> {
         SECRET,
         LOGIN,
     ];
-    all.into_iter().flatten().copied().filter(|key| !CONFIDENTIAL.contains(key))
+    all.into_iter()
+        .flatten()
+        .copied()
+        .filter(|key| !CONFIDENTIAL.contains(key))
 }

@@ -17,10 +17,16 @@ pub(super) fn read(table: &Table<'_>, key: &str) -> Option<At<PathBuf>> {
 pub(super) fn read_directory(table: &Table<'_>, key: &str) -> Option<At<PathBuf>> {
     table.parsed(key, |text| {
         let path = tidy(&table.directory.join(plain(text)?));
-        if path.components().any(|part| matches!(part, Component::Normal(_))) {
+        if path
+            .components()
+            .any(|part| matches!(part, Component::Normal(_)))
+        {
             return Ok(path);
         }
-        Err(bad("is the root of everything", "name a directory that is keepfresh's own"))
+        Err(bad(
+            "is the root of everything",
+            "name a directory that is keepfresh's own",
+        ))
     })
 }
 
@@ -36,10 +42,16 @@ pub(super) fn below(text: &str, base: &Path) -> Result<PathBuf, Bad> {
 
 fn plain(text: &str) -> Result<&Path, Bad> {
     if text.starts_with('~') {
-        return Err(bad("begins with `~`, which only a shell expands", "write the home directory out"));
+        return Err(bad(
+            "begins with `~`, which only a shell expands",
+            "write the home directory out",
+        ));
     }
     if text.starts_with('$') {
-        return Err(bad("begins with `$`, and keepfresh expands no variables here", "write the directory out"));
+        return Err(bad(
+            "begins with `$`, and keepfresh expands no variables here",
+            "write the directory out",
+        ));
     }
     if text.chars().any(|char| char.is_control() && char != '\0') {
         return Err(bad("holds a control character", "take it out"));
@@ -53,7 +65,10 @@ fn plain(text: &str) -> Result<&Path, Bad> {
 fn inner(text: &str) -> Result<&Path, Bad> {
     let path = plain(text)?;
     if path.components().any(|part| part == Component::ParentDir) {
-        return Err(bad("holds \"..\"", "write the path without it, or an absolute one"));
+        return Err(bad(
+            "holds \"..\"",
+            "write the path without it, or an absolute one",
+        ));
     }
     if text.ends_with('/') || text.ends_with("/.") || path.file_name().is_none() {
         return Err(bad("names a directory", "write the name of a file"));
@@ -63,5 +78,7 @@ fn inner(text: &str) -> Result<&Path, Bad> {
 
 /// Without doubled slashes and single dots, so that equal files have equal paths.
 fn tidy(path: &Path) -> PathBuf {
-    path.components().filter(|part| *part != Component::CurDir).collect()
+    path.components()
+        .filter(|part| *part != Component::CurDir)
+        .collect()
 }

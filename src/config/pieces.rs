@@ -42,14 +42,19 @@ impl Cut {
             return None;
         }
         let sessions: Vec<Range<usize>> = pieces.into_iter().map(|(_, range)| range).collect();
-        Some(Self { rest: blanked(text, &sessions), sessions })
+        Some(Self {
+            rest: blanked(text, &sessions),
+            sessions,
+        })
     }
 }
 
 impl<'t> Piece<'t> {
     /// As TOML, if it is that.
     pub(super) fn parse(&self) -> Option<DeTable<'t>> {
-        DeTable::parse(self.text).ok().map(toml::Spanned::into_inner)
+        DeTable::parse(self.text)
+            .ok()
+            .map(toml::Spanned::into_inner)
     }
 
     /// A span of the piece, in the file.
@@ -69,12 +74,20 @@ fn headers(text: &str) -> impl Iterator<Item = (usize, Vec<Token>)> {
             let kind = token.kind();
             if begins_line && depth == 0 && kind == TokenKind::LeftSquareBracket {
                 fresh_line = true;
-                let line = tokens.by_ref().take_while(|token| token.kind() != TokenKind::Newline);
+                let line = tokens
+                    .by_ref()
+                    .take_while(|token| token.kind() != TokenKind::Newline);
                 return Some((token.span().start(), line.collect()));
             }
-            if matches!(kind, TokenKind::LeftSquareBracket | TokenKind::LeftCurlyBracket) {
+            if matches!(
+                kind,
+                TokenKind::LeftSquareBracket | TokenKind::LeftCurlyBracket
+            ) {
                 depth += 1;
-            } else if matches!(kind, TokenKind::RightSquareBracket | TokenKind::RightCurlyBracket) {
+            } else if matches!(
+                kind,
+                TokenKind::RightSquareBracket | TokenKind::RightCurlyBracket
+            ) {
                 depth = depth.saturating_sub(1);
             }
             fresh_line = kind == TokenKind::Newline || begins_line && kind == TokenKind::Whitespace;
@@ -85,11 +98,19 @@ fn headers(text: &str) -> impl Iterator<Item = (usize, Vec<Token>)> {
 
 /// The name in `[sessions.NAME]`, `[sessions.NAME.login]`, `[[sessions.NAME.hook]]`, where it stands without quotes.
 fn session_of<'t>(text: &'t str, header: &[Token]) -> Option<&'t str> {
-    let told = |token: &&Token| !matches!(token.kind(), TokenKind::Whitespace | TokenKind::LeftSquareBracket);
+    let told = |token: &&Token| {
+        !matches!(
+            token.kind(),
+            TokenKind::Whitespace | TokenKind::LeftSquareBracket
+        )
+    };
     let mut words = header.iter().filter(told);
     let [sessions, dot, name] = [words.next()?, words.next()?, words.next()?];
     let word = |token: &Token| text.get(token.span().start()..token.span().end());
-    let shaped = [sessions, name].iter().all(|token| token.kind() == TokenKind::Atom) && dot.kind() == TokenKind::Dot;
+    let shaped = [sessions, name]
+        .iter()
+        .all(|token| token.kind() == TokenKind::Atom)
+        && dot.kind() == TokenKind::Dot;
     word(name).filter(|_| shaped && word(sessions) == Some("sessions"))
 }
 
@@ -97,7 +118,10 @@ fn blanked(text: &str, pieces: &[Range<usize>]) -> String {
     let mut rest = String::with_capacity(text.len());
     for piece in pieces {
         rest.push_str(text.get(rest.len()..piece.start).unwrap_or_default());
-        rest.extend(std::iter::repeat_n(' ', piece.end.saturating_sub(rest.len() + 1)));
+        rest.extend(std::iter::repeat_n(
+            ' ',
+            piece.end.saturating_sub(rest.len() + 1),
+        ));
         rest.push('\n');
     }
     rest.push_str(text.get(rest.len()..).unwrap_or_default());
@@ -113,7 +137,11 @@ mod tests {
         let text = "[http]\na = 1\n [sessions.a] # é\nb = 2\n[[sessions.a.hook]]\n[sessions . b]\n[alerts]\nc = 3\n[sessions.c]";
         assert_eq!(
             pieces(text),
-            ["[sessions.a] # é\nb = 2\n[[sessions.a.hook]]\n", "[sessions . b]\n", "[sessions.c]"]
+            [
+                "[sessions.a] # é\nb = 2\n[[sessions.a.hook]]\n",
+                "[sessions . b]\n",
+                "[sessions.c]"
+            ]
         );
         let cut = Cut::of(text).unwrap();
         assert_eq!(cut.rest.len(), text.len());
@@ -145,6 +173,11 @@ mod tests {
     }
 
     fn pieces(text: &str) -> Vec<&str> {
-        Cut::of(text).unwrap().sessions.into_iter().map(|range| &text[range]).collect()
+        Cut::of(text)
+            .unwrap()
+            .sessions
+            .into_iter()
+            .map(|range| &text[range])
+            .collect()
     }
 }

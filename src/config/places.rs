@@ -36,8 +36,15 @@ impl Taken<'_> {
         let read = self.read_by_the_daemon();
         for sink in sessions.iter().flat_map(|placed| &placed.sinks) {
             let path = &sink.value.path;
-            if let Some(wrong) = never(path).map(str::to_owned).or_else(|| self.taken(path, &read)) {
-                report.problem(&sink.place, format!("`publish.file`: {} {wrong}", path.display()), "name another file");
+            if let Some(wrong) = never(path)
+                .map(str::to_owned)
+                .or_else(|| self.taken(path, &read))
+            {
+                report.problem(
+                    &sink.place,
+                    format!("`publish.file`: {} {wrong}", path.display()),
+                    "name another file",
+                );
             }
         }
     }
@@ -47,7 +54,11 @@ impl Taken<'_> {
         for (key, path) in [("runtime_dir", runtime), ("state_dir", state)] {
             if let Some(wrong) = never(path) {
                 let place = self.main.place_within(&["daemon", key]);
-                report.problem(&place, format!("`daemon.{key}`: {} {wrong}", path.display()), "name another directory");
+                report.problem(
+                    &place,
+                    format!("`daemon.{key}`: {} {wrong}", path.display()),
+                    "name another directory",
+                );
             }
         }
         let wrong = if state == runtime {
@@ -59,41 +70,76 @@ impl Taken<'_> {
         };
         let place = self.main.place_within(&["daemon", "state_dir"]);
         let title = format!("`daemon.state_dir`: {} {wrong}", state.display());
-        report.problem(&place, title, "name a directory that only the daemon may enter");
+        report.problem(
+            &place,
+            title,
+            "name a directory that only the daemon may enter",
+        );
     }
 
     fn report_sockets(&self, report: &Report) {
         let (socket, tokens) = (&self.socket.path, self.daemon.runtime_dir.join("tokens"));
         if tokens.starts_with(socket) {
-            let title = format!("`socket.path`: {} is the directory of tokens, or holds it", socket.display());
+            let title = format!(
+                "`socket.path`: {} is the directory of tokens, or holds it",
+                socket.display()
+            );
             let place = self.main.place_within(&["socket", "path"]);
-            report.problem(&place, title, "name another file, such as \"keepfresh.sock\"");
+            report.problem(
+                &place,
+                title,
+                "name another file, such as \"keepfresh.sock\"",
+            );
         }
-        if let Some(metrics) = self.metrics_socket().filter(|path| *path == socket || tokens.starts_with(path)) {
-            let title = format!("`metrics.listen`: {} is taken by the daemon itself", metrics.display());
+        if let Some(metrics) = self
+            .metrics_socket()
+            .filter(|path| *path == socket || tokens.starts_with(path))
+        {
+            let title = format!(
+                "`metrics.listen`: {} is taken by the daemon itself",
+                metrics.display()
+            );
             let place = self.main.place_within(&["metrics", "listen"]);
-            report.problem(&place, title, "name another file, such as \"unix:metrics.sock\"");
+            report.problem(
+                &place,
+                title,
+                "name another file, such as \"unix:metrics.sock\"",
+            );
         }
     }
 
     /// Files whose contents are obeyed, by what they are; not the tokens, which one session may take from another.
     fn read_by_the_daemon(&self) -> BTreeMap<PathBuf, &'static str> {
-        let configs = self.sources.iter().map(|source| (source.path.clone(), "is a file of the config"));
+        let configs = self
+            .sources
+            .iter()
+            .map(|source| (source.path.clone(), "is a file of the config"));
         let named = self.needs.iter().filter_map(|need| match &need.what {
             Needed::Secret(SecretSource::File { path, .. }) if self.is_a_token(need, path) => None,
-            Needed::Secret(SecretSource::File { path, .. }) | Needed::PrivateKey(SecretSource::File { path, .. }) => {
+            Needed::Secret(SecretSource::File { path, .. })
+            | Needed::PrivateKey(SecretSource::File { path, .. }) => {
                 Some((path.clone(), "holds a secret that the config names"))
             }
-            Needed::Certificates(path) => Some((path.clone(), "holds certificates that the config names")),
-            Needed::Program(argv) => Some((PathBuf::from(argv.first()?), "is a program that the config names")),
-            Needed::Secret(_) | Needed::PrivateKey(_) | Needed::Directory(_) | Needed::Published { .. } => None,
+            Needed::Certificates(path) => {
+                Some((path.clone(), "holds certificates that the config names"))
+            }
+            Needed::Program(argv) => Some((
+                PathBuf::from(argv.first()?),
+                "is a program that the config names",
+            )),
+            Needed::Secret(_)
+            | Needed::PrivateKey(_)
+            | Needed::Directory(_)
+            | Needed::Published { .. } => None,
         });
         configs.chain(named).collect()
     }
 
     /// One session's token may be what another logs in with.
     fn is_a_token(&self, need: &Need, path: &Path) -> bool {
-        let exchanged = [".subject_token", ".actor_token"].iter().any(|key| need.key.ends_with(key));
+        let exchanged = [".subject_token", ".actor_token"]
+            .iter()
+            .any(|key| need.key.ends_with(key));
         exchanged || path.starts_with(self.daemon.runtime_dir.join("tokens"))
     }
 
@@ -103,7 +149,11 @@ impl Taken<'_> {
             return Some((*what).to_owned());
         }
         let in_state = path.starts_with(state) && !runtime.starts_with(state);
-        if in_state || ["sessions", "accounts", "lock"].iter().any(|own| path.starts_with(state.join(own))) {
+        if in_state
+            || ["sessions", "accounts", "lock"]
+                .iter()
+                .any(|own| path.starts_with(state.join(own)))
+        {
             return Some("lies in the state directory, which only the daemon may enter".to_owned());
         }
         if runtime.join("tokens").starts_with(path) || state.starts_with(path) {
@@ -128,6 +178,9 @@ fn never(path: &Path) -> Option<&'static str> {
     if NO_DISKS.iter().any(|root| path.starts_with(root)) && !path.starts_with("/dev/shm") {
         return Some("lies in a file system of the kernel (/dev, /proc, /sys) that keeps no files");
     }
-    let too_long = path.components().any(|part| part.as_os_str().as_bytes().len() > LONGEST_NAME);
-    (too_long || path.as_os_str().as_bytes().len() > LONGEST_PATH).then_some("is too long a name for any disk")
+    let too_long = path
+        .components()
+        .any(|part| part.as_os_str().as_bytes().len() > LONGEST_NAME);
+    (too_long || path.as_os_str().as_bytes().len() > LONGEST_PATH)
+        .then_some("is too long a name for any disk")
 }

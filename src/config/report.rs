@@ -6,7 +6,9 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use annotate_snippets::renderer::DecorStyle;
-use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str};
+use annotate_snippets::{
+    AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str,
+};
 use serde::Serialize;
 
 use super::Need;
@@ -28,7 +30,10 @@ pub(super) struct At<T> {
 
 impl<T> At<T> {
     pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> At<U> {
-        At { value: change(self.value), place: self.place }
+        At {
+            value: change(self.value),
+            place: self.place,
+        }
     }
 }
 
@@ -58,7 +63,13 @@ impl Report {
     }
 
     /// The file is no TOML here; the line is shown if it is known to hold no secret.
-    pub(super) fn syntax(&self, place: &Place, shown: bool, title: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn syntax(
+        &self,
+        place: &Place,
+        shown: bool,
+        title: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         self.push(place, shown, true, &title.into(), &help.into());
     }
 
@@ -76,21 +87,39 @@ impl Report {
         let (title, help) = (one_line(title), one_line(help));
         let mut problems = self.problems.borrow_mut();
         // A table that is looked at twice is still wrong only once.
-        if problems.iter().all(|known| known.place != *place || known.title != title) {
-            problems.push(Problem { place: place.clone(), shown, syntax, title, help });
+        if problems
+            .iter()
+            .all(|known| known.place != *place || known.title != title)
+        {
+            problems.push(Problem {
+                place: place.clone(),
+                shown,
+                syntax,
+                title,
+                help,
+            });
         }
     }
 
     /// The warnings when nothing is wrong, else all errors, told with `sources`.
     ///
     /// What else is wrong on a line that is no TOML only follows from that.
-    pub(super) fn finish(self, documents: &[Document<'_>], sources: Vec<Source>) -> Result<Vec<String>, ConfigErrors> {
+    pub(super) fn finish(
+        self,
+        documents: &[Document<'_>],
+        sources: Vec<Source>,
+    ) -> Result<Vec<String>, ConfigErrors> {
         let mut problems = self.problems.into_inner();
         problems.retain(|problem| problem.syntax || !follows(&problem.place, documents));
         if problems.is_empty() {
             return Ok(self.warnings.into_inner());
         }
-        problems.sort_by_key(|problem| (problem.place.document, problem.place.span.as_ref().map(|span| span.start)));
+        problems.sort_by_key(|problem| {
+            (
+                problem.place.document,
+                problem.place.span.as_ref().map(|span| span.start),
+            )
+        });
         Err(ConfigErrors { problems, sources })
     }
 }
@@ -99,15 +128,25 @@ impl Report {
 fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for char in text.chars() {
-        if char.is_control() { line.extend(char.escape_default()) } else { line.push(char) }
+        if char.is_control() {
+            line.extend(char.escape_default())
+        } else {
+            line.push(char)
+        }
     }
     line
 }
 
 fn follows(place: &Place, documents: &[Document<'_>]) -> bool {
-    let lines = documents.get(place.document).map(|document| &document.broken_lines);
+    let lines = documents
+        .get(place.document)
+        .map(|document| &document.broken_lines);
     let start = place.span.as_ref().map(|span| span.start);
-    lines.zip(start).is_some_and(|(lines, start)| lines.iter().any(|line| line.start <= start && start <= line.end))
+    lines.zip(start).is_some_and(|(lines, start)| {
+        lines
+            .iter()
+            .any(|line| line.start <= start && start <= line.end)
+    })
 }
 
 /// A file as errors quote it: whatever may be secret is starred out.
@@ -121,16 +160,27 @@ pub(super) struct Source {
 
 impl Source {
     pub(super) fn new(path: PathBuf, text: String) -> Self {
-        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let lines = std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+            .collect();
         Self { path, text, lines }
     }
 
     /// Line and column, both from 1, of the start of `place`.
     pub(super) fn line_and_column(&self, place: &Place) -> (usize, usize) {
         let start = place.span.as_ref().map_or(0, |span| span.start);
-        let line = self.lines.partition_point(|line_start| *line_start <= start).max(1);
+        let line = self
+            .lines
+            .partition_point(|line_start| *line_start <= start)
+            .max(1);
         let line_start = self.lines.get(line - 1).copied().unwrap_or(0);
-        (line, self.text.get(line_start..start).map_or(0, |before| before.chars().count()) + 1)
+        (
+            line,
+            self.text
+                .get(line_start..start)
+                .map_or(0, |before| before.chars().count())
+                + 1,
+        )
     }
 
     /// `path:line` of `place`, for a message that concerns two places.
@@ -164,7 +214,9 @@ pub struct ConfigError {
 impl ConfigError {
     /// What is wrong with something outside the config that it names; the remedy follows the first semicolon.
     pub fn about(need: &Need, message: &str) -> Self {
-        let (message, remedy) = message.split_once("; ").unwrap_or((message, "check that it exists and is readable"));
+        let (message, remedy) = message
+            .split_once("; ")
+            .unwrap_or((message, "check that it exists and is readable"));
         Self {
             file: need.file.clone(),
             line: need.line,
@@ -177,30 +229,57 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, column, message, remedy } = self;
-        write!(f, "error: {message}\n --> {}:{line}:{column}\n  = help: {remedy}", file.display())
+        let Self {
+            file,
+            line,
+            column,
+            message,
+            remedy,
+        } = self;
+        write!(
+            f,
+            "error: {message}\n --> {}:{line}:{column}\n  = help: {remedy}",
+            file.display()
+        )
     }
 }
 
 impl ConfigErrors {
     /// All errors for a person, in colour or plain.
     pub fn render(&self, color: bool) -> String {
-        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let renderer = if color {
+            Renderer::styled()
+        } else {
+            Renderer::plain()
+        };
         let renderer = renderer.decor_style(DecorStyle::Ascii);
-        let told: Vec<String> = self.problems.iter().map(|problem| self.render_one(&renderer, problem)).collect();
+        let told: Vec<String> = self
+            .problems
+            .iter()
+            .map(|problem| self.render_one(&renderer, problem))
+            .collect();
         told.join("\n\n")
     }
 
     /// All errors for a machine, in the order of files and lines.
     pub fn list(&self) -> Vec<ConfigError> {
-        self.problems.iter().filter_map(|problem| self.describe(problem)).collect()
+        self.problems
+            .iter()
+            .filter_map(|problem| self.describe(problem))
+            .collect()
     }
 
     fn describe(&self, problem: &Problem) -> Option<ConfigError> {
         let source = self.sources.get(problem.place.document)?;
         let (line, column) = source.line_and_column(&problem.place);
         let (message, remedy) = (problem.title.clone(), problem.help.clone());
-        Some(ConfigError { file: source.path.clone(), line, column, message, remedy })
+        Some(ConfigError {
+            file: source.path.clone(),
+            line,
+            column,
+            message,
+            remedy,
+        })
     }
 
     fn render_one(&self, renderer: &Renderer, problem: &Problem) -> String {
@@ -208,9 +287,14 @@ impl ConfigErrors {
             return format!("error: {}", problem.title);
         };
         let path = source.path.display().to_string();
-        let group = Group::with_title(Level::ERROR.primary_title(normalize_untrusted_str(&problem.title)));
+        let group =
+            Group::with_title(Level::ERROR.primary_title(normalize_untrusted_str(&problem.title)));
         let group = if let Some(span) = shown_span(problem, source) {
-            group.element(Snippet::source(&source.text).path(path).annotation(AnnotationKind::Primary.span(span)))
+            group.element(
+                Snippet::source(&source.text)
+                    .path(path)
+                    .annotation(AnnotationKind::Primary.span(span)),
+            )
         } else {
             let (line, column) = source.line_and_column(&problem.place);
             group.element(Origin::path(path).line(line).char_column(column))
@@ -223,7 +307,12 @@ impl ConfigErrors {
 /// The bytes to underline; none where the text must not be shown, or is not there.
 fn shown_span(problem: &Problem, source: &Source) -> Option<Range<usize>> {
     let span = problem.place.span.clone().filter(|_| problem.shown)?;
-    let first_line = source.text.get(span.clone())?.lines().next().map_or(0, str::len);
+    let first_line = source
+        .text
+        .get(span.clone())?
+        .lines()
+        .next()
+        .map_or(0, str::len);
     Some(span.start..span.start + first_line)
 }
 

@@ -32,14 +32,28 @@ pub(super) struct Placed {
 pub(super) fn read(name: &str, table: &Table<'_>, context: &Context<'_>) -> Placed {
     let profile = login::profile(table, context);
     table.only_here(keys::SESSION, |word| {
-        let of_login = profile.as_ref().is_some_and(|profile| login::is_parameter(profile, word));
-        if of_login { Some(format!("[{}]", table.name("login"))) } else { keys::home(&table.path, word) }
+        let of_login = profile
+            .as_ref()
+            .is_some_and(|profile| login::is_parameter(profile, word));
+        if of_login {
+            Some(format!("[{}]", table.name("login")))
+        } else {
+            keys::home(&table.path, word)
+        }
     });
     let prefix = env_prefix(table, name).map(Arc::<str>::from);
-    let owner = publish::Owner { name, env_prefix: &prefix.value, profile: profile.as_deref() };
+    let owner = publish::Owner {
+        name,
+        env_prefix: &prefix.value,
+        profile: profile.as_deref(),
+    };
     let sinks = publish::read(table, &owner, context);
     let contact = |key: &str, parse: fn(&str) -> Result<(), Bad>| {
-        table.parsed(key, |text| parse(text).map(|()| context.words.share(Arc::from(text)))).map(|given| given.value)
+        table
+            .parsed(key, |text| {
+                parse(text).map(|()| context.words.share(Arc::from(text)))
+            })
+            .map(|given| given.value)
     };
     let local = Local {
         owner: contact("owner", one_line),
@@ -47,11 +61,20 @@ pub(super) fn read(name: &str, table: &Table<'_>, context: &Context<'_>) -> Plac
         env_prefix: prefix.value.clone(),
         publish: sinks.iter().map(|sink| sink.value.clone()).collect(),
         hooks: hooks::read(table, context.needs).into(),
-        access: access(table).unwrap_or_else(|| publish::readers(&sinks, context)).into(),
+        access: access(table)
+            .unwrap_or_else(|| publish::readers(&sinks, context))
+            .into(),
         logout_on: logout_on(table),
     };
-    let config = server(table, profile, context).map(|server| config(name, table, server, local, context));
-    Placed { name: name.to_owned(), env_prefix: prefix.value, config, sinks, prefix_place: prefix.place }
+    let config =
+        server(table, profile, context).map(|server| config(name, table, server, local, context));
+    Placed {
+        name: name.to_owned(),
+        env_prefix: prefix.value,
+        config,
+        sinks,
+        prefix_place: prefix.place,
+    }
 }
 
 /// What concerns this machine only.
@@ -74,13 +97,23 @@ struct Server {
     keepalive: Keepalive,
 }
 
-fn server(table: &Table<'_>, profile: Option<Arc<Profile>>, context: &Context<'_>) -> Option<Server> {
+fn server(
+    table: &Table<'_>,
+    profile: Option<Arc<Profile>>,
+    context: &Context<'_>,
+) -> Option<Server> {
     let url = login::url(table, profile.as_deref());
-    let login = profile.as_ref().and_then(|profile| login::read(table, profile, context));
+    let login = profile
+        .as_ref()
+        .and_then(|profile| login::read(table, profile, context));
     let http = http::session(table, context);
     let given = given(table);
     let keepalive = keepalive::read(table, context);
-    keepalive::check_margin(table, &keepalive, profile.as_deref().map(|profile| window(&given, profile)));
+    keepalive::check_margin(
+        table,
+        &keepalive,
+        profile.as_deref().map(|profile| window(&given, profile)),
+    );
     let (Some(profile), Some(url), Some(login)) = (profile, url.as_ref(), login) else {
         login::report_plain_http(table, url.as_ref(), &http);
         return None;
@@ -94,11 +127,27 @@ fn server(table: &Table<'_>, profile: Option<Arc<Profile>>, context: &Context<'_
         http: context.https.share(http),
     };
     login::report_problems(table, &login, &remote);
-    Some(Server { remote, traits: login.traits, given, keepalive })
+    Some(Server {
+        remote,
+        traits: login.traits,
+        given,
+        keepalive,
+    })
 }
 
-fn config(name: &str, table: &Table<'_>, server: Server, local: Local, context: &Context<'_>) -> SessionConfig {
-    let Server { remote, traits, given, keepalive } = server;
+fn config(
+    name: &str,
+    table: &Table<'_>,
+    server: Server,
+    local: Local,
+    context: &Context<'_>,
+) -> SessionConfig {
+    let Server {
+        remote,
+        traits,
+        given,
+        keepalive,
+    } = server;
     let policy = policy(&given, &keepalive, &remote, &traits, context);
     keepalive::check(table, &given, &keepalive, &policy, &remote, &traits);
     warn(table, &remote, &policy, &given);
@@ -122,7 +171,11 @@ fn config(name: &str, table: &Table<'_>, server: Server, local: Local, context: 
 
 /// Most sessions have no duties: those share one calendar.
 fn calendar(calendar: Calendar, lead: Duration, context: &Context<'_>) -> Arc<Calendar> {
-    if calendar.is_empty() { context.no_duties.clone() } else { Arc::new(Calendar { lead, ..calendar }) }
+    if calendar.is_empty() {
+        context.no_duties.clone()
+    } else {
+        Arc::new(Calendar { lead, ..calendar })
+    }
 }
 
 /// The server's idle timer as config and profile together tell it.
@@ -149,10 +202,17 @@ fn given(table: &Table<'_>) -> Given {
 
 /// `"none"`: the session never idles out.
 fn idle_timeout(table: &Table<'_>) -> IdleTimeout {
-    if table.value("idle_timeout").is_some_and(|found| found.value.as_str() == Some("none")) {
+    if table
+        .value("idle_timeout")
+        .is_some_and(|found| found.value.as_str() == Some("none"))
+    {
         return IdleTimeout::Never;
     }
-    table.duration("idle_timeout").map_or(IdleTimeout::Assumed, |duration| IdleTimeout::After(duration.value))
+    table
+        .duration("idle_timeout")
+        .map_or(IdleTimeout::Assumed, |duration| {
+            IdleTimeout::After(duration.value)
+        })
 }
 
 fn policy(
@@ -165,10 +225,16 @@ fn policy(
     let window = remote.profile.window();
     let (model, idle_timeout) = self::window(given, &remote.profile);
     let survive_outage = keepalive.survive_outage(model, idle_timeout);
-    let by_daemon = LoginBy::Daemon { confirm: traits.confirm };
+    let by_daemon = LoginBy::Daemon {
+        confirm: traits.confirm,
+    };
     let login = match traits {
-        GrantTraits { unattended: true, .. } => by_daemon,
-        GrantTraits { by_person: Some(_), .. } => LoginBy::Person,
+        GrantTraits {
+            unattended: true, ..
+        } => by_daemon,
+        GrantTraits {
+            by_person: Some(_), ..
+        } => LoginBy::Person,
         GrantTraits { .. } => LoginBy::Seed,
     };
     Policy {
@@ -181,7 +247,10 @@ fn policy(
         refresh_idle_timeout: given.refresh_idle_timeout.or(window.refresh_idle_timeout),
         renew_before: given.renew_before.as_ref().map(|duration| duration.value),
         survive_outage,
-        request_timeout: context.http.request_timeout.unwrap_or_else(|| request_timeout(idle_timeout)),
+        request_timeout: context
+            .http
+            .request_timeout
+            .unwrap_or_else(|| request_timeout(idle_timeout)),
         shared: keepalive.shared,
         has_ping: remote.has_ping(),
         login_may_reuse: window.login_may_reuse,
@@ -197,25 +266,51 @@ fn policy(
 /// When none is given: 20 s, but where the window is so short that a hanging call would cost it, half of it.
 fn request_timeout(idle_timeout: Option<Duration>) -> Duration {
     const USUAL: Duration = Duration::from_secs(20);
-    idle_timeout.map_or(USUAL, |timeout| (timeout / 2).clamp(Duration::from_secs(5), USUAL))
+    idle_timeout.map_or(USUAL, |timeout| {
+        (timeout / 2).clamp(Duration::from_secs(5), USUAL)
+    })
 }
 
 fn env_prefix(table: &Table<'_>, name: &str) -> At<String> {
-    let wrong = || bad("cannot begin a variable's name", "write letters, digits and `_`, not beginning with a digit");
-    let parse = |text: &str| is_variable_name(text).then(|| text.to_owned()).ok_or_else(wrong);
+    let wrong = || {
+        bad(
+            "cannot begin a variable's name",
+            "write letters, digits and `_`, not beginning with a digit",
+        )
+    };
+    let parse = |text: &str| {
+        is_variable_name(text)
+            .then(|| text.to_owned())
+            .ok_or_else(wrong)
+    };
     let given = table.parsed("env_prefix", parse);
-    given.unwrap_or_else(|| At { value: name.to_uppercase().replace('-', "_"), place: table.place.clone() })
+    given.unwrap_or_else(|| At {
+        value: name.to_uppercase().replace('-', "_"),
+        place: table.place.clone(),
+    })
 }
 
 fn one_line(text: &str) -> Result<(), Bad> {
     let fits = is_visible(text) && text.chars().count() <= 200;
-    fits.then_some(()).ok_or_else(|| bad("is not one line of at most 200 characters", "write a name, or an address"))
+    fits.then_some(()).ok_or_else(|| {
+        bad(
+            "is not one line of at most 200 characters",
+            "write a name, or an address",
+        )
+    })
 }
 
 fn web_address(text: &str) -> Result<(), Bad> {
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host());
+    let url = Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host());
     let fits = url.is_some() && is_visible(text) && !text.contains(' ') && text.len() <= 2000;
-    fits.then_some(()).ok_or_else(|| bad("is no address of a page", "write \"https://wiki.example/keepfresh-crm\""))
+    fits.then_some(()).ok_or_else(|| {
+        bad(
+            "is no address of a page",
+            "write \"https://wiki.example/keepfresh-crm\"",
+        )
+    })
 }
 
 fn access(table: &Table<'_>) -> Option<Vec<Principal>> {
@@ -226,10 +321,22 @@ fn access(table: &Table<'_>) -> Option<Vec<Principal>> {
 
 /// Whether the session ends at the server when it leaves the config, and when the daemon stops.
 fn logout_on(table: &Table<'_>) -> (bool, bool) {
-    let Some(events) = table.texts("logout_on") else { return (false, false) };
-    for event in events.value.iter().filter(|event| !["removal", "stop"].contains(&event.value)) {
-        let title = format!("`{}`: \"{}\" is no event", table.name("logout_on"), event.value);
-        table.report.problem(&event.place, title, "write \"removal\", \"stop\" or both");
+    let Some(events) = table.texts("logout_on") else {
+        return (false, false);
+    };
+    for event in events
+        .value
+        .iter()
+        .filter(|event| !["removal", "stop"].contains(&event.value))
+    {
+        let title = format!(
+            "`{}`: \"{}\" is no event",
+            table.name("logout_on"),
+            event.value
+        );
+        table
+            .report
+            .problem(&event.place, title, "write \"removal\", \"stop\" or both");
     }
     let has = |word: &str| events.value.iter().any(|event| event.value == word);
     (has("removal"), has("stop"))
@@ -237,15 +344,25 @@ fn logout_on(table: &Table<'_>) -> (bool, bool) {
 
 fn warn(table: &Table<'_>, remote: &RemoteConfig, policy: &Policy, given: &Given) {
     if remote.url.scheme() == "http" && remote.http.allow_plain_http {
-        table.report.warn(format!("{}: plain http shows login and token to the network", table.path));
+        table.report.warn(format!(
+            "{}: plain http shows login and token to the network",
+            table.path
+        ));
     }
-    let IdleTimeout::After(timeout) = given.idle_timeout else { return };
+    let IdleTimeout::After(timeout) = given.idle_timeout else {
+        return;
+    };
     if !policy.idle_timeouts.is_empty() && !policy.idle_timeouts.contains(&timeout) {
-        let values: Vec<String> = policy.idle_timeouts.iter().map(|value| super::duration_text(*value)).collect();
+        let values: Vec<String> = policy
+            .idle_timeouts
+            .iter()
+            .map(|value| super::duration_text(*value))
+            .collect();
         let title = remote.profile.title();
         let (path, odd) = (&table.path, super::duration_text(timeout));
-        table
-            .report
-            .warn(format!("{path}: {title} cannot be set to an idle_timeout of {odd}, only to {}", values.join(", ")));
+        table.report.warn(format!(
+            "{path}: {title} cannot be set to an idle_timeout of {odd}, only to {}",
+            values.join(", ")
+        ));
     }
 }

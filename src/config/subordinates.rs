@@ -18,30 +18,50 @@ struct Range {
 impl Subordinates {
     /// Those of this machine; none where it has no such file.
     pub(super) fn read() -> Self {
-        let [ranges, users] = ["/etc/subuid", "/etc/passwd"].map(|path| fs::read_to_string(path).unwrap_or_default());
+        let [ranges, users] =
+            ["/etc/subuid", "/etc/passwd"].map(|path| fs::read_to_string(path).unwrap_or_default());
         Self::of(&ranges, &users)
     }
 
     fn of(ranges: &str, users: &str) -> Self {
         let range = |line: &str| {
             let mut fields = line.trim().split(':');
-            let (owner, first, count) = (fields.next()?, fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+            let (owner, first, count) = (
+                fields.next()?,
+                fields.next()?.parse().ok()?,
+                fields.next()?.parse().ok()?,
+            );
             // Of an owner that the files do not know, the range is one user all the same.
-            let owner = owner.parse().ok().or_else(|| number_of(owner, users)).unwrap_or(first);
-            Some(Range { first, count, owner })
+            let owner = owner
+                .parse()
+                .ok()
+                .or_else(|| number_of(owner, users))
+                .unwrap_or(first);
+            Some(Range {
+                first,
+                count,
+                owner,
+            })
         };
-        Self { ranges: ranges.lines().filter_map(range).collect() }
+        Self {
+            ranges: ranges.lines().filter_map(range).collect(),
+        }
     }
 
     /// The user who may be `uid`: itself, unless it is one of somebody's.
     pub fn owner(&self, uid: u32) -> u32 {
-        let of = self.ranges.iter().find(|range| uid.checked_sub(range.first).is_some_and(|at| at < range.count));
+        let of = self.ranges.iter().find(|range| {
+            uid.checked_sub(range.first)
+                .is_some_and(|at| at < range.count)
+        });
         of.map_or(uid, |range| range.owner)
     }
 }
 
 fn number_of(name: &str, users: &str) -> Option<u32> {
-    let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
+    let line = users
+        .lines()
+        .find(|line| line.split(':').next() == Some(name))?;
     line.split(':').nth(2)?.parse().ok()
 }
 
@@ -52,7 +72,10 @@ mod tests {
     #[test]
     fn all_numbers_that_a_user_may_take_are_that_user() {
         let users = "root:x:0:0::/:\nalice:x:1000:1000::/:\n";
-        let known = Subordinates::of("alice:100000:65536\n1001:165536:10\nldap:300000:5\nbroken\n:x:y\n", users);
+        let known = Subordinates::of(
+            "alice:100000:65536\n1001:165536:10\nldap:300000:5\nbroken\n:x:y\n",
+            users,
+        );
         for (uid, owner) in [
             (0, 0),
             (1000, 1000),

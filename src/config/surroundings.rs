@@ -53,25 +53,47 @@ impl Surroundings {
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        Self { variables, uid, gid, only_looking: false }
+        let (uid, gid) = (
+            rustix::process::geteuid().as_raw(),
+            rustix::process::getegid().as_raw(),
+        );
+        Self {
+            variables,
+            uid,
+            gid,
+            only_looking: false,
+        }
     }
 
     /// The same, for a config by which nothing is going to run.
     #[must_use]
     pub fn only_to_look(self) -> Self {
-        Self { only_looking: true, ..self }
+        Self {
+            only_looking: true,
+            ..self
+        }
     }
 
     /// Made up, for tests.
     pub fn made_up(variables: &[(&str, &str)], uid: u32, gid: u32) -> Self {
-        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { variables, uid, gid, only_looking: false }
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Self {
+            variables,
+            uid,
+            gid,
+            only_looking: false,
+        }
     }
 
     /// The value of an environment variable, unless it is unset or empty.
     pub fn variable(&self, name: &str) -> Option<&str> {
-        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.variables
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
     }
 
     /// Whether root runs the daemon.
@@ -81,7 +103,11 @@ impl Surroundings {
 
     /// The first directory of a variable that systemd sets, where several are separated by colons.
     pub fn directory(&self, name: &str) -> Option<PathBuf> {
-        let first = self.variable(name)?.split(':').next().filter(|path| path.starts_with('/'))?;
+        let first = self
+            .variable(name)?
+            .split(':')
+            .next()
+            .filter(|path| path.starts_with('/'))?;
         Some(PathBuf::from(first))
     }
 
@@ -104,12 +130,16 @@ impl Surroundings {
         if self.is_root() {
             return Some(PathBuf::from("/var/lib/keepfresh"));
         }
-        Some(self.xdg("XDG_STATE_HOME", ".local/state")?.join("keepfresh"))
+        Some(
+            self.xdg("XDG_STATE_HOME", ".local/state")?
+                .join("keepfresh"),
+        )
     }
 
     /// An XDG directory, or its default below the home directory.
     pub fn xdg(&self, name: &str, below_home: &str) -> Option<PathBuf> {
-        self.directory(name).or_else(|| Some(self.directory("HOME")?.join(below_home)))
+        self.directory(name)
+            .or_else(|| Some(self.directory("HOME")?.join(below_home)))
     }
 }
 
@@ -120,7 +150,9 @@ pub fn resolve(kind: Kind, name: &str) -> Option<u32> {
         return Some(number).filter(|number| *number != u32::MAX);
     }
     let file = format!("/etc/{}", kind.database());
-    let listed = fs::read_to_string(file).ok().and_then(|text| number_in(&text, name));
+    let listed = fs::read_to_string(file)
+        .ok()
+        .and_then(|text| number_in(&text, name));
     listed.or_else(|| number_in(&getent(kind, name)?, name))
 }
 
@@ -136,7 +168,9 @@ pub fn name_of(kind: Kind, number: u32) -> Option<String> {
 
 /// The third field of the line that `name` begins (passwd(5), group(5)).
 fn number_in(text: &str, name: &str) -> Option<u32> {
-    let line = text.lines().find(|line| line.split(':').next() == Some(name))?;
+    let line = text
+        .lines()
+        .find(|line| line.split(':').next() == Some(name))?;
     line.split(':').nth(2)?.parse().ok()
 }
 

@@ -31,9 +31,20 @@ pub(super) struct Table<'d> {
 impl<'d> Table<'d> {
     /// A whole file.
     pub(super) fn root(report: &'d Report, document: &'d Document<'d>, directory: &Path) -> Self {
-        let place = Place { document: document.index, span: None };
+        let place = Place {
+            document: document.index,
+            span: None,
+        };
         let (path, directory) = (String::new(), directory.to_owned());
-        Self { report, path, place, broken: document.broken, directory, entries: &document.entries, start: 0 }
+        Self {
+            report,
+            path,
+            place,
+            broken: document.broken,
+            directory,
+            entries: &document.entries,
+            start: 0,
+        }
     }
 
     /// A piece of the file of `self`, which was parsed by itself.
@@ -43,14 +54,30 @@ impl<'d> Table<'d> {
     {
         let directory = self.directory.clone();
         let (report, place) = (self.report, self.place.clone());
-        Table { report, path: self.path.clone(), place, broken: self.broken, directory, entries, start: piece.start }
+        Table {
+            report,
+            path: self.path.clone(),
+            place,
+            broken: self.broken,
+            directory,
+            entries,
+            start: piece.start,
+        }
     }
 
     /// The dotted path of `key`, which may have dots of its own; in quotes where it holds what could break a line.
     pub(super) fn name(&self, key: &str) -> String {
         let bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-        let key = if !key.is_empty() && key.bytes().all(bare) { key.to_owned() } else { format!("{key:?}") };
-        if self.path.is_empty() { key } else { format!("{}.{key}", self.path) }
+        let key = if !key.is_empty() && key.bytes().all(bare) {
+            key.to_owned()
+        } else {
+            format!("{key:?}")
+        };
+        if self.path.is_empty() {
+            key
+        } else {
+            format!("{}.{key}", self.path)
+        }
     }
 
     /// Reports every key that is not one of `known`.
@@ -60,16 +87,28 @@ impl<'d> Table<'d> {
 
     /// As [`Table::only`], where `home` knows in which table an unknown key is known.
     pub(super) fn only_here(&self, known: &[&str], home: impl Fn(&str) -> Option<String>) {
-        for key in self.entries.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
+        for key in self
+            .entries
+            .keys()
+            .filter(|key| !known.contains(&key.get_ref().as_ref()))
+        {
             let word = key.get_ref().as_ref();
-            let list = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            let list = known
+                .iter()
+                .map(|name| format!("`{name}`"))
+                .collect::<Vec<_>>()
+                .join(", ");
             let help = match (home(word), closest(word, known)) {
                 (Some(home), _) => format!("write it under {home}; known here: {list}"),
                 (None, Some(meant)) => format!("did you mean `{meant}`? known here: {list}"),
                 (None, None) if known.is_empty() => "take it out".to_owned(),
                 (None, None) => format!("take it out, or write one of {list}"),
             };
-            self.report.problem(&self.at(key.span()), format!("unknown key `{}`", self.name(word)), help);
+            self.report.problem(
+                &self.at(key.span()),
+                format!("unknown key `{}`", self.name(word)),
+                help,
+            );
         }
     }
 
@@ -80,14 +119,18 @@ impl<'d> Table<'d> {
 
     /// The place of the key's value, or of the table without it.
     pub(super) fn place_of(&self, key: &str) -> Place {
-        self.entries.get(key).map_or_else(|| self.place.clone(), |value| self.at(value.span()))
+        self.entries
+            .get(key)
+            .map_or_else(|| self.place.clone(), |value| self.at(value.span()))
     }
 
     /// The place of what stands under `path`, table by table: the innermost of it that is written.
     pub(super) fn place_within(&self, path: &[&str]) -> Place {
         let (mut place, mut entries) = (self.place.clone(), Some(self.entries));
         for key in path {
-            let Some(value) = entries.and_then(|entries| entries.get(*key)) else { break };
+            let Some(value) = entries.and_then(|entries| entries.get(*key)) else {
+                break;
+            };
             place = self.at(value.span());
             entries = value.get_ref().as_table();
         }
@@ -96,19 +139,32 @@ impl<'d> Table<'d> {
 
     /// Every key with its place, in alphabetical order.
     pub(super) fn keys(&self) -> Vec<At<&'d str>> {
-        self.entries.keys().map(|key| At { value: key.get_ref().as_ref(), place: self.at(key.span()) }).collect()
+        self.entries
+            .keys()
+            .map(|key| At {
+                value: key.get_ref().as_ref(),
+                place: self.at(key.span()),
+            })
+            .collect()
     }
 
     /// Reports that `key` must be given.
     pub(super) fn missing(&self, key: &str, help: &str) {
         if !self.broken {
-            self.report.problem(&self.place, format!("missing key `{}`", self.name(key)), help);
+            self.report.problem(
+                &self.place,
+                format!("missing key `{}`", self.name(key)),
+                help,
+            );
         }
     }
 
     /// The value as it stands.
     pub(super) fn value(&self, key: &str) -> Option<At<&'d DeValue<'d>>> {
-        self.entries.get(key).map(|value| At { value: value.get_ref(), place: self.at(value.span()) })
+        self.entries.get(key).map(|value| At {
+            value: value.get_ref(),
+            place: self.at(value.span()),
+        })
     }
 
     /// A string that is not empty.
@@ -120,17 +176,28 @@ impl<'d> Table<'d> {
         };
         if text.trim().is_empty() {
             let help = "give it a value, or take the key out";
-            self.report.problem(&found.place, format!("`{}` is empty", self.name(key)), help);
+            self.report
+                .problem(&found.place, format!("`{}` is empty", self.name(key)), help);
             return None;
         }
-        Some(At { value: text, place: found.place })
+        Some(At {
+            value: text,
+            place: found.place,
+        })
     }
 
     /// A string that `parse` understands; the value may be shown.
-    pub(super) fn parsed<T>(&self, key: &str, parse: impl FnOnce(&str) -> Result<T, Bad>) -> Option<At<T>> {
+    pub(super) fn parsed<T>(
+        &self,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, Bad>,
+    ) -> Option<At<T>> {
         let text = self.text(key)?;
         match parse(text.value) {
-            Ok(value) => Some(At { value, place: text.place }),
+            Ok(value) => Some(At {
+                value,
+                place: text.place,
+            }),
             Err(bad) => {
                 self.bad(key, &text.place, bad);
                 None
@@ -140,18 +207,30 @@ impl<'d> Table<'d> {
 
     /// Reports a value that `parse` did not understand.
     pub(super) fn bad(&self, key: &str, place: &Place, bad: Bad) {
-        self.report.problem(place, format!("`{}` {}", self.name(key), bad.what), bad.remedy);
+        self.report.problem(
+            place,
+            format!("`{}` {}", self.name(key), bad.what),
+            bad.remedy,
+        );
     }
 
     /// A duration.
     pub(super) fn duration(&self, key: &str) -> Option<At<Duration>> {
         let found = self.value(key)?;
         match found.value {
-            DeValue::Integer(number) => self.bare_number(key, &found, number.as_str(), value::without_unit),
-            DeValue::Float(number) => self.bare_number(key, &found, number.as_str(), value::without_unit),
+            DeValue::Integer(number) => {
+                self.bare_number(key, &found, number.as_str(), value::without_unit)
+            }
+            DeValue::Float(number) => {
+                self.bare_number(key, &found, number.as_str(), value::without_unit)
+            }
             DeValue::String(_) => self.parsed(key, value::duration),
             DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
-                self.wrong_type(key, &found, "a string with units, such as \"90s\", \"2h\" or \"1h 30m\"");
+                self.wrong_type(
+                    key,
+                    &found,
+                    "a string with units, such as \"90s\", \"2h\" or \"1h 30m\"",
+                );
                 None
             }
         }
@@ -187,7 +266,10 @@ impl<'d> Table<'d> {
         self.parsed(key, |text| {
             let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
             let remedy = format!("write one of \"{}\"", known.join("\", \""));
-            let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+            let found = words
+                .iter()
+                .find(|(word, _)| *word == text)
+                .map(|(_, value)| *value);
             found.ok_or_else(|| value::bad("is none of the known values", remedy))
         })
     }
@@ -199,33 +281,55 @@ impl<'d> Table<'d> {
         if flag.is_none() {
             self.wrong_type(key, &found, "true or false");
         }
-        flag.map(|value| At { value, place: found.place })
+        flag.map(|value| At {
+            value,
+            place: found.place,
+        })
     }
 
     /// An array of strings, none of them empty.
     pub(super) fn texts(&self, key: &str) -> Option<At<Vec<At<&'d str>>>> {
         let found = self.value(key)?;
         let Some(array) = found.value.as_array() else {
-            self.wrong_type(key, &found, &format!("an array of strings: {key} = [\"…\"]"));
+            self.wrong_type(
+                key,
+                &found,
+                &format!("an array of strings: {key} = [\"…\"]"),
+            );
             return None;
         };
-        let read = array.iter().filter_map(|item| self.item(key, item)).collect();
-        Some(At { value: read, place: found.place })
+        let read = array
+            .iter()
+            .filter_map(|item| self.item(key, item))
+            .collect();
+        Some(At {
+            value: read,
+            place: found.place,
+        })
     }
 
     fn item(&self, key: &str, item: &'d Spanned<DeValue<'d>>) -> Option<At<&'d str>> {
-        let found = At { value: item.get_ref(), place: self.at(item.span()) };
+        let found = At {
+            value: item.get_ref(),
+            place: self.at(item.span()),
+        };
         let text = found.value.as_str().filter(|text| !text.trim().is_empty());
         if text.is_none() {
             self.wrong_type(key, &found, "an array of non-empty strings");
         }
-        text.map(|value| At { value, place: found.place })
+        text.map(|value| At {
+            value,
+            place: found.place,
+        })
     }
 
     /// A table, for the keys in it.
     pub(super) fn table(&self, key: &str) -> Option<Table<'d>> {
         let found = self.value(key)?;
-        let table = found.value.as_table().map(|entries| self.inner(self.name(key), entries, found.place.clone()));
+        let table = found
+            .value
+            .as_table()
+            .map(|entries| self.inner(self.name(key), entries, found.place.clone()));
         if table.is_none() {
             self.wrong_type(key, &found, &format!("a table: [{}]", self.name(key)));
         }
@@ -236,28 +340,59 @@ impl<'d> Table<'d> {
     pub(super) fn tables(&self, key: &str) -> Option<Vec<Table<'d>>> {
         let found = self.value(key)?;
         let all = found.value.as_array().and_then(|array| {
-            array.iter().map(|item| item.get_ref().as_table().map(|entries| (entries, item.span()))).collect()
+            array
+                .iter()
+                .map(|item| {
+                    item.get_ref()
+                        .as_table()
+                        .map(|entries| (entries, item.span()))
+                })
+                .collect()
         });
         let Some(all): Option<Vec<_>> = all else {
-            self.wrong_type(key, &found, &format!("an array of tables: [[{}]]", self.name(key)));
+            self.wrong_type(
+                key,
+                &found,
+                &format!("an array of tables: [[{}]]", self.name(key)),
+            );
             return Some(Vec::new());
         };
-        Some(all.into_iter().map(|(entries, span)| self.inner(self.name(key), entries, self.at(span))).collect())
+        Some(
+            all.into_iter()
+                .map(|(entries, span)| self.inner(self.name(key), entries, self.at(span)))
+                .collect(),
+        )
     }
 
     fn inner(&self, path: String, entries: &'d DeTable<'d>, place: Place) -> Table<'d> {
         let directory = self.directory.clone();
-        Table { report: self.report, path, place, broken: self.broken, directory, entries, start: self.start }
+        Table {
+            report: self.report,
+            path,
+            place,
+            broken: self.broken,
+            directory,
+            entries,
+            start: self.start,
+        }
     }
 
     /// Reports a value of another type than `expected`.
     pub(super) fn wrong_type(&self, key: &str, found: &At<&DeValue<'_>>, expected: &str) {
-        let title = format!("`{}` has the wrong type: {}", self.name(key), found.value.type_str());
-        self.report.problem(&found.place, title, format!("write {expected}"));
+        let title = format!(
+            "`{}` has the wrong type: {}",
+            self.name(key),
+            found.value.type_str()
+        );
+        self.report
+            .problem(&found.place, title, format!("write {expected}"));
     }
 
     fn at(&self, span: std::ops::Range<usize>) -> Place {
         let span = span.start + self.start..span.end + self.start;
-        Place { document: self.place.document, span: Some(span) }
+        Place {
+            document: self.place.document,
+            span: Some(span),
+        }
     }
 }

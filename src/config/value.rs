@@ -14,7 +14,10 @@ pub(super) struct Bad {
 
 /// A [`Bad`] of two texts.
 pub(super) fn bad(what: impl Into<String>, remedy: impl Into<String>) -> Bad {
-    Bad { what: what.into(), remedy: remedy.into() }
+    Bad {
+        what: what.into(),
+        remedy: remedy.into(),
+    }
 }
 
 /// Nothing at a server or in a config is meant to last longer: ten years.
@@ -27,16 +30,27 @@ pub(super) fn duration(text: &str) -> Result<Duration, Bad> {
     if text.trim().parse::<f64>().is_ok() {
         return Err(bad("has no unit", DURATION_REMEDY));
     }
-    let span: Span = SpanParser::new().parse_span(text.trim()).map_err(|_| bad("is no duration", DURATION_REMEDY))?;
-    let signed = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| {
-        bad("has a unit without a fixed length", "months and years differ in length: write days, such as \"90d\"")
-    })?;
-    let duration = Duration::try_from(signed).map_err(|_| bad("is negative", "write a positive duration"))?;
+    let span: Span = SpanParser::new()
+        .parse_span(text.trim())
+        .map_err(|_| bad("is no duration", DURATION_REMEDY))?;
+    let signed = span
+        .to_duration(SpanRelativeTo::days_are_24_hours())
+        .map_err(|_| {
+            bad(
+                "has a unit without a fixed length",
+                "months and years differ in length: write days, such as \"90d\"",
+            )
+        })?;
+    let duration =
+        Duration::try_from(signed).map_err(|_| bad("is negative", "write a positive duration"))?;
     match duration {
-        duration if duration < Duration::from_millis(1) => {
-            Err(bad("is zero", "write a positive duration, such as \"1s\", or leave the key out for its default"))
+        duration if duration < Duration::from_millis(1) => Err(bad(
+            "is zero",
+            "write a positive duration, such as \"1s\", or leave the key out for its default",
+        )),
+        duration if duration > LONGEST => {
+            Err(bad("is longer than ten years", "write a shorter duration"))
         }
-        duration if duration > LONGEST => Err(bad("is longer than ten years", "write a shorter duration")),
         duration => Ok(duration),
     }
 }
@@ -45,14 +59,23 @@ pub(super) fn duration(text: &str) -> Result<Duration, Bad> {
 pub(super) fn without_unit(key: &str, number: &str) -> Bad {
     match number.strip_prefix('-') {
         Some(_) => bad("is negative", DURATION_REMEDY),
-        None => bad("has no unit", format!("write a string with a unit: {key} = \"{number}s\" for seconds")),
+        None => bad(
+            "has no unit",
+            format!("write a string with a unit: {key} = \"{number}s\" for seconds"),
+        ),
     }
 }
 
 /// `duration` as the config would write it.
 pub(crate) fn duration_text(duration: Duration) -> String {
     let millis = duration.as_millis();
-    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms")];
+    let units = [
+        (86_400_000, "d"),
+        (3_600_000, "h"),
+        (60_000, "m"),
+        (1000, "s"),
+        (1, "ms"),
+    ];
     let mut rest = millis;
     let mut parts = Vec::new();
     for (size, unit) in units {
@@ -61,18 +84,29 @@ pub(crate) fn duration_text(duration: Duration) -> String {
             rest %= size;
         }
     }
-    if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
+    if parts.is_empty() {
+        "0s".to_owned()
+    } else {
+        parts.join(" ")
+    }
 }
 
 /// Permission bits in octal: `"0640"`.
 pub(super) fn mode(text: &str) -> Result<u32, Bad> {
     let digits = text.strip_prefix("0o").unwrap_or(text);
-    let octal = (3..=4).contains(&digits.len()) && digits.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
+    let octal = (3..=4).contains(&digits.len())
+        && digits.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
     let bits = u32::from_str_radix(digits, 8).ok().filter(|_| octal);
     match bits {
         Some(bits) if bits <= 0o777 => Ok(bits),
-        Some(_) => Err(bad("has a set-user-id, set-group-id or sticky bit", "write permission bits only: \"0640\"")),
-        None => Err(bad("is no file mode", "write three or four octal digits in quotes, such as \"0640\"")),
+        Some(_) => Err(bad(
+            "has a set-user-id, set-group-id or sticky bit",
+            "write permission bits only: \"0640\"",
+        )),
+        None => Err(bad(
+            "is no file mode",
+            "write three or four octal digits in quotes, such as \"0640\"",
+        )),
     }
 }
 
@@ -80,7 +114,10 @@ pub(super) fn mode(text: &str) -> Result<u32, Bad> {
 pub(super) fn mode_as_number(key: &str, number: &str) -> Bad {
     let digits = number.strip_prefix("0o").unwrap_or(number);
     let meant = mode(digits).map_or_else(|_| "0640".to_owned(), |bits| format!("{bits:04o}"));
-    bad("is a number", format!("write the octal digits in quotes: {key} = \"{meant}\""))
+    bad(
+        "is a number",
+        format!("write the octal digits in quotes: {key} = \"{meant}\""),
+    )
 }
 
 /// The mode of a published file: nobody but its owner may change it, and nobody executes it.
@@ -93,7 +130,10 @@ pub(super) fn published_mode(text: &str) -> Result<u32, Bad> {
         ));
     }
     if bits & 0o111 != 0 {
-        return Err(bad("makes the token executable", "take the execute bits away: \"0640\" or \"0600\""));
+        return Err(bad(
+            "makes the token executable",
+            "take the execute bits away: \"0640\" or \"0600\"",
+        ));
     }
     Ok(bits)
 }
@@ -120,7 +160,10 @@ pub(super) fn rate(text: &str) -> Result<f64, Bad> {
 /// What is wrong with a rate that is a bare number.
 pub(super) fn rate_as_number(key: &str, number: &str) -> Bad {
     let calls = number.strip_prefix('-').unwrap_or(number);
-    bad("has no unit", format!("write a string with a unit: {key} = \"{calls}/s\" for as many calls a second"))
+    bad(
+        "has no unit",
+        format!("write a string with a unit: {key} = \"{calls}/s\" for as many calls a second"),
+    )
 }
 
 /// The longest name of a session; files and messages carry it.
@@ -128,13 +171,19 @@ const LONGEST_NAME: usize = 64;
 
 /// `^[a-z][a-z0-9_-]*$`.
 pub(super) fn session_name(name: &str) -> Result<(), Bad> {
-    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
+    let legal = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-'
+    };
     if !name.starts_with(|first: char| first.is_ascii_lowercase()) || !name.bytes().all(legal) {
-        let remedy = "begin with a lower-case letter and go on with lower-case letters, digits, `_` and `-`";
+        let remedy =
+            "begin with a lower-case letter and go on with lower-case letters, digits, `_` and `-`";
         return Err(bad("is no session name", remedy));
     }
     if name.len() > LONGEST_NAME {
-        return Err(bad("is too long for a session name", "use at most 64 characters"));
+        return Err(bad(
+            "is too long for a session name",
+            "use at most 64 characters",
+        ));
     }
     Ok(())
 }
@@ -142,30 +191,44 @@ pub(super) fn session_name(name: &str) -> Result<(), Bad> {
 /// The name of an environment variable (POSIX.1-2017 section 8.1, and lower case).
 pub(super) fn is_variable_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// The one of `known` that `word` was most likely meant to be.
 pub(crate) fn closest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let allowed = (word.chars().count() / 3).max(1);
-    let mut near: Vec<(usize, &str)> = known.iter().map(|name| (distance(word, name), *name)).collect();
+    let mut near: Vec<(usize, &str)> = known
+        .iter()
+        .map(|name| (distance(word, name), *name))
+        .collect();
     near.sort_unstable();
-    near.first().filter(|(edits, _)| *edits <= allowed).map(|(_, name)| *name)
+    near.first()
+        .filter(|(edits, _)| *edits <= allowed)
+        .map(|(_, name)| *name)
 }
 
 /// Edits between two words, where a swap of neighbours is one edit (optimal string alignment); case and `-` are nothing.
 fn distance(left: &str, right: &str) -> usize {
-    let plain = |word: &str| -> Vec<char> { word.to_lowercase().replace('-', "_").chars().collect() };
+    let plain =
+        |word: &str| -> Vec<char> { word.to_lowercase().replace('-', "_").chars().collect() };
     let (left, right) = (plain(left), plain(right));
     let mut before: Vec<usize> = Vec::new();
     let mut above: Vec<usize> = (0..=right.len()).collect();
     for (row, a) in left.iter().enumerate() {
         let mut current = vec![row + 1];
         for (column, b) in right.iter().enumerate() {
-            let at = |line: &[usize], column: usize| line.get(column).copied().unwrap_or(usize::MAX - 1);
+            let at =
+                |line: &[usize], column: usize| line.get(column).copied().unwrap_or(usize::MAX - 1);
             let replaced = at(&above, column) + usize::from(a != b);
-            let mut least = replaced.min(at(&above, column + 1) + 1).min(at(&current, column) + 1);
-            let swapped = row > 0 && column > 0 && left.get(row - 1) == Some(b) && right.get(column - 1) == Some(a);
+            let mut least = replaced
+                .min(at(&above, column + 1) + 1)
+                .min(at(&current, column) + 1);
+            let swapped = row > 0
+                && column > 0
+                && left.get(row - 1) == Some(b)
+                && right.get(column - 1) == Some(a);
             if swapped {
                 least = least.min(at(&before, column - 1) + 1);
             }
@@ -191,7 +254,11 @@ mod tests {
             ("90d", 7_776_000_000),
         ];
         for (text, millis) in good {
-            assert_eq!(duration(text).map(|duration| duration.as_millis()), Ok(millis), "{text}");
+            assert_eq!(
+                duration(text).map(|duration| duration.as_millis()),
+                Ok(millis),
+                "{text}"
+            );
         }
         let refused = [
             ("7200", "has no unit"),
@@ -205,7 +272,11 @@ mod tests {
             ("99999999999999h", "is no duration"),
         ];
         for (text, what) in refused {
-            assert_eq!(duration(text).map_err(|bad| bad.what), Err(what.to_owned()), "{text}");
+            assert_eq!(
+                duration(text).map_err(|bad| bad.what),
+                Err(what.to_owned()),
+                "{text}"
+            );
         }
     }
 
@@ -221,7 +292,18 @@ mod tests {
         for (text, bits) in [("0640", 0o640), ("600", 0o600), ("0o444", 0o444)] {
             assert_eq!(published_mode(text), Ok(bits), "{text}");
         }
-        for text in ["0660", "0666", "0602", "0755", "4640", "0888", "rw-r-----", "", "06400", "64"] {
+        for text in [
+            "0660",
+            "0666",
+            "0602",
+            "0755",
+            "4640",
+            "0888",
+            "rw-r-----",
+            "",
+            "06400",
+            "64",
+        ] {
             assert!(published_mode(text).is_err(), "{text}");
         }
         assert_eq!(mode("0666"), Ok(0o666));
@@ -229,10 +311,24 @@ mod tests {
 
     #[test]
     fn a_number_in_the_place_of_a_text_is_answered_with_the_text_to_write() {
-        for (number, remedy) in [("640", "\"0640\""), ("0o600", "\"0600\""), ("416", "\"0416\""), ("9", "\"0640\"")] {
-            assert!(mode_as_number("mode", number).remedy.ends_with(&format!("mode = {remedy}")), "{number}");
+        for (number, remedy) in [
+            ("640", "\"0640\""),
+            ("0o600", "\"0600\""),
+            ("416", "\"0416\""),
+            ("9", "\"0640\""),
+        ] {
+            assert!(
+                mode_as_number("mode", number)
+                    .remedy
+                    .ends_with(&format!("mode = {remedy}")),
+                "{number}"
+            );
         }
-        assert!(rate_as_number("rate", "50").remedy.contains("rate = \"50/s\""));
+        assert!(
+            rate_as_number("rate", "50")
+                .remedy
+                .contains("rate = \"50/s\"")
+        );
         assert!(without_unit("after", "5").remedy.contains("after = \"5s\""));
         assert_eq!(without_unit("after", "-5").what, "is negative");
     }
@@ -252,7 +348,17 @@ mod tests {
         for name in ["crm", "a", "crm-eu_2"] {
             assert_eq!(session_name(name), Ok(()), "{name}");
         }
-        for name in ["", "CRM", "2crm", "-crm", "crm eu", "crm/eu", "crm.eu", "ü", &"a".repeat(65)] {
+        for name in [
+            "",
+            "CRM",
+            "2crm",
+            "-crm",
+            "crm eu",
+            "crm/eu",
+            "crm.eu",
+            "ü",
+            &"a".repeat(65),
+        ] {
             assert!(session_name(name).is_err(), "{name}");
         }
     }

@@ -53,7 +53,10 @@ struct Caller {
 impl Callers {
     /// None yet; as many as that number of descriptors allows.
     pub(super) fn new(descriptors: usize) -> Self {
-        Self { callers: Vec::new(), most: (descriptors / DESCRIPTORS_EACH).min(MOST) }
+        Self {
+            callers: Vec::new(),
+            most: (descriptors / DESCRIPTORS_EACH).min(MOST),
+        }
     }
 
     /// Has `errand` done on the thread of `host`, and its result given to `errands`.
@@ -64,7 +67,9 @@ impl Callers {
         errand: impl Future<Output = T> + Send + 'static,
     ) -> AbortHandle {
         // Where there are too few descriptors, or the system gives no thread, who called this serves.
-        let Some(caller) = self.of(host) else { return errands.spawn(errand) };
+        let Some(caller) = self.of(host) else {
+            return errands.spawn(errand);
+        };
         let busy = Arc::clone(&caller.busy);
         // Not an async block, which would hold the errand twice.
         let errand = errand.inspect(move |_| drop(busy));
@@ -77,17 +82,28 @@ impl Callers {
             let idle = caller.errands() == 0;
             caller.idle_since = idle.then(|| caller.idle_since.unwrap_or(now));
         }
-        self.callers.retain(|caller| caller.idle_since.is_none_or(|since| now.since(since) < LINGER));
+        self.callers.retain(|caller| {
+            caller
+                .idle_since
+                .is_none_or(|since| now.since(since) < LINGER)
+        });
     }
 
     /// When the next [`Self::sweep`] will find a thread to end.
     pub(super) fn wake(&self) -> Option<Instant> {
-        self.callers.iter().filter_map(|caller| caller.idle_since).min().map(|since| since.after(LINGER))
+        self.callers
+            .iter()
+            .filter_map(|caller| caller.idle_since)
+            .min()
+            .map(|since| since.after(LINGER))
     }
 
     /// The host's own, or a new one, or the one with the fewest errands.
     fn of(&mut self, host: &str) -> Option<&Caller> {
-        let own = self.callers.iter().position(|caller| caller.hosts.contains(host));
+        let own = self
+            .callers
+            .iter()
+            .position(|caller| caller.hosts.contains(host));
         let place = own.or_else(|| self.begin()).or_else(|| self.least_busy())?;
         let caller = self.callers.get_mut(place)?;
         caller.idle_since = None;
@@ -96,14 +112,20 @@ impl Callers {
     }
 
     fn begin(&mut self) -> Option<usize> {
-        let caller = if self.callers.len() < self.most { Caller::begin().ok() } else { None }?;
+        let caller = if self.callers.len() < self.most {
+            Caller::begin().ok()
+        } else {
+            None
+        }?;
         self.callers.push(caller);
         self.callers.len().checked_sub(1)
     }
 
     fn least_busy(&self) -> Option<usize> {
         let numbered = self.callers.iter().enumerate();
-        numbered.min_by_key(|(_, caller)| caller.errands()).map(|(place, _)| place)
+        numbered
+            .min_by_key(|(_, caller)| caller.errands())
+            .map(|(place, _)| place)
     }
 }
 
@@ -118,12 +140,14 @@ impl Caller {
         let (end, ended) = oneshot::channel::<()>();
         // Without a thread to take it, a runtime must not just be dropped: that waits, and panics inside another one.
         let (give, given) = std::sync::mpsc::channel::<Runtime>();
-        let started = std::thread::Builder::new().name("calls".to_owned()).spawn(move || {
-            let Ok(runtime) = given.recv() else { return };
-            let _ = runtime.block_on(ended);
-            // A name that is still looked up must not keep the thread from ending.
-            runtime.shutdown_background();
-        });
+        let started = std::thread::Builder::new()
+            .name("calls".to_owned())
+            .spawn(move || {
+                let Ok(runtime) = given.recv() else { return };
+                let _ = runtime.block_on(ended);
+                // A name that is still looked up must not keep the thread from ending.
+                runtime.shutdown_background();
+            });
         if let Err(error) = started {
             runtime.shutdown_background();
             return Err(error);
@@ -132,7 +156,13 @@ impl Caller {
             untaken.0.shutdown_background();
         }
         let hosts = BTreeSet::new();
-        Ok(Self { runtime: handle, hosts, busy: Arc::default(), idle_since: None, _end: end })
+        Ok(Self {
+            runtime: handle,
+            hosts,
+            busy: Arc::default(),
+            idle_since: None,
+            _end: end,
+        })
     }
 
     fn errands(&self) -> usize {
@@ -142,7 +172,9 @@ impl Caller {
 
 /// Has `errand` done on a thread of its own, which ends with it, also where nobody waits for it any more; none when it
 /// panicked.
-pub(crate) async fn apart<T: Send + 'static>(errand: impl Future<Output = T> + Send + 'static) -> Option<T> {
+pub(crate) async fn apart<T: Send + 'static>(
+    errand: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
     let (mut callers, mut errands) = (Callers::new(DESCRIPTORS_EACH), JoinSet::new());
     callers.spawn(&mut errands, "", errand);
     errands.join_next().await?.ok()
@@ -167,7 +199,10 @@ mod tests {
         callers.spawn(&mut errands, "sound", async { "sound" });
         assert_eq!(errands.join_next().await.unwrap().unwrap(), "sound");
         let_go.send(()).unwrap();
-        let mut rest = [errands.join_next().await.unwrap().unwrap(), errands.join_next().await.unwrap().unwrap()];
+        let mut rest = [
+            errands.join_next().await.unwrap().unwrap(),
+            errands.join_next().await.unwrap().unwrap(),
+        ];
         rest.sort_unstable();
         assert_eq!(rest, ["behind it", "stuck"]);
     }
@@ -195,7 +230,14 @@ mod tests {
         callers.sweep(at(60_000));
         assert_eq!((callers.callers.len(), callers.wake()), (1, None));
         hangs.abort();
-        assert!(errands.join_next().await.unwrap().unwrap_err().is_cancelled());
+        assert!(
+            errands
+                .join_next()
+                .await
+                .unwrap()
+                .unwrap_err()
+                .is_cancelled()
+        );
         callers.sweep(at(60_000));
         callers.sweep(at(62_000));
         assert_eq!(callers.callers.len(), 0);
@@ -206,11 +248,18 @@ mod tests {
         for (descriptors, most) in [(31, 0), (64, 2), (1024, 32), (65_536, 32)] {
             let (mut callers, mut errands) = (Callers::new(descriptors), JoinSet::new());
             for host in 0..100 {
-                callers.spawn(&mut errands, &host.to_string(), std::future::pending::<()>());
+                callers.spawn(
+                    &mut errands,
+                    &host.to_string(),
+                    std::future::pending::<()>(),
+                );
             }
             let counts: Vec<_> = callers.callers.iter().map(Caller::errands).collect();
             assert_eq!(counts.len(), most, "{descriptors} descriptors");
-            assert!(counts.iter().max().unwrap_or(&0) - counts.iter().min().unwrap_or(&0) <= 1, "{counts:?}");
+            assert!(
+                counts.iter().max().unwrap_or(&0) - counts.iter().min().unwrap_or(&0) <= 1,
+                "{counts:?}"
+            );
         }
     }
 

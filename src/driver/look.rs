@@ -47,7 +47,9 @@ pub struct Calm {
 pub fn look_at_directories(work: &mut Work, calm: Calm) {
     work.write(move || {
         let lasts = calm.lasts(clock::boottime());
-        Done::LookedAtDirectories { calm: Some(calm).filter(|_| lasts) }
+        Done::LookedAtDirectories {
+            calm: Some(calm).filter(|_| lasts),
+        }
     });
 }
 
@@ -59,8 +61,19 @@ pub fn look_at_files(work: &mut Work, store: &Store, sights: Vec<Sight>, now: No
         // Before the files: what happens meanwhile is not taken for calm.
         let calm = calm(&store, &sights, now);
         let (mut states, mut files, mut glance) = (Vec::new(), Vec::new(), Glance::default());
-        for Sight { of, state, config, published } in sights {
-            if published && config.publish.iter().any(|sink| !publish::is_there(&sink.path)) {
+        for Sight {
+            of,
+            state,
+            config,
+            published,
+        } in sights
+        {
+            if published
+                && config
+                    .publish
+                    .iter()
+                    .any(|sink| !publish::is_there(&sink.path))
+            {
                 files.push(of.clone());
             }
             let record = Record::Session(of.name.as_ref().to_owned());
@@ -69,13 +82,19 @@ pub fn look_at_files(work: &mut Work, store: &Store, sights: Vec<Sight>, now: No
             }
         }
         let calm = calm.filter(|_| states.is_empty() && files.is_empty());
-        Done::LookedAtFiles { states, files, calm }
+        Done::LookedAtFiles {
+            states,
+            files,
+            calm,
+        }
     });
 }
 
 impl Calm {
     fn lasts(&self, now: Instant) -> bool {
-        let same = |(path, stamp): &(PathBuf, Stamp)| atomic_file::directory_stamp(path).as_ref() == Some(stamp);
+        let same = |(path, stamp): &(PathBuf, Stamp)| {
+            atomic_file::directory_stamp(path).as_ref() == Some(stamp)
+        };
         now.since(self.since) < EACH_FILE_EVERY && self.directories.iter().all(same)
     }
 }
@@ -83,15 +102,24 @@ impl Calm {
 /// None while one of the directories is missing, or changed too lately to tell by its time whether it does so again.
 fn calm(store: &Store, sights: &[Sight], now: Now) -> Option<Calm> {
     let published = sights.iter().flat_map(|sight| sight.config.publish.iter());
-    let mut directories: BTreeSet<&Path> = published.filter_map(|sink| sink.path.parent()).collect();
+    let mut directories: BTreeSet<&Path> =
+        published.filter_map(|sink| sink.path.parent()).collect();
     let states = store.sessions_directory();
     directories.insert(&states);
     let settled = |path: &Path| {
         let stamp = atomic_file::directory_stamp(path)?;
-        stamp.changed_before(now.wall.as_second() - TICK_SECONDS).then(|| (path.to_owned(), stamp))
+        stamp
+            .changed_before(now.wall.as_second() - TICK_SECONDS)
+            .then(|| (path.to_owned(), stamp))
     };
-    let directories = directories.into_iter().map(settled).collect::<Option<_>>()?;
-    Some(Calm { directories, since: now.boot })
+    let directories = directories
+        .into_iter()
+        .map(settled)
+        .collect::<Option<_>>()?;
+    Some(Calm {
+        directories,
+        since: now.boot,
+    })
 }
 
 #[cfg(test)]
@@ -107,8 +135,14 @@ mod tests {
         let record = Record::Session("crm".into());
         store.write(&record, b"{}").unwrap();
         let now = clock::now();
-        assert!(calm(&store, &[], now).is_none(), "it changed this very moment");
-        let later = Now { wall: now.wall + 10.seconds(), ..now };
+        assert!(
+            calm(&store, &[], now).is_none(),
+            "it changed this very moment"
+        );
+        let later = Now {
+            wall: now.wall + 10.seconds(),
+            ..now
+        };
         let calm = || super::calm(&store, &[], later).unwrap();
         let known = calm();
         assert!(known.lasts(now.boot));
@@ -121,6 +155,9 @@ mod tests {
         let known = calm();
         std::fs::rename(home.path().join("state"), home.path().join("moved")).unwrap();
         assert!(!known.lasts(now.boot));
-        assert!(super::calm(&store, &[], later).is_none(), "a directory that is not there");
+        assert!(
+            super::calm(&store, &[], later).is_none(),
+            "a directory that is not there"
+        );
     }
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 
 use super::{Done, GRACE, Ticket, Work};
-use crate::provider::{BrowserLogin, ByPerson, DeviceLogin, Held, PersonError, PersonGrant, Polled, Remote, Secrets};
+use crate::provider::{
+    BrowserLogin, ByPerson, DeviceLogin, Held, PersonError, PersonGrant, Polled, Remote, Secrets,
+};
 use crate::secret::Secret;
 use crate::secret::source::SecretSource;
 
@@ -62,15 +64,24 @@ pub fn person(work: &mut Work, errand: PersonErrand) {
     let host = errand.host.clone();
     work.call(&host, async move {
         let limit = errand.timeout.saturating_mul(2) + GRACE;
-        let attempt = AssertUnwindSafe(tokio::time::timeout(limit, carry_out(&errand))).catch_unwind().await;
+        let attempt = AssertUnwindSafe(tokio::time::timeout(limit, carry_out(&errand)))
+            .catch_unwind()
+            .await;
         let failed = |why: &'static str| PersonDone::Failed(PersonError::Server(why.into()));
         let came = match attempt {
             Ok(Ok(came)) => came,
             Ok(Err(_)) => failed("no answer within the time-out"),
             Err(_) => failed("an internal error; please report it with the log"),
         };
-        let PersonErrand { of, login, host, .. } = errand;
-        Done::ByPerson { of, login, host, came }
+        let PersonErrand {
+            of, login, host, ..
+        } = errand;
+        Done::ByPerson {
+            of,
+            login,
+            host,
+            came,
+        }
     });
 }
 
@@ -80,23 +91,32 @@ async fn carry_out(errand: &PersonErrand) -> PersonDone {
         match source.read_parameter(name).await {
             Ok(secret) => secrets.insert(name.clone(), secret),
             Err(error) => {
-                return PersonDone::Failed(PersonError::Impossible(format!("cannot read {name}: {error}")));
+                return PersonDone::Failed(PersonError::Impossible(format!(
+                    "cannot read {name}: {error}"
+                )));
             }
         };
     }
-    let held =
-        Held { call: 0, token: None, refresh_token: None, skew_millis: errand.skew_millis, timeout: errand.timeout };
+    let held = Held {
+        call: 0,
+        token: None,
+        refresh_token: None,
+        skew_millis: errand.skew_millis,
+        timeout: errand.timeout,
+    };
     let remote = &errand.remote;
     let came = match (&errand.step, remote.by_person()) {
-        (PersonStep::Begin(port), Some(ByPerson::Browser)) => {
-            remote.begin_browser(*port, errand.timeout).await.map(PersonDone::Browser)
-        }
-        (PersonStep::Begin(_), Some(ByPerson::Device)) => {
-            remote.begin_device(held, &secrets).await.map(PersonDone::Device)
-        }
-        (PersonStep::Begin(_), None) => {
-            Err(PersonError::Impossible("the daemon logs in by itself; no browser is needed".to_owned()))
-        }
+        (PersonStep::Begin(port), Some(ByPerson::Browser)) => remote
+            .begin_browser(*port, errand.timeout)
+            .await
+            .map(PersonDone::Browser),
+        (PersonStep::Begin(_), Some(ByPerson::Device)) => remote
+            .begin_device(held, &secrets)
+            .await
+            .map(PersonDone::Device),
+        (PersonStep::Begin(_), None) => Err(PersonError::Impossible(
+            "the daemon logs in by itself; no browser is needed".to_owned(),
+        )),
         (PersonStep::Redeem(login, code), _) => {
             let granted = remote.redeem(login, code, held, &secrets).await;
             granted.map(|granted| PersonDone::Granted(Box::new(granted)))
@@ -104,7 +124,9 @@ async fn carry_out(errand: &PersonErrand) -> PersonDone {
         (PersonStep::Poll(login), _) => Ok(match remote.poll_device(login, held, &secrets).await {
             Polled::Granted(granted) => PersonDone::Granted(granted),
             Polled::Over(error) => PersonDone::Failed(error),
-            polled @ (Polled::Pending | Polled::SlowDown | Polled::Silent) => PersonDone::Polled(polled),
+            polled @ (Polled::Pending | Polled::SlowDown | Polled::Silent) => {
+                PersonDone::Polled(polled)
+            }
         }),
     };
     came.unwrap_or_else(PersonDone::Failed)

@@ -20,7 +20,10 @@ pub struct Work {
 impl Work {
     /// No errand yet; so many descriptors may be open at once.
     pub fn begin(descriptors: usize) -> Self {
-        Self { errands: JoinSet::new(), callers: Callers::new(descriptors) }
+        Self {
+            errands: JoinSet::new(),
+            callers: Callers::new(descriptors),
+        }
     }
 
     /// Whether nothing is under way.
@@ -49,7 +52,11 @@ impl Work {
     }
 
     /// An errand that calls `host`.
-    pub(super) fn call(&mut self, host: &str, errand: impl Future<Output = Done> + Send + 'static) -> AbortHandle {
+    pub(super) fn call(
+        &mut self,
+        host: &str,
+        errand: impl Future<Output = Done> + Send + 'static,
+    ) -> AbortHandle {
         self.callers.spawn(&mut self.errands, host, errand)
     }
 

@@ -64,7 +64,12 @@ pub(super) enum Problem {
 pub(super) async fn run(argv: &[String], variables: &[(&str, String)]) -> Ended {
     let mut running = match started(argv, variables).await {
         Ok(running) => running,
-        Err(problem) => return Ended { output: String::new(), problem: Some(problem) },
+        Err(problem) => {
+            return Ended {
+                output: String::new(),
+                problem: Some(problem),
+            };
+        }
     };
     let heard = Mutex::new(Vec::new());
     let ended = timeout(LIMIT, running.end(&heard)).await;
@@ -80,13 +85,19 @@ pub(super) async fn run(argv: &[String], variables: &[(&str, String)]) -> Ended 
         }
     };
     running.over = true;
-    Ended { output: told(heard), problem }
+    Ended {
+        output: told(heard),
+        problem,
+    }
 }
 
 async fn started(argv: &[String], variables: &[(&str, String)]) -> Result<Running, Problem> {
-    let looked = timeout(LIMIT, program::trusted_file(argv, None)).await.map_err(|_| Problem::TooSlow)?;
+    let looked = timeout(LIMIT, program::trusted_file(argv, None))
+        .await
+        .map_err(|_| Problem::TooSlow)?;
     let file = looked.map_err(|error| Problem::Failed(error.to_string()))?;
-    Running::spawn(file.as_deref(), argv, variables).map_err(|error| Problem::Failed(error.to_string()))
+    Running::spawn(file.as_deref(), argv, variables)
+        .map_err(|error| Problem::Failed(error.to_string()))
 }
 
 /// A program on its way; its whole process group goes with it.
@@ -96,7 +107,11 @@ struct Running {
 }
 
 impl Running {
-    fn spawn(file: Option<&Path>, argv: &[String], variables: &[(&str, String)]) -> io::Result<Self> {
+    fn spawn(
+        file: Option<&Path>,
+        argv: &[String],
+        variables: &[(&str, String)],
+    ) -> io::Result<Self> {
         let (name, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let child = Command::new(file.ok_or(io::ErrorKind::NotFound)?)
             .arg0(name)
@@ -128,7 +143,11 @@ impl Running {
     }
 
     fn kill_group(&self) {
-        let pid = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let pid = self
+            .child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
         if let Some(pid) = pid {
             // It may just have ended by itself.
             let _ = kill_process_group(pid, Signal::KILL);
@@ -145,7 +164,9 @@ impl Drop for Running {
 }
 
 fn inherited() -> impl Iterator<Item = (&'static str, OsString)> {
-    INHERITED.into_iter().filter_map(|name| Some((name, env::var_os(name)?)))
+    INHERITED
+        .into_iter()
+        .filter_map(|name| Some((name, env::var_os(name)?)))
 }
 
 /// Reads to the end, so that nobody blocks on a full pipe, and keeps the beginning.
@@ -168,5 +189,9 @@ fn told(heard: Mutex<Vec<u8>>) -> String {
         Some(end) => text.get(..end).unwrap_or_default(),
         None => "",
     };
-    whole.trim_end().chars().filter(|c| !c.is_control() || *c == '\n').collect()
+    whole
+        .trim_end()
+        .chars()
+        .filter(|c| !c.is_control() || *c == '\n')
+        .collect()
 }

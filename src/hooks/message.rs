@@ -42,11 +42,19 @@ impl Format {
 
 /// This machine's name.
 pub(super) fn host() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// The body of the request.
-pub(super) fn text(format: Format, happening: &Happening, host: &str, key: Option<&Secret>) -> Zeroizing<String> {
+pub(super) fn text(
+    format: Format,
+    happening: &Happening,
+    host: &str,
+    key: Option<&Secret>,
+) -> Zeroizing<String> {
     let value = match format {
         Format::Slack => slack(happening, host),
         Format::Teams => teams(happening, host),
@@ -87,14 +95,24 @@ fn particulars(it: &Happening) -> Vec<(&'static str, &str)> {
         ("Owner", it.owner.as_deref().unwrap_or_default()),
         ("Runbook", it.runbook.as_deref().unwrap_or_default()),
     ];
-    all.into_iter().filter(|(_, text)| !text.is_empty()).collect()
+    all.into_iter()
+        .filter(|(_, text)| !text.is_empty())
+        .collect()
 }
 
 /// A server's words must not become links or calls of everybody.
 fn slack(it: &Happening, host: &str) -> Value {
-    let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let lines = particulars(it).into_iter().map(|(name, text)| format!("\n{name}: {}", escaped(text)));
-    let text: String = std::iter::once(format!("*{}*", escaped(&headline(it, host)))).chain(lines).collect();
+    let escaped = |text: &str| {
+        text.replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;")
+    };
+    let lines = particulars(it)
+        .into_iter()
+        .map(|(name, text)| format!("\n{name}: {}", escaped(text)));
+    let text: String = std::iter::once(format!("*{}*", escaped(&headline(it, host))))
+        .chain(lines)
+        .collect();
     json!({ "text": text })
 }
 
@@ -104,8 +122,12 @@ fn teams(it: &Happening, host: &str) -> Value {
         let weight = if bold { "Bolder" } else { "Default" };
         json!({ "type": "RichTextBlock", "inlines": [{ "type": "TextRun", "text": text, "weight": weight }] })
     };
-    let lines = particulars(it).into_iter().map(|(name, text)| run(format!("{name}: {text}"), false));
-    let body: Vec<Value> = std::iter::once(run(headline(it, host), true)).chain(lines).collect();
+    let lines = particulars(it)
+        .into_iter()
+        .map(|(name, text)| run(format!("{name}: {text}"), false));
+    let body: Vec<Value> = std::iter::once(run(headline(it, host), true))
+        .chain(lines)
+        .collect();
     let actions: Vec<Value> = it
         .runbook
         .iter()
@@ -130,10 +152,24 @@ fn teams(it: &Happening, host: &str) -> Value {
 
 /// One incident a session, whatever the reason: a second alert of it is no second page.
 fn pagerduty(it: &Happening, host: &str, key: Option<&Secret>) -> Value {
-    let incident: String = format!("keepfresh/{host}/{}", it.session).chars().take(LONGEST_KEY).collect();
-    let action = if it.occasion == Occasion::Attention { "trigger" } else { "resolve" };
-    let summary: String = format!("{}: {}", headline(it, host), it.reason).chars().take(LONGEST_SUMMARY).collect();
-    let links: Vec<Value> = it.runbook.iter().map(|runbook| json!({ "href": &**runbook, "text": "Runbook" })).collect();
+    let incident: String = format!("keepfresh/{host}/{}", it.session)
+        .chars()
+        .take(LONGEST_KEY)
+        .collect();
+    let action = if it.occasion == Occasion::Attention {
+        "trigger"
+    } else {
+        "resolve"
+    };
+    let summary: String = format!("{}: {}", headline(it, host), it.reason)
+        .chars()
+        .take(LONGEST_SUMMARY)
+        .collect();
+    let links: Vec<Value> = it
+        .runbook
+        .iter()
+        .map(|runbook| json!({ "href": &**runbook, "text": "Runbook" }))
+        .collect();
     json!({
         "routing_key": key.map(Secret::expose),
         "event_action": action,
@@ -158,37 +194,83 @@ mod tests {
     #[test]
     fn a_servers_words_become_neither_links_nor_calls_of_everybody() {
         let it = Happening {
-            reason: "<!channel> <https://evil.example|log in> & [log in](https://evil.example)".into(),
+            reason: "<!channel> <https://evil.example|log in> & [log in](https://evil.example)"
+                .into(),
             ..happening()
         };
         let slack = slack(&it, "host")["text"].as_str().unwrap().to_owned();
-        assert!(!slack.contains('<') && !slack.contains('>') && slack.contains("&lt;!channel&gt;"), "{slack}");
+        assert!(
+            !slack.contains('<') && !slack.contains('>') && slack.contains("&lt;!channel&gt;"),
+            "{slack}"
+        );
         let teams = teams(&it, "host");
-        let blocks = teams["attachments"][0]["content"]["body"].as_array().unwrap();
-        assert!(blocks.len() == 5 && blocks.iter().all(|block| block["type"] == "RichTextBlock"), "{teams}");
+        let blocks = teams["attachments"][0]["content"]["body"]
+            .as_array()
+            .unwrap();
+        assert!(
+            blocks.len() == 5 && blocks.iter().all(|block| block["type"] == "RichTextBlock"),
+            "{teams}"
+        );
     }
 
     #[test]
     fn trigger_and_resolve_name_one_incident_a_session() {
         let key = Secret::new("R0UT1NGK3Y");
         let sent = |it: &Happening| pagerduty(it, "host", Some(&key));
-        let (trigger, again) = (sent(&happening()), sent(&Happening { reason: "another".into(), ..happening() }));
-        let resolve = sent(&Happening { occasion: Occasion::Recovered, ..happening() });
-        assert_eq!((&trigger["event_action"], &resolve["event_action"]), (&json!("trigger"), &json!("resolve")));
+        let (trigger, again) = (
+            sent(&happening()),
+            sent(&Happening {
+                reason: "another".into(),
+                ..happening()
+            }),
+        );
+        let resolve = sent(&Happening {
+            occasion: Occasion::Recovered,
+            ..happening()
+        });
+        assert_eq!(
+            (&trigger["event_action"], &resolve["event_action"]),
+            (&json!("trigger"), &json!("resolve"))
+        );
         assert_eq!(trigger["dedup_key"], "keepfresh/host/crm");
-        assert!(trigger["dedup_key"] == again["dedup_key"] && trigger["dedup_key"] == resolve["dedup_key"]);
+        assert!(
+            trigger["dedup_key"] == again["dedup_key"]
+                && trigger["dedup_key"] == resolve["dedup_key"]
+        );
         assert_eq!(trigger["routing_key"], "R0UT1NGK3Y");
         assert_eq!(trigger["links"][0]["href"], "https://wiki.example/crm");
-        let long = sent(&Happening { reason: "x".repeat(5000), session: "s".repeat(400), ..happening() });
-        assert_eq!(long["payload"]["summary"].as_str().unwrap().len(), LONGEST_SUMMARY);
+        let long = sent(&Happening {
+            reason: "x".repeat(5000),
+            session: "s".repeat(400),
+            ..happening()
+        });
+        assert_eq!(
+            long["payload"]["summary"].as_str().unwrap().len(),
+            LONGEST_SUMMARY
+        );
         assert_eq!(long["dedup_key"].as_str().unwrap().len(), LONGEST_KEY);
     }
 
     #[test]
     fn plain_json_has_every_field_even_where_it_is_empty() {
-        let bare = Happening { owner: None, runbook: None, generation: None, ..happening() };
+        let bare = Happening {
+            owner: None,
+            runbook: None,
+            generation: None,
+            ..happening()
+        };
         let sent = plain(&bare, "host");
-        for field in ["event", "session", "host", "at", "reason", "remedy", "owner", "runbook", "generation"] {
+        for field in [
+            "event",
+            "session",
+            "host",
+            "at",
+            "reason",
+            "remedy",
+            "owner",
+            "runbook",
+            "generation",
+        ] {
             assert!(sent.get(field).is_some(), "{field}: {sent}");
         }
         assert_eq!(sent["event"], "attention");

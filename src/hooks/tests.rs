@@ -10,7 +10,10 @@ use super::*;
 async fn a_program_is_told_what_happened_and_inherits_nothing_else() {
     let house = House::new();
     let _secret_file = fs::File::create(house.dir.path().join("open")).unwrap();
-    let hooks = house.hooks("env | sort > told; ls -l /proc/self/fd > descriptors; pwd > where", &[Occasion::Change]);
+    let hooks = house.hooks(
+        "env | sort > told; ls -l /proc/self/fd > descriptors; pwd > where",
+        &[Occasion::Change],
+    );
     hooks.ring(&happening("crm", Occasion::Change, "renewed"));
     hooks.finish().await;
     let told = house.read("told");
@@ -25,14 +28,26 @@ async fn a_program_is_told_what_happened_and_inherits_nothing_else() {
         assert!(told.lines().any(|told| told == line), "{told}");
     }
     let expected = |name: &str| INHERITED_AND_OWN.contains(&name) || name.starts_with("KEEPFRESH_");
-    let strange: Vec<&str> = told.lines().filter(|line| !expected(line.split('=').next().unwrap())).collect();
+    let strange: Vec<&str> = told
+        .lines()
+        .filter(|line| !expected(line.split('=').next().unwrap()))
+        .collect();
     assert!(strange.is_empty(), "{strange:?}");
     let descriptors = house.read("descriptors");
     let numbers = descriptors
         .lines()
         .filter(|line| !line.contains("/proc/"))
-        .filter_map(|line| line.split_once(" -> ")?.0.rsplit(' ').next()?.parse::<u32>().ok());
-    let own: Vec<u32> = numbers.filter(|number| *number > 2 && !is_handed_down(*number)).collect();
+        .filter_map(|line| {
+            line.split_once(" -> ")?
+                .0
+                .rsplit(' ')
+                .next()?
+                .parse::<u32>()
+                .ok()
+        });
+    let own: Vec<u32> = numbers
+        .filter(|number| *number > 2 && !is_handed_down(*number))
+        .collect();
     assert!(own.is_empty(), "{own:?} of {descriptors}");
     assert!(!told.contains("t0k3n"), "{told}");
 }
@@ -40,7 +55,10 @@ async fn a_program_is_told_what_happened_and_inherits_nothing_else() {
 #[tokio::test]
 async fn only_what_it_is_for_is_told() {
     let house = House::new();
-    let hooks = house.hooks("echo $KEEPFRESH_EVENT >> told", &[Occasion::Attention, Occasion::Recovered]);
+    let hooks = house.hooks(
+        "echo $KEEPFRESH_EVENT >> told",
+        &[Occasion::Attention, Occasion::Recovered],
+    );
     hooks.ring(&happening("crm", Occasion::Change, ""));
     hooks.finish().await;
     assert!(!house.dir.path().join("told").exists());
@@ -49,9 +67,11 @@ async fn only_what_it_is_for_is_told() {
 #[tokio::test]
 async fn the_latest_of_a_kind_wins_and_other_kinds_and_sessions_are_not_lost() {
     let house = House::new();
-    let script =
-        "echo $KEEPFRESH_SESSION $KEEPFRESH_EVENT $KEEPFRESH_REASON >> told; while [ ! -e go ]; do sleep 0.01; done";
-    let hooks = house.hooks(script, &[Occasion::Change, Occasion::Attention, Occasion::Recovered]);
+    let script = "echo $KEEPFRESH_SESSION $KEEPFRESH_EVENT $KEEPFRESH_REASON >> told; while [ ! -e go ]; do sleep 0.01; done";
+    let hooks = house.hooks(
+        script,
+        &[Occasion::Change, Occasion::Attention, Occasion::Recovered],
+    );
     hooks.ring(&happening("crm", Occasion::Change, "first"));
     house.until_told(1).await;
     for (session, occasion, reason) in [
@@ -66,8 +86,17 @@ async fn the_latest_of_a_kind_wins_and_other_kinds_and_sessions_are_not_lost() {
     fs::File::create(house.dir.path().join("go")).unwrap();
     let runs = Arc::clone(&hooks.0.as_ref().unwrap().runs);
     hooks.finish().await;
-    assert_eq!(*runs.lock().unwrap(), Runs { succeeded: 4, ..Runs::default() });
-    assert_eq!(house.read("told"), "crm change first\nerp attention trouble\ncrm change third\ncrm recovered well\n");
+    assert_eq!(
+        *runs.lock().unwrap(),
+        Runs {
+            succeeded: 4,
+            ..Runs::default()
+        }
+    );
+    assert_eq!(
+        house.read("told"),
+        "crm change first\nerp attention trouble\ncrm change third\ncrm recovered well\n"
+    );
 }
 
 #[tokio::test]
@@ -78,7 +107,10 @@ async fn a_program_that_hangs_is_killed_with_its_children() {
     house.until("child").await;
     let child = house.read("child");
     drop(hooks);
-    let gone = || !std::path::Path::new(&format!("/proc/{}/stat", child.trim())).exists() || is_zombie(child.trim());
+    let gone = || {
+        !std::path::Path::new(&format!("/proc/{}/stat", child.trim())).exists()
+            || is_zombie(child.trim())
+    };
     for _ in 0..500 {
         if gone() {
             return;
@@ -91,18 +123,40 @@ async fn a_program_that_hangs_is_killed_with_its_children() {
 #[tokio::test]
 async fn output_is_bounded_and_shows_no_token() {
     let variables = [("A", "b".to_owned())];
-    let flood = child::run(&["sh".into(), "-c".into(), "yes 00D!t0k3n | head -100000".into()], &variables).await;
+    let flood = child::run(
+        &[
+            "sh".into(),
+            "-c".into(),
+            "yes 00D!t0k3n | head -100000".into(),
+        ],
+        &variables,
+    )
+    .await;
     assert_eq!(flood.problem, None);
-    assert!((3000..=4096).contains(&flood.output.len()), "{}", flood.output.len());
-    assert!(flood.output.lines().all(|line| line == "00D!t0k3n"), "no line is cut");
+    assert!(
+        (3000..=4096).contains(&flood.output.len()),
+        "{}",
+        flood.output.len()
+    );
+    assert!(
+        flood.output.lines().all(|line| line == "00D!t0k3n"),
+        "no line is cut"
+    );
     let told = happening("crm", Occasion::Change, "").without_secret(&flood.output);
-    assert!(!told.contains("t0k3n") && told.contains("[secret]"), "{told}");
+    assert!(
+        !told.contains("t0k3n") && told.contains("[secret]"),
+        "{told}"
+    );
 }
 
 #[tokio::test]
 async fn what_it_leaves_running_holds_nobody_up() {
     let begun = crate::clock::boottime();
-    let ended = child::run(&["sh".into(), "-c".into(), "sleep 30 & echo left".into()], &[]).await;
+    let ended = child::run(
+        &["sh".into(), "-c".into(), "sleep 30 & echo left".into()],
+        &[],
+    )
+    .await;
     assert_eq!((ended.output.as_str(), ended.problem), ("left", None));
     assert!(crate::clock::boottime().since(begun) < Duration::from_secs(5));
 }
@@ -116,7 +170,16 @@ async fn every_failure_is_named() {
     ] {
         let argv: Vec<String> = argv.into_iter().map(str::to_owned).collect();
         let ended = child::run(&argv, &[]).await;
-        assert!(ended.problem.as_ref().unwrap().to_string().contains(problem), "{:?}", ended.problem);
+        assert!(
+            ended
+                .problem
+                .as_ref()
+                .unwrap()
+                .to_string()
+                .contains(problem),
+            "{:?}",
+            ended.problem
+        );
     }
 }
 
@@ -143,7 +206,9 @@ struct House {
 
 impl House {
     fn new() -> Self {
-        Self { dir: TempDir::new().unwrap() }
+        Self {
+            dir: TempDir::new().unwrap(),
+        }
     }
 
     fn hooks(&self, script: &str, on: &[Occasion]) -> Hooks {
@@ -151,7 +216,13 @@ impl House {
         let text = format!("cd {}; unset OLDPWD\n{script}\n", self.dir.path().display());
         std::io::Write::write_all(&mut fs::File::create(&path).unwrap(), text.as_bytes()).unwrap();
         let command = vec!["sh".to_owned(), path.display().to_string()];
-        Hooks::start(&[HookConfig { on: on.to_vec(), command }], Path::new("/nonexistent/keepfresh.sock"))
+        Hooks::start(
+            &[HookConfig {
+                on: on.to_vec(),
+                command,
+            }],
+            Path::new("/nonexistent/keepfresh.sock"),
+        )
     }
 
     fn read(&self, name: &str) -> String {
@@ -160,7 +231,8 @@ impl House {
 
     async fn until(&self, name: &str) {
         for _ in 0..1000 {
-            if fs::read_to_string(self.dir.path().join(name)).is_ok_and(|text| text.ends_with('\n')) {
+            if fs::read_to_string(self.dir.path().join(name)).is_ok_and(|text| text.ends_with('\n'))
+            {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -178,7 +250,10 @@ impl House {
 fn is_handed_down(descriptor: u32) -> bool {
     const CLOSE_ON_EXEC: u32 = 0o2_000_000;
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).unwrap_or_default();
-    let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap_or("2000000");
+    let flags = info
+        .lines()
+        .find_map(|line| line.strip_prefix("flags:"))
+        .unwrap_or("2000000");
     u32::from_str_radix(flags.trim(), 8).unwrap() & CLOSE_ON_EXEC == 0
 }
 

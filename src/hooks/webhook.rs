@@ -64,7 +64,11 @@ impl Bell {
 
 impl Receiver {
     pub(super) fn new(number: usize, config: WebhookConfig, clients: Clients) -> Self {
-        Self { number, config, clients }
+        Self {
+            number,
+            config,
+            clients,
+        }
     }
 
     /// Tells it, or gives up.
@@ -109,7 +113,11 @@ impl Receiver {
     }
 
     fn report(&self, happening: &Happening, tries: u32, problem: &Blotted) {
-        let (session, webhook, format) = (happening.session.as_str(), self.number, self.config.format.word());
+        let (session, webhook, format) = (
+            happening.session.as_str(),
+            self.number,
+            self.config.format.word(),
+        );
         let (on, problem) = (happening.occasion.word(), problem.as_str());
         tracing::warn!(
             session,
@@ -151,7 +159,11 @@ fn wait_after(tried: u32, again: Again) -> Option<Duration> {
     }
 }
 
-async fn send(config: &WebhookConfig, clients: &Clients, happening: &Happening) -> Result<(), Undelivered> {
+async fn send(
+    config: &WebhookConfig,
+    clients: &Clients,
+    happening: &Happening,
+) -> Result<(), Undelivered> {
     let url = match &config.url {
         Address::Secret(source) => source.read().await.map_err(|error| unread(&error))?,
         Address::Public(url) => Secret::new(&**url),
@@ -165,7 +177,10 @@ async fn send(config: &WebhookConfig, clients: &Clients, happening: &Happening) 
 }
 
 fn unread(error: &SecretError) -> Undelivered {
-    Undelivered { problem: Blotted::new(&format!("failed to {error}"), &[]), again: Again::Later }
+    Undelivered {
+        problem: Blotted::new(&format!("failed to {error}"), &[]),
+        again: Again::Later,
+    }
 }
 
 #[cfg(test)]
@@ -174,10 +189,17 @@ mod tests {
 
     #[test]
     fn tries_end_and_a_receiver_that_asks_for_a_wait_gets_it() {
-        let waits: Vec<_> = (1..=5).map(|tried| wait_after(tried, Again::Later).map(|wait| wait.as_secs())).collect();
+        let waits: Vec<_> = (1..=5)
+            .map(|tried| wait_after(tried, Again::Later).map(|wait| wait.as_secs()))
+            .collect();
         assert_eq!(waits, [Some(1), Some(2), Some(4), Some(8), None]);
-        let asked = |seconds| wait_after(1, Again::After(Duration::from_secs(seconds))).map(|wait| wait.as_secs());
-        assert_eq!((asked(0), asked(30), asked(3600)), (Some(1), Some(30), None));
+        let asked = |seconds| {
+            wait_after(1, Again::After(Duration::from_secs(seconds))).map(|wait| wait.as_secs())
+        };
+        assert_eq!(
+            (asked(0), asked(30), asked(3600)),
+            (Some(1), Some(30), None)
+        );
         assert_eq!(wait_after(1, Again::Never), None);
     }
 }

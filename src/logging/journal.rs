@@ -34,7 +34,11 @@ impl Journal {
         UnixDatagram::unbound()?.connect(path)?;
         let socket = UnixDatagram::unbound()?;
         socket.set_write_timeout(Some(PATIENCE))?;
-        Ok(Self { socket, path: path.to_owned(), stuck: false })
+        Ok(Self {
+            socket,
+            path: path.to_owned(),
+            stuck: false,
+        })
     }
 
     /// Hands one entry over.
@@ -43,7 +47,9 @@ impl Journal {
     /// When nobody listens, when journald takes nothing for a second, or when the entry is too long for a datagram.
     pub(super) fn write(&mut self, record: &Record) -> io::Result<()> {
         let sent = self.socket.send_to(&entry(record), &self.path).map(drop);
-        let stuck = sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        let stuck = sent
+            .as_ref()
+            .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
         if stuck != self.stuck {
             self.stuck = stuck;
             self.socket.set_nonblocking(stuck)?;
@@ -54,7 +60,10 @@ impl Journal {
 
 /// `NAME=value` lines; values are escaped, so none holds the line feed that would need the binary form.
 fn entry(record: &Record) -> Vec<u8> {
-    let mut entry = format!("PRIORITY={}\nSYSLOG_IDENTIFIER=keepfresh\n", priority(record.level));
+    let mut entry = format!(
+        "PRIORITY={}\nSYSLOG_IDENTIFIER=keepfresh\n",
+        priority(record.level)
+    );
     entry.push_str("MESSAGE=");
     entry.push_str(&headline(record));
     entry.push('\n');
@@ -75,7 +84,13 @@ fn entry(record: &Record) -> Vec<u8> {
 /// Upper-case letters, digits and underscores, not first (systemd.journal-fields(7)).
 fn push_name(entry: &mut String, name: &str) {
     let name = name.trim_start_matches(|c: char| !c.is_ascii_alphabetic());
-    entry.extend(name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }));
+    entry.extend(name.chars().map(|c| {
+        if c.is_ascii_alphanumeric() {
+            c.to_ascii_uppercase()
+        } else {
+            '_'
+        }
+    }));
 }
 
 #[cfg(test)]
@@ -104,7 +119,10 @@ mod tests {
         record.library = Some("x");
         let text = String::from_utf8(entry(&record)).unwrap();
         assert_eq!(text.lines().count(), 8, "{text}");
-        assert!(!text.contains(|c: char| c != '\n' && (c.is_control() || c == '\u{2028}')), "{text:?}");
+        assert!(
+            !text.contains(|c: char| c != '\n' && (c.is_control() || c == '\u{2028}')),
+            "{text:?}"
+        );
     }
 
     #[test]
@@ -119,7 +137,10 @@ mod tests {
         for _ in 0..20 {
             assert!(journal.write(&record("crm")).is_err());
         }
-        assert!(crate::clock::boottime().since(before) < PATIENCE, "nobody waits for it any more");
+        assert!(
+            crate::clock::boottime().since(before) < PATIENCE,
+            "nobody waits for it any more"
+        );
         let mut taken = [0; 4096];
         while !journal.stuck || journal.write(&record("crm")).is_err() {
             journald.recv(&mut taken).unwrap();
@@ -152,6 +173,11 @@ mod tests {
             ("generation", Value::Number("7".to_owned())),
             ("reason", text("no")),
         ];
-        Record { level: Level::WARN, library: None, message: "a person is needed".to_owned(), fields }
+        Record {
+            level: Level::WARN,
+            library: None,
+            message: "a person is needed".to_owned(),
+            fields,
+        }
     }
 }

@@ -45,7 +45,11 @@ pub(super) fn headline(record: &Record) -> String {
         line.push_str(": ");
     }
     push_escaped(&mut line, &record.message);
-    for (name, value) in record.fields.iter().filter(|(name, _)| !["session", "event"].contains(name)) {
+    for (name, value) in record
+        .fields
+        .iter()
+        .filter(|(name, _)| !["session", "event"].contains(name))
+    {
         push_field(&mut line, name, value);
     }
     line
@@ -78,12 +82,26 @@ pub(super) fn push_escaped(line: &mut String, text: &str) {
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes).into_owned();
-    let fields = vec![("detail", Value::Text(text.clone())), ("error", Value::Shown(text.clone()))];
-    let record = Record { level: Level::INFO, library: None, message: text, fields };
+    let fields = vec![
+        ("detail", Value::Text(text.clone())),
+        ("error", Value::Shown(text.clone())),
+    ];
+    let record = Record {
+        level: Level::INFO,
+        library: None,
+        message: text,
+        fields,
+    };
     for style in [Style::Priority, Style::Time, Style::Json] {
         let line = render(&record, style);
         let line = line.strip_suffix('\n').unwrap_or_default();
-        assert!(!line.is_empty() && !line.chars().any(|char| char.is_control() || is_hidden(char)), "{line:?}");
+        assert!(
+            !line.is_empty()
+                && !line
+                    .chars()
+                    .any(|char| char.is_control() || is_hidden(char)),
+            "{line:?}"
+        );
     }
     assert!(!headline(&record).contains('\n'));
 }
@@ -104,7 +122,11 @@ fn push_field(line: &mut String, name: &str, value: &Value) {
 }
 
 fn json(record: &Record) -> String {
-    let mut line = format!(r#"{{"timestamp":"{:.3}","level":"{}""#, clock::now().wall, record.level);
+    let mut line = format!(
+        r#"{{"timestamp":"{:.3}","level":"{}""#,
+        clock::now().wall,
+        record.level
+    );
     if let Some(library) = record.library {
         push_member(&mut line, "library", library);
     }

@@ -11,8 +11,14 @@ use super::line::{Style, render};
 use super::recorder::{Record, Value};
 
 /// How long a reader of stderr may take nothing before lines are dropped.
-const PATIENCE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
-const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+const PATIENCE: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
+const AT_ONCE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 0,
+};
 
 /// What a pipe takes whole once it is writable (pipe(7)); a socket that is writable takes more.
 const PIECE: usize = 4096;
@@ -57,11 +63,20 @@ impl Stderr {
     }
 
     pub(super) fn of(to: Option<OwnedFd>) -> Self {
-        Self { to, stuck: false, torn: false, lost: 0 }
+        Self {
+            to,
+            stuck: false,
+            torn: false,
+            lost: 0,
+        }
     }
 
     fn write(&mut self, record: &Record, style: Style) {
-        let mut text = if self.torn { "\n".to_owned() } else { String::new() };
+        let mut text = if self.torn {
+            "\n".to_owned()
+        } else {
+            String::new()
+        };
         if self.lost > 0 {
             text.push_str(&render(&gap(self.lost), style));
         }
@@ -76,7 +91,10 @@ impl Stderr {
     fn write_all(&mut self, bytes: &[u8]) -> bool {
         let Some(to) = &self.to else { return false };
         let mut written = 0;
-        while let Some(piece) = bytes.get(written..bytes.len().min(written + PIECE)).filter(|piece| !piece.is_empty()) {
+        while let Some(piece) = bytes
+            .get(written..bytes.len().min(written + PIECE))
+            .filter(|piece| !piece.is_empty())
+        {
             self.stuck = !is_writable(to, if self.stuck { AT_ONCE } else { PATIENCE });
             let Some(count) = (!self.stuck).then(|| write_some(to, piece)).flatten() else {
                 self.torn |= written > 0;
@@ -95,14 +113,24 @@ fn is_writable(to: &OwnedFd, patience: Timespec) -> bool {
 }
 
 fn write_some(to: &OwnedFd, piece: &[u8]) -> Option<usize> {
-    rustix::io::retry_on_intr(|| rustix::io::write(to, piece)).ok().filter(|count| *count > 0)
+    rustix::io::retry_on_intr(|| rustix::io::write(to, piece))
+        .ok()
+        .filter(|count| *count > 0)
 }
 
 /// What stands in the log instead of lines that nobody took.
 fn gap(lost: u64) -> Record {
-    let fields = vec![("event", Value::Text("log_gap".to_owned())), ("lost", Value::Number(lost.to_string()))];
+    let fields = vec![
+        ("event", Value::Text("log_gap".to_owned())),
+        ("lost", Value::Number(lost.to_string())),
+    ];
     let message = "lines are missing here: the log's reader was too slow".to_owned();
-    Record { level: Level::INFO, library: None, message, fields }
+    Record {
+        level: Level::INFO,
+        library: None,
+        message,
+        fields,
+    }
 }
 
 #[cfg(test)]
@@ -131,10 +159,19 @@ mod tests {
         drop(stderr);
         let mut rest = taken;
         reader.read_to_string(&mut rest).unwrap();
-        let lines: Vec<&str> = rest.lines().filter(|line| line.starts_with("<6>")).collect();
-        let numbers: Vec<u64> =
-            lines.iter().filter_map(|line| line.split_once("number ")?.1.trim().parse().ok()).collect();
-        assert_eq!(numbers.len() as u64 + lost, said + 101, "every line is there or counted");
+        let lines: Vec<&str> = rest
+            .lines()
+            .filter(|line| line.starts_with("<6>"))
+            .collect();
+        let numbers: Vec<u64> = lines
+            .iter()
+            .filter_map(|line| line.split_once("number ")?.1.trim().parse().ok())
+            .collect();
+        assert_eq!(
+            numbers.len() as u64 + lost,
+            said + 101,
+            "every line is there or counted"
+        );
         assert!(rest.contains(&format!(
             "lines are missing here: the log's reader was too slow event=\"log_gap\" lost={lost}\n"
         )));
@@ -155,7 +192,12 @@ mod tests {
     /// Long enough that a pipe breaks one off in its middle.
     fn numbered(number: u64) -> Record {
         let message = format!("{} number {number}", "x".repeat(5000));
-        Record { level: Level::INFO, library: None, message, fields: Vec::new() }
+        Record {
+            level: Level::INFO,
+            library: None,
+            message,
+            fields: Vec::new(),
+        }
     }
 
     fn drained(reader: &mut PipeReader, count: usize) -> String {

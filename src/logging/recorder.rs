@@ -34,7 +34,10 @@ pub(super) enum Value {
 impl Record {
     /// The text of a field.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(field, _)| *field == name).map(|(_, value)| value.text())
+        self.fields
+            .iter()
+            .find(|(field, _)| *field == name)
+            .map(|(_, value)| value.text())
     }
 }
 
@@ -53,7 +56,9 @@ pub(super) struct Recorder {
 
 impl Recorder {
     pub(super) fn new(outlet: Outlet) -> Self {
-        Self { outlet: Mutex::new(outlet) }
+        Self {
+            outlet: Mutex::new(outlet),
+        }
     }
 }
 
@@ -62,15 +67,25 @@ impl<S: Subscriber> Layer<S> for Recorder {
         let metadata = event.metadata();
         let target = metadata.target();
         let library = (!is_ours(target)).then_some(target);
-        let mut record = Record { level: *metadata.level(), library, message: String::new(), fields: Vec::new() };
+        let mut record = Record {
+            level: *metadata.level(),
+            library,
+            message: String::new(),
+            fields: Vec::new(),
+        };
         event.record(&mut record);
-        self.outlet.lock().unwrap_or_else(PoisonError::into_inner).write(&record);
+        self.outlet
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .write(&record);
     }
 }
 
 /// Whether a target is this crate's.
 pub(super) fn is_ours(target: &str) -> bool {
-    target.strip_prefix("keepfresh").is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    target
+        .strip_prefix("keepfresh")
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
 impl Visit for Record {
@@ -90,20 +105,30 @@ impl Visit for Record {
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.fields.push((field.name(), Value::Number(value.to_string())));
+        self.fields
+            .push((field.name(), Value::Number(value.to_string())));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.fields.push((field.name(), Value::Number(value.to_string())));
+        self.fields
+            .push((field.name(), Value::Number(value.to_string())));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.fields.push((field.name(), Value::Number(value.to_string())));
+        self.fields
+            .push((field.name(), Value::Number(value.to_string())));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
         // JSON has no word for the others.
         let text = value.to_string();
-        self.fields.push((field.name(), if value.is_finite() { Value::Number(text) } else { Value::Shown(text) }));
+        self.fields.push((
+            field.name(),
+            if value.is_finite() {
+                Value::Number(text)
+            } else {
+                Value::Shown(text)
+            },
+        ));
     }
 }

@@ -15,7 +15,11 @@ pub enum Form {
 impl Form {
     /// What a scraper asked for in its `Accept` header; the older format when it names neither.
     pub fn accepted(accept: &str) -> Self {
-        if accept.contains("application/openmetrics-text") { Self::OpenMetrics } else { Self::Text }
+        if accept.contains("application/openmetrics-text") {
+            Self::OpenMetrics
+        } else {
+            Self::Text
+        }
     }
 
     /// The `Content-Type` that goes with it.
@@ -45,7 +49,11 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(form: Form) -> Self {
-        Self { text: String::new(), form, sample: String::new() }
+        Self {
+            text: String::new(),
+            form,
+            sample: String::new(),
+        }
     }
 
     /// Begins a family; its samples follow.
@@ -59,7 +67,10 @@ impl Writer {
             Kind::Gauge => "gauge",
             Kind::Counter => "counter",
         };
-        let _ = writeln!(self.text, "# HELP {described} {help}\n# TYPE {described} {word}");
+        let _ = writeln!(
+            self.text,
+            "# HELP {described} {help}\n# TYPE {described} {word}"
+        );
     }
 
     /// One sample of the current family.
@@ -91,5 +102,7 @@ pub(super) fn sample_name(family: &str, kind: Kind) -> String {
 
 /// A label's value; session names need nothing of it, a quota's name comes from a profile.
 fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    text.replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }

@@ -18,38 +18,80 @@ struct Family<T> {
     samples: fn(&T, &mut Samples<'_>),
 }
 
-const fn gauge<T>(name: &'static str, help: &'static str, samples: fn(&T, &mut Samples<'_>)) -> Family<T> {
-    Family { name, kind: Kind::Gauge, help, samples }
+const fn gauge<T>(
+    name: &'static str,
+    help: &'static str,
+    samples: fn(&T, &mut Samples<'_>),
+) -> Family<T> {
+    Family {
+        name,
+        kind: Kind::Gauge,
+        help,
+        samples,
+    }
 }
 
-const fn counter<T>(name: &'static str, help: &'static str, samples: fn(&T, &mut Samples<'_>)) -> Family<T> {
-    Family { name, kind: Kind::Counter, help, samples }
+const fn counter<T>(
+    name: &'static str,
+    help: &'static str,
+    samples: fn(&T, &mut Samples<'_>),
+) -> Family<T> {
+    Family {
+        name,
+        kind: Kind::Counter,
+        help,
+        samples,
+    }
 }
 
 const OF_DAEMON: &[Family<DaemonFigures>] = &[
-    gauge("keepfresh_build_info", "Always 1; the version is in the label.", |_, out| {
-        out.labelled(&[("version", env!("CARGO_PKG_VERSION"))], 1);
-    }),
-    gauge("process_start_time_seconds", "When the daemon started, as Unix time.", |it, out| {
-        out.moment(Some(it.started));
-    }),
+    gauge(
+        "keepfresh_build_info",
+        "Always 1; the version is in the label.",
+        |_, out| {
+            out.labelled(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+        },
+    ),
+    gauge(
+        "process_start_time_seconds",
+        "When the daemon started, as Unix time.",
+        |it, out| {
+            out.moment(Some(it.started));
+        },
+    ),
     gauge(
         "keepfresh_scheduler_lag_seconds",
         "The scheduler's worst delay in the last one to two minutes.",
         |it, out| out.put(it.scheduler_lag_seconds),
     ),
-    gauge("keepfresh_calls_in_flight", "Calls to servers that are not answered yet.", |it, out| {
-        out.put(it.calls_in_flight);
-    }),
-    gauge("keepfresh_config_good", "Whether the config that was read last is in force.", |it, out| {
-        out.truth(it.config_good);
-    }),
-    gauge("keepfresh_config_read_timestamp_seconds", "When the config in force was read, as Unix time.", |it, out| {
-        out.moment(Some(it.config_read));
-    }),
-    counter("keepfresh_clock_jumps", "Times that the wall clock jumped or the machine was suspended.", |it, out| {
-        out.put(it.clock_jumps);
-    }),
+    gauge(
+        "keepfresh_calls_in_flight",
+        "Calls to servers that are not answered yet.",
+        |it, out| {
+            out.put(it.calls_in_flight);
+        },
+    ),
+    gauge(
+        "keepfresh_config_good",
+        "Whether the config that was read last is in force.",
+        |it, out| {
+            out.truth(it.config_good);
+        },
+    ),
+    gauge(
+        "keepfresh_config_read_timestamp_seconds",
+        "When the config in force was read, as Unix time.",
+        |it, out| {
+            out.moment(Some(it.config_read));
+        },
+    ),
+    counter(
+        "keepfresh_clock_jumps",
+        "Times that the wall clock jumped or the machine was suspended.",
+        |it, out| {
+            out.put(it.clock_jumps);
+        },
+    ),
     counter(
         "keepfresh_alert_runs",
         "Runs of the alerts' programs, and messages to their webhooks, by how they ended.",
@@ -60,30 +102,63 @@ const OF_DAEMON: &[Family<DaemonFigures>] = &[
 ];
 
 const OF_PROCESS: &[Family<Process>] = &[
-    counter("process_cpu_seconds", "Processor time that the daemon has used.", |it, out| out.known(it.cpu_seconds)),
-    gauge("process_resident_memory_bytes", "Memory that the daemon holds.", |it, out| {
-        out.known(it.resident_memory_bytes);
+    counter(
+        "process_cpu_seconds",
+        "Processor time that the daemon has used.",
+        |it, out| out.known(it.cpu_seconds),
+    ),
+    gauge(
+        "process_resident_memory_bytes",
+        "Memory that the daemon holds.",
+        |it, out| {
+            out.known(it.resident_memory_bytes);
+        },
+    ),
+    gauge("process_open_fds", "Open file descriptors.", |it, out| {
+        out.known(it.open_fds)
     }),
-    gauge("process_open_fds", "Open file descriptors.", |it, out| out.known(it.open_fds)),
-    gauge("process_max_fds", "File descriptors that the daemon may open.", |it, out| out.known(it.max_fds)),
+    gauge(
+        "process_max_fds",
+        "File descriptors that the daemon may open.",
+        |it, out| out.known(it.max_fds),
+    ),
 ];
 
 const OF_SESSION: &[Family<SessionFigures>] = &[
-    gauge("keepfresh_session_ready", "Whether a good token is published.", |it, out| out.truth(it.ready)),
-    gauge("keepfresh_session_state", "1 for the state that the session is in, else 0.", |it, out| {
-        for state in STATES {
-            out.labelled(&[("state", state_word(state))], u8::from(it.state == state));
-        }
-    }),
-    gauge("keepfresh_session_contact", "1 for a session whose config names an owner or a runbook.", |it, out| {
-        let (owner, runbook) = (it.owner.as_deref().unwrap_or_default(), it.runbook.as_deref().unwrap_or_default());
-        if !(owner.is_empty() && runbook.is_empty()) {
-            out.labelled(&[("owner", owner), ("runbook", runbook)], 1);
-        }
-    }),
-    gauge("keepfresh_session_generation", "Generation of the current token; rises with each new one.", |it, out| {
-        out.known(it.generation);
-    }),
+    gauge(
+        "keepfresh_session_ready",
+        "Whether a good token is published.",
+        |it, out| out.truth(it.ready),
+    ),
+    gauge(
+        "keepfresh_session_state",
+        "1 for the state that the session is in, else 0.",
+        |it, out| {
+            for state in STATES {
+                out.labelled(&[("state", state_word(state))], u8::from(it.state == state));
+            }
+        },
+    ),
+    gauge(
+        "keepfresh_session_contact",
+        "1 for a session whose config names an owner or a runbook.",
+        |it, out| {
+            let (owner, runbook) = (
+                it.owner.as_deref().unwrap_or_default(),
+                it.runbook.as_deref().unwrap_or_default(),
+            );
+            if !(owner.is_empty() && runbook.is_empty()) {
+                out.labelled(&[("owner", owner), ("runbook", runbook)], 1);
+            }
+        },
+    ),
+    gauge(
+        "keepfresh_session_generation",
+        "Generation of the current token; rises with each new one.",
+        |it, out| {
+            out.known(it.generation);
+        },
+    ),
     gauge(
         "keepfresh_session_idle_deadline_timestamp_seconds",
         "When the session idles out if no program uses it, as Unix time.",
@@ -109,12 +184,20 @@ const OF_SESSION: &[Family<SessionFigures>] = &[
         "When the daemon acts next by itself, as Unix time.",
         |it, out| out.moment(it.moments.next_action),
     ),
-    gauge("keepfresh_session_token_issued_timestamp_seconds", "When the token was issued, as Unix time.", |it, out| {
-        out.moment(it.moments.token_issued);
-    }),
-    gauge("keepfresh_session_login_timestamp_seconds", "When the last full login was, as Unix time.", |it, out| {
-        out.moment(it.moments.login);
-    }),
+    gauge(
+        "keepfresh_session_token_issued_timestamp_seconds",
+        "When the token was issued, as Unix time.",
+        |it, out| {
+            out.moment(it.moments.token_issued);
+        },
+    ),
+    gauge(
+        "keepfresh_session_login_timestamp_seconds",
+        "When the last full login was, as Unix time.",
+        |it, out| {
+            out.moment(it.moments.login);
+        },
+    ),
     gauge(
         "keepfresh_session_activity_timestamp_seconds",
         "When the session was last seen used, as Unix time.",
@@ -127,43 +210,94 @@ const OF_SESSION: &[Family<SessionFigures>] = &[
             out.known(it.idle_timeout_seconds);
         },
     ),
-    gauge("keepfresh_session_refresh_token_lifetime_seconds", "How long the refresh token lives unused.", |it, out| {
-        out.known(it.refresh_token_lifetime_seconds);
-    }),
-    gauge("keepfresh_session_persisted", "Whether the latest state is on disk.", |it, out| out.truth(it.persisted)),
-    gauge("keepfresh_session_files_failing", "Published files that are missing or wrong.", |it, out| {
-        out.put(it.files_failing);
-    }),
-    gauge("keepfresh_session_clock_skew_seconds", "The server's clock minus this machine's.", |it, out| {
-        out.put(it.clock_skew_seconds);
-    }),
-    gauge("keepfresh_session_warning", "Whether an early warning holds.", |it, out| {
-        for (warning, holds) in &it.warnings {
-            out.labelled(&[("warning", warning)], u8::from(*holds));
-        }
-    }),
-    gauge("keepfresh_session_broken", "Whether an internal error has stopped the session.", |it, out| {
-        out.truth(it.broken);
-    }),
-    gauge("keepfresh_session_quota_used", "How much of an allowance is used, as the server counts.", |it, out| {
-        it.quotas.iter().for_each(|quota| out.labelled(&[("quota", &quota.name)], quota.used));
-    }),
-    gauge("keepfresh_session_quota_limit", "How large the allowance is.", |it, out| {
-        it.quotas.iter().for_each(|quota| out.labelled(&[("quota", &quota.name)], quota.limit));
-    }),
-    counter("keepfresh_session_calls", "Calls to the server by request and verdict.", |it, out| {
-        for (request, verdict, count) in &it.calls {
-            out.labelled(&[("request", request_word(*request)), ("verdict", verdict)], *count);
-        }
-    }),
-    counter("keepfresh_session_publications", "Writes and removals of published files by outcome.", |it, out| {
-        out.labelled(&[("outcome", "published")], it.publications.published);
-        out.labelled(&[("outcome", "withdrawn")], it.publications.withdrawn);
-        out.labelled(&[("outcome", "failed")], it.publications.failed);
-    }),
-    counter("keepfresh_session_hook_runs", "Runs of the session's hooks by outcome.", |it, out| {
-        out.runs(it.hook_runs);
-    }),
+    gauge(
+        "keepfresh_session_refresh_token_lifetime_seconds",
+        "How long the refresh token lives unused.",
+        |it, out| {
+            out.known(it.refresh_token_lifetime_seconds);
+        },
+    ),
+    gauge(
+        "keepfresh_session_persisted",
+        "Whether the latest state is on disk.",
+        |it, out| out.truth(it.persisted),
+    ),
+    gauge(
+        "keepfresh_session_files_failing",
+        "Published files that are missing or wrong.",
+        |it, out| {
+            out.put(it.files_failing);
+        },
+    ),
+    gauge(
+        "keepfresh_session_clock_skew_seconds",
+        "The server's clock minus this machine's.",
+        |it, out| {
+            out.put(it.clock_skew_seconds);
+        },
+    ),
+    gauge(
+        "keepfresh_session_warning",
+        "Whether an early warning holds.",
+        |it, out| {
+            for (warning, holds) in &it.warnings {
+                out.labelled(&[("warning", warning)], u8::from(*holds));
+            }
+        },
+    ),
+    gauge(
+        "keepfresh_session_broken",
+        "Whether an internal error has stopped the session.",
+        |it, out| {
+            out.truth(it.broken);
+        },
+    ),
+    gauge(
+        "keepfresh_session_quota_used",
+        "How much of an allowance is used, as the server counts.",
+        |it, out| {
+            it.quotas
+                .iter()
+                .for_each(|quota| out.labelled(&[("quota", &quota.name)], quota.used));
+        },
+    ),
+    gauge(
+        "keepfresh_session_quota_limit",
+        "How large the allowance is.",
+        |it, out| {
+            it.quotas
+                .iter()
+                .for_each(|quota| out.labelled(&[("quota", &quota.name)], quota.limit));
+        },
+    ),
+    counter(
+        "keepfresh_session_calls",
+        "Calls to the server by request and verdict.",
+        |it, out| {
+            for (request, verdict, count) in &it.calls {
+                out.labelled(
+                    &[("request", request_word(*request)), ("verdict", verdict)],
+                    *count,
+                );
+            }
+        },
+    ),
+    counter(
+        "keepfresh_session_publications",
+        "Writes and removals of published files by outcome.",
+        |it, out| {
+            out.labelled(&[("outcome", "published")], it.publications.published);
+            out.labelled(&[("outcome", "withdrawn")], it.publications.withdrawn);
+            out.labelled(&[("outcome", "failed")], it.publications.failed);
+        },
+    ),
+    counter(
+        "keepfresh_session_hook_runs",
+        "Runs of the session's hooks by outcome.",
+        |it, out| {
+            out.runs(it.hook_runs);
+        },
+    ),
 ];
 
 /// Writes everything out.
@@ -174,7 +308,13 @@ pub(super) fn render(snapshot: &Snapshot, process: &Process, form: Form) -> Stri
     for family in OF_SESSION {
         writer.family(family.name, family.kind, family.help);
         for session in &snapshot.sessions {
-            (family.samples)(session, &mut Samples { writer: &mut writer, session: Some(&session.name) });
+            (family.samples)(
+                session,
+                &mut Samples {
+                    writer: &mut writer,
+                    session: Some(&session.name),
+                },
+            );
         }
     }
     writer.finish()
@@ -183,15 +323,27 @@ pub(super) fn render(snapshot: &Snapshot, process: &Process, form: Form) -> Stri
 fn all<T>(families: &[Family<T>], of: &T, writer: &mut Writer) {
     for family in families {
         writer.family(family.name, family.kind, family.help);
-        (family.samples)(of, &mut Samples { writer, session: None });
+        (family.samples)(
+            of,
+            &mut Samples {
+                writer,
+                session: None,
+            },
+        );
     }
 }
 
 /// The name of every sample with its help, in the order of the exposition.
 pub fn names() -> Vec<(String, &'static str)> {
-    let daemon = OF_DAEMON.iter().map(|it| (sample_name(it.name, it.kind), it.help));
-    let process = OF_PROCESS.iter().map(|it| (sample_name(it.name, it.kind), it.help));
-    let session = OF_SESSION.iter().map(|it| (sample_name(it.name, it.kind), it.help));
+    let daemon = OF_DAEMON
+        .iter()
+        .map(|it| (sample_name(it.name, it.kind), it.help));
+    let process = OF_PROCESS
+        .iter()
+        .map(|it| (sample_name(it.name, it.kind), it.help));
+    let session = OF_SESSION
+        .iter()
+        .map(|it| (sample_name(it.name, it.kind), it.help));
     daemon.chain(process).chain(session).collect()
 }
 
@@ -217,7 +369,12 @@ impl Samples<'_> {
     }
 
     fn runs(&mut self, runs: Option<Runs>) {
-        if let Some(Runs { succeeded, failed, timed_out }) = runs {
+        if let Some(Runs {
+            succeeded,
+            failed,
+            timed_out,
+        }) = runs
+        {
             self.labelled(&[("outcome", "succeeded")], succeeded);
             self.labelled(&[("outcome", "failed")], failed);
             self.labelled(&[("outcome", "timed_out")], timed_out);
@@ -227,7 +384,11 @@ impl Samples<'_> {
     /// Unix time with milliseconds.
     fn moment(&mut self, moment: Option<Timestamp>) {
         if let Some(millis) = moment.map(Timestamp::as_millisecond) {
-            self.put(format_args!("{}.{:03}", millis.div_euclid(1000), millis.rem_euclid(1000)));
+            self.put(format_args!(
+                "{}.{:03}",
+                millis.div_euclid(1000),
+                millis.rem_euclid(1000)
+            ));
         }
     }
 

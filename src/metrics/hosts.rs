@@ -23,15 +23,25 @@ pub(super) struct Hosts {
 impl Hosts {
     /// For a listener at an address.
     pub(super) fn only(named: &[String]) -> Self {
-        Self { named: Some(named.to_vec()), told: AtomicBool::new(false) }
+        Self {
+            named: Some(named.to_vec()),
+            told: AtomicBool::new(false),
+        }
     }
 
     /// What is answered to who asks by another name. A client that gives none is no browser.
     pub(super) fn refusal(&self, headers: &HeaderMap) -> Option<Response> {
         let named = self.named.as_ref()?;
-        let asked = headers.get_all(HOST).iter().map(|host| String::from_utf8_lossy(host.as_bytes()));
+        let asked = headers
+            .get_all(HOST)
+            .iter()
+            .map(|host| String::from_utf8_lossy(host.as_bytes()));
         let unknown = asked.into_iter().find(|host| !is_known(host, named))?;
-        let host: String = unknown.chars().filter(char::is_ascii_graphic).take(SHOWN).collect();
+        let host: String = unknown
+            .chars()
+            .filter(char::is_ascii_graphic)
+            .take(SHOWN)
+            .collect();
         if !self.told.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 event = "unknown_host",
@@ -44,23 +54,37 @@ impl Hosts {
             "{host} is not a known name of this address, so the caller may be a page in a browser.\n\
              Ask by the address, or add the name to `hosts` in [metrics] of keepfresh's config.\n"
         );
-        Some((StatusCode::MISDIRECTED_REQUEST, [(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
+        Some(
+            (
+                StatusCode::MISDIRECTED_REQUEST,
+                [(CONTENT_TYPE, "text/plain; charset=utf-8")],
+                text,
+            )
+                .into_response(),
+        )
     }
 }
 
 /// Whether the value of a `Host` header is an address, `localhost`, or one of `named`.
 fn is_known(host: &str, named: &[String]) -> bool {
     if let Some(rest) = host.strip_prefix('[') {
-        let address = rest.split_once(']').filter(|(_, port)| port.is_empty() || is_port(port));
+        let address = rest
+            .split_once(']')
+            .filter(|(_, port)| port.is_empty() || is_port(port));
         return address.is_some_and(|(address, _)| address.parse::<Ipv6Addr>().is_ok());
     }
-    let name = host.split_once(':').map_or(Some(host), |(name, port)| is_port(&format!(":{port}")).then_some(name));
-    let Some(name) = name.map(|name| name.trim_end_matches('.').to_ascii_lowercase()) else { return false };
+    let name = host.split_once(':').map_or(Some(host), |(name, port)| {
+        is_port(&format!(":{port}")).then_some(name)
+    });
+    let Some(name) = name.map(|name| name.trim_end_matches('.').to_ascii_lowercase()) else {
+        return false;
+    };
     name.parse::<IpAddr>().is_ok() || name == "localhost" || named.contains(&name)
 }
 
 fn is_port(text: &str) -> bool {
-    text.strip_prefix(':').is_some_and(|digits| digits.chars().all(|digit| digit.is_ascii_digit()))
+    text.strip_prefix(':')
+        .is_some_and(|digits| digits.chars().all(|digit| digit.is_ascii_digit()))
 }
 
 #[cfg(test)]

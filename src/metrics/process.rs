@@ -21,7 +21,9 @@ impl Process {
             cpu_seconds: Some(clock::processor_time().as_secs_f64()),
             resident_memory_bytes: resident_memory(),
             // Reading the directory opens one more.
-            open_fds: fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count().saturating_sub(1)),
+            open_fds: fs::read_dir("/proc/self/fd")
+                .ok()
+                .map(|entries| entries.count().saturating_sub(1)),
             max_fds: getrlimit(Resource::Nofile).current,
         }
     }
@@ -29,7 +31,9 @@ impl Process {
 
 fn resident_memory() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kibibytes * 1024)
 }

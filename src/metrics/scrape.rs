@@ -58,7 +58,9 @@ const SOCKET_MODE: u32 = 0o666;
 #[derive(Debug, Error)]
 pub enum ScrapeError {
     /// The address cannot be had.
-    #[error("listen for scrapers on {address}: {error}; name a free address of this machine in metrics.listen")]
+    #[error(
+        "listen for scrapers on {address}: {error}; name a free address of this machine in metrics.listen"
+    )]
     Address {
         /// As configured.
         address: SocketAddr,
@@ -103,10 +105,16 @@ impl Scrapers {
         let (listener, hosts) = match listen {
             MetricsListen::Address { address, hosts } => {
                 let bound = TcpListener::bind(address).await;
-                let bound = bound.map_err(|error| ScrapeError::Address { address: *address, error })?;
+                let bound = bound.map_err(|error| ScrapeError::Address {
+                    address: *address,
+                    error,
+                })?;
                 (Ear::Tcp(bound), Hosts::only(hosts))
             }
-            MetricsListen::Unix(path) => (Ear::Unix(Listener::bind(path, SOCKET_MODE)?), Hosts::default()),
+            MetricsListen::Unix(path) => (
+                Ear::Unix(Listener::bind(path, SOCKET_MODE)?),
+                Hosts::default(),
+            ),
         };
         Ok(Self { listener, hosts })
     }
@@ -172,7 +180,11 @@ pub async fn keep_serving(
             }
         };
         if let Err(error) = &outcome {
-            tracing::error!(event = "scrapers_not_moved", error, "scrapers are served where they were");
+            tracing::error!(
+                event = "scrapers_not_moved",
+                error,
+                "scrapers are served where they were"
+            );
         }
         // Whoever reloaded may have gone.
         let _ = wanted.told.send(outcome);
@@ -224,7 +236,10 @@ fn make_room(open: &mut VecDeque<Open>) {
 /// One scrape, and the connection ends.
 async fn serve_connection(stream: Box<dyn Stream>, router: Router, asked: Arc<AtomicBool>) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).keep_alive(false).half_close(true);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .keep_alive(false)
+        .half_close(true);
     let service = TowerToHyperService::new(router);
     let service = service_fn(move |request| {
         asked.store(true, Ordering::Relaxed);
@@ -247,7 +262,11 @@ struct Cache {
 type Scraping = State<(mpsc::Sender<Ask>, Arc<Cache>, Arc<Hosts>)>;
 
 fn router(asks: mpsc::Sender<Ask>, hosts: Hosts) -> Router {
-    Router::new().route("/metrics", get(metrics)).with_state((asks, Arc::default(), Arc::new(hosts)))
+    Router::new().route("/metrics", get(metrics)).with_state((
+        asks,
+        Arc::default(),
+        Arc::new(hosts),
+    ))
 }
 
 /// Whoever comes while a rendering is being made waits for it.
@@ -262,7 +281,9 @@ async fn metrics(State((asks, cache, hosts)): Scraping, headers: HeaderMap) -> R
     if let Some((_, _, body)) = latest.iter().find(|(cached, _, _)| *cached == form) {
         return with_type(form, body.clone());
     }
-    let Some(snapshot) = collected(&asks, None).await else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
+    let Some(snapshot) = collected(&asks, None).await else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
     let body = rendered(snapshot, form).await;
     latest.push((form, clock::boottime(), body.clone()));
     with_type(form, body)
@@ -272,7 +293,13 @@ async fn metrics(State((asks, cache, hosts)): Scraping, headers: HeaderMap) -> R
 pub async fn collected(asks: &mpsc::Sender<Ask>, caller: Option<Caller>) -> Option<Snapshot> {
     let page = async |after| {
         let (reply, page) = oneshot::channel();
-        asks.send(Ask::Metrics { caller: caller.clone(), after, reply }).await.ok()?;
+        asks.send(Ask::Metrics {
+            caller: caller.clone(),
+            after,
+            reply,
+        })
+        .await
+        .ok()?;
         page.await.ok()
     };
     let mut snapshot: Snapshot = page(None).await?;
@@ -289,7 +316,12 @@ pub async fn answer(form: Form, snapshot: Snapshot) -> Response {
 
 /// Which form these headers ask for.
 pub fn form_for(headers: &HeaderMap) -> Form {
-    Form::accepted(headers.get(ACCEPT).and_then(|text| text.to_str().ok()).unwrap_or_default())
+    Form::accepted(
+        headers
+            .get(ACCEPT)
+            .and_then(|text| text.to_str().ok())
+            .unwrap_or_default(),
+    )
 }
 
 /// Ten thousand sessions take a moment, and go to another thread; few do not, and are seen even when a disk that hangs
@@ -298,11 +330,20 @@ async fn rendered(snapshot: Snapshot, form: Form) -> Bytes {
     let text = if snapshot.sessions.len() <= FEW {
         snapshot.render(form)
     } else {
-        tokio::task::spawn_blocking(move || snapshot.render(form)).await.unwrap_or_default()
+        tokio::task::spawn_blocking(move || snapshot.render(form))
+            .await
+            .unwrap_or_default()
     };
     Bytes::from(text)
 }
 
 fn with_type(form: Form, body: Bytes) -> Response {
-    ([(CONTENT_TYPE, form.content_type()), (CACHE_CONTROL, "no-store")], Body::from(body)).into_response()
+    (
+        [
+            (CONTENT_TYPE, form.content_type()),
+            (CACHE_CONTROL, "no-store"),
+        ],
+        Body::from(body),
+    )
+        .into_response()
 }

@@ -13,8 +13,9 @@ use crate::strangers::{self, Finding, Trusted};
 const USUAL_PATH: &str = "/bin:/usr/bin";
 
 /// Programs that run the file which is their first argument.
-const INTERPRETERS: [&str; 12] =
-    ["ash", "bash", "busybox", "dash", "ksh", "node", "perl", "php", "python", "ruby", "sh", "zsh"];
+const INTERPRETERS: [&str; 12] = [
+    "ash", "bash", "busybox", "dash", "ksh", "node", "perl", "php", "python", "ruby", "sh", "zsh",
+];
 
 /// A program that a stranger could have had a hand in.
 #[derive(Debug, Error)]
@@ -31,12 +32,26 @@ pub struct WithinReach {
 ///
 /// # Errors
 /// When others than `trusted` could put another in the place of it, or of the script that it interprets.
-pub fn found(argv: &[String], path: Option<&OsStr>, trusted: &Trusted) -> Result<Option<PathBuf>, Box<WithinReach>> {
-    let Some((name, arguments)) = argv.split_first() else { return Ok(None) };
-    let Some(file) = looked_up(name, path) else { return Ok(None) };
-    for file in [Some(file.as_path()), script(&file, arguments)].into_iter().flatten() {
+pub fn found(
+    argv: &[String],
+    path: Option<&OsStr>,
+    trusted: &Trusted,
+) -> Result<Option<PathBuf>, Box<WithinReach>> {
+    let Some((name, arguments)) = argv.split_first() else {
+        return Ok(None);
+    };
+    let Some(file) = looked_up(name, path) else {
+        return Ok(None);
+    };
+    for file in [Some(file.as_path()), script(&file, arguments)]
+        .into_iter()
+        .flatten()
+    {
         if let Some(finding) = strangers::refusal(file, trusted) {
-            return Err(Box::new(WithinReach { file: file.to_owned(), finding }));
+            return Err(Box::new(WithinReach {
+                file: file.to_owned(),
+                finding,
+            }));
         }
     }
     Ok(Some(file))
@@ -44,8 +59,12 @@ pub fn found(argv: &[String], path: Option<&OsStr>, trusted: &Trusted) -> Result
 
 /// All files that `argv` would run, for who looks at more than whether to run them.
 pub fn files(argv: &[String], path: Option<&OsStr>) -> Vec<PathBuf> {
-    let Some((name, arguments)) = argv.split_first() else { return Vec::new() };
-    let Some(file) = looked_up(name, path) else { return Vec::new() };
+    let Some((name, arguments)) = argv.split_first() else {
+        return Vec::new();
+    };
+    let Some(file) = looked_up(name, path) else {
+        return Vec::new();
+    };
     let script = script(&file, arguments).map(Path::to_owned);
     std::iter::once(file).chain(script).collect()
 }
@@ -54,7 +73,10 @@ fn looked_up(name: &str, path: Option<&OsStr>) -> Option<PathBuf> {
     if name.contains('/') {
         return Some(PathBuf::from(name));
     }
-    let path = path.map(OsStr::to_owned).or_else(|| env::var_os("PATH")).unwrap_or_else(|| OsString::from(USUAL_PATH));
+    let path = path
+        .map(OsStr::to_owned)
+        .or_else(|| env::var_os("PATH"))
+        .unwrap_or_else(|| OsString::from(USUAL_PATH));
     let mut places = env::split_paths(&path).map(|directory| directory.join(name));
     places.find(|place| place.is_file() && access(place, Access::EXEC_OK).is_ok())
 }
@@ -63,7 +85,10 @@ fn looked_up(name: &str, path: Option<&OsStr>) -> Option<PathBuf> {
 fn script<'a>(file: &Path, arguments: &'a [String]) -> Option<&'a Path> {
     let name = file.file_name().and_then(OsStr::to_str)?;
     let name = name.trim_end_matches(|end: char| end.is_ascii_digit() || end == '.');
-    let script = arguments.iter().map(Path::new).find(|argument| argument.is_absolute())?;
+    let script = arguments
+        .iter()
+        .map(Path::new)
+        .find(|argument| argument.is_absolute())?;
     (INTERPRETERS.contains(&name) && script.is_file()).then_some(script)
 }
 
@@ -80,7 +105,9 @@ mod tests {
         let file = directory.path().join("tool");
         fs::File::create(&file).unwrap();
         symlink("/bin/sh", directory.path().join("python3.12")).unwrap();
-        let argv = |words: &[&str]| -> Vec<String> { words.iter().map(|word| (*word).to_owned()).collect() };
+        let argv = |words: &[&str]| -> Vec<String> {
+            words.iter().map(|word| (*word).to_owned()).collect()
+        };
         let path = directory.path().as_os_str();
         let (by_path, link) = (file.to_str().unwrap(), directory.path().join("python3.12"));
         for (mode, refused) in [(0o755, false), (0o757, true)] {
@@ -92,13 +119,21 @@ mod tests {
                 argv(&[link.to_str().unwrap(), by_path]),
             ];
             for way in &ways {
-                assert_eq!(found(way, Some(path), &Trusted::to_run()).is_err(), refused, "{mode:o} {way:?}");
+                assert_eq!(
+                    found(way, Some(path), &Trusted::to_run()).is_err(),
+                    refused,
+                    "{mode:o} {way:?}"
+                );
             }
             assert!(
                 found(&argv(&["/bin/cat", by_path]), None, &Trusted::to_run()).is_ok(),
                 "what it reads is no program"
             );
         }
-        assert!(found(&argv(&["absent"]), Some(path), &Trusted::to_run()).unwrap().is_none());
+        assert!(
+            found(&argv(&["absent"]), Some(path), &Trusted::to_run())
+                .unwrap()
+                .is_none()
+        );
     }
 }

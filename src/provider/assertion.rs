@@ -21,8 +21,9 @@ use key::SigningKey;
 const LIFETIME_SECONDS: i64 = 180;
 
 /// The algorithms that a config may name (RFC 7518 section 3.1, RFC 8037).
-pub(super) const ALGORITHMS: [&str; 9] =
-    ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
+pub(super) const ALGORITHMS: [&str; 9] = [
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA",
+];
 
 /// What an assertion says.
 pub(super) struct Claims<'a> {
@@ -56,15 +57,21 @@ pub(super) enum AssertionError {
     NoKey(#[from] NoKey),
     #[error("the private key is encrypted: give its private_key_passphrase")]
     PassphraseMissing,
-    #[error("the private key does not open: private_key_passphrase is wrong, or its encryption is unknown")]
+    #[error(
+        "the private key does not open: private_key_passphrase is wrong, or its encryption is unknown"
+    )]
     PassphraseWrong,
     #[error("the private key is of an unknown kind: use RSA, P-256, P-384 or Ed25519")]
     UnknownKind,
-    #[error("the private key does not fit its `algorithm`: take `algorithm` out, or use another key")]
+    #[error(
+        "the private key does not fit its `algorithm`: take `algorithm` out, or use another key"
+    )]
     OtherAlgorithm,
     #[error("the private key cannot sign: an RSA key has 2048 bits or more")]
     CannotSign,
-    #[error("`certificate` holds no certificate in PEM: it begins with -----BEGIN CERTIFICATE-----")]
+    #[error(
+        "`certificate` holds no certificate in PEM: it begins with -----BEGIN CERTIFICATE-----"
+    )]
     NoCertificate,
 }
 
@@ -96,7 +103,9 @@ pub(super) fn sign(claims: &Claims<'_>, signer: &Signer<'_>) -> Result<Secret, A
         jti: unique().ok_or(AssertionError::CannotSign)?,
         others: &claims.others,
     };
-    encode(&header, &payload, &key.key).map(Secret::new).map_err(|_| AssertionError::CannotSign)
+    encode(&header, &payload, &key.key)
+        .map(Secret::new)
+        .map_err(|_| AssertionError::CannotSign)
 }
 
 /// Whether this could sign, and what is wrong where it could not.
@@ -104,15 +113,25 @@ pub(super) fn sign(claims: &Claims<'_>, signer: &Signer<'_>) -> Result<Secret, A
 /// # Errors
 /// Names the remedy.
 pub(super) fn check(signer: &Signer<'_>) -> Result<(), AssertionError> {
-    let claims = Claims { issuer: "", subject: "", audience: "", now: 0, others: Map::new() };
+    let claims = Claims {
+        issuer: "",
+        subject: "",
+        audience: "",
+        now: 0,
+        others: Map::new(),
+    };
     sign(&claims, signer).map(drop)
 }
 
 fn header(signer: &Signer<'_>, own: &[Algorithm]) -> Result<Header, AssertionError> {
-    let mut header = Header { kid: signer.key_id.map(str::to_owned), ..Header::new(algorithm(signer, own)?) };
+    let mut header = Header {
+        kid: signer.key_id.map(str::to_owned),
+        ..Header::new(algorithm(signer, own)?)
+    };
     if let Some(pem) = signer.certificate {
         let pem = pem::certificate(pem.expose()).ok_or(AssertionError::NoCertificate)?;
-        let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| AssertionError::NoCertificate)?;
+        let certificate = CertificateDer::from_pem_slice(pem.as_bytes())
+            .map_err(|_| AssertionError::NoCertificate)?;
         let thumbprint = |by| URL_SAFE_NO_PAD.encode(digest::digest(by, &certificate));
         header.x5t = Some(thumbprint(&digest::SHA1_FOR_LEGACY_USE_ONLY));
         header.x5t_s256 = Some(thumbprint(&digest::SHA256));
@@ -122,12 +141,20 @@ fn header(signer: &Signer<'_>, own: &[Algorithm]) -> Result<Header, AssertionErr
 
 /// As the config says, else the first of the key's own that the server takes, else the usual one.
 fn algorithm(signer: &Signer<'_>, own: &[Algorithm]) -> Result<Algorithm, AssertionError> {
-    let named = |word: &str| own.iter().copied().find(|algorithm| format!("{algorithm:?}") == word);
+    let named = |word: &str| {
+        own.iter()
+            .copied()
+            .find(|algorithm| format!("{algorithm:?}") == word)
+    };
     if let Some(word) = signer.algorithm {
         return named(word).ok_or(AssertionError::OtherAlgorithm);
     }
     let takes = |algorithm: &&Algorithm| signer.taken.contains(&format!("{algorithm:?}"));
-    own.iter().find(takes).or(own.first()).copied().ok_or(AssertionError::UnknownKind)
+    own.iter()
+        .find(takes)
+        .or(own.first())
+        .copied()
+        .ok_or(AssertionError::UnknownKind)
 }
 
 /// Signs `claims` under a header of the caller's own members.
@@ -141,24 +168,36 @@ pub(super) fn sign_claims(
     key: &Secret,
     passphrase: Option<&Secret>,
 ) -> Result<Secret, AssertionError> {
-    header.insert("alg".to_owned(), serde_json::to_value(algorithm).map_err(|_| AssertionError::CannotSign)?);
+    header.insert(
+        "alg".to_owned(),
+        serde_json::to_value(algorithm).map_err(|_| AssertionError::CannotSign)?,
+    );
     header.entry("typ").or_insert_with(|| Value::from("JWT"));
     let encoded = |members: &Map<String, Value>| {
-        serde_json::to_vec(members).map(|bytes| URL_SAFE_NO_PAD.encode(bytes)).map_err(|_| AssertionError::CannotSign)
+        serde_json::to_vec(members)
+            .map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
+            .map_err(|_| AssertionError::CannotSign)
     };
     let message = Zeroizing::new(format!("{}.{}", encoded(&header)?, encoded(claims)?));
-    let key = if matches!(algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512) {
+    let key = if matches!(
+        algorithm,
+        Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512
+    ) {
         EncodingKey::from_secret(key.expose().as_bytes())
     } else {
         of_its_kind(SigningKey::read(key.expose(), passphrase)?, algorithm)?
     };
-    let signature =
-        jsonwebtoken::crypto::sign(message.as_bytes(), &key, algorithm).map_err(|_| AssertionError::CannotSign)?;
+    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, algorithm)
+        .map_err(|_| AssertionError::CannotSign)?;
     Ok(Secret::new(format!("{}.{signature}", message.as_str())))
 }
 
 fn of_its_kind(key: SigningKey, algorithm: Algorithm) -> Result<EncodingKey, AssertionError> {
-    if key.algorithms.contains(&algorithm) { Ok(key.key) } else { Err(AssertionError::OtherAlgorithm) }
+    if key.algorithms.contains(&algorithm) {
+        Ok(key.key)
+    } else {
+        Err(AssertionError::OtherAlgorithm)
+    }
 }
 
 fn unique() -> Option<String> {
@@ -189,15 +228,28 @@ pub(super) mod tests {
         for (pem, passphrase) in [
             (pem("PRIVATE KEY", &KEY.pkcs8), None),
             (pem("RSA PRIVATE KEY", pkcs8.private_key), None),
-            (pem("ENCRYPTED PRIVATE KEY", &encrypted), Some(Secret::new("open sesame"))),
+            (
+                pem("ENCRYPTED PRIVATE KEY", &encrypted),
+                Some(Secret::new("open sesame")),
+            ),
         ] {
             let key = Secret::new(pem);
-            let signed = sign(&claims(), &Signer { passphrase: passphrase.as_ref(), ..signer(&key) }).unwrap();
+            let signed = sign(
+                &claims(),
+                &Signer {
+                    passphrase: passphrase.as_ref(),
+                    ..signer(&key)
+                },
+            )
+            .unwrap();
             let payload = verified(signed.expose());
             assert_eq!(payload["iss"], "client");
             assert_eq!(payload["sub"], "alice@acme.example");
             assert_eq!(payload["aud"], "https://login.example");
-            assert_eq!((&payload["exp"], &payload["scope"]), (&1_700_000_180.into(), &"api".into()));
+            assert_eq!(
+                (&payload["exp"], &payload["scope"]),
+                (&1_700_000_180.into(), &"api".into())
+            );
         }
     }
 
@@ -214,35 +266,67 @@ pub(super) mod tests {
             ("", None, NoKey::Empty.into()),
         ] {
             let (key, passphrase) = (Secret::new(pem), passphrase.map(Secret::new));
-            let error = check(&Signer { passphrase: passphrase.as_ref(), ..signer(&key) }).unwrap_err();
+            let error = check(&Signer {
+                passphrase: passphrase.as_ref(),
+                ..signer(&key)
+            })
+            .unwrap_err();
             assert_eq!(error, expected);
         }
-        assert!(AssertionError::from(NoKey::LegacyEncryption).to_string().contains("openssl pkcs8 -topk8"));
+        assert!(
+            AssertionError::from(NoKey::LegacyEncryption)
+                .to_string()
+                .contains("openssl pkcs8 -topk8")
+        );
     }
 
     #[test]
     fn two_assertions_are_never_the_same() {
         let key = private_key();
-        assert_ne!(sign(&claims(), &signer(&key)).unwrap(), sign(&claims(), &signer(&key)).unwrap());
+        assert_ne!(
+            sign(&claims(), &signer(&key)).unwrap(),
+            sign(&claims(), &signer(&key)).unwrap()
+        );
     }
 
     #[test]
     fn the_algorithm_is_the_configs_or_one_that_the_server_takes() {
         let key = private_key();
-        let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let list = |words: &[&str]| {
+            words
+                .iter()
+                .map(|word| (*word).to_owned())
+                .collect::<Vec<_>>()
+        };
         for (algorithm, taken, expected) in [
             (None, list(&[]), Ok("RS256")),
             (None, list(&["ES256", "PS256"]), Ok("PS256")),
             (None, list(&["RS512", "RS256"]), Ok("RS256")),
             (None, list(&["ES256"]), Ok("RS256")),
             (Some("PS384"), list(&["RS256"]), Ok("PS384")),
-            (Some("ES256"), list(&[]), Err(AssertionError::OtherAlgorithm)),
+            (
+                Some("ES256"),
+                list(&[]),
+                Err(AssertionError::OtherAlgorithm),
+            ),
         ] {
-            let signed = sign(&claims(), &Signer { algorithm, taken: &taken, ..signer(&key) });
-            let header = signed.map(|signed| header_of(&signed)["alg"].as_str().unwrap().to_owned());
+            let signed = sign(
+                &claims(),
+                &Signer {
+                    algorithm,
+                    taken: &taken,
+                    ..signer(&key)
+                },
+            );
+            let header =
+                signed.map(|signed| header_of(&signed)["alg"].as_str().unwrap().to_owned());
             assert_eq!(header.as_deref(), expected.as_ref().copied());
         }
-        assert!(ALGORITHMS.iter().all(|word| word.parse::<Algorithm>().is_ok()));
+        assert!(
+            ALGORITHMS
+                .iter()
+                .all(|word| word.parse::<Algorithm>().is_ok())
+        );
     }
 
     #[test]
@@ -250,11 +334,25 @@ pub(super) mod tests {
         let key = private_key();
         // SHA-1 and SHA-256 of the bytes "certificate", as openssl computes them.
         let certificate = Secret::new(pem("CERTIFICATE", b"certificate"));
-        let signed = sign(&claims(), &Signer { certificate: Some(&certificate), ..signer(&key) }).unwrap();
+        let signed = sign(
+            &claims(),
+            &Signer {
+                certificate: Some(&certificate),
+                ..signer(&key)
+            },
+        )
+        .unwrap();
         assert_eq!(header_of(&signed)["x5t"], "c1rVccGJ17qERkv0qfHSKAF1sSg");
-        assert_eq!(header_of(&signed)["x5t#S256"], "A9Zt0Ig1wco_EozOrNHzGslBYwlrIPRFroQoW8CDLXI");
+        assert_eq!(
+            header_of(&signed)["x5t#S256"],
+            "A9Zt0Ig1wco_EozOrNHzGslBYwlrIPRFroQoW8CDLXI"
+        );
         let nothing = Secret::new("nothing");
-        let error = check(&Signer { certificate: Some(&nothing), ..signer(&key) }).unwrap_err();
+        let error = check(&Signer {
+            certificate: Some(&nothing),
+            ..signer(&key)
+        })
+        .unwrap_err();
         assert_eq!(error, AssertionError::NoCertificate);
     }
 
@@ -271,7 +369,10 @@ pub(super) mod tests {
     static KEY: LazyLock<Key> = LazyLock::new(|| {
         let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
         let pkcs8 = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).unwrap();
-        Key { pkcs8: pkcs8.as_ref().to_vec(), public: pair.public_key().as_ref().to_vec() }
+        Key {
+            pkcs8: pkcs8.as_ref().to_vec(),
+            public: pair.public_key().as_ref().to_vec(),
+        }
     });
 
     fn claims() -> Claims<'static> {
@@ -285,7 +386,14 @@ pub(super) mod tests {
     }
 
     fn signer(key: &Secret) -> Signer<'_> {
-        Signer { key, passphrase: None, key_id: Some("k1"), certificate: None, algorithm: None, taken: &[] }
+        Signer {
+            key,
+            passphrase: None,
+            key_id: Some("k1"),
+            certificate: None,
+            algorithm: None,
+            taken: &[],
+        }
     }
 
     fn header_of(token: &Secret) -> Value {
@@ -294,23 +402,42 @@ pub(super) mod tests {
     }
 
     fn verified(token: &str) -> Value {
-        let header: Value =
-            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap()).unwrap();
-        assert_eq!((&header["alg"], &header["kid"]), (&"RS256".into(), &"k1".into()));
+        let header: Value = serde_json::from_slice(
+            &URL_SAFE_NO_PAD
+                .decode(token.split('.').next().unwrap())
+                .unwrap(),
+        )
+        .unwrap();
+        assert_eq!(
+            (&header["alg"], &header["kid"]),
+            (&"RS256".into(), &"k1".into())
+        );
         let mut validation = Validation::new(Algorithm::RS256);
         validation.validate_exp = false;
         validation.validate_aud = false;
-        decode::<Value>(token, &DecodingKey::from_rsa_der(&KEY.public), &validation).unwrap().claims
+        decode::<Value>(token, &DecodingKey::from_rsa_der(&KEY.public), &validation)
+            .unwrap()
+            .claims
     }
 
     fn encrypted(key: &PrivateKeyInfo<'_>, passphrase: &str) -> Vec<u8> {
         let parameters = Parameters::pbkdf2_sha256_aes256cbc(1000, b"saltsalt", &[7; 16]).unwrap();
-        key.encrypt_with_params(parameters, passphrase).unwrap().as_bytes().to_vec()
+        key.encrypt_with_params(parameters, passphrase)
+            .unwrap()
+            .as_bytes()
+            .to_vec()
     }
 
     pub(super) fn pem(label: &str, der: &[u8]) -> String {
         let base64 = STANDARD.encode(der);
-        let lines: Vec<&str> = base64.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
-        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+        let lines: Vec<&str> = base64
+            .as_bytes()
+            .chunks(64)
+            .map(|line| std::str::from_utf8(line).unwrap())
+            .collect();
+        format!(
+            "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+            lines.join("\n")
+        )
     }
 }

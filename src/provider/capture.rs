@@ -92,7 +92,13 @@ impl Life {
     /// From `now` to `end`. What is none after 1970 counts as unsaid.
     pub(super) fn between(now: Timestamp, end: Timestamp) -> Option<Self> {
         let left = until(end, now);
-        (end > Timestamp::UNIX_EPOCH).then(|| if left.is_zero() { Self::Over } else { Self::Lasts(left) })
+        (end > Timestamp::UNIX_EPOCH).then(|| {
+            if left.is_zero() {
+                Self::Over
+            } else {
+                Self::Lasts(left)
+            }
+        })
     }
 }
 
@@ -108,7 +114,10 @@ impl Unit {
     }
 
     fn signed(self, number: f64) -> Option<Life> {
-        let lasts = self.duration(number).filter(|life| !life.is_zero()).map(Life::Lasts);
+        let lasts = self
+            .duration(number)
+            .filter(|life| !life.is_zero())
+            .map(Life::Lasts);
         lasts.or_else(|| self.duration(-number).map(|_| Life::Over))
     }
 
@@ -123,16 +132,24 @@ impl Unit {
             Self::Hours => number * 3600.0,
             Self::Time => return None,
         };
-        (0.0..=HUNDRED_YEARS).contains(&seconds).then(|| Duration::try_from_secs_f64(seconds).ok()).flatten()
+        (0.0..=HUNDRED_YEARS)
+            .contains(&seconds)
+            .then(|| Duration::try_from_secs_f64(seconds).ok())
+            .flatten()
     }
 }
 
 impl Place {
     fn value(&self, response: &Response, regex: Option<&Regex>) -> Option<Value> {
-        self.whole(response).into_iter().find_map(|value| match regex {
-            None => Some(value),
-            Some(regex) => regex.captures(&scalar(&value)?)?.get(1).map(|group| Value::from(group.as_str())),
-        })
+        self.whole(response)
+            .into_iter()
+            .find_map(|value| match regex {
+                None => Some(value),
+                Some(regex) => regex
+                    .captures(&scalar(&value)?)?
+                    .get(1)
+                    .map(|group| Value::from(group.as_str())),
+            })
     }
 
     /// More than one where a header came in several lines.
@@ -140,7 +157,10 @@ impl Place {
         let one = match self {
             Self::Json(pointer) => at(response, pointer),
             Self::Header(name) => {
-                let lines = response.living_header_lines(name).into_iter().filter(|line| !line.trim().is_empty());
+                let lines = response
+                    .living_header_lines(name)
+                    .into_iter()
+                    .filter(|line| !line.trim().is_empty());
                 return lines.map(Value::from).collect();
             }
             Self::Cookie(name) => response.cookie(name).map(Value::from),
@@ -161,8 +181,16 @@ fn path(named: &str, response: &Response) -> Option<String> {
     if named.trim().is_empty() {
         return None;
     }
-    let url = response.url.as_ref()?.join(named.trim()).ok().filter(Url::has_host)?;
-    let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let url = response
+        .url
+        .as_ref()?
+        .join(named.trim())
+        .ok()
+        .filter(Url::has_host)?;
+    let query = url
+        .query()
+        .map(|query| format!("?{query}"))
+        .unwrap_or_default();
     Some(format!("{}{query}", url.path()))
 }
 
@@ -172,31 +200,53 @@ impl CaptureRule {
     pub(super) fn json(pointer: &str) -> Self {
         let place = Place::Json(pointer.to_owned());
         let (regex, others, path, claim) = (None, Vec::new(), false, None);
-        Self { place, regex, others, path, claim, unit: Unit::Seconds, minus: None, public: false, optional: true }
+        Self {
+            place,
+            regex,
+            others,
+            path,
+            claim,
+            unit: Unit::Seconds,
+            minus: None,
+            public: false,
+            optional: true,
+        }
     }
 
     /// What stands there; null and an empty cookie count as nothing.
     pub(super) fn value(&self, response: &Response) -> Option<Value> {
         let found = self.before_claim(response)?;
         match &self.claim {
-            Some(claim) => claims(&scalar(&found)?)?.get(claim).filter(|claim| !claim.is_null()).cloned(),
+            Some(claim) => claims(&scalar(&found)?)?
+                .get(claim)
+                .filter(|claim| !claim.is_null())
+                .cloned(),
             None => Some(found),
         }
     }
 
     fn before_claim(&self, response: &Response) -> Option<Value> {
-        let others = self.others.iter().map(|(place, regex)| (place, regex.as_ref()));
+        let others = self
+            .others
+            .iter()
+            .map(|(place, regex)| (place, regex.as_ref()));
         let mut places = std::iter::once((&self.place, self.regex.as_ref())).chain(others);
         places.find_map(|(place, regex)| {
             let found = place.value(response, regex)?;
-            if self.path { path(&scalar(&found)?, response).map(Value::from) } else { Some(found) }
+            if self.path {
+                path(&scalar(&found)?, response).map(Value::from)
+            } else {
+                Some(found)
+            }
         })
     }
 
     /// What the JWT says of its own life, where its end is what is taken.
     pub(super) fn jwt_times(&self, response: &Response) -> Option<JwtTimes> {
         let of_end = self.claim.as_deref() == Some("exp");
-        of_end.then(|| JwtTimes::of(&scalar(&self.before_claim(response)?)?)).flatten()
+        of_end
+            .then(|| JwtTimes::of(&scalar(&self.before_claim(response)?)?))
+            .flatten()
     }
 
     /// What stands there as text: a string, a number or a truth value.
@@ -248,13 +298,21 @@ impl CaptureRule {
         }
         let since_epoch = self.unit.duration(number(&value)?)?;
         // The number went through a float, which is a hair off.
-        Timestamp::UNIX_EPOCH.checked_add(since_epoch).and_then(|moment| moment.round(jiff::Unit::Millisecond)).ok()
+        Timestamp::UNIX_EPOCH
+            .checked_add(since_epoch)
+            .and_then(|moment| moment.round(jiff::Unit::Millisecond))
+            .ok()
     }
 }
 
 /// What stands at a JSON pointer; null counts as nothing.
 pub(super) fn at(response: &Response, pointer: &str) -> Option<Value> {
-    response.json.as_ref()?.pointer(pointer).filter(|value| !value.is_null()).cloned()
+    response
+        .json
+        .as_ref()?
+        .pointer(pointer)
+        .filter(|value| !value.is_null())
+        .cloned()
 }
 
 /// What is empty says nothing: null, `false`, zero, blank text, and what holds nothing else.
@@ -262,7 +320,9 @@ pub(super) fn is_idle(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
         Value::Bool(true) => false,
-        Value::Number(number) => number.as_f64().is_some_and(|number| number.abs() < f64::EPSILON),
+        Value::Number(number) => number
+            .as_f64()
+            .is_some_and(|number| number.abs() < f64::EPSILON),
         Value::String(text) => text.trim().is_empty(),
         Value::Array(elements) => elements.iter().all(is_idle),
         Value::Object(members) => members.values().all(is_idle),
@@ -298,48 +358,100 @@ mod tests {
             (Place::Json("/t".into()), Some("=([0-9]+)$"), None),
             (Place::Json("/a".into()), None, None),
             (Place::Header("x-token".into()), None, Some("tok")),
-            (Place::Header("X-Token".into()), Some("^(t.o)$"), Some("two")),
-            (Place::Header("X-Token".into()), Some("tok, (two)"), Some("two")),
+            (
+                Place::Header("X-Token".into()),
+                Some("^(t.o)$"),
+                Some("two"),
+            ),
+            (
+                Place::Header("X-Token".into()),
+                Some("tok, (two)"),
+                Some("two"),
+            ),
             (Place::Cookie("SID".into()), None, Some("a=b")),
             (Place::Cookie("sid".into()), None, None),
             (Place::Cookie("gone".into()), None, None),
             (Place::Origin, None, None),
         ] {
             let regex = regex.map(|regex| Regex::new(regex).unwrap());
-            let rule = CaptureRule { place, regex, ..CaptureRule::json("") };
+            let rule = CaptureRule {
+                place,
+                regex,
+                ..CaptureRule::json("")
+            };
             assert_eq!(rule.text(&answer).as_deref(), expected, "{rule:?}");
         }
-        let body = CaptureRule { place: Place::Body, ..CaptureRule::json("") };
-        assert_eq!(body.text(&self::answer(&[], "\"tok\"")).as_deref(), Some("tok"));
-        assert_eq!(body.text(&self::answer(&[], " tok\n")).as_deref(), Some("tok"));
+        let body = CaptureRule {
+            place: Place::Body,
+            ..CaptureRule::json("")
+        };
+        assert_eq!(
+            body.text(&self::answer(&[], "\"tok\"")).as_deref(),
+            Some("tok")
+        );
+        assert_eq!(
+            body.text(&self::answer(&[], " tok\n")).as_deref(),
+            Some("tok")
+        );
     }
 
     #[test]
     fn of_several_cookies_in_the_headers_those_are_captured_that_a_browser_would_keep() {
         let sid = "SID=([^;]+)";
         for (lines, regex, expected) in [
-            (&["wiki_SID=a; Path=/; HttpOnly", "wikiUserID=7; Path=/"][..], sid, Some("a")),
-            (&["wikiUserID=7; Path=/", "wiki_SID=a; Path=/; HttpOnly"], sid, Some("a")),
-            (&["wikiUserID=7; Path=/", "wiki_SID=a; Path=/"], "UserID=([0-9]+)", Some("7")),
+            (
+                &["wiki_SID=a; Path=/; HttpOnly", "wikiUserID=7; Path=/"][..],
+                sid,
+                Some("a"),
+            ),
+            (
+                &["wikiUserID=7; Path=/", "wiki_SID=a; Path=/; HttpOnly"],
+                sid,
+                Some("a"),
+            ),
+            (
+                &["wikiUserID=7; Path=/", "wiki_SID=a; Path=/"],
+                "UserID=([0-9]+)",
+                Some("7"),
+            ),
             (&["SID=old; Path=/", "SID=new; Path=/"], sid, Some("new")),
-            (&["SID=deleted; Path=/; Max-Age=0", "SID=new; Path=/"], sid, Some("new")),
-            (&["SID=gone; Path=/", "SID=deleted; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT"], sid, None),
+            (
+                &["SID=deleted; Path=/; Max-Age=0", "SID=new; Path=/"],
+                sid,
+                Some("new"),
+            ),
+            (
+                &[
+                    "SID=gone; Path=/",
+                    "SID=deleted; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
+                ],
+                sid,
+                None,
+            ),
             (&["A=1; Path=/, SID=b; Path=/"], sid, Some("b")),
             (&["SID=a; Path=/", "SID=b; Path=/admin"], sid, Some("a")),
             (&["A=1; Path=/", "B=2; Path=/"], "A=([0-9]).*B=", Some("1")),
             (&["A=1; Path=/", "B=2; Path=/"], sid, None),
         ] {
-            let headers: Vec<(&str, &str)> = lines.iter().map(|line| ("Set-Cookie", *line)).collect();
+            let headers: Vec<(&str, &str)> =
+                lines.iter().map(|line| ("Set-Cookie", *line)).collect();
             let regex = Some(Regex::new(regex).unwrap());
-            let rule = CaptureRule { place: Place::Header("Set-Cookie".into()), regex, ..CaptureRule::json("") };
-            assert_eq!(rule.text(&answer(&headers, "")).as_deref(), expected, "{lines:?}");
+            let rule = CaptureRule {
+                place: Place::Header("Set-Cookie".into()),
+                regex,
+                ..CaptureRule::json("")
+            };
+            assert_eq!(
+                rule.text(&answer(&headers, "")).as_deref(),
+                expected,
+                "{lines:?}"
+            );
         }
     }
 
     #[test]
     fn a_life_is_told_in_units_as_a_difference_or_until_an_instant() {
-        let body =
-            r#"{"n":600,"text":"1.5","end":1700000600000000,"now":1700000000000000,"at":"2023-11-14T22:23:20Z"}"#;
+        let body = r#"{"n":600,"text":"1.5","end":1700000600000000,"now":1700000000000000,"at":"2023-11-14T22:23:20Z"}"#;
         let dated = [("Date", "Tue, 14 Nov 2023 22:13:20 GMT")];
         for (pointer, unit, minus, expected) in [
             ("/n", Unit::Seconds, None, Some(600.0)),
@@ -351,14 +463,21 @@ mod tests {
             ("/n", Unit::Time, None, None),
         ] {
             let minus = minus.map(str::to_owned);
-            let rule = CaptureRule { unit, minus, ..CaptureRule::json(pointer) };
+            let rule = CaptureRule {
+                unit,
+                minus,
+                ..CaptureRule::json(pointer)
+            };
             let life = rule.duration(&answer(&dated, body), Timestamp::UNIX_EPOCH);
             assert_eq!(life.map(|life| life.as_secs_f64()), expected, "{rule:?}");
         }
     }
 
     fn answer(headers: &[(&str, &str)], body: &str) -> Response {
-        let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let headers = headers
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect();
         Response::new(200, headers, body.as_bytes(), true)
     }
 }

@@ -59,7 +59,12 @@ pub(super) struct Judgement {
 
 impl From<Verdict> for Judgement {
     fn from(verdict: Verdict) -> Self {
-        Self { verdict, oddity: None, remedy: None, odd: false }
+        Self {
+            verdict,
+            oddity: None,
+            remedy: None,
+            odd: false,
+        }
     }
 }
 
@@ -67,20 +72,31 @@ impl From<Verdict> for Judgement {
 pub(super) fn unusable(request: Request) -> Verdict {
     match request {
         Request::Renew => Verdict::InDoubt,
-        Request::Ping | Request::Introspect | Request::Login | Request::Logout => Verdict::Unavailable,
+        Request::Ping | Request::Introspect | Request::Login | Request::Logout => {
+            Verdict::Unavailable
+        }
     }
 }
 
 /// The same, where something came that is none.
 fn odd(request: Request, oddity: impl Into<String>) -> Judgement {
-    Judgement { oddity: Some(oddity.into()), odd: true, ..unusable(request).into() }
+    Judgement {
+        oddity: Some(oddity.into()),
+        odd: true,
+        ..unusable(request).into()
+    }
 }
 
 /// A renewal's answer with a token that cannot be used. A refresh token that came beside it is the one to present next.
 fn useless_renewal(refresh_token: Option<Secret>, oddity: String) -> Judgement {
     let odd = odd(Request::Renew, oddity);
     match refresh_token {
-        Some(token) => Judgement { verdict: Verdict::Expired { refresh_token: Some(token) }, ..odd },
+        Some(token) => Judgement {
+            verdict: Verdict::Expired {
+                refresh_token: Some(token),
+            },
+            ..odd
+        },
         None => odd,
     }
 }
@@ -90,9 +106,13 @@ pub(super) fn classify(asked: &Asked<'_>, response: &Response) -> Judgement {
     let judgement = decided(asked, response).unwrap_or_else(|| by_default(asked, response));
     match (asked.request, &judgement.verdict) {
         // The next login says why, to the person who must act.
-        (Request::Ping, Verdict::Refused { .. }) => {
-            Judgement { verdict: Verdict::Dead { certain: true, for_good: true }, ..judgement }
-        }
+        (Request::Ping, Verdict::Refused { .. }) => Judgement {
+            verdict: Verdict::Dead {
+                certain: true,
+                for_good: true,
+            },
+            ..judgement
+        },
         (_, _) => judgement,
     }
 }
@@ -101,35 +121,60 @@ pub(super) fn classify(asked: &Asked<'_>, response: &Response) -> Judgement {
 ///
 /// # Errors
 /// What it means, if it is not.
-pub(super) fn step(asked: &Asked<'_>, captures: &Captures, response: &Response) -> Result<Harvest, Judgement> {
+pub(super) fn step(
+    asked: &Asked<'_>,
+    captures: &Captures,
+    response: &Response,
+) -> Result<Harvest, Judgement> {
     if let Some(judgement) = decided(asked, response) {
         return Err(judgement);
     }
     if !asked.succeeds(response) {
         return Err(refusal_of_step(asked, response));
     }
-    harvest(captures, &asked.profile.hosts, asked.url, response, asked.wall).map_err(|barren| {
+    harvest(
+        captures,
+        &asked.profile.hosts,
+        asked.url,
+        response,
+        asked.wall,
+    )
+    .map_err(|barren| {
         let oddity = Some(barren.to_string());
         match (asked.request, barren) {
-            (Request::Ping, _) => Judgement { oddity, ..Verdict::Unavailable.into() },
-            (_, Barren::Expired(refresh_token)) => Judgement { oddity, ..Verdict::Expired { refresh_token }.into() },
+            (Request::Ping, _) => Judgement {
+                oddity,
+                ..Verdict::Unavailable.into()
+            },
+            (_, Barren::Expired(refresh_token)) => Judgement {
+                oddity,
+                ..Verdict::Expired { refresh_token }.into()
+            },
             (Request::Renew, _) if says_no(response) => Verdict::Declined.into(),
-            (Request::Renew, barren) => {
-                useless_renewal(refresh_token_beside(captures, response, asked.wall), barren.to_string())
-            }
-            (_, _) => Judgement { oddity, ..refusal(asked, Refused::Credential).into() },
+            (Request::Renew, barren) => useless_renewal(
+                refresh_token_beside(captures, response, asked.wall),
+                barren.to_string(),
+            ),
+            (_, _) => Judgement {
+                oddity,
+                ..refusal(asked, Refused::Credential).into()
+            },
         }
     })
 }
 
 impl Asked<'_> {
     fn succeeds(&self, response: &Response) -> bool {
-        self.template.map_or_else(|| is_success(response), |template| template.succeeds_with(response.status))
+        self.template.map_or_else(
+            || is_success(response),
+            |template| template.succeeds_with(response.status),
+        )
     }
 
     /// Whether the profile expects just this status, which would be no answer otherwise.
     fn expects(&self, status: u16) -> bool {
-        self.template.is_some_and(|template| template.statuses.contains(&status))
+        self.template
+            .is_some_and(|template| template.statuses.contains(&status))
     }
 }
 
@@ -139,7 +184,12 @@ fn decided(asked: &Asked<'_>, response: &Response) -> Option<Judgement> {
         return Some(throttled(asked, response).into());
     }
     if let Some(wait) = maintenance(asked, response) {
-        return Some(Verdict::Throttled { retry_after: Some(wait) }.into());
+        return Some(
+            Verdict::Throttled {
+                retry_after: Some(wait),
+            }
+            .into(),
+        );
     }
     let outage = outage(asked.request, response).filter(|_| !asked.expects(response.status));
     if let Some(outage) = outage.as_ref().filter(|_| !may_be_meant(asked, response)) {
@@ -156,7 +206,8 @@ fn decided(asked: &Asked<'_>, response: &Response) -> Option<Judgement> {
         json: response.json.as_ref(),
     };
     let may_hold = |rule: &AnswerRule| {
-        outage.is_none() || rule.is_about_odd(&seen) && (response.complete || !rule.reads_the_body())
+        outage.is_none()
+            || rule.is_about_odd(&seen) && (response.complete || !rule.reads_the_body())
     };
     let mut rules = asked.profile.answers.iter();
     let rule = rules.find(|rule| may_hold(rule) && rule.matches(&seen));
@@ -167,12 +218,27 @@ fn decided(asked: &Asked<'_>, response: &Response) -> Option<Judgement> {
 }
 
 /// A page of whoever stands between may bear the status that a rule names.
-fn judged_by_rule(asked: &Asked<'_>, rule: &AnswerRule, response: &Response, odd: bool) -> Judgement {
+fn judged_by_rule(
+    asked: &Asked<'_>,
+    rule: &AnswerRule,
+    response: &Response,
+    odd: bool,
+) -> Judgement {
     let is_death = asked.request == Request::Ping && rule.verdict == RuleVerdict::Dead;
     let odd = odd && is_death && !rule.is_evident();
-    let verdict =
-        if odd { Verdict::Dead { certain: false, for_good: rule.for_good } } else { by_rule(asked, rule, response) };
-    Judgement { remedy: rule.remedy.clone(), odd, ..verdict.into() }
+    let verdict = if odd {
+        Verdict::Dead {
+            certain: false,
+            for_good: rule.for_good,
+        }
+    } else {
+        by_rule(asked, rule, response)
+    };
+    Judgement {
+        remedy: rule.remedy.clone(),
+        odd,
+        ..verdict.into()
+    }
 }
 
 /// How long a server that is away for a while asks to be left alone (RFC 9110 section 15.6.4).
@@ -206,16 +272,28 @@ impl Outage {
     /// A 401 stays one under any body, until a second look.
     fn judged(&self, asked: &Asked<'_>, response: &Response) -> Judgement {
         let verdict = if is_no_to_a_ping(asked, response) {
-            Verdict::Dead { certain: false, for_good: false }
+            Verdict::Dead {
+                certain: false,
+                for_good: false,
+            }
         } else {
             unusable(asked.request)
         };
-        Judgement { oddity: Some(self.oddity.clone().into_owned()), odd: self.odd, ..verdict.into() }
+        Judgement {
+            oddity: Some(self.oddity.clone().into_owned()),
+            odd: self.odd,
+            ..verdict.into()
+        }
     }
 }
 
 fn outage(request: Request, response: &Response) -> Option<Outage> {
-    let away = |oddity: &'static str| Some(Outage { oddity: oddity.into(), odd: false });
+    let away = |oddity: &'static str| {
+        Some(Outage {
+            oddity: oddity.into(),
+            odd: false,
+        })
+    };
     let odd = |oddity: Cow<'static, str>| Some(Outage { oddity, odd: true });
     match response.status {
         300..=399 => odd(redirected(response)),
@@ -230,7 +308,9 @@ fn outage(request: Request, response: &Response) -> Option<Outage> {
         401 if request == Request::Ping && response.text.trim().is_empty() => None,
         _ if response.is_html() => odd("an HTML page came instead of an answer".into()),
         // What it says cannot be read, so it is no refusal either.
-        200..=299 if request != Request::Ping && response.encoding().is_some() => odd("it cannot be read".into()),
+        200..=299 if request != Request::Ping && response.encoding().is_some() => {
+            odd("it cannot be read".into())
+        }
         _ => None,
     }
 }
@@ -246,7 +326,9 @@ fn redirected(response: &Response) -> Cow<'static, str> {
 }
 
 fn throttled(asked: &Asked<'_>, response: &Response) -> Verdict {
-    Verdict::Throttled { retry_after: response.retry_after(asked.wall) }
+    Verdict::Throttled {
+        retry_after: response.retry_after(asked.wall),
+    }
 }
 
 /// A rule can say what does not fit the request; then nothing is certain.
@@ -255,15 +337,23 @@ fn by_rule(asked: &Asked<'_>, rule: &AnswerRule, response: &Response) -> Verdict
     let is_login = matches!(asked.request, Request::Login | Request::Renew);
     match rule.verdict {
         RuleVerdict::Alive if is_ping => alive(asked, response),
-        RuleVerdict::Dead if is_ping => Verdict::Dead { certain: rule.certain, for_good: rule.for_good },
+        RuleVerdict::Dead if is_ping => Verdict::Dead {
+            certain: rule.certain,
+            for_good: rule.for_good,
+        },
         RuleVerdict::Dead => dead_elsewhere(asked),
         RuleVerdict::Refused if is_login || is_ping => {
             let confirm = is_login && rule.confirm.unwrap_or(true) && may_confirm(asked);
-            Verdict::Refused { confirm, what: rule.refused.unwrap_or_else(|| refused_by(response)) }
+            Verdict::Refused {
+                confirm,
+                what: rule.refused.unwrap_or_else(|| refused_by(response)),
+            }
         }
         RuleVerdict::GrantDead if is_login => grant_dead(asked),
         RuleVerdict::Throttled => throttled(asked, response),
-        RuleVerdict::Forbidden if !is_login => Verdict::Forbidden { certain: rule.certain },
+        RuleVerdict::Forbidden if !is_login => Verdict::Forbidden {
+            certain: rule.certain,
+        },
         RuleVerdict::Concurrent if asked.request == Request::Renew => Verdict::Concurrent,
         RuleVerdict::Skewed if asked.request == Request::Login => Verdict::Skewed,
         RuleVerdict::LoggedOut if asked.request == Request::Logout => Verdict::LoggedOut,
@@ -283,14 +373,20 @@ fn by_rule(asked: &Asked<'_>, rule: &AnswerRule, response: &Response) -> Verdict
 fn dead_elsewhere(asked: &Asked<'_>) -> Verdict {
     match asked.request {
         Request::Renew => Verdict::GrantDead,
-        Request::Introspect => Verdict::Introspected { active: false, remaining: None },
+        Request::Introspect => Verdict::Introspected {
+            active: false,
+            remaining: None,
+        },
         Request::Logout => Verdict::LoggedOut,
         Request::Ping | Request::Login => unusable(asked.request),
     }
 }
 
 fn may_confirm(asked: &Asked<'_>) -> bool {
-    asked.profile.grant_traits(asked.grant).is_some_and(|traits| traits.confirm)
+    asked
+        .profile
+        .grant_traits(asked.grant)
+        .is_some_and(|traits| traits.confirm)
 }
 
 /// A login has no grant that could die, only one that is refused.
@@ -298,7 +394,10 @@ fn grant_dead(asked: &Asked<'_>) -> Verdict {
     match asked.request {
         Request::Renew => Verdict::GrantDead,
         Request::Ping | Request::Introspect | Request::Login | Request::Logout => {
-            Verdict::Refused { confirm: may_confirm(asked), what: Refused::Credential }
+            Verdict::Refused {
+                confirm: may_confirm(asked),
+                what: Refused::Credential,
+            }
         }
     }
 }
@@ -307,7 +406,9 @@ fn by_default(asked: &Asked<'_>, response: &Response) -> Judgement {
     match asked.request {
         Request::Ping => ping::judged(asked, response),
         Request::Login | Request::Renew => token_endpoint::judged(asked, response),
-        Request::Introspect if asked.template.is_some() => introspection_by_profile(asked, response).into(),
+        Request::Introspect if asked.template.is_some() => {
+            introspection_by_profile(asked, response).into()
+        }
         Request::Introspect => introspection(asked, response),
         Request::Logout => logout(asked, response).into(),
     }
@@ -323,25 +424,45 @@ fn refusal_of_step(asked: &Asked<'_>, response: &Response) -> Judgement {
         (Request::Renew, 401) => Verdict::GrantDead.into(),
         (Request::Renew, _) => declined(response),
         (Request::Ping, _) => Verdict::Forbidden { certain: false }.into(),
-        (Request::Introspect | Request::Login | Request::Logout, _) => refusal(asked, Refused::Credential).into(),
+        (Request::Introspect | Request::Login | Request::Logout, _) => {
+            refusal(asked, Refused::Credential).into()
+        }
     }
 }
 
 /// What is left of the token's life, by the profile's own question.
 fn introspection_by_profile(asked: &Asked<'_>, response: &Response) -> Verdict {
     if response.status == 401 {
-        return Verdict::Introspected { active: false, remaining: None };
+        return Verdict::Introspected {
+            active: false,
+            remaining: None,
+        };
     }
     if !asked.succeeds(response) {
         return Verdict::Forbidden { certain: false };
     }
-    let rules = asked.template.map(|template| template.captures.clone()).unwrap_or_default();
-    match harvest(&rules, &asked.profile.hosts, asked.url, response, asked.wall) {
+    let rules = asked
+        .template
+        .map(|template| template.captures.clone())
+        .unwrap_or_default();
+    match harvest(
+        &rules,
+        &asked.profile.hosts,
+        asked.url,
+        response,
+        asked.wall,
+    ) {
         Ok(told) => Verdict::Introspected {
-            active: told.spelt("active").and_then(|active| truth(&Value::from(active))).unwrap_or(true),
+            active: told
+                .spelt("active")
+                .and_then(|active| truth(&Value::from(active)))
+                .unwrap_or(true),
             remaining: told.lifetime,
         },
-        Err(Barren::Expired(_)) => Verdict::Introspected { active: false, remaining: None },
+        Err(Barren::Expired(_)) => Verdict::Introspected {
+            active: false,
+            remaining: None,
+        },
         Err(_) => Verdict::Unavailable,
     }
 }
@@ -350,12 +471,17 @@ fn introspection_by_profile(asked: &Asked<'_>, response: &Response) -> Verdict {
 fn introspection(asked: &Asked<'_>, response: &Response) -> Judgement {
     let member = |name: &str| response.json.as_ref()?.get(name);
     match (response.status, member("active").and_then(truth)) {
-        (200..=299, Some(active)) => {
-            Verdict::Introspected { active, remaining: remaining(asked, response, member("exp")) }.into()
+        (200..=299, Some(active)) => Verdict::Introspected {
+            active,
+            remaining: remaining(asked, response, member("exp")),
         }
+        .into(),
         (200..=299, _) => {
             let oddity = Some("the answer does not say whether the token is active".to_owned());
-            Judgement { oddity, ..Verdict::Unavailable.into() }
+            Judgement {
+                oddity,
+                ..Verdict::Unavailable.into()
+            }
         }
         (_, _) => Verdict::Forbidden { certain: false }.into(),
     }
@@ -378,11 +504,20 @@ fn remaining(asked: &Asked<'_>, response: &Response, exp: Option<&Value>) -> Opt
 
 /// RFC 7009 section 2.2: a token that is gone already is as good as revoked.
 fn logout(asked: &Asked<'_>, response: &Response) -> Verdict {
-    if asked.template.is_some() && (asked.succeeds(response) || matches!(response.status, 401 | 404)) {
+    if asked.template.is_some()
+        && (asked.succeeds(response) || matches!(response.status, 401 | 404))
+    {
         return Verdict::LoggedOut;
     }
-    let gone = matches!(response.string_at("/error"), Some("invalid_token" | "invalid_grant"));
-    if is_success(response) || gone { Verdict::LoggedOut } else { Verdict::Forbidden { certain: true } }
+    let gone = matches!(
+        response.string_at("/error"),
+        Some("invalid_token" | "invalid_grant")
+    );
+    if is_success(response) || gone {
+        Verdict::LoggedOut
+    } else {
+        Verdict::Forbidden { certain: true }
+    }
 }
 
 #[cfg(test)]

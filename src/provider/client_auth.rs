@@ -21,7 +21,13 @@ pub(super) enum ClientAuth {
 
 impl ClientAuth {
     /// All of them.
-    pub(super) const ALL: [Self; 5] = [Self::Post, Self::Basic, Self::PrivateKeyJwt, Self::Tls, Self::None];
+    pub(super) const ALL: [Self; 5] = [
+        Self::Post,
+        Self::Basic,
+        Self::PrivateKeyJwt,
+        Self::Tls,
+        Self::None,
+    ];
 
     /// As the config writes it.
     pub(super) fn word(self) -> &'static str {
@@ -47,23 +53,39 @@ impl ClientAuth {
         }
         let by_assertion = GrantKind::named(&config.grant) == Some(GrantKind::JwtBearer);
         if config.values.contains_key("client_secret") {
-            return if by_assertion && metadata.is_none() { Self::None } else { by_secret(metadata) };
+            return if by_assertion && metadata.is_none() {
+                Self::None
+            } else {
+                by_secret(metadata)
+            };
         }
         if config.values.contains_key("private_key") && !by_assertion {
             return Self::PrivateKeyJwt;
         }
-        if config.http.client_cert.is_some() { Self::Tls } else { Self::None }
+        if config.http.client_cert.is_some() {
+            Self::Tls
+        } else {
+            Self::None
+        }
     }
 }
 
 /// A server that does not say what it takes takes Basic (RFC 8414 section 2); of one that says nothing at all, more take
 /// the form.
 fn by_secret(metadata: Option<&Metadata>) -> ClientAuth {
-    let Some(metadata) = metadata else { return ClientAuth::Post };
+    let Some(metadata) = metadata else {
+        return ClientAuth::Post;
+    };
     let methods = metadata.auth_methods.as_deref();
-    let takes = |method: &str| methods.is_some_and(|methods| methods.iter().any(|known| known == method));
-    let only_basic = methods.is_none() || takes("client_secret_basic") && !takes("client_secret_post");
-    if only_basic { ClientAuth::Basic } else { ClientAuth::Post }
+    let takes =
+        |method: &str| methods.is_some_and(|methods| methods.iter().any(|known| known == method));
+    let only_basic =
+        methods.is_none() || takes("client_secret_basic") && !takes("client_secret_post");
+    if only_basic {
+        ClientAuth::Basic
+    } else {
+        ClientAuth::Post
+    }
 }
 
 #[cfg(test)]
@@ -78,15 +100,40 @@ mod tests {
         for (grant, values, methods, expected) in [
             ("client_credentials", SECRET, None, ClientAuth::Post),
             ("client_credentials", SECRET, Some(None), ClientAuth::Basic),
-            ("client_credentials", SECRET, Some(Some("client_secret_basic")), ClientAuth::Basic),
-            ("client_credentials", SECRET, Some(Some("client_secret_basic client_secret_post")), ClientAuth::Post),
-            ("client_credentials", SECRET, Some(Some("private_key_jwt")), ClientAuth::Post),
+            (
+                "client_credentials",
+                SECRET,
+                Some(Some("client_secret_basic")),
+                ClientAuth::Basic,
+            ),
+            (
+                "client_credentials",
+                SECRET,
+                Some(Some("client_secret_basic client_secret_post")),
+                ClientAuth::Post,
+            ),
+            (
+                "client_credentials",
+                SECRET,
+                Some(Some("private_key_jwt")),
+                ClientAuth::Post,
+            ),
             ("client_credentials", KEY, None, ClientAuth::PrivateKeyJwt),
             ("jwt_bearer", KEY, None, ClientAuth::None),
             ("jwt_bearer", SECRET, None, ClientAuth::None),
-            ("jwt_bearer", SECRET, Some(Some("client_secret_basic")), ClientAuth::Basic),
+            (
+                "jwt_bearer",
+                SECRET,
+                Some(Some("client_secret_basic")),
+                ClientAuth::Basic,
+            ),
             ("refresh_token", &[], None, ClientAuth::None),
-            ("refresh_token", &[("client_auth", "basic")], Some(None), ClientAuth::Basic),
+            (
+                "refresh_token",
+                &[("client_auth", "basic")],
+                Some(None),
+                ClientAuth::Basic,
+            ),
         ] {
             let list = |methods: &str| methods.split(' ').map(str::to_owned).collect();
             let metadata = methods.map(|methods: Option<&str>| {

@@ -100,7 +100,11 @@ struct Kind {
 #[derive(Debug, Error)]
 pub(super) enum ClientError {
     #[error("{key} {path} {source}; {}", source.remedy())]
-    Unreadable { key: &'static str, path: String, source: ReadError },
+    Unreadable {
+        key: &'static str,
+        path: String,
+        source: ReadError,
+    },
     #[error("{key} holds no certificate or key in PEM: check that it is the right file")]
     NotPem { key: &'static str },
     #[error("client_cert needs a client_key")]
@@ -138,12 +142,23 @@ impl Clients {
         url: &Url,
         connection: Connection,
     ) -> Result<reqwest::Client, ClientError> {
-        let proxy = settings.proxy.on_the_way_to(url).map_err(|bad| ClientError::Proxy(bad.clone()))?.cloned();
-        let kind = Kind { settings: settings.clone(), https: url.scheme() == "https", proxy };
+        let proxy = settings
+            .proxy
+            .on_the_way_to(url)
+            .map_err(|bad| ClientError::Proxy(bad.clone()))?
+            .cloned();
+        let kind = Kind {
+            settings: settings.clone(),
+            https: url.scheme() == "https",
+            proxy,
+        };
         let tls = self.tls(&kind).await?;
         let key = (kind, connection);
         CLIENTS.with_borrow_mut(|clients| {
-            if let Some((_, client)) = clients.get(&key).filter(|(made_of, _)| Arc::ptr_eq(made_of, &tls)) {
+            if let Some((_, client)) = clients
+                .get(&key)
+                .filter(|(made_of, _)| Arc::ptr_eq(made_of, &tls))
+            {
                 return Ok(client.clone());
             }
             let client = self.build(&key.0, connection, &tls)?;
@@ -167,7 +182,11 @@ impl Clients {
     async fn tls(&self, kind: &Kind) -> Result<Arc<ClientConfig>, ClientError> {
         let files = files::stamps(&kind.settings).await;
         let slot = self.slot(kind);
-        let current = || slot.made().filter(|made| made.files == files).map(|made| made.tls);
+        let current = || {
+            slot.made()
+                .filter(|made| made.files == files)
+                .map(|made| made.tls)
+        };
         if let Some(tls) = current() {
             return Ok(tls);
         }
@@ -176,30 +195,62 @@ impl Clients {
             return Ok(tls);
         }
         match (self.make_tls(kind).await, slot.made()) {
-            (Ok(tls), _) => Ok(slot.keep(Made { tls: Arc::new(tls), files })),
+            (Ok(tls), _) => Ok(slot.keep(Made {
+                tls: Arc::new(tls),
+                files,
+            })),
             (Err(_), Some(old)) => Ok(old.tls),
             (Err(error), None) => Err(error),
         }
     }
 
     /// What is known of `issuer` to all who ask at the same place under `settings`.
-    pub(super) fn discovery(&self, issuer: &str, named: Option<Url>, settings: &HttpSettings) -> Arc<Discovery> {
-        let mut issuers = self.shared.issuers.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(issuers.entry((issuer.to_owned(), named, settings.clone())).or_default())
+    pub(super) fn discovery(
+        &self,
+        issuer: &str,
+        named: Option<Url>,
+        settings: &HttpSettings,
+    ) -> Arc<Discovery> {
+        let mut issuers = self
+            .shared
+            .issuers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(
+            issuers
+                .entry((issuer.to_owned(), named, settings.clone()))
+                .or_default(),
+        )
     }
 
     fn slot(&self, kind: &Kind) -> Arc<Slot> {
-        let mut slots = self.shared.tls.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self
+            .shared
+            .tls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         Arc::clone(slots.entry(kind.clone()).or_default())
     }
 
     async fn make_tls(&self, kind: &Kind) -> Result<ClientConfig, ClientError> {
-        let roots =
-            if kind.https { self.shared.roots.get_or_init(tls::system_roots).await.clone() } else { tls::no_roots() };
+        let roots = if kind.https {
+            self.shared
+                .roots
+                .get_or_init(tls::system_roots)
+                .await
+                .clone()
+        } else {
+            tls::no_roots()
+        };
         tls::config(&kind.settings, kind.https, roots).await
     }
 
-    fn build(&self, kind: &Kind, connection: Connection, tls: &ClientConfig) -> Result<reqwest::Client, ClientError> {
+    fn build(
+        &self,
+        kind: &Kind,
+        connection: Connection,
+        tls: &ClientConfig,
+    ) -> Result<reqwest::Client, ClientError> {
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls.clone())
             .dns_resolver(Arc::new(self.shared.names.clone()))
@@ -231,7 +282,10 @@ impl Clients {
 
 impl Slot {
     fn made(&self) -> Option<Made> {
-        self.made.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.made
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn keep(&self, made: Made) -> Arc<ClientConfig> {

@@ -22,17 +22,31 @@ const LONGEST_WORD: usize = 24;
 /// Status, the server's own code and words, what is odd, and the remedy.
 pub(super) fn sentence(response: &Response, judgement: &Judgement, secrets: &[Secret]) -> Blotted {
     let Found { code, sentences } = found(response, judgement);
-    let longest = code.iter().map(|_| LONGEST_CODE).chain(std::iter::repeat(LONGEST_QUOTE));
+    let longest = code
+        .iter()
+        .map(|_| LONGEST_CODE)
+        .chain(std::iter::repeat(LONGEST_QUOTE));
     let quotes = Blotted::each(code.iter().chain(&sentences).map(String::as_str), secrets);
-    let mut parts = vec![Blotted::new(&format!("the server answered {}", response.status), &[])];
+    let mut parts = vec![Blotted::new(
+        &format!("the server answered {}", response.status),
+        &[],
+    )];
     let mut between = " \u{201c}";
     for (quote, longest) in quotes.into_iter().zip(longest) {
-        parts.extend([between.into(), quote.hiding(is_opaque).cut(longest), "\u{201d}".into()]);
+        parts.extend([
+            between.into(),
+            quote.hiding(is_opaque).cut(longest),
+            "\u{201d}".into(),
+        ]);
         between = ", \u{201c}";
     }
     if let Some(encoding) = response.encoding() {
         let encoding = Blotted::new(encoding, secrets).cut(LONGEST_CODE);
-        parts.extend([" encoded as ".into(), encoding, ", though asked not to".into()]);
+        parts.extend([
+            " encoded as ".into(),
+            encoding,
+            ", though asked not to".into(),
+        ]);
     }
     if let Some(oddity) = &judgement.oddity {
         parts.extend([": ".into(), Blotted::new(oddity, secrets)]);
@@ -64,7 +78,10 @@ fn found(response: &Response, judgement: &Judgement) -> Found {
     };
     let mut found = match bodies::members(response) {
         Some(members) => words::in_members(&members, response.status, trust),
-        None => Found { code: None, sentences: plain(response, judgement, trust).into_iter().collect() },
+        None => Found {
+            code: None,
+            sentences: plain(response, judgement, trust).into_iter().collect(),
+        },
     };
     if trust != Trust::ErrorsOnly && found.sentences.is_empty() {
         let told = headers::told(&response.headers);
@@ -83,7 +100,8 @@ fn plain(response: &Response, judgement: &Judgement, trust: Trust) -> Option<Str
         return bodies::title(&response.text);
     }
     // Where nothing but a rule of the profile says what a good status means, the rule knows the text; else it may be a token.
-    let known = trust == Trust::Refusal || judgement.oddity.is_none() && words::is_sentence(&response.text, trust);
+    let known = trust == Trust::Refusal
+        || judgement.oddity.is_none() && words::is_sentence(&response.text, trust);
     let text = response.text.trim();
     (known && !text.is_empty()).then(|| text.to_owned())
 }
@@ -92,8 +110,11 @@ fn plain(response: &Response, judgement: &Judgement, trust: Trust) -> Option<Str
 /// digits only. What people write has no such words; the numbers by which servers find an incident have dashes.
 pub(super) fn is_opaque(word: &str) -> bool {
     let of = |is: fn(&char) -> bool| word.chars().any(|char| is(&char));
-    let is_dense = word.chars().all(|char| char.is_ascii_alphanumeric() || "-_+/=.~".contains(char));
-    let mixed = of(char::is_ascii_digit) && of(char::is_ascii_lowercase) && of(char::is_ascii_uppercase);
+    let is_dense = word
+        .chars()
+        .all(|char| char.is_ascii_alphanumeric() || "-_+/=.~".contains(char));
+    let mixed =
+        of(char::is_ascii_digit) && of(char::is_ascii_lowercase) && of(char::is_ascii_uppercase);
     let is_hex = word.chars().all(|char| char.is_ascii_hexdigit()) && of(char::is_ascii_digit);
     let is_path = word.starts_with(['/', '.']) || word.contains("//");
     is_dense && !is_path && word.len() >= LONGEST_WORD && (mixed || is_hex)

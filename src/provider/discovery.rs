@@ -58,12 +58,18 @@ struct Failure {
 impl Discovery {
     /// What is known already, however old.
     pub(super) fn known(&self) -> Option<Arc<Metadata>> {
-        self.lock().as_ref().map(|known| Arc::clone(&known.metadata))
+        self.lock()
+            .as_ref()
+            .map(|known| Arc::clone(&known.metadata))
     }
 
     /// An endpoint was not where the metadata said: they are asked for again before the next call.
     pub(super) fn doubt(&self, now: Instant) {
-        if let Some(known) = self.lock().as_mut().filter(|known| now.since(known.since) >= BEYOND_DOUBT) {
+        if let Some(known) = self
+            .lock()
+            .as_mut()
+            .filter(|known| now.since(known.since) >= BEYOND_DOUBT)
+        {
             known.until = now;
         }
     }
@@ -99,7 +105,10 @@ impl Discovery {
         match search(issuer, named, fetch).await {
             Ok(metadata) => Ok(self.learn(metadata, clock())),
             Err(error) => {
-                *last_failure = Some(Failure { error: error.clone(), at: clock() });
+                *last_failure = Some(Failure {
+                    error: error.clone(),
+                    at: clock(),
+                });
                 self.outlived(clock()).ok_or(error)
             }
         }
@@ -121,7 +130,11 @@ impl Discovery {
 
     fn learn(&self, metadata: Metadata, now: Instant) -> Arc<Metadata> {
         let metadata = Arc::new(metadata);
-        *self.lock() = Some(Known { metadata: Arc::clone(&metadata), since: now, until: now.after(FRESH) });
+        *self.lock() = Some(Known {
+            metadata: Arc::clone(&metadata),
+            since: now,
+            until: now.after(FRESH),
+        });
         metadata
     }
 
@@ -131,7 +144,11 @@ impl Discovery {
 }
 
 /// Looks wherever the metadata may be. A document that is wrong is worse news than none.
-async fn search<F>(issuer: &str, named: Option<&Url>, fetch: impl Fn(Url) -> F) -> Result<Metadata, DiscoveryError>
+async fn search<F>(
+    issuer: &str,
+    named: Option<&Url>,
+    fetch: impl Fn(Url) -> F,
+) -> Result<Metadata, DiscoveryError>
 where
     F: Future<Output = Result<Response, String>>,
 {
@@ -141,7 +158,9 @@ where
     let addresses = named.map_or_else(|| metadata::addresses(&base), |named| vec![named.clone()]);
     for at in addresses {
         // What cannot be reached at one address cannot be reached at the other.
-        let response = fetch(at.clone()).await.map_err(DiscoveryError::Unavailable)?;
+        let response = fetch(at.clone())
+            .await
+            .map_err(DiscoveryError::Unavailable)?;
         match document(&response) {
             Ok(document) => match Metadata::read(document, issuer, &base) {
                 Ok(metadata) => return Ok(metadata),
@@ -154,9 +173,17 @@ where
 }
 
 fn document(response: &Response) -> Result<&serde_json::Map<String, serde_json::Value>, String> {
-    match (response.status, response.json.as_ref().and_then(serde_json::Value::as_object)) {
+    match (
+        response.status,
+        response
+            .json
+            .as_ref()
+            .and_then(serde_json::Value::as_object),
+    ) {
         (200..=299, Some(document)) => Ok(document),
-        (200..=299, None) if !response.complete => Err("broke off, or was longer than 1 MiB".to_owned()),
+        (200..=299, None) if !response.complete => {
+            Err("broke off, or was longer than 1 MiB".to_owned())
+        }
         (200..=299, None) => Err("is no JSON object".to_owned()),
         (300..=399, _) => Err(match response.leads_to() {
             Some(there) => format!("redirects to {there}, and keepfresh does not follow"),

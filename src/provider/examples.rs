@@ -14,11 +14,18 @@ use crate::session::answer::{Request, Verdict};
 /// The first of the examples that is taken for something else, or yields something else: its line, and what is wrong.
 pub(super) fn misjudged(profile: &Profile) -> Option<(usize, String)> {
     let url = Url::parse("https://example.invalid").ok()?;
-    profile.examples.iter().find_map(|example| replay(profile, &url, example).err())
+    profile
+        .examples
+        .iter()
+        .find_map(|example| replay(profile, &url, example).err())
 }
 
 /// What is wrong with one example, and on which line.
-pub(super) fn replay(profile: &Profile, url: &Url, example: &Example) -> Result<(), (usize, String)> {
+pub(super) fn replay(
+    profile: &Profile,
+    url: &Url,
+    example: &Example,
+) -> Result<(), (usize, String)> {
     if profile.protocol == Protocol::Command && example.to == Request::Login {
         let (seen, told) = command::example(profile, &example.grant, example.status, &example.body);
         return compare(example, seen, told.as_ref());
@@ -33,20 +40,36 @@ pub(super) fn replay(profile: &Profile, url: &Url, example: &Example) -> Result<
         token: None,
         wall: Timestamp::UNIX_EPOCH,
     };
-    let response =
-        Response::new(example.status, example.headers.clone(), example.body.as_bytes(), true).answered_by(url);
+    let response = Response::new(
+        example.status,
+        example.headers.clone(),
+        example.body.as_bytes(),
+        true,
+    )
+    .answered_by(url);
     let captures = captures(profile, example, template);
     let (seen, told) = seen(&asked, &captures, &response);
-    compare(example, seen, told.as_ref()).map_err(|(line, message)| match barren(&asked, &captures, &response) {
-        Some(why) => (line, format!("{message}: {why}")),
-        None => (line, message),
+    compare(example, seen, told.as_ref()).map_err(|(line, message)| {
+        match barren(&asked, &captures, &response) {
+            Some(why) => (line, format!("{message}: {why}")),
+            None => (line, message),
+        }
     })
 }
 
 /// Which capture finds nothing in a login's or renewal's answer, if that is why it is no good one.
 fn barren(asked: &Asked<'_>, captures: &Captures, response: &Response) -> Option<String> {
-    let brings_token = asked.template.is_some() && matches!(asked.request, Request::Login | Request::Renew);
-    let told = brings_token.then(|| harvest(captures, &asked.profile.hosts, asked.url, response, asked.wall))?;
+    let brings_token =
+        asked.template.is_some() && matches!(asked.request, Request::Login | Request::Renew);
+    let told = brings_token.then(|| {
+        harvest(
+            captures,
+            &asked.profile.hosts,
+            asked.url,
+            response,
+            asked.wall,
+        )
+    })?;
     told.err().map(|barren| barren.to_string())
 }
 
@@ -54,14 +77,21 @@ fn compare(example: &Example, seen: &str, told: Option<&Harvest>) -> Result<(), 
     // What is refused under a name that nobody knows was once called a doubt.
     let is_one = seen == example.verdict || seen == "refused" && example.verdict == "in_doubt";
     if !is_one {
-        let message = format!("example: by the rules this answer is `{seen}`, not `{}`", example.verdict);
+        let message = format!(
+            "example: by the rules this answer is `{seen}`, not `{}`",
+            example.verdict
+        );
         return Err((example.line, message));
     }
     yields(example, told)
 }
 
 /// The verdict's word, and what was told.
-fn seen(asked: &Asked<'_>, captures: &Captures, response: &Response) -> (&'static str, Option<Harvest>) {
+fn seen(
+    asked: &Asked<'_>,
+    captures: &Captures,
+    response: &Response,
+) -> (&'static str, Option<Harvest>) {
     if asked.template.is_some() && matches!(asked.request, Request::Login | Request::Renew) {
         return match step(asked, captures, response) {
             Ok(told) => ("good", Some(told)),
@@ -71,10 +101,24 @@ fn seen(asked: &Asked<'_>, captures: &Captures, response: &Response) -> (&'stati
     let verdict = classify(asked, response).verdict;
     if let Verdict::Good(grant) = verdict {
         // A keep-alive that tells something is a living session's, for all who read the profile.
-        let word = if asked.request == Request::Ping { "alive" } else { "good" };
+        let word = if asked.request == Request::Ping {
+            "alive"
+        } else {
+            "good"
+        };
         return (word, Some(Harvest::of(&grant)));
     }
-    (verdict.word(), harvest(captures, &asked.profile.hosts, asked.url, response, asked.wall).ok())
+    (
+        verdict.word(),
+        harvest(
+            captures,
+            &asked.profile.hosts,
+            asked.url,
+            response,
+            asked.wall,
+        )
+        .ok(),
+    )
 }
 
 /// The request that the example answers; none where the protocol makes it.
@@ -84,24 +128,49 @@ pub(super) fn template<'a>(
 ) -> Result<Option<&'a RequestTemplate>, (usize, String)> {
     let missing = |what: &str| (example.line, format!("example: the profile has no {what}"));
     match (example.to, profile.protocol) {
-        (Request::Ping, _) => match profile.ping(None).or_else(|| profile.first_alternative_ping()) {
+        (Request::Ping, _) => match profile
+            .ping(None)
+            .or_else(|| profile.first_alternative_ping())
+        {
             Some(ping) => Ok(Some(ping)),
             None => Err(missing("[ping]")),
         },
         (_, Protocol::OAuth2) => Ok(None),
         (Request::Login, _) => {
-            let steps = profile.login(&example.grant).map(|login| login.steps.as_slice()).unwrap_or_default();
+            let steps = profile
+                .login(&example.grant)
+                .map(|login| login.steps.as_slice())
+                .unwrap_or_default();
             let index = example.step.unwrap_or(steps.len().saturating_sub(1));
-            steps.get(index).map(Some).ok_or_else(|| missing("such step"))
+            steps
+                .get(index)
+                .map(Some)
+                .ok_or_else(|| missing("such step"))
         }
-        (Request::Renew, _) => profile.renew.as_ref().map(Some).ok_or_else(|| missing("[renew]")),
-        (Request::Introspect, _) => profile.introspection.as_ref().map(Some).ok_or_else(|| missing("[introspection]")),
-        (Request::Logout, _) => profile.logout.as_ref().map(Some).ok_or_else(|| missing("[logout]")),
+        (Request::Renew, _) => profile
+            .renew
+            .as_ref()
+            .map(Some)
+            .ok_or_else(|| missing("[renew]")),
+        (Request::Introspect, _) => profile
+            .introspection
+            .as_ref()
+            .map(Some)
+            .ok_or_else(|| missing("[introspection]")),
+        (Request::Logout, _) => profile
+            .logout
+            .as_ref()
+            .map(Some)
+            .ok_or_else(|| missing("[logout]")),
     }
 }
 
 /// What is taken out of the answer.
-pub(super) fn captures(profile: &Profile, example: &Example, template: Option<&RequestTemplate>) -> Captures {
+pub(super) fn captures(
+    profile: &Profile,
+    example: &Example,
+    template: Option<&RequestTemplate>,
+) -> Captures {
     match (example.to, template) {
         (Request::Renew, Some(_)) => profile.renewal_captures(&example.grant),
         (_, Some(template)) => template.captures.clone(),
@@ -115,7 +184,10 @@ fn yields(example: &Example, told: Option<&Harvest>) -> Result<(), (usize, Strin
         let found = told.and_then(|told| told.spelt(name));
         if found.as_ref() != Some(expected) {
             let found = found.map_or_else(|| "nothing".to_owned(), |found| format!("`{found}`"));
-            return Err((*line, format!("example.yields.{name}: the answer yields {found}, not `{expected}`")));
+            return Err((
+                *line,
+                format!("example.yields.{name}: the answer yields {found}, not `{expected}`"),
+            ));
         }
     }
     Ok(())

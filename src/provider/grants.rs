@@ -6,11 +6,13 @@ use super::{ByPerson, GrantTraits, Parameter, ParameterKind};
 
 const CLIENT_ID: &str = "the client's (consumer) key";
 const FORM: &str = "more fields of each token request: { tenant = \"acme\" }";
-const TOKEN_TYPE: &str = "access_token, refresh_token, id_token, jwt, saml1, saml2, or a URN of the server's own";
-const ALGORITHM: &str = "how the key signs; default: what kind of key it is, and what the issuer takes";
-const ASSERTION_AUDIENCE: &str =
-    "the `aud` of the client's assertion: \"issuer\", \"token_endpoint\" (the default), or a text of its own";
-const CLIENT_AUTH: &str = "how the client authenticates; default: by what it has, in the way that the issuer asks for";
+const TOKEN_TYPE: &str =
+    "access_token, refresh_token, id_token, jwt, saml1, saml2, or a URN of the server's own";
+const ALGORITHM: &str =
+    "how the key signs; default: what kind of key it is, and what the issuer takes";
+const ASSERTION_AUDIENCE: &str = "the `aud` of the client's assertion: \"issuer\", \"token_endpoint\" (the default), or a text of its own";
+const CLIENT_AUTH: &str =
+    "how the client authenticates; default: by what it has, in the way that the issuer asks for";
 
 /// How a session authenticates fully.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +79,11 @@ impl GrantKind {
     /// Whether its tokens stand for a user, whom the userinfo endpoint knows.
     pub(super) fn is_for_user(self) -> bool {
         match self {
-            Self::JwtBearer | Self::Password | Self::RefreshToken | Self::AuthorizationCode | Self::DeviceCode => true,
+            Self::JwtBearer
+            | Self::Password
+            | Self::RefreshToken
+            | Self::AuthorizationCode
+            | Self::DeviceCode => true,
             Self::ClientCredentials | Self::TokenExchange => false,
         }
     }
@@ -88,7 +94,8 @@ impl GrantKind {
             unattended: self.by_person().is_none() && self != Self::RefreshToken,
             confirm: self != Self::Password,
             by_person: self.by_person(),
-            refresh_token_parameter: (self == Self::RefreshToken).then(|| "refresh_token".to_owned()),
+            refresh_token_parameter: (self == Self::RefreshToken)
+                .then(|| "refresh_token".to_owned()),
         }
     }
 
@@ -97,23 +104,40 @@ impl GrantKind {
         match self {
             Self::AuthorizationCode => Some(ByPerson::Browser),
             Self::DeviceCode => Some(ByPerson::Device),
-            Self::JwtBearer | Self::ClientCredentials | Self::Password | Self::RefreshToken | Self::TokenExchange => {
-                None
-            }
+            Self::JwtBearer
+            | Self::ClientCredentials
+            | Self::Password
+            | Self::RefreshToken
+            | Self::TokenExchange => None,
         }
     }
 
     /// The keys of `[sessions.NAME.login]` that the protocol itself knows.
     pub(super) fn parameters(self) -> Vec<Parameter> {
         // Whoever has a token to exchange need be no client (RFC 8693 section 2.1).
-        let client_id = Parameter { required: self != Self::TokenExchange, ..optional("client_id", CLIENT_ID) };
+        let client_id = Parameter {
+            required: self != Self::TokenExchange,
+            ..optional("client_id", CLIENT_ID)
+        };
         let mut parameters = vec![client_id];
         parameters.extend(self.own_parameters());
-        parameters.push(optional("scope", "the scopes to ask for, separated by spaces"));
-        parameters.push(optional("resource", "the APIs that the token is for, as URLs separated by spaces (RFC 8707)"));
-        parameters.push(Parameter { kind: ParameterKind::Fields, ..optional("form", FORM) });
+        parameters.push(optional(
+            "scope",
+            "the scopes to ask for, separated by spaces",
+        ));
+        parameters.push(optional(
+            "resource",
+            "the APIs that the token is for, as URLs separated by spaces (RFC 8707)",
+        ));
+        parameters.push(Parameter {
+            kind: ParameterKind::Fields,
+            ..optional("form", FORM)
+        });
         parameters.extend(self.client_parameters());
-        parameters.push(optional("login_url", "the host that logs in, if it is not `url`"));
+        parameters.push(optional(
+            "login_url",
+            "the host that logs in, if it is not `url`",
+        ));
         parameters
     }
 
@@ -121,16 +145,28 @@ impl GrantKind {
         match self {
             Self::JwtBearer => vec![
                 required("username", "the user to log in as (the assertion's `sub`)"),
-                Parameter { required: true, ..secret("private_key", "the key that signs the assertion, PEM") },
-                optional("audience", "the assertion's `aud`, if the default does not fit"),
+                Parameter {
+                    required: true,
+                    ..secret("private_key", "the key that signs the assertion, PEM")
+                },
+                optional(
+                    "audience",
+                    "the assertion's `aud`, if the default does not fit",
+                ),
             ],
             Self::ClientCredentials => vec![optional("audience", "the API that the token is for")],
             Self::Password => vec![
                 required("username", "the user to log in as"),
-                Parameter { required: true, ..secret("password", "the user's password") },
+                Parameter {
+                    required: true,
+                    ..secret("password", "the user's password")
+                },
             ],
             Self::RefreshToken => {
-                vec![Parameter { required: true, ..secret("refresh_token", "the first refresh token") }]
+                vec![Parameter {
+                    required: true,
+                    ..secret("refresh_token", "the first refresh token")
+                }]
             }
             Self::AuthorizationCode => {
                 let [username, audience] = by_person();
@@ -141,8 +177,10 @@ impl GrantKind {
                         "where the server sends the browser afterwards, as registered there; without a port keepfresh takes any free one (RFC 8252)",
                     )
                 };
-                let query =
-                    optional("authorization_query", "more of the authorization URL's query, such as `prompt=login`");
+                let query = optional(
+                    "authorization_query",
+                    "more of the authorization URL's query, such as `prompt=login`",
+                );
                 vec![username, audience, redirect_uri, query]
             }
             Self::DeviceCode => {
@@ -150,9 +188,21 @@ impl GrantKind {
                 vec![username, audience]
             }
             Self::TokenExchange => vec![
-                Parameter { required: true, ..secret("subject_token", "the token to exchange, read anew each time") },
-                Parameter { default: Some("access_token".to_owned()), ..optional("subject_token_type", TOKEN_TYPE) },
-                secret("actor_token", "the token of the party that acts for the subject"),
+                Parameter {
+                    required: true,
+                    ..secret(
+                        "subject_token",
+                        "the token to exchange, read anew each time",
+                    )
+                },
+                Parameter {
+                    default: Some("access_token".to_owned()),
+                    ..optional("subject_token_type", TOKEN_TYPE)
+                },
+                secret(
+                    "actor_token",
+                    "the token of the party that acts for the subject",
+                ),
                 optional("actor_token_type", TOKEN_TYPE),
                 optional("requested_token_type", TOKEN_TYPE),
                 optional("audience", "the service that the token is for"),
@@ -166,24 +216,44 @@ impl GrantKind {
             one_of: ClientAuth::ALL.map(|way| way.word().to_owned()).to_vec(),
             ..optional("client_auth", CLIENT_AUTH)
         };
-        let mut parameters = vec![client_auth, secret("client_secret", "the client's (consumer) secret")];
+        let mut parameters = vec![
+            client_auth,
+            secret("client_secret", "the client's (consumer) secret"),
+        ];
         if self != Self::JwtBearer {
-            parameters.push(secret("private_key", "the key of `client_auth = \"private_key_jwt\"`, PEM"));
+            parameters.push(secret(
+                "private_key",
+                "the key of `client_auth = \"private_key_jwt\"`, PEM",
+            ));
         }
         let algorithms = ALGORITHMS.map(str::to_owned).to_vec();
-        parameters.push(Parameter { one_of: algorithms, ..optional("algorithm", ALGORITHM) });
-        parameters.push(optional("key_id", "the `kid` that the server knows the key by"));
-        parameters
-            .push(secret("certificate", "the key's certificate, PEM, for servers that know it by its thumbprint"));
+        parameters.push(Parameter {
+            one_of: algorithms,
+            ..optional("algorithm", ALGORITHM)
+        });
+        parameters.push(optional(
+            "key_id",
+            "the `kid` that the server knows the key by",
+        ));
+        parameters.push(secret(
+            "certificate",
+            "the key's certificate, PEM, for servers that know it by its thumbprint",
+        ));
         parameters.push(optional("client_assertion_audience", ASSERTION_AUDIENCE));
-        parameters.push(secret("private_key_passphrase", "the passphrase of an encrypted private key"));
+        parameters.push(secret(
+            "private_key_passphrase",
+            "the passphrase of an encrypted private key",
+        ));
         parameters
     }
 }
 
 fn by_person() -> [Parameter; 2] {
     [
-        optional("username", "the user who must log in; keepfresh refuses every other user that the server names"),
+        optional(
+            "username",
+            "the user who must log in; keepfresh refuses every other user that the server names",
+        ),
         optional("audience", "the API that the token is for"),
     ]
 }
@@ -201,9 +271,15 @@ fn optional(name: &str, about: &str) -> Parameter {
 }
 
 fn required(name: &str, about: &str) -> Parameter {
-    Parameter { required: true, ..optional(name, about) }
+    Parameter {
+        required: true,
+        ..optional(name, about)
+    }
 }
 
 fn secret(name: &str, about: &str) -> Parameter {
-    Parameter { secret: true, ..optional(name, about) }
+    Parameter {
+        secret: true,
+        ..optional(name, about)
+    }
 }

@@ -16,7 +16,8 @@ use crate::named::Named;
 use crate::secret::Secret;
 use crate::session::answer::Grant;
 use crate::token::{
-    Capture, MAX_TOKEN_BYTES, RefreshTokenError, Token, TokenError, checked_access_token, checked_refresh_token,
+    Capture, MAX_TOKEN_BYTES, RefreshTokenError, Token, TokenError, checked_access_token,
+    checked_refresh_token,
 };
 
 /// The rules of one request, by name.
@@ -72,7 +73,9 @@ pub(super) enum Barren {
     #[error("nothing in the answer is a token")]
     NoToken,
     /// With the refresh token that came beside it, if one did.
-    #[error("the token had ended before it came: the server's own session is at its end, or a clock is wrong")]
+    #[error(
+        "the token had ended before it came: the server's own session is at its end, or a clock is wrong"
+    )]
     Expired(Option<Secret>),
 }
 
@@ -87,10 +90,17 @@ pub(super) fn harvest(
     response: &Response,
     wall: Timestamp,
 ) -> Result<Harvest, Barren> {
-    if let Some((name, rule)) = rules.iter().find(|(_, rule)| !rule.optional && rule.text(response).is_none()) {
+    if let Some((name, rule)) = rules
+        .iter()
+        .find(|(_, rule)| !rule.optional && rule.text(response).is_none())
+    {
         return Err(missing(name, rule, response));
     }
-    let reader = Reader { rules, response, wall };
+    let reader = Reader {
+        rules,
+        response,
+        wall,
+    };
     let (refresh_token, odd_refresh_token) = match reader.refresh_token() {
         Ok(token) => (token, None),
         Err(why) => (None, Some(why)),
@@ -101,13 +111,21 @@ pub(super) fn harvest(
         None if reader.has_unread_end() => return Err(Barren::Missing("expires_in".to_owned())),
         None => None,
     };
-    let instance_url = reader.said("instance_url").map(|url| hosts.accept(&url, configured)).transpose();
+    let instance_url = reader
+        .said("instance_url")
+        .map(|url| hosts.accept(&url, configured))
+        .transpose();
     Ok(Harvest {
-        token: reader.text("token").map(|token| checked_access_token(token.trim())).transpose()?,
+        token: reader
+            .text("token")
+            .map(|token| checked_access_token(token.trim()))
+            .transpose()?,
         token_type: reader.said("token_type").and_then(|text| token_type(&text)),
         instance_url: instance_url.map_err(Barren::BadInstanceUrl)?,
         captures: captured(rules, response),
-        issued_at: rules.get("issued_at").and_then(|rule| rule.instant(response)),
+        issued_at: rules
+            .get("issued_at")
+            .and_then(|rule| rule.instant(response)),
         lifetime,
         refresh_token,
         odd_refresh_token,
@@ -119,31 +137,53 @@ pub(super) fn harvest(
 }
 
 /// The refresh token in an answer of which nothing else can be used: the one before it may be spent.
-pub(super) fn refresh_token_beside(rules: &Captures, response: &Response, wall: Timestamp) -> Option<Secret> {
-    Reader { rules, response, wall }.refresh_token().ok().flatten()
+pub(super) fn refresh_token_beside(
+    rules: &Captures,
+    response: &Response,
+    wall: Timestamp,
+) -> Option<Secret> {
+    Reader {
+        rules,
+        response,
+        wall,
+    }
+    .refresh_token()
+    .ok()
+    .flatten()
 }
 
 fn missing(name: &str, rule: &CaptureRule, response: &Response) -> Barren {
     match &rule.place {
-        Place::Cookie(cookie) if response.takes_away(cookie) => {
-            Barren::TakenAway { name: name.to_owned(), cookie: cookie.clone() }
-        }
-        Place::Json(_) | Place::Header(_) | Place::Cookie(_) | Place::Xml(_) | Place::Body | Place::Origin => {
-            Barren::Missing(name.to_owned())
-        }
+        Place::Cookie(cookie) if response.takes_away(cookie) => Barren::TakenAway {
+            name: name.to_owned(),
+            cookie: cookie.clone(),
+        },
+        Place::Json(_)
+        | Place::Header(_)
+        | Place::Cookie(_)
+        | Place::Xml(_)
+        | Place::Body
+        | Place::Origin => Barren::Missing(name.to_owned()),
     }
 }
 
 /// The values without a meaning of their own: strings, numbers and truth values that can be seen.
 pub(super) fn captured(rules: &Captures, response: &Response) -> Named<Capture> {
-    let others = rules.iter().filter(|(name, _)| !KNOWN.contains(&name.as_str()));
-    others.filter_map(|(name, rule)| Some((name.as_str(), capture(rule, response)?))).collect()
+    let others = rules
+        .iter()
+        .filter(|(name, _)| !KNOWN.contains(&name.as_str()));
+    others
+        .filter_map(|(name, rule)| Some((name.as_str(), capture(rule, response)?)))
+        .collect()
 }
 
 fn capture(rule: &CaptureRule, response: &Response) -> Option<Capture> {
     let text = rule.text(response)?;
     let printable = text.len() <= MAX_TOKEN_BYTES && is_visible(&text);
-    printable.then(|| Capture { value: Secret::new(text), public: rule.public })
+    printable.then(|| Capture {
+        value: Secret::new(text),
+        public: rule.public,
+    })
 }
 
 struct Reader<'a> {
@@ -164,7 +204,9 @@ impl Reader<'_> {
 
     /// A new one, where the server gave one; of other types than text, only a number can be meant.
     fn refresh_token(&self) -> Result<Option<Secret>, RefreshTokenError> {
-        let Some(rule) = self.rules.get("refresh_token") else { return Ok(None) };
+        let Some(rule) = self.rules.get("refresh_token") else {
+            return Ok(None);
+        };
         let said = rule.value(self.response).filter(|token| !is_idle(token));
         match rule.text(self.response).filter(|_| said.is_some()) {
             Some(token) => checked_refresh_token(&token).map(Some),
@@ -180,17 +222,24 @@ impl Reader<'_> {
     /// How long the token lives: a token that has ended already would never be looked at again.
     fn life(&self) -> Option<Life> {
         let rule_of = |name: &str| self.rules.get(name);
-        let stated =
-            rule_of("expires_in").and_then(|rule| self.by_jwt(rule).or_else(|| rule.life(self.response, self.wall)));
+        let stated = rule_of("expires_in").and_then(|rule| {
+            self.by_jwt(rule)
+                .or_else(|| rule.life(self.response, self.wall))
+        });
         stated.or_else(|| {
             let rule = rule_of("expires_at")?;
-            self.by_jwt(rule).or_else(|| rule.life_until(self.response, self.wall))
+            self.by_jwt(rule)
+                .or_else(|| rule.life_until(self.response, self.wall))
         })
     }
 
     /// A JWT that says when it was made tells its life whatever the clock that signed it.
     fn by_jwt(&self, rule: &CaptureRule) -> Option<Life> {
-        match lifetime(None, Some(rule.jwt_times(self.response)?), self.response.date()) {
+        match lifetime(
+            None,
+            Some(rule.jwt_times(self.response)?),
+            self.response.date(),
+        ) {
             Ok(life) => life.map(Life::Lasts),
             Err(Ended) => Some(Life::Over),
         }
@@ -198,12 +247,25 @@ impl Reader<'_> {
 
     /// An end that must be known and cannot be read is none that never comes.
     fn has_unread_end(&self) -> bool {
-        let must = self.rules.get("expires_in").filter(|rule| !rule.optional && !rule.is_instant());
-        must.is_some_and(|rule| rule.value(self.response).as_ref().and_then(number).is_none())
+        let must = self
+            .rules
+            .get("expires_in")
+            .filter(|rule| !rule.optional && !rule.is_instant());
+        must.is_some_and(|rule| {
+            rule.value(self.response)
+                .as_ref()
+                .and_then(number)
+                .is_none()
+        })
     }
 
     fn refresh_lifetime(&self) -> Option<Duration> {
-        let by_instant = || self.rules.get("refresh_expires_at")?.life_until(self.response, self.wall)?.lasting();
+        let by_instant = || {
+            self.rules
+                .get("refresh_expires_at")?
+                .life_until(self.response, self.wall)?
+                .lasting()
+        };
         self.duration("refresh_expires_in").or_else(by_instant)
     }
 }
@@ -212,7 +274,8 @@ impl Harvest {
     /// What was taken, by name, as an example in a profile spells it: durations in seconds.
     pub(super) fn spelt(&self, name: &str) -> Option<String> {
         let seconds = |life: Option<Duration>| life.map(|life| life.as_secs_f64().to_string());
-        let exposed = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().to_owned());
+        let exposed =
+            |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().to_owned());
         match name {
             "token" => exposed(&self.token),
             "token_type" => self.token_type.clone(),
@@ -223,7 +286,10 @@ impl Harvest {
             "refresh_expires_in" | "refresh_expires_at" => seconds(self.refresh_lifetime),
             "idle_timeout" => seconds(self.idle_timeout),
             "max_lifetime" => seconds(self.max_lifetime),
-            other => self.captures.get(other).map(|capture| capture.value.expose().to_owned()),
+            other => self
+                .captures
+                .get(other)
+                .map(|capture| capture.value.expose().to_owned()),
         }
     }
 
@@ -247,13 +313,23 @@ impl Harvest {
 
     /// Everything in it that must not be seen.
     pub(super) fn secrets(&self) -> Vec<Secret> {
-        let captures = self.captures.values().filter(|capture| !capture.public).map(|capture| &capture.value);
-        self.token.iter().chain(&self.refresh_token).chain(captures).cloned().collect()
+        let captures = self
+            .captures
+            .values()
+            .filter(|capture| !capture.public)
+            .map(|capture| &capture.value);
+        self.token
+            .iter()
+            .chain(&self.refresh_token)
+            .chain(captures)
+            .cloned()
+            .collect()
     }
 
     /// Whether anything was told at all.
     pub(super) fn tells(&self) -> bool {
-        let values = self.token.is_some() || self.refresh_token.is_some() || self.instance_url.is_some();
+        let values =
+            self.token.is_some() || self.refresh_token.is_some() || self.instance_url.is_some();
         values || self.lifetime.is_some() || !self.captures.is_empty()
     }
 
@@ -278,11 +354,16 @@ impl Harvest {
     /// # Errors
     /// When there is no token, old or new.
     pub(super) fn grant(self, held: Option<&Token>, wall: Timestamp) -> Result<Grant, Barren> {
-        let access_token = self.token.or_else(|| held.map(|held| held.access_token.clone())).ok_or(Barren::NoToken)?;
+        let access_token = self
+            .token
+            .or_else(|| held.map(|held| held.access_token.clone()))
+            .ok_or(Barren::NoToken)?;
         let same = held.filter(|held| held.access_token == access_token);
         let mut captures = held.map(|held| held.captures.clone()).unwrap_or_default();
         captures.extend(self.captures);
-        let end = self.lifetime.and_then(|lifetime| wall.checked_add(lifetime).ok());
+        let end = self
+            .lifetime
+            .and_then(|lifetime| wall.checked_add(lifetime).ok());
         Ok(Grant {
             token: Token {
                 access_token,
@@ -292,7 +373,10 @@ impl Harvest {
                     .unwrap_or_else(|| NOT_APPLICABLE.to_owned()),
                 instance_url: self.instance_url.or_else(|| held?.instance_url.clone()),
                 captures,
-                issued_at: self.issued_at.or_else(|| same.map(|held| held.issued_at)).unwrap_or(wall),
+                issued_at: self
+                    .issued_at
+                    .or_else(|| same.map(|held| held.issued_at))
+                    .unwrap_or(wall),
                 expires_at: end.or_else(|| same?.expires_at),
             },
             refresh_token: self.refresh_token,
@@ -318,17 +402,49 @@ mod tests {
     fn an_end_that_is_past_or_cannot_be_read_is_no_end_that_never_comes() {
         let past = Some(Barren::Expired(None));
         for (name, body, unit, expected) in [
-            ("expires_at", r#"{"t":"x","e":"2020-01-01T00:00:00Z"}"#, Unit::Time, past.clone()),
-            ("expires_at", r#"{"t":"x","e":1577836800}"#, Unit::Seconds, past.clone()),
-            ("expires_in", r#"{"t":"x","e":"2020-01-01T00:00:00Z"}"#, Unit::Time, past),
-            ("expires_in", r#"{"t":"x","e":"soon"}"#, Unit::Seconds, Some(Barren::Missing("expires_in".into()))),
+            (
+                "expires_at",
+                r#"{"t":"x","e":"2020-01-01T00:00:00Z"}"#,
+                Unit::Time,
+                past.clone(),
+            ),
+            (
+                "expires_at",
+                r#"{"t":"x","e":1577836800}"#,
+                Unit::Seconds,
+                past.clone(),
+            ),
+            (
+                "expires_in",
+                r#"{"t":"x","e":"2020-01-01T00:00:00Z"}"#,
+                Unit::Time,
+                past,
+            ),
+            (
+                "expires_in",
+                r#"{"t":"x","e":"soon"}"#,
+                Unit::Seconds,
+                Some(Barren::Missing("expires_in".into())),
+            ),
             ("expires_in", r#"{"t":"x","e":600}"#, Unit::Seconds, None),
             ("expires_in", r#"{"t":"x","e":0}"#, Unit::Seconds, None),
             ("expires_in", r#"{"t":"x","e":-1}"#, Unit::Seconds, None),
-            ("expires_in", r#"{"t":"x","e":-12}"#, Unit::Seconds, Some(Barren::Expired(None))),
+            (
+                "expires_in",
+                r#"{"t":"x","e":-12}"#,
+                Unit::Seconds,
+                Some(Barren::Expired(None)),
+            ),
         ] {
-            let end = CaptureRule { unit, optional: false, ..CaptureRule::json("/e") };
-            let rules = Captures::from([("token".into(), CaptureRule::json("/t")), (name.into(), end)]);
+            let end = CaptureRule {
+                unit,
+                optional: false,
+                ..CaptureRule::json("/e")
+            };
+            let rules = Captures::from([
+                ("token".into(), CaptureRule::json("/t")),
+                (name.into(), end),
+            ]);
             assert_eq!(taken(&rules, &[], body).err(), expected, "{name} {body}");
         }
     }
@@ -345,7 +461,11 @@ mod tests {
             let rules = Captures::from([("path".into(), CaptureRule::json("/p"))]);
             let body = serde_json::json!({ "p": value }).to_string();
             let response = Response::new(200, Vec::new(), body.as_bytes(), true);
-            assert_eq!(captured(&rules, &response).get("path").is_some(), taken, "{value:?}");
+            assert_eq!(
+                captured(&rules, &response).get("path").is_some(),
+                taken,
+                "{value:?}"
+            );
         }
     }
 
@@ -353,8 +473,15 @@ mod tests {
     fn a_token_in_jwt_form_tells_its_own_end_where_the_profile_takes_it() {
         let jwt = |claims: &str| format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
         let rules = |optional| {
-            let end = CaptureRule { claim: Some("exp".into()), optional, ..CaptureRule::json("/t") };
-            Captures::from([("token".into(), CaptureRule::json("/t")), ("expires_at".into(), end)])
+            let end = CaptureRule {
+                claim: Some("exp".into()),
+                optional,
+                ..CaptureRule::json("/t")
+            };
+            Captures::from([
+                ("token".into(), CaptureRule::json("/t")),
+                ("expires_at".into(), end),
+            ])
         };
         let date = [("Date", "Thu, 01 Jan 2026 00:00:00 GMT")];
         for (token, headers, expected) in [
@@ -362,17 +489,44 @@ mod tests {
             (jwt(r#"{"exp":1767225900}"#), &[], Ok(Some(300))),
             (jwt(r#"{"exp":"1767225900"}"#), &date, Ok(Some(300))),
             (jwt(r#"{"exp":1767225900000}"#), &date, Ok(Some(300))),
-            (jwt(r#"{"iat":1767200000,"exp":1767200600}"#), &date, Ok(Some(600))),
-            (jwt(r#"{"exp":1767225500}"#), &date, Err(Barren::Expired(None))),
-            (jwt(r#"{"iat":1767225600,"exp":1767225500}"#), &[], Err(Barren::Expired(None))),
-            (jwt(r#"{"sub":"x"}"#), &date, Err(Barren::Missing("expires_at".into()))),
-            ("opaque".into(), &date, Err(Barren::Missing("expires_at".into()))),
+            (
+                jwt(r#"{"iat":1767200000,"exp":1767200600}"#),
+                &date,
+                Ok(Some(600)),
+            ),
+            (
+                jwt(r#"{"exp":1767225500}"#),
+                &date,
+                Err(Barren::Expired(None)),
+            ),
+            (
+                jwt(r#"{"iat":1767225600,"exp":1767225500}"#),
+                &[],
+                Err(Barren::Expired(None)),
+            ),
+            (
+                jwt(r#"{"sub":"x"}"#),
+                &date,
+                Err(Barren::Missing("expires_at".into())),
+            ),
+            (
+                "opaque".into(),
+                &date,
+                Err(Barren::Missing("expires_at".into())),
+            ),
         ] {
             let body = format!(r#"{{"t":"{token}"}}"#);
-            let found = taken(&rules(false), headers, &body).map(|told| told.lifetime.map(|life| life.as_secs()));
+            let found = taken(&rules(false), headers, &body)
+                .map(|told| told.lifetime.map(|life| life.as_secs()));
             assert_eq!(found, expected, "{token}");
-            let optional = taken(&rules(true), headers, &body).map(|told| told.lifetime.is_some()).ok();
-            assert_eq!(optional.is_some(), !matches!(expected, Err(Barren::Expired(_))), "{token}");
+            let optional = taken(&rules(true), headers, &body)
+                .map(|told| told.lifetime.is_some())
+                .ok();
+            assert_eq!(
+                optional.is_some(),
+                !matches!(expected, Err(Barren::Expired(_))),
+                "{token}"
+            );
         }
     }
 
@@ -381,7 +535,13 @@ mod tests {
         let rule = CaptureRule::json;
         let rules = Captures::from([
             ("token".into(), rule("/t")),
-            ("refresh_token".into(), CaptureRule { optional: false, ..rule("/r") }),
+            (
+                "refresh_token".into(),
+                CaptureRule {
+                    optional: false,
+                    ..rule("/r")
+                },
+            ),
             ("token_type".into(), rule("/k")),
             ("instance_url".into(), rule("/u")),
             ("issued_at".into(), rule("/i")),
@@ -389,17 +549,46 @@ mod tests {
         ]);
         for (body, refresh_token, odd) in [
             (r#"{"t":"x","r":""}"#, None, None),
-            (r#"{"t":"x","r":" ","k":"","u":"","i":"soon","c":["a"]}"#, None, None),
-            (r#"{"t":"x","r":"a b","k":"two words","c":{}}"#, Some("a b"), None),
+            (
+                r#"{"t":"x","r":" ","k":"","u":"","i":"soon","c":["a"]}"#,
+                None,
+                None,
+            ),
+            (
+                r#"{"t":"x","r":"a b","k":"two words","c":{}}"#,
+                Some("a b"),
+                None,
+            ),
             (r#"{"t":"x","r":7}"#, Some("7"), None),
-            (r#"{"t":"x","r":"r\n"}"#, None, Some(RefreshTokenError::BadCharacter)),
+            (
+                r#"{"t":"x","r":"r\n"}"#,
+                None,
+                Some(RefreshTokenError::BadCharacter),
+            ),
         ] {
             let told = taken(&rules, &[], body).unwrap();
-            assert_eq!(told.refresh_token.as_ref().map(Secret::expose), refresh_token, "{body}");
+            assert_eq!(
+                told.refresh_token.as_ref().map(Secret::expose),
+                refresh_token,
+                "{body}"
+            );
             assert_eq!(told.odd_refresh_token, odd, "{body}");
-            assert_eq!((told.instance_url, told.token_type, told.captures.keys().count()), (None, None, 0), "{body}");
+            assert_eq!(
+                (
+                    told.instance_url,
+                    told.token_type,
+                    told.captures.keys().count()
+                ),
+                (None, None, 0),
+                "{body}"
+            );
         }
-        let foreign = taken(&rules, &[], r#"{"t":"x","r":"","u":"https://evil.example"}"#).err();
+        let foreign = taken(
+            &rules,
+            &[],
+            r#"{"t":"x","r":"","u":"https://evil.example"}"#,
+        )
+        .err();
         assert_eq!(foreign, Some(Barren::BadInstanceUrl(ForeignUrl::Foreign)));
     }
 
@@ -408,13 +597,27 @@ mod tests {
         let end = |unit| {
             Captures::from([
                 ("token".into(), CaptureRule::json("/t")),
-                ("refresh_expires_at".into(), CaptureRule { unit, ..CaptureRule::json("/e") }),
+                (
+                    "refresh_expires_at".into(),
+                    CaptureRule {
+                        unit,
+                        ..CaptureRule::json("/e")
+                    },
+                ),
             ])
         };
         for (unit, body, expected) in [
-            (Unit::Time, r#"{"t":"x","e":"2026-01-01T00:10:00Z"}"#, Some(600)),
+            (
+                Unit::Time,
+                r#"{"t":"x","e":"2026-01-01T00:10:00Z"}"#,
+                Some(600),
+            ),
             (Unit::Seconds, r#"{"t":"x","e":1767226200}"#, Some(600)),
-            (Unit::Milliseconds, r#"{"t":"x","e":1767226200000}"#, Some(600)),
+            (
+                Unit::Milliseconds,
+                r#"{"t":"x","e":1767226200000}"#,
+                Some(600),
+            ),
             (Unit::Time, r#"{"t":"x","e":"0001-01-01T00:00:00Z"}"#, None),
             (Unit::Time, r#"{"t":"x","e":"never"}"#, None),
         ] {
@@ -425,22 +628,43 @@ mod tests {
 
     #[test]
     fn a_cookie_that_is_only_taken_away_is_no_token_and_is_said_to_be() {
-        let cookie = CaptureRule { place: Place::Cookie("SID".into()), optional: false, ..CaptureRule::json("") };
+        let cookie = CaptureRule {
+            place: Place::Cookie("SID".into()),
+            optional: false,
+            ..CaptureRule::json("")
+        };
         let rules = Captures::from([("token".into(), cookie)]);
         for (line, expected) in [
-            ("SID=deleted; Max-Age=0", "the answer takes the cookie `SID` away, where the profile looks for `token`"),
-            ("OTHER=x", "the answer has no `token` where the profile looks for it"),
+            (
+                "SID=deleted; Max-Age=0",
+                "the answer takes the cookie `SID` away, where the profile looks for `token`",
+            ),
+            (
+                "OTHER=x",
+                "the answer has no `token` where the profile looks for it",
+            ),
         ] {
-            let barren = taken(&rules, &[("Set-Cookie", line)], "").err().map(|barren| barren.to_string());
+            let barren = taken(&rules, &[("Set-Cookie", line)], "")
+                .err()
+                .map(|barren| barren.to_string());
             assert_eq!(barren.as_deref(), Some(expected), "{line}");
         }
     }
 
     /// At the beginning of 2026.
     fn taken(rules: &Captures, headers: &[(&str, &str)], body: &str) -> Result<Harvest, Barren> {
-        let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let headers = headers
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect();
         let response = Response::new(200, headers, body.as_bytes(), true);
         let url = Url::parse("https://example.invalid").unwrap();
-        harvest(rules, &Hosts::default(), &url, &response, "2026-01-01T00:00:00Z".parse().unwrap())
+        harvest(
+            rules,
+            &Hosts::default(),
+            &url,
+            &response,
+            "2026-01-01T00:00:00Z".parse().unwrap(),
+        )
     }
 }

@@ -19,8 +19,12 @@ impl HostPattern {
 fn matches(pattern: &[u8], host: &[u8]) -> bool {
     match pattern.split_first() {
         None => host.is_empty(),
-        Some((b'*', rest)) => (1..=host.len()).any(|taken| host.get(taken..).is_some_and(|host| matches(rest, host))),
-        Some((byte, rest)) => host.split_first().is_some_and(|(first, host)| first == byte && matches(rest, host)),
+        Some((b'*', rest)) => {
+            (1..=host.len()).any(|taken| host.get(taken..).is_some_and(|host| matches(rest, host)))
+        }
+        Some((byte, rest)) => host
+            .split_first()
+            .is_some_and(|(first, host)| first == byte && matches(rest, host)),
     }
 }
 
@@ -63,7 +67,11 @@ impl Hosts {
         let same = url.origin() == configured.origin();
         let own = url.scheme() == "https" && url.port().is_none() && self.is_own(host);
         let local = is_loopback(&url) && is_loopback(configured);
-        if same || own || local { Ok(url.origin().ascii_serialization()) } else { Err(ForeignUrl::Foreign) }
+        if same || own || local {
+            Ok(url.origin().ascii_serialization())
+        } else {
+            Err(ForeignUrl::Foreign)
+        }
     }
 }
 
@@ -73,7 +81,9 @@ fn any(patterns: &[HostPattern], host: &str) -> bool {
 
 /// A URL of http or https with nothing but a host and perhaps a port.
 fn bare_origin(text: &str) -> Option<Url> {
-    let visible = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\' && byte != b'@');
+    let visible = text
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'\\' && byte != b'@');
     let url = visible.then(|| Url::parse(text).ok()).flatten()?;
     let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
     let plain = url.username().is_empty() && url.password().is_none();
@@ -106,16 +116,26 @@ mod tests {
             ("*--*.my.example.com", "acme.my.example.com", false),
             ("LOGIN.example.com", "login.example.com", true),
         ] {
-            assert_eq!(HostPattern::new(pattern).matches(host), expected, "{pattern} against {host}");
+            assert_eq!(
+                HostPattern::new(pattern).matches(host),
+                expected,
+                "{pattern} against {host}"
+            );
         }
     }
 
     #[test]
     fn only_the_servers_own_hosts_are_followed() {
         for (handed_out, expected) in [
-            ("https://acme.my.example.com", Some("https://acme.my.example.com")),
+            (
+                "https://acme.my.example.com",
+                Some("https://acme.my.example.com"),
+            ),
             ("https://eu7.example.com/", Some("https://eu7.example.com")),
-            ("https://EU7.example.com:443", Some("https://eu7.example.com")),
+            (
+                "https://EU7.example.com:443",
+                Some("https://eu7.example.com"),
+            ),
             ("http://acme.my.example.com", None),
             ("https://acme.my.example.com:8443", None),
             ("https://acme.my.example.com@evil.org", None),
@@ -160,9 +180,21 @@ mod tests {
     #[test]
     fn the_configured_origin_is_always_followed() {
         let configured = url("https://intranet.corp:8443");
-        assert!(hosts().accept("https://intranet.corp:8443/", &configured).is_ok());
-        assert!(hosts().accept("https://intranet.corp", &configured).is_err());
-        assert!(hosts().accept("http://intranet.corp:8443", &configured).is_err());
+        assert!(
+            hosts()
+                .accept("https://intranet.corp:8443/", &configured)
+                .is_ok()
+        );
+        assert!(
+            hosts()
+                .accept("https://intranet.corp", &configured)
+                .is_err()
+        );
+        assert!(
+            hosts()
+                .accept("http://intranet.corp:8443", &configured)
+                .is_err()
+        );
     }
 
     fn hosts() -> Hosts {

@@ -59,7 +59,9 @@ pub(super) enum OutgoingError {
     #[error("this session has no {0}: set its URL if it is a parameter, or do without")]
     NoEndpoint(&'static str),
     /// By the metadata's own name of it (RFC 8414 section 2).
-    #[error("the issuer's metadata name no {0}_endpoint: set {0}_url under login, or have the issuer name it")]
+    #[error(
+        "the issuer's metadata name no {0}_endpoint: set {0}_url under login, or have the issuer name it"
+    )]
     NoUrl(&'static str),
     #[error("this grant needs a person: run `keepfresh login`")]
     ByPerson,
@@ -67,11 +69,15 @@ pub(super) enum OutgoingError {
         "the URL that the server handed out in `{0}` leads to a foreign host: keepfresh does not call it; `path = true` in its capture takes the path alone"
     )]
     ForeignUrl(String),
-    #[error("`{0}` has `.` or `..` between its slashes, which would lead elsewhere: keepfresh does not call it")]
+    #[error(
+        "`{0}` has `.` or `..` between its slashes, which would lead elsewhere: keepfresh does not call it"
+    )]
     Upwards(String),
     #[error("a cookie cannot carry `{0}`: it has a character that ends a cookie")]
     BadCookie(String),
-    #[error("the header `{0}` cannot carry its value: it has a line break or another control character")]
+    #[error(
+        "the header `{0}` cannot carry its value: it has a line break or another control character"
+    )]
     BadHeader(String),
     #[error(transparent)]
     Assertion(#[from] AssertionError),
@@ -87,7 +93,11 @@ impl OutgoingError {
             | Self::ByPerson
             | Self::BadCookie(_)
             | Self::BadHeader(_) => true,
-            Self::NoToken | Self::NoRefreshToken | Self::NoValue(_) | Self::ForeignUrl(_) | Self::Upwards(_) => false,
+            Self::NoToken
+            | Self::NoRefreshToken
+            | Self::NoValue(_)
+            | Self::ForeignUrl(_)
+            | Self::Upwards(_) => false,
         }
     }
 }
@@ -129,7 +139,10 @@ pub(super) fn target(
 ) -> Option<Url> {
     if let Some(template) = template(config, request) {
         let token = token.filter(|_| request != Request::Login);
-        return http::url(config, template, token, &|name| found(config, metadata, token, None, name)).ok();
+        return http::url(config, template, token, &|name| {
+            found(config, metadata, token, None, name)
+        })
+        .ok();
     }
     config.endpoint(endpoint(request)?, metadata)
 }
@@ -138,7 +151,8 @@ pub(super) fn target(
 pub(super) fn needs_metadata(config: &RemoteConfig, request: Request) -> bool {
     match template(config, request) {
         Some(template) => {
-            template.target.names().any(|name| name == "userinfo_url") && config.is_told(Endpoint::Userinfo)
+            template.target.names().any(|name| name == "userinfo_url")
+                && config.is_told(Endpoint::Userinfo)
         }
         None => endpoint(request).is_some_and(|endpoint| config.is_told(endpoint)),
     }
@@ -163,7 +177,9 @@ fn found(
     name: &str,
 ) -> Option<Secret> {
     if name == "userinfo_url" {
-        return config.endpoint(Endpoint::Userinfo, metadata).map(|url| Secret::new(url.as_str()));
+        return config
+            .endpoint(Endpoint::Userinfo, metadata)
+            .map(|url| Secret::new(url.as_str()));
     }
     http::value(config, token, secrets, name)
 }
@@ -175,10 +191,17 @@ pub(super) fn secrets_for(config: &RemoteConfig, request: Request) -> Vec<(Strin
         (Some(template), _) => http::secrets(config, template),
         (None, Request::Ping) => Vec::new(),
         (None, Request::Login) => oauth::login_secrets(config),
-        (None, Request::Introspect | Request::Renew | Request::Logout) => client::client_secrets(config),
+        (None, Request::Introspect | Request::Renew | Request::Logout) => {
+            client::client_secrets(config)
+        }
     };
-    let sources = config.values.iter().filter(|(name, _)| wanted.contains(name));
-    sources.filter_map(|(name, value)| Some((name.to_owned(), source(value)?))).collect()
+    let sources = config
+        .values
+        .iter()
+        .filter(|(name, _)| wanted.contains(name));
+    sources
+        .filter_map(|(name, value)| Some((name.to_owned(), source(value)?)))
+        .collect()
 }
 
 fn source(value: &Value) -> Option<SecretSource> {
@@ -226,22 +249,44 @@ impl Ingredients<'_> {
     fn value(&self, name: &str) -> Option<Secret> {
         match name {
             "token" => self.gathered.token.clone(),
-            "refresh_token" => self.gathered.refresh_token.as_ref().or(self.held.refresh_token).cloned(),
+            "refresh_token" => self
+                .gathered
+                .refresh_token
+                .as_ref()
+                .or(self.held.refresh_token)
+                .cloned(),
             "instance_url" => self.gathered.instance_url.as_deref().map(Secret::new),
             "now" => Some(Secret::new(self.server_seconds().to_string())),
             "uuid" => signed::uuid(),
-            other => self.gathered.captures.get(other).map(|capture| capture.value.clone()),
+            other => self
+                .gathered
+                .captures
+                .get(other)
+                .map(|capture| capture.value.clone()),
         }
-        .or_else(|| found(self.config, self.metadata, self.held.token, Some(self.secrets), name))
+        .or_else(|| {
+            found(
+                self.config,
+                self.metadata,
+                self.held.token,
+                Some(self.secrets),
+                name,
+            )
+        })
     }
 
     fn endpoint(&self, endpoint: Endpoint, name: &'static str) -> Result<Url, OutgoingError> {
-        self.config.endpoint(endpoint, self.metadata).ok_or(OutgoingError::NoUrl(name))
+        self.config
+            .endpoint(endpoint, self.metadata)
+            .ok_or(OutgoingError::NoUrl(name))
     }
 
     /// Unix seconds on the server's clock, as far as it is known.
     fn server_seconds(&self) -> i64 {
-        self.wall.as_millisecond().saturating_add(self.held.skew_millis).div_euclid(1000)
+        self.wall
+            .as_millisecond()
+            .saturating_add(self.held.skew_millis)
+            .div_euclid(1000)
     }
 }
 
@@ -251,5 +296,8 @@ fn form(fields: &[(String, Secret)]) -> Body {
     for (name, value) in fields {
         serializer.append_pair(name, value.expose());
     }
-    Body { content_type: Cow::Borrowed("application/x-www-form-urlencoded"), text: Zeroizing::new(serializer.finish()) }
+    Body {
+        content_type: Cow::Borrowed("application/x-www-form-urlencoded"),
+        text: Zeroizing::new(serializer.finish()),
+    }
 }

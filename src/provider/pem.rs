@@ -33,7 +33,9 @@ pub enum NoKey {
     )]
     Damaged,
     /// RFC 1421, whose key derivation is a broken one.
-    #[error("is encrypted in the old PEM way: convert it with `openssl pkcs8 -topk8 -in OLD -out NEW`")]
+    #[error(
+        "is encrypted in the old PEM way: convert it with `openssl pkcs8 -topk8 -in OLD -out NEW`"
+    )]
     LegacyEncryption,
     /// `ssh-keygen` writes it.
     #[error(
@@ -56,13 +58,17 @@ pub enum NoKey {
     )]
     Request,
     /// The half that is no secret.
-    #[error("is a public key, which belongs at the server; the private key begins with -----BEGIN PRIVATE KEY-----")]
+    #[error(
+        "is a public key, which belongs at the server; the private key begins with -----BEGIN PRIVATE KEY-----"
+    )]
     PublicKey,
     /// RFC 7517.
     #[error("is a JSON Web Key: convert it to PEM, which begins with -----BEGIN PRIVATE KEY-----")]
     Jwk,
     /// Some other JSON.
-    #[error("is JSON without a `private_key`: give the key itself, which begins with -----BEGIN PRIVATE KEY-----")]
+    #[error(
+        "is JSON without a `private_key`: give the key itself, which begins with -----BEGIN PRIVATE KEY-----"
+    )]
     Json,
 }
 
@@ -90,7 +96,10 @@ pub fn private_key(text: &str) -> Result<Zeroizing<String>, NoKey> {
 /// The first certificate in it, as `openssl` would write it.
 pub(super) fn certificate(text: &str) -> Option<Zeroizing<String>> {
     let text = told(text).ok()?;
-    Blocks(&text).find(|block| block.label == "CERTIFICATE")?.written().ok()
+    Blocks(&text)
+        .find(|block| block.label == "CERTIFICATE")?
+        .written()
+        .ok()
 }
 
 /// What PEM is meant, out of the wrappings that it came in.
@@ -107,10 +116,18 @@ fn told(text: &str) -> Result<Zeroizing<String>, NoKey> {
             None => Err(NoKey::Json),
         };
     }
-    let unwrapped = if bare.contains(BEGIN) { None } else { of_base64(bare) };
+    let unwrapped = if bare.contains(BEGIN) {
+        None
+    } else {
+        of_base64(bare)
+    };
     let pem = unwrapped.unwrap_or_else(|| Zeroizing::new(bare.to_owned()));
     // No PEM has a backslash: these were newlines.
-    Ok(Zeroizing::new(pem.replace("\\r", "\n").replace("\\n", "\n").replace("\\\n", "\n")))
+    Ok(Zeroizing::new(
+        pem.replace("\\r", "\n")
+            .replace("\\n", "\n")
+            .replace("\\\n", "\n"),
+    ))
 }
 
 /// A whole PEM that was made one line of, or the key within it.
@@ -123,7 +140,8 @@ fn of_base64(text: &str) -> Option<Zeroizing<String>> {
 }
 
 fn decoded(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let bare: Zeroizing<String> = Zeroizing::new(text.chars().filter(|char| !char.is_whitespace()).collect());
+    let bare: Zeroizing<String> =
+        Zeroizing::new(text.chars().filter(|char| !char.is_whitespace()).collect());
     STANDARD.decode(bare.as_bytes()).ok().map(Zeroizing::new)
 }
 
@@ -139,7 +157,12 @@ fn without_blocks(text: &str) -> NoKey {
 fn other_than_a_key(labels: &[&str]) -> NoKey {
     match labels {
         _ if labels.iter().any(|label| label.ends_with("PUBLIC KEY")) => NoKey::PublicKey,
-        _ if labels.iter().any(|label| label.ends_with("CERTIFICATE REQUEST")) => NoKey::Request,
+        _ if labels
+            .iter()
+            .any(|label| label.ends_with("CERTIFICATE REQUEST")) =>
+        {
+            NoKey::Request
+        }
         _ if labels.iter().any(|label| label.ends_with("CERTIFICATE")) => NoKey::Certificate,
         _ => NoKey::NoPem,
     }
@@ -162,13 +185,18 @@ impl<'t> Iterator for Blocks<'t> {
         let (label, rest) = rest.split_once(DASHES)?;
         let (body, rest) = rest.split_once(END)?;
         self.0 = rest;
-        Some(Block { label: label.trim(), body })
+        Some(Block {
+            label: label.trim(),
+            body,
+        })
     }
 }
 
 impl Block<'_> {
     fn written(&self) -> Result<Zeroizing<String>, NoKey> {
-        let der = decoded(self.body).filter(|der| !der.is_empty()).ok_or(NoKey::Damaged)?;
+        let der = decoded(self.body)
+            .filter(|der| !der.is_empty())
+            .ok_or(NoKey::Damaged)?;
         let base64 = Zeroizing::new(STANDARD.encode(&*der));
         let mut pem = Zeroizing::new(String::with_capacity(2 * base64.len() + 128));
         pem.push_str(BEGIN);
@@ -201,7 +229,8 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_went_through_a_variable_yaml_or_a_form_is_read_where_it_can_mean_one_thing_only() {
+    fn a_key_that_went_through_a_variable_yaml_or_a_form_is_read_where_it_can_mean_one_thing_only()
+    {
         let whole = pem("PRIVATE KEY");
         let bare = whole.trim_end();
         let json = serde_json::json!({"type": "service_account", "private_key": whole}).to_string();
@@ -215,19 +244,38 @@ mod tests {
             ("with \\r\\n", whole.replace('\n', "\\r\\n")),
             ("with \\ at the ends of lines", bare.replace('\n', "\\\n")),
             ("with \\\\n", whole.replace('\n', "\\\\n")),
-            ("quoted, with \\n", format!("\"{}\"", whole.replace('\n', "\\n"))),
+            (
+                "quoted, with \\n",
+                format!("\"{}\"", whole.replace('\n', "\\n")),
+            ),
             ("quoted", format!("'{whole}'\n")),
             ("with blanks for newlines", bare.replace('\n', " ")),
             ("in one line", bare.replace('\n', "")),
             ("as base64", STANDARD.encode(&whole)),
-            ("as base64 in lines", STANDARD.encode(&whole).replace('L', "L\n ")),
-            ("as base64 of a line with \\n", STANDARD.encode(whole.replace('\n', "\\n"))),
+            (
+                "as base64 in lines",
+                STANDARD.encode(&whole).replace('L', "L\n "),
+            ),
+            (
+                "as base64 of a line with \\n",
+                STANDARD.encode(whole.replace('\n', "\\n")),
+            ),
             ("after a BOM", format!("\u{feff}{whole}")),
-            ("with attributes before it", format!("Bag Attributes\n    localKeyID: 01\n{whole}")),
-            ("between certificates", format!("{}{whole}{}", pem("CERTIFICATE"), pem("CERTIFICATE"))),
+            (
+                "with attributes before it",
+                format!("Bag Attributes\n    localKeyID: 01\n{whole}"),
+            ),
+            (
+                "between certificates",
+                format!("{}{whole}{}", pem("CERTIFICATE"), pem("CERTIFICATE")),
+            ),
             ("in Google's file", json),
         ] {
-            assert_eq!(private_key(&text).as_deref().map(String::as_str), Ok(whole.as_str()), "{how}: {text}");
+            assert_eq!(
+                private_key(&text).as_deref().map(String::as_str),
+                Ok(whole.as_str()),
+                "{how}: {text}"
+            );
         }
     }
 
@@ -245,7 +293,10 @@ mod tests {
             (cut.to_owned(), NoKey::CutOff),
             (whole.replace("-----END", ""), NoKey::CutOff),
             (whole.replacen("+/", "+*", 1), NoKey::Damaged),
-            ("-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----".into(), NoKey::Damaged),
+            (
+                "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----".into(),
+                NoKey::Damaged,
+            ),
             (legacy.to_owned(), NoKey::LegacyEncryption),
             (legacy.replace('\n', "\\n"), NoKey::LegacyEncryption),
             (pem("OPENSSH PRIVATE KEY"), NoKey::OpenSsh),

@@ -114,7 +114,11 @@ impl Once {
     /// Drawn anew for each login; none when the system has no chance to give.
     pub(super) fn draw(openid: bool) -> Option<Self> {
         let nonce = if openid { Some(random()?) } else { None };
-        Some(Self { state: random()?, verifier: random()?, nonce })
+        Some(Self {
+            state: random()?,
+            verifier: random()?,
+            nonce,
+        })
     }
 
     pub(super) fn state(&self) -> &str {
@@ -123,7 +127,10 @@ impl Once {
 
     /// All of it: a server may repeat what it was sent.
     pub(super) fn secrets(&self) -> impl Iterator<Item = Secret> {
-        [&self.state, &self.verifier].into_iter().chain(&self.nonce).cloned()
+        [&self.state, &self.verifier]
+            .into_iter()
+            .chain(&self.nonce)
+            .cloned()
     }
 
     pub(super) fn nonce(&self) -> Option<&Secret> {
@@ -138,13 +145,27 @@ impl Once {
 }
 
 impl BrowserLogin {
-    pub(super) fn new(url: String, redirect_uri: String, once: Once, issuer: Option<Issuer>) -> Self {
-        Self { url, redirect_uri, foreign_host: None, once, issuer }
+    pub(super) fn new(
+        url: String,
+        redirect_uri: String,
+        once: Once,
+        issuer: Option<Issuer>,
+    ) -> Self {
+        Self {
+            url,
+            redirect_uri,
+            foreign_host: None,
+            once,
+            issuer,
+        }
     }
 
     /// The same, whose address leads to a stranger's host.
     pub(super) fn at_foreign(self, foreign_host: Option<String>) -> Self {
-        Self { foreign_host, ..self }
+        Self {
+            foreign_host,
+            ..self
+        }
     }
 
     pub(super) fn verifier(&self) -> &Secret {
@@ -166,12 +187,23 @@ impl DeviceLogin {
         interval: Duration,
     ) -> Self {
         let foreign_host = None;
-        Self { user_code, verification_uri, foreign_host, verification_uri_complete, expires_in, interval, device_code }
+        Self {
+            user_code,
+            verification_uri,
+            foreign_host,
+            verification_uri_complete,
+            expires_in,
+            interval,
+            device_code,
+        }
     }
 
     /// The same, whose address leads to a stranger's host.
     pub(super) fn at_foreign(self, foreign_host: Option<String>) -> Self {
-        Self { foreign_host, ..self }
+        Self {
+            foreign_host,
+            ..self
+        }
     }
 
     pub(super) fn device_code(&self) -> &Secret {

@@ -33,12 +33,21 @@ impl Print {
 impl RemoteConfig {
     /// What a login or renewal with these secrets presents; of a renewal, they are not all of the session's.
     pub fn presented(&self, secrets: &Secrets, salt: u64) -> Presented {
-        let names: Vec<String> = self.login_secrets().into_iter().map(|(name, _)| name).collect();
+        let names: Vec<String> = self
+            .login_secrets()
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
         let of_client = outgoing::client_secrets(self);
-        let (client, user): (Vec<&String>, Vec<&String>) =
-            names.iter().partition(|name| of_client.contains(&name.as_str()));
+        let (client, user): (Vec<&String>, Vec<&String>) = names
+            .iter()
+            .partition(|name| of_client.contains(&name.as_str()));
         // Where nothing else proves who logs in, the client is the user.
-        let user = if user.is_empty() && self.logs_in_alone() { &client } else { &user };
+        let user = if user.is_empty() && self.logs_in_alone() {
+            &client
+        } else {
+            &user
+        };
         Presented {
             secrets: values(&names, secrets).map(|values| {
                 let mut print = Print::new(salt);
@@ -48,14 +57,17 @@ impl RemoteConfig {
                 }
                 print.done()
             }),
-            credential: (!user.is_empty()).then(|| values(user, secrets)).flatten().map(|mut values| {
-                values.sort_unstable_by_key(|value| value.expose());
-                let mut print = Print::new(salt);
-                for value in values {
-                    print.add(value.expose());
-                }
-                print.done()
-            }),
+            credential: (!user.is_empty())
+                .then(|| values(user, secrets))
+                .flatten()
+                .map(|mut values| {
+                    values.sort_unstable_by_key(|value| value.expose());
+                    let mut print = Print::new(salt);
+                    for value in values {
+                        print.add(value.expose());
+                    }
+                    print.done()
+                }),
             client: self.client_presented(&client, secrets, salt),
             config: self.config_presented(salt),
         }
@@ -90,7 +102,11 @@ impl RemoteConfig {
     /// mends nothing.
     fn config_presented(&self, salt: u64) -> String {
         let mut print = Print::new(salt);
-        let profile = if self.profile.is_compiled_in() { "" } else { self.profile.digest() };
+        let profile = if self.profile.is_compiled_in() {
+            ""
+        } else {
+            self.profile.digest()
+        };
         for part in [self.profile.name(), profile, self.base(), &self.grant] {
             print.add(part);
         }
@@ -106,7 +122,9 @@ impl RemoteConfig {
     }
 
     fn logs_in_alone(&self) -> bool {
-        self.profile.grant_traits(&self.grant).is_some_and(|traits| traits.unattended)
+        self.profile
+            .grant_traits(&self.grant)
+            .is_some_and(|traits| traits.unattended)
     }
 }
 
@@ -124,7 +142,10 @@ impl Remote {
 
 /// All of them; none where one was not read.
 fn values<'a>(names: &[impl AsRef<str>], secrets: &'a Secrets) -> Option<Vec<&'a Secret>> {
-    names.iter().map(|name| secrets.get(name.as_ref())).collect()
+    names
+        .iter()
+        .map(|name| secrets.get(name.as_ref()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -133,26 +154,46 @@ mod tests {
     use crate::provider::settings::tests::config;
 
     const CLIENT: &[(&str, &str)] = &[("client_id", "c"), ("client_secret", "!")];
-    const USER: &[(&str, &str)] = &[("client_id", "c"), ("client_secret", "!"), ("username", "u"), ("password", "!")];
+    const USER: &[(&str, &str)] = &[
+        ("client_id", "c"),
+        ("client_secret", "!"),
+        ("username", "u"),
+        ("password", "!"),
+    ];
 
     #[test]
     fn a_credential_is_the_same_under_another_client_and_a_client_with_another_credential() {
         let password = config("oauth2", "password", USER);
         let presented = |client, user| password.presented(&secrets(client, user), 7);
-        let (one, other_client, other_user) = (presented("s", "p"), presented("t", "p"), presented("s", "q"));
-        assert_eq!((&one.credential, &one.client), (&other_client.credential, &other_user.client));
+        let (one, other_client, other_user) = (
+            presented("s", "p"),
+            presented("t", "p"),
+            presented("s", "q"),
+        );
+        assert_eq!(
+            (&one.credential, &one.client),
+            (&other_client.credential, &other_user.client)
+        );
         assert_ne!(one.client, other_client.client);
         assert_ne!(one.credential, other_user.credential);
         assert_ne!(one.secrets, other_client.secrets);
-        assert_ne!(one.secrets, password.presented(&secrets("s", "p"), 8).secrets, "salted");
+        assert_ne!(
+            one.secrets,
+            password.presented(&secrets("s", "p"), 8).secrets,
+            "salted"
+        );
     }
 
     #[test]
     fn a_client_that_logs_in_for_itself_is_its_own_user_and_who_needs_a_person_has_no_credential() {
         let alone = config("oauth2", "client_credentials", CLIENT).presented(&secrets("s", "p"), 7);
         assert!(alone.credential.is_some() && alone.client.is_some());
-        let by_person = config("oauth2", "authorization_code", CLIENT).presented(&secrets("s", "p"), 7);
-        assert_eq!((by_person.credential, by_person.client), (None, alone.client));
+        let by_person =
+            config("oauth2", "authorization_code", CLIENT).presented(&secrets("s", "p"), 7);
+        assert_eq!(
+            (by_person.credential, by_person.client),
+            (None, alone.client)
+        );
     }
 
     #[test]
@@ -162,7 +203,10 @@ mod tests {
         let login = password.presented(&read, 7);
         read.remove("password");
         let renewal = password.presented(&read, 7);
-        assert_eq!((renewal.client, renewal.config), (login.client, login.config));
+        assert_eq!(
+            (renewal.client, renewal.config),
+            (login.client, login.config)
+        );
         assert_eq!((renewal.credential, renewal.secrets), (None, None));
     }
 
@@ -171,16 +215,29 @@ mod tests {
         let base = config("oauth2", "password", USER);
         let print = |config: &RemoteConfig| config.presented(&secrets("s", "p"), 7).config;
         let mut moved = base.clone();
-        moved.values.insert("password", Value::Secret(crate::secret::source::SecretSource::Env("ELSEWHERE".into())));
+        moved.values.insert(
+            "password",
+            Value::Secret(crate::secret::source::SecretSource::Env("ELSEWHERE".into())),
+        );
         assert_eq!(print(&base), print(&moved));
-        for (name, value) in [("client_auth", "basic"), ("scope", "api"), ("username", "v"), ("resource", "https://x")]
-        {
+        for (name, value) in [
+            ("client_auth", "basic"),
+            ("scope", "api"),
+            ("username", "v"),
+            ("resource", "https://x"),
+        ] {
             let mut changed = base.clone();
             changed.values.insert(name, Value::Plain(value.into()));
             assert_ne!(print(&base), print(&changed), "{name}");
         }
         let url = url::Url::parse("https://other.example").unwrap();
-        assert_ne!(print(&base), print(&RemoteConfig { url: url.into(), ..base.clone() }));
+        assert_ne!(
+            print(&base),
+            print(&RemoteConfig {
+                url: url.into(),
+                ..base.clone()
+            })
+        );
     }
 
     fn secrets(client: &str, user: &str) -> Secrets {

@@ -30,7 +30,9 @@ use crate::session::policy::WindowModel;
 
 pub use content::ParameterKind;
 use content::{About, ProfileParameter};
-pub(super) use content::{CommandRules, Endpoints, Example, GrantRules, LoginRules, Protocol, QuotaRule, Usage};
+pub(super) use content::{
+    CommandRules, Endpoints, Example, GrantRules, LoginRules, Protocol, QuotaRule, Usage,
+};
 pub use describe::{Description, GrantDescription};
 
 /// How one kind of server logs in, pings, renews and answers.
@@ -175,16 +177,31 @@ impl Profile {
     pub fn captured(&self) -> Vec<&str> {
         let steps = self.logins.iter().flat_map(|login| &login.steps);
         let others = [&self.ping, &self.renew].into_iter().flatten();
-        let requests = steps.chain(others).chain(&self.after_login).map(|request| &request.captures);
+        let requests = steps
+            .chain(others)
+            .chain(&self.after_login)
+            .map(|request| &request.captures);
         let programs = self.commands.iter().map(|command| &command.captures);
-        let all = std::iter::once(&self.captures).chain(requests).chain(programs);
-        let names: BTreeSet<&str> = all.flat_map(|captures| captures.keys()).map(String::as_str).collect();
-        names.into_iter().filter(|name| !KNOWN.contains(name)).collect()
+        let all = std::iter::once(&self.captures)
+            .chain(requests)
+            .chain(programs);
+        let names: BTreeSet<&str> = all
+            .flat_map(|captures| captures.keys())
+            .map(String::as_str)
+            .collect();
+        names
+            .into_iter()
+            .filter(|name| !KNOWN.contains(name))
+            .collect()
     }
 
     /// Whether requests carry the token, or a part of it, in a cookie.
     pub fn sends_cookie(&self) -> bool {
-        let by_header = self.usage.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("cookie"));
+        let by_header = self
+            .usage
+            .headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("cookie"));
         by_header || !self.usage.cookies.is_empty()
     }
 
@@ -238,7 +255,8 @@ impl Profile {
     /// What a grant of the profile's own is, in a few words; empty where it says nothing.
     pub fn about_grant(&self, grant: &str) -> &str {
         let own = self.login(grant).map(|login| login.about.as_str());
-        own.or_else(|| self.command(grant).map(|command| command.about.as_str())).unwrap_or_default()
+        own.or_else(|| self.command(grant).map(|command| command.about.as_str()))
+            .unwrap_or_default()
     }
 
     /// What a person does at the server before the first login by `grant`, step by step; empty where nothing is known.
@@ -268,10 +286,17 @@ impl Profile {
 
     /// What `grant` asks of the engine; none for an unknown grant.
     pub fn grant_traits(&self, grant: &str) -> Option<GrantTraits> {
-        let own = |confirm| GrantTraits { unattended: true, confirm, by_person: None, refresh_token_parameter: None };
+        let own = |confirm| GrantTraits {
+            unattended: true,
+            confirm,
+            by_person: None,
+            refresh_token_parameter: None,
+        };
         let of_oauth = self.grant(grant).map(|rules| rules.kind.traits());
         let of_login = || self.login(grant).map(|login| own(login.confirm));
-        of_oauth.or_else(of_login).or_else(|| self.command(grant).map(|command| own(command.confirm)))
+        of_oauth
+            .or_else(of_login)
+            .or_else(|| self.command(grant).map(|command| own(command.confirm)))
     }
 
     /// Names of the alternative pings (`keepalive.ping = "userinfo"`).
@@ -303,19 +328,25 @@ impl Profile {
 
     /// Whether the renew request presents a refresh token.
     pub fn renewal_needs_refresh_token(&self) -> bool {
-        self.renew.as_ref().is_some_and(|renew| renew.names().contains(&"refresh_token"))
+        self.renew
+            .as_ref()
+            .is_some_and(|renew| renew.names().contains(&"refresh_token"))
     }
 
     /// Whether the rules spell out what a living session's answer looks like.
     pub(super) fn says_alive(&self) -> bool {
-        let on_success = |statuses: &[u16]| statuses.is_empty() || statuses.iter().any(|status| *status < 300);
-        self.answers.iter().any(|rule| rule.verdict == RuleVerdict::Alive && on_success(&rule.statuses))
+        let on_success =
+            |statuses: &[u16]| statuses.is_empty() || statuses.iter().any(|status| *status < 300);
+        self.answers
+            .iter()
+            .any(|rule| rule.verdict == RuleVerdict::Alive && on_success(&rule.statuses))
     }
 
     /// Whether such a server introspects; whether a session can, [`super::RemoteConfig::can_introspect`] says.
     pub fn can_introspect(&self) -> bool {
         let endpoints = &self.endpoints;
-        let by_protocol = endpoints.issuer.is_some() || endpoints.known.contains_key(&Endpoint::Introspection);
+        let by_protocol =
+            endpoints.issuer.is_some() || endpoints.known.contains_key(&Endpoint::Introspection);
         by_protocol || self.introspection.is_some()
     }
 
@@ -331,8 +362,17 @@ impl Profile {
 
     /// What the renewal's answer tells: as the login's does, where the profile does not say.
     pub(super) fn renewal_captures(&self, grant: &str) -> Captures {
-        let own = self.renew.as_ref().map(|renew| renew.captures.clone()).filter(|captures| !captures.is_empty());
-        let of_login = || self.login(grant)?.steps.last().map(|step| step.captures.clone());
+        let own = self
+            .renew
+            .as_ref()
+            .map(|renew| renew.captures.clone())
+            .filter(|captures| !captures.is_empty());
+        let of_login = || {
+            self.login(grant)?
+                .steps
+                .last()
+                .map(|step| step.captures.clone())
+        };
         own.or_else(of_login).unwrap_or_default()
     }
 
@@ -351,7 +391,12 @@ impl Profile {
     /// Whether the name is a key that a session's login can set.
     pub(super) fn takes(&self, name: &str) -> bool {
         let own = self.parameters.iter().any(|own| own.parameter.name == name);
-        let of_oauth = || self.grants.iter().flat_map(|rules| rules.kind.parameters()).any(|known| known.name == name);
+        let of_oauth = || {
+            self.grants
+                .iter()
+                .flat_map(|rules| rules.kind.parameters())
+                .any(|known| known.name == name)
+        };
         own || of_oauth()
     }
 
@@ -361,7 +406,11 @@ impl Profile {
 
     /// The expression that values of the parameter must match.
     pub(super) fn pattern(&self, parameter: &str) -> Option<&Regex> {
-        self.parameters.iter().find(|own| own.parameter.name == parameter)?.pattern.as_ref()
+        self.parameters
+            .iter()
+            .find(|own| own.parameter.name == parameter)?
+            .pattern
+            .as_ref()
     }
 }
 
@@ -386,17 +435,29 @@ mod tests {
             ("device_code", false, true, None),
         ] {
             let traits = profile.grant_traits(grant).unwrap();
-            let seen = (traits.unattended, traits.confirm, traits.refresh_token_parameter.as_deref());
+            let seen = (
+                traits.unattended,
+                traits.confirm,
+                traits.refresh_token_parameter.as_deref(),
+            );
             assert_eq!(seen, (unattended, confirm, parameter), "{grant}");
         }
-        assert!(profile.grant_traits("telepathy").is_none() && profile.parameters("telepathy").is_none());
+        assert!(
+            profile.grant_traits("telepathy").is_none()
+                && profile.parameters("telepathy").is_none()
+        );
     }
 
     #[test]
     fn a_parameter_of_one_grant_is_unknown_to_the_others() {
         let profile = Profile::named("salesforce", None).unwrap();
-        let takes =
-            |grant: &str, name: &str| profile.parameters(grant).unwrap().iter().any(|parameter| parameter.name == name);
+        let takes = |grant: &str, name: &str| {
+            profile
+                .parameters(grant)
+                .unwrap()
+                .iter()
+                .any(|parameter| parameter.name == name)
+        };
         assert!(takes("password", "security_token") && !takes("jwt_bearer", "security_token"));
         assert!(takes("jwt_bearer", "api_version") && takes("refresh_token", "api_version"));
     }
@@ -407,32 +468,104 @@ mod tests {
         place(directory.path(), "acme.toml", &minimal("acme"));
         place(directory.path(), "salesforce.toml", &minimal("salesforce"));
         let names = Profile::names(Some(directory.path()));
-        assert_eq!(names.iter().filter(|name| ["acme", "salesforce"].contains(&name.as_str())).count(), 2, "{names:?}");
-        assert_eq!(Profile::named("acme", Some(directory.path())).unwrap().title(), "Minimal");
-        assert_eq!(Profile::named("salesforce", Some(directory.path())).unwrap().title(), "Minimal");
-        let unknown = Profile::named("../acme", Some(directory.path())).unwrap_err().to_string();
-        assert!(unknown.contains("known are acme, ") && unknown.contains(", salesforce, "), "{unknown}");
+        assert_eq!(
+            names
+                .iter()
+                .filter(|name| ["acme", "salesforce"].contains(&name.as_str()))
+                .count(),
+            2,
+            "{names:?}"
+        );
+        assert_eq!(
+            Profile::named("acme", Some(directory.path()))
+                .unwrap()
+                .title(),
+            "Minimal"
+        );
+        assert_eq!(
+            Profile::named("salesforce", Some(directory.path()))
+                .unwrap()
+                .title(),
+            "Minimal"
+        );
+        let unknown = Profile::named("../acme", Some(directory.path()))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            unknown.contains("known are acme, ") && unknown.contains(", salesforce, "),
+            "{unknown}"
+        );
     }
 
     #[test]
     fn what_is_wrong_in_a_file_is_said_with_its_line_and_key() {
         let good = minimal("acme");
         for (from, to, expected) in [
-            ("title = \"Minimal\"", "title = 7", "acme.toml:2: title: invalid type"),
-            ("title = \"Minimal\"", "titel = \"x\"", "acme.toml:2: titel: unknown field"),
-            ("name = \"acme\"", "name = \"other\"", "acme.toml:1: name: `other` must be `acme`"),
-            ("\"oauth2\"", "\"http\"", "acme.toml:4: endpoints: it belongs to protocol"),
-            ("\"oauth2\"", "\"ftp\"", "acme.toml:3: protocol: unknown variant `ftp`"),
-            ("\"20m\"", "\"soon\"", "acme.toml:8: window.idle_timeout: `soon` is no duration"),
-            ("\"/token\"", "\"/{token\"", "acme.toml:5: endpoints.token: a `{` is never closed"),
-            ("\"sliding\"", "\"slippery\"", "acme.toml:7: window.model: unknown variant `slippery`"),
-            ("verdict = \"dead\"", "verdict = \"ill\"", "acme.toml:13: answer.verdict: unknown variant `ill`"),
-            ("\"GONE\"", "{ like = \"GONE\" }", "acme.toml:12: answer.json.\"/code\": write a value"),
-            ("verdict = \"refused\"", "verdict = \"good\"", "acme.toml:1: example: there must be one of a wrong"),
-            ("path = \"/me\"", "path = \"me\"", "acme.toml:10: ping.path: it starts with `/`"),
+            (
+                "title = \"Minimal\"",
+                "title = 7",
+                "acme.toml:2: title: invalid type",
+            ),
+            (
+                "title = \"Minimal\"",
+                "titel = \"x\"",
+                "acme.toml:2: titel: unknown field",
+            ),
+            (
+                "name = \"acme\"",
+                "name = \"other\"",
+                "acme.toml:1: name: `other` must be `acme`",
+            ),
+            (
+                "\"oauth2\"",
+                "\"http\"",
+                "acme.toml:4: endpoints: it belongs to protocol",
+            ),
+            (
+                "\"oauth2\"",
+                "\"ftp\"",
+                "acme.toml:3: protocol: unknown variant `ftp`",
+            ),
+            (
+                "\"20m\"",
+                "\"soon\"",
+                "acme.toml:8: window.idle_timeout: `soon` is no duration",
+            ),
+            (
+                "\"/token\"",
+                "\"/{token\"",
+                "acme.toml:5: endpoints.token: a `{` is never closed",
+            ),
+            (
+                "\"sliding\"",
+                "\"slippery\"",
+                "acme.toml:7: window.model: unknown variant `slippery`",
+            ),
+            (
+                "verdict = \"dead\"",
+                "verdict = \"ill\"",
+                "acme.toml:13: answer.verdict: unknown variant `ill`",
+            ),
+            (
+                "\"GONE\"",
+                "{ like = \"GONE\" }",
+                "acme.toml:12: answer.json.\"/code\": write a value",
+            ),
+            (
+                "verdict = \"refused\"",
+                "verdict = \"good\"",
+                "acme.toml:1: example: there must be one of a wrong",
+            ),
+            (
+                "path = \"/me\"",
+                "path = \"me\"",
+                "acme.toml:10: ping.path: it starts with `/`",
+            ),
         ] {
             let text = good.replace(from, to);
-            let error = Profile::parse(&text, "acme.toml", "acme").unwrap_err().to_string();
+            let error = Profile::parse(&text, "acme.toml", "acme")
+                .unwrap_err()
+                .to_string();
             assert!(error.starts_with(expected), "{to}: {error}");
         }
     }
@@ -440,23 +573,67 @@ mod tests {
     #[test]
     fn what_is_wrong_in_a_profile_of_requests_is_said_when_it_is_read() {
         for (from, to, expected) in [
-            ("{password}", "{pasword}", "`{pasword}` is no parameter and nothing that is captured"),
+            (
+                "{password}",
+                "{pasword}",
+                "`{pasword}` is no parameter and nothing that is captured",
+            ),
             ("{password}", "{jwt}", "`{jwt}` is no parameter"),
-            ("path = \"/api/login\"", "path = \"/api/login?p={password}\"", "must not be part of a URL"),
-            ("path = \"/api/ping\"", "path = \"/api/ping/{token}\"", "is secret and would be part of a URL"),
-            ("path = \"/api/login\"", "path = \"/api/login\"\nconfirm = true", "a second try could lock its user out"),
-            ("{ cookie = \"ACMESID\" }", "{ cookie = \"A\", header = \"B\" }", "give one of"),
-            ("{ cookie = \"ACMESID\" }", "{ cookie = \"OTHER\" }", "has no `token` where the profile looks for it"),
-            ("yields = { token = \"abc\"", "yields = { token = \"xyz\"", "the answer yields `abc`, not `xyz`"),
-            ("\"NO_SESSION\" }", "\"NO_SESSION\" }\nstatus = [503]", "always an outage"),
+            (
+                "path = \"/api/login\"",
+                "path = \"/api/login?p={password}\"",
+                "must not be part of a URL",
+            ),
+            (
+                "path = \"/api/ping\"",
+                "path = \"/api/ping/{token}\"",
+                "is secret and would be part of a URL",
+            ),
+            (
+                "path = \"/api/login\"",
+                "path = \"/api/login\"\nconfirm = true",
+                "a second try could lock its user out",
+            ),
+            (
+                "{ cookie = \"ACMESID\" }",
+                "{ cookie = \"A\", header = \"B\" }",
+                "give one of",
+            ),
+            (
+                "{ cookie = \"ACMESID\" }",
+                "{ cookie = \"OTHER\" }",
+                "has no `token` where the profile looks for it",
+            ),
+            (
+                "yields = { token = \"abc\"",
+                "yields = { token = \"xyz\"",
+                "the answer yields `abc`, not `xyz`",
+            ),
+            (
+                "\"NO_SESSION\" }",
+                "\"NO_SESSION\" }\nstatus = [503]",
+                "always an outage",
+            ),
             (
                 "verdict = \"alive\"\n\n[[example]]",
                 "verdict = \"alive\"\n\n[[answer]]\nto = [\"ping\"]\njson = { \"/ok\" = true }\nverdict = \"dead\"\n\n[[example]]",
                 "it conflicts with the rule in line",
             ),
-            ("model = \"sliding\"", "model = \"fixed\"", "needs to know how long a token lives"),
-            ("protocol = \"http\"", "protocol = \"http\"\nendpoints = { token = \"/t\" }", "it belongs to protocol"),
-            ("protocol = \"http\"", "protocol = \"http\"\ngrant.password.form = {}", "write [login.NAME] for each"),
+            (
+                "model = \"sliding\"",
+                "model = \"fixed\"",
+                "needs to know how long a token lives",
+            ),
+            (
+                "protocol = \"http\"",
+                "protocol = \"http\"\nendpoints = { token = \"/t\" }",
+                "it belongs to protocol",
+            ),
+            (
+                "protocol = \"http\"",
+                "protocol = \"http\"\ngrant.password.form = {}",
+                "write [login.NAME] for each",
+            ),
             (
                 "protocol = \"http\"",
                 "protocol = \"http\"\naudience = [{ host = \"a.example\", audience = \"x\" }]",
@@ -467,19 +644,33 @@ mod tests {
                 "protocol = \"http\"\n\ntoken.jwt_is_fixed = true",
                 "acme.toml:6: token.jwt_is_fixed: it belongs to protocol = \"oauth2\": take the end out of the token",
             ),
-            ("[login]", "[login]\ntimeout = \"5s\"", "login.timeout: it belongs to protocol = \"command\""),
-            ("[login]", "[login]\nenv = { A = \"{password}\" }", "login.env: it belongs to protocol = \"command\""),
+            (
+                "[login]",
+                "[login]\ntimeout = \"5s\"",
+                "login.timeout: it belongs to protocol = \"command\"",
+            ),
+            (
+                "[login]",
+                "[login]\nenv = { A = \"{password}\" }",
+                "login.env: it belongs to protocol = \"command\"",
+            ),
             (
                 "csrf = { json = \"/csrf\" }",
                 "csrf = { json = \"/csrf\", jwt = \"exp\", minus = \"/x\" }",
                 "`minus` is for",
             ),
-            ("path = \"/api/ping\"", "path = \"/api/ping\"\ncapture.x = { jwt = \"x\" }", "say where the JWT is"),
+            (
+                "path = \"/api/ping\"",
+                "path = \"/api/ping\"\ncapture.x = { jwt = \"x\" }",
+                "say where the JWT is",
+            ),
         ] {
             let text = manual().replacen(from, to, 1);
             let directory = tempfile::tempdir().unwrap();
             place(directory.path(), "acme.toml", &text);
-            let error = Profile::named("acme", Some(directory.path())).unwrap_err().to_string();
+            let error = Profile::named("acme", Some(directory.path()))
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(expected), "{to}: {error}");
         }
     }
@@ -487,24 +678,48 @@ mod tests {
     #[test]
     fn what_only_requests_have_is_refused_where_a_program_or_the_protocol_logs_in() {
         for (login, expected) in [
-            ("login = { command = [\"x\"], form = { a = \"b\" } }", "login.form: it belongs to protocol = \"http\""),
+            (
+                "login = { command = [\"x\"], form = { a = \"b\" } }",
+                "login.form: it belongs to protocol = \"http\"",
+            ),
             (
                 "login = { command = [\"x\"], headers = { A = \"b\" } }",
                 "login.headers: it belongs to protocol = \"http\"",
             ),
-            ("login = { command = [\"x\"], path = \"/x\" }", "login.path: it belongs to protocol = \"http\""),
-            ("login = { command = [\"x\"] }\nafter_login = [{ path = \"/x\" }]", "the program must print"),
-            ("login = { command = [\"x\"] }\ntoken.jwt_is_fixed = true", "take the end out of the token"),
+            (
+                "login = { command = [\"x\"], path = \"/x\" }",
+                "login.path: it belongs to protocol = \"http\"",
+            ),
+            (
+                "login = { command = [\"x\"] }\nafter_login = [{ path = \"/x\" }]",
+                "the program must print",
+            ),
+            (
+                "login = { command = [\"x\"] }\ntoken.jwt_is_fixed = true",
+                "take the end out of the token",
+            ),
         ] {
-            let text =
-                minimal("acme").replace("\"oauth2\"", "\"command\"").replace("[endpoints]\ntoken = \"/token\"", login);
-            let error = Profile::parse(&text, "acme.toml", "acme").unwrap_err().to_string();
+            let text = minimal("acme")
+                .replace("\"oauth2\"", "\"command\"")
+                .replace("[endpoints]\ntoken = \"/token\"", login);
+            let error = Profile::parse(&text, "acme.toml", "acme")
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(expected), "{login}: {error}");
         }
-        for login in ["login.form = { a = \"b\" }", "login.timeout = \"5s\"", "login.pat = { path = \"/x\" }"] {
+        for login in [
+            "login.form = { a = \"b\" }",
+            "login.timeout = \"5s\"",
+            "login.pat = { path = \"/x\" }",
+        ] {
             let text = minimal("acme").replace("[endpoints]", &format!("{login}\n[endpoints]"));
-            let error = Profile::parse(&text, "acme.toml", "acme").unwrap_err().to_string();
-            assert!(error.contains("acme.toml:4: login: in \"oauth2\" the protocol logs in"), "{login}: {error}");
+            let error = Profile::parse(&text, "acme.toml", "acme")
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains("acme.toml:4: login: in \"oauth2\" the protocol logs in"),
+                "{login}: {error}"
+            );
         }
     }
 
@@ -520,9 +735,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let text = minimal("acme").replace("status = 400", "status = 500");
         place(directory.path(), "acme.toml", &text);
-        let error = Profile::named("acme", Some(directory.path())).unwrap_err().to_string();
+        let error = Profile::named("acme", Some(directory.path()))
+            .unwrap_err()
+            .to_string();
         assert!(
-            error.ends_with("acme.toml:15: example: by the rules this answer is `unavailable`, not `refused`"),
+            error.ends_with(
+                "acme.toml:15: example: by the rules this answer is `unavailable`, not `refused`"
+            ),
             "{error}"
         );
     }
@@ -553,6 +772,9 @@ verdict = "refused"
 
     fn place(directory: &Path, name: &str, text: &str) {
         use std::io::Write as _;
-        std::fs::File::create(directory.join(name)).unwrap().write_all(text.as_bytes()).unwrap();
+        std::fs::File::create(directory.join(name))
+            .unwrap()
+            .write_all(text.as_bytes())
+            .unwrap();
     }
 }

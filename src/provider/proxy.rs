@@ -47,7 +47,8 @@ pub struct BadVariable {
 
 impl BadVariable {
     /// What to do about it.
-    pub const REMEDY: &str = "write http://host:port, or set proxy = \"http://host:port\" or \"none\" in [http]";
+    pub const REMEDY: &str =
+        "write http://host:port, or set proxy = \"http://host:port\" or \"none\" in [http]";
 }
 
 /// Why a text names no proxy.
@@ -103,7 +104,11 @@ impl ProxyUrl {
     /// What is wrong with it, never the text itself.
     pub fn parse(text: &str) -> Result<Self, BadProxy> {
         let text = unquoted(text);
-        let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        let with_scheme = if text.contains("://") {
+            text.to_owned()
+        } else {
+            format!("http://{text}")
+        };
         let url = Url::parse(&with_scheme).map_err(|_| BadProxy::NoAddress)?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(BadProxy::OtherKind(url.scheme().to_owned()));
@@ -111,7 +116,10 @@ impl ProxyUrl {
         if url.query().is_some() || url.fragment().is_some() {
             return Err(BadProxy::Unescaped);
         }
-        let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+        let is_name = |name: &str| {
+            name.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+        };
         match url.host() {
             Some(Host::Domain(name)) if !is_name(name) => Err(BadProxy::NoAddress),
             None => Err(BadProxy::NoAddress),
@@ -161,11 +169,19 @@ impl ProxyVariables {
             Some(ProxyUrl::parse(text).map_err(|problem| BadVariable { name, problem }))
         };
         let direct = given("NO_PROXY").map(|(_, text)| text).unwrap_or_default();
-        Self { https: proxy("HTTPS_PROXY"), http: proxy("HTTP_PROXY"), direct: no_proxy(direct) }
+        Self {
+            https: proxy("HTTPS_PROXY"),
+            http: proxy("HTTP_PROXY"),
+            direct: no_proxy(direct),
+        }
     }
 
     fn on_the_way_to(&self, url: &Url) -> Result<Option<&ProxyUrl>, &BadVariable> {
-        let named = if url.scheme() == "https" { &self.https } else { &self.http };
+        let named = if url.scheme() == "https" {
+            &self.https
+        } else {
+            &self.http
+        };
         match named {
             Some(_) if self.direct.iter().any(|direct| direct.is_about(url)) => Ok(None),
             Some(named) => named.as_ref().map(Some),
@@ -182,17 +198,32 @@ fn unquoted(text: &str) -> &str {
 /// As curl reads it, and with what other programs know besides: ports, `*.example`, semicolons.
 fn no_proxy(text: &str) -> Vec<Direct> {
     let parts = text.split(|char: char| char.is_whitespace() || matches!(char, ',' | ';' | '|'));
-    parts.map(unquoted).filter(|part| !part.is_empty()).map(direct).collect()
+    parts
+        .map(unquoted)
+        .filter(|part| !part.is_empty())
+        .map(direct)
+        .collect()
 }
 
 fn direct(text: &str) -> Direct {
-    let text = text.split_once("://").map_or(text, |(_, host)| host).trim_end_matches('/');
+    let text = text
+        .split_once("://")
+        .map_or(text, |(_, host)| host)
+        .trim_end_matches('/');
     if let Some(network) = network(text) {
-        return Direct { hosts: network, port: None };
+        return Direct {
+            hosts: network,
+            port: None,
+        };
     }
-    let with_port = text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    let with_port = text
+        .rsplit_once(':')
+        .and_then(|(host, port)| Some((host, port.parse().ok()?)));
     let (host, port) = with_port.map_or((text, None), |(host, port)| (host, Some(port)));
-    let domain = host.strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(host);
+    let domain = host
+        .strip_prefix('*')
+        .filter(|rest| rest.starts_with('.'))
+        .unwrap_or(host);
     let hosts = match network(host) {
         Some(network) => network,
         None if host == "*" => Hosts::All,
@@ -204,10 +235,18 @@ fn direct(text: &str) -> Direct {
 
 /// `10.0.0.0/8`, `fd00::/8`, or an address by itself, in brackets or without.
 fn network(text: &str) -> Option<Hosts> {
-    let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
-    let address: IpAddr = address.trim_start_matches('[').trim_end_matches(']').parse().ok()?;
+    let (address, length) = text
+        .split_once('/')
+        .map_or((text, None), |(address, length)| (address, Some(length)));
+    let address: IpAddr = address
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse()
+        .ok()?;
     let whole = if address.is_ipv4() { 32 } else { 128 };
-    let length = length.map_or(Some(whole), |length| length.parse().ok().filter(|length| *length <= whole))?;
+    let length = length.map_or(Some(whole), |length| {
+        length.parse().ok().filter(|length| *length <= whole)
+    })?;
     Some(Hosts::Network(address, length))
 }
 
@@ -229,10 +268,14 @@ impl Hosts {
         let name = name.trim_end_matches('.');
         match self {
             Self::All => true,
-            Self::Network(network, length) => address.is_some_and(|address| is_within(address, *network, *length)),
+            Self::Network(network, length) => {
+                address.is_some_and(|address| is_within(address, *network, *length))
+            }
             Self::Pattern(pattern) => pattern.matches(name),
             Self::Domain(domain) => {
-                let rest = name.strip_suffix(domain.as_str()).filter(|_| address.is_none());
+                let rest = name
+                    .strip_suffix(domain.as_str())
+                    .filter(|_| address.is_none());
                 rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
             }
         }
@@ -260,14 +303,32 @@ mod tests {
             ("http://proxy.example:3128", Ok("http://proxy.example:3128")),
             ("proxy.example:3128", Ok("http://proxy.example:3128")),
             ("172.31.2.4:8080/", Ok("http://172.31.2.4:8080")),
-            ("\"http://proxy.example:3128\"", Ok("http://proxy.example:3128")),
-            (" 'http://proxy.example:3128/' \n", Ok("http://proxy.example:3128")),
+            (
+                "\"http://proxy.example:3128\"",
+                Ok("http://proxy.example:3128"),
+            ),
+            (
+                " 'http://proxy.example:3128/' \n",
+                Ok("http://proxy.example:3128"),
+            ),
             ("https://proxy.example", Ok("https://proxy.example")),
-            ("HTTP://Proxy.Example:3128//", Ok("http://proxy.example:3128")),
+            (
+                "HTTP://Proxy.Example:3128//",
+                Ok("http://proxy.example:3128"),
+            ),
             ("http://[fd00::1]:3128", Ok("http://[fd00::1]:3128")),
-            ("bob:p%40ss@proxy.example:3128", Ok("http://proxy.example:3128")),
-            ("http://bob:p@ss@proxy.example:3128", Ok("http://proxy.example:3128")),
-            ("socks5h://proxy.example:1080", Err(OtherKind("socks5h".into()))),
+            (
+                "bob:p%40ss@proxy.example:3128",
+                Ok("http://proxy.example:3128"),
+            ),
+            (
+                "http://bob:p@ss@proxy.example:3128",
+                Ok("http://proxy.example:3128"),
+            ),
+            (
+                "socks5h://proxy.example:1080",
+                Err(OtherKind("socks5h".into())),
+            ),
             ("http//proxy.example:3128", Err(Path)),
             ("http:/proxy.example:3128", Err(Path)),
             ("http://http://proxy.example:3128", Err(Path)),
@@ -283,10 +344,16 @@ mod tests {
             let found = ProxyUrl::parse(text).map(|proxy| proxy.to_string());
             assert_eq!(found.as_deref(), expected.as_ref().copied(), "{text}");
             let variables = ProxyVariables::read(|name| (name == "https_proxy").then_some(text));
-            let bad = Proxy::Variables(variables.into()).on_the_way_to(&url("https://a.example")).err().cloned();
+            let bad = Proxy::Variables(variables.into())
+                .on_the_way_to(&url("https://a.example"))
+                .err()
+                .cloned();
             assert_eq!(bad.is_some(), expected.is_err(), "{text}");
             let said = bad.map(|bad| bad.to_string()).unwrap_or_default();
-            assert!(said.is_empty() || said.starts_with("the variable https_proxy "), "{said}");
+            assert!(
+                said.is_empty() || said.starts_with("the variable https_proxy "),
+                "{said}"
+            );
             assert!(!said.contains("bob") && !said.contains("12"), "{said}");
         }
     }
@@ -294,12 +361,36 @@ mod tests {
     #[test]
     fn the_variable_of_the_scheme_comes_before_that_of_all_and_an_empty_one_says_nothing() {
         for (given, https, http) in [
-            (&[("HTTPS_PROXY", "a:1"), ("ALL_PROXY", "b:2")][..], Some("http://a:1"), Some("http://b:2")),
-            (&[("https_proxy", "a:1"), ("http_proxy", "c:3")], Some("http://a:1"), Some("http://c:3")),
-            (&[("HTTPS_PROXY", ""), ("https_proxy", "a:1")], Some("http://a:1"), None),
-            (&[("HTTPS_PROXY", "\"\""), ("all_proxy", "b:2")], Some("http://b:2"), Some("http://b:2")),
-            (&[("HTTPS_PROXY", "a:1"), ("https_proxy", "b:2")], Some("http://a:1"), None),
-            (&[("HTTPS_PROXY", "a:1"), ("all_proxy", "socks://b:2")], Some("http://a:1"), Some("bad")),
+            (
+                &[("HTTPS_PROXY", "a:1"), ("ALL_PROXY", "b:2")][..],
+                Some("http://a:1"),
+                Some("http://b:2"),
+            ),
+            (
+                &[("https_proxy", "a:1"), ("http_proxy", "c:3")],
+                Some("http://a:1"),
+                Some("http://c:3"),
+            ),
+            (
+                &[("HTTPS_PROXY", ""), ("https_proxy", "a:1")],
+                Some("http://a:1"),
+                None,
+            ),
+            (
+                &[("HTTPS_PROXY", "\"\""), ("all_proxy", "b:2")],
+                Some("http://b:2"),
+                Some("http://b:2"),
+            ),
+            (
+                &[("HTTPS_PROXY", "a:1"), ("https_proxy", "b:2")],
+                Some("http://a:1"),
+                None,
+            ),
+            (
+                &[("HTTPS_PROXY", "a:1"), ("all_proxy", "socks://b:2")],
+                Some("http://a:1"),
+                Some("bad"),
+            ),
             (&[], None, None),
         ] {
             let proxy = Proxy::Variables(ProxyVariables::read(|name| value(given, name)).into());
@@ -327,7 +418,11 @@ mod tests {
             ("*", "https://anything.example", true),
             ("other.example, acme.example", "https://acme.example", true),
             ("other.example acme.example", "https://acme.example", true),
-            ("\"other.example;acme.example\"", "https://acme.example", true),
+            (
+                "\"other.example;acme.example\"",
+                "https://acme.example",
+                true,
+            ),
             ("https://acme.example/", "https://acme.example", true),
             ("acme.example:8443", "https://acme.example:8443", true),
             ("acme.example:8443", "https://acme.example", false),
@@ -347,7 +442,11 @@ mod tests {
         ] {
             let given = [("HTTPS_PROXY", "proxy:1"), ("no_proxy", no_proxy)];
             let proxy = Proxy::Variables(ProxyVariables::read(|name| value(&given, name)).into());
-            assert_eq!(proxy.on_the_way_to(&url(target)).unwrap().is_none(), direct, "{no_proxy} {target}");
+            assert_eq!(
+                proxy.on_the_way_to(&url(target)).unwrap().is_none(),
+                direct,
+                "{no_proxy} {target}"
+            );
         }
     }
 
@@ -355,11 +454,17 @@ mod tests {
     fn a_proxy_is_printed_without_user_and_password() {
         let proxy = ProxyUrl::parse("http://bob:hunter2@proxy.example:3128").unwrap();
         assert!(proxy.has_credentials());
-        assert_eq!(format!("{proxy} {proxy:?}"), "http://proxy.example:3128 ProxyUrl(http://proxy.example:3128)");
+        assert_eq!(
+            format!("{proxy} {proxy:?}"),
+            "http://proxy.example:3128 ProxyUrl(http://proxy.example:3128)"
+        );
     }
 
     fn value<'v>(given: &[(&str, &'v str)], name: &str) -> Option<&'v str> {
-        given.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+        given
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| *value)
     }
 
     fn url(text: &str) -> Url {

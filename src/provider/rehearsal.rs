@@ -15,7 +15,10 @@ impl RemoteConfig {
     /// What cannot be read here is left out: whoever reads it says so.
     pub async fn rehearse(&self, clients: &Clients) -> Vec<ConfigProblem> {
         let signing = self.try_signing().await;
-        signing.into_iter().chain(self.try_client(clients).await).collect()
+        signing
+            .into_iter()
+            .chain(self.try_client(clients).await)
+            .collect()
     }
 
     async fn try_signing(&self) -> Option<ConfigProblem> {
@@ -34,7 +37,10 @@ impl RemoteConfig {
             taken: &[],
         };
         let error = assertion::check(&signer).err()?;
-        Some(ConfigProblem { key: "login.private_key".to_owned(), message: error.to_string() })
+        Some(ConfigProblem {
+            key: "login.private_key".to_owned(),
+            message: error.to_string(),
+        })
     }
 
     async fn try_client(&self, clients: &Clients) -> Option<ConfigProblem> {
@@ -45,12 +51,26 @@ impl RemoteConfig {
             (None, None, Some(_)) => "http.pin_sha256",
             (None, None, None) => return None,
         };
-        if http.client_key.as_ref().is_some_and(SecretSource::only_in_service) {
+        if http
+            .client_key
+            .as_ref()
+            .is_some_and(SecretSource::only_in_service)
+        {
             return None;
         }
-        let error = clients.client(http, &self.url, Connection::Kept).await.err()?;
-        let causes = std::iter::successors(error.source(), |error| (*error).source()).map(ToString::to_string);
-        let message = std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": ");
-        Some(ConfigProblem { key: key.to_owned(), message })
+        let error = clients
+            .client(http, &self.url, Connection::Kept)
+            .await
+            .err()?;
+        let causes = std::iter::successors(error.source(), |error| (*error).source())
+            .map(ToString::to_string);
+        let message = std::iter::once(error.to_string())
+            .chain(causes)
+            .collect::<Vec<_>>()
+            .join(": ");
+        Some(ConfigProblem {
+            key: key.to_owned(),
+            message,
+        })
     }
 }

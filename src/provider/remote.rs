@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue,
+};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use url::Url;
@@ -93,23 +95,31 @@ impl NoAnswer {
     /// Whether the server may have seen the request.
     fn reached(&self) -> bool {
         match self {
-            Self::Outgoing(_) | Self::Client(_) | Self::BadHeader | Self::Proxy(..) | Self::Discovery(_) => false,
+            Self::Outgoing(_)
+            | Self::Client(_)
+            | Self::BadHeader
+            | Self::Proxy(..)
+            | Self::Discovery(_) => false,
             Self::TimedOut(_) => true,
-            Self::Transport(error) => !(error.is_connect() || error.is_builder() || is_certificate_refusal(error)),
+            Self::Transport(error) => {
+                !(error.is_connect() || error.is_builder() || is_certificate_refusal(error))
+            }
         }
     }
 
     fn verdict(&self, request: Request) -> Verdict {
         let is_login = matches!(request, Request::Login | Request::Renew);
         match self {
-            Self::Outgoing(error) if error.needs_a_person() && is_login => {
-                Verdict::Refused { confirm: false, what: Refused::Request }
-            }
+            Self::Outgoing(error) if error.needs_a_person() && is_login => Verdict::Refused {
+                confirm: false,
+                what: Refused::Request,
+            },
             Self::Outgoing(error) if error.needs_a_person() => Verdict::Forbidden { certain: true },
             // Nothing secret was sent to whoever wrote it.
-            Self::Discovery(DiscoveryError::Wrong { .. }) if is_login => {
-                Verdict::Refused { confirm: true, what: Refused::Request }
-            }
+            Self::Discovery(DiscoveryError::Wrong { .. }) if is_login => Verdict::Refused {
+                confirm: true,
+                what: Refused::Request,
+            },
             Self::Discovery(DiscoveryError::Wrong { .. }) => Verdict::Forbidden { certain: true },
             _ if self.reached() => unusable(request),
             Self::Outgoing(_)
@@ -129,7 +139,10 @@ impl NoAnswer {
             // So rustls calls what our own verifier says.
             Self::Transport(_) => {
                 let innermost = causes.last().map(ToString::to_string);
-                innermost.map(|cause| cause.trim_start_matches("unexpected error: ").to_owned()).into_iter().collect()
+                innermost
+                    .map(|cause| cause.trim_start_matches("unexpected error: ").to_owned())
+                    .into_iter()
+                    .collect()
             }
             Self::Outgoing(_)
             | Self::Client(_)
@@ -138,7 +151,10 @@ impl NoAnswer {
             | Self::Proxy(..)
             | Self::Discovery(_) => causes.map(ToString::to_string).collect(),
         };
-        std::iter::once(self.to_string()).chain(causes).collect::<Vec<_>>().join(": ")
+        std::iter::once(self.to_string())
+            .chain(causes)
+            .collect::<Vec<_>>()
+            .join(": ")
     }
 }
 
@@ -147,13 +163,22 @@ impl Remote {
     ///
     /// # Errors
     /// The first of [`RemoteConfig::problems`].
-    pub fn new(config: impl Into<Arc<RemoteConfig>>, clients: &mut Clients) -> Result<Self, RemoteError> {
+    pub fn new(
+        config: impl Into<Arc<RemoteConfig>>,
+        clients: &mut Clients,
+    ) -> Result<Self, RemoteError> {
         let config = config.into();
         if let Some(problem) = config.problems().into_iter().next() {
             return Err(problem.into());
         }
-        let discovery = config.issuer().map(|issuer| clients.discovery(&issuer, config.metadata_url(), &config.http));
-        Ok(Self { config, clients: clients.clone(), discovery })
+        let discovery = config
+            .issuer()
+            .map(|issuer| clients.discovery(&issuer, config.metadata_url(), &config.http));
+        Ok(Self {
+            config,
+            clients: clients.clone(),
+            discovery,
+        })
     }
 
     pub(super) fn config(&self) -> &RemoteConfig {
@@ -162,9 +187,16 @@ impl Remote {
 
     /// Host and port that the request would go to: what the limit of calls in flight counts by.
     pub fn host(&self, request: Request, token: Option<&Token>) -> String {
-        let metadata = self.discovery.as_ref().and_then(|discovery| discovery.known());
+        let metadata = self
+            .discovery
+            .as_ref()
+            .and_then(|discovery| discovery.known());
         let target = outgoing::target(&self.config, metadata.as_deref(), request, token);
-        authority(&target.or_else(|| self.config.login_url()).unwrap_or_else(|| Url::clone(&self.config.url)))
+        authority(
+            &target
+                .or_else(|| self.config.login_url())
+                .unwrap_or_else(|| Url::clone(&self.config.url)),
+        )
     }
 
     /// Which parameters must be read for this request: none for a usual ping, the client's for a renewal.
@@ -176,7 +208,13 @@ impl Remote {
     pub fn admits(&self, token: &Token) -> bool {
         let url = token.instance_url.as_ref();
         checked_access_token(token.access_token.expose()).is_ok()
-            && url.is_none_or(|url| self.config.profile.hosts.accept(url, &self.config.url).is_ok())
+            && url.is_none_or(|url| {
+                self.config
+                    .profile
+                    .hosts
+                    .accept(url, &self.config.url)
+                    .is_ok()
+            })
     }
 
     /// The headers that a request with this token carries.
@@ -188,7 +226,13 @@ impl Remote {
     ///
     /// A session of the grant `refresh_token` logs in by presenting the configured refresh token; [`Request::Renew`]
     /// presents the one that is held, or else the configured one if it is among `secrets`.
-    pub async fn call(&self, request: Request, held: Held<'_>, secrets: &Secrets, clock: fn() -> Instant) -> Answer {
+    pub async fn call(
+        &self,
+        request: Request,
+        held: Held<'_>,
+        secrets: &Secrets,
+        clock: fn() -> Instant,
+    ) -> Answer {
         let begun = clock();
         let mut known = known_secrets(&held, secrets);
         let metadata = self.metadata(request, held.timeout, clock).await;
@@ -203,17 +247,40 @@ impl Remote {
                     metadata,
                     known: &mut known,
                     gathered: Harvest::default(),
-                    connection: if request == Request::Renew { Connection::Own } else { Connection::Kept },
+                    connection: if request == Request::Renew {
+                        Connection::Own
+                    } else {
+                        Connection::Kept
+                    },
                 };
                 match tokio::time::timeout(left, talk.about(request)).await {
                     Ok(told) => told,
-                    Err(_) => Told::without_answer(request, &NoAnswer::TimedOut(held.timeout), &known),
+                    Err(_) => {
+                        Told::without_answer(request, &NoAnswer::TimedOut(held.timeout), &known)
+                    }
                 }
             }
             Err(error) => Told::without_answer(request, &error, &known),
         };
-        let Told { verdict, detail, counted, skew_millis, odd, quotas } = told;
-        Answer { call: held.call, sent, received: clock(), verdict, detail, counted, skew_millis, odd, quotas }
+        let Told {
+            verdict,
+            detail,
+            counted,
+            skew_millis,
+            odd,
+            quotas,
+        } = told;
+        Answer {
+            call: held.call,
+            sent,
+            received: clock(),
+            verdict,
+            detail,
+            counted,
+            skew_millis,
+            odd,
+            quotas,
+        }
     }
 
     /// What the server says of itself, if `request` needs it.
@@ -236,26 +303,50 @@ impl Remote {
         timeout: Duration,
         clock: fn() -> Instant,
     ) -> Result<Option<Arc<Metadata>>, NoAnswer> {
-        let (Some(discovery), Some(issuer)) = (&self.discovery, self.config.issuer()) else { return Ok(None) };
+        let (Some(discovery), Some(issuer)) = (&self.discovery, self.config.issuer()) else {
+            return Ok(None);
+        };
         let fetch = async |url| {
-            let asked = Outgoing { method: Method::Get, url, headers: Vec::new(), body: None, secrets: Vec::new() };
+            let asked = Outgoing {
+                method: Method::Get,
+                url,
+                headers: Vec::new(),
+                body: None,
+                secrets: Vec::new(),
+            };
             let answer = self.exchange(asked, Connection::Kept).await;
-            answer.map(|(response, _)| response).map_err(|error| error.sentence())
+            answer
+                .map(|(response, _)| response)
+                .map_err(|error| error.sentence())
         };
         let named = self.config.metadata_url();
-        let found = tokio::time::timeout(timeout, discovery.metadata(&issuer, named.as_ref(), clock, fetch)).await;
-        let late = |_| DiscoveryError::Unavailable(format!("the issuer did not answer within {timeout:?}"));
+        let found = tokio::time::timeout(
+            timeout,
+            discovery.metadata(&issuer, named.as_ref(), clock, fetch),
+        )
+        .await;
+        let late = |_| {
+            DiscoveryError::Unavailable(format!("the issuer did not answer within {timeout:?}"))
+        };
         Ok(Some(found.map_err(late)??))
     }
 
     /// Where nothing is, something may have been when the metadata were written.
     fn doubt_metadata(&self, status: u16, now: Instant) {
-        if let Some(discovery) = self.discovery.as_ref().filter(|_| matches!(status, 404 | 410)) {
+        if let Some(discovery) = self
+            .discovery
+            .as_ref()
+            .filter(|_| matches!(status, 404 | 410))
+        {
             discovery.doubt(now);
         }
     }
 
-    async fn exchange(&self, outgoing: Outgoing, connection: Connection) -> Result<(Response, Timestamp), NoAnswer> {
+    async fn exchange(
+        &self,
+        outgoing: Outgoing,
+        connection: Connection,
+    ) -> Result<(Response, Timestamp), NoAnswer> {
         exchange(&self.clients, &self.config.http, outgoing, connection).await
     }
 
@@ -264,10 +355,19 @@ impl Remote {
             response.header_lines(&rule.header).iter().find_map(|line| {
                 let found = rule.regex.captures(line)?;
                 let number = |group| found.name(group)?.as_str().parse().ok();
-                Some(Quota { name: rule.name.clone(), used: number("used")?, limit: number("limit")? })
+                Some(Quota {
+                    name: rule.name.clone(),
+                    used: number("used")?,
+                    limit: number("limit")?,
+                })
             })
         };
-        self.config.profile.quotas.iter().filter_map(quota).collect()
+        self.config
+            .profile
+            .quotas
+            .iter()
+            .filter_map(quota)
+            .collect()
     }
 }
 
@@ -278,7 +378,10 @@ async fn exchange(
     outgoing: Outgoing,
     connection: Connection,
 ) -> Result<(Response, Timestamp), NoAnswer> {
-    let client = clients.client(settings, &outgoing.url, connection).await.map_err(NoAnswer::Client)?;
+    let client = clients
+        .client(settings, &outgoing.url, connection)
+        .await
+        .map_err(NoAnswer::Client)?;
     let url = outgoing.url.clone();
     let error = match client.execute(wire(outgoing)?).await {
         Ok(answer) => {
@@ -288,7 +391,11 @@ async fn exchange(
         Err(error) => error,
     };
     // URLs stay out of errors: a profile may put a token into one.
-    match clients.proxy_to_blame(settings, &url, &error).await.filter(|_| error.is_connect()) {
+    match clients
+        .proxy_to_blame(settings, &url, &error)
+        .await
+        .filter(|_| error.is_connect())
+    {
         Some((proxy, what)) => Err(NoAnswer::Proxy(proxy, what)),
         None => Err(NoAnswer::Transport(error.without_url())),
     }
@@ -296,10 +403,24 @@ async fn exchange(
 
 /// What must not be seen, should a server echo it.
 fn known_secrets(held: &Held<'_>, secrets: &Secrets) -> Vec<Secret> {
-    let captured = held.token.into_iter().flat_map(|token| token.captures.values());
-    let captured = captured.filter(|capture| !capture.public).map(|capture| &capture.value);
-    let tokens = held.token.map(|token| &token.access_token).into_iter().chain(held.refresh_token);
-    secrets.values().chain(tokens).chain(captured).cloned().collect()
+    let captured = held
+        .token
+        .into_iter()
+        .flat_map(|token| token.captures.values());
+    let captured = captured
+        .filter(|capture| !capture.public)
+        .map(|capture| &capture.value);
+    let tokens = held
+        .token
+        .map(|token| &token.access_token)
+        .into_iter()
+        .chain(held.refresh_token);
+    secrets
+        .values()
+        .chain(tokens)
+        .chain(captured)
+        .cloned()
+        .collect()
 }
 
 /// What an answer, or its absence, tells.
@@ -333,7 +454,8 @@ fn wire(outgoing: Outgoing) -> Result<reqwest::Request, NoAnswer> {
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     if let Some(body) = &outgoing.body {
-        let content_type = HeaderValue::try_from(body.content_type.as_ref()).map_err(|_| NoAnswer::BadHeader)?;
+        let content_type =
+            HeaderValue::try_from(body.content_type.as_ref()).map_err(|_| NoAnswer::BadHeader)?;
         headers.insert(CONTENT_TYPE, content_type);
     }
     for (name, value) in &outgoing.headers {
@@ -342,7 +464,9 @@ fn wire(outgoing: Outgoing) -> Result<reqwest::Request, NoAnswer> {
         value.set_sensitive(true);
         headers.insert(name, value);
     }
-    *request.body_mut() = outgoing.body.map(|body| body.text.as_bytes().to_vec().into());
+    *request.body_mut() = outgoing
+        .body
+        .map(|body| body.text.as_bytes().to_vec().into());
     Ok(request)
 }
 
@@ -360,14 +484,27 @@ fn method(method: Method) -> reqwest::Method {
 async fn received(mut answer: reqwest::Response) -> Response {
     let status = answer.status().as_u16();
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let mut headers: Vec<_> = answer.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
-    let coding = answer.headers().get(CONTENT_ENCODING).map(text).unwrap_or_default();
-    let announced = answer.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
+    let mut headers: Vec<_> = answer
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.to_string(), text(value)))
+        .collect();
+    let coding = answer
+        .headers()
+        .get(CONTENT_ENCODING)
+        .map(text)
+        .unwrap_or_default();
+    let announced = answer
+        .content_length()
+        .and_then(|length| usize::try_from(length).ok())
+        .unwrap_or_default();
     let mut body = Zeroizing::new(Vec::with_capacity(announced.min(LONGEST_BODY)));
     let (mut complete, mut broke_off) = (false, false);
     for _ in 0..MOST_CHUNKS {
         match answer.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() <= LONGEST_BODY => body.extend_from_slice(&chunk),
+            Ok(Some(chunk)) if body.len() + chunk.len() <= LONGEST_BODY => {
+                body.extend_from_slice(&chunk)
+            }
             Ok(Some(_)) => break,
             Ok(None) => {
                 complete = true;
@@ -385,15 +522,26 @@ async fn received(mut answer: reqwest::Response) -> Response {
         headers.retain(|(name, _)| name != CONTENT_ENCODING.as_str());
         body = plain;
     }
-    let _turn = if body.len() > LARGE_BODY { LARGE_BODIES.acquire().await.ok() } else { None };
-    Response::new(status, headers, &body, complete || broke_off && is_whole_json(&body))
+    let _turn = if body.len() > LARGE_BODY {
+        LARGE_BODIES.acquire().await.ok()
+    } else {
+        None
+    };
+    Response::new(
+        status,
+        headers,
+        &body,
+        complete || broke_off && is_whole_json(&body),
+    )
 }
 
 /// A connection may end before the body should: a length that is too large, a last chunk that never comes, TLS without its goodbye.
 /// No part of a JSON object is a JSON object, so that it says itself whether it is whole.
 fn is_end_of_connection(error: &reqwest::Error) -> bool {
     let causes = std::iter::successors(error.source(), |error| (*error).source());
-    let mut kinds = causes.filter_map(|error| error.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
+    let mut kinds = causes
+        .filter_map(|error| error.downcast_ref::<std::io::Error>())
+        .map(std::io::Error::kind);
     kinds.any(|kind| matches!(kind, ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset))
 }
 

@@ -81,10 +81,20 @@ pub(super) enum JsonTemplate {
 impl RequestTemplate {
     /// Every placeholder in it.
     pub(super) fn names(&self) -> Vec<&str> {
-        let pairs = self.headers.iter().chain(&self.cookies).map(|(_, template)| template);
-        let basic = self.basic.iter().flat_map(|(username, password)| [username, password]);
-        let mut names: Vec<&str> =
-            pairs.chain(basic).chain(std::iter::once(&self.target)).flat_map(Template::names).collect();
+        let pairs = self
+            .headers
+            .iter()
+            .chain(&self.cookies)
+            .map(|(_, template)| template);
+        let basic = self
+            .basic
+            .iter()
+            .flat_map(|(username, password)| [username, password]);
+        let mut names: Vec<&str> = pairs
+            .chain(basic)
+            .chain(std::iter::once(&self.target))
+            .flat_map(Template::names)
+            .collect();
         names.extend(self.body.names());
         names
     }
@@ -96,7 +106,11 @@ impl RequestTemplate {
 
     /// Whether the status is one of a success.
     pub(super) fn succeeds_with(&self, status: u16) -> bool {
-        if self.statuses.is_empty() { (200..300).contains(&status) } else { self.statuses.contains(&status) }
+        if self.statuses.is_empty() {
+            (200..300).contains(&status)
+        } else {
+            self.statuses.contains(&status)
+        }
     }
 }
 
@@ -104,7 +118,10 @@ impl BodyTemplate {
     fn names(&self) -> Vec<&str> {
         match self {
             Self::None => Vec::new(),
-            Self::Form(fields) => fields.iter().flat_map(|(_, template)| template.names()).collect(),
+            Self::Form(fields) => fields
+                .iter()
+                .flat_map(|(_, template)| template.names())
+                .collect(),
             Self::Json(json) => json.names(),
             Self::Xml(template) | Self::Text(template) => template.names().collect(),
         }
@@ -117,7 +134,10 @@ impl JsonTemplate {
             Self::Literal(_) => Vec::new(),
             Self::Text(template) | Self::Bare(template) => template.names().collect(),
             Self::List(elements) => elements.iter().flat_map(Self::names).collect(),
-            Self::Object(members) => members.iter().flat_map(|(_, member)| member.names()).collect(),
+            Self::Object(members) => members
+                .iter()
+                .flat_map(|(_, member)| member.names())
+                .collect(),
         }
     }
 
@@ -127,9 +147,16 @@ impl JsonTemplate {
             Self::Literal(value) => Some(value.clone()),
             Self::Text(template) => template.fill(lookup).map(|text| Value::from(text.expose())),
             Self::Bare(template) => template.fill(lookup).map(|text| bare(text.expose())),
-            Self::List(elements) => Some(elements.iter().filter_map(|element| element.fill(lookup)).collect()),
+            Self::List(elements) => Some(
+                elements
+                    .iter()
+                    .filter_map(|element| element.fill(lookup))
+                    .collect(),
+            ),
             Self::Object(members) => {
-                let members = members.iter().filter_map(|(key, member)| Some((key.clone(), member.fill(lookup)?)));
+                let members = members
+                    .iter()
+                    .filter_map(|(key, member)| Some((key.clone(), member.fill(lookup)?)));
                 Some(Value::Object(members.collect()))
             }
         }

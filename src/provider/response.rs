@@ -40,24 +40,48 @@ pub(super) struct Response {
 
 impl Response {
     /// Reads what came.
-    pub(super) fn new(status: u16, headers: Vec<(String, String)>, body: &[u8], complete: bool) -> Self {
-        let headers: Vec<(String, String)> =
-            headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
-        let content_type = headers.iter().find(|(name, _)| name == "content-type").map(|(_, value)| value.as_str());
+    pub(super) fn new(
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: &[u8],
+        complete: bool,
+    ) -> Self {
+        let headers: Vec<(String, String)> = headers
+            .into_iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value))
+            .collect();
+        let content_type = headers
+            .iter()
+            .find(|(name, _)| name == "content-type")
+            .map(|(_, value)| value.as_str());
         let text = charset::decoded(body, content_type.unwrap_or_default());
-        let read = || strict_json::parse(text.trim_start_matches('\u{feff}')).or_else(|| form::members(&text));
+        let read = || {
+            strict_json::parse(text.trim_start_matches('\u{feff}')).or_else(|| form::members(&text))
+        };
         let json = complete.then(read).flatten();
-        Self { status, headers, text, json, url: None, complete }
+        Self {
+            status,
+            headers,
+            text,
+            json,
+            url: None,
+            complete,
+        }
     }
 
     /// The same, as an answer of `url`.
     pub(super) fn answered_by(self, url: &Url) -> Self {
-        Self { url: Some(url.clone()), ..self }
+        Self {
+            url: Some(url.clone()),
+            ..self
+        }
     }
 
     /// Scheme, host and port of the URL that answered, where there was one.
     pub(super) fn origin(&self) -> Option<String> {
-        self.url.as_ref().map(|url| url.origin().ascii_serialization())
+        self.url
+            .as_ref()
+            .map(|url| url.origin().ascii_serialization())
     }
 
     /// The value of the cookie that the answer sets last under this name; none where it is taken away.
@@ -71,7 +95,11 @@ impl Response {
     }
 
     fn cookies(&self, name: &str) -> Cookies<'_> {
-        let lines = self.headers.iter().filter(|(header, _)| header == "set-cookie").map(|(_, line)| line.as_str());
+        let lines = self
+            .headers
+            .iter()
+            .filter(|(header, _)| header == "set-cookie")
+            .map(|(_, line)| line.as_str());
         Cookies::named(name, lines, self.url.as_ref(), self.date())
     }
 
@@ -85,48 +113,80 @@ impl Response {
         if !name.eq_ignore_ascii_case("set-cookie") {
             return self.header_lines(name);
         }
-        let lives = |line: &str| cookies::all(line).any(|(name, value)| self.cookies(name).keep(value));
-        let living = self.headers.iter().filter(|(header, line)| header != "set-cookie" || lives(line));
+        let lives =
+            |line: &str| cookies::all(line).any(|(name, value)| self.cookies(name).keep(value));
+        let living = self
+            .headers
+            .iter()
+            .filter(|(header, line)| header != "set-cookie" || lives(line));
         header_lines(&living.cloned().collect::<Vec<_>>(), name)
     }
 
     /// The first header of that name, given in lower case.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The media type in lower case, without parameters; empty when absent.
     pub(super) fn content_type(&self) -> String {
         let value = self.header("content-type").unwrap_or_default();
-        value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+        value
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase()
     }
 
     /// How the body is encoded, though we asked for it as it is; none when it is readable all the same.
     pub(super) fn encoding(&self) -> Option<&str> {
         let encoding = self.header("content-encoding")?.trim();
-        (!encoding.eq_ignore_ascii_case("identity") && !encoding.is_empty() && self.json.is_none()).then_some(encoding)
+        (!encoding.eq_ignore_ascii_case("identity") && !encoding.is_empty() && self.json.is_none())
+            .then_some(encoding)
     }
 
     /// Whether a page for people came, whatever its status claims. JSON is known by how it begins: many label it as a page, and
     /// forms too.
     pub(super) fn is_html(&self) -> bool {
         let text = self.text.trim_start_matches('\u{feff}').trim_start();
-        let start: String = text.chars().take(14).collect::<String>().to_ascii_lowercase();
-        let is_labelled = matches!(self.content_type().as_str(), "text/html" | "application/xhtml+xml");
-        let has_members = start.starts_with(['{', '[']) || self.json.as_ref().is_some_and(Value::is_object);
-        is_labelled && !has_members || start.starts_with("<!doctype html") || start.starts_with("<html")
+        let start: String = text
+            .chars()
+            .take(14)
+            .collect::<String>()
+            .to_ascii_lowercase();
+        let is_labelled = matches!(
+            self.content_type().as_str(),
+            "text/html" | "application/xhtml+xml"
+        );
+        let has_members =
+            start.starts_with(['{', '[']) || self.json.as_ref().is_some_and(Value::is_object);
+        is_labelled && !has_members
+            || start.starts_with("<!doctype html")
+            || start.starts_with("<html")
     }
 
     /// Where a redirect leads: scheme, host and path, without what else a URL may hold.
     pub(super) fn leads_to(&self) -> Option<String> {
-        let location = self.header("location").filter(|_| (300..400).contains(&self.status))?;
+        let location = self
+            .header("location")
+            .filter(|_| (300..400).contains(&self.status))?;
         let there = match &self.url {
             Some(url) => url.join(location).ok()?,
             None => Url::parse(location).ok()?,
         };
         // What follows a semicolon is a parameter, a session's id say.
-        let path: String = there.path().chars().take_while(|char| *char != ';').take(LONGEST_PATH).collect();
-        there.has_host().then(|| format!("{}{path}", there.origin().ascii_serialization()))
+        let path: String = there
+            .path()
+            .chars()
+            .take_while(|char| *char != ';')
+            .take(LONGEST_PATH)
+            .collect();
+        there
+            .has_host()
+            .then(|| format!("{}{path}", there.origin().ascii_serialization()))
     }
 
     /// The body's member at a JSON pointer, if it is a string.
@@ -144,19 +204,27 @@ impl Response {
         // The second that Date tells is half over, on average.
         let theirs = self.date()?.as_millisecond().saturating_add(500);
         let skew = theirs.saturating_sub(wall.as_millisecond());
-        Some(if skew.abs() < LEAST_SKEW_MILLIS { 0 } else { skew })
+        Some(if skew.abs() < LEAST_SKEW_MILLIS {
+            0
+        } else {
+            skew
+        })
     }
 
     /// How long the server asks to wait (RFC 9110 section 10.2.3), an hour at most.
     pub(super) fn retry_after(&self, wall: Timestamp) -> Option<Duration> {
         let now = self.date().unwrap_or(wall);
-        self.header_lines("retry-after").iter().find_map(|line| dates::wait(line, now))
+        self.header_lines("retry-after")
+            .iter()
+            .find_map(|line| dates::wait(line, now))
     }
 }
 
 /// All lines of that name, whatever its case, and what they come to together (RFC 9110 section 5.3) if they are several.
 pub(super) fn header_lines(headers: &[(String, String)], name: &str) -> Vec<String> {
-    let lines = headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
+    let lines = headers
+        .iter()
+        .filter(|(known, _)| known.eq_ignore_ascii_case(name));
     let mut lines: Vec<String> = lines.map(|(_, value)| value.clone()).collect();
     if lines.len() > 1 {
         lines.push(lines.join(", "));
@@ -185,7 +253,11 @@ mod tests {
             ("application/json", "{\"a\":\"<html>\"}", false),
             ("text/xml", "<?xml version=\"1.0\"?>", false),
         ] {
-            assert_eq!(response(&[("Content-Type", content_type)], body).is_html(), expected, "{content_type} {body}");
+            assert_eq!(
+                response(&[("Content-Type", content_type)], body).is_html(),
+                expected,
+                "{content_type} {body}"
+            );
         }
     }
 
@@ -202,7 +274,8 @@ mod tests {
             ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
             ("Fri, 06 Nov 2099 08:00:00 GMT", Some(3600)),
         ] {
-            let wait = response(&[("Retry-After", retry_after), date], "").retry_after(Timestamp::UNIX_EPOCH);
+            let wait = response(&[("Retry-After", retry_after), date], "")
+                .retry_after(Timestamp::UNIX_EPOCH);
             assert_eq!(wait.map(|wait| wait.as_secs()), expected, "{retry_after}");
         }
     }
@@ -217,7 +290,11 @@ mod tests {
             ("Sun, 06 Nov 1994 08:39:37 GMT", Some(-599_500)),
             ("yesterday", None),
         ] {
-            assert_eq!(response(&[("Date", date)], "").skew_millis(wall), expected, "{date}");
+            assert_eq!(
+                response(&[("Date", date)], "").skew_millis(wall),
+                expected,
+                "{date}"
+            );
         }
     }
 
@@ -246,7 +323,10 @@ mod tests {
     }
 
     fn response(headers: &[(&str, &str)], body: &str) -> Response {
-        let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let headers = headers
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect();
         Response::new(200, headers, body.as_bytes(), true)
     }
 }

@@ -121,13 +121,21 @@ impl AnswerRule {
     /// Whether every condition holds.
     pub(super) fn matches(&self, seen: &Seen<'_>) -> bool {
         self.is_about(seen)
-            && self.headers.iter().all(|(name, condition)| header_holds(seen.headers, name, condition))
-            && self.json.iter().all(|(place, condition)| json_holds(seen.json, place, condition))
             && self
-                .xml
+                .headers
                 .iter()
-                .all(|(place, condition)| condition.holds(place.find(seen.text).map(Value::from).as_ref()))
-            && self.text.as_ref().is_none_or(|condition| condition.holds(Some(&Value::from(seen.text))))
+                .all(|(name, condition)| header_holds(seen.headers, name, condition))
+            && self
+                .json
+                .iter()
+                .all(|(place, condition)| json_holds(seen.json, place, condition))
+            && self.xml.iter().all(|(place, condition)| {
+                condition.holds(place.find(seen.text).map(Value::from).as_ref())
+            })
+            && self
+                .text
+                .as_ref()
+                .is_none_or(|condition| condition.holds(Some(&Value::from(seen.text))))
     }
 
     /// Whether the rule means an answer that is usually no answer of the API at all: it names the redirect, the page, or
@@ -148,15 +156,22 @@ impl AnswerRule {
     }
 
     fn names_a_header(&self) -> bool {
-        self.headers.iter().any(|(_, condition)| !matches!(condition, Condition::Exists(false)))
+        self.headers
+            .iter()
+            .any(|(_, condition)| !matches!(condition, Condition::Exists(false)))
     }
 
     /// Whether every answer that `later` matches is matched by this rule already.
     pub(super) fn takes_all_of(&self, later: &Self) -> bool {
         let all = |mine: &[u16], theirs: &[u16]| {
-            mine.is_empty() || !theirs.is_empty() && theirs.iter().all(|status| mine.contains(status))
+            mine.is_empty()
+                || !theirs.is_empty() && theirs.iter().all(|status| mine.contains(status))
         };
-        let redirects = !later.statuses.is_empty() && later.statuses.iter().all(|status| (300..400).contains(status));
+        let redirects = !later.statuses.is_empty()
+            && later
+                .statuses
+                .iter()
+                .all(|status| (300..400).contains(status));
         let odd = redirects && self.statuses.is_empty() && !self.names_a_header()
             || later.content_type.is_some() && self.content_type.is_none();
         !odd && all(&self.statuses, &later.statuses)
@@ -166,14 +181,22 @@ impl AnswerRule {
             && implied(&self.headers, &later.headers)
             && implied(&self.json, &later.json)
             && implied(&self.xml, &later.xml)
-            && self.text.as_ref().is_none_or(|mine| later.text.as_ref().is_some_and(|theirs| mine.follows_from(theirs)))
+            && self.text.as_ref().is_none_or(|mine| {
+                later
+                    .text
+                    .as_ref()
+                    .is_some_and(|theirs| mine.follows_from(theirs))
+            })
     }
 
     fn is_about(&self, seen: &Seen<'_>) -> bool {
         (self.to.is_empty() || self.to.contains(&seen.request))
             && (self.grants.is_empty() || self.grants.iter().any(|grant| grant == seen.grant))
             && (self.statuses.is_empty() || self.statuses.contains(&seen.status))
-            && self.content_type.as_ref().is_none_or(|content_type| content_type == seen.content_type)
+            && self
+                .content_type
+                .as_ref()
+                .is_none_or(|content_type| content_type == seen.content_type)
     }
 }
 
@@ -184,14 +207,20 @@ fn covers<T: PartialEq>(mine: &[T], theirs: &[T]) -> bool {
 
 /// Whether each of my conditions follows from one of theirs on the same place.
 fn implied<P: PartialEq>(mine: &[(P, Condition)], theirs: &[(P, Condition)]) -> bool {
-    mine.iter().all(|(place, mine)| theirs.iter().any(|(other, theirs)| place == other && mine.follows_from(theirs)))
+    mine.iter().all(|(place, mine)| {
+        theirs
+            .iter()
+            .any(|(other, theirs)| place == other && mine.follows_from(theirs))
+    })
 }
 
 /// Of several lines one is enough, be it only together with the others; but what must not be there must be in none.
 fn header_holds(headers: &[(String, String)], name: &str, condition: &Condition) -> bool {
     let mut lines = header_lines(headers, name).into_iter().map(Value::from);
     match condition {
-        Condition::Exists(_) | Condition::LacksWords(_) => condition.holds(lines.next_back().as_ref()),
+        Condition::Exists(_) | Condition::LacksWords(_) => {
+            condition.holds(lines.next_back().as_ref())
+        }
         Condition::Equals(_)
         | Condition::Null(_)
         | Condition::Matches(_)
@@ -215,10 +244,12 @@ fn json_holds(json: Option<&Value>, place: &str, condition: &Condition) -> bool 
 /// Recursion is bounded by the parser's own limit of depth.
 fn any_member(json: &Value, name: &str, holds: &dyn Fn(&Value) -> bool) -> bool {
     match json {
-        Value::Object(members) => {
-            members.iter().any(|(key, value)| (key == name && holds(value)) || any_member(value, name, holds))
-        }
-        Value::Array(elements) => elements.iter().any(|element| any_member(element, name, holds)),
+        Value::Object(members) => members
+            .iter()
+            .any(|(key, value)| (key == name && holds(value)) || any_member(value, name, holds)),
+        Value::Array(elements) => elements
+            .iter()
+            .any(|element| any_member(element, name, holds)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
@@ -228,13 +259,21 @@ impl Condition {
     fn follows_from(&self, other: &Self) -> bool {
         match (self, other) {
             (mine, Self::Equals(value)) => mine.holds(Some(value)),
-            (mine, Self::OneOf(values)) if !values.is_empty() => values.iter().all(|value| mine.holds(Some(value))),
-            (Self::Exists(mine), Self::Exists(theirs)) | (Self::Null(mine), Self::Null(theirs)) => mine == theirs,
+            (mine, Self::OneOf(values)) if !values.is_empty() => {
+                values.iter().all(|value| mine.holds(Some(value)))
+            }
+            (Self::Exists(mine), Self::Exists(theirs)) | (Self::Null(mine), Self::Null(theirs)) => {
+                mine == theirs
+            }
             (Self::Exists(true), _)
-            | (Self::Null(false), Self::Matches(_) | Self::Contains(_) | Self::LacksWords(_)) => true,
+            | (Self::Null(false), Self::Matches(_) | Self::Contains(_) | Self::LacksWords(_)) => {
+                true
+            }
             (Self::Matches(mine), Self::Matches(theirs)) => mine.as_str() == theirs.as_str(),
             (Self::Contains(mine), Self::Contains(theirs)) => theirs.contains(mine.as_str()),
-            (Self::LacksWords(mine), Self::LacksWords(theirs)) => mine.iter().all(|word| theirs.contains(word)),
+            (Self::LacksWords(mine), Self::LacksWords(theirs)) => {
+                mine.iter().all(|word| theirs.contains(word))
+            }
             (_, _) => false,
         }
     }
@@ -244,9 +283,13 @@ impl Condition {
             Self::Equals(expected) => value == Some(expected),
             Self::Exists(expected) => value.is_some() == *expected,
             Self::Null(expected) => value.is_some_and(|value| value.is_null() == *expected),
-            Self::Matches(regex) => value.and_then(scalar).is_some_and(|text| regex.is_match(&text)),
+            Self::Matches(regex) => value
+                .and_then(scalar)
+                .is_some_and(|text| regex.is_match(&text)),
             Self::OneOf(expected) => value.is_some_and(|value| expected.contains(value)),
-            Self::Contains(needle) => value.and_then(scalar).is_some_and(|text| text.to_lowercase().contains(needle)),
+            Self::Contains(needle) => value
+                .and_then(scalar)
+                .is_some_and(|text| text.to_lowercase().contains(needle)),
             Self::LacksWords(words) => text(value).is_some_and(|text| lacks(text, words)),
         }
     }
@@ -257,7 +300,9 @@ fn text(value: Option<&Value>) -> Option<&str> {
 }
 
 fn lacks(text: &str, words: &[String]) -> bool {
-    !text.split_ascii_whitespace().any(|word| words.iter().any(|unwanted| unwanted == word))
+    !text
+        .split_ascii_whitespace()
+        .any(|word| words.iter().any(|unwanted| unwanted == word))
 }
 
 #[cfg(test)]
@@ -291,17 +336,33 @@ mod tests {
             (re("^true$"), Some(json!(true)), true),
             (re("."), Some(json!(null)), false),
             (re("."), Some(json!(["a"])), false),
-            (Condition::OneOf(vec![json!("a"), json!(2)]), Some(json!(2)), true),
+            (
+                Condition::OneOf(vec![json!("a"), json!(2)]),
+                Some(json!(2)),
+                true,
+            ),
             (Condition::OneOf(vec![json!("a"), json!(2)]), None, false),
-            (Condition::Contains("expired".into()), Some(json!("Was EXPIRED.")), true),
-            (Condition::Contains("expired".into()), Some(json!("alive")), false),
+            (
+                Condition::Contains("expired".into()),
+                Some(json!("Was EXPIRED.")),
+                true,
+            ),
+            (
+                Condition::Contains("expired".into()),
+                Some(json!("alive")),
+                false,
+            ),
             (Condition::Contains("0001".into()), Some(json!(40001)), true),
             (words(), Some(json!("id openid")), true),
             (words(), Some(json!("id api")), false),
             (words(), Some(json!("apis fuller")), true),
             (words(), None, false),
         ] {
-            assert_eq!(condition.holds(value.as_ref()), expected, "{condition:?} on {value:?}");
+            assert_eq!(
+                condition.holds(value.as_ref()),
+                expected,
+                "{condition:?} on {value:?}"
+            );
         }
     }
 
@@ -320,7 +381,11 @@ mod tests {
             ("X-None", Condition::Exists(true), false),
             ("X-Other", Condition::OneOf(vec![json!("1")]), true),
         ] {
-            assert_eq!(header_holds(&headers, name, &condition), expected, "{name} {condition:?}");
+            assert_eq!(
+                header_holds(&headers, name, &condition),
+                expected,
+                "{name} {condition:?}"
+            );
         }
     }
 
@@ -336,8 +401,15 @@ mod tests {
             ("missing", Condition::Exists(false), true),
             ("errorCode", Condition::Exists(false), false),
         ] {
-            assert_eq!(json_holds(Some(&body), place, &condition), expected, "{place} {condition:?}");
+            assert_eq!(
+                json_holds(Some(&body), place, &condition),
+                expected,
+                "{place} {condition:?}"
+            );
         }
-        assert!(!json_holds(None, "/x", &Condition::Exists(false)), "what is no JSON has no places at all");
+        assert!(
+            !json_holds(None, "/x", &Condition::Exists(false)),
+            "what is no JSON has no places at all"
+        );
     }
 }

@@ -103,7 +103,9 @@ impl RemoteConfig {
     pub fn identity(&self) -> String {
         let defaults = self.profile.parameters(&self.grant).unwrap_or_default();
         let is_default = |name: &str, value: &str| {
-            defaults.iter().any(|known| known.name == name && known.default.as_deref() == Some(value))
+            defaults
+                .iter()
+                .any(|known| known.name == name && known.default.as_deref() == Some(value))
         };
         let mut digest = digest::Context::new(&digest::SHA256);
         for part in [self.profile.name(), self.base(), &self.grant] {
@@ -113,7 +115,10 @@ impl RemoteConfig {
             match value {
                 // A client stays who it is, however it proves that; and so does a session, whatever way leads to it.
                 Value::Plain(_)
-                    if matches!(name, "client_auth" | "redirect_uri" | "authorization_query" | "metadata_url") => {}
+                    if matches!(
+                        name,
+                        "client_auth" | "redirect_uri" | "authorization_query" | "metadata_url"
+                    ) => {}
                 Value::Plain(text) if !is_default(name, text) => {
                     absorb(&mut digest, name);
                     absorb(&mut digest, text);
@@ -132,7 +137,10 @@ impl RemoteConfig {
 
     /// Where the configured refresh token is, for a grant that has one.
     pub fn seed(&self) -> Option<SecretSource> {
-        let name = self.profile.grant_traits(&self.grant)?.refresh_token_parameter?;
+        let name = self
+            .profile
+            .grant_traits(&self.grant)?
+            .refresh_token_parameter?;
         match self.values.get(&name)? {
             Value::Secret(source) => Some(source.clone()),
             Value::Plain(_) | Value::List(_) => None,
@@ -141,9 +149,14 @@ impl RemoteConfig {
 
     /// Where everything else is that a login or renewal sends and nobody may see, by parameter.
     pub fn login_secrets(&self) -> Vec<(String, SecretSource)> {
-        let seed = self.profile.grant_traits(&self.grant).and_then(|traits| traits.refresh_token_parameter);
+        let seed = self
+            .profile
+            .grant_traits(&self.grant)
+            .and_then(|traits| traits.refresh_token_parameter);
         let secret = |(name, value): (&str, &Value)| match value {
-            Value::Secret(source) if Some(name) != seed.as_deref() => Some((name.to_owned(), source.clone())),
+            Value::Secret(source) if Some(name) != seed.as_deref() => {
+                Some((name.to_owned(), source.clone()))
+            }
             Value::Secret(_) | Value::Plain(_) | Value::List(_) => None,
         };
         self.values.iter().filter_map(secret).collect()
@@ -151,17 +164,28 @@ impl RemoteConfig {
 
     /// Token host and user (or client): what a server locks and counts.
     pub fn account(&self) -> String {
-        let host =
-            self.endpoint(Endpoint::Token, None).or_else(|| self.login_url()).unwrap_or_else(|| Url::clone(&self.url));
+        let host = self
+            .endpoint(Endpoint::Token, None)
+            .or_else(|| self.login_url())
+            .unwrap_or_else(|| Url::clone(&self.url));
         format!("{}@{}", self.who(), authority(&host))
     }
 
     /// Whom the server locks, as the profile says or else as the usual parameters do.
     fn who(&self) -> String {
-        let by_profile = || self.profile.account.as_ref()?.fill(&|name| self.plain(name).map(Secret::new));
-        let named = ["username", "user", "client_id"].iter().find_map(|name| self.plain(name));
+        let by_profile = || {
+            self.profile
+                .account
+                .as_ref()?
+                .fill(&|name| self.plain(name).map(Secret::new))
+        };
+        let named = ["username", "user", "client_id"]
+            .iter()
+            .find_map(|name| self.plain(name));
         let by_profile = by_profile().map(|account| account.expose().to_owned());
-        by_profile.or_else(|| named.map(str::to_owned)).unwrap_or_else(|| self.nameless())
+        by_profile
+            .or_else(|| named.map(str::to_owned))
+            .unwrap_or_else(|| self.nameless())
     }
 
     /// Whoever has no name is known by all that the config says of him, and where his secrets are.
@@ -181,7 +205,8 @@ impl RemoteConfig {
 
     /// Whether this session has a ping that proves its token good.
     pub fn has_ping(&self) -> bool {
-        self.chosen_ping().is_some_and(|ping| self.values_for(ping.target.names()))
+        self.chosen_ping()
+            .is_some_and(|ping| self.values_for(ping.target.names()))
     }
 
     /// The ping that the config chose, else the profile's usual one, else another for which all is there.
@@ -192,7 +217,9 @@ impl RemoteConfig {
             return usual;
         }
         let names = self.profile.alternative_pings();
-        let mut others = names.into_iter().filter_map(|name| self.profile.ping(Some(name)));
+        let mut others = names
+            .into_iter()
+            .filter_map(|name| self.profile.ping(Some(name)));
         others.find(complete).or(usual)
     }
 
@@ -201,11 +228,14 @@ impl RemoteConfig {
         if let Some(own) = &self.profile.introspection {
             return self.values_for(own.target.names());
         }
-        let somewhere = self.endpoint(Endpoint::Introspection, None).is_some() || self.issuer().is_some();
+        let somewhere =
+            self.endpoint(Endpoint::Introspection, None).is_some() || self.issuer().is_some();
         let proven = match ClientAuth::of(self, None) {
             ClientAuth::PrivateKeyJwt => self.values.contains_key("private_key"),
             ClientAuth::Tls => true,
-            ClientAuth::Post | ClientAuth::Basic | ClientAuth::None => self.values.contains_key("client_secret"),
+            ClientAuth::Post | ClientAuth::Basic | ClientAuth::None => {
+                self.values.contains_key("client_secret")
+            }
         };
         somewhere && proven
     }
@@ -228,17 +258,27 @@ impl RemoteConfig {
         if let Some(text) = self.plain("login_url") {
             return Url::parse(text).ok();
         }
-        self.issuer().map_or_else(|| Some(Url::clone(&self.url)), |issuer| Url::parse(&issuer).ok())
+        self.issuer().map_or_else(
+            || Some(Url::clone(&self.url)),
+            |issuer| Url::parse(&issuer).ok(),
+        )
     }
 
     /// Where `endpoint` is: as the config says, else the profile, else the server's own metadata.
     ///
     /// A path stands below the login host; anything else is a URL by itself.
     pub(super) fn endpoint(&self, endpoint: Endpoint, metadata: Option<&Metadata>) -> Option<Url> {
-        let said = self.profile.endpoints.known.get(&endpoint).and_then(|template| self.filled(template));
+        let said = self
+            .profile
+            .endpoints
+            .known
+            .get(&endpoint)
+            .and_then(|template| self.filled(template));
         match said {
             Some(said) => below(self.login_url()?.as_str(), &said),
-            None => metadata?.endpoint(endpoint, self.shows_certificate()).cloned(),
+            None => metadata?
+                .endpoint(endpoint, self.shows_certificate())
+                .cloned(),
         }
     }
 
@@ -256,7 +296,10 @@ impl RemoteConfig {
     /// The issuer, if there is one, and what its metadata are to tell since neither config nor profile does.
     pub fn told_by_issuer(&self) -> Option<(String, Vec<&'static str>)> {
         let issuer = self.issuer()?.to_string();
-        let told = Endpoint::ALL.into_iter().filter(|endpoint| self.is_told(*endpoint)).map(Endpoint::word);
+        let told = Endpoint::ALL
+            .into_iter()
+            .filter(|endpoint| self.is_told(*endpoint))
+            .map(Endpoint::word);
         let mut told: Vec<&str> = told.collect();
         if self.is_told(Endpoint::Token) && self.plain("client_auth").is_none() {
             told.push("client_auth");
@@ -283,7 +326,9 @@ impl RemoteConfig {
 
     fn values_for<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> bool {
         names.all(|name| match name {
-            "userinfo_url" => self.endpoint(Endpoint::Userinfo, None).is_some() || self.expects_userinfo(),
+            "userinfo_url" => {
+                self.endpoint(Endpoint::Userinfo, None).is_some() || self.expects_userinfo()
+            }
             name => !self.profile.takes(name) || self.values.contains_key(name),
         })
     }
@@ -300,7 +345,8 @@ pub(super) fn below(base: &str, target: &str) -> Option<Url> {
 /// Host and port.
 pub(super) fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    url.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// Length first, so that no two lists of parts are the same bytes.
@@ -317,21 +363,42 @@ pub(super) mod tests {
     fn a_changed_secret_keeps_the_identity_and_a_changed_user_does_not() {
         let base = config("salesforce", "jwt_bearer", &[("username", "a@x")]);
         let mut secret = base.clone();
-        secret.values.insert("private_key", Value::Secret(SecretSource::Env("KEY".into())));
+        secret.values.insert(
+            "private_key",
+            Value::Secret(SecretSource::Env("KEY".into())),
+        );
         assert_eq!(base.identity(), secret.identity());
         let mut default = base.clone();
-        default.values.insert("api_version", Value::Plain("62.0".into()));
-        assert_eq!(base.identity(), default.identity(), "a default that is spelt out");
+        default
+            .values
+            .insert("api_version", Value::Plain("62.0".into()));
+        assert_eq!(
+            base.identity(),
+            default.identity(),
+            "a default that is spelt out"
+        );
         let mut way = config("salesforce", "authorization_code", &[]);
         let person = way.identity();
-        way.values.insert("redirect_uri", Value::Plain("http://localhost:1717/x".into()));
+        way.values.insert(
+            "redirect_uri",
+            Value::Plain("http://localhost:1717/x".into()),
+        );
         assert_eq!(person, way.identity(), "the way to the login");
         for changed in [
             config("salesforce", "jwt_bearer", &[("username", "b@x")]),
             config("salesforce", "password", &[("username", "a@x")]),
             config("oauth2", "jwt_bearer", &[("username", "a@x")]),
-            config("salesforce", "jwt_bearer", &[("username", "a@x"), ("audience", "z")]),
-            RemoteConfig { url: Url::parse("https://other.my.salesforce.com").unwrap().into(), ..base.clone() },
+            config(
+                "salesforce",
+                "jwt_bearer",
+                &[("username", "a@x"), ("audience", "z")],
+            ),
+            RemoteConfig {
+                url: Url::parse("https://other.my.salesforce.com")
+                    .unwrap()
+                    .into(),
+                ..base.clone()
+            },
         ] {
             assert_ne!(base.identity(), changed.identity());
         }
@@ -340,11 +407,20 @@ pub(super) mod tests {
     #[test]
     fn an_account_is_a_user_at_a_token_host() {
         for (values, expected) in [
-            (&[("username", "a@x"), ("client_id", "c")][..], "a@x@acme.my.salesforce.com"),
+            (
+                &[("username", "a@x"), ("client_id", "c")][..],
+                "a@x@acme.my.salesforce.com",
+            ),
             (&[("client_id", "c")], "c@acme.my.salesforce.com"),
-            (&[("client_id", "c"), ("login_url", "http://127.0.0.1:81/")], "c@127.0.0.1:81"),
+            (
+                &[("client_id", "c"), ("login_url", "http://127.0.0.1:81/")],
+                "c@127.0.0.1:81",
+            ),
         ] {
-            assert_eq!(config("salesforce", "jwt_bearer", values).account(), expected);
+            assert_eq!(
+                config("salesforce", "jwt_bearer", values).account(),
+                expected
+            );
         }
     }
 
@@ -357,7 +433,10 @@ pub(super) mod tests {
                 "a\r\nEvil: 1",
                 "login.namespace: the header `X-Vault-Namespace` cannot carry it: take odd characters out",
             ),
-            ("a\0", "login.namespace: the header `X-Vault-Namespace` cannot carry it: take odd characters out"),
+            (
+                "a\0",
+                "login.namespace: the header `X-Vault-Namespace` cannot carry it: take odd characters out",
+            ),
         ] {
             let problems = config("vault", "approle", &[("namespace", namespace)]).problems();
             let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -368,24 +447,99 @@ pub(super) mod tests {
     #[test]
     fn what_does_not_fit_together_is_said_with_its_key() {
         for (grant, url, values, expected) in [
-            ("jwt_bearer", "https://acme.my.salesforce.com", &[][..], None),
-            ("jwt_bearer", "http://acme.my.salesforce.com", &[], Some("url: plain http")),
+            (
+                "jwt_bearer",
+                "https://acme.my.salesforce.com",
+                &[][..],
+                None,
+            ),
+            (
+                "jwt_bearer",
+                "http://acme.my.salesforce.com",
+                &[],
+                Some("url: plain http"),
+            ),
             ("jwt_bearer", "http://127.0.0.1:1234", &[], None),
-            ("jwt_bearer", "https://u:p@acme.my.salesforce.com", &[], Some("url: user and password")),
-            ("jwt_bearer", "ftp://acme.my.salesforce.com", &[], Some("url: `ftp` is not supported")),
-            ("jwt_bearer", "https://acme.lightning.force.com", &[], Some("url: this host serves no API")),
-            ("jwt_bearer", "https://a.my.salesforce.com/services/data", &[], Some("url: its path `/services/data`")),
+            (
+                "jwt_bearer",
+                "https://u:p@acme.my.salesforce.com",
+                &[],
+                Some("url: user and password"),
+            ),
+            (
+                "jwt_bearer",
+                "ftp://acme.my.salesforce.com",
+                &[],
+                Some("url: `ftp` is not supported"),
+            ),
+            (
+                "jwt_bearer",
+                "https://acme.lightning.force.com",
+                &[],
+                Some("url: this host serves no API"),
+            ),
+            (
+                "jwt_bearer",
+                "https://a.my.salesforce.com/services/data",
+                &[],
+                Some("url: its path `/services/data`"),
+            ),
             ("jwt_bearer", "https://a.my.salesforce.com/site", &[], None),
-            ("jwt_bearer", "https://a.my.salesforce.com", &[("login_url", "login")], Some("login.login_url: `login`")),
-            ("jwt_bearer", "https://a.my.salesforce.com", &[("api_version", "v62")], Some("login.api_version: `v62`")),
-            ("client_credentials", "https://login.salesforce.com", SECRET, Some("url: client_credentials does not")),
-            ("client_credentials", "https://a.my.salesforce.com", SECRET, None),
-            ("client_credentials", "https://a.my.salesforce.com", POST, Some("login.client_secret: it is missing")),
+            (
+                "jwt_bearer",
+                "https://a.my.salesforce.com",
+                &[("login_url", "login")],
+                Some("login.login_url: `login`"),
+            ),
+            (
+                "jwt_bearer",
+                "https://a.my.salesforce.com",
+                &[("api_version", "v62")],
+                Some("login.api_version: `v62`"),
+            ),
+            (
+                "client_credentials",
+                "https://login.salesforce.com",
+                SECRET,
+                Some("url: client_credentials does not"),
+            ),
+            (
+                "client_credentials",
+                "https://a.my.salesforce.com",
+                SECRET,
+                None,
+            ),
+            (
+                "client_credentials",
+                "https://a.my.salesforce.com",
+                POST,
+                Some("login.client_secret: it is missing"),
+            ),
             ("refresh_token", "https://a.my.salesforce.com", POST, None),
-            ("refresh_token", "https://a.my.salesforce.com", BASIC, Some("login.client_secret: it is missing")),
-            ("authorization_code", "https://a.my.salesforce.com", POST, None),
-            ("authorization_code", "https://a.my.salesforce.com", &[("redirect_uri", "https://localhost/")], None),
-            ("authorization_code", "https://a.my.salesforce.com", &[("redirect_uri", "app:/back")], None),
+            (
+                "refresh_token",
+                "https://a.my.salesforce.com",
+                BASIC,
+                Some("login.client_secret: it is missing"),
+            ),
+            (
+                "authorization_code",
+                "https://a.my.salesforce.com",
+                POST,
+                None,
+            ),
+            (
+                "authorization_code",
+                "https://a.my.salesforce.com",
+                &[("redirect_uri", "https://localhost/")],
+                None,
+            ),
+            (
+                "authorization_code",
+                "https://a.my.salesforce.com",
+                &[("redirect_uri", "app:/back")],
+                None,
+            ),
             (
                 "authorization_code",
                 "https://a.my.salesforce.com",
@@ -405,11 +559,20 @@ pub(super) mod tests {
                 Some("login.redirect_uri: `http://127.0.0.1/#x` must not have a `#`"),
             ),
         ] {
-            let config = RemoteConfig { url: Url::parse(url).unwrap().into(), ..config("salesforce", grant, values) };
+            let config = RemoteConfig {
+                url: Url::parse(url).unwrap().into(),
+                ..config("salesforce", grant, values)
+            };
             let problems = config.problems();
-            let said = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            let said = problems
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("; ");
             match expected {
-                Some(expected) => assert!(said.starts_with(expected) && problems.len() == 1, "{said}"),
+                Some(expected) => {
+                    assert!(said.starts_with(expected) && problems.len() == 1, "{said}")
+                }
                 None => assert_eq!(said, "", "{grant} {url}"),
             }
         }
@@ -417,13 +580,33 @@ pub(super) mod tests {
 
     #[test]
     fn a_session_has_the_endpoints_that_it_was_given() {
-        let bare = config("oauth2", "client_credentials", &[("token_url", "/t"), ("client_secret", "!")]);
-        assert_eq!(bare.endpoint(Endpoint::Token, None).unwrap().as_str(), "https://acme.my.salesforce.com/t");
-        assert!(!bare.has_ping() && !bare.can_introspect() && bare.endpoint(Endpoint::Revocation, None).is_none());
-        let full = [("ping_url", "/me"), ("introspection_url", "https://i.example/x"), ("client_secret", "!")];
+        let bare = config(
+            "oauth2",
+            "client_credentials",
+            &[("token_url", "/t"), ("client_secret", "!")],
+        );
+        assert_eq!(
+            bare.endpoint(Endpoint::Token, None).unwrap().as_str(),
+            "https://acme.my.salesforce.com/t"
+        );
+        assert!(
+            !bare.has_ping()
+                && !bare.can_introspect()
+                && bare.endpoint(Endpoint::Revocation, None).is_none()
+        );
+        let full = [
+            ("ping_url", "/me"),
+            ("introspection_url", "https://i.example/x"),
+            ("client_secret", "!"),
+        ];
         let full = config("oauth2", "client_credentials", &full);
         assert!(full.has_ping() && full.can_introspect());
-        assert_eq!(full.endpoint(Endpoint::Introspection, None).unwrap().as_str(), "https://i.example/x");
+        assert_eq!(
+            full.endpoint(Endpoint::Introspection, None)
+                .unwrap()
+                .as_str(),
+            "https://i.example/x"
+        );
     }
 
     const POST: &[(&str, &str)] = &[("client_auth", "post")];
@@ -431,16 +614,25 @@ pub(super) mod tests {
     const SECRET: &[(&str, &str)] = &[("client_auth", "post"), ("client_secret", "!")];
 
     /// A session, as the config would hand it over; `!` stands for a secret.
-    pub(in crate::provider) fn config(profile: &str, grant: &str, values: &[(&str, &str)]) -> RemoteConfig {
+    pub(in crate::provider) fn config(
+        profile: &str,
+        grant: &str,
+        values: &[(&str, &str)],
+    ) -> RemoteConfig {
         let value = |text: &str| match text {
             "!" => Value::Secret(SecretSource::Env("SECRET".into())),
             text => Value::Plain(text.into()),
         };
         RemoteConfig {
             profile: Profile::named(profile, None).unwrap(),
-            url: Url::parse("https://acme.my.salesforce.com/").unwrap().into(),
+            url: Url::parse("https://acme.my.salesforce.com/")
+                .unwrap()
+                .into(),
             grant: grant.into(),
-            values: values.iter().map(|(name, text)| (*name, value(text))).collect(),
+            values: values
+                .iter()
+                .map(|(name, text)| (*name, value(text)))
+                .collect(),
             ping: None,
             http: Arc::new(HttpSettings {
                 connect_timeout: Duration::from_secs(5),

@@ -11,7 +11,11 @@ use zeroize::Zeroizing;
 use crate::secret::Secret;
 
 /// What RFC 3986 section 2.3 lets stand in a path segment as it is.
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// What begins a text that is to be encoded; a brace ends it.
 const BASE64: &str = "{base64:";
@@ -95,7 +99,10 @@ impl Template {
 
     /// What the encoded pieces come to: whoever sees one can read what is in it.
     pub(super) fn encoded(&self, lookup: &Lookup<'_>) -> Vec<Secret> {
-        let pieces = self.parts.iter().filter(|part| matches!(part, Part::Base64(_)));
+        let pieces = self
+            .parts
+            .iter()
+            .filter(|part| matches!(part, Part::Base64(_)));
         pieces.filter_map(|piece| piece.value(lookup)).collect()
     }
 
@@ -135,7 +142,9 @@ impl Template {
         for part in &self.parts {
             match part {
                 Part::Text(text) => filled.push_str(text),
-                Part::Value(_) | Part::Base64(_) => escape_xml(part.value(lookup)?.expose(), &mut filled),
+                Part::Value(_) | Part::Base64(_) => {
+                    escape_xml(part.value(lookup)?.expose(), &mut filled)
+                }
             }
         }
         Some(Secret::new(filled.as_str()))
@@ -164,7 +173,10 @@ impl Template {
                 Part::Text(text) => filled.push_str(text),
                 Part::Value(name) if index == 0 => filled.push_str(lookup(name)?.expose()),
                 Part::Value(_) | Part::Base64(_) => {
-                    filled.extend(utf8_percent_encode(part.value(lookup)?.expose(), UNRESERVED));
+                    filled.extend(utf8_percent_encode(
+                        part.value(lookup)?.expose(),
+                        UNRESERVED,
+                    ));
                 }
             }
         }
@@ -216,7 +228,10 @@ fn encoded(inner: &str) -> Result<(Part, &str), TemplateError> {
         match char {
             '{' => depth += 1,
             '}' if depth == 0 => {
-                let (text, after) = (inner.get(..at).unwrap_or_default(), inner.get(at + 1..).unwrap_or_default());
+                let (text, after) = (
+                    inner.get(..at).unwrap_or_default(),
+                    inner.get(at + 1..).unwrap_or_default(),
+                );
                 return Ok((Part::Base64(Template::parse(text)?), after));
             }
             '}' => depth -= 1,
@@ -229,8 +244,15 @@ fn encoded(inner: &str) -> Result<(Part, &str), TemplateError> {
 fn placeholder(from: &str) -> Result<(Part, &str), TemplateError> {
     let inner = from.strip_prefix('{').ok_or(TemplateError::Unopened)?;
     let (name, after) = inner.split_once('}').ok_or(TemplateError::Unclosed)?;
-    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if is_name { Ok((Part::Value(name.to_owned()), after)) } else { Err(TemplateError::BadName(name.to_owned())) }
+    let is_name = !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if is_name {
+        Ok((Part::Value(name.to_owned()), after))
+    } else {
+        Err(TemplateError::BadName(name.to_owned()))
+    }
 }
 
 fn text_part(literal: &mut String) -> Option<Part> {
@@ -243,20 +265,29 @@ mod tests {
 
     #[test]
     fn a_value_in_a_path_cannot_leave_its_segment() {
-        let filled = template("/v{version}/x").fill_url(&|_| Some(Secret::new("1/../?a=b&c#d"))).unwrap();
+        let filled = template("/v{version}/x")
+            .fill_url(&|_| Some(Secret::new("1/../?a=b&c#d")))
+            .unwrap();
         assert_eq!(filled.as_str(), "/v1%2F..%2F%3Fa%3Db%26c%23d/x");
     }
 
     #[test]
     fn a_value_in_xml_stays_text() {
-        let filled = template("<p a=\"{v}\">{v}</p>").fill_xml(&|_| Some(Secret::new("<&\"'>"))).unwrap();
-        assert_eq!(filled.expose(), "<p a=\"&lt;&amp;&quot;&apos;&gt;\">&lt;&amp;&quot;&apos;&gt;</p>");
+        let filled = template("<p a=\"{v}\">{v}</p>")
+            .fill_xml(&|_| Some(Secret::new("<&\"'>")))
+            .unwrap();
+        assert_eq!(
+            filled.expose(),
+            "<p a=\"&lt;&amp;&quot;&apos;&gt;\">&lt;&amp;&quot;&apos;&gt;</p>"
+        );
         assert!(template("<p>{v}</p>").fill_xml(&|_| None).is_none());
     }
 
     #[test]
     fn a_url_that_stands_first_stays_a_url() {
-        let filled = template("{base}/token").fill_url(&|_| Some(Secret::new("https://a.example/x"))).unwrap();
+        let filled = template("{base}/token")
+            .fill_url(&|_| Some(Secret::new("https://a.example/x")))
+            .unwrap();
         assert_eq!(filled.as_str(), "https://a.example/x/token");
     }
 
@@ -271,9 +302,16 @@ mod tests {
 
     #[test]
     fn several_values_can_stand_in_one_base64() {
-        let known = |name: &str| ["user", "id", "token"].contains(&name).then(|| Secret::new(name));
+        let known = |name: &str| {
+            ["user", "id", "token"]
+                .contains(&name)
+                .then(|| Secret::new(name))
+        };
         for (text, expected) in [
-            ("Session {base64:{user}:{id}:{token}}", Some("Session dXNlcjppZDp0b2tlbg==")),
+            (
+                "Session {base64:{user}:{id}:{token}}",
+                Some("Session dXNlcjppZDp0b2tlbg=="),
+            ),
             ("{base64:{user}}{base64:{id}}", Some("dXNlcg==aWQ=")),
             ("{base64:{{{user}}}}", Some("e3VzZXJ9")),
             ("{base64:{base64:{user}}}", Some("ZFhObGNnPT0=")),
@@ -283,16 +321,29 @@ mod tests {
         ] {
             let parsed = template(text);
             assert_eq!(parsed.to_string(), text);
-            assert_eq!(parsed.fill(&known).as_ref().map(Secret::expose), expected, "{text}");
+            assert_eq!(
+                parsed.fill(&known).as_ref().map(Secret::expose),
+                expected,
+                "{text}"
+            );
         }
         let parsed = template("Session {base64:{user}:{id}}");
         assert_eq!(parsed.names().collect::<Vec<_>>(), ["user", "id"]);
         assert_eq!(parsed.encoded(&known), [Secret::new("dXNlcjppZA==")]);
-        assert_eq!(template("/x/{base64:{user}}").fill_url(&known).unwrap().as_str(), "/x/dXNlcg%3D%3D");
+        assert_eq!(
+            template("/x/{base64:{user}}")
+                .fill_url(&known)
+                .unwrap()
+                .as_str(),
+            "/x/dXNlcg%3D%3D"
+        );
         for (text, expected) in [
             ("{base64:{user}", TemplateError::Unclosed),
             ("{base64:{a b}}", TemplateError::BadName("a b".into())),
-            ("{base32:{user}}", TemplateError::BadName("base32:{user".into())),
+            (
+                "{base32:{user}}",
+                TemplateError::BadName("base32:{user".into()),
+            ),
         ] {
             assert_eq!(Template::parse(text), Err(expected), "{text}");
         }
@@ -303,8 +354,14 @@ mod tests {
         assert_eq!(template("{{x}}").fill(&|_| None), Some(Secret::new("{x}")));
         assert_eq!(Template::parse("a{b"), Err(TemplateError::Unclosed));
         assert_eq!(Template::parse("a}b"), Err(TemplateError::Unopened));
-        assert_eq!(Template::parse("{a b}"), Err(TemplateError::BadName("a b".into())));
-        assert_eq!(Template::parse("{}"), Err(TemplateError::BadName(String::new())));
+        assert_eq!(
+            Template::parse("{a b}"),
+            Err(TemplateError::BadName("a b".into()))
+        );
+        assert_eq!(
+            Template::parse("{}"),
+            Err(TemplateError::BadName(String::new()))
+        );
     }
 
     fn template(text: &str) -> Template {

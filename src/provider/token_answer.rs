@@ -22,7 +22,9 @@ use super::response::Response;
 use crate::secret::Secret;
 use crate::session::answer::Grant;
 use crate::session::policy::WindowModel;
-use crate::token::{RefreshTokenError, Token, TokenError, checked_access_token, checked_refresh_token};
+use crate::token::{
+    RefreshTokenError, Token, TokenError, checked_access_token, checked_refresh_token,
+};
 
 /// Why an answer under a good status brings no token.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -36,7 +38,9 @@ pub(super) enum OddAnswer {
     #[error("{0}")]
     BadToken(#[from] TokenError),
     /// With the refresh token that came beside it, if one did.
-    #[error("the access token had ended before it came: the server's own session is at its end, or a clock is wrong")]
+    #[error(
+        "the access token had ended before it came: the server's own session is at its end, or a clock is wrong"
+    )]
     Expired(Option<Secret>),
     #[error("the instance URL is refused: {0}")]
     BadInstanceUrl(ForeignUrl),
@@ -55,19 +59,30 @@ pub(super) fn grant(
     response: &Response,
     wall: Timestamp,
 ) -> Result<Grant, OddAnswer> {
-    let reader = Reader { profile, response, wall };
+    let reader = Reader {
+        profile,
+        response,
+        wall,
+    };
     if !response.json.as_ref().is_some_and(Value::is_object) {
         return Err(OddAnswer::NoObject);
     }
     if at(response, "/error").is_some_and(|error| !is_idle(&error)) {
         return Err(OddAnswer::ErrorBeside);
     }
-    let access_token = checked_access_token(alone(&reader.string("token", "/access_token", OddAnswer::NoToken)?))?;
+    let access_token = checked_access_token(alone(&reader.string(
+        "token",
+        "/access_token",
+        OddAnswer::NoToken,
+    )?))?;
     let (refresh_token, odd_refresh_token) = match reader.refresh_token() {
         Ok(token) => (token, None),
         Err(why) => (None, Some(why)),
     };
-    let jwt = reader.believes(&access_token).then(|| JwtTimes::of(access_token.expose())).flatten();
+    let jwt = reader
+        .believes(&access_token)
+        .then(|| JwtTimes::of(access_token.expose()))
+        .flatten();
     let lifetime = match lifetime(reader.stated_life(), jwt, response.date()) {
         Ok(lifetime) => lifetime,
         Err(Ended) => return Err(OddAnswer::Expired(refresh_token)),
@@ -95,19 +110,35 @@ pub(super) fn grant(
 /// Whether something stands where the token does.
 pub(super) fn brings_token(profile: &Profile, response: &Response) -> bool {
     let rule = profile.captures.get("token");
-    let value = rule.map_or_else(|| at(response, "/access_token"), |rule| rule.value(response));
+    let value = rule.map_or_else(
+        || at(response, "/access_token"),
+        |rule| rule.value(response),
+    );
     value.is_some_and(|value| !is_idle(&value))
 }
 
 /// The refresh token that came beside a token which cannot be used: the one before it may be spent.
-pub(super) fn refresh_token_beside(profile: &Profile, response: &Response, wall: Timestamp) -> Option<Secret> {
-    Reader { profile, response, wall }.refresh_token().ok().flatten()
+pub(super) fn refresh_token_beside(
+    profile: &Profile,
+    response: &Response,
+    wall: Timestamp,
+) -> Option<Secret> {
+    Reader {
+        profile,
+        response,
+        wall,
+    }
+    .refresh_token()
+    .ok()
+    .flatten()
 }
 
 /// The token without the blanks around it, and without the type that some write before it.
 fn alone(text: &str) -> &str {
     let text = text.trim();
-    let typed = text.split_once(' ').filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"));
+    let typed = text
+        .split_once(' ')
+        .filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"));
     typed.map_or(text, |(_, token)| token.trim())
 }
 
@@ -138,22 +169,33 @@ impl Reader<'_> {
     fn token_type(&self) -> String {
         let said = self.value("token_type", "/token_type");
         let word = said.as_ref().and_then(Value::as_str).and_then(token_type);
-        word.filter(|word| !word.eq_ignore_ascii_case("bearer")).unwrap_or_else(|| "Bearer".to_owned())
+        word.filter(|word| !word.eq_ignore_ascii_case("bearer"))
+            .unwrap_or_else(|| "Bearer".to_owned())
     }
 
     /// Only where the profile says that there is one.
     fn instance_url(&self, configured: &Url) -> Result<Option<String>, OddAnswer> {
         let malformed = OddAnswer::BadInstanceUrl(ForeignUrl::Malformed);
-        if self.value("instance_url", "").is_none_or(|url| is_idle(&url)) {
+        if self
+            .value("instance_url", "")
+            .is_none_or(|url| is_idle(&url))
+        {
             return Ok(None);
         }
         let url = self.string("instance_url", "", malformed)?;
-        self.profile.hosts.accept(&url, configured).map(Some).map_err(OddAnswer::BadInstanceUrl)
+        self.profile
+            .hosts
+            .accept(&url, configured)
+            .map(Some)
+            .map_err(OddAnswer::BadInstanceUrl)
     }
 
     /// A new one, where the server gave one.
     fn refresh_token(&self) -> Result<Option<Secret>, RefreshTokenError> {
-        match self.value("refresh_token", "/refresh_token").filter(|token| !is_idle(token)) {
+        match self
+            .value("refresh_token", "/refresh_token")
+            .filter(|token| !is_idle(token))
+        {
             Some(Value::String(token)) => checked_refresh_token(&token).map(Some),
             Some(_) => Err(RefreshTokenError::NotText),
             None => Ok(None),
@@ -163,26 +205,35 @@ impl Reader<'_> {
     /// Whether what the token says of its own end is so: always where no use of it moves its end, and where it is of a kind whose
     /// end every server must obey. A profile can say otherwise.
     fn believes(&self, access_token: &Secret) -> bool {
-        let by_default =
-            || self.profile.window().model == WindowModel::Fixed || is_access_token_by_type(access_token.expose());
+        let by_default = || {
+            self.profile.window().model == WindowModel::Fixed
+                || is_access_token_by_type(access_token.expose())
+        };
         self.profile.jwt_is_fixed.unwrap_or_else(by_default)
     }
 
     fn stated_life(&self) -> Option<Life> {
         let is_described = self.profile.captures.contains_key("expires_in");
         let described = || self.life("expires_in", "").filter(|_| is_described);
-        described().or_else(|| self.until_end("expires_at")).or_else(|| self.told_life().filter(|_| !is_described))
+        described()
+            .or_else(|| self.until_end("expires_at"))
+            .or_else(|| self.told_life().filter(|_| !is_described))
     }
 
     /// What the answer states by itself.
     fn told_life(&self) -> Option<Life> {
         let date = self.response.date();
-        stated::life(self.response.json.as_ref()?, date.unwrap_or(self.wall), date.is_some())
+        stated::life(
+            self.response.json.as_ref()?,
+            date.unwrap_or(self.wall),
+            date.is_some(),
+        )
     }
 
     fn refresh_lifetime(&self) -> Option<Duration> {
         let by_instant = || self.until_end("refresh_expires_at").and_then(Life::lasting);
-        self.duration("refresh_expires_in", "/refresh_expires_in").or_else(by_instant)
+        self.duration("refresh_expires_in", "/refresh_expires_in")
+            .or_else(by_instant)
     }
 
     fn duration(&self, name: &str, pointer: &str) -> Option<Duration> {
@@ -199,12 +250,19 @@ impl Reader<'_> {
 
     /// An end as an instant, where the profile says that there is one. Only the server's own clock can call it past.
     fn until_end(&self, name: &str) -> Option<Life> {
-        let life = self.profile.captures.get(name)?.life_until(self.response, self.wall)?;
+        let life = self
+            .profile
+            .captures
+            .get(name)?
+            .life_until(self.response, self.wall)?;
         (life != Life::Over || self.response.date().is_some()).then_some(life)
     }
 
     fn issued_at(&self) -> Option<Timestamp> {
-        self.profile.captures.get("issued_at")?.instant(self.response)
+        self.profile
+            .captures
+            .get("issued_at")?
+            .instant(self.response)
     }
 }
 
@@ -212,7 +270,9 @@ impl Reader<'_> {
 pub(super) fn token_type(text: &str) -> Option<String> {
     let text = text.trim();
     let is_word = (1..=64).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/:".contains(&byte));
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/:".contains(&byte));
     is_word.then(|| text.to_owned())
 }
 
@@ -305,8 +365,16 @@ mod tests {
             (json!({"a": 1}), None),
             (json!(null), None),
         ] {
-            let grant = read(&[], &json!({"access_token": "a", "expires_in": expires_in}).to_string()).unwrap();
-            assert_eq!(grant.lifetime.map(|lifetime| lifetime.as_secs()), expected, "{expires_in}");
+            let grant = read(
+                &[],
+                &json!({"access_token": "a", "expires_in": expires_in}).to_string(),
+            )
+            .unwrap();
+            assert_eq!(
+                grant.lifetime.map(|lifetime| lifetime.as_secs()),
+                expected,
+                "{expires_in}"
+            );
             assert_eq!(grant.token.expires_at.is_some(), expected.is_some());
             assert!(!grant.fixed);
         }
@@ -339,15 +407,37 @@ mod tests {
             ("id", json!({"a": 1})),
             ("scope", json!(["api", "id"])),
         ] {
-            let grant = read(&[], &json!({"access_token": "a", member: value}).to_string());
+            let grant = read(
+                &[],
+                &json!({"access_token": "a", member: value}).to_string(),
+            );
             let grant = grant.unwrap_or_else(|odd| panic!("{member} {value}: {odd}"));
             let token = grant.token;
-            assert_eq!((token.token_type.as_str(), token.instance_url), ("Bearer", None), "{member} {value}");
-            assert_eq!((grant.refresh_token, grant.odd_refresh_token), (None, None), "{member} {value}");
-            assert_eq!((grant.lifetime, token.captures.keys().count()), (None, 0), "{member} {value}");
+            assert_eq!(
+                (token.token_type.as_str(), token.instance_url),
+                ("Bearer", None),
+                "{member} {value}"
+            );
+            assert_eq!(
+                (grant.refresh_token, grant.odd_refresh_token),
+                (None, None),
+                "{member} {value}"
+            );
+            assert_eq!(
+                (grant.lifetime, token.captures.keys().count()),
+                (None, 0),
+                "{member} {value}"
+            );
         }
-        for body in ["{\"access_token\":\"a\"}\0", "{\"access_token\":\"a\",\"scope\":\"x\",\"scope\":\"y\"}"] {
-            assert_eq!(read(&[], body).unwrap().token.access_token.expose(), "a", "{body:?}");
+        for body in [
+            "{\"access_token\":\"a\"}\0",
+            "{\"access_token\":\"a\",\"scope\":\"x\",\"scope\":\"y\"}",
+        ] {
+            assert_eq!(
+                read(&[], body).unwrap().token.access_token.expose(),
+                "a",
+                "{body:?}"
+            );
         }
     }
 
@@ -363,26 +453,55 @@ mod tests {
             (json!(true), RefreshTokenError::NotText),
             (json!(["r"]), RefreshTokenError::NotText),
         ] {
-            let grant = read(&[], &json!({"access_token": "a", "refresh_token": refresh_token}).to_string()).unwrap();
-            assert_eq!((grant.refresh_token, grant.odd_refresh_token), (None, Some(expected)), "{refresh_token}");
+            let grant = read(
+                &[],
+                &json!({"access_token": "a", "refresh_token": refresh_token}).to_string(),
+            )
+            .unwrap();
+            assert_eq!(
+                (grant.refresh_token, grant.odd_refresh_token),
+                (None, Some(expected)),
+                "{refresh_token}"
+            );
         }
-        let blank = read(&[], &json!({"access_token": "a", "refresh_token": "r s"}).to_string()).unwrap();
-        assert_eq!(blank.refresh_token, Some(Secret::new("r s")), "RFC 6749 appendix A.17 allows blanks");
+        let blank = read(
+            &[],
+            &json!({"access_token": "a", "refresh_token": "r s"}).to_string(),
+        )
+        .unwrap();
+        assert_eq!(
+            blank.refresh_token,
+            Some(Secret::new("r s")),
+            "RFC 6749 appendix A.17 allows blanks"
+        );
     }
 
     #[test]
     fn a_jwt_is_believed_where_use_does_not_move_its_end_or_its_type_says_so() {
         let at_jwt = |claims: &Value| {
             let header = URL_SAFE_NO_PAD.encode(r#"{"typ":"at+jwt"}"#);
-            format!("{header}.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()))
+            format!(
+                "{header}.{}.c2ln",
+                URL_SAFE_NO_PAD.encode(claims.to_string())
+            )
         };
         let claims = json!({"iat": 1000, "exp": 1600});
         for (model, said, token, expected) in [
             ("fixed", "", jwt(&claims), Some(600)),
             ("sliding", "", jwt(&claims), None),
             ("sliding", "", at_jwt(&claims), Some(600)),
-            ("sliding", "token.jwt_is_fixed = true", jwt(&claims), Some(600)),
-            ("sliding", "token.jwt_is_fixed = false", at_jwt(&claims), None),
+            (
+                "sliding",
+                "token.jwt_is_fixed = true",
+                jwt(&claims),
+                Some(600),
+            ),
+            (
+                "sliding",
+                "token.jwt_is_fixed = false",
+                at_jwt(&claims),
+                None,
+            ),
             ("fixed", "token.jwt_is_fixed = false", jwt(&claims), None),
             ("half_window", "", jwt(&claims), None),
         ] {
@@ -396,7 +515,11 @@ mod tests {
             let response = Response::new(200, Vec::new(), body.as_bytes(), true);
             let configured = Url::parse("https://acme.example").unwrap();
             let grant = grant(&profile, &configured, &response, Timestamp::UNIX_EPOCH).unwrap();
-            assert_eq!(grant.lifetime.map(|life| life.as_secs()), expected, "{model} {said}");
+            assert_eq!(
+                grant.lifetime.map(|life| life.as_secs()),
+                expected,
+                "{model} {said}"
+            );
             assert_eq!(grant.fixed, expected.is_some());
         }
     }
@@ -421,7 +544,11 @@ mod tests {
             ] {
                 let body = json!({"access_token": token, "expires_in": expires_in}).to_string();
                 let grant = read(&date, &body).unwrap();
-                assert_eq!(grant.lifetime.map(|life| life.as_secs()), Some(expected), "{expires_in} {iat}");
+                assert_eq!(
+                    grant.lifetime.map(|life| life.as_secs()),
+                    Some(expected),
+                    "{expires_in} {iat}"
+                );
                 assert!(grant.fixed);
             }
         }
@@ -438,7 +565,11 @@ mod tests {
             assert_eq!(grant.lifetime, Some(Duration::from_secs(expected)));
         }
         for opaque in ["00D000!AQ8.x.y", "a.b.c", "eyJ.eyJ"] {
-            assert!(!read(&date, &json!({"access_token": opaque}).to_string()).unwrap().fixed);
+            assert!(
+                !read(&date, &json!({"access_token": opaque}).to_string())
+                    .unwrap()
+                    .fixed
+            );
         }
     }
 
@@ -452,12 +583,22 @@ mod tests {
         let grant = read(&[], &format!("\u{feff}{body}")).unwrap();
         assert_eq!(grant.token.access_token.expose(), "00D!x");
         assert_eq!(grant.token.token_type, "Bearer");
-        assert_eq!(grant.token.instance_url.as_deref(), Some("https://eu7.salesforce.com"));
+        assert_eq!(
+            grant.token.instance_url.as_deref(),
+            Some("https://eu7.salesforce.com")
+        );
         assert_eq!(grant.token.issued_at.as_millisecond(), 1_700_000_000_123);
         assert_eq!(grant.refresh_token.unwrap().expose(), "5Aep");
-        let captures: Vec<(&str, bool)> =
-            grant.token.captures.iter().map(|(name, capture)| (name, capture.public)).collect();
-        assert_eq!(captures, [("id", true), ("scope", true), ("signature", false)]);
+        let captures: Vec<(&str, bool)> = grant
+            .token
+            .captures
+            .iter()
+            .map(|(name, capture)| (name, capture.public))
+            .collect();
+        assert_eq!(
+            captures,
+            [("id", true), ("scope", true), ("signature", false)]
+        );
     }
 
     proptest! {
@@ -478,7 +619,12 @@ mod tests {
         if let Ok(grant) = taken(&response) {
             let token = grant.token.access_token.expose();
             prop_assert!(!token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()));
-            prop_assert!(grant.token.instance_url.is_none_or(|url| url.starts_with("https://")));
+            prop_assert!(
+                grant
+                    .token
+                    .instance_url
+                    .is_none_or(|url| url.starts_with("https://"))
+            );
         }
         Ok(())
     }
@@ -489,7 +635,10 @@ mod tests {
     }
 
     fn read(headers: &[(&str, &str)], body: &str) -> Result<Grant, OddAnswer> {
-        let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let headers = headers
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect();
         taken(&Response::new(200, headers, body.as_bytes(), true))
     }
 

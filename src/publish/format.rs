@@ -22,8 +22,16 @@ use super::{Format, SinkConfig};
 use crate::token::{Published, TokenError, checked_access_token};
 
 /// The keys of the `json` format; a capture of the same name does not shadow them.
-const JSON_KEYS: [&str; 8] =
-    ["session", "access_token", "token_type", "instance_url", "generation", "issued_at", "expires_at", "headers"];
+const JSON_KEYS: [&str; 8] = [
+    "session",
+    "access_token",
+    "token_type",
+    "instance_url",
+    "generation",
+    "issued_at",
+    "expires_at",
+    "headers",
+];
 
 /// Why a generation cannot be written in a format; another try changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -40,7 +48,9 @@ pub enum FormatError {
         variable: String,
     },
     /// A header that would break out of its line.
-    #[error("the header {name:?} has a control character, which the format header cannot carry; use format json")]
+    #[error(
+        "the header {name:?} has a control character, which the format header cannot carry; use format json"
+    )]
     BrokenHeader {
         /// The header's name.
         name: String,
@@ -109,7 +119,12 @@ pub fn render(published: &Published, sink: &SinkConfig) -> Result<Zeroizing<Vec<
 fn host(published: &Published) -> Result<(bool, String), FormatError> {
     let url = Url::parse(&published.base).map_err(|_| FormatError::NoHost)?;
     let host = url.host_str().ok_or(FormatError::NoHost)?;
-    Ok((url.scheme() == "https", host.trim_start_matches('[').trim_end_matches(']').to_owned()))
+    Ok((
+        url.scheme() == "https",
+        host.trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned(),
+    ))
 }
 
 #[derive(Serialize)]
@@ -136,11 +151,16 @@ fn json(published: &Published) -> Result<Zeroizing<Vec<u8>>, FormatError> {
         generation: published.generation,
         issued_at: token.issued_at,
         expires_at: token.expires_at,
-        headers: published.headers.iter().map(|(name, value)| (name.as_str(), value.expose())).collect(),
+        headers: published
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.expose()))
+            .collect(),
         captures: public_captures(published),
     };
     let mut bytes = with_room(published);
-    serde_json::to_writer(&mut *bytes, &document).map_err(|error| FormatError::Json(error.to_string()))?;
+    serde_json::to_writer(&mut *bytes, &document)
+        .map_err(|error| FormatError::Json(error.to_string()))?;
     bytes.push(b'\n');
     Ok(bytes)
 }
@@ -157,7 +177,11 @@ fn public_captures(published: &Published) -> BTreeMap<&str, &str> {
 
 fn env(published: &Published, prefix: &str) -> Result<Zeroizing<Vec<u8>>, FormatError> {
     let mut bytes = with_room(published);
-    assign(&mut bytes, format!("{prefix}_TOKEN"), published.token.access_token.expose())?;
+    assign(
+        &mut bytes,
+        format!("{prefix}_TOKEN"),
+        published.token.access_token.expose(),
+    )?;
     if let Some(url) = &published.token.instance_url {
         assign(&mut bytes, format!("{prefix}_INSTANCE_URL"), url)?;
     }
@@ -181,7 +205,10 @@ fn assign(bytes: &mut Vec<u8>, variable: String, value: &str) -> Result<(), Form
 /// Whether every reader of variables takes the value as it is: no blank, nothing that expands, begins a remark or is a quote.
 fn is_plain_to_all(value: &str) -> bool {
     // Of a leading `=` zsh makes the path of a program.
-    !value.starts_with('=') && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._/:=+,@%!".contains(&byte))
+    !value.starts_with('=')
+        && value
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._/:=+,@%!".contains(&byte))
 }
 
 fn header(published: &Published) -> Result<Zeroizing<Vec<u8>>, FormatError> {
@@ -202,10 +229,19 @@ fn header(published: &Published) -> Result<Zeroizing<Vec<u8>>, FormatError> {
 
 /// Room for everything from the start: a buffer that grows leaves copies of the token behind.
 fn with_room(published: &Published) -> Zeroizing<Vec<u8>> {
-    let captures = published.token.captures.iter().map(|(name, capture)| name.len() + capture.value.expose().len());
-    let headers = published.headers.iter().map(|(name, value)| name.len() + value.expose().len());
+    let captures = published
+        .token
+        .captures
+        .iter()
+        .map(|(name, capture)| name.len() + capture.value.expose().len());
+    let headers = published
+        .headers
+        .iter()
+        .map(|(name, value)| name.len() + value.expose().len());
     let values: usize = captures.chain(headers).map(|length| length + 16).sum();
-    Zeroizing::new(Vec::with_capacity(1024 + 2 * values + published.token.access_token.expose().len()))
+    Zeroizing::new(Vec::with_capacity(
+        1024 + 2 * values + published.token.access_token.expose().len(),
+    ))
 }
 
 #[cfg(test)]
@@ -228,9 +264,12 @@ pub(super) mod tests {
         );
         let env = "CRM_TOKEN=00D!t0k3n\nCRM_INSTANCE_URL=https://acme.my.salesforce.com\nCRM_GENERATION=7\n";
         let header = "Authorization: Bearer 00D!t0k3n\nX-Org: 1\n";
-        for (format, expected) in
-            [(Format::Token, "00D!t0k3n"), (Format::Json, json), (Format::Env, env), (Format::Header, header)]
-        {
+        for (format, expected) in [
+            (Format::Token, "00D!t0k3n"),
+            (Format::Json, json),
+            (Format::Env, env),
+            (Format::Header, header),
+        ] {
             assert_eq!(text(&published(), format).unwrap(), expected);
         }
     }
@@ -238,8 +277,15 @@ pub(super) mod tests {
     #[test]
     fn captures_appear_in_json_only_if_public_and_never_in_the_place_of_a_key() {
         let mut published = published();
-        for (name, public) in [("headers", true), ("access_token", true), ("csrf", false), ("scope", true)] {
-            Arc::make_mut(&mut published.token).captures.insert(name, capture("captured", public));
+        for (name, public) in [
+            ("headers", true),
+            ("access_token", true),
+            ("csrf", false),
+            ("scope", true),
+        ] {
+            Arc::make_mut(&mut published.token)
+                .captures
+                .insert(name, capture("captured", public));
         }
         let text = text(&published, Format::Json).unwrap();
         assert_eq!(text.matches("captured").count(), 1, "{text}");
@@ -250,23 +296,33 @@ pub(super) mod tests {
     fn json_shows_when_the_token_ends_and_that_there_is_no_instance_url() {
         let mut published = published();
         Arc::make_mut(&mut published.token).instance_url = None;
-        Arc::make_mut(&mut published.token).expires_at = Some("2026-01-02T05:04:05Z".parse().unwrap());
+        Arc::make_mut(&mut published.token).expires_at =
+            Some("2026-01-02T05:04:05Z".parse().unwrap());
         let text = text(&published, Format::Json).unwrap();
         assert!(text.contains(r#""instance_url":null"#), "{text}");
-        assert!(text.contains(r#""expires_at":"2026-01-02T05:04:05Z""#), "{text}");
+        assert!(
+            text.contains(r#""expires_at":"2026-01-02T05:04:05Z""#),
+            "{text}"
+        );
     }
 
     #[test]
     fn env_omits_an_instance_url_that_there_is_not() {
         let mut published = published();
         Arc::make_mut(&mut published.token).instance_url = None;
-        assert_eq!(text(&published, Format::Env).unwrap(), "CRM_TOKEN=00D!t0k3n\nCRM_GENERATION=7\n");
+        assert_eq!(
+            text(&published, Format::Env).unwrap(),
+            "CRM_TOKEN=00D!t0k3n\nCRM_GENERATION=7\n"
+        );
     }
 
     #[test]
     fn env_has_quotes_only_around_what_a_shell_would_not_take_as_it_is() {
         for (token, expected) in [
-            ("00Dxx0000001gPL!AQ8AQH0.dMHZEz_x5Ge.B7OQ4Bx-9", "00Dxx0000001gPL!AQ8AQH0.dMHZEz_x5Ge.B7OQ4Bx-9"),
+            (
+                "00Dxx0000001gPL!AQ8AQH0.dMHZEz_x5Ge.B7OQ4Bx-9",
+                "00Dxx0000001gPL!AQ8AQH0.dMHZEz_x5Ge.B7OQ4Bx-9",
+            ),
             ("eyJhbGciOi.J9-_/+==", "eyJhbGciOi.J9-_/+=="),
             ("a$b", "'a$b'"),
             ("a#b", "'a#b'"),
@@ -281,7 +337,10 @@ pub(super) mod tests {
             let mut published = published();
             Arc::make_mut(&mut published.token).access_token = Secret::new(token);
             let text = text(&published, Format::Env).unwrap();
-            assert_eq!(text.lines().next(), Some(format!("CRM_TOKEN={expected}").as_str()));
+            assert_eq!(
+                text.lines().next(),
+                Some(format!("CRM_TOKEN={expected}").as_str())
+            );
         }
     }
 
@@ -291,14 +350,29 @@ pub(super) mod tests {
             let mut published = published();
             Arc::make_mut(&mut published.token).access_token = Secret::new(hostile);
             let error = text(&published, Format::Env).unwrap_err();
-            assert_eq!(error, FormatError::Unquotable { variable: "CRM_TOKEN".into() });
+            assert_eq!(
+                error,
+                FormatError::Unquotable {
+                    variable: "CRM_TOKEN".into()
+                }
+            );
             assert_eq!(text(&published, Format::Token).unwrap(), hostile);
         }
-        for hostile in ["https://a/'", "https://a/\n", "https://a/\0", "https://a/\\"] {
+        for hostile in [
+            "https://a/'",
+            "https://a/\n",
+            "https://a/\0",
+            "https://a/\\",
+        ] {
             let mut published = published();
             Arc::make_mut(&mut published.token).instance_url = Some(hostile.into());
             let error = text(&published, Format::Env).unwrap_err();
-            assert_eq!(error, FormatError::Unquotable { variable: "CRM_INSTANCE_URL".into() });
+            assert_eq!(
+                error,
+                FormatError::Unquotable {
+                    variable: "CRM_INSTANCE_URL".into()
+                }
+            );
         }
     }
 
@@ -313,7 +387,10 @@ pub(super) mod tests {
         }
         let mut published = published();
         published.headers.clear();
-        assert_eq!(text(&published, Format::Header).unwrap_err(), FormatError::NoHeaders);
+        assert_eq!(
+            text(&published, Format::Header).unwrap_err(),
+            FormatError::NoHeaders
+        );
     }
 
     #[test]
@@ -328,12 +405,18 @@ pub(super) mod tests {
             for format in [Format::Token, Format::Json, Format::Env, Format::Header] {
                 let mut published = published();
                 Arc::make_mut(&mut published.token).access_token = Secret::new(hostile.clone());
-                assert_eq!(text(&published, format).unwrap_err(), FormatError::Token(error));
+                assert_eq!(
+                    text(&published, format).unwrap_err(),
+                    FormatError::Token(error)
+                );
             }
         }
     }
 
-    pub(in crate::publish) fn text(published: &Published, format: Format) -> Result<String, FormatError> {
+    pub(in crate::publish) fn text(
+        published: &Published,
+        format: Format,
+    ) -> Result<String, FormatError> {
         let sink = SinkConfig {
             path: PathBuf::from("/nowhere"),
             format,
@@ -368,6 +451,9 @@ pub(super) mod tests {
     }
 
     pub(in crate::publish) fn capture(value: &str, public: bool) -> Capture {
-        Capture { value: Secret::new(value), public }
+        Capture {
+            value: Secret::new(value),
+            public,
+        }
     }
 }

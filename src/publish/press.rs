@@ -24,7 +24,11 @@ impl Press {
         let (jobs, queue) = mpsc::unbounded_channel();
         let mut work = JoinSet::new();
         work.spawn(run(queue));
-        Self { jobs, tokens: tokens.into(), _work: work }
+        Self {
+            jobs,
+            tokens: tokens.into(),
+            _work: work,
+        }
     }
 
     pub(super) fn tokens(&self) -> Arc<Path> {

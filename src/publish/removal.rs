@@ -12,11 +12,14 @@ pub fn remove_recorded(path: &Path, tokens: &Path, token: Option<&Secret>) {
     if !is_there(path) {
         return;
     }
-    let straight = !path.components().any(|part| matches!(part, Component::ParentDir));
+    let straight = !path
+        .components()
+        .any(|part| matches!(part, Component::ParentDir));
     let holds_it = |token: &Secret| {
         let token = token.expose().as_bytes();
         let content = atomic_file::content(path, LARGEST_FILE);
-        !token.is_empty() && content.is_some_and(|content| content.windows(token.len()).any(|part| part == token))
+        !token.is_empty()
+            && content.is_some_and(|content| content.windows(token.len()).any(|part| part == token))
     };
     if (straight && path.starts_with(tokens)) || token.is_some_and(holds_it) {
         remove_stale(path);
@@ -68,7 +71,9 @@ mod tests {
             remove_recorded(&path, &tokens, known);
             assert_eq!(!path.exists(), removed, "{} {content}", path.display());
         }
-        fs::File::create(&outside).and_then(|mut file| std::io::Write::write_all(&mut file, b"t0k3n")).unwrap();
+        fs::File::create(&outside)
+            .and_then(|mut file| std::io::Write::write_all(&mut file, b"t0k3n"))
+            .unwrap();
         let link = house.path().join("link");
         symlink(&outside, &link).unwrap();
         remove_recorded(&link, &tokens, Some(&token));

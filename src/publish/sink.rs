@@ -74,24 +74,37 @@ impl Sink {
         let board = Arc::clone(&self.board);
         let (index, number) = (self.index, order.number);
         let work = tokio::task::spawn_blocking(move || {
-            board.target(index).map(|target| carry_out(&target, &order.wanted, shown))
+            board
+                .target(index)
+                .map(|target| carry_out(&target, &order.wanted, shown))
         });
         let outcome = match work.await {
             Ok(outcome) => outcome.unwrap_or_else(|| Outcome::done(None, false)),
             Err(error) => Outcome::failed(None, error.to_string()),
         };
-        let again = outcome.problem.as_ref().is_some_and(|problem| problem.again);
+        let again = outcome
+            .problem
+            .as_ref()
+            .is_some_and(|problem| problem.again);
         self.report(number, outcome);
         again
     }
 
     fn report(&self, order: u64, outcome: Outcome) {
-        let Some(target) = self.board.target(self.index) else { return };
-        let Outcome { shown, changed, problem } = outcome;
+        let Some(target) = self.board.target(self.index) else {
+            return;
+        };
+        let Outcome {
+            shown,
+            changed,
+            problem,
+        } = outcome;
         let error = problem.map(|problem| problem.text);
         let generation = shown.as_ref().map(|shown| shown.published.generation);
         let (session, path) = (target.session, target.config.path.display());
-        let before = self.board.report(self.index, order, shown, error.clone(), changed);
+        let before = self
+            .board
+            .report(self.index, order, shown, error.clone(), changed);
         match (before, error) {
             (before, Some(error)) if before.as_ref() != Some(&error) => {
                 tracing::warn!(session, event = "publish_failed", %path, error, "a published file is wrong");
@@ -102,7 +115,9 @@ impl Sink {
             (None, None) if changed && generation.is_some() => {
                 tracing::info!(session, event = "published", %path, generation, "published");
             }
-            (None, None) if changed => tracing::info!(session, event = "withdrawn", %path, "withdrawn"),
+            (None, None) if changed => {
+                tracing::info!(session, event = "withdrawn", %path, "withdrawn")
+            }
             (None | Some(_), None | Some(_)) => {}
         }
     }
@@ -126,14 +141,22 @@ fn carry_out(target: &Target<'_>, wanted: &Wanted, shown: Option<Shown>) -> Outc
 
 fn show(target: &Target<'_>, published: &Arc<Published>, shown: Option<Shown>) -> Outcome {
     let shown = target.still(shown);
-    if shown.as_ref().is_some_and(|shown| shown.published == *published) {
+    if shown
+        .as_ref()
+        .is_some_and(|shown| shown.published == *published)
+    {
         return Outcome::done(shown, false);
     }
     let bytes = match format::render(published, target.config) {
         Ok(bytes) => bytes,
         Err(error) => return unfit(target, shown, &error),
     };
-    let now_shown = |stamp| Some(Shown { published: Arc::clone(published), stamp });
+    let now_shown = |stamp| {
+        Some(Shown {
+            published: Arc::clone(published),
+            stamp,
+        })
+    };
     if let Some(stamp) = atomic_file::matching(&target.config.path, &bytes, target.attributes()) {
         return Outcome::done(now_shown(stamp), false);
     }
@@ -147,25 +170,46 @@ fn show(target: &Target<'_>, published: &Arc<Published>, shown: Option<Shown>) -
 fn unfit(target: &Target<'_>, shown: Option<Shown>, error: &FormatError) -> Outcome {
     let withdrawn = carry_out(target, &Wanted::Withdraw, shown);
     let problem = match withdrawn.problem {
-        None => Problem { text: error.to_string(), again: false },
-        Some(also) => Problem { text: format!("{error}; and failed to {}", also.text), again: also.again },
+        None => Problem {
+            text: error.to_string(),
+            again: false,
+        },
+        Some(also) => Problem {
+            text: format!("{error}; and failed to {}", also.text),
+            again: also.again,
+        },
     };
-    Outcome { problem: Some(problem), ..withdrawn }
+    Outcome {
+        problem: Some(problem),
+        ..withdrawn
+    }
 }
 
 impl Outcome {
     fn done(shown: Option<Shown>, changed: bool) -> Self {
-        Self { shown, changed, problem: None }
+        Self {
+            shown,
+            changed,
+            problem: None,
+        }
     }
 
     fn failed(shown: Option<Shown>, text: String) -> Self {
-        Self { shown, changed: false, problem: Some(Problem { text, again: true }) }
+        Self {
+            shown,
+            changed: false,
+            problem: Some(Problem { text, again: true }),
+        }
     }
 }
 
 impl Target<'_> {
     fn attributes(&self) -> Attributes {
-        Attributes { mode: self.config.mode, owner: self.config.owner, group: self.config.group }
+        Attributes {
+            mode: self.config.mode,
+            owner: self.config.owner,
+            group: self.config.group,
+        }
     }
 
     /// What is known of the file, unless somebody has touched it since.

@@ -27,7 +27,11 @@ pub(super) fn subject(assertion: &str, expected: &Expected<'_>) -> Result<String
     let claims = verified(assertion, expected)?;
     let claim = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
     let audience = claim("aud").trim_end_matches('/');
-    if !expected.audiences.iter().any(|accepted| accepted.trim_end_matches('/') == audience) {
+    if !expected
+        .audiences
+        .iter()
+        .any(|accepted| accepted.trim_end_matches('/') == audience)
+    {
         return Err(Refusal::WrongAudience);
     }
     if expiry(&claims).is_none_or(|expiry| expiry <= expected.now) {
@@ -38,7 +42,9 @@ pub(super) fn subject(assertion: &str, expected: &Expected<'_>) -> Result<String
 
 /// The issuer decides whose certificate is asked, so it comes before the signature.
 fn verified(assertion: &str, expected: &Expected<'_>) -> Result<Value, Refusal> {
-    let (signed, signature) = assertion.rsplit_once('.').ok_or(Refusal::InvalidAssertion)?;
+    let (signed, signature) = assertion
+        .rsplit_once('.')
+        .ok_or(Refusal::InvalidAssertion)?;
     let (header, claims) = signed.split_once('.').ok_or(Refusal::InvalidAssertion)?;
     let claims = json(claims)?;
     if json(header)?.get("alg").and_then(Value::as_str) != Some("RS256") {
@@ -47,7 +53,9 @@ fn verified(assertion: &str, expected: &Expected<'_>) -> Result<Value, Refusal> 
     if claims.get("iss").and_then(Value::as_str) != Some(expected.client_id) {
         return Err(Refusal::UnknownClient);
     }
-    let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).map_err(|_| Refusal::InvalidAssertion)?;
+    let signature = BASE64_URL_SAFE_NO_PAD
+        .decode(signature)
+        .map_err(|_| Refusal::InvalidAssertion)?;
     UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, expected.public_key)
         .verify(signed.as_bytes(), &signature)
         .map_err(|_| Refusal::InvalidAssertion)?;
@@ -61,6 +69,8 @@ fn expiry(claims: &Value) -> Option<i64> {
 }
 
 fn json(part: &str) -> Result<Value, Refusal> {
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| Refusal::InvalidAssertion)?;
+    let bytes = BASE64_URL_SAFE_NO_PAD
+        .decode(part)
+        .map_err(|_| Refusal::InvalidAssertion)?;
     serde_json::from_slice(&bytes).map_err(|_| Refusal::InvalidAssertion)
 }

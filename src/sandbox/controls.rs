@@ -73,8 +73,16 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
 
 async fn overview(State(shared): State<Arc<Shared>>) -> Response {
     let state = shared.lock();
-    let names: Vec<_> = lookalike::ALL.iter().map(|lookalike| lookalike.name).collect();
-    let Org { settings, credentials, url, .. } = &state.org;
+    let names: Vec<_> = lookalike::ALL
+        .iter()
+        .map(|lookalike| lookalike.name)
+        .collect();
+    let Org {
+        settings,
+        credentials,
+        url,
+        ..
+    } = &state.org;
     answer(
         StatusCode::OK,
         &json!({ "url": url, "settings": settings, "credentials": credentials, "lookalikes": names }),
@@ -90,17 +98,39 @@ async fn sessions(State(shared): State<Arc<Shared>>) -> Response {
     answer(StatusCode::OK, &json!(state.org.sessions(state.now().boot)))
 }
 
-async fn order(State(shared): State<Arc<Shared>>, Path(control): Path<String>, body: Bytes) -> Response {
-    let body = if body.is_empty() { Ok(json!({})) } else { serde_json::from_slice(&body) };
-    match body.map_err(ControlError::from).and_then(|body| shared.control(&control, body)) {
+async fn order(
+    State(shared): State<Arc<Shared>>,
+    Path(control): Path<String>,
+    body: Bytes,
+) -> Response {
+    let body = if body.is_empty() {
+        Ok(json!({}))
+    } else {
+        serde_json::from_slice(&body)
+    };
+    match body
+        .map_err(ControlError::from)
+        .and_then(|body| shared.control(&control, body))
+    {
         Ok(said) => answer(StatusCode::OK, &said),
-        Err(error @ ControlError::Unknown(_)) => answer(StatusCode::NOT_FOUND, &json!({ "error": error.to_string() })),
-        Err(error) => answer(StatusCode::BAD_REQUEST, &json!({ "error": error.to_string() })),
+        Err(error @ ControlError::Unknown(_)) => answer(
+            StatusCode::NOT_FOUND,
+            &json!({ "error": error.to_string() }),
+        ),
+        Err(error) => answer(
+            StatusCode::BAD_REQUEST,
+            &json!({ "error": error.to_string() }),
+        ),
     }
 }
 
 fn answer(status: StatusCode, body: &Value) -> Response {
-    (status, [("content-type", "application/json")], format!("{body}\n")).into_response()
+    (
+        status,
+        [("content-type", "application/json")],
+        format!("{body}\n"),
+    )
+        .into_response()
 }
 
 impl Shared {
@@ -193,7 +223,9 @@ impl Sandboxed {
         let at = self.now().boot;
         match revocation {
             Revocation::Kind { what: What::Access } => self.org.revoke_sessions(),
-            Revocation::Kind { what: What::Refresh } => self.org.revoke_approvals(),
+            Revocation::Kind {
+                what: What::Refresh,
+            } => self.org.revoke_approvals(),
             Revocation::Kind { what: What::All } => {
                 self.org.revoke_sessions();
                 self.org.revoke_approvals();
@@ -213,7 +245,12 @@ impl Sandboxed {
     fn lookalike(&mut self, named: Named) -> Result<(), ControlError> {
         let found = Lookalike::named(&named.name).ok_or(ControlError::Lookalike(named.name))?;
         let to = named.to.unwrap_or(Aim::Kind(found.to));
-        self.faults.plant(Planted { to, times: named.times, delay: None, reply: found.reply() });
+        self.faults.plant(Planted {
+            to,
+            times: named.times,
+            delay: None,
+            reply: found.reply(),
+        });
         Ok(())
     }
 

@@ -49,12 +49,18 @@ impl Credentials {
     /// # Errors
     /// When the system gives no random bytes.
     pub fn generate() -> io::Result<Self> {
-        let failed = |Unspecified| io::Error::other("no random bytes for a key; is /dev/urandom there?");
+        let failed =
+            |Unspecified| io::Error::other("no random bytes for a key; is /dev/urandom there?");
         let mut seed = [0; 32];
         rand::fill(&mut seed).map_err(failed)?;
         let key = KeyPair::generate(KeySize::Rsa2048).map_err(failed)?;
         let der: Pkcs8V1Der<'_> = key.as_der().map_err(failed)?;
-        let derive = |label: &str, length: usize| derived(&seed, label).chars().take(length).collect::<String>();
+        let derive = |label: &str, length: usize| {
+            derived(&seed, label)
+                .chars()
+                .take(length)
+                .collect::<String>()
+        };
         Ok(Self {
             client_id: format!("3MVG9{}", derive("client_id", 60)),
             client_secret: derive("client_secret", 64).to_uppercase(),
@@ -81,9 +87,20 @@ impl Credentials {
 
     /// A config for `keepfresh run`, to be written into `directory` by [`Self::write`]: secrets, state and published
     /// files lie there too, away from any other daemon's. `keepalive` goes to its end.
-    pub fn config(&self, url: &str, idle_timeout: Duration, directory: &Path, keepalive: &str) -> String {
-        let Self { client_id, username, .. } = self;
-        let idle = jiff::SignedDuration::try_from(idle_timeout).unwrap_or(jiff::SignedDuration::MAX);
+    pub fn config(
+        &self,
+        url: &str,
+        idle_timeout: Duration,
+        directory: &Path,
+        keepalive: &str,
+    ) -> String {
+        let Self {
+            client_id,
+            username,
+            ..
+        } = self;
+        let idle =
+            jiff::SignedDuration::try_from(idle_timeout).unwrap_or(jiff::SignedDuration::MAX);
         format!(
             "[daemon]\n\
              runtime_dir = {:?}\n\
@@ -109,7 +126,10 @@ impl Credentials {
     /// # Errors
     /// When the directory cannot be made, or a file cannot be written.
     pub fn write(&self, directory: &Path, config: &str) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)?;
         for (name, text) in [
             ("config.toml", config),
             ("private-key.pem", &self.private_key),
@@ -130,7 +150,12 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?
+        .write_all(text.as_bytes())
 }
 
 fn derived(seed: &[u8], label: &str) -> String {
@@ -143,6 +168,12 @@ fn derived(seed: &[u8], label: &str) -> String {
 /// RFC 7468: base64 in lines of 64 characters.
 fn pem(der: &[u8]) -> String {
     let encoded: Vec<_> = BASE64_STANDARD.encode(der).chars().collect();
-    let lines: Vec<String> = encoded.chunks(64).map(|line| line.iter().collect()).collect();
-    format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"))
+    let lines: Vec<String> = encoded
+        .chunks(64)
+        .map(|line| line.iter().collect())
+        .collect();
+    format!(
+        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+        lines.join("\n")
+    )
 }

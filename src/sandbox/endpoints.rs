@@ -32,7 +32,11 @@ impl Org {
     }
 
     fn token(&mut self, call: &Call, now: &Now) -> Result<Reply, Refusal> {
-        let forced = if call.kind == Kind::Renew { self.settings.refresh_refusal } else { self.settings.login_refusal };
+        let forced = if call.kind == Kind::Renew {
+            self.settings.refresh_refusal
+        } else {
+            self.settings.login_refusal
+        };
         if let Some(refusal) = forced {
             return Err(refusal);
         }
@@ -76,7 +80,11 @@ impl Org {
             now: self.wall_millis(now).div_euclid(1000),
         };
         let username = assertion::subject(call.field("assertion"), &expected)?;
-        if self.is_user(&username) { Ok(username) } else { Err(Refusal::NotApproved) }
+        if self.is_user(&username) {
+            Ok(username)
+        } else {
+            Err(Refusal::NotApproved)
+        }
     }
 
     /// A refresh may leave the secret out, as an app can be set to allow; a wrong one is refused all the same.
@@ -86,7 +94,11 @@ impl Org {
             return Err(Refusal::UnknownClient);
         }
         let waived = secret.is_empty() && !secret_required;
-        if waived || secret == self.credentials.client_secret { Ok(()) } else { Err(Refusal::WrongClientSecret) }
+        if waived || secret == self.credentials.client_secret {
+            Ok(())
+        } else {
+            Err(Refusal::WrongClientSecret)
+        }
     }
 
     /// The success of every grant: `issued_at` in milliseconds as a string, and no `expires_in` (facts 1.3).
@@ -105,16 +117,25 @@ impl Org {
         if let (Some(body), Some(token)) = (body.as_object_mut(), refresh_token) {
             body.insert("refresh_token".to_owned(), token.into());
         }
-        Reply::json(200, &body).with("cache-control", "no-cache,must-revalidate,max-age=0,no-store,private")
+        Reply::json(200, &body).with(
+            "cache-control",
+            "no-cache,must-revalidate,max-age=0,no-store,private",
+        )
     }
 
     fn identity(&self, username: &str) -> String {
         let user: String = self.credentials.derive(username).chars().take(12).collect();
-        format!("{}/id/{}/005{user}", self.url, self.credentials.organization)
+        format!(
+            "{}/id/{}/005{user}",
+            self.url, self.credentials.organization
+        )
     }
 
     fn signature(&self, text: &str) -> String {
-        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, self.credentials.client_secret.as_bytes());
+        let key = aws_lc_rs::hmac::Key::new(
+            aws_lc_rs::hmac::HMAC_SHA256,
+            self.credentials.client_secret.as_bytes(),
+        );
         BASE64_STANDARD.encode(aws_lc_rs::hmac::sign(&key, text.as_bytes()))
     }
 
@@ -124,15 +145,24 @@ impl Org {
         if self.settings.introspection_is_activity {
             self.use_token(token, true, now.boot);
         }
-        let seen = self.settings.introspection_privilege.then(|| self.introspected(token, now)).flatten();
-        Ok(Reply::json(200, &seen.unwrap_or_else(|| json!({ "active": false }))))
+        let seen = self
+            .settings
+            .introspection_privilege
+            .then(|| self.introspected(token, now))
+            .flatten();
+        Ok(Reply::json(
+            200,
+            &seen.unwrap_or_else(|| json!({ "active": false })),
+        ))
     }
 
     fn introspected(&self, token: &str, now: &Now) -> Option<Value> {
         let (client_id, scope) = (&self.credentials.client_id, &self.settings.scope);
         if self.knows_refresh_token(token) {
             let kind = "refresh_token";
-            return Some(json!({ "active": true, "scope": scope, "client_id": client_id, "token_type": kind }));
+            return Some(
+                json!({ "active": true, "scope": scope, "client_id": client_id, "token_type": kind }),
+            );
         }
         let session = self.find(token, now.boot)?;
         let seconds = |moment| (self.wall_millis(now) + millis_from(now, moment)).div_euclid(1000);
@@ -163,11 +193,16 @@ impl Org {
     }
 
     fn userinfo(&mut self, call: &Call, now: &Now) -> Reply {
-        let Bearer::Token(token) = bearer(call) else { return Reply::new(403, "text/plain", "Missing_OAuth_Token") };
+        let Bearer::Token(token) = bearer(call) else {
+            return Reply::new(403, "text/plain", "Missing_OAuth_Token");
+        };
         if !self.use_token(token, self.settings.userinfo_is_activity, now.boot) {
             return Reply::new(403, "text/plain", "Bad_OAuth_Token");
         }
-        let username = self.find(token, now.boot).map(|session| session.username.clone()).unwrap_or_default();
+        let username = self
+            .find(token, now.boot)
+            .map(|session| session.username.clone())
+            .unwrap_or_default();
         let body = json!({
             "sub": self.identity(&username),
             "preferred_username": username,
@@ -177,7 +212,10 @@ impl Org {
     }
 
     fn data(&mut self, call: &Call, now: &Now) -> Reply {
-        let path = call.path.trim_start_matches("/services/data/").trim_end_matches('/');
+        let path = call
+            .path
+            .trim_start_matches("/services/data/")
+            .trim_end_matches('/');
         let (version, resource) = path.split_once('/').unwrap_or((path, ""));
         if let Some(reply) = unserved(version) {
             return reply;
@@ -189,7 +227,11 @@ impl Org {
         }
         let (used, allowed) = self.count_request();
         let limit = self.settings.api_requests;
-        let reply = if allowed { self.resource(version, resource, used) } else { documented("request_limit") };
+        let reply = if allowed {
+            self.resource(version, resource, used)
+        } else {
+            documented("request_limit")
+        };
         reply.with("sforce-limit-info", format!("api-usage={used}/{limit}"))
     }
 
@@ -224,7 +266,9 @@ enum Bearer<'a> {
 
 /// Salesforce takes `OAuth` for `Bearer` too.
 fn bearer(call: &Call) -> Bearer<'_> {
-    let Some(header) = call.authorization.as_deref() else { return Bearer::Absent };
+    let Some(header) = call.authorization.as_deref() else {
+        return Bearer::Absent;
+    };
     match header.split_once(' ') {
         Some((scheme, token)) if ["bearer", "oauth"].contains(&scheme.to_lowercase().as_str()) => {
             Bearer::Token(token.trim())
@@ -234,7 +278,10 @@ fn bearer(call: &Call) -> Bearer<'_> {
 }
 
 fn unserved(version: &str) -> Option<Reply> {
-    let number = version.strip_prefix('v').and_then(|rest| rest.strip_suffix(".0")).and_then(|text| text.parse().ok());
+    let number = version
+        .strip_prefix('v')
+        .and_then(|rest| rest.strip_suffix(".0"))
+        .and_then(|text| text.parse().ok());
     match number {
         Some(number) if SERVED.contains(&number) => None,
         Some(number) if RETIRED.contains(&number) => Some(documented("retired")),

@@ -75,7 +75,12 @@ pub(super) struct Outage {
 impl Outage {
     /// Every request is reset, for ever.
     pub(super) fn resets() -> Self {
-        Self { kind: Weather::Reset, seconds: None, requests: None, to: Aim::Any }
+        Self {
+            kind: Weather::Reset,
+            seconds: None,
+            requests: None,
+            to: Aim::Any,
+        }
     }
 }
 
@@ -134,7 +139,9 @@ pub(super) struct Faults {
 impl Faults {
     /// Starts an outage in place of any that lasts.
     pub(super) fn start(&mut self, outage: Outage, now: Instant) {
-        let length = outage.seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO));
+        let length = outage
+            .seconds
+            .map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO));
         self.outage = Some((outage, length.map(|length| now.after(length))));
     }
 
@@ -157,19 +164,30 @@ impl Faults {
 
     /// What happens to a request of this kind; uses up what it returns.
     pub(super) fn next(&mut self, kind: Kind, now: Instant) -> Option<Fault> {
-        self.weather(kind, now).map(Fault::Weather).or_else(|| self.answer(kind)).or_else(|| self.loss(kind))
+        self.weather(kind, now)
+            .map(Fault::Weather)
+            .or_else(|| self.answer(kind))
+            .or_else(|| self.loss(kind))
     }
 
     fn weather(&mut self, kind: Kind, now: Instant) -> Option<Weather> {
-        self.outage.take_if(|(outage, until)| outage.requests == Some(0) || until.is_some_and(|until| now >= until));
-        let (outage, _) = self.outage.as_mut().filter(|(outage, _)| outage.to.hits(kind))?;
+        self.outage.take_if(|(outage, until)| {
+            outage.requests == Some(0) || until.is_some_and(|until| now >= until)
+        });
+        let (outage, _) = self
+            .outage
+            .as_mut()
+            .filter(|(outage, _)| outage.to.hits(kind))?;
         outage.requests = outage.requests.map(|left| left.saturating_sub(1));
         Some(outage.kind)
     }
 
     fn answer(&mut self, kind: Kind) -> Option<Fault> {
         self.planted.retain(|planted| planted.times > 0);
-        let planted = self.planted.iter_mut().find(|planted| planted.to.hits(kind))?;
+        let planted = self
+            .planted
+            .iter_mut()
+            .find(|planted| planted.to.hits(kind))?;
         planted.times = planted.times.saturating_sub(1);
         Some(Fault::Answer(planted.reply.clone(), planted.delay))
     }
@@ -190,7 +208,9 @@ mod tests {
     fn an_outage_ends_after_its_requests() {
         let mut faults = Faults::default();
         faults.start(outage(None, Some(2)), at(0));
-        let seen: Vec<_> = (0..3).map(|_| faults.next(Kind::Ping, at(0)).is_some()).collect();
+        let seen: Vec<_> = (0..3)
+            .map(|_| faults.next(Kind::Ping, at(0)).is_some())
+            .collect();
         assert_eq!(seen, [true, true, false]);
     }
 
@@ -215,7 +235,10 @@ mod tests {
     fn planted_answers_come_in_order() {
         let mut faults = Faults::default();
         for status in [500, 404] {
-            faults.plant(serde_json::from_value(serde_json::json!({"to": "ping", "status": status})).unwrap());
+            faults.plant(
+                serde_json::from_value(serde_json::json!({"to": "ping", "status": status}))
+                    .unwrap(),
+            );
         }
         let seen = [500, 404].map(|_| match faults.next(Kind::Ping, at(0)) {
             Some(Fault::Answer(reply, None)) => reply.status,
@@ -225,7 +248,12 @@ mod tests {
     }
 
     fn outage(seconds: Option<f64>, requests: Option<u64>) -> Outage {
-        Outage { kind: Weather::Refuse, seconds, requests, to: Aim::Any }
+        Outage {
+            kind: Weather::Refuse,
+            seconds,
+            requests,
+            to: Aim::Any,
+        }
     }
 
     fn at(millis: i64) -> Instant {

@@ -45,14 +45,22 @@ impl Line {
 }
 
 impl AsyncRead for Line {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         self.check()?;
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Line {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.check()?;
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
@@ -78,7 +86,11 @@ pub(super) struct Port {
 
 impl Port {
     pub(super) fn new(listener: TcpListener, shared: Arc<Shared>) -> io::Result<Self> {
-        Ok(Self { address: listener.local_addr()?, listener: Some(listener), shared })
+        Ok(Self {
+            address: listener.local_addr()?,
+            listener: Some(listener),
+            shared,
+        })
     }
 
     async fn reopen(&mut self) {

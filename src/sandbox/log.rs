@@ -40,7 +40,11 @@ pub struct Log {
 impl Log {
     /// An empty one.
     pub fn new(started: Instant) -> Self {
-        Self { started, counts: BTreeMap::new(), requests: VecDeque::new() }
+        Self {
+            started,
+            counts: BTreeMap::new(),
+            requests: VecDeque::new(),
+        }
     }
 
     /// Adds a request; `status` as it was answered, none when it was not.

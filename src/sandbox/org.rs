@@ -94,7 +94,9 @@ impl Session {
             Model::HalfWindow | Model::Sliding => self.restarted.after(settings.idle_timeout),
             Model::Fixed => self.created.after(settings.idle_timeout),
         };
-        settings.max_lifetime.map_or(idle, |life| idle.min(self.created.after(life)))
+        settings
+            .max_lifetime
+            .map_or(idle, |life| idle.min(self.created.after(life)))
     }
 
     fn alive(&self, settings: &Settings, at: Instant) -> bool {
@@ -116,7 +118,12 @@ impl Session {
 
 impl Org {
     /// An org in which no person has logged in yet, but the first user has approved the app once.
-    pub(super) fn new(settings: Settings, credentials: Credentials, url: String, at: Instant) -> Self {
+    pub(super) fn new(
+        settings: Settings,
+        credentials: Credentials,
+        url: String,
+        at: Instant,
+    ) -> Self {
         let mut org = Self {
             started: (settings.clone(), credentials.clone()),
             settings,
@@ -143,8 +150,19 @@ impl Org {
     }
 
     fn approve_first(&mut self, at: Instant) {
-        let Credentials { username, refresh_token, .. } = self.credentials.clone();
-        self.approvals.push(Approval { id: 0, username, refresh_token, spent: Vec::new(), used: at, ended: false });
+        let Credentials {
+            username,
+            refresh_token,
+            ..
+        } = self.credentials.clone();
+        self.approvals.push(Approval {
+            id: 0,
+            username,
+            refresh_token,
+            spent: Vec::new(),
+            used: at,
+            ended: false,
+        });
     }
 
     /// A login: hands out a session for `username`, which proved who it is.
@@ -154,7 +172,11 @@ impl Org {
     pub(super) fn login(&mut self, username: &str, at: Instant) -> Result<Session, Refusal> {
         let limit = self.settings.logins_per_hour;
         let user = self.users.entry(username.to_owned()).or_default();
-        while user.logins.front().is_some_and(|login| at.since(*login) >= HOUR) {
+        while user
+            .logins
+            .front()
+            .is_some_and(|login| at.since(*login) >= HOUR)
+        {
             user.logins.pop_front();
         }
         if user.logins.len() >= limit {
@@ -168,11 +190,17 @@ impl Org {
     ///
     /// # Errors
     /// One answer for a wrong name, a wrong password and a locked user, as at Salesforce.
-    pub(super) fn check_password(&mut self, username: &str, password: &str, at: Instant) -> Result<(), Refusal> {
+    pub(super) fn check_password(
+        &mut self,
+        username: &str,
+        password: &str,
+        at: Instant,
+    ) -> Result<(), Refusal> {
         let right = self.is_user(username) && password == self.credentials.password_with_token();
         let (limit, lockout) = (self.settings.lock_after, self.settings.lockout);
         let user = self.users.entry(username.to_owned()).or_default();
-        user.locked_until.take_if(|locked| matches!(locked, Locked::Until(until) if at >= *until));
+        user.locked_until
+            .take_if(|locked| matches!(locked, Locked::Until(until) if at >= *until));
         if user.locked_until.is_some() {
             return Err(Refusal::AuthenticationFailure);
         }
@@ -182,7 +210,9 @@ impl Org {
         }
         user.wrong_passwords = user.wrong_passwords.saturating_add(1);
         if limit > 0 && user.wrong_passwords >= limit {
-            user.locked_until = Some(lockout.map_or(Locked::UntilUnlocked, |length| Locked::Until(at.after(length))));
+            user.locked_until = Some(lockout.map_or(Locked::UntilUnlocked, |length| {
+                Locked::Until(at.after(length))
+            }));
             user.wrong_passwords = 0;
         }
         Err(Refusal::AuthenticationFailure)
@@ -190,14 +220,21 @@ impl Org {
 
     /// The first user, or one of any number of others that a bench may need: `NAME+anything@…`.
     pub(super) fn is_user(&self, username: &str) -> bool {
-        let Some((name, domain)) = self.credentials.username.split_once('@') else { return false };
-        let Some((asked, asked_domain)) = username.split_once('@') else { return false };
+        let Some((name, domain)) = self.credentials.username.split_once('@') else {
+            return false;
+        };
+        let Some((asked, asked_domain)) = username.split_once('@') else {
+            return false;
+        };
         domain == asked_domain && asked.split('+').next() == Some(name)
     }
 
     /// Locks the first user, or unlocks it.
     pub(super) fn lock(&mut self, locked: bool) {
-        let user = self.users.entry(self.credentials.username.clone()).or_default();
+        let user = self
+            .users
+            .entry(self.credentials.username.clone())
+            .or_default();
         user.locked_until = locked.then_some(Locked::UntilUnlocked);
         user.wrong_passwords = 0;
     }
@@ -215,8 +252,19 @@ impl Org {
         };
         self.approvals.push(approval);
         let of_user = |approval: &&Approval| approval.username == username && !approval.ended;
-        let excess = self.approvals.iter().filter(of_user).count().saturating_sub(self.settings.max_approvals);
-        let oldest: Vec<_> = self.approvals.iter().filter(of_user).take(excess).map(|approval| approval.id).collect();
+        let excess = self
+            .approvals
+            .iter()
+            .filter(of_user)
+            .count()
+            .saturating_sub(self.settings.max_approvals);
+        let oldest: Vec<_> = self
+            .approvals
+            .iter()
+            .filter(of_user)
+            .take(excess)
+            .map(|approval| approval.id)
+            .collect();
         for id in oldest {
             self.end_approval(id);
         }
@@ -227,10 +275,17 @@ impl Org {
     ///
     /// # Errors
     /// When the token is unknown, idle for too long or ended; a spent one ends its whole line (facts 1.4).
-    pub(super) fn refresh(&mut self, presented: &str, at: Instant) -> Result<(Session, Option<String>), Refusal> {
+    pub(super) fn refresh(
+        &mut self,
+        presented: &str,
+        at: Instant,
+    ) -> Result<(Session, Option<String>), Refusal> {
         let next = self.settings.rotation.then(|| self.mint("5Aep861"));
         let idle = self.settings.refresh_idle_timeout;
-        let reused = self.approvals.iter().find(|approval| approval.spent.iter().any(|spent| spent == presented));
+        let reused = self
+            .approvals
+            .iter()
+            .find(|approval| approval.spent.iter().any(|spent| spent == presented));
         if let Some(id) = reused.map(|approval| approval.id) {
             self.end_approval(id);
             return Err(Refusal::ExpiredToken);
@@ -243,7 +298,9 @@ impl Org {
             .ok_or(Refusal::ExpiredToken)?;
         approval.used = at;
         if let Some(next) = &next {
-            approval.spent.push(std::mem::replace(&mut approval.refresh_token, next.clone()));
+            approval
+                .spent
+                .push(std::mem::replace(&mut approval.refresh_token, next.clone()));
         }
         let (id, username) = (approval.id, approval.username.clone());
         if self.settings.refresh_ends_earlier {
@@ -254,19 +311,25 @@ impl Org {
 
     /// The living session that this access token opens.
     pub(super) fn find(&self, token: &str, at: Instant) -> Option<&Session> {
-        self.sessions.iter().find(|session| session.token == token && session.alive(&self.settings, at))
+        self.sessions
+            .iter()
+            .find(|session| session.token == token && session.alive(&self.settings, at))
     }
 
     /// Whether this refresh token would work.
     pub(super) fn knows_refresh_token(&self, token: &str) -> bool {
-        self.approvals.iter().any(|approval| approval.refresh_token == token && !approval.ended)
+        self.approvals
+            .iter()
+            .any(|approval| approval.refresh_token == token && !approval.ended)
     }
 
     /// A request with this access token; whether it works. `counts`: it is activity.
     pub(super) fn use_token(&mut self, token: &str, counts: bool, at: Instant) -> bool {
         let settings = &self.settings;
         let living = |session: &&mut Session| session.token == token && session.alive(settings, at);
-        let Some(session) = self.sessions.iter_mut().find(living) else { return false };
+        let Some(session) = self.sessions.iter_mut().find(living) else {
+            return false;
+        };
         if counts {
             session.touch(settings, at);
         }
@@ -276,12 +339,20 @@ impl Org {
     /// Counts one API request; the number used so far, and whether it is within the limit.
     pub(super) fn count_request(&mut self) -> (u64, bool) {
         self.used_requests = self.used_requests.saturating_add(1);
-        (self.used_requests, self.used_requests <= self.settings.api_requests)
+        (
+            self.used_requests,
+            self.used_requests <= self.settings.api_requests,
+        )
     }
 
     /// Ends what this token opens: a session, or an approval with its sessions. Whether there was anything.
     pub(super) fn revoke(&mut self, token: &str, at: Instant) -> bool {
-        if let Some(id) = self.approvals.iter().find(|one| one.refresh_token == token && !one.ended).map(|one| one.id) {
+        if let Some(id) = self
+            .approvals
+            .iter()
+            .find(|one| one.refresh_token == token && !one.ended)
+            .map(|one| one.id)
+        {
             self.end_approval(id);
             return true;
         }
@@ -307,7 +378,11 @@ impl Org {
     pub(super) fn sessions(&self, at: Instant) -> Vec<SessionView> {
         let view = |session: &Session| {
             let alive = session.alive(&self.settings, at);
-            let left = if alive { session.end(&self.settings).since(at) } else { Duration::ZERO };
+            let left = if alive {
+                session.end(&self.settings).since(at)
+            } else {
+                Duration::ZERO
+            };
             SessionView {
                 access_token: session.token.clone(),
                 fingerprint: crate::secret::fingerprint(session.token.as_bytes()),
@@ -322,12 +397,16 @@ impl Org {
 
     /// The server's idea of the wall clock, in milliseconds since the epoch.
     pub(super) fn wall_millis(&self, now: &Now) -> i64 {
-        now.wall.as_millisecond().saturating_add(self.settings.skew_millis)
+        now.wall
+            .as_millisecond()
+            .saturating_add(self.settings.skew_millis)
     }
 
     fn session(&mut self, username: &str, approval: Option<u64>, at: Instant) -> Session {
         let again = |session: &&Session| {
-            session.username == username && session.approval == approval && session.alive(&self.settings, at)
+            session.username == username
+                && session.approval == approval
+                && session.alive(&self.settings, at)
         };
         if self.settings.same_token
             && let Some(session) = self.sessions.iter().find(again)
@@ -337,13 +416,24 @@ impl Org {
         let secret_part = self.mint("AQ");
         let token = format!("{}!{secret_part}", self.credentials.organization);
         let username = username.to_owned();
-        let session = Session { token, username, approval, created: at, restarted: at, ended: false };
+        let session = Session {
+            token,
+            username,
+            approval,
+            created: at,
+            restarted: at,
+            ended: false,
+        };
         self.sessions.push(session.clone());
         session
     }
 
     fn end_approval(&mut self, id: u64) {
-        for approval in self.approvals.iter_mut().filter(|approval| approval.id == id) {
+        for approval in self
+            .approvals
+            .iter_mut()
+            .filter(|approval| approval.id == id)
+        {
             approval.ended = true;
         }
         self.end_sessions(|session| session.approval == Some(id));
@@ -358,7 +448,10 @@ impl Org {
     /// The next of an endless line of values that nobody can guess: a digest over a secret and a counter.
     fn mint(&mut self, prefix: &str) -> String {
         self.minted = self.minted.saturating_add(1);
-        format!("{prefix}{}", self.credentials.derive(&self.minted.to_string()))
+        format!(
+            "{prefix}{}",
+            self.credentials.derive(&self.minted.to_string())
+        )
     }
 }
 

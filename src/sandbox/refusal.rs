@@ -79,17 +79,29 @@ impl Refusal {
             Self::PasswordExpired => grant("password expired"),
             Self::ChallengeRequired => grant("challenge required"),
             Self::DataNotAvailable => grant("Data Not Available"),
-            Self::NotAdminApproved => {
-                (400, "invalid_app_access", Some("user is not admin approved to access this app"))
-            }
+            Self::NotAdminApproved => (
+                400,
+                "invalid_app_access",
+                Some("user is not admin approved to access this app"),
+            ),
             Self::UnknownClient => (400, "invalid_client_id", Some("client identifier invalid")),
             Self::WrongClientSecret => (400, "invalid_client", Some("invalid client credentials")),
-            Self::AppNotInstalled => (400, "invalid_client", Some("app must be installed into org")),
-            Self::UnsupportedGrant => (400, "unsupported_grant_type", Some("grant type not supported")),
+            Self::AppNotInstalled => (
+                400,
+                "invalid_client",
+                Some("app must be installed into org"),
+            ),
+            Self::UnsupportedGrant => (
+                400,
+                "unsupported_grant_type",
+                Some("grant type not supported"),
+            ),
             Self::UnauthorizedClient => (400, "unauthorized_client", None),
             Self::RateLimited => (400, "rate_limit_exceeded", Some("login rate exceeded")),
             Self::ServerError => (500, "server_error", None),
-            Self::OutageAsInvalidGrant => (503, "invalid_grant", Some("expired access/refresh token")),
+            Self::OutageAsInvalidGrant => {
+                (503, "invalid_grant", Some("expired access/refresh token"))
+            }
         }
     }
 

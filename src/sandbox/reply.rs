@@ -49,7 +49,13 @@ pub struct Call {
 
 impl Call {
     /// Takes a request apart; `body` is read as a form.
-    pub fn new(method: &str, path: &str, query: &str, authorization: Option<&str>, body: &str) -> Self {
+    pub fn new(
+        method: &str,
+        path: &str,
+        query: &str,
+        authorization: Option<&str>,
+        body: &str,
+    ) -> Self {
         let mut form = fields(query);
         form.extend(fields(body));
         Self {
@@ -68,7 +74,12 @@ impl Call {
 
     /// Client id and secret, from a Basic header or the form.
     pub fn client(&self) -> (String, String) {
-        self.basic().unwrap_or_else(|| (self.field("client_id").to_owned(), self.field("client_secret").to_owned()))
+        self.basic().unwrap_or_else(|| {
+            (
+                self.field("client_id").to_owned(),
+                self.field("client_secret").to_owned(),
+            )
+        })
     }
 
     fn basic(&self) -> Option<(String, String)> {
@@ -82,7 +93,13 @@ impl Call {
 fn kind(path: &str, form: &BTreeMap<String, String>) -> Kind {
     let path = path.trim_end_matches('/');
     match path {
-        "/services/oauth2/token" if form.get("grant_type").is_some_and(|grant| grant == "refresh_token") => Kind::Renew,
+        "/services/oauth2/token"
+            if form
+                .get("grant_type")
+                .is_some_and(|grant| grant == "refresh_token") =>
+        {
+            Kind::Renew
+        }
         "/services/oauth2/token" => Kind::Login,
         "/services/oauth2/introspect" => Kind::Introspect,
         "/services/oauth2/revoke" => Kind::Revoke,
@@ -104,7 +121,9 @@ fn fields(text: &str) -> BTreeMap<String, String> {
 }
 
 fn decoded(text: &str) -> String {
-    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
+    percent_decode_str(&text.replace('+', " "))
+        .decode_utf8_lossy()
+        .into_owned()
 }
 
 /// An answer.
@@ -124,7 +143,11 @@ impl Reply {
     /// A body of any kind.
     pub fn new(status: u16, content_type: &str, body: impl Into<String>) -> Self {
         let headers = BTreeMap::from([("content-type".to_owned(), content_type.to_owned())]);
-        Self { status, headers, body: body.into() }
+        Self {
+            status,
+            headers,
+            body: body.into(),
+        }
     }
 
     /// A JSON body.
@@ -134,12 +157,19 @@ impl Reply {
 
     /// The REST API's form of an error: an array of one object.
     pub fn rest_error(status: u16, code: &str, message: &str) -> Self {
-        Self::json(status, &serde_json::json!([{ "message": message, "errorCode": code }]))
+        Self::json(
+            status,
+            &serde_json::json!([{ "message": message, "errorCode": code }]),
+        )
     }
 
     /// A page, where JSON is due.
     pub fn html(status: u16, title: &str) -> Self {
-        Self::new(status, "text/html;charset=UTF-8", format!("<html><head><title>{title}</title></head></html>"))
+        Self::new(
+            status,
+            "text/html;charset=UTF-8",
+            format!("<html><head><title>{title}</title></head></html>"),
+        )
     }
 
     /// With one more header.
@@ -158,7 +188,11 @@ mod tests {
     fn requests_are_told_apart_by_path_and_grant() {
         for (path, body, expected) in [
             ("/services/oauth2/token", "grant_type=password", Kind::Login),
-            ("/services/oauth2/token", "grant_type=refresh_token", Kind::Renew),
+            (
+                "/services/oauth2/token",
+                "grant_type=refresh_token",
+                Kind::Renew,
+            ),
             ("/services/oauth2/introspect", "", Kind::Introspect),
             ("/services/oauth2/revoke", "", Kind::Revoke),
             ("/services/oauth2/userinfo", "", Kind::Userinfo),
@@ -169,7 +203,11 @@ mod tests {
             ("/services/data/v65.0/limits/", "", Kind::Api),
             ("/", "", Kind::Other),
         ] {
-            assert_eq!(Call::new("POST", path, "", None, body).kind, expected, "{path} {body}");
+            assert_eq!(
+                Call::new("POST", path, "", None, body).kind,
+                expected,
+                "{path} {body}"
+            );
         }
     }
 
@@ -178,6 +216,9 @@ mod tests {
         let expected = ("id".to_owned(), "a b".to_owned());
         let form = Call::new("POST", "/", "", None, "client_id=id&client_secret=a+b");
         let basic = Call::new("POST", "/", "", Some("Basic aWQ6YSUyMGI="), "");
-        assert_eq!((form.client(), basic.client()), (expected.clone(), expected));
+        assert_eq!(
+            (form.client(), basic.client()),
+            (expected.clone(), expected)
+        );
     }
 }

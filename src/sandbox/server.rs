@@ -57,8 +57,16 @@ enum Outcome {
 impl Shared {
     pub(super) fn new(org: Org) -> Self {
         let log = Log::new(clock::boottime());
-        let state = Sandboxed { org, faults: Faults::default(), log, advanced: Duration::ZERO };
-        Self { state: Mutex::new(state), closing: Notify::new() }
+        let state = Sandboxed {
+            org,
+            faults: Faults::default(),
+            log,
+            advanced: Duration::ZERO,
+        };
+        Self {
+            state: Mutex::new(state),
+            closing: Notify::new(),
+        }
     }
 
     /// A panic elsewhere leaves the org as it was between two requests.
@@ -75,7 +83,10 @@ impl Sandboxed {
     /// Both clocks, with the org's timers moved ahead as far as was asked.
     pub(super) fn now(&self) -> Now {
         let now = clock::now();
-        Now { boot: now.boot.after(self.advanced), ..now }
+        Now {
+            boot: now.boot.after(self.advanced),
+            ..now
+        }
     }
 
     fn meet(&mut self, call: &Call, at: Instant) -> Outcome {
@@ -89,7 +100,11 @@ impl Sandboxed {
             }
             Some(Fault::Weather(weather)) => self.storm(weather, call),
         };
-        let status = if let Outcome::Answer(reply, _) = &outcome { Some(reply.status) } else { None };
+        let status = if let Outcome::Answer(reply, _) = &outcome {
+            Some(reply.status)
+        } else {
+            None
+        };
         self.log.add(call, status, at);
         outcome
     }
@@ -98,9 +113,14 @@ impl Sandboxed {
         match weather {
             Weather::Refuse => {
                 let reply = Lookalike::named("unavailable").map(Lookalike::reply);
-                Outcome::Answer(reply.unwrap_or_else(|| Reply::html(503, "Unavailable")), Duration::ZERO)
+                Outcome::Answer(
+                    reply.unwrap_or_else(|| Reply::html(503, "Unavailable")),
+                    Duration::ZERO,
+                )
             }
-            Weather::Html => Outcome::Answer(Reply::html(503, "Scheduled maintenance"), Duration::ZERO),
+            Weather::Html => {
+                Outcome::Answer(Reply::html(503, "Scheduled maintenance"), Duration::ZERO)
+            }
             Weather::Slow => Outcome::Answer(self.carry_out(call), SLOW),
             Weather::Closed | Weather::Reset => Outcome::Cut,
             Weather::Hang => Outcome::Hang,
@@ -116,7 +136,12 @@ impl Sandboxed {
 
     fn date(&self) -> Option<HeaderValue> {
         let wall = Timestamp::from_millisecond(self.org.wall_millis(&clock::now())).ok()?;
-        HeaderValue::try_from(DateTimePrinter::new().timestamp_to_rfc9110_string(&wall).ok()?).ok()
+        HeaderValue::try_from(
+            DateTimePrinter::new()
+                .timestamp_to_rfc9110_string(&wall)
+                .ok()?,
+        )
+        .ok()
     }
 }
 
@@ -133,10 +158,19 @@ async fn serve(
     let Ok(body) = to_bytes(body, BODY_LIMIT).await else {
         return plain(StatusCode::PAYLOAD_TOO_LARGE, Body::empty());
     };
-    let authorization = head.headers.get(header::AUTHORIZATION).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let authorization = head
+        .headers
+        .get(header::AUTHORIZATION)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()));
     let query = head.uri.query().unwrap_or_default();
     let text = String::from_utf8_lossy(&body);
-    let call = Call::new(head.method.as_str(), head.uri.path(), query, authorization.as_deref(), &text);
+    let call = Call::new(
+        head.method.as_str(),
+        head.uri.path(),
+        query,
+        authorization.as_deref(),
+        &text,
+    );
     let (outcome, date) = {
         let mut state = shared.lock();
         (state.meet(&call, clock::boottime()), state.date())
@@ -170,7 +204,10 @@ fn response(reply: &Reply) -> Response {
     let mut response = plain(status, Body::from(reply.body.clone()));
     response.headers_mut().clear();
     for (name, value) in &reply.headers {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_bytes(value.as_bytes())) {
+        if let (Ok(name), Ok(value)) = (
+            HeaderName::try_from(name),
+            HeaderValue::from_bytes(value.as_bytes()),
+        ) {
             response.headers_mut().insert(name, value);
         }
     }
@@ -180,7 +217,10 @@ fn response(reply: &Reply) -> Response {
 fn plain(status: StatusCode, body: Body) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json;charset=UTF-8"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json;charset=UTF-8"),
+    );
     response
 }
 

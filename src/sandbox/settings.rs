@@ -9,7 +9,10 @@ use serde_json::Value;
 use super::refusal::Refusal;
 
 /// Everything about the org that an admin could set, and what a drill wants to bend.
-#[expect(clippy::struct_excessive_bools, reason = "these are switches of an admin's page, each on its own")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "these are switches of an admin's page, each on its own"
+)]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
@@ -96,7 +99,10 @@ impl Default for Settings {
             introspection_is_activity: false,
             introspection_exp_moves: true,
             userinfo_is_activity: true,
-            audiences: vec!["https://login.salesforce.com".to_owned(), "https://test.salesforce.com".to_owned()],
+            audiences: vec![
+                "https://login.salesforce.com".to_owned(),
+                "https://test.salesforce.com".to_owned(),
+            ],
             scope: "api refresh_token".to_owned(),
             instance_url: None,
             api_requests: 15_000,
@@ -127,19 +133,33 @@ mod tests {
 
     #[test]
     fn a_patch_changes_only_what_it_names() {
-        let patched = Settings::default().patched(&json!({"idle_timeout": "6s", "rotation": true})).unwrap();
-        let expected = Settings { idle_timeout: Duration::from_secs(6), rotation: true, ..Settings::default() };
+        let patched = Settings::default()
+            .patched(&json!({"idle_timeout": "6s", "rotation": true}))
+            .unwrap();
+        let expected = Settings {
+            idle_timeout: Duration::from_secs(6),
+            rotation: true,
+            ..Settings::default()
+        };
         assert_eq!(patched, expected);
     }
 
     #[test]
     fn null_unsets_what_may_be_absent() {
-        assert_eq!(Settings::default().patched(&json!({"lockout": null})).unwrap().lockout, None);
+        assert_eq!(
+            Settings::default()
+                .patched(&json!({"lockout": null}))
+                .unwrap()
+                .lockout,
+            None
+        );
     }
 
     #[test]
     fn an_unknown_key_is_named() {
-        let error = Settings::default().patched(&json!({"idle_timeot": "6s"})).unwrap_err();
+        let error = Settings::default()
+            .patched(&json!({"idle_timeot": "6s"}))
+            .unwrap_err();
         assert!(error.to_string().contains("idle_timeot"), "{error}");
     }
 }

@@ -55,9 +55,14 @@ impl Default for Runner {
 impl Runner {
     /// Takes the calendars of a new config; sessions whose calendar is the same keep what is armed.
     pub fn set(&mut self, calendars: BTreeMap<String, Calendar>, now: Timestamp) {
-        let wanted: BTreeMap<_, _> = calendars.into_iter().filter(|(_, calendar)| !calendar.is_empty()).collect();
+        let wanted: BTreeMap<_, _> = calendars
+            .into_iter()
+            .filter(|(_, calendar)| !calendar.is_empty())
+            .collect();
         let names: BTreeSet<&String> = self.calendars.keys().chain(wanted.keys()).collect();
-        let changed = names.into_iter().filter(|name| self.calendars.get(*name) != wanted.get(*name));
+        let changed = names
+            .into_iter()
+            .filter(|name| self.calendars.get(*name) != wanted.get(*name));
         for name in changed.cloned().collect::<Vec<String>>() {
             self.disarm(&name);
             self.unarmed.remove(&name);
@@ -73,9 +78,12 @@ impl Runner {
     pub fn rearm(&mut self, now: Timestamp) {
         let names: Vec<String> = self.armed.keys().cloned().collect();
         for name in names {
-            let Some(armed) = self.disarm(&name) else { continue };
+            let Some(armed) = self.disarm(&name) else {
+                continue;
+            };
             if armed.at <= now {
-                self.ready.extend(armed.duties.into_iter().map(|duty| (name.clone(), duty)));
+                self.ready
+                    .extend(armed.duties.into_iter().map(|duty| (name.clone(), duty)));
             }
             self.unarmed.insert(name, now);
         }
@@ -110,9 +118,11 @@ impl Runner {
             return;
         }
         if let Some(armed) = self.armed.remove(name) {
-            self.ready.extend(armed.duties.into_iter().map(|duty| (name.to_owned(), duty)));
+            self.ready
+                .extend(armed.duties.into_iter().map(|duty| (name.to_owned(), duty)));
             // Not from now: a scheduler that fires a little early must not fire the same duty twice.
-            self.unarmed.insert(name.to_owned(), at.max(clock::now().wall));
+            self.unarmed
+                .insert(name.to_owned(), at.max(clock::now().wall));
         }
     }
 
@@ -143,7 +153,11 @@ impl Runner {
     }
 
     async fn arm_one(&mut self, name: &str, after: Timestamp) -> Result<(), JobSchedulerError> {
-        let Some((at, duties)) = self.calendars.get(name).and_then(|calendar| calendar.next_after(after)) else {
+        let Some((at, duties)) = self
+            .calendars
+            .get(name)
+            .and_then(|calendar| calendar.next_after(after))
+        else {
             return Ok(());
         };
         let firing = self.firing.clone();
@@ -153,7 +167,8 @@ impl Runner {
             let _ = firing.send((owner.clone(), at));
         })?;
         self.running_scheduler().await?.add(job.clone()).await?;
-        self.armed.insert(name.to_owned(), Armed { at, duties, job });
+        self.armed
+            .insert(name.to_owned(), Armed { at, duties, job });
         Ok(())
     }
 
@@ -195,7 +210,11 @@ mod tests {
         let mut runner = Runner::default();
         let none = BTreeMap::from([("crm".to_owned(), Calendar::empty(TimeZone::UTC))]);
         runner.set(none, Timestamp::UNIX_EPOCH);
-        assert!(tokio::time::timeout(Duration::from_millis(20), runner.next()).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_millis(20), runner.next())
+                .await
+                .is_err()
+        );
         assert!(runner.scheduler.is_none());
     }
 
@@ -204,11 +223,19 @@ mod tests {
         let mut runner = Runner::default();
         runner.set(hourly(), clock::now().wall);
         for _ in 0..3 {
-            assert!(tokio::time::timeout(Duration::from_millis(20), runner.next()).await.is_err());
+            assert!(
+                tokio::time::timeout(Duration::from_millis(20), runner.next())
+                    .await
+                    .is_err()
+            );
         }
         assert_eq!(runner.armed.len(), 1);
         runner.set(BTreeMap::new(), clock::now().wall);
-        assert!(tokio::time::timeout(Duration::from_millis(20), runner.next()).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_millis(20), runner.next())
+                .await
+                .is_err()
+        );
         assert!(runner.armed.is_empty() && runner.scheduler.is_none());
     }
 
@@ -216,11 +243,19 @@ mod tests {
     async fn what_the_wall_clock_jumped_over_is_due_once() {
         let mut runner = Runner::default();
         runner.set(hourly(), clock::now().wall);
-        assert!(tokio::time::timeout(Duration::from_millis(20), runner.next()).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_millis(20), runner.next())
+                .await
+                .is_err()
+        );
         let later = clock::now().wall + jiff::SignedDuration::from_hours(5);
         runner.rearm(later);
         assert_eq!(runner.next().await, ("crm".to_owned(), Duty::Verify));
-        assert!(tokio::time::timeout(Duration::from_millis(20), runner.next()).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_millis(20), runner.next())
+                .await
+                .is_err()
+        );
         assert!(runner.armed["crm"].at > later);
         runner.shutdown().await;
     }
@@ -229,7 +264,11 @@ mod tests {
     async fn a_message_of_a_job_that_was_disarmed_is_nothing() {
         let mut runner = Runner::default();
         runner.set(hourly(), clock::now().wall);
-        assert!(tokio::time::timeout(Duration::from_millis(20), runner.next()).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_millis(20), runner.next())
+                .await
+                .is_err()
+        );
         runner.take_fired("crm", Timestamp::UNIX_EPOCH);
         runner.take_fired("other", Timestamp::UNIX_EPOCH);
         assert!(runner.ready.is_empty());
@@ -242,6 +281,12 @@ mod tests {
 
     fn hourly() -> BTreeMap<String, Calendar> {
         let line = Line::parse("55 * * * *").unwrap();
-        BTreeMap::from([("crm".to_owned(), Calendar { verify: vec![line], ..Calendar::empty(TimeZone::UTC) })])
+        BTreeMap::from([(
+            "crm".to_owned(),
+            Calendar {
+                verify: vec![line],
+                ..Calendar::empty(TimeZone::UTC)
+            },
+        )])
     }
 }

@@ -54,10 +54,14 @@ pub enum SecretError {
         error: io::Error,
     },
     /// Out of descriptors, memory or processes: no fault of the secret's, and over as soon as somebody lets go.
-    #[error("use {0}: the machine has run out of a resource: {1}; raise LimitNOFILE= or LimitNPROC= if it lasts")]
+    #[error(
+        "use {0}: the machine has run out of a resource: {1}; raise LimitNOFILE= or LimitNPROC= if it lasts"
+    )]
     Exhausted(String, io::Error),
     /// A directory, a device or a pipe.
-    #[error("read the secret file {0}: it is not a regular file; name the file that holds the secret")]
+    #[error(
+        "read the secret file {0}: it is not a regular file; name the file that holds the secret"
+    )]
     NotAFile(PathBuf),
     /// Anybody on this machine could read or replace it.
     #[error(
@@ -82,7 +86,9 @@ pub enum SecretError {
         finding: Box<Finding>,
     },
     /// More than 64 KiB.
-    #[error("use {0}: it holds more than 64 KiB, which no secret does; check that it is the right one")]
+    #[error(
+        "use {0}: it holds more than 64 KiB, which no secret does; check that it is the right one"
+    )]
     TooLong(String),
     /// Nothing, or only a newline.
     #[error("use {0}: it is empty; put the secret there")]
@@ -109,7 +115,9 @@ pub enum SecretError {
     #[error("find the environment variable {0}: it is not set; set it where keepfresh is started")]
     NoVariable(String),
     /// The command could not be started, took too long, or failed.
-    #[error("get a secret from the command {program}: {reason}; run it by hand as the daemon's user")]
+    #[error(
+        "get a secret from the command {program}: {reason}; run it by hand as the daemon's user"
+    )]
     Command {
         /// Its first word.
         program: String,
@@ -123,8 +131,16 @@ const LONGEST_COMMAND: Duration = Duration::from_secs(10);
 
 /// What the command prints, at most one byte more than a secret may have.
 async fn printed(argv: &[String]) -> Result<Zeroizing<Vec<u8>>, SecretError> {
-    let failed = |reason: Blotted| SecretError::Command { program: argv.first().cloned().unwrap_or_default(), reason };
-    let program = Program { argv, env: &[], limit: LONGEST_COMMAND, largest: LARGEST };
+    let failed = |reason: Blotted| SecretError::Command {
+        program: argv.first().cloned().unwrap_or_default(),
+        reason,
+    };
+    let program = Program {
+        argv,
+        env: &[],
+        limit: LONGEST_COMMAND,
+        largest: LARGEST,
+    };
     let outcome = program::run(&program).await.map_err(|error| match error {
         ProgramError::NotStarted(error) if is_exhausted(&error) => {
             SecretError::Exhausted(SecretSource::Command(argv.to_vec()).describe(), error)
@@ -154,7 +170,10 @@ impl SecretSource {
     /// Says which source failed and what to do.
     pub async fn read(&self) -> Result<Secret, SecretError> {
         match self {
-            Self::File { path, insecure_mode } => {
+            Self::File {
+                path,
+                insecure_mode,
+            } => {
                 let (path, insecure_mode) = (path.clone(), *insecure_mode);
                 unhurried(move || read_file(&path, insecure_mode), &self.describe()).await
             }
@@ -163,8 +182,12 @@ impl SecretSource {
                 unhurried(move || read_credential(&name), &self.describe()).await
             }
             Self::Env(name) => {
-                let value = std::env::var_os(name).ok_or_else(|| SecretError::NoVariable(name.clone()))?;
-                checked(&Zeroizing::new(value.into_encoded_bytes()), &self.describe())
+                let value =
+                    std::env::var_os(name).ok_or_else(|| SecretError::NoVariable(name.clone()))?;
+                checked(
+                    &Zeroizing::new(value.into_encoded_bytes()),
+                    &self.describe(),
+                )
             }
             Self::Command(argv) => checked(&printed(argv).await?, &self.describe()),
         }
@@ -196,15 +219,25 @@ impl SecretSource {
             Self::File { path, .. } => format!("the file {}", path.display()),
             Self::Credential(name) => format!("the credential {name}"),
             Self::Env(name) => format!("the environment variable {name}"),
-            Self::Command(argv) => format!("the output of {}", argv.first().map_or("", String::as_str)),
+            Self::Command(argv) => {
+                format!("the output of {}", argv.first().map_or("", String::as_str))
+            }
         }
     }
 }
 
 /// Whether a parameter of this name is something that people type, and no key, certificate or document.
 fn is_typed(name: &str) -> bool {
-    let words =
-        ["password", "passwd", "pwd", "passcode", "passphrase", "client_secret", "security_token", "refresh_token"];
+    let words = [
+        "password",
+        "passwd",
+        "pwd",
+        "passcode",
+        "passphrase",
+        "client_secret",
+        "security_token",
+        "refresh_token",
+    ];
     words.iter().any(|word| name.contains(word))
 }
 
@@ -221,8 +254,8 @@ async fn unhurried(
 }
 
 fn read_credential(name: &str) -> Result<Secret, SecretError> {
-    let directory =
-        std::env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| SecretError::NoCredentials(name.to_owned()))?;
+    let directory = std::env::var_os("CREDENTIALS_DIRECTORY")
+        .ok_or_else(|| SecretError::NoCredentials(name.to_owned()))?;
     // systemd lets only the service into the directory, whatever the modes of the files in it.
     read_file(&Path::new(&directory).join(name), true)
 }
@@ -232,7 +265,10 @@ fn read_file(path: &Path, insecure_mode: bool) -> Result<Secret, SecretError> {
         if is_exhausted(&error) {
             return SecretError::Exhausted(format!("the file {}", path.display()), error);
         }
-        SecretError::Unreadable { path: path.to_owned(), error }
+        SecretError::Unreadable {
+            path: path.to_owned(),
+            error,
+        }
     };
     let file = open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
@@ -240,16 +276,26 @@ fn read_file(path: &Path, insecure_mode: bool) -> Result<Secret, SecretError> {
         return Err(SecretError::NotAFile(path.to_owned()));
     }
     if metadata.mode() & 0o006 != 0 && !insecure_mode {
-        return Err(SecretError::Exposed { path: path.to_owned(), mode: metadata.mode() & 0o7777 });
+        return Err(SecretError::Exposed {
+            path: path.to_owned(),
+            mode: metadata.mode() & 0o7777,
+        });
     }
-    if let Some(finding) = strangers::refusal(path, &Trusted::of_this_process()).filter(|_| !insecure_mode) {
-        return Err(SecretError::WithinReach { path: path.to_owned(), finding: Box::new(finding) });
+    if let Some(finding) =
+        strangers::refusal(path, &Trusted::of_this_process()).filter(|_| !insecure_mode)
+    {
+        return Err(SecretError::WithinReach {
+            path: path.to_owned(),
+            finding: Box::new(finding),
+        });
     }
     let limit = u64::try_from(LARGEST).unwrap_or(u64::MAX).saturating_add(1);
     // Room for all of it and one byte more, so that nothing is copied while it is read.
     let room = usize::try_from(metadata.len().saturating_add(1).min(limit)).unwrap_or(LARGEST);
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
-    file.take(limit).read_to_end(&mut bytes).map_err(unreadable)?;
+    file.take(limit)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
     checked(&bytes, &format!("the file {}", path.display()))
 }
 
@@ -262,7 +308,10 @@ fn is_exhausted(error: &io::Error) -> bool {
 /// Opens without waiting: a pipe in the place of the file must not stop the daemon.
 fn open(path: &Path) -> io::Result<File> {
     let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    fs::OpenOptions::new().read(true).custom_flags(nonblock).open(path)
+    fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(nonblock)
+        .open(path)
 }
 
 /// What some editors put before text, and nobody sees.
@@ -274,7 +323,10 @@ fn checked(bytes: &Zeroizing<Vec<u8>>, source: &str) -> Result<Secret, SecretErr
         return Err(SecretError::TooLong(source.to_owned()));
     }
     let text = std::str::from_utf8(bytes).map_err(|_| SecretError::NotText(source.to_owned()))?;
-    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_matches(['\n', '\r']);
+    let text = text
+        .strip_prefix(BYTE_ORDER_MARK)
+        .unwrap_or(text)
+        .trim_matches(['\n', '\r']);
     if text.trim().is_empty() {
         return Err(SecretError::Empty(source.to_owned()));
     }
@@ -325,9 +377,17 @@ mod tests {
     async fn a_file_that_others_can_read_is_refused_unless_told_otherwise() {
         let source = file_of(b"s3cret", 0o644);
         let error = source.read().await.unwrap_err().to_string();
-        assert!(error.contains("0644") && error.contains("chmod o="), "{error}");
-        let SecretSource::File { path, .. } = source.0 else { panic!("a file") };
-        let told = SecretSource::File { path, insecure_mode: true };
+        assert!(
+            error.contains("0644") && error.contains("chmod o="),
+            "{error}"
+        );
+        let SecretSource::File { path, .. } = source.0 else {
+            panic!("a file")
+        };
+        let told = SecretSource::File {
+            path,
+            insecure_mode: true,
+        };
         assert_eq!(told.read().await.unwrap().expose(), "s3cret");
     }
 
@@ -335,24 +395,63 @@ mod tests {
     async fn what_is_not_a_regular_file_is_refused_without_waiting() {
         let directory = tempfile::tempdir().unwrap();
         let pipe = directory.path().join("pipe");
-        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-        for path in [pipe, directory.path().to_owned(), directory.path().join("absent")] {
-            assert!(SecretSource::File { path, insecure_mode: false }.read().await.is_err());
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            0o600.into(),
+            0,
+        )
+        .unwrap();
+        for path in [
+            pipe,
+            directory.path().to_owned(),
+            directory.path().join("absent"),
+        ] {
+            assert!(
+                SecretSource::File {
+                    path,
+                    insecure_mode: false
+                }
+                .read()
+                .await
+                .is_err()
+            );
         }
     }
 
     #[tokio::test]
     async fn a_command_gives_what_it_prints() {
-        assert_eq!(command(&["printf", "s3cret\\n"]).read().await.unwrap().expose(), "s3cret");
+        assert_eq!(
+            command(&["printf", "s3cret\\n"])
+                .read()
+                .await
+                .unwrap()
+                .expose(),
+            "s3cret"
+        );
     }
 
     #[tokio::test]
     async fn a_command_that_fails_says_why_in_its_own_words() {
-        let error = command(&["sh", "-c", "echo first >&2; echo gpg: no key >&2; exit 3"]).read().await.unwrap_err();
+        let error = command(&["sh", "-c", "echo first >&2; echo gpg: no key >&2; exit 3"])
+            .read()
+            .await
+            .unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("no key") && text.contains('3') && !text.contains("first"), "{text}");
+        assert!(
+            text.contains("no key") && text.contains('3') && !text.contains("first"),
+            "{text}"
+        );
         assert!(command(&["/no/such/program"]).read().await.is_err());
-        assert!(command(&["true"]).read().await.unwrap_err().to_string().contains("empty"));
+        assert!(
+            command(&["true"])
+                .read()
+                .await
+                .unwrap_err()
+                .to_string()
+                .contains("empty")
+        );
     }
 
     #[tokio::test]
@@ -363,9 +462,12 @@ mod tests {
 
     #[test]
     fn what_others_have_taken_for_now_passes_and_what_is_wrong_with_a_secret_does_not() {
-        for (errno, passing) in
-            [(Errno::MFILE, true), (Errno::NOMEM, true), (Errno::NOENT, false), (Errno::ACCESS, false)]
-        {
+        for (errno, passing) in [
+            (Errno::MFILE, true),
+            (Errno::NOMEM, true),
+            (Errno::NOENT, false),
+            (Errno::ACCESS, false),
+        ] {
             assert_eq!(is_exhausted(&errno.into()), passing, "{errno}");
         }
     }
@@ -373,9 +475,19 @@ mod tests {
     #[tokio::test]
     async fn a_password_with_notes_below_it_is_refused_and_not_sent_whole() {
         let noted = command(&["printf", "s3cret\\nuser: integration\\n"]);
-        let error = noted.read_parameter("password").await.unwrap_err().to_string();
-        assert!(error.contains("several lines") && error.contains("head -n 1"), "{error}");
-        assert!(!error.contains("s3cret") && !error.contains("integration"), "{error}");
+        let error = noted
+            .read_parameter("password")
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("several lines") && error.contains("head -n 1"),
+            "{error}"
+        );
+        assert!(
+            !error.contains("s3cret") && !error.contains("integration"),
+            "{error}"
+        );
         assert!(noted.read_parameter("private_key").await.is_ok());
     }
 
@@ -390,7 +502,10 @@ mod tests {
     async fn a_command_that_is_given_up_takes_what_it_started_with_it() {
         let directory = tempfile::tempdir().unwrap();
         let noted = directory.path().join("pid");
-        let script = format!("sleep 300 & echo $! > {0}.new; mv {0}.new {0}; wait", noted.display());
+        let script = format!(
+            "sleep 300 & echo $! > {0}.new; mv {0}.new {0}; wait",
+            noted.display()
+        );
         let source = command(&["sh", "-c", &script]);
         let given_up = async {
             while !noted.exists() {
@@ -415,7 +530,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_secret_that_a_command_repeats_on_its_standard_error_is_not_repeated() {
-        let error = command(&["sh", "-c", "echo s3cret; echo bad s3cret >&2; exit 1"]).read().await.unwrap_err();
+        let error = command(&["sh", "-c", "echo s3cret; echo bad s3cret >&2; exit 1"])
+            .read()
+            .await
+            .unwrap_err();
         assert!(!error.to_string().contains("s3cret"), "{error}");
     }
 
@@ -437,8 +555,15 @@ mod tests {
         let path = directory.path().join("secret");
         let mut file = File::create(&path).unwrap();
         file.write_all(bytes).unwrap();
-        file.set_permissions(fs::Permissions::from_mode(mode)).unwrap();
-        Kept(SecretSource::File { path, insecure_mode: false }, directory)
+        file.set_permissions(fs::Permissions::from_mode(mode))
+            .unwrap();
+        Kept(
+            SecretSource::File {
+                path,
+                insecure_mode: false,
+            },
+            directory,
+        )
     }
 
     fn command(argv: &[&str]) -> SecretSource {

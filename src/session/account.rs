@@ -187,7 +187,9 @@ impl Account {
     /// The login was sent, and no answer tells what the server thinks of it: it may have counted a wrong password.
     pub fn login_unanswered(&mut self, presented: Option<&Presented>) {
         self.unknown = self.unknown.saturating_add(1);
-        self.unknown_credential = presented.and_then(|presented| presented.credential.as_deref()).map(Into::into);
+        self.unknown_credential = presented
+            .and_then(|presented| presented.credential.as_deref())
+            .map(Into::into);
     }
 
     /// The account as stored by a daemon that may have been killed while its login was under way.
@@ -199,7 +201,11 @@ impl Account {
 
     /// When a further password may be sent that could go at `ready`: servers lock accounts after three wrong ones.
     pub fn password_ready(&self, ready: Instant) -> Instant {
-        if self.unknown < MOST_UNKNOWN { ready } else { ready.max(self.left_at.after(LOCKED_FOR)) }
+        if self.unknown < MOST_UNKNOWN {
+            ready
+        } else {
+            ready.max(self.left_at.after(LOCKED_FOR))
+        }
     }
 
     /// Whether a password of this session may have been refused so often that a further one waits.
@@ -293,8 +299,13 @@ impl Account {
         if !self.doubts_password_of(session) {
             return false;
         }
-        let Some(credential) = presented.credential.as_deref() else { return false };
-        **self.unknown_credential.get_or_insert_with(|| credential.into()) != *credential
+        let Some(credential) = presented.credential.as_deref() else {
+            return false;
+        };
+        **self
+            .unknown_credential
+            .get_or_insert_with(|| credential.into())
+            != *credential
     }
 
     /// A person, or another refresh token, ends what holds this attempt back.
@@ -378,7 +389,14 @@ mod tests {
     fn a_refusal_of_unknown_secrets_is_mended_only_by_a_change() {
         let now = Instant::from_millis(0);
         let mut account = Account::new(now, 1);
-        account.refused(now, Refusal { presented: None, ..no(false) }, &mut Seed(1));
+        account.refused(
+            now,
+            Refusal {
+                presented: None,
+                ..no(false)
+            },
+            &mut Seed(1),
+        );
         assert!(!account.presents("crm", &Presented::of("old"), now));
         assert!(!account.presents("crm", &Presented::of("old"), now));
         assert!(account.presents("crm", &Presented::of("new"), now));
@@ -395,7 +413,10 @@ mod tests {
         assert!(account.is_spent(now));
         account.accepted(login_of("crm"), now, now);
         (0..5).for_each(|_| account.count_login(now));
-        assert!(account.is_spent(now), "only those, and not what it costs itself");
+        assert!(
+            account.is_spent(now),
+            "only those, and not what it costs itself"
+        );
     }
 
     #[test]
@@ -445,7 +466,10 @@ mod tests {
     #[test]
     fn failures_of_one_session_leave_the_others_their_try_until_another_fails_too() {
         let mut account = Account::new(Instant::from_millis(0), 1);
-        assert!(!account.is_open_to("b"), "nothing has failed: nothing is to be passed over");
+        assert!(
+            !account.is_open_to("b"),
+            "nothing has failed: nothing is to be passed over"
+        );
         account.failed_for("a");
         account.failed_for("a");
         assert!(account.is_open_to("b") && !account.is_open_to("a"));
@@ -487,7 +511,10 @@ mod tests {
         account.login_came_back();
         account.login_answered();
         account.resumed();
-        assert_eq!((account.password_ready(now), account.in_flight.as_deref()), (now, None));
+        assert_eq!(
+            (account.password_ready(now), account.in_flight.as_deref()),
+            (now, None)
+        );
     }
 
     #[test]
@@ -499,8 +526,14 @@ mod tests {
             account.login_came_back();
             account.login_unanswered(Some(&Presented::of("old")));
         }
-        for (session, secret, ends) in [("a", "old", false), ("b", "new", false), ("a", "new", true)] {
-            assert_eq!(account.presents(session, &Presented::of(secret), now), ends, "{session} {secret}");
+        for (session, secret, ends) in
+            [("a", "old", false), ("b", "new", false), ("a", "new", true)]
+        {
+            assert_eq!(
+                account.presents(session, &Presented::of(secret), now),
+                ends,
+                "{session} {secret}"
+            );
         }
         assert_eq!(account.password_ready(now), now);
     }
@@ -524,10 +557,21 @@ mod tests {
     fn no(confirm: bool) -> Refusal {
         let presented = Some(Presented::of("old"));
         let (request, what) = (Request::Login, Refused::Credential);
-        Refusal { of: "crm".into(), request, what, reason: "invalid_grant".into(), confirm, presented }
+        Refusal {
+            of: "crm".into(),
+            request,
+            what,
+            reason: "invalid_grant".into(),
+            confirm,
+            presented,
+        }
     }
 
     fn login_of(session: &str) -> Attempt<'_> {
-        Attempt { session, request: Request::Login, presented: None }
+        Attempt {
+            session,
+            request: Request::Login,
+            presented: None,
+        }
     }
 }

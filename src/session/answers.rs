@@ -37,7 +37,9 @@ impl Session {
         account: &mut Account,
         actions: &mut Vec<Action>,
     ) {
-        let Some(call) = self.in_flight.take_if(|call| call.id == answer.call) else { return };
+        let Some(call) = self.in_flight.take_if(|call| call.id == answer.call) else {
+            return;
+        };
         self.record.answered(call.request, &answer, now);
         self.learn_skew(&answer, actions);
         if self.is_outrun(&answer) {
@@ -61,7 +63,12 @@ impl Session {
     }
 
     fn learn_skew(&mut self, answer: &Answer, actions: &mut Vec<Action>) {
-        let Some(millis) = answer.skew_millis.filter(|_| answer.verdict != Verdict::Unavailable) else { return };
+        let Some(millis) = answer
+            .skew_millis
+            .filter(|_| answer.verdict != Verdict::Unavailable)
+        else {
+            return;
+        };
         if (millis - self.state.skew_millis).abs() >= 5_000 {
             actions.push(Action::Tell(Event::Skewed { millis }));
         }
@@ -77,17 +84,30 @@ impl Session {
 
     /// A session with a short window is one that jobs need soon.
     fn ceiling(&self) -> Duration {
-        self.idle_timeout().map_or(CEILING, |timeout| (timeout / 4).clamp(LOWEST_CEILING, CEILING))
+        self.idle_timeout().map_or(CEILING, |timeout| {
+            (timeout / 4).clamp(LOWEST_CEILING, CEILING)
+        })
     }
 
     /// What a throttled call waits when the server does not say: no longer than a short window allows.
     fn unsaid_wait(&self) -> Duration {
-        self.idle_timeout().map_or(THROTTLED, |timeout| (timeout / 4).clamp(FLOOR, THROTTLED))
+        self.idle_timeout()
+            .map_or(THROTTLED, |timeout| (timeout / 4).clamp(FLOOR, THROTTLED))
     }
 
-    fn tell_failing(&mut self, request: Request, detail: Blotted, failures: u32, actions: &mut Vec<Action>) {
+    fn tell_failing(
+        &mut self,
+        request: Request,
+        detail: Blotted,
+        failures: u32,
+        actions: &mut Vec<Action>,
+    ) {
         self.record.failing = true;
-        actions.push(Action::Tell(Event::Failing { request, detail, failures }));
+        actions.push(Action::Tell(Event::Failing {
+            request,
+            detail,
+            failures,
+        }));
     }
 
     fn tell_answering(&mut self, failures: u32, actions: &mut Vec<Action>) {
@@ -104,10 +124,23 @@ impl Session {
         reason: Blotted,
         presented: Option<Presented>,
     ) -> Refusal {
-        Refusal { of: self.name.to_string(), request, what, reason, confirm, presented }
+        Refusal {
+            of: self.name.to_string(),
+            request,
+            what,
+            reason,
+            confirm,
+            presented,
+        }
     }
 
-    fn refused(&mut self, refusal: Refusal, now: Instant, account: &mut Account, actions: &mut Vec<Action>) {
+    fn refused(
+        &mut self,
+        refusal: Refusal,
+        now: Instant,
+        account: &mut Account,
+        actions: &mut Vec<Action>,
+    ) {
         let (request, detail) = (refusal.request, refusal.reason.clone());
         let stopped = account.refused(now, refusal, &mut self.state.seed);
         if request == Request::Renew {
@@ -127,6 +160,8 @@ impl Session {
         if self.state.until_start {
             self.stand_by_for_start();
         }
-        actions.push(Action::Tell(Event::LoggedOut { problem: (!ended).then_some(answer.detail) }));
+        actions.push(Action::Tell(Event::LoggedOut {
+            problem: (!ended).then_some(answer.detail),
+        }));
     }
 }

@@ -55,7 +55,9 @@ impl Backoff {
     pub fn failed(&mut self, now: Instant, ceiling: Duration, seed: &mut Seed) {
         self.forget_if_success_lasted(now);
         self.failures = self.failures.saturating_add(1);
-        self.delay = seed.between(FLOOR, self.delay.max(FLOOR) * 3).min(ceiling.max(FLOOR));
+        self.delay = seed
+            .between(FLOOR, self.delay.max(FLOOR) * 3)
+            .min(ceiling.max(FLOOR));
         self.until = Some(now.after(self.delay));
         self.asked = false;
     }
@@ -125,7 +127,10 @@ impl Backoff {
     }
 
     fn forget_if_success_lasted(&mut self, now: Instant) {
-        let lasted = self.good_since.take().is_some_and(|since| now.since(since) >= LASTING.max(self.delay * 2));
+        let lasted = self
+            .good_since
+            .take()
+            .is_some_and(|since| now.since(since) >= LASTING.max(self.delay * 2));
         if lasted {
             *self = Self::default();
         }
@@ -175,7 +180,10 @@ mod tests {
         backoff.shift(5_000);
         assert_eq!(
             (backoff.until, backoff.good_since),
-            (Some(Instant::from_millis(6_000)), Some(Instant::from_millis(5_000)))
+            (
+                Some(Instant::from_millis(6_000)),
+                Some(Instant::from_millis(5_000))
+            )
         );
     }
 

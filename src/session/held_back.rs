@@ -14,8 +14,16 @@ impl Session {
     }
 
     /// The call, with what it presented as far as that was read.
-    pub(super) fn attempted<'a>(&'a self, request: Request, presented: Option<&'a Presented>) -> Attempt<'a> {
-        Attempt { session: &self.name, request, presented }
+    pub(super) fn attempted<'a>(
+        &'a self,
+        request: Request,
+        presented: Option<&'a Presented>,
+    ) -> Attempt<'a> {
+        Attempt {
+            session: &self.name,
+            request,
+            presented,
+        }
     }
 
     /// Whether a refusal holds such calls back: nothing is sent again that would get the same no.
@@ -37,9 +45,20 @@ impl Session {
 
     /// What only a person can end: the session's own refusal, or another's that leaves it no way to a token.
     pub(super) fn stopped(&self, account: &Account) -> Option<Attention> {
-        let stop = account.stops.of(&self.name).or_else(|| self.barred_by(account))?;
-        let reason = if stop.of == *self.name { stop.reason.clone() } else { others_reason(stop) };
-        Some(Attention { since: Some(stop.since), reason, remedy: self.remedy(stop) })
+        let stop = account
+            .stops
+            .of(&self.name)
+            .or_else(|| self.barred_by(account))?;
+        let reason = if stop.of == *self.name {
+            stop.reason.clone()
+        } else {
+            others_reason(stop)
+        };
+        Some(Attention {
+            since: Some(stop.since),
+            reason,
+            remedy: self.remedy(stop),
+        })
     }
 
     /// Another session's refusal that is in the way of all that this one could do.
@@ -55,8 +74,7 @@ impl Session {
     }
 
     fn remedy(&self, stop: &Stop) -> String {
-        const NOTICED: &str =
-            "the daemon notices a changed secret within a minute, a changed config at `keepfresh reload` or a restart";
+        const NOTICED: &str = "the daemon notices a changed secret within a minute, a changed config at `keepfresh reload` or a restart";
         let login = format!("`keepfresh login {}`", self.name);
         match stop.what {
             Some(Refused::Credential) | None => {
@@ -68,7 +86,9 @@ impl Session {
                 "compare client_id, the client's secret or key, client_auth (form or Basic) and scope with what the server has registered, and correct what differs ({NOTICED}), or run {login}"
             ),
             Some(Refused::User) => {
-                format!("have the user unlocked, activated or allowed at the server, then run {login}")
+                format!(
+                    "have the user unlocked, activated or allowed at the server, then run {login}"
+                )
             }
             Some(Refused::Request) => format!(
                 "correct what the session asks for (scope, grant, client_id, client_auth and URLs in the config, or a secret that cannot be used: {NOTICED}), or allow it at the server and run {login}"
@@ -81,7 +101,9 @@ impl Session {
 fn others_reason(stop: &Stop) -> String {
     let Stop { of, reason, .. } = stop;
     match stop.what {
-        Some(Refused::User) => format!("its user was refused at the login of session {of}: {reason}"),
+        Some(Refused::User) => {
+            format!("its user was refused at the login of session {of}: {reason}")
+        }
         Some(Refused::Credential | Refused::Client | Refused::Request) | None => {
             format!("session {of} of the same account was refused: {reason}")
         }

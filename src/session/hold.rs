@@ -27,7 +27,11 @@ impl Session {
 
     /// How long a call may wait that is due `margin` before `end`: a third of that is left for what may go wrong.
     pub(super) fn last_chance(&self, end: Instant, margin: Duration) -> Instant {
-        end.before((margin / 3).max(self.policy.request_timeout * 2).min(margin))
+        end.before(
+            (margin / 3)
+                .max(self.policy.request_timeout * 2)
+                .min(margin),
+        )
     }
 
     /// The calendar's renewal: at once, or when the token is held by nobody any more.
@@ -43,7 +47,10 @@ impl Session {
     pub(super) fn waiting_renewal(&self, now: Instant, account: &Account) -> Option<Next> {
         let may = self.renewal_waits && self.may_renew(account);
         let how = self.renewal(now, account, Why::Ordered).filter(|_| may)?;
-        Some(Next { at: how.at.max(self.held.unwrap_or(now)), ..how })
+        Some(Next {
+            at: how.at.max(self.held.unwrap_or(now)),
+            ..how
+        })
     }
 
     /// What a reader asks for; it waits only for jobs whose token a renewal would kill.
@@ -54,9 +61,13 @@ impl Session {
         }
         // A reader never causes a login over a living token.
         let renewable = self.can_renew() && !self.state.in_doubt;
-        let how = renewable.then(|| self.renewal(now, account, Why::Ordered)).flatten()?;
+        let how = renewable
+            .then(|| self.renewal(now, account, Why::Ordered))
+            .flatten()?;
         let last = self.state.expires.filter(|_| self.policy.renewal_kills);
-        let at = last.map_or(how.at, |end| self.put_off(how.at, self.last_chance(end, self.margin(end))));
+        let at = last.map_or(how.at, |end| {
+            self.put_off(how.at, self.last_chance(end, self.margin(end)))
+        });
         Some(Next { at, ..how })
     }
 }

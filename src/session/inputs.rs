@@ -21,10 +21,18 @@ const SPREAD_AFTER_JUMP: Duration = Duration::from_secs(10);
 const LONGEST_REPORT_PAUSE: Duration = Duration::from_mins(5);
 
 impl Session {
-    pub(super) fn take(&mut self, input: Input, now: Instant, account: &mut Account, actions: &mut Vec<Action>) {
+    pub(super) fn take(
+        &mut self,
+        input: Input,
+        now: Instant,
+        account: &mut Account,
+        actions: &mut Vec<Action>,
+    ) {
         match input {
             Input::Tick => {}
-            Input::Answered { answer, presented } => self.answered(answer, presented, now, account, actions),
+            Input::Answered { answer, presented } => {
+                self.answered(answer, presented, now, account, actions)
+            }
             Input::Unwritten { call } => self.unwritten(call, now, account, actions),
             Input::Order(order) => self.order(order, now, account, actions),
             Input::Used { generation, age } => self.used(generation, age, now),
@@ -41,12 +49,22 @@ impl Session {
         }
     }
 
-    fn unwritten(&mut self, call: u64, now: Instant, account: &mut Account, actions: &mut Vec<Action>) {
-        let Some(call) = self.in_flight.take_if(|in_flight| in_flight.id == call) else { return };
+    fn unwritten(
+        &mut self,
+        call: u64,
+        now: Instant,
+        account: &mut Account,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(call) = self.in_flight.take_if(|in_flight| in_flight.id == call) else {
+            return;
+        };
         match call.request {
             Request::Renew => {
                 self.state.intent = false;
-                self.state.renew_backoff.failed(now, super::backoff::CEILING, &mut self.state.seed);
+                self.state
+                    .renew_backoff
+                    .failed(now, super::backoff::CEILING, &mut self.state.seed);
                 actions.push(Action::Save);
             }
             Request::Login => {
@@ -57,9 +75,17 @@ impl Session {
         }
     }
 
-    fn order(&mut self, order: Order, now: Instant, account: &mut Account, actions: &mut Vec<Action>) {
+    fn order(
+        &mut self,
+        order: Order,
+        now: Instant,
+        account: &mut Account,
+        actions: &mut Vec<Action>,
+    ) {
         match order {
-            Order::Verify => self.order_duty(Request::Ping, self.token_may_live() && self.policy.has_ping),
+            Order::Verify => {
+                self.order_duty(Request::Ping, self.token_may_live() && self.policy.has_ping)
+            }
             Order::Introspect => self.order_duty(Request::Introspect, self.token_may_live()),
             Order::Renew => self.order_duty(Request::Renew, self.may_renew(account)),
             Order::RenewWhenFree => self.renew_when_free(now, account),
@@ -106,13 +132,20 @@ impl Session {
     /// Whether the call under way is what an order would bring about. A second renewal would present the same refresh
     /// token again if the first one's answer were lost; a second ping proves more than one that is half done.
     pub fn is_under_way(&self, ordered: Request) -> bool {
-        let way = if ordered == Request::Login && !self.can_login() { Request::Renew } else { ordered };
+        let way = if ordered == Request::Login && !self.can_login() {
+            Request::Renew
+        } else {
+            ordered
+        };
         matches!(way, Request::Login | Request::Renew) && self.under_way() == Some(way)
     }
 
     /// Whether an order to verify or renew is not held back by another one.
     pub fn takes_duties(&self) -> bool {
-        !matches!(self.ordered, Some(Request::Login | Request::Logout | Request::Introspect))
+        !matches!(
+            self.ordered,
+            Some(Request::Login | Request::Logout | Request::Introspect)
+        )
     }
 
     fn order_logout(&mut self) {
@@ -156,7 +189,11 @@ impl Session {
         if !paused && self.idle_deadline().is_some_and(|deadline| deadline <= now) {
             self.doubt(now, Doubt::Absence);
         }
-        actions.push(Action::Tell(if paused { Event::Paused } else { Event::Resumed }));
+        actions.push(Action::Tell(if paused {
+            Event::Paused
+        } else {
+            Event::Resumed
+        }));
     }
 
     fn used(&mut self, generation: u64, age: Option<Duration>, now: Instant) {
@@ -166,7 +203,11 @@ impl Session {
         match (age, &mut self.state.bounds) {
             (Some(age), _) => {
                 let at = now.before(age).max(self.state.token_since);
-                self.extend(Success { sent: at, received: at, ping: false });
+                self.extend(Success {
+                    sent: at,
+                    received: at,
+                    ping: false,
+                });
             }
             (None, Some(bounds)) => bounds.hi = bounds.hi.max(now),
             (None, None) => {}
@@ -199,14 +240,24 @@ impl Session {
             actions.push(Action::Tell(Event::Woken));
         }
         let promise = self.promise(now);
-        let wanted = promise.longest.map_or(validity, |longest| validity.min(longest));
-        if self.state.health == Health::Good && promise.valid_for.is_some_and(|valid| valid < wanted) {
+        let wanted = promise
+            .longest
+            .map_or(validity, |longest| validity.min(longest));
+        if self.state.health == Health::Good
+            && promise.valid_for.is_some_and(|valid| valid < wanted)
+        {
             self.wanted = Some(wanted);
             self.woken |= self.is_dormant();
         }
     }
 
-    fn seed(&mut self, seed: Result<Secret, String>, now: Instant, account: &mut Account, actions: &mut Vec<Action>) {
+    fn seed(
+        &mut self,
+        seed: Result<Secret, String>,
+        now: Instant,
+        account: &mut Account,
+        actions: &mut Vec<Action>,
+    ) {
         let token = match seed {
             Ok(token) => token,
             Err(problem) => {
@@ -216,24 +267,47 @@ impl Session {
         };
         self.seed_problem = None;
         let fingerprint = token.fingerprint();
-        let descends = self.state.refresh.as_ref().and_then(|refresh| refresh.seed.as_ref()) == Some(&fingerprint);
+        let descends = self
+            .state
+            .refresh
+            .as_ref()
+            .and_then(|refresh| refresh.seed.as_ref())
+            == Some(&fingerprint);
         if descends || self.state.spent_seed.as_ref() == Some(&fingerprint) {
             return;
         }
         let seed = Some(fingerprint);
-        self.state.refresh = Some(Box::new(Refresh { token, exercised: now, lifetime: None, seed }));
+        self.state.refresh = Some(Box::new(Refresh {
+            token,
+            exercised: now,
+            lifetime: None,
+            seed,
+        }));
         self.state.spent_seed = None;
         self.state.grant_died = None;
         self.state.in_doubt = false;
         self.try_again();
         self.state.renew_backoff.lift();
         account.reopen(self.attempt(Request::Renew));
-        actions.extend([Action::Tell(Event::Seeded), Action::Save, Action::SaveAccount]);
+        actions.extend([
+            Action::Tell(Event::Seeded),
+            Action::Save,
+            Action::SaveAccount,
+        ]);
     }
 
-    fn secrets_are(&mut self, presented: Presented, now: Instant, account: &mut Account, actions: &mut Vec<Action>) {
+    fn secrets_are(
+        &mut self,
+        presented: Presented,
+        now: Instant,
+        account: &mut Account,
+        actions: &mut Vec<Action>,
+    ) {
         let reopened = account.presents(&self.name, &presented, now);
-        let changed = self.presented.as_ref().is_some_and(|before| **before != presented);
+        let changed = self
+            .presented
+            .as_ref()
+            .is_some_and(|before| **before != presented);
         if changed && self.record.budget_spent {
             account.ease(now);
         }
@@ -248,15 +322,26 @@ impl Session {
 
     fn clock_jumped(&mut self, now: Instant) {
         // Its ping is under way or has its moment: a clock that jumps on and on must not put it off for ever.
-        if matches!(self.state.health, Health::Doubtful { why: Doubt::ClockJump, .. }) {
+        if matches!(
+            self.state.health,
+            Health::Doubtful {
+                why: Doubt::ClockJump,
+                ..
+            }
+        ) {
             return;
         }
         // An older doubt goes deeper, and says more about what may be shown.
         if self.state.health == Health::Good {
             self.doubt(now, Doubt::ClockJump);
         }
-        let room = self.idle_deadline().map_or(SPREAD_AFTER_JUMP, |deadline| deadline.since(now) / 4);
-        let wait = self.state.seed.between(Duration::ZERO, room.min(SPREAD_AFTER_JUMP));
+        let room = self
+            .idle_deadline()
+            .map_or(SPREAD_AFTER_JUMP, |deadline| deadline.since(now) / 4);
+        let wait = self
+            .state
+            .seed
+            .between(Duration::ZERO, room.min(SPREAD_AFTER_JUMP));
         self.state.ping_backoff.told_to_spread(now.after(wait));
     }
 
@@ -266,7 +351,11 @@ impl Session {
         }
         self.active = active;
         self.woken = false;
-        actions.push(Action::Tell(if active { Event::Woken } else { Event::Dormant }));
+        actions.push(Action::Tell(if active {
+            Event::Woken
+        } else {
+            Event::Dormant
+        }));
     }
 
     fn reconfigured(&mut self, policy: Arc<Policy>) {

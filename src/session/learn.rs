@@ -14,7 +14,12 @@ impl Deaths {
     ///
     /// Gives the timeout to believe from now on, when this was the second death in a row that idleness explains.
     /// A death that came sooner than any timeout of `known` has another cause and does not count.
-    pub fn died(&mut self, bound: Duration, believed: Duration, known: &[Duration]) -> Option<Duration> {
+    pub fn died(
+        &mut self,
+        bound: Duration,
+        believed: Duration,
+        known: &[Duration],
+    ) -> Option<Duration> {
         shorter(bound, believed, known)?;
         self.0.push(bound);
         let worst = self.0.iter().copied().max()?;
@@ -28,7 +33,9 @@ impl Deaths {
     /// A ping succeeded after a pause that no timeout up to `bound` explains: a death that only such a one explains
     /// had another cause.
     pub fn lived(&mut self, bound: Duration, believed: Duration, known: &[Duration]) {
-        self.0.retain(|death| shorter(*death, believed, known).is_some_and(|timeout| timeout > bound));
+        self.0.retain(|death| {
+            shorter(*death, believed, known).is_some_and(|timeout| timeout > bound)
+        });
     }
 
     /// Whatever happened is explained.
@@ -39,7 +46,11 @@ impl Deaths {
 
 /// The largest timeout that a server can be set to, below `bound` and below what is believed.
 fn shorter(bound: Duration, believed: Duration, known: &[Duration]) -> Option<Duration> {
-    known.iter().copied().filter(|timeout| *timeout < bound && *timeout < believed).max()
+    known
+        .iter()
+        .copied()
+        .filter(|timeout| *timeout < bound && *timeout < believed)
+        .max()
 }
 
 #[cfg(test)]
@@ -50,12 +61,17 @@ mod tests {
     fn two_deaths_in_a_row_teach_the_next_shorter_timeout() {
         let mut deaths = Deaths::default();
         assert_eq!(deaths.died(minutes(96), minutes(120), &known()), None);
-        assert_eq!(deaths.died(minutes(96), minutes(120), &known()), Some(minutes(60)));
+        assert_eq!(
+            deaths.died(minutes(96), minutes(120), &known()),
+            Some(minutes(60))
+        );
     }
 
     #[test]
     fn a_death_is_explained_by_a_timeout_below_its_gap_and_below_what_is_believed() {
-        for (bound, believed, expected) in [(60, 120, 30), (61, 120, 60), (120, 60, 30), (120, 61, 60)] {
+        for (bound, believed, expected) in
+            [(60, 120, 30), (61, 120, 60), (120, 60, 30), (120, 61, 60)]
+        {
             let learned = shorter(minutes(bound), minutes(believed), &known());
             assert_eq!(learned, Some(minutes(expected)), "{bound} {believed}");
         }
@@ -90,7 +106,10 @@ mod tests {
         let mut deaths = Deaths::default();
         deaths.died(minutes(96), minutes(120), &known());
         deaths.lived(minutes(48), minutes(120), &known());
-        assert_eq!(deaths.died(minutes(96), minutes(120), &known()), Some(minutes(60)));
+        assert_eq!(
+            deaths.died(minutes(96), minutes(120), &known()),
+            Some(minutes(60))
+        );
     }
 
     #[test]

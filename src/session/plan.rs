@@ -70,20 +70,31 @@ impl Session {
             return None;
         }
         let timeout = self.idle_timeout()?;
-        Some(Window { model: self.policy.model, timeout, shared: self.policy.shared })
+        Some(Window {
+            model: self.policy.model,
+            timeout,
+            shared: self.policy.shared,
+        })
     }
 
     /// The idle timeout as believed now.
     pub fn idle_timeout(&self) -> Option<Duration> {
         let configured = self.policy.idle_timeout?;
-        Some(self.state.learned.map_or(configured, |learned| learned.min(configured)))
+        Some(
+            self.state
+                .learned
+                .map_or(configured, |learned| learned.min(configured)),
+        )
     }
 
     /// When the refresh token dies if it is not used.
     pub fn refresh_deadline(&self) -> Option<Instant> {
         let refresh = self.state.refresh.as_ref()?;
         // Servers say zero where there is no limit.
-        let limit = refresh.lifetime.or(self.policy.refresh_idle_timeout).filter(|limit| !limit.is_zero())?;
+        let limit = refresh
+            .lifetime
+            .or(self.policy.refresh_idle_timeout)
+            .filter(|limit| !limit.is_zero())?;
         Some(refresh.exercised.after(limit))
     }
 
@@ -94,15 +105,19 @@ impl Session {
 
     /// The nearer of what the config or the profile says and what the login's answer told.
     fn login_limit(&self) -> Option<Duration> {
-        [self.policy.max_lifetime, self.state.login_lifetime].into_iter().flatten().min()
+        [self.policy.max_lifetime, self.state.login_lifetime]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The longest outage that must cost nothing, scaled down with a learned timeout.
     pub(super) fn survive_outage(&self) -> Duration {
         match (self.policy.idle_timeout, self.idle_timeout()) {
-            (Some(configured), Some(believed)) if believed < configured => {
-                self.policy.survive_outage.mul_f64(believed.as_secs_f64() / configured.as_secs_f64())
-            }
+            (Some(configured), Some(believed)) if believed < configured => self
+                .policy
+                .survive_outage
+                .mul_f64(believed.as_secs_f64() / configured.as_secs_f64()),
             _ => self.policy.survive_outage,
         }
     }
@@ -110,8 +125,16 @@ impl Session {
     /// When a dead token is withdrawn even though its recovery has not failed yet.
     pub(super) fn withdraw_at(&self) -> Option<Instant> {
         match self.state.health {
-            Health::Dead { since, withdrawn: false } => Some(since.after(WITHDRAW_AFTER)),
-            Health::Dead { withdrawn: true, .. } | Health::Missing | Health::Good | Health::Doubtful { .. } => None,
+            Health::Dead {
+                since,
+                withdrawn: false,
+            } => Some(since.after(WITHDRAW_AFTER)),
+            Health::Dead {
+                withdrawn: true, ..
+            }
+            | Health::Missing
+            | Health::Good
+            | Health::Doubtful { .. } => None,
         }
     }
 
@@ -141,12 +164,18 @@ impl Session {
     fn ordered_call(&self, now: Instant, account: &Account) -> Option<Next> {
         let request = self.ordered?;
         let waits = request == Request::Login && account.in_flight.is_some();
-        (!waits).then_some(Next { at: now, request, why: Why::Ordered })
+        (!waits).then_some(Next {
+            at: now,
+            request,
+            why: Why::Ordered,
+        })
     }
 
     /// What was ordered during a call may have become pointless by its answer.
     pub(super) fn forget_pointless_order(&mut self) {
-        let Some(request) = self.ordered.filter(|_| self.in_flight.is_none()) else { return };
+        let Some(request) = self.ordered.filter(|_| self.in_flight.is_none()) else {
+            return;
+        };
         let pointless = match request {
             Request::Ping | Request::Introspect => !self.token_may_live(),
             Request::Renew => !self.can_renew(),
@@ -169,7 +198,11 @@ impl Session {
 
     pub(super) fn renewal(&self, now: Instant, account: &Account, why: Why) -> Option<Next> {
         let open = !self.is_stopped(Request::Renew, account) && !self.renewal_is_declined();
-        open.then(|| Next { at: self.state.renew_backoff.ready(now), request: Request::Renew, why })
+        open.then(|| Next {
+            at: self.state.renew_backoff.ready(now),
+            request: Request::Renew,
+            why,
+        })
     }
 
     /// A login at `due` at the earliest; whether the budget holds it back is a matter of what it is for by then.
@@ -195,8 +228,16 @@ impl Session {
             | Why::Forbidden
             | Why::HostGone => account.within_budget(ready, now),
         };
-        let at = if self.sends_password() { account.password_ready(ready) } else { ready };
-        Some(Next { at, request: Request::Login, why })
+        let at = if self.sends_password() {
+            account.password_ready(ready)
+        } else {
+            ready
+        };
+        Some(Next {
+            at,
+            request: Request::Login,
+            why,
+        })
     }
 
     /// A login may lock its user if what it sends is wrong.
@@ -210,7 +251,8 @@ impl Session {
             return now;
         }
         let ready = account.backoff.ready(now);
-        self.way_given(account).map_or(ready, |until| ready.max(until))
+        self.way_given(account)
+            .map_or(ready, |until| ready.max(until))
     }
 
     /// After a failure, other sessions of the account that failed less often begin their logins first.
@@ -227,11 +269,14 @@ impl Session {
                 let announced = end.since(self.state.granted_at);
                 self.has_announced_end() && now.since(self.state.granted_at) >= announced / 2
             }),
-            Why::MaxLifetime => self
-                .state
-                .logged_in_at
-                .zip(self.login_limit())
-                .is_some_and(|(since, limit)| limit >= SHORTEST_PLANNED_LIFE && now.since(since) >= limit / 2),
+            Why::MaxLifetime => {
+                self.state
+                    .logged_in_at
+                    .zip(self.login_limit())
+                    .is_some_and(|(since, limit)| {
+                        limit >= SHORTEST_PLANNED_LIFE && now.since(since) >= limit / 2
+                    })
+            }
             Why::Ordered
             | Why::IdleTimeout
             | Why::UnknownAge
@@ -246,7 +291,9 @@ impl Session {
 
     /// The token was given with an end that left it time to be used.
     pub(super) fn has_announced_end(&self) -> bool {
-        self.state.expires.is_some_and(|end| end.since(self.state.granted_at) >= SHORTEST_PLANNED_LIFE)
+        self.state
+            .expires
+            .is_some_and(|end| end.since(self.state.granted_at) >= SHORTEST_PLANNED_LIFE)
     }
 
     fn proof_by_ping(&self, now: Instant, account: &Account, why: Why) -> Option<Next> {
@@ -256,7 +303,11 @@ impl Session {
         if !self.policy.has_ping {
             return self.recovery(now, account, why);
         }
-        Some(Next { at: self.state.ping_backoff.ready(now), request: Request::Ping, why })
+        Some(Next {
+            at: self.state.ping_backoff.ready(now),
+            request: Request::Ping,
+            why,
+        })
     }
 
     /// All that keeps a good session good; the earliest wins.
@@ -277,18 +328,32 @@ impl Session {
 
     fn idle_ping(&self, now: Instant) -> Option<Next> {
         // While the server forbids pings, its own pace counts.
-        let window = self.window().filter(|_| self.policy.has_ping && self.state.forbidden.is_none())?;
+        let window = self
+            .window()
+            .filter(|_| self.policy.has_ping && self.state.forbidden.is_none())?;
         let Some(bounds) = self.state.bounds else {
             return Some(self.ping_at(now, now, Why::UnknownAge));
         };
         let deadline = bounds.lo.after(window.timeout);
         let due = deadline.before(self.idle_margin(deadline));
-        let early = if self.state.spread { Duration::ZERO } else { self.jitter(due) };
-        let hint = self.state.introspected.end.filter(|_| !self.state.introspected.hinted);
+        let early = if self.state.spread {
+            Duration::ZERO
+        } else {
+            self.jitter(due)
+        };
+        let hint = self
+            .state
+            .introspected
+            .end
+            .filter(|_| !self.state.introspected.hinted);
         let due = hint.map_or(due, |end| due.min(end.before(self.idle_margin(end))));
         if self.may_hold_anothers_session() && !self.state.proven {
             let first = due.min(self.state.token_since.after(PROVE_AFTER));
-            return Some(self.ping_at(first.before(early.min(PROVE_AFTER / 4)), now, Why::UnknownAge));
+            return Some(self.ping_at(
+                first.before(early.min(PROVE_AFTER / 4)),
+                now,
+                Why::UnknownAge,
+            ));
         }
         Some(self.ping_at(due.before(early), now, Why::IdleTimeout))
     }
@@ -297,7 +362,9 @@ impl Session {
     /// to survive, half of what is left must do: each ping would make the next one due at once.
     fn idle_margin(&self, deadline: Instant) -> Duration {
         let introspected = &self.state.introspected;
-        let named = introspected.at.filter(|_| introspected.end == Some(deadline));
+        let named = introspected
+            .at
+            .filter(|_| introspected.end == Some(deadline));
         let left = named.map_or(Duration::MAX, |at| deadline.since(at));
         self.survive_outage().min(left / 2)
     }
@@ -309,20 +376,34 @@ impl Session {
     }
 
     pub(super) fn ping_at(&self, due: Instant, now: Instant, why: Why) -> Next {
-        let at =
-            if due <= now { self.state.ping_backoff.ready(now) } else { due.max(self.state.ping_backoff.ready(due)) };
-        Next { at, request: Request::Ping, why }
+        let at = if due <= now {
+            self.state.ping_backoff.ready(now)
+        } else {
+            due.max(self.state.ping_backoff.ready(due))
+        };
+        Next {
+            at,
+            request: Request::Ping,
+            why,
+        }
     }
 
     fn confirming_ping(&self, now: Instant) -> Option<Next> {
-        self.state.forbidden.as_ref().map(|_| self.ping_at(now, now, Why::Forbidden))
+        self.state
+            .forbidden
+            .as_ref()
+            .map(|_| self.ping_at(now, now, Why::Forbidden))
     }
 
     fn replacement(&self, now: Instant, account: &Account) -> Option<Next> {
         let end = self.state.expires?;
         let margin = self.margin(end);
         let due = end.before(margin).max(self.state.granted_at.after(FLOOR));
-        self.replace_at(self.put_off(due, self.last_chance(end, margin)), now, account)
+        self.replace_at(
+            self.put_off(due, self.last_chance(end, margin)),
+            now,
+            account,
+        )
     }
 
     fn replace_at(&self, due: Instant, now: Instant, account: &Account) -> Option<Next> {
@@ -331,23 +412,36 @@ impl Session {
         } else {
             self.login(due, now, account, Why::Expiry)
         }?;
-        Some(Next { at: how.at.max(due), ..how })
+        Some(Next {
+            at: how.at.max(due),
+            ..how
+        })
     }
 
     /// How long before its fixed end a token is replaced.
     pub(super) fn margin(&self, end: Instant) -> Duration {
         let life = end.since(self.state.granted_at);
-        self.policy.renew_before.unwrap_or_else(|| self.survive_outage().max(life / 10)).min(life / 2)
+        self.policy
+            .renew_before
+            .unwrap_or_else(|| self.survive_outage().max(life / 10))
+            .min(life / 2)
     }
 
     /// A third of the way to the refresh token's own end: two chances remain when this one is missed.
     fn exercise(&self, now: Instant, account: &Account) -> Option<Next> {
-        let refresh = self.state.refresh.as_ref().filter(|_| !self.state.in_doubt)?;
+        let refresh = self
+            .state
+            .refresh
+            .as_ref()
+            .filter(|_| !self.state.in_doubt)?;
         let limit = self.refresh_deadline()?.since(refresh.exercised);
         let due = refresh.exercised.after((limit / 3).max(FLOOR));
         let due = self.put_off(due, refresh.exercised.after(limit / 3 * 2));
         let how = self.renewal(now, account, Why::RefreshTokenIdle)?;
-        Some(Next { at: how.at.max(due), ..how })
+        Some(Next {
+            at: how.at.max(due),
+            ..how
+        })
     }
 
     fn next_life(&self, now: Instant, account: &Account) -> Option<Next> {
@@ -359,15 +453,27 @@ impl Session {
 
     fn introspection(&self, now: Instant) -> Option<Next> {
         let due = self.policy.introspect && self.state.introspected.due;
-        due.then_some(Next { at: now, request: Request::Introspect, why: Why::Introspection })
+        due.then_some(Next {
+            at: now,
+            request: Request::Introspect,
+            why: Why::Introspection,
+        })
     }
 
     /// A session that has run out on a host of its own that answers nothing: the login host may know where it moved.
     fn search_for_host(&self, now: Instant, account: &Account) -> Option<Next> {
-        let elsewhere = self.state.token.as_ref()?.instance_url.as_ref().is_some_and(|url| *url != self.policy.origin);
+        let elsewhere = self
+            .state
+            .token
+            .as_ref()?
+            .instance_url
+            .as_ref()
+            .is_some_and(|url| *url != self.policy.origin);
         let run_out = self.idle_deadline().is_some_and(|deadline| deadline <= now);
         let silent = self.state.ping_backoff.failures >= 3;
-        let next = (elsewhere && run_out && silent).then(|| self.recovery(now, account, Why::HostGone)).flatten()?;
+        let next = (elsewhere && run_out && silent)
+            .then(|| self.recovery(now, account, Why::HostGone))
+            .flatten()?;
         (next.at < self.state.ping_backoff.ready(now)).then_some(next)
     }
 

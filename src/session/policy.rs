@@ -35,7 +35,10 @@ pub enum LoginBy {
 
 /// What the engine needs to know of one session.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one answer to one question of the config or the profile")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one answer to one question of the config or the profile"
+)]
 pub struct Policy {
     /// Scheme, host and port of the configured URL.
     pub origin: String,

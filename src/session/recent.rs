@@ -54,7 +54,11 @@ impl What {
 impl Recent {
     /// Takes note; the oldest goes where there is no room.
     pub(super) fn add(&mut self, at: Instant, what: What) {
-        if let Some(last) = self.0.back_mut().filter(|last| last.what == what && what.adds_up()) {
+        if let Some(last) = self
+            .0
+            .back_mut()
+            .filter(|last| last.what == what && what.adds_up())
+        {
             last.at = at;
             last.times = last.times.saturating_add(1);
             return;
@@ -64,7 +68,12 @@ impl Recent {
         }
         // Most sessions have a few for hours.
         self.0.reserve_exact(1);
-        self.0.push_back(Happening { since: at, at, times: 1, what });
+        self.0.push_back(Happening {
+            since: at,
+            at,
+            times: 1,
+            what,
+        });
     }
 
     /// The oldest first.
@@ -90,25 +99,56 @@ mod tests {
     #[test]
     fn failures_alike_in_a_row_are_one_happening_and_nothing_else_is() {
         let mut recent = Recent::default();
-        let script =
-            [Outcome::Alive, Outcome::Alive, Outcome::Unavailable, Outcome::Unavailable, Outcome::Dead, Outcome::Dead];
+        let script = [
+            Outcome::Alive,
+            Outcome::Alive,
+            Outcome::Unavailable,
+            Outcome::Unavailable,
+            Outcome::Dead,
+            Outcome::Dead,
+        ];
         for (second, outcome) in (0..).zip(script) {
             recent.add(at(second), ping(outcome));
         }
         recent.add(at(6), What::Died);
         recent.add(at(7), What::Died);
-        let told: Vec<_> =
-            recent.iter().map(|it| (it.since.as_millis() / 1000, it.at.as_millis() / 1000, it.times)).collect();
-        assert_eq!(told, [(0, 0, 1), (1, 1, 1), (2, 3, 2), (4, 5, 2), (6, 6, 1), (7, 7, 1)]);
+        let told: Vec<_> = recent
+            .iter()
+            .map(|it| {
+                (
+                    it.since.as_millis() / 1000,
+                    it.at.as_millis() / 1000,
+                    it.times,
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (0, 0, 1),
+                (1, 1, 1),
+                (2, 3, 2),
+                (4, 5, 2),
+                (6, 6, 1),
+                (7, 7, 1)
+            ]
+        );
     }
 
     #[test]
     fn a_session_pays_a_few_hundred_bytes_for_it() {
-        assert!(MOST * size_of::<Happening>() <= 400, "{}", size_of::<Happening>());
+        assert!(
+            MOST * size_of::<Happening>() <= 400,
+            "{}",
+            size_of::<Happening>()
+        );
     }
 
     fn ping(outcome: Outcome) -> What {
-        What::Call { request: Request::Ping, outcome }
+        What::Call {
+            request: Request::Ping,
+            outcome,
+        }
     }
 
     fn at(second: i64) -> Instant {

@@ -34,7 +34,9 @@ impl Session {
             session.state.logged_out = false;
             session.doubt(now, Doubt::Absence);
         }
-        let overdue = session.idle_deadline().is_some_and(|deadline| deadline <= now);
+        let overdue = session
+            .idle_deadline()
+            .is_some_and(|deadline| deadline <= now);
         if overdue || !certain {
             session.doubt(now, Doubt::Absence);
         }
@@ -56,7 +58,10 @@ impl Session {
 
     /// The token's end was carried over a reboot by the wall clock.
     pub(super) fn rests_on_the_wall_clock(&self) -> bool {
-        self.state.expires.is_some() && self.carried.is_some_and(|carried| self.state.granted_at <= carried)
+        self.state.expires.is_some()
+            && self
+                .carried
+                .is_some_and(|carried| self.state.granted_at <= carried)
     }
 
     /// The same, where a file shows another token than the state: a later one was published, and not stored. A ping tells
@@ -114,7 +119,9 @@ impl Session {
 
     /// A record that somebody changed may call good what is not there.
     fn have_nothing_without_a_token(&mut self) {
-        if self.state.token.is_none() && matches!(self.state.health, Health::Good | Health::Doubtful { .. }) {
+        if self.state.token.is_none()
+            && matches!(self.state.health, Health::Good | Health::Doubtful { .. })
+        {
             self.state.health = Health::Missing;
         }
     }

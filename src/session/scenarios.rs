@@ -49,7 +49,16 @@ use script::Stage;
 #[track_caller]
 fn check(script: &str, expected: &str) {
     let happened = Stage::play(script);
-    let expected: Vec<&str> = expected.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let expected: Vec<&str> = expected
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
     let happened: Vec<&str> = happened.iter().map(String::as_str).collect();
-    assert!(happened == expected, "happened:\n{}\n\nexpected:\n{}\n", happened.join("\n"), expected.join("\n"));
+    assert!(
+        happened == expected,
+        "happened:\n{}\n\nexpected:\n{}\n",
+        happened.join("\n"),
+        expected.join("\n")
+    );
 }

@@ -26,7 +26,12 @@ fn a_faultless_half_year_takes_one_login_and_thirty_pings_a_day() {
         Faults::default(),
         1,
     );
-    let Tally { pings, logins, idle_deaths, .. } = world.server.tally;
+    let Tally {
+        pings,
+        logins,
+        idle_deaths,
+        ..
+    } = world.server.tally;
     assert_eq!((logins, idle_deaths), (1, 0));
     assert!(pings <= 180 * 30, "{pings} pings");
 }
@@ -35,13 +40,34 @@ fn a_faultless_half_year_takes_one_login_and_thirty_pings_a_day() {
 fn no_session_idles_out_while_the_server_is_up_and_others_use_the_token_unseen() {
     for (seed, minutes_of_timeout) in TIMEOUTS.into_iter().enumerate() {
         for share in [3, 10, 40] {
-            for model in [WindowModel::HalfWindow, WindowModel::Sliding, WindowModel::Explicit] {
+            for model in [
+                WindowModel::HalfWindow,
+                WindowModel::Sliding,
+                WindowModel::Explicit,
+            ] {
                 let timeout = minutes(minutes_of_timeout);
-                let faults = Faults { hidden_uses: Some(timeout / share), ..Faults::default() };
-                let mut world = World::new(&policy(model, timeout), 1, Rules::new(model, timeout), faults, seed as u64);
+                let faults = Faults {
+                    hidden_uses: Some(timeout / share),
+                    ..Faults::default()
+                };
+                let mut world = World::new(
+                    &policy(model, timeout),
+                    1,
+                    Rules::new(model, timeout),
+                    faults,
+                    seed as u64,
+                );
                 world.run(timeout * 200);
-                let Tally { logins, idle_deaths, .. } = world.server.tally;
-                assert_eq!((logins, idle_deaths), (1, 0), "{model:?}, T = {timeout:?}, uses {share} times in T");
+                let Tally {
+                    logins,
+                    idle_deaths,
+                    ..
+                } = world.server.tally;
+                assert_eq!(
+                    (logins, idle_deaths),
+                    (1, 0),
+                    "{model:?}, T = {timeout:?}, uses {share} times in T"
+                );
             }
         }
     }
@@ -50,7 +76,11 @@ fn no_session_idles_out_while_the_server_is_up_and_others_use_the_token_unseen()
 #[test]
 fn every_fault_at_once_is_survived_for_half_a_year() {
     for seed in 0..6_u32 {
-        for model in [WindowModel::HalfWindow, WindowModel::Sliding, WindowModel::Explicit] {
+        for model in [
+            WindowModel::HalfWindow,
+            WindowModel::Sliding,
+            WindowModel::Explicit,
+        ] {
             let timeout = minutes(TIMEOUTS[2 + (seed % 4) as usize]);
             let mut rules = Rules::new(model, timeout);
             rules.reuses = seed % 3 == 0;
@@ -58,7 +88,13 @@ fn every_fault_at_once_is_survived_for_half_a_year() {
             let mut policy = policy(model, timeout);
             policy.max_lifetime = rules.max_lifetime;
             policy.login_may_reuse = rules.reuses;
-            live(&policy, 1 + seed % 3, rules, everything(timeout), seed.into());
+            live(
+                &policy,
+                1 + seed % 3,
+                rules,
+                everything(timeout),
+                seed.into(),
+            );
         }
     }
 }
@@ -70,8 +106,18 @@ fn rotation_survives_lost_answers_and_crashes_at_any_point() {
         let mut rules = Rules::new(WindowModel::Sliding, timeout);
         rules.rotates = true;
         rules.token_life = (seed % 2 == 0).then_some(Duration::from_hours(1));
-        let faults = Faults { crashes: 7, lost_answers: 11, ..everything(timeout) };
-        let world = live(&policy(WindowModel::Sliding, timeout), 1, rules, faults, seed);
+        let faults = Faults {
+            crashes: 7,
+            lost_answers: 11,
+            ..everything(timeout)
+        };
+        let world = live(
+            &policy(WindowModel::Sliding, timeout),
+            1,
+            rules,
+            faults,
+            seed,
+        );
         assert_eq!(world.server.tally.reuses, 0);
         assert!(world.server.tally.renewals > 20, "{:?}", world.server.tally);
     }
@@ -87,7 +133,12 @@ fn a_refresh_token_that_only_a_person_can_replace_is_never_presented_spent_while
         let mut policy = policy(WindowModel::Sliding, timeout);
         policy.login = LoginBy::Seed;
         policy.refresh_idle_timeout = Some(Duration::from_hours(24));
-        let faults = Faults { crashes: 40, lost_answers: 60, revocations: None, ..everything(timeout) };
+        let faults = Faults {
+            crashes: 40,
+            lost_answers: 60,
+            revocations: None,
+            ..everything(timeout)
+        };
         let mut world = World::new(&policy, 1, rules, faults, seed);
         world.give_refresh_token(0);
         world.run(HALF_A_YEAR / 6);
@@ -113,11 +164,21 @@ fn a_token_that_is_held_most_of_the_time_is_replaced_before_its_end_all_the_same
             (true, Some(_)) => 92,
             (true, None) => 1,
         };
-        let faults = Faults { holds: Some(minutes(40)), ..Faults::default() };
+        let faults = Faults {
+            holds: Some(minutes(40)),
+            ..Faults::default()
+        };
         let world = live(&policy, 1, rules, faults, seed);
         let share = world.good.as_secs_f64() / world.run.as_secs_f64();
-        assert!(share > 0.999_99, "a token that works was published for {share} of the time");
-        assert!(world.server.tally.logins <= logins, "{:?}", world.server.tally);
+        assert!(
+            share > 0.999_99,
+            "a token that works was published for {share} of the time"
+        );
+        assert!(
+            world.server.tally.logins <= logins,
+            "{:?}",
+            world.server.tally
+        );
     }
 }
 
@@ -132,7 +193,10 @@ fn a_fixed_token_is_replaced_before_its_end() {
         policy.idle_timeout = None;
         let world = live(&policy, 1, rules, Faults::default(), seed);
         let share = world.good.as_secs_f64() / world.run.as_secs_f64();
-        assert!(share > 0.999_999, "a token that works was published for {share} of the time");
+        assert!(
+            share > 0.999_999,
+            "a token that works was published for {share} of the time"
+        );
     }
 }
 

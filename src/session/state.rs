@@ -15,7 +15,10 @@ use crate::token::Token;
 
 /// The durable state of one session; all moments are on this boot's axis.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that any other may accompany")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own that any other may accompany"
+)]
 pub struct State {
     /// Of the token; rises with each new token or instance URL.
     pub generation: u64,
@@ -265,7 +268,8 @@ impl State {
     /// Moves every moment by `millis`, from the axis of the boot that stored it to this boot's.
     pub fn shift(&mut self, millis: i64) {
         let one = |moment: &mut Instant| *moment = moment.shifted(millis);
-        let maybe = |moment: &mut Option<Instant>| *moment = moment.map(|moment| moment.shifted(millis));
+        let maybe =
+            |moment: &mut Option<Instant>| *moment = moment.map(|moment| moment.shifted(millis));
         one(&mut self.token_since);
         one(&mut self.granted_at);
         maybe(&mut self.logged_in_at);
@@ -306,10 +310,19 @@ mod tests {
         shifted.shift(SHIFT);
         assert_eq!(shifted, state(1_000 + SHIFT));
         for health in [
-            Health::Doubtful { since: at(1_000), why: Doubt::Report },
-            Health::Dead { since: at(1_000), withdrawn: true },
+            Health::Doubtful {
+                since: at(1_000),
+                why: Doubt::Report,
+            },
+            Health::Dead {
+                since: at(1_000),
+                withdrawn: true,
+            },
         ] {
-            let mut shifted = State { health: health.clone(), ..state(1_000) };
+            let mut shifted = State {
+                health: health.clone(),
+                ..state(1_000)
+            };
             shifted.shift(SHIFT);
             assert_ne!(shifted.health, health);
         }
@@ -319,23 +332,44 @@ mod tests {
     fn state(millis: i64) -> State {
         let mut backoff = Backoff::default();
         backoff.told_to_spread(at(millis + 1));
-        let refresh = Refresh { token: Secret::new("r"), exercised: at(millis + 8), lifetime: None, seed: None };
-        let forbidden =
-            Forbidden { since: at(millis + 9), detail: Blotted::default(), tentative: false, early: Duration::ZERO };
-        let fruitless = Fruitless { since: at(millis + 13), detail: String::new(), tries: 1, declined: 0 };
+        let refresh = Refresh {
+            token: Secret::new("r"),
+            exercised: at(millis + 8),
+            lifetime: None,
+            seed: None,
+        };
+        let forbidden = Forbidden {
+            since: at(millis + 9),
+            detail: Blotted::default(),
+            tentative: false,
+            early: Duration::ZERO,
+        };
+        let fruitless = Fruitless {
+            since: at(millis + 13),
+            detail: String::new(),
+            tries: 1,
+            declined: 0,
+        };
         State {
             token_since: at(millis + 2),
             granted_at: at(millis + 3),
             logged_in_at: Some(at(millis + 4)),
             expires: Some(at(millis + 5)),
-            bounds: Some(Bounds { lo: at(millis + 6), hi: at(millis + 7) }),
+            bounds: Some(Bounds {
+                lo: at(millis + 6),
+                hi: at(millis + 7),
+            }),
             refresh: Some(Box::new(refresh)),
             ping_backoff: backoff.clone(),
             renew_backoff: backoff,
             forbidden: Some(Box::new(forbidden)),
             fruitless: Some(Box::new(fruitless)),
             next_report: Some(at(millis + 10)),
-            introspected: Introspected { end: Some(at(millis + 11)), at: Some(at(millis + 12)), ..Default::default() },
+            introspected: Introspected {
+                end: Some(at(millis + 11)),
+                at: Some(at(millis + 12)),
+                ..Default::default()
+            },
             ..State::new(at(0), 7)
         }
     }

@@ -36,7 +36,9 @@ pub struct Promise {
 impl Promise {
     /// Whether a token that must be good for `validity` can be handed out without a call: no call proves more than `longest`.
     pub fn is_enough_for(&self, validity: Duration) -> bool {
-        let wanted = self.longest.map_or(validity, |longest| validity.min(longest));
+        let wanted = self
+            .longest
+            .map_or(validity, |longest| validity.min(longest));
         wanted.is_zero() || self.valid_for.is_none_or(|valid| valid >= wanted)
     }
 }
@@ -136,15 +138,30 @@ impl Record {
             Request::Introspect => self.counts.introspections += 1,
             Request::Logout => {}
         }
-        self.recent.add(now, What::Call { request, outcome: answer.verdict.outcome() });
+        self.recent.add(
+            now,
+            What::Call {
+                request,
+                outcome: answer.verdict.outcome(),
+            },
+        );
         if !answer.quotas.is_empty() {
             self.quotas.clone_from(&answer.quotas);
         }
         if !answer.verdict.is_success() {
             self.counts.failures += 1;
             let (verdict, detail) = (answer.verdict.word(), answer.detail.clone());
-            self.last_error = Some(Box::new(Failure { at: now, request, verdict, detail }));
-        } else if self.last_error.as_ref().is_some_and(|failure| settles(request, failure.request)) {
+            self.last_error = Some(Box::new(Failure {
+                at: now,
+                request,
+                verdict,
+                detail,
+            }));
+        } else if self
+            .last_error
+            .as_ref()
+            .is_some_and(|failure| settles(request, failure.request))
+        {
             self.last_error = None;
         }
     }
@@ -176,12 +193,24 @@ impl Session {
             return Publication::Withdraw;
         }
         match self.state.health {
-            Health::Doubtful { why: Doubt::Dormancy, .. } if self.is_dormant() => Publication::Withdraw,
-            Health::Missing | Health::Doubtful { why: Doubt::Reissue, .. } => Publication::Withdraw,
-            Health::Doubtful { why: Doubt::Absence | Doubt::Dormancy, .. } => Publication::Hold,
+            Health::Doubtful {
+                why: Doubt::Dormancy,
+                ..
+            } if self.is_dormant() => Publication::Withdraw,
+            Health::Missing
+            | Health::Doubtful {
+                why: Doubt::Reissue,
+                ..
+            } => Publication::Withdraw,
+            Health::Doubtful {
+                why: Doubt::Absence | Doubt::Dormancy,
+                ..
+            } => Publication::Hold,
             Health::Good | Health::Doubtful { .. } => Publication::Show,
             Health::Dead { withdrawn, .. } if withdrawn => Publication::Withdraw,
-            Health::Dead { .. } if self.withdraw_at().is_some_and(|at| at <= now) => Publication::Withdraw,
+            Health::Dead { .. } if self.withdraw_at().is_some_and(|at| at <= now) => {
+                Publication::Withdraw
+            }
             Health::Dead { .. } => Publication::Hold,
         }
     }
@@ -193,20 +222,36 @@ impl Session {
 
     /// For how long the token is good, and how much more a call could prove.
     pub fn promise(&self, now: Instant) -> Promise {
-        let ends = [self.idle_deadline(), self.state.expires, self.login_deadline()];
+        let ends = [
+            self.idle_deadline(),
+            self.state.expires,
+            self.login_deadline(),
+        ];
         let end = ends.into_iter().flatten().min();
         // A reader may ask for no more than leaves a tenth of a life between two renewals.
-        let life = self.state.expires.map(|end| end.since(self.state.granted_at) / 10 * 9);
+        let life = self
+            .state
+            .expires
+            .map(|end| end.since(self.state.granted_at) / 10 * 9);
         // A ping takes time: what it proves is counted from when it was sent.
-        let proof = self.window().map(|window| window.least_proof().saturating_sub(self.survive_outage()));
-        let longest = [life, proof, self.login_deadline().map(|end| end.since(now))].into_iter().flatten().min();
+        let proof = self
+            .window()
+            .map(|window| window.least_proof().saturating_sub(self.survive_outage()));
+        let longest = [life, proof, self.login_deadline().map(|end| end.since(now))]
+            .into_iter()
+            .flatten()
+            .min();
         let unknown = self.window().is_some() && self.state.bounds.is_none();
         let valid_for = match end {
             _ if self.state.health != Health::Good || unknown => Some(Duration::ZERO),
             Some(end) => Some(end.since(now)),
             None => None,
         };
-        Promise { valid_for, longest, by_ping: self.state.expires.is_none() }
+        Promise {
+            valid_for,
+            longest,
+            by_ping: self.state.expires.is_none(),
+        }
     }
 
     /// The session in one word.
@@ -221,10 +266,14 @@ impl Session {
             return Phase::Dormant;
         }
         match self.state.health {
-            Health::Good if matches!(self.under_way(), Some(Request::Renew | Request::Login)) => Phase::Renewing,
+            Health::Good if matches!(self.under_way(), Some(Request::Renew | Request::Login)) => {
+                Phase::Renewing
+            }
             Health::Good if self.has_run_out(now) => Phase::Recovering,
             Health::Good => Phase::Alive,
-            Health::Missing if self.state.generation == 0 && self.record.last_error.is_none() => Phase::Starting,
+            Health::Missing if self.state.generation == 0 && self.record.last_error.is_none() => {
+                Phase::Starting
+            }
             Health::Missing | Health::Dead { .. } | Health::Doubtful { .. } => Phase::Recovering,
         }
     }
@@ -234,7 +283,11 @@ impl Session {
         let login = format!("keepfresh login {}", self.name);
         if self.state.logged_out {
             let reason = "logged out".to_owned();
-            return Some(Attention { since: None, reason, remedy: format!("run `{login}`") });
+            return Some(Attention {
+                since: None,
+                reason,
+                remedy: format!("run `{login}`"),
+            });
         }
         if let Some(stopped) = self.stopped(account) {
             return Some(stopped);
@@ -251,9 +304,17 @@ impl Session {
                     )
                 }
             };
-            return Some(Attention { since: None, reason, remedy });
+            return Some(Attention {
+                since: None,
+                reason,
+                remedy,
+            });
         }
-        let forbidden = self.state.forbidden.as_ref().filter(|forbidden| !forbidden.tentative)?;
+        let forbidden = self
+            .state
+            .forbidden
+            .as_ref()
+            .filter(|forbidden| !forbidden.tentative)?;
         let remedy = "allow it at the server, or set another ping; if this is how the server answers an expired token, a \
                       rule of the profile must say so (docs/providers.md); the daemon keeps the session and goes on pinging";
         Some(Attention {
@@ -275,7 +336,11 @@ impl Session {
                 "fix it at the server, then run {login}, which presents the refresh token again; or put a new refresh token into its secret (the daemon notices within a minute)"
             ),
         };
-        Attention { since: Some(fruitless.since), reason: fruitless.detail.clone(), remedy }
+        Attention {
+            since: Some(fruitless.since),
+            reason: fruitless.detail.clone(),
+            remedy,
+        }
     }
 
     /// No token, and no way to one that the daemon could go by itself.
@@ -287,22 +352,31 @@ impl Session {
         }
         match self.policy.login {
             LoginBy::Daemon { .. } => None,
-            LoginBy::Person if self.state.generation == 0 => Some("no person has logged in yet".to_owned()),
-            LoginBy::Person => {
-                Some(self.with_the_servers_words("the login has ended, and there is no refresh token to renew it by"))
+            LoginBy::Person if self.state.generation == 0 => {
+                Some("no person has logged in yet".to_owned())
             }
+            LoginBy::Person => Some(self.with_the_servers_words(
+                "the login has ended, and there is no refresh token to renew it by",
+            )),
             LoginBy::Seed if spent => {
                 Some(self.with_the_servers_words("the refresh token is expired, revoked or spent"))
             }
             LoginBy::Seed => {
                 let awaited = self.seed_problem.is_some() || self.state.generation > 0;
-                awaited.then(|| self.seed_problem.clone().unwrap_or_else(|| "there is no refresh token".to_owned()))
+                awaited.then(|| {
+                    self.seed_problem
+                        .clone()
+                        .unwrap_or_else(|| "there is no refresh token".to_owned())
+                })
             }
         }
     }
 
     fn with_the_servers_words(&self, reason: &str) -> String {
-        self.state.grant_died.as_ref().map_or_else(|| reason.to_owned(), |detail| format!("{reason}: {detail}"))
+        self.state
+            .grant_died
+            .as_ref()
+            .map_or_else(|| reason.to_owned(), |detail| format!("{reason}: {detail}"))
     }
 
     /// What a person should know though nothing is wrong: the login may end, and nothing but a person could replace it.
@@ -332,11 +406,16 @@ impl Session {
     /// Why the session is without a token though nobody need do anything: its login waits.
     pub fn login_wait(&self, now: Instant, account: &Account) -> Option<LoginWait> {
         let lost = matches!(self.state.health, Health::Missing | Health::Dead { .. });
-        self.next(now, account).filter(|next| lost && next.request == Request::Login && next.at > now)?;
+        self.next(now, account)
+            .filter(|next| lost && next.request == Request::Login && next.at > now)?;
         if self.sends_password() && account.password_ready(now) > account.login_ready(now) {
             return Some(LoginWait::Unanswered);
         }
-        Some(if account.is_spent(now) { LoginWait::Budget } else { LoginWait::Failures })
+        Some(if account.is_spent(now) {
+            LoginWait::Budget
+        } else {
+            LoginWait::Failures
+        })
     }
 
     /// Nothing proves any more that the session lives.

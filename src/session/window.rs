@@ -53,7 +53,10 @@ impl Window {
     pub fn proof(&self) -> Duration {
         match self.model {
             WindowModel::HalfWindow if self.shared => self.timeout / 2,
-            WindowModel::HalfWindow | WindowModel::Sliding | WindowModel::Explicit | WindowModel::Fixed => self.timeout,
+            WindowModel::HalfWindow
+            | WindowModel::Sliding
+            | WindowModel::Explicit
+            | WindowModel::Fixed => self.timeout,
         }
     }
 
@@ -77,8 +80,14 @@ impl Window {
     /// Reports may arrive out of order: an older success never takes back what a newer one proved.
     fn restarted(known: Option<Bounds>, success: Success) -> Bounds {
         match known {
-            Some(known) => Bounds { lo: known.lo.max(success.sent), hi: known.hi.max(success.received) },
-            None => Bounds { lo: success.sent, hi: success.received },
+            Some(known) => Bounds {
+                lo: known.lo.max(success.sent),
+                hi: known.hi.max(success.received),
+            },
+            None => Bounds {
+                lo: success.sent,
+                hi: success.received,
+            },
         }
     }
 
@@ -86,15 +95,24 @@ impl Window {
         let half = self.timeout / 2;
         let proven = success.sent.before(half);
         let Some(known) = known else {
-            return Bounds { lo: proven, hi: success.received };
+            return Bounds {
+                lo: proven,
+                hi: success.received,
+            };
         };
         if !self.shared && success.sent >= known.hi.after(half) {
-            return Bounds { lo: success.sent, hi: success.received };
+            return Bounds {
+                lo: success.sent,
+                hi: success.received,
+            };
         }
         if success.received < known.lo.after(half) {
             return known;
         }
-        Bounds { lo: known.lo.max(proven), hi: known.hi.max(success.received) }
+        Bounds {
+            lo: known.lo.max(proven),
+            hi: known.hi.max(success.received),
+        }
     }
 }
 
@@ -140,38 +158,97 @@ mod tests {
             (WindowModel::Sliding, true, 120, 120, 10),
             (WindowModel::Explicit, false, 120, 120, 10),
         ] {
-            let window = Window { model, timeout: T, shared };
-            let told = (window.proof(), window.least_proof(), window.bound_from_death(minutes(10)));
-            assert_eq!(told, (minutes(proof), minutes(least), minutes(bound)), "{model:?} {shared}");
+            let window = Window {
+                model,
+                timeout: T,
+                shared,
+            };
+            let told = (
+                window.proof(),
+                window.least_proof(),
+                window.bound_from_death(minutes(10)),
+            );
+            assert_eq!(
+                told,
+                (minutes(proof), minutes(least), minutes(bound)),
+                "{model:?} {shared}"
+            );
         }
     }
 
     #[test]
     fn an_older_report_takes_nothing_back() {
-        let sliding = Window { model: WindowModel::Sliding, timeout: T, shared: true };
-        let known = Some(Bounds { lo: at(50), hi: at(50) });
+        let sliding = Window {
+            model: WindowModel::Sliding,
+            timeout: T,
+            shared: true,
+        };
+        let known = Some(Bounds {
+            lo: at(50),
+            hi: at(50),
+        });
         assert_eq!(sliding.after(known, success(20)), known);
     }
 
     #[test]
     fn only_the_ping_counts_under_explicit_and_nothing_under_fixed() {
-        let known = Some(Bounds { lo: at(0), hi: at(0) });
-        let explicit = Window { model: WindowModel::Explicit, timeout: T, shared: true };
-        assert_eq!(explicit.after(known, Success { ping: false, ..success(30) }), known);
-        assert_eq!(explicit.after(known, success(30)), Some(Bounds { lo: at(30), hi: at(30) }));
-        let fixed = Window { model: WindowModel::Fixed, timeout: T, shared: true };
+        let known = Some(Bounds {
+            lo: at(0),
+            hi: at(0),
+        });
+        let explicit = Window {
+            model: WindowModel::Explicit,
+            timeout: T,
+            shared: true,
+        };
+        assert_eq!(
+            explicit.after(
+                known,
+                Success {
+                    ping: false,
+                    ..success(30)
+                }
+            ),
+            known
+        );
+        assert_eq!(
+            explicit.after(known, success(30)),
+            Some(Bounds {
+                lo: at(30),
+                hi: at(30)
+            })
+        );
+        let fixed = Window {
+            model: WindowModel::Fixed,
+            timeout: T,
+            shared: true,
+        };
         assert_eq!(fixed.after(known, success(30)), known);
     }
 
     fn after(shared: bool, known: Option<(i64, i64)>, minute: i64) -> (i64, i64) {
-        let window = Window { model: WindowModel::HalfWindow, timeout: T, shared };
-        let known = known.map(|(lo, hi)| Bounds { lo: at(lo), hi: at(hi) });
+        let window = Window {
+            model: WindowModel::HalfWindow,
+            timeout: T,
+            shared,
+        };
+        let known = known.map(|(lo, hi)| Bounds {
+            lo: at(lo),
+            hi: at(hi),
+        });
         let bounds = window.after(known, success(minute)).unwrap();
-        (bounds.lo.as_millis() / 60_000, bounds.hi.as_millis() / 60_000)
+        (
+            bounds.lo.as_millis() / 60_000,
+            bounds.hi.as_millis() / 60_000,
+        )
     }
 
     fn success(minute: i64) -> Success {
-        Success { sent: at(minute), received: at(minute), ping: true }
+        Success {
+            sent: at(minute),
+            received: at(minute),
+            ping: true,
+        }
     }
 
     fn at(minute: i64) -> Instant {

@@ -93,7 +93,9 @@ pub enum StoreError {
         error: String,
     },
     /// A session of this name has no file.
-    #[error("find a file name for the session {name:?}: rename the session to lower-case letters, digits, - and _")]
+    #[error(
+        "find a file name for the session {name:?}: rename the session to lower-case letters, digits, - and _"
+    )]
     Name {
         /// The session's name.
         name: String,

@@ -39,7 +39,9 @@ pub(super) struct Latest {
 
 impl Latest {
     pub(super) fn in_directory(directory: &Path) -> Self {
-        Self { directory: directory.to_owned() }
+        Self {
+            directory: directory.to_owned(),
+        }
     }
 
     /// What is known of the record that lies there as `document`.
@@ -62,7 +64,13 @@ impl Latest {
     /// `document` is about to be written: until that is over, it or the copy before it is the latest.
     pub(super) fn begin(&self, record: &Record, document: &[u8]) {
         let before = self.known(record).pop();
-        self.set(record, &before.into_iter().chain([digest_of(document)]).collect::<Vec<_>>());
+        self.set(
+            record,
+            &before
+                .into_iter()
+                .chain([digest_of(document)])
+                .collect::<Vec<_>>(),
+        );
     }
 
     /// `document` was written, or could not be: then readers may have been shown what it holds all the same.
@@ -86,17 +94,26 @@ impl Latest {
     }
 
     fn known(&self, record: &Record) -> Vec<String> {
-        let text = self.path(record).and_then(|path| read(&path).ok()).unwrap_or_default();
-        text.lines().filter(|line| line.len() == DIGITS).map(str::to_owned).collect()
+        let text = self
+            .path(record)
+            .and_then(|path| read(&path).ok())
+            .unwrap_or_default();
+        text.lines()
+            .filter(|line| line.len() == DIGITS)
+            .map(str::to_owned)
+            .collect()
     }
 
     /// What cannot be written here leaves an older digest or none: either way the record is proven before it is shown.
     fn set(&self, record: &Record, digests: &[String]) {
-        let Some(path) = self.path(record) else { return };
+        let Some(path) = self.path(record) else {
+            return;
+        };
         let text: String = digests.iter().flat_map(|digest| [digest, "\n"]).collect();
         let written = match write(&path, &text) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                atomic_file::create_directory(&self.directory, PRIVATE_DIRECTORY).and_then(|()| write(&path, &text))
+                atomic_file::create_directory(&self.directory, PRIVATE_DIRECTORY)
+                    .and_then(|()| write(&path, &text))
             }
             written => written,
         };
@@ -112,13 +129,18 @@ fn digest_of(document: &[u8]) -> String {
 
 fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    open(OpenOptions::new().read(true), path)?.take(LARGEST).read_to_string(&mut text)?;
+    open(OpenOptions::new().read(true), path)?
+        .take(LARGEST)
+        .read_to_string(&mut text)?;
     Ok(text)
 }
 
 /// In place: a half of it is no digest, and a rename would have to be waited for.
 fn write(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = open(OpenOptions::new().write(true).create(true).truncate(false), path)?;
+    let mut file = open(
+        OpenOptions::new().write(true).create(true).truncate(false),
+        path,
+    )?;
     file.write_all(text.as_bytes())?;
     let length = file.stream_position()?;
     file.set_len(length)
@@ -127,10 +149,17 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
 /// Only what this user alone could have written: no link, no pipe, nobody else's file.
 fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = options.mode(0o600).custom_flags(flags.bits().cast_signed()).open(path)?;
+    let file = options
+        .mode(0o600)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
     let found = file.metadata()?;
     let ours = found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o022 == 0;
-    if found.is_file() && ours { Ok(file) } else { Err(io::ErrorKind::PermissionDenied.into()) }
+    if found.is_file() && ours {
+        Ok(file)
+    } else {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
 }
 
 #[cfg(test)]
@@ -155,13 +184,17 @@ mod tests {
         for earlier in [b"one", b"two"] {
             assert_eq!(latest.age(&crm(), earlier), Age::Superseded);
         }
-        assert_eq!(latest.age(&Record::Session("erp".into()), b"six"), Age::Unknown);
+        assert_eq!(
+            latest.age(&Record::Session("erp".into()), b"six"),
+            Age::Unknown
+        );
         latest.forget(&crm());
         assert_eq!(latest.age(&crm(), b"six"), Age::Unknown);
     }
 
     #[test]
-    fn a_write_that_was_ended_in_between_leaves_what_it_came_to_and_one_that_failed_makes_what_is_there_old() {
+    fn a_write_that_was_ended_in_between_leaves_what_it_came_to_and_one_that_failed_makes_what_is_there_old()
+     {
         for found in [b"old", b"new"] {
             let dir = TempDir::new().unwrap();
             let latest = Latest::in_directory(dir.path());
@@ -169,7 +202,11 @@ mod tests {
             latest.begin(&crm(), b"new");
             assert_eq!(latest.age(&crm(), found), Age::Latest);
             let other = if found == b"old" { b"new" } else { b"old" };
-            assert_eq!(latest.age(&crm(), other), Age::Superseded, "it was seen how far the write came");
+            assert_eq!(
+                latest.age(&crm(), other),
+                Age::Superseded,
+                "it was seen how far the write came"
+            );
         }
         let dir = TempDir::new().unwrap();
         let latest = Latest::in_directory(dir.path());
@@ -200,7 +237,11 @@ mod tests {
         symlink(dir.path().join("elsewhere"), &path).unwrap();
         assert_eq!(latest.age(&crm(), b"one"), Age::Unknown);
         latest.end(&crm(), b"two");
-        assert_eq!(fs::read(dir.path().join("elsewhere")).unwrap(), whole, "no link is written through");
+        assert_eq!(
+            fs::read(dir.path().join("elsewhere")).unwrap(),
+            whole,
+            "no link is written through"
+        );
     }
 
     fn crm() -> Record {
@@ -208,6 +249,8 @@ mod tests {
     }
 
     fn put(path: &Path, bytes: &[u8]) {
-        File::create(path).and_then(|mut file| file.write_all(bytes)).unwrap();
+        File::create(path)
+            .and_then(|mut file| file.write_all(bytes))
+            .unwrap();
     }
 }

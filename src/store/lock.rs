@@ -17,8 +17,17 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Takes the lock, waiting a moment at most, and writes this process's id into it, for whoever comes second.
 pub(super) fn take(dir: &Path) -> Result<File, StoreError> {
-    let failed = |error| StoreError::Directory { path: dir.to_owned(), error };
-    let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
+    let failed = |error| StoreError::Directory {
+        path: dir.to_owned(),
+        error,
+    };
+    let options = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .clone();
     let mut file = options.open(dir.join("lock")).map_err(failed)?;
     for attempt in 0..=LOCK_ATTEMPTS {
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -26,13 +35,19 @@ pub(super) fn take(dir: &Path) -> Result<File, StoreError> {
             // A killed daemon's child may hold it for a moment longer, until it has become another program.
             Err(Errno::WOULDBLOCK) if attempt < LOCK_ATTEMPTS => std::thread::sleep(LOCK_PAUSE),
             Err(Errno::WOULDBLOCK) => {
-                return Err(StoreError::Locked { path: dir.to_owned(), holder: holder(&mut file) });
+                return Err(StoreError::Locked {
+                    path: dir.to_owned(),
+                    holder: holder(&mut file),
+                });
             }
             Err(errno) => return Err(failed(errno.into())),
         }
     }
     // On a full disk the number must do without: the lock itself takes no room.
-    if let Err(error) = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())) {
+    if let Err(error) = file
+        .set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+    {
         tracing::debug!(%error, "the lock file does not name this process");
     }
     Ok(file)
@@ -41,7 +56,9 @@ pub(super) fn take(dir: &Path) -> Result<File, StoreError> {
 /// Whether the lock file of `dir` is still this one.
 pub(super) fn is_held(lock: &File, dir: &Path) -> bool {
     let there = std::fs::symlink_metadata(dir.join("lock"));
-    lock.metadata().is_ok_and(|ours| there.is_ok_and(|there| (ours.dev(), ours.ino()) == (there.dev(), there.ino())))
+    lock.metadata().is_ok_and(|ours| {
+        there.is_ok_and(|there| (ours.dev(), ours.ino()) == (there.dev(), there.ino()))
+    })
 }
 
 fn holder(lock: &mut File) -> Option<u32> {

@@ -36,11 +36,26 @@ impl ClockStamp {
         let known = !boot_id.is_empty() && !self.boot_id.is_empty();
         let same_boot = known && self.boot_id == boot_id;
         if same_boot && self.boot <= now.boot {
-            return Shift { millis: 0, certain: true, counted: true };
+            return Shift {
+                millis: 0,
+                certain: true,
+                counted: true,
+            };
         }
-        let elapsed = now.wall.as_millisecond().saturating_sub(self.wall.as_millisecond());
-        let millis = now.boot.as_millis().saturating_sub(elapsed.max(0)).saturating_sub(self.boot.as_millis());
-        Shift { millis, certain: known && !same_boot && elapsed >= 0, counted: false }
+        let elapsed = now
+            .wall
+            .as_millisecond()
+            .saturating_sub(self.wall.as_millisecond());
+        let millis = now
+            .boot
+            .as_millis()
+            .saturating_sub(elapsed.max(0))
+            .saturating_sub(self.boot.as_millis());
+        Shift {
+            millis,
+            certain: known && !same_boot && elapsed >= 0,
+            counted: false,
+        }
     }
 }
 
@@ -68,7 +83,11 @@ mod tests {
             let moved = stored().boot.shifted(shift.millis);
             let said = (moved.as_millis() / 1000, shift.certain);
             assert_eq!(said, (expected, certain), "{boot_id} {boot} {advance}");
-            assert_eq!(shift.counted, boot_id == "a" && boot >= 10_000, "{boot_id} {boot} {advance}");
+            assert_eq!(
+                shift.counted,
+                boot_id == "a" && boot >= 10_000,
+                "{boot_id} {boot} {advance}"
+            );
         }
     }
 
@@ -76,7 +95,11 @@ mod tests {
     fn absurd_clocks_do_not_overflow() {
         for wall in [Timestamp::MIN, Timestamp::MAX] {
             for boot in [i64::MIN, 0, i64::MAX] {
-                let stamp = ClockStamp { wall, boot: Instant::from_millis(boot), ..stored() };
+                let stamp = ClockStamp {
+                    wall,
+                    boot: Instant::from_millis(boot),
+                    ..stored()
+                };
                 for boot_id in ["a", "b"] {
                     let _ = stamp.shift(now(-5, 5), boot_id);
                 }
@@ -85,11 +108,18 @@ mod tests {
     }
 
     fn stored() -> ClockStamp {
-        ClockStamp { boot_id: "a".into(), boot: Instant::from_millis(10_000_000), wall: wall(0) }
+        ClockStamp {
+            boot_id: "a".into(),
+            boot: Instant::from_millis(10_000_000),
+            wall: wall(0),
+        }
     }
 
     fn now(boot: i64, advance: i64) -> Now {
-        Now { boot: Instant::from_millis(boot * 1000), wall: wall(advance) }
+        Now {
+            boot: Instant::from_millis(boot * 1000),
+            wall: wall(advance),
+        }
     }
 
     fn wall(advance: i64) -> Timestamp {

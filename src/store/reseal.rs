@@ -73,14 +73,26 @@ impl Store {
         if some_are_sealed && !keys.are_changing(&self.shared.dir) {
             stale.retain(|found| found.was_sealed);
         }
-        let crosses = stale.iter().any(|found| found.was_sealed != keys.today.is_some());
-        let mut plain: BTreeSet<_> =
-            stale.iter().filter(|found| !found.was_sealed).map(|found| found.path.clone()).collect();
+        let crosses = stale
+            .iter()
+            .any(|found| found.was_sealed != keys.today.is_some());
+        let mut plain: BTreeSet<_> = stale
+            .iter()
+            .filter(|found| !found.was_sealed)
+            .map(|found| found.path.clone())
+            .collect();
         if crosses && let Err(error) = self.begin_crossing() {
             resealed.failed.push(error);
             stale.clear();
         }
-        for Stale { record, path, bytes, proven, .. } in stale {
+        for Stale {
+            record,
+            path,
+            bytes,
+            proven,
+            ..
+        } in stale
+        {
             match self.write_as(&record, &bytes, proven) {
                 Ok(_) => {
                     resealed.written += 1;
@@ -118,13 +130,20 @@ impl Store {
 
     /// The record in `path`, if the key of today did not seal it.
     fn look(&self, path: &Path) -> Result<Found, StoreError> {
-        let failed = |error| StoreError::Read { path: path.to_owned(), error };
+        let failed = |error| StoreError::Read {
+            path: path.to_owned(),
+            error,
+        };
         let bytes = match read_plain(path) {
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Ok(Found::Other),
             read => read.map_err(failed)?,
         };
-        let Ok(envelope) = serde_json::from_slice::<Envelope>(&bytes) else { return Ok(Found::Other) };
-        let Some(record) = Record::named(&envelope.record) else { return Ok(Found::Other) };
+        let Ok(envelope) = serde_json::from_slice::<Envelope>(&bytes) else {
+            return Ok(Found::Other);
+        };
+        let Some(record) = Record::named(&envelope.record) else {
+            return Ok(Found::Other);
+        };
         if self.path(&record)? != path {
             return Ok(Found::Other);
         }
@@ -139,7 +158,13 @@ impl Store {
             Opened::Plain(bytes) => (bytes, false, false),
             Opened::Damaged => return Ok(Found::Other),
         };
-        Ok(Found::Stale(Stale { record, path: path.to_owned(), bytes: Zeroizing::new(bytes), was_sealed, proven }))
+        Ok(Found::Stale(Stale {
+            record,
+            path: path.to_owned(),
+            bytes: Zeroizing::new(bytes),
+            was_sealed,
+            proven,
+        }))
     }
 }
 
@@ -148,12 +173,18 @@ pub(super) fn files(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let mut files = Vec::new();
     for directory in [SESSIONS, ACCOUNTS] {
         let path = dir.join(directory);
-        let failed = |error| StoreError::Directory { path: path.clone(), error };
+        let failed = |error| StoreError::Directory {
+            path: path.clone(),
+            error,
+        };
         for entry in std::fs::read_dir(&path).map_err(failed)? {
             files.push(entry.map_err(failed)?.path());
         }
     }
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    files.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "json")
+    });
     Ok(files)
 }
 
@@ -171,7 +202,11 @@ mod tests {
 
     #[test]
     fn every_record_comes_under_the_key_of_today_whatever_it_was_under() {
-        let keys = [None, Some("the first key of it"), Some("the second key, newer")];
+        let keys = [
+            None,
+            Some("the first key of it"),
+            Some("the second key, newer"),
+        ];
         for earlier in keys {
             for today in keys {
                 let dir = TempDir::new().unwrap();
@@ -179,17 +214,31 @@ mod tests {
                     open(&dir, earlier, None).write(&record, DATA).unwrap();
                 }
                 let written = open(&dir, today, earlier).reseal().unwrap().written;
-                assert_eq!(written, if today == earlier { 0 } else { 2 }, "{earlier:?} {today:?}");
+                assert_eq!(
+                    written,
+                    if today == earlier { 0 } else { 2 },
+                    "{earlier:?} {today:?}"
+                );
                 let store = open(&dir, today, None);
                 for record in records() {
                     let taken = earlier.is_none() && today.is_some();
                     match store.read(&record).unwrap() {
-                        Loaded::Bytes(bytes, _) => assert!(!taken && bytes == DATA, "{earlier:?} {today:?}"),
-                        Loaded::Unproven(bytes) => assert!(taken && bytes == DATA, "{earlier:?} {today:?}"),
-                        Loaded::Absent | Loaded::SetAside(_) | Loaded::Unsealed(_) => panic!("{earlier:?} {today:?}"),
+                        Loaded::Bytes(bytes, _) => {
+                            assert!(!taken && bytes == DATA, "{earlier:?} {today:?}")
+                        }
+                        Loaded::Unproven(bytes) => {
+                            assert!(taken && bytes == DATA, "{earlier:?} {today:?}")
+                        }
+                        Loaded::Absent | Loaded::SetAside(_) | Loaded::Unsealed(_) => {
+                            panic!("{earlier:?} {today:?}")
+                        }
                     }
                     let text = fs::read_to_string(store.path(&record).unwrap()).unwrap();
-                    assert_eq!(text.contains("5Aep-secret"), today.is_none(), "{earlier:?} {today:?}");
+                    assert_eq!(
+                        text.contains("5Aep-secret"),
+                        today.is_none(),
+                        "{earlier:?} {today:?}"
+                    );
                 }
             }
         }
@@ -199,10 +248,20 @@ mod tests {
     fn one_record_that_opens_with_neither_key_leaves_all_as_they_were() {
         let dir = TempDir::new().unwrap();
         let [session, account] = records();
-        open(&dir, Some("the first key of it"), None).write(&session, DATA).unwrap();
-        open(&dir, Some("a key that was lost"), None).write(&account, DATA).unwrap();
+        open(&dir, Some("the first key of it"), None)
+            .write(&session, DATA)
+            .unwrap();
+        open(&dir, Some("a key that was lost"), None)
+            .write(&account, DATA)
+            .unwrap();
         let before = content(&dir);
-        let error = open(&dir, Some("the second key, newer"), Some("the first key of it")).reseal().unwrap_err();
+        let error = open(
+            &dir,
+            Some("the second key, newer"),
+            Some("the first key of it"),
+        )
+        .reseal()
+        .unwrap_err();
         assert!(matches!(error, StoreError::WrongKey { .. }), "{error}");
         assert_eq!(content(&dir), before);
     }
@@ -213,7 +272,9 @@ mod tests {
         let [session, account] = records();
         open(&dir, None, None).write(&session, DATA).unwrap();
         let plain = content(&dir);
-        open(&dir, Some("the first key of it"), None).write(&account, DATA).unwrap();
+        open(&dir, Some("the first key of it"), None)
+            .write(&account, DATA)
+            .unwrap();
         for (today, earlier) in [
             ("the first key of it", None),
             ("the second key, newer", Some("the first key of it")),
@@ -221,29 +282,51 @@ mod tests {
         ] {
             let store = open(&dir, Some(today), earlier);
             store.reseal().unwrap();
-            assert!(matches!(store.read(&session).unwrap(), Loaded::Unsealed(_)), "{today}");
-            assert!(matches!(store.read(&account).unwrap(), Loaded::Bytes(bytes, _) if bytes == DATA), "{today}");
+            assert!(
+                matches!(store.read(&session).unwrap(), Loaded::Unsealed(_)),
+                "{today}"
+            );
+            assert!(
+                matches!(store.read(&account).unwrap(), Loaded::Bytes(bytes, _) if bytes == DATA),
+                "{today}"
+            );
             put(&plain[0]);
-            assert!(matches!(store.read(&session).unwrap(), Loaded::Unsealed(_)), "{today}: while the daemon runs");
+            assert!(
+                matches!(store.read(&session).unwrap(), Loaded::Unsealed(_)),
+                "{today}: while the daemon runs"
+            );
             put(&plain[0]);
         }
     }
 
     #[test]
     fn a_first_sealing_that_was_ended_in_between_goes_on_and_so_does_an_unsealing() {
-        for (today, earlier) in [(Some("the first key of it"), None), (None, Some("the first key of it"))] {
+        for (today, earlier) in [
+            (Some("the first key of it"), None),
+            (None, Some("the first key of it")),
+        ] {
             let dir = TempDir::new().unwrap();
             let [session, account] = records();
             open(&dir, None, None).write(&session, DATA).unwrap();
             let store = open(&dir, today, earlier);
             store.begin_crossing().unwrap();
             drop(store);
-            open(&dir, Some("the first key of it"), None).write(&account, DATA).unwrap();
+            open(&dir, Some("the first key of it"), None)
+                .write(&account, DATA)
+                .unwrap();
             // Back to the key, whichever way it went.
-            let store = open(&dir, Some("the second key, newer"), Some("the first key of it"));
+            let store = open(
+                &dir,
+                Some("the second key, newer"),
+                Some("the first key of it"),
+            );
             assert_eq!(store.reseal().unwrap().written, 2);
-            assert!(matches!(store.read(&session).unwrap(), Loaded::Unproven(bytes) if bytes == DATA));
-            assert!(matches!(store.read(&account).unwrap(), Loaded::Bytes(bytes, _) if bytes == DATA));
+            assert!(
+                matches!(store.read(&session).unwrap(), Loaded::Unproven(bytes) if bytes == DATA)
+            );
+            assert!(
+                matches!(store.read(&account).unwrap(), Loaded::Bytes(bytes, _) if bytes == DATA)
+            );
             assert!(!dir.path().join(CROSSING).exists());
         }
     }
@@ -254,14 +337,24 @@ mod tests {
         let [session, _] = records();
         open(&dir, None, None).write(&session, DATA).unwrap();
         let mut earlier = None;
-        for today in ["the first key of it", "the second key, newer", "the third key, newest"] {
+        for today in [
+            "the first key of it",
+            "the second key, newer",
+            "the third key, newest",
+        ] {
             open(&dir, Some(today), earlier).reseal().unwrap();
             let store = open(&dir, Some(today), None);
-            assert!(matches!(store.read(&session).unwrap(), Loaded::Unproven(bytes) if bytes == DATA), "{today}");
+            assert!(
+                matches!(store.read(&session).unwrap(), Loaded::Unproven(bytes) if bytes == DATA),
+                "{today}"
+            );
             earlier = Some(today);
         }
         open(&dir, earlier, None).write(&session, DATA).unwrap();
-        assert!(matches!(open(&dir, earlier, None).read(&session).unwrap(), Loaded::Bytes(..)));
+        assert!(matches!(
+            open(&dir, earlier, None).read(&session).unwrap(),
+            Loaded::Bytes(..)
+        ));
     }
 
     #[test]
@@ -270,10 +363,22 @@ mod tests {
         let store = open(&dir, Some("the first key of it"), None);
         for (name, text) in [
             ("torn.json", r#"{"version":1,"record":"session/torn","#),
-            ("other.json", r#"{"version":1,"record":"session/crm","data":{}}"#),
-            ("odd.json", r#"{"version":1,"record":"session/../odd","data":{}}"#),
-            ("kind.json", r#"{"version":1,"record":"thing/kind","data":{}}"#),
-            ("old.json.damaged-1", r#"{"version":1,"record":"session/old","data":{}}"#),
+            (
+                "other.json",
+                r#"{"version":1,"record":"session/crm","data":{}}"#,
+            ),
+            (
+                "odd.json",
+                r#"{"version":1,"record":"session/../odd","data":{}}"#,
+            ),
+            (
+                "kind.json",
+                r#"{"version":1,"record":"thing/kind","data":{}}"#,
+            ),
+            (
+                "old.json.damaged-1",
+                r#"{"version":1,"record":"session/old","data":{}}"#,
+            ),
         ] {
             fs::File::create(dir.path().join("sessions").join(name))
                 .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
@@ -285,24 +390,38 @@ mod tests {
     }
 
     fn records() -> [Record; 2] {
-        [Record::Session("crm".into()), Record::Account("https://login.example|alice".into())]
+        [
+            Record::Session("crm".into()),
+            Record::Account("https://login.example|alice".into()),
+        ]
     }
 
     fn open(dir: &TempDir, key: Option<&str>, earlier: Option<&str>) -> Store {
         let secret = |text: &str| Secret::new(text);
-        Store::open_with_earlier(dir.path(), key.map(secret).as_ref(), earlier.map(secret).as_ref(), None).unwrap()
+        Store::open_with_earlier(
+            dir.path(),
+            key.map(secret).as_ref(),
+            earlier.map(secret).as_ref(),
+            None,
+        )
+        .unwrap()
     }
 
     fn put((path, bytes): &(PathBuf, Vec<u8>)) {
-        fs::File::create(path).and_then(|mut file| std::io::Write::write_all(&mut file, bytes)).unwrap();
+        fs::File::create(path)
+            .and_then(|mut file| std::io::Write::write_all(&mut file, bytes))
+            .unwrap();
     }
 
     fn content(dir: &TempDir) -> Vec<(PathBuf, Vec<u8>)> {
         let mut found = Vec::new();
         for part in [SESSIONS, ACCOUNTS] {
             let entries = fs::read_dir(dir.path().join(part)).unwrap();
-            found
-                .extend(entries.map(|entry| entry.unwrap().path()).map(|path| (path.clone(), fs::read(path).unwrap())));
+            found.extend(
+                entries
+                    .map(|entry| entry.unwrap().path())
+                    .map(|path| (path.clone(), fs::read(path).unwrap())),
+            );
         }
         found.sort();
         found

@@ -41,7 +41,10 @@ impl Seal {
     pub(super) fn new(secret: &Secret) -> Result<Self, SealError> {
         let key = derive(secret, b"seal")?;
         let id = hex(&*derive(secret, b"key id")?).chars().take(16).collect();
-        Ok(Self { key: RandomizedNonceKey::new(&AES_256_GCM, &*key).map_err(|_| SealError::Library)?, id })
+        Ok(Self {
+            key: RandomizedNonceKey::new(&AES_256_GCM, &*key).map_err(|_| SealError::Library)?,
+            id,
+        })
     }
 
     /// Seals `bytes`, bound to the record's `name`.
@@ -67,9 +70,12 @@ impl Seal {
     /// Opens what this key sealed under the same name.
     pub(super) fn open(&self, name: &str, sealed: &Sealed) -> Result<Vec<u8>, SealError> {
         let decode = |text: &str| STANDARD.decode(text).map_err(|_| SealError::Damaged);
-        let nonce = Nonce::try_assume_unique_for_key(&decode(&sealed.nonce)?).map_err(|_| SealError::Damaged)?;
+        let nonce = Nonce::try_assume_unique_for_key(&decode(&sealed.nonce)?)
+            .map_err(|_| SealError::Damaged)?;
         let mut buffer = decode(&sealed.ciphertext)?;
-        let opened = self.key.open_in_place(nonce, Aad::from(name.as_bytes()), &mut buffer);
+        let opened = self
+            .key
+            .open_in_place(nonce, Aad::from(name.as_bytes()), &mut buffer);
         let length = opened.map_err(|_| SealError::Damaged)?.len();
         buffer.truncate(length);
         Ok(buffer)

@@ -5,13 +5,19 @@ use crate::time::Instant;
 
 impl Supervisor {
     pub(super) fn account_saved(&mut self, key: &str, now: Instant, problem: Option<String>) {
-        let Some(account) = self.accounts.get_mut(key) else { return };
+        let Some(account) = self.accounts.get_mut(key) else {
+            return;
+        };
         match (&problem, &account.saver.problem) {
             (Some(problem), None) => {
                 tracing::error!(event = "account_unpersisted", account = key, %problem, "cannot write the account's state; keeping the login budget in memory");
             }
             (None, Some(_)) => {
-                tracing::info!(event = "persisted", account = key, "the account's state is written again");
+                tracing::info!(
+                    event = "persisted",
+                    account = key,
+                    "the account's state is written again"
+                );
             }
             (Some(_), Some(_)) | (None, None) => {}
         }
@@ -24,7 +30,11 @@ impl Supervisor {
         }
         let members = account.members.clone();
         for name in members {
-            if self.slots.get(&name).is_some_and(|slot| slot.awaits_account()) {
+            if self
+                .slots
+                .get(&name)
+                .is_some_and(|slot| slot.awaits_account())
+            {
                 self.pump(&name);
             }
         }
@@ -32,7 +42,9 @@ impl Supervisor {
 
     pub(super) fn save_accounts(&mut self, now: Instant) {
         for key in &self.unsaved {
-            let Some(account) = self.accounts.get_mut(key.as_str()) else { continue };
+            let Some(account) = self.accounts.get_mut(key.as_str()) else {
+                continue;
+            };
             if account.saver.begin(now).is_some() {
                 self.writes.account(key.as_str());
             }

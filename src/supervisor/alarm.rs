@@ -34,19 +34,28 @@ pub(super) struct Alarm {
 impl Alarm {
     /// Begins with the generation of an earlier run, where there was one.
     pub(super) fn beginning(generation: Option<u64>) -> Self {
-        Self { generation, ..Self::default() }
+        Self {
+            generation,
+            ..Self::default()
+        }
     }
 
     /// Takes note of how a token came.
     pub(super) fn hear(&mut self, event: &Event) {
         if matches!(event, Event::LoggedIn { .. } | Event::Renewed { .. }) {
-            self.came_by = Some(if matches!(event, Event::Renewed { .. }) { "renewed" } else { "logged in" });
+            self.came_by = Some(if matches!(event, Event::Renewed { .. }) {
+                "renewed"
+            } else {
+                "logged in"
+            });
         }
     }
 
     /// When a session that stays without a token becomes an alert.
     pub(super) fn due(&self, after: Option<Duration>) -> Option<Instant> {
-        let since = self.without.filter(|_| !self.overdue && self.needed.is_none())?;
+        let since = self
+            .without
+            .filter(|_| !self.overdue && self.needed.is_none())?;
         Some(since.after(after?))
     }
 }
@@ -66,18 +75,28 @@ impl Slot {
         }
         let reason = self.alarm.came_by.unwrap_or("a new token").to_owned();
         let files = Some(self.publisher.settling());
-        self.hooks.ring(&Happening { files, ..self.happening(Occasion::Change, reason, String::new()) });
+        self.hooks.ring(&Happening {
+            files,
+            ..self.happening(Occasion::Change, reason, String::new())
+        });
     }
 
     /// Tells hooks and alerts that a person is needed, or no longer.
-    pub(super) fn ring_attention(&mut self, account: &Account, now: Now, alerts: &Hooks, after: Option<Duration>) {
+    pub(super) fn ring_attention(
+        &mut self,
+        account: &Account,
+        now: Now,
+        alerts: &Hooks,
+        after: Option<Duration>,
+    ) {
         // While the account's record is being written nobody knows yet: neither a call for a person nor its end.
         match self.session.attention(account) {
             Some(_) if !self.account_is_stored => {}
             Some(needed) if self.alarm.needed.as_ref() != Some(&needed.reason) => {
                 self.alarm.needed = Some(needed.reason.clone());
                 let happening = self.happening(Occasion::Attention, needed.reason, needed.remedy);
-                self.happened.push(feed::attention(&happening.reason, &happening.remedy));
+                self.happened
+                    .push(feed::attention(&happening.reason, &happening.remedy));
                 self.hooks.ring(&happening);
                 self.call(alerts, &happening);
             }
@@ -104,7 +123,10 @@ impl Slot {
             self.call(alerts, &happening);
         }
         if self.alarm.called && self.alarm.needed.is_none() && self.alarm.without.is_none() {
-            self.call_off(alerts, "the session has a good token, and no person is needed");
+            self.call_off(
+                alerts,
+                "the session has a good token, and no person is needed",
+            );
         }
     }
 
@@ -180,7 +202,12 @@ impl Supervisor {
         let now = clock::now();
         for slot in self.slots.values_mut() {
             if let Some(account) = self.accounts.get(&slot.account) {
-                slot.ring_attention(&account.account, now, &self.alerts, self.config.alerts.after);
+                slot.ring_attention(
+                    &account.account,
+                    now,
+                    &self.alerts,
+                    self.config.alerts.after,
+                );
                 self.feed.take_in(slot);
             }
         }

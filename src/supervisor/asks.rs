@@ -10,7 +10,8 @@ use super::Supervisor;
 use super::slot::{Outcome, Slot};
 use crate::api::access::{self, Caller, Guests};
 use crate::api::{
-    About, Ask, Held, LoginBegun, LoginDone, Page, PageEnd, Refusal, Rejected, Reply, Served, SessionStatus,
+    About, Ask, Held, LoginBegun, LoginDone, Page, PageEnd, Refusal, Rejected, Reply, Served,
+    SessionStatus,
 };
 use crate::clock;
 use crate::driver::LONGEST_LANDING;
@@ -35,19 +36,39 @@ pub(super) struct Waiter {
 
 pub(super) enum Want {
     /// A token that is good for so long; in the files as well, where that is asked for.
-    Token { validity: Duration, files: bool, reply: Option<Reply<Served>> },
+    Token {
+        validity: Duration,
+        files: bool,
+        reply: Option<Reply<Served>>,
+    },
     /// The truth about a reported token, and the files too where those are read next.
-    Verdict { files: bool, reply: Option<Reply<Served>> },
+    Verdict {
+        files: bool,
+        reply: Option<Reply<Served>>,
+    },
     /// The files of a session as a reload changed them; told by being dropped.
     Files { _told: mpsc::Sender<()> },
     /// A hold, once nothing replaces the token any more.
-    Hold { held: Option<Held>, reply: Option<Reply<Held>> },
+    Hold {
+        held: Option<Held>,
+        reply: Option<Reply<Held>>,
+    },
     /// What came of an order: of the first call of these kinds after that number.
-    Outcome { after: u64, of: &'static [Request], reply: Option<Reply<SessionStatus>> },
+    Outcome {
+        after: u64,
+        of: &'static [Request],
+        reply: Option<Reply<SessionStatus>>,
+    },
     /// How a person goes on with the login of this name.
-    LoginBegun { login: String, reply: Option<Reply<Option<LoginBegun>>> },
+    LoginBegun {
+        login: String,
+        reply: Option<Reply<Option<LoginBegun>>>,
+    },
     /// What came of the login of this name.
-    LoginOver { login: String, reply: Option<Reply<LoginDone>> },
+    LoginOver {
+        login: String,
+        reply: Option<Reply<LoginDone>>,
+    },
 }
 
 impl Waiter {
@@ -67,26 +88,66 @@ impl Waiter {
 impl Supervisor {
     pub(super) fn ask(&mut self, ask: Ask) {
         match ask {
-            Ask::Sessions { caller, after, reply } => {
+            Ask::Sessions {
+                caller,
+                after,
+                reply,
+            } => {
                 let _ = reply.send(self.page(&caller, after));
             }
             Ask::Session { about, reply } => {
                 let _ = reply.send(self.readable(&about).and_then(|slot| self.status(slot)));
             }
-            Ask::Token { about, min_validity, files, wait, reply } => {
+            Ask::Token {
+                about,
+                min_validity,
+                files,
+                wait,
+                reply,
+            } => {
                 self.token(&about, min_validity, files, wait, reply);
             }
-            Ask::Used { about, generation, age, reply } => {
+            Ask::Used {
+                about,
+                generation,
+                age,
+                reply,
+            } => {
                 let _ = reply.send(self.used(&about, generation, age));
             }
-            Ask::Hold { about, lasting, wait, reply } => self.hold(&about, lasting, wait, reply),
-            Ask::Events { caller, names, from, reply } => {
+            Ask::Hold {
+                about,
+                lasting,
+                wait,
+                reply,
+            } => self.hold(&about, lasting, wait, reply),
+            Ask::Events {
+                caller,
+                names,
+                from,
+                reply,
+            } => {
                 let _ = reply.send(self.follow(caller, names, from));
             }
-            Ask::Rejected { about, which, files, wait, reply } => self.rejected(&about, &which, files, wait, reply),
-            Ask::Order { about, order, wait, reply } => self.order(&about, order, wait, reply),
+            Ask::Rejected {
+                about,
+                which,
+                files,
+                wait,
+                reply,
+            } => self.rejected(&about, &which, files, wait, reply),
+            Ask::Order {
+                about,
+                order,
+                wait,
+                reply,
+            } => self.order(&about, order, wait, reply),
             Ask::Login(ask) => self.ask_login(ask),
-            Ask::Metrics { caller, after, reply } => {
+            Ask::Metrics {
+                caller,
+                after,
+                reply,
+            } => {
                 let _ = reply.send(self.figures(caller.as_ref(), after));
             }
             Ask::Reload { caller, reply } if !self.is_admin(&caller) => {
@@ -101,15 +162,24 @@ impl Supervisor {
         let now = clock::now();
         let (slots, end) = self.some_of(after);
         let seen = slots.into_iter().filter(|slot| self.may_read(caller, slot));
-        Page { sessions: seen.filter_map(|slot| self.status_of(slot, now)).collect(), end }
+        Page {
+            sessions: seen.filter_map(|slot| self.status_of(slot, now)).collect(),
+            end,
+        }
     }
 
     /// The sessions of one page, and where the next one goes on.
     pub(super) fn some_of(&self, after: Option<PageEnd>) -> (Vec<&Slot>, Option<PageEnd>) {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let slots = self.slots.range((from, Bound::Unbounded)).map(|(_, slot)| &**slot);
+        let slots = self
+            .slots
+            .range((from, Bound::Unbounded))
+            .map(|(_, slot)| &**slot);
         let slots: Vec<&Slot> = slots.take(ON_A_PAGE).collect();
-        let end = slots.last().filter(|_| slots.len() == ON_A_PAGE).map(|slot| slot.name.clone());
+        let end = slots
+            .last()
+            .filter(|_| slots.len() == ON_A_PAGE)
+            .map(|slot| slot.name.clone());
         (slots, end)
     }
 
@@ -117,15 +187,27 @@ impl Supervisor {
     /// out their names.
     pub(super) fn readable(&self, about: &About) -> Result<&Slot, Refusal> {
         let known = self.known(&about.name);
-        if known.as_ref().is_ok_and(|slot| self.may_read(&about.caller, slot)) || self.is_admin(&about.caller) {
+        if known
+            .as_ref()
+            .is_ok_and(|slot| self.may_read(&about.caller, slot))
+            || self.is_admin(&about.caller)
+        {
             return known;
         }
-        Err(Refusal::NotAllowed { name: about.name.clone() })
+        Err(Refusal::NotAllowed {
+            name: about.name.clone(),
+        })
     }
 
     pub(super) fn known(&self, name: &str) -> Result<&Slot, Refusal> {
-        let slot = self.slots.get(name).map(Box::as_ref).filter(|slot| !slot.leaving);
-        slot.ok_or_else(|| Refusal::NoSuchSession { name: name.to_owned() })
+        let slot = self
+            .slots
+            .get(name)
+            .map(Box::as_ref)
+            .filter(|slot| !slot.leaving);
+        slot.ok_or_else(|| Refusal::NoSuchSession {
+            name: name.to_owned(),
+        })
     }
 
     pub(super) fn may_read(&self, caller: &Caller, slot: &Slot) -> bool {
@@ -142,34 +224,80 @@ impl Supervisor {
     }
 
     pub(super) fn tell_guests(&self) {
-        let readers = self.config.sessions.values().flat_map(|session| session.access.iter().copied());
-        let guests = Guests::new(self.uid, &self.config.socket.admins, readers, &self.config.subordinates);
+        let readers = self
+            .config
+            .sessions
+            .values()
+            .flat_map(|session| session.access.iter().copied());
+        let guests = Guests::new(
+            self.uid,
+            &self.config.socket.admins,
+            readers,
+            &self.config.subordinates,
+        );
         self.guests.send_replace(Arc::new(guests));
     }
 
-    fn token(&mut self, about: &About, validity: Duration, files: bool, wait: Duration, reply: Reply<Served>) {
+    fn token(
+        &mut self,
+        about: &About,
+        validity: Duration,
+        files: bool,
+        wait: Duration,
+        reply: Reply<Served>,
+    ) {
         let at_hand = self.readable(about).and_then(|slot| slot.at_hand(validity));
-        let in_files = files && matches!(at_hand, Ok(Some(_))) && self.look_anew(&about.name).is_some();
+        let in_files =
+            files && matches!(at_hand, Ok(Some(_))) && self.look_anew(&about.name).is_some();
         if let Some(answer) = at_hand.transpose().filter(|_| !in_files) {
-            let answer = answer.and_then(|served| self.known(&about.name)?.where_it_is_read(served, files));
+            let answer =
+                answer.and_then(|served| self.known(&about.name)?.where_it_is_read(served, files));
             let _ = reply.send(answer);
             return;
         }
         let name = &about.name;
-        if self.slots.get(&**name).is_some_and(|slot| !slot.has_good_for(validity)) {
+        if self
+            .slots
+            .get(&**name)
+            .is_some_and(|slot| !slot.has_good_for(validity))
+        {
             self.step(name, Input::Wanted { validity });
         }
-        let wait = if in_files { wait.max(LONGEST_LANDING) } else { wait };
-        self.wait(name, wait, Want::Token { validity, files, reply: Some(reply) });
+        let wait = if in_files {
+            wait.max(LONGEST_LANDING)
+        } else {
+            wait
+        };
+        self.wait(
+            name,
+            wait,
+            Want::Token {
+                validity,
+                files,
+                reply: Some(reply),
+            },
+        );
     }
 
-    fn used(&mut self, about: &About, generation: u64, age: Option<Duration>) -> Result<SessionStatus, Refusal> {
+    fn used(
+        &mut self,
+        about: &About,
+        generation: u64,
+        age: Option<Duration>,
+    ) -> Result<SessionStatus, Refusal> {
         self.readable(about)?;
         self.step(&about.name, Input::Used { generation, age });
         self.status(self.readable(about)?)
     }
 
-    fn rejected(&mut self, about: &About, which: &Rejected, files: bool, wait: Duration, reply: Reply<Served>) {
+    fn rejected(
+        &mut self,
+        about: &About,
+        which: &Rejected,
+        files: bool,
+        wait: Duration,
+        reply: Reply<Served>,
+    ) {
         let generation = match self.readable(about) {
             Ok(slot) => slot.generation_of(which),
             Err(refusal) => {
@@ -180,7 +308,14 @@ impl Supervisor {
         if let Some(generation) = generation {
             self.step(&about.name, Input::Rejected { generation });
         }
-        self.wait(&about.name, wait, Want::Verdict { files, reply: Some(reply) });
+        self.wait(
+            &about.name,
+            wait,
+            Want::Verdict {
+                files,
+                reply: Some(reply),
+            },
+        );
     }
 
     pub(super) fn wait(&mut self, name: &str, longest: Duration, want: Want) {
@@ -208,12 +343,23 @@ impl Slot {
     pub(super) fn tell_outcomes(&mut self, account: &Account) {
         let now = clock::now();
         for outcome in std::mem::take(&mut self.outcomes) {
-            let ordered: Vec<Waiter> = self.waiters.extract_if(.., |waiter| waiter.ordered(&outcome)).collect();
+            let ordered: Vec<Waiter> = self
+                .waiters
+                .extract_if(.., |waiter| waiter.ordered(&outcome))
+                .collect();
             for waiter in ordered {
-                let Want::Outcome { reply: Some(reply), .. } = waiter.want else { continue };
+                let Want::Outcome {
+                    reply: Some(reply), ..
+                } = waiter.want
+                else {
+                    continue;
+                };
                 let _ = reply.send(match &outcome.problem {
                     None => Ok(self.status(now, account)),
-                    Some(reason) => Err(Refusal::Failed { name: self.name.to_string(), reason: reason.clone() }),
+                    Some(reason) => Err(Refusal::Failed {
+                        name: self.name.to_string(),
+                        reason: reason.clone(),
+                    }),
                 });
             }
         }
@@ -224,7 +370,11 @@ impl Slot {
         let late = waiter.until <= now;
         let over = late || self.comes_too_late(waiter.until, now, account);
         match &mut waiter.want {
-            Want::Token { validity, files, reply } => {
+            Want::Token {
+                validity,
+                files,
+                reply,
+            } => {
                 let answer = self.token_for(*validity, now, account, over);
                 send(reply, self.once_in_files(answer, *files, late))
             }
@@ -237,7 +387,9 @@ impl Slot {
                 send(reply, settled.then(|| held.take()).flatten().map(Ok))
             }
             Want::Files { .. } => late || (self.saver.is_level(now) && self.has_landed()),
-            Want::Outcome { reply, .. } => send(reply, late.then(|| Err(self.not_fresh(account, now)))),
+            Want::Outcome { reply, .. } => {
+                send(reply, late.then(|| Err(self.not_fresh(account, now))))
+            }
             Want::LoginBegun { login, reply } => send(reply, self.login_begun(login, now, late)),
             Want::LoginOver { login, reply } => send(reply, self.login_over(login, account, late)),
         }
@@ -245,9 +397,15 @@ impl Slot {
 
     /// Whether the login that alone brings a token is held back until the caller has gone: it is better told so at once.
     fn comes_too_late(&self, until: Instant, now: Instant, account: &Account) -> bool {
-        let is_held_back =
-            matches!(self.session.login_wait(now, account), Some(LoginWait::Budget | LoginWait::Unanswered));
-        is_held_back && self.session.next(now, account).is_some_and(|next| next.at > until)
+        let is_held_back = matches!(
+            self.session.login_wait(now, account),
+            Some(LoginWait::Budget | LoginWait::Unanswered)
+        );
+        is_held_back
+            && self
+                .session
+                .next(now, account)
+                .is_some_and(|next| next.at > until)
     }
 
     /// The answer, when the caller finds it where it reads.
@@ -273,12 +431,18 @@ impl Slot {
         late: bool,
     ) -> Option<Result<Served, Refusal>> {
         let promise = self.session.promise(now);
-        let served = self.served.as_ref().filter(|_| self.session.publication(now) == Publication::Show);
+        let served = self
+            .served
+            .as_ref()
+            .filter(|_| self.session.publication(now) == Publication::Show);
         match served {
             Some(served) if promise.is_enough_for(validity) && (late || self.is_latest(served)) => {
                 Some(Ok(self.handed_out(served, promise.valid_for)))
             }
-            None => self.needs_person(account).map(Err).or_else(|| late.then(|| Err(self.not_fresh(account, now)))),
+            None => self
+                .needs_person(account)
+                .map(Err)
+                .or_else(|| late.then(|| Err(self.not_fresh(account, now)))),
             Some(_) => late.then(|| Err(self.not_fresh(account, now))),
         }
     }
@@ -296,23 +460,42 @@ impl Slot {
         let promise = self.session.promise(now);
         self.can_promise(&promise, validity)?;
         let served = self.served.as_ref().filter(|served| self.is_latest(served));
-        let good = promise.is_enough_for(validity) && self.session.publication(now) == Publication::Show;
-        Ok(served.filter(|_| good).map(|served| self.handed_out(served, promise.valid_for)))
+        let good =
+            promise.is_enough_for(validity) && self.session.publication(now) == Publication::Show;
+        Ok(served
+            .filter(|_| good)
+            .map(|served| self.handed_out(served, promise.valid_for)))
     }
 
     fn handed_out(&self, served: &Arc<Published>, valid_for: Option<Duration>) -> Served {
-        Served { published: served.clone(), env_prefix: self.config.env_prefix.clone(), valid_for }
+        Served {
+            published: served.clone(),
+            env_prefix: self.config.env_prefix.clone(),
+            valid_for,
+        }
     }
 
-    fn verdict(&self, now: Instant, account: &Account, late: bool) -> Option<Result<Served, Refusal>> {
+    fn verdict(
+        &self,
+        now: Instant,
+        account: &Account,
+        late: bool,
+    ) -> Option<Result<Served, Refusal>> {
         let good = self.session.state().health == TokenHealth::Good;
-        if let Some(served) = self.served.as_ref().filter(|served| good && self.is_latest(served)) {
+        if let Some(served) = self
+            .served
+            .as_ref()
+            .filter(|served| good && self.is_latest(served))
+        {
             let valid_for = self.session.promise(now).valid_for;
             return Some(Ok(self.handed_out(served, valid_for)));
         }
-        let lost = self.served.is_none() || matches!(self.session.state().health, TokenHealth::Dead { .. });
+        let lost = self.served.is_none()
+            || matches!(self.session.state().health, TokenHealth::Dead { .. });
         let hopeless = lost.then(|| self.needs_person(account)).flatten();
-        hopeless.map(Err).or_else(|| late.then(|| Err(self.not_fresh(account, now))))
+        hopeless
+            .map(Err)
+            .or_else(|| late.then(|| Err(self.not_fresh(account, now))))
     }
 
     /// What is served follows once the state that brought it is written; until then it may be the token that died.
@@ -322,13 +505,28 @@ impl Slot {
 
     fn needs_person(&self, account: &Account) -> Option<Refusal> {
         let needed = self.attention(account)?;
-        Some(Refusal::NeedsAttention { name: self.name.to_string(), reason: needed.reason, remedy: needed.remedy })
+        Some(Refusal::NeedsAttention {
+            name: self.name.to_string(),
+            reason: needed.reason,
+            remedy: needed.remedy,
+        })
     }
 
     fn not_fresh(&self, account: &Account, now: Instant) -> Refusal {
-        let next = self.session.next(now, account).map(|next| next.at.since(now));
-        let failure = self.session.record().last_error.as_ref().map(|failure| failure.detail.to_string());
-        let lost = matches!(self.session.state().health, TokenHealth::Dead { .. } | TokenHealth::Missing);
+        let next = self
+            .session
+            .next(now, account)
+            .map(|next| next.at.since(now));
+        let failure = self
+            .session
+            .record()
+            .last_error
+            .as_ref()
+            .map(|failure| failure.detail.to_string());
+        let lost = matches!(
+            self.session.state().health,
+            TokenHealth::Dead { .. } | TokenHealth::Missing
+        );
         let reason = match failure {
             _ if lost && self.session.login_wait(now, account).is_some() => {
                 self.without_token(failure, clock::now(), account)
@@ -336,13 +534,20 @@ impl Slot {
             Some(detail) => detail,
             None => "no answer from the server yet".to_owned(),
         };
-        Refusal::NotFresh { name: self.name.to_string(), reason, retry_after: next }
+        Refusal::NotFresh {
+            name: self.name.to_string(),
+            reason,
+            retry_after: next,
+        }
     }
 
     fn can_promise(&self, promise: &Promise, validity: Duration) -> Result<(), Refusal> {
         match promise.longest {
             Some(longest) if !promise.by_ping && longest < validity && self.served.is_some() => {
-                Err(Refusal::CannotPromise { name: self.name.to_string(), longest })
+                Err(Refusal::CannotPromise {
+                    name: self.name.to_string(),
+                    longest,
+                })
             }
             Some(_) | None => Ok(()),
         }
@@ -351,7 +556,12 @@ impl Slot {
     /// The generation that is meant; none when it is not the current token's.
     fn generation_of(&self, which: &Rejected) -> Option<u64> {
         let state = self.session.state();
-        let held = |value: &Secret| state.token.as_ref().is_some_and(|token| token.access_token == *value);
+        let held = |value: &Secret| {
+            state
+                .token
+                .as_ref()
+                .is_some_and(|token| token.access_token == *value)
+        };
         match which {
             Rejected::Generation(generation) => Some(*generation),
             Rejected::Token(value) => held(value).then_some(state.generation),

@@ -12,15 +12,22 @@ use crate::session::{Input, Order};
 impl Supervisor {
     /// Arms what falls due next, for all sessions of the config.
     pub(super) fn set_calendar(&mut self) {
-        let busy = self.config.sessions.iter().filter(|(_, session)| !session.schedule.is_empty());
-        let calendars = busy.map(|(name, session)| (name.to_string(), Calendar::clone(&session.schedule)));
+        let busy = self
+            .config
+            .sessions
+            .iter()
+            .filter(|(_, session)| !session.schedule.is_empty());
+        let calendars =
+            busy.map(|(name, session)| (name.to_string(), Calendar::clone(&session.schedule)));
         self.calendar.set(calendars.collect(), clock::now().wall);
     }
 
     /// Tells a session whether it must live now, as its calendar has it.
     pub(super) fn consult_calendar(&mut self, name: &str) {
         let now = clock::now().wall;
-        let Some(slot) = self.slots.get_mut(name) else { return };
+        let Some(slot) = self.slots.get_mut(name) else {
+            return;
+        };
         slot.look_ahead(now);
         let active = slot.config.schedule.is_active(now);
         self.step(name, Input::Active(active));
@@ -43,7 +50,9 @@ impl Supervisor {
     /// The wall clock has jumped.
     pub(super) fn look_ahead_anew(&mut self) {
         let now = clock::now().wall;
-        self.slots.values_mut().for_each(|slot| slot.look_ahead(now));
+        self.slots
+            .values_mut()
+            .for_each(|slot| slot.look_ahead(now));
     }
 }
 

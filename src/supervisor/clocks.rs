@@ -38,20 +38,34 @@ pub(super) enum Look {
 
 impl Clocks {
     pub(super) fn begin(now: Now) -> Self {
-        Self { last: now, untold: 0, largest: 0, acted: None, pause: Duration::ZERO }
+        Self {
+            last: now,
+            untold: 0,
+            largest: 0,
+            acted: None,
+            pause: Duration::ZERO,
+        }
     }
 
     /// How the wall clock moved against ours since the last look.
     pub(super) fn look(&mut self, now: Now) -> Look {
-        let boot = now.boot.as_millis().saturating_sub(self.last.boot.as_millis());
-        let wall = now.wall.as_millisecond().saturating_sub(self.last.wall.as_millisecond());
+        let boot = now
+            .boot
+            .as_millis()
+            .saturating_sub(self.last.boot.as_millis());
+        let wall = now
+            .wall
+            .as_millisecond()
+            .saturating_sub(self.last.wall.as_millisecond());
         self.last = now;
         let jump = wall.saturating_sub(boot);
         let is_jump = jump.abs() >= JUMP_MILLIS;
         if is_jump {
             self.untold = self.untold.saturating_add(jump);
         }
-        let held = self.acted.is_some_and(|acted| now.boot.since(acted) < self.pause);
+        let held = self
+            .acted
+            .is_some_and(|acted| now.boot.since(acted) < self.pause);
         let is_larger = jump.saturating_abs() > self.largest;
         if (held && !is_larger) || self.untold.abs() < JUMP_MILLIS {
             return if is_jump { Look::Off } else { Look::Steady };
@@ -60,9 +74,19 @@ impl Clocks {
     }
 
     fn act(&mut self, jump: i64, now: Instant) -> i64 {
-        let rested = self.acted.is_none_or(|acted| now.since(acted) >= LONGEST_PAUSE * 2);
-        self.pause = if rested { FIRST_PAUSE } else { (self.pause * 2).min(LONGEST_PAUSE) };
-        self.largest = if rested { jump.saturating_abs() } else { self.largest.max(jump.saturating_abs()) };
+        let rested = self
+            .acted
+            .is_none_or(|acted| now.since(acted) >= LONGEST_PAUSE * 2);
+        self.pause = if rested {
+            FIRST_PAUSE
+        } else {
+            (self.pause * 2).min(LONGEST_PAUSE)
+        };
+        self.largest = if rested {
+            jump.saturating_abs()
+        } else {
+            self.largest.max(jump.saturating_abs())
+        };
         self.acted = Some(now);
         std::mem::take(&mut self.untold)
     }
@@ -78,7 +102,9 @@ mod tests {
     fn clocks_that_go_alike_or_nearly_so_are_steady() {
         for drift in [-4_999, -1, 0, 1, 4_999] {
             let mut clocks = Clocks::begin(at(0, 0));
-            let looks: Vec<Look> = (1..100).map(|look| clocks.look(at(look * 30_000, look * drift))).collect();
+            let looks: Vec<Look> = (1..100)
+                .map(|look| clocks.look(at(look * 30_000, look * drift)))
+                .collect();
             assert!(looks.iter().all(|look| *look == Look::Steady), "{drift}");
         }
     }
@@ -107,7 +133,11 @@ mod tests {
     fn steps_far_apart_are_all_acted_upon() {
         let mut clocks = Clocks::begin(at(0, 0));
         for step in 1..10 {
-            assert_eq!(clocks.look(at(step * 7_200_000, step * 60_000)), Look::Jumped(60_000), "{step}");
+            assert_eq!(
+                clocks.look(at(step * 7_200_000, step * 60_000)),
+                Look::Jumped(60_000),
+                "{step}"
+            );
         }
     }
 
@@ -133,9 +163,17 @@ mod tests {
     #[test]
     fn absurd_clocks_do_not_overflow() {
         let mut clocks = Clocks::begin(at(0, 0));
-        for wall in [Timestamp::MIN, Timestamp::MAX, Timestamp::UNIX_EPOCH, Timestamp::MAX] {
+        for wall in [
+            Timestamp::MIN,
+            Timestamp::MAX,
+            Timestamp::UNIX_EPOCH,
+            Timestamp::MAX,
+        ] {
             for boot in [i64::MIN, 0, i64::MAX] {
-                let _ = clocks.look(Now { boot: Instant::from_millis(boot), wall });
+                let _ = clocks.look(Now {
+                    boot: Instant::from_millis(boot),
+                    wall,
+                });
             }
         }
     }
@@ -143,6 +181,9 @@ mod tests {
     /// Ours says `boot`, the wall clock is `off` by so much; both in milliseconds.
     fn at(boot: i64, off: i64) -> Now {
         let began: Timestamp = "2026-11-21T10:00:00Z".parse().unwrap();
-        Now { boot: Instant::from_millis(boot), wall: began + SignedDuration::from_millis(boot + off) }
+        Now {
+            boot: Instant::from_millis(boot),
+            wall: began + SignedDuration::from_millis(boot + off),
+        }
     }
 }

@@ -53,17 +53,26 @@ impl Feed {
     /// Nothing has happened yet.
     pub(super) fn beginning(now: Now) -> Self {
         let seconds = u64::try_from(now.wall.as_second()).unwrap_or(0);
-        Self { next: seconds * NUMBERS_A_SECOND + 1, past: VecDeque::new(), followers: Vec::new() }
+        Self {
+            next: seconds * NUMBERS_A_SECOND + 1,
+            past: VecDeque::new(),
+            followers: Vec::new(),
+        }
     }
 
     /// Numbers what happened to a session and tells it. Whoever does not keep up is let go, and may come back.
     pub(super) fn take_in(&mut self, slot: &mut Slot) {
         for happened in std::mem::take(&mut slot.happened) {
             let (owner, runbook) = (slot.config.owner.clone(), slot.config.runbook.clone());
-            let event = Arc::new(Event { owner, runbook, ..happened.numbered(self.next, &slot.name) });
+            let event = Arc::new(Event {
+                owner,
+                runbook,
+                ..happened.numbered(self.next, &slot.name)
+            });
             self.next += 1;
             let access = &slot.config.access;
-            self.followers.retain(|follower| !follower.wants(&event, access) || follower.tell(&event));
+            self.followers
+                .retain(|follower| !follower.wants(&event, access) || follower.tell(&event));
             self.past.push_back(event);
             if self.past.len() > KEPT {
                 self.past.pop_front();
@@ -75,15 +84,28 @@ impl Feed {
     fn since(&self, from: u64) -> (Option<Event>, impl Iterator<Item = &Arc<Event>>) {
         let oldest = self.past.front().map_or(self.next, |event| event.id);
         let unknown = from >= self.next || (from != 0 && from + 1 < oldest);
-        let known = if from >= self.next { self.next - 1 } else { oldest - 1 };
+        let known = if from >= self.next {
+            self.next - 1
+        } else {
+            oldest - 1
+        };
         let missed = unknown.then(|| Happened::of(EventKind::Missed).numbered(known, ""));
-        (missed, self.past.iter().filter(move |event| event.id > from.min(self.next - 1) && from < self.next))
+        (
+            missed,
+            self.past
+                .iter()
+                .filter(move |event| event.id > from.min(self.next - 1) && from < self.next),
+        )
     }
 }
 
 impl Follower {
     fn wants(&self, event: &Event, access: &[Principal]) -> bool {
-        let named = self.names.is_empty() || event.session.as_ref().is_some_and(|session| self.names.contains(session));
+        let named = self.names.is_empty()
+            || event
+                .session
+                .as_ref()
+                .is_some_and(|session| self.names.contains(session));
         named && (self.is_admin || access::may_read(&self.caller, access))
     }
 
@@ -102,19 +124,34 @@ impl Supervisor {
         from: Option<u64>,
     ) -> Result<Following, Refusal> {
         for name in &names {
-            self.readable(&About { caller: caller.clone(), name: name.clone() })?;
+            self.readable(&About {
+                caller: caller.clone(),
+                name: name.clone(),
+            })?;
         }
         tracing::debug!(uid = caller.uid, ?names, from, "follows");
         let (sender, coming) = mpsc::channel(KEPT);
-        let follower = Follower { is_admin: self.is_admin(&caller), caller, names, sender };
+        let follower = Follower {
+            is_admin: self.is_admin(&caller),
+            caller,
+            names,
+            sender,
+        };
         let mut past = Vec::new();
         if let Some(from) = from {
             let (missed, known) = self.feed.since(from);
             // Its number tells how much happened: nothing to those who may see no session at all.
             let sees_some = follower.is_admin
-                || self.slots.values().any(|slot| access::may_read(&follower.caller, &slot.config.access));
+                || self
+                    .slots
+                    .values()
+                    .any(|slot| access::may_read(&follower.caller, &slot.config.access));
             past.extend(missed.filter(|_| sees_some).map(Arc::new));
-            past.extend(known.filter(|event| self.may_be_told(&follower, event)).cloned());
+            past.extend(
+                known
+                    .filter(|event| self.may_be_told(&follower, event))
+                    .cloned(),
+            );
         }
         self.feed.followers.push(follower);
         Ok(Following { past, coming })
@@ -122,22 +159,38 @@ impl Supervisor {
 
     /// Of a session that is gone nobody but an admin is told.
     fn may_be_told(&self, follower: &Follower, event: &Event) -> bool {
-        let slot = event.session.as_deref().and_then(|name| self.slots.get(name));
+        let slot = event
+            .session
+            .as_deref()
+            .and_then(|name| self.slots.get(name));
         follower.wants(event, slot.map_or(&[], |slot| &slot.config.access))
     }
 }
 
 impl Happened {
     fn of(kind: EventKind) -> Self {
-        Self { at: clock::now().wall, kind, generation: None, request: None, verdict: None, detail: None }
+        Self {
+            at: clock::now().wall,
+            kind,
+            generation: None,
+            request: None,
+            verdict: None,
+            detail: None,
+        }
     }
 
     fn about(kind: EventKind, generation: u64) -> Self {
-        Self { generation: Some(generation), ..Self::of(kind) }
+        Self {
+            generation: Some(generation),
+            ..Self::of(kind)
+        }
     }
 
     fn because(kind: EventKind, detail: impl Into<String>) -> Self {
-        Self { detail: Some(detail.into()), ..Self::of(kind) }
+        Self {
+            detail: Some(detail.into()),
+            ..Self::of(kind)
+        }
     }
 
     fn numbered(self, id: u64, session: &str) -> Event {
@@ -192,9 +245,12 @@ pub(super) fn transition(event: &Transition) -> Happened {
         Transition::LoggedIn { generation } => Happened::about(Kind::LoggedIn, *generation),
         Transition::Renewed { generation } => Happened::about(Kind::Renewed, *generation),
         Transition::Expired { generation } => Happened::about(Kind::Expired, *generation),
-        Transition::Died { generation, detail, .. } => {
-            Happened { generation: Some(*generation), ..Happened::because(Kind::Died, detail) }
-        }
+        Transition::Died {
+            generation, detail, ..
+        } => Happened {
+            generation: Some(*generation),
+            ..Happened::because(Kind::Died, detail)
+        },
         Transition::Failing { detail, .. } => Happened::because(Kind::Failing, detail),
         Transition::Throttled { detail, .. } => Happened::because(Kind::Throttled, detail),
         Transition::Refused { detail, .. } => Happened::because(Kind::Refused, detail),
@@ -203,20 +259,34 @@ pub(super) fn transition(event: &Transition) -> Happened {
         Transition::RefreshTokenOdd { detail } => Happened::because(Kind::RefreshTokenOdd, detail),
         Transition::Forbidden { detail } => Happened::because(Kind::Forbidden, detail),
         Transition::Doubtful { why } => Happened::because(Kind::Doubtful, doubt_in_words(*why)),
-        Transition::LoggedOut { problem } => {
-            Happened { detail: problem.as_ref().map(String::from), ..Happened::of(Kind::LoggedOut) }
-        }
+        Transition::LoggedOut { problem } => Happened {
+            detail: problem.as_ref().map(String::from),
+            ..Happened::of(Kind::LoggedOut)
+        },
         Transition::Learned { from, to } => {
             let (from, to) = (duration_text(*from), duration_text(*to));
-            Happened::because(Kind::Learned, format!("the idle timeout is {to}, not {from}"))
+            Happened::because(
+                Kind::Learned,
+                format!("the idle timeout is {to}, not {from}"),
+            )
         }
-        Transition::BudgetSpent { wait, logins_an_hour } => {
-            let (wait, all) = (wait.as_secs(), format!("all {logins_an_hour} logins of the hour are spent"));
-            Happened::because(Kind::BudgetSpent, format!("{all}; the next login leaves in {wait} s"))
+        Transition::BudgetSpent {
+            wait,
+            logins_an_hour,
+        } => {
+            let (wait, all) = (
+                wait.as_secs(),
+                format!("all {logins_an_hour} logins of the hour are spent"),
+            );
+            Happened::because(
+                Kind::BudgetSpent,
+                format!("{all}; the next login leaves in {wait} s"),
+            )
         }
-        Transition::Skewed { millis } => {
-            Happened::because(Kind::Skewed, format!("the server's clock is {millis} ms ahead of ours"))
-        }
+        Transition::Skewed { millis } => Happened::because(
+            Kind::Skewed,
+            format!("the server's clock is {millis} ms ahead of ours"),
+        ),
         Transition::SameToken => Happened::of(Kind::SameToken),
         Transition::SameDeadToken => Happened::of(Kind::SameDeadToken),
         Transition::Answering { .. } => Happened::of(Kind::Answering),
@@ -240,7 +310,8 @@ mod tests {
         let mut feed = Feed::beginning(clock::now());
         let first = feed.next;
         for _ in 0..KEPT + 10 {
-            feed.past.push_back(Arc::new(recovered().numbered(feed.next, "crm")));
+            feed.past
+                .push_back(Arc::new(recovered().numbered(feed.next, "crm")));
             feed.next += 1;
             if feed.past.len() > KEPT {
                 feed.past.pop_front();
@@ -249,24 +320,52 @@ mod tests {
         let last = feed.next - 1;
         let told = |from: u64| {
             let (missed, events) = feed.since(from);
-            (missed.map(|missed| missed.id), events.map(|event| event.id).collect::<Vec<_>>())
+            (
+                missed.map(|missed| missed.id),
+                events.map(|event| event.id).collect::<Vec<_>>(),
+            )
         };
         assert_eq!(told(last), (None, vec![]));
         assert_eq!(told(last - 2), (None, vec![last - 1, last]));
         let (missed, events) = told(first);
-        assert_eq!((missed, events.len()), (Some(first + 9), KEPT), "ten are no longer known");
+        assert_eq!(
+            (missed, events.len()),
+            (Some(first + 9), KEPT),
+            "ten are no longer known"
+        );
         assert_eq!(told(first + 9).0, None);
-        assert_eq!((told(0).0, told(0).1.len()), (None, KEPT), "from the beginning, as far as it is known");
-        assert_eq!(told(last + 1_000), (Some(last), vec![]), "another machine's number, or another clock's");
+        assert_eq!(
+            (told(0).0, told(0).1.len()),
+            (None, KEPT),
+            "from the beginning, as far as it is known"
+        );
+        assert_eq!(
+            told(last + 1_000),
+            (Some(last), vec![]),
+            "another machine's number, or another clock's"
+        );
     }
 
     #[test]
     fn a_follower_who_does_not_read_is_let_go() {
         let (sender, _coming) = mpsc::channel(1);
-        let caller = Caller { uid: 1, gid: 1, groups: Vec::new(), pid: None };
-        let follower = Follower { caller, is_admin: false, names: Vec::new(), sender };
+        let caller = Caller {
+            uid: 1,
+            gid: 1,
+            groups: Vec::new(),
+            pid: None,
+        };
+        let follower = Follower {
+            caller,
+            is_admin: false,
+            names: Vec::new(),
+            sender,
+        };
         let event = Arc::new(recovered().numbered(1, "crm"));
-        assert!(follower.wants(&event, &[Principal::User(1)]) && !follower.wants(&event, &[Principal::User(2)]));
+        assert!(
+            follower.wants(&event, &[Principal::User(1)])
+                && !follower.wants(&event, &[Principal::User(2)])
+        );
         assert!(follower.tell(&event));
         assert!(!follower.tell(&event), "nobody read the first one");
     }
@@ -276,7 +375,10 @@ mod tests {
         let now = clock::now();
         let feed = Feed::beginning(now);
         assert!(feed.next < 1 << 53, "JavaScript reads them");
-        let later = Now { wall: now.wall + jiff::SignedDuration::from_secs(1), ..now };
+        let later = Now {
+            wall: now.wall + jiff::SignedDuration::from_secs(1),
+            ..now
+        };
         assert!(Feed::beginning(later).next > feed.next);
     }
 }

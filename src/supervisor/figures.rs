@@ -48,7 +48,11 @@ impl Gauges {
             config_good: true,
             config_read: now.wall,
             clock_jumps: 0,
-            lag: Lag { since: now.boot, now: Duration::ZERO, before: Duration::ZERO },
+            lag: Lag {
+                since: now.boot,
+                now: Duration::ZERO,
+                before: Duration::ZERO,
+            },
         }
     }
 
@@ -63,7 +67,11 @@ impl Lag {
     fn turn(&mut self, now: Instant) {
         let past = now.since(self.since);
         if past >= LAG_WINDOW {
-            self.before = if past < 2 * LAG_WINDOW { self.now } else { Duration::ZERO };
+            self.before = if past < 2 * LAG_WINDOW {
+                self.now
+            } else {
+                Duration::ZERO
+            };
             self.now = Duration::ZERO;
             self.since = now;
         }
@@ -72,7 +80,11 @@ impl Lag {
 
 impl Tally {
     pub(super) fn count(&mut self, request: Request, verdict: &'static str) {
-        if let Some((_, _, count)) = self.0.iter_mut().find(|(of, word, _)| (*of, *word) == (request, verdict)) {
+        if let Some((_, _, count)) = self
+            .0
+            .iter_mut()
+            .find(|(of, word, _)| (*of, *word) == (request, verdict))
+        {
             *count += 1;
             return;
         }
@@ -84,8 +96,15 @@ impl Tally {
     /// What was counted, and zero for successes that have not come yet: a first one is an increase, too.
     fn figures(&self) -> Vec<(Request, &'static str, u64)> {
         let mut figures = self.0.clone();
-        for (request, verdict) in [(Request::Ping, "alive"), (Request::Renew, "good"), (Request::Login, "good")] {
-            if !figures.iter().any(|(of, word, _)| (*of, *word) == (request, verdict)) {
+        for (request, verdict) in [
+            (Request::Ping, "alive"),
+            (Request::Renew, "good"),
+            (Request::Login, "good"),
+        ] {
+            if !figures
+                .iter()
+                .any(|(of, word, _)| (*of, *word) == (request, verdict))
+            {
                 figures.push((request, verdict, 0));
             }
         }
@@ -98,7 +117,9 @@ impl Supervisor {
     pub(super) fn figures(&self, caller: Option<&Caller>, after: Option<PageEnd>) -> Snapshot {
         let now = clock::now();
         let (slots, end) = self.some_of(after);
-        let seen = slots.into_iter().filter(|slot| caller.is_none_or(|caller| self.may_read(caller, slot)));
+        let seen = slots
+            .into_iter()
+            .filter(|slot| caller.is_none_or(|caller| self.may_read(caller, slot)));
         let sessions = seen.filter_map(|slot| {
             let account = self.accounts.get(&slot.account)?;
             Some(slot.figures(now, &account.account))
@@ -106,7 +127,12 @@ impl Supervisor {
         Snapshot {
             daemon: DaemonFigures {
                 started: self.gauges.started,
-                scheduler_lag_seconds: self.gauges.lag.now.max(self.gauges.lag.before).as_secs_f64(),
+                scheduler_lag_seconds: self
+                    .gauges
+                    .lag
+                    .now
+                    .max(self.gauges.lag.before)
+                    .as_secs_f64(),
                 calls_in_flight: self.lanes.in_flight(),
                 config_good: self.gauges.config_good,
                 config_read: self.gauges.config_read,
@@ -123,7 +149,10 @@ impl Slot {
     fn figures(&self, now: Now, account: &Account) -> SessionFigures {
         let state = self.session.state();
         let lifetime = state.refresh.as_ref().zip(self.session.refresh_deadline());
-        #[expect(clippy::cast_precision_loss, reason = "clocks that differ by millennia may lose a millisecond")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "clocks that differ by millennia may lose a millisecond"
+        )]
         let skew = state.skew_millis as f64 / 1000.0;
         SessionFigures {
             name: self.name.clone(),
@@ -131,10 +160,19 @@ impl Slot {
             ready: self.is_ready(),
             generation: state.token.as_ref().map(|_| state.generation),
             moments: self.moments(now, account),
-            idle_timeout_seconds: self.session.idle_timeout().map(|timeout| timeout.as_secs_f64()),
-            refresh_token_lifetime_seconds: lifetime.map(|(it, end)| end.since(it.exercised).as_secs_f64()),
+            idle_timeout_seconds: self
+                .session
+                .idle_timeout()
+                .map(|timeout| timeout.as_secs_f64()),
+            refresh_token_lifetime_seconds: lifetime
+                .map(|(it, end)| end.since(it.exercised).as_secs_f64()),
             persisted: self.saver.problem.is_none(),
-            files_failing: self.publisher.status().iter().filter(|file| file.error.is_some()).count(),
+            files_failing: self
+                .publisher
+                .status()
+                .iter()
+                .filter(|file| file.error.is_some())
+                .count(),
             clock_skew_seconds: skew,
             calls: self.tally.figures(),
             publications: self.publisher.publications(),
@@ -151,7 +189,10 @@ impl Slot {
         let state = self.session.state();
         let at = |moment: Option<Instant>| moment.map(|moment| now.wall_at(moment));
         Moments {
-            idle_deadline: at(self.session.idle_deadline().filter(|_| state.health == Health::Good)),
+            idle_deadline: at(self
+                .session
+                .idle_deadline()
+                .filter(|_| state.health == Health::Good)),
             token_expiry: at(state.expires),
             refresh_token_expiry: at(self.session.refresh_deadline()),
             login_expiry: at(self.session.login_deadline()),
@@ -164,7 +205,12 @@ impl Slot {
 
     /// Whether a token is out that a job can use; one that may not even ping is of no use.
     pub(super) fn is_ready(&self) -> bool {
-        let forbidden = self.session.state().forbidden.as_ref().is_some_and(|forbidden| !forbidden.tentative);
+        let forbidden = self
+            .session
+            .state()
+            .forbidden
+            .as_ref()
+            .is_some_and(|forbidden| !forbidden.tentative);
         self.served.is_some() && !forbidden
     }
 }
@@ -176,7 +222,10 @@ mod tests {
     #[test]
     fn the_worst_lag_is_remembered_for_a_minute_and_forgotten_after_two() {
         let at = |seconds: i64| Instant::from_millis(1000 * seconds);
-        let mut gauges = Gauges::begin(Now { boot: at(0), wall: Timestamp::UNIX_EPOCH });
+        let mut gauges = Gauges::begin(Now {
+            boot: at(0),
+            wall: Timestamp::UNIX_EPOCH,
+        });
         let worst = |gauges: &Gauges| gauges.lag.now.max(gauges.lag.before).as_secs();
         gauges.back(at(3), at(10));
         gauges.back(at(11), at(11));

@@ -51,7 +51,11 @@ impl Supervisor {
         let boot_id = clock::boot_id().unwrap_or_default();
         let loaded = self.store.read(&Self::record_of(name))?;
         let proven = !matches!(loaded, Loaded::Unproven(_));
-        let age = if let Loaded::Bytes(_, age) = &loaded { *age } else { Age::Unknown };
+        let age = if let Loaded::Bytes(_, age) = &loaded {
+            *age
+        } else {
+            Age::Unknown
+        };
         let stored = match loaded {
             Loaded::Absent => None,
             Loaded::Unsealed(path) => {
@@ -62,16 +66,26 @@ impl Supervisor {
                 tracing::error!(session = name, event = "state_damaged", path = %path.display(), "the state was damaged; set aside, starting afresh");
                 None
             }
-            Loaded::Bytes(bytes, _) | Loaded::Unproven(bytes) => match serde_json::from_slice(&bytes) {
-                Ok(stored) => Some(stored),
-                Err(error) => {
-                    let path = self.store.set_aside(&Self::record_of(name))?;
-                    tracing::error!(session = name, event = "state_damaged", path = %path.display(), %error, "the state is inconsistent; set aside, starting afresh");
-                    None
+            Loaded::Bytes(bytes, _) | Loaded::Unproven(bytes) => {
+                match serde_json::from_slice(&bytes) {
+                    Ok(stored) => Some(stored),
+                    Err(error) => {
+                        let path = self.store.set_aside(&Self::record_of(name))?;
+                        tracing::error!(session = name, event = "state_damaged", path = %path.display(), %error, "the state is inconsistent; set aside, starting afresh");
+                        None
+                    }
                 }
-            },
+            }
         };
-        Ok(Found { stored, origin: Origin { proven, age, now, boot_id } })
+        Ok(Found {
+            stored,
+            origin: Origin {
+                proven,
+                age,
+                now,
+                boot_id,
+            },
+        })
     }
 
     /// Removes what a record says was published, except what a session of the config publishes now.
@@ -80,7 +94,11 @@ impl Supervisor {
             return;
         }
         let kept = self.published_paths();
-        let token = state.token.as_ref().filter(|_| proven).map(|token| &token.access_token);
+        let token = state
+            .token
+            .as_ref()
+            .filter(|_| proven)
+            .map(|token| &token.access_token);
         let tokens = self.config.daemon.runtime_dir.join("tokens");
         let gone = paths.iter().filter(|path| !kept.contains(*path));
         gone.for_each(|path| publish::remove_recorded(path, &tokens, token));
@@ -99,19 +117,45 @@ impl Supervisor {
                 "the session's identity changed: discarding the old token"
             );
             floor = floor.max(stored.state.generation.saturating_add(1));
-            for sink in config.publish.iter().filter(|sink| stored.paths.contains(&sink.path)) {
+            for sink in config
+                .publish
+                .iter()
+                .filter(|sink| stored.paths.contains(&sink.path))
+            {
                 publish::remove_stale(&sink.path);
             }
             self.remove_recorded(&stored.paths, &stored.state, origin.proven);
         }
-        Session::new(config.name.clone(), config.policy.clone(), origin.now.boot, floor, random())
+        Session::new(
+            config.name.clone(),
+            config.policy.clone(),
+            origin.now.boot,
+            floor,
+            random(),
+        )
     }
 
-    fn go_on(&self, config: &SessionConfig, remote: &Remote, mut stored: StoredSession, origin: &Origin) -> Session {
+    fn go_on(
+        &self,
+        config: &SessionConfig,
+        remote: &Remote,
+        mut stored: StoredSession,
+        origin: &Origin,
+    ) -> Session {
         let configured = |path: &PathBuf| config.publish.iter().any(|sink| sink.path == *path);
-        let dropped: Vec<PathBuf> = stored.paths.iter().filter(|path| !configured(path)).cloned().collect();
+        let dropped: Vec<PathBuf> = stored
+            .paths
+            .iter()
+            .filter(|path| !configured(path))
+            .cloned()
+            .collect();
         self.remove_recorded(&dropped, &stored.state, origin.proven);
-        if stored.state.token.as_ref().is_some_and(|token| !remote.admits(token)) {
+        if stored
+            .state
+            .token
+            .as_ref()
+            .is_some_and(|token| !remote.admits(token))
+        {
             tracing::error!(
                 session = &*config.name,
                 event = "state_damaged",
@@ -123,7 +167,12 @@ impl Supervisor {
         let shift = stored.clock.shift(now, &origin.boot_id);
         stored.state.shift(shift.millis);
         let shown = shown::published(config, remote, &stored.state, now);
-        let (name, policy, state, floor) = (config.name.clone(), config.policy.clone(), stored.state, origin.floor());
+        let (name, policy, state, floor) = (
+            config.name.clone(),
+            config.policy.clone(),
+            stored.state,
+            origin.floor(),
+        );
         match origin.judge(shown.as_ref(), &config.publish) {
             Standing::Current { dated } => {
                 let certain = shift.certain && dated;
@@ -161,7 +210,9 @@ impl Supervisor {
             account_damaged(key, &self.store.set_aside(&record)?);
             return Ok(fresh());
         };
-        let shift = stored.clock.shift(now, &clock::boot_id().unwrap_or_default());
+        let shift = stored
+            .clock
+            .shift(now, &clock::boot_id().unwrap_or_default());
         stored.account.shift(shift.millis);
         stored.account.resumed();
         Ok(stored.account)
@@ -185,7 +236,9 @@ impl Origin {
         // What a file shows, a daemon has written: who could only write the state has not been there.
         let is_shown = shown.is_some_and(|shown| publish::is_shown(shown, files));
         if self.proven || is_shown {
-            Standing::Current { dated: is_shown || self.age == Age::Latest }
+            Standing::Current {
+                dated: is_shown || self.age == Age::Latest,
+            }
         } else {
             Standing::Unproven
         }
@@ -193,7 +246,12 @@ impl Origin {
 }
 
 fn warn_of_later(session: &str, seen: &str) {
-    tracing::warn!(session, event = "state_overtaken", seen, "the state is not the latest: checking its token first");
+    tracing::warn!(
+        session,
+        event = "state_overtaken",
+        seen,
+        "the state is not the latest: checking its token first"
+    );
 }
 
 fn account_damaged(key: &str, path: &Path) {

@@ -13,13 +13,19 @@ impl Supervisor {
     /// Answers once the files were looked at, since somebody may have removed one.
     pub(super) fn ask_health(&mut self, ask: HealthAsk) {
         let names = match self.probed(&ask) {
-            Ok(slots) => slots.into_iter().map(|slot| slot.name.clone()).collect::<Vec<_>>(),
+            Ok(slots) => slots
+                .into_iter()
+                .map(|slot| slot.name.clone())
+                .collect::<Vec<_>>(),
             Err(refusal) => {
                 let _ = ask.reply.send(Err(refusal));
                 return;
             }
         };
-        let looks: Vec<_> = names.iter().filter_map(|name| self.look_anew(name)).collect();
+        let looks: Vec<_> = names
+            .iter()
+            .filter_map(|name| self.look_anew(name))
+            .collect();
         if looks.is_empty() {
             self.answer_health(ask);
         } else {
@@ -34,10 +40,21 @@ impl Supervisor {
 
     fn probed(&self, ask: &HealthAsk) -> Result<Vec<&Slot>, Refusal> {
         if ask.names.is_empty() {
-            return Ok(self.slots.values().map(Box::as_ref).filter(|slot| self.may_read(&ask.caller, slot)).collect());
+            return Ok(self
+                .slots
+                .values()
+                .map(Box::as_ref)
+                .filter(|slot| self.may_read(&ask.caller, slot))
+                .collect());
         }
-        let about = |name: &String| About { caller: ask.caller.clone(), name: name.clone() };
-        ask.names.iter().map(|name| self.readable(&about(name))).collect()
+        let about = |name: &String| About {
+            caller: ask.caller.clone(),
+            name: name.clone(),
+        };
+        ask.names
+            .iter()
+            .map(|name| self.readable(&about(name)))
+            .collect()
     }
 
     fn health(&self, slots: &[&Slot]) -> Health {
@@ -49,14 +66,22 @@ impl Supervisor {
                 not_ready.insert(slot.name.to_string(), out_of_place_in_words(&file));
             }
         }
-        Health { live: true, ready: not_ready.is_empty(), not_ready, version: env!("CARGO_PKG_VERSION").to_owned() }
+        Health {
+            live: true,
+            ready: not_ready.is_empty(),
+            not_ready,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
     }
 
     /// Has a good session's files looked at once more; none where there are none, or their disk is known to hang.
     pub(super) fn look_anew(&mut self, name: &str) -> Option<Settling> {
         let slot = self.slots.get_mut(name)?;
         let settled = slot.publisher.is_settled();
-        if slot.config.publish.is_empty() || !slot.is_ready() || (slot.landing == Landing::Over && !settled) {
+        if slot.config.publish.is_empty()
+            || !slot.is_ready()
+            || (slot.landing == Landing::Over && !settled)
+        {
             return None;
         }
         if settled {
@@ -72,18 +97,23 @@ impl Supervisor {
 impl Slot {
     /// The first file without which the session is not good, and that does not hold its token.
     pub(super) fn out_of_place(&self) -> Option<SinkStatus> {
-        self.publisher.out_of_place(self.served.as_ref()?.generation)
+        self.publisher
+            .out_of_place(self.served.as_ref()?.generation)
     }
 
     /// The same, unless the file is merely being written.
     pub(super) fn lacking(&self) -> Option<SinkStatus> {
-        self.out_of_place().filter(|file| file.error.is_some() || self.landing == Landing::Over)
+        self.out_of_place()
+            .filter(|file| file.error.is_some() || self.landing == Landing::Over)
     }
 
     /// Why a caller who reads the files cannot have the token.
     pub(super) fn unpublished(&self) -> Option<Refusal> {
         let file = self.out_of_place()?;
-        Some(Refusal::Unpublished { name: self.name.to_string(), reason: out_of_place_in_words(&file) })
+        Some(Refusal::Unpublished {
+            name: self.name.to_string(),
+            reason: out_of_place_in_words(&file),
+        })
     }
 }
 
@@ -91,7 +121,9 @@ impl Slot {
 pub(super) fn out_of_place_in_words(file: &SinkStatus) -> String {
     let path = file.path.to_string_lossy();
     match &file.error {
-        Some(error) if error.contains(&*path) => format!("a token file is not in its place: {error}"),
+        Some(error) if error.contains(&*path) => {
+            format!("a token file is not in its place: {error}")
+        }
         Some(error) => format!("the token file {path} is not in its place: {error}"),
         None => format!("the token file {path} is not in its place: its disk has not taken it yet"),
     }

@@ -16,7 +16,13 @@ use crate::time::Instant;
 
 impl Supervisor {
     /// Places a hold; answered once no call is under way that could still replace the token.
-    pub(super) fn hold(&mut self, about: &About, lasting: Duration, wait: Duration, reply: Reply<Held>) {
+    pub(super) fn hold(
+        &mut self,
+        about: &About,
+        lasting: Duration,
+        wait: Duration,
+        reply: Reply<Held>,
+    ) {
         if let Err(refusal) = self.readable(about) {
             let _ = reply.send(Err(refusal));
             return;
@@ -29,8 +35,19 @@ impl Supervisor {
             driver::hold(&mut self.work, slot.ticket(), number, lasting, released);
         }
         self.tell_of_holds(&about.name);
-        let held = Held { session: about.name.clone(), until: clock::now().wall_at(until), guard };
-        self.wait(&about.name, wait, Want::Hold { held: Some(held), reply: Some(reply) });
+        let held = Held {
+            session: about.name.clone(),
+            until: clock::now().wall_at(until),
+            guard,
+        };
+        self.wait(
+            &about.name,
+            wait,
+            Want::Hold {
+                held: Some(held),
+                reply: Some(reply),
+            },
+        );
     }
 
     /// A job has let go, or its time is over.
@@ -44,15 +61,26 @@ impl Supervisor {
     /// The engine knows the longest hold only.
     fn tell_of_holds(&mut self, name: &str) {
         let now = clock::boottime();
-        let longest = self.slots.get(name).and_then(|slot| slot.holds.values().max().copied());
-        self.step(name, Input::Held { lasting: longest.map(|until: Instant| until.since(now)) });
+        let longest = self
+            .slots
+            .get(name)
+            .and_then(|slot| slot.holds.values().max().copied());
+        self.step(
+            name,
+            Input::Held {
+                lasting: longest.map(|until: Instant| until.since(now)),
+            },
+        );
     }
 }
 
 impl Slot {
     /// Whether a call is on its way, or about to be, that replaces the token.
     pub(super) fn is_being_replaced(&self) -> bool {
-        matches!(self.session.under_way(), Some(Request::Renew | Request::Login))
+        matches!(
+            self.session.under_way(),
+            Some(Request::Renew | Request::Login)
+        )
     }
 
     /// Everybody who has hung up is forgotten, and so is what they held.

@@ -41,14 +41,20 @@ impl Slot {
 impl Supervisor {
     /// Comes back to the session once its files are there, if somebody waits for that.
     pub(super) fn await_landing(&mut self, name: &str) {
-        if self.slots.get(name).is_some_and(|slot| slot.is_read_from_files()) {
+        if self
+            .slots
+            .get(name)
+            .is_some_and(|slot| slot.is_read_from_files())
+        {
             self.look_for_files(name);
         }
     }
 
     /// Comes back to the session once its files are there, or were waited for long enough.
     pub(super) fn look_for_files(&mut self, name: &str) {
-        let Some(slot) = self.slots.get_mut(name) else { return };
+        let Some(slot) = self.slots.get_mut(name) else {
+            return;
+        };
         if slot.landing == Landing::Unwatched && !slot.has_landed() {
             slot.landing = Landing::Awaited;
             driver::land(&mut self.work, slot.ticket(), slot.publisher.settling());

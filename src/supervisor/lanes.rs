@@ -79,7 +79,8 @@ impl Lanes {
     /// Nothing of the session's need leave any more.
     pub(super) fn forget(&mut self, session: &str) {
         for lane in self.hosts.values_mut() {
-            lane.waiting.retain(|(_, passenger)| passenger.session() != session);
+            lane.waiting
+                .retain(|(_, passenger)| passenger.session() != session);
         }
     }
 
@@ -94,11 +95,19 @@ impl Lanes {
             return None;
         }
         let spacing = self.spacing;
-        let open = self.hosts.iter_mut().filter(|(_, lane)| lane.may_leave(now, spacing));
-        let (host, lane) = open.min_by_key(|(_, lane)| lane.waiting.first().map(|(urgent_by, _)| *urgent_by))?;
+        let open = self
+            .hosts
+            .iter_mut()
+            .filter(|(_, lane)| lane.may_leave(now, spacing));
+        let (host, lane) =
+            open.min_by_key(|(_, lane)| lane.waiting.first().map(|(urgent_by, _)| *urgent_by))?;
         let (_, passenger) = lane.waiting.pop_first()?;
         lane.in_flight += 1;
-        lane.paid_until = Some(lane.paid_until.map_or(now, |paid| paid.max(now)).after(spacing));
+        lane.paid_until = Some(
+            lane.paid_until
+                .map_or(now, |paid| paid.max(now))
+                .after(spacing),
+        );
         self.in_flight.push_back((now, host.clone()));
         Some(passenger)
     }
@@ -109,21 +118,29 @@ impl Lanes {
         if let Some(call) = self.in_flight.iter().position(|(_, to)| to == host) {
             self.in_flight.remove(call);
         }
-        let Some(lane) = self.hosts.get_mut(host) else { return };
+        let Some(lane) = self.hosts.get_mut(host) else {
+            return;
+        };
         lane.in_flight = lane.in_flight.saturating_sub(1);
     }
 
     /// Forgets hosts that nothing is waited for from, and whose rate is paid off.
     pub(super) fn sweep(&mut self, now: Instant) {
         let idle = |lane: &Lane| lane.in_flight == 0 && lane.waiting.is_empty();
-        self.hosts.retain(|_, lane| !idle(lane) || lane.paid_until.is_some_and(|paid| paid > now));
+        self.hosts
+            .retain(|_, lane| !idle(lane) || lane.paid_until.is_some_and(|paid| paid > now));
     }
 
     /// When the rate, or the number of calls in flight, lets a waiting call leave; none when only a call's end can.
     pub(super) fn wake(&self, now: Instant) -> Option<Instant> {
         let room = self.room_at(now)?;
-        let waiting = self.hosts.values().filter(|lane| !lane.waiting.is_empty() && lane.in_flight < PER_HOST);
-        waiting.map(|lane| lane.open_at(now, self.spacing).max(room)).min()
+        let waiting = self
+            .hosts
+            .values()
+            .filter(|lane| !lane.waiting.is_empty() && lane.in_flight < PER_HOST);
+        waiting
+            .map(|lane| lane.open_at(now, self.spacing).max(room))
+            .min()
     }
 
     /// When there is room among the calls to all hosts; none when only a call's end can make some.
@@ -132,7 +149,9 @@ impl Lanes {
         if count >= self.most {
             return None;
         }
-        let must_hang = count.checked_sub(IN_ALL.min(self.most)).and_then(|first| self.in_flight.get(first));
+        let must_hang = count
+            .checked_sub(IN_ALL.min(self.most))
+            .and_then(|first| self.in_flight.get(first));
         Some(must_hang.map_or(now, |(left, _)| left.after(SOUND).max(now)))
     }
 }
@@ -144,7 +163,8 @@ impl Lane {
 
     fn open_at(&self, now: Instant, spacing: Duration) -> Instant {
         let burst = spacing.saturating_mul(u32::try_from(PER_HOST - 1).unwrap_or(1));
-        self.paid_until.map_or(now, |paid| paid.before(burst).max(now))
+        self.paid_until
+            .map_or(now, |paid| paid.before(burst).max(now))
     }
 }
 
@@ -163,7 +183,10 @@ mod tests {
             lanes.enqueue("a", at(deadline), engine(&format!("s{deadline:02}")));
         }
         let first: Vec<_> = std::iter::from_fn(|| lanes.leave(at(0))).collect();
-        assert_eq!(first, ["s00", "s01", "s02", "s03", "s04", "s05", "s06", "s07"].map(engine));
+        assert_eq!(
+            first,
+            ["s00", "s01", "s02", "s03", "s04", "s05", "s06", "s07"].map(engine)
+        );
         lanes.came_back("a");
         assert_eq!(lanes.leave(at(10_000)), Some(engine("s08")));
         assert_eq!(lanes.leave(at(10_000)), None);
@@ -188,7 +211,10 @@ mod tests {
         }
         assert_eq!(std::iter::from_fn(|| lanes.leave(at(0))).count(), IN_ALL);
         lanes.enqueue("well", at(0), engine("a"));
-        assert_eq!((lanes.leave(at(999)), lanes.wake(at(500))), (None, Some(at(1000))));
+        assert_eq!(
+            (lanes.leave(at(999)), lanes.wake(at(500))),
+            (None, Some(at(1000)))
+        );
         let left: Vec<_> = std::iter::from_fn(|| lanes.leave(at(1000))).collect();
         assert!(left.contains(&engine("a")) && left.len() == 37, "{left:?}");
         lanes.came_back("well");
@@ -202,8 +228,14 @@ mod tests {
             for host in 0..400 {
                 lanes.enqueue(&format!("hangs {host}"), at(0), engine(&format!("h{host}")));
             }
-            let left: usize = (0..10).map(|s| std::iter::from_fn(|| lanes.leave(at(s * 1000))).count()).sum();
-            assert_eq!((left, lanes.wake(at(10_000))), (most, None), "{descriptors} descriptors");
+            let left: usize = (0..10)
+                .map(|s| std::iter::from_fn(|| lanes.leave(at(s * 1000))).count())
+                .sum();
+            assert_eq!(
+                (left, lanes.wake(at(10_000))),
+                (most, None),
+                "{descriptors} descriptors"
+            );
             lanes.came_back("hangs 0");
             assert_eq!(lanes.wake(at(10_000)), Some(at(10_000)));
         }
@@ -228,7 +260,8 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_sessions_that_die_at_once_are_pinged_and_logged_in_again_within_half_a_minute_by_the_default_rate() {
+    fn a_thousand_sessions_that_die_at_once_are_pinged_and_logged_in_again_within_half_a_minute_by_the_default_rate()
+     {
         let mut lanes = Lanes::new(100.0, 1024);
         for session in 0..1000 {
             lanes.enqueue("a", at(0), engine(&format!("ping {session}")));
@@ -245,7 +278,9 @@ mod tests {
             while under_way.front().is_some_and(|(back, _)| *back <= now) {
                 lanes.came_back("a");
                 match under_way.pop_front().unwrap().1.session().split_once(' ') {
-                    Some(("ping", session)) => lanes.enqueue("a", at(0), engine(&format!("login {session}"))),
+                    Some(("ping", session)) => {
+                        lanes.enqueue("a", at(0), engine(&format!("login {session}")))
+                    }
                     _ => fresh += 1,
                 }
             }

@@ -13,7 +13,13 @@ use crate::session::{Input, Order};
 
 impl Supervisor {
     /// Carries out what an admin wants. Without a wait the answer is that it is being done.
-    pub(super) fn order(&mut self, about: &About, order: api::Order, wait: Duration, reply: Reply<SessionStatus>) {
+    pub(super) fn order(
+        &mut self,
+        about: &About,
+        order: api::Order,
+        wait: Duration,
+        reply: Reply<SessionStatus>,
+    ) {
         let (after, calls) = match self.orderable(about, order) {
             Ok(slot) => (slot.calls_before(order), slot.calls_for(order)),
             Err(refusal) => {
@@ -26,24 +32,48 @@ impl Supervisor {
         if calls.is_empty() || wait.is_zero() {
             let _ = reply.send(self.known(&about.name).and_then(|slot| self.status(slot)));
         } else {
-            self.wait(&about.name, wait, Want::Outcome { after, of: calls, reply: Some(reply) });
+            self.wait(
+                &about.name,
+                wait,
+                Want::Outcome {
+                    after,
+                    of: calls,
+                    reply: Some(reply),
+                },
+            );
         }
     }
 
     fn orderable(&self, about: &About, order: api::Order) -> Result<&Slot, Refusal> {
         let slot = self.administered(about)?;
-        let account = self.accounts.get(&slot.account).map(|account| &account.account);
+        let account = self
+            .accounts
+            .get(&slot.account)
+            .map(|account| &account.account);
         slot.can_order(order, account).map(|()| slot)
     }
 
     /// A logout ends the token for every session that holds the same one.
     fn name_the_others_of_a_token(&self, name: &str, order: api::Order) {
-        let token = |slot: &Slot| slot.session.state().token.as_ref().map(|token| token.access_token.clone());
-        let Some(held) = self.slots.get(name).and_then(|slot| token(slot)).filter(|_| order == api::Order::Logout)
+        let token = |slot: &Slot| {
+            slot.session
+                .state()
+                .token
+                .as_ref()
+                .map(|token| token.access_token.clone())
+        };
+        let Some(held) = self
+            .slots
+            .get(name)
+            .and_then(|slot| token(slot))
+            .filter(|_| order == api::Order::Logout)
         else {
             return;
         };
-        let others = self.slots.values().filter(|slot| &*slot.name != name && token(slot).as_ref() == Some(&held));
+        let others = self
+            .slots
+            .values()
+            .filter(|slot| &*slot.name != name && token(slot).as_ref() == Some(&held));
         for other in others {
             tracing::warn!(
                 session = &*other.name,
@@ -63,18 +93,32 @@ impl Slot {
         let has_none = state.token.is_none() || state.health == TokenHealth::Missing;
         let is_stopped = account.is_some_and(|account| session.is_stopped(Request::Renew, account));
         let reason = match order {
-            api::Order::Verify | api::Order::Renew if state.logged_out => "it is logged out; run `keepfresh login`",
+            api::Order::Verify | api::Order::Renew if state.logged_out => {
+                "it is logged out; run `keepfresh login`"
+            }
             api::Order::Verify if has_none => "there is no token to verify",
             api::Order::Verify if is_dead => "the token is dead; `status` says when it is replaced",
-            api::Order::Verify if !session.policy().has_ping => "this session has no ping to verify the token with",
-            api::Order::Introspect if has_none || is_dead => "there is no living token to ask about",
+            api::Order::Verify if !session.policy().has_ping => {
+                "this session has no ping to verify the token with"
+            }
+            api::Order::Introspect if has_none || is_dead => {
+                "there is no living token to ask about"
+            }
             api::Order::Introspect if !self.config.remote.can_introspect() => {
                 "this session cannot introspect: the provider has no introspection, or the client has no secret or key"
             }
-            api::Order::Renew if session.renewal_is_declined() => "the server refuses to renew; `login` tries again",
-            api::Order::Renew if !session.can_renew() => "there is no refresh token; `login` authenticates anew",
-            api::Order::Renew if is_stopped => "renewals are stopped until a person acts; `login` tries again",
-            api::Order::Renew if state.in_doubt => "the refresh token may be spent; `login` authenticates anew",
+            api::Order::Renew if session.renewal_is_declined() => {
+                "the server refuses to renew; `login` tries again"
+            }
+            api::Order::Renew if !session.can_renew() => {
+                "there is no refresh token; `login` authenticates anew"
+            }
+            api::Order::Renew if is_stopped => {
+                "renewals are stopped until a person acts; `login` tries again"
+            }
+            api::Order::Renew if state.in_doubt => {
+                "the refresh token may be spent; `login` authenticates anew"
+            }
             api::Order::Verify | api::Order::Renew if !session.takes_duties() => {
                 "another order is under way; try again when it is done"
             }
@@ -89,7 +133,10 @@ impl Slot {
             | api::Order::Pause
             | api::Order::Resume => return Ok(()),
         };
-        Err(Refusal::Conflict { name: self.name.to_string(), reason: reason.to_owned() })
+        Err(Refusal::Conflict {
+            name: self.name.to_string(),
+            reason: reason.to_owned(),
+        })
     }
 
     /// The number of the last call that the order's outcome cannot be: a login or renewal under way is joined.

@@ -53,7 +53,11 @@ enum Stage {
     /// The code is being exchanged.
     Redeeming,
     /// The code is with the person; the next poll is due, or under way.
-    Device { login: Arc<DeviceLogin>, interval: Duration, poll_at: Option<Instant> },
+    Device {
+        login: Arc<DeviceLogin>,
+        interval: Duration,
+        poll_at: Option<Instant>,
+    },
     /// The token is in the engine's state, or there is none and this is why.
     Over(Result<LoggedIn, String>),
 }
@@ -64,15 +68,31 @@ type LoggedIn = Option<String>;
 impl Supervisor {
     pub(super) fn ask_login(&mut self, ask: LoginAsk) {
         match ask {
-            LoginAsk::Begin { about, port, wait, reply } => self.begin_login(&about, port, wait, reply),
-            LoginAsk::Complete { about, login, redirected, wait, reply } => {
+            LoginAsk::Begin {
+                about,
+                port,
+                wait,
+                reply,
+            } => self.begin_login(&about, port, wait, reply),
+            LoginAsk::Complete {
+                about,
+                login,
+                redirected,
+                wait,
+                reply,
+            } => {
                 if let Err(refusal) = self.complete_login(&about, &login, &redirected) {
                     let _ = reply.send(Err(refusal));
                     return;
                 }
                 self.await_login(&about.name, login, wait, reply);
             }
-            LoginAsk::Outcome { about, login, wait, reply } => {
+            LoginAsk::Outcome {
+                about,
+                login,
+                wait,
+                reply,
+            } => {
                 if let Err(refusal) = self.administered(&about) {
                     let _ = reply.send(Err(refusal));
                     return;
@@ -85,12 +105,20 @@ impl Supervisor {
     /// The session, for an admin.
     pub(super) fn administered(&self, about: &About) -> Result<&Slot, Refusal> {
         if !self.is_admin(&about.caller) {
-            return Err(Refusal::NotOrdered { name: about.name.clone() });
+            return Err(Refusal::NotOrdered {
+                name: about.name.clone(),
+            });
         }
         self.known(&about.name)
     }
 
-    fn begin_login(&mut self, about: &About, port: Option<u16>, wait: Duration, reply: Reply<Option<LoginBegun>>) {
+    fn begin_login(
+        &mut self,
+        about: &About,
+        port: Option<u16>,
+        wait: Duration,
+        reply: Reply<Option<LoginBegun>>,
+    ) {
         match self.administered(about) {
             Ok(slot) if slot.remote.by_person().is_none() => {
                 let _ = reply.send(Ok(None));
@@ -102,10 +130,15 @@ impl Supervisor {
                 return;
             }
         }
-        let Some(slot) = self.slots.get_mut(&*about.name) else { return };
+        let Some(slot) = self.slots.get_mut(&*about.name) else {
+            return;
+        };
         let Some(id) = random_id() else {
             let reason = "the system gives no random bytes".to_owned();
-            let _ = reply.send(Err(Refusal::Failed { name: about.name.clone(), reason }));
+            let _ = reply.send(Err(Refusal::Failed {
+                name: about.name.clone(),
+                reason,
+            }));
             return;
         };
         tracing::info!(
@@ -116,22 +149,49 @@ impl Supervisor {
         );
         let ends = clock::boottime().after(BROWSER_LOGIN);
         let step = Some(PersonStep::Begin(port));
-        slot.person.latest =
-            Some(Box::new(Login { id: id.clone(), by: about.caller.uid, ends, stage: Stage::Beginning, step }));
-        self.wait(&about.name, wait, Want::LoginBegun { login: id, reply: Some(reply) });
+        slot.person.latest = Some(Box::new(Login {
+            id: id.clone(),
+            by: about.caller.uid,
+            ends,
+            stage: Stage::Beginning,
+            step,
+        }));
+        self.wait(
+            &about.name,
+            wait,
+            Want::LoginBegun {
+                login: id,
+                reply: Some(reply),
+            },
+        );
     }
 
-    fn complete_login(&mut self, about: &About, login: &str, redirected: &Secret) -> Result<(), Refusal> {
+    fn complete_login(
+        &mut self,
+        about: &About,
+        login: &str,
+        redirected: &Secret,
+    ) -> Result<(), Refusal> {
         self.administered(about)?;
         let name = about.name.clone();
-        let slot = self.slots.get_mut(&*name).ok_or_else(|| Refusal::NoSuchSession { name: name.clone() })?;
+        let slot = self
+            .slots
+            .get_mut(&*name)
+            .ok_or_else(|| Refusal::NoSuchSession { name: name.clone() })?;
         slot.end_late_login(clock::boottime());
         slot.person.begun_by(login, &name, about.caller.uid)?;
         slot.hand_in(login, redirected)
     }
 
     fn await_login(&mut self, name: &str, login: String, wait: Duration, reply: Reply<LoginDone>) {
-        self.wait(name, wait, Want::LoginOver { login, reply: Some(reply) });
+        self.wait(
+            name,
+            wait,
+            Want::LoginOver {
+                login,
+                reply: Some(reply),
+            },
+        );
     }
 
     /// Lets a call leave, whoever wants it.
@@ -144,8 +204,12 @@ impl Supervisor {
 
     /// The step that waited for its lane leaves now.
     fn launch_person(&mut self, name: &str) {
-        let Some(slot) = self.slots.get_mut(name) else { return };
-        let Some(host) = slot.person.queued.take() else { return };
+        let Some(slot) = self.slots.get_mut(name) else {
+            return;
+        };
+        let Some(host) = slot.person.queued.take() else {
+            return;
+        };
         match slot.person_errand(&host) {
             Some(errand) => driver::person(&mut self.work, errand),
             None => self.lanes.came_back(&host),
@@ -155,8 +219,17 @@ impl Supervisor {
     /// A step came to its end.
     pub(super) fn person_done(&mut self, of: &Ticket, login: &str, host: &str, came: PersonDone) {
         self.lanes.came_back(host);
-        let Some(slot) = self.current(of).filter(|slot| !slot.leaving) else { return };
-        let Some(latest) = slot.person.latest.as_mut().filter(|latest| latest.id == login) else { return };
+        let Some(slot) = self.current(of).filter(|slot| !slot.leaving) else {
+            return;
+        };
+        let Some(latest) = slot
+            .person
+            .latest
+            .as_mut()
+            .filter(|latest| latest.id == login)
+        else {
+            return;
+        };
         let now = clock::boottime();
         match came {
             PersonDone::Browser(login) => latest.stage = Stage::Browser(Arc::new(login)),
@@ -166,7 +239,12 @@ impl Supervisor {
             PersonDone::Granted(granted) => {
                 let PersonGrant { answer, who } = *granted;
                 let who = who.map(|who| who.to_string());
-                tracing::info!(session = &*of.name, event = "person_logged_in", who, "a person has logged in");
+                tracing::info!(
+                    session = &*of.name,
+                    event = "person_logged_in",
+                    who,
+                    "a person has logged in"
+                );
                 latest.over(&of.name, Ok(who));
                 self.hand_over(&of.name, answer);
                 return;
@@ -177,7 +255,10 @@ impl Supervisor {
 
     /// Whatever waits to leave was meant for what this login replaces.
     fn hand_over(&mut self, name: &str, answer: Answer) {
-        let held = self.slots.get_mut(name).and_then(|slot| slot.pending.take());
+        let held = self
+            .slots
+            .get_mut(name)
+            .and_then(|slot| slot.pending.take());
         if let Some(pending) = held {
             self.lanes.forget(name);
             self.step(name, Input::Unwritten { call: pending.id() });
@@ -193,7 +274,8 @@ impl Supervisor {
         }
         if slot.person.queued.is_none() && slot.person.has_step() {
             let host = slot.remote.host(Request::Login, None);
-            self.lanes.enqueue(&host, now, Passenger::Person(name.to_owned()));
+            self.lanes
+                .enqueue(&host, now, Passenger::Person(name.to_owned()));
             slot.person.queued = Some(host);
         }
         slot.wake(now, &self.accounts.get(&slot.account)?.account)
@@ -204,7 +286,11 @@ impl Login {
     fn wait_for_device(&mut self, login: DeviceLogin, now: Instant) {
         self.ends = now.after(login.expires_in);
         let interval = login.interval;
-        self.stage = Stage::Device { login: Arc::new(login), interval, poll_at: Some(now.after(interval)) };
+        self.stage = Stage::Device {
+            login: Arc::new(login),
+            interval,
+            poll_at: Some(now.after(interval)),
+        };
     }
 
     fn poll_if_due(&mut self, now: Instant) {
@@ -216,7 +302,12 @@ impl Login {
     }
 
     fn polled(&mut self, polled: &Polled, now: Instant) {
-        let Stage::Device { interval, poll_at, .. } = &mut self.stage else { return };
+        let Stage::Device {
+            interval, poll_at, ..
+        } = &mut self.stage
+        else {
+            return;
+        };
         match polled {
             Polled::SlowDown => *interval += SLOWER,
             Polled::Silent => *interval = interval.saturating_mul(2).min((*interval).max(SLOWEST)),
@@ -227,7 +318,12 @@ impl Login {
 
     fn over(&mut self, session: &str, outcome: Result<LoggedIn, String>) {
         if let Err(reason) = &outcome {
-            tracing::info!(session, event = "login_failed", reason, "interactive login failed");
+            tracing::info!(
+                session,
+                event = "login_failed",
+                reason,
+                "interactive login failed"
+            );
         }
         self.step = None;
         self.stage = Stage::Over(outcome);
@@ -235,9 +331,10 @@ impl Login {
 
     fn begun(&self, session: &str, now: Instant) -> Option<LoginBegun> {
         let how = match &self.stage {
-            Stage::Browser(login) => {
-                LoginHow::AuthorizationCode { url: login.url.clone(), redirect_uri: login.redirect_uri.clone() }
-            }
+            Stage::Browser(login) => LoginHow::AuthorizationCode {
+                url: login.url.clone(),
+                redirect_uri: login.redirect_uri.clone(),
+            },
             Stage::Device { login, .. } => LoginHow::DeviceCode {
                 user_code: login.user_code.to_string(),
                 verification_uri: login.verification_uri.clone(),
@@ -251,13 +348,21 @@ impl Login {
             Stage::Beginning | Stage::Redeeming | Stage::Over(_) => None,
         };
         let expires_in = self.ends.since(now).as_secs();
-        Some(LoginBegun { session: session.to_owned(), login: self.id.clone(), how, foreign_host, expires_in })
+        Some(LoginBegun {
+            session: session.to_owned(),
+            login: self.id.clone(),
+            how,
+            foreign_host,
+            expires_in,
+        })
     }
 
     fn wake(&self) -> Option<Instant> {
         match &self.stage {
             Stage::Over(_) => None,
-            Stage::Device { poll_at, .. } => Some(poll_at.map_or(self.ends, |at| at.min(self.ends))),
+            Stage::Device { poll_at, .. } => {
+                Some(poll_at.map_or(self.ends, |at| at.min(self.ends)))
+            }
             Stage::Beginning | Stage::Browser(_) | Stage::Redeeming => Some(self.ends),
         }
     }
@@ -271,7 +376,9 @@ impl PersonLogins {
 
     /// A code is being exchanged: what it brings must be stored.
     pub(super) fn is_redeeming(&self) -> bool {
-        self.latest.as_ref().is_some_and(|login| matches!(login.stage, Stage::Redeeming))
+        self.latest
+            .as_ref()
+            .is_some_and(|login| matches!(login.stage, Stage::Redeeming))
     }
 
     /// Ends a login that was begun under another config.
@@ -280,24 +387,39 @@ impl PersonLogins {
     }
 
     fn has_step(&self) -> bool {
-        self.latest.as_ref().is_some_and(|login| login.step.is_some())
+        self.latest
+            .as_ref()
+            .is_some_and(|login| login.step.is_some())
     }
 
     /// Who began a login brings it to its end; so may root.
     fn begun_by(&self, id: &str, session: &str, uid: u32) -> Result<(), Refusal> {
         let by = self.named(id, session)?.by;
-        let reason = format!("the user {by} began this login and must finish it; or begin your own");
-        let conflict = Refusal::Conflict { name: session.to_owned(), reason };
-        if uid == by || uid == 0 { Ok(()) } else { Err(conflict) }
+        let reason =
+            format!("the user {by} began this login and must finish it; or begin your own");
+        let conflict = Refusal::Conflict {
+            name: session.to_owned(),
+            reason,
+        };
+        if uid == by || uid == 0 {
+            Ok(())
+        } else {
+            Err(conflict)
+        }
     }
 
     fn named(&self, id: &str, session: &str) -> Result<&Login, Refusal> {
         let reason = match &self.latest {
             Some(latest) if latest.id == id => return Ok(latest),
             Some(_) => "a newer login has replaced this one",
-            None => "the daemon does not know this login: it was restarted, or its config has changed",
+            None => {
+                "the daemon does not know this login: it was restarted, or its config has changed"
+            }
         };
-        Err(Refusal::NoSuchLogin { name: session.to_owned(), reason: reason.to_owned() })
+        Err(Refusal::NoSuchLogin {
+            name: session.to_owned(),
+            reason: reason.to_owned(),
+        })
     }
 }
 
@@ -307,7 +429,10 @@ impl Slot {
         let login = self.person.latest.as_mut()?;
         let step = login.step.take()?;
         Some(PersonErrand {
-            of: Ticket { name: self.name.clone(), epoch: self.epoch },
+            of: Ticket {
+                name: self.name.clone(),
+                epoch: self.epoch,
+            },
             login: login.id.clone(),
             step,
             remote: self.remote.clone(),
@@ -321,24 +446,51 @@ impl Slot {
     /// A person who has not come in time need not be waited for.
     pub(super) fn end_late_login(&mut self, now: Instant) {
         let name = self.name.clone();
-        if let Some(login) = self.person.latest.as_mut().filter(|login| login.ends <= now) {
-            let waits = matches!(login.stage, Stage::Beginning | Stage::Browser(_) | Stage::Device { .. });
+        if let Some(login) = self
+            .person
+            .latest
+            .as_mut()
+            .filter(|login| login.ends <= now)
+        {
+            let waits = matches!(
+                login.stage,
+                Stage::Beginning | Stage::Browser(_) | Stage::Device { .. }
+            );
             if waits {
-                login.over(&name, Err(format!("too late: begin again with `keepfresh login {name}`")));
+                login.over(
+                    &name,
+                    Err(format!(
+                        "too late: begin again with `keepfresh login {name}`"
+                    )),
+                );
             }
         }
     }
 
     fn hand_in(&mut self, login: &str, redirected: &Secret) -> Result<(), Refusal> {
         let name = self.name.to_string();
-        let conflict = |reason: &str| Refusal::Conflict { name: name.clone(), reason: reason.to_owned() };
+        let conflict = |reason: &str| Refusal::Conflict {
+            name: name.clone(),
+            reason: reason.to_owned(),
+        };
         self.person.named(login, &name)?;
-        let Some(latest) = self.person.latest.as_mut() else { return Ok(()) };
+        let Some(latest) = self.person.latest.as_mut() else {
+            return Ok(());
+        };
         let browser = match &latest.stage {
             Stage::Browser(browser) => browser.clone(),
-            Stage::Over(Err(reason)) => return Err(Refusal::Failed { name, reason: reason.clone() }),
-            Stage::Over(Ok(_)) | Stage::Redeeming => return Err(conflict("this login already has its code")),
-            Stage::Beginning | Stage::Device { .. } => return Err(conflict("this login does not wait for a browser")),
+            Stage::Over(Err(reason)) => {
+                return Err(Refusal::Failed {
+                    name,
+                    reason: reason.clone(),
+                });
+            }
+            Stage::Over(Ok(_)) | Stage::Redeeming => {
+                return Err(conflict("this login already has its code"));
+            }
+            Stage::Beginning | Stage::Device { .. } => {
+                return Err(conflict("this login does not wait for a browser"));
+            }
         };
         match browser.code(redirected.expose()) {
             Ok(code) => {
@@ -346,12 +498,16 @@ impl Slot {
                 latest.step = Some(PersonStep::Redeem(browser, code));
                 Ok(())
             }
-            Err(problem @ RedirectProblem::NotAnAddress) => {
-                Err(Refusal::NotUnderstood { name, reason: problem.to_string() })
-            }
+            Err(problem @ RedirectProblem::NotAnAddress) => Err(Refusal::NotUnderstood {
+                name,
+                reason: problem.to_string(),
+            }),
             Err(problem) if problem.ends_the_login() => {
                 latest.over(&name, Err(problem.to_string()));
-                Err(Refusal::Failed { name, reason: problem.to_string() })
+                Err(Refusal::Failed {
+                    name,
+                    reason: problem.to_string(),
+                })
             }
             Err(problem) => Err(conflict(&problem.to_string())),
         }
@@ -366,36 +522,65 @@ impl Slot {
     ) -> Option<Result<Option<LoginBegun>, Refusal>> {
         match self.person.named(id, &self.name) {
             Err(refusal) => Some(Err(refusal)),
-            Ok(Login { stage: Stage::Over(Err(reason)), .. }) => {
-                Some(Err(Refusal::Failed { name: self.name.to_string(), reason: reason.clone() }))
-            }
+            Ok(Login {
+                stage: Stage::Over(Err(reason)),
+                ..
+            }) => Some(Err(Refusal::Failed {
+                name: self.name.to_string(),
+                reason: reason.clone(),
+            })),
             Ok(login) => {
                 let begun = login.begun(&self.name, now).map(|begun| Ok(Some(begun)));
-                begun.or_else(|| late.then(|| Err(self.login_pending("the server has not begun the login yet"))))
+                begun.or_else(|| {
+                    late.then(|| Err(self.login_pending("the server has not begun the login yet")))
+                })
             }
         }
     }
 
     /// What the login came to: a token only once it is on disk, as far as the disk allows.
-    pub(super) fn login_over(&self, id: &str, account: &Account, late: bool) -> Option<Result<LoginDone, Refusal>> {
+    pub(super) fn login_over(
+        &self,
+        id: &str,
+        account: &Account,
+        late: bool,
+    ) -> Option<Result<LoginDone, Refusal>> {
         match self.person.named(id, &self.name) {
             Err(refusal) => Some(Err(refusal)),
-            Ok(Login { stage: Stage::Over(Ok(who)), .. }) => {
+            Ok(Login {
+                stage: Stage::Over(Ok(who)),
+                ..
+            }) => {
                 let now = clock::now();
                 let done = self.saver.is_level(now.boot) && self.has_landed();
-                let over = || LoginDone { status: self.status(now, account), logged_in_as: who.clone() };
+                let over = || LoginDone {
+                    status: self.status(now, account),
+                    logged_in_as: who.clone(),
+                };
                 let stored = done.then(|| Ok(over()));
-                stored.or_else(|| late.then(|| Err(self.login_pending("the token is not on disk yet"))))
+                stored.or_else(|| {
+                    late.then(|| Err(self.login_pending("the token is not on disk yet")))
+                })
             }
-            Ok(Login { stage: Stage::Over(Err(reason)), .. }) => {
-                Some(Err(Refusal::Failed { name: self.name.to_string(), reason: reason.clone() }))
+            Ok(Login {
+                stage: Stage::Over(Err(reason)),
+                ..
+            }) => Some(Err(Refusal::Failed {
+                name: self.name.to_string(),
+                reason: reason.clone(),
+            })),
+            Ok(_) => {
+                late.then(|| Err(self.login_pending("the person has not finished the login yet")))
             }
-            Ok(_) => late.then(|| Err(self.login_pending("the person has not finished the login yet"))),
         }
     }
 
     fn login_pending(&self, reason: &str) -> Refusal {
-        Refusal::NotFresh { name: self.name.to_string(), reason: reason.to_owned(), retry_after: None }
+        Refusal::NotFresh {
+            name: self.name.to_string(),
+            reason: reason.to_owned(),
+            retry_after: None,
+        }
     }
 }
 

@@ -69,13 +69,17 @@ impl Reloading {
 
 async fn read(reading: &mut Option<JoinHandle<Result<Config, String>>>) -> Result<Config, String> {
     match reading {
-        Some(reading) => reading.await.unwrap_or_else(|error| Err(format!("read the config: {error}"))),
+        Some(reading) => reading
+            .await
+            .unwrap_or_else(|error| Err(format!("read the config: {error}"))),
         None => std::future::pending().await,
     }
 }
 
 async fn landed(taken_over: &mut Option<TakenOver>) {
-    let Some(TakenOver { landed, late, .. }) = taken_over else { return std::future::pending().await };
+    let Some(TakenOver { landed, late, .. }) = taken_over else {
+        return std::future::pending().await;
+    };
     tokio::select! {
         _ = landed.recv() => {}
         () = late => {}
@@ -93,7 +97,9 @@ impl Supervisor {
         self.reloading.askers.extend(asker);
         self.notifier.reloading();
         let file = self.config.file.clone();
-        self.reloading.reading = Some(tokio::task::spawn_blocking(move || config::load_to_run(&file, false)));
+        self.reloading.reading = Some(tokio::task::spawn_blocking(move || {
+            config::load_to_run(&file, false)
+        }));
     }
 
     /// Carries over what differs; a broken config changes nothing.
@@ -109,7 +115,12 @@ impl Supervisor {
         match outcome {
             Ok(outcome) => {
                 let late = Box::pin(tokio::time::sleep(LONGEST_LANDING));
-                self.reloading.taken_over = Some(TakenOver { outcome, askers, landed, late });
+                self.reloading.taken_over = Some(TakenOver {
+                    outcome,
+                    askers,
+                    landed,
+                    late,
+                });
             }
             Err(errors) => self.refuse(&errors, askers),
         }
@@ -130,13 +141,20 @@ impl Supervisor {
         self.notifier.ready(&self.one_line());
         for asker in askers {
             // Whoever has hung up gets no answer.
-            let _ = asker.send(Err(Refusal::BadConfig { errors: errors.to_owned() }));
+            let _ = asker.send(Err(Refusal::BadConfig {
+                errors: errors.to_owned(),
+            }));
         }
     }
 
     /// The config is in force, and files are where it wants them, for all who look.
     pub(super) fn reloaded(&mut self) {
-        let Some(TakenOver { outcome, askers, .. }) = self.reloading.taken_over.take() else { return };
+        let Some(TakenOver {
+            outcome, askers, ..
+        }) = self.reloading.taken_over.take()
+        else {
+            return;
+        };
         let outcome = self.outcome_of(outcome);
         // Before the answers: systemd has heard of the end when the command that asked for it ends.
         self.notifier.ready(&self.one_line());
@@ -148,12 +166,19 @@ impl Supervisor {
     fn take_over(&mut self, config: Config) -> Result<Reloaded, String> {
         // A file that is just being written looks like this, and every token would be withdrawn.
         if config.sessions.is_empty() && !self.slots.is_empty() {
-            return Err("it names no session any more; to withdraw the last one, stop the daemon".to_owned());
+            return Err(
+                "it names no session any more; to withdraw the last one, stop the daemon"
+                    .to_owned(),
+            );
         }
         let outcome = changes::between(&self.slots, &self.config, &config);
         if outcome.restart_needed {
             let keys = outcome.restart_for.join(", ");
-            tracing::warn!(event = "restart_needed", keys, "some changes take effect at the next start only");
+            tracing::warn!(
+                event = "restart_needed",
+                keys,
+                "some changes take effect at the next start only"
+            );
         }
         for warning in &config.warnings {
             tracing::warn!(event = "config_warning", "{warning}");
@@ -184,7 +209,11 @@ impl Supervisor {
             return;
         }
         let (told, moved) = oneshot::channel();
-        let move_to = MoveScrapers { to: new, told, landing: self.reloading.landing.clone() };
+        let move_to = MoveScrapers {
+            to: new,
+            told,
+            landing: self.reloading.landing.clone(),
+        };
         // Without an owner of the listener the daemon is about to end.
         let _ = self.scrapers.send(move_to);
         self.reloading.scrapers_moved = Some(moved);
@@ -192,7 +221,12 @@ impl Supervisor {
 
     /// What became of the listener, and of files, for those who reloaded.
     fn outcome_of(&mut self, mut outcome: Reloaded) -> Reloaded {
-        if let Some(Ok(moved)) = self.reloading.scrapers_moved.take().map(|mut moved| moved.try_recv()) {
+        if let Some(Ok(moved)) = self
+            .reloading
+            .scrapers_moved
+            .take()
+            .map(|mut moved| moved.try_recv())
+        {
             match moved {
                 Ok(metrics) => self.config.metrics = metrics,
                 Err(problem) => {
@@ -201,8 +235,12 @@ impl Supervisor {
                 }
             }
         }
-        let files = self.slots.values().filter_map(|slot| Some((slot, slot.lacking()?)));
-        let files = files.map(|(slot, file)| format!("{}: {}", slot.name, out_of_place_in_words(&file)));
+        let files = self
+            .slots
+            .values()
+            .filter_map(|slot| Some((slot, slot.lacking()?)));
+        let files =
+            files.map(|(slot, file)| format!("{}: {}", slot.name, out_of_place_in_words(&file)));
         outcome.problems.extend(files);
         outcome
     }
@@ -210,7 +248,11 @@ impl Supervisor {
     /// What a server would not do may have been mended there: whoever reloads wants to see it tried.
     fn try_again(&mut self, names: &[Arc<str>]) {
         for name in names {
-            let Some(slot) = self.slots.get(name).filter(|slot| slot.session.state().fruitless.is_some()) else {
+            let Some(slot) = self
+                .slots
+                .get(name)
+                .filter(|slot| slot.session.state().fruitless.is_some())
+            else {
                 continue;
             };
             let policy = Arc::new(slot.session.policy().clone());
@@ -220,17 +262,28 @@ impl Supervisor {
 
     /// What has not changed is not touched, and held once: the session's own is the config's.
     fn take_over_sessions(&mut self, mut new: BTreeMap<Arc<str>, Arc<SessionConfig>>) {
-        let gone: Vec<_> = self.slots.keys().filter(|name| !new.contains_key(&***name)).cloned().collect();
+        let gone: Vec<_> = self
+            .slots
+            .keys()
+            .filter(|name| !new.contains_key(&***name))
+            .cloned()
+            .collect();
         let mut changed = Vec::new();
         for (name, config) in &mut new {
             match self.slots.get(&**name) {
-                Some(slot) if slot.config == *config && !slot.leaving => *config = slot.config.clone(),
+                Some(slot) if slot.config == *config && !slot.leaving => {
+                    *config = slot.config.clone()
+                }
                 Some(_) | None => changed.push((name.clone(), config.clone())),
             }
         }
         self.config.sessions = new;
         // Once for all: with thousands of sessions the list is long, and a change of `[http]` comes to all of them.
-        let kept = if gone.is_empty() && changed.is_empty() { BTreeSet::new() } else { self.published_paths() };
+        let kept = if gone.is_empty() && changed.is_empty() {
+            BTreeSet::new()
+        } else {
+            self.published_paths()
+        };
         for name in gone {
             self.retire(&name, &kept);
         }
@@ -240,10 +293,9 @@ impl Supervisor {
     }
 
     fn take_over_session(&mut self, name: &str, new: Arc<SessionConfig>, kept: &BTreeSet<PathBuf>) {
-        let same_identity = self
-            .slots
-            .get(name)
-            .is_some_and(|slot| slot.config.remote.identity() == new.remote.identity() && !slot.leaving);
+        let same_identity = self.slots.get(name).is_some_and(|slot| {
+            slot.config.remote.identity() == new.remote.identity() && !slot.leaving
+        });
         if same_identity {
             self.reconfigure(name, &new, kept);
             return;
@@ -265,7 +317,9 @@ impl Supervisor {
     }
 
     fn reconfigure(&mut self, name: &str, new: &Arc<SessionConfig>, kept: &BTreeSet<PathBuf>) {
-        let Some(slot) = self.slots.get_mut(name) else { return };
+        let Some(slot) = self.slots.get_mut(name) else {
+            return;
+        };
         match Remote::new(new.remote.clone(), &mut self.clients) {
             Ok(remote) => {
                 slot.remote = Arc::new(remote);
@@ -286,7 +340,10 @@ impl Supervisor {
             let landing = self.reloading.landing.clone();
             if let Some(told) = landing.clone() {
                 let until = clock::boottime().after(LONGEST_LANDING);
-                slot.waiters.push(Waiter { until, want: Want::Files { _told: told } });
+                slot.waiters.push(Waiter {
+                    until,
+                    want: Want::Files { _told: told },
+                });
             }
             self.retiring.spawn(async move {
                 old_publisher.stop().await;
@@ -297,13 +354,18 @@ impl Supervisor {
         }
         if old.hooks != new.hooks {
             let hooks = Hooks::start(&new.hooks, &self.config.socket.path);
-            self.retiring.spawn(std::mem::replace(&mut slot.hooks, hooks).finish());
+            self.retiring
+                .spawn(std::mem::replace(&mut slot.hooks, hooks).finish());
         }
         slot.saver.want();
         let asks_otherwise = old.remote.values != new.remote.values
             || old.remote.url != new.remote.url
             || old.remote.http != new.remote.http;
-        if let Some(account) = self.accounts.get_mut(&slot.account).filter(|_| asks_otherwise) {
+        if let Some(account) = self
+            .accounts
+            .get_mut(&slot.account)
+            .filter(|_| asks_otherwise)
+        {
             account.account.reconfigured();
         }
         let policy = new.policy.clone();
@@ -314,12 +376,23 @@ impl Supervisor {
     /// The session is gone from the config: withdraw all but what others publish now, log out where that is asked for,
     /// forget.
     fn retire(&mut self, name: &str, kept: &BTreeSet<PathBuf>) {
-        let Some(slot) = self.slots.get_mut(name) else { return };
-        tracing::info!(session = name, event = "removed", "removed from the config: withdrawing its token");
+        let Some(slot) = self.slots.get_mut(name) else {
+            return;
+        };
+        tracing::info!(
+            session = name,
+            event = "removed",
+            "removed from the config: withdrawing its token"
+        );
         slot.call_off(&self.alerts, "the session is no longer configured");
         slot.served = None;
         // A path that another session publishes now is that session's to write.
-        if !slot.config.publish.iter().any(|sink| kept.contains(&sink.path)) {
+        if !slot
+            .config
+            .publish
+            .iter()
+            .any(|sink| kept.contains(&sink.path))
+        {
             slot.publisher.set(Wanted::Remove);
         }
         if slot.config.logout_on_removal && slot.session.state().token.is_some() {
@@ -332,7 +405,9 @@ impl Supervisor {
 
     /// Forgets a session altogether, and removes its files except `kept`. A call under way is dropped with it.
     pub(super) fn remove(&mut self, name: &str, kept: &BTreeSet<PathBuf>) {
-        let Some((name, mut slot)) = self.slots.remove_entry(name) else { return };
+        let Some((name, mut slot)) = self.slots.remove_entry(name) else {
+            return;
+        };
         self.lanes.forget(&name);
         self.watch.forget(&name);
         if let Some(at) = slot.timer.take() {
@@ -343,7 +418,11 @@ impl Supervisor {
             self.lanes.came_back(&flight.host);
         }
         if let Some(account) = self.accounts.get_mut(&slot.account) {
-            let stays = self.config.sessions.get(&*name).is_some_and(|new| *new.remote.account() == *slot.account);
+            let stays = self
+                .config
+                .sessions
+                .get(&*name)
+                .is_some_and(|new| *new.remote.account() == *slot.account);
             account.leave(&name, stays);
             self.stirred.extend(account.members.iter().cloned());
             if account.members.is_empty()
@@ -376,7 +455,12 @@ impl Supervisor {
 
 /// The session's files, except those that others publish now.
 fn unshared(config: &SessionConfig, kept: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
-    config.publish.iter().map(|sink| sink.path.clone()).filter(|path| !kept.contains(path)).collect()
+    config
+        .publish
+        .iter()
+        .map(|sink| sink.path.clone())
+        .filter(|path| !kept.contains(path))
+        .collect()
 }
 
 /// Removes files on a thread that may block.

@@ -46,13 +46,17 @@ impl Saver {
 
     /// The write under way came to its end.
     pub(super) fn finished(&mut self, now: Instant, problem: Option<String>) {
-        let Some((version, _)) = self.running.take() else { return };
+        let Some((version, _)) = self.running.take() else {
+            return;
+        };
         self.attempted = self.attempted.max(version);
         if problem.is_none() {
             self.written = self.written.max(version);
             self.retry = None;
         } else {
-            let pause = self.retry.map_or(FIRST_RETRY, |(_, pause)| (pause * 2).min(LAST_RETRY));
+            let pause = self
+                .retry
+                .map_or(FIRST_RETRY, |(_, pause)| (pause * 2).min(LAST_RETRY));
             self.retry = Some((now.after(pause), pause));
         }
         self.problem = problem;
@@ -123,7 +127,10 @@ mod tests {
         let mut saver = Saver::default();
         let first = saver.want();
         saver.begin(now);
-        assert!(!saver.has_written_all_before(first), "this run has written nothing");
+        assert!(
+            !saver.has_written_all_before(first),
+            "this run has written nothing"
+        );
         saver.finished(now, None);
         let second = saver.want();
         assert!(saver.has_written_all_before(second));

@@ -152,20 +152,32 @@ impl Pending {
     }
 
     pub(super) fn new(call: Call, state: &mut Saver, account: &Saver) -> Self {
-        Self { call, state: state.latest(), account: account.latest(), queued: false }
+        Self {
+            call,
+            state: state.latest(),
+            account: account.latest(),
+            queued: false,
+        }
     }
 }
 
 impl Outcome {
     pub(super) fn of(request: Request, answer: &Answer) -> Self {
         let problem = (!answer.verdict.is_success()).then(|| answer.detail.to_string());
-        Self { call: answer.call, request, problem }
+        Self {
+            call: answer.call,
+            request,
+            problem,
+        }
     }
 }
 
 impl AccountSlot {
     pub(super) fn stored(&self, now: Instant) -> Vec<u8> {
-        to_bytes(&StoredAccount { clock: stamp(now), account: self.account.clone() })
+        to_bytes(&StoredAccount {
+            clock: stamp(now),
+            account: self.account.clone(),
+        })
     }
 }
 
@@ -176,7 +188,12 @@ impl Slot {
             identity: self.config.remote.identity(),
             account: self.account.to_string(),
             clock: stamp(now),
-            paths: self.config.publish.iter().map(|sink| sink.path.clone()).collect(),
+            paths: self
+                .config
+                .publish
+                .iter()
+                .map(|sink| sink.path.clone())
+                .collect(),
             state: self.session.state().clone(),
         })
     }
@@ -188,7 +205,11 @@ impl Slot {
             (Some(problem), None) => {
                 tracing::error!(session = &*self.name, event = "unpersisted", %problem, "cannot write the state; going on from memory");
             }
-            (None, Some(_)) => tracing::info!(session = &*self.name, event = "persisted", "the state is written again"),
+            (None, Some(_)) => tracing::info!(
+                session = &*self.name,
+                event = "persisted",
+                "the state is written again"
+            ),
             (Some(_), Some(_)) | (None, None) => {}
         }
         self.saver.finished(now, problem);
@@ -209,13 +230,19 @@ impl Slot {
     }
 
     pub(super) fn ticket(&self) -> Ticket {
-        Ticket { name: self.name.clone(), epoch: self.epoch }
+        Ticket {
+            name: self.name.clone(),
+            epoch: self.epoch,
+        }
     }
 
     /// How far the pending call is.
     pub(super) fn pending_step(&mut self, account: &Saver, now: Instant) -> PendingStep {
-        let Some(pending) = self.pending.as_mut().filter(|pending| !pending.queued) else { return PendingStep::Wait };
-        let tried = self.saver.has_tried(pending.state, now) && account.has_tried(pending.account, now);
+        let Some(pending) = self.pending.as_mut().filter(|pending| !pending.queued) else {
+            return PendingStep::Wait;
+        };
+        let tried =
+            self.saver.has_tried(pending.state, now) && account.has_tried(pending.account, now);
         let ready = match pending.call.footing {
             Footing::Free => true,
             Footing::Counted => tried || account.has_written_all_before(pending.account),
@@ -230,22 +257,35 @@ impl Slot {
             return PendingStep::Unwritten { call, request };
         }
         pending.queued = true;
-        let host = self.remote.host(pending.call.request, self.session.state().token.as_deref());
-        PendingStep::Queue { host, urgent_by: pending.call.urgent_by }
+        let host = self
+            .remote
+            .host(pending.call.request, self.session.state().token.as_deref());
+        PendingStep::Queue {
+            host,
+            urgent_by: pending.call.urgent_by,
+        }
     }
 
     /// The number of the pending call, which is dropped; a logout is not.
     pub(super) fn take_back_pending(&mut self) -> Option<u64> {
-        self.pending.take_if(|pending| pending.call.request != Request::Logout).map(|pending| pending.call.id)
+        self.pending
+            .take_if(|pending| pending.call.request != Request::Logout)
+            .map(|pending| pending.call.id)
     }
 
     /// A call that was ordered cannot leave.
     pub(super) fn unwritten(&mut self, call: u64, request: Request) {
-        let reason = self.saver.problem.clone().unwrap_or_else(|| "the state cannot be written".to_owned());
+        let reason = self
+            .saver
+            .problem
+            .clone()
+            .unwrap_or_else(|| "the state cannot be written".to_owned());
         self.outcomes.push(Outcome {
             call,
             request,
-            problem: Some(format!("not sent: the daemon could not store its intent first: {reason}")),
+            problem: Some(format!(
+                "not sent: the daemon could not store its intent first: {reason}"
+            )),
         });
     }
 
@@ -258,7 +298,9 @@ impl Slot {
     fn secrets_for(&self, request: Request) -> Vec<(String, SecretSource)> {
         match request {
             Request::Login => self.config.remote.login_secrets(),
-            Request::Renew | Request::Ping | Request::Introspect | Request::Logout => self.remote.secrets_for(request),
+            Request::Renew | Request::Ping | Request::Introspect | Request::Logout => {
+                self.remote.secrets_for(request)
+            }
         }
     }
 
@@ -266,10 +308,15 @@ impl Slot {
     pub(super) fn errand(&mut self, salt: u64) -> Option<Errand> {
         let pending = self.pending.take()?;
         let state = self.session.state();
-        let refresh = state.refresh.as_ref().filter(|_| needs_refresh_token(pending.call.request));
+        let refresh = state
+            .refresh
+            .as_ref()
+            .filter(|_| needs_refresh_token(pending.call.request));
         Some(Errand {
             of: self.ticket(),
-            host: self.remote.host(pending.call.request, state.token.as_deref()),
+            host: self
+                .remote
+                .host(pending.call.request, state.token.as_deref()),
             secrets: self.secrets_for(pending.call.request),
             call: pending.call,
             remote: self.remote.clone(),
@@ -282,7 +329,9 @@ impl Slot {
 
     /// What a person must do: said only once a restart would know it too.
     pub(super) fn attention(&self, account: &Account) -> Option<Attention> {
-        self.session.attention(account).filter(|_| self.account_is_stored)
+        self.session
+            .attention(account)
+            .filter(|_| self.account_is_stored)
     }
 
     /// Brings files and socket in line with the state; true when readers find something else than before.
@@ -292,17 +341,24 @@ impl Slot {
             Publication::Withdraw => {
                 let changes = self.told.shows(Shown::Nothing);
                 if changes {
-                    self.once_landed.extend(self.served.take().map(|served| feed::withdrawn(served.generation)));
+                    self.once_landed.extend(
+                        self.served
+                            .take()
+                            .map(|served| feed::withdrawn(served.generation)),
+                    );
                     self.publisher.set(Wanted::Withdraw);
                 }
                 changes
             }
             Publication::Show => {
-                let changes = self.told.shows(Shown::Generation(self.session.state().generation));
+                let changes = self
+                    .told
+                    .shows(Shown::Generation(self.session.state().generation));
                 if changes {
                     self.served = self.current();
                     self.heal_files();
-                    self.once_landed.push(feed::published(self.session.state().generation));
+                    self.once_landed
+                        .push(feed::published(self.session.state().generation));
                     self.ring_change();
                 } else if self.shows_another_end() {
                     self.served = self.current();
@@ -322,11 +378,19 @@ impl Slot {
 
     fn shows_another_end(&self) -> bool {
         let state = self.session.state();
-        self.served.as_ref().is_some_and(|served| shown::is_outdated(served, state, clock::now()))
+        self.served
+            .as_ref()
+            .is_some_and(|served| shown::is_outdated(served, state, clock::now()))
     }
 
     fn current(&self) -> Option<Arc<Published>> {
-        shown::published(&self.config, &self.remote, self.session.state(), clock::now()).map(Arc::new)
+        shown::published(
+            &self.config,
+            &self.remote,
+            self.session.state(),
+            clock::now(),
+        )
+        .map(Arc::new)
     }
 
     /// Nothing is under way, and nothing is left to write.
@@ -342,10 +406,16 @@ impl Slot {
         let waiter = self.waiters.iter().map(|waiter| waiter.until).min();
         // A disk that hangs is waited for once; after that only its answer, or an input, moves the session.
         let patience = self.saver.hangs_since().filter(|at| *at > now);
-        [self.session.wake(now, account), self.saver.wake(), patience, waiter, self.person.wake()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.session.wake(now, account),
+            self.saver.wake(),
+            patience,
+            waiter,
+            self.person.wake(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 }
 
@@ -354,7 +424,11 @@ fn needs_refresh_token(request: Request) -> bool {
 }
 
 fn stamp(now: Instant) -> ClockStamp {
-    ClockStamp { boot_id: clock::boot_id().unwrap_or_default(), boot: now, wall: clock::now().wall }
+    ClockStamp {
+        boot_id: clock::boot_id().unwrap_or_default(),
+        boot: now,
+        wall: clock::now().wall,
+    }
 }
 
 /// State has no maps with keys that JSON lacks, so this cannot fail; an empty record would be set aside at the start.

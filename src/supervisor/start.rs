@@ -102,47 +102,79 @@ impl Supervisor {
         for session in supervisor.config.sessions.clone().into_values() {
             supervisor.add(session)?;
         }
-        supervisor.accounts.values_mut().for_each(|account| account.forget_strangers());
+        supervisor
+            .accounts
+            .values_mut()
+            .for_each(|account| account.forget_strangers());
         supervisor.tell_guests();
         Ok(supervisor)
     }
 
     /// Leftovers of a killed run, in every directory that holds a published file.
     fn sweep_files(&self) {
-        let sinks = self.config.sessions.values().flat_map(|session| session.publish.iter());
-        let directories: BTreeSet<PathBuf> = sinks.filter_map(|sink| sink.path.parent()).map(PathBuf::from).collect();
+        let sinks = self
+            .config
+            .sessions
+            .values()
+            .flat_map(|session| session.publish.iter());
+        let directories: BTreeSet<PathBuf> = sinks
+            .filter_map(|sink| sink.path.parent())
+            .map(PathBuf::from)
+            .collect();
         publish::sweep(&directories.into_iter().collect::<Vec<_>>());
     }
 
     /// Withdraws what an earlier config published under a session that is gone.
     fn forget_unconfigured(&mut self) -> Result<(), StartError> {
         let unconfigured = |name: &String| !self.config.sessions.contains_key(name.as_str());
-        let names: Vec<String> = self.store.sessions()?.into_iter().filter(unconfigured).collect();
+        let names: Vec<String> = self
+            .store
+            .sessions()?
+            .into_iter()
+            .filter(unconfigured)
+            .collect();
         for name in names {
             let Found { stored, origin } = self.find(&name)?;
             if let Some(stored) = stored {
                 self.remove_recorded(&stored.paths, &stored.state, origin.proven);
             }
             self.store.remove(&Self::record_of(&name))?;
-            tracing::info!(session = name, event = "removed", "removed from the config: withdrawing its token");
+            tracing::info!(
+                session = name,
+                event = "removed",
+                "removed from the config: withdrawing its token"
+            );
         }
         Ok(())
     }
 
     /// Every file of the present config.
     pub(super) fn published_paths(&self) -> BTreeSet<PathBuf> {
-        self.config.sessions.values().flat_map(|session| session.publish.iter()).map(|sink| sink.path.clone()).collect()
+        self.config
+            .sessions
+            .values()
+            .flat_map(|session| session.publish.iter())
+            .map(|sink| sink.path.clone())
+            .collect()
     }
 
     pub(super) fn add(&mut self, config: Arc<SessionConfig>) -> Result<(), StartError> {
         let name: Arc<str> = config.name.clone();
-        let remote = Remote::new(config.remote.clone(), &mut self.clients)
-            .map_err(|error| StartError::Remote { name: config.name.to_string(), error })?;
+        let remote = Remote::new(config.remote.clone(), &mut self.clients).map_err(|error| {
+            StartError::Remote {
+                name: config.name.to_string(),
+                error,
+            }
+        })?;
         let found = self.find(&config.name)?;
         let account: Arc<str> = config.remote.account().into();
         self.join_account(&account, &name)?;
         let session = self.restore(&config, &remote, found);
-        let known = session.state().token.as_ref().map(|_| session.state().generation);
+        let known = session
+            .state()
+            .token
+            .as_ref()
+            .map(|_| session.state().generation);
         let alarm = Alarm::beginning(known);
         let slot = Slot {
             publisher: Publisher::new(&name, &config.publish, &self.press),
@@ -187,7 +219,11 @@ impl Supervisor {
     fn join_account(&mut self, key: &Arc<str>, name: &Arc<str>) -> Result<(), StoreError> {
         if !self.accounts.contains_key(key) {
             let account = self.find_account(key)?;
-            let slot = AccountSlot { account, saver: Saver::default(), members: Vec::with_capacity(1) };
+            let slot = AccountSlot {
+                account,
+                saver: Saver::default(),
+                members: Vec::with_capacity(1),
+            };
             self.accounts.insert(key.clone(), Box::new(slot));
         }
         if let Some(slot) = self.accounts.get_mut(key) {
@@ -213,7 +249,11 @@ impl Supervisor {
             return;
         }
         while let Some(name) = self.unreported.first() {
-            if self.slots.get(name).is_some_and(|slot| !self.is_reported(slot)) {
+            if self
+                .slots
+                .get(name)
+                .is_some_and(|slot| !self.is_reported(slot))
+            {
                 return;
             }
             self.unreported.pop_first();
@@ -226,18 +266,27 @@ impl Supervisor {
 
     fn is_reported(&self, slot: &Slot) -> bool {
         let now = clock::boottime();
-        let Some(account) = self.accounts.get(&slot.account) else { return true };
+        let Some(account) = self.accounts.get(&slot.account) else {
+            return true;
+        };
         if let Some(served) = &slot.served {
             let files = slot.publisher.status();
-            return files.iter().all(|file| file.generation == Some(served.generation) || file.error.is_some());
+            return files
+                .iter()
+                .all(|file| file.generation == Some(served.generation) || file.error.is_some());
         }
-        let quiet =
-            matches!(slot.session.phase(now, &account.account), Phase::NeedsAttention | Phase::Paused | Phase::Dormant);
+        let quiet = matches!(
+            slot.session.phase(now, &account.account),
+            Phase::NeedsAttention | Phase::Paused | Phase::Dormant
+        );
         // Nothing will come of it soon: a wait that the server asked for, a budget that is spent.
         let waits = slot.saver.is_level(now)
             && slot.pending.is_none()
             && slot.in_flight.is_none()
-            && slot.session.next(now, &account.account).is_none_or(|next| next.at > now.after(SOON));
+            && slot
+                .session
+                .next(now, &account.account)
+                .is_none_or(|next| next.at > now.after(SOON));
         quiet || slot.broken || waits || slot.session.record().last_error.is_some()
     }
 }

@@ -10,8 +10,8 @@ use super::health::out_of_place_in_words;
 use super::shown;
 use super::slot::Slot;
 use crate::api::{
-    Attention, Counts, FileStatus, Introspected, LastError, LoginBudget, Next, Recent, Refusal, SessionStatus, State,
-    What,
+    Attention, Counts, FileStatus, Introspected, LastError, LoginBudget, Next, Recent, Refusal,
+    SessionStatus, State, What,
 };
 use crate::clock;
 use crate::publish::SinkStatus;
@@ -38,30 +38,48 @@ impl Supervisor {
 
     /// What is the matter with a session that has no token to read.
     pub(super) fn reason(&self, slot: &Slot) -> String {
-        self.status(slot).map_or_else(|_| "stopping".to_owned(), |status| status.reason)
+        self.status(slot)
+            .map_or_else(|_| "stopping".to_owned(), |status| status.reason)
     }
 
     /// All sessions in one line, for `systemctl status`.
     pub(super) fn one_line(&self) -> String {
-        let good = self.slots.values().filter(|slot| slot.is_ready() && slot.lacking().is_none()).count();
+        let good = self
+            .slots
+            .values()
+            .filter(|slot| slot.is_ready() && slot.lacking().is_none())
+            .count();
         let mut line = match self.slots.len() {
             0 => return "no session is configured".to_owned(),
             total => format!("{good} of {total} sessions good"),
         };
-        let (needy, others): (Vec<&Slot>, Vec<&Slot>) =
-            self.slots.values().map(Box::as_ref).partition(|slot| self.needs_person(slot));
-        let (published, waiting): (Vec<&Slot>, Vec<&Slot>) = others.into_iter().partition(|slot| slot.served.is_some());
-        let fileless: Vec<&Slot> = published.into_iter().filter(|slot| slot.lacking().is_some()).collect();
-        add_names(&mut line, "a person is needed for", &needy, |slot| self.reason(slot));
+        let (needy, others): (Vec<&Slot>, Vec<&Slot>) = self
+            .slots
+            .values()
+            .map(Box::as_ref)
+            .partition(|slot| self.needs_person(slot));
+        let (published, waiting): (Vec<&Slot>, Vec<&Slot>) =
+            others.into_iter().partition(|slot| slot.served.is_some());
+        let fileless: Vec<&Slot> = published
+            .into_iter()
+            .filter(|slot| slot.lacking().is_some())
+            .collect();
+        add_names(&mut line, "a person is needed for", &needy, |slot| {
+            self.reason(slot)
+        });
         add_names(&mut line, "no token of", &waiting, |slot| self.reason(slot));
         add_names(&mut line, "no token file of", &fileless, |slot| {
-            slot.lacking().map(|file| out_of_place_in_words(&file)).unwrap_or_default()
+            slot.lacking()
+                .map(|file| out_of_place_in_words(&file))
+                .unwrap_or_default()
         });
         line
     }
 
     fn needs_person(&self, slot: &Slot) -> bool {
-        self.accounts.get(&slot.account).is_some_and(|account| slot.session.attention(&account.account).is_some())
+        self.accounts
+            .get(&slot.account)
+            .is_some_and(|account| slot.session.attention(&account.account).is_some())
     }
 }
 
@@ -80,12 +98,24 @@ impl Slot {
             state: self.state(now.boot, account),
             reason: self.reason(now, account),
             generation: state.token.as_ref().map(|_| state.generation),
-            token_fingerprint: state.token.as_ref().map(|token| token.access_token.fingerprint()),
-            instance_url: state.token.as_ref().and_then(|token| token.instance_url.clone()),
+            token_fingerprint: state
+                .token
+                .as_ref()
+                .map(|token| token.access_token.fingerprint()),
+            instance_url: state
+                .token
+                .as_ref()
+                .and_then(|token| token.instance_url.clone()),
             published: self.served.is_some(),
             persisted: self.saver.problem.is_none(),
-            idle_timeout_seconds: self.session.idle_timeout().map(|timeout| timeout.as_secs_f64()),
-            idle_deadline: at(self.session.idle_deadline().filter(|_| state.health == Health::Good)),
+            idle_timeout_seconds: self
+                .session
+                .idle_timeout()
+                .map(|timeout| timeout.as_secs_f64()),
+            idle_deadline: at(self
+                .session
+                .idle_deadline()
+                .filter(|_| state.health == Health::Good)),
             token_issued_at: shown::issued_at(state, now),
             token_expires_at: at(state.expires),
             refresh_token_expires_at: at(self.session.refresh_deadline()),
@@ -98,7 +128,12 @@ impl Slot {
             held_until: at(self.session.held_until(now.boot)),
             last_error: self.last_error(now),
             attention: attention.map(|needed| Attention {
-                since: now.wall_at(needed.since.or(self.told.needs_person_since()).unwrap_or(now.boot)),
+                since: now.wall_at(
+                    needed
+                        .since
+                        .or(self.told.needs_person_since())
+                        .unwrap_or(now.boot),
+                ),
                 reason: needed.reason,
                 remedy: needed.remedy,
             }),
@@ -112,8 +147,19 @@ impl Slot {
             login_budget: self.session.can_login().then(|| login_budget(now, account)),
             quotas: self.session.record().quotas.clone(),
             counts: self.counts(),
-            recent: self.session.record().recent.iter().map(|happening| recent(*happening, now)).collect(),
-            files: self.publisher.status().into_iter().map(file_status).collect(),
+            recent: self
+                .session
+                .record()
+                .recent
+                .iter()
+                .map(|happening| recent(*happening, now))
+                .collect(),
+            files: self
+                .publisher
+                .status()
+                .into_iter()
+                .map(file_status)
+                .collect(),
         }
     }
 
@@ -131,7 +177,11 @@ impl Slot {
     pub(super) fn state(&self, now: Instant, account: &Account) -> State {
         let phase = self.session.phase(now, account);
         let unsaid = phase == Phase::NeedsAttention && !self.account_is_stored;
-        if unsaid { State::Recovering } else { state_word(phase) }
+        if unsaid {
+            State::Recovering
+        } else {
+            state_word(phase)
+        }
     }
 
     pub(super) fn reason(&self, now: Now, account: &Account) -> String {
@@ -139,7 +189,10 @@ impl Slot {
             return needed.reason;
         }
         let record = self.session.record();
-        let failure = record.last_error.as_ref().map(|failure| failure.detail.to_string());
+        let failure = record
+            .last_error
+            .as_ref()
+            .map(|failure| failure.detail.to_string());
         match self.session.state().health {
             _ if self.session.state().paused => "paused by an admin".to_owned(),
             Health::Good if record.failing || self.session.has_run_out(now.boot) => {
@@ -152,7 +205,12 @@ impl Slot {
     }
 
     /// What is the matter while there is no token, though nobody need do anything.
-    pub(super) fn without_token(&self, failure: Option<String>, now: Now, account: &Account) -> String {
+    pub(super) fn without_token(
+        &self,
+        failure: Option<String>,
+        now: Now,
+        account: &Account,
+    ) -> String {
         let waits = match self.session.login_wait(now.boot, account) {
             Some(LoginWait::Budget) => Some(format!(
                 "the login budget of the hour is spent: all {} logins; {}`keepfresh login {}` logs in at once",
@@ -164,24 +222,42 @@ impl Slot {
                 "two logins in a row had no answer, and a third wrong password may lock the user; if the password is right, run `keepfresh login {}`",
                 self.name
             )),
-            Some(LoginWait::Failures) => failure
-                .clone()
-                .or_else(|| Some("earlier logins failed; the daemon waits before the next one".to_owned())),
+            Some(LoginWait::Failures) => failure.clone().or_else(|| {
+                Some("earlier logins failed; the daemon waits before the next one".to_owned())
+            }),
             None => None,
         };
-        let doing = if self.session.can_renew() { "renewing" } else { "logging in" };
+        let doing = if self.session.can_renew() {
+            "renewing"
+        } else {
+            "logging in"
+        };
         waits.or(failure).unwrap_or_else(|| doing.to_owned())
     }
 
     fn next_login(&self, now: Now, account: &Account) -> String {
         let next = self.session.next(now.boot, account);
-        next.map(|next| format!("the next login leaves at {}; ", time_of_day(now.wall_at(next.at)))).unwrap_or_default()
+        next.map(|next| {
+            format!(
+                "the next login leaves at {}; ",
+                time_of_day(now.wall_at(next.at))
+            )
+        })
+        .unwrap_or_default()
     }
 
     fn next(&self, now: Now, account: &Account) -> Option<Next> {
         let next = self.session.next(now.boot, account)?;
-        let why = if next.why == Why::UnknownAge { self.confirmation() } else { why_in_words(next.why) };
-        Some(Next { action: request_word(next.request).to_owned(), at: now.wall_at(next.at), why: why.to_owned() })
+        let why = if next.why == Why::UnknownAge {
+            self.confirmation()
+        } else {
+            why_in_words(next.why)
+        };
+        Some(Next {
+            action: request_word(next.request).to_owned(),
+            at: now.wall_at(next.at),
+            why: why.to_owned(),
+        })
     }
 
     /// What a ping is for that no deadline asks for.
@@ -218,7 +294,11 @@ impl Slot {
 
 /// One session with its reason; the first of several, since they may be thousands.
 fn add_names(line: &mut String, what: &str, slots: &[&Slot], reason: impl Fn(&Slot) -> String) {
-    let names: Vec<&str> = slots.iter().take(NAMES_SHOWN).map(|slot| &*slot.name).collect();
+    let names: Vec<&str> = slots
+        .iter()
+        .take(NAMES_SHOWN)
+        .map(|slot| &*slot.name)
+        .collect();
     let _ = match (slots, slots.len().saturating_sub(NAMES_SHOWN)) {
         ([], _) => Ok(()),
         ([only], _) => write!(line, "; {what} {}: {}", only.name, reason(only)),
@@ -230,16 +310,37 @@ fn add_names(line: &mut String, what: &str, slots: &[&Slot], reason: impl Fn(&Sl
 fn login_budget(now: Now, account: &Account) -> LoginBudget {
     let (left, limit) = account.logins_left(now.boot);
     let next = account.login_ready(now.boot);
-    LoginBudget { limit, left, next_at: (next > now.boot).then(|| now.wall_at(next)) }
+    LoginBudget {
+        limit,
+        left,
+        next_at: (next > now.boot).then(|| now.wall_at(next)),
+    }
 }
 
-fn recent(Happening { since, at, times, what }: Happening, now: Now) -> Recent {
+fn recent(
+    Happening {
+        since,
+        at,
+        times,
+        what,
+    }: Happening,
+    now: Now,
+) -> Recent {
     let (what, outcome, success) = match what {
-        recent::What::Call { request, outcome } => (what_word(request), outcome.word(), outcome.is_success()),
+        recent::What::Call { request, outcome } => {
+            (what_word(request), outcome.word(), outcome.is_success())
+        }
         recent::What::Died => (What::Loss, "died", false),
         recent::What::Expired => (What::Loss, "expired", false),
     };
-    Recent { what, outcome: outcome.to_owned(), success, at: now.wall_at(at), since: now.wall_at(since), times }
+    Recent {
+        what,
+        outcome: outcome.to_owned(),
+        success,
+        at: now.wall_at(at),
+        since: now.wall_at(since),
+        times,
+    }
 }
 
 fn what_word(request: Request) -> What {
@@ -254,12 +355,20 @@ fn what_word(request: Request) -> What {
 
 /// On the machine's own clock, in whole seconds and not too early.
 fn time_of_day(at: Timestamp) -> String {
-    let whole = Timestamp::from_second(at.as_second() + i64::from(at.subsec_nanosecond() > 0)).unwrap_or(at);
-    whole.to_zoned(TimeZone::system()).strftime("%H:%M:%S %Z").to_string()
+    let whole = Timestamp::from_second(at.as_second() + i64::from(at.subsec_nanosecond() > 0))
+        .unwrap_or(at);
+    whole
+        .to_zoned(TimeZone::system())
+        .strftime("%H:%M:%S %Z")
+        .to_string()
 }
 
 fn file_status(sink: SinkStatus) -> FileStatus {
-    FileStatus { path: sink.path.to_string_lossy().into_owned(), generation: sink.generation, error: sink.error }
+    FileStatus {
+        path: sink.path.to_string_lossy().into_owned(),
+        generation: sink.generation,
+        error: sink.error,
+    }
 }
 
 fn state_word(phase: Phase) -> State {
@@ -316,5 +425,8 @@ pub(super) fn doubt_in_words(doubt: Doubt) -> &'static str {
 }
 
 fn introspected(seen: &state::Introspected, now: Now) -> Option<Introspected> {
-    Some(Introspected { at: now.wall_at(seen.at?), ends_at: now.wall_at(seen.end?) })
+    Some(Introspected {
+        at: now.wall_at(seen.at?),
+        ends_at: now.wall_at(seen.end?),
+    })
 }

@@ -22,9 +22,16 @@ impl Supervisor {
     /// Begins nothing more, lets renewals and logins finish, stores what they bring; the files stay.
     pub(super) async fn stop(mut self, ears: &mut Ears) {
         self.notifier.stopping();
-        tracing::info!(event = "stopping", "stopping; the sessions and their files stay");
-        let leavers: Vec<_> =
-            self.slots.iter().filter(|(_, slot)| slot.config.logout_on_stop).map(|(name, _)| name.clone()).collect();
+        tracing::info!(
+            event = "stopping",
+            "stopping; the sessions and their files stay"
+        );
+        let leavers: Vec<_> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.config.logout_on_stop)
+            .map(|(name, _)| name.clone())
+            .collect();
         for name in &leavers {
             self.step(name, Input::Order(Order::LogoutUntilStart));
         }
@@ -34,10 +41,18 @@ impl Supervisor {
         }
         self.take_back_what_has_not_left();
         self.abort_what_may_be_lost();
-        let longest = self.slots.values().map(|slot| slot.session.policy().request_timeout).max().unwrap_or_default();
+        let longest = self
+            .slots
+            .values()
+            .map(|slot| slot.session.policy().request_timeout)
+            .max()
+            .unwrap_or_default();
         let drained = tokio::time::timeout(longest + DRAIN_GRACE, self.drain(ears)).await;
         if drained.is_err() {
-            tracing::warn!(event = "undrained", "a call had no answer before the stop; its result is lost");
+            tracing::warn!(
+                event = "undrained",
+                "a call had no answer before the stop; its result is lost"
+            );
         }
         let slots = std::mem::take(&mut self.slots);
         let mut hooks = JoinSet::from_iter([self.alerts.finish()]);
@@ -51,7 +66,10 @@ impl Supervisor {
         let _ = tokio::time::timeout(SETTLE, settle).await;
         let told = async { while hooks.join_next().await.is_some() {} };
         if tokio::time::timeout(LAST_HOOKS, told).await.is_err() {
-            tracing::warn!(event = "hooks_cut", "killed hook and alert programs that were still running");
+            tracing::warn!(
+                event = "hooks_cut",
+                "killed hook and alert programs that were still running"
+            );
             hooks.shutdown().await;
         }
         self.calendar.shutdown().await;
@@ -59,7 +77,10 @@ impl Supervisor {
 
     /// A call that waits for a write or a lane never leaves; its intent is ended, so that the next start need not doubt it.
     fn take_back_what_has_not_left(&mut self) {
-        let held = self.slots.values_mut().filter_map(|slot| Some((slot.name.clone(), slot.take_back_pending()?)));
+        let held = self
+            .slots
+            .values_mut()
+            .filter_map(|slot| Some((slot.name.clone(), slot.take_back_pending()?)));
         let held: Vec<_> = held.collect();
         for (name, call) in held {
             self.lanes.forget(&name);
@@ -69,9 +90,14 @@ impl Supervisor {
 
     /// Not where a logout is to follow: it waits for the answer to the call that is under way.
     fn abort_what_may_be_lost(&mut self) {
-        for slot in self.slots.values_mut().filter(|slot| !slot.config.logout_on_stop) {
-            let harmless =
-                |flight: &mut Box<crate::driver::Flight>| matches!(flight.request, Request::Ping | Request::Introspect);
+        for slot in self
+            .slots
+            .values_mut()
+            .filter(|slot| !slot.config.logout_on_stop)
+        {
+            let harmless = |flight: &mut Box<crate::driver::Flight>| {
+                matches!(flight.request, Request::Ping | Request::Introspect)
+            };
             if let Some(flight) = slot.in_flight.take_if(harmless) {
                 flight.abort.abort();
                 self.lanes.came_back(&flight.host);
@@ -90,7 +116,10 @@ impl Supervisor {
             self.save_accounts(now);
             self.write();
             if self.slots.values().all(|slot| slot.is_at_rest())
-                && self.accounts.values().all(|account| account.saver.is_level(now))
+                && self
+                    .accounts
+                    .values()
+                    .all(|account| account.saver.is_level(now))
             {
                 return;
             }
@@ -111,7 +140,10 @@ impl Supervisor {
 impl Slot {
     /// What is under way may spend a refresh token, or what a person did.
     fn would_lose_a_session(&self) -> bool {
-        let renews = self.in_flight.as_ref().is_some_and(|flight| flight.request == Request::Renew);
+        let renews = self
+            .in_flight
+            .as_ref()
+            .is_some_and(|flight| flight.request == Request::Renew);
         renews || self.person.is_redeeming() || !self.saver.is_level(clock::boottime())
     }
 }

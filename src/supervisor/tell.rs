@@ -65,7 +65,10 @@ impl Told {
             self.warned.remove(&warning);
             return false;
         }
-        let again = self.warned.get(&warning).is_none_or(|said| now.since(*said) >= WARN_AGAIN_AFTER);
+        let again = self
+            .warned
+            .get(&warning)
+            .is_none_or(|said| now.since(*said) >= WARN_AGAIN_AFTER);
         if again {
             self.warned.insert(warning, now);
         }
@@ -73,7 +76,10 @@ impl Told {
     }
 
     fn may_repeat_failure(&mut self, now: Instant, failures: u32) -> bool {
-        let again = failures <= 1 || self.failing.is_none_or(|said| now.since(said) >= REPEAT_AFTER);
+        let again = failures <= 1
+            || self
+                .failing
+                .is_none_or(|said| now.since(said) >= REPEAT_AFTER);
         if again {
             self.failing = Some(now);
         }
@@ -86,7 +92,9 @@ impl Told {
             self.unpublished = None;
             return false;
         }
-        let again = self.unpublished.is_none_or(|said| now.since(said) >= REPEAT_AFTER);
+        let again = self
+            .unpublished
+            .is_none_or(|said| now.since(said) >= REPEAT_AFTER);
         if again {
             self.unpublished = Some(now);
         }
@@ -98,11 +106,20 @@ impl Told {
 pub(super) fn call(slot: &Slot, answer: &Answer) {
     let took = answer.received.since(answer.sent);
     let (session, verdict, detail) = (&*slot.name, answer.verdict.word(), answer.detail.as_str());
-    debug!(session, verdict, detail, took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX), "call answered");
+    debug!(
+        session,
+        verdict,
+        detail,
+        took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        "call answered"
+    );
 }
 
 /// One transition.
-#[expect(clippy::too_many_lines, reason = "one arm for each event, so that none is forgotten")]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one arm for each event, so that none is forgotten"
+)]
 pub(super) fn event(slot: &mut Slot, event: &Event) {
     let now = clock::boottime();
     let session = slot.name.clone();
@@ -110,9 +127,21 @@ pub(super) fn event(slot: &mut Slot, event: &Event) {
     match event {
         Event::LoggedIn { generation } => info!(session, event = word, generation, "logged in"),
         Event::Renewed { generation } => info!(session, event = word, generation, "renewed"),
-        Event::SameToken => info!(session, event = word, "the server handed out the same token again"),
-        Event::SameDeadToken => info!(session, event = word, "the server handed out the token that it calls dead"),
-        Event::Died { generation, unexplained, detail } => {
+        Event::SameToken => info!(
+            session,
+            event = word,
+            "the server handed out the same token again"
+        ),
+        Event::SameDeadToken => info!(
+            session,
+            event = word,
+            "the server handed out the token that it calls dead"
+        ),
+        Event::Died {
+            generation,
+            unexplained,
+            detail,
+        } => {
             info!(
                 session,
                 event = word,
@@ -122,7 +151,12 @@ pub(super) fn event(slot: &mut Slot, event: &Event) {
                 "the server no longer knows the token"
             );
         }
-        Event::Expired { generation } => info!(session, event = word, generation, "the token reached its end"),
+        Event::Expired { generation } => info!(
+            session,
+            event = word,
+            generation,
+            "the token reached its end"
+        ),
         Event::Learned { from, to } => warn!(
             session,
             event = word,
@@ -130,7 +164,11 @@ pub(super) fn event(slot: &mut Slot, event: &Event) {
             to_seconds = to.as_secs(),
             "two sessions in a row died early: the server's idle timeout must be shorter; set `idle_timeout` to it"
         ),
-        Event::Failing { request, detail, failures } => {
+        Event::Failing {
+            request,
+            detail,
+            failures,
+        } => {
             if slot.told.may_repeat_failure(now, *failures) {
                 info!(
                     session,
@@ -142,7 +180,9 @@ pub(super) fn event(slot: &mut Slot, event: &Event) {
                 );
             }
         }
-        Event::Answering { failures } => info!(session, event = word, failures, "the server answers again"),
+        Event::Answering { failures } => {
+            info!(session, event = word, failures, "the server answers again")
+        }
         Event::Throttled { wait, detail } => {
             info!(
                 session,
@@ -152,32 +192,79 @@ pub(super) fn event(slot: &mut Slot, event: &Event) {
                 "the server asks to wait"
             );
         }
-        Event::Refused { detail, stopped: false } => {
-            info!(session, event = word, detail = detail.as_str(), "refused; trying once more");
+        Event::Refused {
+            detail,
+            stopped: false,
+        } => {
+            info!(
+                session,
+                event = word,
+                detail = detail.as_str(),
+                "refused; trying once more"
+            );
         }
-        Event::Refused { detail, stopped: true } => {
-            warn!(session, event = word, detail = detail.as_str(), "refused: no more logins until a person acts");
+        Event::Refused {
+            detail,
+            stopped: true,
+        } => {
+            warn!(
+                session,
+                event = word,
+                detail = detail.as_str(),
+                "refused: no more logins until a person acts"
+            );
         }
         Event::GrantDead { detail } => {
-            info!(session, event = word, detail = detail.as_str(), "the refresh token is dead");
+            info!(
+                session,
+                event = word,
+                detail = detail.as_str(),
+                "the refresh token is dead"
+            );
         }
         Event::InDoubt { detail } => {
-            info!(session, event = word, detail = detail.as_str(), "a renewal has no usable answer");
+            info!(
+                session,
+                event = word,
+                detail = detail.as_str(),
+                "a renewal has no usable answer"
+            );
         }
         Event::Forbidden { detail } => {
-            info!(session, event = word, detail = detail.as_str(), "the server forbids the ping");
+            info!(
+                session,
+                event = word,
+                detail = detail.as_str(),
+                "the server forbids the ping"
+            );
         }
         Event::RefreshTokenOdd { detail } if slot.session.can_login() => {
-            info!(session, event = word, detail, "the server gave a refresh token that cannot be kept");
+            info!(
+                session,
+                event = word,
+                detail,
+                "the server gave a refresh token that cannot be kept"
+            );
         }
         Event::RefreshTokenOdd { detail } => {
-            warn!(session, event = word, detail, "the server gave a refresh token that cannot be kept");
+            warn!(
+                session,
+                event = word,
+                detail,
+                "the server gave a refresh token that cannot be kept"
+            );
         }
         Event::Allowed => info!(session, event = word, "the server allows the ping again"),
         Event::Doubtful { why } => info!(session, event = word, ?why, "checking the token"),
         Event::Proven => info!(session, event = word, "the token is good"),
-        Event::BudgetSpent { wait, logins_an_hour } => {
-            let (wait_seconds, remedy) = (wait.as_secs(), format!("`keepfresh login {session}` logs in at once"));
+        Event::BudgetSpent {
+            wait,
+            logins_an_hour,
+        } => {
+            let (wait_seconds, remedy) = (
+                wait.as_secs(),
+                format!("`keepfresh login {session}` logs in at once"),
+            );
             info!(
                 session,
                 event = word,
@@ -188,11 +275,29 @@ pub(super) fn event(slot: &mut Slot, event: &Event) {
             );
         }
         Event::Skewed { millis } => {
-            info!(session, event = word, millis, "the server's clock differs from this machine's");
+            info!(
+                session,
+                event = word,
+                millis,
+                "the server's clock differs from this machine's"
+            );
         }
-        Event::Seeded => info!(session, event = word, "using the new refresh token of the config"),
-        Event::Reopened => info!(session, event = word, "a secret has changed: logins are allowed again"),
-        Event::LoggedOut { problem } => info!(session, event = word, problem = problem.as_deref(), "logged out"),
+        Event::Seeded => info!(
+            session,
+            event = word,
+            "using the new refresh token of the config"
+        ),
+        Event::Reopened => info!(
+            session,
+            event = word,
+            "a secret has changed: logins are allowed again"
+        ),
+        Event::LoggedOut { problem } => info!(
+            session,
+            event = word,
+            problem = problem.as_deref(),
+            "logged out"
+        ),
         Event::Paused => info!(session, event = word, "paused by an admin"),
         Event::Resumed => info!(session, event = word, "resumed by an admin"),
         Event::Dormant => info!(session, event = word, "the active hours are over"),
@@ -206,11 +311,18 @@ pub(super) fn attention(slot: &mut Slot, account: &Account, now: Instant) -> boo
     let session = &*slot.name;
     match (&needed, &slot.told.attention) {
         (Some(needed), told) => {
-            let said =
-                told.as_deref().is_some_and(|(at, reason)| *reason == needed.reason && now.since(*at) < REPEAT_AFTER);
+            let said = told.as_deref().is_some_and(|(at, reason)| {
+                *reason == needed.reason && now.since(*at) < REPEAT_AFTER
+            });
             if !said {
                 let (reason, remedy) = (&needed.reason, &needed.remedy);
-                warn!(session, event = "needs_attention", reason, remedy, "a person is needed");
+                warn!(
+                    session,
+                    event = "needs_attention",
+                    reason,
+                    remedy,
+                    "a person is needed"
+                );
                 slot.told.attention = Some(Box::new((now, needed.reason.clone())));
                 slot.told.needs_person_since.get_or_insert(now);
             }

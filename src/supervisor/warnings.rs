@@ -19,7 +19,11 @@ pub(super) enum Warning {
     QuotaLow,
 }
 
-const ALL: [Warning; 3] = [Warning::RefreshTokenAging, Warning::LoginsFrequent, Warning::QuotaLow];
+const ALL: [Warning; 3] = [
+    Warning::RefreshTokenAging,
+    Warning::LoginsFrequent,
+    Warning::QuotaLow,
+];
 
 /// Logins are counted over so long.
 const LOGINS_WITHIN: Duration = Duration::from_hours(6);
@@ -46,7 +50,10 @@ impl Logins {
     }
 
     fn lately(&self, now: Instant) -> usize {
-        self.0.iter().filter(|at| now.since(**at) < LOGINS_WITHIN).count()
+        self.0
+            .iter()
+            .filter(|at| now.since(**at) < LOGINS_WITHIN)
+            .count()
     }
 }
 
@@ -64,7 +71,9 @@ impl Warning {
 impl Slot {
     /// Every warning's word, with whether it holds.
     pub(super) fn warnings(&self, now: Instant) -> Vec<(&'static str, bool)> {
-        ALL.into_iter().map(|warning| (warning.word(), self.warns(warning, now))).collect()
+        ALL.into_iter()
+            .map(|warning| (warning.word(), self.warns(warning, now)))
+            .collect()
     }
 
     /// Says which warnings hold, once a day each, and takes note of those that hold no more.
@@ -81,16 +90,29 @@ impl Slot {
         match warning {
             Warning::RefreshTokenAging => self.refresh_token_is_aging(now),
             Warning::LoginsFrequent => {
-                let explained = explained_logins(self.session.policy(), self.session.state(), self.session.can_renew());
+                let explained = explained_logins(
+                    self.session.policy(),
+                    self.session.state(),
+                    self.session.can_renew(),
+                );
                 self.logins.lately(now) > LOGINS_UNREMARKABLE + 2 * explained
             }
-            Warning::QuotaLow => self.session.record().quotas.iter().any(|quota| is_low(quota.used, quota.limit)),
+            Warning::QuotaLow => self
+                .session
+                .record()
+                .quotas
+                .iter()
+                .any(|quota| is_low(quota.used, quota.limit)),
         }
     }
 
     fn refresh_token_is_aging(&self, now: Instant) -> bool {
-        let Some(refresh) = &self.session.state().refresh else { return false };
-        let Some(end) = self.session.refresh_deadline() else { return false };
+        let Some(refresh) = &self.session.state().refresh else {
+            return false;
+        };
+        let Some(end) = self.session.refresh_deadline() else {
+            return false;
+        };
         now.since(refresh.exercised) >= end.since(refresh.exercised).mul_f64(2.0 / 3.0)
     }
 
@@ -98,7 +120,10 @@ impl Slot {
         let (session, word) = (&*self.name, warning.word());
         match warning {
             Warning::RefreshTokenAging => {
-                let left = self.session.refresh_deadline().map_or(0, |end| end.since(now).as_secs());
+                let left = self
+                    .session
+                    .refresh_deadline()
+                    .map_or(0, |end| end.since(now).as_secs());
                 tracing::warn!(
                     session,
                     event = word,
@@ -117,7 +142,13 @@ impl Slot {
                 );
             }
             Warning::QuotaLow => {
-                for quota in self.session.record().quotas.iter().filter(|quota| is_low(quota.used, quota.limit)) {
+                for quota in self
+                    .session
+                    .record()
+                    .quotas
+                    .iter()
+                    .filter(|quota| is_low(quota.used, quota.limit))
+                {
                     let (name, used, limit) = (&*quota.name, quota.used, quota.limit);
                     tracing::warn!(
                         session,
@@ -135,10 +166,18 @@ impl Slot {
 
 /// How many logins a session's own deadlines explain within [`LOGINS_WITHIN`].
 fn explained_logins(policy: &Policy, state: &State, can_renew: bool) -> usize {
-    let token = state.expires.filter(|_| !can_renew).map(|end| end.since(state.granted_at));
-    let life = [policy.max_lifetime, token].into_iter().flatten().filter(|life| !life.is_zero()).min();
+    let token = state
+        .expires
+        .filter(|_| !can_renew)
+        .map(|end| end.since(state.granted_at));
+    let life = [policy.max_lifetime, token]
+        .into_iter()
+        .flatten()
+        .filter(|life| !life.is_zero())
+        .min();
     life.map_or(0, |life| {
-        usize::try_from(LOGINS_WITHIN.as_millis() / life.as_millis().max(1)).unwrap_or(usize::MAX / 4)
+        usize::try_from(LOGINS_WITHIN.as_millis() / life.as_millis().max(1))
+            .unwrap_or(usize::MAX / 4)
     })
 }
 
@@ -152,9 +191,14 @@ mod tests {
 
     #[test]
     fn a_tenth_that_is_left_is_little() {
-        for (used, limit, low) in
-            [(0, 0, false), (89, 100, false), (90, 100, true), (200, 100, true), (0, 5, false), (5, 5, true)]
-        {
+        for (used, limit, low) in [
+            (0, 0, false),
+            (89, 100, false),
+            (90, 100, true),
+            (200, 100, true),
+            (0, 5, false),
+            (5, 5, true),
+        ] {
             assert_eq!(is_low(used, limit), low, "{used} of {limit}");
         }
     }
@@ -166,7 +210,10 @@ mod tests {
             logins.count(Instant::from_millis(minute * 60_000));
         }
         assert_eq!(logins.0.len(), LOGINS_REMEMBERED);
-        assert_eq!(logins.lately(Instant::from_millis(999 * 60_000)), LOGINS_REMEMBERED);
+        assert_eq!(
+            logins.lately(Instant::from_millis(999 * 60_000)),
+            LOGINS_REMEMBERED
+        );
         assert_eq!(logins.lately(Instant::from_millis((999 + 359) * 60_000)), 1);
         assert_eq!(logins.lately(Instant::from_millis((999 + 360) * 60_000)), 0);
     }

@@ -65,7 +65,10 @@ impl Watch {
 
     /// When the next look is due.
     pub(super) fn wake(&self) -> Instant {
-        [self.next_line, self.next_secrets, self.next_pulse].into_iter().flatten().fold(self.next_look, Instant::min)
+        [self.next_line, self.next_secrets, self.next_pulse]
+            .into_iter()
+            .flatten()
+            .fold(self.next_look, Instant::min)
     }
 
     /// Something changed that systemd's status line should say; said at most once a second, however many sessions change.
@@ -116,7 +119,11 @@ impl Supervisor {
         }
         self.gauges.clock_jumps += 1;
         if let Look::Jumped(millis) = look {
-            tracing::info!(event = "clock_jumped", millis, "the wall clock jumped: checking every token");
+            tracing::info!(
+                event = "clock_jumped",
+                millis,
+                "the wall clock jumped: checking every token"
+            );
         }
         let names: Vec<_> = self.slots.keys().cloned().collect();
         for name in names {
@@ -148,7 +155,11 @@ impl Supervisor {
 
     /// Fed only from the loop that does all the work: whoever hangs it starves it.
     pub(super) fn feed_watchdog(&mut self, now: Instant) {
-        if let Some(pulse) = self.watch.pulse.filter(|_| self.watch.next_pulse.is_some_and(|at| at <= now)) {
+        if let Some(pulse) = self
+            .watch
+            .pulse
+            .filter(|_| self.watch.next_pulse.is_some_and(|at| at <= now))
+        {
             self.watch.next_pulse = Some(now.after(pulse));
             self.notifier.watchdog();
         }
@@ -195,7 +206,12 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn looked_at_files(&mut self, states: &[Ticket], files: &[Ticket], calm: Option<Calm>) {
+    pub(super) fn looked_at_files(
+        &mut self,
+        states: &[Ticket],
+        files: &[Ticket],
+        calm: Option<Calm>,
+    ) {
         if let Some(calm) = calm {
             self.watch.keep(calm);
         }
@@ -219,11 +235,21 @@ impl Supervisor {
             self.watch.commands_read = clock::boottime();
         }
         for name in names {
-            let Some(slot) = self.slots.get(&name) else { continue };
-            let needs = |account: &AccountSlot| slot.session.could_use_another_secret(&account.account);
-            let wanted = slot.has_seed() || self.accounts.get(&slot.account).is_some_and(|account| needs(account));
+            let Some(slot) = self.slots.get(&name) else {
+                continue;
+            };
+            let needs =
+                |account: &AccountSlot| slot.session.could_use_another_secret(&account.account);
+            let wanted = slot.has_seed()
+                || self
+                    .accounts
+                    .get(&slot.account)
+                    .is_some_and(|account| needs(account));
             if wanted && (commands || !slot.has_command_secret()) {
-                let salt = self.accounts.get(&slot.account).map_or(0, |account| account.account.salt);
+                let salt = self
+                    .accounts
+                    .get(&slot.account)
+                    .map_or(0, |account| account.account.salt);
                 driver::read_secrets(&mut self.work, name, slot.config.clone(), salt);
             }
         }
@@ -237,7 +263,11 @@ impl Supervisor {
         seed: Option<Result<Secret, String>>,
     ) {
         // A reload may have moved them while they were read: then it has sent for the new ones.
-        if !self.slots.get(name).is_some_and(|slot| Arc::ptr_eq(&slot.config, config)) {
+        if !self
+            .slots
+            .get(name)
+            .is_some_and(|slot| Arc::ptr_eq(&slot.config, config))
+        {
             return;
         }
         if let Some(seed) = seed {
@@ -256,7 +286,11 @@ impl Slot {
 
     fn has_command_secret(&self) -> bool {
         let login = self.config.remote.login_secrets();
-        login.iter().map(|(_, source)| source).chain(&self.config.remote.seed()).any(is_command)
+        login
+            .iter()
+            .map(|(_, source)| source)
+            .chain(&self.config.remote.seed())
+            .any(is_command)
     }
 }
 

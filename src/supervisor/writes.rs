@@ -28,7 +28,10 @@ enum Due {
 
 impl Default for Writes {
     fn default() -> Self {
-        Self { due: VecDeque::new(), room: Arc::new(Semaphore::new(AT_A_TIME)) }
+        Self {
+            due: VecDeque::new(),
+            room: Arc::new(Semaphore::new(AT_A_TIME)),
+        }
     }
 }
 
@@ -58,14 +61,29 @@ impl Supervisor {
         while let Some((due, room)) = self.writes.next() {
             match due {
                 Due::Session(of) => {
-                    let slot = self.slots.get(&of.name).filter(|slot| slot.epoch == of.epoch);
+                    let slot = self
+                        .slots
+                        .get(&of.name)
+                        .filter(|slot| slot.epoch == of.epoch);
                     if let Some(slot) = slot {
-                        driver::save_session(&mut self.work, &self.store, of, slot.stored(now), room);
+                        driver::save_session(
+                            &mut self.work,
+                            &self.store,
+                            of,
+                            slot.stored(now),
+                            room,
+                        );
                     }
                 }
                 Due::Account(key) => {
                     if let Some(account) = self.accounts.get(&key) {
-                        driver::save_account(&mut self.work, &self.store, &key, account.stored(now), room);
+                        driver::save_account(
+                            &mut self.work,
+                            &self.store,
+                            &key,
+                            account.stored(now),
+                            room,
+                        );
                     }
                 }
             }

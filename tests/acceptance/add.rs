@@ -19,26 +19,54 @@ fn without_a_terminal_it_asks_nothing_and_names_the_flags_that_are_missing() {
     let before = files(&lab);
     let url = server.url();
     for (args, parts) in [
-        (vec![], vec!["NAME", "--provider KIND", "keepfresh providers KIND"]),
+        (
+            vec![],
+            vec!["NAME", "--provider KIND", "keepfresh providers KIND"],
+        ),
         (
             vec!["crm", "--provider", "salesforce"],
-            vec!["--url URL", "--grant GRANT (one of jwt_bearer, client_credentials"],
+            vec![
+                "--url URL",
+                "--grant GRANT (one of jwt_bearer, client_credentials",
+            ],
         ),
         (
-            vec!["crm", "--provider", "salesforce", "--url", &url, "--grant", "client_credentials"],
+            vec![
+                "crm",
+                "--provider",
+                "salesforce",
+                "--url",
+                &url,
+                "--grant",
+                "client_credentials",
+            ],
             vec!["--set client_id=…", "--secret-file client_secret=PATH"],
         ),
-        (vec!["CRM", "--provider", "salesforce"], vec!["\"CRM\" is no session name"]),
+        (
+            vec!["CRM", "--provider", "salesforce"],
+            vec!["\"CRM\" is no session name"],
+        ),
         (vec!["crm", "--provider", "salesfroce"], vec!["salesfroce"]),
         (
-            vec!["crm", "--provider", "salesforce", "--url", &url, "--grant", "magic"],
+            vec![
+                "crm",
+                "--provider",
+                "salesforce",
+                "--url",
+                &url,
+                "--grant",
+                "magic",
+            ],
             vec!["\"magic\" is no way to log in"],
         ),
     ] {
         let output = add(&lab, &args, "");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{args:?} {said}");
-        assert!(parts.iter().all(|part| said.contains(part)) && output.stdout.is_empty(), "{args:?} {said}");
+        assert!(
+            parts.iter().all(|part| said.contains(part)) && output.stdout.is_empty(),
+            "{args:?} {said}"
+        );
     }
     assert_eq!(files(&lab), before);
     assert!(server.calls().is_empty());
@@ -51,14 +79,30 @@ fn a_session_is_added_by_flags_and_its_token_is_there_when_the_command_ends() {
     let url = server.url();
     let mut args = by_client(&url);
     let client_secret = format!("client_secret={}", lab.path("client-secret").display());
-    args.extend(["--secret-file", &client_secret, "--set", "idle_timeout=2h", "--set", "owner=\"the\" crm people"]);
+    args.extend([
+        "--secret-file",
+        &client_secret,
+        "--set",
+        "idle_timeout=2h",
+        "--set",
+        "owner=\"the\" crm people",
+    ]);
     let output = add(&lab, &args, "");
     assert!(output.status.success(), "{output:?}");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("crm is alive") && said.contains("run/tokens/crm"), "{said}");
+    assert!(
+        said.contains("crm is alive") && said.contains("run/tokens/crm"),
+        "{said}"
+    );
     assert!(lab.token("crm").is_some());
     assert_eq!(mode(&lab, "conf.d/crm.toml"), 0o644);
-    assert_eq!((mode(&lab, "secrets"), mode(&lab, "secrets/crm-client-secret")), (0o700, 0o400));
+    assert_eq!(
+        (
+            mode(&lab, "secrets"),
+            mode(&lab, "secrets/crm-client-secret")
+        ),
+        (0o700, 0o400)
+    );
     let before = files(&lab);
     let again = add(&lab, &args, "");
     let said = String::from_utf8_lossy(&again.stderr).into_owned();
@@ -80,7 +124,10 @@ fn a_secret_comes_from_standard_input_and_is_refused_as_an_argument() {
     let output = add(&lab, &args, "");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("--secret-file client_secret=PATH") && !said.contains(&secret), "{said}");
+    assert!(
+        said.contains("--secret-file client_secret=PATH") && !said.contains(&secret),
+        "{said}"
+    );
     let mut args = by_client(&url);
     args.extend(["--secret-file", "client_secret=-"]);
     let output = add(&lab, &args, &secret);
@@ -101,13 +148,30 @@ fn a_check_or_a_daemon_that_refuses_leaves_nothing_of_the_session() {
     let output = add(&lab, &args, "");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(78), "{said}");
-    assert!(said.contains("nothing was added") && said.contains("crm.example"), "{said}");
+    assert!(
+        said.contains("nothing was added") && said.contains("crm.example"),
+        "{said}"
+    );
     assert_eq!(left(&lab, &before), BTreeSet::new());
     // The key is none.
     let url = server.url();
     let key = format!("private_key={}", lab.path("client-secret").display());
-    let args = ["crm", "--provider", "salesforce", "--url", &url, "--grant", "jwt_bearer", "--set", "client_id=crm"];
-    let args = [&args[..], &["--set", "username=a@b.example", "--secret-file", &key]].concat();
+    let args = [
+        "crm",
+        "--provider",
+        "salesforce",
+        "--url",
+        &url,
+        "--grant",
+        "jwt_bearer",
+        "--set",
+        "client_id=crm",
+    ];
+    let args = [
+        &args[..],
+        &["--set", "username=a@b.example", "--secret-file", &key],
+    ]
+    .concat();
     let output = add(&lab, &args, "");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(78), "{said}");
@@ -119,7 +183,10 @@ fn a_check_or_a_daemon_that_refuses_leaves_nothing_of_the_session() {
 #[test]
 fn a_login_that_is_refused_is_told_with_its_remedy_and_the_session_stays() {
     let (server, mut lab) = scene();
-    server.always(Endpoint::Token, Instead::Say(oauth_error("invalid_client", "no such client")));
+    server.always(
+        Endpoint::Token,
+        Instead::Say(oauth_error("invalid_client", "no such client")),
+    );
     lab.start();
     let url = server.url();
     let client_secret = format!("client_secret={}", lab.path("client-secret").display());
@@ -128,7 +195,11 @@ fn a_login_that_is_refused_is_told_with_its_remedy_and_the_session_stays() {
     let output = add(&lab, &args, "");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(79), "{said}");
-    assert!(said.contains("is in force, but there is no token yet") && said.contains("keepfresh login crm"), "{said}");
+    assert!(
+        said.contains("is in force, but there is no token yet")
+            && said.contains("keepfresh login crm"),
+        "{said}"
+    );
     assert!(lab.path("conf.d/crm.toml").exists());
     assert!(server.logins() <= 2);
 }
@@ -138,12 +209,41 @@ fn a_dry_run_prints_the_file_and_makes_nothing() {
     let (server, lab) = scene();
     let before = files(&lab);
     let url = server.url();
-    let args = ["crm", "--provider", "salesforce", "--url", &url, "--grant", "jwt_bearer", "--dry-run"];
-    let output = add(&lab, &[&args[..], &["--set", "client_id=a\"b", "--set", "username=a@b.example"]].concat(), "");
-    let printed: toml::Table = String::from_utf8(output.stdout.clone()).unwrap().parse().unwrap();
+    let args = [
+        "crm",
+        "--provider",
+        "salesforce",
+        "--url",
+        &url,
+        "--grant",
+        "jwt_bearer",
+        "--dry-run",
+    ];
+    let output = add(
+        &lab,
+        &[
+            &args[..],
+            &["--set", "client_id=a\"b", "--set", "username=a@b.example"],
+        ]
+        .concat(),
+        "",
+    );
+    let printed: toml::Table = String::from_utf8(output.stdout.clone())
+        .unwrap()
+        .parse()
+        .unwrap();
     let login = &printed["sessions"]["crm"]["login"];
-    assert_eq!((login["client_id"].as_str(), login["grant"].as_str()), (Some("a\"b"), Some("jwt_bearer")));
-    assert!(login["private_key"]["file"].as_str().unwrap().ends_with("secrets/crm-private-key.pem"), "{output:?}");
+    assert_eq!(
+        (login["client_id"].as_str(), login["grant"].as_str()),
+        (Some("a\"b"), Some("jwt_bearer"))
+    );
+    assert!(
+        login["private_key"]["file"]
+            .as_str()
+            .unwrap()
+            .ends_with("secrets/crm-private-key.pem"),
+        "{output:?}"
+    );
     assert_eq!(files(&lab), before);
     assert!(server.calls().is_empty());
 }
@@ -170,17 +270,38 @@ fn at_a_terminal_all_is_asked_the_key_is_made_first_and_its_certificate_fits() {
     screen.press("crm@acme.example\n");
     screen.until("is written and good; the daemon does not run");
     assert!(screen.ended().success());
-    assert_eq!(lab.code(&["check", "--config", &lab.config().display().to_string()]), 0);
-    assert_eq!((mode(&lab, "secrets/crm-private-key.pem"), mode(&lab, "crm-certificate.pem")), (0o400, 0o644));
+    assert_eq!(
+        lab.code(&["check", "--config", &lab.config().display().to_string()]),
+        0
+    );
+    assert_eq!(
+        (
+            mode(&lab, "secrets/crm-private-key.pem"),
+            mode(&lab, "crm-certificate.pem")
+        ),
+        (0o400, 0o644)
+    );
     let openssl = |args: &str| {
-        let output = Command::new("openssl").args(args.split(' ')).current_dir(lab.path("")).output().unwrap();
+        let output = Command::new("openssl")
+            .args(args.split(' '))
+            .current_dir(lab.path(""))
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{args}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
     };
     let of_key = openssl("pkey -in secrets/crm-private-key.pem -pubout");
-    assert_eq!(openssl("x509 -in crm-certificate.pem -noout -pubkey"), of_key);
+    assert_eq!(
+        openssl("x509 -in crm-certificate.pem -noout -pubkey"),
+        of_key
+    );
     let about = openssl("x509 -in crm-certificate.pem -noout -text");
-    let parts = ["CN = keepfresh crm", "sha256WithRSAEncryption", "(2048 bit)", "Version: 3"];
+    let parts = [
+        "CN = keepfresh crm",
+        "sha256WithRSAEncryption",
+        "(2048 bit)",
+        "Version: 3",
+    ];
     assert!(parts.iter().all(|part| about.contains(part)), "{about}");
     openssl("verify -check_ss_sig -CAfile crm-certificate.pem crm-certificate.pem");
     assert!(server.calls().is_empty());
@@ -192,8 +313,11 @@ fn what_is_secret_is_not_shown_at_the_terminal_and_the_session_is_alive_at_the_e
     lab.start();
     let config = lab.config().display().to_string();
     let url = server.url();
-    let mut screen =
-        Terminal::start(lab.command(&[&["add", "--config", &config][..], &by_client(&url)].concat()), 100, 30);
+    let mut screen = Terminal::start(
+        lab.command(&[&["add", "--config", &config][..], &by_client(&url)].concat()),
+        100,
+        30,
+    );
     screen.until("client_secret, ");
     screen.until("(not shown): ");
     screen.press(&format!("{}\n", server.client_secret()));
@@ -211,9 +335,27 @@ fn who_stops_it_at_a_question_finds_the_terminal_as_before_and_nothing_left() {
     let config = lab.config().display().to_string();
     let before = files(&lab);
     let url = server.url();
-    for (grant, question) in [("jwt_bearer", "client_id, "), ("client_credentials", "(not shown): ")] {
-        let args = ["add", "crm", "--config", &config, "--provider", "salesforce", "--url", &url, "--grant", grant];
-        let further: &[&str] = if grant == "jwt_bearer" { &[] } else { &["--set", "client_id=crm"] };
+    for (grant, question) in [
+        ("jwt_bearer", "client_id, "),
+        ("client_credentials", "(not shown): "),
+    ] {
+        let args = [
+            "add",
+            "crm",
+            "--config",
+            &config,
+            "--provider",
+            "salesforce",
+            "--url",
+            &url,
+            "--grant",
+            grant,
+        ];
+        let further: &[&str] = if grant == "jwt_bearer" {
+            &[]
+        } else {
+            &["--set", "client_id=crm"]
+        };
         let mut screen = Terminal::start(lab.command(&[&args[..], further].concat()), 100, 30);
         screen.until(question);
         screen.signal(rustix::process::Signal::INT);
@@ -241,21 +383,48 @@ fn root_gives_the_secrets_to_the_daemons_user_and_another_user_needs_no_root() {
     let output = add(&lab, &args, "");
     assert!(output.status.success(), "{output:?}");
     let owner = |path: &str| fs::metadata(lab.path(path)).unwrap().uid();
-    assert_eq!((owner("secrets"), owner("secrets/crm-client-secret"), owner("conf.d/crm.toml")), (OTHER, OTHER, 0));
+    assert_eq!(
+        (
+            owner("secrets"),
+            owner("secrets/crm-client-secret"),
+            owner("conf.d/crm.toml")
+        ),
+        (OTHER, OTHER, 0)
+    );
 
     let home = tempfile::tempdir().unwrap();
     chown(home.path(), Some(OTHER), Some(OTHER)).unwrap();
     let secret = server.client_secret();
     let mut command = Command::new(BINARY);
-    command.args(["add", "crm", "--provider", "salesforce", "--url", &url, "--grant", "client_credentials"]);
-    command.args(["--set", "client_id=crm", "--secret-file", "client_secret=-"]).env_clear();
-    command.env("XDG_CONFIG_HOME", home.path()).env("XDG_RUNTIME_DIR", home.path()).env("HOME", home.path());
+    command.args([
+        "add",
+        "crm",
+        "--provider",
+        "salesforce",
+        "--url",
+        &url,
+        "--grant",
+        "client_credentials",
+    ]);
+    command
+        .args(["--set", "client_id=crm", "--secret-file", "client_secret=-"])
+        .env_clear();
+    command
+        .env("XDG_CONFIG_HOME", home.path())
+        .env("XDG_RUNTIME_DIR", home.path())
+        .env("HOME", home.path());
     command.uid(OTHER).gid(OTHER).current_dir("/");
     let output = with_input(command, &secret);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success() && said.contains("the daemon does not run"), "{output:?}");
+    assert!(
+        output.status.success() && said.contains("the daemon does not run"),
+        "{output:?}"
+    );
     let made = |path: &str| fs::metadata(home.path().join("keepfresh").join(path)).unwrap();
-    assert_eq!((made("config.toml").uid(), made("conf.d/crm.toml").uid()), (OTHER, OTHER));
+    assert_eq!(
+        (made("config.toml").uid(), made("conf.d/crm.toml").uid()),
+        (OTHER, OTHER)
+    );
     assert_eq!(made("secrets/crm-client-secret").mode() & 0o777, 0o400);
     assert!(server.calls().is_empty());
 }
@@ -272,7 +441,17 @@ fn scene() -> (Arc<Salesforce>, Lab) {
 }
 
 fn by_client(url: &str) -> Vec<&str> {
-    vec!["crm", "--provider", "salesforce", "--url", url, "--grant", "client_credentials", "--set", "client_id=crm"]
+    vec![
+        "crm",
+        "--provider",
+        "salesforce",
+        "--url",
+        url,
+        "--grant",
+        "client_credentials",
+        "--set",
+        "client_id=crm",
+    ]
 }
 
 /// `keepfresh add ARGS`, without a terminal.
@@ -286,7 +465,12 @@ fn add(lab: &Lab, args: &[&str], input: &str) -> Output {
 }
 
 fn with_input(mut command: Command, input: &str) -> Output {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes());
     child.wait_with_output().unwrap()
 }

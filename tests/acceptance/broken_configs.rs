@@ -27,7 +27,11 @@ struct Case {
 }
 
 fn case(name: &'static str, config: &str, words: &'static [&'static [&'static str]]) -> Case {
-    Case { name, config: config.to_owned(), words }
+    Case {
+        name,
+        config: config.to_owned(),
+        words,
+    }
 }
 
 /// `GOOD` with one line replaced by another, which is marked.
@@ -42,17 +46,28 @@ fn followed(by: &str) -> String {
 }
 
 fn cases() -> Vec<Case> {
-    [session_cases(), login_cases(), keepalive_cases(), publish_cases(), other_cases(), slips(), places()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        session_cases(),
+        login_cases(),
+        keepalive_cases(),
+        publish_cases(),
+        other_cases(),
+        slips(),
+        places(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn session_cases() -> Vec<Case> {
     vec![
         case(
             "an unknown key",
-            &replaced("url = \"https://acme.my.salesforce.com\"", "urll = \"https://acme.my.salesforce.com\""),
+            &replaced(
+                "url = \"https://acme.my.salesforce.com\"",
+                "urll = \"https://acme.my.salesforce.com\"",
+            ),
             &[&["urll"], &["unknown"], &["`url`", "\"url\"", " url"]],
         ),
         case(
@@ -62,7 +77,10 @@ fn session_cases() -> Vec<Case> {
         ),
         case(
             "no provider",
-            &GOOD.replace("[sessions.crm]\nprovider = \"salesforce\"", "[sessions.crm] #!"),
+            &GOOD.replace(
+                "[sessions.crm]\nprovider = \"salesforce\"",
+                "[sessions.crm] #!",
+            ),
             &[&["provider"]],
         ),
         case(
@@ -74,17 +92,25 @@ fn session_cases() -> Vec<Case> {
         ),
         case(
             "plain http",
-            &replaced("url = \"https://acme.my.salesforce.com\"", "url = \"http://acme.my.salesforce.com\""),
+            &replaced(
+                "url = \"https://acme.my.salesforce.com\"",
+                "url = \"http://acme.my.salesforce.com\"",
+            ),
             &[&["http"], &["allow_plain_http", "https"]],
         ),
         case(
             "a url that is none",
-            &replaced("url = \"https://acme.my.salesforce.com\"", "url = \"acme.my.salesforce.com\""),
+            &replaced(
+                "url = \"https://acme.my.salesforce.com\"",
+                "url = \"acme.my.salesforce.com\"",
+            ),
             &[&["url"], &["https://"]],
         ),
         case(
             "a name with capitals",
-            &GOOD.replace("sessions.crm", "sessions.CRM").replace("[sessions.CRM]", "[sessions.CRM] #!"),
+            &GOOD
+                .replace("sessions.crm", "sessions.CRM")
+                .replace("[sessions.CRM]", "[sessions.CRM] #!"),
             &[&["CRM"], &["a-z", "lower"]],
         ),
         case(
@@ -99,12 +125,18 @@ fn login_cases() -> Vec<Case> {
     vec![
         case(
             "an unknown grant",
-            &replaced("grant = \"client_credentials\"", "grant = \"client_credential\""),
+            &replaced(
+                "grant = \"client_credentials\"",
+                "grant = \"client_credential\"",
+            ),
             &[&["client_credential"], &["client_credentials"]],
         ),
         case(
             "a secret in the clear",
-            &replaced("client_secret = { file = \"SECRET\" }", "client_secret = \"hunter2-hunter2\""),
+            &replaced(
+                "client_secret = { file = \"SECRET\" }",
+                "client_secret = \"hunter2-hunter2\"",
+            ),
             &[&["client_secret"], &["file"]],
         ),
         case(
@@ -114,22 +146,36 @@ fn login_cases() -> Vec<Case> {
         ),
         case(
             "a missing parameter",
-            &GOOD.replace("client_id = \"3MVG9\"\n", "").replace("[sessions.crm.login]", "[sessions.crm.login] #!"),
+            &GOOD
+                .replace("client_id = \"3MVG9\"\n", "")
+                .replace("[sessions.crm.login]", "[sessions.crm.login] #!"),
             &[&["client_id"]],
         ),
         case(
             "a secret that others can read",
-            &replaced("client_secret = { file = \"SECRET\" }", "client_secret = { file = \"OPEN\" }"),
-            &[&["OPEN", "open-secret"], &["chmod", "0600", "insecure_mode", "600"]],
+            &replaced(
+                "client_secret = { file = \"SECRET\" }",
+                "client_secret = { file = \"OPEN\" }",
+            ),
+            &[
+                &["OPEN", "open-secret"],
+                &["chmod", "0600", "insecure_mode", "600"],
+            ],
         ),
         case(
             "a secret that is not there",
-            &replaced("client_secret = { file = \"SECRET\" }", "client_secret = { file = \"ABSENT\" }"),
+            &replaced(
+                "client_secret = { file = \"SECRET\" }",
+                "client_secret = { file = \"ABSENT\" }",
+            ),
             &[&["absent-secret"]],
         ),
         case(
             "the login host for client credentials",
-            &replaced("url = \"https://acme.my.salesforce.com\"", "url = \"https://login.salesforce.com\""),
+            &replaced(
+                "url = \"https://acme.my.salesforce.com\"",
+                "url = \"https://login.salesforce.com\"",
+            ),
             &[&["My Domain"]],
         ),
     ]
@@ -139,22 +185,36 @@ fn keepalive_cases() -> Vec<Case> {
     vec![
         case(
             "a duration without a unit",
-            &replaced("provider = \"salesforce\"", "provider = \"salesforce\"\nidle_timeout = \"7200\""),
-            &[&["idle_timeout"], &["\"2h\"", "\"90s\"", "2h", "90s", "unit"]],
+            &replaced(
+                "provider = \"salesforce\"",
+                "provider = \"salesforce\"\nidle_timeout = \"7200\"",
+            ),
+            &[
+                &["idle_timeout"],
+                &["\"2h\"", "\"90s\"", "2h", "90s", "unit"],
+            ],
         ),
         case(
             "a duration that is a number",
-            &replaced("provider = \"salesforce\"", "provider = \"salesforce\"\nidle_timeout = 7200"),
+            &replaced(
+                "provider = \"salesforce\"",
+                "provider = \"salesforce\"\nidle_timeout = 7200",
+            ),
             &[&["idle_timeout"], &["2h", "90s", "string", "unit"]],
         ),
         case(
             "a duration of nothing",
-            &replaced("provider = \"salesforce\"", "provider = \"salesforce\"\nidle_timeout = \"0s\""),
+            &replaced(
+                "provider = \"salesforce\"",
+                "provider = \"salesforce\"\nidle_timeout = \"0s\"",
+            ),
             &[&["idle_timeout"]],
         ),
         case(
             "both ways to say how often",
-            &followed("[sessions.crm.keepalive]\nsurvive_outage = \"12m\"\nping_every = \"48m\" #!"),
+            &followed(
+                "[sessions.crm.keepalive]\nsurvive_outage = \"12m\"\nping_every = \"48m\" #!",
+            ),
             &[&["ping_every"], &["survive_outage"]],
         ),
         case(
@@ -167,7 +227,11 @@ fn keepalive_cases() -> Vec<Case> {
 
 fn publish_cases() -> Vec<Case> {
     vec![
-        case("a path that climbs", &followed("[[sessions.crm.publish]]\nfile = \"../crm\" #!"), &[&["file"], &[".."]]),
+        case(
+            "a path that climbs",
+            &followed("[[sessions.crm.publish]]\nfile = \"../crm\" #!"),
+            &[&["file"], &[".."]],
+        ),
         case(
             "an unknown format",
             &followed("[[sessions.crm.publish]]\nformat = \"yaml\" #!"),
@@ -195,8 +259,16 @@ fn publish_cases() -> Vec<Case> {
 
 fn other_cases() -> Vec<Case> {
     vec![
-        case("not TOML", "[sessions.crm #!\nprovider = 1\n", &[&["expected", "invalid", "unclosed", "missing"]]),
-        case("an unknown table", &followed("[daemom] #!\nlog = \"text\""), &[&["daemom"], &["unknown"], &["daemon"]]),
+        case(
+            "not TOML",
+            "[sessions.crm #!\nprovider = 1\n",
+            &[&["expected", "invalid", "unclosed", "missing"]],
+        ),
+        case(
+            "an unknown table",
+            &followed("[daemom] #!\nlog = \"text\""),
+            &[&["daemom"], &["unknown"], &["daemon"]],
+        ),
         case(
             "an admin who is nobody",
             &followed("[socket]\nadmins = [\"alice\"] #!"),
@@ -207,36 +279,109 @@ fn other_cases() -> Vec<Case> {
 
 /// What people write who know what they mean: the remedy is to be copied.
 fn slips() -> Vec<Case> {
-    let publish = |line: &str| followed(&format!("[[sessions.crm.publish]]\nfile = \"crm\"\n{line} #!"));
-    let session = |line: &str| replaced("provider = \"salesforce\"", &format!("provider = \"salesforce\"\n{line}"));
+    let publish = |line: &str| {
+        followed(&format!(
+            "[[sessions.crm.publish]]\nfile = \"crm\"\n{line} #!"
+        ))
+    };
+    let session = |line: &str| {
+        replaced(
+            "provider = \"salesforce\"",
+            &format!("provider = \"salesforce\"\n{line}"),
+        )
+    };
     vec![
-        case("a mode without quotes", &publish("mode = 640"), &[&["mode = \"0640\""]]),
-        case("a mode as TOML knows it", &publish("mode = 0o600"), &[&["mode = \"0600\""]]),
-        case("a mode that is no number of a mode", &publish("mode = 999"), &[&["mode = \"0640\""]]),
-        case("a socket's mode without quotes", &followed("[socket]\nmode = 660 #!"), &[&["mode = \"0660\""]]),
-        case("a rate without a unit", &followed("[http]\nper_host_rate = 50 #!"), &[&["per_host_rate = \"50/s\""]]),
-        case("a word in the place of a list", &followed("[socket]\nadmins = \"root\" #!"), &[&["admins = [\"…\"]"]]),
-        case("a key of the login", &session("client_id = \"x\""), &[&["under [sessions.crm.login]"]]),
-        case("a key of another grant", &session("refresh_token = 1"), &[&["under [sessions.crm.login]"]]),
-        case("a key of keepalive", &session("survive_outage = \"5m\""), &[&["under [sessions.crm.keepalive]"]]),
-        case("a key of a file", &session("format = \"json\""), &[&["under [[sessions.crm.publish]]"]]),
-        case("a key of all sessions", &session("request_timeout = \"5s\""), &[&["under [http]"]]),
+        case(
+            "a mode without quotes",
+            &publish("mode = 640"),
+            &[&["mode = \"0640\""]],
+        ),
+        case(
+            "a mode as TOML knows it",
+            &publish("mode = 0o600"),
+            &[&["mode = \"0600\""]],
+        ),
+        case(
+            "a mode that is no number of a mode",
+            &publish("mode = 999"),
+            &[&["mode = \"0640\""]],
+        ),
+        case(
+            "a socket's mode without quotes",
+            &followed("[socket]\nmode = 660 #!"),
+            &[&["mode = \"0660\""]],
+        ),
+        case(
+            "a rate without a unit",
+            &followed("[http]\nper_host_rate = 50 #!"),
+            &[&["per_host_rate = \"50/s\""]],
+        ),
+        case(
+            "a word in the place of a list",
+            &followed("[socket]\nadmins = \"root\" #!"),
+            &[&["admins = [\"…\"]"]],
+        ),
+        case(
+            "a key of the login",
+            &session("client_id = \"x\""),
+            &[&["under [sessions.crm.login]"]],
+        ),
+        case(
+            "a key of another grant",
+            &session("refresh_token = 1"),
+            &[&["under [sessions.crm.login]"]],
+        ),
+        case(
+            "a key of keepalive",
+            &session("survive_outage = \"5m\""),
+            &[&["under [sessions.crm.keepalive]"]],
+        ),
+        case(
+            "a key of a file",
+            &session("format = \"json\""),
+            &[&["under [[sessions.crm.publish]]"]],
+        ),
+        case(
+            "a key of all sessions",
+            &session("request_timeout = \"5s\""),
+            &[&["under [http]"]],
+        ),
         case(
             "a key of the session",
             &followed("[sessions.crm.keepalive]\nidle_timeout = \"2h\" #!"),
             &[&["under [sessions.crm]"]],
         ),
-        case("a table in another one", &followed("[socket]\nmetrics = 1 #!"), &[&["a header of its own, [metrics]"]]),
+        case(
+            "a table in another one",
+            &followed("[socket]\nmetrics = 1 #!"),
+            &[&["a header of its own, [metrics]"]],
+        ),
         case(
             "a word for a file's name",
-            &replaced("client_secret = { file = \"SECRET\" }", "client_secret = { path = \"SECRET\" }"),
-            &[&["`sessions.crm.login.client_secret.path`"], &["write one of `file`"]],
+            &replaced(
+                "client_secret = { file = \"SECRET\" }",
+                "client_secret = { path = \"SECRET\" }",
+            ),
+            &[
+                &["`sessions.crm.login.client_secret.path`"],
+                &["write one of `file`"],
+            ],
         ),
-        case("a key of the daemon", &format!("state_dir = \"/x\" #!\n{GOOD}"), &[&["under [daemon]"]]),
-        case("a key twice", &session("provider = \"oauth2\""), &[&["duplicate key `provider`"], &["one of the two"]]),
+        case(
+            "a key of the daemon",
+            &format!("state_dir = \"/x\" #!\n{GOOD}"),
+            &[&["under [daemon]"]],
+        ),
+        case(
+            "a key twice",
+            &session("provider = \"oauth2\""),
+            &[&["duplicate key `provider`"], &["one of the two"]],
+        ),
         case(
             "a name that breaks the line",
-            &GOOD.replace("sessions.crm", "sessions.\"c\\nm\"").replace("m\"]\np", "m\"] #!\np"),
+            &GOOD
+                .replace("sessions.crm", "sessions.\"c\\nm\"")
+                .replace("m\"]\np", "m\"] #!\np"),
             &[&["error: `sessions.\"c\\nm\"` is no session name"]],
         ),
     ]
@@ -246,9 +391,21 @@ fn slips() -> Vec<Case> {
 fn places() -> Vec<Case> {
     let daemon = |lines: &str| format!("[daemon]\n{lines}\n{GOOD}");
     vec![
-        case("the root as state", &daemon("state_dir = \"/\" #!"), &[&["`daemon.state_dir`"], &["keepfresh's own"]]),
-        case("the root once more", &daemon("runtime_dir = \"//.\" #!"), &[&["`daemon.runtime_dir`"]]),
-        case("a device as state", &daemon("log = \"auto\"\nstate_dir = \"/proc/x\" #!"), &[&["`daemon.state_dir`"]]),
+        case(
+            "the root as state",
+            &daemon("state_dir = \"/\" #!"),
+            &[&["`daemon.state_dir`"], &["keepfresh's own"]],
+        ),
+        case(
+            "the root once more",
+            &daemon("runtime_dir = \"//.\" #!"),
+            &[&["`daemon.runtime_dir`"]],
+        ),
+        case(
+            "a device as state",
+            &daemon("log = \"auto\"\nstate_dir = \"/proc/x\" #!"),
+            &[&["`daemon.state_dir`"]],
+        ),
         case(
             "one directory for all",
             &daemon("runtime_dir = \"/run/kf\"\nstate_dir = \"/run/kf\" #!"),
@@ -259,9 +416,21 @@ fn places() -> Vec<Case> {
             &daemon("runtime_dir = \"/run/kf\"\nstate_dir = \"/run/kf/tokens/state\" #!"),
             &[&["lies among the token files"]],
         ),
-        case("a state below a file", &daemon("state_dir = \"/etc/passwd/x\" #!"), &[&["/etc/passwd is no directory"]]),
-        case("a state open to all", &daemon("state_dir = \"/tmp\" #!"), &[&["everybody may write there"]]),
-        case("a socket over the tokens", &followed("[socket]\npath = \"tokens\" #!"), &[&["`socket.path`"]]),
+        case(
+            "a state below a file",
+            &daemon("state_dir = \"/etc/passwd/x\" #!"),
+            &[&["/etc/passwd is no directory"]],
+        ),
+        case(
+            "a state open to all",
+            &daemon("state_dir = \"/tmp\" #!"),
+            &[&["everybody may write there"]],
+        ),
+        case(
+            "a socket over the tokens",
+            &followed("[socket]\npath = \"tokens\" #!"),
+            &[&["`socket.path`"]],
+        ),
         case(
             "two sockets in one place",
             &followed("[metrics]\nlisten = \"unix:keepfresh.sock\" #!"),
@@ -270,7 +439,10 @@ fn places() -> Vec<Case> {
         case(
             "a token below a file",
             &followed("[[sessions.crm.publish]]\nfile = \"/etc/passwd/crm\" #!"),
-            &[&["`sessions.crm.publish.file`"], &["/etc/passwd is no directory"]],
+            &[
+                &["`sessions.crm.publish.file`"],
+                &["/etc/passwd is no directory"],
+            ],
         ),
     ]
 }
@@ -278,9 +450,15 @@ fn places() -> Vec<Case> {
 #[test]
 fn a_directory_of_providers_that_is_named_and_not_there_is_warned_of() {
     let lab = lab();
-    lab.write_config(&placed(&lab, &format!("[daemon]\nproviders_dir = \"/nonexistent/providers\"\n{GOOD}")));
+    lab.write_config(&placed(
+        &lab,
+        &format!("[daemon]\nproviders_dir = \"/nonexistent/providers\"\n{GOOD}"),
+    ));
     let plan = lab.succeeds(&["check", "--config", lab.config().to_str().unwrap()]);
-    assert!(plan.contains("warning: daemon.providers_dir: /nonexistent/providers is no directory"), "{plan}");
+    assert!(
+        plan.contains("warning: daemon.providers_dir: /nonexistent/providers is no directory"),
+        "{plan}"
+    );
 }
 
 #[test]
@@ -291,12 +469,20 @@ fn every_broken_config_is_refused_with_its_place_and_its_remedy() {
         let text = placed(&lab, &case.config);
         lab.write_config(&text);
         let output = lab.run(&["check", "--config", lab.config().to_str().unwrap()]);
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let said = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         let mut complaints = Vec::new();
         if output.status.code() != Some(78) {
             complaints.push(format!("ended with {:?}", output.status));
         }
-        let line = text.lines().position(|line| line.ends_with("#!")).expect("a marked line") + 1;
+        let line = text
+            .lines()
+            .position(|line| line.ends_with("#!"))
+            .expect("a marked line")
+            + 1;
         let place = format!("config.toml:{line}");
         if !said.contains(&place) {
             complaints.push(format!("does not name {place}"));
@@ -318,14 +504,22 @@ fn every_broken_config_is_refused_with_its_place_and_its_remedy() {
 
 #[test]
 fn run_refuses_what_check_refuses() {
-    for (config, code) in [(replaced("grant = \"client_credentials\"", "grant = \"nothing\""), 78), (String::new(), 0)]
-    {
+    for (config, code) in [
+        (
+            replaced("grant = \"client_credentials\"", "grant = \"nothing\""),
+            78,
+        ),
+        (String::new(), 0),
+    ] {
         let mut lab = lab();
         lab.configure_text(&placed(&lab, &config));
         lab.start();
         if code == 0 {
             within(SOON, "the socket", || lab.get("/v1/health"));
-            assert!(lab.stop().success(), "no sessions is no error: they may come by a reload");
+            assert!(
+                lab.stop().success(),
+                "no sessions is no error: they may come by a reload"
+            );
         } else {
             assert_eq!(lab.ended().code(), Some(code));
             assert!(lab.said().contains("config.toml:"), "{}", lab.said());
@@ -358,7 +552,8 @@ format = "yaml" #!
     lab.write_config(broken);
     let output = lab.run(&["check", "--config", lab.config().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(78));
-    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned()
+        + &String::from_utf8_lossy(&output.stdout);
     let missing: Vec<usize> = broken
         .lines()
         .enumerate()
@@ -366,7 +561,10 @@ format = "yaml" #!
         .map(|(index, _)| index + 1)
         .filter(|line| !said.contains(&format!("config.toml:{line}")))
         .collect();
-    assert!(missing.is_empty(), "lines {missing:?} are not named in\n{said}");
+    assert!(
+        missing.is_empty(),
+        "lines {missing:?} are not named in\n{said}"
+    );
     assert!(!said.contains("in the clear"), "{said}");
 }
 
@@ -375,10 +573,19 @@ fn an_error_in_a_fragment_names_the_fragment() {
     let lab = lab();
     lab.write_config(&placed(&lab, GOOD));
     fs::create_dir(lab.path("conf.d")).unwrap();
-    fs::write(lab.path("conf.d/more.toml"), placed(&lab, &format!("\n{GOOD}"))).unwrap();
+    fs::write(
+        lab.path("conf.d/more.toml"),
+        placed(&lab, &format!("\n{GOOD}")),
+    )
+    .unwrap();
     let output = lab.run(&["check", "--config", lab.config().to_str().unwrap()]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(78), "a fragment may add sessions, not redefine them\n{said}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned()
+        + &String::from_utf8_lossy(&output.stdout);
+    assert_eq!(
+        output.status.code(),
+        Some(78),
+        "a fragment may add sessions, not redefine them\n{said}"
+    );
     assert!(said.contains("more.toml:2"), "{said}");
 }
 
@@ -392,7 +599,11 @@ fn a_config_that_is_not_there_is_a_configuration_error() {
 
 #[test]
 fn a_config_that_is_not_text_is_refused_and_not_fatal() {
-    for bytes in [b"\xff\xfe\x00\x01".to_vec(), vec![b'['; 100_000], b"a = \x00".to_vec()] {
+    for bytes in [
+        b"\xff\xfe\x00\x01".to_vec(),
+        vec![b'['; 100_000],
+        b"a = \x00".to_vec(),
+    ] {
         let lab = lab();
         fs::write(lab.config(), bytes).unwrap();
         let output = lab.run(&["check", "--config", lab.config().to_str().unwrap()]);
@@ -406,8 +617,14 @@ fn a_good_config_gets_its_plan() {
     lab.write_config(&placed(&lab, GOOD));
     let plan = lab.succeeds(&["check", "--config", lab.config().to_str().unwrap()]);
     assert!(plan.contains("crm"), "{plan}");
-    assert!(plan.contains("30"), "30 pings a day at the default of two hours: {plan}");
-    assert!(plan.contains("idle_timeout") || plan.contains("idle timeout"), "the assumed default is said: {plan}");
+    assert!(
+        plan.contains("30"),
+        "30 pings a day at the default of two hours: {plan}"
+    );
+    assert!(
+        plan.contains("idle_timeout") || plan.contains("idle timeout"),
+        "the assumed default is said: {plan}"
+    );
 }
 
 fn placed(lab: &Lab, config: &str) -> String {

@@ -23,7 +23,9 @@ fn a_clock_that_is_set_costs_a_ping_and_no_login_and_moves_the_ends_that_readers
     let json = "file = \"crm.json\"\nformat = \"json\"\n";
     let shown = [json, "file = \"crm\"\n"];
     let session = lab.by_client("crm").key("token_lifetime = \"1h\"");
-    lab.configure(&[shown.iter().fold(session, |session, publish| session.publish(publish))]);
+    lab.configure(&[shown
+        .iter()
+        .fold(session, |session, publish| session.publish(publish))]);
     let clock = Clock::beside(&lab, Set::To("1970-01-01 00:01:00"));
     start_by(&mut lab, &clock);
     let token = lab.await_token("crm");
@@ -38,21 +40,36 @@ fn a_clock_that_is_set_costs_a_ping_and_no_login_and_moves_the_ends_that_readers
         Set::By(0),
     ]) {
         clock.set(set);
-        let expected =
-            set.wall() + SignedDuration::from_hours(1) - SignedDuration::try_from(came.elapsed().unwrap()).unwrap();
-        within(SOON, "the end by the new clock", || near(&end_in_file(&lab)?, expected).then_some(()));
+        let expected = set.wall() + SignedDuration::from_hours(1)
+            - SignedDuration::try_from(came.elapsed().unwrap()).unwrap();
+        within(SOON, "the end by the new clock", || {
+            near(&end_in_file(&lab)?, expected).then_some(())
+        });
         let told = lab.get("/v1/sessions/crm/token").unwrap().json();
         let status = lab.status("crm");
-        for (end, whose) in [(&told["expires_at"], "token"), (&status["token_expires_at"], "status")] {
-            assert!(near(end, expected), "{whose} under {set:?}: {end}, not {expected}");
+        for (end, whose) in [
+            (&told["expires_at"], "token"),
+            (&status["token_expires_at"], "status"),
+        ] {
+            assert!(
+                near(end, expected),
+                "{whose} under {set:?}: {end}, not {expected}"
+            );
         }
         assert_eq!(lab.token("crm").as_deref(), Some(token.as_str()), "{set:?}");
         within(Duration::from_secs(40), "the token to be proven", || {
             (lab.status("crm")["state"] == "alive").then_some(())
         });
-        assert!(server.pings() <= steps, "{} pings after {steps} steps", server.pings());
+        assert!(
+            server.pings() <= steps,
+            "{} pings after {steps} steps",
+            server.pings()
+        );
     }
-    assert_eq!((server.logins(), lab.status("crm")["generation"].clone()), (1, generation));
+    assert_eq!(
+        (server.logins(), lab.status("crm")["generation"].clone()),
+        (1, generation)
+    );
 }
 
 #[test]
@@ -66,12 +83,17 @@ fn a_clock_that_runs_sixty_times_too_fast_costs_a_few_pings_and_keeps_no_reader_
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(15) {
         within(SOON, "a token that is proven", || {
-            lab.get("/v1/sessions/crm/token?min_validity=10m&wait=10s").filter(|answer| answer.status == 200)
+            lab.get("/v1/sessions/crm/token?min_validity=10m&wait=10s")
+                .filter(|answer| answer.status == 200)
         });
         sleep(Duration::from_millis(100));
     }
     assert_eq!((server.logins(), lab.token("crm")), (1, Some(token)));
-    assert!((1..=8).contains(&server.pings()), "{} pings", server.pings());
+    assert!(
+        (1..=8).contains(&server.pings()),
+        "{} pings",
+        server.pings()
+    );
 }
 
 /// What a clock is set to.
@@ -121,8 +143,15 @@ impl Clock {
 
 fn start_by(lab: &mut Lab, clock: &Clock) {
     let mut command = lab.daemon();
-    command.env("LD_PRELOAD", libfaketime()).env("FAKETIME_TIMESTAMP_FILE", &clock.0).env("TZ", "UTC");
-    for name in ["FAKETIME_NO_CACHE", "FAKETIME_DONT_FAKE_MONOTONIC", "NO_FAKE_STAT"] {
+    command
+        .env("LD_PRELOAD", libfaketime())
+        .env("FAKETIME_TIMESTAMP_FILE", &clock.0)
+        .env("TZ", "UTC");
+    for name in [
+        "FAKETIME_NO_CACHE",
+        "FAKETIME_DONT_FAKE_MONOTONIC",
+        "NO_FAKE_STAT",
+    ] {
         command.env(name, "1");
     }
     command.stderr(Stdio::piped());
@@ -131,18 +160,27 @@ fn start_by(lab: &mut Lab, clock: &Clock) {
 
 /// Below the directory of the machine's own architecture.
 fn libfaketime() -> PathBuf {
-    let libraries = fs::read_dir("/usr/lib").unwrap().flatten().map(|entry| entry.path());
+    let libraries = fs::read_dir("/usr/lib")
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path());
     let mut places = libraries.map(|place| place.join("faketime/libfaketimeMT.so.1"));
-    places.find(|place| Path::exists(place)).expect("libfaketime is installed: `make test` sees to it")
+    places
+        .find(|place| Path::exists(place))
+        .expect("libfaketime is installed: `make test` sees to it")
 }
 
 fn end_in_file(lab: &Lab) -> Option<Value> {
     let text = fs::read_to_string(lab.path("run/tokens/crm.json")).ok()?;
     lab.get("/v1/health");
-    serde_json::from_str::<Value>(&text).ok().map(|shown| shown["expires_at"].clone())
+    serde_json::from_str::<Value>(&text)
+        .ok()
+        .map(|shown| shown["expires_at"].clone())
 }
 
 fn near(told: &Value, expected: Timestamp) -> bool {
-    let told = told.as_str().and_then(|told| told.parse::<Timestamp>().ok());
+    let told = told
+        .as_str()
+        .and_then(|told| told.parse::<Timestamp>().ok());
     told.is_some_and(|told| told.duration_since(expected).unsigned_abs() < Duration::from_secs(8))
 }

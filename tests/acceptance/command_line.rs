@@ -24,11 +24,23 @@ fn where_json_was_asked_for_errors_are_json_too() {
         let output = lab.run(&line.split(' ').collect::<Vec<_>>());
         let error = json(&output)["error"].clone();
         assert_eq!(output.status.code(), Some(code), "{line}: {output:?}");
-        assert_eq!((&error["type"], &error["exit_code"]), (&kind.into(), &code.into()), "{line}");
-        assert!(!output.stderr.is_empty() && error["detail"].is_string(), "{line}: people are told as well");
+        assert_eq!(
+            (&error["type"], &error["exit_code"]),
+            (&kind.into(), &code.into()),
+            "{line}"
+        );
+        assert!(
+            !output.stderr.is_empty() && error["detail"].is_string(),
+            "{line}: people are told as well"
+        );
     }
     lab.stop();
-    for line in ["status --json", "health --json", "reload --json --wait 0s", "wait crm --json --wait 0s"] {
+    for line in [
+        "status --json",
+        "health --json",
+        "reload --json --wait 0s",
+        "wait crm --json --wait 0s",
+    ] {
         let output = lab.run(&line.split(' ').collect::<Vec<_>>());
         assert_eq!(json(&output)["error"]["type"], "not-running", "{line}");
         assert_eq!(output.status.code(), Some(69), "{line}");
@@ -43,7 +55,10 @@ fn every_command_that_answers_can_do_so_in_json_and_without_the_token() {
     let answer = |line: &str| {
         let output = lab.run(&line.split(' ').collect::<Vec<_>>());
         assert!(output.status.success(), "{line}: {output:?}");
-        assert!(!String::from_utf8_lossy(&output.stdout).contains(&token), "{line} shows the token");
+        assert!(
+            !String::from_utf8_lossy(&output.stdout).contains(&token),
+            "{line} shows the token"
+        );
         json(&output)
     };
     let waited = answer("wait crm --json");
@@ -52,38 +67,77 @@ fn every_command_that_answers_can_do_so_in_json_and_without_the_token() {
     assert_eq!(answer("rejected crm --json")["session"], "crm");
     let status = answer("status crm --json")["sessions"][0].clone();
     assert_eq!(status["login_budget"]["limit"], 6, "{status}");
-    assert!(status["account"].as_str().unwrap().contains("@127.0.0.1"), "{status}");
+    assert!(
+        status["account"].as_str().unwrap().contains("@127.0.0.1"),
+        "{status}"
+    );
     let shown = lab.run(&["rejected", "crm", "--json", "--print"]);
-    assert_eq!(json(&shown)["access_token"], token.as_str(), "--print asks for it");
-    assert!(server.logins() == 1 && server.pings() <= 2, "{} pings", server.pings());
+    assert_eq!(
+        json(&shown)["access_token"],
+        token.as_str(),
+        "--print asks for it"
+    );
+    assert!(
+        server.logins() == 1 && server.pings() <= 2,
+        "{} pings",
+        server.pings()
+    );
 }
 
 #[test]
 fn a_slip_in_a_name_is_answered_with_the_name_that_was_meant() {
     let (_server, lab) = running();
-    for line in ["status crmm", "token crn", "wait crmm", "exec crmm -- true", "pause crmm", "events crmm"] {
+    for line in [
+        "status crmm",
+        "token crn",
+        "wait crmm",
+        "exec crmm -- true",
+        "pause crmm",
+        "events crmm",
+    ] {
         let output = lab.run(&line.split(' ').collect::<Vec<_>>());
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(said.contains("did you mean crm?"), "{line}: {said}");
     }
     let far = lab.run(&["status", "warehouse"]);
-    assert!(!String::from_utf8_lossy(&far.stderr).contains("did you mean"), "{far:?}");
+    assert!(
+        !String::from_utf8_lossy(&far.stderr).contains("did you mean"),
+        "{far:?}"
+    );
     let provider = lab.run(&["providers", "qbittorent"]);
-    assert!(String::from_utf8_lossy(&provider.stderr).contains("did you mean `qbittorrent`?"), "{provider:?}");
+    assert!(
+        String::from_utf8_lossy(&provider.stderr).contains("did you mean `qbittorrent`?"),
+        "{provider:?}"
+    );
     let event = lab.run(&["events", "--event", "logged_inn"]);
-    assert!(String::from_utf8_lossy(&event.stderr).contains("did you mean logged_in?"), "{event:?}");
+    assert!(
+        String::from_utf8_lossy(&event.stderr).contains("did you mean logged_in?"),
+        "{event:?}"
+    );
 }
 
 #[test]
 fn exec_without_dashes_is_explained() {
     let (_server, lab) = running();
-    for line in [&["exec", "crm", "sh", "-c", "echo s3cret"][..], &["exec", "crm", "true"]] {
+    for line in [
+        &["exec", "crm", "sh", "-c", "echo s3cret"][..],
+        &["exec", "crm", "true"],
+    ] {
         let output = lab.run(line);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(said.contains("`--` is missing before the command"), "{said}");
-        assert!(said.contains(&format!("keepfresh exec crm -- {} ...", line[2])), "{said}");
-        assert!(!said.contains("'-- -c'") && !said.contains("s3cret"), "{said}");
+        assert!(
+            said.contains("`--` is missing before the command"),
+            "{said}"
+        );
+        assert!(
+            said.contains(&format!("keepfresh exec crm -- {} ...", line[2])),
+            "{said}"
+        );
+        assert!(
+            !said.contains("'-- -c'") && !said.contains("s3cret"),
+            "{said}"
+        );
     }
 }
 
@@ -97,7 +151,8 @@ fn the_calls_do_not_drown_what_happens_to_the_sessions() {
             .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+        let mut lines =
+            std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
         lab.succeeds(&["pause", "crm"]);
         lab.succeeds(&["resume", "crm"]);
         let mut words = Vec::new();
@@ -110,9 +165,17 @@ fn the_calls_do_not_drown_what_happens_to_the_sessions() {
         words
     };
     let quiet = past(&["--no-calls"]);
-    assert!(quiet.contains(&"logged_in".to_owned()) && !quiet.contains(&"call".to_owned()), "{quiet:?}");
+    assert!(
+        quiet.contains(&"logged_in".to_owned()) && !quiet.contains(&"call".to_owned()),
+        "{quiet:?}"
+    );
     let chosen = past(&["--event", "logged_in", "--event", "resumed"]);
-    assert!(chosen.iter().all(|word| ["logged_in", "resumed", "missed"].contains(&word.as_str())), "{chosen:?}");
+    assert!(
+        chosen
+            .iter()
+            .all(|word| ["logged_in", "resumed", "missed"].contains(&word.as_str())),
+        "{chosen:?}"
+    );
     assert!(server.pings() <= 3, "following costs no call");
 }
 

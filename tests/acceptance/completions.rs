@@ -29,19 +29,31 @@ const SHELLS: [(&str, &[&str], &str); 3] = [
         words=(${=LINE}); [[ $LINE = *' ' ]] && words+=(""); CURRENT=$#words
         source "$SCRIPT"; $completer"#,
     ),
-    ("fish", &["--no-config", "-c"], r#"source "$SCRIPT"; complete -C "$LINE""#),
+    (
+        "fish",
+        &["--no-config", "-c"],
+        r#"source "$SCRIPT"; complete -C "$LINE""#,
+    ),
 ];
 
 #[test]
 fn shells_complete_the_names_of_sessions() {
     let server = Arc::new(Salesforce::start(Settings::default()));
     let mut lab = Lab::new(&server);
-    lab.configure(&[lab.by_client("crm"), lab.by_client("crm-archive"), lab.by_client("erp")]);
+    lab.configure(&[
+        lab.by_client("crm"),
+        lab.by_client("crm-archive"),
+        lab.by_client("erp"),
+    ]);
     lab.start();
     lab.await_state("erp", "alive");
     for shell in SHELLS {
         for (line, expected, unexpected) in [
-            ("keepfresh token ", &["crm", "crm-archive", "erp"][..], "status"),
+            (
+                "keepfresh token ",
+                &["crm", "crm-archive", "erp"][..],
+                "status",
+            ),
             ("keepfresh status cr", &["crm", "crm-archive"], "erp"),
             ("keepfresh wait erp cr", &["crm", "crm-archive"], "erp"),
             ("keepfresh to", &["token"], "status"),
@@ -49,9 +61,17 @@ fn shells_complete_the_names_of_sessions() {
         ] {
             let words = completed(&lab, shell, line);
             for word in expected {
-                assert!(words.contains(&(*word).to_owned()), "{}: {line:?}: {words:?}", shell.0);
+                assert!(
+                    words.contains(&(*word).to_owned()),
+                    "{}: {line:?}: {words:?}",
+                    shell.0
+                );
             }
-            assert!(!words.contains(&unexpected.to_owned()), "{}: {line:?}: {words:?}", shell.0);
+            assert!(
+                !words.contains(&unexpected.to_owned()),
+                "{}: {line:?}: {words:?}",
+                shell.0
+            );
         }
     }
     assert_eq!(server.logins(), 3, "completing costs no call");
@@ -66,7 +86,9 @@ fn shells_complete_the_names_of_sessions() {
 fn completed(lab: &Lab, (shell, flags, program): (&str, &[&str], &str), line: &str) -> Vec<String> {
     let script = lab.path(&format!("completions.{shell}"));
     fs::write(&script, lab.succeeds(&["completions", shell])).unwrap();
-    let directory = std::path::Path::new(env!("CARGO_BIN_EXE_keepfresh")).parent().unwrap();
+    let directory = std::path::Path::new(env!("CARGO_BIN_EXE_keepfresh"))
+        .parent()
+        .unwrap();
     let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap());
     let output = Command::new(shell)
         .args(flags)
@@ -77,9 +99,13 @@ fn completed(lab: &Lab, (shell, flags, program): (&str, &[&str], &str), line: &s
         .env("KEEPFRESH_SOCKET", lab.socket())
         .env("HOME", lab.path(""))
         .output()
-        .unwrap_or_else(|error| panic!("{shell}: {error}: run `tests/install test` first, or `make test`"));
+        .unwrap_or_else(|error| {
+            panic!("{shell}: {error}: run `tests/install test` first, or `make test`")
+        });
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.is_empty(), "{shell}: {line:?}: {said}");
     let text = String::from_utf8(output.stdout).unwrap();
-    text.lines().map(|line| line.split(['\t', ':']).next().unwrap().trim().to_owned()).collect()
+    text.lines()
+        .map(|line| line.split(['\t', ':']).next().unwrap().trim().to_owned())
+        .collect()
 }

@@ -18,15 +18,27 @@ const MUST_CHANGE: &str = r#"{"error":{"code":"Base.1.10.GeneralError","@Message
 
 /// Certificates that nobody vouches for, and how `openssl` makes them.
 const CERTIFICATES: [(&str, &str); 6] = [
-    ("no-name", "req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=idrac -keyout key.pem -out cert.pem"),
-    ("version-1", "x509 -req -in request.pem -signkey key.pem -days 30 -out cert.pem"),
+    (
+        "no-name",
+        "req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=idrac -keyout key.pem -out cert.pem",
+    ),
+    (
+        "version-1",
+        "x509 -req -in request.pem -signkey key.pem -days 30 -out cert.pem",
+    ),
     (
         "expired",
         "ca -batch -notext -config ca.conf -selfsign -keyfile key.pem -in request.pem -startdate 20150101000000Z \
          -enddate 20200101000000Z -out cert.pem",
     ),
-    ("sha-1", "req -x509 -sha1 -newkey rsa:2048 -nodes -days 30 -subj /CN=bmc -keyout key.pem -out cert.pem"),
-    ("1024-bits", "req -x509 -newkey rsa:1024 -nodes -days 30 -subj /CN=bmc -keyout key.pem -out cert.pem"),
+    (
+        "sha-1",
+        "req -x509 -sha1 -newkey rsa:2048 -nodes -days 30 -subj /CN=bmc -keyout key.pem -out cert.pem",
+    ),
+    (
+        "1024-bits",
+        "req -x509 -newkey rsa:1024 -nodes -days 30 -subj /CN=bmc -keyout key.pem -out cert.pem",
+    ),
     (
         "p-384",
         "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-384 -nodes -days 30 -subj /CN=bmc -keyout key.pem \
@@ -35,7 +47,8 @@ const CERTIFICATES: [(&str, &str); 6] = [
 ];
 
 #[test]
-fn a_controller_that_names_its_session_by_another_host_a_relative_path_or_in_its_body_alone_keeps_it_in_one_slot() {
+fn a_controller_that_names_its_session_by_another_host_a_relative_path_or_in_its_body_alone_keeps_it_in_one_slot()
+ {
     for location in [
         "/redfish/v1/SessionService/Sessions/7",
         "https://192.0.2.7:8443/redfish/v1/SessionService/Sessions/7",
@@ -50,30 +63,62 @@ fn a_controller_that_names_its_session_by_another_host_a_relative_path_or_in_its
         let given = token.clone();
         let server = Scripted::start(move |request| match request.method.as_str() {
             "POST" => {
-                let body = json!({"@odata.id": format!("{SESSIONS}/7"), "Id": "7", "UserName": "user"}).to_string();
+                let body =
+                    json!({"@odata.id": format!("{SESSIONS}/7"), "Id": "7", "UserName": "user"})
+                        .to_string();
                 let made = Response::json(201, body).with("X-Auth-Token", &given);
-                if location.is_empty() { made } else { made.with("Location", location) }
+                if location.is_empty() {
+                    made
+                } else {
+                    made.with("Location", location)
+                }
             }
-            "DELETE" => Response { status: 204, ..Response::default() },
+            "DELETE" => Response {
+                status: 204,
+                ..Response::default()
+            },
             _ => Response::json(200, r#"{"Id":"7"}"#),
         });
         let mut lab = lab(&server.url(), &token);
-        lab.configure(&[controller(&lab).idle_timeout("2s").key("logout_on = [\"stop\"]")]);
+        lab.configure(&[controller(&lab)
+            .idle_timeout("2s")
+            .key("logout_on = [\"stop\"]")]);
         lab.start();
         assert_eq!(lab.await_token("bmc"), token, "{location}");
         let own = format!("{SESSIONS}/7");
-        within(SOON, "two pings", || (server.count(&format!("GET {own}")) >= 2).then_some(()));
+        within(SOON, "two pings", || {
+            (server.count(&format!("GET {own}")) >= 2).then_some(())
+        });
         lab.stop();
-        assert_eq!(server.count(&format!("POST {SESSIONS}")), 1, "{location}: {:?}", server.asked());
-        assert_eq!(server.count(&format!("DELETE {own}")), 1, "{location}: {:?}", server.asked());
-        let known =
-            [format!("POST {SESSIONS}"), format!("GET {SERVICE}"), format!("GET {own}"), format!("DELETE {own}")];
-        assert!(server.asked().iter().all(|asked| known.contains(asked)), "{location}: {:?}", server.asked());
+        assert_eq!(
+            server.count(&format!("POST {SESSIONS}")),
+            1,
+            "{location}: {:?}",
+            server.asked()
+        );
+        assert_eq!(
+            server.count(&format!("DELETE {own}")),
+            1,
+            "{location}: {:?}",
+            server.asked()
+        );
+        let known = [
+            format!("POST {SESSIONS}"),
+            format!("GET {SERVICE}"),
+            format!("GET {own}"),
+            format!("DELETE {own}"),
+        ];
+        assert!(
+            server.asked().iter().all(|asked| known.contains(asked)),
+            "{location}: {:?}",
+            server.asked()
+        );
     }
 }
 
 #[test]
-fn a_password_that_must_be_changed_first_is_told_to_a_person_and_its_session_is_published_to_nobody() {
+fn a_password_that_must_be_changed_first_is_told_to_a_person_and_its_session_is_published_to_nobody()
+ {
     // Where the controller says so: in the answer to the login, in that alone which may be read, or one day.
     for when in ["at once", "of all else", "later"] {
         let token = random_hex(16);
@@ -81,11 +126,15 @@ fn a_password_that_must_be_changed_first_is_told_to_a_person_and_its_session_is_
         let asked = std::sync::atomic::AtomicUsize::new(0);
         let server = Scripted::start(move |request| {
             let made = |body: &str| {
-                Response::json(201, body).with("X-Auth-Token", &given).with("Location", &format!("{SESSIONS}/1"))
+                Response::json(201, body)
+                    .with("X-Auth-Token", &given)
+                    .with("Location", &format!("{SESSIONS}/1"))
             };
             let count = asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             match (request.method.as_str(), when) {
-                ("POST", "at once") => made(&MUST_CHANGE.replace("\"error\"", "\"Id\":\"1\",\"info\"")),
+                ("POST", "at once") => {
+                    made(&MUST_CHANGE.replace("\"error\"", "\"Id\":\"1\",\"info\""))
+                }
                 ("POST", "later") if count > 0 => Response::json(403, MUST_CHANGE),
                 ("POST", _) => made(r#"{"Id":"1"}"#),
                 (_, "later") if count < 4 => Response::json(200, r#"{"Id":"1"}"#),
@@ -104,12 +153,18 @@ fn a_password_that_must_be_changed_first_is_told_to_a_person_and_its_session_is_
         assert!(!said.contains("is wrong"), "{when}: {said}");
         lab.await_no_token("bmc");
         let logins = server.count(&format!("POST {SESSIONS}"));
-        assert_eq!(logins, if when == "later" { 2 } else { 1 }, "{when}: {:?}", server.asked());
+        assert_eq!(
+            logins,
+            if when == "later" { 2 } else { 1 },
+            "{when}: {:?}",
+            server.asked()
+        );
     }
 }
 
 #[test]
-fn a_pin_alone_is_enough_for_the_certificate_that_a_controller_came_with_and_is_had_as_the_docs_say() {
+fn a_pin_alone_is_enough_for_the_certificate_that_a_controller_came_with_and_is_had_as_the_docs_say()
+ {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();
     for (kind, how) in CERTIFICATES {
@@ -122,13 +177,25 @@ fn a_pin_alone_is_enough_for_the_certificate_that_a_controller_came_with_and_is_
         controllers_profile(&lab);
         let pinned = |name: &str, http: &str| {
             let login = format!("password = {}", lab.source("password"));
-            lab.session(name, &login).provider("getter").idle_timeout("1h").table("http", http)
+            lab.session(name, &login)
+                .provider("getter")
+                .idle_timeout("1h")
+                .table("http", http)
         };
         lab.configure(&[
             pinned("key", &format!("pin_sha256 = \"{pin}\"")),
             pinned("whole", &format!("pin_sha256 = \"{fingerprint}\"")),
-            pinned("both", &format!("pin_sha256 = \"{pin}\"\nca_file = {:?}", directory.join("cert.pem"))),
-            pinned("other", "pin_sha256 = \"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\""),
+            pinned(
+                "both",
+                &format!(
+                    "pin_sha256 = \"{pin}\"\nca_file = {:?}",
+                    directory.join("cert.pem")
+                ),
+            ),
+            pinned(
+                "other",
+                "pin_sha256 = \"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\"",
+            ),
             pinned("none", ""),
         ]);
         lab.succeeds(&["check", "--config", lab.config().to_str().unwrap()]);
@@ -138,10 +205,15 @@ fn a_pin_alone_is_enough_for_the_certificate_that_a_controller_came_with_and_is_
         }
         for name in ["other", "none"] {
             let said = within(SOON, "a reason", || {
-                let said = lab.status(name)["last_error"]["detail"].as_str()?.to_owned();
+                let said = lab.status(name)["last_error"]["detail"]
+                    .as_str()?
+                    .to_owned();
                 said.contains("pin_sha256").then_some(said)
             });
-            assert!(said.contains(&pin), "{kind}: what was found is named: {said}");
+            assert!(
+                said.contains(&pin),
+                "{kind}: what was found is named: {said}"
+            );
             assert_eq!(lab.token(name), None, "{kind}: {name}");
         }
     }
@@ -155,7 +227,10 @@ fn make(directory: &Path, how: &str) {
         for (name, text) in [("ca.conf", issuing), ("index", ""), ("serial", "01")] {
             fs::write(directory.join(name), text).unwrap();
         }
-        openssl(directory, "req -new -newkey rsa:2048 -nodes -subj /CN=iLO-1 -keyout key.pem -out request.pem");
+        openssl(
+            directory,
+            "req -new -newkey rsa:2048 -nodes -subj /CN=iLO-1 -keyout key.pem -out request.pem",
+        );
     }
     openssl(directory, how);
 }
@@ -200,7 +275,11 @@ verdict = "refused"
 }
 
 fn openssl(directory: &Path, arguments: &str) {
-    let made = Command::new("openssl").args(arguments.split_whitespace()).current_dir(directory).output().unwrap();
+    let made = Command::new("openssl")
+        .args(arguments.split_whitespace())
+        .current_dir(directory)
+        .output()
+        .unwrap();
     assert!(made.status.success(), "{arguments}: {made:?}");
 }
 
@@ -213,19 +292,38 @@ struct OpensslServer {
 impl OpensslServer {
     fn start(directory: &Path, token: &str, is_old: bool) -> Self {
         let answer = |body: String| {
-            format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+            format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            )
         };
-        fs::write(directory.join("login"), answer(format!("{{\"token\":\"{token}\"}}"))).unwrap();
+        fs::write(
+            directory.join("login"),
+            answer(format!("{{\"token\":\"{token}\"}}")),
+        )
+        .unwrap();
         fs::write(directory.join("ping"), answer("{}".to_owned())).unwrap();
         let address = free_port();
         let mut command = Command::new("openssl");
-        command.args(["s_server", "-HTTP", "-quiet", "-cert", "cert.pem", "-key", "key.pem"]);
+        command.args([
+            "s_server", "-HTTP", "-quiet", "-cert", "cert.pem", "-key", "key.pem",
+        ]);
         command.args(["-accept", &address.to_string()]);
         if is_old {
             // What has such a key speaks no TLS 1.3 and knows no PSS; without the level openssl would not load it.
-            command.args(["-tls1_2", "-sigalgs", "RSA+SHA256", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256:@SECLEVEL=0"]);
+            command.args([
+                "-tls1_2",
+                "-sigalgs",
+                "RSA+SHA256",
+                "-cipher",
+                "ECDHE-RSA-AES128-GCM-SHA256:@SECLEVEL=0",
+            ]);
         }
-        let child = command.current_dir(directory).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command
+            .current_dir(directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let child = child.spawn().unwrap();
         await_listener(address);
         Self { child, address }
@@ -237,9 +335,16 @@ impl OpensslServer {
 
     /// What the docs say that prints a pin, run as it stands there.
     fn pin_by_the_docs(&self) -> String {
-        let docs = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).unwrap();
-        let from = docs.find("openssl s_client -connect bmc.example:443").expect("the docs say how");
-        let command = docs[from..].split("```").next().unwrap().replace("bmc.example:443", &self.address.to_string());
+        let docs =
+            fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).unwrap();
+        let from = docs
+            .find("openssl s_client -connect bmc.example:443")
+            .expect("the docs say how");
+        let command = docs[from..]
+            .split("```")
+            .next()
+            .unwrap()
+            .replace("bmc.example:443", &self.address.to_string());
         printed(&command)
     }
 
@@ -262,6 +367,9 @@ impl Drop for OpensslServer {
 fn printed(command: &str) -> String {
     let output = Command::new("sh").args(["-c", command]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap().trim().to_owned();
-    assert!(output.status.success() && text.len() >= 44, "{command}: {text}");
+    assert!(
+        output.status.success() && text.len() >= 44,
+        "{command}: {text}"
+    );
     text
 }

@@ -19,15 +19,21 @@ use crate::support::wire::Response;
 /// Needs a token with a fixed end, or a login by a person: seen with the provider of `oidc_provider` and in the logins'
 /// own tests, where what is answered is held against the description too.
 fn is_seen_elsewhere(method: &str, path: &str, status: u16) -> bool {
-    let by_person = path.ends_with("{login}") || path.ends_with("/login") && [202, 408, 413].contains(&status);
+    let by_person =
+        path.ends_with("{login}") || path.ends_with("/login") && [202, 408, 413].contains(&status);
     let asks_server = path.ends_with("/introspect") && [200, 202, 502, 503].contains(&status);
-    by_person || asks_server || (method, path, status) == ("get", "/v1/sessions/{session}/token", 422)
+    by_person
+        || asks_server
+        || (method, path, status) == ("get", "/v1/sessions/{session}/token", 422)
 }
 
 #[test]
 fn every_answer_that_is_described_can_be_had() {
     let (server, lab) = running();
-    let mut seen = Seen { lab: &lab, answers: BTreeSet::new() };
+    let mut seen = Seen {
+        lab: &lab,
+        answers: BTreeSet::new(),
+    };
     let stalled = half_a_body(&lab);
     seen.successes();
     seen.bad_requests();
@@ -41,12 +47,19 @@ fn every_answer_that_is_described_can_be_had() {
             let elsewhere = is_seen_elsewhere(method, path, *status);
             // A daemon that stops or does not decide, and a full house, look alike for every call.
             let not_now = *status == 503 && !path.contains("{session}");
-            !elsewhere && !not_now && !seen.answers.contains(&(method.clone(), path.clone(), *status))
+            !elsewhere
+                && !not_now
+                && !seen
+                    .answers
+                    .contains(&(method.clone(), path.clone(), *status))
         })
         .filter(|(_, _, status)| *status != 403 || is_root())
         .filter(|(_, path, status)| *status != 503 || waits(path))
         .collect();
-    assert!(missing.is_empty(), "described and never seen:\n{missing:#?}");
+    assert!(
+        missing.is_empty(),
+        "described and never seen:\n{missing:#?}"
+    );
     assert!(server.calls().len() < 60, "{} calls", server.calls().len());
 }
 
@@ -93,7 +106,8 @@ impl Seen<'_> {
 
     fn note(&mut self, method: &str, path: &str, status: u16) {
         let template = description::template(path.split('?').next().unwrap()).unwrap();
-        self.answers.insert((method.to_lowercase(), template, status));
+        self.answers
+            .insert((method.to_lowercase(), template, status));
     }
 
     /// Done at once, or still going on.
@@ -104,14 +118,27 @@ impl Seen<'_> {
     }
 
     fn successes(&mut self) {
-        for path in ["/v1/sessions", "/v1/sessions/crm", "/v1/sessions/crm/token", "/v1/health", "/metrics"] {
+        for path in [
+            "/v1/sessions",
+            "/v1/sessions/crm",
+            "/v1/sessions/crm/token",
+            "/v1/health",
+            "/metrics",
+        ] {
             self.get(path, 200);
         }
         self.ask("GET", "/v1/sessions/crm/token", "text/plain", "", 200);
         let generation = self.lab.status("crm")["generation"].clone();
-        self.post("/v1/sessions/crm/used", &format!("{{\"generation\":{generation},\"age\":\"1s\"}}"), 200);
+        self.post(
+            "/v1/sessions/crm/used",
+            &format!("{{\"generation\":{generation},\"age\":\"1s\"}}"),
+            200,
+        );
         self.post("/v1/sessions/crm/rejected", "{\"generation\":1}", 200);
-        for (path, body) in [("/v1/sessions/crm/token", ""), ("/v1/sessions/crm/rejected", "{\"generation\":1}")] {
+        for (path, body) in [
+            ("/v1/sessions/crm/token", ""),
+            ("/v1/sessions/crm/rejected", "{\"generation\":1}"),
+        ] {
             self.unchanged(path, body, &generation.to_string());
         }
         for order in ["verify", "pause", "resume", "login"] {
@@ -127,7 +154,9 @@ impl Seen<'_> {
     /// Only the beginning of an answer that has no end.
     fn endless(&mut self, path: &str) {
         let mut stream = UnixStream::connect(self.lab.socket()).unwrap();
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).unwrap();
+        stream
+            .write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes())
+            .unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -156,14 +185,23 @@ impl Seen<'_> {
 
     /// What is wrong with the request itself, or with the name in it.
     fn bad_requests(&mut self) {
-        for (method, path, _) in
-            description::all().into_iter().filter(|(_, path, status)| *status == 400 && !path.contains("{login}"))
+        for (method, path, _) in description::all()
+            .into_iter()
+            .filter(|(_, path, status)| *status == 400 && !path.contains("{login}"))
         {
-            let body = if path.ends_with("rejected") || path.ends_with("used") { "{\"generation\":1}" } else { "" };
+            let body = if path.ends_with("rejected") || path.ends_with("used") {
+                "{\"generation\":1}"
+            } else {
+                ""
+            };
             let here = path.replace("{session}", "crm");
             self.ask(&method, &format!("{here}?colour=red"), "*/*", body, 400);
             if path.contains("{session}") {
-                let query = if path.ends_with("hold") { "?for=1s" } else { "" };
+                let query = if path.ends_with("hold") {
+                    "?for=1s"
+                } else {
+                    ""
+                };
                 let nowhere = path.replace("{session}", "nobody");
                 self.ask(&method, &format!("{nowhere}{query}"), "*/*", body, 404);
             }
@@ -180,8 +218,9 @@ impl Seen<'_> {
         if !is_root() {
             return;
         }
-        for (method, path, _) in
-            description::all().into_iter().filter(|(_, path, status)| *status == 403 && !path.contains("{login}"))
+        for (method, path, _) in description::all()
+            .into_iter()
+            .filter(|(_, path, status)| *status == 403 && !path.contains("{login}"))
         {
             let here = match path.as_str() {
                 "/v1/health" | "/v1/events" => format!("{path}?session=crm"),
@@ -212,14 +251,23 @@ impl Seen<'_> {
         server.always(Endpoint::Token, Instead::Say(Response::text(503, "")));
         server.always(Endpoint::Revoke, Instead::Say(Response::text(503, "")));
         server.always(Endpoint::Data, Instead::Say(Response::text(503, "")));
-        for (session, order) in [("crm", "verify"), ("crm", "login"), ("job", "renew"), ("job", "logout")] {
+        for (session, order) in [
+            ("crm", "verify"),
+            ("crm", "login"),
+            ("job", "renew"),
+            ("job", "logout"),
+        ] {
             self.post(&format!("/v1/sessions/{session}/{order}?wait=5s"), "", 502);
         }
         self.order_without_wait("/v1/sessions/crm/logout");
         self.order_without_wait("/v1/sessions/third/renew");
         server.always(Endpoint::Data, Instead::Hang);
         let generation = self.lab.status("third")["generation"].clone();
-        self.post("/v1/sessions/third/rejected", &format!("{{\"generation\":{generation}}}"), 503);
+        self.post(
+            "/v1/sessions/third/rejected",
+            &format!("{{\"generation\":{generation}}}"),
+            503,
+        );
         self.get("/v1/sessions/third/token?min_validity=1h", 503);
         self.lab.write_config("nonsense");
         self.post("/v1/reload?wait=5s", "", 422);
@@ -237,28 +285,41 @@ impl Seen<'_> {
 
 /// Whether the caller can bound how long the answer takes.
 fn waits(path: &str) -> bool {
-    ["token", "rejected"].iter().any(|call| path.ends_with(call))
+    ["token", "rejected"]
+        .iter()
+        .any(|call| path.ends_with(call))
 }
 
 /// Requests whose bodies do not come.
 fn half_a_body(lab: &Lab) -> Vec<(&'static str, UnixStream)> {
     let begin = |path| {
         let mut stream = UnixStream::connect(lab.socket()).unwrap();
-        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 20\r\nconnection: close\r\n\r\n{{");
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 20\r\nconnection: close\r\n\r\n{{"
+        );
         stream.write_all(head.as_bytes()).unwrap();
         (path, stream)
     };
-    ["/v1/sessions/crm/used", "/v1/sessions/crm/rejected"].map(begin).into()
+    ["/v1/sessions/crm/used", "/v1/sessions/crm/rejected"]
+        .map(begin)
+        .into()
 }
 
 fn as_nobody(lab: &Lab, method: &str, path: &str) -> Answer {
     let mut curl = Command::new("curl");
-    curl.args(["-sS", "-i", "-X", &method.to_uppercase(), "--unix-socket"]).arg(lab.socket());
+    curl.args(["-sS", "-i", "-X", &method.to_uppercase(), "--unix-socket"])
+        .arg(lab.socket());
     if method.eq_ignore_ascii_case("post") {
         let reports = path.ends_with("used") || path.ends_with("rejected");
         curl.args(["-d", if reports { "{\"generation\":1}" } else { "" }]);
     }
-    let output = curl.arg(format!("http://x{path}")).uid(65534).gid(65534).current_dir("/").output().unwrap();
+    let output = curl
+        .arg(format!("http://x{path}"))
+        .uid(65534)
+        .gid(65534)
+        .current_dir("/")
+        .output()
+        .unwrap();
     unix::parsed(&output.stdout).unwrap_or_else(|| panic!("{output:?}"))
 }
 
@@ -269,13 +330,23 @@ fn running() -> (Arc<Salesforce>, Lab) {
     let by_refresh = |name: &str| {
         let session = lab.by_refresh_token(name, &server.approve(name));
         // Each has a file of its own.
-        std::fs::rename(lab.path("refresh-token"), lab.path(&format!("refresh-{name}"))).unwrap();
+        std::fs::rename(
+            lab.path("refresh-token"),
+            lab.path(&format!("refresh-{name}")),
+        )
+        .unwrap();
         session.with_secret("refresh-token", &format!("refresh-{name}"))
     };
     let (job, third) = (by_refresh("job"), by_refresh("third"));
     let stranded = by_refresh("stranded");
     lab.secret("refresh-stranded", "spent");
-    lab.configure(&[lab.by_client("crm"), lab.by_client("spare"), job, third, stranded]);
+    lab.configure(&[
+        lab.by_client("crm"),
+        lab.by_client("spare"),
+        job,
+        third,
+        stranded,
+    ]);
     lab.start();
     for name in ["crm", "spare", "job", "third"] {
         lab.await_state(name, "alive");

@@ -22,8 +22,14 @@ fn a_server_that_is_asked_too_often_is_asked_five_seconds_later_and_a_fault_ends
     let output = lab.run(&["login", "tv"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("http://tv.example/code") && said.contains("WDJB-MJHT"), "{said}");
-    assert!(said.contains("The server sends you to tv.example, which is neither"), "{said}");
+    assert!(
+        said.contains("http://tv.example/code") && said.contains("WDJB-MJHT"),
+        "{said}"
+    );
+    assert!(
+        said.contains("The server sends you to tv.example, which is neither"),
+        "{said}"
+    );
     assert_eq!(lab.await_token("tv"), server.access_token);
     let polls = server.polls();
     assert_eq!(polls.len(), 3);
@@ -35,7 +41,12 @@ fn a_server_that_is_asked_too_often_is_asked_five_seconds_later_and_a_fault_ends
 fn whoever_lets_the_code_run_out_or_declines_hears_so_at_once() {
     for (lasting, answer, said, polls) in [
         (3, "authorization_pending", "too late: begin again", 1..=4),
-        (60, "expired_token", "the person did not log in before the code expired", 1..=1),
+        (
+            60,
+            "expired_token",
+            "the person did not log in before the code expired",
+            1..=1,
+        ),
         (60, "access_denied", "the login was declined", 1..=1),
     ] {
         let server = Server::start(lasting, &[answer]);
@@ -45,9 +56,20 @@ fn whoever_lets_the_code_run_out_or_declines_hears_so_at_once() {
         let begun = Instant::now();
         let output = lab.run(&["login", "tv"]);
         assert_eq!(output.status.code(), Some(1), "{answer}: {output:?}");
-        assert!(String::from_utf8_lossy(&output.stderr).contains(said), "{answer}: {output:?}");
-        assert!(begun.elapsed() < Duration::from_secs(15), "{answer}: told after {:?}", begun.elapsed());
-        assert!(polls.contains(&server.polls().len()), "{answer}: {} polls", server.polls().len());
+        assert!(
+            String::from_utf8_lossy(&output.stderr).contains(said),
+            "{answer}: {output:?}"
+        );
+        assert!(
+            begun.elapsed() < Duration::from_secs(15),
+            "{answer}: told after {:?}",
+            begun.elapsed()
+        );
+        assert!(
+            polls.contains(&server.polls().len()),
+            "{answer}: {} polls",
+            server.polls().len()
+        );
         assert_eq!(lab.status("tv")["state"], "needs_attention");
     }
 }
@@ -59,7 +81,10 @@ fn a_device_login_for_openid_whose_answer_has_no_id_token_is_kept_since_nobody_p
     lab.start();
     lab.await_state("tv", "needs_attention");
     let said = lab.succeeds(&["login", "tv"]);
-    assert!(said.contains("logged in to tv at ") && said.contains("does not tell as whom"), "{said}");
+    assert!(
+        said.contains("logged in to tv at ") && said.contains("does not tell as whom"),
+        "{said}"
+    );
     assert_eq!(lab.await_token("tv"), server.access_token);
     assert_eq!(server.polls().len(), 1);
 }
@@ -72,13 +97,18 @@ fn a_login_whose_person_the_server_does_not_tell_is_refused_where_a_username_is_
         ("openid profile email", "take `username` out"),
     ] {
         let server = Server::start(60, &["good"]);
-        let mut lab = server.lab_with(&format!("scope = \"{scope}\"\nusername = \"alice@acme.example\"\n"));
+        let mut lab = server.lab_with(&format!(
+            "scope = \"{scope}\"\nusername = \"alice@acme.example\"\n"
+        ));
         lab.start();
         lab.await_state("tv", "needs_attention");
         let output = lab.run(&["login", "tv"]);
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{scope}: {said}");
-        assert!(said.contains("alice@acme.example") && said.contains(remedy), "{scope}: {said}");
+        assert!(
+            said.contains("alice@acme.example") && said.contains(remedy),
+            "{scope}: {said}"
+        );
         assert_eq!(lab.token("tv"), None, "{scope}");
         assert_eq!(server.polls().len(), 1, "{scope}");
     }
@@ -96,13 +126,17 @@ impl Server {
     fn start(lasting: u64, answers: &[&'static str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let (access_token, device_code, polls) =
-            (random_hex(16), random_hex(16), Arc::<Mutex<Vec<Instant>>>::default());
+        let (access_token, device_code, polls) = (
+            random_hex(16),
+            random_hex(16),
+            Arc::<Mutex<Vec<Instant>>>::default(),
+        );
         let begun = json!({
             "device_code": device_code, "user_code": "WDJB-MJHT", "verification_uri": "http://tv.example/code",
             "expires_in": lasting, "interval": 1,
         });
-        let good = json!({ "access_token": access_token, "token_type": "Bearer", "expires_in": 3600 });
+        let good =
+            json!({ "access_token": access_token, "token_type": "Bearer", "expires_in": 3600 });
         let (answers, seen) = (answers.to_vec(), Arc::clone(&polls));
         let answer = move |request: &Request| -> Response {
             if request.path == "/device" {
@@ -123,7 +157,12 @@ impl Server {
                 thread::spawn(move || serve(stream, &*answer));
             }
         });
-        Self { url, access_token, device_code, polls }
+        Self {
+            url,
+            access_token,
+            device_code,
+            polls,
+        }
     }
 
     fn polls(&self) -> Vec<Instant> {

@@ -27,7 +27,11 @@ fn disks_in_a_mount_namespace_of_their_own() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{said}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(said.contains("4 passed"), "{said}");
 }
 
@@ -42,7 +46,12 @@ mod in_a_namespace {
     #[test]
     #[ignore = "started by the test above"]
     fn a_rotated_token_that_cannot_be_stored_is_served_said_and_written_once_that_is_possible() {
-        for trouble in [Trouble::Full, Trouble::ReadOnly, Trouble::Emptied, Trouble::Unmounted] {
+        for trouble in [
+            Trouble::Full,
+            Trouble::ReadOnly,
+            Trouble::Emptied,
+            Trouble::Unmounted,
+        ] {
             let (server, mut lab) = lab();
             let disk = Disk::mount(&lab, "state");
             let approved = server.approve("crm");
@@ -52,7 +61,9 @@ mod in_a_namespace {
             server.settled();
             server.once(Endpoint::Token, Instead::Late(Duration::from_millis(700)));
             let order = order(&lab, "crm", "renew");
-            within(SOON, "the renewal to arrive", || (server.refreshes() == 2).then_some(()));
+            within(SOON, "the renewal to arrive", || {
+                (server.refreshes() == 2).then_some(())
+            });
             disk.suffer(trouble);
             let second = lab.await_another_token("crm", &first);
             order.join().unwrap();
@@ -62,22 +73,31 @@ mod in_a_namespace {
                 assert!(lab.said().contains("event=\"unpersisted\""), "{trouble:?}");
             }
             disk.recover(trouble);
-            within(HEALED, &format!("the state to be written, {trouble:?}"), || {
-                let file = read(&lab.path("state/sessions/crm.json"));
-                (file.is_some() && lab.status("crm")["persisted"] == true).then_some(())
-            });
+            within(
+                HEALED,
+                &format!("the state to be written, {trouble:?}"),
+                || {
+                    let file = read(&lab.path("state/sessions/crm.json"));
+                    (file.is_some() && lab.status("crm")["persisted"] == true).then_some(())
+                },
+            );
             lab.kill();
             lab.start();
             lab.await_state("crm", "alive");
             assert_eq!(lab.token("crm"), Some(second), "{trouble:?}");
             lab.succeeds(&["renew", "crm"]);
-            assert_eq!((server.reuse_detected(), server.logins(), server.refreshes()), (0, 0, 3), "{trouble:?}");
+            assert_eq!(
+                (server.reuse_detected(), server.logins(), server.refreshes()),
+                (0, 0, 3),
+                "{trouble:?}"
+            );
         }
     }
 
     #[test]
     #[ignore = "started by the test above"]
-    fn a_token_that_was_published_and_never_stored_is_not_overwritten_by_the_older_one_after_a_kill() {
+    fn a_token_that_was_published_and_never_stored_is_not_overwritten_by_the_older_one_after_a_kill()
+     {
         let (server, mut lab) = lab();
         let disk = Disk::mount(&lab, "state");
         lab.configure(&[lab.by_key("crm")]);
@@ -114,9 +134,14 @@ mod in_a_namespace {
         assert_eq!(lab.token("crm"), Some(token.clone()));
         // A renewal over a living token does not leave while its intent cannot be stored.
         assert_ne!(lab.post("/v1/sessions/crm/renew?wait=3s", "").status, 200);
-        assert_eq!((lab.token("crm"), server.refreshes()), (Some(token.clone()), 0));
+        assert_eq!(
+            (lab.token("crm"), server.refreshes()),
+            (Some(token.clone()), 0)
+        );
         disk.recover(Trouble::Full);
-        within(HEALED, "a renewal", || (lab.post("/v1/sessions/crm/renew?wait=3s", "").status == 200).then_some(()));
+        within(HEALED, "a renewal", || {
+            (lab.post("/v1/sessions/crm/renew?wait=3s", "").status == 200).then_some(())
+        });
         lab.await_another_token("crm", &token);
         assert_eq!((server.logins(), server.reuse_detected()), (1, 0));
         assert!(server.calls().len() <= 8, "{}", server.calls().len());
@@ -129,15 +154,20 @@ mod in_a_namespace {
             let (server, mut lab) = lab();
             let disk = Disk::mount(&lab, "elsewhere");
             let elsewhere = lab.path("elsewhere/crm");
-            let crm =
-                lab.by_key("crm").publish(&format!("file = \"{}\"", elsewhere.display())).publish("file = \"crm\"");
+            let crm = lab
+                .by_key("crm")
+                .publish(&format!("file = \"{}\"", elsewhere.display()))
+                .publish("file = \"crm\"");
             lab.configure(&[crm]);
             lab.start();
             let first = lab.await_token("crm");
             within(SOON, "the file elsewhere", || read(&elsewhere));
             disk.suffer(trouble);
             server.revoke_sessions();
-            let answer = lab.post("/v1/sessions/crm/rejected?wait=8s", &format!("{{\"token\":\"{first}\"}}"));
+            let answer = lab.post(
+                "/v1/sessions/crm/rejected?wait=8s",
+                &format!("{{\"token\":\"{first}\"}}"),
+            );
             assert_eq!(answer.status, 200, "{trouble:?}: {answer:?}");
             let second = lab.await_another_token("crm", &first);
             assert_eq!(answer.json()["access_token"], *second);
@@ -159,9 +189,15 @@ fn what_somebody_removes_under_the_daemon_is_there_again_within_half_a_minute() 
     let calls = server.settled();
     fs::remove_dir_all(lab.path("state")).unwrap();
     fs::remove_dir_all(lab.path("run")).unwrap();
-    within(HEALED, "the token's file", || lab.token("crm").filter(|read| *read == token));
-    within(HEALED, "the socket", || lab.get("/v1/health").filter(|answer| answer.status == 200));
-    within(HEALED, "the state", || read(&lab.path("state/sessions/crm.json")));
+    within(HEALED, "the token's file", || {
+        lab.token("crm").filter(|read| *read == token)
+    });
+    within(HEALED, "the socket", || {
+        lab.get("/v1/health").filter(|answer| answer.status == 200)
+    });
+    within(HEALED, "the state", || {
+        read(&lab.path("state/sessions/crm.json"))
+    });
     // Its lock is there again as well.
     let second = lab.spawn().ended(SOON).expect("a second daemon ends");
     assert_eq!(second.code(), Some(1));
@@ -169,7 +205,11 @@ fn what_somebody_removes_under_the_daemon_is_there_again_within_half_a_minute() 
     lab.start();
     lab.await_state("crm", "alive");
     assert_eq!(lab.token("crm"), Some(token));
-    assert!(server.calls().len() <= calls + 2, "{} calls", server.calls().len() - calls);
+    assert!(
+        server.calls().len() <= calls + 2,
+        "{} calls",
+        server.calls().len() - calls
+    );
     assert_eq!(server.logins(), 1);
 }
 
@@ -183,10 +223,19 @@ fn a_report_and_its_recovery_wait_for_no_slow_disk() {
     sleep(Duration::from_secs(4));
     server.revoke_sessions();
     let asked = Instant::now();
-    let answer = lab.post("/v1/sessions/crm/rejected?wait=10s", &format!("{{\"token\":\"{first}\"}}"));
+    let answer = lab.post(
+        "/v1/sessions/crm/rejected?wait=10s",
+        &format!("{{\"token\":\"{first}\"}}"),
+    );
     let took = asked.elapsed();
-    assert!(server.lives(answer.json()["access_token"].as_str().expect("a token")), "{answer:?}");
-    assert!(took < Duration::from_millis(1400), "{took:?}, so something was written first");
+    assert!(
+        server.lives(answer.json()["access_token"].as_str().expect("a token")),
+        "{answer:?}"
+    );
+    assert!(
+        took < Duration::from_millis(1400),
+        "{took:?}, so something was written first"
+    );
     assert_eq!((server.logins(), server.pings() <= 3), (2, true));
 }
 
@@ -200,21 +249,35 @@ fn a_disk_that_answers_with_io_errors_costs_no_token() {
     lab.start_tampered(&["fsync:error=EIO".to_owned()]);
     lab.await_state("crm", "alive");
     assert_eq!(lab.token("crm"), Some(first.clone()));
-    assert_ne!(lab.post("/v1/sessions/crm/renew?wait=3s", "").status, 200, "its intent cannot be stored");
+    assert_ne!(
+        lab.post("/v1/sessions/crm/renew?wait=3s", "").status,
+        200,
+        "its intent cannot be stored"
+    );
     server.revoke_sessions();
-    let answer = lab.post("/v1/sessions/crm/rejected?wait=8s", &format!("{{\"token\":\"{first}\"}}"));
-    assert!(server.lives(answer.json()["access_token"].as_str().expect("a token")), "{answer:?}");
+    let answer = lab.post(
+        "/v1/sessions/crm/rejected?wait=8s",
+        &format!("{{\"token\":\"{first}\"}}"),
+    );
+    assert!(
+        server.lives(answer.json()["access_token"].as_str().expect("a token")),
+        "{answer:?}"
+    );
     let status = lab.status("crm");
     assert_eq!(status["persisted"], false, "{status}");
     within(SOON, "the file's error", || {
-        lab.status("crm")["files"][0]["error"].as_str()?.contains("Input/output error").then_some(())
+        lab.status("crm")["files"][0]["error"]
+            .as_str()?
+            .contains("Input/output error")
+            .then_some(())
     });
     assert!(server.calls().len() <= 8, "{}", server.calls().len());
 }
 
 #[test]
 fn what_stands_in_the_place_of_a_state_file_is_put_aside_or_stops_the_start_but_is_never_lost() {
-    let whole = |kind: &str| format!("{{\"version\":1,\"record\":\"session/{kind}\",\"data\":{{}}}}");
+    let whole =
+        |kind: &str| format!("{{\"version\":1,\"record\":\"session/{kind}\",\"data\":{{}}}}");
     let aside: [(&str, Vec<u8>); 5] = [
         ("empty", Vec::new()),
         ("noise", vec![0xff; 3000]),
@@ -229,14 +292,24 @@ fn what_stands_in_the_place_of_a_state_file_is_put_aside_or_stops_the_start_but_
         fs::write(&file, &content).unwrap();
         lab.start();
         assert!(server.lives(&lab.await_token("crm")), "{what}");
-        assert_eq!(fs::read(lab.path("state/sessions/crm.json.damaged-1")).unwrap(), content, "{what}");
+        assert_eq!(
+            fs::read(lab.path("state/sessions/crm.json.damaged-1")).unwrap(),
+            content,
+            "{what}"
+        );
         assert_eq!(server.logins(), 1, "{what}");
     }
     let stops: [(&str, Put); 4] = [
-        ("a later version", |file| fs::write(file, r#"{"version":99,"new":1}"#).unwrap()),
+        ("a later version", |file| {
+            fs::write(file, r#"{"version":99,"new":1}"#).unwrap()
+        }),
         ("a directory", |file| fs::create_dir(file).unwrap()),
-        ("a pipe", |file| assert!(Command::new("mkfifo").arg(file).status().unwrap().success())),
-        ("a link to a device", |file| std::os::unix::fs::symlink("/dev/zero", file).unwrap()),
+        ("a pipe", |file| {
+            assert!(Command::new("mkfifo").arg(file).status().unwrap().success())
+        }),
+        ("a link to a device", |file| {
+            std::os::unix::fs::symlink("/dev/zero", file).unwrap()
+        }),
     ];
     for (what, put) in stops {
         let (server, mut lab) = lab();
@@ -267,14 +340,20 @@ fn read(path: &Path) -> Option<String> {
 }
 
 fn order(lab: &Lab, session: &str, what: &str) -> std::thread::JoinHandle<()> {
-    let (socket, path) = (lab.socket(), format!("/v1/sessions/{session}/{what}?wait=3s"));
+    let (socket, path) = (
+        lab.socket(),
+        format!("/v1/sessions/{session}/{what}?wait=3s"),
+    );
     std::thread::spawn(move || {
         let _ = unix::request(&socket, "POST", &path, "application/json", "");
     })
 }
 
 fn lab() -> (Arc<Salesforce>, Lab) {
-    let settings = Settings { refresh_tokens: RefreshTokens::Rotated, ..Settings::default() };
+    let settings = Settings {
+        refresh_tokens: RefreshTokens::Rotated,
+        ..Settings::default()
+    };
     let server = Arc::new(Salesforce::start(settings));
     let lab = Lab::new(&server);
     (server, lab)
@@ -305,11 +384,18 @@ impl Disk {
     }
 
     fn mount_fresh(&self) {
-        self.call("mount", &["-t", "tmpfs", "-o", "size=256k,mode=0755", "tmpfs"]);
+        self.call(
+            "mount",
+            &["-t", "tmpfs", "-o", "size=256k,mode=0755", "tmpfs"],
+        );
     }
 
     fn call(&self, program: &str, args: &[&str]) {
-        let status = Command::new(program).args(args).arg(&self.path).status().unwrap();
+        let status = Command::new(program)
+            .args(args)
+            .arg(&self.path)
+            .status()
+            .unwrap();
         assert!(status.success(), "{program} {args:?}");
     }
 
@@ -328,7 +414,11 @@ impl Disk {
             Trouble::Emptied => {
                 for entry in fs::read_dir(&self.path).unwrap() {
                     let path = entry.unwrap().path();
-                    let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+                    let _ = if path.is_dir() {
+                        fs::remove_dir_all(path)
+                    } else {
+                        fs::remove_file(path)
+                    };
                 }
             }
             Trouble::Unmounted => self.call("umount", &["--lazy"]),
@@ -347,6 +437,13 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        while Command::new("umount").args(["--lazy", "--quiet"]).arg(&self.path).output().unwrap().status.success() {}
+        while Command::new("umount")
+            .args(["--lazy", "--quiet"])
+            .arg(&self.path)
+            .output()
+            .unwrap()
+            .status
+            .success()
+        {}
     }
 }

@@ -52,8 +52,14 @@ fn directories_that_cannot_be_used_are_named_with_a_remedy() {
         lab.start();
         assert_eq!(lab.ended().code(), Some(1), "{wrong}");
         let said = lab.said();
-        let line = said.lines().find(|line| line.contains("failed to")).unwrap_or_else(|| panic!("{wrong}: {said}"));
-        assert!(parts.iter().all(|part| line.contains(part)), "{wrong}: {line}");
+        let line = said
+            .lines()
+            .find(|line| line.contains("failed to"))
+            .unwrap_or_else(|| panic!("{wrong}: {said}"));
+        assert!(
+            parts.iter().all(|part| line.contains(part)),
+            "{wrong}: {line}"
+        );
         assert_eq!(server.logins(), 0, "{wrong}");
         let kept = ["state", "run", "run/tokens", "run/keepfresh.sock"]
             .iter()
@@ -67,7 +73,10 @@ fn directories_of_another_user_are_named_with_a_remedy() {
     if !is_root() {
         return; // Only root can give files away.
     }
-    for (closed, mode, parts) in [("state", 0o700, ["/state", "own"]), ("run", 0o755, ["/run", "own"])] {
+    for (closed, mode, parts) in [
+        ("state", 0o700, ["/state", "own"]),
+        ("run", 0o755, ["/run", "own"]),
+    ] {
         let (server, mut lab) = scene();
         for directory in ["run", "state"] {
             fs::create_dir(lab.path(directory)).unwrap();
@@ -77,12 +86,22 @@ fn directories_of_another_user_are_named_with_a_remedy() {
         chown(lab.path(closed), Some(0), Some(0)).unwrap();
         fs::set_permissions(lab.path(closed), fs::Permissions::from_mode(mode)).unwrap();
         let mut command = lab.daemon();
-        command.uid(65534).gid(65534).current_dir("/").stderr(Stdio::piped());
+        command
+            .uid(65534)
+            .gid(65534)
+            .current_dir("/")
+            .stderr(Stdio::piped());
         lab.start_by(command);
         assert_eq!(lab.ended().code(), Some(1), "{closed}");
         let said = lab.said();
-        let line = said.lines().find(|line| line.contains("failed to")).unwrap_or_else(|| panic!("{closed}: {said}"));
-        assert!(parts.iter().all(|part| line.contains(part)), "{closed}: {line}");
+        let line = said
+            .lines()
+            .find(|line| line.contains("failed to"))
+            .unwrap_or_else(|| panic!("{closed}: {said}"));
+        assert!(
+            parts.iter().all(|part| line.contains(part)),
+            "{closed}: {line}"
+        );
         assert_eq!(server.logins(), 0);
     }
 }
@@ -92,11 +111,20 @@ fn a_read_only_state_directory_is_refused_before_anything_is_asked_of_a_server()
     let (server, mut lab) = scene();
     fs::create_dir(lab.path("state")).unwrap();
     let mut command = with_own_mounts();
-    command.args(["sh", "-c", "mount -t tmpfs -o ro,mode=0700 none \"$0\" && exec \"$@\""]).arg(lab.path("state"));
+    command
+        .args([
+            "sh",
+            "-c",
+            "mount -t tmpfs -o ro,mode=0700 none \"$0\" && exec \"$@\"",
+        ])
+        .arg(lab.path("state"));
     lab.start_through(command);
     assert_eq!(lab.ended().code(), Some(1));
     let said = lab.said();
-    assert!(said.contains("Read-only file system") && said.contains("/state"), "{said}");
+    assert!(
+        said.contains("Read-only file system") && said.contains("/state"),
+        "{said}"
+    );
     assert_eq!(server.logins(), 0);
 }
 
@@ -124,15 +152,26 @@ fn a_second_daemon_is_turned_away_and_the_first_is_not_disturbed() {
     // On the same state.
     let ended = lab.spawn().ended(SOON).expect("it ends by itself");
     assert_eq!(ended.code(), Some(1));
-    assert!(lab.said().contains("another keepfresh") && lab.said().contains(&first.to_string()), "{}", lab.said());
+    assert!(
+        lab.said().contains("another keepfresh") && lab.said().contains(&first.to_string()),
+        "{}",
+        lab.said()
+    );
     // On a state of its own, at the same socket.
     let config = fs::read_to_string(lab.config()).unwrap();
     lab.write_config(&config.replace(&lab.quoted("state"), &lab.quoted("state2")));
     let ended = lab.spawn().ended(SOON).expect("it ends by itself");
     assert_eq!(ended.code(), Some(1));
-    assert!(lab.said().contains("another daemon answers there"), "{}", lab.said());
+    assert!(
+        lab.said().contains("another daemon answers there"),
+        "{}",
+        lab.said()
+    );
     assert!(lab.runs());
-    assert_eq!(lab.get("/v1/sessions/crm/token").unwrap().json()["access_token"], token.as_str());
+    assert_eq!(
+        lab.get("/v1/sessions/crm/token").unwrap().json()["access_token"],
+        token.as_str()
+    );
     assert_eq!(lab.token("crm"), Some(token));
     assert_eq!(server.logins(), 1);
 }
@@ -149,17 +188,57 @@ fn a_wrong_place_for_the_socket_is_told_from_a_daemon_that_is_down() {
     let _listening = UnixListener::bind(&other).unwrap();
     let absent = lab.path("absent.sock");
     for (path, code, parts) in [
-        (&absent, 69, ["the daemon is not running (no socket at ", "start the daemon of this socket"]),
-        (&deserted, 69, ["the daemon is not running (no daemon listens at ", "start the daemon of this socket"]),
-        (&file, 1, ["/config.toml is not a socket", "--socket or $KEEPFRESH_SOCKET"]),
-        (&lab.path("state"), 1, ["/state is not a socket", "--socket or $KEEPFRESH_SOCKET"]),
+        (
+            &absent,
+            69,
+            [
+                "the daemon is not running (no socket at ",
+                "start the daemon of this socket",
+            ],
+        ),
+        (
+            &deserted,
+            69,
+            [
+                "the daemon is not running (no daemon listens at ",
+                "start the daemon of this socket",
+            ],
+        ),
+        (
+            &file,
+            1,
+            [
+                "/config.toml is not a socket",
+                "--socket or $KEEPFRESH_SOCKET",
+            ],
+        ),
+        (
+            &lab.path("state"),
+            1,
+            ["/state is not a socket", "--socket or $KEEPFRESH_SOCKET"],
+        ),
     ] {
-        for args in [&["status"][..], &["token", "crm", "--wait", "0s"], &["used", "crm"]] {
-            let output = lab.command(args).arg("--socket").arg(path).output().unwrap();
+        for args in [
+            &["status"][..],
+            &["token", "crm", "--wait", "0s"],
+            &["used", "crm"],
+        ] {
+            let output = lab
+                .command(args)
+                .arg("--socket")
+                .arg(path)
+                .output()
+                .unwrap();
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert_eq!(output.status.code(), Some(code), "{args:?} {said}");
-            assert!(parts.iter().all(|part| said.contains(part)) && said.lines().count() == 1, "{args:?} {said}");
-            assert!(!said.contains("systemctl"), "a named socket need not be the service's: {said}");
+            assert!(
+                parts.iter().all(|part| said.contains(part)) && said.lines().count() == 1,
+                "{args:?} {said}"
+            );
+            assert!(
+                !said.contains("systemctl"),
+                "a named socket need not be the service's: {said}"
+            );
         }
     }
     fs::set_permissions(lab.path("run"), fs::Permissions::from_mode(0o700)).unwrap();
@@ -178,19 +257,34 @@ fn run_and_check_find_the_config_that_the_variable_names() {
         command
     };
     let named = lab.config().display().to_string();
-    let checked = without_file(lab.command(&["check"]), &named).output().unwrap();
+    let checked = without_file(lab.command(&["check"]), &named)
+        .output()
+        .unwrap();
     assert!(checked.status.success(), "{checked:?}");
     let absent = lab.path("absent.toml").display().to_string();
     let given = lab.command(&["check", "--config", &named]);
-    assert!(without_file(given, &absent).output().unwrap().status.success(), "--config comes first");
+    assert!(
+        without_file(given, &absent)
+            .output()
+            .unwrap()
+            .status
+            .success(),
+        "--config comes first"
+    );
     for args in [["check"], ["run"]] {
         let refused = without_file(lab.command(&args), &absent).output().unwrap();
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert_eq!(refused.status.code(), Some(78), "{args:?} {said}");
-        assert!(said.contains(&absent) && said.contains("$KEEPFRESH_CONFIG"), "{args:?} {said}");
+        assert!(
+            said.contains(&absent) && said.contains("$KEEPFRESH_CONFIG"),
+            "{args:?} {said}"
+        );
     }
     let mut command = without_file(lab.command(&["run"]), &named);
-    command.env_remove("NOTIFY_SOCKET").env_remove("JOURNAL_STREAM").stderr(Stdio::piped());
+    command
+        .env_remove("NOTIFY_SOCKET")
+        .env_remove("JOURNAL_STREAM")
+        .stderr(Stdio::piped());
     lab.start_by(command);
     lab.await_token("crm");
     assert_eq!(server.logins(), 1);

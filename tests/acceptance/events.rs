@@ -20,10 +20,19 @@ fn a_follower_hears_of_everything_in_order_and_reads_no_secret() {
     let mut stream = Stream::open(&lab, "/v1/events?session=crm", None);
     lab.succeeds(&["login", "crm"]);
     let (events, raw) = stream.until("published");
-    let words: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    let words: Vec<&str> = events
+        .iter()
+        .map(|event| event["event"].as_str().unwrap())
+        .collect();
     assert_eq!(words, ["call", "logged_in", "published"]);
-    assert_eq!((&events[0]["request"], &events[0]["verdict"]), (&"login".into(), &"good".into()));
-    let ids: Vec<u64> = events.iter().map(|event| event["id"].as_u64().unwrap()).collect();
+    assert_eq!(
+        (&events[0]["request"], &events[0]["verdict"]),
+        (&"login".into(), &"good".into())
+    );
+    let ids: Vec<u64> = events
+        .iter()
+        .map(|event| event["id"].as_u64().unwrap())
+        .collect();
     assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
     assert_eq!(events[2]["generation"], lab.status("crm")["generation"]);
     for needle in server.needles() {
@@ -44,7 +53,10 @@ fn whoever_hears_of_a_token_finds_it_in_the_files() {
     let before = lab.await_token("crm");
     lab.post("/v1/sessions/crm/login", "");
     stream.until("published");
-    assert_ne!(std::fs::read_to_string(lab.path("run/tokens/crm")).unwrap(), before);
+    assert_ne!(
+        std::fs::read_to_string(lab.path("run/tokens/crm")).unwrap(),
+        before
+    );
     lab.post("/v1/sessions/crm/logout", "");
     stream.until("withdrawn");
     assert!(!lab.path("run/tokens/crm").exists());
@@ -66,12 +78,19 @@ fn who_was_away_hears_exactly_what_was_missed() {
         Stream::open(&lab, &format!("/v1/events?from={last}"), None),
         Stream::open(&lab, "/v1/events?from=0", Some(&last)),
     ] {
-        let words: Vec<String> = stream.until("paused").0.iter().map(|event| event["event"].to_string()).collect();
+        let words: Vec<String> = stream
+            .until("paused")
+            .0
+            .iter()
+            .map(|event| event["event"].to_string())
+            .collect();
         assert_eq!(words, ["\"resumed\"", "\"paused\""]);
     }
-    for (path, status) in
-        [("/v1/events?from=soon", 400), ("/v1/events?session=nobody", 404), ("/v1/events?colour=red", 400)]
-    {
+    for (path, status) in [
+        ("/v1/events?from=soon", 400),
+        ("/v1/events?session=nobody", 404),
+        ("/v1/events?colour=red", 400),
+    ] {
         assert_eq!(lab.get(path).unwrap().status, status, "{path}");
     }
     assert_eq!(server.logins(), 1);
@@ -85,7 +104,11 @@ fn the_command_follows_over_a_restart_and_says_that_something_may_be_missing() {
     assert_eq!(following.next()["event"], "paused");
     let stopping = Instant::now();
     assert!(lab.stop().success());
-    assert!(stopping.elapsed().as_secs() < 2, "a follower delays no stop: {:?}", stopping.elapsed());
+    assert!(
+        stopping.elapsed().as_secs() < 2,
+        "a follower delays no stop: {:?}",
+        stopping.elapsed()
+    );
     lab.start();
     let mut words = Vec::new();
     while words.last().is_none_or(|word| word != "resumed") {
@@ -102,7 +125,9 @@ fn the_command_ends_when_nobody_reads_it_any_more_though_nothing_happens() {
     let (_server, lab) = running();
     let mut following = Following::start(&lab, &["events", "--json", "crm"]);
     following.lines = None;
-    let ended = crate::support::within(SOON, "the command's end", || following.child.try_wait().unwrap());
+    let ended = crate::support::within(SOON, "the command's end", || {
+        following.child.try_wait().unwrap()
+    });
     assert!(ended.success(), "{ended}");
 }
 
@@ -113,11 +138,18 @@ fn strangers_hear_nothing_of_sessions_that_they_may_not_see() {
     }
     let server = Arc::new(Salesforce::start(Settings::default()));
     let mut lab = Lab::new(&server);
-    lab.configure(&[lab.by_client("crm"), lab.by_client("open").table("access", "allow = [\"user:nobody\"]")]);
+    lab.configure(&[
+        lab.by_client("crm"),
+        lab.by_client("open")
+            .table("access", "allow = [\"user:nobody\"]"),
+    ]);
     lab.start();
     lab.await_state("crm", "alive");
     lab.await_state("open", "alive");
-    assert_eq!(lab.run_as_nobody(&["events", "crm"]).status.code(), Some(77));
+    assert_eq!(
+        lab.run_as_nobody(&["events", "crm"]).status.code(),
+        Some(77)
+    );
     let mut following = Following::as_nobody(&lab, &["events", "--json", "--from", "0"]);
     assert_eq!(following.next()["session"], "open");
     lab.succeeds(&["pause", "crm"]);
@@ -140,12 +172,22 @@ impl Stream {
     fn open(lab: &Lab, path: &str, last: Option<&str>) -> Self {
         let mut stream = UnixStream::connect(lab.socket()).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
-        let last = last.map(|id| format!("last-event-id: {id}\r\n")).unwrap_or_default();
+        let last = last
+            .map(|id| format!("last-event-id: {id}\r\n"))
+            .unwrap_or_default();
         write!(stream, "GET {path} HTTP/1.0\r\nhost: x\r\n{last}\r\n").unwrap();
         let mut lines = BufReader::new(stream).lines();
-        let head: Vec<String> = lines.by_ref().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+        let head: Vec<String> = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .take_while(|line| !line.is_empty())
+            .collect();
         assert!(head[0].contains(" 200 "), "{head:?}");
-        assert!(head.iter().any(|line| line.starts_with("content-type: text/event-stream")), "{head:?}");
+        assert!(
+            head.iter()
+                .any(|line| line.starts_with("content-type: text/event-stream")),
+            "{head:?}"
+        );
         Self { lines }
     }
 
@@ -194,12 +236,21 @@ impl Following {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // The daemon says when somebody follows: from then on nothing is missed.
-        crate::support::within(SOON, "the follower", || (lab.said().matches("follows").count() > seen).then_some(()));
-        Self { child, lines: Some(lines) }
+        crate::support::within(SOON, "the follower", || {
+            (lab.said().matches("follows").count() > seen).then_some(())
+        });
+        Self {
+            child,
+            lines: Some(lines),
+        }
     }
 
     fn next(&mut self) -> Value {
-        let line = self.lines.as_mut().and_then(Iterator::next).expect("another event");
+        let line = self
+            .lines
+            .as_mut()
+            .and_then(Iterator::next)
+            .expect("another event");
         serde_json::from_str(&line.unwrap()).unwrap()
     }
 }

@@ -22,11 +22,16 @@ fn a_hook_learns_of_a_new_token_when_its_file_holds_it_and_not_again_at_a_restar
     let (server, mut lab) = lab_with(WITNESS, "on = [\"change\"]", "");
     lab.start();
     let first = lab.await_token("crm");
-    assert_eq!(told(&lab, 1).last().unwrap(), &format!("crm change {} logged in | ", generation(&lab)));
+    assert_eq!(
+        told(&lab, 1).last().unwrap(),
+        &format!("crm change {} logged in | ", generation(&lab))
+    );
     lab.succeeds(&["login", "crm"]);
     let second = lab.await_another_token("crm", &first);
     told(&lab, 2);
-    within(SOON, "what the file held", || (fs::read_to_string(lab.path("held")).ok()? == second).then_some(()));
+    within(SOON, "what the file held", || {
+        (fs::read_to_string(lab.path("held")).ok()? == second).then_some(())
+    });
     lab.stop();
     lab.start();
     lab.await_state("crm", "alive");
@@ -37,14 +42,20 @@ fn a_hook_learns_of_a_new_token_when_its_file_holds_it_and_not_again_at_a_restar
     for name in ["KEEPFRESH_LOG", "RUST_BACKTRACE", "CARGO"] {
         assert!(!environment.contains(name), "{environment}");
     }
-    assert!(environment.contains(&format!("KEEPFRESH_SOCKET={}", lab.socket().display())), "{environment}");
+    assert!(
+        environment.contains(&format!("KEEPFRESH_SOCKET={}", lab.socket().display())),
+        "{environment}"
+    );
     assert_eq!(server.logins(), 2);
 }
 
 #[test]
 fn hooks_and_alerts_say_what_a_person_must_run_and_hooks_when_it_is_over() {
     let (server, mut lab) = lab_with(WITNESS, "on = [\"attention\", \"recovered\"]", "");
-    let alert = format!("[alerts]\non_attention = [[\"sh\", {}]]\n", lab.quoted("page"));
+    let alert = format!(
+        "[alerts]\non_attention = [[\"sh\", {}]]\n",
+        lab.quoted("page")
+    );
     script(
         &lab,
         "page",
@@ -57,18 +68,40 @@ fn hooks_and_alerts_say_what_a_person_must_run_and_hooks_when_it_is_over() {
     lab.start();
     lab.await_state("crm", "needs_attention");
     let line = told(&lab, 1).remove(0);
-    assert!(line.starts_with("crm attention ") && line.contains("`keepfresh login crm`"), "{line}");
-    let paged =
-        within(SOON, "the page", || fs::read_to_string(lab.path("paged")).ok().filter(|text| text.ends_with('\n')));
-    assert!(paged.starts_with("crm attention ") && paged.contains("`keepfresh login crm`"), "{paged}");
+    assert!(
+        line.starts_with("crm attention ") && line.contains("`keepfresh login crm`"),
+        "{line}"
+    );
+    let paged = within(SOON, "the page", || {
+        fs::read_to_string(lab.path("paged"))
+            .ok()
+            .filter(|text| text.ends_with('\n'))
+    });
+    assert!(
+        paged.starts_with("crm attention ") && paged.contains("`keepfresh login crm`"),
+        "{paged}"
+    );
     server.behave();
     lab.succeeds(&["login", "crm"]);
     lab.await_state("crm", "alive");
     assert!(lab.stop().success());
     let told = told(&lab, 2);
-    assert!(told[1].starts_with("crm recovered ") && told.len() == 2, "{told:?}");
-    assert_eq!(lab.said().matches("needs_attention").count(), 1, "the log calls for a person once too");
-    assert_eq!(fs::read_to_string(lab.path("paged")).unwrap().lines().count(), 1);
+    assert!(
+        told[1].starts_with("crm recovered ") && told.len() == 2,
+        "{told:?}"
+    );
+    assert_eq!(
+        lab.said().matches("needs_attention").count(),
+        1,
+        "the log calls for a person once too"
+    );
+    assert_eq!(
+        fs::read_to_string(lab.path("paged"))
+            .unwrap()
+            .lines()
+            .count(),
+        1
+    );
     assert!(server.logins() <= 3, "{}", server.logins());
 }
 
@@ -81,24 +114,49 @@ fn a_session_that_stays_without_a_token_becomes_an_alert_once() {
         "cd \"$(dirname \"$0\")\"; echo \"$KEEPFRESH_SESSION $KEEPFRESH_EVENT $KEEPFRESH_REASON\" >> paged",
     );
     let config = fs::read_to_string(lab.config()).unwrap();
-    lab.write_config(&format!("{config}[alerts]\non_attention = [[\"sh\", {}]]\nafter = \"2s\"\n", lab.quoted("page")));
+    lab.write_config(&format!(
+        "{config}[alerts]\non_attention = [[\"sh\", {}]]\nafter = \"2s\"\n",
+        lab.quoted("page")
+    ));
     server.always(Endpoint::Token, Instead::Hang);
     let begun = Instant::now();
     lab.start();
-    let paged =
-        within(SOON, "the page", || fs::read_to_string(lab.path("paged")).ok().filter(|text| text.ends_with('\n')));
-    assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
-    assert!(paged.starts_with("crm attention no good token for 2s: "), "{paged}");
+    let paged = within(SOON, "the page", || {
+        fs::read_to_string(lab.path("paged"))
+            .ok()
+            .filter(|text| text.ends_with('\n'))
+    });
+    assert!(
+        begun.elapsed() >= Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(
+        paged.starts_with("crm attention no good token for 2s: "),
+        "{paged}"
+    );
     std::thread::sleep(Duration::from_secs(2));
-    assert_eq!(fs::read_to_string(lab.path("paged")).unwrap().lines().count(), 1);
-    assert!(!lab.path("told").exists(), "the session's own hook is for what only a person can mend");
+    assert_eq!(
+        fs::read_to_string(lab.path("paged"))
+            .unwrap()
+            .lines()
+            .count(),
+        1
+    );
+    assert!(
+        !lab.path("told").exists(),
+        "the session's own hook is for what only a person can mend"
+    );
     assert!(server.logins() <= 8, "{}", server.logins());
 }
 
 #[test]
 fn a_hook_that_hangs_delays_neither_a_session_nor_the_end() {
-    let (server, mut lab) =
-        lab_with("echo $$ > \"$(dirname \"$0\")/told\"; sleep 1000 & wait", "on = [\"change\"]", "");
+    let (server, mut lab) = lab_with(
+        "echo $$ > \"$(dirname \"$0\")/told\"; sleep 1000 & wait",
+        "on = [\"change\"]",
+        "",
+    );
     lab.start();
     let first = lab.await_token("crm");
     let hook = told(&lab, 1).remove(0);
@@ -106,8 +164,14 @@ fn a_hook_that_hangs_delays_neither_a_session_nor_the_end() {
     lab.await_another_token("crm", &first);
     let begun = Instant::now();
     assert!(lab.stop().success());
-    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
-    within(SOON, "the hook and its children to be gone", || group_is_gone(&hook).then_some(()));
+    assert!(
+        begun.elapsed() < Duration::from_secs(6),
+        "{:?}",
+        begun.elapsed()
+    );
+    within(SOON, "the hook and its children to be gone", || {
+        group_is_gone(&hook).then_some(())
+    });
     assert_eq!(server.logins(), 2);
 }
 
@@ -115,38 +179,68 @@ fn a_hook_that_hangs_delays_neither_a_session_nor_the_end() {
 fn runs_are_counted_by_how_they_ended() {
     let (server, mut lab) = lab_with("exit 3", "on = [\"change\"]", "");
     let config = fs::read_to_string(lab.config()).unwrap();
-    let hook = |program: &str| format!("\n[[sessions.crm.hook]]\non = [\"change\"]\ncommand = [{program}]\n");
-    lab.write_config(&format!("{config}{}{}", hook("\"true\""), hook("\"sleep\", \"1000\"")));
+    let hook = |program: &str| {
+        format!("\n[[sessions.crm.hook]]\non = [\"change\"]\ncommand = [{program}]\n")
+    };
+    lab.write_config(&format!(
+        "{config}{}{}",
+        hook("\"true\""),
+        hook("\"sleep\", \"1000\"")
+    ));
     lab.start();
     lab.await_token("crm");
-    let runs = |outcome: &str| format!("keepfresh_session_hook_runs_total{{session=\"crm\",outcome=\"{outcome}\"}} 1");
+    let runs = |outcome: &str| {
+        format!("keepfresh_session_hook_runs_total{{session=\"crm\",outcome=\"{outcome}\"}} 1")
+    };
     within(Duration::from_secs(20), "the runs", || {
         let metrics = lab.get("/metrics")?.body;
-        ["succeeded", "failed", "timed_out"].iter().all(|it| metrics.contains(&runs(it))).then_some(())
+        ["succeeded", "failed", "timed_out"]
+            .iter()
+            .all(|it| metrics.contains(&runs(it)))
+            .then_some(())
     });
     within(SOON, "both to be said", || {
         let said = lab.said();
-        (said.contains("it ended with exit status: 3") && said.contains("it took longer than 10 s")).then_some(())
+        (said.contains("it ended with exit status: 3") && said.contains("it took longer than 10 s"))
+            .then_some(())
     });
-    assert!(!lab.get("/metrics").unwrap().body.contains("keepfresh_alert_runs_total{"), "there are no alerts");
+    assert!(
+        !lab.get("/metrics")
+            .unwrap()
+            .body
+            .contains("keepfresh_alert_runs_total{"),
+        "there are no alerts"
+    );
     assert_eq!(server.logins(), 1);
 }
 
 #[test]
 fn check_looks_for_the_programs() {
     let (server, lab) = lab_with("", "on = [\"change\"]", "");
-    assert_eq!(lab.code(&["check", "--config", &lab.config().display().to_string()]), 0);
+    assert_eq!(
+        lab.code(&["check", "--config", &lab.config().display().to_string()]),
+        0
+    );
     let config = fs::read_to_string(lab.config()).unwrap();
     for (program, complaint) in [
         ("/nonexistent/notify".to_owned(), "there is no such program"),
-        ("no-such-program-anywhere".to_owned(), "there is no such program"),
-        (lab.path("config.toml").display().to_string(), "Permission denied"),
+        (
+            "no-such-program-anywhere".to_owned(),
+            "there is no such program",
+        ),
+        (
+            lab.path("config.toml").display().to_string(),
+            "Permission denied",
+        ),
     ] {
         lab.write_config(&config.replace("\"sh\"", &format!("\"{program}\"")));
         let output = lab.run(&["check", "--config", &lab.config().display().to_string()]);
         assert_eq!(output.status.code(), Some(78), "{output:?}");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said.contains(complaint) && said.contains("sessions.crm.hook.command"), "{said}");
+        assert!(
+            said.contains(complaint) && said.contains("sessions.crm.hook.command"),
+            "{said}"
+        );
     }
     assert_eq!(server.calls().len(), 0);
 }
@@ -181,10 +275,17 @@ fn told(lab: &Lab, lines: usize) -> Vec<String> {
 }
 
 fn group_is_gone(group: &str) -> bool {
-    let Ok(processes) = fs::read_dir("/proc") else { return false };
-    let stats = processes.flatten().filter_map(|process| fs::read_to_string(process.path().join("stat")).ok());
+    let Ok(processes) = fs::read_dir("/proc") else {
+        return false;
+    };
+    let stats = processes
+        .flatten()
+        .filter_map(|process| fs::read_to_string(process.path().join("stat")).ok());
     let alive = |stat: String| {
-        let after = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).to_owned();
+        let after = stat
+            .rsplit_once(") ")
+            .map_or("", |(_, rest)| rest)
+            .to_owned();
         let mut fields = after.split(' ');
         fields.next() != Some("Z") && fields.nth(1) == Some(group)
     };

@@ -28,14 +28,23 @@ fn an_entry_has_session_event_generation_priority_and_number() {
         assert_eq!(entry["PRIORITY"], "6");
         assert_eq!(entry["SYSLOG_IDENTIFIER"], "keepfresh");
         assert_eq!(entry["MESSAGE_ID"], message_id::of(event).unwrap());
-        assert!(entry["MESSAGE"].as_str().unwrap().starts_with("crm: "), "{entry:?}");
+        assert!(
+            entry["MESSAGE"].as_str().unwrap().starts_with("crm: "),
+            "{entry:?}"
+        );
     }
-    server.always(Endpoint::Token, Instead::Say(oauth_error("invalid_client", "no such client")));
+    server.always(
+        Endpoint::Token,
+        Instead::Say(oauth_error("invalid_client", "no such client")),
+    );
     server.revoke_sessions();
     lab.run(&["rejected", "crm", "--wait", "1s"]);
     let needed = journald.await_entry(&["EVENT=needs_attention"]);
     assert_eq!(needed["PRIORITY"], "4", "a person must act");
-    let by_number = journald.await_entry(&[&format!("MESSAGE_ID={}", message_id::of("needs_attention").unwrap())]);
+    let by_number = journald.await_entry(&[&format!(
+        "MESSAGE_ID={}",
+        message_id::of("needs_attention").unwrap()
+    )]);
     assert_eq!(by_number["__CURSOR"], needed["__CURSOR"]);
     heard(&lab, &journald);
     assert!(server.logins() <= 4, "{} logins", server.logins());
@@ -50,9 +59,11 @@ fn the_catalogue_explains_each_entry_with_cause_and_remedy() {
     lab.run(&["rejected", "crm"]);
     journald.await_entry(&["EVENT=died"]);
     let explained = journald.journalctl(&["-x", "EVENT=died"]);
-    for part in
-        ["░░ Subject: crm: the server no longer knows the token", "░░ To do: If it happens again", "Session expired"]
-    {
+    for part in [
+        "░░ Subject: crm: the server no longer knows the token",
+        "░░ To do: If it happens again",
+        "Session expired",
+    ] {
         assert!(explained.contains(part), "{part:?} is not in\n{explained}");
     }
     assert!(server.logins() <= 3);
@@ -62,22 +73,35 @@ fn the_catalogue_explains_each_entry_with_cause_and_remedy() {
 fn the_queries_of_the_operations_page_find_what_they_promise() {
     let (server, mut lab, journald) = scene();
     let told = Response::json(200, r#"{"sobjects":"/services/data/v65.0/sobjects"}"#);
-    server.once(Endpoint::Data, Instead::SayAlive(told.with("Sforce-Limit-Info", "api-usage=14900/15000")));
+    server.once(
+        Endpoint::Data,
+        Instead::SayAlive(told.with("Sforce-Limit-Info", "api-usage=14900/15000")),
+    );
     journald.start_daemon(&mut lab);
     lab.await_token("crm");
     lab.succeeds(&["verify", "crm"]);
-    server.always(Endpoint::Token, Instead::Say(oauth_error("invalid_client", "no such client")));
+    server.always(
+        Endpoint::Token,
+        Instead::Say(oauth_error("invalid_client", "no such client")),
+    );
     server.revoke_sessions();
     lab.run(&["rejected", "crm", "--wait", "1s"]);
     journald.await_entry(&["EVENT=needs_attention"]);
-    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).unwrap();
-    let queries: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("journalctl -u keepfresh ")).collect();
+    let page =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).unwrap();
+    let queries: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("journalctl -u keepfresh "))
+        .collect();
     assert!(queries.len() >= 5, "{queries:?}");
     for query in queries {
         // What follows for ever, or goes on to another program, is asked once.
         let query = query.split(['#', '|']).next().unwrap_or_default();
-        let args: Vec<&str> =
-            query.split_whitespace().filter(|arg| *arg != "-f").map(|arg| arg.trim_matches('"')).collect();
+        let args: Vec<&str> = query
+            .split_whitespace()
+            .filter(|arg| *arg != "-f")
+            .map(|arg| arg.trim_matches('"'))
+            .collect();
         let found = journald.journalctl(&args);
         assert!(!found.trim().is_empty(), "journalctl {query}: nothing");
     }
@@ -88,7 +112,9 @@ fn the_queries_of_the_operations_page_find_what_they_promise() {
 fn early_warnings_are_said_once_with_what_they_are_about() {
     let (server, mut lab, journald) = scene();
     let refresh = server.approve("refreshed");
-    let aging = lab.by_refresh_token("refreshed", &refresh).key("refresh_idle_timeout = \"6s\"");
+    let aging = lab
+        .by_refresh_token("refreshed", &refresh)
+        .key("refresh_idle_timeout = \"6s\"");
     lab.configure(&[lab.by_client("crm"), aging]);
     let told = Response::json(200, r#"{"sobjects":"/services/data/v65.0/sobjects"}"#);
     let low = told.with("Sforce-Limit-Info", "api-usage=14900/15000");
@@ -97,7 +123,11 @@ fn early_warnings_are_said_once_with_what_they_are_about() {
     let mut token = lab.await_token("crm");
     lab.await_token("refreshed");
     lab.succeeds(&["verify", "crm"]);
-    server.always_for("refreshed", Endpoint::Token, Instead::Say(Response::text(503, "down")));
+    server.always_for(
+        "refreshed",
+        Endpoint::Token,
+        Instead::Say(Response::text(503, "down")),
+    );
     for _ in 0..4 {
         lab.succeeds(&["login", "crm"]);
         token = lab.await_another_token("crm", &token);
@@ -110,12 +140,25 @@ fn early_warnings_are_said_once_with_what_they_are_about() {
     ] {
         // What only time shows is looked at twice a minute.
         let matches = [format!("EVENT={event}"), format!("SESSION={session}")];
-        let entry = within(Duration::from_secs(40), event, || journald.entries(&[&matches[0], &matches[1]]).pop());
+        let entry = within(Duration::from_secs(40), event, || {
+            journald.entries(&[&matches[0], &matches[1]]).pop()
+        });
         assert_eq!(entry["PRIORITY"], "4", "{entry:?}");
         assert_eq!(entry["MESSAGE_ID"], message_id::of(event).unwrap());
-        assert!(entry[field].as_str().unwrap().starts_with(value), "{entry:?}");
-        assert!(journald.journalctl(&["-x", &format!("EVENT={event}")]).contains("░░ To do: "));
-        assert_eq!(journald.entries(&[&format!("EVENT={event}")]).len(), 1, "{event}");
+        assert!(
+            entry[field].as_str().unwrap().starts_with(value),
+            "{entry:?}"
+        );
+        assert!(
+            journald
+                .journalctl(&["-x", &format!("EVENT={event}")])
+                .contains("░░ To do: ")
+        );
+        assert_eq!(
+            journald.entries(&[&format!("EVENT={event}")]).len(),
+            1,
+            "{event}"
+        );
     }
     heard(&lab, &journald);
     assert!(server.logins() <= 6, "{}", server.logins());
@@ -126,17 +169,26 @@ fn a_text_of_the_server_makes_no_entries_and_no_fields() {
     let (server, mut lab, journald) = scene();
     let text = "x\nPRIORITY=0\nMESSAGE=forged\n\u{1b}[2J\u{9b}31m";
     let body = json!({"error": "invalid_grant", "error_description": text});
-    server.always(Endpoint::Token, Instead::Say(Response::json(400, body.to_string())));
+    server.always(
+        Endpoint::Token,
+        Instead::Say(Response::json(400, body.to_string())),
+    );
     lab.configure(&[lab.by_client("crm")]);
     journald.start_daemon(&mut lab);
     let entry = journald.await_entry(&["EVENT=needs_attention"]);
     assert_eq!(entry["PRIORITY"], "4");
-    assert!(entry["MESSAGE"].as_str().unwrap().contains("PRIORITY=0"), "as text: {entry:?}");
+    assert!(
+        entry["MESSAGE"].as_str().unwrap().contains("PRIORITY=0"),
+        "as text: {entry:?}"
+    );
     assert!(journald.entries(&["PRIORITY=0"]).is_empty());
     for entry in journald.entries(&[]) {
         // journalctl shows what is no text as an array of bytes.
-        let odd =
-            entry.values().find(|value| value.as_str().is_none_or(|text| text.contains(['\n', '\u{1b}', '\u{9b}'])));
+        let odd = entry.values().find(|value| {
+            value
+                .as_str()
+                .is_none_or(|text| text.contains(['\n', '\u{1b}', '\u{9b}']))
+        });
         assert_eq!(odd, None, "{entry:?}");
     }
     assert!(server.logins() <= 2);
@@ -155,7 +207,11 @@ fn a_journald_that_hangs_or_dies_costs_log_lines_and_nothing_else() {
         lab.run(&["verify", "crm", "--wait", "1s"]);
     }
     // A daemon that waited for its log would keep each of them for its whole second.
-    assert!(started.elapsed() < Duration::from_secs(100), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(100),
+        "{:?}",
+        started.elapsed()
+    );
     assert_eq!(lab.token("crm").as_deref(), Some(token.as_str()));
     journald.signal(Signal::CONT);
     journald.kill();
@@ -178,7 +234,11 @@ fn without_journald_an_order_to_log_there_falls_back_to_text() {
     hidden.args(["sh", "-c", "mount -t tmpfs none /run && exec \"$@\"", "sh"]);
     lab.start_through(hidden);
     lab.await_token("crm");
-    within(SOON, "the warning", || lab.said().contains("event=\"journal_missing\"").then_some(()));
+    within(SOON, "the warning", || {
+        lab.said()
+            .contains("event=\"journal_missing\"")
+            .then_some(())
+    });
     assert!(lab.said().contains("event=\"logged_in\""), "{}", lab.said());
 }
 

@@ -18,11 +18,16 @@ use crate::support::salesforce::Salesforce;
 use crate::support::{SOON, unix, within};
 
 /// Every kind of call by which something outside the process changes: the disk's, and what goes to and fro on sockets.
-const EFFECTS: [&str; 8] = ["fsync", "renameat", "openat2", "fchmod", "rename", "writev", "recvfrom", "write"];
+const EFFECTS: [&str; 8] = [
+    "fsync", "renameat", "openat2", "fchmod", "rename", "writev", "recvfrom", "write",
+];
 
 #[test]
 fn a_kill_right_after_a_rotation_became_visible_loses_no_session() {
-    let (server, mut lab) = lab(Settings { refresh_kills: true, ..rotating() });
+    let (server, mut lab) = lab(Settings {
+        refresh_kills: true,
+        ..rotating()
+    });
     let approved = server.approve("crm");
     lab.configure(&[lab.by_refresh_token("crm", &approved)]);
     lab.start();
@@ -46,21 +51,31 @@ fn a_kill_right_after_a_rotation_became_visible_loses_no_session() {
         assert!(server.lives(&token), "round {round}");
     }
     assert_eq!(server.reuse_detected(), 0);
-    assert_eq!(server.refreshes(), rounds + 1, "one per order, and the first");
+    assert_eq!(
+        server.refreshes(),
+        rounds + 1,
+        "one per order, and the first"
+    );
     assert_eq!(server.logins(), 0);
 }
 
 #[test]
 fn a_kill_at_any_system_call_of_a_renewal_or_a_recovery_is_made_good() {
     // A lab for each, or the hour's budget of logins would be spent.
-    let kills: usize = EFFECTS.iter().map(|effect| kill_at(effect, rounds(2).min(4))).sum();
+    let kills: usize = EFFECTS
+        .iter()
+        .map(|effect| kill_at(effect, rounds(2).min(4)))
+        .sum();
     assert!(kills >= EFFECTS.len() / 2, "only {kills} kills");
 }
 
 /// How many of the rounds ended in a kill.
 fn kill_at(effect: &str, rounds: usize) -> usize {
     let (server, mut lab) = lab(rotating());
-    lab.configure(&[twice_published(lab.by_client("rotates")), twice_published(lab.by_key("plain"))]);
+    lab.configure(&[
+        twice_published(lab.by_client("rotates")),
+        twice_published(lab.by_key("plain")),
+    ]);
     lab.start();
     let watch = Watch::of(&lab, &["rotates", "plain"]);
     for name in ["rotates", "plain"] {
@@ -88,12 +103,22 @@ fn kill_at(effect: &str, rounds: usize) -> usize {
             // Nothing tells a daemon that was killed before it asked that the server has ended the session.
             lab.run(&["rejected", name]);
             let awaited = format!("{name} to live after {effect} {nth}");
-            within(Duration::from_secs(20), &awaited, || lab.token(name).filter(|token| server.lives(token)));
+            within(Duration::from_secs(20), &awaited, || {
+                lab.token(name).filter(|token| server.lives(token))
+            });
         }
-        assert_eq!(server.reuse_detected(), 0, "{effect} {nth}: a login was at hand");
+        assert_eq!(
+            server.reuse_detected(),
+            0,
+            "{effect} {nth}: a login was at hand"
+        );
         assert!(lab.stop().success());
         let calls = server.calls().len();
-        assert!(calls - before <= 24, "{effect} {nth}: {} calls", calls - before);
+        assert!(
+            calls - before <= 24,
+            "{effect} {nth}: {} calls",
+            calls - before
+        );
         before = calls;
     }
     watch.found_nothing();
@@ -103,7 +128,10 @@ fn kill_at(effect: &str, rounds: usize) -> usize {
 #[test]
 fn kills_at_random_moments_of_starts_and_recoveries_lose_nothing() {
     let (server, mut lab) = lab(rotating());
-    lab.configure(&[twice_published(lab.by_client("rotates")), twice_published(lab.by_key("plain"))]);
+    lab.configure(&[
+        twice_published(lab.by_client("rotates")),
+        twice_published(lab.by_key("plain")),
+    ]);
     lab.start();
     for name in ["rotates", "plain"] {
         lab.await_token(name);
@@ -115,8 +143,13 @@ fn kills_at_random_moments_of_starts_and_recoveries_lose_nothing() {
         if round % rounds.div_ceil(3) == 0 {
             server.revoke_sessions();
         }
-        let orders = [order(&lab, "rotates", "renew?wait=2s"), order(&lab, "plain", "verify?wait=2s")];
-        sleep(Duration::from_millis(u64::try_from(round * 13 % 47).unwrap()));
+        let orders = [
+            order(&lab, "rotates", "renew?wait=2s"),
+            order(&lab, "plain", "verify?wait=2s"),
+        ];
+        sleep(Duration::from_millis(
+            u64::try_from(round * 13 % 47).unwrap(),
+        ));
         lab.kill();
         for order in orders {
             let _ = order.join();
@@ -133,11 +166,16 @@ fn kills_at_random_moments_of_starts_and_recoveries_lose_nothing() {
         if living(name).is_none() {
             lab.run(&["login", name]);
         }
-        within(Duration::from_secs(40), &format!("{name} to live"), || living(name));
+        within(Duration::from_secs(40), &format!("{name} to live"), || {
+            living(name)
+        });
     }
     assert_eq!(server.reuse_detected(), 0, "a login was at hand");
     let calls = server.calls().len();
-    assert!(calls <= 12 * rounds + 20, "{calls} calls in {rounds} rounds");
+    assert!(
+        calls <= 12 * rounds + 20,
+        "{calls} calls in {rounds} rounds"
+    );
     watch.found_nothing();
 }
 
@@ -149,7 +187,11 @@ fn a_daemon_that_is_killed_at_its_first_write_every_time_never_logs_in() {
         lab.start_tampered(&["fsync:signal=KILL:when=1".to_owned()]);
         assert!(lab.has_ended(SOON), "round {round}");
     }
-    assert_eq!(server.calls().len(), 0, "what would not be counted is not done");
+    assert_eq!(
+        server.calls().len(),
+        0,
+        "what would not be counted is not done"
+    );
     lab.start();
     lab.await_token("crm");
     assert_eq!(server.logins(), 1);
@@ -161,8 +203,14 @@ fn a_kill_leaves_no_lock_no_socket_and_no_temporary_file_in_the_way() {
     lab.configure(&[lab.by_key("crm")]);
     lab.start();
     lab.await_token("crm");
-    for (effect, nth) in [("renameat", 1), ("renameat", 2), ("renameat", 3), ("fchmod", 1), ("fchmod", 2), ("bind", 1)]
-    {
+    for (effect, nth) in [
+        ("renameat", 1),
+        ("renameat", 2),
+        ("renameat", 3),
+        ("fchmod", 1),
+        ("fchmod", 2),
+        ("bind", 1),
+    ] {
         lab.kill();
         fs::remove_dir_all(lab.path("state")).unwrap();
         lab.start_tampered(&[format!("{effect}:signal=KILL:when={nth}")]);
@@ -172,27 +220,38 @@ fn a_kill_leaves_no_lock_no_socket_and_no_temporary_file_in_the_way() {
         lab.start();
         lab.await_state("crm", "alive");
         // What the daemon is just writing has such a name as well, for a moment.
-        within(SOON, &format!("no leftovers after {effect} {nth}"), || leftovers(&lab).is_empty().then_some(()));
+        within(SOON, &format!("no leftovers after {effect} {nth}"), || {
+            leftovers(&lab).is_empty().then_some(())
+        });
     }
     assert!(server.logins() <= 13, "{}", server.logins());
 }
 
 fn leftovers(lab: &Lab) -> Vec<PathBuf> {
     let is_left = |path: &PathBuf| {
-        path.display().to_string().contains("/.keepfresh-") || path.extension().is_some_and(|it| it == "new")
+        path.display().to_string().contains("/.keepfresh-")
+            || path.extension().is_some_and(|it| it == "new")
     };
-    ["run", "run/tokens", "state", "state/sessions", "state/accounts"]
-        .iter()
-        .flat_map(|directory| fs::read_dir(lab.path(directory)).unwrap())
-        .map(|entry| entry.unwrap().path())
-        .filter(is_left)
-        .collect()
+    [
+        "run",
+        "run/tokens",
+        "state",
+        "state/sessions",
+        "state/accounts",
+    ]
+    .iter()
+    .flat_map(|directory| fs::read_dir(lab.path(directory)).unwrap())
+    .map(|entry| entry.unwrap().path())
+    .filter(is_left)
+    .collect()
 }
 
 /// Whether the daemon comes to answer before it is killed.
 fn comes_to_answer(lab: &mut Lab) -> bool {
     crate::support::poll(SOON, || {
-        let answers = lab.get("/v1/health").is_some_and(|answer| answer.status == 200);
+        let answers = lab
+            .get("/v1/health")
+            .is_some_and(|answer| answer.status == 200);
         (answers || !lab.runs()).then_some(answers)
     })
     .unwrap_or(false)
@@ -208,15 +267,23 @@ fn order(lab: &Lab, session: &str, what: &str) -> JoinHandle<()> {
 
 fn twice_published(session: Session) -> Session {
     let named = session.name().to_owned();
-    session.publish(&format!("file = \"{named}\"")).publish(&format!("file = \"{named}.json\"\nformat = \"json\""))
+    session
+        .publish(&format!("file = \"{named}\""))
+        .publish(&format!("file = \"{named}.json\"\nformat = \"json\""))
 }
 
 fn rotating() -> Settings {
-    Settings { refresh_tokens: RefreshTokens::Rotated, ..Settings::default() }
+    Settings {
+        refresh_tokens: RefreshTokens::Rotated,
+        ..Settings::default()
+    }
 }
 
 fn rounds(usual: usize) -> usize {
-    std::env::var("KEEPFRESH_KILLS").ok().and_then(|it| it.parse().ok()).unwrap_or(usual)
+    std::env::var("KEEPFRESH_KILLS")
+        .ok()
+        .and_then(|it| it.parse().ok())
+        .unwrap_or(usual)
 }
 
 fn lab(settings: Settings) -> (Arc<Salesforce>, Lab) {
@@ -234,7 +301,10 @@ struct Watch {
 
 impl Watch {
     fn of(lab: &Lab, names: &[&str]) -> Self {
-        let files: Vec<PathBuf> = names.iter().map(|name| lab.path(&format!("run/tokens/{name}.json"))).collect();
+        let files: Vec<PathBuf> = names
+            .iter()
+            .map(|name| lab.path(&format!("run/tokens/{name}.json")))
+            .collect();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let reader = std::thread::spawn(move || {
@@ -262,8 +332,12 @@ impl Watch {
 }
 
 fn judge(content: &str, seen: &mut BTreeMap<u64, String>) -> Option<String> {
-    let Ok(whole) = serde_json::from_str::<serde_json::Value>(content) else { return Some("torn".into()) };
-    let (Some(generation), Some(token)) = (whole["generation"].as_u64(), whole["access_token"].as_str()) else {
+    let Ok(whole) = serde_json::from_str::<serde_json::Value>(content) else {
+        return Some("torn".into());
+    };
+    let (Some(generation), Some(token)) =
+        (whole["generation"].as_u64(), whole["access_token"].as_str())
+    else {
         return Some(format!("not whole: {} bytes", content.len()));
     };
     let newest = seen.last_key_value().map_or(0, |(newest, _)| *newest);

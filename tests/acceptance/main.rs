@@ -11,8 +11,15 @@
     clippy::indexing_slicing,
     reason = "a test fails by panicking, in its helpers too"
 )]
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a failing test shows what the daemon said")]
-#![expect(clippy::disallowed_methods, reason = "a black box lives in real time, and is not the daemon's own files")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a failing test shows what the daemon said"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a black box lives in real time, and is not the daemon's own files"
+)]
 
 #[path = "support/all.rs"]
 mod support;

@@ -35,8 +35,13 @@ fn both_formats_pass_the_parsers_that_others_wrote() {
     let openmetrics = scraped(&address, OPENMETRICS);
     let program = "import sys; from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse; \
                    print(sum(len(family.samples) for family in parse(sys.stdin.read())))";
-    let samples: usize =
-        piped(Command::new("/usr/bin/python3").args(["-c", program]), &openmetrics).trim().parse().unwrap();
+    let samples: usize = piped(
+        Command::new("/usr/bin/python3").args(["-c", program]),
+        &openmetrics,
+    )
+    .trim()
+    .parse()
+    .unwrap();
     assert_eq!(samples, series(&openmetrics).len());
     assert_eq!(names(&text), names(&openmetrics));
     lab.also_said(&text);
@@ -47,8 +52,10 @@ fn both_formats_pass_the_parsers_that_others_wrote() {
 fn every_figure_is_in_the_exposition_and_says_what_status_says() {
     let (server, mut lab, address) = scene();
     let refresh = server.approve("crm");
-    let session =
-        lab.by_refresh_token("crm", &refresh).key("refresh_idle_timeout = \"30d\"").key("max_lifetime = \"60d\"");
+    let session = lab
+        .by_refresh_token("crm", &refresh)
+        .key("refresh_idle_timeout = \"30d\"")
+        .key("max_lifetime = \"60d\"");
     let session = session.key("owner = \"the crm people\"");
     let hook = "on = [\"attention\"]\ncommand = [\"true\"]";
     lab.configure(&[session.key("token_lifetime = \"1d\"").table("[hook]", hook)]);
@@ -61,29 +68,73 @@ fn every_figure_is_in_the_exposition_and_says_what_status_says() {
     let status = lab.status("crm");
     let exposition = scraped(&address, OPENMETRICS);
     let figure = |series: &str| figure(&exposition, series);
-    assert_eq!(figure("keepfresh_session_generation{session=\"crm\"}"), status["generation"].as_f64());
-    assert_eq!(figure("keepfresh_session_ready{session=\"crm\"}"), Some(1.0));
-    assert_eq!(figure("keepfresh_session_state{session=\"crm\",state=\"alive\"}"), Some(1.0));
-    assert_eq!(figure("keepfresh_session_state{session=\"crm\",state=\"paused\"}"), Some(0.0));
-    assert_eq!(figure("keepfresh_session_idle_timeout_seconds{session=\"crm\"}"), Some(7200.0));
-    assert_eq!(figure("keepfresh_session_refresh_token_lifetime_seconds{session=\"crm\"}"), Some(30.0 * 86400.0));
-    for (name, field) in [("idle_deadline", "idle_deadline"), ("refresh_token_expiry", "refresh_token_expires_at")] {
+    assert_eq!(
+        figure("keepfresh_session_generation{session=\"crm\"}"),
+        status["generation"].as_f64()
+    );
+    assert_eq!(
+        figure("keepfresh_session_ready{session=\"crm\"}"),
+        Some(1.0)
+    );
+    assert_eq!(
+        figure("keepfresh_session_state{session=\"crm\",state=\"alive\"}"),
+        Some(1.0)
+    );
+    assert_eq!(
+        figure("keepfresh_session_state{session=\"crm\",state=\"paused\"}"),
+        Some(0.0)
+    );
+    assert_eq!(
+        figure("keepfresh_session_idle_timeout_seconds{session=\"crm\"}"),
+        Some(7200.0)
+    );
+    assert_eq!(
+        figure("keepfresh_session_refresh_token_lifetime_seconds{session=\"crm\"}"),
+        Some(30.0 * 86400.0)
+    );
+    for (name, field) in [
+        ("idle_deadline", "idle_deadline"),
+        ("refresh_token_expiry", "refresh_token_expires_at"),
+    ] {
         let stands: jiff::Timestamp = status[field].as_str().unwrap().parse().unwrap();
-        let shown = figure(&format!("keepfresh_session_{name}_timestamp_seconds{{session=\"crm\"}}")).unwrap();
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds of this century fit")]
+        let shown = figure(&format!(
+            "keepfresh_session_{name}_timestamp_seconds{{session=\"crm\"}}"
+        ))
+        .unwrap();
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "milliseconds of this century fit"
+        )]
         let differ = shown - stands.as_millisecond() as f64 / 1000.0;
         assert!(differ.abs() < 0.1, "{field}: {stands} and {shown}");
     }
-    for call in ["request=\"renew\",verdict=\"good\"", "request=\"ping\",verdict=\"alive\""] {
-        let count = figure(&format!("keepfresh_session_calls_total{{session=\"crm\",{call}}}"));
+    for call in [
+        "request=\"renew\",verdict=\"good\"",
+        "request=\"ping\",verdict=\"alive\"",
+    ] {
+        let count = figure(&format!(
+            "keepfresh_session_calls_total{{session=\"crm\",{call}}}"
+        ));
         assert!(count.is_some_and(|count| count >= 1.0), "{call}: {count:?}");
     }
-    assert_eq!(figure("keepfresh_session_publications_total{session=\"crm\",outcome=\"published\"}"), Some(1.0));
+    assert_eq!(
+        figure("keepfresh_session_publications_total{session=\"crm\",outcome=\"published\"}"),
+        Some(1.0)
+    );
     // Only what this session cannot have is missing.
-    let known: BTreeSet<String> = keepfresh::metrics::names().into_iter().map(|(name, _)| name).collect();
+    let known: BTreeSet<String> = keepfresh::metrics::names()
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
     let shown = names(&exposition);
-    let missing: Vec<&String> = known.difference(&shown).filter(|name| !name.contains("_quota_")).collect();
-    assert!(shown.is_subset(&known) && missing.iter().all(|name| name.contains("login")), "{missing:?}");
+    let missing: Vec<&String> = known
+        .difference(&shown)
+        .filter(|name| !name.contains("_quota_"))
+        .collect();
+    assert!(
+        shown.is_subset(&known) && missing.iter().all(|name| name.contains("login")),
+        "{missing:?}"
+    );
 }
 
 #[test]
@@ -92,24 +143,43 @@ fn the_socket_shows_each_caller_the_sessions_that_it_may_see() {
         return; // Only root can become another user.
     }
     let (_server, mut lab, _) = scene();
-    lab.configure(&[lab.by_client("crm"), lab.by_client("open").table("access", "allow = [\"user:nobody\"]")]);
+    lab.configure(&[
+        lab.by_client("crm"),
+        lab.by_client("open")
+            .table("access", "allow = [\"user:nobody\"]"),
+    ]);
     lab.start();
     lab.await_token("crm");
     let all = unix::request(&lab.socket(), "GET", "/metrics", OPENMETRICS, "").unwrap();
     assert_eq!(
         (all.status, all.header("content-type")),
-        (200, "application/openmetrics-text; version=1.0.0; charset=utf-8")
+        (
+            200,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        )
     );
-    assert!(all.body.contains("session=\"crm\"") && all.body.contains("session=\"open\""), "{}", all.body);
+    assert!(
+        all.body.contains("session=\"crm\"") && all.body.contains("session=\"open\""),
+        "{}",
+        all.body
+    );
     assert!(all.body.ends_with("# EOF\n"));
     let mut stranger = Command::new("python3");
     stranger.uid(65534).gid(65534);
     let program = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); \
                    s.sendall(b'GET /metrics HTTP/1.1\\r\\nhost: k\\r\\nconnection: close\\r\\n\\r\\n'); \
                    print(b''.join(iter(lambda: s.recv(65536), b'')).decode())";
-    let output = stranger.args(["-c", program]).arg(lab.socket()).current_dir("/").output().unwrap();
+    let output = stranger
+        .args(["-c", program])
+        .arg(lab.socket())
+        .current_dir("/")
+        .output()
+        .unwrap();
     let seen = String::from_utf8(output.stdout).unwrap();
-    assert!(seen.contains("session=\"open\"") && !seen.contains("session=\"crm\""), "{seen}");
+    assert!(
+        seen.contains("session=\"open\"") && !seen.contains("session=\"crm\""),
+        "{seen}"
+    );
     assert!(seen.contains("keepfresh_build_info{version="), "{seen}");
 }
 
@@ -123,7 +193,11 @@ fn scrapers_that_stall_harm_neither_callers_nor_other_scrapers() {
     let mut stalled = Vec::new();
     for number in 0..200 {
         let mut stream = TcpStream::connect(&address).unwrap();
-        let half: &[u8] = if number % 2 == 0 { b"GET /met" } else { b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n" };
+        let half: &[u8] = if number % 2 == 0 {
+            b"GET /met"
+        } else {
+            b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n"
+        };
         let _ = stream.write_all(half);
         stalled.push(stream);
     }
@@ -132,10 +206,20 @@ fn scrapers_that_stall_harm_neither_callers_nor_other_scrapers() {
         assert_eq!(lab.get("/v1/sessions/crm/token").unwrap().status, 200);
         assert!(scraped(&address, TEXT).contains("keepfresh_session_ready"));
     }
-    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        started.elapsed()
+    );
     let metrics = lab.get("/metrics").unwrap().body;
-    let descriptors = metrics.lines().find_map(|line| line.strip_prefix("process_open_fds ")).unwrap();
-    assert!(descriptors.parse::<u32>().unwrap() < 80, "{descriptors} descriptors are open");
+    let descriptors = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("process_open_fds "))
+        .unwrap();
+    assert!(
+        descriptors.parse::<u32>().unwrap() < 80,
+        "{descriptors} descriptors are open"
+    );
     drop(stalled);
     assert_eq!(lab.stop().code(), Some(0), "a stop waits for no scraper");
 }
@@ -161,10 +245,13 @@ fn a_flood_of_connections_that_ask_nothing_keeps_no_scraper_from_the_figures() {
     let floods = [flood(), flood()];
     let mut missed = 0;
     for _ in 0..30 {
-        let asked = format!("GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        let asked =
+            format!("GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
         let mut answer = String::new();
         let mut scraper = TcpStream::connect(&address).unwrap();
-        let heard = scraper.write_all(asked.as_bytes()).and_then(|()| scraper.read_to_string(&mut answer));
+        let heard = scraper
+            .write_all(asked.as_bytes())
+            .and_then(|()| scraper.read_to_string(&mut answer));
         missed += usize::from(heard.is_err() || !answer.contains("keepfresh_session_ready"));
     }
     over.store(true, Ordering::Relaxed);
@@ -184,10 +271,28 @@ fn a_socket_of_its_own_serves_everybody_and_goes_with_the_daemon() {
     lab.await_token("crm");
     let socket = lab.path("run/metrics.sock");
     let answer = unix::request(&socket, "GET", "/metrics", TEXT, "").unwrap();
-    assert!(answer.body.contains("keepfresh_session_ready{session=\"crm\"} 1"), "{}", answer.body);
-    assert_eq!(unix::request(&socket, "GET", "/v1/sessions", TEXT, "").unwrap().status, 404, "nothing else is there");
-    assert_eq!(unix::request(&socket, "POST", "/metrics", TEXT, "").unwrap().status, 405);
-    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&socket).unwrap().permissions());
+    assert!(
+        answer
+            .body
+            .contains("keepfresh_session_ready{session=\"crm\"} 1"),
+        "{}",
+        answer.body
+    );
+    assert_eq!(
+        unix::request(&socket, "GET", "/v1/sessions", TEXT, "")
+            .unwrap()
+            .status,
+        404,
+        "nothing else is there"
+    );
+    assert_eq!(
+        unix::request(&socket, "POST", "/metrics", TEXT, "")
+            .unwrap()
+            .status,
+        405
+    );
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&socket).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o666);
     lab.stop();
     assert!(!socket.exists());
@@ -201,48 +306,98 @@ fn an_address_that_cannot_be_had_is_named_and_one_for_all_the_world_is_refused()
     lab.listen_for_scrapers(&address);
     lab.start();
     assert_eq!(lab.ended().code(), Some(1));
-    assert!(lab.said().contains(&format!("listen for scrapers on {address}")), "{}", lab.said());
+    assert!(
+        lab.said()
+            .contains(&format!("listen for scrapers on {address}")),
+        "{}",
+        lab.said()
+    );
     drop(taken);
     lab.configure(&[lab.by_client("crm")]);
     lab.listen_for_scrapers("0.0.0.0:9464");
     lab.start();
     assert_eq!(lab.ended().code(), Some(78));
-    assert!(lab.said().contains("can be reached from other machines") && lab.said().contains("allow_remote"));
+    assert!(
+        lab.said().contains("can be reached from other machines")
+            && lab.said().contains("allow_remote")
+    );
 }
 
 #[test]
 fn rules_and_dashboard_name_only_figures_that_are_there() {
-    let known: BTreeSet<String> = keepfresh::metrics::names().into_iter().map(|(name, _)| name).collect();
-    for file in ["packaging/prometheus/keepfresh.rules.yml", "packaging/grafana/keepfresh.json"] {
+    let known: BTreeSet<String> = keepfresh::metrics::names()
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    for file in [
+        "packaging/prometheus/keepfresh.rules.yml",
+        "packaging/grafana/keepfresh.json",
+    ] {
         let text = fs::read_to_string(root().join(file)).unwrap();
         let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-        let named: BTreeSet<&str> =
-            words.filter(|word| word.starts_with("keepfresh_") || word.starts_with("process_")).collect();
-        let unknown: Vec<&&str> = named.iter().filter(|name| !known.contains(**name)).collect();
-        assert!(unknown.is_empty() && named.len() > 8, "{file}: {unknown:?} of {named:?}");
+        let named: BTreeSet<&str> = words
+            .filter(|word| word.starts_with("keepfresh_") || word.starts_with("process_"))
+            .collect();
+        let unknown: Vec<&&str> = named
+            .iter()
+            .filter(|name| !known.contains(**name))
+            .collect();
+        assert!(
+            unknown.is_empty() && named.len() > 8,
+            "{file}: {unknown:?} of {named:?}"
+        );
     }
-    let dashboard: serde_json::Value =
-        serde_json::from_str(&fs::read_to_string(root().join("packaging/grafana/keepfresh.json")).unwrap()).unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(
+        &fs::read_to_string(root().join("packaging/grafana/keepfresh.json")).unwrap(),
+    )
+    .unwrap();
     // promtool knows no variables of Grafana.
-    let queries = dashboard["panels"].as_array().unwrap().iter().flat_map(|panel| panel["targets"].as_array().unwrap());
+    let queries = dashboard["panels"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|panel| panel["targets"].as_array().unwrap());
     let rules: String = queries
-        .map(|target| target["expr"].as_str().unwrap().replace("$__rate_interval", "5m"))
+        .map(|target| {
+            target["expr"]
+                .as_str()
+                .unwrap()
+                .replace("$__rate_interval", "5m")
+        })
         .enumerate()
         .fold(String::new(), |text, (number, query)| {
-            format!("{text}  - record: q{number}\n    expr: {}\n", serde_json::Value::from(query))
+            format!(
+                "{text}  - record: q{number}\n    expr: {}\n",
+                serde_json::Value::from(query)
+            )
         });
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("rules.yml");
-    fs::write(&file, format!("groups:\n- name: dashboard\n  rules:\n{rules}")).unwrap();
-    let output = Command::new(promtool()).args(["check", "rules"]).arg(&file).output().unwrap();
+    fs::write(
+        &file,
+        format!("groups:\n- name: dashboard\n  rules:\n{rules}"),
+    )
+    .unwrap();
+    let output = Command::new(promtool())
+        .args(["check", "rules"])
+        .arg(&file)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{output:?}");
 }
 
 #[test]
 fn the_rules_pass_promtools_own_tests() {
     let directory = root().join("packaging/prometheus");
-    for args in [["check", "rules", "keepfresh.rules.yml"], ["test", "rules", "keepfresh.rules.test.yml"]] {
-        let output = Command::new(promtool()).args(args).current_dir(&directory).output().unwrap();
+    for args in [
+        ["check", "rules", "keepfresh.rules.yml"],
+        ["test", "rules", "keepfresh.rules.test.yml"],
+    ] {
+        let output = Command::new(promtool())
+            .args(args)
+            .current_dir(&directory)
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{args:?}: {output:?}");
     }
 }
@@ -251,14 +406,20 @@ fn the_rules_pass_promtools_own_tests() {
 fn alerts_fire_on_failures_that_were_provoked_and_on_nothing_else() {
     let (server, mut lab, address) = scene();
     let refresh = server.approve("refreshed");
-    let aging = lab.by_refresh_token("refreshed", &refresh).key("refresh_idle_timeout = \"6s\"");
+    let aging = lab
+        .by_refresh_token("refreshed", &refresh)
+        .key("refresh_idle_timeout = \"6s\"");
     lab.configure(&[lab.by_client("crm"), lab.by_client("well"), aging]);
     lab.listen_for_scrapers(&address);
     lab.start();
     let token = lab.await_token("crm");
     lab.await_token("well");
     lab.await_token("refreshed");
-    assert_eq!(firing(&scraped(&address, OPENMETRICS)), BTreeSet::new(), "all is well");
+    assert_eq!(
+        firing(&scraped(&address, OPENMETRICS)),
+        BTreeSet::new(),
+        "all is well"
+    );
 
     // Something ends the session again and again.
     let mut last = token;
@@ -270,11 +431,21 @@ fn alerts_fire_on_failures_that_were_provoked_and_on_nothing_else() {
         last = lab.await_another_token("crm", &last);
     }
     let frequent = expected(&[("KeepfreshLoginsFrequent", "crm")]);
-    within(SOON, "the alert", || (firing(&scraped(&address, OPENMETRICS)) == frequent).then_some(()));
+    within(SOON, "the alert", || {
+        (firing(&scraped(&address, OPENMETRICS)) == frequent).then_some(())
+    });
 
     // Then the client is refused, its file's directory and the config are broken, and no renewal succeeds.
-    server.always_for("crm", Endpoint::Token, Instead::Say(oauth_error("invalid_client", "no such client")));
-    server.always_for("refreshed", Endpoint::Token, Instead::Say(wire::Response::text(503, "down")));
+    server.always_for(
+        "crm",
+        Endpoint::Token,
+        Instead::Say(oauth_error("invalid_client", "no such client")),
+    );
+    server.always_for(
+        "refreshed",
+        Endpoint::Token,
+        Instead::Say(wire::Response::text(503, "down")),
+    );
     server.revoke_sessions();
     lab.run(&["rejected", "crm", "--wait", "1s"]);
     lab.run(&["rejected", "well"]);
@@ -285,7 +456,9 @@ fn alerts_fire_on_failures_that_were_provoked_and_on_nothing_else() {
     let mut alerts = BTreeSet::new();
     within(SOON, "the alerts", || {
         alerts = firing(&scraped(&address, OPENMETRICS));
-        alerts.contains(&alert("KeepfreshRefreshTokenNearEnd", "refreshed")).then_some(())
+        alerts
+            .contains(&alert("KeepfreshRefreshTokenNearEnd", "refreshed"))
+            .then_some(())
     });
     let all = [
         ("KeepfreshLoginsFrequent", "crm"),
@@ -303,8 +476,12 @@ fn alerts_fire_on_failures_that_were_provoked_and_on_nothing_else() {
 #[test]
 fn what_a_server_tells_and_a_machine_does_to_the_daemon_fires_its_alert() {
     let (server, mut lab, address) = scene();
-    let lost = lab.by_client("lost").publish(&format!("file = {}", lab.quoted("not-there/token")));
-    let hooked = lab.by_client("hooked").table("[hook]", "on = [\"change\"]\ncommand = [\"false\"]");
+    let lost = lab
+        .by_client("lost")
+        .publish(&format!("file = {}", lab.quoted("not-there/token")));
+    let hooked = lab
+        .by_client("hooked")
+        .table("[hook]", "on = [\"change\"]\ncommand = [\"false\"]");
     lab.configure(&[lab.by_client("crm"), hooked, lab.by_client("well"), lost]);
     lab.listen_for_scrapers(&address);
     let told = wire::Response::json(200, r#"{"sobjects":"/services/data/v65.0/sobjects"}"#)
@@ -333,11 +510,15 @@ fn what_a_server_tells_and_a_machine_does_to_the_daemon_fires_its_alert() {
     fs::rename(lab.path("state/sessions"), lab.path("state/away")).unwrap();
     fs::write(lab.path("state/sessions"), "").unwrap();
     lab.succeeds(&["login", "well"]);
-    within(SOON, "the state to be unwritten", || (lab.status("well")["persisted"] == false).then_some(()));
+    within(SOON, "the state to be unwritten", || {
+        (lab.status("well")["persisted"] == false).then_some(())
+    });
     await_alert(&address, "KeepfreshUnpersisted", "well");
     fs::remove_file(lab.path("state/sessions")).unwrap();
     fs::rename(lab.path("state/away"), lab.path("state/sessions")).unwrap();
-    within(SOON, "the state to be written", || (lab.status("well")["persisted"] == true).then_some(()));
+    within(SOON, "the state to be written", || {
+        (lab.status("well")["persisted"] == true).then_some(())
+    });
     assert!(server.logins() <= 6);
 }
 
@@ -351,7 +532,10 @@ fn await_alert(address: &str, name: &str, session: &str) -> BTreeSet<String> {
 }
 
 fn expected(alerts: &[(&str, &str)]) -> BTreeSet<String> {
-    alerts.iter().map(|(name, session)| alert(name, session)).collect()
+    alerts
+        .iter()
+        .map(|(name, session)| alert(name, session))
+        .collect()
 }
 
 fn alert(name: &str, session: &str) -> String {
@@ -362,23 +546,33 @@ fn alert(name: &str, session: &str) -> String {
 /// an hour; moments stay as far ahead or behind as they are.
 fn firing(exposition: &str) -> BTreeSet<String> {
     let now = jiff::Timestamp::now().as_second();
-    let mut input = String::from("  - { series: 'up{job=\"keepfresh\",instance=\"a\"}', values: 1x60 }\n");
+    let mut input =
+        String::from("  - { series: 'up{job=\"keepfresh\",instance=\"a\"}', values: 1x60 }\n");
     for (series, value) in series(exposition) {
-        let (name, labels) =
-            series.split_once('{').map_or((series.as_str(), ""), |(name, rest)| (name, rest.trim_end_matches('}')));
+        let (name, labels) = series
+            .split_once('{')
+            .map_or((series.as_str(), ""), |(name, rest)| {
+                (name, rest.trim_end_matches('}'))
+            });
         let gap = if labels.is_empty() { "" } else { "," };
         #[expect(clippy::cast_precision_loss, reason = "seconds of this century fit")]
-        let value =
-            if name.ends_with("_timestamp_seconds") { format!("{}+60", value - now as f64) } else { value.to_string() };
+        let value = if name.ends_with("_timestamp_seconds") {
+            format!("{}+60", value - now as f64)
+        } else {
+            value.to_string()
+        };
         // Counters were at zero once.
-        let values = if name.ends_with("_total") { format!("0 {value}x59") } else { format!("{value}x60") };
+        let values = if name.ends_with("_total") {
+            format!("0 {value}x59")
+        } else {
+            format!("{value}x60")
+        };
         let _ = writeln!(
             input,
             "  - {{ series: '{name}{{job=\"keepfresh\",instance=\"a\"{gap}{labels}}}', values: '{values}' }}"
         );
     }
-    let query =
-        "promql_expr_test: [{ expr: 'count by (alertname, session) (ALERTS{alertstate=\"firing\"})', eval_time: 30m }]";
+    let query = "promql_expr_test: [{ expr: 'count by (alertname, session) (ALERTS{alertstate=\"firing\"})', eval_time: 30m }]";
     let rules = root().join("packaging/prometheus/keepfresh.rules.yml");
     let test = format!(
         "rule_files: [{}]\nevaluation_interval: 1m\ntests:\n- interval: 1m\n  {query}\n  input_series:\n{}",
@@ -389,15 +583,33 @@ fn firing(exposition: &str) -> BTreeSet<String> {
     let file = directory.path().join("test.yml");
     fs::write(&file, test).unwrap();
     // It expects nothing; what it complains of is what fires.
-    let output = Command::new(promtool()).args(["test", "rules"]).arg(&file).output().unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output = Command::new(promtool())
+        .args(["test", "rules"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     if output.status.success() {
         return BTreeSet::new();
     }
-    let got = said.split("got:").nth(1).unwrap_or_else(|| panic!("promtool: {said}"));
-    let sets = got.split('{').skip(1).filter_map(|set| set.split('}').next());
+    let got = said
+        .split("got:")
+        .nth(1)
+        .unwrap_or_else(|| panic!("promtool: {said}"));
+    let sets = got
+        .split('{')
+        .skip(1)
+        .filter_map(|set| set.split('}').next());
     let value = |set: &str, label: &str| {
-        set.split(&format!("{label}=\"")).nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default().to_owned()
+        set.split(&format!("{label}=\""))
+            .nth(1)
+            .and_then(|rest| rest.split('"').next())
+            .unwrap_or_default()
+            .to_owned()
     };
     sets.filter(|set| set.contains("alertname"))
         .map(|set| alert(&value(set, "alertname"), &value(set, "session")))
@@ -419,14 +631,21 @@ fn figure(exposition: &str, wanted: &str) -> Option<f64> {
 }
 
 fn names(exposition: &str) -> BTreeSet<String> {
-    series(exposition).into_iter().map(|(series, _)| series.split('{').next().unwrap().to_owned()).collect()
+    series(exposition)
+        .into_iter()
+        .map(|(series, _)| series.split('{').next().unwrap().to_owned())
+        .collect()
 }
 
 /// By a client that sends no more once it has asked.
 fn scraped(address: &str, accept: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
-    write!(stream, "GET /metrics HTTP/1.1\r\nhost: {address}\r\naccept: {accept}\r\n\r\n").unwrap();
+    write!(
+        stream,
+        "GET /metrics HTTP/1.1\r\nhost: {address}\r\naccept: {accept}\r\n\r\n"
+    )
+    .unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -437,17 +656,35 @@ fn scraped(address: &str, accept: &str) -> String {
 
 /// What the command says to this input; it must succeed.
 fn piped(command: &mut Command, input: &str) -> String {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 /// As `make test` unpacked it from Debian's package, or as it is installed.
 fn promtool() -> PathBuf {
     let unpacked = root().join("tests/prometheus/packages/usr/bin/promtool");
-    if unpacked.exists() { unpacked } else { PathBuf::from("promtool") }
+    if unpacked.exists() {
+        unpacked
+    } else {
+        PathBuf::from("promtool")
+    }
 }
 
 fn root() -> &'static Path {
@@ -458,6 +695,9 @@ fn root() -> &'static Path {
 fn scene() -> (Arc<Salesforce>, Lab, String) {
     let server = Arc::new(Salesforce::start(Settings::default()));
     let lab = Lab::new(&server);
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     (server, lab, free.to_string())
 }

@@ -39,24 +39,48 @@ sys.stdin.read()
 
 #[test]
 fn event_streams_of_strangers_under_many_numbers_keep_neither_root_nor_readers_out() {
-    let Some((server, lab)) = crowded() else { return };
-    let hoards: Vec<Hoard> = (0..9).map(|number| Hoard::begin(&lab, 61_100 + number, 60)).collect();
+    let Some((server, lab)) = crowded() else {
+        return;
+    };
+    let hoards: Vec<Hoard> = (0..9)
+        .map(|number| Hoard::begin(&lab, 61_100 + number, 60))
+        .collect();
     let granted: usize = hoards.iter().map(|hoard| hoard.granted).sum();
-    assert!((8..=32).contains(&granted), "{granted} streams for those who may see nothing");
+    assert!(
+        (8..=32).contains(&granted),
+        "{granted} streams for those who may see nothing"
+    );
     for _ in 0..5 {
-        assert_eq!(lab.get("/v1/sessions/crm/token").unwrap().status, 200, "root");
-        let read = run_as(READER, Command::new(BINARY).args(["token", "crm", "--wait", "0s"]), &lab);
+        assert_eq!(
+            lab.get("/v1/sessions/crm/token").unwrap().status,
+            200,
+            "root"
+        );
+        let read = run_as(
+            READER,
+            Command::new(BINARY).args(["token", "crm", "--wait", "0s"]),
+            &lab,
+        );
         assert!(read.status.success(), "a reader: {read:?}");
     }
-    within(SOON, "another stranger to be told that the daemon lives", || {
-        run_as(STRANGER, Command::new(BINARY).arg("health"), &lab).status.success().then_some(())
-    });
+    within(
+        SOON,
+        "another stranger to be told that the daemon lives",
+        || {
+            run_as(STRANGER, Command::new(BINARY).arg("health"), &lab)
+                .status
+                .success()
+                .then_some(())
+        },
+    );
     assert_eq!(server.logins(), 1);
 }
 
 #[test]
 fn a_user_whose_streams_take_all_that_they_may_still_gets_short_answers() {
-    let Some((server, lab)) = crowded() else { return };
+    let Some((server, lab)) = crowded() else {
+        return;
+    };
     let hoard = Hoard::begin(&lab, READER, 400);
     assert!((50..300).contains(&hoard.granted), "{}", hoard.granted);
     for _ in 0..5 {
@@ -68,7 +92,9 @@ fn a_user_whose_streams_take_all_that_they_may_still_gets_short_answers() {
 
 #[test]
 fn a_flood_of_strangers_is_turned_away_unheard_and_keeps_no_reader_waiting() {
-    let Some((server, lab)) = crowded() else { return };
+    let Some((server, lab)) = crowded() else {
+        return;
+    };
     let flood = "
 import socket, sys, time
 answers, end = {}, time.time() + 3
@@ -84,7 +110,10 @@ while time.time() < end:
 print(answers.get(b'200', 0), answers.get(b'503', 0))
 ";
     let mut command = become_user(STRANGER, "/usr/bin/python3");
-    command.args(["-c", flood]).arg(lab.socket()).stdout(Stdio::piped());
+    command
+        .args(["-c", flood])
+        .arg(lab.socket())
+        .stdout(Stdio::piped());
     let mut flooding = command.spawn().unwrap();
     let mut slowest = Duration::ZERO;
     while flooding.try_wait().unwrap().is_none() {
@@ -93,10 +122,24 @@ print(answers.get(b'200', 0), answers.get(b'503', 0))
         slowest = slowest.max(begun.elapsed());
     }
     let mut said = String::new();
-    flooding.stdout.take().unwrap().read_to_string(&mut said).unwrap();
-    let counts: Vec<usize> = said.split_whitespace().map(|count| count.parse().unwrap()).collect();
-    assert!(counts[0] <= 600, "a burst and a hundred a second were heard: {said}");
-    assert!(counts[0] + counts[1] < 500 || counts[1] > 0, "nobody was turned away: {said}");
+    flooding
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut said)
+        .unwrap();
+    let counts: Vec<usize> = said
+        .split_whitespace()
+        .map(|count| count.parse().unwrap())
+        .collect();
+    assert!(
+        counts[0] <= 600,
+        "a burst and a hundred a second were heard: {said}"
+    );
+    assert!(
+        counts[0] + counts[1] < 500 || counts[1] > 0,
+        "nobody was turned away: {said}"
+    );
     assert!(slowest < Duration::from_secs(2), "{slowest:?}");
     assert_eq!(server.logins(), 1);
 }
@@ -129,7 +172,10 @@ fn a_sockets_directory_in_which_strangers_can_write_is_warned_of_like_the_runtim
     chown(lab.path("open"), Some(STRANGER), None).unwrap();
     fs::set_permissions(lab.path("open"), fs::Permissions::from_mode(0o755)).unwrap();
     let checked = lab.succeeds(&["check", "--config", lab.config().to_str().unwrap()]);
-    assert!(checked.contains("the user 61032 can write there"), "{checked}");
+    assert!(
+        checked.contains("the user 61032 can write there"),
+        "{checked}"
+    );
 }
 
 #[test]
@@ -158,7 +204,9 @@ while True:
             pass
 ";
     let mut swapping = become_user(STRANGER, "/usr/bin/python3");
-    swapping.args(["-c", swap]).args([lab.path("open"), lab.path("of-root")]);
+    swapping
+        .args(["-c", swap])
+        .args([lab.path("open"), lab.path("of-root")]);
     let swapping = Neighbour(swapping.spawn().unwrap());
     for _ in 0..6 {
         lab.start();
@@ -166,7 +214,10 @@ while True:
         if !lab.has_ended(Duration::from_millis(500)) {
             lab.kill();
         }
-        let mode = fs::metadata(lab.path("of-root")).unwrap().permissions().mode();
+        let mode = fs::metadata(lab.path("of-root"))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o7777, 0o600);
     }
     drop(swapping);
@@ -198,40 +249,78 @@ while True:
     stream.close()
 ";
     let mut listening = become_user(STRANGER, "/usr/bin/python3");
-    let mut listening = Neighbour(listening.args(["-c", listen]).arg(&path).stdout(Stdio::piped()).spawn().unwrap());
+    let mut listening = Neighbour(
+        listening
+            .args(["-c", listen])
+            .arg(&path)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
     within(SOON, "the stranger", || path.exists().then_some(()));
     let ask = |trusted: Option<&str>| {
         let mut command = Command::new(BINARY);
-        command.args(["token", "crm", "--wait", "0s", "--socket"]).arg(&path);
+        command
+            .args(["token", "crm", "--wait", "0s", "--socket"])
+            .arg(&path);
         command.envs(trusted.map(|user| ("KEEPFRESH_DAEMON_USER", user)));
         run_as(READER, &mut command, &lab)
     };
     let refused = ask(None);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(77), "{said}");
-    assert!(said.contains("the user 61032 listens at") && said.contains("KEEPFRESH_DAEMON_USER=61032"), "{said}");
+    assert!(
+        said.contains("the user 61032 listens at") && said.contains("KEEPFRESH_DAEMON_USER=61032"),
+        "{said}"
+    );
     assert!(refused.stdout.is_empty());
     let trusted = ask(Some("61032"));
-    assert_eq!(trusted.stdout.trim_ascii(), b"stolen", "whoever says that it is the daemon's user is believed");
+    assert_eq!(
+        trusted.stdout.trim_ascii(),
+        b"stolen",
+        "whoever says that it is the daemon's user is believed"
+    );
     // Nor does the daemon take it for another of its own.
     place_sockets(&lab, "shared/k.sock", "shared/m.sock");
     lab.start();
     assert_eq!(lab.ended().code(), Some(1));
-    assert!(lab.said().contains("the user 61032 listens there"), "{}", lab.said());
+    assert!(
+        lab.said().contains("the user 61032 listens there"),
+        "{}",
+        lab.said()
+    );
     listening.0.kill().unwrap();
     let mut heard = String::new();
-    listening.0.stdout.take().unwrap().read_to_string(&mut heard).unwrap();
-    let asked: Vec<&str> = heard.lines().filter(|line| line.starts_with("heard") && !line.ends_with(" 0")).collect();
-    assert_eq!(asked.len(), 1, "what the caller asks was sent to the trusted one alone: {heard}");
+    listening
+        .0
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut heard)
+        .unwrap();
+    let asked: Vec<&str> = heard
+        .lines()
+        .filter(|line| line.starts_with("heard") && !line.ends_with(" 0"))
+        .collect();
+    assert_eq!(
+        asked.len(),
+        1,
+        "what the caller asks was sent to the trusted one alone: {heard}"
+    );
 }
 
 #[test]
 fn a_page_that_reaches_the_figures_by_a_name_of_its_own_reads_no_names_of_sessions() {
     let (_server, mut lab) = scene();
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let config = fs::read_to_string(lab.config()).unwrap();
     let port = address.port();
-    lab.write_config(&format!("{config}\n[metrics]\nlisten = \"{address}\"\nhosts = [\"figures.example\"]\n"));
+    lab.write_config(&format!(
+        "{config}\n[metrics]\nlisten = \"{address}\"\nhosts = [\"figures.example\"]\n"
+    ));
     lab.start();
     lab.await_token("crm");
     let scraped = |host: &str| {
@@ -243,16 +332,38 @@ fn a_page_that_reaches_the_figures_by_a_name_of_its_own_reads_no_names_of_sessio
         stream.read_to_string(&mut answer).unwrap();
         answer
     };
-    for host in ["127.0.0.1", "localhost", "[::1]", "figures.example", "FIGURES.example."] {
+    for host in [
+        "127.0.0.1",
+        "localhost",
+        "[::1]",
+        "figures.example",
+        "FIGURES.example.",
+    ] {
         let answer = scraped(&format!("host: {host}:{port}\r\n"));
-        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("session=\"crm\""), "{host}: {answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.contains("session=\"crm\""),
+            "{host}: {answer}"
+        );
     }
-    for host in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "x.figures.example"] {
+    for host in [
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "x.figures.example",
+    ] {
         let answer = scraped(&format!("host: {host}:{port}\r\n"));
-        assert!(answer.starts_with("HTTP/1.1 421") && !answer.contains("crm"), "{host}: {answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 421") && !answer.contains("crm"),
+            "{host}: {answer}"
+        );
         assert!(answer.contains("`hosts` in [metrics]"), "{answer}");
     }
-    assert_eq!(lab.said().matches("unknown_host").count(), 1, "{}", lab.said());
+    assert_eq!(
+        lab.said().matches("unknown_host").count(),
+        1,
+        "{}",
+        lab.said()
+    );
 }
 
 /// A program of another user, ended when this is dropped.
@@ -275,28 +386,56 @@ struct Hoard {
 impl Hoard {
     fn begin(lab: &Lab, user: u32, streams: usize) -> Self {
         let mut command = become_user(user, "/usr/bin/python3");
-        command.args(["-c", HOARD]).arg(lab.socket()).arg(streams.to_string());
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        command
+            .args(["-c", HOARD])
+            .arg(lab.socket())
+            .arg(streams.to_string());
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let hold = child.stdin.take();
         let mut said = [0; 16];
         let count = child.stdout.as_mut().unwrap().read(&mut said).unwrap();
-        let granted = std::str::from_utf8(&said[..count]).unwrap().trim().parse().unwrap();
-        Self { _child: Neighbour(child), _hold: hold, granted }
+        let granted = std::str::from_utf8(&said[..count])
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        Self {
+            _child: Neighbour(child),
+            _hold: hold,
+            granted,
+        }
     }
 }
 
 /// A program as another user.
 fn become_user(user: u32, program: &str) -> Command {
     let mut command = Command::new("setpriv");
-    command.args([&format!("--reuid={user}"), &format!("--regid={user}"), "--clear-groups", program]).current_dir("/");
+    command
+        .args([
+            &format!("--reuid={user}"),
+            &format!("--regid={user}"),
+            "--clear-groups",
+            program,
+        ])
+        .current_dir("/");
     command
 }
 
 /// The command as another user, at the lab's socket unless it names one.
 fn run_as(user: u32, command: &mut Command, lab: &Lab) -> Output {
     let mut changed = become_user(user, command.get_program().to_str().unwrap());
-    changed.args(command.get_args()).env("KEEPFRESH_SOCKET", lab.socket());
-    changed.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    changed
+        .args(command.get_args())
+        .env("KEEPFRESH_SOCKET", lab.socket());
+    changed.envs(
+        command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
     changed.output().unwrap()
 }
 
@@ -318,7 +457,9 @@ fn crowded() -> Option<(Arc<Salesforce>, Lab)> {
         return None;
     }
     let (server, mut lab) = scene();
-    lab.configure(&[lab.by_client("crm").table("access", &format!("allow = [\"user:{READER}\"]"))]);
+    lab.configure(&[lab
+        .by_client("crm")
+        .table("access", &format!("allow = [\"user:{READER}\"]"))]);
     let mut limited = Command::new("prlimit");
     limited.arg("--nofile=1024:1024");
     lab.start_through(limited);

@@ -15,9 +15,24 @@ use crate::support::{SOON, within};
 fn client_credentials_work_by_basic_by_post_and_by_signature() {
     let (provider, mut lab) = lab(600);
     lab.configure(&[
-        session(&lab, "basic", "client_credentials", "client_auth = \"basic\"\nclient_secret = SECRET"),
-        session(&lab, "post", "client_credentials", "client_auth = \"post\"\nclient_secret = SECRET"),
-        session(&lab, "signed", "client_credentials", "client_auth = \"private_key_jwt\"\nprivate_key = KEY"),
+        session(
+            &lab,
+            "basic",
+            "client_credentials",
+            "client_auth = \"basic\"\nclient_secret = SECRET",
+        ),
+        session(
+            &lab,
+            "post",
+            "client_credentials",
+            "client_auth = \"post\"\nclient_secret = SECRET",
+        ),
+        session(
+            &lab,
+            "signed",
+            "client_credentials",
+            "client_auth = \"private_key_jwt\"\nprivate_key = KEY",
+        ),
     ]);
     lab.start();
     for name in ["basic", "post", "signed"] {
@@ -30,11 +45,17 @@ fn client_credentials_work_by_basic_by_post_and_by_signature() {
 #[test]
 fn jwt_bearer_and_password_log_in_once() {
     let (provider, mut lab) = lab(600);
-    let signed = "username = \"job\"\nprivate_key = KEY\nclient_auth = \"post\"\nclient_secret = SECRET";
+    let signed =
+        "username = \"job\"\nprivate_key = KEY\nclient_auth = \"post\"\nclient_secret = SECRET";
     let audience = format!("{signed}\naudience = \"{}\"", provider.issuer);
     lab.configure(&[
         session(&lab, "bearer", "jwt_bearer", &audience),
-        session(&lab, "post", "password", "username = \"job\"\npassword = PASSWORD\nclient_secret = SECRET"),
+        session(
+            &lab,
+            "post",
+            "password",
+            "username = \"job\"\npassword = PASSWORD\nclient_secret = SECRET",
+        ),
     ]);
     lab.start();
     for name in ["bearer", "post"] {
@@ -67,7 +88,12 @@ fn a_wrong_password_is_sent_once() {
 #[test]
 fn expiring_tokens_are_replaced_before_their_end() {
     let (provider, mut lab) = lab(6);
-    let by_secret = session(&lab, "basic", "client_credentials", "client_auth = \"basic\"\nclient_secret = SECRET");
+    let by_secret = session(
+        &lab,
+        "basic",
+        "client_credentials",
+        "client_auth = \"basic\"\nclient_secret = SECRET",
+    );
     // The provider counts in whole seconds: a token's life may be a second shorter than it says.
     lab.configure(&[by_secret.key("renew_before = \"2s\"")]);
     lab.start();
@@ -76,19 +102,32 @@ fn expiring_tokens_are_replaced_before_their_end() {
     let mut seen = std::collections::BTreeSet::new();
     while started.elapsed() < Duration::from_secs(11) {
         let token = lab.token("basic").expect("never withdrawn");
-        assert!(provider.active(&token), "a dead token after {:?}", started.elapsed());
+        assert!(
+            provider.active(&token),
+            "a dead token after {:?}",
+            started.elapsed()
+        );
         seen.insert(token);
         sleep(Duration::from_millis(50));
     }
     assert!(seen.len() >= 3, "{} tokens", seen.len());
-    assert!(provider.count("/token") <= 6, "{} logins", provider.count("/token"));
+    assert!(
+        provider.count("/token") <= 6,
+        "{} logins",
+        provider.count("/token")
+    );
 }
 
 #[test]
 fn refreshes_rotate_and_survive_kills() {
     let (provider, mut lab) = lab(4);
     lab.secret("refresh-token", &provider.approve("post"));
-    lab.configure(&[session(&lab, "post", "refresh_token", "refresh_token = REFRESH\nclient_secret = SECRET")]);
+    lab.configure(&[session(
+        &lab,
+        "post",
+        "refresh_token",
+        "refresh_token = REFRESH\nclient_secret = SECRET",
+    )]);
     lab.start();
     let mut token = lab.await_token("post");
     for round in 0..3 {
@@ -98,7 +137,10 @@ fn refreshes_rotate_and_survive_kills() {
         lab.start();
     }
     let last = lab.await_another_token("post", &token);
-    assert!(provider.active(&last), "the family lives: no spent refresh token was ever presented");
+    assert!(
+        provider.active(&last),
+        "the family lives: no spent refresh token was ever presented"
+    );
     let refreshes = provider.count("/token");
     assert!((5..=8).contains(&refreshes), "{refreshes} refreshes");
 }
@@ -116,7 +158,11 @@ fn a_stolen_refresh_token_ends_the_family_and_calls_a_person() {
     )]);
     lab.start();
     lab.await_token("post");
-    assert_eq!(provider.refresh(&stolen), 400, "spent by the daemon, presented by a thief");
+    assert_eq!(
+        provider.refresh(&stolen),
+        400,
+        "spent by the daemon, presented by a thief"
+    );
     lab.run(&["rejected", "post"]);
     lab.await_state("post", "needs_attention");
     lab.await_no_token("post");
@@ -150,17 +196,28 @@ fn a_revoked_access_token_is_renewed_by_the_refresh_token() {
 fn introspection_is_asked_by_either_way_of_authentication() {
     let (provider, mut lab) = lab(600);
     let introspecting = |name: &str, auth: &str| {
-        let keys =
-            format!("client_auth = \"{auth}\"\nclient_secret = SECRET\nintrospection_url = \"/token/introspection\"");
+        let keys = format!(
+            "client_auth = \"{auth}\"\nclient_secret = SECRET\nintrospection_url = \"/token/introspection\""
+        );
         session(&lab, name, "client_credentials", &keys).table("keepalive", "introspect = true")
     };
-    let sessions = [introspecting("basic", "basic"), introspecting("post", "post")];
+    let sessions = [
+        introspecting("basic", "basic"),
+        introspecting("post", "post"),
+    ];
     lab.configure(&sessions);
     lab.start();
     for name in ["basic", "post"] {
         lab.await_token(name);
-        within(SOON, "an introspection", || (lab.status(name)["counts"]["introspections"] == 1).then_some(()));
-        assert_eq!(lab.status(name)["counts"]["failures"], 0, "{name}: {}", lab.status(name));
+        within(SOON, "an introspection", || {
+            (lab.status(name)["counts"]["introspections"] == 1).then_some(())
+        });
+        assert_eq!(
+            lab.status(name)["counts"]["failures"],
+            0,
+            "{name}: {}",
+            lab.status(name)
+        );
         assert_eq!(lab.status(name)["state"], "alive");
     }
     assert_eq!(provider.count("/token/introspection"), 2);
@@ -187,20 +244,41 @@ fn logout_revokes_at_the_provider() {
 #[test]
 fn a_fixed_token_is_not_promised_for_longer_than_any_will_live() {
     let (provider, mut lab) = lab(600);
-    lab.configure(&[session(&lab, "post", "client_credentials", "client_secret = SECRET")]);
+    lab.configure(&[session(
+        &lab,
+        "post",
+        "client_credentials",
+        "client_secret = SECRET",
+    )]);
     lab.start();
     lab.await_token("post");
     let answer = lab.get("/v1/sessions/post/token?min_validity=1h").unwrap();
     assert_eq!(answer.status, 422, "{answer:?}");
-    assert!(answer.header("content-type").starts_with("application/problem+json"), "{answer:?}");
-    assert_eq!(lab.get("/v1/sessions/post/token?min_validity=5m").unwrap().status, 200);
+    assert!(
+        answer
+            .header("content-type")
+            .starts_with("application/problem+json"),
+        "{answer:?}"
+    );
+    assert_eq!(
+        lab.get("/v1/sessions/post/token?min_validity=5m")
+            .unwrap()
+            .status,
+        200
+    );
     assert_eq!(provider.count("/token"), 1);
 }
 
 #[test]
 fn an_issuer_a_client_and_its_secret_suffice() {
     let (provider, mut lab) = lab(600);
-    let introspecting = discovered(&provider, &lab, "post", "client_credentials", "client_secret = SECRET");
+    let introspecting = discovered(
+        &provider,
+        &lab,
+        "post",
+        "client_credentials",
+        "client_secret = SECRET",
+    );
     let keys = "client_auth = \"basic\"\nclient_secret = SECRET";
     lab.configure(&[
         introspecting.table("keepalive", "introspect = true"),
@@ -210,9 +288,17 @@ fn an_issuer_a_client_and_its_secret_suffice() {
     for name in ["post", "basic"] {
         assert!(provider.active(&lab.await_token(name)), "{name}");
     }
-    within(SOON, "an introspection", || (provider.count("/token/introspection") >= 3).then_some(()));
+    within(SOON, "an introspection", || {
+        (provider.count("/token/introspection") >= 3).then_some(())
+    });
     lab.succeeds(&["logout", "post"]);
-    assert_eq!((provider.count("/token"), provider.count("/token/revocation")), (2, 1));
+    assert_eq!(
+        (
+            provider.count("/token"),
+            provider.count("/token/revocation")
+        ),
+        (2, 1)
+    );
     assert_eq!(provider.discoveries(), 1, "{:?}", provider.calls());
 }
 
@@ -228,30 +314,55 @@ fn a_users_token_is_pinged_at_the_discovered_userinfo() {
     provider.revoke_access_tokens();
     lab.succeeds(&["rejected", "post"]);
     assert!(provider.active(&lab.await_another_token("post", &first)));
-    assert_eq!(provider.count("/me"), 2, "verified, and looked at once after the report");
-    assert_eq!((provider.granted("refresh_token"), provider.discoveries()), (2, 1));
+    assert_eq!(
+        provider.count("/me"),
+        2,
+        "verified, and looked at once after the report"
+    );
+    assert_eq!(
+        (provider.granted("refresh_token"), provider.discoveries()),
+        (2, 1)
+    );
 }
 
 #[test]
 fn a_client_without_a_secret_says_who_it_is() {
     let (provider, mut lab) = lab(600);
     lab.secret("refresh-token", &provider.approve("public"));
-    lab.configure(&[discovered(&provider, &lab, "public", "refresh_token", "refresh_token = REFRESH")]);
+    lab.configure(&[discovered(
+        &provider,
+        &lab,
+        "public",
+        "refresh_token",
+        "refresh_token = REFRESH",
+    )]);
     lab.start();
     assert!(provider.active(&lab.await_token("public")));
-    assert_eq!((provider.granted("refresh_token"), provider.count("/token")), (1, 1));
+    assert_eq!(
+        (provider.granted("refresh_token"), provider.count("/token")),
+        (1, 1)
+    );
 }
 
 #[test]
 fn an_issuer_that_calls_itself_otherwise_is_never_sent_a_secret() {
     let (provider, mut lab) = lab(600);
-    let session = discovered(&provider, &lab, "post", "client_credentials", "client_secret = SECRET");
+    let session = discovered(
+        &provider,
+        &lab,
+        "post",
+        "client_credentials",
+        "client_secret = SECRET",
+    );
     let other = provider.issuer.replace("127.0.0.1", "localhost");
     lab.configure(&[session.login_key("issuer", &other)]);
     lab.start();
     lab.await_state("post", "needs_attention");
     let status = lab.status("post").to_string();
-    assert!(status.contains(&provider.issuer), "says what the server calls itself: {status}");
+    assert!(
+        status.contains(&provider.issuer),
+        "says what the server calls itself: {status}"
+    );
     assert_eq!(provider.count("/token"), 0);
     assert!(provider.calls().len() <= 4, "{:?}", provider.calls());
 }
@@ -267,7 +378,10 @@ fn a_client_signs_as_its_key_can() {
             "es256" => "client_assertion_audience = \"issuer\"",
             _ => "client_auth = \"private_key_jwt\"",
         };
-        let keys = format!("private_key = {}\n{more}", lab.source(&format!("{name}.pem")));
+        let keys = format!(
+            "private_key = {}\n{more}",
+            lab.source(&format!("{name}.pem"))
+        );
         discovered(&provider, &lab, name, "client_credentials", &keys)
     });
     lab.configure(&sessions);
@@ -275,7 +389,13 @@ fn a_client_signs_as_its_key_can() {
     for name in names {
         assert!(provider.active(&lab.await_token(name)), "{name}");
     }
-    assert_eq!((provider.granted("client_credentials"), provider.count("/token")), (4, 4));
+    assert_eq!(
+        (
+            provider.granted("client_credentials"),
+            provider.count("/token")
+        ),
+        (4, 4)
+    );
     assert_eq!(provider.discoveries(), 1);
 }
 
@@ -286,13 +406,17 @@ fn a_client_shows_its_certificate_where_the_metadata_say() {
     openssl(directory, "server", "-addext subjectAltName=IP:127.0.0.1");
     openssl(directory, "client", "");
     let (provider, mut lab) = lab_of(OidcProvider::start_with(600, Some(directory)));
-    lab.secret("client-key.pem", &std::fs::read_to_string(directory.join("client-key.pem")).unwrap());
+    lab.secret(
+        "client-key.pem",
+        &std::fs::read_to_string(directory.join("client-key.pem")).unwrap(),
+    );
     let http = |name: &str| {
         let (ca, certificate) = (directory.join("server.pem"), directory.join(name));
         let key = lab.source("client-key.pem");
         format!("ca_file = {ca:?}\nclient_cert = {certificate:?}\nclient_key = {key}")
     };
-    let session = discovered(&provider, &lab, "tls", "client_credentials", "").table("http", &http("client.pem"));
+    let session = discovered(&provider, &lab, "tls", "client_credentials", "")
+        .table("http", &http("client.pem"));
     lab.configure(&[session]);
     lab.succeeds(&["check", "--config", lab.config().to_str().unwrap()]);
     lab.start();
@@ -300,11 +424,27 @@ fn a_client_shows_its_certificate_where_the_metadata_say() {
     assert!(provider.active(&first));
     // Another client's certificate in the same files: the server turns it down, so it was shown.
     openssl(directory, "client", "");
-    lab.secret("client-key.pem", &std::fs::read_to_string(directory.join("client-key.pem")).unwrap());
+    lab.secret(
+        "client-key.pem",
+        &std::fs::read_to_string(directory.join("client-key.pem")).unwrap(),
+    );
     let refused = lab.run(&["login", "tls"]);
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("invalid_client"), "{refused:?}");
-    assert_eq!((provider.granted("client_credentials"), provider.discoveries()), (1, 1));
-    assert!((2..=3).contains(&provider.count("/token")), "{:?}", provider.calls());
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("invalid_client"),
+        "{refused:?}"
+    );
+    assert_eq!(
+        (
+            provider.granted("client_credentials"),
+            provider.discoveries()
+        ),
+        (1, 1)
+    );
+    assert!(
+        (2..=3).contains(&provider.count("/token")),
+        "{:?}",
+        provider.calls()
+    );
 }
 
 #[test]
@@ -317,17 +457,27 @@ fn a_token_is_exchanged_for_another_and_read_anew_each_time() {
         lab.quoted("run/tokens/post")
     );
     let exchanging = discovered(&provider, &lab, "exchange", "token_exchange", &keys);
-    let both = [subject(), exchanging.publish("file = \"exchange\"\nformat = \"json\"")];
+    let both = [
+        subject(),
+        exchanging.publish("file = \"exchange\"\nformat = \"json\""),
+    ];
     lab.configure(&[subject()]);
     lab.start();
     lab.await_token("post");
     lab.configure(&both);
     lab.reload();
-    let published: serde_json::Value =
-        within(SOON, "an exchanged token", || serde_json::from_str(&lab.token("exchange")?).ok());
+    let published: serde_json::Value = within(SOON, "an exchanged token", || {
+        serde_json::from_str(&lab.token("exchange")?).ok()
+    });
     assert!(provider.active(published["access_token"].as_str().unwrap()));
-    assert_eq!(published["issued_token_type"], "urn:ietf:params:oauth:token-type:access_token");
-    assert_eq!(provider.granted("urn:ietf:params:oauth:grant-type:token-exchange"), 1);
+    assert_eq!(
+        published["issued_token_type"],
+        "urn:ietf:params:oauth:token-type:access_token"
+    );
+    assert_eq!(
+        provider.granted("urn:ietf:params:oauth:grant-type:token-exchange"),
+        1
+    );
     assert_eq!(provider.count("/token"), 2);
 }
 
@@ -335,7 +485,13 @@ fn a_token_is_exchanged_for_another_and_read_anew_each_time() {
 fn a_token_is_for_the_resource_that_is_named() {
     let (provider, mut lab) = lab(600);
     let keys = "client_secret = SECRET\nresource = \"https://api.example/v1\"\nscope = \"read\"";
-    lab.configure(&[discovered(&provider, &lab, "post", "client_credentials", keys)]);
+    lab.configure(&[discovered(
+        &provider,
+        &lab,
+        "post",
+        "client_credentials",
+        keys,
+    )]);
     lab.start();
     let token = lab.await_token("post");
     assert_eq!(claims(&token).unwrap()["aud"], "https://api.example/v1");
@@ -348,7 +504,11 @@ fn openssl(directory: &Path, name: &str, more: &str) {
         "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN={name} \
          -keyout {name}-key.pem -out {name}.pem {more}"
     );
-    let made = Command::new("openssl").args(arguments.split_whitespace()).current_dir(directory).output().unwrap();
+    let made = Command::new("openssl")
+        .args(arguments.split_whitespace())
+        .current_dir(directory)
+        .output()
+        .unwrap();
     assert!(made.status.success(), "{made:?}");
 }
 
@@ -375,11 +535,15 @@ fn session(lab: &Lab, name: &str, grant: &str, keys: &str) -> Session {
         .replace("PASSWORD", &lab.source("password"))
         .replace("KEY", &lab.source("key.pem"))
         .replace("REFRESH", &lab.source("refresh-token"));
-    let login = format!("grant = \"{grant}\"\nclient_id = \"{name}\"\ntoken_url = \"/token\"\n{keys}\n");
+    let login =
+        format!("grant = \"{grant}\"\nclient_id = \"{name}\"\ntoken_url = \"/token\"\n{keys}\n");
     lab.session(name, &login).provider("oauth2")
 }
 
 /// A session that knows nothing of the server but its issuer.
 fn discovered(provider: &OidcProvider, lab: &Lab, name: &str, grant: &str, keys: &str) -> Session {
-    session(lab, name, grant, keys).login_key("issuer", &provider.issuer).without_login_key("token_url").url("")
+    session(lab, name, grant, keys)
+        .login_key("issuer", &provider.issuer)
+        .without_login_key("token_url")
+        .url("")
 }

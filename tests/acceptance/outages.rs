@@ -16,9 +16,15 @@ fn faults() -> [(&'static str, Instead); 7] {
         ("hang", Instead::Hang),
         ("drip", Instead::Drip),
         ("endless", Instead::Endless),
-        ("html", Instead::Say(Response::html(200, "<html>maintenance</html>"))),
+        (
+            "html",
+            Instead::Say(Response::html(200, "<html>maintenance</html>")),
+        ),
         ("truncate", Instead::Truncate),
-        ("unavailable", Instead::Say(Response::text(503, "try later"))),
+        (
+            "unavailable",
+            Instead::Say(Response::text(503, "try later")),
+        ),
     ]
 }
 
@@ -65,11 +71,16 @@ fn logins_without_an_answer_back_off_and_succeed_in_the_end() {
         let logins = server.count_of(name, Endpoint::Token);
         assert!((1..=5).contains(&logins), "{name}: {logins} logins");
     }
-    assert!(server.endless_bytes() < 64 << 20, "a mebibyte is read of an answer, the rest stays in the pipe");
+    assert!(
+        server.endless_bytes() < 64 << 20,
+        "a mebibyte is read of an answer, the rest stays in the pipe"
+    );
     server.behave();
     for name in names {
         // An order joins a login that is under way, and that one may still hang.
-        within(SOON, "an ordered login to succeed", || lab.run(&["login", name]).status.success().then_some(()));
+        within(SOON, "an ordered login to succeed", || {
+            lab.run(&["login", name]).status.success().then_some(())
+        });
         assert!(server.lives(&lab.await_token(name)), "{name}");
     }
 }
@@ -91,12 +102,20 @@ fn a_server_that_is_down_at_the_start_is_met_when_it_comes() {
 #[test]
 fn an_outage_shorter_than_promised_costs_no_session() {
     for fault in [None, Some(Instead::Hang)] {
-        let (server, mut lab) = lab(Settings { idle: Duration::from_secs(8), ..Settings::default() });
-        let session = lab.by_client("crm").idle_timeout("8s").table("keepalive", "survive_outage = \"3s\"");
+        let (server, mut lab) = lab(Settings {
+            idle: Duration::from_secs(8),
+            ..Settings::default()
+        });
+        let session = lab
+            .by_client("crm")
+            .idle_timeout("8s")
+            .table("keepalive", "survive_outage = \"3s\"");
         lab.configure(&[session]);
         lab.start();
         let token = lab.await_token("crm");
-        within(SOON, "the first ping", || (server.pings() >= 1).then_some(()));
+        within(SOON, "the first ping", || {
+            (server.pings() >= 1).then_some(())
+        });
         // The next ping is due within T/2 - 3 s = 1 s: it and its retries fall into the outage.
         match &fault {
             None => server.refuse(),
@@ -117,7 +136,10 @@ fn an_outage_shorter_than_promised_costs_no_session() {
 
 #[test]
 fn a_session_that_idles_out_in_a_long_outage_is_replaced_after_it() {
-    let (server, mut lab) = lab(Settings { idle: Duration::from_secs(3), ..Settings::default() });
+    let (server, mut lab) = lab(Settings {
+        idle: Duration::from_secs(3),
+        ..Settings::default()
+    });
     lab.configure(&[lab.by_client("crm").idle_timeout("3s")]);
     lab.start();
     let first = lab.await_token("crm");
@@ -125,7 +147,8 @@ fn a_session_that_idles_out_in_a_long_outage_is_replaced_after_it() {
     sleep(Duration::from_secs(4));
     server.accept_again();
     let second = within(Duration::from_secs(15), "a living token", || {
-        lab.token("crm").filter(|token| *token != first && server.lives(token))
+        lab.token("crm")
+            .filter(|token| *token != first && server.lives(token))
     });
     assert_ne!(first, second);
     assert_eq!(server.logins(), 2);
@@ -134,20 +157,33 @@ fn a_session_that_idles_out_in_a_long_outage_is_replaced_after_it() {
 #[test]
 fn one_host_that_hangs_delays_no_other() {
     let (hanging, mut lab) = lab(Settings::default());
-    let healthy = Salesforce::start(Settings { idle: Duration::from_secs(4), ..Settings::default() });
+    let healthy = Salesforce::start(Settings {
+        idle: Duration::from_secs(4),
+        ..Settings::default()
+    });
     hanging.always(Endpoint::Token, Instead::Hang);
     lab.secret("other-secret", &healthy.client_secret());
     let login = format!(
         "grant = \"client_credentials\"\nclient_id = \"good\"\nclient_secret = {}\n",
         lab.source("other-secret")
     );
-    let mut sessions: Vec<_> = (0..30).map(|number| lab.by_client(&format!("stuck{number}"))).collect();
-    sessions.push(lab.session("good", &login).url(&healthy.url()).idle_timeout("4s"));
+    let mut sessions: Vec<_> = (0..30)
+        .map(|number| lab.by_client(&format!("stuck{number}")))
+        .collect();
+    sessions.push(
+        lab.session("good", &login)
+            .url(&healthy.url())
+            .idle_timeout("4s"),
+    );
     lab.configure(&sessions);
     let started = Instant::now();
     lab.start();
     lab.await_token("good");
-    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        started.elapsed()
+    );
     sleep(Duration::from_secs(5));
     assert_eq!((healthy.idle_deaths(), healthy.logins()), (0, 1));
     assert!(hanging.logins() <= 30 * 6);
@@ -160,7 +196,9 @@ fn a_throttling_server_is_left_alone_for_as_long_as_it_says() {
     server.always(Endpoint::Token, Instead::Say(answer));
     lab.configure(&[lab.by_client("crm")]);
     lab.start();
-    within(SOON, "the first login", || (server.logins() >= 1).then_some(()));
+    within(SOON, "the first login", || {
+        (server.logins() >= 1).then_some(())
+    });
     sleep(Duration::from_millis(2500));
     assert_eq!(server.logins(), 1);
     server.behave();
@@ -181,7 +219,8 @@ fn twenty_readers_of_a_dead_token_cause_one_login() {
             let (socket, body) = (lab.socket(), format!("{{\"generation\":{generation}}}"));
             std::thread::spawn(move || {
                 let path = "/v1/sessions/crm/rejected?wait=10s";
-                crate::support::unix::request(&socket, "POST", path, "application/json", &body).unwrap()
+                crate::support::unix::request(&socket, "POST", path, "application/json", &body)
+                    .unwrap()
             })
         })
         .collect();

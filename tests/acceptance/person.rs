@@ -28,19 +28,36 @@ fn a_browser_logs_in_and_the_session_lives_on_its_refresh_token() {
     assert_eq!(lab.code(&["token", "web"]), 79);
     let login = Login::begin(&lab, &["login", "web", "--no-browser"]);
     let page = visit(&login.address(), "alice");
-    assert_eq!((page["title"].as_str(), page["path"].as_str()), (Some("Logged in to web"), Some("/callback")));
-    assert_eq!(page["asked"], json!(["/callback"]), "the last page loads nothing");
+    assert_eq!(
+        (page["title"].as_str(), page["path"].as_str()),
+        (Some("Logged in to web"), Some("/callback"))
+    );
+    assert_eq!(
+        page["asked"],
+        json!(["/callback"]),
+        "the last page loads nothing"
+    );
     let output = login.end();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(said.starts_with("logged in to web at http") && said.contains(" as alice\n"), "{said}");
+    assert!(
+        said.starts_with("logged in to web at http") && said.contains(" as alice\n"),
+        "{said}"
+    );
     let token = lab.await_token("web");
-    assert!(lab.await_another_token("web", &token) != token, "renewed by the refresh token");
+    assert!(
+        lab.await_another_token("web", &token) != token,
+        "renewed by the refresh token"
+    );
     lab.kill();
     lab.start();
     lab.await_state("web", "alive");
     assert_eq!(provider.granted("authorization_code"), 1);
-    assert!(provider.count("/token") <= 5, "{} token requests", provider.count("/token"));
+    assert!(
+        provider.count("/token") <= 5,
+        "{} token requests",
+        provider.count("/token")
+    );
 }
 
 #[test]
@@ -48,13 +65,19 @@ fn whoever_declines_or_is_somebody_else_changes_nothing() {
     let (provider, mut lab) = lab(600);
     lab.configure(&[browser(&provider, &lab, "username = \"alice\"")]);
     lab.start();
-    for (user, said) in [("bob", "bob logged in, but `username` is alice"), ("deny", "the login was declined")] {
+    for (user, said) in [
+        ("bob", "bob logged in, but `username` is alice"),
+        ("deny", "the login was declined"),
+    ] {
         let login = Login::begin(&lab, &["login", "web", "--no-browser"]);
         let page = visit(&login.address(), user);
         assert_eq!(page["title"], "Not logged in to web");
         let output = login.end();
         assert_eq!(output.status.code(), Some(1), "{user}");
-        assert!(String::from_utf8_lossy(&output.stderr).contains(said), "{output:?}");
+        assert!(
+            String::from_utf8_lossy(&output.stderr).contains(said),
+            "{output:?}"
+        );
     }
     assert_eq!(lab.status("web")["state"], "needs_attention");
     assert_eq!(provider.count("/token"), 1);
@@ -64,7 +87,14 @@ fn whoever_declines_or_is_somebody_else_changes_nothing() {
 fn a_code_is_typed_on_another_device() {
     let (provider, mut lab) = lab(600);
     let keys = "client_auth = \"none\"\nscope = \"openid offline_access\"";
-    lab.configure(&[session(&provider, &lab, "tv", "device_code", "device", keys)]);
+    lab.configure(&[session(
+        &provider,
+        &lab,
+        "tv",
+        "device_code",
+        "device",
+        keys,
+    )]);
     lab.start();
     let begun = Instant::now();
     let login = Login::begin(&lab, &["login", "tv"]);
@@ -75,7 +105,11 @@ fn a_code_is_typed_on_another_device() {
     assert!(provider.active(&lab.await_token("tv")));
     // One in five seconds, as the server wants it.
     let most = 3 + usize::try_from(begun.elapsed().as_secs() / 5).unwrap();
-    assert!(provider.count("/token") <= most, "{} polls", provider.count("/token"));
+    assert!(
+        provider.count("/token") <= most,
+        "{} polls",
+        provider.count("/token")
+    );
 }
 
 #[test]
@@ -84,16 +118,30 @@ fn only_this_logins_own_address_is_taken_and_only_once() {
     lab.configure(&[browser(&provider, &lab, "")]);
     lab.start();
     lab.await_state("web", "needs_attention");
-    let begin = || -> Value { lab.post("/v1/sessions/web/login?wait=10s", "{\"redirect_port\": 4711}").json() };
+    let begin = || -> Value {
+        lab.post(
+            "/v1/sessions/web/login?wait=10s",
+            "{\"redirect_port\": 4711}",
+        )
+        .json()
+    };
     let older = begin();
     let latest = begin();
     let hand_in = |login: &Value, address: &str| {
-        let path = format!("/v1/sessions/web/login/{}?wait=10s", login["login"].as_str().unwrap());
+        let path = format!(
+            "/v1/sessions/web/login/{}?wait=10s",
+            login["login"].as_str().unwrap()
+        );
         lab.post(&path, &json!({ "redirected": address }).to_string())
     };
     let state = |login: &Value| query(login["url"].as_str().unwrap(), "state");
     assert_ne!(state(&older), state(&latest));
-    let with = |state: &str, rest: &str| format!("{}?state={state}{rest}", latest["redirect_uri"].as_str().unwrap());
+    let with = |state: &str, rest: &str| {
+        format!(
+            "{}?state={state}{rest}",
+            latest["redirect_uri"].as_str().unwrap()
+        )
+    };
     for (login, address, status) in [
         (&older, with(&state(&older), "&code=c"), 404),
         (&latest, "hello".to_owned(), 400),
@@ -103,15 +151,27 @@ fn only_this_logins_own_address_is_taken_and_only_once() {
     ] {
         assert_eq!(hand_in(login, &address).status, status, "{address}");
     }
-    assert_eq!(provider.count("/token"), 0, "nothing was sent to the server");
+    assert_eq!(
+        provider.count("/token"),
+        0,
+        "nothing was sent to the server"
+    );
     // The right state, but of another issuer: over.
     let evil = with(&state(&latest), "&code=c&iss=https%3A%2F%2Fevil.example");
     assert_eq!(hand_in(&latest, &evil).status, 502);
-    assert_eq!(hand_in(&latest, &with(&state(&latest), "&code=c")).status, 502, "a login that is over stays over");
+    assert_eq!(
+        hand_in(&latest, &with(&state(&latest), "&code=c")).status,
+        502,
+        "a login that is over stays over"
+    );
     let forged = begin();
     let issuer = provider.issuer.replace(':', "%3A").replace('/', "%2F");
     let address = with(&state(&forged), &format!("&code=forged&iss={issuer}"));
-    assert_eq!(hand_in(&forged, &address).status, 502, "the server refuses the code");
+    assert_eq!(
+        hand_in(&forged, &address).status,
+        502,
+        "the server refuses the code"
+    );
     assert_eq!(hand_in(&forged, &address).status, 502);
     assert_eq!(provider.count("/token"), 1, "and is asked once");
     let lost = begin();
@@ -120,7 +180,10 @@ fn only_this_logins_own_address_is_taken_and_only_once() {
     lab.await_state("web", "needs_attention");
     let path = format!("/v1/sessions/web/login/{}", lost["login"].as_str().unwrap());
     let gone = lab.get(&path).unwrap();
-    assert_eq!((gone.status, gone.json()["type"].as_str()), (404, Some("no-such-login")));
+    assert_eq!(
+        (gone.status, gone.json()["type"].as_str()),
+        (404, Some("no-such-login"))
+    );
 }
 
 #[test]
@@ -137,17 +200,34 @@ fn only_an_admin_may_begin() {
 
 #[test]
 fn the_address_of_a_login_and_its_return_are_for_the_person_who_began_it_and_for_nobody_else() {
-    let Some((provider, lab)) = with_admins() else { return };
+    let Some((provider, lab)) = with_admins() else {
+        return;
+    };
     let noted = stub_browser(&lab);
     let said = tempfile::NamedTempFile::new().unwrap();
-    let path = format!("{}:{}", lab.path("bin").display(), std::env::var("PATH").unwrap());
+    let path = format!(
+        "{}:{}",
+        lab.path("bin").display(),
+        std::env::var("PATH").unwrap()
+    );
     let mut command = as_user(PERSON, BINARY);
     command.args(["login", "web", "--socket"]).arg(lab.socket());
-    command.env("DISPLAY", ":0").env("PATH", path).env_remove("SSH_CONNECTION");
+    command
+        .env("DISPLAY", ":0")
+        .env("PATH", path)
+        .env_remove("SSH_CONNECTION");
     let printed = tempfile::NamedTempFile::new().unwrap();
-    let child =
-        command.stdin(Stdio::null()).stdout(printed.reopen().unwrap()).stderr(said.reopen().unwrap()).spawn().unwrap();
-    let login = Login { child, said, printed };
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(printed.reopen().unwrap())
+        .stderr(said.reopen().unwrap())
+        .spawn()
+        .unwrap();
+    let login = Login {
+        child,
+        said,
+        printed,
+    };
     let address = login.address();
     let opened = within(PATIENCE, "the browser", || {
         let opened = fs::read_to_string(&noted).unwrap().trim().to_owned();
@@ -170,32 +250,58 @@ fn the_address_of_a_login_and_its_return_are_for_the_person_who_began_it_and_for
         (NEIGHBOUR, None, 403),
     ] {
         let answer = ask(user, host, &opened);
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{user} {host:?}: {answer}");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{user} {host:?}: {answer}"
+        );
         assert_eq!(answer.contains(&state), status == 302, "{answer}");
     }
     // Even one who knew the state could not bring a token of his own account into the session.
-    let returned = format!("{}?code=neighbours&state={state}", query(&address, "redirect_uri"));
+    let returned = format!(
+        "{}?code=neighbours&state={state}",
+        query(&address, "redirect_uri")
+    );
     assert!(ask(NEIGHBOUR, None, &returned).starts_with("HTTP/1.1 403 "));
     assert!(ask(PERSON, Some("evil.example"), &returned).starts_with("HTTP/1.1 404 "));
-    assert!(login.text().contains("turned away a browser of another user"), "{}", login.text());
+    assert!(
+        login
+            .text()
+            .contains("turned away a browser of another user"),
+        "{}",
+        login.text()
+    );
     assert_eq!(provider.count("/token"), 0);
 }
 
 #[test]
 fn only_the_admin_who_began_a_login_or_root_brings_it_to_its_end() {
-    let Some((provider, lab)) = with_admins() else { return };
+    let Some((provider, lab)) = with_admins() else {
+        return;
+    };
     let post = |user: u32, path: &str, body: &str| -> Value {
         let mut curl = as_user(user, "curl");
-        curl.args(["-sS", "-m", "20", "--unix-socket"]).arg(lab.socket()).args(["-d", body]);
+        curl.args(["-sS", "-m", "20", "--unix-socket"])
+            .arg(lab.socket())
+            .args(["-d", body]);
         curl.arg(format!("http://x/v1/sessions/web/login{path}"));
         serde_json::from_slice(&curl.output().unwrap().stdout).unwrap()
     };
     let begun = post(PERSON, "?wait=10s", "{\"redirect_port\": 4711}");
     let state = query(begun["url"].as_str().unwrap(), "state");
     let body = json!({ "redirected": format!("?code=admins&state={state}") }).to_string();
-    let answer = post(ADMIN, &format!("/{}?wait=10s", begun["login"].as_str().unwrap()), &body);
+    let answer = post(
+        ADMIN,
+        &format!("/{}?wait=10s", begun["login"].as_str().unwrap()),
+        &body,
+    );
     assert_eq!(answer["type"], "conflict", "{answer}");
-    assert!(answer["detail"].as_str().unwrap().contains("the user 61041 began this login"), "{answer}");
+    assert!(
+        answer["detail"]
+            .as_str()
+            .unwrap()
+            .contains("the user 61041 began this login"),
+        "{answer}"
+    );
     assert_eq!(provider.count("/token"), 0);
 }
 
@@ -212,7 +318,9 @@ fn with_admins() -> Option<(Arc<OidcProvider>, Lab)> {
     let (provider, mut lab) = lab(600);
     lab.configure(&[browser(&provider, &lab, "")]);
     let config = fs::read_to_string(lab.config()).unwrap();
-    lab.write_config(&format!("{config}\n[socket]\nadmins = [\"user:{PERSON}\", \"user:{ADMIN}\"]\n"));
+    lab.write_config(&format!(
+        "{config}\n[socket]\nadmins = [\"user:{PERSON}\", \"user:{ADMIN}\"]\n"
+    ));
     lab.start();
     lab.await_state("web", "needs_attention");
     Some((provider, lab))
@@ -222,7 +330,11 @@ fn with_admins() -> Option<(Arc<OidcProvider>, Lab)> {
 fn stub_browser(lab: &Lab) -> PathBuf {
     let noted = lab.path("noted");
     fs::create_dir(lab.path("bin")).unwrap();
-    fs::write(lab.path("bin/xdg-open"), format!("#!/bin/sh\necho \"$1\" >{}\n", noted.display())).unwrap();
+    fs::write(
+        lab.path("bin/xdg-open"),
+        format!("#!/bin/sh\necho \"$1\" >{}\n", noted.display()),
+    )
+    .unwrap();
     fs::set_permissions(lab.path("bin/xdg-open"), fs::Permissions::from_mode(0o755)).unwrap();
     fs::write(&noted, "").unwrap();
     chown(&noted, Some(PERSON), None).unwrap();
@@ -232,7 +344,14 @@ fn stub_browser(lab: &Lab) -> PathBuf {
 /// A program as another user.
 fn as_user(user: u32, program: &str) -> Command {
     let mut command = Command::new("setpriv");
-    command.args([&format!("--reuid={user}"), &format!("--regid={user}"), "--clear-groups", program]).current_dir("/");
+    command
+        .args([
+            &format!("--reuid={user}"),
+            &format!("--regid={user}"),
+            "--clear-groups",
+            program,
+        ])
+        .current_dir("/");
     command
 }
 
@@ -248,13 +367,24 @@ impl Login {
         let said = tempfile::NamedTempFile::new().unwrap();
         let mut command = lab.command(args);
         let printed = tempfile::NamedTempFile::new().unwrap();
-        let child = command.stdout(printed.reopen().unwrap()).stderr(said.reopen().unwrap()).spawn().unwrap();
-        Self { child, said, printed }
+        let child = command
+            .stdout(printed.reopen().unwrap())
+            .stderr(said.reopen().unwrap())
+            .spawn()
+            .unwrap();
+        Self {
+            child,
+            said,
+            printed,
+        }
     }
 
     fn text(&self) -> String {
         let mut text = String::new();
-        File::open(self.said.path()).unwrap().read_to_string(&mut text).unwrap();
+        File::open(self.said.path())
+            .unwrap()
+            .read_to_string(&mut text)
+            .unwrap();
         text
     }
 
@@ -264,7 +394,12 @@ impl Login {
             let text = self.text();
             let line = text.lines().find(|line| line.starts_with("    http"))?;
             // The instructions stand there as a whole, or not at all.
-            text.contains(if text.contains("code there") { "within" } else { "paste" }).then(|| line.trim().to_owned())
+            text.contains(if text.contains("code there") {
+                "within"
+            } else {
+                "paste"
+            })
+            .then(|| line.trim().to_owned())
         })
     }
 
@@ -272,15 +407,25 @@ impl Login {
     fn code(&self) -> String {
         within(PATIENCE, "a code", || {
             let text = self.text();
-            let mut lines = text.lines().skip_while(|line| !line.starts_with("and type"));
-            lines.find(|line| line.starts_with("    ")).map(|line| line.trim().to_owned())
+            let mut lines = text
+                .lines()
+                .skip_while(|line| !line.starts_with("and type"));
+            lines
+                .find(|line| line.starts_with("    "))
+                .map(|line| line.trim().to_owned())
         })
     }
 
     fn end(mut self) -> Output {
-        let status = within(PATIENCE, "the end of the login", || self.child.try_wait().unwrap());
+        let status = within(PATIENCE, "the end of the login", || {
+            self.child.try_wait().unwrap()
+        });
         let stdout = std::fs::read(self.printed.path()).unwrap();
-        Output { status, stdout, stderr: self.text().into_bytes() }
+        Output {
+            status,
+            stdout,
+            stderr: self.text().into_bytes(),
+        }
     }
 }
 
@@ -294,14 +439,22 @@ impl Drop for Login {
 /// Walks through the provider's pages; what the last page is like.
 fn visit(address: &str, user: &str) -> Value {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oidc-provider");
-    let output = Command::new(node()).args(["browser.mjs", address, user]).current_dir(directory).output().unwrap();
+    let output = Command::new(node())
+        .args(["browser.mjs", address, user])
+        .current_dir(directory)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{output:?}");
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
 fn query(address: &str, name: &str) -> String {
     let (_, query) = address.split_once('?').unwrap();
-    url::form_urlencoded::parse(query.as_bytes()).find(|(known, _)| known == name).unwrap().1.into_owned()
+    url::form_urlencoded::parse(query.as_bytes())
+        .find(|(known, _)| known == name)
+        .unwrap()
+        .1
+        .into_owned()
 }
 
 fn browser(provider: &OidcProvider, lab: &Lab, more: &str) -> Session {
@@ -309,10 +462,20 @@ fn browser(provider: &OidcProvider, lab: &Lab, more: &str) -> Session {
     session(provider, lab, "web", "authorization_code", "browser", &keys)
 }
 
-fn session(provider: &OidcProvider, lab: &Lab, name: &str, grant: &str, client: &str, keys: &str) -> Session {
+fn session(
+    provider: &OidcProvider,
+    lab: &Lab,
+    name: &str,
+    grant: &str,
+    client: &str,
+    keys: &str,
+) -> Session {
     let issuer = &provider.issuer;
-    let login = format!("grant = \"{grant}\"\nclient_id = \"{client}\"\nissuer = \"{issuer}\"\n{keys}\n");
-    lab.session(name, &login).provider("oauth2").key("renew_before = \"2s\"")
+    let login =
+        format!("grant = \"{grant}\"\nclient_id = \"{client}\"\nissuer = \"{issuer}\"\n{keys}\n");
+    lab.session(name, &login)
+        .provider("oauth2")
+        .key("renew_before = \"2s\"")
 }
 
 fn lab(token_seconds: u32) -> (Arc<OidcProvider>, Lab) {

@@ -15,13 +15,18 @@ const ROUNDS: usize = 25;
 
 #[test]
 fn a_reader_in_a_tight_loop_sees_whole_tokens_in_order() {
-    let server =
-        Arc::new(Salesforce::start(Settings { refresh_tokens: RefreshTokens::Rotated, ..Settings::default() }));
+    let server = Arc::new(Salesforce::start(Settings {
+        refresh_tokens: RefreshTokens::Rotated,
+        ..Settings::default()
+    }));
     let mut lab = Lab::new(&server);
     let approved = server.approve("crm");
-    let session = ["token", "json", "header"].iter().fold(lab.by_refresh_token("crm", &approved), |session, format| {
-        session.publish(&format!("file = \"crm.{format}\"\nformat = \"{format}\""))
-    });
+    let session = ["token", "json", "header"].iter().fold(
+        lab.by_refresh_token("crm", &approved),
+        |session, format| {
+            session.publish(&format!("file = \"crm.{format}\"\nformat = \"{format}\""))
+        },
+    );
     lab.configure(&[session]);
     lab.start();
     for format in ["token", "json", "header"] {
@@ -30,11 +35,15 @@ fn a_reader_in_a_tight_loop_sees_whole_tokens_in_order() {
     let stop = Arc::new(AtomicBool::new(false));
     let bare = reader(&lab, "crm.token", &stop, str::to_owned);
     let json = reader(&lab, "crm.json", &stop, |text| {
-        let json: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("torn: {error} in {text:?}"));
+        let json: Value =
+            serde_json::from_str(text).unwrap_or_else(|error| panic!("torn: {error} in {text:?}"));
         json["access_token"].as_str().unwrap().to_owned()
     });
     let header = reader(&lab, "crm.header", &stop, |text| {
-        text.strip_prefix("Authorization: Bearer ").and_then(|it| it.strip_suffix('\n')).expect(text).to_owned()
+        text.strip_prefix("Authorization: Bearer ")
+            .and_then(|it| it.strip_suffix('\n'))
+            .expect(text)
+            .to_owned()
     });
     let mut token = lab.await_token("crm.token");
     for _ in 0..ROUNDS {
@@ -42,13 +51,24 @@ fn a_reader_in_a_tight_loop_sees_whole_tokens_in_order() {
         token = lab.await_another_token("crm.token", &token);
     }
     stop.store(true, Ordering::Relaxed);
-    let order: BTreeMap<String, usize> =
-        server.issued().into_iter().enumerate().map(|(index, token)| (token, index)).collect();
+    let order: BTreeMap<String, usize> = server
+        .issued()
+        .into_iter()
+        .enumerate()
+        .map(|(index, token)| (token, index))
+        .collect();
     for seen in [bare, json, header].map(|reader| reader.join().expect("no read failed")) {
         assert!(seen.reads > 1000, "{} reads", seen.reads);
         let indices: Vec<usize> = seen.changes.iter().map(|token| order[token]).collect();
-        assert!(indices.is_sorted(), "an older token after a newer one: {indices:?}");
-        assert!(indices.len() > 2, "only {} changes were seen", indices.len());
+        assert!(
+            indices.is_sorted(),
+            "an older token after a newer one: {indices:?}"
+        );
+        assert!(
+            indices.len() > 2,
+            "only {} changes were seen",
+            indices.len()
+        );
     }
     assert_eq!(server.refreshes(), ROUNDS + 1);
 }
@@ -78,10 +98,18 @@ struct Seen {
     changes: Vec<String>,
 }
 
-fn reader(lab: &Lab, file: &str, stop: &Arc<AtomicBool>, token_in: fn(&str) -> String) -> JoinHandle<Seen> {
+fn reader(
+    lab: &Lab,
+    file: &str,
+    stop: &Arc<AtomicBool>,
+    token_in: fn(&str) -> String,
+) -> JoinHandle<Seen> {
     let (path, stop) = (lab.path(&format!("run/tokens/{file}")), Arc::clone(stop));
     std::thread::spawn(move || {
-        let mut seen = Seen { reads: 0, changes: Vec::new() };
+        let mut seen = Seen {
+            reads: 0,
+            changes: Vec::new(),
+        };
         while !stop.load(Ordering::Relaxed) {
             let text = std::fs::read_to_string(&path).expect("the file is always there");
             let token = token_in(&text);

@@ -32,7 +32,11 @@ fn a_wrong_password_is_tried_once_whatever_happens_after() {
     lab.start();
     lab.await_state("crm", "needs_attention");
     sleep(Duration::from_secs(1));
-    assert_eq!(server.logins(), 1, "a stop survives reads, reports, reloads, restarts and kills");
+    assert_eq!(
+        server.logins(),
+        1,
+        "a stop survives reads, reports, reloads, restarts and kills"
+    );
     assert!(!server.locked());
     assert_eq!(lab.token("crm"), None);
 }
@@ -40,16 +44,34 @@ fn a_wrong_password_is_tried_once_whatever_happens_after() {
 #[test]
 fn a_no_under_status_200_is_quoted_to_a_person_and_its_password_sent_once_whatever_it_is_called() {
     for (body, quoted) in [
-        (r#"{"errcode":40001,"errmsg":"invalid credential"}"#, "“40001”, “invalid credential”"),
-        (r#"{"success":false,"message":"Wrong password. Please try again."}"#, "“Wrong password. Please try again.”"),
-        (r#"{"Result":"failure","Reason":"unknown user"}"#, "“unknown user”"),
+        (
+            r#"{"errcode":40001,"errmsg":"invalid credential"}"#,
+            "“40001”, “invalid credential”",
+        ),
+        (
+            r#"{"success":false,"message":"Wrong password. Please try again."}"#,
+            "“Wrong password. Please try again.”",
+        ),
+        (
+            r#"{"Result":"failure","Reason":"unknown user"}"#,
+            "“unknown user”",
+        ),
     ] {
         let (server, mut lab) = lab();
-        server.always(Endpoint::Token, Instead::Say(crate::support::wire::Response::json(200, body)));
+        server.always(
+            Endpoint::Token,
+            Instead::Say(crate::support::wire::Response::json(200, body)),
+        );
         lab.configure(&[lab.by_password("crm", "job@acme.example")]);
         lab.start();
         let status = lab.await_state("crm", "needs_attention");
-        assert!(status["attention"]["reason"].as_str().unwrap().contains(quoted), "{status}");
+        assert!(
+            status["attention"]["reason"]
+                .as_str()
+                .unwrap()
+                .contains(quoted),
+            "{status}"
+        );
         sleep(Duration::from_secs(1));
         assert_eq!(server.logins(), 1, "{body}");
     }
@@ -64,19 +86,33 @@ fn kills_while_a_wrong_password_is_under_way_never_lock_the_account() {
         let before = server.logins();
         lab.start();
         // As soon as the password has arrived, or when the daemon has decided not to send it now.
-        within(SOON, "the daemon's mind", || (server.logins() > before || puts_off(&lab)).then_some(()));
+        within(SOON, "the daemon's mind", || {
+            (server.logins() > before || puts_off(&lab)).then_some(())
+        });
         lab.kill();
-        assert!(!server.locked(), "round {round}: {} logins", server.logins());
+        assert!(
+            !server.locked(),
+            "round {round}: {} logins",
+            server.logins()
+        );
     }
-    assert!((1..=2).contains(&server.logins()), "{} logins", server.logins());
+    assert!(
+        (1..=2).contains(&server.logins()),
+        "{} logins",
+        server.logins()
+    );
 }
 
 /// Whether the next call is a person's matter, or minutes away.
 fn puts_off(lab: &Lab) -> bool {
-    let Some(status) = lab.get("/v1/sessions/crm").map(|answer| answer.json()) else { return false };
+    let Some(status) = lab.get("/v1/sessions/crm").map(|answer| answer.json()) else {
+        return false;
+    };
     let next = status["next"]["at"].as_str().and_then(|at| at.parse().ok());
     status["state"] == "needs_attention"
-        || next.is_some_and(|next: jiff::Timestamp| next > jiff::Timestamp::now() + jiff::SignedDuration::from_mins(1))
+        || next.is_some_and(|next: jiff::Timestamp| {
+            next > jiff::Timestamp::now() + jiff::SignedDuration::from_mins(1)
+        })
 }
 
 #[test]
@@ -110,7 +146,10 @@ fn a_mended_password_reopens_the_session_across_a_restart() {
 #[test]
 fn a_person_may_try_again_by_hand() {
     let (server, mut lab) = lab();
-    server.always(Endpoint::Token, Instead::Say(oauth_error("invalid_grant", "authentication failure")));
+    server.always(
+        Endpoint::Token,
+        Instead::Say(oauth_error("invalid_grant", "authentication failure")),
+    );
     lab.configure(&[lab.by_password("crm", "job@acme.example")]);
     lab.start();
     lab.await_state("crm", "needs_attention");
@@ -147,7 +186,11 @@ fn a_wrong_client_secret_is_confirmed_at_most_once() {
     lab.start();
     lab.await_state("crm", "needs_attention");
     sleep(Duration::from_secs(2));
-    assert!((1..=2).contains(&server.logins()), "{} logins", server.logins());
+    assert!(
+        (1..=2).contains(&server.logins()),
+        "{} logins",
+        server.logins()
+    );
 }
 
 #[test]
@@ -156,20 +199,52 @@ fn every_documented_refusal_stops_with_a_remedy() {
         ("inactive-user", "invalid_grant", "inactive user"),
         ("inactive-org", "invalid_grant", "inactive organization"),
         ("ip", "invalid_grant", "ip restricted"),
-        ("unapproved", "invalid_grant", "user hasn't approved this consumer"),
+        (
+            "unapproved",
+            "invalid_grant",
+            "user hasn't approved this consumer",
+        ),
         ("audience", "invalid_grant", "audience is invalid"),
         ("assertion", "invalid_grant", "invalid assertion"),
-        ("domain", "invalid_grant", "request not supported on this domain"),
-        ("run-as", "invalid_grant", "no client credentials user enabled"),
-        ("app-access", "invalid_app_access", "user is not admin approved to access this app"),
-        ("client-id", "invalid_client_id", "client identifier invalid"),
-        ("install", "invalid_client", "app must be installed into org"),
-        ("grant-type", "unsupported_grant_type", "grant type not supported"),
+        (
+            "domain",
+            "invalid_grant",
+            "request not supported on this domain",
+        ),
+        (
+            "run-as",
+            "invalid_grant",
+            "no client credentials user enabled",
+        ),
+        (
+            "app-access",
+            "invalid_app_access",
+            "user is not admin approved to access this app",
+        ),
+        (
+            "client-id",
+            "invalid_client_id",
+            "client identifier invalid",
+        ),
+        (
+            "install",
+            "invalid_client",
+            "app must be installed into org",
+        ),
+        (
+            "grant-type",
+            "unsupported_grant_type",
+            "grant type not supported",
+        ),
         ("unknown", "something_new", "nobody has seen this before"),
     ];
     let (server, mut lab) = lab();
     for (name, error, description) in refusals {
-        server.always_for(name, Endpoint::Token, Instead::Say(oauth_error(error, description)));
+        server.always_for(
+            name,
+            Endpoint::Token,
+            Instead::Say(oauth_error(error, description)),
+        );
     }
     lab.configure(&refusals.map(|(name, ..)| lab.by_client(name)));
     lab.start();
@@ -191,10 +266,16 @@ fn a_refused_login_leaves_a_living_token_published_and_pinged() {
     lab.configure(&[lab.by_client("crm")]);
     lab.start();
     let token = lab.await_token("crm");
-    server.always(Endpoint::Token, Instead::Say(oauth_error("invalid_client", "invalid client credentials")));
+    server.always(
+        Endpoint::Token,
+        Instead::Say(oauth_error("invalid_client", "invalid client credentials")),
+    );
     assert_ne!(lab.code(&["login", "crm"]), 0);
     assert_eq!(lab.token("crm"), Some(token.clone()));
-    assert_eq!(lab.run(&["token", "crm"]).stdout.trim_ascii(), token.as_bytes());
+    assert_eq!(
+        lab.run(&["token", "crm"]).stdout.trim_ascii(),
+        token.as_bytes()
+    );
     lab.succeeds(&["verify", "crm"]);
     assert!(server.logins() <= 3);
 }
@@ -219,7 +300,10 @@ fn a_secret_that_cannot_be_read_costs_no_attempt_and_heals() {
     lab.await_token("crm");
     std::fs::remove_file(lab.path("client-secret")).unwrap();
     server.revoke_sessions();
-    lab.post("/v1/sessions/crm/rejected?wait=1s", &format!("{{\"generation\":{}}}", lab.status("crm")["generation"]));
+    lab.post(
+        "/v1/sessions/crm/rejected?wait=1s",
+        &format!("{{\"generation\":{}}}", lab.status("crm")["generation"]),
+    );
     assert_eq!(server.logins(), 1, "nothing was sent");
     lab.await_no_token("crm");
     lab.secret("client-secret", &server.client_secret());

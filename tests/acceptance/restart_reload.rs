@@ -38,7 +38,10 @@ fn a_restart_with_a_living_token_logs_in_nowhere_and_leaves_no_gap() {
 
 #[test]
 fn a_restart_past_the_idle_deadline_pings_before_it_logs_in() {
-    let (server, mut lab) = lab(Settings { idle: Duration::from_secs(2), ..Settings::default() });
+    let (server, mut lab) = lab(Settings {
+        idle: Duration::from_secs(2),
+        ..Settings::default()
+    });
     lab.configure(&[lab.by_client("crm").idle_timeout("2s")]);
     lab.start();
     let first = lab.await_token("crm");
@@ -49,13 +52,20 @@ fn a_restart_past_the_idle_deadline_pings_before_it_logs_in() {
     let second = lab.await_another_token("crm", &first);
     assert!(server.lives(&second));
     let calls = server.calls();
-    assert_eq!(calls[before].endpoint, Endpoint::Data, "the old token is asked after first");
+    assert_eq!(
+        calls[before].endpoint,
+        Endpoint::Data,
+        "the old token is asked after first"
+    );
     assert_eq!(server.logins(), 2);
 }
 
 #[test]
 fn a_token_that_others_kept_alive_is_kept_past_our_own_deadline() {
-    let (server, mut lab) = lab(Settings { idle: Duration::from_secs(2), ..Settings::default() });
+    let (server, mut lab) = lab(Settings {
+        idle: Duration::from_secs(2),
+        ..Settings::default()
+    });
     lab.configure(&[lab.by_client("crm").idle_timeout("2s")]);
     lab.start();
     let token = lab.await_token("crm");
@@ -81,7 +91,9 @@ fn without_its_state_a_daemon_starts_afresh_with_a_higher_generation() {
     fs::remove_dir_all(lab.path("state")).unwrap();
     sleep(Duration::from_millis(1100));
     lab.start();
-    let second = lab.await_state("crm", "alive")["generation"].as_u64().unwrap();
+    let second = lab.await_state("crm", "alive")["generation"]
+        .as_u64()
+        .unwrap();
     assert!(second > first, "{second} after {first}");
     assert_eq!(server.logins(), 2);
 }
@@ -103,7 +115,10 @@ fn a_damaged_state_file_is_set_aside_and_the_session_recovers() {
     lab.await_state("crm", "alive");
     assert!(server.lives(&lab.await_token("crm")));
     assert_eq!(server.logins(), 2);
-    assert!(state_files(&lab).len() > files.len(), "set aside, not deleted");
+    assert!(
+        state_files(&lab).len() > files.len(),
+        "set aside, not deleted"
+    );
 }
 
 #[test]
@@ -112,8 +127,14 @@ fn another_client_discards_the_old_token() {
     lab.configure(&[lab.by_client("crm")]);
     lab.start();
     let first = lab.await_token("crm");
-    let renamed = format!("client_id = \"other\"\nclient_secret = {}", lab.source("client-secret"));
-    lab.configure(&[lab.session("crm", &format!("grant = \"client_credentials\"\n{renamed}\n"))]);
+    let renamed = format!(
+        "client_id = \"other\"\nclient_secret = {}",
+        lab.source("client-secret")
+    );
+    lab.configure(&[lab.session(
+        "crm",
+        &format!("grant = \"client_credentials\"\n{renamed}\n"),
+    )]);
     lab.reload();
     let second = lab.await_another_token("crm", &first);
     assert!(server.lives(&second));
@@ -151,7 +172,11 @@ fn a_reload_is_a_diff() {
     assert!(server.lives(&comes));
     assert_eq!(watch.gaps(), 0);
     assert_eq!(server.count_of("stays", Endpoint::Token), 1);
-    assert_eq!(server.count_of("stays", Endpoint::Data), pings, "an unchanged session is not even pinged");
+    assert_eq!(
+        server.count_of("stays", Endpoint::Data),
+        pings,
+        "an unchanged session is not even pinged"
+    );
     assert_eq!(server.count(Endpoint::Revoke), 0);
     assert_eq!(lab.get("/v1/sessions/goes").unwrap().status, 404);
 }
@@ -205,13 +230,20 @@ fn a_reload_by_command_waits_for_the_outcome() {
     lab.await_token("crm");
     lab.configure(&[lab.by_client("crm"), lab.by_client("erp")]);
     assert_eq!(lab.succeeds(&["reload"]), "reloaded: 2 sessions; +erp\n");
-    assert_eq!(lab.code(&["status", "erp"]), 0, "the new session is there as soon as the command ends");
+    assert_eq!(
+        lab.code(&["status", "erp"]),
+        0,
+        "the new session is there as soon as the command ends"
+    );
     lab.await_token("erp");
     lab.write_config("[sessions.crm]\nprovider = \"nobody\"\n");
     let refused = lab.run(&["reload"]);
     assert_eq!(refused.status.code(), Some(78));
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(said.contains("config.toml") && said.contains("goes on with the old one"), "{said}");
+    assert!(
+        said.contains("config.toml") && said.contains("goes on with the old one"),
+        "{said}"
+    );
     if is_root() {
         assert_eq!(lab.run_as_nobody(&["reload"]).status.code(), Some(77));
     }
@@ -229,17 +261,31 @@ fn a_reload_says_what_differs_moves_the_metrics_and_names_what_needs_a_restart()
     lab.start();
     lab.await_token("crm");
     lab.await_token("billing");
-    assert_eq!(lab.succeeds(&["reload"]), "reloaded: 2 sessions; nothing changed\n");
-    let sessions = [lab.by_client("crm").idle_timeout("1h"), lab.by_client("billing2")];
+    assert_eq!(
+        lab.succeeds(&["reload"]),
+        "reloaded: 2 sessions; nothing changed\n"
+    );
+    let sessions = [
+        lab.by_client("crm").idle_timeout("1h"),
+        lab.by_client("billing2"),
+    ];
     lab.configure(&sessions);
     lab.listen_for_scrapers(&at(ports[0]));
     let diff = "+billing2 \u{2212}billing ~crm ~[metrics]";
-    assert_eq!(lab.succeeds(&["reload"]), format!("reloaded: 2 sessions; {diff}\n"));
-    within(SOON, "the same in the log", || lab.said().contains(diff).then_some(()));
+    assert_eq!(
+        lab.succeeds(&["reload"]),
+        format!("reloaded: 2 sessions; {diff}\n")
+    );
+    within(SOON, "the same in the log", || {
+        lab.said().contains(diff).then_some(())
+    });
     assert!(answers(ports[0]), "as soon as the command ends");
     lab.configure(&sessions);
     lab.listen_for_scrapers(&at(ports[1]));
-    assert_eq!(lab.succeeds(&["reload"]), "reloaded: 2 sessions; ~[metrics]\n");
+    assert_eq!(
+        lab.succeeds(&["reload"]),
+        "reloaded: 2 sessions; ~[metrics]\n"
+    );
     assert_eq!((answers(ports[0]), answers(ports[1])), (false, true));
     let taken = TcpListener::bind(at(ports[0])).unwrap();
     lab.configure(&sessions);
@@ -247,7 +293,10 @@ fn a_reload_says_what_differs_moves_the_metrics_and_names_what_needs_a_restart()
     for _ in 0..2 {
         let output = lab.run(&["reload"]);
         let said = String::from_utf8_lossy(&output.stdout);
-        assert!(said.contains("not done: listen for scrapers on") && said.contains("in use"), "{said}");
+        assert!(
+            said.contains("not done: listen for scrapers on") && said.contains("in use"),
+            "{said}"
+        );
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(answers(ports[1]), "where they were");
     }
@@ -255,7 +304,10 @@ fn a_reload_says_what_differs_moves_the_metrics_and_names_what_needs_a_restart()
     lab.log_target = "json";
     lab.configure(&sessions);
     let output = lab.succeeds(&["reload"]);
-    assert!(output.contains("only a restart takes over daemon.log: stop the daemon and start it again"), "{output}");
+    assert!(
+        output.contains("only a restart takes over daemon.log: stop the daemon and start it again"),
+        "{output}"
+    );
     assert!(!answers(ports[1]), "gone with its table");
     assert_eq!(server.logins(), 3);
 }
@@ -264,9 +316,15 @@ fn a_reload_says_what_differs_moves_the_metrics_and_names_what_needs_a_restart()
 fn files_no_longer_configured_are_removed() {
     let (server, mut lab) = lab(Settings::default());
     let with = |files: &[&str]| {
-        files.iter().fold(lab.by_client("crm"), |session, file| session.publish(&format!("file = \"{file}\"")))
+        files.iter().fold(lab.by_client("crm"), |session, file| {
+            session.publish(&format!("file = \"{file}\""))
+        })
     };
-    let (before, after, restarted) = (with(&["one", "two"]), with(&["two", "three"]), with(&["three"]));
+    let (before, after, restarted) = (
+        with(&["one", "two"]),
+        with(&["two", "three"]),
+        with(&["three"]),
+    );
     lab.configure(&[before]);
     lab.start();
     lab.await_token("one");
@@ -309,7 +367,8 @@ fn a_second_daemon_on_the_same_state_fails_clearly() {
     assert!(status.is_some_and(|status| !status.success()), "{status:?}");
     let complaint = within(SOON, "a complaint", || {
         let said = lab.said()[said..].to_owned();
-        said.contains(&*lab.path("state").to_string_lossy()).then_some(said)
+        said.contains(&*lab.path("state").to_string_lossy())
+            .then_some(said)
     });
     assert!(complaint.to_lowercase().contains("another"), "{complaint}");
     lab.succeeds(&["verify", "crm"]);
@@ -319,7 +378,10 @@ fn a_second_daemon_on_the_same_state_fails_clearly() {
 
 #[test]
 fn sealed_state_holds_no_secret_and_opens_again() {
-    let (server, mut lab) = lab(Settings { refresh_tokens: RefreshTokens::Rotated, ..Settings::default() });
+    let (server, mut lab) = lab(Settings {
+        refresh_tokens: RefreshTokens::Rotated,
+        ..Settings::default()
+    });
     lab.secret("state-key", &crate::support::random_hex(32));
     let sessions = format!(
         "[sessions.crm]\nprovider = \"salesforce\"\nurl = {:?}\n[sessions.crm.login]\ngrant = \"client_credentials\"\n\
@@ -340,7 +402,10 @@ fn sealed_state_holds_no_secret_and_opens_again() {
     for file in state_files(&lab) {
         let bytes = fs::read(&file).unwrap();
         let text = String::from_utf8_lossy(&bytes);
-        let shown = server.needles().into_iter().find(|needle| text.contains(needle.as_str()));
+        let shown = server
+            .needles()
+            .into_iter()
+            .find(|needle| text.contains(needle.as_str()));
         assert_eq!(shown, None, "{}", file.display());
     }
     lab.start();
@@ -352,7 +417,10 @@ fn sealed_state_holds_no_secret_and_opens_again() {
     lab.secret("state-key", &crate::support::random_hex(32));
     let files = state_files(&lab);
     lab.start();
-    assert!(!lab.ended().success(), "another key opens nothing, and destroys nothing");
+    assert!(
+        !lab.ended().success(),
+        "another key opens nothing, and destroys nothing"
+    );
     assert_eq!(state_files(&lab), files);
     assert_eq!(server.logins(), 1);
 }
@@ -384,7 +452,10 @@ struct Watch {
 impl Watch {
     fn of(lab: &Lab, session: &str, token: &str) -> Self {
         let (path, token) = (lab.path(&format!("run/tokens/{session}")), token.to_owned());
-        let (stop, gaps) = (Arc::new(AtomicBool::new(false)), Arc::new(std::sync::atomic::AtomicUsize::new(0)));
+        let (stop, gaps) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(std::sync::atomic::AtomicUsize::new(0)),
+        );
         let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&gaps));
         let thread = std::thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
@@ -395,7 +466,11 @@ impl Watch {
             }
             0
         });
-        Self { stop, thread: Some(thread), gaps }
+        Self {
+            stop,
+            thread: Some(thread),
+            gaps,
+        }
     }
 
     fn gaps(&self) -> usize {
@@ -436,5 +511,9 @@ fn lab(settings: Settings) -> (Arc<Salesforce>, Lab) {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }

@@ -18,10 +18,16 @@ fn a_kill_after_a_rotation_loses_nothing() {
     let mut token = lab.await_token("crm");
     for round in 1..=12 {
         // Not done where the disk does not take the intent within five seconds: then it is ordered again.
-        within(SOON * 3, "a renewal", || (lab.post("/v1/sessions/crm/renew?wait=20s", "").status == 200).then_some(()));
+        within(SOON * 3, "a renewal", || {
+            (lab.post("/v1/sessions/crm/renew?wait=20s", "").status == 200).then_some(())
+        });
         token = lab.await_another_token("crm", &token);
         lab.kill();
-        assert_eq!(lab.token("crm").as_ref(), Some(&token), "round {round}: the file outlives the daemon");
+        assert_eq!(
+            lab.token("crm").as_ref(),
+            Some(&token),
+            "round {round}: the file outlives the daemon"
+        );
         lab.start();
         lab.await_state("crm", "alive");
         assert_eq!(lab.token("crm").as_ref(), Some(&token), "round {round}");
@@ -40,7 +46,13 @@ fn kills_at_any_moment_of_a_renewal_never_spend_a_refresh_token_twice() {
     for round in 0..12_u64 {
         let socket = lab.socket();
         let order = std::thread::spawn(move || {
-            crate::support::unix::request(&socket, "POST", "/v1/sessions/crm/renew?wait=1s", "application/json", "")
+            crate::support::unix::request(
+                &socket,
+                "POST",
+                "/v1/sessions/crm/renew?wait=1s",
+                "application/json",
+                "",
+            )
         });
         sleep(Duration::from_millis(round));
         lab.kill();
@@ -65,7 +77,11 @@ fn a_lost_answer_keeps_the_living_token_and_asks_no_more() {
     lab.await_state("crm", "alive");
     sleep(Duration::from_secs(2));
     assert_eq!(lab.token("crm"), Some(token));
-    assert_eq!(server.refreshes(), 2, "the refresh token is not presented again while its access token lives");
+    assert_eq!(
+        server.refreshes(),
+        2,
+        "the refresh token is not presented again while its access token lives"
+    );
     assert_eq!(server.reuse_detected(), 0);
     assert!(server.pings() >= 1, "the token was proved good");
 }
@@ -80,14 +96,24 @@ fn a_lost_answer_stays_in_doubt_across_a_kill() {
     server.once(Endpoint::Token, Instead::Hang);
     let socket = lab.socket();
     let order = std::thread::spawn(move || {
-        crate::support::unix::request(&socket, "POST", "/v1/sessions/crm/renew?wait=1s", "application/json", "")
+        crate::support::unix::request(
+            &socket,
+            "POST",
+            "/v1/sessions/crm/renew?wait=1s",
+            "application/json",
+            "",
+        )
     });
-    within(SOON, "the renewal to arrive", || (server.refreshes() == 2).then_some(()));
+    within(SOON, "the renewal to arrive", || {
+        (server.refreshes() == 2).then_some(())
+    });
     lab.kill();
     let _ = order.join();
     let pings = server.pings();
     lab.start();
-    within(SOON, "the ping that settles it", || (server.pings() > pings).then_some(()));
+    within(SOON, "the ping that settles it", || {
+        (server.pings() > pings).then_some(())
+    });
     lab.await_state("crm", "alive");
     sleep(Duration::from_secs(1));
     assert_eq!(lab.token("crm"), Some(token));
@@ -107,7 +133,11 @@ fn a_lost_answer_whose_token_then_dies_is_settled_by_one_presentation() {
     server.revoke_sessions();
     lab.run(&["rejected", "crm"]);
     lab.await_state("crm", "needs_attention");
-    assert_eq!(server.reuse_detected(), 1, "no other way was left, and it was tried once");
+    assert_eq!(
+        server.reuse_detected(),
+        1,
+        "no other way was left, and it was tried once"
+    );
     sleep(Duration::from_secs(2));
     assert_eq!(server.refreshes(), 3);
     lab.await_no_token("crm");
@@ -186,8 +216,10 @@ fn a_new_refresh_token_in_the_file_brings_a_stopped_session_back() {
 }
 
 fn lab() -> (Arc<Salesforce>, Lab) {
-    let server =
-        Arc::new(Salesforce::start(Settings { refresh_tokens: RefreshTokens::Rotated, ..Settings::default() }));
+    let server = Arc::new(Salesforce::start(Settings {
+        refresh_tokens: RefreshTokens::Rotated,
+        ..Settings::default()
+    }));
     let lab = Lab::new(&server);
     (server, lab)
 }

@@ -41,12 +41,18 @@ fn lab(url: &str, password: &str) -> Lab {
 
 /// Looks at the session's token for so long, and at whether the server `serves` each one; the tokens, in their order.
 #[track_caller]
-fn watch(lab: &Lab, session: &str, duration: Duration, serves: impl Fn(&str) -> bool) -> Vec<String> {
+fn watch(
+    lab: &Lab,
+    session: &str,
+    duration: Duration,
+    serves: impl Fn(&str) -> bool,
+) -> Vec<String> {
     let (started, mut seen) = (Instant::now(), Vec::new());
     while started.elapsed() < duration {
         let token = lab.token(session);
         // One that was replaced while the server was asked proves nothing.
-        let is_good = token.as_ref().is_some_and(|token| serves(token)) || lab.token(session) != token;
+        let is_good =
+            token.as_ref().is_some_and(|token| serves(token)) || lab.token(session) != token;
         // Lives of seconds are kept only where the server answers within one.
         assert!(
             is_good || lab.slowest_answer() > Duration::from_secs(1),

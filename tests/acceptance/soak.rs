@@ -23,9 +23,16 @@ const ROUND: Duration = Duration::from_secs(8);
 
 #[test]
 fn soak_every_session_comes_through_chaos() {
-    let lasting = std::env::var("KEEPFRESH_SOAK_SECONDS").ok().and_then(|it| it.parse().ok()).unwrap_or(0);
+    let lasting = std::env::var("KEEPFRESH_SOAK_SECONDS")
+        .ok()
+        .and_then(|it| it.parse().ok())
+        .unwrap_or(0);
     let began = Instant::now();
-    let first = if lasting == 0 { 1 } else { u64::from(std::process::id()) };
+    let first = if lasting == 0 {
+        1
+    } else {
+        u64::from(std::process::id())
+    };
     for seed in first.. {
         println!("seed {seed}");
         let mut chaos = Chaos::begin(seed);
@@ -51,8 +58,11 @@ struct Chaos {
 
 impl Chaos {
     fn begin(seed: u64) -> Self {
-        let settings =
-            Settings { idle: Duration::from_secs(6), refresh_tokens: RefreshTokens::Rotated, ..Settings::default() };
+        let settings = Settings {
+            idle: Duration::from_secs(6),
+            refresh_tokens: RefreshTokens::Rotated,
+            ..Settings::default()
+        };
         let server = Arc::new(Salesforce::start(settings));
         server.allow_calls(400);
         let mut lab = Lab::new(&server);
@@ -66,7 +76,13 @@ impl Chaos {
             .collect();
         lab.configure(&sessions);
         lab.start();
-        Self { random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1, server, lab, began: Instant::now(), strikes: 0 }
+        Self {
+            random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
+            server,
+            lab,
+            began: Instant::now(),
+            strikes: 0,
+        }
     }
 
     fn below(&mut self, bound: u64) -> u64 {
@@ -79,7 +95,11 @@ impl Chaos {
     fn strike(&mut self) {
         self.strikes += 1;
         let session = name(u32::try_from(self.below(u64::from(SESSIONS))).unwrap());
-        let endpoint = if self.below(2) == 0 { Endpoint::Token } else { Endpoint::Data };
+        let endpoint = if self.below(2) == 0 {
+            Endpoint::Token
+        } else {
+            Endpoint::Data
+        };
         match self.below(14) {
             0 => self.server.revoke_sessions(),
             1 => self.server.once(endpoint, Instead::Lose),
@@ -88,7 +108,10 @@ impl Chaos {
             4 => self.server.once(endpoint, Instead::Truncate),
             5 => self.server.once(endpoint, Instead::Endless),
             6 => self.server.once(endpoint, Instead::Drip),
-            7 => self.server.once(endpoint, Instead::Say(Response::html(200, "<html>soon</html>"))),
+            7 => self.server.once(
+                endpoint,
+                Instead::Say(Response::html(200, "<html>soon</html>")),
+            ),
             8 => self.outage(),
             9 => self.restart(),
             10 => {
@@ -136,14 +159,36 @@ impl Chaos {
         assert!(self.lab.runs());
         for number in 0..SESSIONS {
             let name = name(number);
-            let alive = poll(Duration::from_secs(40), || self.lab.token(&name).filter(|it| self.server.lives(it)));
-            assert!(alive.is_some(), "{name} is not alive: {}", self.lab.status(&name));
+            let alive = poll(Duration::from_secs(40), || {
+                self.lab.token(&name).filter(|it| self.server.lives(it))
+            });
+            assert!(
+                alive.is_some(),
+                "{name} is not alive: {}",
+                self.lab.status(&name)
+            );
         }
-        assert_eq!(self.server.reuse_detected(), 0, "a login was always at hand:\n{}", self.repeated());
+        assert_eq!(
+            self.server.reuse_detected(),
+            0,
+            "a login was always at hand:\n{}",
+            self.repeated()
+        );
         assert!(!self.server.locked(), "the password was right");
-        let (calls, bound) = (self.server.calls().len(), 40 * SESSIONS as usize + 40 * self.strikes);
-        println!("{calls} calls after {} strikes in {:?}", self.strikes, self.began.elapsed());
-        assert!(calls < bound, "{calls} calls after {} strikes", self.strikes);
+        let (calls, bound) = (
+            self.server.calls().len(),
+            40 * SESSIONS as usize + 40 * self.strikes,
+        );
+        println!(
+            "{calls} calls after {} strikes in {:?}",
+            self.strikes,
+            self.began.elapsed()
+        );
+        assert!(
+            calls < bound,
+            "{calls} calls after {} strikes",
+            self.strikes
+        );
     }
 }
 
@@ -151,16 +196,32 @@ impl Chaos {
     /// What led to a refresh token's second presentation: the calls for tokens and the log of its session.
     fn repeated(&self) -> String {
         let calls = self.server.calls();
-        let presented: Vec<_> =
-            calls.iter().filter_map(|call| Some((call, call.request.form().get("refresh_token")?.clone()))).collect();
-        let again =
-            presented.iter().enumerate().find(|(nth, (_, token))| presented[..*nth].iter().any(|(_, it)| it == token));
-        let Some((_, (again, _))) = again else { return String::new() };
+        let presented: Vec<_> = calls
+            .iter()
+            .filter_map(|call| Some((call, call.request.form().get("refresh_token")?.clone())))
+            .collect();
+        let again = presented
+            .iter()
+            .enumerate()
+            .find(|(nth, (_, token))| presented[..*nth].iter().any(|(_, it)| it == token));
+        let Some((_, (again, _))) = again else {
+            return String::new();
+        };
         let mut said = String::new();
         for call in calls.iter().filter(|it| it.client == again.client) {
-            let token = call.request.form().get("refresh_token").map_or("", |it| &it[..8]).to_owned();
-            let _ =
-                writeln!(said, "{:?} {:?} {} {token}", call.at.duration_since(self.began), call.endpoint, call.grant());
+            let token = call
+                .request
+                .form()
+                .get("refresh_token")
+                .map_or("", |it| &it[..8])
+                .to_owned();
+            let _ = writeln!(
+                said,
+                "{:?} {:?} {} {token}",
+                call.at.duration_since(self.began),
+                call.endpoint,
+                call.grant()
+            );
         }
         let session = format!("session=\"{}\"", again.client);
         self.lab

@@ -25,12 +25,30 @@ const WATCHED: Duration = Duration::from_millis(1500);
 fn an_older_copy_of_a_sealed_record_is_proven_before_it_is_shown() {
     for sealed in [true, false] {
         for attack in [
-            Attack { files: 1, remove: &["run/tokens/crm"] },
-            Attack { files: 1, remove: &["run"] },
-            Attack { files: 1, remove: &[] },
-            Attack { files: 2, remove: &["run/tokens"] },
-            Attack { files: 0, remove: &[] },
-            Attack { files: 0, remove: &["run"] },
+            Attack {
+                files: 1,
+                remove: &["run/tokens/crm"],
+            },
+            Attack {
+                files: 1,
+                remove: &["run"],
+            },
+            Attack {
+                files: 1,
+                remove: &[],
+            },
+            Attack {
+                files: 2,
+                remove: &["run/tokens"],
+            },
+            Attack {
+                files: 0,
+                remove: &[],
+            },
+            Attack {
+                files: 0,
+                remove: &["run"],
+            },
         ] {
             put_back(sealed, &attack);
         }
@@ -46,7 +64,11 @@ struct Attack {
 
 fn put_back(sealed: bool, attack: &Attack) {
     let (server, mut lab) = lab();
-    configure(&lab, &[published(lab.by_client("crm"), attack.files)], sealed);
+    configure(
+        &lab,
+        &[published(lab.by_client("crm"), attack.files)],
+        sealed,
+    );
     lab.start();
     let first = token_of(&lab);
     assert!(lab.stop().success());
@@ -54,19 +76,32 @@ fn put_back(sealed: bool, attack: &Attack) {
     lab.start();
     server.revoke_sessions();
     lab.run(&["rejected", "crm"]);
-    let second = within(SOON, "another token", || Some(token_of(&lab)).filter(|token| *token != first));
+    let second = within(SOON, "another token", || {
+        Some(token_of(&lab)).filter(|token| *token != first)
+    });
     assert!(lab.stop().success());
     fs::write(record(&lab, "crm"), &older).unwrap();
     for removed in attack.remove {
         let path = lab.path(removed);
-        if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.unwrap();
+        if path.is_dir() {
+            fs::remove_dir_all(path)
+        } else {
+            fs::remove_file(path)
+        }
+        .unwrap();
     }
     server.always(Endpoint::Data, Instead::Hang);
     lab.start();
     let shown = watch(&lab);
-    assert!(!shown.contains(&first), "{attack:?}, sealed {sealed}: {}", lab.tail());
+    assert!(
+        !shown.contains(&first),
+        "{attack:?}, sealed {sealed}: {}",
+        lab.tail()
+    );
     server.behave();
-    let last = within(SOON * 3, "a token that lives", || Some(token_of(&lab)).filter(|token| server.lives(token)));
+    let last = within(SOON * 3, "a token that lives", || {
+        Some(token_of(&lab)).filter(|token| server.lives(token))
+    });
     assert!(last != first && last != second, "{attack:?}");
     assert_eq!(server.logins(), 3, "{attack:?}");
     assert!(server.pings() <= 8, "{attack:?}: {} pings", server.pings());
@@ -91,9 +126,18 @@ fn an_older_copy_of_a_record_does_not_spend_a_refresh_token_that_was_rotated_sin
     assert!(lab.stop().success());
     fs::write(record(&lab, "crm"), &older).unwrap();
     lab.start();
-    within(SOON, "a token that lives", || Some(token_of(&lab)).filter(|token| server.lives(token)));
-    assert_eq!((server.reuse_detected(), server.logins(), server.refreshes()), (0, 2, 1));
-    assert!(lab.said().contains("event=\"state_overtaken\""), "{}", lab.tail());
+    within(SOON, "a token that lives", || {
+        Some(token_of(&lab)).filter(|token| server.lives(token))
+    });
+    assert_eq!(
+        (server.reuse_detected(), server.logins(), server.refreshes()),
+        (0, 2, 1)
+    );
+    assert!(
+        lab.said().contains("event=\"state_overtaken\""),
+        "{}",
+        lab.tail()
+    );
 }
 
 #[test]
@@ -101,7 +145,10 @@ fn a_restart_shows_at_once_what_was_shown_before_it_while_the_server_hangs() {
     let kinds = [("none", 0), ("one", 1), ("two", 2)];
     for sealed in [true, false] {
         let (server, mut lab) = lab();
-        let sessions: Vec<Session> = kinds.iter().map(|(name, files)| published(lab.by_client(name), *files)).collect();
+        let sessions: Vec<Session> = kinds
+            .iter()
+            .map(|(name, files)| published(lab.by_client(name), *files))
+            .collect();
         configure(&lab, &sessions, sealed);
         lab.start();
         let tokens = kinds.map(|(name, _)| token(&lab, name));
@@ -124,14 +171,23 @@ fn a_restart_shows_at_once_what_was_shown_before_it_while_the_server_hangs() {
             assert_eq!(token(&lab, name), tokens[index], "{files} files");
         }
         assert_eq!(server.logins(), kinds.len());
-        assert!(server.pings() <= 2 * kinds.len(), "{} pings", server.pings());
+        assert!(
+            server.pings() <= 2 * kinds.len(),
+            "{} pings",
+            server.pings()
+        );
     }
 }
 
 #[test]
 fn after_a_reboot_or_on_another_machine_a_living_token_costs_one_ping_and_no_login() {
     let (server, mut lab) = lab();
-    let sessions = |lab: &Lab| vec![published(lab.by_client("crm"), 1), published(lab.by_client("erp"), 0)];
+    let sessions = |lab: &Lab| {
+        vec![
+            published(lab.by_client("crm"), 1),
+            published(lab.by_client("erp"), 0),
+        ]
+    };
     configure(&lab, &sessions(&lab), true);
     lab.start();
     let tokens = ["crm", "erp"].map(|name| token(&lab, name));
@@ -147,11 +203,19 @@ fn after_a_reboot_or_on_another_machine_a_living_token_costs_one_ping_and_no_log
         server.always(Endpoint::Data, Instead::Hang);
         lab.start();
         let shown = watch(lab);
-        assert!(tokens.iter().all(|token| !shown.contains(token)), "{}", lab.tail());
+        assert!(
+            tokens.iter().all(|token| !shown.contains(token)),
+            "{}",
+            lab.tail()
+        );
         server.behave();
         assert_eq!(["crm", "erp"].map(|name| token(lab, name)), tokens);
         assert!(lab.stop().success());
-        assert!(server.pings() - before <= 8, "{} pings", server.pings() - before);
+        assert!(
+            server.pings() - before <= 8,
+            "{} pings",
+            server.pings() - before
+        );
     }
     assert_eq!(server.logins(), 2);
 }
@@ -167,11 +231,32 @@ fn records_that_change_places_are_cut_or_are_gone_bring_nothing_of_theirs_to_lig
     let kept = names.map(|name| fs::read(record(&lab, name)).unwrap());
     let attacks: [(&str, [Option<Vec<u8>>; 2]); 6] = [
         ("swapped", [Some(kept[1].clone()), Some(kept[0].clone())]),
-        ("one for both", [Some(kept[0].clone()), Some(kept[0].clone())]),
-        ("cut", [Some(kept[0][..kept[0].len() / 2].to_vec()), Some(Vec::new())]),
-        ("a letter changed", [Some(altered(&kept[0], "ciphertext")), Some(altered(&kept[1], "nonce"))]),
+        (
+            "one for both",
+            [Some(kept[0].clone()), Some(kept[0].clone())],
+        ),
+        (
+            "cut",
+            [
+                Some(kept[0][..kept[0].len() / 2].to_vec()),
+                Some(Vec::new()),
+            ],
+        ),
+        (
+            "a letter changed",
+            [
+                Some(altered(&kept[0], "ciphertext")),
+                Some(altered(&kept[1], "nonce")),
+            ],
+        ),
         ("gone", [None, None]),
-        ("renamed within", [Some(renamed(&kept[1], "crm")), Some(renamed(&kept[0], "erp"))]),
+        (
+            "renamed within",
+            [
+                Some(renamed(&kept[1], "crm")),
+                Some(renamed(&kept[0], "erp")),
+            ],
+        ),
     ];
     for (what, records) in attacks {
         for (name, content) in names.iter().zip(records) {
@@ -193,12 +278,17 @@ fn records_that_change_places_are_cut_or_are_gone_bring_nothing_of_theirs_to_lig
         }
     }
     lab.start();
-    assert_eq!(names.map(|name| token(&lab, name)), tokens, "nothing was lost but time");
+    assert_eq!(
+        names.map(|name| token(&lab, name)),
+        tokens,
+        "nothing was lost but time"
+    );
     assert!(server.calls().len() <= 60, "{}", server.calls().len());
 }
 
 #[test]
-fn a_first_sealing_that_is_killed_in_between_loses_nothing_leaves_nothing_plain_and_takes_no_forgery() {
+fn a_first_sealing_that_is_killed_in_between_loses_nothing_leaves_nothing_plain_and_takes_no_forgery()
+ {
     let server = Arc::new(Salesforce::start(Settings::default()));
     server.allow_calls(200);
     let mut lab = Lab::new(&server);
@@ -221,7 +311,10 @@ fn a_first_sealing_that_is_killed_in_between_loses_nothing_leaves_nothing_plain_
             let _ = fs::remove_dir_all(lab.path("run"));
             copy(&lab.path("shown"), &lab.path("run/tokens"));
             start_and_kill_at_rename(&mut lab, nth);
-            let plain: Vec<&str> = names.into_iter().filter(|name| is_plain(&record(&lab, name))).collect();
+            let plain: Vec<&str> = names
+                .into_iter()
+                .filter(|name| is_plain(&record(&lab, name)))
+                .collect();
             halves += usize::from(!plain.is_empty() && plain.len() < names.len());
             if let Some(victim) = plain.last().filter(|_| forge) {
                 forge_record(&record(&lab, victim));
@@ -230,10 +323,18 @@ fn a_first_sealing_that_is_killed_in_between_loses_nothing_leaves_nothing_plain_
             server.always(Endpoint::Data, Instead::Hang);
             lab.start();
             let shown = watch_all(&lab, &names);
-            assert!(!shown.iter().any(|token| token == FORGED), "{nth}: {}", lab.tail());
+            assert!(
+                !shown.iter().any(|token| token == FORGED),
+                "{nth}: {}",
+                lab.tail()
+            );
             for (name, token) in names.iter().zip(&tokens) {
                 let is_forged = forge && plain.last() == Some(name);
-                assert!(is_forged || shown.contains(token), "{nth}: {name} was lost: {}", lab.tail());
+                assert!(
+                    is_forged || shown.contains(token),
+                    "{nth}: {name} was lost: {}",
+                    lab.tail()
+                );
                 assert!(!is_plain(&record(&lab, name)), "{nth}: {name}");
             }
             assert!(!lab.path("state/sealing.json").exists(), "{nth}");
@@ -260,7 +361,13 @@ fn check_foretells_that_a_plain_record_among_sealed_ones_will_be_set_aside() {
     let path = record(&lab, "crm");
     fs::write(&path, r#"{"version":1,"record":"session/crm","data":{}}"#).unwrap();
     let said = lab.succeeds(&check);
-    assert!(said.contains(&format!("warning: {}: it is plain among sealed records", path.display())), "{said}");
+    assert!(
+        said.contains(&format!(
+            "warning: {}: it is plain among sealed records",
+            path.display()
+        )),
+        "{said}"
+    );
     lab.start();
     token(&lab, "crm");
     assert!(lab.path("state/sessions/crm.json.damaged-1").exists());
@@ -271,7 +378,15 @@ fn check_foretells_that_a_plain_record_among_sealed_ones_will_be_set_aside() {
 /// Traced from its very first call on, which [`Lab::start_tampered`] does not promise.
 fn start_and_kill_at_rename(lab: &mut Lab, nth: usize) {
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-qqq", "-o", "/dev/null", "-e", "trace=renameat", "-e"]);
+    strace.args([
+        "-f",
+        "-qqq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=renameat",
+        "-e",
+    ]);
     strace.arg(format!("inject=renameat:signal=KILL:when={nth}"));
     lab.start_through(strace);
     assert!(lab.has_ended(SOON), "{nth}: {}", lab.tail());
@@ -288,7 +403,11 @@ fn configure(lab: &Lab, sessions: &[Session], sealed: bool) {
     lab.configure(sessions);
     if sealed {
         let config = fs::read_to_string(lab.config()).unwrap();
-        lab.write_config(&config.replacen("[daemon]\n", &format!("[daemon]\nstate_key = {}\n", lab.source("key")), 1));
+        lab.write_config(&config.replacen(
+            "[daemon]\n",
+            &format!("[daemon]\nstate_key = {}\n", lab.source("key")),
+            1,
+        ));
     }
 }
 
@@ -314,11 +433,15 @@ fn token_of(lab: &Lab) -> String {
 
 /// As the socket has it.
 fn token(lab: &Lab, session: &str) -> String {
-    within(SOON * 2, "a token over the socket", || on_the_socket(lab, session))
+    within(SOON * 2, "a token over the socket", || {
+        on_the_socket(lab, session)
+    })
 }
 
 fn on_the_socket(lab: &Lab, session: &str) -> Option<String> {
-    let answer = lab.get(&format!("/v1/sessions/{session}/token")).filter(|answer| answer.status == 200)?;
+    let answer = lab
+        .get(&format!("/v1/sessions/{session}/token"))
+        .filter(|answer| answer.status == 200)?;
     answer.json()["access_token"].as_str().map(str::to_owned)
 }
 

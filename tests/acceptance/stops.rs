@@ -37,9 +37,14 @@ fn a_second_signal_to_stop_waits_for_no_login_that_hangs() {
     server.once(Endpoint::Token, Instead::Hang);
     lab.configure(&[lab.by_client("crm")]);
     lab.start();
-    within(SOON, "the login to arrive", || (server.logins() == 1).then_some(()));
+    within(SOON, "the login to arrive", || {
+        (server.logins() == 1).then_some(())
+    });
     lab.signal(Signal::TERM);
-    assert!(!lab.has_ended(Duration::from_millis(300)), "one signal waits for a login");
+    assert!(
+        !lab.has_ended(Duration::from_millis(300)),
+        "one signal waits for a login"
+    );
     lab.signal(Signal::TERM);
     assert!(lab.has_ended(SOON));
     assert_eq!(server.calls().len(), 1);
@@ -53,9 +58,15 @@ fn no_signal_but_those_that_stop_it_ends_the_daemon_undrained() {
     lab.start();
     let token = lab.await_token("crm");
     // All whose default ends the process, by their numbers on most architectures: from SIGUSR1 to SIGPWR, and the real-time ones.
-    let stray = [10, 12, 13, 14, 16].into_iter().chain(24..=30).chain(34..=64);
+    let stray = [10, 12, 13, 14, 16]
+        .into_iter()
+        .chain(24..=30)
+        .chain(34..=64);
     for number in stray {
-        let sent = Command::new("kill").args([format!("-{number}"), lab.pid().to_string()]).status().unwrap();
+        let sent = Command::new("kill")
+            .args([format!("-{number}"), lab.pid().to_string()])
+            .status()
+            .unwrap();
         assert!(sent.success(), "{number}");
         assert!(lab.runs(), "ended by the signal {number}");
     }
@@ -77,7 +88,10 @@ fn a_run_in_the_foreground_ends_with_its_terminal_and_reloads_while_that_is_ther
         let pid = Pid::from_child(&daemon);
         kill_process(pid, Signal::HUP).unwrap();
         sleep(Duration::from_millis(500));
-        assert!(daemon.try_wait().unwrap().is_none(), "{through:?}: a reload");
+        assert!(
+            daemon.try_wait().unwrap().is_none(),
+            "{through:?}: a reload"
+        );
         drop(master);
         let ended = poll(Duration::from_secs(4), || daemon.try_wait().unwrap());
         assert_eq!(ended.is_some(), ends, "{through:?}");
@@ -98,19 +112,37 @@ fn in_a_terminal(lab: &Lab, through: &[&str]) -> (OwnedFd, Child) {
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
     rustix::io::fcntl_setfd(&master, rustix::io::FdFlags::CLOEXEC).unwrap();
-    let line = rustix::fs::open(ptsname(&master, Vec::new()).unwrap(), OFlags::RDWR | OFlags::NOCTTY, Mode::empty());
+    let line = rustix::fs::open(
+        ptsname(&master, Vec::new()).unwrap(),
+        OFlags::RDWR | OFlags::NOCTTY,
+        Mode::empty(),
+    );
     let line = line.unwrap();
     let end = || Stdio::from(line.try_clone().unwrap());
     let daemon = lab.daemon();
     let mut command = Command::new("setsid");
-    command.arg("--ctty").args(through).arg(daemon.get_program()).args(daemon.get_args());
-    command.env("KEEPFRESH_LOG", "info").env_remove("NOTIFY_SOCKET");
-    let child = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
+    command
+        .arg("--ctty")
+        .args(through)
+        .arg(daemon.get_program())
+        .args(daemon.get_args());
+    command
+        .env("KEEPFRESH_LOG", "info")
+        .env_remove("NOTIFY_SOCKET");
+    let child = command
+        .stdin(end())
+        .stdout(end())
+        .stderr(end())
+        .spawn()
+        .unwrap();
     (master, child)
 }
 
 fn stops_over_a_renewal(before: impl Fn(&Lab)) {
-    let settings = Settings { refresh_tokens: RefreshTokens::Rotated, ..Settings::default() };
+    let settings = Settings {
+        refresh_tokens: RefreshTokens::Rotated,
+        ..Settings::default()
+    };
     let server = Arc::new(Salesforce::start(settings));
     let mut lab = Lab::new(&server);
     let approved = server.approve("crm");
@@ -120,9 +152,17 @@ fn stops_over_a_renewal(before: impl Fn(&Lab)) {
     server.once(Endpoint::Token, Instead::Late(Duration::from_millis(500)));
     let socket = lab.socket();
     let order = std::thread::spawn(move || {
-        unix::request(&socket, "POST", "/v1/sessions/crm/renew?wait=5s", "application/json", "")
+        unix::request(
+            &socket,
+            "POST",
+            "/v1/sessions/crm/renew?wait=5s",
+            "application/json",
+            "",
+        )
     });
-    within(SOON, "the renewal to arrive", || (server.refreshes() == 2).then_some(()));
+    within(SOON, "the renewal to arrive", || {
+        (server.refreshes() == 2).then_some(())
+    });
     before(&lab);
     assert!(lab.stop().success());
     let _ = order.join();

@@ -17,11 +17,36 @@ const REFRESH_TOKEN: &str = "refresh-token-of-a-person";
 #[test]
 fn a_renewal_that_is_declined_under_any_name_calls_a_person_after_two_presentations() {
     let declined = [
-        ("app", 400, r#"{"error":"app_not_found","error_description":"the app is not installed"}"#, "not installed"),
-        ("access", 403, r#"{"error":"access_denied","error_description":"consent was withdrawn"}"#, "withdrawn"),
-        ("token", 401, r#"{"error":"invalid_token","error_description":"it has expired"}"#, "has expired"),
-        ("strava", 400, r#"{"message":"Bad Request","errors":[{"field":"refresh_token"}]}"#, "Bad Request"),
-        ("github", 200, r#"{"error":"bad_refresh_token","error_description":"it is incorrect"}"#, "is incorrect"),
+        (
+            "app",
+            400,
+            r#"{"error":"app_not_found","error_description":"the app is not installed"}"#,
+            "not installed",
+        ),
+        (
+            "access",
+            403,
+            r#"{"error":"access_denied","error_description":"consent was withdrawn"}"#,
+            "withdrawn",
+        ),
+        (
+            "token",
+            401,
+            r#"{"error":"invalid_token","error_description":"it has expired"}"#,
+            "has expired",
+        ),
+        (
+            "strava",
+            400,
+            r#"{"message":"Bad Request","errors":[{"field":"refresh_token"}]}"#,
+            "Bad Request",
+        ),
+        (
+            "github",
+            200,
+            r#"{"error":"bad_refresh_token","error_description":"it is incorrect"}"#,
+            "is incorrect",
+        ),
     ];
     at_once(declined, |(name, status, body, words)| {
         let (server, mut lab) = by_refresh_token();
@@ -30,22 +55,34 @@ fn a_renewal_that_is_declined_under_any_name_calls_a_person_after_two_presentati
         server.answer_tokens(Some(Response::json(status, body)));
         let before = server.logins();
         let told = lab.await_state("api", "needs_attention");
-        assert!(told["attention"]["reason"].as_str().unwrap().contains(words), "{name}: {told}");
+        assert!(
+            told["attention"]["reason"]
+                .as_str()
+                .unwrap()
+                .contains(words),
+            "{name}: {told}"
+        );
         sleep(Duration::from_secs(7));
         let presented = server.logins() - before;
-        assert!((1..=2).contains(&presented), "{name}: {presented} presentations");
+        assert!(
+            (1..=2).contains(&presented),
+            "{name}: {presented} presentations"
+        );
     });
 }
 
 #[test]
-fn a_renewal_that_was_declined_is_tried_again_by_a_login_or_a_reload_once_it_is_mended_at_the_server() {
+fn a_renewal_that_was_declined_is_tried_again_by_a_login_or_a_reload_once_it_is_mended_at_the_server()
+ {
     at_once(["login", "reload"], |mend| {
         let (server, mut lab) = by_refresh_token();
         lab.start();
         lab.await_token("api");
         server.answer_tokens(Some(Response::json(400, r#"{"error":"app_not_found"}"#)));
         lab.await_state("api", "needs_attention");
-        within(SOON, "the token's end", || lab.token("api").is_none().then_some(()));
+        within(SOON, "the token's end", || {
+            lab.token("api").is_none().then_some(())
+        });
         server.answer_tokens(None);
         let before = server.logins();
         if mend == "login" {
@@ -56,7 +93,13 @@ fn a_renewal_that_was_declined_is_tried_again_by_a_login_or_a_reload_once_it_is_
         lab.await_token("api");
         lab.await_state("api", "alive");
         assert!(server.logins() - before <= 2, "{mend}");
-        assert!(server.forms().iter().all(|form| form.contains(REFRESH_TOKEN)), "it is the same that was kept");
+        assert!(
+            server
+                .forms()
+                .iter()
+                .all(|form| form.contains(REFRESH_TOKEN)),
+            "it is the same that was kept"
+        );
     });
 }
 
@@ -74,12 +117,20 @@ fn a_token_that_comes_labelled_as_a_page_is_taken_and_renewed() {
 fn a_dead_token_that_the_servers_front_answers_with_a_page_or_half_a_body_is_replaced() {
     let fronts = [
         ("nginx", Response::html(401, NGINX)),
-        ("challenge", Response::html(401, NGINX).with("WWW-Authenticate", "Bearer error=\"invalid_token\"")),
+        (
+            "challenge",
+            Response::html(401, NGINX).with("WWW-Authenticate", "Bearer error=\"invalid_token\""),
+        ),
         (
             "two challenges",
-            Response::text(401, "no").with("WWW-Authenticate", "Basic").with("WWW-Authenticate", "Bearer"),
+            Response::text(401, "no")
+                .with("WWW-Authenticate", "Basic")
+                .with("WWW-Authenticate", "Bearer"),
         ),
-        ("half a body", Response::json(401, "{\"a\"").with("Content-Length", "100")),
+        (
+            "half a body",
+            Response::json(401, "{\"a\"").with("Content-Length", "100"),
+        ),
     ];
     at_once(fronts, |(name, dead)| {
         for by_report in [true, false] {
@@ -90,7 +141,10 @@ fn a_dead_token_that_the_servers_front_answers_with_a_page_or_half_a_body_is_rep
             server.answer_dead_tokens(dead.clone());
             server.end_all_tokens();
             if by_report {
-                lab.post("/v1/sessions/api/rejected?wait=6s", &format!("{{\"token\":\"{first}\"}}"));
+                lab.post(
+                    "/v1/sessions/api/rejected?wait=6s",
+                    &format!("{{\"token\":\"{first}\"}}"),
+                );
             } else {
                 lab.run(&["verify", "api"]);
             }
@@ -108,7 +162,11 @@ fn a_captive_portal_costs_no_token_and_no_login() {
         Response::html(401, "<html>please log in to our wireless network</html>"),
         Response::html(403, "<html>blocked</html>"),
         Response::html(200, "<html>please log in</html>"),
-        Response { status: 302, ..Response::default() }.with("Location", "http://portal.example/?from=you"),
+        Response {
+            status: 302,
+            ..Response::default()
+        }
+        .with("Location", "http://portal.example/?from=you"),
     ];
     at_once(portals, |portal| {
         let (server, mut lab) = by_client();
@@ -120,24 +178,43 @@ fn a_captive_portal_costs_no_token_and_no_login() {
             lab.run(&["verify", "api"]);
             sleep(Duration::from_secs(1));
         }
-        assert_eq!(lab.token("api").as_ref(), Some(&token), "{status}: it stays published");
-        assert_eq!(server.issued(), 1, "{status}: behind it nobody was logged in");
+        assert_eq!(
+            lab.token("api").as_ref(),
+            Some(&token),
+            "{status}: it stays published"
+        );
+        assert_eq!(
+            server.issued(),
+            1,
+            "{status}: behind it nobody was logged in"
+        );
         assert!(server.seen() <= 20, "{status}: {} calls", server.seen());
         server.answer_all(None);
         lab.succeeds(&["verify", "api"]);
         lab.await_state("api", "alive");
-        assert_eq!((lab.token("api"), server.issued()), (Some(token), 1), "{status}");
+        assert_eq!(
+            (lab.token("api"), server.issued()),
+            (Some(token), 1),
+            "{status}"
+        );
     });
 }
 
 #[test]
 fn an_expired_token_that_is_answered_with_another_status_is_replaced_once_a_job_reports_it() {
     let answers = [
-        Response { status: 403, ..Response::default() },
+        Response {
+            status: 403,
+            ..Response::default()
+        },
         Response::json(400, r#"{"message":"token expired"}"#),
         Response::json(404, r#"{"message":"Not Found"}"#),
         Response::html(403, "<html>403</html>"),
-        Response { status: 302, ..Response::default() }.with("Location", "/login"),
+        Response {
+            status: 302,
+            ..Response::default()
+        }
+        .with("Location", "/login"),
     ];
     at_once(answers, |dead| {
         let (server, mut lab) = by_client();
@@ -147,9 +224,15 @@ fn an_expired_token_that_is_answered_with_another_status_is_replaced_once_a_job_
         let status = dead.status;
         server.answer_dead_tokens(dead);
         server.end_all_tokens();
-        let told = lab.post("/v1/sessions/api/rejected?wait=8s", &format!("{{\"token\":\"{first}\"}}"));
+        let told = lab.post(
+            "/v1/sessions/api/rejected?wait=8s",
+            &format!("{{\"token\":\"{first}\"}}"),
+        );
         assert_eq!(told.status, 200, "{status}: {told:?}");
-        assert!(server.lives(&lab.await_another_token("api", &first)), "{status}");
+        assert!(
+            server.lives(&lab.await_another_token("api", &first)),
+            "{status}"
+        );
         assert_eq!(server.logins(), 2, "{status}");
         assert!(server.pings() <= 4, "{status}: {} pings", server.pings());
     });
@@ -164,11 +247,26 @@ fn a_token_that_may_not_ping_is_replaced_once_and_then_a_person_is_told_how_to_t
     lab.await_token("api");
     for _ in 0..4 {
         let generation = lab.status("api")["generation"].clone();
-        lab.post("/v1/sessions/api/rejected?wait=4s", &format!("{{\"generation\":{generation}}}"));
+        lab.post(
+            "/v1/sessions/api/rejected?wait=4s",
+            &format!("{{\"generation\":{generation}}}"),
+        );
     }
     let told = lab.await_state("api", "needs_attention");
-    assert!(told["attention"]["reason"].as_str().unwrap().contains("not allowed"), "{told}");
-    assert!(told["attention"]["remedy"].as_str().unwrap().contains("a rule of the profile"), "{told}");
+    assert!(
+        told["attention"]["reason"]
+            .as_str()
+            .unwrap()
+            .contains("not allowed"),
+        "{told}"
+    );
+    assert!(
+        told["attention"]["remedy"]
+            .as_str()
+            .unwrap()
+            .contains("a rule of the profile"),
+        "{told}"
+    );
     assert_eq!(server.logins(), 2);
     assert!(server.pings() <= 8, "{} pings", server.pings());
 }
@@ -178,7 +276,11 @@ fn pages_of_a_token_endpoint_call_a_person_and_stop_nothing() {
     let pages = [
         Response::html(401, NGINX),
         Response::html(403, "<html>403</html>"),
-        Response { status: 301, ..Response::default() }.with("Location", "https://new.acme.example/token?a=hidden"),
+        Response {
+            status: 301,
+            ..Response::default()
+        }
+        .with("Location", "https://new.acme.example/token?a=hidden"),
     ];
     at_once(pages, |page| {
         let (server, mut lab) = by_client();
@@ -186,8 +288,18 @@ fn pages_of_a_token_endpoint_call_a_person_and_stop_nothing() {
         server.answer_tokens(Some(page));
         lab.start();
         let told = lab.await_state("api", "needs_attention");
-        assert!(told["attention"]["remedy"].as_str().unwrap().contains("proxy or portal"), "{told}");
-        assert_eq!(told.to_string().contains("https://new.acme.example/token"), status == 301, "{told}");
+        assert!(
+            told["attention"]["remedy"]
+                .as_str()
+                .unwrap()
+                .contains("proxy or portal"),
+            "{told}"
+        );
+        assert_eq!(
+            told.to_string().contains("https://new.acme.example/token"),
+            status == 301,
+            "{told}"
+        );
         assert!(!told.to_string().contains("hidden"), "{told}");
         assert!(server.logins() <= 4, "{status}: {} logins", server.logins());
         server.answer_tokens(None);
@@ -233,7 +345,10 @@ impl Server {
     fn start(lifetime: u64) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let state = Arc::new(Mutex::new(State { lifetime, ..State::default() }));
+        let state = Arc::new(Mutex::new(State {
+            lifetime,
+            ..State::default()
+        }));
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -304,10 +419,16 @@ fn serve(stream: TcpStream, state: &Mutex<State>) {
     while let Some(request) = read_request(&mut reader) {
         let answer = state.lock().unwrap().answer(&request);
         // One that promises more than it has ends there.
-        let breaks_off = answer.headers.iter().any(|(name, _)| name == "Content-Length");
+        let breaks_off = answer
+            .headers
+            .iter()
+            .any(|(name, _)| name == "Content-Length");
         if breaks_off {
             use std::io::Write as _;
-            let head = format!("HTTP/1.1 {} Test\r\nContent-Length: 100\r\n\r\n", answer.status);
+            let head = format!(
+                "HTTP/1.1 {} Test\r\nContent-Length: 100\r\n\r\n",
+                answer.status
+            );
             let _ = writer.write_all(&[head.as_bytes(), &answer.body].concat());
             return;
         }
@@ -324,7 +445,8 @@ impl State {
             return response.clone();
         }
         if request.path == "/token" {
-            self.forms.push(String::from_utf8_lossy(&request.body).into_owned());
+            self.forms
+                .push(String::from_utf8_lossy(&request.body).into_owned());
             return self.tokens.clone().unwrap_or_else(|| self.issue());
         }
         self.pings += 1;
@@ -341,7 +463,9 @@ impl State {
             self.living.push(token.clone());
         }
         let lifetime = self.lifetime;
-        let body = format!(r#"{{"access_token":"{token}","token_type":"Bearer","expires_in":{lifetime}}}"#);
+        let body = format!(
+            r#"{{"access_token":"{token}","token_type":"Bearer","expires_in":{lifetime}}}"#
+        );
         let mut response = Response::json(200, body);
         if let Some(label) = &self.label {
             response.content_type.clone_from(label);

@@ -29,7 +29,9 @@ fn signals_that_a_parent_left_blocked_are_obeyed() {
     lab.start_through(through("env", &["--block-signal"]));
     let first = lab.await_token("crm");
     lab.signal(Signal::HUP);
-    within(SOON, "the reload", || lab.said().contains("reloaded").then_some(()));
+    within(SOON, "the reload", || {
+        lab.said().contains("reloaded").then_some(())
+    });
     assert_eq!(lab.token("crm"), Some(first));
     assert!(lab.stop().success());
     assert_eq!(server.logins(), 1);
@@ -67,10 +69,19 @@ fn what_strangers_may_change_is_warned_of_once_at_start_at_reload_and_by_check()
     chmod(&lab, "config.toml", 0o664);
     chown(lab.config(), None, Some(DAEMON_GROUP)).unwrap();
     let expected = [
-        ("the runtime directory", "every user can write there (mode 0777)"),
+        (
+            "the runtime directory",
+            "every user can write there (mode 0777)",
+        ),
         ("the state directory", "the user 61012 can write there"),
-        ("the secret file", "can be changed by the group 1 (daemon) (mode 0620)"),
-        ("the config", "can be changed by the group 1 (daemon) (mode 0664)"),
+        (
+            "the secret file",
+            "can be changed by the group 1 (daemon) (mode 0620)",
+        ),
+        (
+            "the config",
+            "can be changed by the group 1 (daemon) (mode 0664)",
+        ),
     ];
     let checked = lab.succeeds(&["check", "--config", lab.config().to_str().unwrap()]);
     lab.start();
@@ -80,14 +91,23 @@ fn what_strangers_may_change_is_warned_of_once_at_start_at_reload_and_by_check()
     for (what, who) in expected {
         // Root checks for the user whose the state is.
         let is_foreign = who.contains("61012");
-        assert_eq!(count(&checked, what, who), usize::from(!is_foreign), "{what} {who}: {checked}");
-        within(SOON, "a warning at start and one at the reload", || (count(&log(), what, who) >= 2).then_some(()));
+        assert_eq!(
+            count(&checked, what, who),
+            usize::from(!is_foreign),
+            "{what} {who}: {checked}"
+        );
+        within(SOON, "a warning at start and one at the reload", || {
+            (count(&log(), what, who) >= 2).then_some(())
+        });
     }
     let log = log();
     for (what, who) in expected {
         assert_eq!(count(&log, what, who), 2, "{what} {who}: {log}");
     }
-    assert!(!log.contains("the directory of token files"), "a group of nobody is no stranger: {log}");
+    assert!(
+        !log.contains("the directory of token files"),
+        "a group of nobody is no stranger: {log}"
+    );
 }
 
 #[test]
@@ -105,7 +125,10 @@ fn modes_as_kubernetes_mounts_them_and_private_groups_are_in_order() {
     let checked = lab.succeeds(&["check", "--config", mounted.to_str().unwrap()]);
     assert!(!checked.contains("warning"), "{checked}");
     let mut command = Command::new(BINARY);
-    command.args(["run", "--config", mounted.to_str().unwrap()]).env("KEEPFRESH_LOG", "trace").stderr(Stdio::piped());
+    command
+        .args(["run", "--config", mounted.to_str().unwrap()])
+        .env("KEEPFRESH_LOG", "trace")
+        .stderr(Stdio::piped());
     lab.start_by(command);
     lab.await_token("crm");
     assert!(!lab.said().contains("config_warning"), "{}", lab.said());
@@ -118,9 +141,17 @@ fn a_provider_that_a_stranger_wrote_is_refused() {
     }
     let (server, lab) = scene();
     fs::create_dir(lab.path("providers")).unwrap();
-    fs::write(lab.path("providers/salesforce.toml"), "name = \"salesforce\"\n").unwrap();
+    fs::write(
+        lab.path("providers/salesforce.toml"),
+        "name = \"salesforce\"\n",
+    )
+    .unwrap();
     for (mode, owner, expected) in [
-        (0o777, 0, "lies in a directory in which every user can write"),
+        (
+            0o777,
+            0,
+            "lies in a directory in which every user can write",
+        ),
         (0o755, STRANGER, "belongs to the user 61012"),
     ] {
         chmod(&lab, "providers", mode);
@@ -149,9 +180,17 @@ fn root_checks_for_the_user_whose_the_state_is_and_runs_only_what_is_its_own() {
         chown(lab.path(owner), Some(STRANGER), Some(STRANGER)).unwrap();
     }
     let checked = check(&lab);
-    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    assert!(
+        checked.status.success(),
+        "{}",
+        String::from_utf8_lossy(&checked.stderr)
+    );
     lab.start();
-    assert_eq!(lab.ended().code(), Some(78), "root obeys no file of another user");
+    assert_eq!(
+        lab.ended().code(),
+        Some(78),
+        "root obeys no file of another user"
+    );
     assert!(lab.said().contains("to the user 61012"), "{}", lab.said());
     chown(lab.path("state"), Some(0), Some(0)).unwrap();
     assert_eq!(check(&lab).status.code(), Some(78), "the daemon is root's");
@@ -164,7 +203,10 @@ fn what_a_read_only_mount_holds_is_obeyed_whatever_its_modes_say_and_elsewhere_i
     let config = fs::read_to_string(lab.config()).unwrap();
     let (rest, fragment) = config.split_at(config.find("[sessions.crm]").unwrap());
     lab.write_config(rest);
-    for (directory, file, text) in [("conf.d", "crm.toml", fragment), ("providers", "salesforce.toml", PROFILE)] {
+    for (directory, file, text) in [
+        ("conf.d", "crm.toml", fragment),
+        ("providers", "salesforce.toml", PROFILE),
+    ] {
         // As Kubernetes lays out what a pod is given.
         fs::create_dir_all(lab.path(directory).join("..2026_01_01")).unwrap();
         fs::write(lab.path(directory).join("..2026_01_01").join(file), text).unwrap();
@@ -173,15 +215,26 @@ fn what_a_read_only_mount_holds_is_obeyed_whatever_its_modes_say_and_elsewhere_i
         chmod(&lab, directory, 0o777);
     }
     let check = "\"$0\" check --config \"$1/config.toml\"";
-    let read_only =
-        format!("for d in conf.d providers; do mount --bind -o ro \"$1/$d\" \"$1/$d\" || exit 99; done; {check}");
+    let read_only = format!(
+        "for d in conf.d providers; do mount --bind -o ro \"$1/$d\" \"$1/$d\" || exit 99; done; {check}"
+    );
     for (script, code) in [(check, 78), (&read_only, 0)] {
         let mut command = with_own_mounts();
-        command.args(["sh", "-c", script]).env_remove("INVOCATION_ID");
+        command
+            .args(["sh", "-c", script])
+            .env_remove("INVOCATION_ID");
         let output = command.arg(BINARY).arg(lab.path("")).output().unwrap();
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let said = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         assert_eq!(output.status.code(), Some(code), "{said}");
-        assert_eq!(said.contains("in which every user can write"), code == 78, "{said}");
+        assert_eq!(
+            said.contains("in which every user can write"),
+            code == 78,
+            "{said}"
+        );
     }
 }
 
@@ -205,13 +258,18 @@ fn a_user_outside_the_containers_user_namespace_is_not_taken_for_the_daemons_own
         "read mapped; exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$@\"",
         "sh",
     ]);
-    command.arg(BINARY).args(["run", "--config"]).arg(lab.config());
+    command
+        .arg(BINARY)
+        .args(["run", "--config"])
+        .arg(lab.config());
     command.env("KEEPFRESH_LOG", "trace").stderr(Stdio::piped());
     let (stdin, mut tell) = std::io::pipe().unwrap();
     lab.start_with_stdin(command, stdin.into());
     let process = format!("/proc/{}", lab.pid());
     let own = fs::read_link("/proc/self/ns/user").unwrap();
-    within(SOON, "the namespace", || (fs::read_link(format!("{process}/ns/user")).ok()? != own).then_some(()));
+    within(SOON, "the namespace", || {
+        (fs::read_link(format!("{process}/ns/user")).ok()? != own).then_some(())
+    });
     for map in ["uid_map", "gid_map"] {
         fs::write(format!("{process}/{map}"), "0 0 1\n1 100001 65535\n").unwrap();
     }
@@ -219,14 +277,32 @@ fn a_user_outside_the_containers_user_namespace_is_not_taken_for_the_daemons_own
     lab.await_token("crm");
     let as_stranger = |args: &[&str]| {
         let mut command = Command::new("setpriv");
-        command.args([&format!("--reuid={STRANGER}"), &format!("--regid={STRANGER}"), "--clear-groups", BINARY]);
+        command.args([
+            &format!("--reuid={STRANGER}"),
+            &format!("--regid={STRANGER}"),
+            "--clear-groups",
+            BINARY,
+        ]);
         // Anybody could have put a socket below /tmp.
         command.env("KEEPFRESH_DAEMON_USER", inside.to_string());
-        command.args(args).arg("--socket").arg(lab.socket()).output().unwrap()
+        command
+            .args(args)
+            .arg("--socket")
+            .arg(lab.socket())
+            .output()
+            .unwrap()
     };
-    for order in [&["token", "crm"][..], &["logout", "crm"], &["verify", "crm"], &["status", "crm"]] {
+    for order in [
+        &["token", "crm"][..],
+        &["logout", "crm"],
+        &["verify", "crm"],
+        &["status", "crm"],
+    ] {
         let output = as_stranger(order);
-        assert!(matches!(output.status.code(), Some(77 | 80)), "{order:?}: {output:?}");
+        assert!(
+            matches!(output.status.code(), Some(77 | 80)),
+            "{order:?}: {output:?}"
+        );
         assert!(output.stdout.is_empty(), "{order:?}: {output:?}");
     }
     assert_eq!(server.logins(), 1);
@@ -248,16 +324,27 @@ fn a_secret_command_that_hangs_is_named_and_one_that_tells_its_secret_is_not_rep
     within(SOON, "the socket", || lab.get("/v1/health"));
     let hung = within(Duration::from_secs(10), "the hang to be told", || {
         let status = lab.status("crm").to_string();
-        status.contains("the output of sh did not come within 1s").then_some(status)
+        status
+            .contains("the output of sh did not come within 1s")
+            .then_some(status)
     });
     assert!(hung.contains("cannot read client_secret"), "{hung}");
-    by(&lab, &format!("echo wrong key $(cat {}) >&2; exit 1", lab.path("client-secret").display()));
+    by(
+        &lab,
+        &format!(
+            "echo wrong key $(cat {}) >&2; exit 1",
+            lab.path("client-secret").display()
+        ),
+    );
     lab.reload();
     let told = within(SOON, "the failure to be told", || {
         let status = lab.status("crm").to_string();
         status.contains("wrong key").then_some(status)
     });
-    assert!(told.contains("[hidden]") && !told.contains(secret.trim()), "{told}");
+    assert!(
+        told.contains("[hidden]") && !told.contains(secret.trim()),
+        "{told}"
+    );
     assert!(!lab.said().contains(secret.trim()));
     assert_eq!(server.logins(), 0);
 }
@@ -283,17 +370,28 @@ fn who_may_see_no_session_is_told_of_no_missed_events() {
             "-m",
             "1",
         ]);
-        let output = curl.arg("--unix-socket").arg(&socket).arg("http://localhost/v1/events?from=1").output().unwrap();
+        let output = curl
+            .arg("--unix-socket")
+            .arg(&socket)
+            .arg("http://localhost/v1/events?from=1")
+            .output()
+            .unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
-    assert!(follow("0").contains("missed"), "an admin is told: {}", follow("0"));
+    assert!(
+        follow("0").contains("missed"),
+        "an admin is told: {}",
+        follow("0")
+    );
     let told = follow("61012");
     assert!(!told.contains("missed") && !told.contains("id:"), "{told}");
     assert_eq!(server.logins(), 1);
 }
 
 fn count(text: &str, what: &str, who: &str) -> usize {
-    text.lines().filter(|line| line.contains(&format!("{what} /")) && line.contains(who)).count()
+    text.lines()
+        .filter(|line| line.contains(&format!("{what} /")) && line.contains(who))
+        .count()
 }
 
 fn chmod(lab: &Lab, file: &str, mode: u32) {

@@ -31,26 +31,59 @@ fn a_user_without_root_runs_it_in_directories_of_their_own() {
     own(&lab.path("client-secret"), 0o600);
     lab.configure(&[lab.by_client("crm")]);
     let config = lab.path("home/.config/keepfresh/config.toml");
-    fs::write(&config, without_directories(&fs::read_to_string(lab.config()).unwrap())).unwrap();
+    fs::write(
+        &config,
+        without_directories(&fs::read_to_string(lab.config()).unwrap()),
+    )
+    .unwrap();
     own(&config, 0o600);
 
     let mut daemon = as_user(&lab, &["run"]);
     daemon.env("KEEPFRESH_LOG", "trace").stderr(Stdio::piped());
     lab.start_by(daemon);
-    let token = within(SOON, "the token", || fs::read_to_string(lab.path("runtime/keepfresh/tokens/crm")).ok());
+    let token = within(SOON, "the token", || {
+        fs::read_to_string(lab.path("runtime/keepfresh/tokens/crm")).ok()
+    });
     assert!(server.lives(&token));
     let socket = lab.path("runtime/keepfresh/keepfresh.sock");
     let by_name = ["token", "crm", "--socket", socket.to_str().unwrap()];
-    assert_eq!(as_user(&lab, &by_name).output().unwrap().stdout.trim_ascii(), token.as_bytes());
+    assert_eq!(
+        as_user(&lab, &by_name)
+            .output()
+            .unwrap()
+            .stdout
+            .trim_ascii(),
+        token.as_bytes()
+    );
     // Where there is no daemon of the system, one's own is found by itself.
     if !Path::new("/run/keepfresh/keepfresh.sock").exists() {
-        assert_eq!(as_user(&lab, &["token", "crm"]).output().unwrap().stdout.trim_ascii(), token.as_bytes());
-        assert!(as_user(&lab, &["verify", "crm"]).status().unwrap().success(), "its user is its admin");
+        assert_eq!(
+            as_user(&lab, &["token", "crm"])
+                .output()
+                .unwrap()
+                .stdout
+                .trim_ascii(),
+            token.as_bytes()
+        );
+        assert!(
+            as_user(&lab, &["verify", "crm"])
+                .status()
+                .unwrap()
+                .success(),
+            "its user is its admin"
+        );
     }
     assert!(as_user(&lab, &["check"]).output().unwrap().status.success());
-    assert!(lab.path("home/.local/state/keepfresh/sessions/crm.json").exists());
+    assert!(
+        lab.path("home/.local/state/keepfresh/sessions/crm.json")
+            .exists()
+    );
     assert_eq!(lab.stop().code(), Some(0));
-    assert_eq!(fs::read_to_string(lab.path("runtime/keepfresh/tokens/crm")).unwrap(), token, "it outlives the daemon");
+    assert_eq!(
+        fs::read_to_string(lab.path("runtime/keepfresh/tokens/crm")).unwrap(),
+        token,
+        "it outlives the daemon"
+    );
     assert_eq!(server.logins(), 1);
 }
 
@@ -67,10 +100,20 @@ fn where_the_environment_names_no_directories_check_says_which_keys_to_write() {
     }
     let config = lab.config();
     let mut command = as_user(&lab, &["check", "--config", config.to_str().unwrap()]);
-    let output = command.env_remove("HOME").env_remove("XDG_RUNTIME_DIR").output().unwrap();
+    let output = command
+        .env_remove("HOME")
+        .env_remove("XDG_RUNTIME_DIR")
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(78));
-    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-    for part in ["daemon.runtime_dir", "$XDG_RUNTIME_DIR", "daemon.state_dir", "$XDG_STATE_HOME"] {
+    let said = String::from_utf8_lossy(&output.stderr).into_owned()
+        + &String::from_utf8_lossy(&output.stdout);
+    for part in [
+        "daemon.runtime_dir",
+        "$XDG_RUNTIME_DIR",
+        "daemon.state_dir",
+        "$XDG_STATE_HOME",
+    ] {
         assert!(said.contains(part), "{part}: {said}");
     }
 }
@@ -85,15 +128,29 @@ fn a_machine_that_gives_too_few_threads_is_told_what_to_raise_before_a_server_is
     lab.configure(&[lab.by_client("crm")]);
     chown(lab.config(), Some(CROWDED_USER), None).unwrap();
     for most in [1, 2, 4, 5] {
-        let limited = ["prlimit", &format!("--nproc={most}"), BINARY, "run", "--config"];
+        let limited = [
+            "prlimit",
+            &format!("--nproc={most}"),
+            BINARY,
+            "run",
+            "--config",
+        ];
         let mut command = Command::new("setpriv");
-        command.args([&format!("--reuid={CROWDED_USER}"), "--clear-groups"]).args(limited).arg(lab.config());
+        command
+            .args([&format!("--reuid={CROWDED_USER}"), "--clear-groups"])
+            .args(limited)
+            .arg(lab.config());
         command.stderr(Stdio::piped());
         lab.start_by(command);
         assert_eq!(lab.ended().code(), Some(1), "{most}: {}", lab.said());
         let said = lab.said();
-        let line = said.lines().find(|line| line.contains("failed to start threads"));
-        assert!(line.is_some_and(|line| line.contains("TasksMax=") && line.contains("ulimit -u")), "{most}: {said}");
+        let line = said
+            .lines()
+            .find(|line| line.contains("failed to start threads"));
+        assert!(
+            line.is_some_and(|line| line.contains("TasksMax=") && line.contains("ulimit -u")),
+            "{most}: {said}"
+        );
     }
     assert_eq!(server.logins(), 0);
 }
@@ -112,7 +169,10 @@ kill -TERM 1
 
 #[test]
 fn in_a_container_without_systemd_it_is_the_first_process_on_a_read_only_root() {
-    let allowed = Command::new("unshare").args(["--mount", "--pid", "--fork", "true"]).stderr(Stdio::null()).status();
+    let allowed = Command::new("unshare")
+        .args(["--mount", "--pid", "--fork", "true"])
+        .stderr(Stdio::null())
+        .status();
     if !is_root() || !allowed.is_ok_and(|status| status.success()) {
         return; // No namespaces here.
     }
@@ -121,12 +181,23 @@ fn in_a_container_without_systemd_it_is_the_first_process_on_a_read_only_root() 
     lab.configure(&[lab.by_client("crm")]);
     let config = without_directories(&fs::read_to_string(lab.config()).unwrap());
     // A secret that is mounted into a container is often readable by all of it.
-    let config = config.replace(&lab.quoted("client-secret"), "\"client-secret\", insecure_mode = true");
+    let config = config.replace(
+        &lab.quoted("client-secret"),
+        "\"client-secret\", insecure_mode = true",
+    );
     fs::write(lab.config(), config).unwrap();
     fs::set_permissions(lab.path("client-secret"), fs::Permissions::from_mode(0o644)).unwrap();
     fs::create_dir(lab.path("root")).unwrap();
     let output = Command::new("unshare")
-        .args(["--mount", "--pid", "--fork", "--kill-child", "bash", "-ec", &container(lab.path("").as_path())])
+        .args([
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "bash",
+            "-ec",
+            &container(lab.path("").as_path()),
+        ])
         .env_clear()
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .env("KEEPFRESH_LOG", "trace")
@@ -134,9 +205,15 @@ fn in_a_container_without_systemd_it_is_the_first_process_on_a_read_only_root() 
         .output()
         .unwrap();
     fs::set_permissions(lab.path("client-secret"), fs::Permissions::from_mode(0o600)).unwrap();
-    let (said, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (said, log) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
     lab.also_said(&format!("{said}\n{log}"));
-    assert_eq!(said, "wait 0\ntoken 0\nverify 0\ncheck 0\ndaemon keepfresh\n", "{log}");
+    assert_eq!(
+        said, "wait 0\ntoken 0\nverify 0\ncheck 0\ndaemon keepfresh\n",
+        "{log}"
+    );
     assert_eq!(output.status.code(), Some(0), "{log}");
     assert_eq!(server.logins(), 1);
 }
@@ -176,9 +253,22 @@ fn without_directories(config: &str) -> String {
 /// `keepfresh ARGS` as a user who has a home and a runtime directory, and nothing else.
 fn as_user(lab: &Lab, args: &[&str]) -> Command {
     let mut command = Command::new("setpriv");
-    command.args([&format!("--reuid={USER}"), &format!("--regid={USER}"), "--clear-groups", BINARY]).args(args);
-    command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", lab.path("home"));
-    command.env("XDG_RUNTIME_DIR", lab.path("runtime")).current_dir("/").stdin(Stdio::null());
+    command
+        .args([
+            &format!("--reuid={USER}"),
+            &format!("--regid={USER}"),
+            "--clear-groups",
+            BINARY,
+        ])
+        .args(args);
+    command
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", lab.path("home"));
+    command
+        .env("XDG_RUNTIME_DIR", lab.path("runtime"))
+        .current_dir("/")
+        .stdin(Stdio::null());
     command
 }
 

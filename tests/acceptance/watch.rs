@@ -56,7 +56,10 @@ fn enter_opens_the_page_of_a_session_and_escape_leads_back() {
     screen.press("\x1b");
     screen.until("Enter details");
     screen.press("\x1b");
-    assert!(screen.ended().success(), "escape quits where there is nothing to go back from");
+    assert!(
+        screen.ended().success(),
+        "escape quits where there is nothing to go back from"
+    );
     assert!(screen.is_as_before());
     assert_eq!(server.logins(), 2, "looking on costs no login");
 }
@@ -65,15 +68,25 @@ fn enter_opens_the_page_of_a_session_and_escape_leads_back() {
 fn without_unicode_and_colour_all_that_is_shown_is_ascii() {
     let (server, lab) = running(2);
     needs_a_person(&server, &lab);
-    for arguments in [&["status", "--watch"][..], &["status"], &["status", "crm"], &["status", "--wide"]] {
+    for arguments in [
+        &["status", "--watch"][..],
+        &["status"],
+        &["status", "crm"],
+        &["status", "--wide"],
+    ] {
         let mut command = lab.command(arguments);
         command.env("NO_COLOR", "1");
         let mut screen = Terminal::start_in(command, "C", 80, 24);
-        within(SOON, "the remedy", || screen.shown().contains("to do: ").then_some(()));
+        within(SOON, "the remedy", || {
+            screen.shown().contains("to do: ").then_some(())
+        });
         let shown = screen.shown();
         assert!(shown.is_ascii(), "{shown:?}");
-        let is_style =
-            |sequence: &str| sequence.find(char::is_alphabetic).is_some_and(|at| sequence[at..].starts_with('m'));
+        let is_style = |sequence: &str| {
+            sequence
+                .find(char::is_alphabetic)
+                .is_some_and(|at| sequence[at..].starts_with('m'))
+        };
         assert!(!shown.split("\x1b[").skip(1).any(is_style), "{shown:?}");
         screen.press("q");
     }
@@ -86,21 +99,39 @@ fn the_table_fits_every_terminal_and_no_word_is_broken() {
     for columns in [40, 80, 100, 200] {
         let mut screen = Terminal::start(lab.command(&["status"]), columns, 24);
         assert!(screen.ended().success());
-        let text = within(SOON, "the table", || Some(screen.shown()).filter(|text| text.contains("erp")));
+        let text = within(SOON, "the table", || {
+            Some(screen.shown()).filter(|text| text.contains("erp"))
+        });
         for line in plain(&text).lines() {
-            assert!(line.chars().count() <= usize::from(columns), "{columns}: {line}");
+            assert!(
+                line.chars().count() <= usize::from(columns),
+                "{columns}: {line}"
+            );
         }
     }
     let piped = lab.succeeds(&["status"]);
-    assert!(piped.starts_with("2 sessions: 1 needs attention, 1 alive\n\nNAME"), "{piped}");
-    assert!(!piped.contains('\x1b') && piped.matches("to do: ").count() == 1, "{piped}");
-    assert!(lab.succeeds(&["status", "erp"]).contains("next      ping in "), "a page of one session");
+    assert!(
+        piped.starts_with("2 sessions: 1 needs attention, 1 alive\n\nNAME"),
+        "{piped}"
+    );
+    assert!(
+        !piped.contains('\x1b') && piped.matches("to do: ").count() == 1,
+        "{piped}"
+    );
+    assert!(
+        lab.succeeds(&["status", "erp"])
+            .contains("next      ping in "),
+        "a page of one session"
+    );
     assert!(lab.succeeds(&["status", "--wide"]).contains("GENERATION"));
 }
 
 /// The server lets nobody in any more: `crm` finds out, `erp` not yet.
 fn needs_a_person(server: &Salesforce, lab: &Lab) {
-    server.always(Endpoint::Token, Instead::Say(oauth_error("inactive_user", "“user” is frozen")));
+    server.always(
+        Endpoint::Token,
+        Instead::Say(oauth_error("inactive_user", "“user” is frozen")),
+    );
     server.revoke_sessions();
     assert_eq!(lab.code(&["rejected", "crm"]), 79);
 }
@@ -111,7 +142,9 @@ fn plain(text: &str) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('\x1b') {
         plain.push_str(before);
-        rest = after.split_once(|end: char| end.is_ascii_alphabetic()).map_or("", |(_, rest)| rest);
+        rest = after
+            .split_once(|end: char| end.is_ascii_alphabetic())
+            .map_or("", |(_, rest)| rest);
     }
     plain + rest
 }
@@ -131,7 +164,12 @@ fn a_resize_draws_the_screen_afresh() {
 #[test]
 fn ctrl_c_and_signals_leave_the_terminal_as_it_was() {
     let (_server, lab) = running(1);
-    for signal in [None, Some(Signal::INT), Some(Signal::TERM), Some(Signal::HUP)] {
+    for signal in [
+        None,
+        Some(Signal::INT),
+        Some(Signal::TERM),
+        Some(Signal::HUP),
+    ] {
         let mut screen = Terminal::start(lab.command(&["status", "--watch"]), 80, 24);
         screen.until(ENTER);
         screen.until("ping in ");
@@ -155,16 +193,29 @@ fn colour_is_left_out_where_nobody_wants_it() {
         command.env("NO_COLOR", no_color);
         let screen = Terminal::start(command, 80, 24);
         screen.until("crm");
-        within(SOON, "the state", || screen.shown().contains("alive").then_some(()));
-        assert_eq!(screen.shown().contains("\x1b[32m"), coloured, "{:?}", screen.shown());
+        within(SOON, "the state", || {
+            screen.shown().contains("alive").then_some(())
+        });
+        assert_eq!(
+            screen.shown().contains("\x1b[32m"),
+            coloured,
+            "{:?}",
+            screen.shown()
+        );
     }
 }
 
 #[test]
 fn into_a_pipe_each_change_is_a_line() {
     let (_server, mut lab) = running(1);
-    let mut child = lab.command(&["status", "--watch"]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut child = lab
+        .command(&["status", "--watch"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
     let mut next = || lines.next().unwrap();
     let first = next();
     assert!(first.contains("  crm  alive  #"), "{first}");
@@ -176,21 +227,35 @@ fn into_a_pipe_each_change_is_a_line() {
     lab.start();
     assert!(next().contains("the daemon answers again"));
     drop(lines);
-    let ended = within(SOON, "the end, once nobody reads", || child.try_wait().unwrap());
+    let ended = within(SOON, "the end, once nobody reads", || {
+        child.try_wait().unwrap()
+    });
     assert!(ended.success(), "{ended}");
 }
 
 #[test]
 fn as_json_each_change_is_a_line() {
     let (_server, lab) = running(1);
-    let mut child = lab.command(&["status", "crm", "--watch", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let mut next = || serde_json::from_str::<Value>(&lines.next().unwrap()).unwrap()["sessions"][0].clone();
+    let mut child = lab
+        .command(&["status", "crm", "--watch", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    let mut next =
+        || serde_json::from_str::<Value>(&lines.next().unwrap()).unwrap()["sessions"][0].clone();
     assert_eq!(next()["state"], "alive");
     lab.succeeds(&["verify", "crm"]);
-    let now = within(SOON, "the ping", || Some(next()).filter(|session| session["counts"]["pings"] == 1));
+    let now = within(SOON, "the ping", || {
+        Some(next()).filter(|session| session["counts"]["pings"] == 1)
+    });
     let last = now["recent"].as_array().unwrap().last().unwrap().clone();
-    assert_eq!((&last["what"], &last["outcome"]), (&"ping".into(), &"alive".into()));
+    assert_eq!(
+        (&last["what"], &last["outcome"]),
+        (&"ping".into(), &"alive".into())
+    );
     child.kill().unwrap();
     child.wait().unwrap();
 }
@@ -212,7 +277,13 @@ fn what_happened_is_told_with_the_status() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|it| (it["what"].as_str().unwrap(), it["outcome"].as_str().unwrap(), it["success"].as_bool().unwrap()))
+        .map(|it| {
+            (
+                it["what"].as_str().unwrap(),
+                it["outcome"].as_str().unwrap(),
+                it["success"].as_bool().unwrap(),
+            )
+        })
         .collect();
     let expected = [
         ("login", "good", true),
@@ -229,7 +300,12 @@ fn running(sessions: usize) -> (Arc<Salesforce>, Lab) {
     let server = Arc::new(Salesforce::start(Settings::default()));
     let mut lab = Lab::new(&server);
     let names = ["crm", "erp"];
-    lab.configure(&names[..sessions].iter().map(|name| lab.by_client(name)).collect::<Vec<_>>());
+    lab.configure(
+        &names[..sessions]
+            .iter()
+            .map(|name| lab.by_client(name))
+            .collect::<Vec<_>>(),
+    );
     lab.start();
     for name in &names[..sessions] {
         lab.await_token(name);

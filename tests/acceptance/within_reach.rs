@@ -22,11 +22,36 @@ const USER: u32 = 61_042;
 /// How a directory `deep/er` with a file, reached by `link`, comes into a stranger's reach: what is changed, the mode and the owner
 /// that it gets, and what is said of it.
 const REACHES: [(&str, u32, u32, &str); 6] = [
-    ("deep/er", 0o777, 0, "lies in a directory in which every user can write"),
-    ("deep", 0o777, 0, "lies in a directory in which every user can write"),
-    ("deep/er", 0o755, STRANGER, "lies in a directory of another user"),
-    ("deep", 0o755, STRANGER, "lies in a directory of another user"),
-    ("link", 0o777, STRANGER, "is reached by a link of another user"),
+    (
+        "deep/er",
+        0o777,
+        0,
+        "lies in a directory in which every user can write",
+    ),
+    (
+        "deep",
+        0o777,
+        0,
+        "lies in a directory in which every user can write",
+    ),
+    (
+        "deep/er",
+        0o755,
+        STRANGER,
+        "lies in a directory of another user",
+    ),
+    (
+        "deep",
+        0o755,
+        STRANGER,
+        "lies in a directory of another user",
+    ),
+    (
+        "link",
+        0o777,
+        STRANGER,
+        "is reached by a link of another user",
+    ),
     ("deep/er/file", 0o700, STRANGER, "belongs to the user 61041"),
 ];
 
@@ -46,8 +71,13 @@ fn a_secret_within_a_strangers_reach_is_neither_sent_nor_passed_over_in_silence(
             let status = lab.get("/v1/sessions/crm")?.body;
             status.contains(said).then_some(status)
         });
-        assert!(told.contains("chmod o-w") || told.contains("chown"), "{told}");
-        within(SOON, "the log to say it", || lab.said().contains("the secret file").then_some(()));
+        assert!(
+            told.contains("chmod o-w") || told.contains("chown"),
+            "{told}"
+        );
+        within(SOON, "the log to say it", || {
+            lab.said().contains("the secret file").then_some(())
+        });
         lab.kill();
         // The next daemon must not know why this one stopped the session.
         fs::remove_dir_all(lab.path("state")).unwrap();
@@ -60,7 +90,8 @@ fn a_secret_within_a_strangers_reach_is_neither_sent_nor_passed_over_in_silence(
     lab.write_config(&config.replace("/link\" }", "/link\", insecure_mode = true }"));
     let checked = check(&lab);
     assert!(
-        checked.status.success() && text(&checked).contains("lies in a directory in which every user"),
+        checked.status.success()
+            && text(&checked).contains("lies in a directory in which every user"),
         "{checked:?}"
     );
 }
@@ -72,9 +103,18 @@ fn certificates_that_a_stranger_could_replace_are_not_believed() {
     }
     let (server, mut lab) = scene();
     fs::write(lab.path("deep/er/file"), "-----BEGIN CERTIFICATE-----\n").unwrap();
-    let files = [("deep/er/file", 0o666, 0, "can be changed by every user (mode 0666)")];
+    let files = [(
+        "deep/er/file",
+        0o666,
+        0,
+        "can be changed by every user (mode 0666)",
+    )];
     for key in ["ca_file", "client_cert"] {
-        let other = if key == "ca_file" { String::new() } else { format!("client_key = {}\n", lab.source("key.pem")) };
+        let other = if key == "ca_file" {
+            String::new()
+        } else {
+            format!("client_key = {}\n", lab.source("key.pem"))
+        };
         let table = format!("{key} = {}\n{other}", lab.quoted("link"));
         lab.configure(&[lab.by_client("crm").table("http", &table)]);
         for (place, mode, owner, said) in REACHES.into_iter().chain(files) {
@@ -82,7 +122,9 @@ fn certificates_that_a_stranger_could_replace_are_not_believed() {
             refused(&lab, &check(&lab), said);
             lab.start();
             assert_eq!(lab.ended().code(), Some(78), "{key} {place} {mode:o}");
-            within(SOON, "the daemon to say it", || lab.said().contains(said).then_some(()));
+            within(SOON, "the daemon to say it", || {
+                lab.said().contains(said).then_some(())
+            });
         }
     }
     assert!(server.calls().is_empty());
@@ -95,7 +137,11 @@ fn a_program_within_a_strangers_reach_is_run_neither_for_a_secret_nor_as_a_hook(
     }
     let (server, mut lab) = scene();
     let ran = lab.path("ran");
-    let script = format!("#!/bin/sh\ntouch {}\ncat {}\n", ran.display(), lab.path("client-secret").display());
+    let script = format!(
+        "#!/bin/sh\ntouch {}\ncat {}\n",
+        ran.display(),
+        lab.path("client-secret").display()
+    );
     fs::write(lab.path("deep/er/file"), script).unwrap();
     fs::set_permissions(lab.path("deep/er/file"), fs::Permissions::from_mode(0o755)).unwrap();
     let login = "grant = \"client_credentials\"\nclient_id = \"crm\"\nclient_secret = ";
@@ -104,14 +150,26 @@ fn a_program_within_a_strangers_reach_is_run_neither_for_a_secret_nor_as_a_hook(
     let hook = |argv: &str| format!("on = [\"change\"]\ncommand = {argv}");
     for argv in [&direct, &interpreted] {
         let sessions = [
-            (lab.session("crm", &format!("{login}{{ command = {argv} }}")), "needs_attention"),
+            (
+                lab.session("crm", &format!("{login}{{ command = {argv} }}")),
+                "needs_attention",
+            ),
             (lab.by_client("crm").table("[hook]", &hook(argv)), "alive"),
         ];
         for (session, state) in sessions {
             lab.configure(&[session]);
-            let files = [("deep/er/file", 0o757, 0, "can be changed by every user (mode 0757)")];
+            let files = [(
+                "deep/er/file",
+                0o757,
+                0,
+                "can be changed by every user (mode 0757)",
+            )];
             for (place, mode, owner, said) in REACHES.into_iter().chain(files) {
-                let mode = if place == "deep/er/file" { mode | 0o055 } else { mode };
+                let mode = if place == "deep/er/file" {
+                    mode | 0o055
+                } else {
+                    mode
+                };
                 let _back = Changed::new(&lab, place, mode, owner);
                 refused(&lab, &check(&lab), said);
                 if place != "deep" {
@@ -120,7 +178,9 @@ fn a_program_within_a_strangers_reach_is_run_neither_for_a_secret_nor_as_a_hook(
                 let known = lab.said().len();
                 lab.start();
                 lab.await_state("crm", state);
-                within(SOON, "the daemon to say it", || lab.said().get(known..)?.contains(said).then_some(()));
+                within(SOON, "the daemon to say it", || {
+                    lab.said().get(known..)?.contains(said).then_some(())
+                });
                 assert!(lab.stop().success());
                 let _ = fs::remove_dir_all(lab.path("state"));
             }
@@ -136,17 +196,29 @@ fn a_program_within_a_strangers_reach_is_run_neither_for_a_secret_nor_as_a_hook(
 fn a_name_that_path_finds_in_a_directory_where_every_user_can_write_is_not_run() {
     let (server, mut lab) = scene();
     let planted = lab.path("deep/er/fetch-secret");
-    fs::write(&planted, format!("#!/bin/sh\ntouch {}\n", lab.path("ran").display())).unwrap();
+    fs::write(
+        &planted,
+        format!("#!/bin/sh\ntouch {}\n", lab.path("ran").display()),
+    )
+    .unwrap();
     fs::set_permissions(&planted, fs::Permissions::from_mode(0o755)).unwrap();
     let login = "grant = \"client_credentials\"\nclient_id = \"crm\"\nclient_secret = { command = [\"fetch-secret\"] }";
     lab.configure(&[lab.session("crm", login)]);
     let _open = Changed::new(&lab, "deep/er", 0o777, 0);
     let mut command = lab.daemon();
-    let path = format!("{}:{}", lab.path("deep/er").display(), std::env::var("PATH").unwrap());
-    command.env("PATH", path).stderr(std::process::Stdio::piped());
+    let path = format!(
+        "{}:{}",
+        lab.path("deep/er").display(),
+        std::env::var("PATH").unwrap()
+    );
+    command
+        .env("PATH", path)
+        .stderr(std::process::Stdio::piped());
     lab.start_by(command);
     lab.await_state("crm", "needs_attention");
-    within(SOON, "the log to say it", || lab.said().contains("and so is not run").then_some(()));
+    within(SOON, "the log to say it", || {
+        lab.said().contains("and so is not run").then_some(())
+    });
     assert!(!lab.path("ran").exists());
     assert_eq!(server.logins(), 0);
 }
@@ -159,9 +231,18 @@ fn root_and_any_other_user_run_nothing_of_a_config_that_a_stranger_could_have_wr
     let (server, lab) = scene();
     let config = config_that_runs(&lab);
     write_readable(&lab, "deep/er/file", &config);
-    let in_main = REACHES.into_iter().chain([("deep/er/file", 0o666, 0, "can be changed by every user (mode 0666)")]);
+    let in_main = REACHES.into_iter().chain([(
+        "deep/er/file",
+        0o666,
+        0,
+        "can be changed by every user (mode 0666)",
+    )]);
     for (place, mode, owner, said) in in_main {
-        let mode = if place == "deep/er/file" { mode | 0o044 } else { mode };
+        let mode = if place == "deep/er/file" {
+            mode | 0o044
+        } else {
+            mode
+        };
         let _back = Changed::new(&lab, place, mode, owner);
         // Where the state lies must not make the stranger the one whom root looks for.
         chown(lab.path("state"), Some(STRANGER), None).unwrap();
@@ -182,9 +263,24 @@ fn root_and_any_other_user_run_nothing_of_a_fragment_that_a_stranger_could_have_
     write_readable(&lab, "deep/er/file", rest);
     write_readable(&lab, "deep/er/conf.d/crm.toml", fragment);
     for (place, mode, owner, said) in [
-        ("deep/er/conf.d", 0o777, 0, "lies in a directory in which every user can write"),
-        ("deep/er/conf.d", 0o755, STRANGER, "lies in a directory of another user"),
-        ("deep/er/conf.d/crm.toml", 0o644, STRANGER, "belongs to the user 61041"),
+        (
+            "deep/er/conf.d",
+            0o777,
+            0,
+            "lies in a directory in which every user can write",
+        ),
+        (
+            "deep/er/conf.d",
+            0o755,
+            STRANGER,
+            "lies in a directory of another user",
+        ),
+        (
+            "deep/er/conf.d/crm.toml",
+            0o644,
+            STRANGER,
+            "belongs to the user 61041",
+        ),
     ] {
         let _back = Changed::new(&lab, place, mode, owner);
         is_refused_to_everybody(&lab, "deep/er/file", said);
@@ -193,8 +289,15 @@ fn root_and_any_other_user_run_nothing_of_a_fragment_that_a_stranger_could_have_
     chown(lab.path("state"), Some(STRANGER), None).unwrap();
     let _back = Changed::new(&lab, "deep/er/conf.d/crm.toml", 0o644, STRANGER);
     let checked = as_user(0, "check", &lab.path("deep/er/file"));
-    assert!(checked.status.success() && !lab.path("ran/it").exists(), "{checked:?}");
-    assert!(text(&checked).contains("run `keepfresh check` as the user 61041"), "{}", text(&checked));
+    assert!(
+        checked.status.success() && !lab.path("ran/it").exists(),
+        "{checked:?}"
+    );
+    assert!(
+        text(&checked).contains("run `keepfresh check` as the user 61041"),
+        "{}",
+        text(&checked)
+    );
     assert!(server.calls().is_empty());
 }
 
@@ -204,9 +307,16 @@ fn root_runs_no_program_of_the_daemons_user_when_it_checks_for_it() {
         return; // Only root can give files away.
     }
     let (server, lab) = scene();
-    fs::write(lab.path("deep/er/file"), format!("#!/bin/sh\ntouch {}\necho x\n", lab.path("ran").display())).unwrap();
+    fs::write(
+        lab.path("deep/er/file"),
+        format!("#!/bin/sh\ntouch {}\necho x\n", lab.path("ran").display()),
+    )
+    .unwrap();
     let login = "grant = \"client_credentials\"\nclient_id = \"crm\"\nclient_secret = ";
-    lab.configure(&[lab.session("crm", &format!("{login}{{ command = [{}] }}", lab.quoted("link")))]);
+    lab.configure(&[lab.session(
+        "crm",
+        &format!("{login}{{ command = [{}] }}", lab.quoted("link")),
+    )]);
     fs::create_dir(lab.path("state")).unwrap();
     for owned in ["state", "deep/er/file"] {
         fs::set_permissions(lab.path(owned), fs::Permissions::from_mode(0o700)).unwrap();
@@ -215,7 +325,8 @@ fn root_runs_no_program_of_the_daemons_user_when_it_checks_for_it() {
     let checked = check(&lab);
     assert!(checked.status.success(), "{checked:?}");
     assert!(
-        text(&checked).contains("cannot check here") && text(&checked).contains("as the user 61042"),
+        text(&checked).contains("cannot check here")
+            && text(&checked).contains("as the user 61042"),
         "{checked:?}"
     );
     assert!(!lab.path("ran").exists());
@@ -230,7 +341,11 @@ fn a_secret_of_the_daemons_own_user_in_its_home_and_one_as_kubernetes_mounts_it_
     let (server, mut lab) = scene();
     // As kubelet lays out a Secret: everybody may write beside root's links, and nobody may move them.
     fs::create_dir_all(lab.path("mounted/..2026_01_01")).unwrap();
-    fs::copy(lab.path("client-secret"), lab.path("mounted/..2026_01_01/client-secret")).unwrap();
+    fs::copy(
+        lab.path("client-secret"),
+        lab.path("mounted/..2026_01_01/client-secret"),
+    )
+    .unwrap();
     symlink("..2026_01_01", lab.path("mounted/..data")).unwrap();
     symlink("..data/client-secret", lab.path("mounted/client-secret")).unwrap();
     fs::set_permissions(lab.path("mounted"), fs::Permissions::from_mode(0o1777)).unwrap();
@@ -240,7 +355,11 @@ fn a_secret_of_the_daemons_own_user_in_its_home_and_one_as_kubernetes_mounts_it_
     fs::create_dir_all(lab.path("home/.config")).unwrap();
     fs::copy(lab.path("client-secret"), lab.path("home/.config/secret")).unwrap();
     for owned in ["home", "home/.config", "home/.config/secret"] {
-        let mode = if owned.ends_with("secret") { 0o600 } else { 0o700 };
+        let mode = if owned.ends_with("secret") {
+            0o600
+        } else {
+            0o700
+        };
         fs::set_permissions(lab.path(owned), fs::Permissions::from_mode(mode)).unwrap();
         chown(lab.path(owned), Some(USER), Some(USER)).unwrap();
     }
@@ -249,11 +368,17 @@ fn a_secret_of_the_daemons_own_user_in_its_home_and_one_as_kubernetes_mounts_it_
         chown(lab.path(directory), Some(USER), Some(USER)).unwrap();
     }
     lab.configure(&[
-        lab.by_client("crm").with_secret("client-secret", "mounted/client-secret"),
-        lab.by_client("erp").with_secret("client-secret", "home/.config/secret"),
+        lab.by_client("crm")
+            .with_secret("client-secret", "mounted/client-secret"),
+        lab.by_client("erp")
+            .with_secret("client-secret", "home/.config/secret"),
     ]);
     let mut command = lab.daemon();
-    command.uid(USER).gid(USER).current_dir("/").stderr(std::process::Stdio::piped());
+    command
+        .uid(USER)
+        .gid(USER)
+        .current_dir("/")
+        .stderr(std::process::Stdio::piped());
     lab.start_by(command);
     lab.await_token("crm");
     lab.await_token("erp");
@@ -269,7 +394,10 @@ fn config_that_runs(lab: &Lab) -> String {
     fs::set_permissions(lab.path("ran"), fs::Permissions::from_mode(0o777)).unwrap();
     let script = format!("touch {}; echo secret", lab.path("ran/it").display());
     let login = "grant = \"client_credentials\"\nclient_id = \"crm\"\nclient_secret = ";
-    lab.configure(&[lab.session("crm", &format!("{login}{{ command = [\"sh\", \"-c\", {script:?}] }}"))]);
+    lab.configure(&[lab.session(
+        "crm",
+        &format!("{login}{{ command = [\"sh\", \"-c\", {script:?}] }}"),
+    )]);
     fs::read_to_string(lab.config()).unwrap()
 }
 
@@ -280,7 +408,13 @@ fn write_readable(lab: &Lab, file: &str, text: &str) {
 
 fn as_user(user: u32, order: &str, config: &Path) -> Output {
     let mut command = Command::new(BINARY);
-    command.args([order, "--config"]).arg(config).uid(user).gid(user).current_dir("/").env("HOME", "/nonexistent");
+    command
+        .args([order, "--config"])
+        .arg(config)
+        .uid(user)
+        .gid(user)
+        .current_dir("/")
+        .env("HOME", "/nonexistent");
     command.env_remove("INVOCATION_ID").output().unwrap()
 }
 
@@ -308,7 +442,10 @@ impl Changed {
         if !found.is_symlink() {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         }
-        Self { path, mode: found.permissions().mode() }
+        Self {
+            path,
+            mode: found.permissions().mode(),
+        }
     }
 }
 
@@ -326,7 +463,11 @@ fn check(lab: &Lab) -> Output {
 }
 
 fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 /// With the code of a broken config, what is wrong, and what to change.
@@ -337,7 +478,10 @@ fn refused(lab: &Lab, output: &Output, said: &str) {
     assert_eq!(output.status.code(), Some(78), "{said}: {told}");
     let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(told.contains(said), "{said}: {told}");
-    assert!(told.contains("chmod o-w /") || told.contains("chown "), "{said}: {told}");
+    assert!(
+        told.contains("chmod o-w /") || told.contains("chown "),
+        "{said}: {told}"
+    );
 }
 
 /// A directory `deep/er` with a file that `link` leads to.

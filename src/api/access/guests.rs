@@ -36,7 +36,12 @@ impl Guests {
         subordinates: &Subordinates,
     ) -> Self {
         let subordinates = subordinates.clone();
-        Self { daemon, admins: admins.to_vec(), readers: readers.collect(), subordinates }
+        Self {
+            daemon,
+            admins: admins.to_vec(),
+            readers: readers.collect(),
+            subordinates,
+        }
     }
 
     /// What `caller` is, as far as its groups are known.
@@ -60,7 +65,10 @@ impl Guests {
 
     /// Whether a group can make a difference.
     pub fn name_a_group(&self) -> bool {
-        self.readers.iter().chain(&self.admins).any(|known| matches!(known, Principal::Group(_)))
+        self.readers
+            .iter()
+            .chain(&self.admins)
+            .any(|known| matches!(known, Principal::Group(_)))
     }
 
     /// The user that `uid` counts for.
@@ -76,7 +84,12 @@ mod tests {
     #[test]
     fn whoever_no_session_and_no_list_names_is_a_stranger() {
         let readers = [Principal::User(33), Principal::Group(44)];
-        let guests = Guests::new(900, &[Principal::Group(50)], readers.into_iter(), &Subordinates::default());
+        let guests = Guests::new(
+            900,
+            &[Principal::Group(50)],
+            readers.into_iter(),
+            &Subordinates::default(),
+        );
         for (uid, gid, groups, expected) in [
             (0, 0, vec![], Standing::Admin),
             (900, 1, vec![], Standing::Admin),
@@ -87,7 +100,12 @@ mod tests {
             (1, 1, vec![7, 44], Standing::Reader),
             (44, 33, vec![33], Standing::Stranger),
         ] {
-            let caller = Caller { uid, gid, groups, pid: None };
+            let caller = Caller {
+                uid,
+                gid,
+                groups,
+                pid: None,
+            };
             assert_eq!(guests.standing(&caller), expected, "{caller:?}");
         }
         assert!(guests.name_a_group());

@@ -16,9 +16,16 @@ pub(super) static NUMBERS: LazyLock<Numbers> = LazyLock::new(|| {
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
     let processes = fs::read_link("/proc/self/ns/pid").ok();
     Numbers {
-        user: shared(&read("/proc/self/uid_map"), &read("/proc/sys/kernel/overflowuid")),
-        group: shared(&read("/proc/self/gid_map"), &read("/proc/sys/kernel/overflowgid")),
-        processes_are_own: processes.is_some_and(|link| link.to_str().is_some_and(|link| link != OF_THE_MACHINE)),
+        user: shared(
+            &read("/proc/self/uid_map"),
+            &read("/proc/sys/kernel/overflowuid"),
+        ),
+        group: shared(
+            &read("/proc/self/gid_map"),
+            &read("/proc/sys/kernel/overflowgid"),
+        ),
+        processes_are_own: processes
+            .is_some_and(|link| link.to_str().is_some_and(|link| link != OF_THE_MACHINE)),
     }
 });
 
@@ -50,13 +57,19 @@ impl Numbers {
 
     fn certain(&self, number: u32, shared: Option<u32>, pid: Option<i32>) -> u32 {
         let inside = pid.is_some() && self.processes_are_own;
-        if Some(number) == shared && !inside { NOBODY } else { number }
+        if Some(number) == shared && !inside {
+            NOBODY
+        } else {
+            number
+        }
     }
 }
 
 /// The number of all who are not in `map`; none where everybody is, or where the kernel has no such maps.
 fn shared(map: &str, overflow: &str) -> Option<u32> {
-    let counts = map.lines().filter_map(|line| line.split_ascii_whitespace().nth(2)?.parse::<u64>().ok());
+    let counts = map
+        .lines()
+        .filter_map(|line| line.split_ascii_whitespace().nth(2)?.parse::<u64>().ok());
     let mapped: u64 = counts.fold(0, u64::saturating_add);
     // The kernel's own default (`DEFAULT_OVERFLOWUID`), where it does not tell.
     (!map.is_empty() && mapped < ALL).then(|| overflow.trim().parse().unwrap_or(65_534))
@@ -72,7 +85,11 @@ mod tests {
             ("         0          0 4294967295\n", "65534\n", None),
             ("0 0 1000\n1000 1000 4294966295\n", "65534\n", None),
             ("", "65534\n", None),
-            ("         0     100000      65536\n", "65534\n", Some(65_534)),
+            (
+                "         0     100000      65536\n",
+                "65534\n",
+                Some(65_534),
+            ),
             ("0 1000 1\n1 100000 65536\n", "99\n", Some(99)),
             ("0 1000 1\n", "", Some(65_534)),
         ] {
@@ -82,16 +99,30 @@ mod tests {
 
     #[test]
     fn the_number_for_many_is_somebody_only_among_the_containers_own_processes() {
-        let numbers = |processes_are_own| Numbers { user: Some(65_534), group: Some(65_533), processes_are_own };
-        for (own, pid, expected) in
-            [(true, Some(7), 65_534), (true, None, NOBODY), (false, Some(7), NOBODY), (false, None, NOBODY)]
-        {
+        let numbers = |processes_are_own| Numbers {
+            user: Some(65_534),
+            group: Some(65_533),
+            processes_are_own,
+        };
+        for (own, pid, expected) in [
+            (true, Some(7), 65_534),
+            (true, None, NOBODY),
+            (false, Some(7), NOBODY),
+            (false, None, NOBODY),
+        ] {
             assert_eq!(numbers(own).user(65_534, pid), expected, "{own} {pid:?}");
             assert_eq!(numbers(own).user(1000, pid), 1000);
             assert_eq!(numbers(own).group(65_534, pid), 65_534);
         }
         assert_eq!(numbers(false).group(65_533, Some(7)), NOBODY);
-        let whole = Numbers { user: None, group: None, processes_are_own: false };
-        assert_eq!((whole.user(65_534, None), whole.group(65_534, None)), (65_534, 65_534));
+        let whole = Numbers {
+            user: None,
+            group: None,
+            processes_are_own: false,
+        };
+        assert_eq!(
+            (whole.user(65_534, None), whole.group(65_534, None)),
+            (65_534, 65_534)
+        );
     }
 }

@@ -100,7 +100,9 @@ impl ClientError {
         match self {
             Self::NotRunning { .. } => true,
             Self::Lost(_) => repeatable,
-            Self::Problem(problem) => matches!(problem.kind, Kind::Stopping | Kind::TooManyConnections),
+            Self::Problem(problem) => {
+                matches!(problem.kind, Kind::Stopping | Kind::TooManyConnections)
+            }
             Self::NotASocket(_)
             | Self::Denied(_)
             | Self::Stranger { .. }
@@ -122,7 +124,14 @@ pub(super) fn hindrance(path: &Path, error: io::Error) -> Option<ClientError> {
         return (!is_socket(&path)).then_some(ClientError::NotASocket(path));
     }
     let denied = kind == ErrorKind::PermissionDenied;
-    Some(if denied { ClientError::Denied(path) } else { ClientError::System { path, source: error } })
+    Some(if denied {
+        ClientError::Denied(path)
+    } else {
+        ClientError::System {
+            path,
+            source: error,
+        }
+    })
 }
 
 pub(super) fn wire_error(error: WireError, path: &Path) -> ClientError {
@@ -130,7 +139,10 @@ pub(super) fn wire_error(error: WireError, path: &Path) -> ClientError {
     match error {
         WireError::Ended => ClientError::Lost(path),
         WireError::Silent => ClientError::Silent(path),
-        WireError::Malformed(what) => ClientError::Protocol { path, what: what.to_owned() },
+        WireError::Malformed(what) => ClientError::Protocol {
+            path,
+            what: what.to_owned(),
+        },
         WireError::System(source) => ClientError::System { path, source },
     }
 }
@@ -145,7 +157,11 @@ fn booted_by_systemd() -> bool {
 
 fn whereabouts(tried: &[PathBuf]) -> String {
     let place = |path: &PathBuf| {
-        let what = if is_socket(path) { "no daemon listens at" } else { "no socket at" };
+        let what = if is_socket(path) {
+            "no daemon listens at"
+        } else {
+            "no socket at"
+        };
         format!("{what} {}", path.display())
     };
     tried.iter().map(place).collect::<Vec<_>>().join(", ")
@@ -153,7 +169,9 @@ fn whereabouts(tried: &[PathBuf]) -> String {
 
 fn how_to_start(named: bool, systemd: bool) -> &'static str {
     match (named, systemd) {
-        (true, _) => "start the daemon of this socket, or name another with --socket or $KEEPFRESH_SOCKET",
+        (true, _) => {
+            "start the daemon of this socket, or name another with --socket or $KEEPFRESH_SOCKET"
+        }
         (false, true) => {
             "start it (systemctl start keepfresh; your own: systemctl --user start keepfresh), \
              or name its socket with --socket"
@@ -192,9 +210,18 @@ mod tests {
         let deserted = directory.path().join("deserted.sock");
         drop(std::os::unix::net::UnixListener::bind(&deserted).unwrap());
         let tried = vec![directory.path().join("absent.sock"), deserted];
-        let text = ClientError::NotRunning { tried: tried.clone(), named: false }.to_string();
+        let text = ClientError::NotRunning {
+            tried: tried.clone(),
+            named: false,
+        }
+        .to_string();
         let [absent, deserted] = [0, 1].map(|at| tried[at].display());
-        assert_eq!(text, format!("the daemon is not running (no socket at {absent}, no daemon listens at {deserted})"));
+        assert_eq!(
+            text,
+            format!(
+                "the daemon is not running (no socket at {absent}, no daemon listens at {deserted})"
+            )
+        );
         let refused = || io::Error::from(ErrorKind::ConnectionRefused);
         assert!(hindrance(&tried[1], refused()).is_none());
         let other = hindrance(directory.path(), refused());

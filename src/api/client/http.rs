@@ -36,7 +36,10 @@ pub(super) enum WireError {
 impl From<io::Error> for WireError {
     fn from(error: io::Error) -> Self {
         let kind = error.kind();
-        if matches!(kind, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof) {
+        if matches!(
+            kind,
+            ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof
+        ) {
             Self::Ended
         } else if matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut) {
             Self::Silent
@@ -47,7 +50,12 @@ impl From<io::Error> for WireError {
 }
 
 /// Sends `head` and `body`, and reads the answer, all within `patience`.
-pub(super) fn exchange(stream: &UnixStream, head: &str, body: &str, patience: Duration) -> Result<Reply, WireError> {
+pub(super) fn exchange(
+    stream: &UnixStream,
+    head: &str,
+    body: &str,
+    patience: Duration,
+) -> Result<Reply, WireError> {
     let until = clock::boottime().after(patience);
     let request = Zeroizing::new(format!("{head}{body}"));
     stream.set_write_timeout(Some(patience))?;
@@ -63,7 +71,9 @@ fn read_reply(mut stream: &UnixStream, until: Instant) -> Result<Reply, WireErro
     let mut received = Zeroizing::new(Vec::with_capacity(4096));
     let mut chunk = Zeroizing::new([0; 4096]);
     loop {
-        stream.set_read_timeout(Some(until.since(clock::boottime()).max(Duration::from_millis(1))))?;
+        stream.set_read_timeout(Some(
+            until.since(clock::boottime()).max(Duration::from_millis(1)),
+        ))?;
         let count = match stream.read(chunk.as_mut_slice()) {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             outcome => outcome?,
@@ -85,13 +95,33 @@ fn read_reply(mut stream: &UnixStream, until: Instant) -> Result<Reply, WireErro
 pub(super) fn parse(received: &[u8]) -> Result<Option<Reply>, WireError> {
     let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
-    let Ok(parsed) = response.parse(received) else { return Err(WireError::Malformed("it does not speak HTTP")) };
-    let httparse::Status::Complete(start) = parsed else { return Ok(None) };
-    let length = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
-    let length = length.and_then(|length| std::str::from_utf8(length.value).ok()?.trim().parse::<usize>().ok());
-    let Some(length) = length else { return Err(WireError::Malformed("its answer has no length")) };
-    let Some(body) = received.get(start..start.saturating_add(length)) else { return Ok(None) };
-    Ok(Some(Reply { status: response.code.unwrap_or_default(), body: Zeroizing::new(body.to_vec()) }))
+    let Ok(parsed) = response.parse(received) else {
+        return Err(WireError::Malformed("it does not speak HTTP"));
+    };
+    let httparse::Status::Complete(start) = parsed else {
+        return Ok(None);
+    };
+    let length = response
+        .headers
+        .iter()
+        .find(|header| header.name.eq_ignore_ascii_case("content-length"));
+    let length = length.and_then(|length| {
+        std::str::from_utf8(length.value)
+            .ok()?
+            .trim()
+            .parse::<usize>()
+            .ok()
+    });
+    let Some(length) = length else {
+        return Err(WireError::Malformed("its answer has no length"));
+    };
+    let Some(body) = received.get(start..start.saturating_add(length)) else {
+        return Ok(None);
+    };
+    Ok(Some(Reply {
+        status: response.code.unwrap_or_default(),
+        body: Zeroizing::new(body.to_vec()),
+    }))
 }
 
 #[cfg(test)]
@@ -105,7 +135,10 @@ mod tests {
             assert!(parse(&whole[..end]).unwrap().is_none(), "{end}");
         }
         let reply = parse(whole).unwrap().unwrap();
-        assert_eq!((reply.status, reply.body.as_slice()), (503, b"hello".as_slice()));
+        assert_eq!(
+            (reply.status, reply.body.as_slice()),
+            (503, b"hello".as_slice())
+        );
     }
 
     #[test]
@@ -116,16 +149,27 @@ mod tests {
             b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
             b"\xff\xfe\x00",
         ] {
-            assert!(matches!(parse(bytes), Err(WireError::Malformed(_))), "{bytes:?}");
+            assert!(
+                matches!(parse(bytes), Err(WireError::Malformed(_))),
+                "{bytes:?}"
+            );
         }
     }
 
     #[test]
     fn an_answer_that_breaks_off_is_told_from_one_that_does_not_come() {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        assert!(matches!(exchange(&ours, "x", "", Duration::from_millis(5)), Err(WireError::Silent)));
-        { &theirs }.write_all(b"HTTP/1.1 200 OK\r\ncontent-len").unwrap();
+        assert!(matches!(
+            exchange(&ours, "x", "", Duration::from_millis(5)),
+            Err(WireError::Silent)
+        ));
+        { &theirs }
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-len")
+            .unwrap();
         drop(theirs);
-        assert!(matches!(exchange(&ours, "x", "", Duration::from_secs(5)), Err(WireError::Ended)));
+        assert!(matches!(
+            exchange(&ours, "x", "", Duration::from_secs(5)),
+            Err(WireError::Ended)
+        ));
     }
 }

@@ -34,12 +34,18 @@ pub(super) fn open(
     head: &str,
     patience: Duration,
 ) -> Result<(u16, Lines), ClientError> {
-    let lines = Lines { path: path.to_owned(), stream, received: Vec::new() };
+    let lines = Lines {
+        path: path.to_owned(),
+        stream,
+        received: Vec::new(),
+    };
     begin(lines, head, clock::boottime().after(patience)).map_err(|error| wire_error(error, path))
 }
 
 fn begin(mut lines: Lines, head: &str, until: Instant) -> Result<(u16, Lines), WireError> {
-    lines.stream.set_write_timeout(Some(until.since(clock::boottime()).max(SHORTEST)))?;
+    lines
+        .stream
+        .set_write_timeout(Some(until.since(clock::boottime()).max(SHORTEST)))?;
     lines.stream.write_all(head.as_bytes())?;
     loop {
         if let Some((status, end)) = status(&lines.received)? {
@@ -75,7 +81,8 @@ impl Lines {
         loop {
             if let Some(end) = self.received.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.received.drain(..=end).collect();
-                let line = String::from_utf8(line).map_err(|_| WireError::Malformed("its answer is not text"))?;
+                let line = String::from_utf8(line)
+                    .map_err(|_| WireError::Malformed("its answer is not text"))?;
                 return Ok(line.trim_end_matches(['\r', '\n']).to_owned());
             }
             self.fill(until)?;
@@ -88,11 +95,18 @@ impl Lines {
         let until = clock::boottime().after(patience);
         while !self.received.contains(&b'\n') {
             let left = Timespec::try_from(until.since(clock::boottime())).ok();
-            let mut waiting = [PollFd::new(&self.stream, PollFlags::IN), PollFd::new(&output, PollFlags::empty())];
+            let mut waiting = [
+                PollFd::new(&self.stream, PollFlags::IN),
+                PollFd::new(&output, PollFlags::empty()),
+            ];
             match poll(&mut waiting, left.as_ref()) {
                 Err(Errno::INTR) => {}
                 Err(_) => return false,
-                Ok(_) => return waiting[1].revents().intersects(PollFlags::ERR | PollFlags::HUP),
+                Ok(_) => {
+                    return waiting[1]
+                        .revents()
+                        .intersects(PollFlags::ERR | PollFlags::HUP);
+                }
             }
         }
         false
@@ -115,7 +129,8 @@ impl Lines {
         match self.stream.read(&mut chunk) {
             Ok(0) => Err(WireError::Ended),
             Ok(count) => {
-                self.received.extend_from_slice(chunk.get(..count).unwrap_or_default());
+                self.received
+                    .extend_from_slice(chunk.get(..count).unwrap_or_default());
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),

@@ -23,16 +23,27 @@ const STICKY: u32 = 0o1000;
 /// Fails where a stranger may listen: tokens of his would be taken for the daemon's, and ours would be reported to him.
 pub(super) fn check(stream: &UnixStream, path: &Path) -> Result<(), ClientError> {
     let peer = getsockopt(stream, PeerCredentials);
-    let system = |source| ClientError::System { path: path.to_owned(), source };
+    let system = |source| ClientError::System {
+        path: path.to_owned(),
+        source,
+    };
     let uid = peer.map_err(|error| system(error.into()))?.uid();
     let own = rustix::process::geteuid().as_raw();
     if uid == 0 || uid == own || is_named(uid) {
         return Ok(());
     }
-    let known = Known { own, peer: uid, outside: user_of_many() };
+    let known = Known {
+        own,
+        peer: uid,
+        outside: user_of_many(),
+    };
     match known.doubt(path) {
         None => Ok(()),
-        Some(why) => Err(ClientError::Stranger { path: path.to_owned(), uid, why }),
+        Some(why) => Err(ClientError::Stranger {
+            path: path.to_owned(),
+            uid,
+            why,
+        }),
     }
 }
 
@@ -54,19 +65,27 @@ impl Known {
     fn doubt(&self, path: &Path) -> Option<String> {
         let written = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let resolved = written.canonicalize().unwrap_or_else(|_| written.clone());
-        [&written, &resolved].into_iter().find_map(|path| self.doubt_on_the_way(path))
+        [&written, &resolved]
+            .into_iter()
+            .find_map(|path| self.doubt_on_the_way(path))
     }
 
     fn doubt_on_the_way(&self, path: &Path) -> Option<String> {
         let mut inner = fs::symlink_metadata(path).ok();
         for directory in path.ancestors().skip(1) {
-            let Ok(found) = fs::metadata(directory) else { continue };
+            let Ok(found) = fs::metadata(directory) else {
+                continue;
+            };
             if found.mode() & BY_OTHERS != 0 && !self.is_held(&found, inner.as_ref()) {
                 return Some(format!("every user can write in {}", shown(directory)));
             }
             let owner = found.uid();
             if ![0, self.own, self.peer].contains(&owner) && Some(owner) != self.outside {
-                return Some(format!("{} belongs to the user {}", shown(directory), named(owner)));
+                return Some(format!(
+                    "{} belongs to the user {}",
+                    shown(directory),
+                    named(owner)
+                ));
             }
             inner = fs::symlink_metadata(directory).ok();
         }
@@ -75,7 +94,8 @@ impl Known {
 
     /// Whether nobody but root and this user can have put `inner` into a directory in which everybody can write.
     fn is_held(&self, directory: &Metadata, inner: Option<&Metadata>) -> bool {
-        directory.mode() & STICKY != 0 && inner.is_some_and(|inner| inner.uid() == 0 || inner.uid() == self.own)
+        directory.mode() & STICKY != 0
+            && inner.is_some_and(|inner| inner.uid() == 0 || inner.uid() == self.own)
     }
 }
 
@@ -105,7 +125,10 @@ mod tests {
             return; // Only root can give directories away.
         }
         // Not below /tmp, in which everybody can write.
-        let root = tempfile::Builder::new().prefix("keepfresh-").tempdir_in("/run").unwrap();
+        let root = tempfile::Builder::new()
+            .prefix("keepfresh-")
+            .tempdir_in("/run")
+            .unwrap();
         fs::set_permissions(root.path(), Permissions::from_mode(0o755)).unwrap();
         let directory = root.path().join("d");
         fs::create_dir(&directory).unwrap();
@@ -113,7 +136,11 @@ mod tests {
         let _listener = UnixListener::bind(&path).unwrap();
         symlink(&path, root.path().join("link")).unwrap();
         chown(&path, Some(DAEMON), None).unwrap();
-        let known = Known { own: 1000, peer: DAEMON, outside: None };
+        let known = Known {
+            own: 1000,
+            peer: DAEMON,
+            outside: None,
+        };
         for (mode, owner, doubted) in [
             (0o755, 0, None),
             (0o755, DAEMON, None),
@@ -127,14 +154,29 @@ mod tests {
             fs::set_permissions(&directory, Permissions::from_mode(mode)).unwrap();
             for path in [&path, &root.path().join("link")] {
                 let doubt = known.doubt(path);
-                assert_eq!(doubt.is_some(), doubted.is_some(), "{mode:o} {owner}: {doubt:?}");
-                assert!(doubt.unwrap_or_default().contains(doubted.unwrap_or_default()));
+                assert_eq!(
+                    doubt.is_some(),
+                    doubted.is_some(),
+                    "{mode:o} {owner}: {doubt:?}"
+                );
+                assert!(
+                    doubt
+                        .unwrap_or_default()
+                        .contains(doubted.unwrap_or_default())
+                );
             }
         }
         chown(&directory, Some(OTHER), None).unwrap();
         fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
-        let inside = Known { outside: Some(OTHER), ..known };
-        assert_eq!(inside.doubt(&path), None, "who is outside of a container decides what is in it");
+        let inside = Known {
+            outside: Some(OTHER),
+            ..known
+        };
+        assert_eq!(
+            inside.doubt(&path),
+            None,
+            "who is outside of a container decides what is in it"
+        );
     }
 
     #[test]
@@ -147,7 +189,11 @@ mod tests {
         let _listener = UnixListener::bind(&path).unwrap();
         for (owner, doubted) in [(DAEMON, true), (0, false)] {
             chown(directory.path(), Some(owner), None).unwrap();
-            let known = Known { own: 1000, peer: DAEMON, outside: None };
+            let known = Known {
+                own: 1000,
+                peer: DAEMON,
+                outside: None,
+            };
             assert_eq!(known.doubt(&path).is_some(), doubted, "{owner}");
         }
     }

@@ -32,7 +32,10 @@ impl Timer for AlarmTimer {
     }
 
     fn sleep_until(&self, at: Instant) -> Pin<Box<dyn Sleep>> {
-        Box::pin(Deadline { at, alarm: Arc::clone(&self.alarm) })
+        Box::pin(Deadline {
+            at,
+            alarm: Arc::clone(&self.alarm),
+        })
     }
 
     fn now(&self) -> Instant {
@@ -51,7 +54,11 @@ impl Future for Deadline {
         let alarm = alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
         let rings = alarm.as_mut().poll(cx).is_ready();
         if alarm.deadline() == at || (alarm.deadline() < at && !rings) {
-            return if rings { Poll::Ready(()) } else { Poll::Pending };
+            return if rings {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            };
         }
         alarm.as_mut().reset(at);
         alarm.as_mut().poll(cx)

@@ -142,7 +142,9 @@ impl Connections {
             silent: BTreeMap::new(),
             admitted: 0,
         };
-        Self { book: Arc::new(Mutex::new(book)) }
+        Self {
+            book: Arc::new(Mutex::new(book)),
+        }
     }
 
     /// A seat for one more connection of `user`, unless there is none for it.
@@ -153,9 +155,21 @@ impl Connections {
         let place = *free.or_else(|| places.iter().find(|place| book.evict(**place, user, now)))?;
         book.pot(place).open.add(user);
         book.admitted += 1;
-        let (key, bell) = (Key { place, user, number: book.admitted }, Arc::new(Bell::default()));
+        let (key, bell) = (
+            Key {
+                place,
+                user,
+                number: book.admitted,
+            },
+            Arc::new(Bell::default()),
+        );
         book.silent.insert(key, (now, Arc::clone(&bell)));
-        Some(Seat { key, bell, spoke: AtomicBool::new(false), book: Arc::clone(&self.book) })
+        Some(Seat {
+            key,
+            bell,
+            spoke: AtomicBool::new(false),
+            book: Arc::clone(&self.book),
+        })
     }
 }
 
@@ -170,9 +184,16 @@ impl Book {
 
     /// Takes the seat of the user's connection that has been silent longest; false when none was for long enough.
     fn evict(&mut self, place: Place, user: u32, now: Instant) -> bool {
-        let [first, last] = [0, u64::MAX].map(|number| Key { place, user, number });
+        let [first, last] = [0, u64::MAX].map(|number| Key {
+            place,
+            user,
+            number,
+        });
         let oldest = self.silent.range(first..=last).next();
-        let Some(key) = oldest.filter(|(_, (since, _))| now.since(*since) >= SILENT).map(|(key, _)| *key) else {
+        let Some(key) = oldest
+            .filter(|(_, (since, _))| now.since(*since) >= SILENT)
+            .map(|(key, _)| *key)
+        else {
             return false;
         };
         if let Some((_, bell)) = self.silent.remove(&key) {
@@ -186,13 +207,19 @@ impl Book {
 
 impl Pot {
     fn of(most: usize) -> Self {
-        Self { most, open: Counts::default(), lasting: Counts::default() }
+        Self {
+            most,
+            open: Counts::default(),
+            lasting: Counts::default(),
+        }
     }
 
     /// A user may fill half of what the others left free: the first gets half, the second a quarter, and nobody, however
     /// greedy, takes the last seat from those who hold none.
     fn share(&self, user: u32) -> usize {
-        self.most.saturating_sub(self.open.all - self.open.of(user)).div_ceil(2)
+        self.most
+            .saturating_sub(self.open.all - self.open.of(user))
+            .div_ceil(2)
     }
 
     fn has_room(&self, user: u32) -> bool {
@@ -234,7 +261,11 @@ impl Seat {
     /// A request came: from now on the seat is kept.
     pub(super) fn speaks(&self) {
         if !self.spoke.swap(true, Ordering::Relaxed) {
-            self.book.lock().unwrap_or_else(PoisonError::into_inner).silent.remove(&self.key);
+            self.book
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .silent
+                .remove(&self.key);
         }
     }
 
@@ -244,7 +275,10 @@ impl Seat {
         let pot = book.pot(self.key.place);
         pot.may_last(self.key.user).then(|| {
             pot.lasting.add(self.key.user);
-            Lasting { key: self.key, book: Arc::clone(&self.book) }
+            Lasting {
+                key: self.key,
+                book: Arc::clone(&self.book),
+            }
         })
     }
 
@@ -289,10 +323,13 @@ mod tests {
     #[test]
     fn strangers_of_any_number_fill_their_own_pot_and_no_other() {
         let mut connections = Connections::at_most(4096);
-        let strangers: Vec<Seat> =
-            (100..200).flat_map(|user| all(&mut connections, user, Standing::Stranger)).collect();
+        let strangers: Vec<Seat> = (100..200)
+            .flat_map(|user| all(&mut connections, user, Standing::Stranger))
+            .collect();
         assert_eq!(strangers.len(), 64);
-        let readers: Vec<Seat> = (1000..1100).flat_map(|user| all(&mut connections, user, Standing::Reader)).collect();
+        let readers: Vec<Seat> = (1000..1100)
+            .flat_map(|user| all(&mut connections, user, Standing::Reader))
+            .collect();
         assert_eq!(readers.len(), 4096 - 128, "the first of them had half");
         let root = all(&mut connections, 0, Standing::Admin);
         assert_eq!(root.len(), 32, "seats are kept for admins");
@@ -305,7 +342,9 @@ mod tests {
         let mut held = Vec::new();
         let mut hoard = |connections: &mut Connections, user| {
             let mut lasting = 0;
-            while let Some(seat) = connections.admit(user, Standing::Stranger, Instant::from_millis(0)) {
+            while let Some(seat) =
+                connections.admit(user, Standing::Stranger, Instant::from_millis(0))
+            {
                 let Some(leave) = seat.lasts() else { break };
                 held.push((seat, leave));
                 lasting += 1;
@@ -313,33 +352,65 @@ mod tests {
             lasting
         };
         assert_eq!(hoard(&mut connections, 1), 24);
-        assert!(connections.admit(1, Standing::Stranger, Instant::from_millis(0)).is_some());
+        assert!(
+            connections
+                .admit(1, Standing::Stranger, Instant::from_millis(0))
+                .is_some()
+        );
         let others: usize = (2..50).map(|user| hoard(&mut connections, user)).sum();
         assert_eq!(others, 24, "three quarters in all");
-        assert!(connections.admit(60, Standing::Stranger, Instant::from_millis(0)).is_some());
+        assert!(
+            connections
+                .admit(60, Standing::Stranger, Instant::from_millis(0))
+                .is_some()
+        );
         held.truncate(10);
-        let seat = connections.admit(1, Standing::Stranger, Instant::from_millis(0)).unwrap();
+        let seat = connections
+            .admit(1, Standing::Stranger, Instant::from_millis(0))
+            .unwrap();
         assert!(seat.lasts().is_some(), "given back");
     }
 
     #[tokio::test]
-    async fn a_connection_that_asks_for_nothing_gives_its_seat_to_another_of_the_same_user_and_to_no_other() {
+    async fn a_connection_that_asks_for_nothing_gives_its_seat_to_another_of_the_same_user_and_to_no_other()
+     {
         let at = Instant::from_millis;
-        let admit = |connections: &mut Connections, user, now| connections.admit(user, Standing::Reader, at(now));
+        let admit = |connections: &mut Connections, user, now| {
+            connections.admit(user, Standing::Reader, at(now))
+        };
         let mut connections = Connections::at_most(10);
         let seats: Vec<Seat> = std::iter::from_fn(|| admit(&mut connections, 1, 0)).collect();
         assert_eq!(seats.len(), 4);
         seats[0].speaks();
-        assert!(admit(&mut connections, 1, 249).is_none(), "they may be about to speak");
+        assert!(
+            admit(&mut connections, 1, 249).is_none(),
+            "they may be about to speak"
+        );
         let other = admit(&mut connections, 1, 250).unwrap();
         seats[1].lost().await;
-        assert_eq!(seats.iter().filter(|seat| seat.bell.rung.load(Ordering::Relaxed)).count(), 1);
+        assert_eq!(
+            seats
+                .iter()
+                .filter(|seat| seat.bell.rung.load(Ordering::Relaxed))
+                .count(),
+            1
+        );
         drop(seats);
-        assert_eq!(connections.book.lock().unwrap().shared.open.by_user, HashMap::from([(1, 1)]));
+        assert_eq!(
+            connections.book.lock().unwrap().shared.open.by_user,
+            HashMap::from([(1, 1)])
+        );
         drop(other);
         let others: Vec<Seat> = std::iter::from_fn(|| admit(&mut connections, 2, 300)).collect();
-        assert_eq!((others.len(), admit(&mut connections, 1, 900).is_some()), (4, true));
-        assert!(others.iter().all(|seat| !seat.bell.rung.load(Ordering::Relaxed)));
+        assert_eq!(
+            (others.len(), admit(&mut connections, 1, 900).is_some()),
+            (4, true)
+        );
+        assert!(
+            others
+                .iter()
+                .all(|seat| !seat.bell.rung.load(Ordering::Relaxed))
+        );
         assert!(connections.book.lock().unwrap().silent.len() == 4);
     }
 
@@ -347,7 +418,11 @@ mod tests {
     fn a_seat_is_free_again_when_its_connection_ends() {
         let mut connections = Connections::at_most(4);
         let seats = all(&mut connections, 7, Standing::Admin);
-        assert_eq!(seats.len(), 2, "one of the two that are shared, and the one that is kept");
+        assert_eq!(
+            seats.len(),
+            2,
+            "one of the two that are shared, and the one that is kept"
+        );
         drop(seats);
         assert_eq!(all(&mut connections, 7, Standing::Reader).len(), 1);
         assert_eq!(all(&mut connections, 7, Standing::Stranger).len(), 1);
@@ -356,7 +431,11 @@ mod tests {
     #[test]
     fn who_is_turned_away_reads_a_whole_problem_document() {
         let (head, body) = FULL_HOUSE.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{}", body.len());
+        assert!(
+            head.contains(&format!("content-length: {}\r\n", body.len())),
+            "{}",
+            body.len()
+        );
         let problem: crate::api::problem::Problem = serde_json::from_str(body).unwrap();
         assert_eq!(problem.kind, crate::api::problem::Kind::TooManyConnections);
     }

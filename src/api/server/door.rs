@@ -42,7 +42,12 @@ pub(super) struct Door {
 
 impl Door {
     pub(super) fn new(guests: watch::Receiver<Arc<Guests>>) -> Self {
-        Self { guests, connections: Connections::new(), pace: Pace::default(), strangers: VecDeque::new() }
+        Self {
+            guests,
+            connections: Connections::new(),
+            pace: Pace::default(),
+            strangers: VecDeque::new(),
+        }
     }
 
     /// Finds a seat for a new connection.
@@ -50,12 +55,19 @@ impl Door {
         let guests = Arc::clone(&self.guests.borrow());
         let nameless = |error: &io::Error| tracing::debug!(%error, "a caller without credentials");
         let known = |stream| Caller::of(stream, guests.daemon()).inspect_err(nameless);
-        let Ok(seen) = Caller::at_sight(stream).inspect_err(nameless) else { return Admission::Nameless };
+        let Ok(seen) = Caller::at_sight(stream).inspect_err(nameless) else {
+            return Admission::Nameless;
+        };
         let now = clock::boottime();
         let mut caller = None;
         let mut standing = guests.standing(&seen);
-        if standing == Standing::Stranger && guests.name_a_group() && !self.is_still_strange(&seen, now) {
-            let Ok(looked_up) = known(stream) else { return Admission::Nameless };
+        if standing == Standing::Stranger
+            && guests.name_a_group()
+            && !self.is_still_strange(&seen, now)
+        {
+            let Ok(looked_up) = known(stream) else {
+                return Admission::Nameless;
+            };
             standing = guests.standing(&looked_up);
             caller = Some(looked_up);
             if standing == Standing::Stranger {
@@ -69,7 +81,11 @@ impl Door {
         }
         let Some(seat) = self.connections.admit(user, standing, now) else {
             tracing::debug!(uid = seen.uid, ?standing, "too many connections");
-            return if stranger { Admission::NoRoomForStrangers } else { Admission::FullHouse };
+            return if stranger {
+                Admission::NoRoomForStrangers
+            } else {
+                Admission::FullHouse
+            };
         };
         match caller.map_or_else(|| known(stream), Ok) {
             Ok(caller) => Admission::Seat(caller, seat),
@@ -79,8 +95,9 @@ impl Door {
 
     fn is_still_strange(&self, caller: &Caller, now: Instant) -> bool {
         let Some(pid) = caller.pid else { return false };
-        let same =
-            |(uid, of, at): &(u32, i32, Instant)| (*uid, *of) == (caller.uid, pid) && now.since(*at) < STILL_STRANGE;
+        let same = |(uid, of, at): &(u32, i32, Instant)| {
+            (*uid, *of) == (caller.uid, pid) && now.since(*at) < STILL_STRANGE
+        };
         self.strangers.iter().any(same)
     }
 

@@ -11,16 +11,26 @@ const TOKEN: &str = "00Dhunter2hunter2";
 
 /// A path with its query in the first line, a body after it.
 pub(crate) fn fuzz(data: &[u8]) {
-    let line = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
+    let line = data
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .unwrap_or(data.len());
     let (path, body) = data.split_at(line);
     if let Ok(uri) = Uri::try_from(path) {
         let mut query = Query::of(&uri);
-        let _ = (query.take_duration("wait"), query.take_number("id"), query.take_all("session"), query.end());
+        let _ = (
+            query.take_duration("wait"),
+            query.take_number("id"),
+            query.take_all("session"),
+            query.end(),
+        );
     }
     let body = Bytes::copy_from_slice(body);
     let problems = [
         parse::<UsedBody>(&body).err(),
-        parse::<RejectedBody>(&body).and_then(RejectedBody::which).err(),
+        parse::<RejectedBody>(&body)
+            .and_then(RejectedBody::which)
+            .err(),
         parse::<BeginBody>(&body).err(),
         parse::<RedirectedBody>(&body).err(),
     ];

@@ -24,7 +24,10 @@ pub(super) async fn hung_up(stream: &UnixStream) {
 fn is_hung_up(stream: &UnixStream) -> bool {
     let mut looked_at = [PollFd::new(stream, PollFlags::empty())];
     let found = poll(&mut looked_at, Some(&Timespec::default()));
-    found.is_err() || looked_at.iter().any(|one| one.revents().intersects(PollFlags::HUP | PollFlags::ERR))
+    found.is_err()
+        || looked_at
+            .iter()
+            .any(|one| one.revents().intersects(PollFlags::HUP | PollFlags::ERR))
 }
 
 #[cfg(test)]
@@ -37,9 +40,13 @@ mod tests {
     async fn who_closes_only_the_sending_side_is_still_there() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         theirs.shutdown().await.unwrap();
-        tokio::time::timeout(LOOK_EVERY * 20, hung_up(&ours)).await.unwrap_err();
+        tokio::time::timeout(LOOK_EVERY * 20, hung_up(&ours))
+            .await
+            .unwrap_err();
         drop(theirs);
-        tokio::time::timeout(LOOK_EVERY * 2, hung_up(&ours)).await.unwrap();
+        tokio::time::timeout(LOOK_EVERY * 2, hung_up(&ours))
+            .await
+            .unwrap();
     }
 
     #[tokio::test]
@@ -48,13 +55,17 @@ mod tests {
             let (mut ours, theirs) = UnixStream::pair().unwrap();
             ours.write_all(unread).await.unwrap();
             drop(theirs);
-            tokio::time::timeout(Duration::from_secs(5), hung_up(&ours)).await.unwrap();
+            tokio::time::timeout(Duration::from_secs(5), hung_up(&ours))
+                .await
+                .unwrap();
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_says_nothing_has_not_gone() {
         let (ours, _theirs) = UnixStream::pair().unwrap();
-        tokio::time::timeout(Duration::from_hours(1), hung_up(&ours)).await.unwrap_err();
+        tokio::time::timeout(Duration::from_hours(1), hung_up(&ours))
+            .await
+            .unwrap_err();
     }
 }

@@ -21,7 +21,9 @@ const AT_ONCE: Duration = Duration::from_millis(250);
 
 /// Whether somebody asks for more than what is there at once; the rest ends by itself, however busy the daemon is.
 pub(super) fn waits(asked: &Uri) -> bool {
-    asked.query().is_some_and(|query| query.split('&').any(|part| part.starts_with("wait=")))
+    asked
+        .query()
+        .is_some_and(|query| query.split('&').any(|part| part.starts_with("wait=")))
 }
 
 /// The answer, unless it would last and too many of this user's do: then that, and the connection ends.
@@ -41,13 +43,24 @@ pub(super) async fn bounded<E>(
         Some(answered) if ends_by_itself(&answered) => return Ok(answered),
         other => other,
     };
-    let Some(leave) = seat.lasts() else { return Ok(refusal()) };
+    let Some(leave) = seat.lasts() else {
+        return Ok(refusal());
+    };
     let answered = match answered {
         Some(answered) => answered,
         None => answer.await?,
     };
     let lasts = !ends_by_itself(&answered);
-    Ok(if lasts { answered.map(|body| Body::new(Guarded { body, _leave: leave })) } else { answered })
+    Ok(if lasts {
+        answered.map(|body| {
+            Body::new(Guarded {
+                body,
+                _leave: leave,
+            })
+        })
+    } else {
+        answered
+    })
 }
 
 /// An answer of a known length ends by itself.
@@ -62,7 +75,9 @@ fn refusal() -> Response<Body> {
     );
     problem.retry_after = Some(1);
     let mut response = problem.into_response();
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
@@ -76,7 +91,10 @@ impl hyper::body::Body for Guarded {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

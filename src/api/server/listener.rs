@@ -68,7 +68,10 @@ impl Listener {
     /// When somebody answers there, when something else stands there, or when the system says no.
     pub fn bind(path: &Path, mode: u32) -> Result<Self, BindError> {
         check_free(path)?;
-        create(path, mode).map_err(|source| BindError::System { path: path.to_owned(), source })
+        create(path, mode).map_err(|source| BindError::System {
+            path: path.to_owned(),
+            source,
+        })
     }
 
     /// Listens on a socket that systemd made and keeps.
@@ -79,7 +82,10 @@ impl Listener {
         };
         match adopt() {
             Ok(socket) => Ok(Self { socket, file: None }),
-            Err(source) => Err(BindError::System { path: path.to_owned(), source }),
+            Err(source) => Err(BindError::System {
+                path: path.to_owned(),
+                source,
+            }),
         }
     }
 
@@ -93,11 +99,17 @@ impl Listener {
     /// # Errors
     /// Those of [`Listener::bind`].
     pub fn bind_again(&mut self) -> Result<(), BindError> {
-        let Some(file) = &self.file else { return Ok(()) };
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
         let (path, mode) = (file.path.clone(), file.mode);
         if let Some(directory) = path.parent() {
-            atomic_file::create_directory(directory, DIRECTORY_MODE)
-                .map_err(|source| BindError::System { path: path.clone(), source })?;
+            atomic_file::create_directory(directory, DIRECTORY_MODE).map_err(|source| {
+                BindError::System {
+                    path: path.clone(),
+                    source,
+                }
+            })?;
         }
         *self = Self::bind(&path, mode)?;
         Ok(())
@@ -114,7 +126,10 @@ impl Listener {
 
 /// Nothing there, or a socket on which nobody listens.
 fn check_free(path: &Path) -> Result<(), BindError> {
-    let system = |source| BindError::System { path: path.to_owned(), source };
+    let system = |source| BindError::System {
+        path: path.to_owned(),
+        source,
+    };
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(system(error)),
@@ -149,13 +164,22 @@ fn create(path: &Path, mode: u32) -> io::Result<Listener> {
     fs::set_permissions(&piece, Permissions::from_mode(mode))?;
     let file = fs::symlink_metadata(&piece)?;
     workshop.put(name)?;
-    let file = OwnFile { path: path.to_owned(), mode, device: file.dev(), inode: file.ino() };
-    Ok(Listener { socket, file: Some(file) })
+    let file = OwnFile {
+        path: path.to_owned(),
+        mode,
+        device: file.dev(),
+        inode: file.ino(),
+    };
+    Ok(Listener {
+        socket,
+        file: Some(file),
+    })
 }
 
 impl OwnFile {
     fn is_ours(&self) -> bool {
-        fs::symlink_metadata(&self.path).is_ok_and(|there| there.dev() == self.device && there.ino() == self.inode)
+        fs::symlink_metadata(&self.path)
+            .is_ok_and(|there| there.dev() == self.device && there.ino() == self.inode)
     }
 }
 
@@ -186,7 +210,11 @@ mod tests {
         drop(StdUnixListener::bind(&path).unwrap());
         let _listener = Listener::bind(&path, 0o600).unwrap();
         assert_eq!(fs::symlink_metadata(&path).unwrap().mode() & 0o7777, 0o600);
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left beside it");
+        assert_eq!(
+            fs::read_dir(directory.path()).unwrap().count(),
+            1,
+            "nothing is left beside it"
+        );
     }
 
     #[tokio::test]
@@ -194,13 +222,22 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let live = directory.path().join("live.sock");
         let _first = Listener::bind(&live, 0o666).unwrap();
-        assert!(matches!(Listener::bind(&live, 0o666), Err(BindError::InUse(_))));
+        assert!(matches!(
+            Listener::bind(&live, 0o666),
+            Err(BindError::InUse(_))
+        ));
         let file = directory.path().join("file");
         fs::File::create(&file).unwrap();
-        assert!(matches!(Listener::bind(&file, 0o666), Err(BindError::NotASocket(_))));
+        assert!(matches!(
+            Listener::bind(&file, 0o666),
+            Err(BindError::NotASocket(_))
+        ));
         assert!(file.exists());
         let nowhere = directory.path().join("absent").join("k.sock");
-        assert!(matches!(Listener::bind(&nowhere, 0o666), Err(BindError::System { .. })));
+        assert!(matches!(
+            Listener::bind(&nowhere, 0o666),
+            Err(BindError::System { .. })
+        ));
     }
 
     #[tokio::test]
@@ -237,7 +274,10 @@ mod tests {
         }
         fs::remove_file(&path).unwrap();
         let _other = Listener::bind(&path, 0o600).unwrap();
-        assert!(matches!(listener.bind_again(), Err(BindError::InUse(_))), "another daemon has taken the place");
+        assert!(
+            matches!(listener.bind_again(), Err(BindError::InUse(_))),
+            "another daemon has taken the place"
+        );
     }
 
     #[tokio::test]

@@ -29,9 +29,15 @@ impl Listing {
     }
 
     pub(super) fn answer(mut self) -> Response {
-        self.pages.push(Bytes::from_static(if self.any { b"]}" } else { b"{\"sessions\":[]}" }));
+        self.pages.push(Bytes::from_static(if self.any {
+            b"]}"
+        } else {
+            b"{\"sessions\":[]}"
+        }));
         let length: usize = self.pages.iter().map(Bytes::len).sum();
-        let body = Body::from_stream(stream::iter(self.pages.into_iter().map(Ok::<_, Infallible>)));
+        let body = Body::from_stream(stream::iter(
+            self.pages.into_iter().map(Ok::<_, Infallible>),
+        ));
         let headers = [
             (CACHE_CONTROL, "no-store".to_owned()),
             (CONTENT_TYPE, "application/json".to_owned()),
@@ -59,15 +65,29 @@ mod tests {
             let mut listing = Listing::default();
             for page in pages {
                 let sessions = page.iter().map(|name| fake::status(name)).collect();
-                listing.add(&Page { sessions, end: None });
+                listing.add(&Page {
+                    sessions,
+                    end: None,
+                });
             }
             let answer = listing.answer();
-            let length = answer.headers()[CONTENT_LENGTH].to_str().unwrap().parse::<usize>().unwrap();
-            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            let text = runtime.block_on(to_bytes(answer.into_body(), usize::MAX)).unwrap();
+            let length = answer.headers()[CONTENT_LENGTH]
+                .to_str()
+                .unwrap()
+                .parse::<usize>()
+                .unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            let text = runtime
+                .block_on(to_bytes(answer.into_body(), usize::MAX))
+                .unwrap();
             assert_eq!(text.len(), length);
             let list: SessionList = serde_json::from_slice(&text).unwrap();
-            list.sessions.into_iter().map(|status| status.session).collect::<Vec<_>>()
+            list.sessions
+                .into_iter()
+                .map(|status| status.session)
+                .collect::<Vec<_>>()
         };
         assert!(names(&[]).is_empty());
         assert!(names(&[&[], &[]]).is_empty());

@@ -23,12 +23,27 @@ pub(super) async fn begin(
 ) -> Result<Response, Problem> {
     let wait = only_wait(request.uri())?;
     let port = json_if_any::<BeginBody>(request).await?.redirect_port;
-    let about = || About { caller: caller.clone(), name: name.clone() };
-    let ask = |reply| Ask::Login(LoginAsk::Begin { about: about(), port, wait, reply });
+    let about = || About {
+        caller: caller.clone(),
+        name: name.clone(),
+    };
+    let ask = |reply| {
+        Ask::Login(LoginAsk::Begin {
+            about: about(),
+            port,
+            wait,
+            reply,
+        })
+    };
     if let Some(begun) = decided(&asks, wait, ask).await?? {
         return Ok(accepted(&begun));
     }
-    let ask = |reply| Ask::Order { about: about(), order: Order::Login, wait, reply };
+    let ask = |reply| Ask::Order {
+        about: about(),
+        order: Order::Login,
+        wait,
+        reply,
+    };
     Ok(answer(&decided(&asks, wait, ask).await??))
 }
 
@@ -42,7 +57,15 @@ pub(super) async fn complete(
     let wait = only_wait(request.uri())?;
     let redirected = Secret::new(json::<RedirectedBody>(request).await?.redirected);
     let about = About { caller, name };
-    let ask = |reply| Ask::Login(LoginAsk::Complete { about, login, redirected, wait, reply });
+    let ask = |reply| {
+        Ask::Login(LoginAsk::Complete {
+            about,
+            login,
+            redirected,
+            wait,
+            reply,
+        })
+    };
     Ok(answer(&decided(&asks, wait, ask).await??))
 }
 
@@ -54,7 +77,14 @@ pub(super) async fn outcome(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let wait = only_wait(&uri)?;
-    let ask = |reply| Ask::Login(LoginAsk::Outcome { about: About { caller, name }, login, wait, reply });
+    let ask = |reply| {
+        Ask::Login(LoginAsk::Outcome {
+            about: About { caller, name },
+            login,
+            wait,
+            reply,
+        })
+    };
     Ok(answer(&decided(&asks, wait, ask).await??))
 }
 
@@ -66,5 +96,10 @@ fn only_wait(uri: &Uri) -> Result<Duration, Problem> {
 }
 
 fn accepted(begun: &LoginBegun) -> Response {
-    (StatusCode::ACCEPTED, [(CACHE_CONTROL, "no-store")], Json(begun)).into_response()
+    (
+        StatusCode::ACCEPTED,
+        [(CACHE_CONTROL, "no-store")],
+        Json(begun),
+    )
+        .into_response()
 }

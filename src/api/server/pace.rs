@@ -32,8 +32,11 @@ impl Pace {
         }
         let known = self.by_user.get(&user).copied();
         let room = known.is_some() || self.by_user.len() < MOST_USERS;
-        let (Some(own), Some(any), true) = (next(known, BETWEEN_TWO, now), next(self.any, BETWEEN_ANY, now), room)
-        else {
+        let (Some(own), Some(any), true) = (
+            next(known, BETWEEN_TWO, now),
+            next(self.any, BETWEEN_ANY, now),
+            room,
+        ) else {
             return false;
         };
         self.any = Some(any);
@@ -53,15 +56,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stranger_who_knocks_without_end_is_heard_a_hundred_times_a_second_and_leaves_room_for_others() {
+    fn a_stranger_who_knocks_without_end_is_heard_a_hundred_times_a_second_and_leaves_room_for_others()
+     {
         let mut pace = Pace::default();
         let heard = |pace: &mut Pace, user, from: i64, to: i64| {
-            (from..to).filter(|millis| pace.allows(user, Instant::from_millis(*millis))).count()
+            (from..to)
+                .filter(|millis| pace.allows(user, Instant::from_millis(*millis)))
+                .count()
         };
-        assert_eq!(heard(&mut pace, 1, 0, 1000), 200, "a burst and a second's worth");
+        assert_eq!(
+            heard(&mut pace, 1, 0, 1000),
+            200,
+            "a burst and a second's worth"
+        );
         assert_eq!(heard(&mut pace, 1, 1000, 2000), 100);
         assert!(pace.allows(2, Instant::from_millis(2000)));
-        let many: usize = (10..2000).map(|user| heard(&mut pace, user, 3000, 3010)).sum();
+        let many: usize = (10..2000)
+            .map(|user| heard(&mut pace, user, 3000, 3010))
+            .sum();
         assert!(many < 340, "{many} of all together");
         assert!(pace.allows(3, Instant::from_millis(9000)));
     }

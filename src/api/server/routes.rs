@@ -39,7 +39,10 @@ pub(super) fn router(asks: mpsc::Sender<Ask>) -> Router {
         .route("/v1/sessions/{session}/introspect", post(introspect))
         .route("/v1/sessions/{session}/renew", post(renew))
         .route("/v1/sessions/{session}/login", post(login::begin))
-        .route("/v1/sessions/{session}/login/{login}", get(login::outcome).post(login::complete))
+        .route(
+            "/v1/sessions/{session}/login/{login}",
+            get(login::outcome).post(login::complete),
+        )
         .route("/v1/sessions/{session}/logout", post(logout))
         .route("/v1/sessions/{session}/pause", post(pause))
         .route("/v1/sessions/{session}/resume", post(resume))
@@ -58,7 +61,11 @@ async fn sessions(asks: Asks, Extension(caller): CalledBy, uri: Uri) -> Result<R
     let mut listing = Listing::default();
     let mut after = None;
     loop {
-        let ask = |reply| Ask::Sessions { caller: caller.clone(), after, reply };
+        let ask = |reply| Ask::Sessions {
+            caller: caller.clone(),
+            after,
+            reply,
+        };
         let page = decided(&asks, Duration::ZERO, ask).await?;
         listing.add(&page);
         after = page.end;
@@ -75,8 +82,11 @@ async fn session(
     uri: Uri,
 ) -> Result<Response, Problem> {
     Query::of(&uri).end()?;
-    let status =
-        decided(&asks, Duration::ZERO, |reply| Ask::Session { about: About { caller, name }, reply }).await??;
+    let status = decided(&asks, Duration::ZERO, |reply| Ask::Session {
+        about: About { caller, name },
+        reply,
+    })
+    .await??;
     Ok(answer(&status))
 }
 
@@ -92,7 +102,13 @@ async fn token(
     let files = query.take_flag("files")?;
     let wait = query.take_duration("wait")?;
     query.end()?;
-    let ask = |reply| Ask::Token { about: About { caller, name }, min_validity, files, wait, reply };
+    let ask = |reply| Ask::Token {
+        about: About { caller, name },
+        min_validity,
+        files,
+        wait,
+        reply,
+    };
     let token = decided(&asks, wait, ask).await??;
     Ok(token_answer(&token, &headers))
 }
@@ -106,7 +122,12 @@ async fn used(
     Query::of(request.uri()).end()?;
     let UsedBody { generation, age } = json(request).await?;
     let age = age.map(|age| age.0);
-    let ask = |reply| Ask::Used { about: About { caller, name }, generation, age, reply };
+    let ask = |reply| Ask::Used {
+        about: About { caller, name },
+        generation,
+        age,
+        reply,
+    };
     Ok(answer(&decided(&asks, Duration::ZERO, ask).await??))
 }
 
@@ -122,7 +143,13 @@ async fn rejected(
     query.end()?;
     let headers = request.headers().clone();
     let which = json::<RejectedBody>(request).await?.which()?;
-    let ask = |reply| Ask::Rejected { about: About { caller, name }, which, files, wait, reply };
+    let ask = |reply| Ask::Rejected {
+        about: About { caller, name },
+        which,
+        files,
+        wait,
+        reply,
+    };
     let token = decided(&asks, wait, ask).await??;
     Ok(token_answer(&token, &headers))
 }
@@ -148,10 +175,23 @@ async fn order(
     let mut query = Query::of(&uri);
     let wait = query.take_duration("wait")?;
     query.end()?;
-    let ask = |reply| Ask::Order { about: About { caller, name }, order, wait, reply };
+    let ask = |reply| Ask::Order {
+        about: About { caller, name },
+        order,
+        wait,
+        reply,
+    };
     let status = decided(&asks, wait, ask).await??;
     let done = !wait.is_zero() || matches!(order, Order::Pause | Order::Resume);
-    Ok((if done { StatusCode::OK } else { StatusCode::ACCEPTED }, answer(&status)).into_response())
+    Ok((
+        if done {
+            StatusCode::OK
+        } else {
+            StatusCode::ACCEPTED
+        },
+        answer(&status),
+    )
+        .into_response())
 }
 
 /// Answers once the config is in force, or found broken.
@@ -159,7 +199,9 @@ async fn reload(asks: Asks, Extension(caller): CalledBy, uri: Uri) -> Result<Res
     let mut query = Query::of(&uri);
     let wait = query.take_duration("wait")?;
     query.end()?;
-    Ok(answer(&decided(&asks, wait, |reply| Ask::Reload { caller, reply }).await??))
+    Ok(answer(
+        &decided(&asks, wait, |reply| Ask::Reload { caller, reply }).await??,
+    ))
 }
 
 /// 200 while the daemon makes progress, else 503; whether sessions are ready is in the body.
@@ -167,15 +209,33 @@ async fn health(asks: Asks, Extension(caller): CalledBy, uri: Uri) -> Result<Res
     let mut query = Query::of(&uri);
     let names = query.take_all("session");
     query.end()?;
-    let health = decided(&asks, Duration::ZERO, |reply| Ask::Health(HealthAsk { caller, names, reply })).await??;
-    let status = if health.live { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let health = decided(&asks, Duration::ZERO, |reply| {
+        Ask::Health(HealthAsk {
+            caller,
+            names,
+            reply,
+        })
+    })
+    .await??;
+    let status = if health.live {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     Ok((status, answer(&health)).into_response())
 }
 
 /// The figures of what the caller may see, in the format that it accepts.
-async fn metrics(asks: Asks, Extension(caller): CalledBy, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+async fn metrics(
+    asks: Asks,
+    Extension(caller): CalledBy,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     Query::of(&uri).end()?;
-    let snapshot = scrape::collected(&asks, Some(caller)).await.ok_or(Refusal::Stopping)?;
+    let snapshot = scrape::collected(&asks, Some(caller))
+        .await
+        .ok_or(Refusal::Stopping)?;
     Ok(scrape::answer(scrape::form_for(&headers), snapshot).await)
 }
 
@@ -185,7 +245,11 @@ async fn no_such_path(uri: Uri) -> Problem {
 }
 
 async fn wrong_method(uri: Uri) -> Problem {
-    Problem::new(Kind::WrongMethod, format!("{} takes another method", uri.path())).with_remedy("see the Allow header")
+    Problem::new(
+        Kind::WrongMethod,
+        format!("{} takes another method", uri.path()),
+    )
+    .with_remedy("see the Allow header")
 }
 
 /// Asks the supervisor and waits for its decision. When the caller goes away, so does the receiver, and it knows.
@@ -202,7 +266,10 @@ pub(super) async fn decided<T>(
     match tokio::time::timeout(wait.saturating_add(DECISION_TIMEOUT), decision).await {
         Ok(Some(answer)) => Ok(answer),
         Ok(None) => Err(Refusal::Stopping.into()),
-        Err(_) => Err(Problem::new(Kind::NoAnswer, "the daemon did not decide in time")),
+        Err(_) => Err(Problem::new(
+            Kind::NoAnswer,
+            "the daemon did not decide in time",
+        )),
     }
 }
 
@@ -227,14 +294,20 @@ fn token_answer(served: &Served, request: &HeaderMap) -> Response {
         headers.insert(ETAG, tag);
     }
     if !headers.contains_key(CONTENT_TYPE) && response.status() == StatusCode::OK {
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=us-ascii"));
+        response.headers_mut().insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=us-ascii"),
+        );
     }
     response
 }
 
 /// Whether the first word of a comma-separated header is `value`; a client that prefers JSON names that first.
 fn names(headers: &HeaderMap, header: &axum::http::HeaderName, value: &str) -> bool {
-    let text = headers.get(header).and_then(|text| text.to_str().ok()).unwrap_or_default();
+    let text = headers
+        .get(header)
+        .and_then(|text| text.to_str().ok())
+        .unwrap_or_default();
     let first = text.split([',', ';']).next().unwrap_or_default().trim();
     first == value
 }
@@ -244,7 +317,10 @@ impl IntoResponse for Problem {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(&self)).into_response();
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));

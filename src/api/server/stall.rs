@@ -19,7 +19,11 @@ pub(super) struct StallGuard<'a> {
 
 impl<'a> StallGuard<'a> {
     pub(super) fn new(stream: &'a UnixStream, patience: Duration) -> Self {
-        Self { stream, patience, giving_up: None }
+        Self {
+            stream,
+            patience,
+            giving_up: None,
+        }
     }
 
     /// Writes with `write` as soon as the socket takes something, and gives up when it takes nothing for too long.
@@ -38,13 +42,22 @@ impl<'a> StallGuard<'a> {
             }
         }
         let patience = self.patience;
-        let giving_up = self.giving_up.get_or_insert_with(|| Box::pin(sleep(patience)));
-        giving_up.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        let giving_up = self
+            .giving_up
+            .get_or_insert_with(|| Box::pin(sleep(patience)));
+        giving_up
+            .as_mut()
+            .poll(cx)
+            .map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
 impl AsyncRead for StallGuard<'_> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         loop {
             ready!(self.stream.poll_read_ready(cx))?;
             match self.stream.try_read_buf(buffer) {
@@ -56,7 +69,11 @@ impl AsyncRead for StallGuard<'_> {
 }
 
 impl AsyncWrite for StallGuard<'_> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.poll_with(cx, |stream| stream.try_write(bytes))
     }
 
@@ -77,7 +94,10 @@ impl AsyncWrite for StallGuard<'_> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(rustix::net::shutdown(self.stream, rustix::net::Shutdown::Write).map_err(io::Error::from))
+        Poll::Ready(
+            rustix::net::shutdown(self.stream, rustix::net::Shutdown::Write)
+                .map_err(io::Error::from),
+        )
     }
 }
 
@@ -91,7 +111,10 @@ mod tests {
     async fn a_write_that_nobody_takes_ends() {
         let (ours, _theirs) = UnixStream::pair().unwrap();
         let mut guarded = StallGuard::new(&ours, Duration::from_secs(5));
-        let error = guarded.write_all(&vec![b'x'; MORE_THAN_FITS]).await.unwrap_err();
+        let error = guarded
+            .write_all(&vec![b'x'; MORE_THAN_FITS])
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
@@ -120,7 +143,13 @@ mod tests {
         theirs.shutdown().await.unwrap();
         let (mut asked, mut answered) = (String::new(), String::new());
         guarded.read_to_string(&mut asked).await.unwrap();
-        assert_eq!(guarded.write_vectored(&[io::IoSlice::new(b"ans"), io::IoSlice::new(b"wer")]).await.unwrap(), 6);
+        assert_eq!(
+            guarded
+                .write_vectored(&[io::IoSlice::new(b"ans"), io::IoSlice::new(b"wer")])
+                .await
+                .unwrap(),
+            6
+        );
         guarded.shutdown().await.unwrap();
         theirs.read_to_string(&mut answered).await.unwrap();
         assert_eq!((asked.as_str(), answered.as_str()), ("question", "answer"));

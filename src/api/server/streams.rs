@@ -37,10 +37,20 @@ pub(super) async fn events(
     // A browser repeats the address of its first request, and says in the header where it really is.
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let from = match last {
-        Some(id) => Some(id.trim().parse().map_err(|_| bad("Last-Event-ID: not the number of an event"))?),
+        Some(id) => Some(
+            id.trim()
+                .parse()
+                .map_err(|_| bad("Last-Event-ID: not the number of an event"))?,
+        ),
         None => given,
     };
-    let following = decided(&asks, Duration::ZERO, |reply| Ask::Events { caller, names, from, reply }).await??;
+    let following = decided(&asks, Duration::ZERO, |reply| Ask::Events {
+        caller,
+        names,
+        from,
+        reply,
+    })
+    .await??;
     let Following { past, coming } = following;
     let events = stream::unfold((VecDeque::from(past), coming), next_event);
     let answer = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT));
@@ -49,13 +59,18 @@ pub(super) async fn events(
 
 type Followed = (VecDeque<Arc<Event>>, mpsc::Receiver<Arc<Event>>);
 
-async fn next_event((mut past, mut coming): Followed) -> Option<(Result<sse::Event, Infallible>, Followed)> {
+async fn next_event(
+    (mut past, mut coming): Followed,
+) -> Option<(Result<sse::Event, Infallible>, Followed)> {
     let event = match past.pop_front() {
         Some(event) => event,
         None => coming.recv().await?,
     };
     let data = serde_json::to_string(&*event).unwrap_or_default();
-    let sent = sse::Event::default().id(event.id.to_string()).event(event.event.word()).data(data);
+    let sent = sse::Event::default()
+        .id(event.id.to_string())
+        .event(event.event.word())
+        .data(data);
     Some((Ok(sent), (past, coming)))
 }
 
@@ -73,11 +88,23 @@ pub(super) async fn hold(
     if lasting.is_zero() {
         return Err(bad("for: give the longest time, such as for=1h"));
     }
-    let ask = |reply| Ask::Hold { about: About { caller, name }, lasting, wait, reply };
+    let ask = |reply| Ask::Hold {
+        about: About { caller, name },
+        lasting,
+        wait,
+        reply,
+    };
     let held = decided(&asks, wait, ask).await??;
     let first = json!({ "session": held.session, "held_until": held.until }).to_string();
     let body = Body::from_stream(stream::unfold((Some(first), held.guard), next_beat));
-    Ok(([(CACHE_CONTROL, "no-store"), (CONTENT_TYPE, "application/json")], body).into_response())
+    Ok((
+        [
+            (CACHE_CONTROL, "no-store"),
+            (CONTENT_TYPE, "application/json"),
+        ],
+        body,
+    )
+        .into_response())
 }
 
 type Holding = (Option<String>, oneshot::Sender<()>);

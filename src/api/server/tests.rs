@@ -13,23 +13,43 @@ use crate::api::fake::{self, Fake};
 fn sessions_are_listed_and_shown_one_by_one() {
     let daemon = Daemon::start();
     let list = daemon.get("/v1/sessions");
-    assert!(list.starts_with("HTTP/1.1 200 OK") && list.contains(r#"{"sessions":[{"session":"crm""#), "{list}");
-    assert!(daemon.get("/v1/sessions/crm").contains(r#""state":"alive""#));
-    assert!(daemon.get("/v1/health?session=crm&session=erp").contains(r#""not_ready":{"crm":"asked","erp":"asked"}"#));
+    assert!(
+        list.starts_with("HTTP/1.1 200 OK") && list.contains(r#"{"sessions":[{"session":"crm""#),
+        "{list}"
+    );
+    assert!(
+        daemon
+            .get("/v1/sessions/crm")
+            .contains(r#""state":"alive""#)
+    );
+    assert!(
+        daemon
+            .get("/v1/health?session=crm&session=erp")
+            .contains(r#""not_ready":{"crm":"asked","erp":"asked"}"#)
+    );
 }
 
 #[test]
 fn a_token_comes_as_json_or_bare_with_its_generation_as_tag() {
     let daemon = Daemon::start();
     let json = daemon.get("/v1/sessions/crm/token?min_validity=10m&wait=1s");
-    assert!(json.contains(r#""access_token":"00Dtoken""#) && json.contains("etag: \"7\""), "{json}");
+    assert!(
+        json.contains(r#""access_token":"00Dtoken""#) && json.contains("etag: \"7\""),
+        "{json}"
+    );
     let bare =
         daemon.say("GET /v1/sessions/crm/token HTTP/1.1\r\nhost: x\r\naccept: text/plain\r\nconnection: close\r\n\r\n");
-    assert!(bare.contains("content-type: text/plain") && bare.ends_with("\r\n\r\n00Dtoken"), "{bare}");
+    assert!(
+        bare.contains("content-type: text/plain") && bare.ends_with("\r\n\r\n00Dtoken"),
+        "{bare}"
+    );
     assert!(bare.contains("cache-control: no-store"), "{bare}");
     let same = daemon
         .say("GET /v1/sessions/crm/token HTTP/1.1\r\nhost: x\r\nif-none-match: \"7\"\r\nconnection: close\r\n\r\n");
-    assert!(same.starts_with("HTTP/1.1 304") && !same.contains("00Dtoken"), "{same}");
+    assert!(
+        same.starts_with("HTTP/1.1 304") && !same.contains("00Dtoken"),
+        "{same}"
+    );
 }
 
 #[test]
@@ -37,7 +57,10 @@ fn reports_and_orders_reach_the_supervisor() {
     let daemon = Daemon::start();
     for (path, body) in [
         ("/v1/sessions/crm/used", r#"{"generation":7,"age":"5s"}"#),
-        ("/v1/sessions/crm/rejected?wait=1s", r#"{"token":"00Dtoken"}"#),
+        (
+            "/v1/sessions/crm/rejected?wait=1s",
+            r#"{"token":"00Dtoken"}"#,
+        ),
         ("/v1/sessions/crm/verify?wait=1s", ""),
         ("/v1/sessions/crm/pause", ""),
     ] {
@@ -54,22 +77,63 @@ fn every_no_is_a_problem_document() {
         ("GET", "/v1/sessions/nope", "", 404, "no-such-session"),
         ("GET", "/v1/sessions/locked/token", "", 403, "not-allowed"),
         ("GET", "/v1/sessions/stale/token", "", 503, "not-fresh"),
-        ("GET", "/v1/sessions/stuck/token", "", 409, "needs-attention"),
-        ("GET", "/v1/sessions/crm/token?min_validity=soon", "", 400, "bad-request"),
-        ("GET", "/v1/sessions/crm/token?colour=red", "", 400, "bad-request"),
+        (
+            "GET",
+            "/v1/sessions/stuck/token",
+            "",
+            409,
+            "needs-attention",
+        ),
+        (
+            "GET",
+            "/v1/sessions/crm/token?min_validity=soon",
+            "",
+            400,
+            "bad-request",
+        ),
+        (
+            "GET",
+            "/v1/sessions/crm/token?colour=red",
+            "",
+            400,
+            "bad-request",
+        ),
         ("GET", "/v1/sessions?x", "", 400, "bad-request"),
         ("POST", "/v1/sessions/crm/used", "{", 400, "bad-request"),
-        ("POST", "/v1/sessions/crm/rejected", "{}", 400, "bad-request"),
+        (
+            "POST",
+            "/v1/sessions/crm/rejected",
+            "{}",
+            400,
+            "bad-request",
+        ),
         ("POST", "/v1/sessions", "", 405, "wrong-method"),
         ("GET", "/v1/sessions/crm/renew", "", 405, "wrong-method"),
     ] {
         let answer = daemon.ask(method, path, body);
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
-        assert!(answer.contains("content-type: application/problem+json"), "{path}: {answer}");
-        assert!(answer.contains(&format!(r#""type":"{kind}""#)), "{path}: {answer}");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{path}: {answer}"
+        );
+        assert!(
+            answer.contains("content-type: application/problem+json"),
+            "{path}: {answer}"
+        );
+        assert!(
+            answer.contains(&format!(r#""type":"{kind}""#)),
+            "{path}: {answer}"
+        );
     }
-    assert!(daemon.get("/v1/sessions/crm/renew").contains("allow: POST\r\n"));
-    assert!(daemon.get("/v1/sessions/stale/token").contains("retry-after: 3\r\n"));
+    assert!(
+        daemon
+            .get("/v1/sessions/crm/renew")
+            .contains("allow: POST\r\n")
+    );
+    assert!(
+        daemon
+            .get("/v1/sessions/stale/token")
+            .contains("retry-after: 3\r\n")
+    );
 }
 
 #[test]
@@ -77,15 +141,25 @@ fn what_is_too_large_is_refused() {
     let daemon = Daemon::start();
     let answer = daemon.post("/v1/sessions/crm/rejected", &"x".repeat(65 * 1024));
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-    let header = format!("GET /v1/sessions HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "y".repeat(20_000));
+    let header = format!(
+        "GET /v1/sessions HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n",
+        "y".repeat(20_000)
+    );
     assert!(daemon.say(&header).starts_with("HTTP/1.1 431 "));
 }
 
 #[test]
 fn garbage_ends_its_connection_and_nothing_else() {
     let daemon = Daemon::start();
-    for garbage in ["\0\0\0\0\r\n\r\n", "GET\r\n\r\n", "\u{16}\u{3}\u{1}hello tls\r\n\r\n"] {
-        assert!(daemon.say(garbage).starts_with("HTTP/1.1 400 "), "{garbage:?}");
+    for garbage in [
+        "\0\0\0\0\r\n\r\n",
+        "GET\r\n\r\n",
+        "\u{16}\u{3}\u{1}hello tls\r\n\r\n",
+    ] {
+        assert!(
+            daemon.say(garbage).starts_with("HTTP/1.1 400 "),
+            "{garbage:?}"
+        );
     }
     assert!(daemon.get("/v1/sessions").starts_with("HTTP/1.1 200"));
 }
@@ -95,7 +169,8 @@ fn half_requests_and_idle_connections_are_closed_after_five_seconds_and_delay_no
     let daemon = Daemon::start();
     let started = crate::clock::boottime();
     let half = daemon.open("GET /v1/sess");
-    let half_body = daemon.open("POST /v1/sessions/crm/used HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{");
+    let half_body =
+        daemon.open("POST /v1/sessions/crm/used HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{");
     let idle: Vec<_> = (0..100).map(|_| daemon.open("")).collect();
     let quick = crate::clock::boottime();
     assert!(daemon.get("/v1/sessions").starts_with("HTTP/1.1 200"));
@@ -104,11 +179,15 @@ fn half_requests_and_idle_connections_are_closed_after_five_seconds_and_delay_no
     assert_eq!(read(half), "");
     assert!(idle.into_iter().all(|stream| read(stream).is_empty()));
     let took = crate::clock::boottime().since(started);
-    assert!((Duration::from_secs(4)..Duration::from_secs(9)).contains(&took), "{took:?}");
+    assert!(
+        (Duration::from_secs(4)..Duration::from_secs(9)).contains(&took),
+        "{took:?}"
+    );
 }
 
 #[test]
-fn one_user_cannot_take_all_the_connections_and_one_whose_callers_all_wait_still_gets_short_answers() {
+fn one_user_cannot_take_all_the_connections_and_one_whose_callers_all_wait_still_gets_short_answers()
+ {
     // Both ends of each connection are this process's.
     crate::descriptors::raise_descriptors();
     let daemon = Daemon::start();
@@ -122,9 +201,15 @@ fn one_user_cannot_take_all_the_connections_and_one_whose_callers_all_wait_still
         Some(String::from_utf8_lossy(&said[..count]).into_owned())
     });
     let refused = refused.expect("none was refused");
-    assert!(refused.contains("too-many-connections") && refused.contains("connection: close"), "{refused}");
+    assert!(
+        refused.contains("too-many-connections") && refused.contains("connection: close"),
+        "{refused}"
+    );
     let answer = daemon.get("/v1/sessions");
-    assert!(answer.starts_with("HTTP/1.1 200"), "short questions have seats of their own: {answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 200"),
+        "short questions have seats of their own: {answer}"
+    );
     drop(held);
 }
 
@@ -148,7 +233,10 @@ fn who_sends_no_more_still_gets_the_answer_and_is_missed_when_gone() {
     }
     let started = crate::clock::boottime();
     assert!(read(listed).contains("HTTP/1.1 200 OK"));
-    assert!(crate::clock::boottime().since(started) < HEADER_TIMEOUT / 2, "nothing more is waited for");
+    assert!(
+        crate::clock::boottime().since(started) < HEADER_TIMEOUT / 2,
+        "nothing more is waited for"
+    );
     daemon.fake.until("waiting slow");
     assert_eq!(daemon.fake.next_within(Duration::from_millis(600)), None);
     drop(waiting);
@@ -185,7 +273,10 @@ fn without_a_supervisor_the_answer_is_that_the_daemon_stops() {
     let daemon = Daemon::start();
     daemon.fake.leave();
     let answer = daemon.get("/v1/sessions");
-    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains(r#""type":"stopping""#), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 503 ") && answer.contains(r#""type":"stopping""#),
+        "{answer}"
+    );
 }
 
 /// A server in a thread of its own, with a supervisor that knows a few sessions.
@@ -203,12 +294,20 @@ impl Daemon {
         let path = directory.path().join("k.sock");
         let (stop, stopped) = oneshot::channel();
         let (fake, thread) = fake::daemon(&path, stopped);
-        Self { path, fake, stop: Some(stop), thread: Some(thread), _directory: directory }
+        Self {
+            path,
+            fake,
+            stop: Some(stop),
+            thread: Some(thread),
+            _directory: directory,
+        }
     }
 
     fn open(&self, bytes: &str) -> StdUnixStream {
         let mut stream = StdUnixStream::connect(&self.path).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(15)))
+            .unwrap();
         let _ = stream.write_all(bytes.as_bytes());
         stream
     }
@@ -253,7 +352,9 @@ impl Drop for Daemon {
 fn read(mut stream: StdUnixStream) -> String {
     let mut received = Vec::new();
     match stream.read_to_end(&mut received) {
-        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("the server holds the connection open"),
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+            panic!("the server holds the connection open")
+        }
         Ok(_) | Err(_) => String::from_utf8_lossy(&received).into_owned(),
     }
 }

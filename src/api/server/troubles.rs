@@ -48,7 +48,11 @@ impl Troubles {
     fn end_spell(&mut self, now: Instant) {
         if let Some(spell) = self.accept.take_if(|spell| now.since(spell.latest) >= OVER) {
             let seconds = spell.latest.since(spell.since).as_secs();
-            tracing::info!(event = "accept_recovered", seconds, "the socket accepts connections again");
+            tracing::info!(
+                event = "accept_recovered",
+                seconds,
+                "the socket accepts connections again"
+            );
         }
     }
 
@@ -61,7 +65,10 @@ impl Troubles {
         match listener.bind_again() {
             Ok(()) => {
                 self.place = false;
-                tracing::warn!(event = "socket_remade", "the socket's file was removed; the daemon made it again");
+                tracing::warn!(
+                    event = "socket_remade",
+                    "the socket's file was removed; the daemon made it again"
+                );
             }
             Err(error) if !std::mem::replace(&mut self.place, true) => {
                 tracing::error!(event = "socket_lost", %error, "the socket's file is gone: no client can connect");
@@ -78,8 +85,14 @@ mod tests {
     #[test]
     fn a_spell_of_failures_with_successes_in_between_is_one() {
         let at = Instant::from_millis;
-        let spell = Spell { since: at(0), latest: at(5000) };
-        let mut troubles = Troubles { accept: Some(spell), place: false };
+        let spell = Spell {
+            since: at(0),
+            latest: at(5000),
+        };
+        let mut troubles = Troubles {
+            accept: Some(spell),
+            place: false,
+        };
         troubles.end_spell(at(14_999));
         assert!(troubles.accept.is_some());
         troubles.end_spell(at(15_000));

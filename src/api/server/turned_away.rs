@@ -34,14 +34,18 @@ impl Default for TurnedAway {
 
 impl TurnedAway {
     fn at_most(places: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(places)) }
+        Self {
+            places: Arc::new(Semaphore::new(places)),
+        }
     }
 
     /// Says that the house is full, and takes what the client sends for a moment; in a great crowd, closes at once.
     pub(super) fn tell(&self, mut stream: UnixStream, tasks: &mut JoinSet<()>) {
         // Fits into the empty send buffer of a new connection; if it did not, closing would have to do.
         let _ = stream.try_write(FULL_HOUSE.as_bytes());
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return };
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            return;
+        };
         tasks.spawn(async move {
             let _place = place;
             let _ = tokio::time::timeout(PATIENCE, async {
@@ -69,7 +73,9 @@ mod tests {
             clients.push(theirs);
         }
         for (number, client) in clients.iter_mut().enumerate() {
-            let sent = client.write_all(b"GET /v1/sessions HTTP/1.1\r\nhost: x\r\n\r\n").await;
+            let sent = client
+                .write_all(b"GET /v1/sessions HTTP/1.1\r\nhost: x\r\n\r\n")
+                .await;
             assert_eq!(sent.is_ok(), number < AT_A_TIME, "{number}");
             let mut said = String::new();
             client.read_to_string(&mut said).await.unwrap();

@@ -18,19 +18,39 @@ impl Made {
     /// Makes a file that every user may read.
     pub(super) fn public(&mut self, path: &Path, text: &str) -> Result<(), String> {
         directory(path, 0o755, None)?;
-        self.create(path, text, Attributes { mode: 0o644, owner: None, group: None })
+        self.create(
+            path,
+            text,
+            Attributes {
+                mode: 0o644,
+                owner: None,
+                group: None,
+            },
+        )
     }
 
     /// Makes a file that `owner` alone may read, in a directory that is that user's too.
     pub(super) fn secret(&mut self, path: &Path, text: &str, owner: u32) -> Result<(), String> {
         directory(path, 0o700, Some(owner))?;
-        self.create(path, text, Attributes { mode: 0o400, owner: Some(owner), group: None })
+        self.create(
+            path,
+            text,
+            Attributes {
+                mode: 0o400,
+                owner: Some(owner),
+                group: None,
+            },
+        )
     }
 
     fn create(&mut self, path: &Path, text: &str, attributes: Attributes) -> Result<(), String> {
         atomic_file::create(path, text.as_bytes(), attributes).map_err(|error| {
             let taken = error.error.kind() == io::ErrorKind::AlreadyExists;
-            if taken { already_there(path) } else { format!("failed to {error}") }
+            if taken {
+                already_there(path)
+            } else {
+                format!("failed to {error}")
+            }
         })?;
         self.files.push(path.to_owned());
         Ok(())
@@ -54,14 +74,20 @@ impl Drop for Made {
 
 /// Why nothing is written there.
 pub(super) fn already_there(path: &Path) -> String {
-    format!("{} is there already, and nothing is overwritten; move it away, or choose another name", path.display())
+    format!(
+        "{} is there already, and nothing is overwritten; move it away, or choose another name",
+        path.display()
+    )
 }
 
 /// The directory that `path` lies in, made where it is missing.
 fn directory(path: &Path, mode: u32, owner: Option<u32>) -> Result<(), String> {
-    let Some(parent) = path.parent().filter(|parent| !parent.is_dir()) else { return Ok(()) };
+    let Some(parent) = path.parent().filter(|parent| !parent.is_dir()) else {
+        return Ok(());
+    };
     if let Some(around) = parent.parent().filter(|around| !around.is_dir()) {
-        fs::create_dir_all(around).map_err(|error| format!("failed to create {}: {error}", around.display()))?;
+        fs::create_dir_all(around)
+            .map_err(|error| format!("failed to create {}: {error}", around.display()))?;
     }
     let failed = |error: io::Error| format!("failed to create {}: {error}", parent.display());
     atomic_file::create_directory(parent, mode).map_err(failed)?;

@@ -20,7 +20,9 @@ pub(super) struct Pair {
 const YEARS: i64 = 10;
 
 /// sha256WithRSAEncryption and no parameters (RFC 4055 section 5), as DER.
-const SIGNED_BY: &[u8] = &[0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b, 0x05, 0x00];
+const SIGNED_BY: &[u8] = &[
+    0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b, 0x05, 0x00,
+];
 
 /// id-at-commonName (RFC 5280 appendix A.1), as DER.
 const COMMON_NAME: &[u8] = &[0x06, 0x03, 0x55, 0x04, 0x03];
@@ -56,10 +58,20 @@ pub(super) fn make(name: &str, now: Timestamp) -> Result<Pair, Unspecified> {
         ],
     );
     let mut signature = vec![0; key.public_modulus_len()];
-    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), &body, &mut signature)?;
-    let whole = element(SEQUENCE, &[&body, SIGNED_BY, &element(BIT_STRING, &[&[0], &signature])]);
+    key.sign(
+        &RSA_PKCS1_SHA256,
+        &SystemRandom::new(),
+        &body,
+        &mut signature,
+    )?;
+    let whole = element(
+        SEQUENCE,
+        &[&body, SIGNED_BY, &element(BIT_STRING, &[&[0], &signature])],
+    );
     let private: Pkcs8V1Der<'_> = key.as_der()?;
-    let pem = |label: &'static str, der: &[u8]| encode_string(label, LineEnding::LF, der).map_err(|_| Unspecified);
+    let pem = |label: &'static str, der: &[u8]| {
+        encode_string(label, LineEnding::LF, der).map_err(|_| Unspecified)
+    };
     Ok(Pair {
         private_key: Zeroizing::new(pem("PRIVATE KEY", private.as_ref())?),
         certificate: pem("CERTIFICATE", &whole)?,
@@ -68,7 +80,10 @@ pub(super) fn make(name: &str, now: Timestamp) -> Result<Pair, Unspecified> {
 
 /// One relative name: CN=…
 fn name_of(name: &str) -> Vec<u8> {
-    let pair = element(SEQUENCE, &[COMMON_NAME, &element(UTF8_STRING, &[name.as_bytes()])]);
+    let pair = element(
+        SEQUENCE,
+        &[COMMON_NAME, &element(UTF8_STRING, &[name.as_bytes()])],
+    );
     element(SEQUENCE, &[&element(SET, &[&pair])])
 }
 
@@ -77,9 +92,15 @@ fn moment(now: Timestamp, years: i64) -> Vec<u8> {
     let now = now.to_zoned(TimeZone::UTC);
     let then = now.checked_add(years.years()).unwrap_or(now);
     if then.year() < 2050 {
-        element(UTC_TIME, &[then.strftime("%y%m%d%H%M%SZ").to_string().as_bytes()])
+        element(
+            UTC_TIME,
+            &[then.strftime("%y%m%d%H%M%SZ").to_string().as_bytes()],
+        )
     } else {
-        element(GENERALIZED_TIME, &[then.strftime("%Y%m%d%H%M%SZ").to_string().as_bytes()])
+        element(
+            GENERALIZED_TIME,
+            &[then.strftime("%Y%m%d%H%M%SZ").to_string().as_bytes()],
+        )
     }
 }
 
@@ -111,18 +132,27 @@ mod tests {
         for now in ["2026-11-30T12:00:00Z", "2045-02-28T00:00:00Z"] {
             let pair = make("keepfresh crm", now.parse().unwrap()).unwrap();
             assert!(crate::provider::private_key(&pair.private_key).is_ok());
-            assert!(pair.certificate.starts_with("-----BEGIN CERTIFICATE-----\n"));
+            assert!(
+                pair.certificate
+                    .starts_with("-----BEGIN CERTIFICATE-----\n")
+            );
             assert!(pair.certificate.ends_with("-----END CERTIFICATE-----\n"));
         }
     }
 
     #[test]
     fn lengths_are_as_short_as_they_can_be() {
-        for (length, head) in
-            [(0, vec![4, 0]), (127, vec![4, 127]), (128, vec![4, 0x81, 128]), (300, vec![4, 0x82, 1, 44])]
-        {
+        for (length, head) in [
+            (0, vec![4, 0]),
+            (127, vec![4, 127]),
+            (128, vec![4, 0x81, 128]),
+            (300, vec![4, 0x82, 1, 44]),
+        ] {
             let made = element(4, &[&vec![7; length]]);
-            assert_eq!((&made[..head.len()], made.len()), (&head[..], head.len() + length));
+            assert_eq!(
+                (&made[..head.len()], made.len()),
+                (&head[..], head.len() + length)
+            );
         }
     }
 }

@@ -13,7 +13,10 @@ use zeroize::Zeroizing;
 use crate::cli::output;
 
 /// How long a signal may go unnoticed.
-const LOOK_EVERY: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+const LOOK_EVERY: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 100_000_000,
+};
 
 /// No line that a person types or pastes is longer.
 const LONGEST: usize = 64 * 1024;
@@ -43,7 +46,9 @@ impl Terminal {
     /// A line that is not empty; empty only where there is a `default`, which it then is.
     pub(super) fn ask(&self, question: &str, default: Option<&str>) -> Result<String, Stopped> {
         loop {
-            let shown = default.map(|default| format!(" [{default}]")).unwrap_or_default();
+            let shown = default
+                .map(|default| format!(" [{default}]"))
+                .unwrap_or_default();
             prompt(&format!("{question}{shown}: "));
             let line = self.line()?;
             match (line.trim(), default) {
@@ -55,7 +60,11 @@ impl Terminal {
     }
 
     /// The same, not shown; empty where it `may_be_none`.
-    pub(super) fn ask_secret(&self, question: &str, may_be_none: bool) -> Result<Zeroizing<String>, Stopped> {
+    pub(super) fn ask_secret(
+        &self,
+        question: &str,
+        may_be_none: bool,
+    ) -> Result<Zeroizing<String>, Stopped> {
         let _hidden = Hidden::begin();
         loop {
             prompt(&format!("{question} (not shown): "));
@@ -102,7 +111,9 @@ struct Hidden(Option<Termios>);
 
 impl Hidden {
     fn begin() -> Self {
-        let Ok(before) = tcgetattr(io::stdin()) else { return Self(None) };
+        let Ok(before) = tcgetattr(io::stdin()) else {
+            return Self(None);
+        };
         let mut silent = before.clone();
         silent.local_modes.remove(LocalModes::ECHO);
         let set = tcsetattr(io::stdin(), OptionalActions::Now, &silent);

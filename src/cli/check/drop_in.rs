@@ -17,9 +17,15 @@ pub(super) fn needed_by(config: &Config) -> Option<String> {
     let mut lines = String::new();
     let groups = groups(config);
     if !groups.is_empty() {
-        let _ = writeln!(lines, "SupplementaryGroups={}", groups.into_iter().collect::<Vec<_>>().join(" "));
+        let _ = writeln!(
+            lines,
+            "SupplementaryGroups={}",
+            groups.into_iter().collect::<Vec<_>>().join(" ")
+        );
     }
-    let (hidden, seen): (Vec<_>, Vec<_>) = directories(config).into_iter().partition(|path| is_hidden(path));
+    let (hidden, seen): (Vec<_>, Vec<_>) = directories(config)
+        .into_iter()
+        .partition(|path| is_hidden(path));
     if hidden.iter().any(|path| is_below(path, &HOMES)) {
         lines.push_str("ProtectHome=tmpfs\n");
     }
@@ -40,17 +46,30 @@ pub(super) fn needed_by(config: &Config) -> Option<String> {
 
 /// A process may give a file only to groups that it is in.
 fn groups(config: &Config) -> BTreeSet<String> {
-    let sinks = config.sessions.values().flat_map(|session| session.publish.iter());
+    let sinks = config
+        .sessions
+        .values()
+        .flat_map(|session| session.publish.iter());
     let numbers = sinks.filter_map(|sink| sink.group);
-    numbers.map(|number| name_of(Kind::Group, number).unwrap_or_else(|| number.to_string())).collect()
+    numbers
+        .map(|number| name_of(Kind::Group, number).unwrap_or_else(|| number.to_string()))
+        .collect()
 }
 
 /// The unit lets the daemon write below its own directories only. It does not start where a directory to bind is missing.
 fn directories(config: &Config) -> BTreeSet<PathBuf> {
     let own = [&config.daemon.runtime_dir, &config.daemon.state_dir];
-    let sinks = config.sessions.values().flat_map(|session| session.publish.iter());
-    let parents = sinks.filter_map(|sink| sink.path.parent()).filter(|path| path.is_dir());
-    parents.filter(|path| !own.iter().any(|own| path.starts_with(own))).map(Path::to_owned).collect()
+    let sinks = config
+        .sessions
+        .values()
+        .flat_map(|session| session.publish.iter());
+    let parents = sinks
+        .filter_map(|sink| sink.path.parent())
+        .filter(|path| path.is_dir());
+    parents
+        .filter(|path| !own.iter().any(|own| path.starts_with(own)))
+        .map(Path::to_owned)
+        .collect()
 }
 
 /// Whether the unit shows the daemon something else in the place of this directory, so that it must be bound in.
@@ -65,15 +84,19 @@ fn is_below(directory: &Path, places: &[&str]) -> bool {
 /// Only a process with the capability may give a file to another user.
 fn owners_are_foreign(config: &Config) -> bool {
     let service = resolve(Kind::User, "keepfresh");
-    let sinks = config.sessions.values().flat_map(|session| session.publish.iter());
-    sinks.filter_map(|sink| sink.owner).any(|owner| Some(owner) != service)
+    let sinks = config
+        .sessions
+        .values()
+        .flat_map(|session| session.publish.iter());
+    sinks
+        .filter_map(|sink| sink.owner)
+        .any(|owner| Some(owner) != service)
 }
 
 fn credential(need: &Need) -> Option<&str> {
     match &need.what {
-        Needed::Secret(SecretSource::Credential(name)) | Needed::PrivateKey(SecretSource::Credential(name)) => {
-            Some(name)
-        }
+        Needed::Secret(SecretSource::Credential(name))
+        | Needed::PrivateKey(SecretSource::Credential(name)) => Some(name),
         Needed::Secret(_)
         | Needed::PrivateKey(_)
         | Needed::Certificates(_)

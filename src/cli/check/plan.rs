@@ -7,7 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::config::{Config, Kind, MetricsListen, SessionConfig, duration_text, longest_ping_period, name_of};
+use crate::config::{
+    Config, Kind, MetricsListen, SessionConfig, duration_text, longest_ping_period, name_of,
+};
 use crate::hooks::HookConfig;
 use crate::publish::SinkConfig;
 use crate::schedule::Duty;
@@ -71,7 +73,8 @@ impl SessionPlan {
             account: remote.account(),
             issuer: told.as_ref().map(|(issuer, _)| issuer.clone()),
             told_by_issuer: told.map(|(_, told)| told).unwrap_or_default(),
-            first_login: (policy.login == LoginBy::Person).then(|| format!("keepfresh login {}", session.name)),
+            first_login: (policy.login == LoginBy::Person)
+                .then(|| format!("keepfresh login {}", session.name)),
             model: policy.model,
             shared: policy.shared,
             idle_timeout_seconds: policy.idle_timeout.map(|t| t.as_secs_f64()),
@@ -91,7 +94,10 @@ impl SessionPlan {
 
     /// The plan in lines for people.
     pub(super) fn text(&self) -> String {
-        let mut lines = vec![format!("{}: {} at {}", self.session, self.provider, self.url)];
+        let mut lines = vec![format!(
+            "{}: {} at {}",
+            self.session, self.provider, self.url
+        )];
         let mut say = |what: &str, text: String| lines.push(format!("  {what:<9} {text}"));
         say("login", format!("{}, account {}", self.grant, self.account));
         if let Some(issuer) = &self.issuer {
@@ -104,7 +110,10 @@ impl SessionPlan {
             );
         }
         if let Some(command) = &self.first_login {
-            say("person", format!("must log in first: run `{command}` once the daemon runs"));
+            say(
+                "person",
+                format!("must log in first: run `{command}` once the daemon runs"),
+            );
         }
         say("window", self.window());
         say("calls", self.calls());
@@ -127,13 +136,19 @@ impl SessionPlan {
 
     fn window(&self) -> String {
         let model = match self.model {
-            WindowModel::HalfWindow if self.shared => "only the second half counts, and others may use the token",
+            WindowModel::HalfWindow if self.shared => {
+                "only the second half counts, and others may use the token"
+            }
             WindowModel::HalfWindow => "only the second half counts",
             WindowModel::Sliding => "every request counts",
             WindowModel::Explicit => "only the ping counts",
             WindowModel::Fixed => "nothing extends it",
         };
-        let assumed = if self.idle_timeout_assumed { " (assumed: the config gives no idle_timeout)" } else { "" };
+        let assumed = if self.idle_timeout_assumed {
+            " (assumed: the config gives no idle_timeout)"
+        } else {
+            ""
+        };
         match self.idle_timeout_seconds {
             Some(seconds) => format!("idle timeout {}{assumed}; {model}", told(seconds)),
             None => format!("never idles out{assumed}"),
@@ -141,11 +156,15 @@ impl SessionPlan {
     }
 
     fn calls(&self) -> String {
-        let pings = self
-            .ping_every_seconds
-            .map(|period| format!("a ping every {}, {} a day", told(period), count(self.pings_per_day)));
-        let replaced =
-            (self.replacements_per_day > 0.0).then(|| format!("{} new tokens a day", count(self.replacements_per_day)));
+        let pings = self.ping_every_seconds.map(|period| {
+            format!(
+                "a ping every {}, {} a day",
+                told(period),
+                count(self.pings_per_day)
+            )
+        });
+        let replaced = (self.replacements_per_day > 0.0)
+            .then(|| format!("{} new tokens a day", count(self.replacements_per_day)));
         let both: Vec<String> = pings.into_iter().chain(replaced).collect();
         if both.is_empty() {
             "only logins, and the times in verify_at and renew_at".to_owned()
@@ -157,7 +176,10 @@ impl SessionPlan {
     fn outages(&self) -> String {
         let longer = &self.after_a_longer_outage;
         if self.survive_outage_seconds > 0.0 {
-            format!("harmless up to {}; after a longer one {longer}", told(self.survive_outage_seconds))
+            format!(
+                "harmless up to {}; after a longer one {longer}",
+                told(self.survive_outage_seconds)
+            )
         } else {
             format!("harmless until the token expires; then {longer}")
         }
@@ -172,34 +194,53 @@ fn ping_period(policy: &Policy) -> Option<Duration> {
 
 /// The time from one token to the next where a lifetime, not idleness, ends it.
 fn replacement_period(policy: &Policy) -> Option<Duration> {
-    let fixed = policy.idle_timeout.filter(|_| policy.model == WindowModel::Fixed || !policy.has_ping);
-    let life = [policy.token_lifetime, policy.max_lifetime, fixed].into_iter().flatten().min()?;
+    let fixed = policy
+        .idle_timeout
+        .filter(|_| policy.model == WindowModel::Fixed || !policy.has_ping);
+    let life = [policy.token_lifetime, policy.max_lifetime, fixed]
+        .into_iter()
+        .flatten()
+        .min()?;
     Some(life.saturating_sub(policy.renew_before.unwrap_or(policy.survive_outage)))
 }
 
 fn per_day(period: Duration) -> f64 {
-    if period.is_zero() { 0.0 } else { DAY_SECONDS / period.as_secs_f64() }
+    if period.is_zero() {
+        0.0
+    } else {
+        DAY_SECONDS / period.as_secs_f64()
+    }
 }
 
 fn deadlines(policy: &Policy) -> Vec<String> {
     let said = [
         (policy.token_lifetime, "a token ends", "replaced before"),
         (policy.max_lifetime, "a login ends", "repeated before"),
-        (policy.refresh_idle_timeout, "the refresh token ends unused", "used before"),
+        (
+            policy.refresh_idle_timeout,
+            "the refresh token ends unused",
+            "used before",
+        ),
     ];
     said.into_iter()
-        .filter_map(|(limit, what, then)| Some(format!("{what} after {}: {then}", duration_text(limit?))))
+        .filter_map(|(limit, what, then)| {
+            Some(format!("{what} after {}: {then}", duration_text(limit?)))
+        })
         .collect()
 }
 
 fn after_a_longer_outage(policy: &Policy, grant: &str) -> String {
     match policy.login {
-        LoginBy::Daemon { .. } => format!("the daemon logs in again if the session has ended ({grant})"),
+        LoginBy::Daemon { .. } => {
+            format!("the daemon logs in again if the session has ended ({grant})")
+        }
         LoginBy::Seed => format!(
             "the daemon renews by refresh token; if that is gone too, a person must provide a new one ({grant})"
         ),
         LoginBy::Person => {
-            format!("the daemon renews by refresh token; if that is gone too, a person must log in again ({grant})")
+            format!(
+                "the daemon renews by refresh token; if that is gone too, a person must log in again ({grant})"
+            )
         }
     }
 }
@@ -220,12 +261,26 @@ impl FilePlan {
     }
 
     fn text(&self) -> String {
-        let owner = self.owner.as_ref().map_or_else(|| "the daemon's user".to_owned(), |name| format!("user {name}"));
-        let group = self.group.as_ref().map_or_else(|| "the daemon's group".to_owned(), |name| format!("group {name}"));
-        let loss = if self.on_loss == "keep" { "kept" } else { "removed" };
-        let Self { path, format, mode, .. } = self;
+        let owner = self.owner.as_ref().map_or_else(
+            || "the daemon's user".to_owned(),
+            |name| format!("user {name}"),
+        );
+        let group = self.group.as_ref().map_or_else(
+            || "the daemon's group".to_owned(),
+            |name| format!("group {name}"),
+        );
+        let loss = if self.on_loss == "keep" {
+            "kept"
+        } else {
+            "removed"
+        };
+        let Self {
+            path, format, mode, ..
+        } = self;
         let path = path.display();
-        format!("{path} ({format}), mode {mode}, owned by {owner} and {group}, {loss} when the token is dead")
+        format!(
+            "{path} ({format}), mode {mode}, owned by {owner} and {group}, {loss} when the token is dead"
+        )
     }
 }
 
@@ -239,9 +294,17 @@ fn hook(hook: &HookConfig) -> String {
 fn next_duties(session: &SessionConfig, now: Timestamp) -> Vec<String> {
     let mut told = Vec::new();
     let mut moment = now;
-    while let Some((at, duties)) = session.schedule.next_after(moment).filter(|_| told.len() < DUTIES_SHOWN) {
+    while let Some((at, duties)) = session
+        .schedule
+        .next_after(moment)
+        .filter(|_| told.len() < DUTIES_SHOWN)
+    {
         let words: Vec<&str> = duties.iter().map(|duty| word(*duty)).collect();
-        told.push(format!("{} {}", session.schedule.local(at), words.join(", ")));
+        told.push(format!(
+            "{} {}",
+            session.schedule.local(at),
+            words.join(", ")
+        ));
         moment = at;
     }
     told
@@ -285,10 +348,14 @@ impl SharedAccount {
 pub(super) fn shared_accounts(config: &Config) -> Vec<SharedAccount> {
     let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for session in config.sessions.values() {
-        all.entry(session.remote.account()).or_default().push(session.name.to_string());
+        all.entry(session.remote.account())
+            .or_default()
+            .push(session.name.to_string());
     }
     let shared = all.into_iter().filter(|(_, sessions)| sessions.len() > 1);
-    shared.map(|(account, sessions)| SharedAccount { account, sessions }).collect()
+    shared
+        .map(|(account, sessions)| SharedAccount { account, sessions })
+        .collect()
 }
 
 fn told(seconds: f64) -> String {
@@ -297,7 +364,11 @@ fn told(seconds: f64) -> String {
 
 /// A rate with as many digits as help.
 fn count(number: f64) -> String {
-    if number >= 10.0 { format!("{number:.0}") } else { format!("{number:.1}") }
+    if number >= 10.0 {
+        format!("{number:.0}")
+    } else {
+        format!("{number:.1}")
+    }
 }
 
 #[cfg(test)]
@@ -309,17 +380,61 @@ mod tests {
         let hours = |hours| Some(Duration::from_hours(hours));
         let minutes = Duration::from_mins;
         let cases = [
-            (WindowModel::HalfWindow, true, hours(2), minutes(12), Some(minutes(48)), 30.0),
-            (WindowModel::HalfWindow, false, hours(2), minutes(12), Some(minutes(108)), 13.0),
-            (WindowModel::Sliding, true, hours(2), minutes(12), Some(minutes(108)), 13.0),
-            (WindowModel::Explicit, true, hours(1), minutes(6), Some(minutes(54)), 27.0),
+            (
+                WindowModel::HalfWindow,
+                true,
+                hours(2),
+                minutes(12),
+                Some(minutes(48)),
+                30.0,
+            ),
+            (
+                WindowModel::HalfWindow,
+                false,
+                hours(2),
+                minutes(12),
+                Some(minutes(108)),
+                13.0,
+            ),
+            (
+                WindowModel::Sliding,
+                true,
+                hours(2),
+                minutes(12),
+                Some(minutes(108)),
+                13.0,
+            ),
+            (
+                WindowModel::Explicit,
+                true,
+                hours(1),
+                minutes(6),
+                Some(minutes(54)),
+                27.0,
+            ),
             (WindowModel::Fixed, true, hours(1), minutes(6), None, 0.0),
-            (WindowModel::HalfWindow, true, None, Duration::ZERO, None, 0.0),
+            (
+                WindowModel::HalfWindow,
+                true,
+                None,
+                Duration::ZERO,
+                None,
+                0.0,
+            ),
         ];
         for (model, shared, idle_timeout, survive_outage, period, pings) in cases {
-            let policy = Policy { model, idle_timeout, survive_outage, shared, ..policy() };
+            let policy = Policy {
+                model,
+                idle_timeout,
+                survive_outage,
+                shared,
+                ..policy()
+            };
             assert_eq!(ping_period(&policy), period, "{model:?}");
-            assert!((period.map_or(0.0, per_day).round() - pings).abs() < 0.1, "{model:?}");
+            assert!(
+                (period.map_or(0.0, per_day).round() - pings).abs() < 0.1,
+                "{model:?}"
+            );
         }
     }
 
@@ -327,11 +442,20 @@ mod tests {
     fn fixed_tokens_are_replaced_before_they_end() {
         let token = |token_lifetime, renew_before| {
             let model = WindowModel::Fixed;
-            replacement_period(&Policy { model, idle_timeout: None, token_lifetime, renew_before, ..policy() })
+            replacement_period(&Policy {
+                model,
+                idle_timeout: None,
+                token_lifetime,
+                renew_before,
+                ..policy()
+            })
         };
         let hour = Duration::from_hours(1);
         assert_eq!(token(Some(hour), None), Some(Duration::from_mins(48)));
-        assert_eq!(token(Some(hour), Some(Duration::from_mins(5))), Some(Duration::from_mins(55)));
+        assert_eq!(
+            token(Some(hour), Some(Duration::from_mins(5))),
+            Some(Duration::from_mins(55))
+        );
         assert_eq!(token(None, None), None);
         assert_eq!(replacement_period(&policy()), None);
     }

@@ -10,7 +10,10 @@ use crate::config::{Surroundings, load_in};
 
 #[test]
 fn the_plan_tells_calls_outages_files_and_duties() {
-    let home = Home::new("publish = [{ file = \"crm\", group = \"root\" }]", "verify_at = [\"55 * * * *\"]");
+    let home = Home::new(
+        "publish = [{ file = \"crm\", group = \"root\" }]",
+        "verify_at = [\"55 * * * *\"]",
+    );
     let text = home.outcome().text();
     for part in [
         "crm: salesforce at https://acme.my.salesforce.com",
@@ -24,7 +27,10 @@ fn the_plan_tells_calls_outages_files_and_duties() {
     ] {
         assert!(text.contains(part), "no `{part}` in:\n{text}");
     }
-    assert!(!text.contains("CAP_CHOWN") && !text.contains("ReadWritePaths"), "{text}");
+    assert!(
+        !text.contains("CAP_CHOWN") && !text.contains("ReadWritePaths"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -33,11 +39,21 @@ fn where_scrapers_are_served_is_shown() {
     let config = fs::read_to_string(home.path().join("config.toml")).unwrap();
     assert!(!home.outcome().text().contains("metrics:"));
     for (listen, shown) in [
-        ("localhost:9464", "metrics: http://127.0.0.1:9464/metrics".to_owned()),
-        ("[::1]:9464", "metrics: http://[::1]:9464/metrics".to_owned()),
+        (
+            "localhost:9464",
+            "metrics: http://127.0.0.1:9464/metrics".to_owned(),
+        ),
+        (
+            "[::1]:9464",
+            "metrics: http://[::1]:9464/metrics".to_owned(),
+        ),
         ("unix:m.sock", "m.sock".to_owned()),
     ] {
-        home.write("config.toml", &format!("{config}[metrics]\nlisten = \"{listen}\"\n"), 0o600);
+        home.write(
+            "config.toml",
+            &format!("{config}[metrics]\nlisten = \"{listen}\"\n"),
+            0o600,
+        );
         let text = home.outcome().text();
         assert!(text.contains(&shown), "no `{shown}` in:\n{text}");
     }
@@ -47,21 +63,35 @@ fn where_scrapers_are_served_is_shown() {
 fn a_secret_that_is_missing_or_no_key_is_an_error_with_its_line() {
     let home = Home::new("", "");
     let no_key = "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n";
-    for (text, part) in
-        [("not a key", "the private key is no key in PEM"), ("", "is empty"), (no_key, "the private key is damaged")]
-    {
+    for (text, part) in [
+        ("not a key", "the private key is no key in PEM"),
+        ("", "is empty"),
+        (no_key, "the private key is damaged"),
+    ] {
         home.write("key.pem", text, 0o600);
         let outcome = home.outcome();
         let error = outcome.errors.first().unwrap();
         assert!(
-            error.message.contains("`sessions.crm.login.private_key`") && error.to_string().contains(part),
+            error.message.contains("`sessions.crm.login.private_key`")
+                && error.to_string().contains(part),
             "{error:?}"
         );
         assert_eq!(error.line, home.line_of("private_key"));
-        assert!(error.to_string().contains(&format!("config.toml:{}:", error.line)));
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("config.toml:{}:", error.line))
+        );
     }
     home.write("key.pem", KEY, 0o644);
-    assert!(home.outcome().errors.first().unwrap().remedy.contains("chmod"));
+    assert!(
+        home.outcome()
+            .errors
+            .first()
+            .unwrap()
+            .remedy
+            .contains("chmod")
+    );
     fs::remove_file(home.path().join("key.pem")).unwrap();
     assert!(!home.outcome().ok);
 }
@@ -70,15 +100,26 @@ fn a_secret_that_is_missing_or_no_key_is_an_error_with_its_line() {
 fn a_key_that_does_not_fit_its_algorithm_and_a_certificate_without_its_key_are_errors() {
     let home = Home::new("", "");
     let text = fs::read_to_string(home.path().join("config.toml")).unwrap();
-    home.write("cert.pem", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", 0o600);
-    let http = "[sessions.crm.http]\nclient_cert = \"cert.pem\"\nclient_key = { file = \"key.pem\" }\n";
+    home.write(
+        "cert.pem",
+        "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+        0o600,
+    );
+    let http =
+        "[sessions.crm.http]\nclient_cert = \"cert.pem\"\nclient_key = { file = \"key.pem\" }\n";
     let text = text.replace("username =", "algorithm = \"RS256\"\nusername =");
     home.write("config.toml", &format!("{text}{http}"), 0o600);
     let errors = home.outcome().errors;
     let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
     assert_eq!(errors.len(), 2, "{told:?}");
-    assert!(told[0].contains("`sessions.crm.login.private_key`") && told[0].contains("does not fit"), "{told:?}");
-    assert!(told[1].contains("`sessions.crm.http.client_cert`"), "{told:?}");
+    assert!(
+        told[0].contains("`sessions.crm.login.private_key`") && told[0].contains("does not fit"),
+        "{told:?}"
+    );
+    assert!(
+        told[1].contains("`sessions.crm.http.client_cert`"),
+        "{told:?}"
+    );
     assert_eq!(errors[1].line, home.line_of("client_cert"));
 }
 
@@ -92,33 +133,57 @@ fn the_plan_says_what_an_issuer_is_to_tell() {
     home.write("config.toml", text, 0o600);
     let outcome = home.outcome();
     let told = outcome.text();
-    assert!(outcome.ok && told.contains("api: oauth2 at https://login.example/acme\n"), "{told}");
-    assert!(told.contains("https://login.example/acme provides token, introspection, userinfo,"), "{told}");
-    assert!(told.contains("client_auth; keepfresh asks it when") && !told.contains("revocation"), "{told}");
+    assert!(
+        outcome.ok && told.contains("api: oauth2 at https://login.example/acme\n"),
+        "{told}"
+    );
+    assert!(
+        told.contains("https://login.example/acme provides token, introspection, userinfo,"),
+        "{told}"
+    );
+    assert!(
+        told.contains("client_auth; keepfresh asks it when") && !told.contains("revocation"),
+        "{told}"
+    );
 }
 
 #[test]
 fn a_credential_is_left_to_the_service() {
     let home = Home::new("", "");
     let text = fs::read_to_string(home.path().join("config.toml")).unwrap();
-    home.write("config.toml", &text.replace("file = \"key.pem\"", "credential = \"crm-key\""), 0o600);
+    home.write(
+        "config.toml",
+        &text.replace("file = \"key.pem\"", "credential = \"crm-key\""),
+        0o600,
+    );
     let outcome = home.outcome();
     assert!(outcome.ok, "{:?}", outcome.errors);
     assert!(outcome.not_checkable.first().unwrap().contains("crm-key"));
-    assert!(outcome.systemd_drop_in.unwrap().contains("LoadCredential=crm-key:"));
+    assert!(
+        outcome
+            .systemd_drop_in
+            .unwrap()
+            .contains("LoadCredential=crm-key:")
+    );
 }
 
 #[test]
 fn files_elsewhere_and_other_owners_need_a_drop_in() {
     for (file, expected) in [
         ("/srv/crm", "[Service]\nReadWritePaths=/srv\n"),
-        ("/home/crm", "[Service]\nProtectHome=tmpfs\nBindPaths=/home\n"),
+        (
+            "/home/crm",
+            "[Service]\nProtectHome=tmpfs\nBindPaths=/home\n",
+        ),
         ("/tmp/crm", "[Service]\nBindPaths=/tmp\n"),
     ] {
         let publish = format!("publish = [{{ file = \"{file}\", owner = 4242 }}]");
         let drop_in = Home::new(&publish, "").outcome().systemd_drop_in.unwrap();
         assert!(drop_in.starts_with(expected), "{drop_in}");
-        assert!(drop_in.contains("AmbientCapabilities=CAP_CHOWN\nCapabilityBoundingSet=CAP_CHOWN\n"), "{drop_in}");
+        assert!(
+            drop_in.contains("AmbientCapabilities=CAP_CHOWN\nCapabilityBoundingSet=CAP_CHOWN\n"),
+            "{drop_in}"
+        );
     }
 }
 
@@ -127,7 +192,10 @@ fn a_directory_that_cannot_be_made_is_an_error() {
     let home = Home::new("publish = [{ file = \"/etc/passwd/crm\" }]", "");
     let outcome = home.outcome();
     assert!(
-        outcome.errors.iter().any(|error| error.message.contains("/etc/passwd is no directory")),
+        outcome
+            .errors
+            .iter()
+            .any(|error| error.message.contains("/etc/passwd is no directory")),
         "{:?}",
         outcome.errors
     );
@@ -137,9 +205,23 @@ fn a_directory_that_cannot_be_made_is_an_error() {
 fn sessions_of_one_account_are_named_together() {
     let home = Home::new("", "");
     let text = fs::read_to_string(home.path().join("config.toml")).unwrap();
-    let again = text.split_once("[sessions.crm]").unwrap().1.replace("sessions.crm", "sessions.erp");
-    home.write("config.toml", &format!("{text}\n[sessions.erp]{again}"), 0o600);
-    assert!(home.outcome().text().contains("crm, erp share the account me@"), "{}", home.outcome().text());
+    let again = text
+        .split_once("[sessions.crm]")
+        .unwrap()
+        .1
+        .replace("sessions.crm", "sessions.erp");
+    home.write(
+        "config.toml",
+        &format!("{text}\n[sessions.erp]{again}"),
+        0o600,
+    );
+    assert!(
+        home.outcome()
+            .text()
+            .contains("crm, erp share the account me@"),
+        "{}",
+        home.outcome().text()
+    );
 }
 
 /// An Ed25519 key that nothing knows.
@@ -171,7 +253,8 @@ impl Home {
     fn write(&self, name: &str, text: &str, mode: u32) {
         let mut file = File::create(self.path().join(name)).unwrap();
         file.write_all(text.as_bytes()).unwrap();
-        file.set_permissions(fs::Permissions::from_mode(mode)).unwrap();
+        file.set_permissions(fs::Permissions::from_mode(mode))
+            .unwrap();
     }
 
     fn line_of(&self, key: &str) -> usize {
@@ -182,7 +265,8 @@ impl Home {
     fn outcome(&self) -> Outcome {
         let surroundings = Surroundings::made_up(&[], 0, 0);
         Outcome::of(
-            load_in(&self.path().join("config.toml"), &surroundings).unwrap_or_else(|errors| panic!("{errors}")),
+            load_in(&self.path().join("config.toml"), &surroundings)
+                .unwrap_or_else(|errors| panic!("{errors}")),
         )
     }
 }

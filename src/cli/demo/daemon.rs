@@ -30,7 +30,10 @@ impl Home {
         let home = Self(path);
         let survive = (idle_timeout / 6).as_millis();
         let keepalive = format!("\n[sessions.demo.keepalive]\nsurvive_outage = \"{survive}ms\"\n");
-        credentials.write(&home.0, &credentials.config(sandbox.url(), idle_timeout, &home.0, &keepalive))?;
+        credentials.write(
+            &home.0,
+            &credentials.config(sandbox.url(), idle_timeout, &home.0, &keepalive),
+        )?;
         Ok(home)
     }
 
@@ -48,7 +51,9 @@ impl Home {
         let log = std::fs::read_to_string(self.log()).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
         let last = lines.iter().skip(lines.len().saturating_sub(LAST_WORDS));
-        last.fold("the daemon's last words:\n".to_owned(), |text, line| text + "  " + line + "\n")
+        last.fold("the daemon's last words:\n".to_owned(), |text, line| {
+            text + "  " + line + "\n"
+        })
     }
 
     fn log(&self) -> PathBuf {
@@ -75,12 +80,26 @@ impl Daemon {
     pub(super) fn spawn(home: &Home) -> io::Result<Self> {
         let log = File::create(home.log())?;
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("run").arg("--config").arg(home.config()).current_dir(home);
+        command
+            .arg("run")
+            .arg("--config")
+            .arg(home.config())
+            .current_dir(home);
         // The demo may itself be a service; its notifications and sockets are not this daemon's.
-        for name in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID", "CREDENTIALS_DIRECTORY"] {
+        for name in [
+            "NOTIFY_SOCKET",
+            "WATCHDOG_USEC",
+            "LISTEN_FDS",
+            "LISTEN_PID",
+            "CREDENTIALS_DIRECTORY",
+        ] {
             command.env_remove(name);
         }
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .kill_on_drop(true);
         command.spawn().map(Self)
     }
 
@@ -91,7 +110,11 @@ impl Daemon {
 
     /// Asks it to finish and waits; kills it when it does not. None when it had to be killed.
     pub(super) async fn stop(&mut self) -> Option<ExitStatus> {
-        let pid = self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let pid = self
+            .0
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
         if let Some(pid) = pid {
             let _ = kill_process(pid, Signal::TERM);
         }

@@ -36,7 +36,10 @@ pub(super) struct Narrator {
 impl Narrator {
     pub(super) fn new(plain: bool) -> Self {
         let wanted = !plain && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { colour: wanted && io::stdout().is_terminal(), started: clock::boottime() }
+        Self {
+            colour: wanted && io::stdout().is_terminal(),
+            started: clock::boottime(),
+        }
     }
 
     /// A new chapter.
@@ -49,11 +52,16 @@ impl Narrator {
     pub(super) fn say(&self, voice: Voice, text: &str) -> Result<(), DemoError> {
         let (dim, reset) = if self.colour { (DIM, RESET) } else { ("", "") };
         let seconds = clock::boottime().since(self.started).as_secs_f64();
-        print(&format!("{dim}{seconds:6.2}s  {:<6}{reset}  {text}\n", voice.name()))
+        print(&format!(
+            "{dim}{seconds:6.2}s  {:<6}{reset}  {text}\n",
+            voice.name()
+        ))
     }
 }
 
 fn print(text: &str) -> Result<(), DemoError> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(DemoError::Output)
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(DemoError::Output)
 }

@@ -97,7 +97,9 @@ impl Stage {
             self.narrator.say(Voice::Server, &described(entry))?;
         }
         self.told = log.requests.len();
-        let holds = std::fs::read_to_string(&self.token_file).ok().map(Secret::new);
+        let holds = std::fs::read_to_string(&self.token_file)
+            .ok()
+            .map(Secret::new);
         if holds != self.held {
             self.narrator.say(Voice::File, &shown(holds.as_ref()))?;
             self.held = holds;
@@ -113,7 +115,10 @@ impl Stage {
 
     /// Whether the server would take this token.
     pub(super) fn is_alive(&self, token: &Secret) -> bool {
-        self.sandbox.sessions().iter().any(|session| session.alive && session.access_token == token.expose())
+        self.sandbox
+            .sessions()
+            .iter()
+            .any(|session| session.alive && session.access_token == token.expose())
     }
 
     /// Whether the token file holds a token that works.
@@ -124,7 +129,10 @@ impl Stage {
     /// Requests of this kind that were answered with this status.
     pub(super) fn answered(&self, kind: Kind, status: u16) -> usize {
         let log = self.sandbox.log();
-        log.requests.iter().filter(|entry| entry.kind == kind && entry.status == Some(status)).count()
+        log.requests
+            .iter()
+            .filter(|entry| entry.kind == kind && entry.status == Some(status))
+            .count()
     }
 }
 
@@ -138,14 +146,20 @@ fn described(entry: &Entry) -> String {
         Kind::Userinfo => "userinfo",
         Kind::Versions | Kind::Api | Kind::Other => "request",
     };
-    let status = entry.status.map_or("no answer".to_owned(), |status| status.to_string());
+    let status = entry
+        .status
+        .map_or("no answer".to_owned(), |status| status.to_string());
     format!("{what:<8} {} {} -> {status}", entry.method, entry.path)
 }
 
 /// Never the token itself: demos get recorded.
 fn shown(token: Option<&Secret>) -> String {
     match token {
-        Some(token) => format!("holds token {} ({} characters)", token.fingerprint(), token.expose().len()),
+        Some(token) => format!(
+            "holds token {} ({} characters)",
+            token.fingerprint(),
+            token.expose().len()
+        ),
         None => "is gone".to_owned(),
     }
 }
@@ -157,6 +171,9 @@ mod tests {
     #[test]
     fn a_token_is_never_shown() {
         let said = shown(Some(&Secret::new("00Dxx!secret")));
-        assert!(!said.contains("secret") && said.contains("12 characters"), "{said}");
+        assert!(
+            !said.contains("secret") && said.contains("12 characters"),
+            "{said}"
+        );
     }
 }

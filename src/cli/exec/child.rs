@@ -31,21 +31,27 @@ const JOB_STOPS: [i32; 3] = [SIGTSTP, SIGTTIN, SIGTTOU];
 /// Runs the command to its end.
 pub(super) fn run(command: &mut Command, program: &OsStr) -> Result<ExitStatus, Stopped> {
     let mut signals = signals().map_err(Stopped::System)?;
-    let mut child = command.spawn().map_err(|error| Stopped::Command(program.to_owned(), error))?;
+    let mut child = command
+        .spawn()
+        .map_err(|error| Stopped::Command(program.to_owned(), error))?;
     watch(&mut child, &mut signals).map_err(Stopped::System)
 }
 
 /// What nohup(1) or a shell had us ignore stays ignored, for the command too.
 fn signals() -> io::Result<SignalsInfo<WithOrigin>> {
     let ignored = ignored(&std::fs::read_to_string("/proc/self/status").unwrap_or_default());
-    let wanted = PASSED_ON.iter().map(|(number, _)| *number).filter(|number| ignored & (1 << (number - 1)) == 0);
+    let wanted = PASSED_ON
+        .iter()
+        .map(|(number, _)| *number)
+        .filter(|number| ignored & (1 << (number - 1)) == 0);
     SignalsInfo::with_exfiltrator(wanted.chain([SIGCHLD]), WithOrigin::default())
 }
 
 /// The mask `SigIgn` of a `/proc/PID/status` (proc(5)).
 fn ignored(status: &str) -> u64 {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
 }
 
 /// Only this loop takes the child off the process table, so a signal never reaches another process of its number.
@@ -54,10 +60,14 @@ fn watch(child: &mut Child, signals: &mut SignalsInfo<WithOrigin>) -> io::Result
         if let Some(status) = child.try_wait()? {
             return Ok(status);
         }
-        let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { continue };
+        let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else {
+            continue;
+        };
         // A terminal's Ctrl-C and Ctrl-Z reach the command by themselves.
         let by_kernel = origin.process.is_none();
-        let passed = PASSED_ON.iter().find(|(number, _)| *number == origin.signal && !by_kernel);
+        let passed = PASSED_ON
+            .iter()
+            .find(|(number, _)| *number == origin.signal && !by_kernel);
         if let Some((_, signal)) = passed {
             let _ = kill_process(pid, *signal);
         }
@@ -68,8 +78,14 @@ fn watch(child: &mut Child, signals: &mut SignalsInfo<WithOrigin>) -> io::Result
 
 /// Stops where the command was stopped, and not before it: a shell sees one job. Its `SIGCONT` lets both go on.
 fn stop_along(command: Pid) {
-    let looked = waitid(WaitId::Pid(command), WaitIdOptions::STOPPED | WaitIdOptions::NOHANG);
-    let by = looked.ok().flatten().and_then(|status| status.stopping_signal());
+    let looked = waitid(
+        WaitId::Pid(command),
+        WaitIdOptions::STOPPED | WaitIdOptions::NOHANG,
+    );
+    let by = looked
+        .ok()
+        .flatten()
+        .and_then(|status| status.stopping_signal());
     if by.is_some_and(|signal| JOB_STOPS.contains(&signal)) {
         let _ = kill_process(getpid(), Signal::STOP);
     }
@@ -77,7 +93,10 @@ fn stop_along(command: Pid) {
 
 /// As a shell has it: 128 and the number of the signal that ended it.
 pub(super) fn code(status: ExitStatus) -> u8 {
-    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+    let code = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+        .unwrap_or(1);
     u8::try_from(code).unwrap_or(u8::MAX)
 }
 

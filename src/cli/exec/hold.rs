@@ -16,7 +16,12 @@ const SILENCE: Duration = Duration::from_secs(45);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Places a hold, and renews it in the background should the daemon restart.
-pub(super) fn begin(client: &Client, name: &str, longest: Duration, wait: Duration) -> Result<(), ClientError> {
+pub(super) fn begin(
+    client: &Client,
+    name: &str,
+    longest: Duration,
+    wait: Duration,
+) -> Result<(), ClientError> {
     let until = clock::boottime().after(longest);
     let lines = client.lines(&call(name, longest, wait), wait)?;
     let (client, name) = (client.clone(), name.to_owned());

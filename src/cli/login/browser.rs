@@ -37,10 +37,27 @@ pub(super) fn lead(
     let session = &login.begun.session;
     let opening = ear.as_ref().and_then(|ear| ear.local_addr().ok());
     let (ears, heard_here) = ears(redirect_uri, ear);
-    let opened = open && opening.is_some_and(|at| open_browser(&format!("http://{at}{OPENING}")).is_some());
-    output::complain(&instructions(session, url, redirect_uri, heard_here, opened));
-    let opening = opening.filter(|_| opened).map(|at| Opening { host: at.to_string(), url });
-    let mut lead = Lead { login, redirect_uri, opening, desk: Desk::new(ears), person: Person::here(), warned: false };
+    let opened =
+        open && opening.is_some_and(|at| open_browser(&format!("http://{at}{OPENING}")).is_some());
+    output::complain(&instructions(
+        session,
+        url,
+        redirect_uri,
+        heard_here,
+        opened,
+    ));
+    let opening = opening.filter(|_| opened).map(|at| Opening {
+        host: at.to_string(),
+        url,
+    });
+    let mut lead = Lead {
+        login,
+        redirect_uri,
+        opening,
+        desk: Desk::new(ears),
+        person: Person::here(),
+        warned: false,
+    };
     lead.wait()
 }
 
@@ -91,17 +108,30 @@ impl Lead<'_> {
         }
     }
 
-    fn visited(&mut self, browser: Answerer, asked: &Asked) -> Result<Option<LoginDone>, ClientError> {
+    fn visited(
+        &mut self,
+        browser: Answerer,
+        asked: &Asked,
+    ) -> Result<Option<LoginDone>, ClientError> {
         let session = &self.login.begun.session;
         let host = asked.host.as_deref().unwrap_or_default();
-        if let Some(opening) = self.opening.as_ref().filter(|opening| asked.target == OPENING && host == opening.host) {
+        if let Some(opening) = self
+            .opening
+            .as_ref()
+            .filter(|opening| asked.target == OPENING && host == opening.host)
+        {
             let is_the_person = self.person.may_be_told(browser.peer());
-            let answer = if is_the_person { page::redirect(opening.url) } else { Page::Stranger.answer() };
+            let answer = if is_the_person {
+                page::redirect(opening.url)
+            } else {
+                Page::Stranger.answer()
+            };
             browser.answer(&answer);
             return Ok(None);
         }
         let came_by_name = is_named(self.redirect_uri, host);
-        let Some(address) = returned(self.redirect_uri, &asked.target).filter(|_| came_by_name) else {
+        let Some(address) = returned(self.redirect_uri, &asked.target).filter(|_| came_by_name)
+        else {
             browser.answer(&Page::NotFound.answer());
             return Ok(None);
         };
@@ -121,8 +151,18 @@ impl Lead<'_> {
                 Ok(Some(done))
             }
             Err(error) => {
-                browser.answer(&Page::Failed { session, reason: &error.to_string() }.answer());
-                if lives_on(&error) { Ok(None) } else { Err(error) }
+                browser.answer(
+                    &Page::Failed {
+                        session,
+                        reason: &error.to_string(),
+                    }
+                    .answer(),
+                );
+                if lives_on(&error) {
+                    Ok(None)
+                } else {
+                    Err(error)
+                }
             }
         }
     }
@@ -135,9 +175,16 @@ fn lives_on(error: &ClientError) -> bool {
 
 /// Whether a browser that was sent to `redirect_uri` says that it came to `host`.
 fn is_named(redirect_uri: &str, host: &str) -> bool {
-    let Ok(expected) = Url::parse(redirect_uri) else { return false };
-    let port = expected.port().map(|port| format!(":{port}")).unwrap_or_default();
-    expected.host_str().is_some_and(|name| host.eq_ignore_ascii_case(&format!("{name}{port}")))
+    let Ok(expected) = Url::parse(redirect_uri) else {
+        return false;
+    };
+    let port = expected
+        .port()
+        .map(|port| format!(":{port}"))
+        .unwrap_or_default();
+    expected
+        .host_str()
+        .is_some_and(|name| host.eq_ignore_ascii_case(&format!("{name}{port}")))
 }
 
 /// The whole address of a request to where the browser is expected; none for any other.
@@ -152,7 +199,10 @@ fn returned(redirect_uri: &str, target: &str) -> Option<String> {
 
 /// Listens where the browser will be sent, and says whether that is on this machine.
 fn ears(redirect_uri: &str, ear: Option<TcpListener>) -> (Vec<TcpListener>, bool) {
-    let own = ear.as_ref().and_then(|ear| ear.local_addr().ok()).map(|address| address.port());
+    let own = ear
+        .as_ref()
+        .and_then(|ear| ear.local_addr().ok())
+        .map(|address| address.port());
     let mut ears: Vec<TcpListener> = ear.into_iter().collect();
     let mut heard_here = false;
     for address in loopback_addresses(redirect_uri) {
@@ -168,7 +218,9 @@ fn ears(redirect_uri: &str, ear: Option<TcpListener>) -> (Vec<TcpListener>, bool
             // Another who listens there would be sent what was meant for here; a machine without IPv6 has nobody there.
             Err(error) if address.is_ipv6() && error.kind() != ErrorKind::AddrInUse => {}
             Err(error) => {
-                let said = format!("keepfresh: cannot listen at {address} for the browser's return: {error}");
+                let said = format!(
+                    "keepfresh: cannot listen at {address} for the browser's return: {error}"
+                );
                 output::complain(&said);
             }
         }
@@ -178,7 +230,12 @@ fn ears(redirect_uri: &str, ear: Option<TcpListener>) -> (Vec<TcpListener>, bool
 
 /// Where a browser on this machine would go; nowhere for another scheme, which must be pasted.
 fn loopback_addresses(redirect_uri: &str) -> Vec<SocketAddr> {
-    let Some(url) = Url::parse(redirect_uri).ok().filter(|url| url.scheme() == "http") else { return Vec::new() };
+    let Some(url) = Url::parse(redirect_uri)
+        .ok()
+        .filter(|url| url.scheme() == "http")
+    else {
+        return Vec::new();
+    };
     let port = url.port_or_known_default().unwrap_or(80);
     let (v4, v6) = (Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST);
     match url.host() {
@@ -197,10 +254,22 @@ fn open_browser(url: &str) -> Option<Child> {
         return None;
     }
     let mut command = Command::new("xdg-open");
-    command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
+    command
+        .arg(url)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()
 }
 
-fn instructions(session: &str, url: &str, redirect_uri: &str, heard_here: bool, opened: bool) -> String {
+fn instructions(
+    session: &str,
+    url: &str,
+    redirect_uri: &str,
+    heard_here: bool,
+    opened: bool,
+) -> String {
     let begin = if opened {
         format!("A browser opens for the login to {session}. If none does, open this address:")
     } else {
@@ -221,11 +290,18 @@ fn instructions(session: &str, url: &str, redirect_uri: &str, heard_here: bool, 
 /// Whoever finds the ear of a login, for `crate::fuzz`: nothing is handed in but the address that is expected.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(said: &[u8]) {
-    let address = super::desk::target(said).and_then(|target| returned("http://127.0.0.1:81/callback", &target));
+    let address = super::desk::target(said)
+        .and_then(|target| returned("http://127.0.0.1:81/callback", &target));
     if let Some(address) = address {
         let read = Url::parse(&address).ok();
-        let at = read.as_ref().map(|url| (url.host_str(), url.port(), url.path()));
-        assert_eq!(at, Some((Some("127.0.0.1"), Some(81), "/callback")), "{address:?}");
+        let at = read
+            .as_ref()
+            .map(|url| (url.host_str(), url.port(), url.path()));
+        assert_eq!(
+            at,
+            Some((Some("127.0.0.1"), Some(81), "/callback")),
+            "{address:?}"
+        );
     }
 }
 
@@ -241,14 +317,30 @@ mod tests {
                 "/callback?code=1&state=2",
                 Some("http://127.0.0.1:81/callback?code=1&state=2"),
             ),
-            ("http://localhost:1717/OauthRedirect", "/OauthRedirect?x", Some("http://localhost:1717/OauthRedirect?x")),
-            ("http://127.0.0.1:81", "/?code=1", Some("http://127.0.0.1:81/?code=1")),
+            (
+                "http://localhost:1717/OauthRedirect",
+                "/OauthRedirect?x",
+                Some("http://localhost:1717/OauthRedirect?x"),
+            ),
+            (
+                "http://127.0.0.1:81",
+                "/?code=1",
+                Some("http://127.0.0.1:81/?code=1"),
+            ),
             ("http://127.0.0.1:81/callback", "/callback", None),
             ("http://127.0.0.1:81/callback", "/favicon.ico", None),
             ("http://127.0.0.1:81/callback", "/callback/x?code=1", None),
-            ("http://127.0.0.1:81/callback", "http://evil/callback?code=1", None),
+            (
+                "http://127.0.0.1:81/callback",
+                "http://evil/callback?code=1",
+                None,
+            ),
         ] {
-            assert_eq!(returned(redirect_uri, target).as_deref(), expected, "{redirect_uri} {target}");
+            assert_eq!(
+                returned(redirect_uri, target).as_deref(),
+                expected,
+                "{redirect_uri} {target}"
+            );
         }
     }
 
@@ -263,7 +355,11 @@ mod tests {
             ("http://127.0.0.1:81/callback", "127.0.0.1", false),
             ("http://127.0.0.1:81/callback", "", false),
         ] {
-            assert_eq!(is_named(redirect_uri, host), expected, "{redirect_uri} {host}");
+            assert_eq!(
+                is_named(redirect_uri, host),
+                expected,
+                "{redirect_uri} {host}"
+            );
         }
     }
 
@@ -278,7 +374,10 @@ mod tests {
             ("http://192.0.2.1:81/", &[]),
             ("com.example.app:/back", &[]),
         ] {
-            let addresses = loopback_addresses(redirect_uri).iter().map(ToString::to_string).collect::<Vec<_>>();
+            let addresses = loopback_addresses(redirect_uri)
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>();
             assert_eq!(addresses, expected, "{redirect_uri}");
         }
     }

@@ -76,9 +76,21 @@ impl Answerer {
 impl Desk {
     /// Opens it.
     pub(super) fn new(ears: Vec<TcpListener>) -> Self {
-        let ears: Vec<TcpListener> = ears.into_iter().filter(|ear| ear.set_nonblocking(true).is_ok()).collect();
-        let input = io::stdin().as_fd().try_clone_to_owned().ok().map(File::from);
-        Self { ears, visitors: Vec::new(), input, typed: Vec::new() }
+        let ears: Vec<TcpListener> = ears
+            .into_iter()
+            .filter(|ear| ear.set_nonblocking(true).is_ok())
+            .collect();
+        let input = io::stdin()
+            .as_fd()
+            .try_clone_to_owned()
+            .ok()
+            .map(File::from);
+        Self {
+            ears,
+            visitors: Vec::new(),
+            input,
+            typed: Vec::new(),
+        }
     }
 
     /// The next arrival within `patience`.
@@ -102,11 +114,17 @@ impl Desk {
         let ears = self.ears.iter().map(|ear| ear.as_fd());
         let visitors = self.visitors.iter().map(|visitor| visitor.stream.as_fd());
         let all: Vec<BorrowedFd<'_>> = input.chain(ears).chain(visitors).collect();
-        let mut polled: Vec<PollFd<'_>> = all.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+        let mut polled: Vec<PollFd<'_>> = all
+            .iter()
+            .map(|fd| PollFd::new(fd, PollFlags::IN))
+            .collect();
         let patience = Timespec::try_from(patience).ok();
         // An interruption is as good as nothing new.
         let _ = poll(&mut polled, patience.as_ref());
-        polled.iter().map(|polled| !polled.revents().is_empty()).collect()
+        polled
+            .iter()
+            .map(|polled| !polled.revents().is_empty())
+            .collect()
     }
 
     fn take(&mut self, ready: &[bool]) -> Option<Arrival> {
@@ -131,12 +149,17 @@ impl Desk {
             if let Ok((stream, _)) = ear.accept()
                 && stream.set_nonblocking(true).is_ok()
             {
-                self.visitors.push(Visitor { stream, said: Vec::new(), came });
+                self.visitors.push(Visitor {
+                    stream,
+                    said: Vec::new(),
+                    came,
+                });
             }
         }
         let surplus = self.visitors.len().saturating_sub(MOST_VISITORS);
         self.visitors.drain(..surplus);
-        self.visitors.retain(|visitor| came.since(visitor.came) < SILENCE);
+        self.visitors
+            .retain(|visitor| came.since(visitor.came) < SILENCE);
     }
 
     fn listen(&mut self, ready: &[bool]) -> Option<Arrival> {
@@ -151,7 +174,9 @@ impl Desk {
             }
             match visitor.hear() {
                 Heard::Part => self.visitors.push(visitor),
-                Heard::Asked(asked) => heard = Some(Arrival::Request(Answerer(visitor.stream), asked)),
+                Heard::Asked(asked) => {
+                    heard = Some(Arrival::Request(Answerer(visitor.stream), asked))
+                }
                 Heard::Nonsense => {}
             }
         }
@@ -162,7 +187,9 @@ impl Desk {
         let mut chunk = [0; 4096];
         let read = self.input.as_mut().map(|input| input.read(&mut chunk));
         match read {
-            Some(Ok(count @ 1..)) => self.typed.extend_from_slice(chunk.get(..count).unwrap_or_default()),
+            Some(Ok(count @ 1..)) => self
+                .typed
+                .extend_from_slice(chunk.get(..count).unwrap_or_default()),
             Some(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
             Some(Ok(_) | Err(_)) | None => {
                 self.input = None;
@@ -198,8 +225,14 @@ impl Visitor {
         let mut chunk = [0; 4096];
         match self.stream.read(&mut chunk) {
             Ok(0) => return Heard::Nonsense,
-            Ok(count) => self.said.extend_from_slice(chunk.get(..count).unwrap_or_default()),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => return Heard::Part,
+            Ok(count) => self
+                .said
+                .extend_from_slice(chunk.get(..count).unwrap_or_default()),
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
+            {
+                return Heard::Part;
+            }
             Err(_) => return Heard::Nonsense,
         }
         heard(&self.said)
@@ -213,16 +246,25 @@ fn heard(said: &[u8]) -> Heard {
         Ok(httparse::Status::Partial) if said.len() < LONGEST_HEAD => Heard::Part,
         Ok(httparse::Status::Complete(_)) if request.method == Some("GET") => {
             let host = host(request.headers);
-            request.path.map_or(Heard::Nonsense, |target| Heard::Asked(Asked { target: target.to_owned(), host }))
+            request.path.map_or(Heard::Nonsense, |target| {
+                Heard::Asked(Asked {
+                    target: target.to_owned(),
+                    host,
+                })
+            })
         }
         Ok(_) | Err(_) => Heard::Nonsense,
     }
 }
 
 fn host(headers: &[httparse::Header<'_>]) -> Option<String> {
-    let mut hosts = headers.iter().filter(|header| header.name.eq_ignore_ascii_case("host"));
+    let mut hosts = headers
+        .iter()
+        .filter(|header| header.name.eq_ignore_ascii_case("host"));
     let host = hosts.next().filter(|_| hosts.next().is_none())?;
-    std::str::from_utf8(host.value).ok().map(|host| host.trim().to_owned())
+    std::str::from_utf8(host.value)
+        .ok()
+        .map(|host| host.trim().to_owned())
 }
 
 /// What a browser asks for that says this, for `crate::fuzz`.
@@ -244,23 +286,40 @@ mod tests {
         for end in 0..whole.len() {
             assert!(matches!(heard(&whole[..end]), Heard::Part), "{end}");
         }
-        let asked = Asked { target: "/callback?code=1".to_owned(), host: Some("127.0.0.1".to_owned()) };
+        let asked = Asked {
+            target: "/callback?code=1".to_owned(),
+            host: Some("127.0.0.1".to_owned()),
+        };
         assert!(matches!(heard(whole), Heard::Asked(heard) if heard == asked));
         let twice = b"GET / HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n";
-        assert!(matches!(heard(twice), Heard::Asked(Asked { host: None, .. })));
-        for nonsense in [&b"POST / HTTP/1.1\r\n\r\n"[..], b"\x16\x03\x01\x02\x00", b"SSH-2.0\r\n"] {
+        assert!(matches!(
+            heard(twice),
+            Heard::Asked(Asked { host: None, .. })
+        ));
+        for nonsense in [
+            &b"POST / HTTP/1.1\r\n\r\n"[..],
+            b"\x16\x03\x01\x02\x00",
+            b"SSH-2.0\r\n",
+        ] {
             assert!(matches!(heard(nonsense), Heard::Nonsense), "{nonsense:?}");
         }
     }
 
     #[test]
     fn a_crowd_that_asks_at_every_ear_pushes_no_browser_out() {
-        let ears: Vec<TcpListener> = (0..2).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let ears: Vec<TcpListener> = (0..2)
+            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+            .collect();
         let addresses: Vec<_> = ears.iter().map(|ear| ear.local_addr().unwrap()).collect();
-        let mut desk = Desk { input: None, ..Desk::new(ears) };
+        let mut desk = Desk {
+            input: None,
+            ..Desk::new(ears)
+        };
         let ask = |index: usize| {
             let mut browser = TcpStream::connect(addresses[index % 2]).unwrap();
-            browser.write_all(format!("GET /{index} HTTP/1.1\r\n\r\n").as_bytes()).unwrap();
+            browser
+                .write_all(format!("GET /{index} HTTP/1.1\r\n\r\n").as_bytes())
+                .unwrap();
             browser
         };
         let _crowd: Vec<TcpStream> = (0..80).map(ask).collect();
@@ -275,13 +334,22 @@ mod tests {
     fn a_browser_that_says_nothing_holds_up_no_other() {
         let ear = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = ear.local_addr().unwrap();
-        let mut desk = Desk { input: None, ..Desk::new(vec![ear]) };
-        let _silent: Vec<TcpStream> = (0..40).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let mut desk = Desk {
+            input: None,
+            ..Desk::new(vec![ear])
+        };
+        let _silent: Vec<TcpStream> = (0..40)
+            .map(|_| TcpStream::connect(address).unwrap())
+            .collect();
         let mut browser = TcpStream::connect(address).unwrap();
-        browser.write_all(b"GET /callback?code=1 HTTP/1.1\r\n").unwrap();
+        browser
+            .write_all(b"GET /callback?code=1 HTTP/1.1\r\n")
+            .unwrap();
         assert!(desk.next(Duration::from_millis(50)).is_none());
         browser.write_all(b"\r\n").unwrap();
-        let Some(Arrival::Request(answerer, asked)) = desk.next(Duration::from_secs(5)) else { panic!("no request") };
+        let Some(Arrival::Request(answerer, asked)) = desk.next(Duration::from_secs(5)) else {
+            panic!("no request")
+        };
         assert_eq!(asked.target, "/callback?code=1");
         assert!(desk.visitors.len() < MOST_VISITORS);
         answerer.answer("done");

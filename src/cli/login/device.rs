@@ -27,7 +27,10 @@ pub(super) fn lead(
     complete: Option<&str>,
 ) -> Result<LoginDone, ClientError> {
     output::complain(&instructions(login, user_code, verification_uri));
-    if let Some(picture) = complete.filter(|_| stderr().is_terminal()).and_then(picture) {
+    if let Some(picture) = complete
+        .filter(|_| stderr().is_terminal())
+        .and_then(picture)
+    {
         output::complain(&picture);
     }
     let ends = clock::boottime().after(login.lifetime() + PATIENCE);
@@ -56,9 +59,14 @@ fn instructions(login: &Login<'_>, user_code: &str, verification_uri: &str) -> S
 fn picture(address: &str) -> Option<String> {
     let code = QrCode::new(address).ok()?;
     // The blocks are the light parts: where colours are left out, that is right on a dark terminal.
-    let blocks = code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
-    let style =
-        Style::new().fg_color(Some(Color::Ansi(AnsiColor::BrightWhite))).bg_color(Some(Color::Ansi(AnsiColor::Black)));
+    let blocks = code
+        .render::<Dense1x2>()
+        .dark_color(Dense1x2::Light)
+        .light_color(Dense1x2::Dark)
+        .build();
+    let style = Style::new()
+        .fg_color(Some(Color::Ansi(AnsiColor::BrightWhite)))
+        .bg_color(Some(Color::Ansi(AnsiColor::Black)));
     let mut picture = String::from("or scan this with a phone:\n\n");
     for line in blocks.lines() {
         let _ = writeln!(picture, "    {style}{line}{style:#}");
@@ -76,9 +84,15 @@ mod tests {
         let plain = anstream::adapter::strip_str(&drawn).to_string();
         let blocks: Vec<&str> = plain.lines().skip(2).map(str::trim_start).collect();
         let width = blocks[0].chars().count();
-        assert!(blocks.iter().all(|line| line.chars().count() == width), "{plain}");
+        assert!(
+            blocks.iter().all(|line| line.chars().count() == width),
+            "{plain}"
+        );
         assert_eq!(blocks.len(), width.div_ceil(2));
-        assert!(blocks[0].chars().all(|block| block == '█'), "the quiet zone is light");
+        assert!(
+            blocks[0].chars().all(|block| block == '█'),
+            "the quiet zone is light"
+        );
         assert!(picture("x".repeat(8000).as_str()).is_none());
     }
 }

@@ -24,7 +24,11 @@ footer{margin-top:1.6rem;padding-top:1rem;border-top:1px solid var(--line);color
 /// What the page tells.
 pub(super) enum Page<'a> {
     /// The session has its token.
-    LoggedIn { session: &'a str, who: Option<&'a str>, url: &'a str },
+    LoggedIn {
+        session: &'a str,
+        who: Option<&'a str>,
+        url: &'a str,
+    },
     /// It has not, and this is why.
     Failed { session: &'a str, reason: &'a str },
     /// The browser is another user's than the one's who began.
@@ -110,22 +114,26 @@ pub(super) fn redirect(url: &str) -> String {
 /// An error's fragment as people expect a sentence.
 fn sentence(text: &str) -> String {
     let mut chars = text.chars();
-    let first = chars.next().map(|char| char.to_uppercase().to_string()).unwrap_or_default();
+    let first = chars
+        .next()
+        .map(|char| char.to_uppercase().to_string())
+        .unwrap_or_default();
     format!("{first}{}.", chars.as_str().trim_end_matches('.'))
 }
 
 fn escaped(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut escaped, char| {
-        match char {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            char => escaped.push(char),
-        }
-        escaped
-    })
+    text.chars()
+        .fold(String::with_capacity(text.len()), |mut escaped, char| {
+            match char {
+                '&' => escaped.push_str("&amp;"),
+                '<' => escaped.push_str("&lt;"),
+                '>' => escaped.push_str("&gt;"),
+                '"' => escaped.push_str("&quot;"),
+                '\'' => escaped.push_str("&#39;"),
+                char => escaped.push(char),
+            }
+            escaped
+        })
 }
 
 #[cfg(test)]
@@ -134,16 +142,32 @@ mod tests {
 
     #[test]
     fn whatever_a_server_says_stays_text() {
-        let answer = Page::Failed { session: "crm", reason: "<script>alert('x')</script> & \"more\"" }.answer();
-        assert!(answer.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; &quot;more&quot;."), "{answer}");
+        let answer = Page::Failed {
+            session: "crm",
+            reason: "<script>alert('x')</script> & \"more\"",
+        }
+        .answer();
+        assert!(
+            answer.contains(
+                "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; &quot;more&quot;."
+            ),
+            "{answer}"
+        );
         assert!(!answer.contains("<script"));
     }
 
     #[test]
     fn a_page_is_kept_by_nobody_and_loads_nothing() {
-        let failed = Page::Failed { session: "crm", reason: "no" };
+        let failed = Page::Failed {
+            session: "crm",
+            reason: "no",
+        };
         for page in [
-            Page::LoggedIn { session: "crm", who: Some("alice"), url: "https://id.example" },
+            Page::LoggedIn {
+                session: "crm",
+                who: Some("alice"),
+                url: "https://id.example",
+            },
             failed,
             Page::Stranger,
             Page::NotFound,
@@ -153,10 +177,17 @@ mod tests {
             assert!(head.contains(&format!("content-length: {}\r\n", body.len())));
             // Where the person is logged in is text, not a link.
             let body = body.replace("https://id.example", "");
-            for header in ["cache-control: no-store", "default-src 'none'", "frame-ancestors 'none'", "no-referrer"] {
+            for header in [
+                "cache-control: no-store",
+                "default-src 'none'",
+                "frame-ancestors 'none'",
+                "no-referrer",
+            ] {
                 assert!(head.contains(header), "{header}: {head}");
             }
-            for way_out in ["http:", "https:", "src=", "url(", "@import", "<script", "<link"] {
+            for way_out in [
+                "http:", "https:", "src=", "url(", "@import", "<script", "<link",
+            ] {
                 assert!(!body.contains(way_out), "{way_out}");
             }
         }
@@ -164,6 +195,9 @@ mod tests {
 
     #[test]
     fn an_address_cannot_add_headers() {
-        assert_eq!(redirect("https://id/\r\nset-cookie: x").lines().count(), 6 + 1);
+        assert_eq!(
+            redirect("https://id/\r\nset-cookie: x").lines().count(),
+            6 + 1
+        );
     }
 }

@@ -28,12 +28,18 @@ pub(super) enum Peer {
 impl Peer {
     /// Looks up the other end of `stream`.
     pub(super) fn of(stream: &TcpStream) -> Self {
-        let (Ok(theirs), Ok(ours)) = (stream.peer_addr(), stream.local_addr()) else { return Self::Unlisted };
+        let (Ok(theirs), Ok(ours)) = (stream.peer_addr(), stream.local_addr()) else {
+            return Self::Unlisted;
+        };
         let lists = ["/proc/net/tcp", "/proc/net/tcp6"].map(|list| fs::read_to_string(list).ok());
         if lists.iter().all(Option::is_none) {
             return Self::Unknowable;
         }
-        lists.iter().flatten().find_map(|list| user_in(list, theirs, ours)).map_or(Self::Unlisted, Self::User)
+        lists
+            .iter()
+            .flatten()
+            .find_map(|list| user_in(list, theirs, ours))
+            .map_or(Self::Unlisted, Self::User)
     }
 }
 
@@ -42,8 +48,13 @@ fn user_in(list: &str, theirs: SocketAddr, ours: SocketAddr) -> Option<u32> {
     let (theirs, ours) = (as_listed(theirs), as_listed(ours));
     list.lines().skip(1).find_map(|line| {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-        let [_, local, remote, state, _, _, _, user, ..] = fields.as_slice() else { return None };
-        let is_it = theirs.iter().zip(&ours).any(|(theirs, ours)| theirs == local && ours == remote);
+        let [_, local, remote, state, _, _, _, user, ..] = fields.as_slice() else {
+            return None;
+        };
+        let is_it = theirs
+            .iter()
+            .zip(&ours)
+            .any(|(theirs, ours)| theirs == local && ours == remote);
         (is_it && *state == ESTABLISHED).then(|| user.parse().ok())?
     })
 }
@@ -51,14 +62,22 @@ fn user_in(list: &str, theirs: SocketAddr, ours: SocketAddr) -> Option<u32> {
 /// The address as it stands in either list: words of the machine's byte order.
 fn as_listed(address: SocketAddr) -> Vec<String> {
     let words = |octets: &[u8]| -> String {
-        let words = octets.chunks_exact(4).filter_map(|word| word.try_into().ok().map(u32::from_ne_bytes));
-        words.map(|word| format!("{word:08X}")).collect::<Vec<_>>().concat()
+        let words = octets
+            .chunks_exact(4)
+            .filter_map(|word| word.try_into().ok().map(u32::from_ne_bytes));
+        words
+            .map(|word| format!("{word:08X}"))
+            .collect::<Vec<_>>()
+            .concat()
     };
     let port = address.port();
     match address.ip() {
         IpAddr::V4(ip) => {
             let mapped = ip.to_ipv6_mapped().octets();
-            vec![format!("{}:{port:04X}", words(&ip.octets())), format!("{}:{port:04X}", words(&mapped))]
+            vec![
+                format!("{}:{port:04X}", words(&ip.octets())),
+                format!("{}:{port:04X}", words(&mapped)),
+            ]
         }
         IpAddr::V6(ip) => vec![format!("{}:{port:04X}", words(&ip.octets()))],
     }
@@ -72,9 +91,18 @@ pub(super) struct Person {
 impl Person {
     /// Whoever began this: also before `sudo` or `su`.
     pub(super) fn here() -> Self {
-        let mut users = vec![rustix::process::geteuid().as_raw(), rustix::process::getuid().as_raw()];
-        users.extend(["SUDO_UID", "PKEXEC_UID"].iter().filter_map(|name| env::var(name).ok()?.parse::<u32>().ok()));
-        let login = fs::read_to_string("/proc/self/loginuid").ok().and_then(|uid| uid.trim().parse::<u32>().ok());
+        let mut users = vec![
+            rustix::process::geteuid().as_raw(),
+            rustix::process::getuid().as_raw(),
+        ];
+        users.extend(
+            ["SUDO_UID", "PKEXEC_UID"]
+                .iter()
+                .filter_map(|name| env::var(name).ok()?.parse::<u32>().ok()),
+        );
+        let login = fs::read_to_string("/proc/self/loginuid")
+            .ok()
+            .and_then(|uid| uid.trim().parse::<u32>().ok());
         users.extend(login.filter(|uid| *uid != NO_LOGIN));
         users.extend([owner(stdin()), owner(stderr())].into_iter().flatten());
         // There the browser is one of Windows, and a process of root's brings its connections.
@@ -101,7 +129,8 @@ impl Person {
 
 /// Whose the terminal is.
 fn owner(file: impl AsFd) -> Option<u32> {
-    rustix::termios::isatty(&file).then(|| rustix::fs::fstat(&file).ok().map(|found| found.st_uid))?
+    rustix::termios::isatty(&file)
+        .then(|| rustix::fs::fstat(&file).ok().map(|found| found.st_uid))?
 }
 
 #[cfg(test)]
@@ -114,7 +143,9 @@ mod tests {
     fn the_kernel_says_whose_a_connection_over_loopback_is() {
         let own = rustix::process::geteuid().as_raw();
         for address in ["127.0.0.1:0", "[::1]:0"] {
-            let Ok(ear) = TcpListener::bind(address) else { continue };
+            let Ok(ear) = TcpListener::bind(address) else {
+                continue;
+            };
             let theirs = TcpStream::connect(ear.local_addr().unwrap()).unwrap();
             let (ours, _) = ear.accept().unwrap();
             assert_eq!(Peer::of(&ours), Peer::User(own), "{address}");
@@ -138,16 +169,25 @@ mod tests {
                 &as_listed("127.0.0.1:0".parse().unwrap())[0][..8]
             )
         };
-        let (theirs, ours) = ("127.0.0.1:40961".parse().unwrap(), "127.0.0.1:8080".parse().unwrap());
+        let (theirs, ours) = (
+            "127.0.0.1:40961".parse().unwrap(),
+            "127.0.0.1:8080".parse().unwrap(),
+        );
         for (state, expected) in [("01", Some(1001)), ("06", None), ("05", None)] {
             assert_eq!(user_in(&list(state), theirs, ours), expected, "{state}");
         }
-        assert_eq!(user_in(&list("01"), ours, theirs), None, "our own end is not theirs");
+        assert_eq!(
+            user_in(&list("01"), ours, theirs),
+            None,
+            "our own end is not theirs"
+        );
     }
 
     #[test]
     fn the_address_is_told_to_the_person_alone_and_root_may_carry_the_return() {
-        let person = Person { users: vec![1000, 33] };
+        let person = Person {
+            users: vec![1000, 33],
+        };
         for (peer, told, returns) in [
             (Peer::User(1000), true, true),
             (Peer::User(33), true, true),
@@ -156,7 +196,11 @@ mod tests {
             (Peer::Unlisted, false, false),
             (Peer::Unknowable, false, true),
         ] {
-            assert_eq!((person.may_be_told(peer), person.may_return(peer)), (told, returns), "{peer:?}");
+            assert_eq!(
+                (person.may_be_told(peer), person.may_return(peer)),
+                (told, returns),
+                "{peer:?}"
+            );
         }
     }
 }

@@ -21,18 +21,29 @@ enum Line<'a> {
 pub(super) fn page() -> String {
     let mut roff = Roff::new();
     roff.control("SH", ["NAME"]);
-    roff.text([roman("keepfresh - the configuration of the keepfresh daemon")]);
+    roff.text([roman(
+        "keepfresh - the configuration of the keepfresh daemon",
+    )]);
     roff.control("SH", ["SYNOPSIS"]);
-    roff.text([roman("/etc/keepfresh/config.toml, /etc/keepfresh/conf.d/*.toml")]);
+    roff.text([roman(
+        "/etc/keepfresh/config.toml, /etc/keepfresh/conf.d/*.toml",
+    )]);
     roff.control("SH", ["DESCRIPTION"]);
     let mut lines = EXAMPLE.lines().map(line);
-    let preface: Vec<Line<'_>> = lines.by_ref().take_while(|line| *line != Line::Blank).collect();
+    let preface: Vec<Line<'_>> = lines
+        .by_ref()
+        .take_while(|line| *line != Line::Blank)
+        .collect();
     set(&mut roff, &preface);
     roff.control("SH", ["KEYS"]);
     set(&mut roff, &lines.collect::<Vec<_>>());
     roff.control("SH", ["SEE ALSO"]);
     roff.text([roman("keepfresh(1), keepfresh-check(1), systemd.exec(5)")]);
-    format!("{}{}", super::title("keepfresh", "5", "File Formats"), roff.to_roff())
+    format!(
+        "{}{}",
+        super::title("keepfresh", "5", "File Formats"),
+        roff.to_roff()
+    )
 }
 
 fn set(roff: &mut Roff, lines: &[Line<'_>]) {
@@ -69,7 +80,11 @@ fn set(roff: &mut Roff, lines: &[Line<'_>]) {
 }
 
 fn prose(text: &str) -> Vec<Inline> {
-    if text.is_empty() { Vec::new() } else { vec![roman(text)] }
+    if text.is_empty() {
+        Vec::new()
+    } else {
+        vec![roman(text)]
+    }
 }
 
 fn line(text: &str) -> Line<'_> {
@@ -107,8 +122,12 @@ fn split_comment(text: &str) -> (&str, &str) {
 }
 
 fn is_setting(text: &str) -> bool {
-    let is_key =
-        |key: &str| !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    let is_key = |key: &str| {
+        !key.is_empty()
+            && key
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    };
     text.split_once(" = ").is_some_and(|(key, _)| is_key(key))
 }
 
@@ -121,10 +140,19 @@ mod tests {
         for (text, expected) in [
             ("", Line::Blank),
             ("[http]", Line::Table("[http]", "")),
-            ("# [sessions.crm.access]   # who", Line::Table("[sessions.crm.access]", "who")),
+            (
+                "# [sessions.crm.access]   # who",
+                Line::Table("[sessions.crm.access]", "who"),
+            ),
             ("mode = \"0640\"", Line::Key("mode = \"0640\"", "")),
-            ("# pin = \"a#b\"  # a pin", Line::Key("pin = \"a#b\"", "a pin")),
-            ("#   { env = \"NAME\" }  from", Line::Listed("{ env = \"NAME\" }  from")),
+            (
+                "# pin = \"a#b\"  # a pin",
+                Line::Key("pin = \"a#b\"", "a pin"),
+            ),
+            (
+                "#   { env = \"NAME\" }  from",
+                Line::Listed("{ env = \"NAME\" }  from"),
+            ),
             ("# Durations: \"90s\".", Line::Prose("Durations: \"90s\".")),
         ] {
             assert_eq!(line(text), expected, "{text}");

@@ -12,7 +12,10 @@ pub(super) fn set(page: &str) -> Roff {
         } else if let Some(heading) = line.strip_prefix("## ") {
             roff.control("SH", [plain(heading).to_uppercase().as_str()]);
         } else if line.starts_with("```") {
-            let code: Vec<&str> = lines.by_ref().take_while(|line| !line.starts_with("```")).collect();
+            let code: Vec<&str> = lines
+                .by_ref()
+                .take_while(|line| !line.starts_with("```"))
+                .collect();
             listing(&mut roff, &code);
         } else if line.starts_with('|') {
             let mut rows = vec![line];
@@ -33,13 +36,16 @@ pub(super) fn set(page: &str) -> Roff {
 
 /// Whether the line goes on with the paragraph or item above it.
 fn continues(line: &str) -> bool {
-    let begins = ["- ", "#", "|", "```", "<!--"].iter().any(|start| line.starts_with(start));
+    let begins = ["- ", "#", "|", "```", "<!--"]
+        .iter()
+        .any(|start| line.starts_with(start));
     !(line.is_empty() || begins || number(line).is_some())
 }
 
 /// The number that a list's item begins with, and its text.
 fn number(line: &str) -> Option<(&str, &str)> {
-    line.split_once(". ").filter(|(number, _)| number.len() < 3 && number.chars().all(|c| c.is_ascii_digit()))
+    line.split_once(". ")
+        .filter(|(number, _)| number.len() < 3 && number.chars().all(|c| c.is_ascii_digit()))
 }
 
 /// A paragraph, or an item of a list.
@@ -67,20 +73,31 @@ fn listing(roff: &mut Roff, code: &[&str]) {
 
 /// The first cell of each row is the term; the others follow it, named by the head of their column.
 fn table(roff: &mut Roff, rows: &[&str]) {
-    let Some((head, rows)) = rows.split_first() else { return };
+    let Some((head, rows)) = rows.split_first() else {
+        return;
+    };
     let head = cells(head);
     for row in rows.iter().skip(1) {
         let cells = cells(row);
-        let Some((term, rest)) = cells.split_first() else { continue };
+        let Some((term, rest)) = cells.split_first() else {
+            continue;
+        };
         roff.control("TP", []);
         roff.text([bold(plain(term))]);
-        let filled: Vec<(usize, &String)> = rest.iter().enumerate().filter(|(_, cell)| !cell.is_empty()).collect();
+        let filled: Vec<(usize, &String)> = rest
+            .iter()
+            .enumerate()
+            .filter(|(_, cell)| !cell.is_empty())
+            .collect();
         for (at, (column, cell)) in filled.iter().enumerate() {
             if at > 0 {
                 roff.control("br", []);
             }
-            let name = head.get(column + 1).filter(|name| rest.len() > 1 && !name.is_empty());
-            let mut text = name.map_or_else(Vec::new, |name| vec![roman(format!("{}: ", plain(name)))]);
+            let name = head
+                .get(column + 1)
+                .filter(|name| rest.len() > 1 && !name.is_empty());
+            let mut text =
+                name.map_or_else(Vec::new, |name| vec![roman(format!("{}: ", plain(name)))]);
             text.extend(inlines(cell));
             roff.text(text);
         }
@@ -108,8 +125,17 @@ fn inlines(text: &str) -> Vec<Inline> {
                 parts.push(bold(ascii(span)));
                 continue;
             }
-            let spans = span.split('*').enumerate().filter(|(_, span)| !span.is_empty());
-            parts.extend(spans.map(|(at, span)| if at % 2 == 1 { italic(ascii(span)) } else { roman(ascii(span)) }));
+            let spans = span
+                .split('*')
+                .enumerate()
+                .filter(|(_, span)| !span.is_empty());
+            parts.extend(spans.map(|(at, span)| {
+                if at % 2 == 1 {
+                    italic(ascii(span))
+                } else {
+                    roman(ascii(span))
+                }
+            }));
         }
     }
     parts

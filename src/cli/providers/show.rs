@@ -4,7 +4,10 @@ use crate::provider::{Description, GrantDescription, Parameter, ParameterKind};
 
 /// Everything that the profile tells, and a snippet that `keepfresh check` accepts once its values are filled in.
 pub(super) fn in_words(description: &Description) -> String {
-    let mut text = format!("{} ({}, protocol {})\n", description.title, description.name, description.protocol);
+    let mut text = format!(
+        "{} ({}, protocol {})\n",
+        description.title, description.name, description.protocol
+    );
     if !description.documentation.is_empty() {
         text += &description.documentation;
         text += "\n";
@@ -16,15 +19,29 @@ pub(super) fn in_words(description: &Description) -> String {
     text += &section("Dead when the ping is answered with", &description.dead);
     for grant in &description.grants {
         text += &parameters(grant);
-        let steps = grant.setup.iter().enumerate().map(|(index, step)| format!("{}. {step}", index + 1));
+        let steps = grant
+            .setup
+            .iter()
+            .enumerate()
+            .map(|(index, step)| format!("{}. {step}", index + 1));
         text += &section(
-            &format!("At the server, before the first login by grant = \"{}\"", grant.name),
+            &format!(
+                "At the server, before the first login by grant = \"{}\"",
+                grant.name
+            ),
             &steps.collect::<Vec<_>>(),
         );
     }
     text += &section("Notes", &description.notes);
-    text += &section("Unverified: try it on your own server before you rely on it", &description.unverified);
-    let proved = if description.proved.is_empty() { "the examples in its file" } else { &description.proved };
+    text += &section(
+        "Unverified: try it on your own server before you rely on it",
+        &description.unverified,
+    );
+    let proved = if description.proved.is_empty() {
+        "the examples in its file"
+    } else {
+        &description.proved
+    };
     text += &section("Proved against", &[proved.to_owned()]);
     text += &section("Sources", &description.sources);
     text + "\nTo start from, in config.toml:\n\n" + &snippet(description)
@@ -38,9 +55,19 @@ fn section(title: &str, lines: &[String]) -> String {
 }
 
 fn parameters(grant: &GrantDescription) -> String {
-    let about = if grant.about.is_empty() { String::new() } else { format!(": {}", grant.about) };
-    let width = grant.parameters.iter().map(|parameter| parameter.name.len()).max().unwrap_or(0);
-    let line = |parameter: &Parameter| format!("{:width$}  {}", parameter.name, explained(parameter));
+    let about = if grant.about.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", grant.about)
+    };
+    let width = grant
+        .parameters
+        .iter()
+        .map(|parameter| parameter.name.len())
+        .max()
+        .unwrap_or(0);
+    let line =
+        |parameter: &Parameter| format!("{:width$}  {}", parameter.name, explained(parameter));
     section(
         &format!("Login by grant = \"{}\"{about}", grant.name),
         &grant.parameters.iter().map(line).collect::<Vec<_>>(),
@@ -67,20 +94,36 @@ fn explained(parameter: &Parameter) -> String {
     if !parameter.one_of.is_empty() {
         facts.push(format!("one of {}", parameter.one_of.join(", ")));
     }
-    if facts.is_empty() { parameter.about.clone() } else { format!("{} ({})", parameter.about, facts.join("; ")) }
+    if facts.is_empty() {
+        parameter.about.clone()
+    } else {
+        format!("{} ({})", parameter.about, facts.join("; "))
+    }
 }
 
 /// The first way to log in, with all that must be given.
 fn snippet(description: &Description) -> String {
     let name = description.name.replace('-', "_");
-    let mut lines = vec![format!("[sessions.{name}]"), format!("provider = \"{}\"", description.name)];
+    let mut lines = vec![
+        format!("[sessions.{name}]"),
+        format!("provider = \"{}\"", description.name),
+    ];
     if description.needs_url {
         lines.push("url = \"https://server.example\"".to_owned());
     }
     if let Some(grant) = description.grants.first() {
-        lines.extend([String::new(), format!("[sessions.{name}.login]"), format!("grant = \"{}\"", grant.name)]);
-        let shown = grant.parameters.iter().filter(|parameter| parameter.required || parameter.name == "issuer");
-        lines.extend(shown.map(|parameter| format!("{} = {}", parameter.name, sample(&name, parameter))));
+        lines.extend([
+            String::new(),
+            format!("[sessions.{name}.login]"),
+            format!("grant = \"{}\"", grant.name),
+        ]);
+        let shown = grant
+            .parameters
+            .iter()
+            .filter(|parameter| parameter.required || parameter.name == "issuer");
+        lines.extend(
+            shown.map(|parameter| format!("{} = {}", parameter.name, sample(&name, parameter))),
+        );
     }
     lines.join("\n") + "\n"
 }
@@ -93,10 +136,14 @@ fn sample(session: &str, parameter: &Parameter) -> String {
         (false, ParameterKind::Boolean) => "true".to_owned(),
         (false, ParameterKind::List) => "[\"program\", \"argument\"]".to_owned(),
         (false, ParameterKind::Fields) => "{ name = \"value\" }".to_owned(),
-        (false, ParameterKind::Text) if parameter.name == "issuer" => "\"https://id.example\"".to_owned(),
-        (false, ParameterKind::Text) => match parameter.default.as_ref().or(parameter.one_of.first()) {
-            Some(value) => format!("\"{value}\""),
-            None => "\"…\"".to_owned(),
-        },
+        (false, ParameterKind::Text) if parameter.name == "issuer" => {
+            "\"https://id.example\"".to_owned()
+        }
+        (false, ParameterKind::Text) => {
+            match parameter.default.as_ref().or(parameter.one_of.first()) {
+                Some(value) => format!("\"{value}\""),
+                None => "\"…\"".to_owned(),
+            }
+        }
     }
 }

@@ -128,7 +128,14 @@ mod tests {
         assert_eq!(shown, "the server said \"n? - ??\" . ok");
         assert_eq!(shown.width(), text.width());
         assert_eq!(UNICODE.shown(text), text);
-        let marks = [ASCII.ahead, ASCII.good, ASCII.now, ASCII.chosen, ASCII.cut, ASCII.bullet];
+        let marks = [
+            ASCII.ahead,
+            ASCII.good,
+            ASCII.now,
+            ASCII.chosen,
+            ASCII.cut,
+            ASCII.bullet,
+        ];
         assert!(marks.concat().is_ascii());
     }
 
@@ -137,14 +144,24 @@ mod tests {
         assert_eq!(UNICODE.shortened("integration", 8), "integra…");
         assert_eq!(ASCII.shortened("integration", 8), "integ...");
         assert_eq!(UNICODE.shortened("crm", 3), "crm");
-        assert_eq!((ASCII.shortened("crm", 2).as_str(), ASCII.shortened("crm", 0).as_str()), ("..", ""));
+        assert_eq!(
+            (
+                ASCII.shortened("crm", 2).as_str(),
+                ASCII.shortened("crm", 0).as_str()
+            ),
+            ("..", "")
+        );
     }
 
     #[test]
     fn the_locale_says_what_the_terminal_shows() {
-        for (locale, unicode) in
-            [("C.UTF-8", true), ("de_AT.utf8", true), ("C", false), ("POSIX", false), ("de_AT.ISO-8859-1", false)]
-        {
+        for (locale, unicode) in [
+            ("C.UTF-8", true),
+            ("de_AT.utf8", true),
+            ("C", false),
+            ("POSIX", false),
+            ("de_AT.ISO-8859-1", false),
+        ] {
             assert_eq!(shows_unicode(locale), unicode, "{locale}");
         }
     }

@@ -27,7 +27,10 @@ impl Line {
     /// The same with another piece; what could steer the terminal is shown as a mark.
     #[must_use]
     pub(super) fn then(mut self, style: Style, text: &str) -> Self {
-        let text = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        let text = text
+            .chars()
+            .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+            .collect();
         self.0.push((style, text));
         self
     }
@@ -64,7 +67,11 @@ impl Line {
     /// As bytes for the terminal, cut where it ends.
     pub(super) fn render(&self, width: usize, look: Look) -> String {
         let mark = cut(look.glyphs.cut, width);
-        let mut left = if self.width() > width { width.saturating_sub(mark.width()) } else { width };
+        let mut left = if self.width() > width {
+            width.saturating_sub(mark.width())
+        } else {
+            width
+        };
         let mut text = String::new();
         for (style, piece) in &self.0 {
             let style = if look.colour { *style } else { Style::new() };
@@ -117,8 +124,14 @@ mod tests {
     use super::*;
     use crate::cli::status::glyphs;
 
-    const PLAIN: Look = Look { colour: false, glyphs: &glyphs::UNICODE };
-    const COLOUR: Look = Look { colour: true, ..PLAIN };
+    const PLAIN: Look = Look {
+        colour: false,
+        glyphs: &glyphs::UNICODE,
+    };
+    const COLOUR: Look = Look {
+        colour: true,
+        ..PLAIN
+    };
 
     #[test]
     fn a_line_is_cut_where_the_terminal_ends() {
@@ -147,21 +160,37 @@ mod tests {
 
     #[test]
     fn nothing_that_a_server_says_steers_the_terminal() {
-        assert_eq!(Line::of(Style::new(), "a\x1b[2Jb\r\n").render(20, COLOUR), "a\u{fffd}[2Jb\u{fffd}\u{fffd}");
+        assert_eq!(
+            Line::of(Style::new(), "a\x1b[2Jb\r\n").render(20, COLOUR),
+            "a\u{fffd}[2Jb\u{fffd}\u{fffd}"
+        );
     }
 
     #[test]
     fn a_line_without_unicode_is_cut_by_dots() {
-        let ascii = Look { colour: false, glyphs: &glyphs::ASCII };
+        let ascii = Look {
+            colour: false,
+            glyphs: &glyphs::ASCII,
+        };
         let line = Line::of(Style::new(), "the server said “no”");
-        for (width, shown) in [(20, "the server said \"no\""), (19, "the server said ..."), (2, "..")] {
+        for (width, shown) in [
+            (20, "the server said \"no\""),
+            (19, "the server said ..."),
+            (2, ".."),
+        ] {
             assert_eq!(line.render(width, ascii), shown, "{width}");
         }
     }
 
     #[test]
     fn text_is_broken_at_spaces() {
-        assert_eq!(wrapped("the server refused  the login", 12), ["the server", "refused the", "login"]);
-        assert_eq!(wrapped("incomprehensibilities", 5), ["incomprehensibilities"]);
+        assert_eq!(
+            wrapped("the server refused  the login", 12),
+            ["the server", "refused the", "login"]
+        );
+        assert_eq!(
+            wrapped("incomprehensibilities", 5),
+            ["incomprehensibilities"]
+        );
     }
 }

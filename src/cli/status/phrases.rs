@@ -25,12 +25,20 @@ pub(super) const ORDER: [State; 7] = [
 /// The sessions, those in trouble first: by state, then those of which a file or the state is not written.
 pub(super) fn in_order(sessions: &[SessionStatus]) -> Vec<&SessionStatus> {
     let mut sorted: Vec<&SessionStatus> = sessions.iter().collect();
-    sorted.sort_by_key(|session| (rank(session.state), session.persisted && is_written(session)));
+    sorted.sort_by_key(|session| {
+        (
+            rank(session.state),
+            session.persisted && is_written(session),
+        )
+    });
     sorted
 }
 
 fn rank(state: State) -> usize {
-    ORDER.iter().position(|it| *it == state).unwrap_or(ORDER.len())
+    ORDER
+        .iter()
+        .position(|it| *it == state)
+        .unwrap_or(ORDER.len())
 }
 
 fn is_written(session: &SessionStatus) -> bool {
@@ -61,24 +69,52 @@ pub(super) fn style(state: State) -> Style {
 
 /// `3 sessions: 1 needs attention, 2 alive`, in lines of at most so many columns.
 pub(super) fn summary(sessions: &[SessionStatus], columns: usize) -> Vec<Line> {
-    let counted = ORDER.map(|state| (state, sessions.iter().filter(|session| session.state == state).count()));
+    let counted = ORDER.map(|state| {
+        (
+            state,
+            sessions
+                .iter()
+                .filter(|session| session.state == state)
+                .count(),
+        )
+    });
     let present = counted.iter().filter(|(_, count)| *count > 0);
     let mut parts: Vec<Line> = present
         .map(|(state, count)| {
-            let many =
-                if *state == State::NeedsAttention && *count > 1 { "need attention" } else { state_word(*state) };
+            let many = if *state == State::NeedsAttention && *count > 1 {
+                "need attention"
+            } else {
+                state_word(*state)
+            };
             Line::of(style(*state), &format!("{count} {many}"))
         })
         .collect();
-    let unwritten = sessions.iter().filter(|session| !is_written(session)).count();
+    let unwritten = sessions
+        .iter()
+        .filter(|session| !is_written(session))
+        .count();
     if unwritten > 0 {
-        parts.push(Line::of(style(State::NeedsAttention), &format!("files of {unwritten} not written")));
+        parts.push(Line::of(
+            style(State::NeedsAttention),
+            &format!("files of {unwritten} not written"),
+        ));
     }
     let total = several(u64::try_from(sessions.len()).unwrap_or(u64::MAX), "session");
-    let mut lines = vec![Line::of(Style::new(), &if parts.is_empty() { total } else { format!("{total}:") })];
+    let mut lines = vec![Line::of(
+        Style::new(),
+        &if parts.is_empty() {
+            total
+        } else {
+            format!("{total}:")
+        },
+    )];
     let last = parts.len().saturating_sub(1);
     for (index, part) in parts.into_iter().enumerate() {
-        let part = if index < last { part.then(Style::new(), ",") } else { part };
+        let part = if index < last {
+            part.then(Style::new(), ",")
+        } else {
+            part
+        };
         match lines.last_mut() {
             Some(line) if line.width() + 1 + part.width() <= columns => {
                 *line = std::mem::take(line).then(Style::new(), " ").join(part);
@@ -96,12 +132,19 @@ pub(super) fn next_in_words(next: &Next, now: Timestamp) -> String {
 
 /// What comes next, or why nothing does.
 pub(super) fn brief_next(session: &SessionStatus, now: Timestamp) -> String {
-    session.next.as_ref().map_or_else(|| nothing_next(session).to_owned(), |next| next_in_words(next, now))
+    session.next.as_ref().map_or_else(
+        || nothing_next(session).to_owned(),
+        |next| next_in_words(next, now),
+    )
 }
 
 /// `ping in 47 min (idle timeout)`.
 pub(super) fn next_and_why(session: &SessionStatus, now: Timestamp) -> String {
-    let why = session.next.as_ref().map(|next| format!(" ({})", next.why)).unwrap_or_default();
+    let why = session
+        .next
+        .as_ref()
+        .map(|next| format!(" ({})", next.why))
+        .unwrap_or_default();
     brief_next(session, now) + &why
 }
 
@@ -117,11 +160,17 @@ pub(super) fn nothing_next(session: &SessionStatus) -> &'static str {
 
 /// `14 min old`, `withdrawn`, `none`.
 pub(super) fn token(session: &SessionStatus, now: Timestamp) -> String {
-    match (session.generation, session.published, session.token_issued_at) {
+    match (
+        session.generation,
+        session.published,
+        session.token_issued_at,
+    ) {
         (None, _, _) => "none".to_owned(),
         (Some(_), false, _) => "withdrawn".to_owned(),
         (Some(_), true, None) => "published".to_owned(),
-        (Some(_), true, Some(issued)) => words::ago(issued, now).replace(" ago", " old").replace("just now", "new"),
+        (Some(_), true, Some(issued)) => words::ago(issued, now)
+            .replace(" ago", " old")
+            .replace("just now", "new"),
     }
 }
 
@@ -130,21 +179,46 @@ pub(super) fn end(session: &SessionStatus) -> Option<(Timestamp, &'static str)> 
     let idle = session.idle_deadline.map(|end| (end, "unused it ends"));
     let expiry = session.token_expires_at.map(|end| (end, "the token ends"));
     let life = session.max_lifetime_at.map(|end| (end, "the login ends"));
-    [idle, expiry, life].into_iter().flatten().min_by_key(|(end, _)| *end)
+    [idle, expiry, life]
+        .into_iter()
+        .flatten()
+        .min_by_key(|(end, _)| *end)
 }
 
 /// `12 pings, 1 login`; what did not happen is not mentioned.
 pub(super) fn counts(counts: &Counts) -> String {
-    let Counts { pings, renewals, logins, introspections, failures } = *counts;
-    let each = [(pings, "ping"), (introspections, "introspection"), (renewals, "renewal"), (logins, "login")];
-    let mut told: Vec<String> =
-        each.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| several(count, what)).collect();
+    let Counts {
+        pings,
+        renewals,
+        logins,
+        introspections,
+        failures,
+    } = *counts;
+    let each = [
+        (pings, "ping"),
+        (introspections, "introspection"),
+        (renewals, "renewal"),
+        (logins, "login"),
+    ];
+    let mut told: Vec<String> = each
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| several(count, what))
+        .collect();
     if failures > 0 {
         told.push(format!("{failures} failed"));
     }
-    if told.is_empty() { "no calls yet".to_owned() } else { told.join(", ") }
+    if told.is_empty() {
+        "no calls yet".to_owned()
+    } else {
+        told.join(", ")
+    }
 }
 
 pub(super) fn several(count: u64, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+    if count == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{count} {what}s")
+    }
 }

@@ -40,13 +40,29 @@ pub(super) fn remarks(session: &SessionStatus, now: Timestamp) -> Vec<Remark> {
         }
     };
     if !session.persisted {
-        say(Kind::Trouble, "its state is not on disk: a restart now would lose it".to_owned());
+        say(
+            Kind::Trouble,
+            "its state is not on disk: a restart now would lose it".to_owned(),
+        );
     }
-    let failed = session.files.iter().filter_map(|file| file.error.as_ref().map(|error| (&file.path, error)));
+    let failed = session
+        .files
+        .iter()
+        .filter_map(|file| file.error.as_ref().map(|error| (&file.path, error)));
     failed.for_each(|(path, error)| say(Kind::Trouble, format!("{path}: {error}")));
-    session.notice.iter().for_each(|notice| say(Kind::Note, notice.clone()));
-    session.held_until.into_iter().for_each(|until| say(Kind::Note, held(until, now)));
-    let duties: Vec<String> = session.scheduled.iter().filter_map(|duty| scheduled(duty, now)).collect();
+    session
+        .notice
+        .iter()
+        .for_each(|notice| say(Kind::Note, notice.clone()));
+    session
+        .held_until
+        .into_iter()
+        .for_each(|until| say(Kind::Note, held(until, now)));
+    let duties: Vec<String> = session
+        .scheduled
+        .iter()
+        .filter_map(|duty| scheduled(duty, now))
+        .collect();
     if !duties.is_empty() {
         say(Kind::Note, format!("scheduled: {}", duties.join(", ")));
     }
@@ -58,27 +74,56 @@ fn matter(session: &SessionStatus, now: Timestamp) -> Vec<Remark> {
     let mut said = "";
     if let Some(attention) = &session.attention {
         said = &attention.reason;
-        let lasting = words::span(now.duration_since(attention.since).try_into().unwrap_or_default());
-        matter.push(Remark { kind: Kind::Trouble, text: format!("{} (for {lasting})", attention.reason) });
-        matter.push(Remark { kind: Kind::Remedy, text: format!("to do: {}", attention.remedy) });
+        let lasting = words::span(
+            now.duration_since(attention.since)
+                .try_into()
+                .unwrap_or_default(),
+        );
+        matter.push(Remark {
+            kind: Kind::Trouble,
+            text: format!("{} (for {lasting})", attention.reason),
+        });
+        matter.push(Remark {
+            kind: Kind::Remedy,
+            text: format!("to do: {}", attention.remedy),
+        });
     } else if session.state != State::Alive && !said_by_error(session) {
         said = &session.reason;
-        matter.push(Remark { kind: Kind::Note, text: session.reason.clone() });
+        matter.push(Remark {
+            kind: Kind::Note,
+            text: session.reason.clone(),
+        });
     }
-    if let Some(error) = session.last_error.as_ref().filter(|error| !said.contains(&error.detail)) {
-        matter.push(Remark { kind: Kind::Trouble, text: failed(error, now) });
+    if let Some(error) = session
+        .last_error
+        .as_ref()
+        .filter(|error| !said.contains(&error.detail))
+    {
+        matter.push(Remark {
+            kind: Kind::Trouble,
+            text: failed(error, now),
+        });
     }
     matter
 }
 
 /// `ping failed 3 min ago: the server did not answer within 20s`.
 fn failed(error: &LastError, now: Timestamp) -> String {
-    format!("{} failed {}: {}", error.request, words::ago(error.at, now), error.detail)
+    format!(
+        "{} failed {}: {}",
+        error.request,
+        words::ago(error.at, now),
+        error.detail
+    )
 }
 
 /// The last error tells the reason too, or there is none to tell.
 fn said_by_error(session: &SessionStatus) -> bool {
-    session.reason.is_empty() || session.last_error.as_ref().is_some_and(|error| error.detail.contains(&session.reason))
+    session.reason.is_empty()
+        || session
+            .last_error
+            .as_ref()
+            .is_some_and(|error| error.detail.contains(&session.reason))
 }
 
 /// `jobs hold the token for 40 min at most: …`.
@@ -96,7 +141,11 @@ fn scheduled(duty: &Scheduled, now: Timestamp) -> Option<String> {
         DutyKind::ActiveEnds => "may lapse",
         DutyKind::Other => return None,
     };
-    Some(format!("{what} {} ({})", words::ahead(duty.at, now), duty.local))
+    Some(format!(
+        "{what} {} ({})",
+        words::ahead(duty.at, now),
+        duty.local
+    ))
 }
 
 #[cfg(test)]
@@ -123,18 +172,31 @@ mod tests {
         assert_eq!(said(&crm), recovering);
         crm.state = State::NeedsAttention;
         let reason = format!("session erp of the same account was refused: {detail}");
-        let (since, remedy) = (Timestamp::from_second(880).unwrap(), "run `keepfresh login crm`".to_owned());
-        crm.attention = Some(Attention { since, reason, remedy });
+        let (since, remedy) = (
+            Timestamp::from_second(880).unwrap(),
+            "run `keepfresh login crm`".to_owned(),
+        );
+        crm.attention = Some(Attention {
+            since,
+            reason,
+            remedy,
+        });
         let refused = [
             "session erp of the same account was refused: the server answered 400 “ip restricted” (for 2 min)",
             "to do: run `keepfresh login crm`",
         ];
         assert_eq!(said(&crm), refused);
         crm.last_error = error("the server did not answer");
-        assert_eq!(said(&crm).last().unwrap(), "login failed 1 min 40 s ago: the server did not answer");
+        assert_eq!(
+            said(&crm).last().unwrap(),
+            "login failed 1 min 40 s ago: the server did not answer"
+        );
     }
 
     fn said(session: &SessionStatus) -> Vec<String> {
-        remarks(session, Timestamp::from_second(1000).unwrap()).into_iter().map(|remark| remark.text).collect()
+        remarks(session, Timestamp::from_second(1000).unwrap())
+            .into_iter()
+            .map(|remark| remark.text)
+            .collect()
     }
 }

@@ -32,8 +32,12 @@ enum Column {
 use Column::{Generation, Name, Next, NextAndWhy, Server, State, Token};
 
 /// Of these the first that fits.
-const USUAL: [&[Column]; 4] =
-    [&[Name, State, Token, NextAndWhy], &[Name, State, Token, Next], &[Name, State, Next], &[Name, State]];
+const USUAL: [&[Column]; 4] = [
+    &[Name, State, Token, NextAndWhy],
+    &[Name, State, Token, Next],
+    &[Name, State, Next],
+    &[Name, State],
+];
 
 impl Column {
     fn heading(self) -> &'static str {
@@ -53,7 +57,11 @@ impl Column {
             Name => (BOLD, session.session.clone()),
             State => (style(session.state), state_word(session.state).to_owned()),
             Token => plain(token(session, now)),
-            Generation => plain(session.generation.map_or_else(|| "-".to_owned(), |number| format!("#{number}"))),
+            Generation => plain(
+                session
+                    .generation
+                    .map_or_else(|| "-".to_owned(), |number| format!("#{number}")),
+            ),
             Next => plain(brief_next(session, now)),
             NextAndWhy => plain(next_and_why(session, now)),
             Server => plain(format!("{} {}", session.provider, session.url)),
@@ -67,7 +75,8 @@ pub(super) fn table(sessions: &[SessionStatus], now: Timestamp, paper: &Paper) -
         return "no sessions: none is configured, or none that you may see\n".to_owned();
     }
     let sorted = in_order(sessions);
-    in_short(sessions, paper) + &paper.text(&lines(&sorted, fitting(&sorted, now, paper), now, paper))
+    in_short(sessions, paper)
+        + &paper.text(&lines(&sorted, fitting(&sorted, now, paper), now, paper))
 }
 
 /// The same with everything that a row can hold, as wide as it is.
@@ -91,20 +100,39 @@ pub(super) fn single(session: &SessionStatus, now: Timestamp, paper: &Paper) -> 
 
 fn fitting(sessions: &[&SessionStatus], now: Timestamp, paper: &Paper) -> &'static [Column] {
     let fits = |columns: &&&'static [Column]| {
-        let widths = columns.iter().map(|column| width(*column, sessions, now) + GAP);
-        paper.columns.is_none_or(|room| widths.sum::<usize>() - GAP <= room)
+        let widths = columns
+            .iter()
+            .map(|column| width(*column, sessions, now) + GAP);
+        paper
+            .columns
+            .is_none_or(|room| widths.sum::<usize>() - GAP <= room)
     };
     USUAL.iter().find(fits).copied().unwrap_or(&[Name, State])
 }
 
 fn width(column: Column, sessions: &[&SessionStatus], now: Timestamp) -> usize {
-    let cells = sessions.iter().map(|session| column.cell(session, now).1.width());
-    cells.chain([column.heading().width()]).max().unwrap_or_default()
+    let cells = sessions
+        .iter()
+        .map(|session| column.cell(session, now).1.width());
+    cells
+        .chain([column.heading().width()])
+        .max()
+        .unwrap_or_default()
 }
 
-fn lines(sessions: &[&SessionStatus], columns: &[Column], now: Timestamp, paper: &Paper) -> Vec<Line> {
-    let mut widths: Vec<usize> = columns.iter().map(|column| width(*column, sessions, now)).collect();
-    if let (&[Name, State], Some(room), [name, state]) = (columns, paper.columns, widths.as_mut_slice()) {
+fn lines(
+    sessions: &[&SessionStatus],
+    columns: &[Column],
+    now: Timestamp,
+    paper: &Paper,
+) -> Vec<Line> {
+    let mut widths: Vec<usize> = columns
+        .iter()
+        .map(|column| width(*column, sessions, now))
+        .collect();
+    if let (&[Name, State], Some(room), [name, state]) =
+        (columns, paper.columns, widths.as_mut_slice())
+    {
         *name = (*name).min(room.saturating_sub(*state + GAP).max(SHORTEST_NAME));
     }
     let row = |cells: &mut dyn Iterator<Item = (Style, String)>| {
@@ -120,11 +148,18 @@ fn lines(sessions: &[&SessionStatus], columns: &[Column], now: Timestamp, paper:
         line
     };
     let mut said = Said::default();
-    let mut lines = vec![row(&mut columns.iter().map(|column| (Style::new(), column.heading().to_owned())))];
+    let mut lines = vec![row(&mut columns
+        .iter()
+        .map(|column| (Style::new(), column.heading().to_owned())))];
     for session in sessions {
-        lines.push(row(&mut columns.iter().map(|column| column.cell(session, now))));
+        lines.push(row(&mut columns
+            .iter()
+            .map(|column| column.cell(session, now))));
         let indent = Line::of(Style::new(), INDENT);
-        if !columns.iter().any(|column| matches!(column, Next | NextAndWhy)) {
+        if !columns
+            .iter()
+            .any(|column| matches!(column, Next | NextAndWhy))
+        {
             lines.extend(paper.sentence(&indent, Style::new(), &next_and_why(session, now)));
         }
         for Remark { kind, text } in said.but_once(session, remarks(session, now)) {
@@ -141,16 +176,27 @@ struct Said(Vec<(String, String, String)>);
 impl Said {
     /// The remarks, but of a trouble that an earlier session has too only that it does, and the remedy only where it differs.
     fn but_once(&mut self, session: &SessionStatus, mut remarks: Vec<Remark>) -> Vec<Remark> {
-        let Some(attention) = &session.attention else { return remarks };
+        let Some(attention) = &session.attention else {
+            return remarks;
+        };
         let reason = attention.reason.clone();
         // A remedy that differs in the name alone is the same.
-        let remedy = attention.remedy.replace(&format!(" {}`", session.session), " NAME`");
-        let earlier = self.0.iter().find(|(_, said, _)| reason == *said || reason.ends_with(&format!(": {said}")));
+        let remedy = attention
+            .remedy
+            .replace(&format!(" {}`", session.session), " NAME`");
+        let earlier = self
+            .0
+            .iter()
+            .find(|(_, said, _)| reason == *said || reason.ends_with(&format!(": {said}")));
         let Some((name, _, done)) = earlier else {
             self.0.push((session.session.clone(), reason, remedy));
             return remarks;
         };
-        let same = if *done == remedy { ", and the same to do" } else { "" };
+        let same = if *done == remedy {
+            ", and the same to do"
+        } else {
+            ""
+        };
         for (index, remark) in remarks.iter_mut().take(2).enumerate() {
             if index == 0 {
                 remark.text = format!("the same as {name}{same}");

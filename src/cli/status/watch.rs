@@ -60,7 +60,14 @@ struct Feed {
 impl Feed {
     fn new(client: Client, names: Vec<String>) -> Self {
         let due = clock::boottime();
-        Self { client, names, sessions: Vec::new(), heard: None, trouble: None, due }
+        Self {
+            client,
+            names,
+            sessions: Vec::new(),
+            heard: None,
+            trouble: None,
+            due,
+        }
     }
 
     /// The first answer; an error that time does not mend ends the command.
@@ -92,7 +99,9 @@ impl Feed {
         let asked = clock::boottime();
         let answer = fetch(&self.client, &self.names);
         let answered = clock::now();
-        self.due = asked.after(PACE).max(answered.boot.after(answered.boot.since(asked) * SHARE));
+        self.due = asked
+            .after(PACE)
+            .max(answered.boot.after(answered.boot.since(asked) * SHARE));
         match answer {
             Ok(list) => {
                 self.sessions = list.sessions;
@@ -116,11 +125,25 @@ fn show(feed: &mut Feed) -> io::Result<Exit> {
     let mut desk = Desk::default();
     loop {
         let size = screen.size();
-        let Feed { sessions, heard, trouble, .. } = &*feed;
+        let Feed {
+            sessions,
+            heard,
+            trouble,
+            ..
+        } = &*feed;
         let now = clock::now().wall;
         let (trouble, keys) = (trouble.as_deref(), screen.has_keys());
         desk.settle(sessions);
-        let view = View { sessions, trouble, heard: *heard, now, zone: &zone, glyphs, desk: &desk, keys };
+        let view = View {
+            sessions,
+            trouble,
+            heard: *heard,
+            now,
+            zone: &zone,
+            glyphs,
+            desk: &desk,
+            keys,
+        };
         let frame = frame::frame(&view, size);
         screen.draw(&frame.lines)?;
         desk.offset = frame.offset;
@@ -142,5 +165,6 @@ fn show(feed: &mut Feed) -> io::Result<Exit> {
 /// The clock on the screen shows each second once.
 fn until_next_second(now: Timestamp) -> Duration {
     let passed = u64::from(now.subsec_nanosecond().unsigned_abs());
-    PACE.saturating_sub(Duration::from_nanos(passed)).max(Duration::from_millis(5))
+    PACE.saturating_sub(Duration::from_nanos(passed))
+        .max(Duration::from_millis(5))
 }

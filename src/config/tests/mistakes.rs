@@ -4,36 +4,123 @@ use super::*;
 
 /// What is changed in the shortest config, and what the error must then say; `:4:` stands for the line.
 const MISTAKES: &[(&str, &str, &[&str])] = &[
-    ("url =", "colour = \"red\"\nurl =", &[":4:", "unknown key `sessions.crm.colour`"]),
-    ("url =", "idle_timout = \"2h\"\nurl =", &[":4:", "did you mean `idle_timeout`"]),
-    ("url =", "idle_timeout = 7200\nurl =", &[":4:", "has no unit", "7200s"]),
-    ("url =", "idle_timeout = \"soon\"\nurl =", &["`sessions.crm.idle_timeout` is no duration"]),
+    (
+        "url =",
+        "colour = \"red\"\nurl =",
+        &[":4:", "unknown key `sessions.crm.colour`"],
+    ),
+    (
+        "url =",
+        "idle_timout = \"2h\"\nurl =",
+        &[":4:", "did you mean `idle_timeout`"],
+    ),
+    (
+        "url =",
+        "idle_timeout = 7200\nurl =",
+        &[":4:", "has no unit", "7200s"],
+    ),
+    (
+        "url =",
+        "idle_timeout = \"soon\"\nurl =",
+        &["`sessions.crm.idle_timeout` is no duration"],
+    ),
     ("url =", "idle_timeout = \"0s\"\nurl =", &["is zero"]),
     ("url =", "idle_timeout = \"20y\"\nurl =", &["idle_timeout"]),
-    ("url =", "idle_timeout = true\nurl =", &["wrong type: boolean", "a string"]),
+    (
+        "url =",
+        "idle_timeout = true\nurl =",
+        &["wrong type: boolean", "a string"],
+    ),
     ("url =", "login = 5\nurl =", &[":6:", "duplicate key"]),
-    ("salesforce\"", "salesfroce\"", &[":3:", "did you mean \"salesforce\""]),
-    ("provider = \"salesforce\"", "", &[":2:", "missing key `sessions.crm.provider`"]),
-    ("url = \"https://acme.my.salesforce.com\"", "", &["missing key `sessions.crm.url`"]),
-    ("https://acme", "http://acme", &[":4:", "plain http", "allow_plain_http"]),
+    (
+        "salesforce\"",
+        "salesfroce\"",
+        &[":3:", "did you mean \"salesforce\""],
+    ),
+    (
+        "provider = \"salesforce\"",
+        "",
+        &[":2:", "missing key `sessions.crm.provider`"],
+    ),
+    (
+        "url = \"https://acme.my.salesforce.com\"",
+        "",
+        &["missing key `sessions.crm.url`"],
+    ),
+    (
+        "https://acme",
+        "http://acme",
+        &[":4:", "plain http", "allow_plain_http"],
+    ),
     ("https://acme", "acme", &[":4:", "is no URL"]),
-    ("grant = \"jwt_bearer\"", "", &["missing key `sessions.crm.login.grant`", "jwt_bearer"]),
-    ("jwt_bearer", "jwt-bearer", &[":6:", "did you mean \"jwt_bearer\""]),
-    ("client_id = \"id\"", "client_id = 5", &[":7:", "wrong type: integer"]),
-    ("client_id = \"id\"", "", &["missing key `sessions.crm.login.client_id`"]),
+    (
+        "grant = \"jwt_bearer\"",
+        "",
+        &["missing key `sessions.crm.login.grant`", "jwt_bearer"],
+    ),
+    (
+        "jwt_bearer",
+        "jwt-bearer",
+        &[":6:", "did you mean \"jwt_bearer\""],
+    ),
+    (
+        "client_id = \"id\"",
+        "client_id = 5",
+        &[":7:", "wrong type: integer"],
+    ),
+    (
+        "client_id = \"id\"",
+        "",
+        &["missing key `sessions.crm.login.client_id`"],
+    ),
     (
         "private_key = {",
         "privat_key = {",
-        &["did you mean `private_key`", "missing key `sessions.crm.login.private_key`"],
+        &[
+            "did you mean `private_key`",
+            "missing key `sessions.crm.login.private_key`",
+        ],
     ),
-    ("{ file = \"/keys/crm.pem\" }", "\"hunter2\"", &[":9:", "must not be written in the config"]),
-    ("{ file = \"/keys/crm.pem\" }", "{ file = \"/a\", env = \"B\" }", &["names several sources"]),
-    ("{ file = \"/keys/crm.pem\" }", "{ insecure_mode = true }", &["does not say where the secret is"]),
-    ("{ file = \"/keys/crm.pem\" }", "{ command = \"pass crm\" }", &["an array of strings"]),
-    ("{ file = \"/keys/crm.pem\" }", "{ command = [] }", &["`sessions.crm.login.private_key.command` is empty"]),
-    ("{ file = \"/keys/crm.pem\" }", "{ credential = \"../x\" }", &["is no name of a credential"]),
-    ("{ file = \"/keys/crm.pem\" }", "{ env = \"p w\" }", &["is no name of an environment variable"]),
-    ("{ file = \"/keys/crm.pem\" }", "{ file = \"~/key\" }", &["only a shell"]),
+    (
+        "{ file = \"/keys/crm.pem\" }",
+        "\"hunter2\"",
+        &[":9:", "must not be written in the config"],
+    ),
+    (
+        "{ file = \"/keys/crm.pem\" }",
+        "{ file = \"/a\", env = \"B\" }",
+        &["names several sources"],
+    ),
+    (
+        "{ file = \"/keys/crm.pem\" }",
+        "{ insecure_mode = true }",
+        &["does not say where the secret is"],
+    ),
+    (
+        "{ file = \"/keys/crm.pem\" }",
+        "{ command = \"pass crm\" }",
+        &["an array of strings"],
+    ),
+    (
+        "{ file = \"/keys/crm.pem\" }",
+        "{ command = [] }",
+        &["`sessions.crm.login.private_key.command` is empty"],
+    ),
+    (
+        "{ file = \"/keys/crm.pem\" }",
+        "{ credential = \"../x\" }",
+        &["is no name of a credential"],
+    ),
+    (
+        "{ file = \"/keys/crm.pem\" }",
+        "{ env = \"p w\" }",
+        &["is no name of an environment variable"],
+    ),
+    (
+        "{ file = \"/keys/crm.pem\" }",
+        "{ file = \"~/key\" }",
+        &["only a shell"],
+    ),
     (
         "[sessions.crm.login]",
         "[sessions.crm.keepalive]\nsurvive_outage = \"1h\"\n[sessions.crm.login]",
@@ -52,7 +139,11 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
     (
         "[sessions.crm.login]",
         "[sessions.crm.keepalive]\nverify_at = [\"61 * * * *\"]\n[sessions.crm.login]",
-        &[":6:", "`sessions.crm.keepalive.verify_at`", "is no cron line"],
+        &[
+            ":6:",
+            "`sessions.crm.keepalive.verify_at`",
+            "is no cron line",
+        ],
     ),
     (
         "[sessions.crm.login]",
@@ -74,8 +165,16 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
         "[sessions.crm.keepalive]\nintrospect = true\n[sessions.crm.login]",
         &[":6:", "client_secret"],
     ),
-    ("[sessions.crm.login]", "[[sessions.crm.publish]]\nfile = \"../crm\"\n[sessions.crm.login]", &[":6:", "\"..\""]),
-    ("[sessions.crm.login]", "[[sessions.crm.publish]]\nfile = \"/a/\"\n[sessions.crm.login]", &["names a directory"]),
+    (
+        "[sessions.crm.login]",
+        "[[sessions.crm.publish]]\nfile = \"../crm\"\n[sessions.crm.login]",
+        &[":6:", "\"..\""],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[[sessions.crm.publish]]\nfile = \"/a/\"\n[sessions.crm.login]",
+        &["names a directory"],
+    ),
     (
         "[sessions.crm.login]",
         "[[sessions.crm.publish]]\nmode = \"0640\"\n[sessions.crm.login]",
@@ -151,16 +250,26 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
         "[[sessions.crm.hook]]\non = [\"change\"]\ncommand = [\"bin/notify\"]\n[sessions.crm.login]",
         &[":7:", "absolute path"],
     ),
-    ("[sessions.crm.login]", "[alerts]\nafter = \"15m\"\n[sessions.crm.login]", &["missing key `alerts.on_attention`"]),
+    (
+        "[sessions.crm.login]",
+        "[alerts]\nafter = \"15m\"\n[sessions.crm.login]",
+        &["missing key `alerts.on_attention`"],
+    ),
     (
         "[sessions.crm.login]",
         "[[alerts.webhook]]\nformat = \"slack\"\nurl = \"https://hooks.example/T0/B0/x\"\n[sessions.crm.login]",
-        &[":7:", "`alerts.webhook.url` must not be written in the config itself"],
+        &[
+            ":7:",
+            "`alerts.webhook.url` must not be written in the config itself",
+        ],
     ),
     (
         "[sessions.crm.login]",
         "[[alerts.webhook]]\nformat = \"slack\"\n[sessions.crm.login]",
-        &["missing key `alerts.webhook.url`", "url = { file = \"/path\" }"],
+        &[
+            "missing key `alerts.webhook.url`",
+            "url = { file = \"/path\" }",
+        ],
     ),
     (
         "[sessions.crm.login]",
@@ -217,41 +326,85 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
         "[sessions.crm.access]\nallow = [\"alice\"]\n[sessions.crm.login]",
         &["neither a user nor a group"],
     ),
-    ("[sessions.crm.login]", "[sessions.crm.http]\nclient_cert = \"/c\"\n[sessions.crm.login]", &["client_key"]),
-    ("[sessions.crm.login]", "[sessions.crm.http]\npin_sha256 = \"abc\"\n[sessions.crm.login]", &["no SHA-256"]),
-    ("[sessions.crm.login]", "[sessions.crm.http]\nproxy = \"ftp://p\"\n[sessions.crm.login]", &["no proxy"]),
+    (
+        "[sessions.crm.login]",
+        "[sessions.crm.http]\nclient_cert = \"/c\"\n[sessions.crm.login]",
+        &["client_key"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[sessions.crm.http]\npin_sha256 = \"abc\"\n[sessions.crm.login]",
+        &["no SHA-256"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[sessions.crm.http]\nproxy = \"ftp://p\"\n[sessions.crm.login]",
+        &["no proxy"],
+    ),
     (
         "[sessions.crm.login]",
         "[metrcs]\nlisten = \"127.0.0.1:9464\"\n[sessions.crm.login]",
         &["unknown key `metrcs`", "did you mean `metrics`"],
     ),
-    ("[sessions.crm.login]", "[sessions.CRM]\n[sessions.crm.login]", &["`sessions.CRM` is no session name"]),
-    ("[sessions.crm.login]", "[daemon]\ntimezone = \"Europe/Wien\"\n[sessions.crm.login]", &["is no time zone"]),
-    ("[sessions.crm.login]", "[daemon]\nlog = \"syslog\"\n[sessions.crm.login]", &["journald"]),
+    (
+        "[sessions.crm.login]",
+        "[sessions.CRM]\n[sessions.crm.login]",
+        &["`sessions.CRM` is no session name"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[daemon]\ntimezone = \"Europe/Wien\"\n[sessions.crm.login]",
+        &["is no time zone"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[daemon]\nlog = \"syslog\"\n[sessions.crm.login]",
+        &["journald"],
+    ),
     (
         "[sessions.crm.login]",
         "[daemon]\nstate_key = \"00ff\"\n[sessions.crm.login]",
         &[":6:", "must not be written in the config"],
     ),
-    ("[sessions.crm.login]", "[http]\nper_host_rate = \"fast\"\n[sessions.crm.login]", &["is no rate"]),
+    (
+        "[sessions.crm.login]",
+        "[http]\nper_host_rate = \"fast\"\n[sessions.crm.login]",
+        &["is no rate"],
+    ),
     (
         "[sessions.crm.login]",
         "[socket]\nadmins = [\"group:no-such\"]\n[sessions.crm.login]",
         &["there is no group `no-such`"],
     ),
-    ("[sessions.crm.login]", "[socket]\nmode = \"rw\"\n[sessions.crm.login]", &["is no file mode"]),
+    (
+        "[sessions.crm.login]",
+        "[socket]\nmode = \"rw\"\n[sessions.crm.login]",
+        &["is no file mode"],
+    ),
     (
         "[sessions.crm.login]",
         "[metrics]\nlisten = \"192.0.2.1:9464\"\n[sessions.crm.login]",
-        &[":6:", "can be reached from other machines", "allow_remote = true"],
+        &[
+            ":6:",
+            "can be reached from other machines",
+            "allow_remote = true",
+        ],
     ),
     (
         "[sessions.crm.login]",
         "[metrics]\nlisten = \"9464\"\n[sessions.crm.login]",
         &["is no address", "127.0.0.1:9464"],
     ),
-    ("[sessions.crm.login]", "[metrics]\nlisten = \"[::1]:0\"\n[sessions.crm.login]", &["has port 0"]),
-    ("[sessions.crm.login]", "[metrics]\nlisten = \"unix:../m\"\n[sessions.crm.login]", &["holds \"..\""]),
+    (
+        "[sessions.crm.login]",
+        "[metrics]\nlisten = \"[::1]:0\"\n[sessions.crm.login]",
+        &["has port 0"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "[metrics]\nlisten = \"unix:../m\"\n[sessions.crm.login]",
+        &["holds \"..\""],
+    ),
     (
         "[sessions.crm.login]",
         "[metrics]\nlisten = \"127.0.0.1:9464\"\nhosts = [\"http://a:9464\"]\n[sessions.crm.login]",
@@ -262,8 +415,16 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
         "[metrics]\nlisten = \"unix:m\"\nhosts = [\"a\"]\n[sessions.crm.login]",
         &["means nothing on a unix socket"],
     ),
-    ("[sessions.crm.login]", "[metrics]\nallow_remote = true\n[sessions.crm.login]", &["missing key `metrics.listen`"]),
-    ("[sessions.crm.login]", "this is no toml\n[sessions.crm.login]", &[":5:", "not valid TOML"]),
+    (
+        "[sessions.crm.login]",
+        "[metrics]\nallow_remote = true\n[sessions.crm.login]",
+        &["missing key `metrics.listen`"],
+    ),
+    (
+        "[sessions.crm.login]",
+        "this is no toml\n[sessions.crm.login]",
+        &[":5:", "not valid TOML"],
+    ),
 ];
 
 #[test]
@@ -272,11 +433,22 @@ fn every_mistake_names_its_line_its_key_and_a_remedy() {
         let text = SHORTEST.replacen(from, to, 1);
         assert_ne!(text, SHORTEST, "{from} is not in the config");
         let home = Home::of(&text);
-        let errors = home.load().err().unwrap_or_else(|| panic!("accepted:\n{text}")).to_string();
+        let errors = home
+            .load()
+            .err()
+            .unwrap_or_else(|| panic!("accepted:\n{text}"))
+            .to_string();
         let place = format!("{}:", home.main().display());
         for part in parts.iter().copied().chain([place.as_str(), "help: "]) {
-            let part = if part.starts_with(':') { format!("config.toml{part}") } else { part.to_owned() };
-            assert!(errors.contains(&part), "no `{part}` in:\n{errors}\n\nfor:\n{text}");
+            let part = if part.starts_with(':') {
+                format!("config.toml{part}")
+            } else {
+                part.to_owned()
+            };
+            assert!(
+                errors.contains(&part),
+                "no `{part}` in:\n{errors}\n\nfor:\n{text}"
+            );
         }
     }
 }
@@ -296,7 +468,14 @@ fn a_broken_login_hides_no_other_error() {
     let text = "[sessions.a]\nprovider = \"x\"\nurl = \"http://acme.example\"\npublish = [{ file = \"same\" }]\n\
                 [sessions.b]\nprovider = \"salesforce\"\nidle_timeout = \"1h\"\npublish = [{ file = \"same\" }]\n\
                 [sessions.b.keepalive]\nping_every = \"31m\"\n";
-    let lines: Vec<usize> = Home::of(text).load().err().unwrap().list().iter().map(|error| error.line).collect();
+    let lines: Vec<usize> = Home::of(text)
+        .load()
+        .err()
+        .unwrap()
+        .list()
+        .iter()
+        .map(|error| error.line)
+        .collect();
     // Unknown provider, plain http; missing url and login, the shared file, the long period.
     assert_eq!(lines, [2, 3, 5, 5, 8, 10]);
 }
@@ -307,16 +486,31 @@ fn no_error_shows_what_may_be_a_secret() {
         ("{ file = \"/keys/crm.pem\" }", "\"hunter2\""),
         ("{ file = \"/keys/crm.pem\" }", "hunter2"),
         ("{ file = \"/keys/crm.pem\" }", "\"hunter2"),
-        ("{ file = \"/keys/crm.pem\" }", "\"\"\"-----BEGIN\nhunter2\n-----END\"\"\""),
-        ("{ file = \"/keys/crm.pem\" }", "-----BEGIN\nhunter2==\nhunter2\n"),
+        (
+            "{ file = \"/keys/crm.pem\" }",
+            "\"\"\"-----BEGIN\nhunter2\n-----END\"\"\"",
+        ),
+        (
+            "{ file = \"/keys/crm.pem\" }",
+            "-----BEGIN\nhunter2==\nhunter2\n",
+        ),
         ("{ file = \"/keys/crm.pem\" }", "{ value = \"hunter2\" }"),
         ("{ file = \"/keys/crm.pem\" }", "{ env = \"hunter2-\" }"),
         ("private_key = {", "pasword = \"hunter2\"\nprivate_key = {"),
-        ("private_key = {", "pasword = [\"hunter2\"]\nprivate_key = {"),
-        ("[sessions.crm.login]", "client_secret = \"hunter2\"\n[sessions.crm.login]"),
+        (
+            "private_key = {",
+            "pasword = [\"hunter2\"]\nprivate_key = {",
+        ),
+        (
+            "[sessions.crm.login]",
+            "client_secret = \"hunter2\"\n[sessions.crm.login]",
+        ),
         ("https://acme", "https://me:hunter2@acme"),
         ("https://acme", "http://me:hunter2@acme"),
-        ("[sessions.crm]", "[http]\nproxy = \"http://me:hunter2@proxy\"\n[sessions.crm]"),
+        (
+            "[sessions.crm]",
+            "[http]\nproxy = \"http://me:hunter2@proxy\"\n[sessions.crm]",
+        ),
         (
             "[sessions.crm.login]",
             "[sessions.x]\nlogin = { grant = \"nope\", password = \"hunter2\" }\n[sessions.crm.login]",
@@ -328,8 +522,14 @@ fn no_error_shows_what_may_be_a_secret() {
     ];
     for (from, to) in cases {
         let text = SHORTEST.replacen(from, to, 1);
-        let errors = Home::of(&text).load().err().unwrap_or_else(|| panic!("accepted:\n{text}"));
-        let told = format!("{errors}\n{}", serde_json::to_string(&errors.list()).unwrap());
+        let errors = Home::of(&text)
+            .load()
+            .err()
+            .unwrap_or_else(|| panic!("accepted:\n{text}"));
+        let told = format!(
+            "{errors}\n{}",
+            serde_json::to_string(&errors.list()).unwrap()
+        );
         assert!(!told.contains("hunter2"), "{told}");
     }
 }

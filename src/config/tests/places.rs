@@ -14,7 +14,10 @@ fn a_file_that_lies_in_the_place_of_something_else_is_refused() {
         ("/x/run/metrics.sock", "is the socket for scrapers"),
         ("/x/key", "holds a secret"),
         ("/etc/keepfresh/config.toml", "is a file of the config"),
-        ("/etc/keepfresh/providers/acme.toml", "lies among the provider profiles"),
+        (
+            "/etc/keepfresh/providers/acme.toml",
+            "lies among the provider profiles",
+        ),
         ("/dev/null", "in a file system of the kernel"),
         ("/proc/self/token", "in a file system of the kernel"),
         ("/dev/shm/token", ""),
@@ -31,7 +34,10 @@ fn a_file_that_lies_in_the_place_of_something_else_is_refused() {
         );
         let said = told(&text);
         assert_eq!(said.is_empty(), expected.is_empty(), "{file}: {said}");
-        assert!(said.contains(expected) && (said.is_empty() || said.contains(":9:")), "{file}: {said}");
+        assert!(
+            said.contains(expected) && (said.is_empty() || said.contains(":9:")),
+            "{file}: {said}"
+        );
     }
 }
 
@@ -43,8 +49,12 @@ fn one_sessions_token_may_be_what_another_logs_in_with() {
         ("client_secret", "/x/run/tokens/post", false),
         ("client_secret", "/y/post", true),
     ] {
-        let others = ["subject_token", "client_secret"].into_iter().filter(|other| *other != key);
-        let others: Vec<String> = others.map(|other| format!("{other} = {{ file = \"/x/{other}\" }}\n")).collect();
+        let others = ["subject_token", "client_secret"]
+            .into_iter()
+            .filter(|other| *other != key);
+        let others: Vec<String> = others
+            .map(|other| format!("{other} = {{ file = \"/x/{other}\" }}\n"))
+            .collect();
         let others = others.concat();
         let said = told(&format!(
             "[daemon]\nruntime_dir = \"/x/run\"\n\
@@ -55,7 +65,11 @@ fn one_sessions_token_may_be_what_another_logs_in_with() {
              [sessions.exchange.login]\ngrant = \"token_exchange\"\ntoken_url = \"/t\"\nclient_id = \"x\"\n\
              {key} = {{ file = {file:?} }}\n{others}"
         ));
-        assert_eq!(said.contains("holds a secret"), refused, "{key} {file}: {said}");
+        assert_eq!(
+            said.contains("holds a secret"),
+            refused,
+            "{key} {file}: {said}"
+        );
         assert_eq!(said.is_empty(), !refused, "{key} {file}: {said}");
     }
 }
@@ -64,7 +78,10 @@ fn one_sessions_token_may_be_what_another_logs_in_with() {
 fn sockets_and_directories_do_not_get_into_each_others_way() {
     for (tables, expected) in [
         ("[socket]\npath = \"tokens\"\n", "`socket.path`"),
-        ("[metrics]\nlisten = \"unix:keepfresh.sock\"\n", "`metrics.listen`"),
+        (
+            "[metrics]\nlisten = \"unix:keepfresh.sock\"\n",
+            "`metrics.listen`",
+        ),
         ("[metrics]\nlisten = \"unix:tokens\"\n", "`metrics.listen`"),
         ("[metrics]\nlisten = \"unix:m.sock\"\n", ""),
         ("state_dir = \"/proc/keepfresh\"\n", "`daemon.state_dir`"),
@@ -78,7 +95,13 @@ fn sockets_and_directories_do_not_get_into_each_others_way() {
 /// Everything that is wrong with a main file of this text.
 fn told(text: &str) -> String {
     let file = Path::new("/etc/keepfresh/config.toml");
-    let found = [super::document::Found::decoded(file, text.as_bytes().to_vec())];
+    let found = [super::document::Found::decoded(
+        file,
+        text.as_bytes().to_vec(),
+    )];
     let surroundings = Surroundings::made_up(&[], 0, 0);
-    super::read_found(file, &found, &surroundings).err().map(|errors| errors.to_string()).unwrap_or_default()
+    super::read_found(file, &found, &surroundings)
+        .err()
+        .map(|errors| errors.to_string())
+        .unwrap_or_default()
 }

@@ -24,8 +24,14 @@ pub(super) struct SigningKey {
     pub(super) algorithms: &'static [Algorithm],
 }
 
-const OF_RSA: &[Algorithm] =
-    &[Algorithm::RS256, Algorithm::PS256, Algorithm::RS384, Algorithm::PS384, Algorithm::RS512, Algorithm::PS512];
+const OF_RSA: &[Algorithm] = &[
+    Algorithm::RS256,
+    Algorithm::PS256,
+    Algorithm::RS384,
+    Algorithm::PS384,
+    Algorithm::RS512,
+    Algorithm::PS512,
+];
 
 impl SigningKey {
     /// Reads PKCS#8, PKCS#1 or SEC 1, the first also encrypted.
@@ -36,9 +42,10 @@ impl SigningKey {
         let block = pem::private_key(pem)?;
         let (label, document) = SecretDocument::from_pem(&block).map_err(|_| NoKey::Damaged)?;
         match label {
-            EncryptedPrivateKeyInfo::PEM_LABEL => {
-                opened(document.as_bytes(), passphrase.ok_or(AssertionError::PassphraseMissing)?)
-            }
+            EncryptedPrivateKeyInfo::PEM_LABEL => opened(
+                document.as_bytes(),
+                passphrase.ok_or(AssertionError::PassphraseMissing)?,
+            ),
             PrivateKeyInfo::PEM_LABEL => Self::of_pkcs8(document.as_bytes()),
             "RSA PRIVATE KEY" => Ok(Self::rsa(document.as_bytes())),
             "EC PRIVATE KEY" => Self::elliptic(document.as_bytes()),
@@ -51,20 +58,29 @@ impl SigningKey {
         match info.algorithm.oid {
             RSA => Ok(Self::rsa(info.private_key)),
             EC => Self::elliptic(der),
-            ED25519 => Ok(Self { key: EncodingKey::from_ed_der(der), algorithms: &[Algorithm::EdDSA] }),
+            ED25519 => Ok(Self {
+                key: EncodingKey::from_ed_der(der),
+                algorithms: &[Algorithm::EdDSA],
+            }),
             _ => Err(AssertionError::UnknownKind),
         }
     }
 
     fn rsa(pkcs1: &[u8]) -> Self {
-        Self { key: EncodingKey::from_rsa_der(pkcs1), algorithms: OF_RSA }
+        Self {
+            key: EncodingKey::from_rsa_der(pkcs1),
+            algorithms: OF_RSA,
+        }
     }
 
     /// SEC 1 or PKCS#8; the curve is what fits.
     fn elliptic(der: &[u8]) -> Result<Self, AssertionError> {
         let on = |curve: &'static EcdsaSigningAlgorithm, algorithms| {
             let pair = EcdsaKeyPair::from_private_key_der(curve, der).ok()?;
-            Some(Self { key: EncodingKey::from_ec_der(pair.to_pkcs8v1().ok()?.as_ref()), algorithms })
+            Some(Self {
+                key: EncodingKey::from_ec_der(pair.to_pkcs8v1().ok()?.as_ref()),
+                algorithms,
+            })
         };
         on(&ECDSA_P256_SHA256_FIXED_SIGNING, &[Algorithm::ES256])
             .or_else(|| on(&ECDSA_P384_SHA384_FIXED_SIGNING, &[Algorithm::ES384]))
@@ -74,7 +90,9 @@ impl SigningKey {
 
 fn opened(sealed: &[u8], passphrase: &Secret) -> Result<SigningKey, AssertionError> {
     let sealed = EncryptedPrivateKeyInfo::from_der(sealed).map_err(|_| NoKey::Damaged)?;
-    let opened = sealed.decrypt(passphrase.expose()).map_err(|_| AssertionError::PassphraseWrong)?;
+    let opened = sealed
+        .decrypt(passphrase.expose())
+        .map_err(|_| AssertionError::PassphraseWrong)?;
     SigningKey::of_pkcs8(opened.as_bytes())
 }
 
@@ -90,21 +108,37 @@ mod tests {
     fn the_kind_of_a_key_says_how_it_signs() {
         let p256 = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
         let p384 = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap();
-        let sec1 = pem("EC PRIVATE KEY", p256.private_key().as_der().unwrap().as_ref());
-        let parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+        let sec1 = pem(
+            "EC PRIVATE KEY",
+            p256.private_key().as_der().unwrap().as_ref(),
+        );
+        let parameters =
+            "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
         let ed25519 = aws_lc_rs::signature::Ed25519KeyPair::generate().unwrap();
         for (pem, expected) in [
             (private_key().expose().to_owned(), Algorithm::RS256),
-            (pem("PRIVATE KEY", p256.to_pkcs8v1().unwrap().as_ref()), Algorithm::ES256),
-            (pem("PRIVATE KEY", p384.to_pkcs8v1().unwrap().as_ref()), Algorithm::ES384),
+            (
+                pem("PRIVATE KEY", p256.to_pkcs8v1().unwrap().as_ref()),
+                Algorithm::ES256,
+            ),
+            (
+                pem("PRIVATE KEY", p384.to_pkcs8v1().unwrap().as_ref()),
+                Algorithm::ES384,
+            ),
             (sec1.clone(), Algorithm::ES256),
             (format!("{parameters}{sec1}"), Algorithm::ES256),
-            (pem("PRIVATE KEY", ed25519.to_pkcs8v1().unwrap().as_ref()), Algorithm::EdDSA),
+            (
+                pem("PRIVATE KEY", ed25519.to_pkcs8v1().unwrap().as_ref()),
+                Algorithm::EdDSA,
+            ),
         ] {
             let key = SigningKey::read(&pem, None).unwrap();
             assert_eq!(key.algorithms.first(), Some(&expected));
             let header = jsonwebtoken::Header::new(expected);
-            assert!(jsonwebtoken::encode(&header, &1, &key.key).is_ok(), "{expected:?}");
+            assert!(
+                jsonwebtoken::encode(&header, &1, &key.key).is_ok(),
+                "{expected:?}"
+            );
         }
     }
 
@@ -112,6 +146,9 @@ mod tests {
     fn a_curve_that_no_server_asks_for_is_named() {
         let p521 = EcdsaKeyPair::generate(&ECDSA_P521_SHA512_FIXED_SIGNING).unwrap();
         let pem = pem("PRIVATE KEY", p521.to_pkcs8v1().unwrap().as_ref());
-        assert_eq!(SigningKey::read(&pem, None).err(), Some(AssertionError::UnknownKind));
+        assert_eq!(
+            SigningKey::read(&pem, None).err(),
+            Some(AssertionError::UnknownKind)
+        );
     }
 }

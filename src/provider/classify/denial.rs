@@ -33,8 +33,16 @@ const OF_ERRORS: [&str; 20] = [
 ];
 
 /// Names of members that say whether it was done.
-const OF_SUCCESS: [&str; 8] =
-    ["authenticated", "isauthenticated", "issuccess", "issuccessful", "ok", "succeeded", "success", "successful"];
+const OF_SUCCESS: [&str; 8] = [
+    "authenticated",
+    "isauthenticated",
+    "issuccess",
+    "issuccessful",
+    "ok",
+    "succeeded",
+    "success",
+    "successful",
+];
 
 /// Names of members that hold a word or a number for how it went.
 const OF_OUTCOMES: [&str; 13] = [
@@ -78,7 +86,9 @@ const FAILED: [&str; 20] = [
 ];
 
 /// What stands in the members of errors where there is none.
-const NO_ERROR: [&str; 9] = ["0", "00", "0000", "200", "false", "none", "ok", "success", "noerror"];
+const NO_ERROR: [&str; 9] = [
+    "0", "00", "0000", "200", "false", "none", "ok", "success", "noerror",
+];
 
 /// Parts of sentences that ask for patience: the server did not decide.
 const NOT_NOW: [&str; 18] = [
@@ -126,12 +136,18 @@ impl Said {
                     self.read(value, depth + 1);
                 }
             }
-            Value::Array(elements) if depth < DEEPEST => elements.iter().for_each(|it| self.read(it, depth + 1)),
+            Value::Array(elements) if depth < DEEPEST => {
+                elements.iter().for_each(|it| self.read(it, depth + 1))
+            }
             Value::String(text) => {
                 let text = text.to_lowercase();
                 self.not_now |= NOT_NOW.iter().any(|part| text.contains(part));
             }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {}
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Array(_)
+            | Value::Object(_) => {}
         }
     }
 
@@ -155,12 +171,17 @@ impl Said {
 
     /// Many number their errors as HTTP does. What other numbers mean, 1 for one, each server has for itself.
     fn number(&mut self, value: &Value) {
-        let Some(number) = scalar(value).and_then(|text| text.trim().parse::<i64>().ok()) else { return };
+        let Some(number) = scalar(value).and_then(|text| text.trim().parse::<i64>().ok()) else {
+            return;
+        };
         self.no |= (400..500).contains(&number);
         self.not_now |= matches!(number, 408 | 425 | 429 | 500..=599);
     }
 }
 
 fn plain(text: &str) -> String {
-    text.chars().filter(|char| char.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    text.chars()
+        .filter(|char| char.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect()
 }

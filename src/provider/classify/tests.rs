@@ -28,42 +28,159 @@ fn a_dead_session_is_not_taken_for_a_look_alike_nor_the_other_way_round() {
 fn what_no_rule_matches_follows_the_protocol() {
     use Request::{Introspect, Login, Logout, Ping, Renew};
     for (request, status, headers, body, expected) in [
-        (Ping, 401, &[("WWW-Authenticate", "Bearer realm=\"x\", error=\"invalid_token\"")][..], "", "dead, certain"),
-        (Ping, 401, &[("WWW-Authenticate", "Bearer")], "", "dead, unsure"),
-        (Ping, 403, &[("WWW-Authenticate", "Bearer error=insufficient_scope")], "", "forbidden, certain"),
+        (
+            Ping,
+            401,
+            &[(
+                "WWW-Authenticate",
+                "Bearer realm=\"x\", error=\"invalid_token\"",
+            )][..],
+            "",
+            "dead, certain",
+        ),
+        (
+            Ping,
+            401,
+            &[("WWW-Authenticate", "Bearer")],
+            "",
+            "dead, unsure",
+        ),
+        (
+            Ping,
+            403,
+            &[("WWW-Authenticate", "Bearer error=insufficient_scope")],
+            "",
+            "forbidden, certain",
+        ),
         (Login, 200, &[], "{}", "unavailable"),
         (Login, 200, &[], "", "unavailable"),
-        (Login, 200, &[], r#"{"error":"invalid_grant"}"#, "refused, confirm"),
+        (
+            Login,
+            200,
+            &[],
+            r#"{"error":"invalid_grant"}"#,
+            "refused, confirm",
+        ),
         (Login, 401, &[], "", "refused, confirm"),
         (Login, 403, &[], "{}", "refused, confirm"),
         (Login, 429, &[], r#"{"error":"invalid_grant"}"#, "throttled"),
-        (Login, 404, &[("Content-Type", "text/html")], "", "unavailable"),
+        (
+            Login,
+            404,
+            &[("Content-Type", "text/html")],
+            "",
+            "unavailable",
+        ),
         (Login, 307, &[], "", "unavailable"),
-        (Login, 200, &[("Content-Encoding", "gzip")], "\u{1f}", "unavailable"),
-        (Renew, 200, &[("Content-Encoding", "br")], "\u{1f}", "in_doubt"),
-        (Ping, 401, &[("Content-Encoding", "gzip")], "\u{1f}", "dead, unsure"),
+        (
+            Login,
+            200,
+            &[("Content-Encoding", "gzip")],
+            "\u{1f}",
+            "unavailable",
+        ),
+        (
+            Renew,
+            200,
+            &[("Content-Encoding", "br")],
+            "\u{1f}",
+            "in_doubt",
+        ),
+        (
+            Ping,
+            401,
+            &[("Content-Encoding", "gzip")],
+            "\u{1f}",
+            "dead, unsure",
+        ),
         (Renew, 200, &[], "{}", "in_doubt"),
         (Renew, 204, &[], "", "in_doubt"),
         (Renew, 401, &[], "", "in_doubt"),
-        (Renew, 400, &[], r#"{"error":"invalid_grant"}"#, "grant_dead"),
-        (Renew, 401, &[], r#"{"error":"invalid_client"}"#, "refused, confirm"),
+        (
+            Renew,
+            400,
+            &[],
+            r#"{"error":"invalid_grant"}"#,
+            "grant_dead",
+        ),
+        (
+            Renew,
+            401,
+            &[],
+            r#"{"error":"invalid_client"}"#,
+            "refused, confirm",
+        ),
         (Renew, 502, &[], "", "in_doubt"),
         (Renew, 429, &[], "", "throttled"),
-        (Login, 200, &[], r#"{"access_token":"a","expires_in":-12}"#, "expired"),
-        (Renew, 200, &[], r#"{"access_token":"a","expires_in":-12}"#, "expired"),
-        (Renew, 200, &[], r#"{"access_token":"","error":"invalid_grant"}"#, "grant_dead"),
-        (Login, 200, &[], r#"{"access_token":"a","error":""}"#, "good"),
+        (
+            Login,
+            200,
+            &[],
+            r#"{"access_token":"a","expires_in":-12}"#,
+            "expired",
+        ),
+        (
+            Renew,
+            200,
+            &[],
+            r#"{"access_token":"a","expires_in":-12}"#,
+            "expired",
+        ),
+        (
+            Renew,
+            200,
+            &[],
+            r#"{"access_token":"","error":"invalid_grant"}"#,
+            "grant_dead",
+        ),
+        (
+            Login,
+            200,
+            &[],
+            r#"{"access_token":"a","error":""}"#,
+            "good",
+        ),
         (Introspect, 200, &[], r#"{"active":false}"#, "introspected"),
         (Introspect, 200, &[], r#"{"active":"yes"}"#, "unavailable"),
         (Introspect, 200, &[], "", "unavailable"),
-        (Introspect, 401, &[], r#"{"error":"invalid_client"}"#, "forbidden, unsure"),
+        (
+            Introspect,
+            401,
+            &[],
+            r#"{"error":"invalid_client"}"#,
+            "forbidden, unsure",
+        ),
         (Introspect, 401, &[], "", "forbidden, unsure"),
         (Introspect, 500, &[], "", "unavailable"),
         (Logout, 200, &[], "", "logged_out"),
-        (Logout, 200, &[("Content-Type", "text/html")], "", "logged_out"),
-        (Logout, 200, &[("Content-Type", "text/html")], "<html>", "unavailable"),
-        (Logout, 400, &[], r#"{"error":"invalid_token"}"#, "logged_out"),
-        (Logout, 401, &[], r#"{"error":"invalid_client"}"#, "forbidden, certain"),
+        (
+            Logout,
+            200,
+            &[("Content-Type", "text/html")],
+            "",
+            "logged_out",
+        ),
+        (
+            Logout,
+            200,
+            &[("Content-Type", "text/html")],
+            "<html>",
+            "unavailable",
+        ),
+        (
+            Logout,
+            400,
+            &[],
+            r#"{"error":"invalid_token"}"#,
+            "logged_out",
+        ),
+        (
+            Logout,
+            401,
+            &[],
+            r#"{"error":"invalid_client"}"#,
+            "forbidden, certain",
+        ),
         (Logout, 503, &[], "", "unavailable"),
         (Ping, 503, &[("Retry-After", "7")], "<html>", "throttled"),
         (Login, 503, &[("Retry-After", "7")], "", "throttled"),
@@ -71,7 +188,14 @@ fn what_no_rule_matches_follows_the_protocol() {
         (Ping, 503, &[("Retry-After", "soon")], "", "unavailable"),
         (Ping, 500, &[("Retry-After", "7")], "", "unavailable"),
     ] {
-        let seen = verdict("oauth2", "client_credentials", request, status, headers, body);
+        let seen = verdict(
+            "oauth2",
+            "client_credentials",
+            request,
+            status,
+            headers,
+            body,
+        );
         assert_eq!(seen, expected, "{request:?} {status} {headers:?} {body}");
     }
 }
@@ -101,16 +225,30 @@ fn a_no_under_a_good_status_is_one_by_whatever_name() {
         r#"{"access_token":"","errcode":40013,"errmsg":"invalid appid"}"#,
         r#"{"access_token":null,"success":false}"#,
     ] {
-        for (request, expected) in [(Request::Login, "refused, confirm"), (Request::Renew, "refused, kept")] {
+        for (request, expected) in [
+            (Request::Login, "refused, confirm"),
+            (Request::Renew, "refused, kept"),
+        ] {
             let seen = verdict("oauth2", "client_credentials", request, 200, &[], body);
             assert_eq!(seen, expected, "{request:?} {body}");
         }
     }
-    let quoted = Response::new(200, Vec::new(), br#"{"errcode":40001,"errmsg":"invalid credential"}"#, true);
+    let quoted = Response::new(
+        200,
+        Vec::new(),
+        br#"{"errcode":40001,"errmsg":"invalid credential"}"#,
+        true,
+    );
     let profile = Profile::named("oauth2", None).unwrap();
-    let judgement = classify(&asked(&profile, "client_credentials", Request::Login), &quoted);
+    let judgement = classify(
+        &asked(&profile, "client_credentials", Request::Login),
+        &quoted,
+    );
     let said = crate::provider::detail::sentence(&quoted, &judgement, &[]);
-    assert_eq!(&*said, "the server answered 200 \u{201c}40001\u{201d}, \u{201c}invalid credential\u{201d}");
+    assert_eq!(
+        &*said,
+        "the server answered 200 \u{201c}40001\u{201d}, \u{201c}invalid credential\u{201d}"
+    );
 }
 
 #[test]
@@ -135,30 +273,53 @@ fn an_answer_without_a_token_that_decides_nothing_is_no_refusal() {
         "\"error\"",
         "error",
     ] {
-        for (request, expected) in [(Request::Login, "unavailable"), (Request::Renew, "in_doubt")] {
+        for (request, expected) in [
+            (Request::Login, "unavailable"),
+            (Request::Renew, "in_doubt"),
+        ] {
             let seen = verdict("oauth2", "client_credentials", request, 200, &[], body);
             assert_eq!(seen, expected, "{request:?} {body}");
         }
     }
     let beside = r#"{"access_token":"a","errcode":0,"errmsg":"ok","success":true}"#;
-    assert_eq!(verdict("oauth2", "client_credentials", Request::Login, 200, &[], beside), "good");
+    assert_eq!(
+        verdict(
+            "oauth2",
+            "client_credentials",
+            Request::Login,
+            200,
+            &[],
+            beside
+        ),
+        "good"
+    );
 }
 
 #[test]
 fn an_answer_that_breaks_off_is_no_answer() {
     let profile = Profile::named("oauth2", None).unwrap();
-    for (request, expected) in
-        [(Request::Ping, "unavailable"), (Request::Login, "unavailable"), (Request::Renew, "in_doubt")]
-    {
+    for (request, expected) in [
+        (Request::Ping, "unavailable"),
+        (Request::Login, "unavailable"),
+        (Request::Renew, "in_doubt"),
+    ] {
         let response = Response::new(400, Vec::new(), br#"{"error":"invalid_grant"}"#, false);
-        assert_eq!(classify(&asked(&profile, "password", request), &response).verdict.word(), expected);
+        assert_eq!(
+            classify(&asked(&profile, "password", request), &response)
+                .verdict
+                .word(),
+            expected
+        );
     }
 }
 
 #[test]
 fn time_left_is_counted_on_the_servers_own_clock() {
     let profile = Profile::named("oauth2", None).unwrap();
-    let date = [("Date".to_owned(), "Sun, 06 Nov 1994 08:49:37 GMT".to_owned())];
+    let date = [(
+        "Date".to_owned(),
+        "Sun, 06 Nov 1994 08:49:37 GMT".to_owned(),
+    )];
     for (exp, expected) in [
         ("784111837", Some(60)),
         ("784111837.5", Some(60)),
@@ -171,9 +332,20 @@ fn time_left_is_counted_on_the_servers_own_clock() {
     ] {
         let body = format!(r#"{{"active":true,"exp":{exp}}}"#);
         let response = Response::new(200, date.to_vec(), body.as_bytes(), true);
-        let verdict = classify(&asked(&profile, "password", Request::Introspect), &response).verdict;
-        let Verdict::Introspected { active: true, remaining } = verdict else { panic!("{verdict:?}") };
-        assert_eq!(remaining.map(|remaining| remaining.as_secs()), expected, "{exp}");
+        let verdict =
+            classify(&asked(&profile, "password", Request::Introspect), &response).verdict;
+        let Verdict::Introspected {
+            active: true,
+            remaining,
+        } = verdict
+        else {
+            panic!("{verdict:?}")
+        };
+        assert_eq!(
+            remaining.map(|remaining| remaining.as_secs()),
+            expected,
+            "{exp}"
+        );
     }
 }
 
@@ -183,7 +355,10 @@ fn an_introspection_that_keeps_truth_and_time_as_text_is_understood() {
     for (body, expected) in [
         (r#"{"active":"true","exp":60}"#, Some((true, Some(60)))),
         (r#"{"active":" True ","exp":"60"}"#, Some((true, Some(60)))),
-        (r#"{"active":1,"exp":"1970-01-01T00:01:00Z"}"#, Some((true, Some(60)))),
+        (
+            r#"{"active":1,"exp":"1970-01-01T00:01:00Z"}"#,
+            Some((true, Some(60))),
+        ),
         (r#"{"active":"1","exp":null}"#, Some((true, None))),
         (r#"{"active":true,"exp":"soon"}"#, Some((true, None))),
         (r#"{"active":"FALSE"}"#, Some((false, None))),
@@ -194,7 +369,8 @@ fn an_introspection_that_keeps_truth_and_time_as_text_is_understood() {
         (r#"{"active":[true]}"#, None),
     ] {
         let response = Response::new(200, Vec::new(), body.as_bytes(), true);
-        let verdict = classify(&asked(&profile, "password", Request::Introspect), &response).verdict;
+        let verdict =
+            classify(&asked(&profile, "password", Request::Introspect), &response).verdict;
         let found = if let Verdict::Introspected { active, remaining } = verdict {
             Some((active, remaining.map(|left| left.as_secs())))
         } else {
@@ -207,24 +383,46 @@ fn an_introspection_that_keeps_truth_and_time_as_text_is_understood() {
 #[test]
 fn a_remedy_goes_with_what_a_person_can_mend() {
     let profile = Profile::named("salesforce", None).unwrap();
-    let body = br#"{"error":"invalid_grant","error_description":"user hasn't approved this consumer"}"#;
+    let body =
+        br#"{"error":"invalid_grant","error_description":"user hasn't approved this consumer"}"#;
     let response = Response::new(400, Vec::new(), body, true);
     let judgement = classify(&asked(&profile, "jwt_bearer", Request::Login), &response);
-    assert!(judgement.remedy.unwrap().contains("pre-authorise the user's profile or permission set"));
+    assert!(
+        judgement
+            .remedy
+            .unwrap()
+            .contains("pre-authorise the user's profile or permission set")
+    );
 }
 
 /// Salesforce, GitHub, Strava, Slack, `WeChat` and others say no in words of their own.
 #[test]
 fn a_no_to_a_renewal_is_a_no_under_any_name() {
     for (status, body, expected) in [
-        (400, r#"{"error":"app_not_found","error_description":"not installed"}"#, "refused, kept"),
+        (
+            400,
+            r#"{"error":"app_not_found","error_description":"not installed"}"#,
+            "refused, kept",
+        ),
         (403, r#"{"error":"access_denied"}"#, "refused, kept"),
         (401, r#"{"error":"invalid_token"}"#, "refused, kept"),
         (400, r#"{"error":"interaction_required"}"#, "refused, kept"),
         (400, r#"{"error":"consent_required"}"#, "refused, kept"),
-        (200, r#"{"ok":false,"error":"account_inactive"}"#, "refused, kept"),
-        (400, r#"{"message":"Bad Request","errors":[{"field":"refresh_token","code":"invalid"}]}"#, "refused, kept"),
-        (400, r#"{"error":{"code":190,"message":"expired"}}"#, "refused, kept"),
+        (
+            200,
+            r#"{"ok":false,"error":"account_inactive"}"#,
+            "refused, kept",
+        ),
+        (
+            400,
+            r#"{"message":"Bad Request","errors":[{"field":"refresh_token","code":"invalid"}]}"#,
+            "refused, kept",
+        ),
+        (
+            400,
+            r#"{"error":{"code":190,"message":"expired"}}"#,
+            "refused, kept",
+        ),
         (422, r#"{"message":"no"}"#, "refused, kept"),
         (200, r#"{"error":"bad_refresh_token"}"#, "grant_dead"),
         (401, r#"{"error":"Invalid_Grant"}"#, "grant_dead"),
@@ -236,9 +434,17 @@ fn a_no_to_a_renewal_is_a_no_under_any_name() {
         (404, "default backend - 404", "in_doubt"),
         (404, r#"{"message":"no Route matched"}"#, "in_doubt"),
         (404, r#"{"error":"user_not_found"}"#, "refused, kept"),
-        (200, r#"{"errcode":40030,"errmsg":"invalid refresh_token"}"#, "refused, kept"),
+        (
+            200,
+            r#"{"errcode":40030,"errmsg":"invalid refresh_token"}"#,
+            "refused, kept",
+        ),
     ] {
-        assert_eq!(verdict("oauth2", "refresh_token", Request::Renew, status, &[], body), expected, "{status} {body}");
+        assert_eq!(
+            verdict("oauth2", "refresh_token", Request::Renew, status, &[], body),
+            expected,
+            "{status} {body}"
+        );
     }
 }
 
@@ -247,31 +453,118 @@ fn a_status_outweighs_a_body_that_contradicts_it_and_what_may_be_anybodys_is_mar
     use Request::{Login, Ping, Renew};
     let challenge = ("WWW-Authenticate", "Bearer error=\"invalid_token\"");
     for (request, status, headers, body, whole, expected, odd) in [
-        (Ping, 401, vec![HTML], "<html>401</html>", true, "dead", true),
+        (
+            Ping,
+            401,
+            vec![HTML],
+            "<html>401</html>",
+            true,
+            "dead",
+            true,
+        ),
         (Ping, 401, vec![HTML], "", true, "dead", false),
         (Ping, 401, vec![], "{\"err", false, "dead", true),
-        (Ping, 401, vec![HTML, challenge], "<html>401</html>", true, "dead", false),
+        (
+            Ping,
+            401,
+            vec![HTML, challenge],
+            "<html>401</html>",
+            true,
+            "dead",
+            false,
+        ),
         (Ping, 401, vec![challenge], "{\"err", false, "dead", false),
-        (Ping, 403, vec![HTML], "<html>403</html>", true, "unavailable", true),
+        (
+            Ping,
+            403,
+            vec![HTML],
+            "<html>403</html>",
+            true,
+            "unavailable",
+            true,
+        ),
         (Ping, 302, vec![], "", true, "unavailable", true),
-        (Ping, 200, vec![HTML], "<html>log in</html>", true, "unavailable", true),
-        (Ping, 503, vec![HTML], "<html>503</html>", true, "unavailable", false),
+        (
+            Ping,
+            200,
+            vec![HTML],
+            "<html>log in</html>",
+            true,
+            "unavailable",
+            true,
+        ),
+        (
+            Ping,
+            503,
+            vec![HTML],
+            "<html>503</html>",
+            true,
+            "unavailable",
+            false,
+        ),
         (Ping, 403, vec![], "", true, "forbidden", false),
-        (Login, 401, vec![HTML], "<html>401</html>", true, "unavailable", true),
+        (
+            Login,
+            401,
+            vec![HTML],
+            "<html>401</html>",
+            true,
+            "unavailable",
+            true,
+        ),
         (Login, 200, vec![], "{}", true, "unavailable", true),
         (Login, 502, vec![], "", true, "unavailable", false),
-        (Renew, 401, vec![HTML], "<html>401</html>", true, "in_doubt", true),
-        (Renew, 200, vec![HTML], "{\"access_token\":\"abc\"}", true, "good", false),
-        (Renew, 400, vec![HTML], "{\"error\":\"invalid_grant\"}", true, "grant_dead", false),
-        (Renew, 200, vec![HTML], "{\"access_token\":", false, "in_doubt", true),
+        (
+            Renew,
+            401,
+            vec![HTML],
+            "<html>401</html>",
+            true,
+            "in_doubt",
+            true,
+        ),
+        (
+            Renew,
+            200,
+            vec![HTML],
+            "{\"access_token\":\"abc\"}",
+            true,
+            "good",
+            false,
+        ),
+        (
+            Renew,
+            400,
+            vec![HTML],
+            "{\"error\":\"invalid_grant\"}",
+            true,
+            "grant_dead",
+            false,
+        ),
+        (
+            Renew,
+            200,
+            vec![HTML],
+            "{\"access_token\":",
+            false,
+            "in_doubt",
+            true,
+        ),
         (Renew, 503, vec![], "", true, "in_doubt", false),
     ] {
         let profile = Profile::named("oauth2", None).unwrap();
-        let said = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let said = headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         let response = Response::new(status, said, body.as_bytes(), whole);
         let judgement = classify(&asked(&profile, "refresh_token", request), &response);
         let seen = (judgement.verdict.word(), judgement.odd);
-        assert_eq!(seen, (expected, odd), "{request:?} {status} {headers:?} {body}");
+        assert_eq!(
+            seen,
+            (expected, odd),
+            "{request:?} {status} {headers:?} {body}"
+        );
     }
 }
 
@@ -279,7 +572,16 @@ fn a_status_outweighs_a_body_that_contradicts_it_and_what_may_be_anybodys_is_mar
 #[test]
 fn a_page_with_the_status_of_a_rule_is_looked_at_twice() {
     let page = [HTML];
-    let seen = |headers: &[_], body| verdict("github-user", "refresh_token", Request::Ping, 401, headers, body);
+    let seen = |headers: &[_], body| {
+        verdict(
+            "github-user",
+            "refresh_token",
+            Request::Ping,
+            401,
+            headers,
+            body,
+        )
+    };
     assert_eq!(seen(&page, "<html>401</html>"), "dead, unsure");
     assert_eq!(seen(&[], "{}"), "dead, certain");
 }
@@ -287,31 +589,60 @@ fn a_page_with_the_status_of_a_rule_is_looked_at_twice() {
 #[test]
 fn a_redirect_says_where_it_leads_and_no_more() {
     for (location, expected) in [
-        ("https://new.my.salesforce.com/services/oauth2/token", "https://new.my.salesforce.com/services/oauth2/token,"),
-        ("https://me:secret@id.example:8443/a;s=secret?code=secret#secret", "https://id.example:8443/a,"),
-        ("/login?token=secret", "https://acme.my.salesforce.com/login,"),
+        (
+            "https://new.my.salesforce.com/services/oauth2/token",
+            "https://new.my.salesforce.com/services/oauth2/token,",
+        ),
+        (
+            "https://me:secret@id.example:8443/a;s=secret?code=secret#secret",
+            "https://id.example:8443/a,",
+        ),
+        (
+            "/login?token=secret",
+            "https://acme.my.salesforce.com/login,",
+        ),
         ("data:secret", "elsewhere"),
         ("https://[", "elsewhere"),
     ] {
         let profile = Profile::named("oauth2", None).unwrap();
         let asked = asked(&profile, "refresh_token", Request::Login);
-        let response = Response::new(301, vec![("Location".into(), location.into())], b"", true).answered_by(asked.url);
+        let response = Response::new(301, vec![("Location".into(), location.into())], b"", true)
+            .answered_by(asked.url);
         let oddity = classify(&asked, &response).oddity.unwrap();
-        assert!(oddity.contains(expected) && !oddity.contains("secret"), "{location}: {oddity}");
+        assert!(
+            oddity.contains(expected) && !oddity.contains("secret"),
+            "{location}: {oddity}"
+        );
     }
 }
 
 #[test]
 fn a_sign_may_stand_in_any_of_several_headers_of_one_name() {
-    let lines = [("WWW-Authenticate", "Negotiate"), ("WWW-Authenticate", "Bearer error=\"invalid_token\"")];
-    assert_eq!(verdict("oauth2", "refresh_token", Request::Ping, 401, &lines, ""), "dead, certain");
+    let lines = [
+        ("WWW-Authenticate", "Negotiate"),
+        ("WWW-Authenticate", "Bearer error=\"invalid_token\""),
+    ];
+    assert_eq!(
+        verdict("oauth2", "refresh_token", Request::Ping, 401, &lines, ""),
+        "dead, certain"
+    );
 }
 
 const HTML: (&str, &str) = ("Content-Type", "text/html; charset=UTF-8");
 
-fn verdict(profile: &str, grant: &str, request: Request, status: u16, headers: &[(&str, &str)], body: &str) -> String {
+fn verdict(
+    profile: &str,
+    grant: &str,
+    request: Request,
+    status: u16,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> String {
     let profile = Profile::named(profile, None).unwrap();
-    let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    let headers = headers
+        .iter()
+        .map(|(name, value)| ((*name).into(), (*value).into()))
+        .collect();
     let response = Response::new(status, headers, body.as_bytes(), true);
     let verdict = classify(&asked(&profile, grant, request), &response).verdict;
     let addition = match &verdict {
@@ -343,7 +674,9 @@ fn asked<'a>(profile: &'a Profile, grant: &'a str, request: Request) -> Asked<'a
         grant,
         url: &URL,
         request,
-        template: (request == Request::Ping).then(|| profile.ping(None)).flatten(),
+        template: (request == Request::Ping)
+            .then(|| profile.ping(None))
+            .flatten(),
         token: None,
         wall: Timestamp::UNIX_EPOCH,
     }
@@ -355,24 +688,64 @@ fn check_ping(status: u16, body: &str, expected: &str) {
 }
 
 const PING_ERRORS: &[(u16, &str, &str, &str)] = &[
-    (401, "INVALID_SESSION_ID", "Session expired or invalid", "dead, certain"),
-    (403, "INVALID_SESSION_ID", "Session expired or invalid", "dead, certain"),
-    (401, "INVALID_SESSION_ID", "This session is not valid for use with the REST API", "forbidden, certain"),
+    (
+        401,
+        "INVALID_SESSION_ID",
+        "Session expired or invalid",
+        "dead, certain",
+    ),
+    (
+        403,
+        "INVALID_SESSION_ID",
+        "Session expired or invalid",
+        "dead, certain",
+    ),
+    (
+        401,
+        "INVALID_SESSION_ID",
+        "This session is not valid for use with the REST API",
+        "forbidden, certain",
+    ),
     (
         401,
         "INVALID_SESSION_ID",
         "This session is not valid for use with the REST API. Needs: api",
         "forbidden, certain",
     ),
-    (401, "X", "Connected app is not attached to Agent", "forbidden, certain"),
-    (401, "INVALID_OPERATION_WITH_EXPIRED_PASSWORD", "x", "forbidden, certain"),
+    (
+        401,
+        "X",
+        "Connected app is not attached to Agent",
+        "forbidden, certain",
+    ),
+    (
+        401,
+        "INVALID_OPERATION_WITH_EXPIRED_PASSWORD",
+        "x",
+        "forbidden, certain",
+    ),
     (401, "INVALID_AUTH_HEADER", "x", "forbidden, certain"),
-    (403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.", "throttled"),
-    (403, "REQUEST_LIMIT_EXCEEDED", "ConcurrentPerOrgLongTxn Limit exceeded.", "throttled"),
+    (
+        403,
+        "REQUEST_LIMIT_EXCEEDED",
+        "TotalRequests Limit exceeded.",
+        "throttled",
+    ),
+    (
+        403,
+        "REQUEST_LIMIT_EXCEEDED",
+        "ConcurrentPerOrgLongTxn Limit exceeded.",
+        "throttled",
+    ),
     (403, "API_CURRENTLY_DISABLED", "x", "forbidden, certain"),
     (403, "API_DISABLED_FOR_ORG", "x", "forbidden, certain"),
     (403, "INSUFFICIENT_ACCESS", "x", "forbidden, certain"),
-    (403, "CLIENT_NOT_ACCESSIBLE_FOR_USER", "x", "forbidden, certain"),
+    (
+        403,
+        "CLIENT_NOT_ACCESSIBLE_FOR_USER",
+        "x",
+        "forbidden, certain",
+    ),
     (403, "TXN_SECURITY_NO_ACCESS", "x", "forbidden, certain"),
     (403, "TXN_SECURITY_METERING_ERROR", "x", "unavailable"),
     (403, "TXN_SECURITY_END_A_SESSION", "x", "dead, certain"),
@@ -382,20 +755,46 @@ const PING_ERRORS: &[(u16, &str, &str, &str)] = &[
     (429, "X", "x", "throttled"),
     (500, "UNKNOWN_EXCEPTION", "x", "unavailable"),
     (503, "SERVER_UNAVAILABLE", "server too busy", "unavailable"),
-    (504, "INVALID_SESSION_ID", "Session expired or invalid", "unavailable"),
+    (
+        504,
+        "INVALID_SESSION_ID",
+        "Session expired or invalid",
+        "unavailable",
+    ),
     (400, "ORG_IN_MAINTENANCE", "x", "unavailable"),
-    (400, "INSERT_UPDATE_DELETE_NOT_ALLOWED_DURING_MAINTENANCE", "x", "unavailable"),
+    (
+        400,
+        "INSERT_UPDATE_DELETE_NOT_ALLOWED_DURING_MAINTENANCE",
+        "x",
+        "unavailable",
+    ),
     (400, "UNABLE_TO_LOCK_ROW", "x", "unavailable"),
 ];
 
 const PING_BODIES: &[(u16, &str, &str)] = &[
-    (401, r#"{"message":"Session expired","errorCode":"INVALID_SESSION_ID"}"#, "dead, certain"),
-    (400, r#"{"exceptionCode":"InvalidSessionId","exceptionMessage":"x"}"#, "dead, certain"),
-    (400, "<error><exceptionCode>InvalidSessionId</exceptionCode></error>", "dead, certain"),
+    (
+        401,
+        r#"{"message":"Session expired","errorCode":"INVALID_SESSION_ID"}"#,
+        "dead, certain",
+    ),
+    (
+        400,
+        r#"{"exceptionCode":"InvalidSessionId","exceptionMessage":"x"}"#,
+        "dead, certain",
+    ),
+    (
+        400,
+        "<error><exceptionCode>InvalidSessionId</exceptionCode></error>",
+        "dead, certain",
+    ),
     (403, "Bad_OAuth_Token", "dead, certain"),
     (403, "Missing_OAuth_Token\n", "dead, certain"),
     (401, "", "dead, unsure"),
-    (500, "<faultcode>sf:INVALID_SESSION_ID</faultcode>", "unavailable"),
+    (
+        500,
+        "<faultcode>sf:INVALID_SESSION_ID</faultcode>",
+        "unavailable",
+    ),
     (406, "", "unavailable"),
     (420, "<html>We are setting things up</html>", "unavailable"),
     (420, "", "unavailable"),
@@ -411,19 +810,110 @@ const PING_BODIES: &[(u16, &str, &str)] = &[
 ];
 
 const TOKEN_ENDPOINT: &[(&str, Request, u16, &str, &str, &str)] = &[
-    ("refresh_token", Request::Renew, 400, "invalid_grant", "expired access/refresh token", "grant_dead"),
-    ("password", Request::Login, 400, "invalid_grant", "authentication failure", "refused, stop"),
-    ("jwt_bearer", Request::Login, 400, "invalid_grant", "authentication failure", "refused, stop"),
-    ("jwt_bearer", Request::Login, 400, "invalid_grant", "Inactive User", "refused, stop"),
-    ("refresh_token", Request::Renew, 400, "inactive_user", "", "refused, stop"),
-    ("jwt_bearer", Request::Login, 400, "invalid_grant", "inactive organization", "refused, stop"),
-    ("jwt_bearer", Request::Login, 400, "invalid_grant", "ip restricted", "refused, stop"),
-    ("jwt_bearer", Request::Login, 400, "invalid_grant", "user hasn't approved this consumer", "refused, confirm"),
-    ("jwt_bearer", Request::Login, 400, "invalid_grant", "audience is invalid", "refused, stop"),
-    ("jwt_bearer", Request::Login, 400, "invalid_grant", "expired authorization code", "skewed"),
-    ("refresh_token", Request::Renew, 400, "invalid_grant", "expired authorization code", "concurrent"),
-    ("client_credentials", Request::Login, 400, "invalid_grant", "expired authorization code", "refused, confirm"),
-    ("jwt_bearer", Request::Login, 400, "invalid_grant", "invalid assertion", "refused, stop"),
+    (
+        "refresh_token",
+        Request::Renew,
+        400,
+        "invalid_grant",
+        "expired access/refresh token",
+        "grant_dead",
+    ),
+    (
+        "password",
+        Request::Login,
+        400,
+        "invalid_grant",
+        "authentication failure",
+        "refused, stop",
+    ),
+    (
+        "jwt_bearer",
+        Request::Login,
+        400,
+        "invalid_grant",
+        "authentication failure",
+        "refused, stop",
+    ),
+    (
+        "jwt_bearer",
+        Request::Login,
+        400,
+        "invalid_grant",
+        "Inactive User",
+        "refused, stop",
+    ),
+    (
+        "refresh_token",
+        Request::Renew,
+        400,
+        "inactive_user",
+        "",
+        "refused, stop",
+    ),
+    (
+        "jwt_bearer",
+        Request::Login,
+        400,
+        "invalid_grant",
+        "inactive organization",
+        "refused, stop",
+    ),
+    (
+        "jwt_bearer",
+        Request::Login,
+        400,
+        "invalid_grant",
+        "ip restricted",
+        "refused, stop",
+    ),
+    (
+        "jwt_bearer",
+        Request::Login,
+        400,
+        "invalid_grant",
+        "user hasn't approved this consumer",
+        "refused, confirm",
+    ),
+    (
+        "jwt_bearer",
+        Request::Login,
+        400,
+        "invalid_grant",
+        "audience is invalid",
+        "refused, stop",
+    ),
+    (
+        "jwt_bearer",
+        Request::Login,
+        400,
+        "invalid_grant",
+        "expired authorization code",
+        "skewed",
+    ),
+    (
+        "refresh_token",
+        Request::Renew,
+        400,
+        "invalid_grant",
+        "expired authorization code",
+        "concurrent",
+    ),
+    (
+        "client_credentials",
+        Request::Login,
+        400,
+        "invalid_grant",
+        "expired authorization code",
+        "refused, confirm",
+    ),
+    (
+        "jwt_bearer",
+        Request::Login,
+        400,
+        "invalid_grant",
+        "invalid assertion",
+        "refused, stop",
+    ),
     (
         "client_credentials",
         Request::Login,
@@ -432,29 +922,204 @@ const TOKEN_ENDPOINT: &[(&str, Request, u16, &str, &str, &str)] = &[
         "request not supported on this domain",
         "refused, stop",
     ),
-    ("client_credentials", Request::Login, 400, "invalid_grant", "no client credentials user enabled", "refused, stop"),
-    ("password", Request::Login, 400, "invalid_grant", "user is locked", "refused, stop"),
-    ("password", Request::Login, 400, "invalid_grant", "password expired", "refused, stop"),
-    ("password", Request::Login, 400, "invalid_grant", "challenge required", "refused, stop"),
-    ("refresh_token", Request::Renew, 400, "invalid_grant", "the Data Not Available", "refused, stop"),
-    ("jwt_bearer", Request::Login, 400, "invalid_app_access", "user is not admin approved", "refused, stop"),
-    ("jwt_bearer", Request::Login, 400, "invalid_client_id", "client identifier invalid", "refused, confirm"),
-    ("client_credentials", Request::Login, 400, "invalid_client", "invalid client credentials", "refused, stop"),
-    ("refresh_token", Request::Renew, 400, "invalid_client", "invalid client credentials", "refused, stop"),
-    ("client_credentials", Request::Login, 400, "invalid_client", "app must be installed into org", "refused, stop"),
-    ("password", Request::Login, 400, "unsupported_grant_type", "grant type not supported", "refused, stop"),
-    ("jwt_bearer", Request::Login, 400, "unauthorized_client", "", "refused, stop"),
-    ("jwt_bearer", Request::Login, 400, "rate_limit_exceeded", "", "throttled"),
-    ("refresh_token", Request::Renew, 400, "rate_limit_exceeded", "", "throttled"),
-    ("jwt_bearer", Request::Login, 400, "x", "Login Rate Exceeded", "throttled"),
-    ("jwt_bearer", Request::Login, 400, "server_error", "", "unavailable"),
-    ("jwt_bearer", Request::Login, 400, "temporarily_unavailable", "", "unavailable"),
-    ("jwt_bearer", Request::Login, 400, "unknown_error", "", "unavailable"),
-    ("refresh_token", Request::Renew, 400, "unknown_error", "", "in_doubt"),
-    ("password", Request::Login, 503, "invalid_grant", "authentication failure", "unavailable"),
-    ("refresh_token", Request::Renew, 500, "invalid_grant", "expired access/refresh token", "in_doubt"),
-    ("jwt_bearer", Request::Login, 400, "never_heard_of", "", "refused, confirm"),
-    ("password", Request::Login, 400, "never_heard_of", "", "refused, stop"),
-    ("refresh_token", Request::Renew, 400, "never_heard_of", "", "refused, kept"),
-    ("refresh_token", Request::Renew, 400, "invalid_grant", "", "grant_dead"),
+    (
+        "client_credentials",
+        Request::Login,
+        400,
+        "invalid_grant",
+        "no client credentials user enabled",
+        "refused, stop",
+    ),
+    (
+        "password",
+        Request::Login,
+        400,
+        "invalid_grant",
+        "user is locked",
+        "refused, stop",
+    ),
+    (
+        "password",
+        Request::Login,
+        400,
+        "invalid_grant",
+        "password expired",
+        "refused, stop",
+    ),
+    (
+        "password",
+        Request::Login,
+        400,
+        "invalid_grant",
+        "challenge required",
+        "refused, stop",
+    ),
+    (
+        "refresh_token",
+        Request::Renew,
+        400,
+        "invalid_grant",
+        "the Data Not Available",
+        "refused, stop",
+    ),
+    (
+        "jwt_bearer",
+        Request::Login,
+        400,
+        "invalid_app_access",
+        "user is not admin approved",
+        "refused, stop",
+    ),
+    (
+        "jwt_bearer",
+        Request::Login,
+        400,
+        "invalid_client_id",
+        "client identifier invalid",
+        "refused, confirm",
+    ),
+    (
+        "client_credentials",
+        Request::Login,
+        400,
+        "invalid_client",
+        "invalid client credentials",
+        "refused, stop",
+    ),
+    (
+        "refresh_token",
+        Request::Renew,
+        400,
+        "invalid_client",
+        "invalid client credentials",
+        "refused, stop",
+    ),
+    (
+        "client_credentials",
+        Request::Login,
+        400,
+        "invalid_client",
+        "app must be installed into org",
+        "refused, stop",
+    ),
+    (
+        "password",
+        Request::Login,
+        400,
+        "unsupported_grant_type",
+        "grant type not supported",
+        "refused, stop",
+    ),
+    (
+        "jwt_bearer",
+        Request::Login,
+        400,
+        "unauthorized_client",
+        "",
+        "refused, stop",
+    ),
+    (
+        "jwt_bearer",
+        Request::Login,
+        400,
+        "rate_limit_exceeded",
+        "",
+        "throttled",
+    ),
+    (
+        "refresh_token",
+        Request::Renew,
+        400,
+        "rate_limit_exceeded",
+        "",
+        "throttled",
+    ),
+    (
+        "jwt_bearer",
+        Request::Login,
+        400,
+        "x",
+        "Login Rate Exceeded",
+        "throttled",
+    ),
+    (
+        "jwt_bearer",
+        Request::Login,
+        400,
+        "server_error",
+        "",
+        "unavailable",
+    ),
+    (
+        "jwt_bearer",
+        Request::Login,
+        400,
+        "temporarily_unavailable",
+        "",
+        "unavailable",
+    ),
+    (
+        "jwt_bearer",
+        Request::Login,
+        400,
+        "unknown_error",
+        "",
+        "unavailable",
+    ),
+    (
+        "refresh_token",
+        Request::Renew,
+        400,
+        "unknown_error",
+        "",
+        "in_doubt",
+    ),
+    (
+        "password",
+        Request::Login,
+        503,
+        "invalid_grant",
+        "authentication failure",
+        "unavailable",
+    ),
+    (
+        "refresh_token",
+        Request::Renew,
+        500,
+        "invalid_grant",
+        "expired access/refresh token",
+        "in_doubt",
+    ),
+    (
+        "jwt_bearer",
+        Request::Login,
+        400,
+        "never_heard_of",
+        "",
+        "refused, confirm",
+    ),
+    (
+        "password",
+        Request::Login,
+        400,
+        "never_heard_of",
+        "",
+        "refused, stop",
+    ),
+    (
+        "refresh_token",
+        Request::Renew,
+        400,
+        "never_heard_of",
+        "",
+        "refused, kept",
+    ),
+    (
+        "refresh_token",
+        Request::Renew,
+        400,
+        "invalid_grant",
+        "",
+        "grant_dead",
+    ),
 ];

@@ -1,16 +1,25 @@
 //! What a token endpoint's answer to a login or renewal means (RFC 6749 sections 5.1 and 5.2): a token, a no, or nothing.
 
 use super::denial::says_no;
-use super::{Asked, Judgement, grant_dead, is_success, may_confirm, odd, throttled, unusable, useless_renewal};
+use super::{
+    Asked, Judgement, grant_dead, is_success, may_confirm, odd, throttled, unusable,
+    useless_renewal,
+};
 use crate::provider::response::Response;
 use crate::provider::token_answer::{self, OddAnswer, refresh_token_beside};
 use crate::session::answer::{Refused, Request, Verdict};
 
 /// Says what an answer means that no rule matched.
 pub(super) fn judged(asked: &Asked<'_>, response: &Response) -> Judgement {
-    let said = |pointer: &str| response.string_at(pointer).filter(|text| !text.trim().is_empty());
+    let said = |pointer: &str| {
+        response
+            .string_at(pointer)
+            .filter(|text| !text.trim().is_empty())
+    };
     match said("/error") {
-        Some(error) if !is_success(response) || said("/access_token").is_none() => oauth_error(asked, error, response),
+        Some(error) if !is_success(response) || said("/access_token").is_none() => {
+            oauth_error(asked, error, response)
+        }
         Some(_) | None if is_success(response) => token(asked, response),
         Some(_) | None if asked.request == Request::Renew => declined(response),
         Some(_) | None => refusal(asked, Refused::Credential).into(),
@@ -20,20 +29,28 @@ pub(super) fn judged(asked: &Asked<'_>, response: &Response) -> Judgement {
 fn token(asked: &Asked<'_>, response: &Response) -> Judgement {
     match token_answer::grant(asked.profile, asked.url, response, asked.wall) {
         Ok(grant) => Verdict::Good(Box::new(grant)).into(),
-        Err(_) if !token_answer::brings_token(asked.profile, response) && says_no(response) => no(asked),
+        Err(_) if !token_answer::brings_token(asked.profile, response) && says_no(response) => {
+            no(asked)
+        }
         Err(oddity) => {
             let said = oddity.to_string();
             match oddity {
-                OddAnswer::Expired(refresh_token) => {
-                    Judgement { oddity: Some(said), ..Verdict::Expired { refresh_token }.into() }
-                }
+                OddAnswer::Expired(refresh_token) => Judgement {
+                    oddity: Some(said),
+                    ..Verdict::Expired { refresh_token }.into()
+                },
                 OddAnswer::NoObject
                 | OddAnswer::NoToken
                 | OddAnswer::ErrorBeside
                 | OddAnswer::BadToken(_)
                 | OddAnswer::BadInstanceUrl(_) => match asked.request {
-                    Request::Renew => useless_renewal(refresh_token_beside(asked.profile, response, asked.wall), said),
-                    Request::Ping | Request::Introspect | Request::Login | Request::Logout => odd(asked.request, said),
+                    Request::Renew => useless_renewal(
+                        refresh_token_beside(asked.profile, response, asked.wall),
+                        said,
+                    ),
+                    Request::Ping | Request::Introspect | Request::Login | Request::Logout => {
+                        odd(asked.request, said)
+                    }
                 },
             }
         }
@@ -52,7 +69,10 @@ fn no(asked: &Asked<'_>) -> Judgement {
 
 /// A login's no.
 pub(super) fn refusal(asked: &Asked<'_>, what: Refused) -> Verdict {
-    Verdict::Refused { confirm: may_confirm(asked), what }
+    Verdict::Refused {
+        confirm: may_confirm(asked),
+        what,
+    }
 }
 
 /// What a no is about whose name RFC 6749 section 5.2 or RFC 8707 section 2 knows; any other is taken for one to what the
@@ -60,7 +80,9 @@ pub(super) fn refusal(asked: &Asked<'_>, what: Refused) -> Verdict {
 pub(super) fn refused_by(response: &Response) -> Refused {
     match response.string_at("/error").map(as_in_the_rfc).as_deref() {
         Some("invalid_client") => Refused::Client,
-        Some("unauthorized_client" | "unsupported_grant_type" | "invalid_scope" | "invalid_target") => Refused::Request,
+        Some(
+            "unauthorized_client" | "unsupported_grant_type" | "invalid_scope" | "invalid_target",
+        ) => Refused::Request,
         Some(_) | None => Refused::Credential,
     }
 }
@@ -69,8 +91,11 @@ pub(super) fn refused_by(response: &Response) -> Refused {
 ///
 /// JSON is the server's own word. Anything else may be a gateway's, whose server is away.
 pub(super) fn declined(response: &Response) -> Judgement {
-    let is_named = response.string_at("/error").is_some_and(|error| !error.trim().is_empty());
-    let says_no = matches!(response.status, 400 | 401 | 403 | 422) || is_named && !matches!(response.status, 409 | 423);
+    let is_named = response
+        .string_at("/error")
+        .is_some_and(|error| !error.trim().is_empty());
+    let says_no = matches!(response.status, 400 | 401 | 403 | 422)
+        || is_named && !matches!(response.status, 409 | 423);
     match &response.json {
         Some(json) if says_no && json.is_object() => Verdict::Declined.into(),
         Some(_) | None => odd(Request::Renew, "the protocol knows no such answer"),
@@ -87,9 +112,14 @@ fn oauth_error(asked: &Asked<'_>, error: &str, response: &Response) -> Judgement
             if !matches!(response.status, 401 | 403) =>
         {
             let odd = (400..500).contains(&response.status);
-            Judgement { odd, ..unusable(asked.request).into() }
+            Judgement {
+                odd,
+                ..unusable(asked.request).into()
+            }
         }
-        "slow_down" | "rate_limit_exceeded" | "rate_limited" | "too_many_requests" => throttled(asked, response).into(),
+        "slow_down" | "rate_limit_exceeded" | "rate_limited" | "too_many_requests" => {
+            throttled(asked, response).into()
+        }
         // The names say of the refresh token itself that it is gone (GitHub, HubSpot, Slack, Keycloak's proxies).
         "invalid_grant"
         | "bad_refresh_token"

@@ -21,14 +21,29 @@ pub(super) struct FileStamp {
 pub(super) async fn stamps(settings: &HttpSettings) -> Vec<FileStamp> {
     let key = match &settings.client_key {
         Some(SecretSource::File { path, .. }) => Some(path),
-        Some(SecretSource::Credential(_) | SecretSource::Env(_) | SecretSource::Command(_)) | None => None,
+        Some(SecretSource::Credential(_) | SecretSource::Env(_) | SecretSource::Command(_))
+        | None => None,
     };
-    let paths: Vec<PathBuf> =
-        [settings.ca_file.as_ref(), settings.client_cert.as_ref(), key].into_iter().flatten().cloned().collect();
+    let paths: Vec<PathBuf> = [
+        settings.ca_file.as_ref(),
+        settings.client_cert.as_ref(),
+        key,
+    ]
+    .into_iter()
+    .flatten()
+    .cloned()
+    .collect();
     if paths.is_empty() {
         return Vec::new();
     }
-    let unseen = paths.iter().cloned().map(|path| FileStamp { path, identity: None }).collect();
+    let unseen = paths
+        .iter()
+        .cloned()
+        .map(|path| FileStamp {
+            path,
+            identity: None,
+        })
+        .collect();
     let looking = tokio::task::spawn_blocking(move || paths.into_iter().map(stamp).collect());
     match tokio::time::timeout(LONGEST_LOOK, looking).await {
         Ok(Ok(stamps)) => stamps,
@@ -38,7 +53,15 @@ pub(super) async fn stamps(settings: &HttpSettings) -> Vec<FileStamp> {
 
 fn stamp(path: PathBuf) -> FileStamp {
     let seen = std::fs::metadata(&path).ok();
-    let identity = seen.map(|seen| (seen.dev(), seen.ino(), seen.size(), seen.mtime(), seen.mtime_nsec()));
+    let identity = seen.map(|seen| {
+        (
+            seen.dev(),
+            seen.ino(),
+            seen.size(),
+            seen.mtime(),
+            seen.mtime_nsec(),
+        )
+    });
     FileStamp { path, identity }
 }
 
@@ -57,17 +80,33 @@ mod tests {
         assert_eq!(stamps(&settings).await, []);
         settings.ca_file = Some(path.clone());
         let mut seen = vec![stamps(&settings).await];
-        std::fs::File::create(&path).unwrap().write_all(b"one").unwrap();
+        std::fs::File::create(&path)
+            .unwrap()
+            .write_all(b"one")
+            .unwrap();
         seen.push(stamps(&settings).await);
-        std::fs::File::create(&path).unwrap().write_all(b"three").unwrap();
+        std::fs::File::create(&path)
+            .unwrap()
+            .write_all(b"three")
+            .unwrap();
         seen.push(stamps(&settings).await);
         let next = directory.path().join("next.pem");
-        std::fs::File::create(&next).unwrap().write_all(b"seven").unwrap();
+        std::fs::File::create(&next)
+            .unwrap()
+            .write_all(b"seven")
+            .unwrap();
         std::fs::rename(&next, &path).unwrap();
         seen.push(stamps(&settings).await);
-        assert_eq!(seen.last(), Some(&stamps(&settings).await), "nothing has changed");
+        assert_eq!(
+            seen.last(),
+            Some(&stamps(&settings).await),
+            "nothing has changed"
+        );
         for (index, before) in seen.iter().enumerate() {
-            assert!(seen.iter().skip(index + 1).all(|after| after != before), "{seen:?}");
+            assert!(
+                seen.iter().skip(index + 1).all(|after| after != before),
+                "{seen:?}"
+            );
         }
     }
 }

@@ -35,12 +35,19 @@ impl Default for Names {
 
 impl Names {
     fn by(look_up: fn(&str) -> io::Result<Vec<SocketAddr>>) -> Self {
-        Self { under_way: Arc::default(), permits: Arc::new(Semaphore::new(LOOKUPS)), look_up }
+        Self {
+            under_way: Arc::default(),
+            permits: Arc::new(Semaphore::new(LOOKUPS)),
+            look_up,
+        }
     }
 
     /// Joins the lookup of `name` that is under way, or begins one.
     fn lookup(&self, name: String) -> Lookup {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut under_way = self
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(lookup) = under_way.get(&name) {
             return lookup.clone();
         }
@@ -54,8 +61,14 @@ impl Names {
     }
 
     fn begin(&self, name: String, permit: OwnedSemaphorePermit) -> Lookup {
-        let Self { under_way, look_up, .. } = self.clone();
-        let way = UnderWay { name, all: under_way, _permit: permit };
+        let Self {
+            under_way, look_up, ..
+        } = self.clone();
+        let way = UnderWay {
+            name,
+            all: under_way,
+            _permit: permit,
+        };
         let looking = async move {
             let ended = spawn_blocking(move || look_up(&way.name).map_err(Arc::new)).await;
             ended.unwrap_or_else(|error| Err(Arc::new(io::Error::other(error))))
@@ -74,7 +87,11 @@ struct UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let _own = self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+        let _own = self
+            .all
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.name);
     }
 }
 
@@ -96,7 +113,8 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_resolver_that_hangs_keeps_one_thread_for_a_name_however_often_its_calls_are_given_up() {
+    async fn a_resolver_that_hangs_keeps_one_thread_for_a_name_however_often_its_calls_are_given_up()
+     {
         static LOOKUPS: AtomicUsize = AtomicUsize::new(0);
         let names = Names::by(|_| {
             LOOKUPS.fetch_add(1, Ordering::Relaxed);
@@ -104,20 +122,33 @@ mod tests {
             Ok(vec![SocketAddr::from(([192, 0, 2, 1], 0))])
         });
         for _ in 0..5 {
-            let given_up = tokio::time::timeout(Duration::from_millis(10), names.lookup("dead.example".into())).await;
+            let given_up = tokio::time::timeout(
+                Duration::from_millis(10),
+                names.lookup("dead.example".into()),
+            )
+            .await;
             assert!(given_up.is_err());
         }
         assert_eq!(names.lookup("dead.example".into()).await.unwrap().len(), 1);
         assert_eq!(LOOKUPS.load(Ordering::Relaxed), 1);
         assert_eq!(names.lookup("dead.example".into()).await.unwrap().len(), 1);
-        assert_eq!(LOOKUPS.load(Ordering::Relaxed), 2, "an answer is asked for anew");
+        assert_eq!(
+            LOOKUPS.load(Ordering::Relaxed),
+            2,
+            "an answer is asked for anew"
+        );
     }
 
     #[test]
     fn a_lookup_whose_thread_ends_before_it_begins_is_not_waited_for_by_the_next_call() {
         let names = Names::by(|_| Ok(vec![SocketAddr::from(([192, 0, 2, 1], 0))]));
-        let runtime =
-            || tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).enable_time().build().unwrap();
+        let runtime = || {
+            tokio::runtime::Builder::new_current_thread()
+                .max_blocking_threads(1)
+                .enable_time()
+                .build()
+                .unwrap()
+        };
         let ends = runtime();
         let (let_go, busy) = std::sync::mpsc::channel::<()>();
         ends.spawn_blocking(move || busy.recv());
@@ -125,16 +156,30 @@ mod tests {
         ends.block_on(async { assert!((&mut lookup).now_or_never().is_none()) });
         ends.shutdown_background();
         let_go.send(()).unwrap();
-        let joined = runtime().block_on(async { tokio::time::timeout(Duration::from_secs(30), lookup).await });
+        let joined = runtime()
+            .block_on(async { tokio::time::timeout(Duration::from_secs(30), lookup).await });
         assert!(joined.is_ok(), "it ended without an answer");
-        assert_eq!(runtime().block_on(names.lookup("late.example".into())).unwrap().len(), 1);
+        assert_eq!(
+            runtime()
+                .block_on(names.lookup("late.example".into()))
+                .unwrap()
+                .len(),
+            1
+        );
     }
 
     #[tokio::test]
     async fn a_name_that_does_not_exist_is_looked_up_again_by_the_next_call() {
         let names = Names::by(|_| Err(io::ErrorKind::NotFound.into()));
         for _ in 0..2 {
-            assert_eq!(names.lookup("nowhere.example".into()).await.unwrap_err().kind(), io::ErrorKind::NotFound);
+            assert_eq!(
+                names
+                    .lookup("nowhere.example".into())
+                    .await
+                    .unwrap_err()
+                    .kind(),
+                io::ErrorKind::NotFound
+            );
         }
         assert!(names.under_way.lock().unwrap().is_empty());
     }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use aws_lc_rs::digest;
 use aws_lc_rs::signature::{
-    RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY, RsaParameters,
-    UnparsedPublicKey,
+    RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY,
+    RsaParameters, UnparsedPublicKey,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -33,9 +33,19 @@ impl Pin {
     /// as browsers show a certificate's fingerprint.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
-        let bare = ["sha256//", "sha256/"].iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(text);
-        let digest = STANDARD.decode(bare).ok().filter(|digest| digest.len() == digest::SHA256_OUTPUT_LEN);
-        digest.or_else(|| hexadecimal(bare))?.try_into().ok().map(Self)
+        let bare = ["sha256//", "sha256/"]
+            .iter()
+            .find_map(|prefix| text.strip_prefix(prefix))
+            .unwrap_or(text);
+        let digest = STANDARD
+            .decode(bare)
+            .ok()
+            .filter(|digest| digest.len() == digest::SHA256_OUTPUT_LEN);
+        digest
+            .or_else(|| hexadecimal(bare))?
+            .try_into()
+            .ok()
+            .map(Self)
     }
 
     /// Of the key in this certificate; none where no key can be found in it.
@@ -52,8 +62,11 @@ impl Pin {
 
 fn hexadecimal(text: &str) -> Option<Vec<u8>> {
     let digits: Vec<char> = text.chars().filter(|char| *char != ':').collect();
-    let pairs = digits.chunks(2).map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16).ok());
-    let whole = digits.len() == 2 * digest::SHA256_OUTPUT_LEN && digits.iter().all(char::is_ascii_hexdigit);
+    let pairs = digits
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16).ok());
+    let whole =
+        digits.len() == 2 * digest::SHA256_OUTPUT_LEN && digits.iter().all(char::is_ascii_hexdigit);
     pairs.collect::<Option<Vec<u8>>>().filter(|_| whole)
 }
 
@@ -116,7 +129,9 @@ impl ServerCertVerifier for PinnedVerifier {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let key = public_key(certificate).ok_or(CertificateError::BadEncoding)?;
-        if self.is_signed(key, message, signature) || is_signed_by_short_key(key, message, signature) {
+        if self.is_signed(key, message, signature)
+            || is_signed_by_short_key(key, message, signature)
+        {
             return Ok(HandshakeSignatureValid::assertion());
         }
         Err(CertificateError::BadSignature.into())
@@ -129,7 +144,12 @@ impl ServerCertVerifier for PinnedVerifier {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let key = public_key(certificate).ok_or(CertificateError::BadEncoding)?;
-        verify_tls13_signature_with_raw_key(message, &SubjectPublicKeyInfoDer::from(key), signature, &self.algorithms)
+        verify_tls13_signature_with_raw_key(
+            message,
+            &SubjectPublicKeyInfoDer::from(key),
+            signature,
+            &self.algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -140,19 +160,41 @@ impl ServerCertVerifier for PinnedVerifier {
 impl PinnedVerifier {
     fn is_signed(&self, key: &[u8], message: &[u8], signature: &DigitallySignedStruct) -> bool {
         let key = SubjectPublicKeyInfoDer::from(key);
-        let Ok(key) = RawPublicKeyEntity::try_from(&key) else { return false };
-        let schemes = self.algorithms.mapping.iter().filter(|(scheme, _)| *scheme == signature.scheme);
+        let Ok(key) = RawPublicKeyEntity::try_from(&key) else {
+            return false;
+        };
+        let schemes = self
+            .algorithms
+            .mapping
+            .iter()
+            .filter(|(scheme, _)| *scheme == signature.scheme);
         let mut algorithms = schemes.flat_map(|(_, algorithms)| algorithms.iter());
-        algorithms.any(|algorithm| key.verify_signature(*algorithm, message, signature.signature()).is_ok())
+        algorithms.any(|algorithm| {
+            key.verify_signature(*algorithm, message, signature.signature())
+                .is_ok()
+        })
     }
 }
 
 /// Controllers were delivered with RSA keys of 1024 bits, which nobody vouches for any more; a pin names just this one.
 fn is_signed_by_short_key(key: &[u8], message: &[u8], signature: &DigitallySignedStruct) -> bool {
     let known: [(SignatureScheme, &'static RsaParameters); 2] = [
-        (SignatureScheme::RSA_PKCS1_SHA256, &RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY),
-        (SignatureScheme::RSA_PKCS1_SHA512, &RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY),
+        (
+            SignatureScheme::RSA_PKCS1_SHA256,
+            &RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
+        ),
+        (
+            SignatureScheme::RSA_PKCS1_SHA512,
+            &RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY,
+        ),
     ];
-    let Some((_, parameters)) = known.into_iter().find(|(scheme, _)| *scheme == signature.scheme) else { return false };
-    UnparsedPublicKey::new(parameters, key).verify(message, signature.signature()).is_ok()
+    let Some((_, parameters)) = known
+        .into_iter()
+        .find(|(scheme, _)| *scheme == signature.scheme)
+    else {
+        return false;
+    };
+    UnparsedPublicKey::new(parameters, key)
+        .verify(message, signature.signature())
+        .is_ok()
 }

@@ -38,18 +38,32 @@ pub(super) struct Refusals {
 /// Its type has no name outside of the library, so its words are all there is.
 fn tunnel_error(error: &(dyn Error + 'static)) -> Option<String> {
     let mut chain = std::iter::successors(Some(error), |error| (*error).source());
-    chain.find_map(|error| error.to_string().strip_prefix("tunnel error: ").map(str::to_owned))
+    chain.find_map(|error| {
+        error
+            .to_string()
+            .strip_prefix("tunnel error: ")
+            .map(str::to_owned)
+    })
 }
 
 fn innermost(error: &(dyn Error + 'static)) -> String {
-    std::iter::successors(Some(error), |error| (*error).source()).last().map(ToString::to_string).unwrap_or_default()
+    std::iter::successors(Some(error), |error| (*error).source())
+        .last()
+        .map(ToString::to_string)
+        .unwrap_or_default()
 }
 
 impl Refusals {
     /// What `proxy` did instead of leading to `url`; none where it did lead there, and the server is to blame.
-    pub(super) async fn told(&self, proxy: &ProxyUrl, url: &Url, error: &reqwest::Error) -> Option<String> {
+    pub(super) async fn told(
+        &self,
+        proxy: &ProxyUrl,
+        url: &Url,
+        error: &reqwest::Error,
+    ) -> Option<String> {
         let Some(what) = tunnel_error(error) else {
-            return (url.scheme() == "http").then(|| format!("cannot be reached: {}", innermost(error)));
+            return (url.scheme() == "http")
+                .then(|| format!("cannot be reached: {}", innermost(error)));
         };
         Some(match what.as_str() {
             "proxy authorization required" if proxy.has_credentials() => {
@@ -71,13 +85,24 @@ impl Refusals {
     async fn status(&self, proxy: &ProxyUrl, url: &Url) -> Option<u16> {
         let target = format!("{}:{}", url.host_str()?, url.port_or_known_default()?);
         let key = (proxy.clone(), target);
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
+        let known = self
+            .known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+            .copied();
         let now = clock::boottime();
         if let Some((_, status)) = known.filter(|(at, _)| now.since(*at) < REMEMBERED) {
             return status;
         }
-        let status = tokio::time::timeout(LONGEST_LOOK, ask(proxy.url(), &key.1)).await.ok().flatten();
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(key, (now, status));
+        let status = tokio::time::timeout(LONGEST_LOOK, ask(proxy.url(), &key.1))
+            .await
+            .ok()
+            .flatten();
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key, (now, status));
         status
     }
 }
@@ -87,8 +112,13 @@ async fn ask(proxy: &Url, target: &str) -> Option<u16> {
     if proxy.scheme() != "http" {
         return None;
     }
-    let host = proxy.host_str()?.trim_start_matches('[').trim_end_matches(']');
-    let mut stream = TcpStream::connect((host, proxy.port_or_known_default()?)).await.ok()?;
+    let host = proxy
+        .host_str()?
+        .trim_start_matches('[')
+        .trim_end_matches(']');
+    let mut stream = TcpStream::connect((host, proxy.port_or_known_default()?))
+        .await
+        .ok()?;
     let request = Zeroizing::new(format!(
         "CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{}\r\n",
         authorization(proxy).as_deref().map_or("", String::as_str)
@@ -97,7 +127,11 @@ async fn ask(proxy: &Url, target: &str) -> Option<u16> {
     let mut head = Vec::new();
     let mut reader = stream.take(LONGEST_HEAD);
     while !head.contains(&b'\n') && reader.read_buf(&mut head).await.ok()? > 0 {}
-    String::from_utf8_lossy(&head).split_ascii_whitespace().nth(1)?.parse().ok()
+    String::from_utf8_lossy(&head)
+        .split_ascii_whitespace()
+        .nth(1)?
+        .parse()
+        .ok()
 }
 
 fn authorization(proxy: &Url) -> Option<Zeroizing<String>> {
@@ -105,7 +139,13 @@ fn authorization(proxy: &Url) -> Option<Zeroizing<String>> {
         return None;
     }
     let decoded = |text: &str| Zeroizing::new(percent_decode_str(text).collect::<Vec<u8>>());
-    let (user, password) = (decoded(proxy.username()), decoded(proxy.password().unwrap_or_default()));
+    let (user, password) = (
+        decoded(proxy.username()),
+        decoded(proxy.password().unwrap_or_default()),
+    );
     let pair = Zeroizing::new([&user[..], b":", &password[..]].concat());
-    Some(Zeroizing::new(format!("Proxy-Authorization: Basic {}\r\n", STANDARD.encode(&*pair))))
+    Some(Zeroizing::new(format!(
+        "Proxy-Authorization: Basic {}\r\n",
+        STANDARD.encode(&*pair)
+    )))
 }

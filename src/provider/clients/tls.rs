@@ -11,7 +11,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, OtherError,
+    RootCertStore, SignatureScheme,
 };
 
 use super::ClientError;
@@ -40,18 +41,26 @@ pub(super) fn no_roots() -> Roots {
 }
 
 /// The TLS settings that `settings` ask for; `https` says whether they will be used at all.
-pub(super) async fn config(settings: &HttpSettings, https: bool, roots: Roots) -> Result<ClientConfig, ClientError> {
+pub(super) async fn config(
+    settings: &HttpSettings,
+    https: bool,
+    roots: Roots,
+) -> Result<ClientConfig, ClientError> {
     let crypto = Arc::new(provider::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&crypto))
         .with_safe_default_protocol_versions()
         .map_err(|error| ClientError::Tls(error.to_string()))?;
     let builder = if https {
-        builder.dangerous().with_custom_certificate_verifier(verifier(settings, roots, crypto)?)
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(verifier(settings, roots, crypto)?)
     } else {
         builder.with_root_certificates(roots)
     };
     let mut config = match identity(settings).await? {
-        Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(ClientError::BadIdentity)?,
+        Some((chain, key)) => builder
+            .with_client_auth_cert(chain, key)
+            .map_err(ClientError::BadIdentity)?,
         None => builder.with_no_client_auth(),
     };
     // What is offered must be what the client can speak: a server that may choose HTTP/2 does.
@@ -67,9 +76,16 @@ fn verifier(
 ) -> Result<Arc<dyn ServerCertVerifier>, ClientError> {
     let own = own_authorities(settings)?;
     if let Some(pin) = settings.pin_sha256 {
-        return Ok(Arc::new(PinnedVerifier::new(pin, crypto.signature_verification_algorithms)));
+        return Ok(Arc::new(PinnedVerifier::new(
+            pin,
+            crypto.signature_verification_algorithms,
+        )));
     }
-    let roots = if own.is_empty() { roots } else { with_own(&own, &roots)? };
+    let roots = if own.is_empty() {
+        roots
+    } else {
+        with_own(&own, &roots)?
+    };
     if roots.is_empty() {
         return Err(ClientError::NoRoots);
     }
@@ -77,32 +93,58 @@ fn verifier(
 }
 
 fn own_authorities(settings: &HttpSettings) -> Result<Vec<CertificateDer<'static>>, ClientError> {
-    settings.ca_file.as_ref().map_or_else(|| Ok(Vec::new()), |path| certificates("ca_file", path))
+    settings
+        .ca_file
+        .as_ref()
+        .map_or_else(|| Ok(Vec::new()), |path| certificates("ca_file", path))
 }
 
 fn with_own(own: &[CertificateDer<'static>], roots: &Roots) -> Result<Roots, ClientError> {
     let mut all = RootCertStore::clone(roots);
     let (added, _) = all.add_parsable_certificates(own.iter().cloned());
-    if added == 0 { Err(ClientError::NoAuthority) } else { Ok(Arc::new(all)) }
+    if added == 0 {
+        Err(ClientError::NoAuthority)
+    } else {
+        Ok(Arc::new(all))
+    }
 }
 
 async fn identity(
     settings: &HttpSettings,
 ) -> Result<Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>, ClientError> {
-    let Some(path) = &settings.client_cert else { return Ok(None) };
+    let Some(path) = &settings.client_cert else {
+        return Ok(None);
+    };
     let chain = certificates("client_cert", path)?;
-    let source = settings.client_key.as_ref().ok_or(ClientError::KeyMissing)?;
+    let source = settings
+        .client_key
+        .as_ref()
+        .ok_or(ClientError::KeyMissing)?;
     let key = source.read().await.map_err(ClientError::Key)?;
     let key = pem::private_key(key.expose()).map_err(ClientError::NoKey)?;
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| ClientError::NotPem { key: "client_key" })?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
+        .map_err(|_| ClientError::NotPem { key: "client_key" })?;
     Ok(Some((chain, key)))
 }
 
-fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError> {
+fn certificates(
+    key: &'static str,
+    path: &Path,
+) -> Result<Vec<CertificateDer<'static>>, ClientError> {
     let read = plain_file::read_trusted(path, LARGEST_MEBIBYTES, &Trusted::of_this_process());
-    let pem = read.map_err(|source| ClientError::Unreadable { key, path: path.display().to_string(), source })?;
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok).collect();
-    if certificates.is_empty() { Err(ClientError::NotPem { key }) } else { Ok(certificates) }
+    let pem = read.map_err(|source| ClientError::Unreadable {
+        key,
+        path: path.display().to_string(),
+        source,
+    })?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+        .filter_map(Result::ok)
+        .collect();
+    if certificates.is_empty() {
+        Err(ClientError::NotPem { key })
+    } else {
+        Ok(certificates)
+    }
 }
 
 /// Takes a certificate that `ca_file` holds to the letter although it is an authority's: `openssl req -x509` makes servers'
@@ -114,7 +156,11 @@ struct Verifier {
 }
 
 impl Verifier {
-    fn new(roots: Roots, own: Vec<CertificateDer<'static>>, crypto: Arc<CryptoProvider>) -> Result<Self, ClientError> {
+    fn new(
+        roots: Roots,
+        own: Vec<CertificateDer<'static>>,
+        crypto: Arc<CryptoProvider>,
+    ) -> Result<Self, ClientError> {
         let usual = WebPkiServerVerifier::builder_with_provider(roots, crypto).build();
         let usual = usual.map_err(|error| ClientError::Tls(error.to_string()))?;
         Ok(Self { usual, own })
@@ -139,8 +185,14 @@ impl Verifier {
 fn with_a_way_out(error: rustls::Error, certificate: &CertificateDer<'_>) -> rustls::Error {
     match Pin::of_key(certificate) {
         Some(pin) => {
-            let way = format!("if it is the right server, its key alone can be trusted: http.pin_sha256 = \"{pin}\"");
-            let what = if let rustls::Error::General(what) = error { what } else { error.to_string() };
+            let way = format!(
+                "if it is the right server, its key alone can be trusted: http.pin_sha256 = \"{pin}\""
+            );
+            let what = if let rustls::Error::General(what) = error {
+                what
+            } else {
+                error.to_string()
+            };
             rustls::Error::General(format!("{what}; {way}"))
         }
         None => error,
@@ -148,7 +200,10 @@ fn with_a_way_out(error: rustls::Error, certificate: &CertificateDer<'_>) -> rus
 }
 
 fn is_of_an_authority(error: &rustls::Error) -> bool {
-    let rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(cause))) = error else { return false };
+    let rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(cause))) = error
+    else {
+        return false;
+    };
     cause.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity)
 }
 
@@ -161,7 +216,13 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let usual = self.usual.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let usual = self.usual.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        );
         let verified = match usual {
             Err(error) if is_of_an_authority(&error) => self.verify_own(end_entity, server_name),
             usual => usual,
@@ -175,7 +236,8 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.usual.verify_tls12_signature(message, certificate, signature)
+        self.usual
+            .verify_tls12_signature(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -184,7 +246,8 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.usual.verify_tls13_signature(message, certificate, signature)
+        self.usual
+            .verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -197,8 +260,12 @@ impl ServerCertVerifier for Verifier {
 pub(in crate::provider) fn is_certificate_refusal(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
-        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = error.downcast_ref().or_else(|| wrapped.and_then(|inner| inner.downcast_ref()));
+        let wrapped = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        let tls = error
+            .downcast_ref()
+            .or_else(|| wrapped.and_then(|inner| inner.downcast_ref()));
         if let Some(rustls::Error::AlertReceived(alert)) = tls {
             return is_about_certificates(*alert);
         }
@@ -258,21 +325,55 @@ Ffz24YNdUY1B/ayOFesTi07nycUPrOQ+60YW5m2+BQ==\n\
     const IN_TIME: u64 = 1_800_000_000;
 
     #[test]
-    fn a_certificate_that_signs_itself_is_taken_where_ca_file_holds_it_for_its_name_and_in_its_time() {
+    fn a_certificate_that_signs_itself_is_taken_where_ca_file_holds_it_for_its_name_and_in_its_time()
+     {
         for (own, shown, name, seconds, expected) in [
             (AUTHORITY, AUTHORITY, "acme.example", IN_TIME, Ok(())),
             (LEAF, LEAF, "acme.example", IN_TIME, Ok(())),
-            (LEAF, AUTHORITY, "acme.example", IN_TIME, Err("put it into ca_file")),
+            (
+                LEAF,
+                AUTHORITY,
+                "acme.example",
+                IN_TIME,
+                Err("put it into ca_file"),
+            ),
             (LEAF, AUTHORITY, "acme.example", IN_TIME, Err(PIN)),
-            (AUTHORITY, LEAF, "acme.example", IN_TIME, Err("BadSignature")),
-            (AUTHORITY, AUTHORITY, "other.example", IN_TIME, Err("not valid for name")),
-            (AUTHORITY, AUTHORITY, "acme.example", 1, Err("not valid yet")),
-            (AUTHORITY, AUTHORITY, "acme.example", 9_999_999_999, Err("expired")),
+            (
+                AUTHORITY,
+                LEAF,
+                "acme.example",
+                IN_TIME,
+                Err("BadSignature"),
+            ),
+            (
+                AUTHORITY,
+                AUTHORITY,
+                "other.example",
+                IN_TIME,
+                Err("not valid for name"),
+            ),
+            (
+                AUTHORITY,
+                AUTHORITY,
+                "acme.example",
+                1,
+                Err("not valid yet"),
+            ),
+            (
+                AUTHORITY,
+                AUTHORITY,
+                "acme.example",
+                9_999_999_999,
+                Err("expired"),
+            ),
         ] {
             let found = verified(own, shown, name, seconds);
             match expected {
                 Ok(()) => assert_eq!(found, Ok(()), "{name} {seconds}"),
-                Err(what) => assert!(found.as_ref().is_err_and(|error| error.contains(what)), "{what}: {found:?}"),
+                Err(what) => assert!(
+                    found.as_ref().is_err_and(|error| error.contains(what)),
+                    "{what}: {found:?}"
+                ),
             }
         }
     }
@@ -281,7 +382,11 @@ Ffz24YNdUY1B/ayOFesTi07nycUPrOQ+60YW5m2+BQ==\n\
     fn a_pinned_key_is_taken_whatever_name_time_and_authority_and_another_is_named() {
         let leaf = certificate(LEAF);
         let whole = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &leaf);
-        let fingerprint: Vec<String> = whole.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
+        let fingerprint: Vec<String> = whole
+            .as_ref()
+            .iter()
+            .map(|byte| format!("{byte:02X}"))
+            .collect();
         let curl = format!("sha256//{PIN}");
         for (pin, shown, expected) in [
             (PIN, AUTHORITY, Ok(())),
@@ -289,20 +394,32 @@ Ffz24YNdUY1B/ayOFesTi07nycUPrOQ+60YW5m2+BQ==\n\
             (PIN, LEAF, Err(Pin::of_key(&leaf).unwrap().to_string())),
             (fingerprint.join(":").as_str(), LEAF, Ok(())),
             (fingerprint.concat().to_lowercase().as_str(), LEAF, Ok(())),
-            (fingerprint.concat().as_str(), AUTHORITY, Err(PIN.to_owned())),
+            (
+                fingerprint.concat().as_str(),
+                AUTHORITY,
+                Err(PIN.to_owned()),
+            ),
         ] {
             let algorithms = provider::default_provider().signature_verification_algorithms;
             let verifier = PinnedVerifier::new(Pin::parse(pin).unwrap(), algorithms);
-            let (name, now) = (ServerName::try_from("10.0.0.1").unwrap(), UnixTime::since_unix_epoch(Duration::ZERO));
+            let (name, now) = (
+                ServerName::try_from("10.0.0.1").unwrap(),
+                UnixTime::since_unix_epoch(Duration::ZERO),
+            );
             let found = verifier.verify_server_cert(&certificate(shown), &[], &name, &[], now);
             match expected {
                 Ok(()) => assert!(found.is_ok(), "{pin}: {found:?}"),
                 Err(pin) => assert!(found.unwrap_err().to_string().contains(&pin), "{pin}"),
             }
         }
-        for no_pin in
-            ["", "abc", "QIQ+8z/r7aG208U83iJqx3gl1nXG+X+PqKQqfUHfIi=", "+1+1", &"AB:".repeat(31), &"é".repeat(32)]
-        {
+        for no_pin in [
+            "",
+            "abc",
+            "QIQ+8z/r7aG208U83iJqx3gl1nXG+X+PqKQqfUHfIi=",
+            "+1+1",
+            &"AB:".repeat(31),
+            &"é".repeat(32),
+        ] {
             assert_eq!(Pin::parse(no_pin), None, "{no_pin}");
         }
     }
@@ -315,8 +432,10 @@ Ffz24YNdUY1B/ayOFesTi07nycUPrOQ+60YW5m2+BQ==\n\
         let own = vec![certificate(own)];
         let roots = with_own(&own, &no_roots()).unwrap();
         let verifier = Verifier::new(roots, own, Arc::new(provider::default_provider())).unwrap();
-        let (name, now) =
-            (ServerName::try_from(name).unwrap(), UnixTime::since_unix_epoch(Duration::from_secs(seconds)));
+        let (name, now) = (
+            ServerName::try_from(name).unwrap(),
+            UnixTime::since_unix_epoch(Duration::from_secs(seconds)),
+        );
         let outcome = verifier.verify_server_cert(&certificate(shown), &[], &name, &[], now);
         outcome.map(|_| ()).map_err(|error| error.to_string())
     }

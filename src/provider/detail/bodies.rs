@@ -20,20 +20,30 @@ pub(super) fn members(response: &Response) -> Option<Cow<'_, Value>> {
     if text.len() > LONGEST || response.is_html() || response.encoding().is_some() {
         return None;
     }
-    let read = if text.starts_with('<') { xml(text) } else { json(text) };
+    let read = if text.starts_with('<') {
+        xml(text)
+    } else {
+        json(text)
+    };
     read.map(Cow::Owned)
 }
 
 /// What was not read strictly may still say something: a name that stands twice, say.
 fn json(text: &str) -> Option<Value> {
-    let value = text.starts_with(['{', '[']).then(|| serde_json::from_str(text).ok()).flatten();
+    let value = text
+        .starts_with(['{', '['])
+        .then(|| serde_json::from_str(text).ok())
+        .flatten();
     value.filter(|value: &Value| value.is_object() || value.is_array())
 }
 
 fn xml(text: &str) -> Option<Value> {
     let document = Document::parse(text).ok()?;
     let root = document.root_element();
-    Some(Value::Object(Map::from_iter([(root.tag_name().name().to_owned(), element(root, 0))])))
+    Some(Value::Object(Map::from_iter([(
+        root.tag_name().name().to_owned(),
+        element(root, 0),
+    )])))
 }
 
 /// Attributes and elements alike; a name that stands twice is a list.
@@ -42,7 +52,10 @@ fn element(node: Node<'_, '_>, depth: usize) -> Value {
     for attribute in node.attributes() {
         members.insert(attribute.name().to_owned(), attribute.value().into());
     }
-    for child in node.children().filter(|child| child.is_element() && depth < DEEPEST) {
+    for child in node
+        .children()
+        .filter(|child| child.is_element() && depth < DEEPEST)
+    {
         let value = element(child, depth + 1);
         let name = child.tag_name().name().to_owned();
         match members.get_mut(&name) {
@@ -53,7 +66,11 @@ fn element(node: Node<'_, '_>, depth: usize) -> Value {
             }
         }
     }
-    let text: String = node.children().filter(Node::is_text).filter_map(|text| text.text()).collect();
+    let text: String = node
+        .children()
+        .filter(Node::is_text)
+        .filter_map(|text| text.text())
+        .collect();
     let text = text.trim();
     match members.is_empty() {
         true => text.into(),
@@ -72,6 +89,10 @@ pub(super) fn title(page: &str) -> Option<String> {
     let begin = lower.find("<title")?;
     let begin = begin + lower.get(begin..)?.find('>')? + 1;
     let end = begin + lower.get(begin..)?.find("</title")?;
-    let title = head.get(begin..end)?.split_whitespace().collect::<Vec<_>>().join(" ");
+    let title = head
+        .get(begin..end)?
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
     (!title.is_empty()).then_some(title)
 }

@@ -5,11 +5,15 @@ use crate::secret::Secret;
 /// Which of the secrets that a server refused looks as if it held more than was meant, and what; none where all look well.
 ///
 /// Nothing is taken away from it: a password may end with a blank.
-pub(in crate::provider) fn suspicion<'a>(secrets: impl IntoIterator<Item = (&'a str, &'a Secret)>) -> Option<String> {
-    let mut suspected = secrets.into_iter().filter_map(|(name, secret)| Some((name, around(secret.expose())?)));
-    suspected
-        .next()
-        .map(|(name, what)| format!("{name} {what}, which was sent as part of it: look whether it belongs there"))
+pub(in crate::provider) fn suspicion<'a>(
+    secrets: impl IntoIterator<Item = (&'a str, &'a Secret)>,
+) -> Option<String> {
+    let mut suspected = secrets
+        .into_iter()
+        .filter_map(|(name, secret)| Some((name, around(secret.expose())?)));
+    suspected.next().map(|(name, what)| {
+        format!("{name} {what}, which was sent as part of it: look whether it belongs there")
+    })
 }
 
 fn around(secret: &str) -> Option<&'static str> {
@@ -17,7 +21,8 @@ fn around(secret: &str) -> Option<&'static str> {
     if secret.contains('\n') {
         return None;
     }
-    let in_quotes = |quote: char| secret.len() > 2 && secret.starts_with(quote) && secret.ends_with(quote);
+    let in_quotes =
+        |quote: char| secret.len() > 2 && secret.starts_with(quote) && secret.ends_with(quote);
     if secret.trim() != secret {
         Some("begins or ends with a blank")
     } else if ['"', '\'', '`'].into_iter().any(in_quotes) {
@@ -31,8 +36,13 @@ fn around(secret: &str) -> Option<&'static str> {
 
 /// `CLIENT_SECRET=…`, and not the padding of base64.
 fn is_assignment(secret: &str) -> bool {
-    let Some((name, value)) = secret.split_once('=') else { return false };
-    let is_name = name.len() > 3 && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    let Some((name, value)) = secret.split_once('=') else {
+        return false;
+    };
+    let is_name = name.len() > 3
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte == b'_');
     is_name && value.trim_start_matches('=').len() > 3
 }
 
@@ -59,7 +69,9 @@ mod tests {
             assert_eq!(said.is_some(), expected.is_some(), "{secret}");
             if let Some((said, part)) = said.zip(expected) {
                 assert!(
-                    said.starts_with("client_secret ") && said.contains(part) && !said.contains("s3cret"),
+                    said.starts_with("client_secret ")
+                        && said.contains(part)
+                        && !said.contains("s3cret"),
                     "{said}"
                 );
             }

@@ -76,11 +76,31 @@ const MESSAGES: [&str; 38] = [
 ];
 
 /// What is no sentence within such a member.
-const MARGINALIA: [&str; 8] = ["lang", "language", "locale", "type", "id", "timestamp", "path", "instance"];
+const MARGINALIA: [&str; 8] = [
+    "lang",
+    "language",
+    "locale",
+    "type",
+    "id",
+    "timestamp",
+    "path",
+    "instance",
+];
 
 /// Parts of the names of members that may hold what is secret: nothing of them is quoted, whatever stands in it.
-const SECRET: [&str; 11] =
-    ["token", "passw", "secret", "session", "cookie", "ticket", "credential", "assertion", "nonce", "signature", "jwt"];
+const SECRET: [&str; 11] = [
+    "token",
+    "passw",
+    "secret",
+    "session",
+    "cookie",
+    "ticket",
+    "credential",
+    "assertion",
+    "nonce",
+    "signature",
+    "jwt",
+];
 
 /// The rank of what stands within such a member under a name that says nothing: it counts only if it has several words.
 const INHERITED: usize = 100;
@@ -106,10 +126,21 @@ pub(super) struct Found {
 /// The words among `members` of an answer with this status.
 pub(super) fn in_members(members: &Value, status: u16, trust: Trust) -> Found {
     if trust == Trust::ErrorsOnly {
-        let code = members.pointer("/error").and_then(Value::as_str).filter(|code| !code.is_empty());
-        return Found { code: code.map(str::to_owned), sentences: Vec::new() };
+        let code = members
+            .pointer("/error")
+            .and_then(Value::as_str)
+            .filter(|code| !code.is_empty());
+        return Found {
+            code: code.map(str::to_owned),
+            sentences: Vec::new(),
+        };
     }
-    let mut search = Search { status, trust, codes: BTreeSet::new(), sentences: BTreeSet::new() };
+    let mut search = Search {
+        status,
+        trust,
+        codes: BTreeSet::new(),
+        sentences: BTreeSet::new(),
+    };
     search.visit(members, "", None, 0);
     search.found()
 }
@@ -120,7 +151,10 @@ pub(super) fn is_sentence(text: &str, trust: Trust) -> bool {
     let has_words = text.contains(char::is_whitespace);
     let is_word = !text.contains(|char: char| char.is_ascii_digit()) || trust == Trust::Refusal;
     let is_address = text.contains("://") && !has_words;
-    !text.is_empty() && !is_address && !is_opaque(text) && (has_words || is_word && text.len() <= LONGEST_CODE)
+    !text.is_empty()
+        && !is_address
+        && !is_opaque(text)
+        && (has_words || is_word && text.len() <= LONGEST_CODE)
 }
 
 struct Search {
@@ -142,7 +176,10 @@ impl Search {
             Value::String(text) => self.text(text, name, rank, depth),
             Value::Number(number) => self.number(&number.to_string(), name, depth),
             Value::Array(elements) => {
-                elements.iter().take(MOST_ELEMENTS).for_each(|element| self.visit(element, name, rank, depth + 1));
+                elements
+                    .iter()
+                    .take(MOST_ELEMENTS)
+                    .for_each(|element| self.visit(element, name, rank, depth + 1));
             }
             Value::Object(members) => {
                 for (key, value) in members.iter().take(MOST_MEMBERS) {
@@ -153,7 +190,14 @@ impl Search {
         }
     }
 
-    fn member(&mut self, name: &str, value: &Value, parent: &str, rank: Option<usize>, depth: usize) {
+    fn member(
+        &mut self,
+        name: &str,
+        value: &Value,
+        parent: &str,
+        rank: Option<usize>,
+        depth: usize,
+    ) {
         if is_secret(name) {
             return;
         }
@@ -161,12 +205,21 @@ impl Search {
         // Some say only here what exactly is wrong.
         let own = own.or_else(|| (name == "data" && parent == "error").then_some(MESSAGES.len()));
         let inherited = rank.filter(|_| !MARGINALIA.contains(&name) && !CODES.contains(&name));
-        self.visit(value, name, own.or(inherited.map(|rank| rank.max(INHERITED))), depth + 1);
+        self.visit(
+            value,
+            name,
+            own.or(inherited.map(|rank| rank.max(INHERITED))),
+            depth + 1,
+        );
     }
 
     fn text(&mut self, text: &str, name: &str, rank: Option<usize>, depth: usize) {
         let text = text.trim();
-        if let Some(rank) = CODES.iter().position(|code| *code == name).filter(|_| is_code(text, self.trust)) {
+        if let Some(rank) = CODES
+            .iter()
+            .position(|code| *code == name)
+            .filter(|_| is_code(text, self.trust))
+        {
             if *text != self.status.to_string() {
                 self.codes.insert((rank, depth, text.to_owned()));
             }
@@ -180,9 +233,12 @@ impl Search {
 
     /// A code in figures tells more than none, and less than a word.
     fn number(&mut self, number: &str, name: &str, depth: usize) {
-        let rank = CODES.iter().position(|code| *code == name && *code != "status");
+        let rank = CODES
+            .iter()
+            .position(|code| *code == name && *code != "status");
         if let Some(rank) = rank.filter(|_| *number != self.status.to_string() && number != "0") {
-            self.codes.insert((CODES.len() + rank, depth, number.to_owned()));
+            self.codes
+                .insert((CODES.len() + rank, depth, number.to_owned()));
         }
     }
 
@@ -190,7 +246,10 @@ impl Search {
         let code = self.codes.into_iter().next().map(|(_, _, code)| code);
         let mut sentences: Vec<String> = Vec::new();
         for (_, _, sentence) in self.sentences {
-            let said = code.iter().chain(&sentences).any(|other| other.contains(&sentence));
+            let said = code
+                .iter()
+                .chain(&sentences)
+                .any(|other| other.contains(&sentence));
             if !said && sentences.len() < MOST_SENTENCES {
                 sentences.push(sentence);
             }
@@ -202,12 +261,17 @@ impl Search {
 /// A word or a number, where a good status says of nothing that it is an error: no letters and figures mixed at length.
 fn is_code(text: &str, trust: Trust) -> bool {
     let is_word = !text.contains(char::is_whitespace) && !text.contains("://") && !is_opaque(text);
-    let is_sure = trust == Trust::Refusal || text.len() <= 16 || !text.contains(|char: char| char.is_ascii_digit());
+    let is_sure = trust == Trust::Refusal
+        || text.len() <= 16
+        || !text.contains(|char: char| char.is_ascii_digit());
     (1..=LONGEST_CODE).contains(&text.len()) && is_word && is_sure
 }
 
 fn plain(key: &str) -> String {
-    key.chars().filter(|char| char.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    key.chars()
+        .filter(|char| char.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 fn is_secret(name: &str) -> bool {

@@ -79,7 +79,9 @@ pub(in crate::provider) struct Metadata {
 pub(in crate::provider) enum WrongDocument {
     #[error("it names no issuer")]
     NoIssuer,
-    #[error("it names the issuer \u{201c}{0}\u{201d}: set `issuer` to exactly that if it is the right issuer")]
+    #[error(
+        "it names the issuer \u{201c}{0}\u{201d}: set `issuer` to exactly that if it is the right issuer"
+    )]
     OtherIssuer(String),
     #[error("its token_endpoint is refused: {0}")]
     TokenEndpoint(&'static str),
@@ -100,37 +102,67 @@ impl Metadata {
     ) -> Result<Self, WrongDocument> {
         match document.get("issuer").and_then(Value::as_str) {
             Some(named) if named == issuer => {}
-            Some(named) => return Err(WrongDocument::OtherIssuer(named.chars().take(200).collect())),
+            Some(named) => {
+                return Err(WrongDocument::OtherIssuer(
+                    named.chars().take(200).collect(),
+                ));
+            }
             None => return Err(WrongDocument::NoIssuer),
         }
         if let Some(Err(why)) = endpoint(document, Endpoint::Token, at) {
             return Err(WrongDocument::TokenEndpoint(why));
         }
-        let aliases = document.get("mtls_endpoint_aliases").and_then(Value::as_object);
+        let aliases = document
+            .get("mtls_endpoint_aliases")
+            .and_then(Value::as_object);
         Ok(Self {
             endpoints: endpoints(document, at),
-            aliases: aliases.map(|aliases| endpoints(aliases, at)).unwrap_or_default(),
+            aliases: aliases
+                .map(|aliases| endpoints(aliases, at))
+                .unwrap_or_default(),
             auth_methods: words(document, "token_endpoint_auth_methods_supported"),
-            names_itself: document.get("authorization_response_iss_parameter_supported") == Some(&Value::Bool(true)),
-            signing_algorithms: words(document, "token_endpoint_auth_signing_alg_values_supported").unwrap_or_default(),
+            names_itself: document.get("authorization_response_iss_parameter_supported")
+                == Some(&Value::Bool(true)),
+            signing_algorithms: words(document, "token_endpoint_auth_signing_alg_values_supported")
+                .unwrap_or_default(),
         })
     }
 
     /// Where `endpoint` is, for a client that shows a certificate or one that does not.
-    pub(in crate::provider) fn endpoint(&self, endpoint: Endpoint, certified: bool) -> Option<&Url> {
+    pub(in crate::provider) fn endpoint(
+        &self,
+        endpoint: Endpoint,
+        certified: bool,
+    ) -> Option<&Url> {
         let alias = self.aliases.get(&endpoint).filter(|_| certified);
         alias.or_else(|| self.endpoints.get(&endpoint))
     }
 }
 
 fn endpoints(document: &Map<String, Value>, at: &Url) -> BTreeMap<Endpoint, Url> {
-    let named = Endpoint::ALL.into_iter().map(|kind| (kind, endpoint(document, kind, at)));
-    named.filter_map(|(kind, url)| Some((kind, url?.ok()?))).collect()
+    let named = Endpoint::ALL
+        .into_iter()
+        .map(|kind| (kind, endpoint(document, kind, at)));
+    named
+        .filter_map(|(kind, url)| Some((kind, url?.ok()?)))
+        .collect()
 }
 
-fn endpoint(document: &Map<String, Value>, kind: Endpoint, at: &Url) -> Option<Result<Url, &'static str>> {
-    let named = document.get(kind.member()).filter(|value| !value.is_null())?;
-    Some(named.as_str().and_then(|text| Url::parse(text).ok()).ok_or("it is no URL").and_then(|url| callable(url, at)))
+fn endpoint(
+    document: &Map<String, Value>,
+    kind: Endpoint,
+    at: &Url,
+) -> Option<Result<Url, &'static str>> {
+    let named = document
+        .get(kind.member())
+        .filter(|value| !value.is_null())?;
+    Some(
+        named
+            .as_str()
+            .and_then(|text| Url::parse(text).ok())
+            .ok_or("it is no URL")
+            .and_then(|url| callable(url, at)),
+    )
 }
 
 /// The issuer's word decides which host is called, as its certificate vouches for it; but not this machine's own
@@ -143,7 +175,11 @@ fn callable(url: Url, issuer: &Url) -> Result<Url, &'static str> {
     }
     if is_loopback(&url) {
         let reachable = is_loopback(issuer) && matches!(url.scheme(), "http" | "https");
-        return if reachable { Ok(url) } else { Err("it points to this machine") };
+        return if reachable {
+            Ok(url)
+        } else {
+            Err("it points to this machine")
+        };
     }
     match url.scheme() {
         "https" => {}
@@ -153,13 +189,19 @@ fn callable(url: Url, issuer: &Url) -> Result<Url, &'static str> {
     match url.host() {
         Some(Host::Domain(_)) => Ok(url),
         Some(Host::Ipv4(_) | Host::Ipv6(_)) if same_host => Ok(url),
-        Some(Host::Ipv4(_) | Host::Ipv6(_)) | None => Err("its host is an address other than the issuer's"),
+        Some(Host::Ipv4(_) | Host::Ipv6(_)) | None => {
+            Err("its host is an address other than the issuer's")
+        }
     }
 }
 
 fn words(document: &Map<String, Value>, name: &str) -> Option<Vec<String>> {
     let list = document.get(name)?.as_array()?;
-    Some(list.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect())
+    Some(
+        list.iter()
+            .filter_map(|word| word.as_str().map(str::to_owned))
+            .collect(),
+    )
 }
 
 /// Where an issuer's metadata may be, in the order in which it is looked for: RFC 8414 section 3 puts the well-known part
@@ -216,11 +258,17 @@ mod tests {
             "https://as.example/x",
             "https://evil.example",
         ] {
-            let wrong = read(&json!({"issuer": named, "token_endpoint": "https://as.example/token"})).unwrap_err();
+            let wrong =
+                read(&json!({"issuer": named, "token_endpoint": "https://as.example/token"}))
+                    .unwrap_err();
             assert_eq!(wrong, WrongDocument::OtherIssuer(named.to_owned()));
             assert!(wrong.to_string().contains(named));
         }
-        for document in [json!({}), json!({"issuer": null}), json!({"issuer": ["https://as.example"]})] {
+        for document in [
+            json!({}),
+            json!({"issuer": null}),
+            json!({"issuer": ["https://as.example"]}),
+        ] {
             assert_eq!(read(&document).unwrap_err(), WrongDocument::NoIssuer);
         }
     }
@@ -247,8 +295,13 @@ mod tests {
             let read = read(&document);
             assert_eq!(read.is_ok(), believed, "{endpoint}");
             let other = json!({"issuer": ISSUER, "revocation_endpoint": endpoint});
-            let other = super::Metadata::read(other.as_object().unwrap(), ISSUER, &url(ISSUER)).unwrap();
-            assert_eq!(other.endpoint(Endpoint::Revocation, false).is_some(), believed, "{endpoint}");
+            let other =
+                super::Metadata::read(other.as_object().unwrap(), ISSUER, &url(ISSUER)).unwrap();
+            assert_eq!(
+                other.endpoint(Endpoint::Revocation, false).is_some(),
+                believed,
+                "{endpoint}"
+            );
         }
     }
 
@@ -278,9 +331,18 @@ mod tests {
         }))
         .unwrap();
         let found = |kind, certified| metadata.endpoint(kind, certified).map(Url::as_str);
-        assert_eq!(found(Endpoint::Token, false), Some("https://as.example/token"));
-        assert_eq!(found(Endpoint::Token, true), Some("https://mtls.as.example/token"));
-        assert_eq!(found(Endpoint::Introspection, true), Some("https://as.example/introspect"));
+        assert_eq!(
+            found(Endpoint::Token, false),
+            Some("https://as.example/token")
+        );
+        assert_eq!(
+            found(Endpoint::Token, true),
+            Some("https://mtls.as.example/token")
+        );
+        assert_eq!(
+            found(Endpoint::Introspection, true),
+            Some("https://as.example/introspect")
+        );
         assert_eq!(found(Endpoint::Userinfo, false), None);
     }
 

@@ -19,13 +19,21 @@ const CLIENT_ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type
 pub(in crate::provider) fn client_secrets(config: &RemoteConfig) -> Vec<&'static str> {
     match ClientAuth::of(config, None) {
         ClientAuth::PrivateKeyJwt => vec!["private_key", "private_key_passphrase", "certificate"],
-        ClientAuth::Post | ClientAuth::Basic | ClientAuth::Tls | ClientAuth::None => vec!["client_secret"],
+        ClientAuth::Post | ClientAuth::Basic | ClientAuth::Tls | ClientAuth::None => {
+            vec!["client_secret"]
+        }
     }
 }
 
 impl Ingredients<'_> {
-    pub(super) fn prove_client(&self, draft: &mut Draft, endpoint: &Url) -> Result<(), OutgoingError> {
-        let Some(client_id) = self.config.plain("client_id") else { return self.without_client() };
+    pub(super) fn prove_client(
+        &self,
+        draft: &mut Draft,
+        endpoint: &Url,
+    ) -> Result<(), OutgoingError> {
+        let Some(client_id) = self.config.plain("client_id") else {
+            return self.without_client();
+        };
         match ClientAuth::of(self.config, self.metadata) {
             ClientAuth::Basic => return self.basic(draft, client_id),
             // The assertion names the client already; whoever asks without one must say who it is.
@@ -33,7 +41,10 @@ impl Ingredients<'_> {
             ClientAuth::PrivateKeyJwt => {
                 draft.plain("client_assertion_type", CLIENT_ASSERTION_TYPE);
                 let audience = self.client_audience(endpoint)?;
-                draft.secret("client_assertion", self.assertion(client_id, client_id, &audience, Map::new())?);
+                draft.secret(
+                    "client_assertion",
+                    self.assertion(client_id, client_id, &audience, Map::new())?,
+                );
             }
             ClientAuth::Post | ClientAuth::None => {
                 if let Some(client_secret) = self.secrets.get("client_secret") {
@@ -58,7 +69,11 @@ impl Ingredients<'_> {
     /// other server can use what was meant for them.
     fn client_audience(&self, endpoint: &Url) -> Result<String, OutgoingError> {
         match self.config.plain("client_assertion_audience") {
-            Some("issuer") => self.config.issuer().map(|issuer| issuer.to_string()).ok_or_else(|| no_value("issuer")),
+            Some("issuer") => self
+                .config
+                .issuer()
+                .map(|issuer| issuer.to_string())
+                .ok_or_else(|| no_value("issuer")),
             Some("token_endpoint") | None => {
                 let token_endpoint = self.config.endpoint(Endpoint::Token, self.metadata);
                 Ok(self.default_audience(token_endpoint.as_ref().unwrap_or(endpoint)))
@@ -70,10 +85,18 @@ impl Ingredients<'_> {
     /// RFC 6749 section 2.3.1: both halves are form-encoded first.
     fn basic(&self, draft: &mut Draft, client_id: &str) -> Result<(), OutgoingError> {
         let client_secret = self.required("client_secret")?;
-        let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        let pair = Secret::new(format!("{}:{}", encoded(client_id), encoded(client_secret.expose())));
+        let encoded =
+            |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let pair = Secret::new(format!(
+            "{}:{}",
+            encoded(client_id),
+            encoded(client_secret.expose())
+        ));
         let credentials = Secret::new(STANDARD.encode(pair.expose()));
-        draft.headers.push(("Authorization".to_owned(), Secret::new(format!("Basic {}", credentials.expose()))));
+        draft.headers.push((
+            "Authorization".to_owned(),
+            Secret::new(format!("Basic {}", credentials.expose())),
+        ));
         draft.secrets.push(credentials);
         Ok(())
     }

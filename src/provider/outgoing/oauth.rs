@@ -41,20 +41,31 @@ impl Draft {
 
     fn posted(self, url: Url) -> Outgoing {
         let body = Some(form(&self.fields));
-        Outgoing { method: Method::Post, url, headers: self.headers, body, secrets: self.secrets }
+        Outgoing {
+            method: Method::Post,
+            url,
+            headers: self.headers,
+            body,
+            secrets: self.secrets,
+        }
     }
 }
 
 /// What a full login sends or signs with.
 pub(super) fn login_secrets(config: &RemoteConfig) -> Vec<&str> {
     let rules = config.profile.grant(&config.grant);
-    let of_form = rules.into_iter().flat_map(|rules| rules.form.iter().flat_map(|(_, template)| template.names()));
+    let of_form = rules
+        .into_iter()
+        .flat_map(|rules| rules.form.iter().flat_map(|(_, template)| template.names()));
     let of_grant: &[&str] = match GrantKind::named(&config.grant) {
         Some(GrantKind::JwtBearer) => &["private_key", "private_key_passphrase", "certificate"],
         Some(GrantKind::Password) => &["password"],
         Some(GrantKind::RefreshToken) => &["refresh_token"],
         Some(GrantKind::TokenExchange) => &["subject_token", "actor_token"],
-        Some(GrantKind::ClientCredentials | GrantKind::AuthorizationCode | GrantKind::DeviceCode) | None => &[],
+        Some(
+            GrantKind::ClientCredentials | GrantKind::AuthorizationCode | GrantKind::DeviceCode,
+        )
+        | None => &[],
     };
     let mut names = client_secrets(config);
     names.extend(of_form);
@@ -67,7 +78,9 @@ impl Ingredients<'_> {
     pub(super) fn login(&self) -> Result<Outgoing, OutgoingError> {
         match GrantKind::named(&self.config.grant) {
             Some(GrantKind::RefreshToken) => self.refresh(self.required("refresh_token")?),
-            Some(GrantKind::AuthorizationCode | GrantKind::DeviceCode) => Err(OutgoingError::ByPerson),
+            Some(GrantKind::AuthorizationCode | GrantKind::DeviceCode) => {
+                Err(OutgoingError::ByPerson)
+            }
             Some(kind) => self.grant(kind),
             None => Err(OutgoingError::NoEndpoint("login")),
         }
@@ -75,7 +88,11 @@ impl Ingredients<'_> {
 
     /// The refresh token that is held is newer than the configured one.
     pub(super) fn renew(&self) -> Result<Outgoing, OutgoingError> {
-        let held = self.held.refresh_token.cloned().or_else(|| self.secrets.get("refresh_token").cloned());
+        let held = self
+            .held
+            .refresh_token
+            .cloned()
+            .or_else(|| self.secrets.get("refresh_token").cloned());
         self.refresh(held.ok_or(OutgoingError::NoRefreshToken)?)
     }
 
@@ -123,8 +140,12 @@ impl Ingredients<'_> {
                 draft.plain("username", self.required("username")?.expose());
                 draft.secret("password", self.required("password")?);
             }
-            GrantKind::RefreshToken => draft.secret("refresh_token", self.required("refresh_token")?),
-            GrantKind::AuthorizationCode | GrantKind::DeviceCode => return Err(OutgoingError::ByPerson),
+            GrantKind::RefreshToken => {
+                draft.secret("refresh_token", self.required("refresh_token")?)
+            }
+            GrantKind::AuthorizationCode | GrantKind::DeviceCode => {
+                return Err(OutgoingError::ByPerson);
+            }
             GrantKind::TokenExchange => self.exchanged(&mut draft)?,
         }
         self.optional(&mut draft, "scope");
@@ -141,7 +162,11 @@ impl Ingredients<'_> {
         if let Ok(actor_token) = self.required("actor_token") {
             draft.secret("actor_token", actor_token);
         }
-        for name in ["subject_token_type", "actor_token_type", "requested_token_type"] {
+        for name in [
+            "subject_token_type",
+            "actor_token_type",
+            "requested_token_type",
+        ] {
             if let Some(word) = self.config.plain(name) {
                 draft.plain(name, &token_type(word));
             }
@@ -152,7 +177,12 @@ impl Ingredients<'_> {
 
     /// RFC 8707 section 2: one field each.
     fn resources(&self, draft: &mut Draft) {
-        for resource in self.config.plain("resource").unwrap_or_default().split_whitespace() {
+        for resource in self
+            .config
+            .plain("resource")
+            .unwrap_or_default()
+            .split_whitespace()
+        {
             draft.plain("resource", resource);
         }
     }
@@ -171,7 +201,8 @@ impl Ingredients<'_> {
     /// What the config sends besides, in the place of whatever has the same name.
     fn fields_of_config(&self, draft: &mut Draft) {
         for (name, value) in self.config.values.iter() {
-            if let (Some(name), settings::Value::Plain(text)) = (name.strip_prefix("form."), value) {
+            if let (Some(name), settings::Value::Plain(text)) = (name.strip_prefix("form."), value)
+            {
                 draft.fields.retain(|(known, _)| known != name);
                 draft.plain(name, text);
             }
@@ -183,15 +214,25 @@ impl Ingredients<'_> {
         let username = self.required("username")?;
         let audience = self.config.plain("audience").map(str::to_owned);
         let audience = audience.unwrap_or_else(|| self.default_audience(endpoint));
-        self.assertion(client_id.expose(), username.expose(), &audience, self.own_claims())
+        self.assertion(
+            client_id.expose(),
+            username.expose(),
+            &audience,
+            self.own_claims(),
+        )
     }
 
     /// What the profile lets an assertion say; a claim without a value is left out.
     fn own_claims(&self) -> Map<String, Value> {
         let rules = self.config.profile.grant(&self.config.grant);
-        let claims = rules.map(|rules| rules.claims.as_slice()).unwrap_or_default();
+        let claims = rules
+            .map(|rules| rules.claims.as_slice())
+            .unwrap_or_default();
         let filled = |(name, template): &(String, Template)| {
-            Some((name.clone(), Value::from(template.fill(&|name| self.value(name))?.expose())))
+            Some((
+                name.clone(),
+                Value::from(template.fill(&|name| self.value(name))?.expose()),
+            ))
         };
         claims.iter().filter_map(filled).collect()
     }
@@ -199,7 +240,12 @@ impl Ingredients<'_> {
     /// The profile's rule for the login host, else the endpoint itself (RFC 7523 section 3).
     pub(super) fn default_audience(&self, endpoint: &Url) -> String {
         let host = endpoint.host_str().unwrap_or_default();
-        let rule = self.config.profile.audiences.iter().find(|(pattern, _)| pattern.matches(host));
+        let rule = self
+            .config
+            .profile
+            .audiences
+            .iter()
+            .find(|(pattern, _)| pattern.matches(host));
         rule.map_or_else(|| endpoint.to_string(), |(_, audience)| audience.clone())
     }
 
@@ -210,8 +256,17 @@ impl Ingredients<'_> {
         audience: &str,
         others: Map<String, Value>,
     ) -> Result<Secret, OutgoingError> {
-        let millis = self.wall.as_millisecond().saturating_add(self.held.skew_millis);
-        let claims = Claims { issuer, subject, audience, now: millis.div_euclid(1000), others };
+        let millis = self
+            .wall
+            .as_millisecond()
+            .saturating_add(self.held.skew_millis);
+        let claims = Claims {
+            issuer,
+            subject,
+            audience,
+            now: millis.div_euclid(1000),
+            others,
+        };
         let key = self.required("private_key")?;
         let signer = Signer {
             key: &key,
@@ -219,14 +274,19 @@ impl Ingredients<'_> {
             key_id: self.config.plain("key_id"),
             certificate: self.secrets.get("certificate"),
             algorithm: self.config.plain("algorithm"),
-            taken: self.metadata.map(|metadata| metadata.signing_algorithms.as_slice()).unwrap_or_default(),
+            taken: self
+                .metadata
+                .map(|metadata| metadata.signing_algorithms.as_slice())
+                .unwrap_or_default(),
         };
         Ok(sign(&claims, &signer)?)
     }
 
     pub(super) fn required(&self, name: &str) -> Result<Secret, OutgoingError> {
         let plain = self.config.plain(name).map(Secret::new);
-        plain.or_else(|| self.secrets.get(name).cloned()).ok_or_else(|| no_value(name))
+        plain
+            .or_else(|| self.secrets.get(name).cloned())
+            .ok_or_else(|| no_value(name))
     }
 
     fn optional(&self, draft: &mut Draft, name: &str) {
@@ -238,8 +298,20 @@ impl Ingredients<'_> {
 
 /// RFC 8693 section 3; a word of its registry stands for its URN.
 fn token_type(word: &str) -> String {
-    let registered = ["access_token", "refresh_token", "id_token", "jwt", "saml1", "saml2"].contains(&word);
-    if registered { format!("urn:ietf:params:oauth:token-type:{word}") } else { word.to_owned() }
+    let registered = [
+        "access_token",
+        "refresh_token",
+        "id_token",
+        "jwt",
+        "saml1",
+        "saml2",
+    ]
+    .contains(&word);
+    if registered {
+        format!("urn:ietf:params:oauth:token-type:{word}")
+    } else {
+        word.to_owned()
+    }
 }
 
 pub(super) fn no_value(name: &str) -> OutgoingError {

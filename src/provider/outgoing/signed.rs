@@ -40,7 +40,12 @@ impl JwtTemplate {
 impl Ingredients<'_> {
     /// The JWT that the profile describes, signed anew.
     pub(super) fn jwt(&self) -> Result<Secret, OutgoingError> {
-        let template = self.config.profile.jwt.as_ref().ok_or(OutgoingError::NoEndpoint("signed value"))?;
+        let template = self
+            .config
+            .profile
+            .jwt
+            .as_ref()
+            .ok_or(OutgoingError::NoEndpoint("signed value"))?;
         let lookup = |name: &str| self.value(name);
         let members = |json: &JsonTemplate| match json.fill(&lookup) {
             Some(Value::Object(members)) => members,
@@ -51,9 +56,18 @@ impl Ingredients<'_> {
         claims.insert("iat".to_owned(), Value::from(now.saturating_sub(LEEWAY)));
         let lifetime = i64::try_from(template.lifetime.as_secs()).unwrap_or(i64::MAX);
         claims.insert("exp".to_owned(), Value::from(now.saturating_add(lifetime)));
-        let key = self.secrets.get(&template.key).ok_or_else(|| OutgoingError::NoValue(template.key.clone()))?;
+        let key = self
+            .secrets
+            .get(&template.key)
+            .ok_or_else(|| OutgoingError::NoValue(template.key.clone()))?;
         let passphrase = self.secrets.get("private_key_passphrase");
-        Ok(assertion::sign_claims(template.algorithm, members(&template.header), &claims, key, passphrase)?)
+        Ok(assertion::sign_claims(
+            template.algorithm,
+            members(&template.header),
+            &claims,
+            key,
+            passphrase,
+        )?)
     }
 }
 
@@ -66,6 +80,12 @@ pub(super) fn uuid() -> Option<Secret> {
     *sixth = (*sixth & 0x0f) | 0x40;
     *eighth = (*eighth & 0x3f) | 0x80;
     let digits = hex(&bytes);
-    let parts = [digits.get(..8)?, digits.get(8..12)?, digits.get(12..16)?, digits.get(16..20)?, digits.get(20..)?];
+    let parts = [
+        digits.get(..8)?,
+        digits.get(8..12)?,
+        digits.get(12..16)?,
+        digits.get(16..20)?,
+        digits.get(20..)?,
+    ];
     Some(Secret::new(parts.join("-")))
 }

@@ -12,7 +12,13 @@ use super::same;
 /// Clocks may differ so much before a token counts as expired, in seconds.
 const LEEWAY: f64 = 60.0;
 /// Where servers put what people call a user by, besides the identifier that is theirs alone.
-const NAMES: [&str; 5] = ["preferred_username", "username", "upn", "unique_name", "email"];
+const NAMES: [&str; 5] = [
+    "preferred_username",
+    "username",
+    "upn",
+    "unique_name",
+    "email",
+];
 
 /// What an ID token must say.
 pub(in crate::provider) struct Expected<'a> {
@@ -38,21 +44,38 @@ pub(in crate::provider) enum WhoIsIt {
 ///
 /// # Errors
 /// Says what is wrong.
-pub(in crate::provider) fn checked(id_token: &str, expected: &Expected<'_>) -> Result<Value, &'static str> {
+pub(in crate::provider) fn checked(
+    id_token: &str,
+    expected: &Expected<'_>,
+) -> Result<Value, &'static str> {
     let claims = claims(id_token).ok_or("its ID token is no JWT")?;
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
-    if expected.issuer.is_some_and(|issuer| text("iss") != Some(issuer)) {
+    if expected
+        .issuer
+        .is_some_and(|issuer| text("iss") != Some(issuer))
+    {
         return Err("its ID token comes from another issuer");
     }
-    if !is_for(&claims, expected.client_id) || text("azp").is_some_and(|client| client != expected.client_id) {
+    if !is_for(&claims, expected.client_id)
+        || text("azp").is_some_and(|client| client != expected.client_id)
+    {
         return Err("its ID token is for another client");
     }
     let nonce = text("nonce").unwrap_or_default();
-    if expected.nonce.is_some_and(|expected| !same(nonce, expected)) {
+    if expected
+        .nonce
+        .is_some_and(|expected| !same(nonce, expected))
+    {
         return Err("its ID token belongs to another login: the nonce differs");
     }
-    let end = claims.get("exp").and_then(Value::as_f64).ok_or("its ID token has no end")?;
-    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^52")]
+    let end = claims
+        .get("exp")
+        .and_then(Value::as_f64)
+        .ok_or("its ID token has no end")?;
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "seconds since 1970 are far below 2^52"
+    )]
     if end + LEEWAY < expected.now as f64 {
         return Err("its ID token has expired: compare the clocks");
     }
@@ -71,7 +94,9 @@ pub(in crate::provider) fn who(claims: &Value, username: &str) -> WhoIsIt {
 
 /// What people call the user that `claims` are about.
 pub(in crate::provider) fn named(claims: &Value) -> Option<&str> {
-    NAMES.iter().find_map(|name| claims.get(name).and_then(Value::as_str))
+    NAMES
+        .iter()
+        .find_map(|name| claims.get(name).and_then(Value::as_str))
 }
 
 fn is_for(claims: &Value, client_id: &str) -> bool {
@@ -97,31 +122,72 @@ mod tests {
 
     #[test]
     fn only_an_id_token_of_this_login_is_believed() {
-        let good = json!({ "iss": "https://id", "aud": "c", "nonce": "n", "exp": 1000, "sub": "1" });
+        let good =
+            json!({ "iss": "https://id", "aud": "c", "nonce": "n", "exp": 1000, "sub": "1" });
         for (name, value, expected) in [
             ("sub", json!("2"), Ok(())),
             ("aud", json!(["x", "c"]), Ok(())),
             ("azp", json!("c"), Ok(())),
             ("exp", json!(945.5), Ok(())),
-            ("iss", json!("https://evil"), Err("its ID token comes from another issuer")),
-            ("iss", json!(null), Err("its ID token comes from another issuer")),
+            (
+                "iss",
+                json!("https://evil"),
+                Err("its ID token comes from another issuer"),
+            ),
+            (
+                "iss",
+                json!(null),
+                Err("its ID token comes from another issuer"),
+            ),
             ("aud", json!("x"), Err("its ID token is for another client")),
-            ("aud", json!(["x"]), Err("its ID token is for another client")),
-            ("aud", json!(null), Err("its ID token is for another client")),
+            (
+                "aud",
+                json!(["x"]),
+                Err("its ID token is for another client"),
+            ),
+            (
+                "aud",
+                json!(null),
+                Err("its ID token is for another client"),
+            ),
             ("azp", json!("x"), Err("its ID token is for another client")),
-            ("nonce", json!("m"), Err("its ID token belongs to another login: the nonce differs")),
-            ("nonce", json!(null), Err("its ID token belongs to another login: the nonce differs")),
-            ("exp", json!(900), Err("its ID token has expired: compare the clocks")),
+            (
+                "nonce",
+                json!("m"),
+                Err("its ID token belongs to another login: the nonce differs"),
+            ),
+            (
+                "nonce",
+                json!(null),
+                Err("its ID token belongs to another login: the nonce differs"),
+            ),
+            (
+                "exp",
+                json!(900),
+                Err("its ID token has expired: compare the clocks"),
+            ),
             ("exp", json!("soon"), Err("its ID token has no end")),
         ] {
             let mut claims = good.clone();
             claims[name] = value.clone();
-            assert_eq!(checked(&jwt(&claims), &expectation()).map(|_| ()), expected, "{name} {value}");
+            assert_eq!(
+                checked(&jwt(&claims), &expectation()).map(|_| ()),
+                expected,
+                "{name} {value}"
+            );
         }
         for garbage in ["", "a.b", "a.b.c.d", "x.e30", "x.W10.y", "x.!.y"] {
-            assert_eq!(checked(garbage, &expectation()), Err("its ID token is no JWT"), "{garbage}");
+            assert_eq!(
+                checked(garbage, &expectation()),
+                Err("its ID token is no JWT"),
+                "{garbage}"
+            );
         }
-        let unknown = Expected { issuer: None, nonce: None, ..expectation() };
+        let unknown = Expected {
+            issuer: None,
+            nonce: None,
+            ..expectation()
+        };
         assert!(checked(&jwt(&json!({ "aud": "c", "exp": 1000 })), &unknown).is_ok());
     }
 
@@ -129,9 +195,18 @@ mod tests {
     fn a_user_is_known_by_any_of_the_names_that_servers_use() {
         for (claims, expected) in [
             (json!({ "sub": "alice" }), WhoIsIt::TheUser),
-            (json!({ "sub": "17", "preferred_username": "Alice" }), WhoIsIt::TheUser),
-            (json!({ "sub": "17", "preferred_username": "a.l", "email": "alice" }), WhoIsIt::TheUser),
-            (json!({ "sub": "17", "email": "bob@x", "username": "bob" }), WhoIsIt::Somebody("bob".into())),
+            (
+                json!({ "sub": "17", "preferred_username": "Alice" }),
+                WhoIsIt::TheUser,
+            ),
+            (
+                json!({ "sub": "17", "preferred_username": "a.l", "email": "alice" }),
+                WhoIsIt::TheUser,
+            ),
+            (
+                json!({ "sub": "17", "email": "bob@x", "username": "bob" }),
+                WhoIsIt::Somebody("bob".into()),
+            ),
             (json!({ "sub": "17" }), WhoIsIt::Unknown),
             (json!({ "sub": "Alice" }), WhoIsIt::Unknown),
             (json!({}), WhoIsIt::Unknown),
@@ -141,7 +216,12 @@ mod tests {
     }
 
     fn expectation() -> Expected<'static> {
-        Expected { issuer: Some("https://id"), client_id: "c", nonce: Some("n"), now: 1000 }
+        Expected {
+            issuer: Some("https://id"),
+            client_id: "c",
+            nonce: Some("n"),
+            now: 1000,
+        }
     }
 
     fn jwt(claims: &Value) -> String {

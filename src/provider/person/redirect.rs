@@ -15,13 +15,19 @@ const LONGEST_QUOTE: usize = 200;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RedirectProblem {
     /// Somebody pasted something else.
-    #[error("this is not the address that the browser was sent to: it must hold `state=` and `code=`")]
+    #[error(
+        "this is not the address that the browser was sent to: it must hold `state=` and `code=`"
+    )]
     NotAnAddress,
     /// It belongs to no login, or to an older one.
-    #[error("this address belongs to another login: use the one that the latest `keepfresh login` led to")]
+    #[error(
+        "this address belongs to another login: use the one that the latest `keepfresh login` led to"
+    )]
     ForeignState,
     /// Another server sent it (a mix-up attack, RFC 9207 section 1).
-    #[error("another server answered than the one that keepfresh asked: begin again, and look where the browser goes")]
+    #[error(
+        "another server answered than the one that keepfresh asked: begin again, and look where the browser goes"
+    )]
     ForeignIssuer,
     /// The server, or the person, said no.
     #[error("{0}")]
@@ -58,34 +64,60 @@ impl BrowserLogin {
     /// When it is not this login's, or brings no code.
     pub fn code(&self, address: &str) -> Result<Secret, RedirectProblem> {
         let redirected = Redirected::parse(address).ok_or(RedirectProblem::NotAnAddress)?;
-        let state = redirected.state.as_deref().ok_or(RedirectProblem::NotAnAddress)?;
+        let state = redirected
+            .state
+            .as_deref()
+            .ok_or(RedirectProblem::NotAnAddress)?;
         if !same(state, self.once.state()) {
             return Err(RedirectProblem::ForeignState);
         }
-        let foreign = self.issuer.as_ref().is_some_and(|known| match &redirected.issuer {
-            Some(said) => *said != known.name,
-            // A server that never says who it is cannot be held to it.
-            None => known.always,
-        });
+        let foreign = self
+            .issuer
+            .as_ref()
+            .is_some_and(|known| match &redirected.issuer {
+                Some(said) => *said != known.name,
+                // A server that never says who it is cannot be held to it.
+                None => known.always,
+            });
         if foreign {
             return Err(RedirectProblem::ForeignIssuer);
         }
         if let Some(error) = &redirected.error {
             return Err(RedirectProblem::Refused(self.refusal(error, &redirected)));
         }
-        redirected.code.filter(|code| !code.is_empty()).map(Secret::new).ok_or(RedirectProblem::NoCode)
+        redirected
+            .code
+            .filter(|code| !code.is_empty())
+            .map(Secret::new)
+            .ok_or(RedirectProblem::NoCode)
     }
     /// RFC 6749 section 4.1.2.1, in words that people understand.
     fn refusal(&self, error: &str, redirected: &Redirected) -> Blotted {
         let code = redirected.code.as_deref().map(Secret::new);
         let known: Vec<Secret> = self.once.secrets().chain(code).collect();
-        let quoted = |text: &str| Blotted::new(text, &known).hiding(is_opaque).cut(LONGEST_QUOTE);
-        let description =
-            redirected.description.as_deref().map(|text| [", \u{201c}".into(), quoted(text), "\u{201d}".into()]);
+        let quoted = |text: &str| {
+            Blotted::new(text, &known)
+                .hiding(is_opaque)
+                .cut(LONGEST_QUOTE)
+        };
+        let description = redirected
+            .description
+            .as_deref()
+            .map(|text| [", \u{201c}".into(), quoted(text), "\u{201d}".into()]);
         let words = Blotted::concat(description.into_iter().flatten());
         Blotted::concat(match error {
-            "access_denied" => ["the login was declined (access_denied".into(), words, ")".into(), Blotted::default()],
-            other => ["the server answered \u{201c}".into(), quoted(other), "\u{201d}".into(), words],
+            "access_denied" => [
+                "the login was declined (access_denied".into(),
+                words,
+                ")".into(),
+                Blotted::default(),
+            ],
+            other => [
+                "the server answered \u{201c}".into(),
+                quoted(other),
+                "\u{201d}".into(),
+                words,
+            ],
         })
     }
 }
@@ -127,12 +159,18 @@ mod tests {
         let state = login.once.state();
         for address in [
             format!("http://127.0.0.1:4321/callback?code=c%2F1&state={state}"),
-            format!("http://127.0.0.1:4321/callback?state={state}&code=c%2F1&iss=https%3A%2F%2Fid.example#"),
+            format!(
+                "http://127.0.0.1:4321/callback?state={state}&code=c%2F1&iss=https%3A%2F%2Fid.example#"
+            ),
             format!("  '?code=c%2F1&state={state}&session_state=x'\n"),
             format!("code=c%2F1&state={state}"),
             format!("https://localhost/?code=c%2F1&state={state}#fragment"),
         ] {
-            assert_eq!(login.code(&address).map(|code| code.expose().to_owned()), Ok("c/1".to_owned()), "{address}");
+            assert_eq!(
+                login.code(&address).map(|code| code.expose().to_owned()),
+                Ok("c/1".to_owned()),
+                "{address}"
+            );
         }
     }
 
@@ -144,20 +182,56 @@ mod tests {
         for (address, expected, over) in [
             (String::new(), RedirectProblem::NotAnAddress, false),
             ("hello".to_owned(), RedirectProblem::NotAnAddress, false),
-            ("http://127.0.0.1/callback?code=c".to_owned(), RedirectProblem::NotAnAddress, false),
-            ("http://127.0.0.1/callback?code=c&state=".to_owned(), RedirectProblem::ForeignState, false),
-            ("http://127.0.0.1/callback?code=c&state=guess".to_owned(), RedirectProblem::ForeignState, false),
-            (format!("?code=c&state={state}x"), RedirectProblem::ForeignState, false),
-            ("http://127.0.0.1/callback?error=access_denied&state=x".to_owned(), RedirectProblem::ForeignState, false),
+            (
+                "http://127.0.0.1/callback?code=c".to_owned(),
+                RedirectProblem::NotAnAddress,
+                false,
+            ),
+            (
+                "http://127.0.0.1/callback?code=c&state=".to_owned(),
+                RedirectProblem::ForeignState,
+                false,
+            ),
+            (
+                "http://127.0.0.1/callback?code=c&state=guess".to_owned(),
+                RedirectProblem::ForeignState,
+                false,
+            ),
+            (
+                format!("?code=c&state={state}x"),
+                RedirectProblem::ForeignState,
+                false,
+            ),
+            (
+                "http://127.0.0.1/callback?error=access_denied&state=x".to_owned(),
+                RedirectProblem::ForeignState,
+                false,
+            ),
             (with("&code=c&code=d"), RedirectProblem::NotAnAddress, false),
-            (with("&code=c&state=x"), RedirectProblem::NotAnAddress, false),
-            (with("&code=c&iss=https%3A%2F%2Fevil.example"), RedirectProblem::ForeignIssuer, true),
-            (with("&error=access_denied&iss=https%3A%2F%2Fevil.example"), RedirectProblem::ForeignIssuer, true),
+            (
+                with("&code=c&state=x"),
+                RedirectProblem::NotAnAddress,
+                false,
+            ),
+            (
+                with("&code=c&iss=https%3A%2F%2Fevil.example"),
+                RedirectProblem::ForeignIssuer,
+                true,
+            ),
+            (
+                with("&error=access_denied&iss=https%3A%2F%2Fevil.example"),
+                RedirectProblem::ForeignIssuer,
+                true,
+            ),
             (with(""), RedirectProblem::NoCode, true),
             (with("&code="), RedirectProblem::NoCode, true),
         ] {
             let problem = login.code(&address).unwrap_err();
-            assert_eq!((problem.ends_the_login(), problem), (over, expected), "{address}");
+            assert_eq!(
+                (problem.ends_the_login(), problem),
+                (over, expected),
+                "{address}"
+            );
         }
     }
 
@@ -166,8 +240,15 @@ mod tests {
         let login = login(Some("https://id.example"), true);
         let address = format!("?code=c&state={}", login.once.state());
         assert_eq!(login.code(&address), Err(RedirectProblem::ForeignIssuer));
-        assert!(login.code(&format!("{address}&iss=https://id.example")).is_ok());
-        assert_eq!(login.code(&format!("{address}&iss=https://id.example/")), Err(RedirectProblem::ForeignIssuer));
+        assert!(
+            login
+                .code(&format!("{address}&iss=https://id.example"))
+                .is_ok()
+        );
+        assert_eq!(
+            login.code(&format!("{address}&iss=https://id.example/")),
+            Err(RedirectProblem::ForeignIssuer)
+        );
     }
 
     #[test]
@@ -175,12 +256,18 @@ mod tests {
         let login = login(None, false);
         let state = login.once.state();
         for (rest, expected) in [
-            ("error=access_denied", "the login was declined (access_denied)"),
+            (
+                "error=access_denied",
+                "the login was declined (access_denied)",
+            ),
             (
                 "error=access_denied&error_description=no%0Athanks",
                 "the login was declined (access_denied, “no thanks”)",
             ),
-            ("error=server_error&error_description=%1b[31mred&code=c", "the server answered “server_error”, “[31mred”"),
+            (
+                "error=server_error&error_description=%1b[31mred&code=c",
+                "the server answered “server_error”, “[31mred”",
+            ),
         ] {
             let problem = login.code(&format!("?state={state}&{rest}")).unwrap_err();
             assert_eq!(problem, RedirectProblem::Refused(expected.into()));
@@ -194,9 +281,15 @@ mod tests {
         assert_ne!(one.verifier(), other.verifier());
         assert_ne!(one.once.challenge(), other.once.challenge());
         assert!(one.verifier().expose().len() >= 43 && one.once.challenge().len() == 43);
-        let known =
-            Once { verifier: Secret::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"), ..Once::draw(false).unwrap() };
-        assert_eq!(known.challenge(), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", "RFC 7636 appendix B");
+        let known = Once {
+            verifier: Secret::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
+            ..Once::draw(false).unwrap()
+        };
+        assert_eq!(
+            known.challenge(),
+            "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+            "RFC 7636 appendix B"
+        );
     }
 
     proptest! {
@@ -208,7 +301,15 @@ mod tests {
 
     fn login(issuer: Option<&str>, always: bool) -> BrowserLogin {
         let once = Once::draw(true).unwrap();
-        let issuer = issuer.map(|name| Issuer { name: name.to_owned(), always });
-        BrowserLogin::new(String::new(), "http://127.0.0.1/callback".into(), once, issuer)
+        let issuer = issuer.map(|name| Issuer {
+            name: name.to_owned(),
+            always,
+        });
+        BrowserLogin::new(
+            String::new(),
+            "http://127.0.0.1/callback".into(),
+            once,
+            issuer,
+        )
     }
 }

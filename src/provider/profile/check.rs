@@ -17,10 +17,12 @@ use jiff::{Span, SpanRelativeTo};
 use regex_lite::Regex;
 use toml::Spanned;
 
-use super::content::{About, CommandRules, GrantRules, LoginRules, ParameterKind, ProfileParameter, Protocol};
+use super::content::{
+    About, CommandRules, GrantRules, LoginRules, ParameterKind, ProfileParameter, Protocol,
+};
 use super::raw::{
-    LoginForm, Logins, RawAudience, RawEndpoints, RawGrant, RawHosts, RawKind, RawParameter, RawProfile, RawRequest,
-    RawWindow,
+    LoginForm, Logins, RawAudience, RawEndpoints, RawGrant, RawHosts, RawKind, RawParameter,
+    RawProfile, RawRequest, RawWindow,
 };
 use super::{Parameter, Profile, ProfileError, WindowDefaults};
 use crate::provider::ByPerson;
@@ -52,7 +54,12 @@ struct Text<'a>(&'a str);
 impl Text<'_> {
     /// From one.
     fn line(self, offset: usize) -> usize {
-        self.0.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+        self.0
+            .bytes()
+            .take(offset)
+            .filter(|byte| *byte == b'\n')
+            .count()
+            + 1
     }
 }
 
@@ -61,15 +68,21 @@ impl Profile {
     ///
     /// # Errors
     /// The first thing that is wrong, with its line.
-    pub(in crate::provider) fn parse(text: &str, file: &str, name: &str) -> Result<Self, ProfileError> {
-        read(text).and_then(|raw| profile(raw, name, Text(text))).map_err(|wrong| ProfileError::Invalid {
-            file: file.to_owned(),
-            line: match wrong.at {
-                Place::Offset(offset) => Text(text).line(offset),
-                Place::Line(line) => line,
-            },
-            message: wrong.message,
-        })
+    pub(in crate::provider) fn parse(
+        text: &str,
+        file: &str,
+        name: &str,
+    ) -> Result<Self, ProfileError> {
+        read(text)
+            .and_then(|raw| profile(raw, name, Text(text)))
+            .map_err(|wrong| ProfileError::Invalid {
+                file: file.to_owned(),
+                line: match wrong.at {
+                    Place::Offset(offset) => Text(text).line(offset),
+                    Place::Line(line) => line,
+                },
+                message: wrong.message,
+            })
     }
 }
 
@@ -84,56 +97,125 @@ fn read(text: &str) -> Checked<RawProfile<Logins>> {
 }
 
 fn parsed<L: LoginForm + serde::de::DeserializeOwned>(text: &str) -> Checked<RawProfile<Logins>> {
-    toml::from_str(text).map(RawProfile::<L>::with_logins).map_err(misread)
+    toml::from_str(text)
+        .map(RawProfile::<L>::with_logins)
+        .map_err(misread)
 }
 
 /// An error shows its keys only where it has no text to show.
 fn misread(mut error: toml::de::Error) -> Wrong {
     error.set_input(None);
     let (message, shown) = (error.message().trim(), error.to_string());
-    let keys = shown.trim_end().rsplit_once("\nin `").and_then(|(_, keys)| keys.strip_suffix('`'));
-    let unknown = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
-    let path = keys.into_iter().chain(unknown).collect::<Vec<_>>().join(".");
-    let message = if path.is_empty() { message.to_owned() } else { format!("{path}: {message}") };
+    let keys = shown
+        .trim_end()
+        .rsplit_once("\nin `")
+        .and_then(|(_, keys)| keys.strip_suffix('`'));
+    let unknown = message
+        .strip_prefix("unknown field `")
+        .and_then(|rest| rest.split('`').next());
+    let path = keys
+        .into_iter()
+        .chain(unknown)
+        .collect::<Vec<_>>()
+        .join(".");
+    let message = if path.is_empty() {
+        message.to_owned()
+    } else {
+        format!("{path}: {message}")
+    };
     wrong(&error.span().unwrap_or_default(), message)
 }
 
 fn profile(raw: RawProfile<Logins>, name: &str, text: Text<'_>) -> Checked<Profile> {
     if raw.name.get_ref() != name {
-        let message = format!("name: `{}` must be `{name}`, as the file is called", raw.name.get_ref());
+        let message = format!(
+            "name: `{}` must be `{name}`, as the file is called",
+            raw.name.get_ref()
+        );
         return Err(wrong(&raw.name.span(), message));
     }
     foreign::refuse(&raw)?;
     let names = Names::of(&raw);
     let is_oauth = *raw.protocol.get_ref() == Protocol::OAuth2;
     let expect = if is_oauth { Expect::Json } else { Expect::Any };
-    let reader = Reader { names: &names, expect, lenient: is_oauth };
+    let reader = Reader {
+        names: &names,
+        expect,
+        lenient: is_oauth,
+    };
     let oauth = (raw.grant, raw.endpoints.as_ref());
-    let ways = ways(*raw.protocol.get_ref(), raw.login, oauth, &raw.protocol.span(), &reader)?;
+    let ways = ways(
+        *raw.protocol.get_ref(),
+        raw.login,
+        oauth,
+        &raw.protocol.span(),
+        &reader,
+    )?;
     let words = ways.words();
-    if let Some((grant, _)) = raw.setup.iter().find(|(grant, _)| !words.contains(grant.get_ref())) {
-        let message = format!("setup.{}: no grant of this profile; write one of {}", grant.get_ref(), words.join(", "));
-        return Err(Wrong { at: Place::Offset(grant.span().start), message });
+    if let Some((grant, _)) = raw
+        .setup
+        .iter()
+        .find(|(grant, _)| !words.contains(grant.get_ref()))
+    {
+        let message = format!(
+            "setup.{}: no grant of this profile; write one of {}",
+            grant.get_ref(),
+            words.join(", ")
+        );
+        return Err(Wrong {
+            at: Place::Offset(grant.span().start),
+            message,
+        });
     }
-    let parameters = raw.parameters.into_iter().map(|entry| parameter(entry, &words));
-    let steps = raw.after_login.into_iter().map(|step| reader.request("after_login", step, Role::Telling));
-    let pings = raw.pings.into_iter().map(|(name, ping)| reader.ping(name, ping));
+    let parameters = raw
+        .parameters
+        .into_iter()
+        .map(|entry| parameter(entry, &words));
+    let steps = raw
+        .after_login
+        .into_iter()
+        .map(|step| reader.request("after_login", step, Role::Telling));
+    let pings = raw
+        .pings
+        .into_iter()
+        .map(|(name, ping)| reader.ping(name, ping));
     let profile = Profile {
         name: raw.name.into_inner(),
         digest: Profile::digest_of(text.0),
-        about: About::new(raw.title, raw.documentation, [raw.sources, raw.unverified, raw.notes], raw.proved),
-        setup: raw.setup.into_iter().map(|(grant, steps)| (grant.into_inner(), steps)).collect(),
+        about: About::new(
+            raw.title,
+            raw.documentation,
+            [raw.sources, raw.unverified, raw.notes],
+            raw.proved,
+        ),
+        setup: raw
+            .setup
+            .into_iter()
+            .map(|(grant, steps)| (grant.into_inner(), steps))
+            .collect(),
         protocol: raw.protocol.into_inner(),
-        account: raw.account.as_ref().map(|account| names.template("account", account)).transpose()?,
+        account: raw
+            .account
+            .as_ref()
+            .map(|account| names.template("account", account))
+            .transpose()?,
         window: window(&raw.window)?,
         parameters: parameters.collect::<Checked<_>>()?,
         grants: ways.grants,
         logins: ways.logins,
         commands: ways.commands,
-        endpoints: raw.endpoints.map(|raw| endpoints::endpoints(&raw, &names)).transpose()?.unwrap_or_default(),
+        endpoints: raw
+            .endpoints
+            .map(|raw| endpoints::endpoints(&raw, &names))
+            .transpose()?
+            .unwrap_or_default(),
         hosts: hosts(raw.hosts)?,
         jwt_is_fixed: raw.token.jwt_is_fixed.map(Spanned::into_inner),
-        audiences: raw.audience.into_iter().map(audience).collect::<Checked<_>>()?,
+        audiences: raw
+            .audience
+            .into_iter()
+            .map(audience)
+            .collect::<Checked<_>>()?,
         captures: ways.captures,
         after_login: steps.collect::<Checked<_>>()?,
         usage: reader.usage(raw.usage.as_ref())?,
@@ -143,9 +225,21 @@ fn profile(raw: RawProfile<Logins>, name: &str, text: Text<'_>) -> Checked<Profi
         renew: reader.optional("renew", raw.renew, Role::Upkeep)?,
         introspection: reader.optional("introspection", raw.introspection, Role::Telling)?,
         logout: reader.optional("logout", raw.logout, Role::Telling)?,
-        answers: raw.answer.into_iter().map(|rule| answers::answer(rule, &words, text)).collect::<Checked<_>>()?,
-        quotas: raw.quota.into_iter().map(answers::quota).collect::<Checked<_>>()?,
-        examples: raw.example.into_iter().map(|one| answers::example(one, &words, text)).collect::<Checked<_>>()?,
+        answers: raw
+            .answer
+            .into_iter()
+            .map(|rule| answers::answer(rule, &words, text))
+            .collect::<Checked<_>>()?,
+        quotas: raw
+            .quota
+            .into_iter()
+            .map(answers::quota)
+            .collect::<Checked<_>>()?,
+        examples: raw
+            .example
+            .into_iter()
+            .map(|one| answers::example(one, &words, text))
+            .collect::<Checked<_>>()?,
     };
     sense::check(&profile)?;
     Ok(profile)
@@ -165,31 +259,56 @@ impl Ways {
     fn words(&self) -> Vec<String> {
         let grants = self.grants.iter().map(|rules| rules.kind.word().to_owned());
         let logins = self.logins.iter().map(|login| login.word.clone());
-        grants.chain(logins).chain(self.commands.iter().map(|command| command.word.clone())).collect()
+        grants
+            .chain(logins)
+            .chain(self.commands.iter().map(|command| command.word.clone()))
+            .collect()
     }
 }
 
 fn ways(
     protocol: Protocol,
     login: Option<Logins>,
-    (grant, endpoints): (BTreeMap<Spanned<String>, RawGrant>, Option<&Spanned<RawEndpoints>>),
+    (grant, endpoints): (
+        BTreeMap<Spanned<String>, RawGrant>,
+        Option<&Spanned<RawEndpoints>>,
+    ),
     at: &Range<usize>,
     reader: &Reader<'_>,
 ) -> Checked<Ways> {
-    let missing = || wrong(at, "login: it is missing: say how a session is opened".to_owned());
+    let missing = || {
+        wrong(
+            at,
+            "login: it is missing: say how a session is opened".to_owned(),
+        )
+    };
     match protocol {
         Protocol::OAuth2 => {
             let captures = captures_of_oauth(login.as_ref())?;
-            Ok(Ways { grants: grants(grant, endpoints, reader)?, captures, ..Ways::default() })
+            Ok(Ways {
+                grants: grants(grant, endpoints, reader)?,
+                captures,
+                ..Ways::default()
+            })
         }
-        Protocol::Http => Ok(Ways { logins: reader.logins(login.ok_or_else(missing)?)?, ..Ways::default() }),
-        Protocol::Command => Ok(Ways { commands: reader.commands(login.ok_or_else(missing)?)?, ..Ways::default() }),
+        Protocol::Http => Ok(Ways {
+            logins: reader.logins(login.ok_or_else(missing)?)?,
+            ..Ways::default()
+        }),
+        Protocol::Command => Ok(Ways {
+            commands: reader.commands(login.ok_or_else(missing)?)?,
+            ..Ways::default()
+        }),
     }
 }
 
 fn hosts(raw: RawHosts) -> Checked<Hosts> {
     let not_api = wire::hosts("hosts.not_api", &raw.not_api)?;
-    Ok(Hosts { own: wire::own_hosts(&raw.own)?, not_api, not_api_because: raw.not_api_because })
+    Ok(Hosts {
+        own: wire::own_hosts(&raw.own)?,
+        not_api,
+        not_api_because: raw.not_api_because,
+    })
 }
 
 fn audience(raw: RawAudience) -> Checked<(HostPattern, String)> {
@@ -197,7 +316,9 @@ fn audience(raw: RawAudience) -> Checked<(HostPattern, String)> {
 }
 
 fn captures_of_oauth(login: Option<&Logins>) -> Checked<Captures> {
-    let Some((_, login)) = login.and_then(|logins| logins.first()) else { return Ok(Captures::new()) };
+    let Some((_, login)) = login.and_then(|logins| logins.first()) else {
+        return Ok(Captures::new());
+    };
     captures::captures_of_oauth(login.get_ref().capture.clone().unwrap_or_default())
 }
 
@@ -206,8 +327,15 @@ fn window(raw: &RawWindow) -> Checked<WindowDefaults> {
         Some(value) => duration(key, value),
         None => Ok(None),
     };
-    let idle_timeouts = raw.idle_timeouts.iter().map(|value| duration("window.idle_timeouts", value));
-    let mut idle_timeouts: Vec<Duration> = idle_timeouts.collect::<Checked<Vec<_>>>()?.into_iter().flatten().collect();
+    let idle_timeouts = raw
+        .idle_timeouts
+        .iter()
+        .map(|value| duration("window.idle_timeouts", value));
+    let mut idle_timeouts: Vec<Duration> = idle_timeouts
+        .collect::<Checked<Vec<_>>>()?
+        .into_iter()
+        .flatten()
+        .collect();
     idle_timeouts.sort_unstable();
     Ok(WindowDefaults {
         model: raw.model,
@@ -228,19 +356,46 @@ fn duration(key: &str, value: &Spanned<String>) -> Checked<Option<Duration>> {
     // Days have 24 hours.
     let parsed = value.get_ref().parse::<Span>().ok();
     let parsed = parsed.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
-    let parsed = parsed.and_then(|duration| Duration::try_from(duration).ok()).filter(|duration| !duration.is_zero());
-    let message = || format!("{key}: `{}` is no duration: write \"90s\", \"2h\" or \"none\"", value.get_ref());
-    parsed.map(Some).ok_or_else(|| wrong(&value.span(), message()))
+    let parsed = parsed
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .filter(|duration| !duration.is_zero());
+    let message = || {
+        format!(
+            "{key}: `{}` is no duration: write \"90s\", \"2h\" or \"none\"",
+            value.get_ref()
+        )
+    };
+    parsed
+        .map(Some)
+        .ok_or_else(|| wrong(&value.span(), message()))
 }
 
 fn parameter((name, raw): (String, RawParameter), words: &[String]) -> Checked<ProfileParameter> {
     let key = format!("parameters.{name}");
-    if matches!(name.as_str(), "token" | "token_type" | "instance_url" | "uuid" | "now" | "jwt" | "grant") {
-        return Err(Wrong { at: Place::Offset(raw.about.span().start), message: format!("{key}: the name is taken") });
+    if matches!(
+        name.as_str(),
+        "token" | "token_type" | "instance_url" | "uuid" | "now" | "jwt" | "grant"
+    ) {
+        return Err(Wrong {
+            at: Place::Offset(raw.about.span().start),
+            message: format!("{key}: the name is taken"),
+        });
     }
-    let pattern = raw.pattern.as_ref().map(|pattern| regex(&key, pattern)).transpose()?;
-    if let Some(grant) = raw.grants.iter().find(|grant| !words.contains(grant.get_ref())) {
-        let message = format!("{key}: there is no grant `{}`: known are {}", grant.get_ref(), words.join(", "));
+    let pattern = raw
+        .pattern
+        .as_ref()
+        .map(|pattern| regex(&key, pattern))
+        .transpose()?;
+    if let Some(grant) = raw
+        .grants
+        .iter()
+        .find(|grant| !words.contains(grant.get_ref()))
+    {
+        let message = format!(
+            "{key}: there is no grant `{}`: known are {}",
+            grant.get_ref(),
+            words.join(", ")
+        );
         return Err(wrong(&grant.span(), message));
     }
     let one_of = filled(&format!("{key}.one_of"), raw.one_of)?;
@@ -271,7 +426,12 @@ fn default(key: &str, value: &Spanned<toml::Value>, kind: ParameterKind) -> Chec
         (toml::Value::Boolean(truth), ParameterKind::Boolean) => Some(truth.to_string()),
         (_, _) => None,
     };
-    text.ok_or_else(|| wrong(&value.span(), format!("{key}.default: it is not of the parameter's type")))
+    text.ok_or_else(|| {
+        wrong(
+            &value.span(),
+            format!("{key}.default: it is not of the parameter's type"),
+        )
+    })
 }
 
 /// A default must be what a session could set.
@@ -282,11 +442,17 @@ fn possible(
     (one_of, pattern): (&[String], Option<&Regex>),
 ) -> Checked<String> {
     if !one_of.is_empty() && !one_of.iter().any(|known| known == text) {
-        let message = format!("{key}.default: `{text}` is not one of them: {}", one_of.join(", "));
+        let message = format!(
+            "{key}.default: `{text}` is not one of them: {}",
+            one_of.join(", ")
+        );
         return Err(wrong(&at.span(), message));
     }
     if let Some(pattern) = pattern.filter(|pattern| !pattern.is_match(text)) {
-        let message = format!("{key}.default: `{text}` does not match the pattern {}", pattern.as_str());
+        let message = format!(
+            "{key}.default: `{text}` does not match the pattern {}",
+            pattern.as_str()
+        );
         return Err(wrong(&at.span(), message));
     }
     Ok(text.to_owned())
@@ -298,7 +464,9 @@ fn grants(
     endpoints: Option<&Spanned<RawEndpoints>>,
     reader: &Reader<'_>,
 ) -> Checked<Vec<GrantRules>> {
-    let named = raw.into_iter().map(|(name, rules)| grant(&name, rules, reader));
+    let named = raw
+        .into_iter()
+        .map(|(name, rules)| grant(&name, rules, reader));
     let mut named = named.collect::<Checked<Vec<_>>>()?;
     if named.is_empty() {
         let bare = |kind| GrantRules {
@@ -317,7 +485,11 @@ fn grants(
             Some(ByPerson::Device) => tells(|raw| raw.device_authorization.is_some()),
             None => true,
         };
-        return Ok(GrantKind::ALL.into_iter().filter(possible).map(bare).collect());
+        return Ok(GrantKind::ALL
+            .into_iter()
+            .filter(possible)
+            .map(bare)
+            .collect());
     }
     named.sort_by_key(|rules| GrantKind::ALL.iter().position(|kind| *kind == rules.kind));
     Ok(named)
@@ -325,21 +497,35 @@ fn grants(
 
 fn grant(name: &Spanned<String>, raw: RawGrant, reader: &Reader<'_>) -> Checked<GrantRules> {
     let known = || GrantKind::ALL.map(GrantKind::word).join(", ");
-    let message = || format!("grant: there is no grant `{}`: known are {}", name.get_ref(), known());
+    let message = || {
+        format!(
+            "grant: there is no grant `{}`: known are {}",
+            name.get_ref(),
+            known()
+        )
+    };
     let kind = GrantKind::named(name.get_ref()).ok_or_else(|| wrong(&name.span(), message()))?;
     let form = reader.templates(&format!("grant.{}.form", kind.word()), &raw.form)?;
     let begin = reader.templates(&format!("grant.{}.begin", kind.word()), &raw.begin)?;
     let claims = reader.templates(&format!("grant.{}.claims", kind.word()), &raw.claims)?;
     let not_on = wire::hosts(&format!("grant.{}.not_on", kind.word()), &raw.not_on)?;
-    Ok(GrantRules { kind, form, begin, claims, not_on, not_on_because: raw.not_on_because })
+    Ok(GrantRules {
+        kind,
+        form,
+        begin,
+        claims,
+        not_on,
+        not_on_because: raw.not_on_because,
+    })
 }
 
 /// A list that says something, if there is one.
 fn filled<T>(key: &str, list: Option<Spanned<Vec<T>>>) -> Checked<Vec<T>> {
     match list {
-        Some(list) if list.get_ref().is_empty() => {
-            Err(wrong(&list.span(), format!("{key}: it is empty: leave it out, or name one")))
-        }
+        Some(list) if list.get_ref().is_empty() => Err(wrong(
+            &list.span(),
+            format!("{key}: it is empty: leave it out, or name one"),
+        )),
         Some(list) => Ok(list.into_inner()),
         None => Ok(Vec::new()),
     }
@@ -350,5 +536,8 @@ fn regex(key: &str, value: &Spanned<String>) -> Checked<Regex> {
 }
 
 fn wrong(at: &Range<usize>, message: String) -> Wrong {
-    Wrong { at: Place::Offset(at.start), message }
+    Wrong {
+        at: Place::Offset(at.start),
+        message,
+    }
 }

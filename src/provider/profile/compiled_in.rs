@@ -72,8 +72,12 @@ mod tests {
 
     #[test]
     fn every_file_comes_along() {
-        let files = std::fs::read_dir(DIRECTORY).unwrap().map(|entry| entry.unwrap().path());
-        let files: BTreeSet<String> = files.map(|path| path.file_stem().unwrap().to_str().unwrap().into()).collect();
+        let files = std::fs::read_dir(DIRECTORY)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let files: BTreeSet<String> = files
+            .map(|path| path.file_stem().unwrap().to_str().unwrap().into())
+            .collect();
         let names: Vec<&str> = COMPILED_IN.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, files.iter().map(String::as_str).collect::<Vec<_>>());
     }
@@ -93,11 +97,21 @@ mod tests {
         for profile in all() {
             let name = profile.name();
             assert!(!profile.title().is_empty(), "{name}: no title");
-            assert!(profile.documentation().starts_with("https://"), "{name}: no documentation");
+            assert!(
+                profile.documentation().starts_with("https://"),
+                "{name}: no documentation"
+            );
             assert!(!profile.sources().is_empty(), "{name}: no sources");
-            let parameters = profile.grants().into_iter().flat_map(|grant| profile.parameters(grant).unwrap());
+            let parameters = profile
+                .grants()
+                .into_iter()
+                .flat_map(|grant| profile.parameters(grant).unwrap());
             for parameter in parameters {
-                assert!(!parameter.about.is_empty(), "{name}: {} is not described", parameter.name);
+                assert!(
+                    !parameter.about.is_empty(),
+                    "{name}: {} is not described",
+                    parameter.name
+                );
             }
         }
     }
@@ -105,9 +119,21 @@ mod tests {
     #[test]
     fn every_profile_knows_a_good_and_a_refused_login() {
         for profile in all() {
-            let has = |verdict: &str| example(&profile, |it| it.to == Request::Login && it.verdict == verdict);
-            assert!(has("refused"), "{}: no refused login among its examples", profile.name());
-            assert!(has("good"), "{}: no good login among its examples", profile.name());
+            let has = |verdict: &str| {
+                example(&profile, |it| {
+                    it.to == Request::Login && it.verdict == verdict
+                })
+            };
+            assert!(
+                has("refused"),
+                "{}: no refused login among its examples",
+                profile.name()
+            );
+            assert!(
+                has("good"),
+                "{}: no good login among its examples",
+                profile.name()
+            );
         }
     }
 
@@ -115,8 +141,14 @@ mod tests {
     fn every_profile_with_a_ping_knows_life_from_death() {
         for profile in all().into_iter().filter(|profile| profile.has_ping()) {
             for verdict in ["alive", "dead"] {
-                let known = example(&profile, |it| it.to == Request::Ping && it.verdict == verdict);
-                assert!(known, "{}: no ping that is `{verdict}` among its examples", profile.name());
+                let known = example(&profile, |it| {
+                    it.to == Request::Ping && it.verdict == verdict
+                });
+                assert!(
+                    known,
+                    "{}: no ping that is `{verdict}` among its examples",
+                    profile.name()
+                );
             }
         }
     }
@@ -131,17 +163,27 @@ mod tests {
                 Protocol::Http | Protocol::OAuth2 | Protocol::Command => [].as_slice(),
             };
             for verdict in verdicts {
-                let known = example(&profile, |it| it.to == Request::Renew && it.verdict == *verdict);
-                assert!(known, "{}: no renewal that is `{verdict}` among its examples", profile.name());
+                let known = example(&profile, |it| {
+                    it.to == Request::Renew && it.verdict == *verdict
+                });
+                assert!(
+                    known,
+                    "{}: no renewal that is `{verdict}` among its examples",
+                    profile.name()
+                );
             }
         }
     }
 
     #[test]
     fn good_logins_of_the_http_protocol_say_what_they_yield() {
-        for profile in all().into_iter().filter(|profile| profile.protocol == Protocol::Http) {
-            let silent =
-                example(&profile, |it| it.to == Request::Login && it.verdict == "good" && it.yields.is_empty());
+        for profile in all()
+            .into_iter()
+            .filter(|profile| profile.protocol == Protocol::Http)
+        {
+            let silent = example(&profile, |it| {
+                it.to == Request::Login && it.verdict == "good" && it.yields.is_empty()
+            });
             assert!(!silent, "{}: a good login without `yields`", profile.name());
         }
     }
@@ -149,19 +191,36 @@ mod tests {
     #[test]
     fn the_list_in_the_docs_names_every_profile_and_what_it_was_proved_against() {
         let page = include_str!("../../../docs/profiles.md");
-        let rows: Vec<&str> =
-            page.lines().filter(|line| line.starts_with("| `") && !line.contains("`provider`")).collect();
+        let rows: Vec<&str> = page
+            .lines()
+            .filter(|line| line.starts_with("| `") && !line.contains("`provider`"))
+            .collect();
         let expected = all();
         assert_eq!(rows.len(), expected.len());
         for (row, profile) in rows.into_iter().zip(expected) {
-            let proved = if profile.proved().is_empty() { "documented answers" } else { profile.proved() };
-            let begin = format!("| `{}` | {} | `{}` |", profile.name(), profile.title(), profile.protocol_word());
-            assert!(row.starts_with(&begin) && row.ends_with(&format!(" | {proved} |")), "{row}");
+            let proved = if profile.proved().is_empty() {
+                "documented answers"
+            } else {
+                profile.proved()
+            };
+            let begin = format!(
+                "| `{}` | {} | `{}` |",
+                profile.name(),
+                profile.title(),
+                profile.protocol_word()
+            );
+            assert!(
+                row.starts_with(&begin) && row.ends_with(&format!(" | {proved} |")),
+                "{row}"
+            );
         }
     }
 
     fn all() -> Vec<Arc<Profile>> {
-        COMPILED_IN.iter().map(|(name, _)| Profile::named(name, Some(Path::new(DIRECTORY))).unwrap()).collect()
+        COMPILED_IN
+            .iter()
+            .map(|(name, _)| Profile::named(name, Some(Path::new(DIRECTORY))).unwrap())
+            .collect()
     }
 
     fn example(profile: &Profile, is: impl Fn(&Example) -> bool) -> bool {

@@ -28,9 +28,21 @@ pub(in crate::provider) struct About {
 
 impl About {
     /// `lists`: sources, what is unverified, and notes.
-    pub(super) fn new(title: String, documentation: String, lists: [Vec<String>; 3], proved: Option<String>) -> Self {
+    pub(super) fn new(
+        title: String,
+        documentation: String,
+        lists: [Vec<String>; 3],
+        proved: Option<String>,
+    ) -> Self {
         let [sources, unverified, notes] = lists;
-        Self { title, documentation, sources, unverified, notes, proved: proved.unwrap_or_default() }
+        Self {
+            title,
+            documentation,
+            sources,
+            unverified,
+            notes,
+            proved: proved.unwrap_or_default(),
+        }
     }
 }
 

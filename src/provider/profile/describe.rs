@@ -69,7 +69,10 @@ impl Profile {
             setup: self.setup(name).to_vec(),
             parameters: with_needed_secret(self.parameters(name).unwrap_or_default()),
         };
-        let named = self.pings.iter().map(|(name, ping)| format!("{name}: {}", request(ping)));
+        let named = self
+            .pings
+            .iter()
+            .map(|(name, ping)| format!("{name}: {}", request(ping)));
         Description {
             name: self.name.clone(),
             title: self.about.title.clone(),
@@ -81,7 +84,12 @@ impl Profile {
             pings: self.ping.iter().map(request).chain(named).collect(),
             renewal: self.renewal_in_words(),
             logout: self.logout.as_ref().map(request),
-            dead: self.answers.iter().filter(|rule| is_sign_of_death(rule)).map(conditions).collect(),
+            dead: self
+                .answers
+                .iter()
+                .filter(|rule| is_sign_of_death(rule))
+                .map(conditions)
+                .collect(),
             proved: self.about.proved.clone(),
             unverified: self.about.unverified.clone(),
             notes: self.about.notes.clone(),
@@ -92,24 +100,40 @@ impl Profile {
     fn window_in_words(&self) -> Vec<String> {
         let window = &self.window;
         let model = match window.model {
-            WindowModel::HalfWindow => "activity in the second half of the idle timeout restarts it",
+            WindowModel::HalfWindow => {
+                "activity in the second half of the idle timeout restarts it"
+            }
             WindowModel::Sliding => "every request restarts the idle timeout",
             WindowModel::Explicit => "only the ping restarts the idle timeout",
             WindowModel::Fixed => "a token ends after its time, used or not",
         };
         let idle = match window.idle_timeout {
-            Some(timeout) => format!("idle timeout {} unless the config says otherwise", duration_text(timeout)),
+            Some(timeout) => format!(
+                "idle timeout {} unless the config says otherwise",
+                duration_text(timeout)
+            ),
             None => "never idles out".to_owned(),
         };
-        let settings: Vec<String> = window.idle_timeouts.iter().copied().map(duration_text).collect();
-        let limit = |what: &str, limit: Option<Duration>| limit.map(|limit| format!("{what} {}", duration_text(limit)));
+        let settings: Vec<String> = window
+            .idle_timeouts
+            .iter()
+            .copied()
+            .map(duration_text)
+            .collect();
+        let limit = |what: &str, limit: Option<Duration>| {
+            limit.map(|limit| format!("{what} {}", duration_text(limit)))
+        };
         [
             Some(model.to_owned()),
             Some(idle),
-            (!settings.is_empty()).then(|| format!("servers can be set to {}", settings.join(", "))),
+            (!settings.is_empty())
+                .then(|| format!("servers can be set to {}", settings.join(", "))),
             limit("a login ends after", window.max_lifetime),
             limit("a token lives for", window.token_lifetime),
-            limit("an unused refresh token ends after", window.refresh_idle_timeout),
+            limit(
+                "an unused refresh token ends after",
+                window.refresh_idle_timeout,
+            ),
         ]
         .into_iter()
         .flatten()
@@ -118,19 +142,34 @@ impl Profile {
 
     fn renewal_in_words(&self) -> Option<String> {
         let renew = self.renew.as_ref()?;
-        let needs = if renew.carries_token { "while the token lives" } else { "even when the token is dead" };
-        let kills = if self.window.renewal_kills { "; that ends the former token" } else { "" };
+        let needs = if renew.carries_token {
+            "while the token lives"
+        } else {
+            "even when the token is dead"
+        };
+        let kills = if self.window.renewal_kills {
+            "; that ends the former token"
+        } else {
+            ""
+        };
         Some(format!("{}, {needs}{kills}", request(renew)))
     }
 }
 
 /// A client that proves itself by its secret, unless the config says otherwise, needs one.
 fn with_needed_secret(mut parameters: Vec<Parameter>) -> Vec<Parameter> {
-    let by_secret = |default: &String| [ClientAuth::Basic, ClientAuth::Post].iter().any(|way| way.word() == default);
-    let needed = parameters
-        .iter()
-        .any(|parameter| parameter.name == "client_auth" && parameter.default.as_ref().is_some_and(by_secret));
-    for secret in parameters.iter_mut().filter(|parameter| parameter.name == "client_secret") {
+    let by_secret = |default: &String| {
+        [ClientAuth::Basic, ClientAuth::Post]
+            .iter()
+            .any(|way| way.word() == default)
+    };
+    let needed = parameters.iter().any(|parameter| {
+        parameter.name == "client_auth" && parameter.default.as_ref().is_some_and(by_secret)
+    });
+    for secret in parameters
+        .iter_mut()
+        .filter(|parameter| parameter.name == "client_secret")
+    {
         secret.required |= needed;
     }
     parameters
@@ -155,15 +194,44 @@ fn is_sign_of_death(rule: &AnswerRule) -> bool {
 fn conditions(rule: &AnswerRule) -> String {
     let statuses: Vec<String> = rule.statuses.iter().map(u16::to_string).collect();
     let status = (!statuses.is_empty()).then(|| format!("status {}", statuses.join(" or ")));
-    let content_type = rule.content_type.as_ref().map(|content_type| format!("type {content_type}"));
-    let headers = rule.headers.iter().map(|(name, holds)| format!("header {name} {}", condition(holds)));
-    let json = rule.json.iter().map(|(place, holds)| format!("JSON {place} {}", condition(holds)));
-    let xml = rule.xml.iter().map(|(place, holds)| format!("XML {place} {}", condition(holds)));
-    let text = rule.text.as_ref().map(|holds| format!("text {}", condition(holds)));
-    let parts: Vec<String> =
-        status.into_iter().chain(content_type).chain(headers).chain(json).chain(xml).chain(text).collect();
-    let parts = if parts.is_empty() { "any answer".to_owned() } else { parts.join(", ") };
-    if rule.certain { parts } else { format!("{parts} (twice)") }
+    let content_type = rule
+        .content_type
+        .as_ref()
+        .map(|content_type| format!("type {content_type}"));
+    let headers = rule
+        .headers
+        .iter()
+        .map(|(name, holds)| format!("header {name} {}", condition(holds)));
+    let json = rule
+        .json
+        .iter()
+        .map(|(place, holds)| format!("JSON {place} {}", condition(holds)));
+    let xml = rule
+        .xml
+        .iter()
+        .map(|(place, holds)| format!("XML {place} {}", condition(holds)));
+    let text = rule
+        .text
+        .as_ref()
+        .map(|holds| format!("text {}", condition(holds)));
+    let parts: Vec<String> = status
+        .into_iter()
+        .chain(content_type)
+        .chain(headers)
+        .chain(json)
+        .chain(xml)
+        .chain(text)
+        .collect();
+    let parts = if parts.is_empty() {
+        "any answer".to_owned()
+    } else {
+        parts.join(", ")
+    };
+    if rule.certain {
+        parts
+    } else {
+        format!("{parts} (twice)")
+    }
 }
 
 fn condition(condition: &Condition) -> String {

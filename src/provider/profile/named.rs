@@ -28,7 +28,11 @@ impl Profile {
     ///
     /// # Errors
     /// As [`Profile::named`].
-    pub fn named_for(user: u32, name: &str, providers_dir: Option<&Path>) -> Result<Arc<Self>, ProfileError> {
+    pub fn named_for(
+        user: u32,
+        name: &str,
+        providers_dir: Option<&Path>,
+    ) -> Result<Arc<Self>, ProfileError> {
         let (text, file) = written(user, name, providers_dir)?;
         read(&text, &file, name).map(Arc::new)
     }
@@ -37,7 +41,10 @@ impl Profile {
     ///
     /// # Errors
     /// When there is none, or its file cannot be read.
-    pub fn source(name: &str, providers_dir: Option<&Path>) -> Result<Cow<'static, str>, ProfileError> {
+    pub fn source(
+        name: &str,
+        providers_dir: Option<&Path>,
+    ) -> Result<Cow<'static, str>, ProfileError> {
         written(rustix::process::geteuid().as_raw(), name, providers_dir).map(|(text, _)| text)
     }
 
@@ -46,8 +53,14 @@ impl Profile {
     /// # Errors
     /// When it cannot be read or is wrong.
     pub fn of_file(path: &Path) -> Result<Self, ProfileError> {
-        let text = text_of(path).map_err(|source| ProfileError::Unreadable { path: path.to_owned(), source })?;
-        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+        let text = text_of(path).map_err(|source| ProfileError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        let name = path
+            .file_stem()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
         read(&text, &path.display().to_string(), name)
     }
 
@@ -60,15 +73,28 @@ impl Profile {
     /// All names, sorted.
     pub fn names(providers_dir: Option<&Path>) -> Vec<String> {
         let entries = providers_dir.and_then(|directory| directory.read_dir().ok());
-        let files = entries.into_iter().flatten().filter_map(|entry| profile_name(&entry.ok()?.path()));
-        let names: BTreeSet<String> = COMPILED_IN.iter().map(|(name, _)| (*name).to_owned()).chain(files).collect();
+        let files = entries
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| profile_name(&entry.ok()?.path()));
+        let names: BTreeSet<String> = COMPILED_IN
+            .iter()
+            .map(|(name, _)| (*name).to_owned())
+            .chain(files)
+            .collect();
         names.into_iter().collect()
     }
 }
 
 /// The text, and the name of the file that it is of: a user's own, or else the one that comes along.
-fn written(user: u32, name: &str, providers_dir: Option<&Path>) -> Result<(Cow<'static, str>, String), ProfileError> {
-    if let Some(path) = providers_dir.filter(|_| is_name(name)).map(|directory| directory.join(format!("{name}.toml")))
+fn written(
+    user: u32,
+    name: &str,
+    providers_dir: Option<&Path>,
+) -> Result<(Cow<'static, str>, String), ProfileError> {
+    if let Some(path) = providers_dir
+        .filter(|_| is_name(name))
+        .map(|directory| directory.join(format!("{name}.toml")))
     {
         match trusted_text_of(user, &path) {
             Ok(text) => return Ok((text.into(), path.display().to_string())),
@@ -77,8 +103,13 @@ fn written(user: u32, name: &str, providers_dir: Option<&Path>) -> Result<(Cow<'
         }
     }
     let known = COMPILED_IN.iter().find(|(known, _)| *known == name);
-    let unknown = || ProfileError::Unknown { name: name.to_owned(), known: Profile::names(providers_dir) };
-    known.map(|(name, text)| ((*text).into(), format!("{name}.toml"))).ok_or_else(unknown)
+    let unknown = || ProfileError::Unknown {
+        name: name.to_owned(),
+        known: Profile::names(providers_dir),
+    };
+    known
+        .map(|(name, text)| ((*text).into(), format!("{name}.toml")))
+        .ok_or_else(unknown)
 }
 
 /// A profile can name a program to run, as the config can: it must be root's or the daemon's own, and so must be the way to it.
@@ -97,7 +128,11 @@ fn text_of(path: &Path) -> Result<String, ReadError> {
 fn read(text: &str, file: &str, name: &str) -> Result<Profile, ProfileError> {
     let profile = Profile::parse(text, file, name)?;
     match misjudged(&profile) {
-        Some((line, message)) => Err(ProfileError::Invalid { file: file.to_owned(), line, message }),
+        Some((line, message)) => Err(ProfileError::Invalid {
+            file: file.to_owned(),
+            line,
+            message,
+        }),
         None => Ok(profile),
     }
 }
@@ -109,5 +144,6 @@ fn profile_name(path: &Path) -> Option<String> {
 
 /// Keeps a name from leaving the directory.
 fn is_name(name: &str) -> bool {
-    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    name.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }

@@ -27,7 +27,11 @@ pub(super) struct RawKind {
 impl RawKind {
     /// Whether `[login]` holds no request, but one table for each grant.
     pub(super) fn has_login_by_grant(&self) -> bool {
-        self.login.as_ref().is_some_and(|login| !login.keys().any(|key| request::KEYS.contains(&key.as_str())))
+        self.login.as_ref().is_some_and(|login| {
+            !login
+                .keys()
+                .any(|key| request::KEYS.contains(&key.as_str()))
+        })
     }
 }
 
@@ -44,7 +48,9 @@ impl LoginForm for Spanned<RawRequest> {
 
 impl LoginForm for BTreeMap<Spanned<String>, Spanned<RawRequest>> {
     fn logins(self) -> Logins {
-        self.into_iter().map(|(grant, login)| (Some(grant), login)).collect()
+        self.into_iter()
+            .map(|(grant, login)| (Some(grant), login))
+            .collect()
     }
 }
 

@@ -46,14 +46,17 @@ pub enum Again {
 /// What is wrong with it, never the address itself.
 pub fn check_address(text: &str, allow_plain_http: bool) -> Result<Url, &'static str> {
     let no_address = "it holds no address; put the whole URL there, https://…, and nothing else";
-    let text = Some(text.trim()).filter(|text| !text.contains(|c: char| c.is_whitespace() || c.is_control()));
-    let url = text.and_then(|text| Url::parse(text).ok()).ok_or(no_address)?;
+    let text = Some(text.trim())
+        .filter(|text| !text.contains(|c: char| c.is_whitespace() || c.is_control()));
+    let url = text
+        .and_then(|text| Url::parse(text).ok())
+        .ok_or(no_address)?;
     match url.scheme() {
         "https" if url.has_host() => Ok(url),
         "http" if url.has_host() && (allow_plain_http || is_loopback(&url)) => Ok(url),
-        "http" => {
-            Err("it holds an address of plain http at another machine; use https, or set allow_plain_http = true")
-        }
+        "http" => Err(
+            "it holds an address of plain http at another machine; use https, or set allow_plain_http = true",
+        ),
         _ => Err("it holds an address that is not https; put the whole URL there, https://…"),
     }
 }
@@ -72,14 +75,28 @@ pub async fn deliver(
     limit: Duration,
 ) -> Result<(), Undelivered> {
     let known: Vec<Secret> = [Some(url), hidden].into_iter().flatten().cloned().collect();
-    let failed = |problem: &str, again| Undelivered { problem: Blotted::new(problem, &known), again };
+    let failed = |problem: &str, again| Undelivered {
+        problem: Blotted::new(problem, &known),
+        again,
+    };
     let address = check_address(url.expose(), settings.allow_plain_http);
-    let address = address.map_err(|problem| failed(&format!("its url cannot be used: {problem}"), Again::Later))?;
-    let body = Body { content_type: "application/json".into(), text: json };
-    let asked =
-        Outgoing { method: Method::Post, url: address, headers: Vec::new(), body: Some(body), secrets: Vec::new() };
+    let address = address
+        .map_err(|problem| failed(&format!("its url cannot be used: {problem}"), Again::Later))?;
+    let body = Body {
+        content_type: "application/json".into(),
+        text: json,
+    };
+    let asked = Outgoing {
+        method: Method::Post,
+        url: address,
+        headers: Vec::new(),
+        body: Some(body),
+        secrets: Vec::new(),
+    };
     match tokio::time::timeout(limit, exchange(clients, settings, asked, Connection::Own)).await {
-        Ok(Ok((response, wall))) => judge(&response, wall).map_err(|(problem, again)| failed(&problem, again)),
+        Ok(Ok((response, wall))) => {
+            judge(&response, wall).map_err(|(problem, again)| failed(&problem, again))
+        }
         Ok(Err(error)) => Err(failed(&error.sentence(), Again::Later)),
         Err(_) => Err(failed(&NoAnswer::TimedOut(limit).sentence(), Again::Later)),
     }
@@ -87,16 +104,29 @@ pub async fn deliver(
 
 fn judge(response: &Response, wall: Timestamp) -> Result<(), (String, Again)> {
     let status = response.status;
-    let wait = || response.retry_after(wall).map_or(Again::Later, Again::After);
+    let wait = || {
+        response
+            .retry_after(wall)
+            .map_or(Again::Later, Again::After)
+    };
     let said = || {
         let text: String = response.text.trim().chars().take(LONGEST_REFUSAL).collect();
-        if text.is_empty() || response.is_html() { String::new() } else { format!(": {text}") }
+        if text.is_empty() || response.is_html() {
+            String::new()
+        } else {
+            format!(": {text}")
+        }
     };
     match status {
-        200..300 if response.is_html() => Err((format!("a page came instead of an answer ({status})"), Again::Later)),
+        200..300 if response.is_html() => Err((
+            format!("a page came instead of an answer ({status})"),
+            Again::Later,
+        )),
         200..300 => Ok(()),
         300..400 => Err((
-            format!("it redirects ({status}), which is not followed: its url must name the receiver itself"),
+            format!(
+                "it redirects ({status}), which is not followed: its url must name the receiver itself"
+            ),
             Again::Never,
         )),
         408 | 429 | 500.. => Err((format!("it answered {status}{}", said()), wait())),
@@ -117,13 +147,21 @@ mod tests {
             ("http://hooks.example/x", false, false),
             ("http://hooks.example/x", true, true),
             ("hooks.example/x", false, false),
-            ("https://hooks.example/x\nhttps://hooks.example/y", false, false),
+            (
+                "https://hooks.example/x\nhttps://hooks.example/y",
+                false,
+                false,
+            ),
             ("file:///etc/passwd", true, false),
             ("", false, false),
         ] {
             let read = check_address(text, plain);
             assert_eq!(read.is_ok(), good, "{text}");
-            assert!(read.err().is_none_or(|problem| !problem.contains("hooks.example")), "{text}");
+            assert!(
+                read.err()
+                    .is_none_or(|problem| !problem.contains("hooks.example")),
+                "{text}"
+            );
         }
     }
 
@@ -133,16 +171,41 @@ mod tests {
             (200, vec![], "ok", None),
             (202, vec![], "", None),
             (200, vec![], "<html>login</html>", Some(Again::Later)),
-            (302, vec![("location", "https://elsewhere.example")], "", Some(Again::Never)),
+            (
+                302,
+                vec![("location", "https://elsewhere.example")],
+                "",
+                Some(Again::Never),
+            ),
             (404, vec![], "no_service", Some(Again::Never)),
-            (429, vec![("retry-after", "7")], "", Some(Again::After(Duration::from_secs(7)))),
+            (
+                429,
+                vec![("retry-after", "7")],
+                "",
+                Some(Again::After(Duration::from_secs(7))),
+            ),
             (429, vec![], "", Some(Again::Later)),
             (500, vec![], "", Some(Again::Later)),
-            (503, vec![("retry-after", "2")], "", Some(Again::After(Duration::from_secs(2)))),
+            (
+                503,
+                vec![("retry-after", "2")],
+                "",
+                Some(Again::After(Duration::from_secs(2))),
+            ),
         ] {
-            let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-            let judged = judge(&Response::new(status, headers, body.as_bytes(), true), Timestamp::UNIX_EPOCH);
-            assert_eq!(judged.err().map(|(_, again)| again), expected, "{status} {body}");
+            let headers = headers
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect();
+            let judged = judge(
+                &Response::new(status, headers, body.as_bytes(), true),
+                Timestamp::UNIX_EPOCH,
+            );
+            assert_eq!(
+                judged.err().map(|(_, again)| again),
+                expected,
+                "{status} {body}"
+            );
         }
     }
 }

@@ -17,7 +17,8 @@ use crate::provider::harvest::Harvest;
 use crate::provider::hosts::is_loopback;
 use crate::provider::outgoing::{Ingredients, authorization_url};
 use crate::provider::person::{
-    BrowserLogin, DeviceLogin, Expected, Issuer, Once, PersonError, PersonGrant, WhoIsIt, checked_claims, named, who,
+    BrowserLogin, DeviceLogin, Expected, Issuer, Once, PersonError, PersonGrant, WhoIsIt,
+    checked_claims, named, who,
 };
 use crate::provider::token_answer::number;
 use crate::provider::{ByPerson, Held, Secrets};
@@ -63,26 +64,44 @@ struct Heard {
 impl Remote {
     /// How a person logs in here, if one must.
     pub fn by_person(&self) -> Option<ByPerson> {
-        self.config.profile.grant_traits(&self.config.grant)?.by_person
+        self.config
+            .profile
+            .grant_traits(&self.config.grant)?
+            .by_person
     }
 
     /// Begins a login in a browser. `port` is where the browser's return can be received, unless the config names one.
     ///
     /// # Errors
     /// When there is no authorization endpoint.
-    pub async fn begin_browser(&self, port: Option<u16>, timeout: Duration) -> Result<BrowserLogin, PersonError> {
+    pub async fn begin_browser(
+        &self,
+        port: Option<u16>,
+        timeout: Duration,
+    ) -> Result<BrowserLogin, PersonError> {
         let metadata = self.told_metadata(timeout, clock::boottime).await;
         let metadata = metadata.map_err(|error| unanswered(&error, &[]))?;
         let once = Once::draw(self.config.asks_for("openid"));
-        let once = once.ok_or_else(|| PersonError::Impossible("the system gives no random bytes".to_owned()))?;
-        let redirect_uri = self.redirect_uri(port).ok_or_else(|| impossible(&no_redirect_uri()))?;
+        let once = once.ok_or_else(|| {
+            PersonError::Impossible("the system gives no random bytes".to_owned())
+        })?;
+        let redirect_uri = self
+            .redirect_uri(port)
+            .ok_or_else(|| impossible(&no_redirect_uri()))?;
         let challenge = once.challenge();
-        let mut own = vec![("state", once.state()), ("code_challenge", &challenge), ("code_challenge_method", "S256")];
+        let mut own = vec![
+            ("state", once.state()),
+            ("code_challenge", &challenge),
+            ("code_challenge_method", "S256"),
+        ];
         own.extend(once.nonce().map(|nonce| ("nonce", nonce.expose())));
         let url = authorization_url(&self.config, metadata.as_deref(), &redirect_uri, &own);
         let url = url.map_err(|error| impossible(&error))?;
         let always = metadata.is_some_and(|metadata| metadata.names_itself);
-        let issuer = self.config.issuer().map(|name| Issuer { name: name.as_str().to_owned(), always });
+        let issuer = self.config.issuer().map(|name| Issuer {
+            name: name.as_str().to_owned(),
+            always,
+        });
         let foreign_host = self.foreign_host(&url);
         let login = BrowserLogin::new(url.into(), redirect_uri, once, issuer);
         Ok(login.at_foreign(foreign_host))
@@ -110,41 +129,77 @@ impl Remote {
         held: Held<'_>,
         secrets: &Secrets,
     ) -> Result<PersonGrant, PersonError> {
-        let heard = self.ask(|with| with.redemption(login, code), &held, secrets).await;
+        let heard = self
+            .ask(|with| with.redemption(login, code), &held, secrets)
+            .await;
         let heard = heard.map_err(|error| unanswered(&error, &known_secrets(&held, secrets)))?;
-        self.accepted(&heard, login.nonce().map(Secret::expose), &held, secrets).await
+        self.accepted(&heard, login.nonce().map(Secret::expose), &held, secrets)
+            .await
     }
 
     /// Begins a login on any device.
     ///
     /// # Errors
     /// When the server gives no code for it.
-    pub async fn begin_device(&self, held: Held<'_>, secrets: &Secrets) -> Result<DeviceLogin, PersonError> {
-        #[expect(clippy::redundant_closure_for_method_calls, reason = "the method itself is of one lifetime only")]
-        let heard = self.ask(|with| with.device_authorization(), &held, secrets).await;
+    pub async fn begin_device(
+        &self,
+        held: Held<'_>,
+        secrets: &Secrets,
+    ) -> Result<DeviceLogin, PersonError> {
+        #[expect(
+            clippy::redundant_closure_for_method_calls,
+            reason = "the method itself is of one lifetime only"
+        )]
+        let heard = self
+            .ask(|with| with.device_authorization(), &held, secrets)
+            .await;
         let heard = heard.map_err(|error| unanswered(&error, &known_secrets(&held, secrets)))?;
         if !(200..300).contains(&heard.response.status) {
-            return Err(PersonError::Server(self.told(&heard, NO_DEVICE_LOGIN).detail));
+            return Err(PersonError::Server(
+                self.told(&heard, NO_DEVICE_LOGIN).detail,
+            ));
         }
-        let begun = device_login(&heard.response).map_err(|odd| PersonError::Server(self.told(&heard, odd).detail))?;
-        let foreign_host = Url::parse(&begun.verification_uri).ok().and_then(|address| self.foreign_host(&address));
+        let begun = device_login(&heard.response)
+            .map_err(|odd| PersonError::Server(self.told(&heard, odd).detail))?;
+        let foreign_host = Url::parse(&begun.verification_uri)
+            .ok()
+            .and_then(|address| self.foreign_host(&address));
         Ok(begun.at_foreign(foreign_host))
     }
 
     /// The host of `address`, where neither the config nor the provider knows it: a person should look twice.
     fn foreign_host(&self, address: &Url) -> Option<String> {
         let host = address.host_str()?;
-        let issuer = self.config.issuer().and_then(|issuer| Url::parse(&issuer).ok());
-        let configured = [Some(Url::clone(&self.config.url)), self.config.login_url(), issuer];
-        let is_same =
-            |known: &Url| known.host_str().is_some_and(|known| is_part_of(host, known) || is_part_of(known, host));
-        let is_known = configured.iter().flatten().any(is_same) || self.config.profile.hosts.is_own(host);
+        let issuer = self
+            .config
+            .issuer()
+            .and_then(|issuer| Url::parse(&issuer).ok());
+        let configured = [
+            Some(Url::clone(&self.config.url)),
+            self.config.login_url(),
+            issuer,
+        ];
+        let is_same = |known: &Url| {
+            known
+                .host_str()
+                .is_some_and(|known| is_part_of(host, known) || is_part_of(known, host))
+        };
+        let is_known =
+            configured.iter().flatten().any(is_same) || self.config.profile.hosts.is_own(host);
         (!is_known).then(|| host.to_owned())
     }
 
     /// Asks whether a device's login is done.
-    pub async fn poll_device(&self, login: &DeviceLogin, held: Held<'_>, secrets: &Secrets) -> Polled {
-        let heard = match self.ask(|with| with.device_poll(login.device_code()), &held, secrets).await {
+    pub async fn poll_device(
+        &self,
+        login: &DeviceLogin,
+        held: Held<'_>,
+        secrets: &Secrets,
+    ) -> Polled {
+        let heard = match self
+            .ask(|with| with.device_poll(login.device_code()), &held, secrets)
+            .await
+        {
             Ok(heard) => heard,
             Err(NoAnswer::Outgoing(error)) => return Polled::Over(impossible(&error)),
             Err(_) => return Polled::Silent,
@@ -171,16 +226,31 @@ impl Remote {
     ) -> Result<Heard, NoAnswer> {
         let exchange = async {
             let metadata = self.told_metadata(held.timeout, clock::boottime).await?;
-            let (metadata, wall, gathered) = (metadata.as_deref(), clock::now().wall, &Harvest::default());
-            let made = outgoing(&Ingredients { config: &self.config, held, gathered, secrets, metadata, wall })?;
+            let (metadata, wall, gathered) =
+                (metadata.as_deref(), clock::now().wall, &Harvest::default());
+            let made = outgoing(&Ingredients {
+                config: &self.config,
+                held,
+                gathered,
+                secrets,
+                metadata,
+                wall,
+            })?;
             let mut known = known_secrets(held, secrets);
             known.extend(made.secrets.iter().cloned());
             let sent = clock::boottime();
             let (response, wall) = self.exchange(made, Connection::Own).await?;
             self.doubt_metadata(response.status, clock::boottime());
-            Ok(Heard { response, wall, sent, known })
+            Ok(Heard {
+                response,
+                wall,
+                sent,
+                known,
+            })
         };
-        tokio::time::timeout(held.timeout, exchange).await.map_err(|_| NoAnswer::TimedOut(held.timeout))?
+        tokio::time::timeout(held.timeout, exchange)
+            .await
+            .map_err(|_| NoAnswer::TimedOut(held.timeout))?
     }
 
     /// The token, once it is clear that it belongs to this login and to the configured user.
@@ -194,14 +264,43 @@ impl Remote {
         let mut known = heard.known.clone();
         let (remote, gathered) = (self, Harvest::default());
         let connection = Connection::Kept;
-        let mut talk = Talk { remote, held, secrets, metadata: None, known: &mut known, gathered, connection };
+        let mut talk = Talk {
+            remote,
+            held,
+            secrets,
+            metadata: None,
+            known: &mut known,
+            gathered,
+            connection,
+        };
         let told = talk.after_login_of_oauth(self.told_by(heard)).await;
-        let Told { verdict, detail, counted, skew_millis, odd, quotas } = told;
-        let Verdict::Good(grant) = &verdict else { return Err(PersonError::Server(detail)) };
+        let Told {
+            verdict,
+            detail,
+            counted,
+            skew_millis,
+            odd,
+            quotas,
+        } = told;
+        let Verdict::Good(grant) = &verdict else {
+            return Err(PersonError::Server(detail));
+        };
         let claims = self.identity_claims(heard, nonce)?;
-        let who = self.checked_user(claims, &grant.token, held, secrets).await?;
+        let who = self
+            .checked_user(claims, &grant.token, held, secrets)
+            .await?;
         let (sent, received) = (heard.sent, clock::boottime());
-        let answer = Answer { call: held.call, sent, received, verdict, detail, counted, skew_millis, odd, quotas };
+        let answer = Answer {
+            call: held.call,
+            sent,
+            received,
+            verdict,
+            detail,
+            counted,
+            skew_millis,
+            odd,
+            quotas,
+        };
         Ok(PersonGrant { answer, who })
     }
 
@@ -216,25 +315,49 @@ impl Remote {
     fn told_by(&self, heard: &Heard) -> Told {
         let (profile, grant, url) = (&self.config.profile, &*self.config.grant, &self.config.url);
         let (request, wall, response) = (Request::Login, heard.wall, &heard.response);
-        let asked = Asked { profile, grant, url, request, template: None, token: None, wall };
+        let asked = Asked {
+            profile,
+            grant,
+            url,
+            request,
+            template: None,
+            token: None,
+            wall,
+        };
         let judgement = classify(&asked, response);
         let detail = sentence(response, &judgement, &heard.known);
         let (skew_millis, quotas) = (response.skew_millis(wall), self.quotas(response));
-        Told { verdict: judgement.verdict, detail, counted: true, skew_millis, odd: judgement.odd, quotas }
+        Told {
+            verdict: judgement.verdict,
+            detail,
+            counted: true,
+            skew_millis,
+            odd: judgement.odd,
+            quotas,
+        }
     }
 
     /// Whoever asks for `openid` in a browser gets an ID token, unless the server says that it granted less; a device need
     /// not get one, since `OpenID` Connect does not know its flow.
-    fn identity_claims(&self, heard: &Heard, nonce: Option<&str>) -> Result<Option<Value>, PersonError> {
+    fn identity_claims(
+        &self,
+        heard: &Heard,
+        nonce: Option<&str>,
+    ) -> Result<Option<Value>, PersonError> {
         if !self.config.asks_for("openid") {
             return Ok(None);
         }
         let untrusted = |problem: &str| PersonError::Untrusted(problem.to_owned());
         let Some(id_token) = heard.response.string_at("/id_token") else {
             let scope = heard.response.string_at("/scope");
-            let less = scope.is_some_and(|scope| !scope.split_whitespace().any(|word| word == "openid"));
+            let less =
+                scope.is_some_and(|scope| !scope.split_whitespace().any(|word| word == "openid"));
             let missing = "`openid` was asked for and no ID token came; leave `openid` out of scope if there is none";
-            return if less || nonce.is_none() { Ok(None) } else { Err(untrusted(missing)) };
+            return if less || nonce.is_none() {
+                Ok(None)
+            } else {
+                Err(untrusted(missing))
+            };
         };
         let skew = heard.response.skew_millis(heard.wall).unwrap_or_default();
         let issuer = self.config.issuer();
@@ -242,9 +365,15 @@ impl Remote {
             issuer: issuer.as_ref().map(|issuer| issuer.as_str()),
             client_id: self.config.plain("client_id").unwrap_or_default(),
             nonce,
-            now: heard.wall.as_millisecond().saturating_add(skew).div_euclid(1000),
+            now: heard
+                .wall
+                .as_millisecond()
+                .saturating_add(skew)
+                .div_euclid(1000),
         };
-        checked_claims(id_token, &expected).map(Some).map_err(untrusted)
+        checked_claims(id_token, &expected)
+            .map(Some)
+            .map_err(untrusted)
     }
 
     /// Who logged in, once it is clear that it is the configured user. Userinfo is asked only where the ID token does not tell.
@@ -256,8 +385,10 @@ impl Remote {
         secrets: &Secrets,
     ) -> Result<Option<Blotted>, PersonError> {
         let shown = |name: &str| {
-            let known: Vec<Secret> =
-                known_secrets(held, secrets).into_iter().chain([token.access_token.clone()]).collect();
+            let known: Vec<Secret> = known_secrets(held, secrets)
+                .into_iter()
+                .chain([token.access_token.clone()])
+                .collect();
             Blotted::new(name, &known).cut(LONGEST_NAME)
         };
         let Some(expected) = self.config.plain("username") else {
@@ -265,21 +396,29 @@ impl Remote {
         };
         let mut found = claims.map_or(WhoIsIt::Unknown, |claims| who(&claims, expected));
         if found == WhoIsIt::Unknown {
-            let heard = self.ask(|with| with.userinfo(token), held, secrets).await.ok();
-            let told = heard.and_then(|heard| heard.response.json).map(|claims| who(&claims, expected));
+            let heard = self
+                .ask(|with| with.userinfo(token), held, secrets)
+                .await
+                .ok();
+            let told = heard
+                .and_then(|heard| heard.response.json)
+                .map(|claims| who(&claims, expected));
             found = told.unwrap_or(WhoIsIt::Unknown);
         }
         match found {
             WhoIsIt::TheUser => Ok(Some(shown(expected))),
             WhoIsIt::Unknown => Err(self.unknown_user(expected)),
-            WhoIsIt::Somebody(found) => {
-                Err(PersonError::WrongUser { found: shown(&found), expected: expected.to_owned() })
-            }
+            WhoIsIt::Somebody(found) => Err(PersonError::WrongUser {
+                found: shown(&found),
+                expected: expected.to_owned(),
+            }),
         }
     }
 
     fn unknown_user(&self, expected: &str) -> PersonError {
-        let scopes = ["openid", "profile", "email"].into_iter().filter(|scope| !self.config.asks_for(scope));
+        let scopes = ["openid", "profile", "email"]
+            .into_iter()
+            .filter(|scope| !self.config.asks_for(scope));
         let missing_scopes = scopes.collect::<Vec<_>>().join(" ");
         tracing::warn!(
             event = "login_user_unknown",
@@ -290,9 +429,14 @@ impl Remote {
         let remedy = if missing_scopes.is_empty() {
             "take `username` out of the session's login, unless the server's userinfo merely did not answer".to_owned()
         } else {
-            format!("add `{missing_scopes}` to `scope` in the session's login, or take `username` out, and reload")
+            format!(
+                "add `{missing_scopes}` to `scope` in the session's login, or take `username` out, and reload"
+            )
         };
-        PersonError::UnknownUser { expected: expected.to_owned(), remedy }
+        PersonError::UnknownUser {
+            expected: expected.to_owned(),
+            remedy,
+        }
     }
 }
 
@@ -315,7 +459,10 @@ fn over(why: &'static str) -> Polled {
 
 /// Whether the host is the other one, or a name below it.
 fn is_part_of(host: &str, other: &str) -> bool {
-    host == other || host.strip_suffix(other).is_some_and(|rest| rest.ends_with('.') && other.contains('.'))
+    host == other
+        || host
+            .strip_suffix(other)
+            .is_some_and(|rest| rest.ends_with('.') && other.contains('.'))
 }
 
 /// RFC 8628 section 3.2; some servers say `verification_url`.
@@ -324,31 +471,46 @@ fn is_part_of(host: &str, other: &str) -> bool {
 /// Says what is missing, or where nobody is sent.
 pub(in crate::provider) fn device_login(response: &Response) -> Result<DeviceLogin, &'static str> {
     let text = |pointer: &str, longest: usize| {
-        let text = response.string_at(pointer).filter(|text| (1..=longest).contains(&text.len()))?;
+        let text = response
+            .string_at(pointer)
+            .filter(|text| (1..=longest).contains(&text.len()))?;
         (!text.chars().any(char::is_control)).then(|| text.to_owned())
     };
     let seconds = |pointer: &str| {
         let seconds = number(response.json.as_ref()?.pointer(pointer)?)?;
-        Duration::try_from_secs_f64(seconds).ok().filter(|duration| !duration.is_zero())
+        Duration::try_from_secs_f64(seconds)
+            .ok()
+            .filter(|duration| !duration.is_zero())
     };
-    let named = text("/verification_uri", LONGEST_ADDRESS).or_else(|| text("/verification_url", LONGEST_ADDRESS));
+    let named = text("/verification_uri", LONGEST_ADDRESS)
+        .or_else(|| text("/verification_url", LONGEST_ADDRESS));
     let verification_uri = address(&named.ok_or(NO_DEVICE_LOGIN)?)?;
-    let complete = text("/verification_uri_complete", LONGEST_ADDRESS).and_then(|named| address(&named).ok());
+    let complete =
+        text("/verification_uri_complete", LONGEST_ADDRESS).and_then(|named| address(&named).ok());
     // What a phone reads must lead to where the person was told.
     let complete = complete.filter(|complete| complete.origin() == verification_uri.origin());
     Ok(DeviceLogin::new(
         Secret::new(text("/device_code", crate::token::MAX_TOKEN_BYTES).ok_or(NO_DEVICE_LOGIN)?),
-        Blotted::new(&text("/user_code", LONGEST_CODE).ok_or(NO_DEVICE_LOGIN)?, &[]),
+        Blotted::new(
+            &text("/user_code", LONGEST_CODE).ok_or(NO_DEVICE_LOGIN)?,
+            &[],
+        ),
         verification_uri.into(),
         complete.map(String::from),
-        seconds("/expires_in").unwrap_or(USUAL_DEVICE_LOGIN).min(LONGEST_DEVICE_LOGIN),
-        seconds("/interval").unwrap_or(USUAL_INTERVAL).clamp(Duration::from_secs(1), LONGEST_DEVICE_LOGIN),
+        seconds("/expires_in")
+            .unwrap_or(USUAL_DEVICE_LOGIN)
+            .min(LONGEST_DEVICE_LOGIN),
+        seconds("/interval")
+            .unwrap_or(USUAL_INTERVAL)
+            .clamp(Duration::from_secs(1), LONGEST_DEVICE_LOGIN),
     ))
 }
 
 /// Something that a browser opens, and nothing else: written in ASCII, it cannot look like another.
 fn address(text: &str) -> Result<Url, &'static str> {
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host());
+    let url = Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host());
     let url = url.ok_or(NO_DEVICE_LOGIN)?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(
@@ -365,9 +527,18 @@ mod tests {
     #[test]
     fn an_address_that_a_person_opens_is_shown_in_ascii_and_none_with_a_user_in_it() {
         for (named, shown) in [
-            ("https://id.example/device", Some("https://id.example/device")),
-            ("https://раypal.example/a", Some("https://xn--ypal-43d9g.example/a")),
-            ("https://id.example/\u{202e}ecived\u{2028}x", Some("https://id.example/%E2%80%AEecived%E2%80%A8x")),
+            (
+                "https://id.example/device",
+                Some("https://id.example/device"),
+            ),
+            (
+                "https://раypal.example/a",
+                Some("https://xn--ypal-43d9g.example/a"),
+            ),
+            (
+                "https://id.example/\u{202e}ecived\u{2028}x",
+                Some("https://id.example/%E2%80%AEecived%E2%80%A8x"),
+            ),
             ("https://id.example\u{202e}/x", None),
             ("https://id.example@evil.example/x", None),
             ("https://user:pass@id.example/x", None),
@@ -376,20 +547,34 @@ mod tests {
             let body = serde_json::json!({"device_code": "d", "user_code": "W\u{202e}DJB", "verification_uri": named});
             let response = Response::new(200, Vec::new(), body.to_string().as_bytes(), true);
             let begun = device_login(&response).ok();
-            assert_eq!(begun.as_ref().map(|begun| begun.verification_uri.as_str()), shown, "{named}");
+            assert_eq!(
+                begun.as_ref().map(|begun| begun.verification_uri.as_str()),
+                shown,
+                "{named}"
+            );
             assert!(begun.is_none_or(|begun| &*begun.user_code == "WDJB"));
         }
     }
 
     #[test]
     fn a_picture_leads_nowhere_else_than_the_address() {
-        for (complete, kept) in [("https://id.example/d?c=1", true), ("https://evil.example/d?c=1", false)] {
+        for (complete, kept) in [
+            ("https://id.example/d?c=1", true),
+            ("https://evil.example/d?c=1", false),
+        ] {
             let body = serde_json::json!({
                 "device_code": "d", "user_code": "WDJB", "verification_uri": "https://id.example/d",
                 "verification_uri_complete": complete,
             });
             let response = Response::new(200, Vec::new(), body.to_string().as_bytes(), true);
-            assert_eq!(device_login(&response).unwrap().verification_uri_complete.is_some(), kept, "{complete}");
+            assert_eq!(
+                device_login(&response)
+                    .unwrap()
+                    .verification_uri_complete
+                    .is_some(),
+                kept,
+                "{complete}"
+            );
         }
     }
 

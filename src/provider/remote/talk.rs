@@ -69,7 +69,8 @@ impl Talk<'_> {
         let made = self.ingredients().outgoing(request);
         match self.hear(template, made).await {
             Ok(heard) => {
-                let judgement = classify(&self.asked(request, template, heard.wall), &heard.response);
+                let judgement =
+                    classify(&self.asked(request, template, heard.wall), &heard.response);
                 self.told(judgement, &heard)
             }
             Err(error) => Told::without_answer(request, &error, self.known),
@@ -80,7 +81,11 @@ impl Talk<'_> {
     async fn login(&mut self) -> Told {
         let remote = self.remote;
         let config = &remote.config;
-        let steps = config.profile.login(&config.grant).map(|login| login.steps.as_slice()).unwrap_or_default();
+        let steps = config
+            .profile
+            .login(&config.grant)
+            .map(|login| login.steps.as_slice())
+            .unwrap_or_default();
         let mut last = None;
         for request in steps {
             match self.step(Request::Login, request, &request.captures).await {
@@ -89,7 +94,11 @@ impl Talk<'_> {
             }
         }
         let Some(heard) = last else {
-            return Told::without_answer(Request::Login, &OutgoingError::NoEndpoint("login").into(), self.known);
+            return Told::without_answer(
+                Request::Login,
+                &OutgoingError::NoEndpoint("login").into(),
+                self.known,
+            );
         };
         match self.gathered.clone().grant(None, heard.wall) {
             Ok(grant) => {
@@ -97,8 +106,10 @@ impl Talk<'_> {
                 self.after_login(told).await
             }
             Err(barren) => {
-                let judgement =
-                    Judgement { oddity: Some(barren.to_string()), ..refused(false, Refused::Credential).into() };
+                let judgement = Judgement {
+                    oddity: Some(barren.to_string()),
+                    ..refused(false, Refused::Credential).into()
+                };
                 self.told(judgement, &heard)
             }
         }
@@ -119,8 +130,11 @@ impl Talk<'_> {
             Ok(heard) => match self.gathered.clone().grant(self.held.token, heard.wall) {
                 Ok(grant) => self.told(good(grant), &heard),
                 Err(barren) => {
-                    let judgement =
-                        Judgement { oddity: Some(barren.to_string()), odd: true, ..Verdict::InDoubt.into() };
+                    let judgement = Judgement {
+                        oddity: Some(barren.to_string()),
+                        odd: true,
+                        ..Verdict::InDoubt.into()
+                    };
                     self.told(judgement, &heard)
                 }
             },
@@ -128,13 +142,22 @@ impl Talk<'_> {
         }
     }
 
-    async fn step(&mut self, request: Request, template: &RequestTemplate, captures: &Captures) -> Result<Heard, Told> {
+    async fn step(
+        &mut self,
+        request: Request,
+        template: &RequestTemplate,
+        captures: &Captures,
+    ) -> Result<Heard, Told> {
         let made = self.ingredients().by_template(template);
         let heard = match self.hear(Some(template), made).await {
             Ok(heard) => heard,
             Err(error) => return Err(Told::without_answer(request, &error, self.known)),
         };
-        match step(&self.asked(request, Some(template), heard.wall), captures, &heard.response) {
+        match step(
+            &self.asked(request, Some(template), heard.wall),
+            captures,
+            &heard.response,
+        ) {
             Ok(told) => {
                 // A later step's answer may echo what this one handed out.
                 self.known.extend(told.secrets());
@@ -147,7 +170,9 @@ impl Talk<'_> {
 
     /// What a second look tells with the new token: without it the login still counts, unless the token cannot be used.
     async fn after_login(&mut self, told: Told) -> Told {
-        let Verdict::Good(grant) = &told.verdict else { return told };
+        let Verdict::Good(grant) = &told.verdict else {
+            return told;
+        };
         let token = grant.token.clone();
         let mut missed = None;
         let remote = self.remote;
@@ -159,17 +184,27 @@ impl Talk<'_> {
                 Err(failed) => missed = Some(failed.detail),
             }
         }
-        let Ok(grant) = self.gathered.clone().grant(Some(&token), grant.token.issued_at) else { return told };
+        let Ok(grant) = self
+            .gathered
+            .clone()
+            .grant(Some(&token), grant.token.issued_at)
+        else {
+            return told;
+        };
         match missed.filter(|_| self.lacks_what_use_needs(&grant.token)) {
             Some(missed) => Told {
                 verdict: Verdict::Unavailable,
                 detail: Blotted::concat([
-                    "the login worked, but what its requests need besides the token is missing: ".into(),
+                    "the login worked, but what its requests need besides the token is missing: "
+                        .into(),
                     missed,
                 ]),
                 ..told
             },
-            None => Told { verdict: Verdict::Good(Box::new(grant)), ..told },
+            None => Told {
+                verdict: Verdict::Good(Box::new(grant)),
+                ..told
+            },
         }
     }
 
@@ -183,15 +218,25 @@ impl Talk<'_> {
     /// A request with a token that the session does not hold yet.
     async fn with_token(&mut self, token: &Token, template: &RequestTemplate) -> Result<(), Told> {
         self.known.push(token.access_token.clone());
-        let held = Held { token: Some(token), ..*self.held };
+        let held = Held {
+            token: Some(token),
+            ..*self.held
+        };
         let gathered = self.gathered.clone();
-        let ingredients = Ingredients { held: &held, gathered: &gathered, ..self.ingredients() };
+        let ingredients = Ingredients {
+            held: &held,
+            gathered: &gathered,
+            ..self.ingredients()
+        };
         let made = ingredients.by_template(template);
         let heard = match self.hear(Some(template), made).await {
             Ok(heard) => heard,
             Err(error) => return Err(Told::without_answer(Request::Ping, &error, self.known)),
         };
-        let asked = Asked { token: Some(token), ..self.asked(Request::Ping, Some(template), heard.wall) };
+        let asked = Asked {
+            token: Some(token),
+            ..self.asked(Request::Ping, Some(template), heard.wall)
+        };
         match step(&asked, &template.captures, &heard.response) {
             Ok(told) => {
                 self.gathered.add(told);
@@ -203,7 +248,11 @@ impl Talk<'_> {
 
     fn lacks_what_use_needs(&self, token: &Token) -> bool {
         let usage = &self.remote.config.profile.usage;
-        let needed = usage.headers.iter().chain(&usage.cookies).flat_map(|(_, template)| template.names());
+        let needed = usage
+            .headers
+            .iter()
+            .chain(&usage.cookies)
+            .flat_map(|(_, template)| template.names());
         let known = |name: &str| outgoing::is_known(&self.remote.config, token, name);
         needed.into_iter().any(|name| !known(name))
     }
@@ -219,11 +268,28 @@ impl Talk<'_> {
         }
     }
 
-    fn asked<'b>(&'b self, request: Request, template: Option<&'b RequestTemplate>, wall: Timestamp) -> Asked<'b> {
+    fn asked<'b>(
+        &'b self,
+        request: Request,
+        template: Option<&'b RequestTemplate>,
+        wall: Timestamp,
+    ) -> Asked<'b> {
         let config = &self.remote.config;
-        let request = if template.is_some() { request } else { self.remote.asked_for(request) };
+        let request = if template.is_some() {
+            request
+        } else {
+            self.remote.asked_for(request)
+        };
         let (profile, grant, url) = (&config.profile, &*config.grant, &config.url);
-        Asked { profile, grant, url, request, template, token: self.held.token, wall }
+        Asked {
+            profile,
+            grant,
+            url,
+            request,
+            template,
+            token: self.held.token,
+            wall,
+        }
     }
 
     /// Sends what was made, and once more where a redirect leads and the profile says so.
@@ -238,7 +304,8 @@ impl Talk<'_> {
         for _ in 0..MOST_REDIRECTS {
             let next = made.clone();
             let (response, wall) = self.remote.exchange(made, self.connection).await?;
-            self.remote.doubt_metadata(response.status, clock::boottime());
+            self.remote
+                .doubt_metadata(response.status, clock::boottime());
             match self.elsewhere(&next, &response).filter(|_| repeats) {
                 Some(there) => made = there,
                 None => return Ok(Heard { response, wall }),
@@ -250,17 +317,33 @@ impl Talk<'_> {
 
     /// The same request where the answer redirects it to, if that is a host of the server's own.
     fn elsewhere(&self, made: &Outgoing, response: &Response) -> Option<Outgoing> {
-        let location = response.header("location").filter(|_| matches!(response.status, 301 | 302 | 307 | 308))?;
-        let url = made.url.join(location).ok().or_else(|| below(made.url.as_str(), location))?;
+        let location = response
+            .header("location")
+            .filter(|_| matches!(response.status, 301 | 302 | 307 | 308))?;
+        let url = made
+            .url
+            .join(location)
+            .ok()
+            .or_else(|| below(made.url.as_str(), location))?;
         let config = &self.remote.config;
-        let own = config.profile.hosts.accept(&url.origin().ascii_serialization(), &config.url).is_ok();
-        own.then(|| Outgoing { url, ..made.clone() })
+        let own = config
+            .profile
+            .hosts
+            .accept(&url.origin().ascii_serialization(), &config.url)
+            .is_ok();
+        own.then(|| Outgoing {
+            url,
+            ..made.clone()
+        })
     }
 
     fn told(&self, judgement: Judgement, heard: &Heard) -> Told {
         let response = &heard.response;
         Told {
-            detail: self.with_suspicion(sentence(response, &judgement, self.known), &judgement.verdict),
+            detail: self.with_suspicion(
+                sentence(response, &judgement, self.known),
+                &judgement.verdict,
+            ),
             verdict: judgement.verdict,
             counted: match response.status {
                 200..=299 => !response.is_html(),
@@ -275,11 +358,23 @@ impl Talk<'_> {
 
     /// What was refused may be a secret that was stored with more around it than was meant.
     fn with_suspicion(&self, sentence: Blotted, verdict: &Verdict) -> Blotted {
-        let is_no = matches!(verdict, Verdict::Refused { .. } | Verdict::GrantDead | Verdict::Declined);
-        let held = self.held.refresh_token.map(|token| ("refresh_token", token));
-        let secrets = self.secrets.iter().map(|(name, secret)| (name.as_str(), secret)).chain(held);
+        let is_no = matches!(
+            verdict,
+            Verdict::Refused { .. } | Verdict::GrantDead | Verdict::Declined
+        );
+        let held = self
+            .held
+            .refresh_token
+            .map(|token| ("refresh_token", token));
+        let secrets = self
+            .secrets
+            .iter()
+            .map(|(name, secret)| (name.as_str(), secret))
+            .chain(held);
         match suspicion(secrets).filter(|_| is_no) {
-            Some(suspicion) => Blotted::concat([sentence, ": ".into(), Blotted::new(&suspicion, &[])]),
+            Some(suspicion) => {
+                Blotted::concat([sentence, ": ".into(), Blotted::new(&suspicion, &[])])
+            }
             None => sentence,
         }
     }
@@ -289,13 +384,23 @@ impl Talk<'_> {
         let config = &self.remote.config;
         let ran = crate::provider::command::run(config, self.secrets, self.held.timeout).await;
         let (verdict, detail) = match ran {
-            Ok(grant) => (Verdict::Good(Box::new(grant)), "the program printed a token".into()),
+            Ok(grant) => (
+                Verdict::Good(Box::new(grant)),
+                "the program printed a token".into(),
+            ),
             Err(failed) => {
                 let said = Blotted::new(&failed.to_string(), self.known);
                 (failed.verdict(&config.profile, &config.grant), said)
             }
         };
-        Told { verdict, detail, counted: true, skew_millis: None, odd: false, quotas: Vec::new() }
+        Told {
+            verdict,
+            detail,
+            counted: true,
+            skew_millis: None,
+            odd: false,
+            quotas: Vec::new(),
+        }
     }
 }
 
@@ -310,7 +415,12 @@ fn good(grant: Grant) -> Judgement {
 impl Remote {
     /// Presenting a refresh token is a renewal, whatever it is for.
     fn asked_for(&self, request: Request) -> Request {
-        let by_refresh_token = GrantKind::named(&self.config.grant) == Some(GrantKind::RefreshToken);
-        if request == Request::Login && by_refresh_token { Request::Renew } else { request }
+        let by_refresh_token =
+            GrantKind::named(&self.config.grant) == Some(GrantKind::RefreshToken);
+        if request == Request::Login && by_refresh_token {
+            Request::Renew
+        } else {
+            request
+        }
     }
 }

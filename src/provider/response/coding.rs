@@ -12,12 +12,18 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 ///
 /// What begins as gzip does is gzip, whatever `coding` names: a proxy may have lost the header, and no text begins so. Of
 /// deflate, both forms are in use: with the frame of zlib and without.
-pub(in crate::provider) fn inflated(body: &[u8], coding: &str, longest: usize) -> Option<Zeroizing<Vec<u8>>> {
+pub(in crate::provider) fn inflated(
+    body: &[u8],
+    coding: &str,
+    longest: usize,
+) -> Option<Zeroizing<Vec<u8>>> {
     if body.starts_with(&GZIP) {
         return read(MultiGzDecoder::new(body), longest);
     }
     let is_deflate = coding.trim().eq_ignore_ascii_case("deflate");
-    let read = || read(ZlibDecoder::new(body), longest).or_else(|| read(DeflateDecoder::new(body), longest));
+    let read = || {
+        read(ZlibDecoder::new(body), longest).or_else(|| read(DeflateDecoder::new(body), longest))
+    };
     is_deflate.then(read).flatten()
 }
 
@@ -55,7 +61,11 @@ mod tests {
             (vec![0x1f, 0x8b], "gzip", false),
         ] {
             let plain = inflated(&body, coding, 1024);
-            assert_eq!(plain.as_deref().map(Vec::as_slice), expected.then_some(text.as_slice()), "{coding:?} {body:?}");
+            assert_eq!(
+                plain.as_deref().map(Vec::as_slice),
+                expected.then_some(text.as_slice()),
+                "{coding:?} {body:?}"
+            );
         }
     }
 

@@ -39,7 +39,11 @@ impl<'a> Cookies<'a> {
         now: Option<Timestamp>,
     ) -> Self {
         let mut jar: Vec<SetCookie<'a>> = Vec::new();
-        for cookie in lines.flat_map(unfolded).filter_map(SetCookie::read).filter(|cookie| cookie.name == name) {
+        for cookie in lines
+            .flat_map(unfolded)
+            .filter_map(SetCookie::read)
+            .filter(|cookie| cookie.name == name)
+        {
             jar.retain(|known| known.domain != cookie.domain || known.path != cookie.path);
             jar.push(cookie);
         }
@@ -50,17 +54,21 @@ impl<'a> Cookies<'a> {
     pub(super) fn living(&self) -> Option<&'a str> {
         let living = || self.jar.iter().filter(|cookie| cookie.lives(self.now));
         let own = living().rfind(|cookie| cookie.is_for_host(self.url));
-        own.or_else(|| living().next_back()).map(|cookie| cookie.value)
+        own.or_else(|| living().next_back())
+            .map(|cookie| cookie.value)
     }
 
     /// Whether one with this value lives.
     pub(super) fn keep(&self, value: &str) -> bool {
-        self.jar.iter().any(|cookie| cookie.value == value && cookie.lives(self.now))
+        self.jar
+            .iter()
+            .any(|cookie| cookie.value == value && cookie.lives(self.now))
     }
 
     /// Whether a browser that sent it to this URL would send none any more.
     pub(super) fn taken_away(&self) -> bool {
-        let here = |cookie: &&SetCookie<'_>| cookie.is_for_host(self.url) && cookie.is_for_path(self.url);
+        let here =
+            |cookie: &&SetCookie<'_>| cookie.is_for_host(self.url) && cookie.is_for_path(self.url);
         self.living().is_none() && self.jar.iter().any(|cookie| here(&cookie))
     }
 }
@@ -70,13 +78,21 @@ impl<'a> SetCookie<'a> {
     fn read(text: &'a str) -> Option<Self> {
         let mut parts = text.split(';');
         let (name, value) = parts.next()?.split_once('=')?;
-        let mut cookie =
-            Self { name: name.trim(), value: value.trim(), domain: None, path: None, is_to_live: None, expires: None };
+        let mut cookie = Self {
+            name: name.trim(),
+            value: value.trim(),
+            domain: None,
+            path: None,
+            is_to_live: None,
+            expires: None,
+        };
         for part in parts {
             let (key, value) = part.split_once('=').unwrap_or((part, ""));
             let value = value.trim();
             match key.trim().to_ascii_lowercase().as_str() {
-                "domain" => cookie.domain = Some(value.trim_start_matches('.').to_ascii_lowercase()),
+                "domain" => {
+                    cookie.domain = Some(value.trim_start_matches('.').to_ascii_lowercase())
+                }
                 "path" => cookie.path = Some(value).filter(|path| path.starts_with('/')),
                 "max-age" => cookie.is_to_live = max_age(value).or(cookie.is_to_live),
                 "expires" => cookie.expires = http_date(value).or(cookie.expires),
@@ -87,21 +103,36 @@ impl<'a> SetCookie<'a> {
     }
 
     fn lives(&self, now: Option<Timestamp>) -> bool {
-        let by_date = || self.expires.is_none_or(|end| end > now.unwrap_or(LONG_PAST));
+        let by_date = || {
+            self.expires
+                .is_none_or(|end| end > now.unwrap_or(LONG_PAST))
+        };
         !matches!(self.value, "" | "\"\"") && self.is_to_live.unwrap_or_else(by_date)
     }
 
     /// RFC 6265 section 5.1.3.
     fn is_for_host(&self, url: Option<&Url>) -> bool {
-        let (Some(domain), Some(host)) = (self.domain.as_deref(), url.and_then(Url::host_str)) else { return true };
-        let above = || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
+        let (Some(domain), Some(host)) = (self.domain.as_deref(), url.and_then(Url::host_str))
+        else {
+            return true;
+        };
+        let above = || {
+            host.strip_suffix(domain)
+                .is_some_and(|rest| rest.ends_with('.'))
+        };
         domain.is_empty() || host == domain || above()
     }
 
     /// RFC 6265 section 5.1.4.
     fn is_for_path(&self, url: Option<&Url>) -> bool {
-        let (Some(path), Some(url)) = (self.path, url) else { return true };
-        let below = || url.path().strip_prefix(path).is_some_and(|rest| path.ends_with('/') || rest.starts_with('/'));
+        let (Some(path), Some(url)) = (self.path, url) else {
+            return true;
+        };
+        let below = || {
+            url.path()
+                .strip_prefix(path)
+                .is_some_and(|rest| path.ends_with('/') || rest.starts_with('/'))
+        };
         url.path() == path || below()
     }
 }
@@ -115,7 +146,9 @@ fn max_age(text: &str) -> Option<bool> {
 
 /// The names and values of the cookies that a line sets.
 pub(super) fn all(line: &str) -> impl Iterator<Item = (&str, &str)> {
-    unfolded(line).filter_map(SetCookie::read).map(|cookie| (cookie.name, cookie.value))
+    unfolded(line)
+        .filter_map(SetCookie::read)
+        .map(|cookie| (cookie.name, cookie.value))
 }
 
 /// The cookies of one line. None should hold two, but proxies and libraries fold them by commas; a date has a comma too, and so
@@ -152,8 +185,14 @@ fn seam(text: &str) -> Option<usize> {
 fn begins_cookie(text: &str, within_value: bool) -> bool {
     let begin = text.trim_start();
     let apart = !within_value || begin.len() < text.len();
-    let name = begin.split_once('=').map(|(name, _)| name).unwrap_or_default();
-    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && !b";,\"".contains(&byte));
+    let name = begin
+        .split_once('=')
+        .map(|(name, _)| name)
+        .unwrap_or_default();
+    let is_name = !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !b";,\"".contains(&byte));
     apart && is_name
 }
 
@@ -174,14 +213,31 @@ mod tests {
             (&[GONE, "SID=a; path=/admin"], Some("a")),
             (&["SID=a; path=/admin", GONE], Some("a")),
             (&["SID=a; Path=/", "SID=deleted; Path=/; Max-Age=0"], None),
-            (&["SID=a; Path=/", "SID=b; Path=/x; Max-Age=0", "SID=c; Path=/; Max-Age=-1"], None),
-            (&["SID=a; Domain=other.example", "SID=b; domain=.Acme.Example", "SID=c; Domain=cme.example"], Some("b")),
+            (
+                &[
+                    "SID=a; Path=/",
+                    "SID=b; Path=/x; Max-Age=0",
+                    "SID=c; Path=/; Max-Age=-1",
+                ],
+                None,
+            ),
+            (
+                &[
+                    "SID=a; Domain=other.example",
+                    "SID=b; domain=.Acme.Example",
+                    "SID=c; Domain=cme.example",
+                ],
+                Some("b"),
+            ),
             (&["SID=a; Domain=other.example"], Some("a")),
             (&["SID=a; Expires=Sun, 29 Nov 2026 12:00:01 GMT"], Some("a")),
             (&["SID=a; Expires=Sun, 29 Nov 2026 12:00:00 GMT"], None),
             (&["SID=a; Expires=Sun Nov 29 11:59:59 2026"], None),
             (&["SID=a; Expires=Sunday, 29-Nov-26 11:59:59 GMT"], None),
-            (&["SID=a; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=600"], Some("a")),
+            (
+                &["SID=a; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=600"],
+                Some("a"),
+            ),
             (&["SID=a; Max-Age=soon"], Some("a")),
             (&["SID=a; Expires=never"], Some("a")),
             (&["SID=a; Max-Age=000"], None),
@@ -200,8 +256,14 @@ mod tests {
     fn two_cookies_in_one_line_are_two() {
         for (line, expected) in [
             ("A=1; Path=/, SID=x; Path=/", Some("x")),
-            ("A=1; Expires=Wed, 30 Dec 2026 12:00:00 GMT, SID=x; HttpOnly", Some("x")),
-            ("A=1; Expires=Wed, 30-Dec-2026 12:00:00 GMT,SID=x", Some("x")),
+            (
+                "A=1; Expires=Wed, 30 Dec 2026 12:00:00 GMT, SID=x; HttpOnly",
+                Some("x"),
+            ),
+            (
+                "A=1; Expires=Wed, 30-Dec-2026 12:00:00 GMT,SID=x",
+                Some("x"),
+            ),
             ("A=1, SID=x", Some("x")),
             ("SID=x; Path=/, SID=deleted; Path=/; Max-Age=0", None),
             ("SID=a,b=c; Path=/", Some("a,b=c")),
@@ -209,7 +271,11 @@ mod tests {
             ("SID=a,; Path=/", Some("a,")),
             ("A=1;,SID=x", Some("x")),
         ] {
-            assert_eq!(cookies(&[line], "https://acme.example/").living(), expected, "{line}");
+            assert_eq!(
+                cookies(&[line], "https://acme.example/").living(),
+                expected,
+                "{line}"
+            );
         }
     }
 
@@ -227,7 +293,11 @@ mod tests {
             (&["OTHER=; Path=/"], false),
             (&[], false),
         ] {
-            assert_eq!(cookies(lines, "https://www.acme.example/api/ping").taken_away(), expected, "{lines:?}");
+            assert_eq!(
+                cookies(lines, "https://www.acme.example/api/ping").taken_away(),
+                expected,
+                "{lines:?}"
+            );
         }
     }
 
@@ -235,9 +305,16 @@ mod tests {
     fn without_a_clock_only_what_ended_long_ago_is_taken_away() {
         for (line, expected) in [
             ("SID=0; expires=Thu, 01-Jan-1970 00:00:01 GMT; path=/", None),
-            ("SID=0; expires=Sat, 01-Jan-2022 00:00:01 GMT; path=/", Some("0")),
+            (
+                "SID=0; expires=Sat, 01-Jan-2022 00:00:01 GMT; path=/",
+                Some("0"),
+            ),
         ] {
-            assert_eq!(Cookies::named("SID", iter::once(line), None, None).living(), expected, "{line}");
+            assert_eq!(
+                Cookies::named("SID", iter::once(line), None, None).living(),
+                expected,
+                "{line}"
+            );
         }
     }
 

@@ -19,7 +19,9 @@ const FIRST_MILLISECONDS: f64 = 1e11;
 /// What is told in so many seconds and more is told in other units, or not at all.
 const HUNDRED_YEARS: f64 = 100.0 * 365.25 * 86_400.0;
 
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const MONTHS: [&str; 12] = [
+    "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+];
 
 /// An instant as RFC 3339 has it, or in any form of HTTP's dates.
 pub(in crate::provider) fn moment(text: &str) -> Option<Timestamp> {
@@ -29,15 +31,24 @@ pub(in crate::provider) fn moment(text: &str) -> Option<Timestamp> {
 /// The three forms that must be read (RFC 9110 section 5.6.7), and what cookies make of them (RFC 6265 section 5.1.1).
 pub(super) fn http_date(text: &str) -> Option<Timestamp> {
     let text = text.trim();
-    rfc2822::DateTimeParser::new().parse_timestamp(text).ok().or_else(|| by_its_parts(text))
+    rfc2822::DateTimeParser::new()
+        .parse_timestamp(text)
+        .ok()
+        .or_else(|| by_its_parts(text))
 }
 
 /// A moment as a number of seconds or milliseconds since 1970. What is none after 1970 counts as unsaid, since servers send
 /// 0 and -1 for "never".
 pub(in crate::provider) fn since_epoch(number: f64) -> Option<Timestamp> {
-    let seconds = if number < FIRST_MILLISECONDS { number } else { number / 1e3 };
+    let seconds = if number < FIRST_MILLISECONDS {
+        number
+    } else {
+        number / 1e3
+    };
     let is_moment = seconds > 0.0 && seconds <= HUNDRED_YEARS;
-    let since = is_moment.then(|| Duration::try_from_secs_f64(seconds).ok()).flatten()?;
+    let since = is_moment
+        .then(|| Duration::try_from_secs_f64(seconds).ok())
+        .flatten()?;
     Timestamp::UNIX_EPOCH.checked_add(since).ok()
 }
 
@@ -45,20 +56,35 @@ pub(in crate::provider) fn since_epoch(number: f64) -> Option<Timestamp> {
 /// `20s`), until a date, or until a second since 1970.
 pub(super) fn wait(text: &str, now: Timestamp) -> Option<Duration> {
     let text = text.trim();
-    let Some(seconds) = seconds(text) else { return Some(until(http_date(text)?, now).min(LONGEST_WAIT)) };
-    let by_moment = since_epoch(seconds).filter(|_| seconds >= FIRST_MOMENT).map(|moment| until(moment, now));
+    let Some(seconds) = seconds(text) else {
+        return Some(until(http_date(text)?, now).min(LONGEST_WAIT));
+    };
+    let by_moment = since_epoch(seconds)
+        .filter(|_| seconds >= FIRST_MOMENT)
+        .map(|moment| until(moment, now));
     // More seconds than a duration holds are many.
-    let wait = by_moment.or_else(|| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(LONGEST_WAIT);
+    let wait = by_moment
+        .or_else(|| Duration::try_from_secs_f64(seconds).ok())
+        .unwrap_or(LONGEST_WAIT);
     Some(wait.min(LONGEST_WAIT))
 }
 
 /// A number that is not negative, whatever follows it to say that it counts seconds.
 fn seconds(text: &str) -> Option<f64> {
-    let end = text.find(|char: char| char.is_ascii_alphabetic() || char.is_whitespace()).unwrap_or(text.len());
+    let end = text
+        .find(|char: char| char.is_ascii_alphabetic() || char.is_whitespace())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
-    let counts_seconds = matches!(unit.trim().to_ascii_lowercase().as_str(), "" | "s" | "sec" | "second" | "seconds");
-    let is_number = number.trim_start_matches('+').starts_with(|char: char| char.is_ascii_digit() || char == '.');
-    (counts_seconds && is_number).then(|| number.parse().ok()).flatten()
+    let counts_seconds = matches!(
+        unit.trim().to_ascii_lowercase().as_str(),
+        "" | "s" | "sec" | "second" | "seconds"
+    );
+    let is_number = number
+        .trim_start_matches('+')
+        .starts_with(|char: char| char.is_ascii_digit() || char == '.');
+    (counts_seconds && is_number)
+        .then(|| number.parse().ok())
+        .flatten()
 }
 
 /// From `now` to `moment`; zero when that is past.
@@ -93,7 +119,9 @@ fn by_its_parts(text: &str) -> Option<Timestamp> {
 
 /// `8:49:37`.
 fn clock(part: &str) -> Option<(i8, i8, i8)> {
-    let mut numbers = part.split(':').map(|number| digits(number, 1..=2).and_then(|number| i8::try_from(number).ok()));
+    let mut numbers = part
+        .split(':')
+        .map(|number| digits(number, 1..=2).and_then(|number| i8::try_from(number).ok()));
     let time = (numbers.next()??, numbers.next()??, numbers.next()??);
     numbers.next().is_none().then_some(time)
 }
@@ -105,7 +133,11 @@ fn digits(part: &str, length: std::ops::RangeInclusive<usize>) -> Option<i16> {
 
 fn month_of(part: &str) -> Option<i8> {
     let start = part.get(..3)?.to_ascii_lowercase();
-    MONTHS.iter().zip(1..).find(|(month, _)| **month == start).map(|(_, number)| number)
+    MONTHS
+        .iter()
+        .zip(1..)
+        .find(|(month, _)| **month == start)
+        .map(|(_, number)| number)
 }
 
 #[cfg(test)]
@@ -139,7 +171,15 @@ mod tests {
         ] {
             assert_eq!(http_date(text), Some(expected.parse().unwrap()), "{text}");
         }
-        for text in ["", "soon", "yesterday", "1994", "Sun, 32 Nov 1994 08:49:37 GMT", "06 Nov 1994", "08:49:37"] {
+        for text in [
+            "",
+            "soon",
+            "yesterday",
+            "1994",
+            "Sun, 32 Nov 1994 08:49:37 GMT",
+            "06 Nov 1994",
+            "08:49:37",
+        ] {
             assert_eq!(moment(text), None, "{text}");
         }
     }
@@ -175,7 +215,11 @@ mod tests {
             ("20 minutes", None),
             ("", None),
         ] {
-            assert_eq!(wait(text, now).map(|wait| wait.as_secs_f64()), expected, "{text}");
+            assert_eq!(
+                wait(text, now).map(|wait| wait.as_secs_f64()),
+                expected,
+                "{text}"
+            );
         }
     }
 

@@ -23,7 +23,9 @@ pub(super) fn members(text: &str) -> Option<Value> {
             Entry::Occupied(_) => return None,
         };
     }
-    let is_answer = members.keys().any(|name| name == "access_token" || name.starts_with("error"));
+    let is_answer = members
+        .keys()
+        .any(|name| name == "access_token" || name.starts_with("error"));
     is_answer.then_some(Value::Object(members))
 }
 
@@ -44,7 +46,9 @@ mod tests {
             ),
             (
                 "error=bad_refresh_token&error_description=The+token+is+gone.",
-                Some(json!({"error": "bad_refresh_token", "error_description": "The token is gone."})),
+                Some(
+                    json!({"error": "bad_refresh_token", "error_description": "The token is gone."}),
+                ),
             ),
             ("access_token=a&access_token=b", None),
             ("access_token=a&", None),

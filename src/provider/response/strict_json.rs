@@ -24,7 +24,11 @@ const MOST_VALUES: usize = 16 * 1024;
 /// others a line break within a string.
 pub(super) fn parse(text: &str) -> Option<Value> {
     let is_control = |char: char| char.is_ascii_control();
-    read(text).or_else(|| text.contains(is_control).then(|| read(&text.replace(is_control, " "))).flatten())
+    read(text).or_else(|| {
+        text.contains(is_control)
+            .then(|| read(&text.replace(is_control, " ")))
+            .flatten()
+    })
 }
 
 fn read(text: &str) -> Option<Value> {
@@ -45,7 +49,12 @@ impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        self.left.set(self.left.get().checked_sub(1).ok_or_else(|| D::Error::custom("too many values"))?);
+        self.left.set(
+            self.left
+                .get()
+                .checked_sub(1)
+                .ok_or_else(|| D::Error::custom("too many values"))?,
+        );
         deserializer.deserialize_any(self)
     }
 }
@@ -84,7 +93,9 @@ impl<'de> Visitor<'de> for Strict<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut elements = Vec::new();
         while elements.len() < LONGEST_LIST {
-            let Some(element) = access.next_element_seed(self)? else { return Ok(Value::Array(elements)) };
+            let Some(element) = access.next_element_seed(self)? else {
+                return Ok(Value::Array(elements));
+            };
             elements.push(element);
         }
         while access.next_element::<IgnoredAny>()?.is_some() {}
@@ -126,12 +137,21 @@ mod tests {
     #[test]
     fn a_key_that_stands_twice_holds_all_that_it_was_given() {
         for (text, expected) in [
-            (r#"{"a":[1,-2,2.5,"x",null,true]}"#, json!({"a": [1, -2, 2.5, "x", null, true]})),
+            (
+                r#"{"a":[1,-2,2.5,"x",null,true]}"#,
+                json!({"a": [1, -2, 2.5, "x", null, true]}),
+            ),
             (r#"{"a":1,"b":2,"a":1,"a":1}"#, json!({"a": 1, "b": 2})),
             (r#"{"a":1,"a":2}"#, json!({"a": [1, 2]})),
-            (r#"{"a":1,"a":2,"a":[3],"a":1}"#, json!({"a": [1, 2, [3], 1]})),
+            (
+                r#"{"a":1,"a":2,"a":[3],"a":1}"#,
+                json!({"a": [1, 2, [3], 1]}),
+            ),
             (r#"{"a":[1],"a":[1,2]}"#, json!({"a": [[1], [1, 2]]})),
-            (r#"[{"b":{"a":1,"a":null}}]"#, json!([{"b": {"a": [1, null]}}])),
+            (
+                r#"[{"b":{"a":1,"a":null}}]"#,
+                json!([{"b": {"a": [1, null]}}]),
+            ),
         ] {
             assert_eq!(parse(text), Some(expected), "{text}");
         }
@@ -148,14 +168,23 @@ mod tests {
         ] {
             assert_eq!(parse(text), Some(expected), "{text:?}");
         }
-        for text in [r#"{"a":1} trailing"#, "{\"a\":1}\0{}", "{\"a\":\0", "\0", ""] {
+        for text in [
+            r#"{"a":1} trailing"#,
+            "{\"a\":1}\0{}",
+            "{\"a\":\0",
+            "\0",
+            "",
+        ] {
             assert_eq!(parse(text), None, "{text:?}");
         }
     }
 
     #[test]
     fn an_answer_of_many_small_values_takes_no_fifty_times_its_length() {
-        let long_list = format!("{{\"access_token\":\"a\",\"list\":[{}1]}}", "1,".repeat(100_000));
+        let long_list = format!(
+            "{{\"access_token\":\"a\",\"list\":[{}1]}}",
+            "1,".repeat(100_000)
+        );
         let parsed = parse(&long_list).unwrap();
         assert_eq!(parsed["access_token"], "a");
         assert_eq!(parsed["list"].as_array().unwrap().len(), LONGEST_LIST);
@@ -163,7 +192,10 @@ mod tests {
         assert_eq!(parse(&lists), None);
         let members: Vec<String> = (0..MOST_VALUES).map(|key| format!("\"{key}\":1")).collect();
         assert_eq!(parse(&format!("{{{}}}", members.join(","))), None);
-        assert!(parse(&format!("[{}", "1,".repeat(1000))).is_none(), "the elements that are left out are JSON too");
+        assert!(
+            parse(&format!("[{}", "1,".repeat(1000))).is_none(),
+            "the elements that are left out are JSON too"
+        );
     }
 
     proptest! {

@@ -26,7 +26,10 @@ impl JwtTimes {
     pub(in crate::provider) fn of(token: &str) -> Option<Self> {
         let claims = claims(token)?;
         let said = |name: &str| moment(claims.get(name)?);
-        Some(Self { issued: said("iat"), end: said("exp")? })
+        Some(Self {
+            issued: said("iat"),
+            end: said("exp")?,
+        })
     }
 
     fn whole_life(self) -> Option<Duration> {
@@ -55,10 +58,15 @@ pub(in crate::provider) fn lifetime(
 ) -> Result<Option<Duration>, Ended> {
     let whole = jwt.and_then(JwtTimes::whole_life);
     if let Some(Life::Lasts(stated)) = stated {
-        return Ok(Some(whole.filter(|whole| whole.saturating_add(SLACK) < stated).unwrap_or(stated)));
+        return Ok(Some(
+            whole
+                .filter(|whole| whole.saturating_add(SLACK) < stated)
+                .unwrap_or(stated),
+        ));
     }
     let left = jwt.and_then(|jwt| jwt.left(date));
-    let can_tell = stated.is_some() || jwt.is_some_and(|jwt| jwt.issued.is_some() || date.is_some());
+    let can_tell =
+        stated.is_some() || jwt.is_some_and(|jwt| jwt.issued.is_some() || date.is_some());
     match [whole, left].into_iter().flatten().min() {
         None if can_tell => Err(Ended),
         life => Ok(life),
@@ -68,7 +76,9 @@ pub(in crate::provider) fn lifetime(
 /// Whether the token says of itself that it is an access token whose end servers must obey (RFC 9068 sections 2.1 and 4).
 pub(super) fn is_access_token_by_type(token: &str) -> bool {
     let header = token.split('.').next().and_then(decoded);
-    let kind = header.as_ref().and_then(|header| header.get("typ")?.as_str());
+    let kind = header
+        .as_ref()
+        .and_then(|header| header.get("typ")?.as_str());
     kind.is_some_and(|kind| {
         let kind = kind.to_ascii_lowercase();
         kind.strip_prefix("application/").unwrap_or(&kind) == "at+jwt"
@@ -105,14 +115,35 @@ mod tests {
 
     #[test]
     fn a_stated_life_counts_whatever_the_clock_that_signed_says() {
-        for off in [-50 * 365 * 24 * HOUR, -5 * HOUR, -HOUR, -HOUR + 1, -1, 0, 1, HOUR, 5 * HOUR, 40 * 365 * 24 * HOUR]
-        {
+        for off in [
+            -50 * 365 * 24 * HOUR,
+            -5 * HOUR,
+            -HOUR,
+            -HOUR + 1,
+            -1,
+            0,
+            1,
+            HOUR,
+            5 * HOUR,
+            40 * 365 * 24 * HOUR,
+        ] {
             let times = json!({"iat": NOW + off, "exp": NOW + off + HOUR});
             assert_eq!(life(Some(3600), &times, Some(NOW)), Ok(Some(3600)), "{off}");
-            assert_eq!(life(Some(3600), &json!({"exp": NOW + off}), Some(NOW)), Ok(Some(3600)), "{off}");
+            assert_eq!(
+                life(Some(3600), &json!({"exp": NOW + off}), Some(NOW)),
+                Ok(Some(3600)),
+                "{off}"
+            );
         }
-        for backwards in [json!({"iat": NOW, "exp": NOW}), json!({"iat": NOW, "exp": NOW - HOUR})] {
-            assert_eq!(life(Some(3600), &backwards, Some(NOW)), Ok(Some(3600)), "{backwards}");
+        for backwards in [
+            json!({"iat": NOW, "exp": NOW}),
+            json!({"iat": NOW, "exp": NOW - HOUR}),
+        ] {
+            assert_eq!(
+                life(Some(3600), &backwards, Some(NOW)),
+                Ok(Some(3600)),
+                "{backwards}"
+            );
         }
     }
 
@@ -131,7 +162,11 @@ mod tests {
             (1, 62, 1),
         ] {
             let times = json!({"iat": NOW, "exp": NOW + whole});
-            assert_eq!(life(Some(stated), &times, Some(NOW + 5 * HOUR)), Ok(Some(expected)), "{whole} {stated}");
+            assert_eq!(
+                life(Some(stated), &times, Some(NOW + 5 * HOUR)),
+                Ok(Some(expected)),
+                "{whole} {stated}"
+            );
         }
     }
 
@@ -149,7 +184,11 @@ mod tests {
         ] {
             let times = json!({"iat": NOW + off, "exp": NOW + off + HOUR});
             assert_eq!(life(None, &times, Some(NOW)), Ok(Some(expected)), "{off}");
-            assert_eq!(life(None, &times, None), Ok(Some(3600)), "{off} without a Date");
+            assert_eq!(
+                life(None, &times, None),
+                Ok(Some(3600)),
+                "{off} without a Date"
+            );
         }
     }
 
@@ -160,7 +199,11 @@ mod tests {
             json!({"iat": 1.8e9, "exp": 1_800_003_600.5}),
             json!({"iat": " 1.8e9 ", "exp": NOW + HOUR}),
         ] {
-            assert_eq!(life(None, &times, Some(NOW - 5 * HOUR)), Ok(Some(3600)), "{times}");
+            assert_eq!(
+                life(None, &times, Some(NOW - 5 * HOUR)),
+                Ok(Some(3600)),
+                "{times}"
+            );
         }
     }
 
@@ -179,15 +222,27 @@ mod tests {
 
     #[test]
     fn a_making_that_makes_no_sense_leaves_the_servers_clock() {
-        let odd =
-            [json!(null), json!(0), json!(-1), json!(i64::MIN), json!(u64::MAX), json!(1e300), json!("x"), json!([1])];
+        let odd = [
+            json!(null),
+            json!(0),
+            json!(-1),
+            json!(i64::MIN),
+            json!(u64::MAX),
+            json!(1e300),
+            json!("x"),
+            json!([1]),
+        ];
         for iat in odd {
             let times = json!({"iat": iat, "exp": NOW + 60});
             assert_eq!(life(None, &times, Some(NOW)), Ok(Some(60)), "{iat}");
             assert_eq!(life(None, &times, None), Ok(None), "{iat}");
         }
         for iat in [json!(NOW + 60), json!(NOW + HOUR)] {
-            assert_eq!(life(None, &json!({"iat": iat, "exp": NOW + 60}), Some(NOW)), Ok(Some(60)), "{iat}");
+            assert_eq!(
+                life(None, &json!({"iat": iat, "exp": NOW + 60}), Some(NOW)),
+                Ok(Some(60)),
+                "{iat}"
+            );
         }
     }
 
@@ -217,7 +272,13 @@ mod tests {
             assert_eq!(life(None, &times, Some(NOW)), Ok(None), "{exp}");
             assert_eq!(life(Some(3600), &times, Some(NOW)), Ok(Some(3600)), "{exp}");
         }
-        for claims in [json!({}), json!({"iat": NOW}), json!([]), json!("exp"), json!(null)] {
+        for claims in [
+            json!({}),
+            json!({"iat": NOW}),
+            json!([]),
+            json!("exp"),
+            json!(null),
+        ] {
             assert_eq!(life(None, &claims, Some(NOW)), Ok(None), "{claims}");
         }
     }
@@ -241,7 +302,10 @@ mod tests {
 
     #[test]
     fn a_stated_end_that_is_past_is_no_end_where_the_token_itself_says_that_it_lives() {
-        assert_eq!(over(&json!({"iat": NOW, "exp": NOW + HOUR}), Some(NOW)), Ok(Some(HOUR.unsigned_abs())));
+        assert_eq!(
+            over(&json!({"iat": NOW, "exp": NOW + HOUR}), Some(NOW)),
+            Ok(Some(HOUR.unsigned_abs()))
+        );
         assert_eq!(over(&json!({"exp": NOW + 60}), Some(NOW)), Ok(Some(60)));
         assert_eq!(over(&json!({"exp": NOW + 60}), None), Err(Ended));
         assert_eq!(over(&json!({"sub": "x"}), Some(NOW)), Err(Ended));
@@ -259,7 +323,11 @@ mod tests {
             (json!(null), false),
         ] {
             let header = URL_SAFE_NO_PAD.encode(json!({"typ": kind, "alg": "RS256"}).to_string());
-            assert_eq!(is_access_token_by_type(&format!("{header}.e30.c2ln")), expected, "{kind}");
+            assert_eq!(
+                is_access_token_by_type(&format!("{header}.e30.c2ln")),
+                expected,
+                "{kind}"
+            );
         }
         assert!(!is_access_token_by_type("00D!x"));
     }
@@ -269,7 +337,11 @@ mod tests {
     }
 
     fn life(stated: Option<u64>, claims: &Value, date: Option<i64>) -> Result<Option<u64>, Ended> {
-        told(stated.map(|stated| Life::Lasts(Duration::from_secs(stated))), claims, date)
+        told(
+            stated.map(|stated| Life::Lasts(Duration::from_secs(stated))),
+            claims,
+            date,
+        )
     }
 
     fn told(stated: Option<Life>, claims: &Value, date: Option<i64>) -> Result<Option<u64>, Ended> {

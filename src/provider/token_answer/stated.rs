@@ -64,17 +64,26 @@ fn read(said: &Value, meaning: Meaning, now: Timestamp) -> Option<Told> {
     }
     let until = |end| {
         let life = Life::between(now, end)?;
-        Some(Told { life, is_past_moment: life == Life::Over })
+        Some(Told {
+            life,
+            is_past_moment: life == Life::Over,
+        })
     };
     if let Some(number) = number(said) {
         return match end_in_figures(number, meaning, now) {
             Some(end) => until(end),
-            None => Some(Told { life: Unit::Seconds.life(number)?, is_past_moment: false }),
+            None => Some(Told {
+                life: Unit::Seconds.life(number)?,
+                is_past_moment: false,
+            }),
         };
     }
     let text = said.as_str()?.trim();
     match text.parse::<SignedDuration>() {
-        Ok(life) => Some(Told { life: Unit::Seconds.life(life.as_secs_f64())?, is_past_moment: false }),
+        Ok(life) => Some(Told {
+            life: Unit::Seconds.life(life.as_secs_f64())?,
+            is_past_moment: false,
+        }),
         Err(_) => until(moment(text)?),
     }
 }
@@ -86,8 +95,10 @@ pub(in crate::provider) fn end_in_place_of_life(number: f64, now: Timestamp) -> 
 
 fn end_in_figures(number: f64, meaning: Meaning, now: Timestamp) -> Option<Timestamp> {
     let end = since_epoch(number).filter(|_| number >= FIRST_MOMENT)?;
-    let is_near =
-        || now.checked_sub(PAST).is_ok_and(|from| from < end) && now.checked_add(FUTURE).is_ok_and(|to| end < to);
+    let is_near = || {
+        now.checked_sub(PAST).is_ok_and(|from| from < end)
+            && now.checked_add(FUTURE).is_ok_and(|to| end < to)
+    };
     (meaning == Meaning::End || is_near()).then_some(end)
 }
 
@@ -107,24 +118,42 @@ mod tests {
             (json!({"expires_in": at(900).to_string()}), Some(900)),
             (json!({"expires_in": at(900) * 1000}), Some(900)),
             (json!({"expires_in": "2026-11-30T00:15:00Z"}), Some(900)),
-            (json!({"expires_in": "2026-11-30T01:15:00.000+0100"}), Some(900)),
-            (json!({"expires_in": "Mon, 30 Nov 2026 00:15:00 GMT"}), Some(900)),
+            (
+                json!({"expires_in": "2026-11-30T01:15:00.000+0100"}),
+                Some(900),
+            ),
+            (
+                json!({"expires_in": "Mon, 30 Nov 2026 00:15:00 GMT"}),
+                Some(900),
+            ),
             (json!({"expires_in": "15 minutes"}), Some(900)),
             (json!({"expires_in": "PT15M"}), Some(900)),
             (json!({"expires_in": "1h"}), Some(3600)),
-            (json!({"expires_in": 900_000, "expires_in_sec": 900}), Some(900)),
+            (
+                json!({"expires_in": 900_000, "expires_in_sec": 900}),
+                Some(900),
+            ),
             (json!({"expires_in": 631_138_518}), Some(631_138_518)),
             (json!({"expires_in": i32::MAX}), Some(2_147_483_647)),
-            (json!({"expires_in": 3600, "expires_at": at(60)}), Some(3600)),
+            (
+                json!({"expires_in": 3600, "expires_at": at(60)}),
+                Some(3600),
+            ),
             (json!({"expires_in": null, "expires_at": at(60)}), Some(60)),
             (json!({"expires_in": "", "expires": "900"}), Some(900)),
             (json!({"expires_at": at(900)}), Some(900)),
             (json!({"expires_at": format!("{}.25", at(900))}), Some(900)),
-            (json!({"expires_at": at(86_400 * 4000)}), Some(86_400 * 4000)),
+            (
+                json!({"expires_at": at(86_400 * 4000)}),
+                Some(86_400 * 4000),
+            ),
             (json!({"expires_on": at(900).to_string()}), Some(900)),
             (json!({"expiry_date": at(900) * 1000}), Some(900)),
             (json!({"expiresAt": "2026-11-30T00:15:00Z"}), Some(900)),
-            (json!({".expires": "Mon, 30 Nov 2026 00:15:00 GMT"}), Some(900)),
+            (
+                json!({".expires": "Mon, 30 Nov 2026 00:15:00 GMT"}),
+                Some(900),
+            ),
             (json!({"expiresIn": 900}), Some(900)),
             (json!({"expires_in": -1, "expires_at": 0}), None),
             (json!({"expires_in": "soon", "expires": {"in": 5}}), None),
@@ -138,13 +167,18 @@ mod tests {
     #[test]
     fn only_the_servers_own_clock_can_call_an_end_past() {
         let past = now().as_second() - 60;
-        for body in
-            [json!({"expires_in": past}), json!({"expires_at": past}), json!({"expires": "2026-11-29T00:00:00Z"})]
-        {
+        for body in [
+            json!({"expires_in": past}),
+            json!({"expires_at": past}),
+            json!({"expires": "2026-11-29T00:00:00Z"}),
+        ] {
             assert_eq!(life(&body, now(), true), Some(Life::Over), "{body}");
             assert_eq!(life(&body, now(), false), None, "{body}");
         }
-        assert_eq!(life(&json!({"expires_in": -12}), now(), false), Some(Life::Over));
+        assert_eq!(
+            life(&json!({"expires_in": -12}), now(), false),
+            Some(Life::Over)
+        );
     }
 
     proptest! {

@@ -18,14 +18,31 @@ pub(super) fn render(published: &Published) -> Result<Zeroizing<Vec<u8>>, Format
     }
     let (secure, host) = host(published)?;
     let secure = if secure { "TRUE" } else { "FALSE" };
-    let expiry = published.token.expires_at.map_or(0, jiff::Timestamp::as_second).to_string();
+    let expiry = published
+        .token
+        .expires_at
+        .map_or(0, jiff::Timestamp::as_second)
+        .to_string();
     let mut bytes = with_room(published);
     bytes.extend_from_slice(HEAD.as_bytes());
     for (name, value) in cookies {
         if name.is_empty() || name.contains(char::is_control) || value.contains(char::is_control) {
-            return Err(FormatError::BrokenCookie { name: name.to_owned() });
+            return Err(FormatError::BrokenCookie {
+                name: name.to_owned(),
+            });
         }
-        for part in [&host, "\tFALSE\t/\t", secure, "\t", &expiry, "\t", name, "\t", value, "\n"] {
+        for part in [
+            &host,
+            "\tFALSE\t/\t",
+            secure,
+            "\t",
+            &expiry,
+            "\t",
+            name,
+            "\t",
+            value,
+            "\n",
+        ] {
             bytes.extend_from_slice(part.as_bytes());
         }
     }
@@ -34,9 +51,16 @@ pub(super) fn render(published: &Published) -> Result<Zeroizing<Vec<u8>>, Format
 
 /// Names and values of every `Cookie` header (RFC 6265 section 4.2).
 fn cookies(published: &Published) -> impl Iterator<Item = (&str, &str)> {
-    let headers = published.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("cookie"));
-    let pairs = headers.flat_map(|(_, value)| value.expose().split(';')).map(str::trim);
-    pairs.filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or(("", pair)))
+    let headers = published
+        .headers
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("cookie"));
+    let pairs = headers
+        .flat_map(|(_, value)| value.expose().split(';'))
+        .map(str::trim);
+    pairs
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or(("", pair)))
 }
 
 #[cfg(test)]
@@ -51,22 +75,33 @@ mod tests {
     #[test]
     fn every_cookie_stands_on_a_line_for_its_own_host() {
         let mut published = published();
-        published.headers.push(("cookie".into(), Secret::new("sid=00D!x=y; csrf=1")));
+        published
+            .headers
+            .push(("cookie".into(), Secret::new("sid=00D!x=y; csrf=1")));
         assert_eq!(
             text(&published, Format::Cookies).unwrap(),
             "# Netscape HTTP Cookie File\n\
              acme.my.salesforce.com\tFALSE\t/\tTRUE\t0\tsid\t00D!x=y\n\
              acme.my.salesforce.com\tFALSE\t/\tTRUE\t0\tcsrf\t1\n"
         );
-        Arc::make_mut(&mut published.token).expires_at = Some("2026-01-02T04:04:05Z".parse().unwrap());
+        Arc::make_mut(&mut published.token).expires_at =
+            Some("2026-01-02T04:04:05Z".parse().unwrap());
         published.base = "http://[::1]:8089".into();
-        let line = text(&published, Format::Cookies).unwrap().lines().nth(1).unwrap().to_owned();
+        let line = text(&published, Format::Cookies)
+            .unwrap()
+            .lines()
+            .nth(1)
+            .unwrap()
+            .to_owned();
         assert_eq!(line, "::1\tFALSE\t/\tFALSE\t1767326645\tsid\t00D!x=y");
     }
 
     #[test]
     fn a_session_without_cookies_says_so_and_a_broken_one_makes_no_line() {
-        assert_eq!(text(&published(), Format::Cookies).unwrap_err(), FormatError::NoCookies);
+        assert_eq!(
+            text(&published(), Format::Cookies).unwrap_err(),
+            FormatError::NoCookies
+        );
         for (header, name) in [("sid=a\tb", "sid"), ("s\nid=a", "s\nid"), ("lonely", "")] {
             let mut published = published();
             published.headers = vec![("Cookie".into(), Secret::new(header))];

@@ -19,17 +19,33 @@ type Fits = fn(&str) -> bool;
 pub(crate) fn fuzz(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let mut values = text.split('\n').map(|value| value.replace('\u{b}', "\n"));
-    let [token, header, cookies, capture, instance, base] = std::array::from_fn(|_| values.next().unwrap_or_default());
+    let [token, header, cookies, capture, instance, base] =
+        std::array::from_fn(|_| values.next().unwrap_or_default());
     let token = Token {
         access_token: Secret::new(token),
         token_type: "Bearer".into(),
         instance_url: Some(instance),
-        captures: Named::from([("id", Capture { value: Secret::new(capture), public: true })]),
+        captures: Named::from([(
+            "id",
+            Capture {
+                value: Secret::new(capture),
+                public: true,
+            },
+        )]),
         issued_at: Timestamp::UNIX_EPOCH,
         expires_at: None,
     };
-    let headers = vec![("Authorization".into(), Secret::new(header)), ("Cookie".into(), Secret::new(cookies))];
-    let published = Published { session: "crm".into(), generation: 7, token: Arc::new(token), headers, base };
+    let headers = vec![
+        ("Authorization".into(), Secret::new(header)),
+        ("Cookie".into(), Secret::new(cookies)),
+    ];
+    let published = Published {
+        session: "crm".into(),
+        generation: 7,
+        token: Arc::new(token),
+        headers,
+        base,
+    };
     let shapes: [(Format, Fits); 5] = [
         (Format::Env, is_env),
         (Format::Header, is_header),
@@ -41,7 +57,9 @@ pub(crate) fn fuzz(bytes: &[u8]) {
         hold(&published, format, fits);
     }
     if let Ok(template) = Template::parse("{token} {id} {instance_url}\n", &["id"]) {
-        hold(&published, Format::Template(template), |text| text.find('\n') == text.len().checked_sub(1));
+        hold(&published, Format::Template(template), |text| {
+            text.find('\n') == text.len().checked_sub(1)
+        });
     }
 }
 
@@ -66,31 +84,49 @@ fn hold(published: &Published, format: Format, fits: Fits) {
 fn is_env(text: &str) -> bool {
     let lines: Vec<&str> = text.split_terminator('\n').collect();
     let assigned = |line: &&str, name: &str| {
-        let value = line.strip_prefix(name).and_then(|value| value.strip_prefix('=')).unwrap_or("'");
-        let quoted = value.strip_prefix('\'').and_then(|value| value.strip_suffix('\''));
+        let value = line
+            .strip_prefix(name)
+            .and_then(|value| value.strip_prefix('='))
+            .unwrap_or("'");
+        let quoted = value
+            .strip_prefix('\'')
+            .and_then(|value| value.strip_suffix('\''));
         match quoted {
             Some(value) => !value.contains(['\'', '\\', '\r']),
-            None => value.bytes().all(|byte| byte.is_ascii_graphic() && !b"'\"\\$`#;&|<>()*?[]{}~^".contains(&byte)),
+            None => value
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && !b"'\"\\$`#;&|<>()*?[]{}~^".contains(&byte)),
         }
     };
-    let [token, url, generation] = lines.as_slice() else { return false };
-    assigned(token, "CRM_TOKEN") && assigned(url, "CRM_INSTANCE_URL") && *generation == "CRM_GENERATION=7"
+    let [token, url, generation] = lines.as_slice() else {
+        return false;
+    };
+    assigned(token, "CRM_TOKEN")
+        && assigned(url, "CRM_INSTANCE_URL")
+        && *generation == "CRM_GENERATION=7"
 }
 
 fn is_header(text: &str) -> bool {
-    let names: Vec<Option<&str>> = text.split_terminator('\n').map(|line| line.split(": ").next()).collect();
+    let names: Vec<Option<&str>> = text
+        .split_terminator('\n')
+        .map(|line| line.split(": ").next())
+        .collect();
     names == [Some("Authorization"), Some("Cookie")] && !text.contains('\r')
 }
 
 fn is_jar(text: &str) -> bool {
     let mut lines = text.split_terminator('\n');
-    lines.next() == Some("# Netscape HTTP Cookie File") && lines.all(|line| line.split('\t').count() == 7)
+    lines.next() == Some("# Netscape HTTP Cookie File")
+        && lines.all(|line| line.split('\t').count() == 7)
 }
 
 fn is_netrc(text: &str) -> bool {
     let words: Vec<&str> = text.split_whitespace().collect();
-    let [machine, _, login, me, password, _] = words.as_slice() else { return false };
-    [*machine, *login, *me, *password] == ["machine", "login", "me", "password"] && text.lines().count() == 1
+    let [machine, _, login, me, password, _] = words.as_slice() else {
+        return false;
+    };
+    [*machine, *login, *me, *password] == ["machine", "login", "me", "password"]
+        && text.lines().count() == 1
 }
 
 fn is_json(text: &str) -> bool {

@@ -5,7 +5,10 @@ use zeroize::Zeroizing;
 use super::{FormatError, host, with_room};
 use crate::token::Published;
 
-pub(super) fn render(published: &Published, login: &str) -> Result<Zeroizing<Vec<u8>>, FormatError> {
+pub(super) fn render(
+    published: &Published,
+    login: &str,
+) -> Result<Zeroizing<Vec<u8>>, FormatError> {
     let token = published.token.access_token.expose();
     for (what, value) in [("login", login), ("token", token)] {
         if !is_plain(value) {
@@ -14,7 +17,15 @@ pub(super) fn render(published: &Published, login: &str) -> Result<Zeroizing<Vec
     }
     let (_, host) = host(published)?;
     let mut bytes = with_room(published);
-    for part in ["machine ", &host, " login ", login, " password ", token, "\n"] {
+    for part in [
+        "machine ",
+        &host,
+        " login ",
+        login,
+        " password ",
+        token,
+        "\n",
+    ] {
         bytes.extend_from_slice(part.as_bytes());
     }
     Ok(bytes)
@@ -39,8 +50,13 @@ mod tests {
     fn the_token_is_the_password_of_its_host_without_a_port() {
         let mut published = published();
         published.base = "https://acme.example:8443".into();
-        let netrc = Format::Netrc { login: "oauth2".into() };
-        assert_eq!(text(&published, netrc).unwrap(), "machine acme.example login oauth2 password 00D!t0k3n\n");
+        let netrc = Format::Netrc {
+            login: "oauth2".into(),
+        };
+        assert_eq!(
+            text(&published, netrc).unwrap(),
+            "machine acme.example login oauth2 password 00D!t0k3n\n"
+        );
     }
 
     #[test]
@@ -51,7 +67,13 @@ mod tests {
             let error = text(&published, Format::Netrc { login: "x".into() }).unwrap_err();
             assert_eq!(error, FormatError::Unlisted { what: "token" });
         }
-        let error = text(&published(), Format::Netrc { login: "two words".into() }).unwrap_err();
+        let error = text(
+            &published(),
+            Format::Netrc {
+                login: "two words".into(),
+            },
+        )
+        .unwrap_err();
         assert_eq!(error, FormatError::Unlisted { what: "login" });
     }
 }

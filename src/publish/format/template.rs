@@ -9,7 +9,15 @@ use crate::secret::Secret;
 use crate::token::{Published, Token};
 
 /// What any session can fill in; every value that its provider captures comes beside these.
-const KNOWN: [&str; 7] = ["token", "instance_url", "token_type", "generation", "issued_at", "expires_at", "session"];
+const KNOWN: [&str; 7] = [
+    "token",
+    "instance_url",
+    "token_type",
+    "generation",
+    "issued_at",
+    "expires_at",
+    "session",
+];
 
 /// A text with placeholders, all of which a session of its kind can fill in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +54,15 @@ impl Template {
         let template = Text::parse(text)?;
         let known = |name: &&str| KNOWN.contains(name) || captured.contains(name);
         if let Some(name) = template.names().find(|name| !known(name)) {
-            let known = KNOWN.iter().chain(captured).map(|name| (*name).to_owned()).collect();
-            return Err(BadTemplate::Unknown { name: name.to_owned(), known });
+            let known = KNOWN
+                .iter()
+                .chain(captured)
+                .map(|name| (*name).to_owned())
+                .collect();
+            return Err(BadTemplate::Unknown {
+                name: name.to_owned(),
+                known,
+            });
         }
         Ok(Self(template))
     }
@@ -55,20 +70,39 @@ impl Template {
     /// The text with every value as it is: nobody here knows what would have to be escaped.
     pub(super) fn render(&self, published: &Published) -> Result<Zeroizing<Vec<u8>>, FormatError> {
         for name in self.0.names() {
-            let value = value(published, name).ok_or_else(|| FormatError::NoValue { name: name.to_owned() })?;
+            let value = value(published, name).ok_or_else(|| FormatError::NoValue {
+                name: name.to_owned(),
+            })?;
             if value.expose().contains(char::is_control) {
-                return Err(FormatError::BrokenValue { name: name.to_owned() });
+                return Err(FormatError::BrokenValue {
+                    name: name.to_owned(),
+                });
             }
         }
         let filled = self.0.fill(&|name| value(published, name));
-        Ok(Zeroizing::new(filled.map_or_else(Vec::new, |text| text.expose().into())))
+        Ok(Zeroizing::new(
+            filled.map_or_else(Vec::new, |text| text.expose().into()),
+        ))
     }
 }
 
 /// An end that is not known is empty, since many a token has none; anything else must be there.
 fn value(published: &Published, name: &str) -> Option<Secret> {
-    let Published { session, generation, token, base, .. } = published;
-    let Token { access_token, token_type, captures, issued_at, expires_at, .. } = &**token;
+    let Published {
+        session,
+        generation,
+        token,
+        base,
+        ..
+    } = published;
+    let Token {
+        access_token,
+        token_type,
+        captures,
+        issued_at,
+        expires_at,
+        ..
+    } = &**token;
     let plain = match name {
         "token" => return Some(access_token.clone()),
         "instance_url" => base.clone(),
@@ -93,14 +127,22 @@ mod tests {
     #[test]
     fn every_placeholder_is_filled_in_and_doubled_braces_are_braces() {
         let mut published = published();
-        Arc::make_mut(&mut published.token).captures.insert("csrf", capture("s3cret", false));
+        Arc::make_mut(&mut published.token)
+            .captures
+            .insert("csrf", capture("s3cret", false));
         let words = "{session} {token} {token_type} {instance_url} {generation} {issued_at} <{expires_at}> {id} {csrf}";
         assert_eq!(
             filled(words, &published).unwrap(),
             "crm 00D!t0k3n Bearer https://acme.my.salesforce.com 7 2026-01-02T03:04:05Z <> 005 s3cret"
         );
-        assert_eq!(filled("{{\"t\": \"{token}\"}}\n", &published).unwrap(), "{\"t\": \"00D!t0k3n\"}\n");
-        assert_eq!(filled("no placeholder", &published).unwrap(), "no placeholder");
+        assert_eq!(
+            filled("{{\"t\": \"{token}\"}}\n", &published).unwrap(),
+            "{\"t\": \"00D!t0k3n\"}\n"
+        );
+        assert_eq!(
+            filled("no placeholder", &published).unwrap(),
+            "no placeholder"
+        );
     }
 
     #[test]
@@ -108,29 +150,54 @@ mod tests {
         let mut published = published();
         Arc::make_mut(&mut published.token).instance_url = None;
         published.base = "https://acme.example/api".into();
-        assert_eq!(filled("{instance_url}", &published).unwrap(), "https://acme.example/api");
+        assert_eq!(
+            filled("{instance_url}", &published).unwrap(),
+            "https://acme.example/api"
+        );
     }
 
     #[test]
     fn a_value_that_is_missing_or_would_break_a_line_is_named() {
         let mut published = published();
-        assert_eq!(filled("{csrf}", &published).unwrap_err(), FormatError::NoValue { name: "csrf".into() });
-        Arc::make_mut(&mut published.token).captures.insert("csrf", capture("a\nb = c", false));
-        assert_eq!(filled("{csrf}", &published).unwrap_err(), FormatError::BrokenValue { name: "csrf".into() });
+        assert_eq!(
+            filled("{csrf}", &published).unwrap_err(),
+            FormatError::NoValue {
+                name: "csrf".into()
+            }
+        );
+        Arc::make_mut(&mut published.token)
+            .captures
+            .insert("csrf", capture("a\nb = c", false));
+        assert_eq!(
+            filled("{csrf}", &published).unwrap_err(),
+            FormatError::BrokenValue {
+                name: "csrf".into()
+            }
+        );
     }
 
     #[test]
     fn what_nothing_can_fill_in_is_an_error_from_the_start() {
         for (text, message) in [
-            ("{nonsense}", "there is nothing to put in place of {nonsense}"),
+            (
+                "{nonsense}",
+                "there is nothing to put in place of {nonsense}",
+            ),
             ("{token", "a `{` is never closed: write `{{` for a brace"),
             ("token}", "a `}` closes nothing: write `}}` for a brace"),
         ] {
-            assert_eq!(Template::parse(text, &["id"]).unwrap_err().to_string(), message, "{text}");
+            assert_eq!(
+                Template::parse(text, &["id"]).unwrap_err().to_string(),
+                message,
+                "{text}"
+            );
         }
     }
 
     fn filled(words: &str, published: &Published) -> Result<String, FormatError> {
-        text(published, Format::Template(Template::parse(words, &["id", "csrf"]).unwrap()))
+        text(
+            published,
+            Format::Template(Template::parse(words, &["id", "csrf"]).unwrap()),
+        )
     }
 }

@@ -31,10 +31,19 @@ fn the_idle_timer_restarts_as_documented() {
         let mut org = org(&json!({ "idle_timeout": "30m", "model": model }));
         let token = org.login(&CREDENTIALS.username, at(0)).unwrap().token;
         for minute in uses {
-            assert!(org.use_token(&token, true, at(minute * MINUTE)), "{model:?} {uses:?}: dead at {minute}");
+            assert!(
+                org.use_token(&token, true, at(minute * MINUTE)),
+                "{model:?} {uses:?}: dead at {minute}"
+            );
         }
-        assert!(org.find(&token, at(death * MINUTE - 1)).is_some(), "{model:?} {uses:?}: died before {death}");
-        assert!(org.find(&token, at(death * MINUTE)).is_none(), "{model:?} {uses:?}: lives at {death}");
+        assert!(
+            org.find(&token, at(death * MINUTE - 1)).is_some(),
+            "{model:?} {uses:?}: died before {death}"
+        );
+        assert!(
+            org.find(&token, at(death * MINUTE)).is_none(),
+            "{model:?} {uses:?}: lives at {death}"
+        );
     }
 }
 
@@ -60,15 +69,21 @@ fn a_spent_refresh_token_ends_the_whole_line() {
 #[test]
 fn without_rotation_a_refresh_token_stays() {
     let mut org = org(&json!({}));
-    let refreshed = [0, 1].map(|millis| org.refresh(&CREDENTIALS.refresh_token, at(millis)).unwrap());
+    let refreshed =
+        [0, 1].map(|millis| org.refresh(&CREDENTIALS.refresh_token, at(millis)).unwrap());
     assert!(refreshed.iter().all(|(_, next)| next.is_none()));
-    assert!(refreshed.iter().all(|(session, _)| org.find(&session.token, at(2)).is_some()));
+    assert!(
+        refreshed
+            .iter()
+            .all(|(session, _)| org.find(&session.token, at(2)).is_some())
+    );
 }
 
 #[test]
 fn a_refresh_may_end_earlier_tokens() {
     let mut org = org(&json!({ "refresh_ends_earlier": true }));
-    let [(first, _), (second, _)] = [0, 1].map(|millis| org.refresh(&CREDENTIALS.refresh_token, at(millis)).unwrap());
+    let [(first, _), (second, _)] =
+        [0, 1].map(|millis| org.refresh(&CREDENTIALS.refresh_token, at(millis)).unwrap());
     assert!(org.find(&first.token, at(2)).is_none());
     assert!(org.find(&second.token, at(2)).is_some());
 }
@@ -76,7 +91,9 @@ fn a_refresh_may_end_earlier_tokens() {
 #[test]
 fn a_sixth_approval_ends_the_first() {
     let mut org = org(&json!({}));
-    let approved: Vec<_> = (0..5).map(|millis| org.approve(&CREDENTIALS.username, at(millis))).collect();
+    let approved: Vec<_> = (0..5)
+        .map(|millis| org.approve(&CREDENTIALS.username, at(millis)))
+        .collect();
     assert!(!org.knows_refresh_token(&CREDENTIALS.refresh_token));
     assert!(approved.iter().all(|token| org.knows_refresh_token(token)));
 }
@@ -105,7 +122,8 @@ fn three_wrong_passwords_lock_the_user_with_the_same_words() {
 fn two_wrong_passwords_are_forgotten_after_a_right_one() {
     let mut org = org(&json!({}));
     let right = CREDENTIALS.password_with_token();
-    let statuses = ["wrong", "wrong", &right, "wrong", "wrong", &right].map(|one| ask(&mut org, &password(one), 0).0);
+    let statuses = ["wrong", "wrong", &right, "wrong", "wrong", &right]
+        .map(|one| ask(&mut org, &password(one), 0).0);
     assert_eq!(statuses, [400, 400, 200, 400, 400, 200]);
 }
 
@@ -114,7 +132,10 @@ fn logins_are_limited_by_the_hour() {
     let mut org = org(&json!({ "logins_per_hour": 2 }));
     let login = client_credentials();
     let limited = refused(400, "rate_limit_exceeded", "login rate exceeded");
-    assert_eq!([0, 1800].map(|second| ask(&mut org, &login, second).0), [200, 200]);
+    assert_eq!(
+        [0, 1800].map(|second| ask(&mut org, &login, second).0),
+        [200, 200]
+    );
     assert_eq!(ask(&mut org, &login, 3599), limited);
     assert_eq!(ask(&mut org, &login, 3600).0, 200);
 }
@@ -122,19 +143,43 @@ fn logins_are_limited_by_the_hour() {
 #[test]
 fn a_login_may_return_the_living_session() {
     let mut org = org(&json!({ "same_token": true, "idle_timeout": "30m" }));
-    let token = |org: &mut Org, minute| org.login(&CREDENTIALS.username, at(minute * MINUTE)).unwrap().token;
+    let token = |org: &mut Org, minute| {
+        org.login(&CREDENTIALS.username, at(minute * MINUTE))
+            .unwrap()
+            .token
+    };
     let tokens = [0, 29, 30].map(|minute| token(&mut org, minute));
     assert_eq!(tokens[0], tokens[1], "a living session is handed out again");
-    assert_ne!(tokens[1], tokens[2], "and the login did not restart its timer");
+    assert_ne!(
+        tokens[1], tokens[2],
+        "and the login did not restart its timer"
+    );
 }
 
 #[test]
 fn a_success_has_the_documented_fields_and_no_expires_in() {
-    let (status, body) = ask(&mut org(&json!({ "rotation": true })), &refresh(&CREDENTIALS.refresh_token), 7);
+    let (status, body) = ask(
+        &mut org(&json!({ "rotation": true })),
+        &refresh(&CREDENTIALS.refresh_token),
+        7,
+    );
     assert_eq!(status, 200);
-    let names: Vec<_> = body.as_object().unwrap().keys().map(String::as_str).collect();
-    let expected =
-        ["access_token", "id", "instance_url", "issued_at", "refresh_token", "scope", "signature", "token_type"];
+    let names: Vec<_> = body
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let expected = [
+        "access_token",
+        "id",
+        "instance_url",
+        "issued_at",
+        "refresh_token",
+        "scope",
+        "signature",
+        "token_type",
+    ];
     assert_eq!(names, expected);
     assert_eq!(body["issued_at"], json!(((EPOCH + 7) * 1000).to_string()));
     assert!(body["access_token"].as_str().unwrap().starts_with("00D"));
@@ -151,13 +196,26 @@ fn assertions_are_judged() {
         (json!({ "aud": URL }), None),
         (json!({ "exp": (EPOCH + 180).to_string() }), None),
         (json!({ "exp": EPOCH }), Some(Refusal::ExpiredCode)),
-        (json!({ "aud": "https://elsewhere.example" }), Some(Refusal::WrongAudience)),
+        (
+            json!({ "aud": "https://elsewhere.example" }),
+            Some(Refusal::WrongAudience),
+        ),
         (json!({ "iss": "somebody" }), Some(Refusal::UnknownClient)),
-        (json!({ "sub": "nobody@sandbox.example" }), Some(Refusal::NotApproved)),
+        (
+            json!({ "sub": "nobody@sandbox.example" }),
+            Some(Refusal::NotApproved),
+        ),
     ] {
         let mut claims = good.clone();
-        claims.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        let said = ask(&mut org(&json!({})), &bearer_grant(&signed(&claims, &CREDENTIALS.private_key)), 0);
+        claims
+            .as_object_mut()
+            .unwrap()
+            .extend(change.as_object().unwrap().clone());
+        let said = ask(
+            &mut org(&json!({})),
+            &bearer_grant(&signed(&claims, &CREDENTIALS.private_key)),
+            0,
+        );
         match expected {
             None => assert_eq!(said.0, 200, "{change}: {said:?}"),
             Some(refusal) => assert_eq!(said, parsed(&refusal.reply()), "{change}"),
@@ -171,7 +229,11 @@ fn a_foreign_key_and_rubbish_are_invalid_assertions() {
     let foreign = signed(&claims, &Credentials::generate().unwrap().private_key);
     for assertion in [foreign.as_str(), "", "a.b.c", "bm8.bm8.bm8"] {
         let said = ask(&mut org(&json!({})), &bearer_grant(assertion), 0);
-        assert_eq!(said, parsed(&Refusal::InvalidAssertion.reply()), "{assertion}");
+        assert_eq!(
+            said,
+            parsed(&Refusal::InvalidAssertion.reply()),
+            "{assertion}"
+        );
     }
 }
 
@@ -179,19 +241,47 @@ fn a_foreign_key_and_rubbish_are_invalid_assertions() {
 fn a_skewed_server_finds_a_good_assertion_expired() {
     let claims = json!({ "iss": CREDENTIALS.client_id, "sub": CREDENTIALS.username, "aud": URL, "exp": EPOCH + 180 });
     let mut org = org(&json!({ "skew_millis": 200_000 }));
-    let said = ask(&mut org, &bearer_grant(&signed(&claims, &CREDENTIALS.private_key)), 0);
-    assert_eq!(said, refused(400, "invalid_grant", "expired authorization code"));
+    let said = ask(
+        &mut org,
+        &bearer_grant(&signed(&claims, &CREDENTIALS.private_key)),
+        0,
+    );
+    assert_eq!(
+        said,
+        refused(400, "invalid_grant", "expired authorization code")
+    );
 }
 
 #[test]
 fn clients_are_refused_in_the_documented_words() {
     let mut org = org(&json!({}));
     for (body, expected) in [
-        ("grant_type=client_credentials&client_id=x", refused(400, "invalid_client_id", "client identifier invalid")),
-        ("grant_type=magic", refused(400, "unsupported_grant_type", "grant type not supported")),
-        (&*format!("grant_type=client_credentials&client_id={}", CREDENTIALS.client_id), wrong_secret()),
-        (&*format!("grant_type=refresh_token&client_id={}&client_secret=x", CREDENTIALS.client_id), wrong_secret()),
-        (&*refresh("unknown"), refused(400, "invalid_grant", "expired access/refresh token")),
+        (
+            "grant_type=client_credentials&client_id=x",
+            refused(400, "invalid_client_id", "client identifier invalid"),
+        ),
+        (
+            "grant_type=magic",
+            refused(400, "unsupported_grant_type", "grant type not supported"),
+        ),
+        (
+            &*format!(
+                "grant_type=client_credentials&client_id={}",
+                CREDENTIALS.client_id
+            ),
+            wrong_secret(),
+        ),
+        (
+            &*format!(
+                "grant_type=refresh_token&client_id={}&client_secret=x",
+                CREDENTIALS.client_id
+            ),
+            wrong_secret(),
+        ),
+        (
+            &*refresh("unknown"),
+            refused(400, "invalid_grant", "expired access/refresh token"),
+        ),
     ] {
         assert_eq!(ask(&mut org, body, 0), expected, "{body}");
     }
@@ -202,13 +292,31 @@ fn every_refusal_can_be_ordered() {
     for (name, status, error, description) in [
         ("ip_restricted", 400, "invalid_grant", Some("ip restricted")),
         ("inactive_user", 400, "invalid_grant", Some("inactive user")),
-        ("not_admin_approved", 400, "invalid_app_access", Some("user is not admin approved to access this app")),
+        (
+            "not_admin_approved",
+            400,
+            "invalid_app_access",
+            Some("user is not admin approved to access this app"),
+        ),
         ("unauthorized_client", 400, "unauthorized_client", None),
-        ("outage_as_invalid_grant", 503, "invalid_grant", Some("expired access/refresh token")),
+        (
+            "outage_as_invalid_grant",
+            503,
+            "invalid_grant",
+            Some("expired access/refresh token"),
+        ),
     ] {
-        let (seen, body) = ask(&mut org(&json!({ "login_refusal": name })), &client_credentials(), 0);
+        let (seen, body) = ask(
+            &mut org(&json!({ "login_refusal": name })),
+            &client_credentials(),
+            0,
+        );
         assert_eq!(
-            (seen, body["error"].as_str(), body["error_description"].as_str()),
+            (
+                seen,
+                body["error"].as_str(),
+                body["error_description"].as_str()
+            ),
             (status, Some(error), description)
         );
     }
@@ -219,22 +327,71 @@ fn data_calls_are_answered_by_session_and_version() {
     let mut org = org(&json!({ "idle_timeout": "30m" }));
     let token = org.login(&CREDENTIALS.username, at(0)).unwrap().token;
     let good = format!("Bearer {token}");
-    let dead = json!([{ "errorCode": "INVALID_SESSION_ID", "message": "Session expired or invalid" }]);
+    let dead =
+        json!([{ "errorCode": "INVALID_SESSION_ID", "message": "Session expired or invalid" }]);
     for (path, authorization, status, code) in [
-        ("/services/data/v65.0/", Some(good.as_str()), 200, Value::Null),
-        ("/services/data/v65.0", Some(good.as_str()), 200, Value::Null),
-        ("/services/data/v65.0/limits/", Some(good.as_str()), 200, Value::Null),
+        (
+            "/services/data/v65.0/",
+            Some(good.as_str()),
+            200,
+            Value::Null,
+        ),
+        (
+            "/services/data/v65.0",
+            Some(good.as_str()),
+            200,
+            Value::Null,
+        ),
+        (
+            "/services/data/v65.0/limits/",
+            Some(good.as_str()),
+            200,
+            Value::Null,
+        ),
         ("/services/data/", None, 200, Value::Null),
-        ("/services/data/v65.0/", None, 401, dead[0]["errorCode"].clone()),
-        ("/services/data/v65.0/", Some("Bearer x"), 401, dead[0]["errorCode"].clone()),
-        ("/services/data/v65.0/", Some("Gibberish"), 401, json!("INVALID_AUTH_HEADER")),
-        ("/services/data/v999.0/", Some(good.as_str()), 404, json!("NOT_FOUND")),
-        ("/services/data/v29.0/", Some(good.as_str()), 410, json!("UNSUPPORTED_API_VERSION")),
+        (
+            "/services/data/v65.0/",
+            None,
+            401,
+            dead[0]["errorCode"].clone(),
+        ),
+        (
+            "/services/data/v65.0/",
+            Some("Bearer x"),
+            401,
+            dead[0]["errorCode"].clone(),
+        ),
+        (
+            "/services/data/v65.0/",
+            Some("Gibberish"),
+            401,
+            json!("INVALID_AUTH_HEADER"),
+        ),
+        (
+            "/services/data/v999.0/",
+            Some(good.as_str()),
+            404,
+            json!("NOT_FOUND"),
+        ),
+        (
+            "/services/data/v29.0/",
+            Some(good.as_str()),
+            410,
+            json!("UNSUPPORTED_API_VERSION"),
+        ),
     ] {
         let reply = org.answer(&Call::new("GET", path, "", authorization, ""), &now(0));
         let body: Value = serde_json::from_str(&reply.body).unwrap();
-        let seen = body.get(0).and_then(|first| first.get("errorCode")).cloned().unwrap_or_default();
-        assert_eq!((reply.status, seen), (status, code), "{path} {authorization:?}");
+        let seen = body
+            .get(0)
+            .and_then(|first| first.get("errorCode"))
+            .cloned()
+            .unwrap_or_default();
+        assert_eq!(
+            (reply.status, seen),
+            (status, code),
+            "{path} {authorization:?}"
+        );
     }
 }
 
@@ -246,7 +403,13 @@ fn each_data_call_tells_the_quota_until_it_is_used_up() {
         let reply = ping(&mut org, &token, second);
         (reply.status, reply.headers["sforce-limit-info"].clone())
     });
-    assert_eq!(seen, [(200, "api-usage=1/1".to_owned()), (403, "api-usage=2/1".to_owned())]);
+    assert_eq!(
+        seen,
+        [
+            (200, "api-usage=1/1".to_owned()),
+            (403, "api-usage=2/1".to_owned())
+        ]
+    );
 }
 
 #[test]
@@ -262,13 +425,25 @@ fn introspection_needs_the_privilege() {
 
 #[test]
 fn a_wrong_client_may_not_introspect() {
-    let call = Call::new("POST", "/services/oauth2/introspect", "", None, "token=x&client_id=x");
-    assert_eq!(org(&json!({})).answer(&call, &now(0)), Refusal::UnknownClient.reply());
+    let call = Call::new(
+        "POST",
+        "/services/oauth2/introspect",
+        "",
+        None,
+        "token=x&client_id=x",
+    );
+    assert_eq!(
+        org(&json!({})).answer(&call, &now(0)),
+        Refusal::UnknownClient.reply()
+    );
 }
 
 #[test]
 fn userinfo_says_dead_and_missing_in_plain_text() {
-    for (authorization, expected) in [(None, "Missing_OAuth_Token"), (Some("Bearer x"), "Bad_OAuth_Token")] {
+    for (authorization, expected) in [
+        (None, "Missing_OAuth_Token"),
+        (Some("Bearer x"), "Bad_OAuth_Token"),
+    ] {
         let call = Call::new("GET", "/services/oauth2/userinfo", "", authorization, "");
         let reply = org(&json!({})).answer(&call, &now(0));
         assert_eq!((reply.status, reply.body.as_str()), (403, expected));
@@ -281,10 +456,23 @@ fn revoking_ends_what_the_token_opens() {
     let (refreshed, _) = org.refresh(&CREDENTIALS.refresh_token, at(0)).unwrap();
     let other = org.login(&CREDENTIALS.username, at(0)).unwrap();
     let revoke = |org: &mut Org, token: &str| {
-        org.answer(&Call::new("POST", "/services/oauth2/revoke", "", None, &format!("token={token}")), &now(0)).status
+        org.answer(
+            &Call::new(
+                "POST",
+                "/services/oauth2/revoke",
+                "",
+                None,
+                &format!("token={token}"),
+            ),
+            &now(0),
+        )
+        .status
     };
     assert_eq!(revoke(&mut org, &CREDENTIALS.refresh_token), 200);
-    assert!(org.find(&refreshed.token, at(1)).is_none(), "an access token dies with its refresh token");
+    assert!(
+        org.find(&refreshed.token, at(1)).is_none(),
+        "an access token dies with its refresh token"
+    );
     assert!(org.find(&other.token, at(1)).is_some());
     assert_eq!([200, 400], [(); 2].map(|()| revoke(&mut org, &other.token)));
 }
@@ -299,21 +487,33 @@ fn at(millis: i64) -> Instant {
 }
 
 fn now(second: i64) -> Now {
-    Now { boot: at(second * 1000), wall: Timestamp::from_second(EPOCH + second).unwrap() }
+    Now {
+        boot: at(second * 1000),
+        wall: Timestamp::from_second(EPOCH + second).unwrap(),
+    }
 }
 
 fn ask(org: &mut Org, body: &str, second: i64) -> (u16, Value) {
-    parsed(&org.answer(&Call::new("POST", "/services/oauth2/token", "", None, body), &now(second)))
+    parsed(&org.answer(
+        &Call::new("POST", "/services/oauth2/token", "", None, body),
+        &now(second),
+    ))
 }
 
 fn ping(org: &mut Org, token: &str, second: i64) -> Reply {
     let authorization = format!("Bearer {token}");
-    org.answer(&Call::new("GET", "/services/data/v65.0/", "", Some(&authorization), ""), &now(second))
+    org.answer(
+        &Call::new("GET", "/services/data/v65.0/", "", Some(&authorization), ""),
+        &now(second),
+    )
 }
 
 fn introspect(org: &mut Org, token: &str, second: i64) -> (u16, Value) {
     let body = format!("token={token}&{}", client());
-    parsed(&org.answer(&Call::new("POST", "/services/oauth2/introspect", "", None, &body), &now(second)))
+    parsed(&org.answer(
+        &Call::new("POST", "/services/oauth2/introspect", "", None, &body),
+        &now(second),
+    ))
 }
 
 fn parsed(reply: &Reply) -> (u16, Value) {
@@ -321,7 +521,10 @@ fn parsed(reply: &Reply) -> (u16, Value) {
 }
 
 fn refused(status: u16, error: &str, description: &str) -> (u16, Value) {
-    (status, json!({ "error": error, "error_description": description }))
+    (
+        status,
+        json!({ "error": error, "error_description": description }),
+    )
 }
 
 fn wrong_secret() -> (u16, Value) {
@@ -329,7 +532,10 @@ fn wrong_secret() -> (u16, Value) {
 }
 
 fn client() -> String {
-    format!("client_id={}&client_secret={}", CREDENTIALS.client_id, CREDENTIALS.client_secret)
+    format!(
+        "client_id={}&client_secret={}",
+        CREDENTIALS.client_id, CREDENTIALS.client_secret
+    )
 }
 
 fn client_credentials() -> String {
@@ -337,11 +543,18 @@ fn client_credentials() -> String {
 }
 
 fn password(password: &str) -> String {
-    format!("grant_type=password&{}&username={}&password={password}", client(), CREDENTIALS.username)
+    format!(
+        "grant_type=password&{}&username={}&password={password}",
+        client(),
+        CREDENTIALS.username
+    )
 }
 
 fn refresh(token: &str) -> String {
-    format!("grant_type=refresh_token&{}&refresh_token={token}", client())
+    format!(
+        "grant_type=refresh_token&{}&refresh_token={token}",
+        client()
+    )
 }
 
 fn bearer_grant(assertion: &str) -> String {
@@ -350,6 +563,10 @@ fn bearer_grant(assertion: &str) -> String {
 
 fn signed(claims: &Value, key: &str) -> String {
     let (_, document) = SecretDocument::from_pem(key).unwrap();
-    let key = EncodingKey::from_rsa_der(PrivateKeyInfo::from_der(document.as_bytes()).unwrap().private_key);
+    let key = EncodingKey::from_rsa_der(
+        PrivateKeyInfo::from_der(document.as_bytes())
+            .unwrap()
+            .private_key,
+    );
     jsonwebtoken::encode(&Header::new(Algorithm::RS256), claims, &key).unwrap()
 }

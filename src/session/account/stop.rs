@@ -125,27 +125,44 @@ impl Stops {
 
     /// What holds the attempt back.
     pub fn holding(&self, attempt: Attempt<'_>) -> Option<&Stop> {
-        self.0.iter().find(|stop| stop.confirmed && stop.concerns(attempt))
+        self.0
+            .iter()
+            .find(|stop| stop.confirmed && stop.concerns(attempt))
     }
 
     /// What the attempt must not present, which only shows once its secrets are read.
     pub fn withheld_from(&self, attempt: Attempt<'_>) -> Vec<Withheld> {
-        let others = self.0.iter().filter(|stop| stop.confirmed && stop.of != attempt.session);
-        others.filter_map(|stop| stop.withheld_from(attempt.request)).collect()
+        let others = self
+            .0
+            .iter()
+            .filter(|stop| stop.confirmed && stop.of != attempt.session);
+        others
+            .filter_map(|stop| stop.withheld_from(attempt.request))
+            .collect()
     }
 
     /// The stop that this session itself brought about.
     pub fn of(&self, session: &str) -> Option<&Stop> {
-        self.0.iter().find(|stop| stop.confirmed && stop.of == session)
+        self.0
+            .iter()
+            .find(|stop| stop.confirmed && stop.of == session)
     }
 
     /// The server said no. True when that stops something: at once, or when the confirming try was refused too.
     pub(super) fn refused(&mut self, now: Instant, refusal: Refusal) -> bool {
         let confirm = refusal.confirm;
         let mut stop = Stop::new(now, refusal);
-        let earlier: Vec<Stop> = self.0.extract_if(.., |earlier| earlier.is_repeated_by(&stop)).collect();
+        let earlier: Vec<Stop> = self
+            .0
+            .extract_if(.., |earlier| earlier.is_repeated_by(&stop))
+            .collect();
         stop.confirmed = !confirm || !earlier.is_empty();
-        stop.since = earlier.iter().filter(|earlier| earlier.confirmed).map(|it| it.since).min().unwrap_or(now);
+        stop.since = earlier
+            .iter()
+            .filter(|earlier| earlier.confirmed)
+            .map(|it| it.since)
+            .min()
+            .unwrap_or(now);
         let confirmed = stop.confirmed;
         self.0.push(stop);
         confirmed
@@ -153,37 +170,55 @@ impl Stops {
 
     /// What the attempt presented when it was sent is accepted.
     pub(super) fn accepted(&mut self, attempt: Attempt<'_>, sent: Instant) {
-        self.0.retain(|stop| stop.since > sent || !stop.concerns(attempt));
+        self.0
+            .retain(|stop| stop.since > sent || !stop.concerns(attempt));
     }
 
     /// What `session` presents now. True when that ends a stop of its own.
     pub(super) fn presents(&mut self, session: &str, presented: &Presented) -> bool {
         let before = self.0.len();
-        self.0.retain_mut(|stop| stop.of != session || !stop.is_mended_by(presented));
+        self.0
+            .retain_mut(|stop| stop.of != session || !stop.is_mended_by(presented));
         self.0.len() < before
     }
 
     /// A person tries again.
     pub(super) fn lift(&mut self, attempt: Attempt<'_>) {
-        self.0.retain(|stop| stop.of != attempt.session && !stop.concerns(attempt));
+        self.0
+            .retain(|stop| stop.of != attempt.session && !stop.concerns(attempt));
     }
 
     /// Sessions are gone. What others may present too stays refused; the rest nobody could mend any more.
     pub(super) fn belong_to(&mut self, is_member: &dyn Fn(&str) -> bool, anybody: bool) {
-        self.0.retain(|stop| is_member(&stop.of) || anybody && stop.is_of_what_others_present());
+        self.0
+            .retain(|stop| is_member(&stop.of) || anybody && stop.is_of_what_others_present());
     }
 
     /// Moves every moment by `millis`, to another boot's axis.
     pub(super) fn shift(&mut self, millis: i64) {
-        self.0.iter_mut().for_each(|stop| stop.since = stop.since.shifted(millis));
+        self.0
+            .iter_mut()
+            .for_each(|stop| stop.since = stop.since.shifted(millis));
     }
 }
 
 impl Stop {
     fn new(now: Instant, refusal: Refusal) -> Self {
-        let Refusal { of, request, what, reason, confirm, presented } = refusal;
-        let shared = presented.as_ref().and_then(|presented| part(what, presented)).cloned();
-        let (secrets, config) = presented.map(|presented| (presented.secrets, presented.config)).unzip();
+        let Refusal {
+            of,
+            request,
+            what,
+            reason,
+            confirm,
+            presented,
+        } = refusal;
+        let shared = presented
+            .as_ref()
+            .and_then(|presented| part(what, presented))
+            .cloned();
+        let (secrets, config) = presented
+            .map(|presented| (presented.secrets, presented.config))
+            .unzip();
         Self {
             since: now,
             reason: reason.to_string(),
@@ -202,7 +237,9 @@ impl Stop {
         let is_own = self.of == attempt.session;
         let is_login = attempt.request == Request::Login;
         let presents = |what| {
-            let theirs = attempt.presented.and_then(|presented| part(what, presented));
+            let theirs = attempt
+                .presented
+                .and_then(|presented| part(what, presented));
             theirs.is_some() && theirs == self.shared.as_ref()
         };
         match self.what {
@@ -221,13 +258,18 @@ impl Stop {
             Some(what @ Refused::Client) => what,
             Some(Refused::Credential | Refused::User | Refused::Request) | None => return None,
         };
-        Some(Withheld { of: self.of.clone(), what, fingerprint: self.shared.clone()? })
+        Some(Withheld {
+            of: self.of.clone(),
+            what,
+            fingerprint: self.shared.clone()?,
+        })
     }
 
     /// The session is refused again; or another is that presents the same, which confirms it.
     fn is_repeated_by(&self, later: &Self) -> bool {
         let same = self.of == later.of && self.request == later.request;
-        let shared = self.what == later.what && self.shared.is_some() && self.shared == later.shared;
+        let shared =
+            self.what == later.what && self.shared.is_some() && self.shared == later.shared;
         same || shared && !self.confirmed
     }
 
@@ -268,7 +310,11 @@ mod tests {
         let other = presenting("another", "another");
         let same_password = presenting("secret", "another");
         let same_client = presenting("another", "client");
-        let nothing = Presented { credential: None, client: None, ..other.clone() };
+        let nothing = Presented {
+            credential: None,
+            client: None,
+            ..other.clone()
+        };
         for (what, presented, login, renewal) in [
             (Refused::Credential, &other, false, false),
             (Refused::Credential, &same_password, true, false),
@@ -284,9 +330,14 @@ mod tests {
         ] {
             let stops = stopped(what, Request::Login);
             let held = [Request::Login, Request::Renew].map(|request| {
-                let attempt = Attempt { session: "b", request, presented: None };
+                let attempt = Attempt {
+                    session: "b",
+                    request,
+                    presented: None,
+                };
                 let withheld = stops.withheld_from(attempt);
-                stops.holding(attempt).is_some() || withheld.iter().any(|withheld| withheld.is_in(presented))
+                stops.holding(attempt).is_some()
+                    || withheld.iter().any(|withheld| withheld.is_in(presented))
             });
             assert_eq!(held, [login, renewal], "{what:?} {presented:?}");
         }
@@ -305,8 +356,15 @@ mod tests {
             (Refused::Request, Request::Renew, false, true),
         ] {
             let stops = stopped(what, request);
-            let held = [Request::Login, Request::Renew]
-                .map(|request| stops.holding(Attempt { session: "a", request, presented: None }).is_some());
+            let held = [Request::Login, Request::Renew].map(|request| {
+                stops
+                    .holding(Attempt {
+                        session: "a",
+                        request,
+                        presented: None,
+                    })
+                    .is_some()
+            });
             assert_eq!(held, [login, renewal], "{what:?} to a {request:?}");
         }
     }
@@ -316,16 +374,30 @@ mod tests {
         let old = r#"{"since":1000,"reason":"invalid_grant","of":"a","secrets":"old"}"#;
         let mut stops: Stops = serde_json::from_str(old).unwrap();
         for request in [Request::Login, Request::Renew] {
-            assert!(stops.holding(Attempt { session: "b", request, presented: None }).is_some());
+            assert!(
+                stops
+                    .holding(Attempt {
+                        session: "b",
+                        request,
+                        presented: None
+                    })
+                    .is_some()
+            );
         }
-        assert!(!stops.presents("a", &Presented::of("old")), "the same secrets, and a config that nobody noted");
+        assert!(
+            !stops.presents("a", &Presented::of("old")),
+            "the same secrets, and a config that nobody noted"
+        );
         assert!(stops.presents("a", &Presented::of("new")) && stops.is_empty());
         assert!(serde_json::from_str::<Stops>("null").unwrap().is_empty());
     }
 
     #[test]
     fn another_secret_or_another_config_of_the_session_ends_its_stop_and_nobody_elses() {
-        let reconfigured = Presented { config: "another".into(), ..Presented::of("secret") };
+        let reconfigured = Presented {
+            config: "another".into(),
+            ..Presented::of("secret")
+        };
         for (session, presented, ends) in [
             ("a", Presented::of("secret"), false),
             ("a", Presented::of("another"), true),
@@ -333,7 +405,11 @@ mod tests {
             ("b", reconfigured, false),
         ] {
             let mut stops = stopped(Refused::Client, Request::Login);
-            assert_eq!(stops.presents(session, &presented), ends, "{session} {presented:?}");
+            assert_eq!(
+                stops.presents(session, &presented),
+                ends,
+                "{session} {presented:?}"
+            );
             assert_eq!(stops.is_empty(), ends);
         }
     }
@@ -341,14 +417,34 @@ mod tests {
     #[test]
     fn a_success_ends_what_it_disproves() {
         let shared = presenting("secret", "client");
-        let by = |session, request, presented| Attempt { session, request, presented };
+        let by = |session, request, presented| Attempt {
+            session,
+            request,
+            presented,
+        };
         for (what, attempt, ends) in [
-            (Refused::Credential, by("b", Request::Login, Some(&shared)), true),
+            (
+                Refused::Credential,
+                by("b", Request::Login, Some(&shared)),
+                true,
+            ),
             (Refused::Credential, by("b", Request::Login, None), false),
-            (Refused::Credential, by("b", Request::Renew, Some(&shared)), false),
-            (Refused::Client, by("b", Request::Renew, Some(&shared)), true),
+            (
+                Refused::Credential,
+                by("b", Request::Renew, Some(&shared)),
+                false,
+            ),
+            (
+                Refused::Client,
+                by("b", Request::Renew, Some(&shared)),
+                true,
+            ),
             (Refused::User, by("b", Request::Login, None), true),
-            (Refused::Request, by("b", Request::Login, Some(&shared)), false),
+            (
+                Refused::Request,
+                by("b", Request::Login, Some(&shared)),
+                false,
+            ),
             (Refused::Request, by("a", Request::Login, None), true),
         ] {
             let mut stops = stopped(what, Request::Login);
@@ -356,23 +452,61 @@ mod tests {
             assert_eq!(stops.is_empty(), ends, "{what:?} {attempt:?}");
         }
         let mut stops = stopped(Refused::User, Request::Login);
-        stops.accepted(by("b", Request::Login, None), NOW.before(std::time::Duration::from_millis(1)));
-        assert!(!stops.is_empty(), "what was sent before the no says nothing of it");
+        stops.accepted(
+            by("b", Request::Login, None),
+            NOW.before(std::time::Duration::from_millis(1)),
+        );
+        assert!(
+            !stops.is_empty(),
+            "what was sent before the no says nothing of it"
+        );
     }
 
     #[test]
     fn what_is_said_first_of_one_thing_and_then_of_another_is_confirmed_all_the_same() {
         let mut stops = Stops::default();
-        assert!(!stops.refused(NOW, Refusal { confirm: true, ..no("a", Refused::Client, Request::Login) }));
-        assert!(stops.holding(Attempt { session: "a", request: Request::Login, presented: None }).is_none());
-        assert!(stops.refused(NOW, Refusal { confirm: true, ..no("a", Refused::Request, Request::Login) }));
+        assert!(!stops.refused(
+            NOW,
+            Refusal {
+                confirm: true,
+                ..no("a", Refused::Client, Request::Login)
+            }
+        ));
+        assert!(
+            stops
+                .holding(Attempt {
+                    session: "a",
+                    request: Request::Login,
+                    presented: None
+                })
+                .is_none()
+        );
+        assert!(stops.refused(
+            NOW,
+            Refusal {
+                confirm: true,
+                ..no("a", Refused::Request, Request::Login)
+            }
+        ));
     }
 
     #[test]
     fn the_same_client_of_two_sessions_is_refused_twice_in_all() {
         let mut stops = Stops::default();
-        assert!(!stops.refused(NOW, Refusal { confirm: true, ..no("a", Refused::Client, Request::Login) }));
-        assert!(stops.refused(NOW, Refusal { confirm: true, ..no("b", Refused::Client, Request::Login) }));
+        assert!(!stops.refused(
+            NOW,
+            Refusal {
+                confirm: true,
+                ..no("a", Refused::Client, Request::Login)
+            }
+        ));
+        assert!(stops.refused(
+            NOW,
+            Refusal {
+                confirm: true,
+                ..no("b", Refused::Client, Request::Login)
+            }
+        ));
     }
 
     #[test]
@@ -398,7 +532,10 @@ mod tests {
     }
 
     fn presenting(credential: &str, client: &str) -> Presented {
-        Presented { client: Some(client.to_owned()), ..Presented::of(credential) }
+        Presented {
+            client: Some(client.to_owned()),
+            ..Presented::of(credential)
+        }
     }
 
     fn stopped(what: Refused, request: Request) -> Stops {
@@ -409,6 +546,13 @@ mod tests {
 
     fn no(of: &str, what: Refused, request: Request) -> Refusal {
         let presented = Some(Presented::of("secret"));
-        Refusal { of: of.into(), request, what, reason: "invalid".into(), confirm: false, presented }
+        Refusal {
+            of: of.into(),
+            request,
+            what,
+            reason: "invalid".into(),
+            confirm: false,
+            presented,
+        }
     }
 }

@@ -40,7 +40,10 @@ impl Session {
     ) {
         let generation = self.state.generation;
         let withdrawn = matches!(death, Death::StillDead);
-        self.state.health = Health::Dead { since: now, withdrawn };
+        self.state.health = Health::Dead {
+            since: now,
+            withdrawn,
+        };
         self.state.forbidden = None;
         self.state.odd_deaths = 0;
         self.wanted = None;
@@ -57,11 +60,20 @@ impl Session {
             Death::StillDead => {}
             Death::Told { sent, detail } => {
                 self.hold_back_if_never_alive(now, account);
-                let young = !self.state.proven && sent.since(self.state.token_since) < YOUTH_IS_OVER;
-                self.state.died_young = if young { self.state.died_young.saturating_add(1) } else { 0 };
+                let young =
+                    !self.state.proven && sent.since(self.state.token_since) < YOUTH_IS_OVER;
+                self.state.died_young = if young {
+                    self.state.died_young.saturating_add(1)
+                } else {
+                    0
+                };
                 self.record.recent.add(now, What::Died);
                 let unexplained = self.idle_deadline().is_some_and(|deadline| sent < deadline);
-                actions.push(Action::Tell(Event::Died { generation, unexplained, detail }));
+                actions.push(Action::Tell(Event::Died {
+                    generation,
+                    unexplained,
+                    detail,
+                }));
                 self.learn_from(sent, unexplained, actions);
             }
         }
@@ -71,7 +83,10 @@ impl Session {
     /// The server hands out again what it called dead: one ping tells which of the two was a mistake.
     pub(in crate::session) fn doubt_reissued(&mut self, now: Instant) {
         if self.policy.has_ping {
-            self.state.health = Health::Doubtful { since: now, why: Doubt::Reissue };
+            self.state.health = Health::Doubtful {
+                since: now,
+                why: Doubt::Reissue,
+            };
             self.state.ping_backoff.lift_unless_asked();
         }
     }
@@ -94,17 +109,25 @@ impl Session {
     }
 
     fn learn_from(&mut self, sent: Instant, unexplained: bool, actions: &mut Vec<Action>) {
-        let (Some(window), Some(bounds)) = (self.window(), self.state.bounds) else { return };
+        let (Some(window), Some(bounds)) = (self.window(), self.state.bounds) else {
+            return;
+        };
         if !unexplained {
             self.state.deaths.forget();
             return;
         }
         let bound = window.bound_from_death(sent.since(bounds.hi));
-        let shorter = self.state.deaths.died(bound, window.timeout, &self.policy.idle_timeouts);
+        let shorter = self
+            .state
+            .deaths
+            .died(bound, window.timeout, &self.policy.idle_timeouts);
         if let Some(to) = shorter {
             self.state.learned = Some(to);
             self.state.learned_under = self.policy.idle_timeout;
-            actions.push(Action::Tell(Event::Learned { from: window.timeout, to }));
+            actions.push(Action::Tell(Event::Learned {
+                from: window.timeout,
+                to,
+            }));
         }
     }
 

@@ -20,22 +20,36 @@ impl Session {
     /// something has changed.
     pub fn renewal_is_declined(&self) -> bool {
         let most = if self.can_login() { 1 } else { MOST_DECLINED };
-        self.state.fruitless.as_ref().is_some_and(|fruitless| fruitless.declined >= most)
+        self.state
+            .fruitless
+            .as_ref()
+            .is_some_and(|fruitless| fruitless.declined >= most)
     }
 
     /// What only a person can mend, if it has come to that.
     pub(in crate::session) fn calls_a_person(&self) -> Option<&Fruitless> {
         let stranded = self.renewal_is_declined() && !self.can_login();
-        let most = if self.sends_password() { MOST_ODD_WITH_PASSWORD } else { MOST_ODD };
-        self.state.fruitless.as_deref().filter(|fruitless| stranded || fruitless.tries >= most)
+        let most = if self.sends_password() {
+            MOST_ODD_WITH_PASSWORD
+        } else {
+            MOST_ODD
+        };
+        self.state
+            .fruitless
+            .as_deref()
+            .filter(|fruitless| stranded || fruitless.tries >= most)
     }
 
     /// Something came that nobody may have meant.
     pub(super) fn was_fruitless(&mut self, detail: &str, now: Instant) -> &mut Fruitless {
-        let fruitless = self
-            .state
-            .fruitless
-            .get_or_insert_with(|| Box::new(Fruitless { since: now, detail: String::new(), tries: 0, declined: 0 }));
+        let fruitless = self.state.fruitless.get_or_insert_with(|| {
+            Box::new(Fruitless {
+                since: now,
+                detail: String::new(),
+                tries: 0,
+                declined: 0,
+            })
+        });
         detail.clone_into(&mut fruitless.detail);
         fruitless.tries = fruitless.tries.saturating_add(1);
         fruitless
@@ -60,12 +74,16 @@ impl Session {
 
     /// The server itself answers again.
     pub(super) fn was_answered(&mut self) {
-        self.state.fruitless.take_if(|fruitless| fruitless.declined == 0);
+        self.state
+            .fruitless
+            .take_if(|fruitless| fruitless.declined == 0);
     }
 
     /// A new token came. It says nothing of a refresh token that was declined and is still held.
     pub(super) fn bore_fruit(&mut self) {
         let stays = self.state.refresh.is_some();
-        self.state.fruitless.take_if(|fruitless| !(stays && fruitless.declined > 0));
+        self.state
+            .fruitless
+            .take_if(|fruitless| !(stays && fruitless.declined > 0));
     }
 }

@@ -35,26 +35,46 @@ impl Session {
     }
 
     /// The refresh token was used at `sent`, and `next` was given for it, if one was.
-    pub(in crate::session) fn presented(&mut self, next: Option<Secret>, lifetime: Option<Duration>, sent: Instant) {
-        let seed = self.state.refresh.as_ref().and_then(|refresh| refresh.seed.clone());
+    pub(in crate::session) fn presented(
+        &mut self,
+        next: Option<Secret>,
+        lifetime: Option<Duration>,
+        sent: Instant,
+    ) {
+        let seed = self
+            .state
+            .refresh
+            .as_ref()
+            .and_then(|refresh| refresh.seed.clone());
         if let Some(token) = next {
             self.state.fruitless = None;
             self.state.grant_died = None;
-            self.state.refresh = Some(Box::new(Refresh { token, exercised: sent, lifetime, seed }));
+            self.state.refresh = Some(Box::new(Refresh {
+                token,
+                exercised: sent,
+                lifetime,
+                seed,
+            }));
         } else if let Some(refresh) = &mut self.state.refresh {
             refresh.exercised = sent;
             refresh.lifetime = lifetime.or(refresh.lifetime);
         }
     }
 
-    pub(in crate::session) fn tell_odd_refresh_token(&self, grant: &Grant, actions: &mut Vec<Action>) {
+    pub(in crate::session) fn tell_odd_refresh_token(
+        &self,
+        grant: &Grant,
+        actions: &mut Vec<Action>,
+    ) {
         if let Some(why) = grant.odd_refresh_token {
             let kept = if self.state.refresh.is_some() {
                 "the one before it is presented once more when the token has ended, and may be spent by then"
             } else {
                 "there is none to renew the token by"
             };
-            actions.push(Action::Tell(Event::RefreshTokenOdd { detail: format!("{why}: {kept}") }));
+            actions.push(Action::Tell(Event::RefreshTokenOdd {
+                detail: format!("{why}: {kept}"),
+            }));
         }
     }
 
@@ -70,25 +90,39 @@ impl Session {
     pub(in crate::session) fn slow_down_unless_changed(&mut self, gain: Gain, now: Instant) {
         self.wanted = None;
         if self.in_vain(gain) {
-            self.state.renew_backoff.failed(now, self.ceiling(), &mut self.state.seed);
+            self.state
+                .renew_backoff
+                .failed(now, self.ceiling(), &mut self.state.seed);
         }
     }
 
     pub(in crate::session) fn holds_dead(&self, grant: &Grant, now: Instant) -> bool {
-        let same = self.state.token.as_ref().is_some_and(|held| held.access_token == grant.token.access_token);
+        let same = self
+            .state
+            .token
+            .as_ref()
+            .is_some_and(|held| held.access_token == grant.token.access_token);
         let by_its_end = self.state.expires.is_some_and(|end| end <= now);
         let extended = by_its_end && grant.lifetime.is_some_and(|lifetime| !lifetime.is_zero());
         same && !extended && matches!(self.state.health, Health::Dead { .. })
     }
 
     /// Takes a token over.
-    pub(in crate::session) fn adopt(&mut self, grant: &Grant, answer: &Answer, now: Instant) -> Gain {
+    pub(in crate::session) fn adopt(
+        &mut self,
+        grant: &Grant,
+        answer: &Answer,
+        now: Instant,
+    ) -> Gain {
         let held = self.state.token.as_ref();
         let same_token = held.is_some_and(|held| held.access_token == grant.token.access_token);
         let same = held.is_some_and(|held| held.serves_like(&grant.token));
         let former_end = self.state.expires;
         // A life of nothing is not said by a server that means it: whether the token works, a ping tells.
-        let life = grant.lifetime.filter(|life| !life.is_zero()).or(self.policy.token_lifetime);
+        let life = grant
+            .lifetime
+            .filter(|life| !life.is_zero())
+            .or(self.policy.token_lifetime);
         self.state.expires = life.map(|life| answer.sent.after(life));
         self.state.granted_at = now;
         self.state.fixed = grant.fixed;
@@ -98,12 +132,20 @@ impl Session {
             self.state.health = Health::Good;
         }
         if !same {
-            self.state.generation = self.state.generation.saturating_add(1).max(self.generation_floor);
+            self.state.generation = self
+                .state
+                .generation
+                .saturating_add(1)
+                .max(self.generation_floor);
         }
         self.state.token = Some(Arc::new(grant.token.clone()));
         match (same, former_end.zip(self.state.expires)) {
             (false, _) => Gain::Fresh,
-            (true, Some((former, end))) if end.since(former) >= end.since(answer.sent) / LEAST_GAIN => Gain::Longer,
+            (true, Some((former, end)))
+                if end.since(former) >= end.since(answer.sent) / LEAST_GAIN =>
+            {
+                Gain::Longer
+            }
             (true, _) => Gain::Nothing,
         }
     }
@@ -123,7 +165,10 @@ impl Session {
         self.state.false_reports = 0;
         self.state.next_report = None;
         self.state.ping_backoff.lift();
-        self.state.introspected = Introspected { due: self.policy.introspect, ..Introspected::default() };
+        self.state.introspected = Introspected {
+            due: self.policy.introspect,
+            ..Introspected::default()
+        };
         self.state.bounds = self.bounds_after_login(answer);
         // Servers say zero where there is no limit.
         if let Some(timeout) = grant.idle_timeout.filter(|timeout| !timeout.is_zero()) {
@@ -140,10 +185,17 @@ impl Session {
 
     /// A session that others may have opened before us is of unknown age: the login proves no more than a ping would.
     fn bounds_after_login(&self, answer: &Answer) -> Option<Bounds> {
-        let success = Success { sent: answer.sent, received: answer.received, ping: true };
+        let success = Success {
+            sent: answer.sent,
+            received: answer.received,
+            ping: true,
+        };
         match self.window() {
             Some(window) if self.may_hold_anothers_session() => window.after(None, success),
-            Some(_) | None => Some(Bounds { lo: answer.sent, hi: answer.received }),
+            Some(_) | None => Some(Bounds {
+                lo: answer.sent,
+                hi: answer.received,
+            }),
         }
     }
 }

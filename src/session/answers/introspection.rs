@@ -16,7 +16,9 @@ const SHORTEST_SHARE: u32 = 128;
 impl Session {
     pub(in crate::session) fn introspect_answered(&mut self, answer: &Answer, now: Instant) {
         self.state.introspected.due = false;
-        let Verdict::Introspected { active, remaining } = answer.verdict else { return };
+        let Verdict::Introspected { active, remaining } = answer.verdict else {
+            return;
+        };
         if !active {
             if self.state.introspected.seen_active {
                 self.doubt(now, Doubt::Introspection);
@@ -24,7 +26,9 @@ impl Session {
             return;
         }
         self.state.introspected.seen_active = true;
-        let shortest = self.idle_timeout().map_or(FLOOR, |timeout| (timeout / SHORTEST_SHARE).max(FLOOR));
+        let shortest = self
+            .idle_timeout()
+            .map_or(FLOOR, |timeout| (timeout / SHORTEST_SHARE).max(FLOOR));
         if let Some(remaining) = remaining.filter(|remaining| *remaining >= shortest) {
             self.introspected_end(answer.received.after(remaining), answer.received);
         }
@@ -48,7 +52,10 @@ impl Session {
             self.state.introspected.hinted = true;
             // No timer restarts in the future: a server whose clocks differ by hours must not put the next ping off.
             let restarted = end.before(window.timeout).min(at);
-            self.state.bounds = Some(Bounds { lo: restarted, hi: restarted });
+            self.state.bounds = Some(Bounds {
+                lo: restarted,
+                hi: restarted,
+            });
         }
     }
 }

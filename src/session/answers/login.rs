@@ -23,7 +23,10 @@ impl Session {
         if call.counted && !answer.counted {
             account.give_back();
         }
-        self.presented = presented.clone().map(Box::new).or_else(|| self.presented.take());
+        self.presented = presented
+            .clone()
+            .map(Box::new)
+            .or_else(|| self.presented.take());
         let resigned = std::mem::take(&mut self.resigned);
         match answer.verdict {
             Verdict::Good(ref grant) => {
@@ -45,7 +48,13 @@ impl Session {
                 self.ordered = self.ordered.or(Some(Request::Login));
             }
             Verdict::Skewed => {
-                let refusal = self.refusal(Request::Login, Refused::Credential, false, answer.detail, presented);
+                let refusal = self.refusal(
+                    Request::Login,
+                    Refused::Credential,
+                    false,
+                    answer.detail,
+                    presented,
+                );
                 self.refused(refusal, now, account, actions);
             }
             Verdict::Throttled { retry_after } => {
@@ -53,7 +62,10 @@ impl Session {
                 account.backoff.throttled(now, wait, &mut self.state.seed);
                 account.failed_for_all();
                 self.recovery_failed();
-                actions.push(Action::Tell(Event::Throttled { wait, detail: answer.detail }));
+                actions.push(Action::Tell(Event::Throttled {
+                    wait,
+                    detail: answer.detail,
+                }));
             }
             Verdict::Unavailable
             | Verdict::Expired { .. }
@@ -94,7 +106,12 @@ impl Session {
         if answer.odd {
             self.was_fruitless(&answer.detail, now);
         }
-        self.tell_failing(Request::Login, answer.detail, account.backoff.failures, actions);
+        self.tell_failing(
+            Request::Login,
+            answer.detail,
+            account.backoff.failures,
+            actions,
+        );
     }
 
     /// Should a kill lose what this login brought: the state on disk leads to a ping, that to another login, and to nothing
@@ -110,7 +127,9 @@ impl Session {
         if counted {
             account.backoff.failed_dearly(now, &mut self.state.seed);
         } else {
-            account.backoff.failed(now, self.ceiling(), &mut self.state.seed);
+            account
+                .backoff
+                .failed(now, self.ceiling(), &mut self.state.seed);
         }
         account.failed_for(&self.name);
         self.failed_logins = self.failed_logins.saturating_add(1);
@@ -145,7 +164,13 @@ impl Session {
         self.state.login_lifetime = grant.max_lifetime;
         let gain = self.adopt(grant, answer, now);
         if gain == Gain::Fresh {
-            self.tell_answering(account.backoff.failures.max(self.state.ping_backoff.failures), actions);
+            self.tell_answering(
+                account
+                    .backoff
+                    .failures
+                    .max(self.state.ping_backoff.failures),
+                actions,
+            );
         }
         let generation = self.state.generation;
         actions.push(Action::Tell(if gain == Gain::Nothing {
@@ -155,7 +180,9 @@ impl Session {
         }));
         self.slow_down_unless_changed(gain, now);
         if self.in_vain(gain) {
-            account.backoff.failed(now, self.ceiling(), &mut self.state.seed);
+            account
+                .backoff
+                .failed(now, self.ceiling(), &mut self.state.seed);
             account.failed_for(&self.name);
         }
     }

@@ -14,7 +14,9 @@ impl Session {
         account: &mut Account,
         actions: &mut Vec<Action>,
     ) {
-        let Verdict::Good(grant) = &answer.verdict else { return };
+        let Verdict::Good(grant) = &answer.verdict else {
+            return;
+        };
         self.record.answered(Request::Login, answer, now);
         self.learn_skew(answer, actions);
         account.count_login(now);

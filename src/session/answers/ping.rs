@@ -49,16 +49,24 @@ impl Session {
             }
             Verdict::Dead { certain, for_good } => {
                 self.ping_said_dead(certain, answer, now, account, actions);
-                self.state.unrenewable |= for_good && matches!(self.state.health, Health::Dead { .. });
+                self.state.unrenewable |=
+                    for_good && matches!(self.state.health, Health::Dead { .. });
             }
             Verdict::Forbidden { certain: false }
-                if self.is_reported() && self.state.forbidden.is_none() && self.replaces_suspect(now, account) => {}
+                if self.is_reported()
+                    && self.state.forbidden.is_none()
+                    && self.replaces_suspect(now, account) => {}
             Verdict::Forbidden { certain } => self.ping_forbidden(certain, answer, now, actions),
             Verdict::Throttled { retry_after } => {
                 let wait = retry_after.unwrap_or_else(|| self.unsaid_wait());
-                self.state.ping_backoff.throttled(now, wait, &mut self.state.seed);
+                self.state
+                    .ping_backoff
+                    .throttled(now, wait, &mut self.state.seed);
                 self.wanted = None;
-                actions.push(Action::Tell(Event::Throttled { wait, detail: answer.detail }));
+                actions.push(Action::Tell(Event::Throttled {
+                    wait,
+                    detail: answer.detail,
+                }));
             }
             Verdict::Unavailable
             | Verdict::Expired { .. }
@@ -74,7 +82,11 @@ impl Session {
     }
 
     fn alive(&mut self, answer: &Answer, now: Instant, actions: &mut Vec<Action>) {
-        let success = Success { sent: answer.sent, received: answer.received, ping: true };
+        let success = Success {
+            sent: answer.sent,
+            received: answer.received,
+            ping: true,
+        };
         self.count_pause_as_proof(answer.sent);
         // The ping that only proves what a login handed out comes at once: it spreads nothing.
         self.state.spread |= self.state.proven || !self.may_hold_anothers_session();
@@ -93,19 +105,39 @@ impl Session {
             self.tell_answering(self.state.ping_backoff.failures, actions);
         }
         self.state.ping_backoff.succeeded(now);
-        if self.state.forbidden.take().is_some_and(|forbidden| !forbidden.tentative) {
+        if self
+            .state
+            .forbidden
+            .take()
+            .is_some_and(|forbidden| !forbidden.tentative)
+        {
             actions.push(Action::Tell(Event::Allowed));
         }
         self.settle_doubt(answer.sent, actions);
     }
 
     /// A keep-alive that hands out the token anew, or another one: the old one may be dead, so it is taken over at once.
-    fn alive_with(&mut self, grant: &Grant, answer: &Answer, now: Instant, actions: &mut Vec<Action>) {
+    fn alive_with(
+        &mut self,
+        grant: &Grant,
+        answer: &Answer,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
         self.alive(answer, now, actions);
-        let same = self.state.token.as_ref().is_some_and(|held| held.access_token == grant.token.access_token);
-        let end = self.state.expires.filter(|_| same && grant.lifetime.is_none());
+        let same = self
+            .state
+            .token
+            .as_ref()
+            .is_some_and(|held| held.access_token == grant.token.access_token);
+        let end = self
+            .state
+            .expires
+            .filter(|_| same && grant.lifetime.is_none());
         if self.adopt(grant, answer, now) == Gain::Fresh {
-            actions.push(Action::Tell(Event::Renewed { generation: self.state.generation }));
+            actions.push(Action::Tell(Event::Renewed {
+                generation: self.state.generation,
+            }));
         }
         // What a ping does not say of the same token stays as it was.
         self.state.expires = end.or(self.state.expires);
@@ -114,7 +146,9 @@ impl Session {
 
     /// A success ends a doubt only when it was sent after the doubt arose.
     fn settle_doubt(&mut self, sent: Instant, actions: &mut Vec<Action>) {
-        let Health::Doubtful { since, why } = self.state.health else { return };
+        let Health::Doubtful { since, why } = self.state.health else {
+            return;
+        };
         if sent < since {
             return;
         }
@@ -129,7 +163,9 @@ impl Session {
     fn count_pause_as_proof(&mut self, sent: Instant) {
         if let (Some(window), Some(bounds)) = (self.window(), self.state.bounds) {
             let bound = window.bound_from_death(sent.since(bounds.hi));
-            self.state.deaths.lived(bound, window.timeout, &self.policy.idle_timeouts);
+            self.state
+                .deaths
+                .lived(bound, window.timeout, &self.policy.idle_timeouts);
         }
     }
 
@@ -141,12 +177,24 @@ impl Session {
         account: &mut Account,
         actions: &mut Vec<Action>,
     ) {
-        if matches!(self.state.health, Health::Doubtful { why: Doubt::Reissue, .. }) {
+        if matches!(
+            self.state.health,
+            Health::Doubtful {
+                why: Doubt::Reissue,
+                ..
+            }
+        ) {
             self.token_died(now, Death::StillDead, account, actions);
             return;
         }
         if let Some(pause) = self.second_look(self.youth(), answer.sent, now) {
-            let told = matches!(self.state.health, Health::Doubtful { why: Doubt::Youth, .. });
+            let told = matches!(
+                self.state.health,
+                Health::Doubtful {
+                    why: Doubt::Youth,
+                    ..
+                }
+            );
             self.doubt(now, Doubt::Youth);
             self.state.ping_backoff.pause(now, pause);
             if !told {
@@ -157,7 +205,10 @@ impl Session {
         // Whatever raised the doubt, this is the second sign.
         let confirmed = matches!(self.state.health, Health::Doubtful { .. });
         if certain || confirmed {
-            let death = Death::Told { sent: answer.sent, detail: answer.detail };
+            let death = Death::Told {
+                sent: answer.sent,
+                detail: answer.detail,
+            };
             self.token_died(now, death, account, actions);
             return;
         }
@@ -168,7 +219,9 @@ impl Session {
     pub(super) fn doubt_ambiguous(&mut self, now: Instant, actions: &mut Vec<Action>) {
         self.doubt(now, Doubt::Ambiguous);
         self.state.ping_backoff.pause(now, CONFIRM_AFTER);
-        actions.push(Action::Tell(Event::Doubtful { why: Doubt::Ambiguous }));
+        actions.push(Action::Tell(Event::Doubtful {
+            why: Doubt::Ambiguous,
+        }));
     }
 
     /// For how long a new token that is called dead is put to the question again. The first is replaced at once, as any
@@ -176,24 +229,43 @@ impl Session {
     fn youth(&self) -> Duration {
         match self.state.died_young {
             0 => Duration::ZERO,
-            died => YOUNG.saturating_mul(1 << (died - 1).min(8)).min(LONGEST_YOUTH),
+            died => YOUNG
+                .saturating_mul(1 << (died - 1).min(8))
+                .min(LONGEST_YOUTH),
         }
     }
 
     /// The pause before a token is asked again that is younger than this and was never seen alive.
     fn second_look(&self, young: Duration, sent: Instant, now: Instant) -> Option<Duration> {
         let is_young = !self.state.proven && sent.since(self.state.token_since) < young;
-        is_young.then(|| now.since(self.state.token_since).clamp(CONFIRM_AFTER, LONGEST_SECOND_LOOK))
+        is_young.then(|| {
+            now.since(self.state.token_since)
+                .clamp(CONFIRM_AFTER, LONGEST_SECOND_LOOK)
+        })
     }
 
-    pub(super) fn ping_forbidden(&mut self, certain: bool, answer: Answer, now: Instant, actions: &mut Vec<Action>) {
+    pub(super) fn ping_forbidden(
+        &mut self,
+        certain: bool,
+        answer: Answer,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
         let detail = answer.detail;
         let known = self.state.forbidden.take();
-        let second_look = self.second_look(YOUNG, answer.sent, now).filter(|_| !certain);
+        let second_look = self
+            .second_look(YOUNG, answer.sent, now)
+            .filter(|_| !certain);
         let tentative = second_look.is_some() || known.is_none() && !certain;
         let confirm = second_look.unwrap_or(CONFIRM_AFTER);
-        let early = known.as_ref().map_or(Duration::ZERO, |forbidden| forbidden.early);
-        let (wait, early) = if tentative { (confirm, early) } else { self.after_forbidden(now, early) };
+        let early = known
+            .as_ref()
+            .map_or(Duration::ZERO, |forbidden| forbidden.early);
+        let (wait, early) = if tentative {
+            (confirm, early)
+        } else {
+            self.after_forbidden(now, early)
+        };
         let fresh = !tentative && known.as_ref().is_none_or(|forbidden| forbidden.tentative);
         let since = known.map_or(now, |forbidden| forbidden.since);
         self.state.ping_backoff.pause(now, wait);
@@ -202,35 +274,62 @@ impl Session {
             self.state.health = Health::Good;
         }
         if fresh {
-            actions.push(Action::Tell(Event::Forbidden { detail: detail.clone() }));
+            actions.push(Action::Tell(Event::Forbidden {
+                detail: detail.clone(),
+            }));
         }
-        self.state.forbidden = Some(Box::new(Forbidden { since, detail, tentative, early }));
+        self.state.forbidden = Some(Box::new(Forbidden {
+            since,
+            detail,
+            tentative,
+            early,
+        }));
     }
 
     /// When a forbidden ping is repeated: at half the pace of ordinary pings; but a ping that is allowed again before the
     /// session would idle out keeps it. What that one comes early, which is given too, the next comes late.
     fn after_forbidden(&self, now: Instant, early: Duration) -> (Duration, Duration) {
-        let pace = self.window().map_or(CEILING, |window| window.proof().saturating_sub(self.survive_outage()));
+        let pace = self.window().map_or(CEILING, |window| {
+            window.proof().saturating_sub(self.survive_outage())
+        });
         let pause = (pace * 2).max(FORBIDDEN_FLOOR);
-        let chance = self.idle_deadline().map(|deadline| deadline.before(self.survive_outage()));
+        let chance = self
+            .idle_deadline()
+            .map(|deadline| deadline.before(self.survive_outage()));
         match chance.filter(|chance| *chance > now.after(FORBIDDEN_FLOOR)) {
-            Some(chance) => (pause.min(chance.since(now)), pause.saturating_sub(chance.since(now))),
+            Some(chance) => (
+                pause.min(chance.since(now)),
+                pause.saturating_sub(chance.since(now)),
+            ),
             None => (pause + early, Duration::ZERO),
         }
     }
 
     pub(super) fn ping_failed(&mut self, answer: Answer, now: Instant, actions: &mut Vec<Action>) {
-        self.state.ping_backoff.failed(now, self.ceiling(), &mut self.state.seed);
+        self.state
+            .ping_backoff
+            .failed(now, self.ceiling(), &mut self.state.seed);
         self.hurry_before_deadline(answer.sent, now);
         self.wanted = None;
-        self.tell_failing(Request::Ping, answer.detail, self.state.ping_backoff.failures, actions);
+        self.tell_failing(
+            Request::Ping,
+            answer.detail,
+            self.state.ping_backoff.failures,
+            actions,
+        );
     }
 
     /// At least three tries fall inside the outage that must be survived, and one just before its end.
     fn hurry_before_deadline(&mut self, sent: Instant, now: Instant) {
-        let Some(deadline) = self.idle_deadline().filter(|deadline| *deadline > now) else { return };
-        let soon = sent.after(self.outage_share()).max(now.after(SHORTEST_PAUSE));
-        self.state.ping_backoff.no_later_than(soon.max(deadline.before(self.survive_outage())));
+        let Some(deadline) = self.idle_deadline().filter(|deadline| *deadline > now) else {
+            return;
+        };
+        let soon = sent
+            .after(self.outage_share())
+            .max(now.after(SHORTEST_PAUSE));
+        self.state
+            .ping_backoff
+            .no_later_than(soon.max(deadline.before(self.survive_outage())));
         let last = deadline.before(self.policy.request_timeout);
         if last > now {
             self.state.ping_backoff.no_later_than(last);

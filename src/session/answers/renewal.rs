@@ -33,13 +33,22 @@ impl Session {
         }
         match answer.verdict {
             Verdict::Good(ref grant) => {
-                account.accepted(self.attempted(Request::Renew, presented.as_ref()), answer.sent, now);
+                account.accepted(
+                    self.attempted(Request::Renew, presented.as_ref()),
+                    answer.sent,
+                    now,
+                );
                 self.renewed(call, grant, &answer, now, actions);
             }
             Verdict::Expired { refresh_token } => {
                 let odd = answer.odd.then_some(&answer.detail);
                 self.renewed_in_vain(call, refresh_token, odd, answer.sent, now);
-                self.tell_failing(Request::Renew, answer.detail, self.state.renew_backoff.failures, actions);
+                self.tell_failing(
+                    Request::Renew,
+                    answer.detail,
+                    self.state.renew_backoff.failures,
+                    actions,
+                );
             }
             Verdict::Refused { confirm, what } => {
                 let refusal = self.refusal(Request::Renew, what, confirm, answer.detail, presented);
@@ -53,13 +62,23 @@ impl Session {
             Verdict::Concurrent => self.renewal_met_another(answer.detail, now, actions),
             Verdict::Throttled { retry_after } => {
                 let wait = retry_after.unwrap_or_else(|| self.unsaid_wait());
-                self.state.renew_backoff.throttled(now, wait, &mut self.state.seed);
+                self.state
+                    .renew_backoff
+                    .throttled(now, wait, &mut self.state.seed);
                 self.recovery_failed();
-                actions.push(Action::Tell(Event::Throttled { wait, detail: answer.detail }));
+                actions.push(Action::Tell(Event::Throttled {
+                    wait,
+                    detail: answer.detail,
+                }));
             }
             Verdict::Unavailable => {
                 self.renewal_failed(now);
-                self.tell_failing(Request::Renew, answer.detail, self.state.renew_backoff.failures, actions);
+                self.tell_failing(
+                    Request::Renew,
+                    answer.detail,
+                    self.state.renew_backoff.failures,
+                    actions,
+                );
             }
             Verdict::InDoubt
             | Verdict::Alive
@@ -78,10 +97,21 @@ impl Session {
 
     /// The refresh token that the renewal presented is the one held.
     fn still_holds(&self, call: &InFlight) -> bool {
-        self.state.refresh.as_ref().map(|refresh| refresh.token.fingerprint()) == call.presents
+        self.state
+            .refresh
+            .as_ref()
+            .map(|refresh| refresh.token.fingerprint())
+            == call.presents
     }
 
-    fn renewed(&mut self, call: &InFlight, grant: &Grant, answer: &Answer, now: Instant, actions: &mut Vec<Action>) {
+    fn renewed(
+        &mut self,
+        call: &InFlight,
+        grant: &Grant,
+        answer: &Answer,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
         if self.still_holds(call) {
             self.state.fruitless = None;
             // In the place of one that cannot be kept, the one before it is presented again, but it may be spent.
@@ -134,7 +164,9 @@ impl Session {
     }
 
     fn renewal_failed(&mut self, now: Instant) {
-        self.state.renew_backoff.failed(now, self.ceiling(), &mut self.state.seed);
+        self.state
+            .renew_backoff
+            .failed(now, self.ceiling(), &mut self.state.seed);
         self.wanted = None;
         self.recovery_failed();
     }

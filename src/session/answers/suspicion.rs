@@ -13,7 +13,13 @@ use crate::time::Instant;
 impl Session {
     /// A job saw the token fail, and the ping is no proof that it lives.
     pub(super) fn is_reported(&self) -> bool {
-        matches!(self.state.health, Health::Doubtful { why: Doubt::Report, .. })
+        matches!(
+            self.state.health,
+            Health::Doubtful {
+                why: Doubt::Report,
+                ..
+            }
+        )
     }
 
     /// Whether another token is on its way now.
@@ -22,12 +28,19 @@ impl Session {
             return false;
         }
         let why = Why::Doubt(Doubt::Ambiguous);
-        let Some(next) = self.recovery(now, account, why).filter(|next| next.at <= now) else { return false };
+        let Some(next) = self
+            .recovery(now, account, why)
+            .filter(|next| next.at <= now)
+        else {
+            return false;
+        };
         self.ordered = self.ordered.or(Some(next.request));
         self.wanted = None;
         self.state.suspicion = Suspicion::Replacing;
         // Should that come to nothing, this one is looked at again.
-        self.state.ping_backoff.failed(now, self.ceiling(), &mut self.state.seed);
+        self.state
+            .ping_backoff
+            .failed(now, self.ceiling(), &mut self.state.seed);
         true
     }
 

@@ -88,11 +88,15 @@ fn a_restart_of_unknown_age_does_not_wait_for_the_back_off_of_before_it() {
     ",
     );
     let said = |line: &str| happened.iter().any(|happened| happened.starts_with(line));
-    assert!(said("0:25:00 Recovering; ping at 0:29:") && said("0:25:00 ping"), "{happened:#?}");
+    assert!(
+        said("0:25:00 Recovering; ping at 0:29:") && said("0:25:00 ping"),
+        "{happened:#?}"
+    );
 }
 
 #[test]
-fn a_superseded_state_is_proven_under_a_later_generation_and_spends_no_refresh_token_that_may_be_rotated() {
+fn a_superseded_state_is_proven_under_a_later_generation_and_spends_no_refresh_token_that_may_be_rotated()
+ {
     check(
         "
         serve login good refresh=r1
@@ -460,10 +464,17 @@ fn a_token_without_a_ping_is_replaced_once_a_reboots_clock_is_set_right_and_not_
 
 #[test]
 fn a_reboot_changes_nothing_where_a_token_has_no_end_or_a_person_would_be_needed() {
-    for (policy, begin) in [("login=jwt", "tick\n+1s: good"), ("login=person", "person good life=8h")] {
-        let script =
-            format!("policy ping=false model=fixed idle=none {policy}\n{begin}\n10m: reboot uncertain\njump\nstatus");
+    for (policy, begin) in [
+        ("login=jwt", "tick\n+1s: good"),
+        ("login=person", "person good life=8h"),
+    ] {
+        let script = format!(
+            "policy ping=false model=fixed idle=none {policy}\n{begin}\n10m: reboot uncertain\njump\nstatus"
+        );
         let happened = Stage::play(&script);
-        assert!(happened.last().is_some_and(|last| last.contains("Alive")), "{policy}: {happened:#?}");
+        assert!(
+            happened.last().is_some_and(|last| last.contains("Alive")),
+            "{policy}: {happened:#?}"
+        );
     }
 }

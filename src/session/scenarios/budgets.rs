@@ -38,7 +38,10 @@ fn a_login_at_the_end_of_the_longest_life_is_no_sign_of_trouble() {
         1h: status
     ",
     );
-    let logins = happened.iter().filter(|line| line.ends_with(" login")).count();
+    let logins = happened
+        .iter()
+        .filter(|line| line.ends_with(" login"))
+        .count();
     assert_eq!(logins, 15, "one in four minutes: {happened:#?}");
 }
 
@@ -46,7 +49,12 @@ fn a_login_at_the_end_of_the_longest_life_is_no_sign_of_trouble() {
 fn a_changed_secret_gives_half_of_a_spent_budget_back() {
     ends_with(
         &spent("secrets another"),
-        &["0:06:01 waits: Budget", "0:06:01 login", "0:06:02 logged_in 7", "0:06:02 publish 7"],
+        &[
+            "0:06:01 waits: Budget",
+            "0:06:01 login",
+            "0:06:02 logged_in 7",
+            "0:06:02 publish 7",
+        ],
     );
 }
 
@@ -82,7 +90,8 @@ fn an_outage_that_used_the_budget_up_has_not_once_a_login_succeeds() {
         +5s: status
     "
     ));
-    let (before, after): (Vec<&String>, Vec<&String>) = happened.iter().partition(|line| line.as_str() < "0:10:00");
+    let (before, after): (Vec<&String>, Vec<&String>) =
+        happened.iter().partition(|line| line.as_str() < "0:10:00");
     let logins = |lines: &[&String]| lines.iter().filter(|line| line.ends_with(" login")).count();
     assert_eq!((logins(&before), logins(&after)), (6, 5), "{happened:#?}");
 }

@@ -111,18 +111,41 @@ fn a_token_with_an_end_of_its_own_is_not_pinged_whatever_the_window() {
 
 #[test]
 fn replacements_that_the_server_announced_go_on_when_the_budget_is_spent() {
-    let happened =
-        Stage::play(&format!("policy model=fixed idle=none\nserve login good life=12m\n{DEATHS}\n40m: status"));
-    assert_eq!(happened.last().unwrap(), "0:40:00 Alive; login at 0:41:04 for Expiry");
-    assert_eq!(happened.iter().filter(|line| line.ends_with(" login")).count(), 11, "{happened:#?}");
+    let happened = Stage::play(&format!(
+        "policy model=fixed idle=none\nserve login good life=12m\n{DEATHS}\n40m: status"
+    ));
+    assert_eq!(
+        happened.last().unwrap(),
+        "0:40:00 Alive; login at 0:41:04 for Expiry"
+    );
+    assert_eq!(
+        happened
+            .iter()
+            .filter(|line| line.ends_with(" login"))
+            .count(),
+        11,
+        "{happened:#?}"
+    );
 }
 
 #[test]
 fn tokens_that_die_young_draw_on_the_budget_whatever_end_they_announced() {
     let more = "6m: rejected 6\n7m: status";
-    let happened = Stage::play(&format!("policy model=fixed idle=none\nserve login good life=1h\n{DEATHS}\n{more}"));
-    assert_eq!(happened.last().unwrap(), "0:07:00 Recovering; login at 0:10:00 for Dead");
-    assert_eq!(happened.iter().filter(|line| line.ends_with(" login")).count(), 6, "{happened:#?}");
+    let happened = Stage::play(&format!(
+        "policy model=fixed idle=none\nserve login good life=1h\n{DEATHS}\n{more}"
+    ));
+    assert_eq!(
+        happened.last().unwrap(),
+        "0:07:00 Recovering; login at 0:10:00 for Dead"
+    );
+    assert_eq!(
+        happened
+            .iter()
+            .filter(|line| line.ends_with(" login"))
+            .count(),
+        6,
+        "{happened:#?}"
+    );
 }
 
 #[test]
@@ -172,9 +195,20 @@ fn the_last_chance_leaves_room_for_two_time_outs() {
 
 #[test]
 fn a_replacement_before_the_announced_end_does_not_wait_for_a_budget_that_deaths_have_spent() {
-    let script = format!("policy model=fixed idle=none\nserve login good life=8m\n{DEATHS}\n7m: status\n10m: status");
+    let script = format!(
+        "policy model=fixed idle=none\nserve login good life=8m\n{DEATHS}\n7m: status\n10m: status"
+    );
     let happened = Stage::play(&script);
-    assert!(happened.contains(&"0:07:00 Alive; login at 0:09:01 for Expiry".to_owned()), "{happened:#?}");
-    assert!(happened.contains(&"0:09:02 logged_in 7".to_owned()), "{happened:#?}");
-    assert!(!happened.iter().any(|line| line.contains("expired")), "{happened:#?}");
+    assert!(
+        happened.contains(&"0:07:00 Alive; login at 0:09:01 for Expiry".to_owned()),
+        "{happened:#?}"
+    );
+    assert!(
+        happened.contains(&"0:09:02 logged_in 7".to_owned()),
+        "{happened:#?}"
+    );
+    assert!(
+        !happened.iter().any(|line| line.contains("expired")),
+        "{happened:#?}"
+    );
 }

@@ -176,12 +176,25 @@ fn a_new_instance_url_is_a_new_generation() {
 
 #[test]
 fn tokens_that_never_work_exhaust_the_budget() {
-    let happened = Stage::play("policy reuse=true\nserve login good\nserve ping dead\ntick\n9m: status");
-    let logins: Vec<&str> = happened.iter().filter_map(|line| line.strip_suffix(" login")).collect();
+    let happened =
+        Stage::play("policy reuse=true\nserve login good\nserve ping dead\ntick\n9m: status");
+    let logins: Vec<&str> = happened
+        .iter()
+        .filter_map(|line| line.strip_suffix(" login"))
+        .collect();
     // From the third on each is asked again for some seconds before it is given up.
-    assert_eq!(logins, ["0:00:00", "0:00:09", "0:00:19", "0:00:33", "0:00:48", "0:01:02"]);
-    let end =
-        ["0:01:17 budget_spent", "0:01:17 hold", "0:01:22 withdraw", "0:09:00 Recovering; login at 0:10:00 for Dead"];
+    assert_eq!(
+        logins,
+        [
+            "0:00:00", "0:00:09", "0:00:19", "0:00:33", "0:00:48", "0:01:02"
+        ]
+    );
+    let end = [
+        "0:01:17 budget_spent",
+        "0:01:17 hold",
+        "0:01:22 withdraw",
+        "0:09:00 Recovering; login at 0:10:00 for Dead",
+    ];
     assert_eq!(happened[happened.len() - end.len()..], end, "{happened:#?}");
 }
 

@@ -239,8 +239,15 @@ fn only_orders_that_end_or_replace_the_token_hold_back_the_calendar() {
         let happened = Stage::play(&format!(
             "tick\n+1s: good refresh=r1\nduties\norder verify\norder {order}\nduties\n+1s: alive"
         ));
-        let told: Vec<&String> = happened.iter().filter(|line| line.contains("duties")).collect();
-        assert_eq!(told, ["0:00:01 takes duties", &format!("0:00:01 {expected}")], "{order}");
+        let told: Vec<&String> = happened
+            .iter()
+            .filter(|line| line.contains("duties"))
+            .collect();
+        assert_eq!(
+            told,
+            ["0:00:01 takes duties", &format!("0:00:01 {expected}")],
+            "{order}"
+        );
     }
 }
 

@@ -171,7 +171,8 @@ fn pings_that_failed_and_go_well_again_are_told_once_with_their_number() {
 }
 
 #[test]
-fn a_short_window_waits_no_longer_than_its_quarter_for_a_login_that_fails_or_a_server_that_asks_to_wait() {
+fn a_short_window_waits_no_longer_than_its_quarter_for_a_login_that_fails_or_a_server_that_asks_to_wait()
+ {
     check(
         "
         policy idle=40s survive=4s

@@ -132,7 +132,11 @@ fn an_answer_about_what_a_person_has_replaced_changes_nothing() {
                 0:01:03 renewed 18
                 0:01:03 publish 18
             ",
-                if order == "logout" { "0:01:00 withdraw\n                " } else { "" }
+                if order == "logout" {
+                    "0:01:00 withdraw\n                "
+                } else {
+                    ""
+                }
             ),
         );
     }

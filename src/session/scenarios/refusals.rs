@@ -137,7 +137,8 @@ fn a_forbidden_ping_is_confirmed_then_slowed_down_and_cleared_by_success() {
 }
 
 #[test]
-fn a_ping_that_is_allowed_again_before_the_session_would_idle_out_keeps_it_and_costs_no_further_call() {
+fn a_ping_that_is_allowed_again_before_the_session_would_idle_out_keeps_it_and_costs_no_further_call()
+ {
     let script = |from: &str| {
         format!(
             "
@@ -153,10 +154,20 @@ fn a_ping_that_is_allowed_again_before_the_session_would_idle_out_keeps_it_and_c
     };
     let kept = Stage::play(&script("1h30m"));
     assert!(kept.contains(&"1:48:01 allowed".to_owned()), "{kept:#?}");
-    assert!(kept.iter().any(|line| line.starts_with("2:00:00 Alive")), "{kept:#?}");
+    assert!(
+        kept.iter().any(|line| line.starts_with("2:00:00 Alive")),
+        "{kept:#?}"
+    );
     // Without the chance it took pings at 1:00, 2:36, 4:12, 5:48 and 7:24 to learn as much.
     let forbidden = Stage::play(&script("8h50m"));
-    assert_eq!(forbidden.iter().filter(|line| line.ends_with(" ping")).count(), 5, "{forbidden:#?}");
+    assert_eq!(
+        forbidden
+            .iter()
+            .filter(|line| line.ends_with(" ping"))
+            .count(),
+        5,
+        "{forbidden:#?}"
+    );
 }
 
 #[test]

@@ -87,11 +87,29 @@ fn kills_in_the_renewals_of_a_token_of_three_seconds_leave_no_long_pause_behind(
     "
     );
     let happened = Stage::play(&script);
-    let logins = happened.iter().filter(|line| line.contains("logged_in")).count();
-    assert_eq!(logins, 13, "one at the start, and one right after each kill: {happened:#?}");
-    assert!(happened.last().is_some_and(|last| last.contains("Alive") || last.contains("Renewing")), "{happened:#?}");
-    let is_call = |line: &&String| ["login", "renew", "ping"].iter().any(|word| line.contains(&format!(" {word}")));
-    assert!(happened.iter().filter(is_call).count() <= 60, "{happened:#?}");
+    let logins = happened
+        .iter()
+        .filter(|line| line.contains("logged_in"))
+        .count();
+    assert_eq!(
+        logins, 13,
+        "one at the start, and one right after each kill: {happened:#?}"
+    );
+    assert!(
+        happened
+            .last()
+            .is_some_and(|last| last.contains("Alive") || last.contains("Renewing")),
+        "{happened:#?}"
+    );
+    let is_call = |line: &&String| {
+        ["login", "renew", "ping"]
+            .iter()
+            .any(|word| line.contains(&format!(" {word}")))
+    };
+    assert!(
+        happened.iter().filter(is_call).count() <= 60,
+        "{happened:#?}"
+    );
 }
 
 #[test]

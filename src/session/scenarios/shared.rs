@@ -43,7 +43,10 @@ fn what_fails_for_one_session_alone_holds_no_other_back() {
         +8s: status
     ",
     );
-    assert!(happened.iter().any(|line| line == "0:00:02 b logged_in 1"), "{happened:#?}");
+    assert!(
+        happened.iter().any(|line| line == "0:00:02 b logged_in 1"),
+        "{happened:#?}"
+    );
 }
 
 #[test]

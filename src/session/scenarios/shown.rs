@@ -86,13 +86,31 @@ fn a_token_is_shown_before_the_disk_has_it_only_where_a_kill_costs_one_login() {
     for (first, before, second, expected) in [
         ("good", "dead", "good", "shown at once"),
         ("good", "dead", "good refresh=r1", "shown once written"),
-        ("good refresh=r1", "dead\n+1s: in_doubt", "good", "shown once written"),
+        (
+            "good refresh=r1",
+            "dead\n+1s: in_doubt",
+            "good",
+            "shown once written",
+        ),
         ("good", "alive\norder login", "good", "shown once written"),
     ] {
-        let script = format!("tick\n+1s: {first}\nshows\n1h: order verify\n+1s: {before}\n+1s: {second}\nshows");
-        let said: Vec<String> = Stage::play(&script).into_iter().filter(|line| line.contains("shown")).collect();
-        let said: Vec<&str> = said.iter().filter_map(|line| line.split_once(' ')).map(|(_, said)| said).collect();
-        assert_eq!(said, ["shown once written", expected], "{first} {before} {second}");
+        let script = format!(
+            "tick\n+1s: {first}\nshows\n1h: order verify\n+1s: {before}\n+1s: {second}\nshows"
+        );
+        let said: Vec<String> = Stage::play(&script)
+            .into_iter()
+            .filter(|line| line.contains("shown"))
+            .collect();
+        let said: Vec<&str> = said
+            .iter()
+            .filter_map(|line| line.split_once(' '))
+            .map(|(_, said)| said)
+            .collect();
+        assert_eq!(
+            said,
+            ["shown once written", expected],
+            "{first} {before} {second}"
+        );
     }
 }
 

@@ -338,7 +338,10 @@ fn a_page_that_every_token_meets_calls_a_person_after_one_more_login() {
     let count = |word: &str| happened.iter().filter(|line| line.ends_with(word)).count();
     assert_eq!(count(" login"), 2, "{happened:#?}");
     assert!(count(" ping") <= 12, "{happened:#?}");
-    assert!(happened.last().unwrap().contains("NeedsAttention: dead?"), "{happened:#?}");
+    assert!(
+        happened.last().unwrap().contains("NeedsAttention: dead?"),
+        "{happened:#?}"
+    );
 }
 
 #[test]
@@ -522,7 +525,8 @@ fn a_reported_token_whose_pings_tell_of_an_error_under_a_good_status_is_replaced
 }
 
 #[test]
-fn a_renewal_whose_token_cannot_be_used_presents_the_refresh_token_that_came_with_it_and_calls_a_person() {
+fn a_renewal_whose_token_cannot_be_used_presents_the_refresh_token_that_came_with_it_and_calls_a_person()
+ {
     let script = "
         policy login=seed model=fixed idle=none
         tick
@@ -535,5 +539,8 @@ fn a_renewal_whose_token_cannot_be_used_presents_the_refresh_token_that_came_wit
     let count = |word: &str| happened.iter().filter(|line| line.ends_with(word)).count();
     assert_eq!(count(" renew r2"), 1, "{happened:#?}");
     assert!((2..=60).contains(&count(" renew r3")), "{happened:#?}");
-    assert!(happened.last().unwrap().contains("NeedsAttention: expired"), "{happened:#?}");
+    assert!(
+        happened.last().unwrap().contains("NeedsAttention: expired"),
+        "{happened:#?}"
+    );
 }

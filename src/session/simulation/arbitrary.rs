@@ -27,12 +27,18 @@ const MOST_CALLS_PER_HOUR: usize = 3 * 3_600;
 
 /// The same lives in every run, and others with `PROPTEST_RNG_SEED`; more of them with `PROPTEST_CASES`.
 fn config() -> ProptestConfig {
-    let default = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    let default = ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
     let rng_seed = match default.rng_seed {
         RngSeed::Random => RngSeed::Fixed(1),
         fixed @ RngSeed::Fixed(_) => fixed,
     };
-    ProptestConfig { rng_seed, ..default }
+    ProptestConfig {
+        rng_seed,
+        ..default
+    }
 }
 
 proptest! {
@@ -99,12 +105,26 @@ proptest! {
 fn a_stored_state_that_calls_good_what_is_not_there_begins_with_a_login() {
     let now = Instant::from_millis(10_000_000);
     let policy = super::policy(WindowModel::HalfWindow, Duration::from_hours(2));
-    let doubtful = Health::Doubtful { since: now, why: Doubt::Report };
-    for (health, certain) in [(Health::Good, true), (Health::Good, false), (doubtful, true)] {
-        let state = State { health: health.clone(), ..State::new(now, 7) };
+    let doubtful = Health::Doubtful {
+        since: now,
+        why: Doubt::Report,
+    };
+    for (health, certain) in [
+        (Health::Good, true),
+        (Health::Good, false),
+        (doubtful, true),
+    ] {
+        let state = State {
+            health: health.clone(),
+            ..State::new(now, 7)
+        };
         let session = Session::restore("s", policy.clone(), state, now, 1, certain);
         let next = session.next(now, &Account::new(now, 7)).unwrap();
-        assert_eq!((next.at, next.request), (now, Request::Login), "{health:?} {certain}");
+        assert_eq!(
+            (next.at, next.request),
+            (now, Request::Login),
+            "{health:?} {certain}"
+        );
     }
 }
 
@@ -121,19 +141,32 @@ pub(crate) fn fuzz(data: &[u8]) {
 /// A source of chance that the first bytes of `data` seed.
 fn chance(data: &[u8]) -> TestRng {
     let mut seed = [1; 16];
-    seed.iter_mut().zip(data).for_each(|(place, byte)| *place = *byte);
+    seed.iter_mut()
+        .zip(data)
+        .for_each(|(place, byte)| *place = *byte);
     TestRng::from_seed(RngAlgorithm::XorShift, &seed)
 }
 
 /// A stored state that nobody wrote, taken up: it may be nonsense, but nothing panics and nothing spins.
 pub(crate) fn fuzz_stored(data: &[u8]) {
     let _ = serde_json::from_slice::<Account>(data);
-    let Ok(state) = serde_json::from_slice::<State>(data) else { return };
+    let Ok(state) = serde_json::from_slice::<State>(data) else {
+        return;
+    };
     let mut runner = TestRunner::new_with_rng(ProptestConfig::default(), chance(data));
-    let Ok(policy) = policies().new_tree(&mut runner) else { return };
+    let Ok(policy) = policies().new_tree(&mut runner) else {
+        return;
+    };
     let mut now = Instant::from_millis(10_000_000);
     let mut account = Account::new(now, 7);
-    let mut session = Session::restore("s", policy.current(), state, now, 1, data.len().is_multiple_of(2));
+    let mut session = Session::restore(
+        "s",
+        policy.current(),
+        state,
+        now,
+        1,
+        data.len().is_multiple_of(2),
+    );
     for _ in 0..20 {
         session.step(Input::Tick, now, &mut account);
         let _ = (
@@ -142,7 +175,9 @@ pub(crate) fn fuzz_stored(data: &[u8]) {
             session.phase(now, &account),
             session.notice(now, &account),
         );
-        let Some(wake) = session.wake(now, &account) else { return };
+        let Some(wake) = session.wake(now, &account) else {
+            return;
+        };
         assert!(wake > now, "a wake that changes nothing: {session:#?}");
         now = wake;
     }
@@ -175,7 +210,12 @@ enum Happening {
 impl Stage {
     fn new(policy: Policy) -> Self {
         let now = Instant::from_millis(0);
-        Self { now, session: Session::new("s", policy, now, 1, 7), account: Account::new(now, 7), call: None }
+        Self {
+            now,
+            session: Session::new("s", policy, now, 1, 7),
+            account: Account::new(now, 7),
+            call: None,
+        }
     }
 
     fn happen(&mut self, happening: Happening) {
@@ -184,7 +224,9 @@ impl Stage {
             Happening::Answer(verdict, took) => self.answer(verdict, took),
             Happening::WakeThenAnswer(verdict, took) => {
                 if let Some(wake) = self.session.wake(self.now, &self.account) {
-                    self.now = self.now.max(wake.min(self.now.after(Duration::from_hours(24 * 400))));
+                    self.now = self
+                        .now
+                        .max(wake.min(self.now.after(Duration::from_hours(24 * 400))));
                     self.step(Input::Tick);
                 }
                 self.answer(verdict, took);
@@ -205,9 +247,21 @@ impl Stage {
         let sent = self.now.before(Duration::from_millis(took));
         let (received, detail) = (self.now, verdict.word().into());
         let counted = verdict != Verdict::Unavailable;
-        let answer =
-            Answer { call: call.id, sent, received, verdict, detail, counted, skew_millis: None, odd, quotas: vec![] };
-        self.step(Input::Answered { answer, presented: Some(Presented::of("secret")) });
+        let answer = Answer {
+            call: call.id,
+            sent,
+            received,
+            verdict,
+            detail,
+            counted,
+            skew_millis: None,
+            odd,
+            quotas: vec![],
+        };
+        self.step(Input::Answered {
+            answer,
+            presented: Some(Presented::of("secret")),
+        });
     }
 
     fn step(&mut self, input: Input) {
@@ -219,21 +273,33 @@ impl Stage {
             }
         }
         let wake = self.session.wake(self.now, &self.account);
-        assert!(wake.is_none_or(|wake| wake > self.now), "a wake that changes nothing: {:#?}", self.session);
+        assert!(
+            wake.is_none_or(|wake| wake > self.now),
+            "a wake that changes nothing: {:#?}",
+            self.session
+        );
         assert_eq!(self.call.is_some(), self.session.under_way().is_some());
         if let Health::Dead { since, .. } = self.session.state().health {
             let late = self.now.since(since) > Duration::from_secs(5);
             assert!(!late || self.session.publication(self.now) == Publication::Withdraw);
         }
         let stuck = wake.is_none() && self.call.is_none();
-        assert!(!stuck || self.may_rest(), "stuck: {:#?} {:#?}", self.session, self.account);
+        assert!(
+            !stuck || self.may_rest(),
+            "stuck: {:#?} {:#?}",
+            self.session,
+            self.account
+        );
     }
 
     /// Nothing need ever happen by itself: a person must act, nothing ends the token, or nobody wants it.
     fn may_rest(&self) -> bool {
         let state = self.session.state();
-        let explained = self.session.attention(&self.account).is_some() || state.paused || self.session.is_dormant();
-        let waits_for_seed = state.health == Health::Missing && state.generation == 0 && !self.session.can_login();
+        let explained = self.session.attention(&self.account).is_some()
+            || state.paused
+            || self.session.is_dormant();
+        let waits_for_seed =
+            state.health == Health::Missing && state.generation == 0 && !self.session.can_login();
         explained || waits_for_seed || state.health == Health::Good
     }
 }
@@ -252,7 +318,8 @@ fn inputs() -> impl Strategy<Value = Input> {
         Just(Input::Tick),
         (0_u64..6).prop_map(|call| Input::Unwritten { call: 1_000 + call }),
         orders().prop_map(Input::Order),
-        (0_u64..6, option::of(durations())).prop_map(|(generation, age)| Input::Used { generation, age }),
+        (0_u64..6, option::of(durations()))
+            .prop_map(|(generation, age)| Input::Used { generation, age }),
         (0_u64..6).prop_map(|generation| Input::Rejected { generation }),
         durations().prop_map(|validity| Input::Wanted { validity }),
         option::of(durations()).prop_map(|lasting| Input::Held { lasting }),
@@ -299,7 +366,12 @@ fn verdicts() -> impl Strategy<Value = Verdict> {
 }
 
 fn refusals() -> impl Strategy<Value = Refused> {
-    prop_oneof![Just(Refused::Credential), Just(Refused::Client), Just(Refused::User), Just(Refused::Request)]
+    prop_oneof![
+        Just(Refused::Credential),
+        Just(Refused::Client),
+        Just(Refused::User),
+        Just(Refused::Request)
+    ]
 }
 
 prop_compose! {

@@ -57,7 +57,9 @@ pub(super) enum Outage {
 
 impl World {
     pub(super) fn happen(&mut self) {
-        let Some(Reverse((_, _, happening))) = self.happenings.pop() else { return };
+        let Some(Reverse((_, _, happening))) = self.happenings.pop() else {
+            return;
+        };
         match happening {
             Happening::Answer(index) => self.answer(index),
             Happening::OutageBegins => self.begin_outage(),
@@ -67,7 +69,9 @@ impl World {
             }
             Happening::Revocation => self.server.revoke_sessions(),
             Happening::Restart => (0..self.daemons.len()).for_each(|index| self.restart(index)),
-            Happening::Jump => (0..self.daemons.len()).for_each(|index| self.step(index, Input::ClockJumped)),
+            Happening::Jump => {
+                (0..self.daemons.len()).for_each(|index| self.step(index, Input::ClockJumped))
+            }
             Happening::HiddenUse => self.server.hidden_use(self.now),
             Happening::Suspend => self.suspend(),
             Happening::Hold => self.hold(),
@@ -98,25 +102,36 @@ impl World {
 
     pub(super) fn plan(&mut self, at: Instant, happening: Happening) {
         self.sequence += 1;
-        self.happenings.push(Reverse((at, self.sequence, happening)));
+        self.happenings
+            .push(Reverse((at, self.sequence, happening)));
     }
 
     fn begin_outage(&mut self) {
-        self.outage = if self.chance(2) { Outage::Hanging } else { Outage::Refusing };
-        let length = self.seed.between(Duration::from_secs(1), Duration::from_hours(2));
+        self.outage = if self.chance(2) {
+            Outage::Hanging
+        } else {
+            Outage::Refusing
+        };
+        let length = self
+            .seed
+            .between(Duration::from_secs(1), Duration::from_hours(2));
         self.plan(self.now.after(length), Happening::OutageEnds);
     }
 
     /// A job holds the token for longer than any token lives, or for a moment, or its hold ends.
     fn hold(&mut self) {
-        let lasting = self.seed.between(Duration::ZERO, self.faults.holds.unwrap_or_default() * 3);
+        let lasting = self
+            .seed
+            .between(Duration::ZERO, self.faults.holds.unwrap_or_default() * 3);
         let lasting = (lasting > self.faults.holds.unwrap_or_default() / 2).then_some(lasting);
         (0..self.daemons.len()).for_each(|index| self.step(index, Input::Held { lasting }));
     }
 
     /// Everything of this machine stands still; what was under way is lost.
     fn suspend(&mut self) {
-        let length = self.seed.between(Duration::from_secs(1), Duration::from_hours(5));
+        let length = self
+            .seed
+            .between(Duration::from_secs(1), Duration::from_hours(5));
         self.pass(self.now.after(length));
         self.healthy_since = self.healthy_since.max(self.now);
     }

@@ -35,7 +35,15 @@ impl Rules {
     /// A server with an idle timeout and nothing else.
     pub(crate) fn new(model: WindowModel, timeout: Duration) -> Self {
         let timeout = Some(timeout);
-        Self { model, timeout, max_lifetime: None, token_life: None, rotates: false, reuses: false, accepts: true }
+        Self {
+            model,
+            timeout,
+            max_lifetime: None,
+            token_life: None,
+            rotates: false,
+            reuses: false,
+            accepts: true,
+        }
     }
 }
 
@@ -82,12 +90,21 @@ impl Server {
     /// A server that nobody has logged in to.
     pub(crate) fn new(rules: Rules) -> Self {
         let (sessions, refresh) = (HashMap::new(), BTreeMap::new());
-        Self { rules, sessions, refresh, latest: None, issued: 0, tally: Tally::default() }
+        Self {
+            rules,
+            sessions,
+            refresh,
+            latest: None,
+            issued: 0,
+            tally: Tally::default(),
+        }
     }
 
     /// Whether `token` works at `now`.
     pub(crate) fn lives(&self, token: &str, now: Instant) -> bool {
-        self.sessions.get(token).is_some_and(|held| self.holds(held, now))
+        self.sessions
+            .get(token)
+            .is_some_and(|held| self.holds(held, now))
     }
 
     /// Whether presenting `refresh` would revoke its family.
@@ -101,9 +118,15 @@ impl Server {
         if self.touch(token, now, true) {
             return Verdict::Alive;
         }
-        let idled_out = self.sessions.get(token).is_some_and(|held| !held.revoked && self.idled_out(held, now));
+        let idled_out = self
+            .sessions
+            .get(token)
+            .is_some_and(|held| !held.revoked && self.idled_out(held, now));
         self.tally.idle_deaths += u64::from(idled_out);
-        Verdict::Dead { certain: true, for_good: false }
+        Verdict::Dead {
+            certain: true,
+            for_good: false,
+        }
     }
 
     /// Somebody uses the newest token unseen.
@@ -117,10 +140,16 @@ impl Server {
     pub(crate) fn login(&mut self, now: Instant) -> Verdict {
         if !self.rules.accepts {
             self.tally.refusals += 1;
-            return Verdict::Refused { confirm: false, what: Refused::Credential };
+            return Verdict::Refused {
+                confirm: false,
+                what: Refused::Credential,
+            };
         }
         self.tally.logins += 1;
-        let reused = self.latest.clone().filter(|token| self.rules.reuses && self.lives(token, now));
+        let reused = self
+            .latest
+            .clone()
+            .filter(|token| self.rules.reuses && self.lives(token, now));
         if let Some(token) = reused {
             return self.grant(&token, None);
         }
@@ -139,7 +168,9 @@ impl Server {
     /// A renewal by `refresh`.
     pub(crate) fn renew(&mut self, refresh: &str, now: Instant) -> Verdict {
         self.tally.renewals += 1;
-        let Some((family, spent)) = self.refresh.get(refresh).copied() else { return Verdict::GrantDead };
+        let Some((family, spent)) = self.refresh.get(refresh).copied() else {
+            return Verdict::GrantDead;
+        };
         if spent {
             self.tally.reuses += 1;
             self.revoke_family(family);
@@ -153,20 +184,35 @@ impl Server {
 
     /// An admin ends every session; refresh tokens stay.
     pub(crate) fn revoke_sessions(&mut self) {
-        self.sessions.values_mut().for_each(|held| held.revoked = true);
+        self.sessions
+            .values_mut()
+            .for_each(|held| held.revoked = true);
     }
 
     fn revoke_family(&mut self, family: u64) {
         self.refresh.retain(|_, (of, _)| *of != family);
-        self.sessions.values_mut().filter(|held| held.family == family).for_each(|held| held.revoked = true);
+        self.sessions
+            .values_mut()
+            .filter(|held| held.family == family)
+            .for_each(|held| held.revoked = true);
     }
 
     fn issue(&mut self, family: u64, now: Instant) -> Verdict {
         self.issued += 1;
         let token = format!("t{}", self.issued);
         let ends = self.rules.token_life.map(|life| now.after(life));
-        self.sessions.retain(|_, held| now.since(held.born) < Duration::from_hours(96) || !held.revoked);
-        self.sessions.insert(token.clone(), Held { restarted: now, born: now, ends, family, revoked: false });
+        self.sessions
+            .retain(|_, held| now.since(held.born) < Duration::from_hours(96) || !held.revoked);
+        self.sessions.insert(
+            token.clone(),
+            Held {
+                restarted: now,
+                born: now,
+                ends,
+                family,
+                revoked: false,
+            },
+        );
         self.latest = Some(token.clone());
         let refresh = self.rules.rotates.then(|| format!("r{}", self.issued));
         if let Some(refresh) = &refresh {
@@ -198,13 +244,19 @@ impl Server {
 
     /// True when the session lives; its timer restarts where the model says so.
     fn touch(&mut self, token: &str, now: Instant, ping: bool) -> bool {
-        let Some(mut held) = self.sessions.get(token).copied().filter(|held| self.holds(held, now)) else {
+        let Some(mut held) = self
+            .sessions
+            .get(token)
+            .copied()
+            .filter(|held| self.holds(held, now))
+        else {
             return false;
         };
         let restarts = match self.rules.model {
-            WindowModel::HalfWindow => {
-                self.rules.timeout.is_some_and(|timeout| now.since(held.restarted) >= timeout / 2)
-            }
+            WindowModel::HalfWindow => self
+                .rules
+                .timeout
+                .is_some_and(|timeout| now.since(held.restarted) >= timeout / 2),
             WindowModel::Sliding => true,
             WindowModel::Explicit => ping,
             WindowModel::Fixed => false,
@@ -217,11 +269,19 @@ impl Server {
     }
 
     fn holds(&self, held: &Held, now: Instant) -> bool {
-        let over = self.rules.max_lifetime.is_some_and(|limit| now.since(held.born) >= limit);
-        !held.revoked && !over && held.ends.is_none_or(|end| now < end) && !self.idled_out(held, now)
+        let over = self
+            .rules
+            .max_lifetime
+            .is_some_and(|limit| now.since(held.born) >= limit);
+        !held.revoked
+            && !over
+            && held.ends.is_none_or(|end| now < end)
+            && !self.idled_out(held, now)
     }
 
     fn idled_out(&self, held: &Held, now: Instant) -> bool {
-        self.rules.timeout.is_some_and(|timeout| now.since(held.restarted) >= timeout)
+        self.rules
+            .timeout
+            .is_some_and(|timeout| now.since(held.restarted) >= timeout)
     }
 }

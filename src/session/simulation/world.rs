@@ -56,11 +56,19 @@ pub(super) struct Daemon {
 
 impl World {
     /// So many sessions of one policy.
-    pub(crate) fn new(policy: &Policy, sessions: u32, rules: Rules, faults: Faults, seed: u64) -> Self {
+    pub(crate) fn new(
+        policy: &Policy,
+        sessions: u32,
+        rules: Rules,
+        faults: Faults,
+        seed: u64,
+    ) -> Self {
         let now = Instant::from_millis(0);
         let mut account = Account::new(now, seed);
         account.sessions = sessions;
-        let daemons = (0..sessions).map(|index| Daemon::new(index, policy.clone(), now, seed)).collect();
+        let daemons = (0..sessions)
+            .map(|index| Daemon::new(index, policy.clone(), now, seed))
+            .collect();
         let mut world = Self {
             now,
             server: Server::new(rules),
@@ -102,7 +110,12 @@ impl World {
         loop {
             let wake = self.soonest_wake();
             let happening = self.happenings.peek().map(|Reverse((at, _, _))| *at);
-            let next = wake.map(|(at, _)| at).into_iter().chain(happening).min().filter(|at| *at <= end);
+            let next = wake
+                .map(|(at, _)| at)
+                .into_iter()
+                .chain(happening)
+                .min()
+                .filter(|at| *at <= end);
             let Some(at) = next else { break };
             self.pass(at);
             match wake.filter(|(wake, _)| happening.is_none_or(|happening| *wake < happening)) {
@@ -116,7 +129,12 @@ impl World {
     pub(super) fn pass(&mut self, to: Instant) {
         let passed = to.since(self.now);
         self.run += passed;
-        let token = self.daemons[0].session.state().token.as_ref().map(|token| token.access_token.expose().to_owned());
+        let token = self.daemons[0]
+            .session
+            .state()
+            .token
+            .as_ref()
+            .map(|token| token.access_token.expose().to_owned());
         let shown = self.daemons[0].session.publication(self.now) != Publication::Withdraw;
         if shown && token.is_some_and(|token| self.server.lives(&token, self.now)) {
             self.good += passed;
@@ -126,7 +144,11 @@ impl World {
 
     fn soonest_wake(&self) -> Option<(Instant, usize)> {
         let wakes = self.daemons.iter().enumerate();
-        wakes.filter_map(|(index, daemon)| Some((daemon.session.wake(self.now, &self.account)?, index))).min()
+        wakes
+            .filter_map(|(index, daemon)| {
+                Some((daemon.session.wake(self.now, &self.account)?, index))
+            })
+            .min()
     }
 
     pub(super) fn chance(&mut self, of: u64) -> bool {
@@ -135,7 +157,9 @@ impl World {
 
     pub(super) fn step(&mut self, index: usize, input: Input) {
         self.steps += 1;
-        let actions = self.daemons[index].session.step(input, self.now, &mut self.account);
+        let actions = self.daemons[index]
+            .session
+            .step(input, self.now, &mut self.account);
         for action in actions {
             match action {
                 Action::Save => self.daemons[index].store(),
@@ -150,7 +174,11 @@ impl World {
             }
         }
         let wake = self.daemons[index].session.wake(self.now, &self.account);
-        assert!(wake.is_none_or(|wake| wake > self.now), "a wake that changes nothing: {}", self.describe(index));
+        assert!(
+            wake.is_none_or(|wake| wake > self.now),
+            "a wake that changes nothing: {}",
+            self.describe(index)
+        );
         self.look(index);
     }
 
@@ -171,10 +199,18 @@ impl World {
 
     pub(super) fn restart(&mut self, index: usize) {
         let daemon = &mut self.daemons[index];
-        let state: State = serde_json::from_str(&serde_json::to_string(&daemon.stored).unwrap()).unwrap();
+        let state: State =
+            serde_json::from_str(&serde_json::to_string(&daemon.stored).unwrap()).unwrap();
         let name = daemon.session.name().to_owned();
         self.account.release(&name);
-        daemon.session = Session::restore(name.as_str(), daemon.session.policy().clone(), state, self.now, 1, true);
+        daemon.session = Session::restore(
+            name.as_str(),
+            daemon.session.policy().clone(),
+            state,
+            self.now,
+            1,
+            true,
+        );
         daemon.call = None;
         daemon.crash_at_answer = false;
         self.step(index, Input::Tick);
@@ -184,10 +220,22 @@ impl World {
         self.calls += 1;
         let daemon = &mut self.daemons[index];
         assert!(daemon.call.is_none(), "two calls under way");
-        assert!(call.footing != Footing::Stored || daemon.stored.intent, "a durable call without its intent");
+        assert!(
+            call.footing != Footing::Stored || daemon.stored.intent,
+            "a durable call without its intent"
+        );
         let hour = self.now.as_millis() / 3_600_000;
-        daemon.hour = if daemon.hour.0 == hour { (hour, daemon.hour.1 + 1) } else { (hour, 1) };
-        assert!(daemon.hour.1 < MOST_CALLS_PER_HOUR, "a hot loop of {:?} at {:?}", call.request, self.now);
+        daemon.hour = if daemon.hour.0 == hour {
+            (hour, daemon.hour.1 + 1)
+        } else {
+            (hour, 1)
+        };
+        assert!(
+            daemon.hour.1 < MOST_CALLS_PER_HOUR,
+            "a hot loop of {:?} at {:?}",
+            call.request,
+            self.now
+        );
         let answer = self.travel(index, &call);
         self.plan(answer.received, Happening::Answer(index));
         self.daemons[index].call = Some((call, answer));
@@ -195,12 +243,21 @@ impl World {
 
     /// The server answers, or the network does not let it.
     fn travel(&mut self, index: usize, call: &Call) -> Answer {
-        let latency = self.seed.between(Duration::from_millis(20), Duration::from_millis(900));
+        let latency = self
+            .seed
+            .between(Duration::from_millis(20), Duration::from_millis(900));
         let refused = self.chance(self.faults.refused_calls);
         let throttled = self.chance(self.faults.throttling);
         let presented = presented();
-        if let Some(withheld) = call.withheld.iter().find(|withheld| withheld.is_in(&presented)) {
-            let verdict = Verdict::Refused { confirm: false, what: withheld.what };
+        if let Some(withheld) = call
+            .withheld
+            .iter()
+            .find(|withheld| withheld.is_in(&presented))
+        {
+            let verdict = Verdict::Refused {
+                confirm: false,
+                what: withheld.what,
+            };
             let (sent, received, detail) = (self.now, self.now, "withheld".into());
             return Answer {
                 call: call.id,
@@ -221,7 +278,13 @@ impl World {
             Outage::None if refused => (Verdict::Unavailable, latency, false),
             Outage::None if throttled => {
                 let wait = self.seed.between(Duration::ZERO, Duration::from_mins(2));
-                (Verdict::Throttled { retry_after: Some(wait) }, latency, true)
+                (
+                    Verdict::Throttled {
+                        retry_after: Some(wait),
+                    },
+                    latency,
+                    true,
+                )
             }
             Outage::None if lost => {
                 self.ask(index, call);
@@ -246,8 +309,18 @@ impl World {
 
     fn ask(&mut self, index: usize, call: &Call) -> Verdict {
         let session = &self.daemons[index].session;
-        let token = session.state().token.as_ref().map_or("", |token| token.access_token.expose()).to_owned();
-        let refresh = session.state().refresh.as_ref().map_or("", |refresh| refresh.token.expose()).to_owned();
+        let token = session
+            .state()
+            .token
+            .as_ref()
+            .map_or("", |token| token.access_token.expose())
+            .to_owned();
+        let refresh = session
+            .state()
+            .refresh
+            .as_ref()
+            .map_or("", |refresh| refresh.token.expose())
+            .to_owned();
         match call.request {
             Request::Ping => self.server.ping(&token, self.now),
             Request::Login => self.server.login(self.now),
@@ -260,9 +333,10 @@ impl World {
                 );
                 self.server.renew(&refresh, self.now)
             }
-            Request::Introspect => {
-                Verdict::Introspected { active: self.server.lives(&token, self.now), remaining: None }
-            }
+            Request::Introspect => Verdict::Introspected {
+                active: self.server.lives(&token, self.now),
+                remaining: None,
+            },
             Request::Logout => Verdict::LoggedOut,
         }
     }
@@ -270,18 +344,35 @@ impl World {
     pub(super) fn answer(&mut self, index: usize) {
         let daemon = &mut self.daemons[index];
         // The call may have gone down with its process.
-        let Some((_, answer)) = daemon.call.take_if(|(_, answer)| answer.received <= self.now) else { return };
+        let Some((_, answer)) = daemon
+            .call
+            .take_if(|(_, answer)| answer.received <= self.now)
+        else {
+            return;
+        };
         if daemon.crash_at_answer {
             self.restart(index);
             return;
         }
-        self.step(index, Input::Answered { answer, presented: Some(presented()) });
+        self.step(
+            index,
+            Input::Answered {
+                answer,
+                presented: Some(presented()),
+            },
+        );
     }
 
     fn describe(&self, index: usize) -> String {
         let session = &self.daemons[index].session;
         let next = session.next(self.now, &self.account);
-        format!("{:?} {:?} {next:?}\n{:?}\n{:?}", self.now, session.under_way(), session.state(), self.account)
+        format!(
+            "{:?} {:?} {next:?}\n{:?}\n{:?}",
+            self.now,
+            session.under_way(),
+            session.state(),
+            self.account
+        )
     }
 
     /// What must hold at any moment.
@@ -296,18 +387,25 @@ impl World {
                 self.describe(index)
             );
         }
-        let stuck = wake.is_none() && session.under_way().is_none() && self.account.in_flight.is_none();
+        let stuck =
+            wake.is_none() && session.under_way().is_none() && self.account.in_flight.is_none();
         assert!(
             !stuck || session.attention(&self.account).is_some() || session.state().paused,
             "stuck: {}",
             self.describe(index)
         );
-        let well = session.state().health == Health::Good || session.attention(&self.account).is_some();
+        let well =
+            session.state().health == Health::Good || session.attention(&self.account).is_some();
         let daemon = &mut self.daemons[index];
-        daemon.bad_since = if well { None } else { daemon.bad_since.or(Some(self.now)) };
+        daemon.bad_since = if well {
+            None
+        } else {
+            daemon.bad_since.or(Some(self.now))
+        };
         let bad_since = daemon.bad_since.map(|since| since.max(self.healthy_since));
         let healthy = self.outage == Outage::None;
-        let slow = healthy && bad_since.is_some_and(|since| self.now.since(since) > LONGEST_RECOVERY);
+        let slow =
+            healthy && bad_since.is_some_and(|since| self.now.since(since) > LONGEST_RECOVERY);
         assert!(!slow, "no recovery: {}", self.describe(index));
     }
 }
@@ -316,7 +414,14 @@ impl Daemon {
     fn new(index: u32, policy: Policy, now: Instant, seed: u64) -> Self {
         let session = Session::new(format!("s{index}"), policy, now, 1, seed + u64::from(index));
         let stored = session.state().clone();
-        Self { session, stored, call: None, crash_at_answer: false, bad_since: None, hour: (0, 0) }
+        Self {
+            session,
+            stored,
+            call: None,
+            crash_at_answer: false,
+            bad_since: None,
+            hour: (0, 0),
+        }
     }
 
     fn store(&mut self) {
@@ -327,12 +432,21 @@ impl Daemon {
 /// All sessions of the account have one secret.
 fn presented() -> Presented {
     let one = || "secret".to_owned();
-    Presented { secrets: Some(one()), credential: Some(one()), client: Some(one()), config: one() }
+    Presented {
+        secrets: Some(one()),
+        credential: Some(one()),
+        client: Some(one()),
+        config: one(),
+    }
 }
 
 /// What an answer that never came is for the provider.
 fn unanswered(request: Request) -> Verdict {
-    if request == Request::Renew { Verdict::InDoubt } else { Verdict::Unavailable }
+    if request == Request::Renew {
+        Verdict::InDoubt
+    } else {
+        Verdict::Unavailable
+    }
 }
 
 pub(super) const LOOK_EVERY: Duration = Duration::from_mins(30);

@@ -14,10 +14,17 @@ fn one_time_refresh_tokens_are_used_once_each_also_over_a_restart_of_their_serve
     lab.configure(&[portal(&lab, &server)]);
     lab.start();
     lab.await_token("portal");
-    let seen =
-        watch(&lab, "portal", Duration::from_secs(14), |token| server.serves(token) || is_just_replaced(&lab, token));
+    let seen = watch(&lab, "portal", Duration::from_secs(14), |token| {
+        server.serves(token) || is_just_replaced(&lab, token)
+    });
     assert!((3..=6).contains(&seen.len()), "{} tokens", seen.len());
-    assert_eq!((server.count("password", 200), server.count("refresh_token", 200)), (1, seen.len() - 1));
+    assert_eq!(
+        (
+            server.count("password", 200),
+            server.count("refresh_token", 200)
+        ),
+        (1, seen.len() - 1)
+    );
 
     server.served.stop();
     sleep(Duration::from_secs(1));
@@ -26,7 +33,10 @@ fn one_time_refresh_tokens_are_used_once_each_also_over_a_restart_of_their_serve
     assert!(server.serves(&token));
     // What a proxy says whose server is down leaves a doubt about a renewal, and a login ends it.
     let logins = server.count("password", 200);
-    assert!(logins <= 2 && server.count("refresh_token", 400) == 0, "{logins} logins");
+    assert!(
+        logins <= 2 && server.count("refresh_token", 400) == 0,
+        "{logins} logins"
+    );
 
     // This server takes the refresh token away with its access token. One call finds it out, and one login mends it.
     let token = lab.token("portal").unwrap();
@@ -34,7 +44,13 @@ fn one_time_refresh_tokens_are_used_once_each_also_over_a_restart_of_their_serve
     lab.succeeds(&["rejected", "portal"]);
     let fresh = lab.await_another_token("portal", &token);
     assert!(server.serves(&fresh));
-    assert_eq!((server.count("password", 200), server.count("refresh_token", 400)), (logins + 1, 1));
+    assert_eq!(
+        (
+            server.count("password", 200),
+            server.count("refresh_token", 400)
+        ),
+        (logins + 1, 1)
+    );
 
     let renewed = lab.await_another_token("portal", &fresh);
     assert_eq!(server.count("password", 200), logins + 1);
@@ -42,13 +58,23 @@ fn one_time_refresh_tokens_are_used_once_each_also_over_a_restart_of_their_serve
     let calls = presented.len();
     presented.sort();
     presented.dedup();
-    assert_eq!(presented.len(), calls, "a refresh token was presented twice");
+    assert_eq!(
+        presented.len(),
+        calls,
+        "a refresh token was presented twice"
+    );
 
     // Somebody uses an old refresh token again: with it goes all that came of the login. The next renewal says so, once.
     assert_eq!(server.refresh(server.presented().last().unwrap()), 400);
     let last = lab.await_another_token("portal", &renewed);
     assert!(server.serves(&last));
-    assert_eq!((server.count("password", 200), server.count("refresh_token", 400)), (logins + 2, 2));
+    assert_eq!(
+        (
+            server.count("password", 200),
+            server.count("refresh_token", 400)
+        ),
+        (logins + 2, 2)
+    );
     let calls = server.served.front.passed().len();
     assert!(calls <= 36, "{calls} calls");
 }
@@ -61,7 +87,10 @@ fn a_wrong_password_and_a_wrong_client_secret_are_each_sent_once() {
     lab.start();
     lab.await_state("portal", "needs_attention");
     sleep(Duration::from_secs(1));
-    assert_eq!((server.count("password", 400), server.count("password", 401)), (1, 0));
+    assert_eq!(
+        (server.count("password", 400), server.count("password", 401)),
+        (1, 0)
+    );
 
     lab.secret("password", &server.password);
     lab.secret("client-secret", "not-the-client-secret");

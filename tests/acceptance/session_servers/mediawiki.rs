@@ -11,7 +11,8 @@ use crate::support::servers::mediawiki::MediaWiki;
 const IDLE: u32 = 8;
 
 #[test]
-fn a_session_of_two_steps_lives_by_calls_in_the_second_half_of_its_time_and_over_a_restart_of_its_server() {
+fn a_session_of_two_steps_lives_by_calls_in_the_second_half_of_its_time_and_over_a_restart_of_its_server()
+ {
     let (mut server, mut lab) = mediawiki();
     lab.configure(&[wiki(&lab)]);
     lab.start();
@@ -31,7 +32,10 @@ fn a_session_of_two_steps_lives_by_calls_in_the_second_half_of_its_time_and_over
     // Where that took longer than half of its time, the session may have ended.
     if stopped.elapsed() < Duration::from_secs(u64::from(IDLE) / 2) {
         lab.succeeds(&["verify", "wiki"]);
-        assert_eq!((lab.token("wiki").as_deref(), server.logins()), (Some(first.as_str()), 1));
+        assert_eq!(
+            (lab.token("wiki").as_deref(), server.logins()),
+            (Some(first.as_str()), 1)
+        );
     }
 
     let token = lab.await_token("wiki");
@@ -53,9 +57,17 @@ fn a_wrong_password_in_the_second_step_is_sent_once() {
     lab.configure(&[wiki(&lab)]);
     lab.start();
     let status = lab.await_state("wiki", "needs_attention");
-    assert!(status.to_string().contains("user name or password is wrong"), "{status}");
+    assert!(
+        status
+            .to_string()
+            .contains("user name or password is wrong"),
+        "{status}"
+    );
     sleep(Duration::from_secs(2));
-    assert_eq!((server.logins(), server.served.front.passed().len()), (1, 2));
+    assert_eq!(
+        (server.logins(), server.served.front.passed().len()),
+        (1, 2)
+    );
     assert_eq!(lab.token("wiki"), None);
 }
 
@@ -68,6 +80,11 @@ fn mediawiki() -> (MediaWiki, Lab) {
 }
 
 fn wiki(lab: &Lab) -> Session {
-    let login = format!("username = \"Job\"\npassword = {}\napi = \"/api.php\"\n", lab.source("password"));
-    lab.session("wiki", &login).provider("mediawiki").idle_timeout(&format!("{}s", IDLE - 1))
+    let login = format!(
+        "username = \"Job\"\npassword = {}\napi = \"/api.php\"\n",
+        lab.source("password")
+    );
+    lab.session("wiki", &login)
+        .provider("mediawiki")
+        .idle_timeout(&format!("{}s", IDLE - 1))
 }

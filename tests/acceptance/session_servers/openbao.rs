@@ -35,7 +35,11 @@ fn a_token_is_prolonged_by_renewals_and_replaced_before_its_last_end() {
     assert_eq!(server.logins(), seen.len());
     let renewals = server.count("auth/token/renew-self");
     assert!((3..=12).contains(&renewals), "{renewals} renewals");
-    assert!(server.front.passed().len() <= 25, "{} calls", server.front.passed().len());
+    assert!(
+        server.front.passed().len() <= 25,
+        "{} calls",
+        server.front.passed().len()
+    );
 }
 
 #[test]

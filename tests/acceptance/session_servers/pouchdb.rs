@@ -13,7 +13,9 @@ fn a_cookie_that_each_answer_replaces_is_published_anew_by_few_pings() {
     lab.configure(&[database(&lab)]);
     lab.start();
     lab.await_token("database");
-    let seen = watch(&lab, "database", Duration::from_secs(16), |cookie| server.serves(cookie));
+    let seen = watch(&lab, "database", Duration::from_secs(16), |cookie| {
+        server.serves(cookie)
+    });
     assert!((3..=6).contains(&seen.len()), "{} cookies", seen.len());
     let calls = server.served.front.passed().len();
     assert!((4..=8).contains(&calls), "{calls} calls");
@@ -22,7 +24,9 @@ fn a_cookie_that_each_answer_replaces_is_published_anew_by_few_pings() {
     server.stop_and_forget();
     sleep(Duration::from_secs(1));
     // An answer on its way to the watch's end may have brought one cookie more.
-    let before = lab.token("database").unwrap_or_else(|| seen.last().unwrap().clone());
+    let before = lab
+        .token("database")
+        .unwrap_or_else(|| seen.last().unwrap().clone());
     server.served.start_again();
     let after = lab.await_another_token("database", &before);
     assert!(server.serves(&lab.token("database").unwrap_or(after)));
@@ -43,9 +47,17 @@ fn a_wrong_password_at_a_server_that_calls_json_plain_text_is_sent_once() {
     lab.configure(&[database(&lab)]);
     lab.start();
     let status = lab.await_state("database", "needs_attention");
-    assert!(status.to_string().contains("user name or password is wrong"), "{status}");
+    assert!(
+        status
+            .to_string()
+            .contains("user name or password is wrong"),
+        "{status}"
+    );
     sleep(Duration::from_secs(2));
-    assert_eq!((server.logins(), server.served.front.passed().len()), (1, 1));
+    assert_eq!(
+        (server.logins(), server.served.front.passed().len()),
+        (1, 1)
+    );
     assert_eq!(lab.token("database"), None);
 }
 
@@ -56,6 +68,11 @@ fn pouchdb() -> (PouchDb, Lab) {
 }
 
 fn database(lab: &Lab) -> Session {
-    let login = format!("username = \"job\"\npassword = {}\n", lab.source("password"));
-    lab.session("database", &login).provider("couchdb").idle_timeout(&format!("{TOLD}s"))
+    let login = format!(
+        "username = \"job\"\npassword = {}\n",
+        lab.source("password")
+    );
+    lab.session("database", &login)
+        .provider("couchdb")
+        .idle_timeout(&format!("{TOLD}s"))
 }

@@ -16,14 +16,25 @@ fn a_cookie_lives_through_several_idle_timeouts_by_few_pings() {
     let token = lab.await_token("web");
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(20) {
-        assert_eq!(lab.token("web").as_deref(), Some(token.as_str()), "after {:?}", started.elapsed());
+        assert_eq!(
+            lab.token("web").as_deref(),
+            Some(token.as_str()),
+            "after {:?}",
+            started.elapsed()
+        );
         sleep(Duration::from_millis(100));
     }
     let calls = server.front.passed().len();
     // A ping every five seconds would do; each comes a little before its time.
     assert!((4..=9).contains(&calls), "{calls} calls");
     assert_eq!(server.logins(), 1);
-    assert!(server.front.passed().iter().all(|passed| passed.status == 200));
+    assert!(
+        server
+            .front
+            .passed()
+            .iter()
+            .all(|passed| passed.status == 200)
+    );
     assert!(server.serves(&token));
 }
 
@@ -74,7 +85,11 @@ fn a_wrong_password_under_status_200_is_sent_once() {
     lab.reload();
     assert!(server.serves(&lab.await_token("web")));
     // A good login that is answered too late is made again.
-    assert!(server.logins() == 2 || lab.slowest_answer() > Duration::from_secs(1), "{} logins", server.logins());
+    assert!(
+        server.logins() == 2 || lab.slowest_answer() > Duration::from_secs(1),
+        "{} logins",
+        server.logins()
+    );
 }
 
 #[test]
@@ -95,6 +110,11 @@ fn qbittorrent() -> (Arc<Qbittorrent>, Lab) {
 }
 
 fn cookie(lab: &Lab) -> Session {
-    let login = format!("username = \"admin\"\npassword = {}\n", lab.source("password"));
-    lab.session("web", &login).provider("qbittorrent").idle_timeout(&format!("{TOLD}s"))
+    let login = format!(
+        "username = \"admin\"\npassword = {}\n",
+        lab.source("password")
+    );
+    lab.session("web", &login)
+        .provider("qbittorrent")
+        .idle_timeout(&format!("{TOLD}s"))
 }

@@ -14,9 +14,14 @@ fn renewals_in_json_carry_a_device_over_its_tokens_a_lost_answer_and_a_restart_o
     lab.configure(&[chat(&lab)]);
     lab.start();
     lab.await_token("chat");
-    let seen = watch(&lab, "chat", Duration::from_secs(14), |token| server.serves(token));
+    let seen = watch(&lab, "chat", Duration::from_secs(14), |token| {
+        server.serves(token)
+    });
     assert!((3..=6).contains(&seen.len()), "{} tokens", seen.len());
-    assert_eq!((server.count("login", 200), server.count("refresh", 200)), (1, seen.len() - 1));
+    assert_eq!(
+        (server.count("login", 200), server.count("refresh", 200)),
+        (1, seen.len() - 1)
+    );
 
     // Whether the refresh token was used nobody knows: a login leaves no doubt, and costs one call.
     server.served.front.lose_the_next_answer_of("/refresh");
@@ -40,7 +45,10 @@ fn renewals_in_json_carry_a_device_over_its_tokens_a_lost_answer_and_a_restart_o
     lab.succeeds(&["rejected", "chat"]);
     let fresh = lab.await_another_token("chat", &token);
     assert!(server.serves(&fresh));
-    assert_eq!((server.count("login", 200), server.count("refresh", 401)), (logins + 1, 0));
+    assert_eq!(
+        (server.count("login", 200), server.count("refresh", 401)),
+        (logins + 1, 0)
+    );
     lab.succeeds(&["logout", "chat"]);
     assert!(!server.serves(&fresh));
     let calls = server.served.front.passed().len();
@@ -54,9 +62,20 @@ fn a_wrong_password_that_a_json_error_refuses_is_sent_once() {
     lab.configure(&[chat(&lab)]);
     lab.start();
     let status = lab.await_state("chat", "needs_attention");
-    assert!(status.to_string().contains("user name or password is wrong"), "{status}");
+    assert!(
+        status
+            .to_string()
+            .contains("user name or password is wrong"),
+        "{status}"
+    );
     sleep(Duration::from_secs(2));
-    assert_eq!((server.count("login", 403), server.served.front.passed().len()), (1, 1));
+    assert_eq!(
+        (
+            server.count("login", 403),
+            server.served.front.passed().len()
+        ),
+        (1, 1)
+    );
     assert_eq!(lab.token("chat"), None);
     lab.secret("password", &server.password);
     lab.reload();
@@ -72,6 +91,9 @@ fn synapse(token_seconds: u32) -> (Synapse, Lab) {
 }
 
 fn chat(lab: &Lab) -> Session {
-    let login = format!("username = \"job\"\npassword = {}\n", lab.source("password"));
+    let login = format!(
+        "username = \"job\"\npassword = {}\n",
+        lab.source("password")
+    );
     lab.session("chat", &login).provider("matrix")
 }

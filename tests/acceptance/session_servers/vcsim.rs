@@ -18,7 +18,8 @@ fn a_simulated_vcenter_ends_a_session_that_nobody_uses() {
 }
 
 #[test]
-fn a_session_of_a_vcenter_lives_through_several_idle_timeouts_its_end_and_a_restart_of_its_server() {
+fn a_session_of_a_vcenter_lives_through_several_idle_timeouts_its_end_and_a_restart_of_its_server()
+{
     let mut server = Vcsim::start(IDLE);
     let mut lab = lab(&server.served.front.url(), "any-password");
     lab.configure(&[center(&lab)]);
@@ -35,7 +36,10 @@ fn a_session_of_a_vcenter_lives_through_several_idle_timeouts_its_end_and_a_rest
     lab.succeeds(&["rejected", "center"]);
     let second = lab.await_another_token("center", &first);
     assert!(server.serves(&second));
-    assert_eq!((server.count("POST", 200), server.count("GET", 401)), (2, 1));
+    assert_eq!(
+        (server.count("POST", 200), server.count("GET", 401)),
+        (2, 1)
+    );
 
     // It forgets its sessions, and answers the next ping accordingly.
     server.served.stop();
@@ -55,5 +59,7 @@ fn center(lab: &Lab) -> Session {
         "username = \"job@vsphere.local\"\npassword = {}\napi = \"/rest/com/vmware/cis\"\n",
         lab.source("password")
     );
-    lab.session("center", &login).provider("vsphere").idle_timeout(&format!("{IDLE}s"))
+    lab.session("center", &login)
+        .provider("vsphere")
+        .idle_timeout(&format!("{IDLE}s"))
 }

@@ -16,14 +16,23 @@ fn a_session_whose_errors_come_as_successes_lives_through_several_idle_timeouts(
     let token = lab.await_token("monitor");
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(20) {
-        assert_eq!(lab.token("monitor").as_deref(), Some(token.as_str()), "after {:?}", started.elapsed());
+        assert_eq!(
+            lab.token("monitor").as_deref(),
+            Some(token.as_str()),
+            "after {:?}",
+            started.elapsed()
+        );
         sleep(Duration::from_millis(100));
     }
     assert!(server.serves(&token));
     let calls = server.front.passed().len();
     assert!((4..=10).contains(&calls), "{calls} calls");
     assert_eq!(server.logins(), 1);
-    assert!(server.front.passed()[1..].iter().all(|passed| method(passed) == "user.checkAuthentication"));
+    assert!(
+        server.front.passed()[1..]
+            .iter()
+            .all(|passed| method(passed) == "user.checkAuthentication")
+    );
 }
 
 #[test]
@@ -39,7 +48,13 @@ fn a_death_under_status_200_leads_to_one_new_login() {
     lab.succeeds(&["verify", "monitor"]);
     lab.succeeds(&["logout", "monitor"]);
     assert!(!server.serves(&second));
-    assert!(server.front.passed().iter().all(|passed| passed.status == 200));
+    assert!(
+        server
+            .front
+            .passed()
+            .iter()
+            .all(|passed| passed.status == 200)
+    );
 }
 
 #[test]
@@ -62,6 +77,11 @@ fn zabbix() -> (Arc<Zabbix>, Lab) {
 }
 
 fn monitor(lab: &Lab) -> Session {
-    let login = format!("username = \"Admin\"\npassword = {}\n", lab.source("password"));
-    lab.session("monitor", &login).provider("zabbix-legacy").idle_timeout(&format!("{TOLD}s"))
+    let login = format!(
+        "username = \"Admin\"\npassword = {}\n",
+        lab.source("password")
+    );
+    lab.session("monitor", &login)
+        .provider("zabbix-legacy")
+        .idle_timeout(&format!("{TOLD}s"))
 }

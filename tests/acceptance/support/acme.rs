@@ -70,7 +70,13 @@ impl Acme {
     }
 
     pub(crate) fn calls(&self, path: &str) -> usize {
-        self.state.lock().unwrap().calls.get(path).copied().unwrap_or(0)
+        self.state
+            .lock()
+            .unwrap()
+            .calls
+            .get(path)
+            .copied()
+            .unwrap_or(0)
     }
 
     /// Sessions that nobody used in time.
@@ -84,7 +90,13 @@ impl Acme {
     }
 
     pub(crate) fn living(&self) -> Vec<String> {
-        self.state.lock().unwrap().sessions.keys().cloned().collect()
+        self.state
+            .lock()
+            .unwrap()
+            .sessions
+            .keys()
+            .cloned()
+            .collect()
     }
 
     pub(crate) fn end_all_sessions(&self) {
@@ -97,7 +109,13 @@ impl Acme {
         move || {
             let state = state.lock().unwrap();
             let csrf = state.sessions.values().map(|session| session.csrf.clone());
-            state.sessions.keys().cloned().chain(csrf).chain([PASSWORD.to_owned()]).collect()
+            state
+                .sessions
+                .keys()
+                .cloned()
+                .chain(csrf)
+                .chain([PASSWORD.to_owned()])
+                .collect()
         }
     }
 }
@@ -136,16 +154,29 @@ impl State {
     /// Another cookie, for a login that happened at `born`.
     fn hand_out(&mut self, born: Instant) -> Response {
         self.handed_out += 1;
-        let (cookie, csrf) =
-            (format!("cookie-{}-of-robot", self.handed_out), format!("csrf-{}-of-robot", self.handed_out));
+        let (cookie, csrf) = (
+            format!("cookie-{}-of-robot", self.handed_out),
+            format!("csrf-{}-of-robot", self.handed_out),
+        );
         let body = json!({ "ok": true, "csrf": csrf, "seconds": self.rules.idle.as_secs() });
-        self.sessions.insert(cookie.clone(), Session { csrf, born, used: Instant::now() });
-        Response::json(200, body.to_string()).with("Set-Cookie", &format!("ACMESID={cookie}; Path=/; HttpOnly"))
+        self.sessions.insert(
+            cookie.clone(),
+            Session {
+                csrf,
+                born,
+                used: Instant::now(),
+            },
+        );
+        Response::json(200, body.to_string())
+            .with("Set-Cookie", &format!("ACMESID={cookie}; Path=/; HttpOnly"))
     }
 
     /// The cookie of a session that lives; a request restarts its timer.
     fn used(&mut self, request: &Request) -> Option<String> {
-        let cookie = request.header("cookie").strip_prefix("ACMESID=")?.to_owned();
+        let cookie = request
+            .header("cookie")
+            .strip_prefix("ACMESID=")?
+            .to_owned();
         let session = self.sessions.get_mut(&cookie)?;
         let idle = session.used.elapsed() > self.rules.idle;
         let late = session.born.elapsed() > self.rules.longest;
@@ -168,7 +199,10 @@ impl State {
     }
 
     fn replace(&mut self, cookie: &str) -> Response {
-        let born = self.sessions.remove(cookie).map_or_else(Instant::now, |session| session.born);
+        let born = self
+            .sessions
+            .remove(cookie)
+            .map_or_else(Instant::now, |session| session.born);
         self.hand_out(born)
     }
 
@@ -177,7 +211,11 @@ impl State {
         let Some(cookie) = self.used(request) else {
             return Response::json(200, r#"{"ok": false, "error": "NO_SESSION"}"#);
         };
-        if self.sessions.get(&cookie).is_none_or(|session| session.csrf != request.header("x-csrf")) {
+        if self
+            .sessions
+            .get(&cookie)
+            .is_none_or(|session| session.csrf != request.header("x-csrf"))
+        {
             return Response::json(403, r#"{"ok": false, "error": "NO_CSRF"}"#);
         }
         self.replace(&cookie)

@@ -28,7 +28,10 @@ pub(crate) const SOON: Duration = Duration::from_secs(30);
 /// `count` random bytes in hexadecimal.
 pub(crate) fn random_hex(count: usize) -> String {
     let mut bytes = vec![0; count];
-    std::fs::File::open("/dev/urandom").unwrap().read_exact(&mut bytes).unwrap();
+    std::fs::File::open("/dev/urandom")
+        .unwrap()
+        .read_exact(&mut bytes)
+        .unwrap();
     hex(&bytes)
 }
 
@@ -40,7 +43,9 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 pub(crate) fn percent_decoded(text: &str) -> String {
-    percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
+    percent_encoding::percent_decode_str(&text.replace('+', " "))
+        .decode_utf8_lossy()
+        .into_owned()
 }
 
 /// Looks until there is something, or fails saying what was awaited.

@@ -64,7 +64,11 @@ impl Session {
 
     pub(crate) fn without_login_key(mut self, key: &str) -> Self {
         let prefix = format!("{key} =");
-        let kept: Vec<&str> = self.login.lines().filter(|line| !line.starts_with(&prefix)).collect();
+        let kept: Vec<&str> = self
+            .login
+            .lines()
+            .filter(|line| !line.starts_with(&prefix))
+            .collect();
         self.login = kept.join("\n");
         self
     }
@@ -93,7 +97,9 @@ impl Session {
 
     /// With the secret of another file.
     pub(crate) fn with_secret(mut self, name: &str, other: &str) -> Self {
-        self.login = self.login.replace(&format!("/{name}\""), &format!("/{other}\""));
+        self.login = self
+            .login
+            .replace(&format!("/{name}\""), &format!("/{other}\""));
         self
     }
 
@@ -102,9 +108,24 @@ impl Session {
     }
 
     fn toml(&self) -> String {
-        let Self { name, provider, url, idle_timeout, keys, login, tables } = self;
-        let window = idle_timeout.as_ref().map(|value| format!("idle_timeout = \"{value}\"\n")).unwrap_or_default();
-        let url = if url.is_empty() { String::new() } else { format!("url = \"{url}\"\n") };
+        let Self {
+            name,
+            provider,
+            url,
+            idle_timeout,
+            keys,
+            login,
+            tables,
+        } = self;
+        let window = idle_timeout
+            .as_ref()
+            .map(|value| format!("idle_timeout = \"{value}\"\n"))
+            .unwrap_or_default();
+        let url = if url.is_empty() {
+            String::new()
+        } else {
+            format!("url = \"{url}\"\n")
+        };
         let (keys, tables) = (keys.join("\n"), tables.join("\n"));
         format!(
             "[sessions.{name}]\nprovider = \"{provider}\"\n{url}{window}{keys}\n\
@@ -167,7 +188,10 @@ impl Lab {
 
     /// A directory for sessions at `url`; `needles` says what must never be seen in the output.
     pub(crate) fn bare(url: &str, needles: impl Fn() -> Vec<String> + 'static) -> Self {
-        let dir = tempfile::Builder::new().prefix("keepfresh-").tempdir().unwrap();
+        let dir = tempfile::Builder::new()
+            .prefix("keepfresh-")
+            .tempdir()
+            .unwrap();
         // Other users must reach the socket and the published files below it.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         Self {
@@ -211,7 +235,12 @@ impl Lab {
     pub(crate) fn secret(&self, name: &str, value: &str) {
         let path = self.path(name);
         let _ = fs::remove_file(&path);
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).unwrap();
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .unwrap();
         std::io::Write::write_all(&mut file, value.as_bytes()).unwrap();
     }
 
@@ -220,7 +249,9 @@ impl Lab {
         let secret = self.source("client-secret");
         self.session(
             name,
-            &format!("grant = \"client_credentials\"\nclient_id = \"{name}\"\nclient_secret = {secret}\n"),
+            &format!(
+                "grant = \"client_credentials\"\nclient_id = \"{name}\"\nclient_secret = {secret}\n"
+            ),
         )
     }
 
@@ -281,8 +312,14 @@ impl Lab {
     /// Everything but the directories, as it stands.
     pub(crate) fn configure_text(&self, text: &str) {
         let (run, state) = (self.quoted("run"), self.quoted("state"));
-        let daemon = format!("[daemon]\nruntime_dir = {run}\nstate_dir = {state}\nlog = \"{}\"\n", self.log_target);
-        let http = format!("[http]\nconnect_timeout = \"1s\"\nrequest_timeout = \"{}\"\n", self.request_timeout);
+        let daemon = format!(
+            "[daemon]\nruntime_dir = {run}\nstate_dir = {state}\nlog = \"{}\"\n",
+            self.log_target
+        );
+        let http = format!(
+            "[http]\nconnect_timeout = \"1s\"\nrequest_timeout = \"{}\"\n",
+            self.request_timeout
+        );
         self.write_config(&format!("{daemon}{http}{text}"));
     }
 
@@ -346,8 +383,14 @@ impl Lab {
     /// The command that runs the daemon.
     pub(crate) fn daemon(&self) -> Command {
         let mut command = Command::new(BINARY);
-        command.args(["run", "--config"]).arg(self.config()).env("KEEPFRESH_LOG", self.log_level);
-        command.env("RUST_BACKTRACE", "0").env_remove("NOTIFY_SOCKET").env_remove("JOURNAL_STREAM");
+        command
+            .args(["run", "--config"])
+            .arg(self.config())
+            .env("KEEPFRESH_LOG", self.log_level);
+        command
+            .env("RUST_BACKTRACE", "0")
+            .env_remove("NOTIFY_SOCKET")
+            .env_remove("JOURNAL_STREAM");
         command
     }
 
@@ -356,7 +399,10 @@ impl Lab {
         let mut command = Command::new("strace");
         // With -D the daemon is our child, and the tracer goes when it does.
         command.args(["-D", "-f", "-qqq", "--seccomp-bpf", "-o", "/dev/null"]);
-        let calls: Vec<&str> = injections.iter().filter_map(|it| it.split(':').next()).collect();
+        let calls: Vec<&str> = injections
+            .iter()
+            .filter_map(|it| it.split(':').next())
+            .collect();
         command.arg("-e").arg(format!("trace={}", calls.join(",")));
         for injection in injections {
             command.arg("-e").arg(format!("inject={injection}"));
@@ -385,7 +431,9 @@ impl Lab {
         std::thread::spawn(move || {
             let mut buffer = [0; 16 * 1024];
             while let Ok(read @ 1..) = pipe.read(&mut buffer) {
-                said.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..read]));
+                said.lock()
+                    .unwrap()
+                    .push_str(&String::from_utf8_lossy(&buffer[..read]));
             }
         })
     }
@@ -395,7 +443,9 @@ impl Lab {
     }
 
     pub(crate) fn runs(&mut self) -> bool {
-        self.running.as_mut().is_some_and(|running| running.child.try_wait().unwrap().is_none())
+        self.running
+            .as_mut()
+            .is_some_and(|running| running.child.try_wait().unwrap().is_none())
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -415,7 +465,11 @@ impl Lab {
 
     /// Waits for the daemon to end by itself.
     pub(crate) fn ended(&mut self) -> ExitStatus {
-        self.running.take().expect("the daemon runs").ended(SOON).expect("the daemon ends")
+        self.running
+            .take()
+            .expect("the daemon runs")
+            .ended(SOON)
+            .expect("the daemon ends")
     }
 
     /// SIGHUP.
@@ -432,19 +486,25 @@ impl Lab {
 
     #[track_caller]
     pub(crate) fn await_token(&self, session: &str) -> String {
-        within(SOON, &format!("a token of {session}"), || self.token(session))
+        within(SOON, &format!("a token of {session}"), || {
+            self.token(session)
+        })
     }
 
     #[track_caller]
     pub(crate) fn await_another_token(&self, session: &str, than: &str) -> String {
-        within(SOON, &format!("another token of {session}"), || self.token(session).filter(|token| token != than))
+        within(SOON, &format!("another token of {session}"), || {
+            self.token(session).filter(|token| token != than)
+        })
     }
 
     #[track_caller]
     pub(crate) fn await_no_token(&self, session: &str) {
-        within(SOON, &format!("the token of {session} to be withdrawn"), || {
-            self.token(session).is_none().then_some(())
-        });
+        within(
+            SOON,
+            &format!("the token of {session} to be withdrawn"),
+            || self.token(session).is_none().then_some(()),
+        );
     }
 
     #[track_caller]
@@ -466,7 +526,9 @@ impl Lab {
     /// Keeps what anybody could see, for the search at the end.
     fn see(&self, path: &str, answer: Option<&Answer>) {
         let mut seen = self.seen.lock().unwrap();
-        if let Some(answer) = answer.filter(|_| !path.contains("/token") && !path.contains("/rejected")) {
+        if let Some(answer) =
+            answer.filter(|_| !path.contains("/token") && !path.contains("/rejected"))
+        {
             seen.insert(format!("{path}: {:?} {}", answer.headers, answer.body));
         }
         if let Some(running) = &self.running {
@@ -477,8 +539,12 @@ impl Lab {
     /// Asks a daemon that still runs for all that it shows of its sessions.
     fn look_once_more(&self) {
         for path in ["/v1/sessions", "/v1/health", "/metrics"] {
-            let asked = format!("GET {path} HTTP/1.1\r\nhost: keepfresh\r\nconnection: close\r\n\r\n");
-            self.see(path, unix::hasty_exchange(&self.socket(), asked.as_bytes()).as_ref());
+            let asked =
+                format!("GET {path} HTTP/1.1\r\nhost: keepfresh\r\nconnection: close\r\n\r\n");
+            self.see(
+                path,
+                unix::hasty_exchange(&self.socket(), asked.as_bytes()).as_ref(),
+            );
         }
     }
 
@@ -491,7 +557,9 @@ impl Lab {
 
     #[track_caller]
     pub(crate) fn status(&self, session: &str) -> Value {
-        let answer = self.get(&format!("/v1/sessions/{session}")).expect("the socket answers");
+        let answer = self
+            .get(&format!("/v1/sessions/{session}"))
+            .expect("the socket answers");
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()
     }
@@ -501,7 +569,11 @@ impl Lab {
     /// `keepfresh ARGS`, as a job beside this daemon would run it.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(BINARY);
-        command.args(args).env("KEEPFRESH_SOCKET", self.socket()).env("NO_COLOR", "1").stdin(Stdio::null());
+        command
+            .args(args)
+            .env("KEEPFRESH_SOCKET", self.socket())
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null());
         // An ordinary user has one after a login only.
         command.env("XDG_RUNTIME_DIR", self.path(""));
         command
@@ -522,7 +594,8 @@ impl Lab {
         let output = command.output().unwrap();
         let mut said = self.said.lock().unwrap();
         said.push_str(&String::from_utf8_lossy(&output.stderr));
-        let asks_for_token = args.contains(&"token") || args.contains(&"--print") || args.contains(&"exec");
+        let asks_for_token =
+            args.contains(&"token") || args.contains(&"--print") || args.contains(&"exec");
         if !asks_for_token {
             said.push_str(&String::from_utf8_lossy(&output.stdout));
         }
@@ -532,7 +605,10 @@ impl Lab {
     #[track_caller]
     pub(crate) fn code(&self, args: &[&str]) -> i32 {
         let output = self.run(args);
-        output.status.code().unwrap_or_else(|| panic!("{args:?} was killed: {output:?}"))
+        output
+            .status
+            .code()
+            .unwrap_or_else(|| panic!("{args:?} was killed: {output:?}"))
     }
 
     /// `keepfresh ARGS` must succeed.
@@ -553,7 +629,9 @@ impl Lab {
     /// The longest that a call of the daemon took, by its own account.
     pub(crate) fn slowest_answer(&self) -> Duration {
         let said = self.said();
-        let took = said.lines().filter_map(|line| line.split("took_ms=").nth(1)?.trim().parse().ok());
+        let took = said
+            .lines()
+            .filter_map(|line| line.split("took_ms=").nth(1)?.trim().parse().ok());
         Duration::from_millis(took.max().unwrap_or(0))
     }
 
@@ -579,9 +657,15 @@ impl Lab {
     /// Where secrets were found that should not be there.
     fn leaks(&self) -> Vec<String> {
         let forms = Forms::of(&(self.needles)());
-        let said = forms.shown(&self.said()).into_iter().map(|line| format!("said: {line}"));
+        let said = forms
+            .shown(&self.said())
+            .into_iter()
+            .map(|line| format!("said: {line}"));
         let seen = self.seen.lock().unwrap();
-        let seen = seen.iter().flat_map(|text| forms.shown(text)).map(|line| format!("seen: {line}"));
+        let seen = seen
+            .iter()
+            .flat_map(|text| forms.shown(text))
+            .map(|line| format!("seen: {line}"));
         let mut leaks: Vec<String> = said.chain(seen).collect();
         for file in readable_by_all(self.dir.path()) {
             if forms.are_in(&fs::read(&file).unwrap_or_default()) {
@@ -589,7 +673,9 @@ impl Lab {
             }
         }
         if fs::read_to_string(self.config()).is_ok_and(|config| config.contains("\nstate_key =")) {
-            let open = leaks::files(&self.path("state")).into_iter().filter(|(_, content)| forms.are_in(content));
+            let open = leaks::files(&self.path("state"))
+                .into_iter()
+                .filter(|(_, content)| forms.are_in(content));
             leaks.extend(open.map(|(path, _)| format!("not sealed: {}", path.display())));
         }
         leaks
@@ -604,17 +690,29 @@ impl Drop for Lab {
             return;
         }
         let leaks = self.leaks();
-        assert!(leaks.is_empty(), "secrets were shown:\n{}", leaks.join("\n"));
-        assert!(!self.said().contains("panicked at"), "something panicked:\n{}", self.tail());
+        assert!(
+            leaks.is_empty(),
+            "secrets were shown:\n{}",
+            leaks.join("\n")
+        );
+        assert!(
+            !self.said().contains("panicked at"),
+            "something panicked:\n{}",
+            self.tail()
+        );
     }
 }
 
 /// Files below `dir` that every user of the machine could read.
 fn readable_by_all(dir: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
     let mut found = Vec::new();
     for entry in entries.flatten() {
-        let Ok(metadata) = entry.path().symlink_metadata() else { continue };
+        let Ok(metadata) = entry.path().symlink_metadata() else {
+            continue;
+        };
         if metadata.is_dir() && metadata.mode() & 0o001 != 0 {
             found.extend(readable_by_all(&entry.path()));
         } else if metadata.is_file() && metadata.mode() & 0o004 != 0 {

@@ -26,7 +26,12 @@ static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::
 pub(crate) fn check(method: &str, path: &str, answer: &Answer) {
     let path = path.split('?').next().unwrap();
     let Some(template) = template(path) else {
-        return assert_problem(answer, 404, "no-such-path", &format!("{path} is not in {FILE}: describe it there"));
+        return assert_problem(
+            answer,
+            404,
+            "no-such-path",
+            &format!("{path} is not in {FILE}: describe it there"),
+        );
     };
     let method = method.to_lowercase();
     let Some(operation) = DESCRIPTION["paths"][&template].get(&method) else {
@@ -36,18 +41,38 @@ pub(crate) fn check(method: &str, path: &str, answer: &Answer) {
     let call = format!("{method} {template} with {}", answer.status);
     let status = answer.status.to_string();
     let response = &operation["responses"][&status];
-    assert!(!response.is_null(), "{call} is not in {FILE}: describe it there\n{answer:?}");
+    assert!(
+        !response.is_null(),
+        "{call} is not in {FILE}: describe it there\n{answer:?}"
+    );
     let at = match response["$ref"].as_str() {
         Some(reference) => reference.to_owned(),
-        None => format!("#/paths/{}/{method}/responses/{status}", template.replace('/', "~1")),
+        None => format!(
+            "#/paths/{}/{method}/responses/{status}",
+            template.replace('/', "~1")
+        ),
     };
     let Some(content) = DESCRIPTION.pointer(&at[1..]).unwrap()["content"].as_object() else {
-        return assert!(answer.body.is_empty(), "{call} has no body in {FILE}\n{answer:?}");
+        return assert!(
+            answer.body.is_empty(),
+            "{call} has no body in {FILE}\n{answer:?}"
+        );
     };
     let kind = answer.header("content-type").split(';').next().unwrap();
-    assert!(content.contains_key(kind), "{call} is no {kind:?} in {FILE}\n{answer:?}");
-    let instance = if kind.ends_with("json") { answer.json() } else { Value::String(answer.body.clone()) };
-    assert_valid(&format!("{at}/content/{}/schema", kind.replace('/', "~1")), &instance, &call);
+    assert!(
+        content.contains_key(kind),
+        "{call} is no {kind:?} in {FILE}\n{answer:?}"
+    );
+    let instance = if kind.ends_with("json") {
+        answer.json()
+    } else {
+        Value::String(answer.body.clone())
+    };
+    assert_valid(
+        &format!("{at}/content/{}/schema", kind.replace('/', "~1")),
+        &instance,
+        &call,
+    );
 }
 
 /// Fails unless `instance` is what `#/components/schemas/NAME` describes.
@@ -60,9 +85,16 @@ pub(crate) fn assert_is(name: &str, instance: &Value) {
 pub(crate) fn all() -> Vec<(String, String, u16)> {
     let mut all = Vec::new();
     for (path, item) in DESCRIPTION["paths"].as_object().unwrap() {
-        for (method, operation) in item.as_object().unwrap().iter().filter(|(key, _)| *key != "parameters") {
+        for (method, operation) in item
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(key, _)| *key != "parameters")
+        {
             let statuses = operation["responses"].as_object().unwrap().keys();
-            all.extend(statuses.map(|status| (method.clone(), path.clone(), status.parse().unwrap())));
+            all.extend(
+                statuses.map(|status| (method.clone(), path.clone(), status.parse().unwrap())),
+            );
         }
     }
     all
@@ -71,11 +103,18 @@ pub(crate) fn all() -> Vec<(String, String, u16)> {
 /// The described path that this one is an instance of.
 pub(crate) fn template(path: &str) -> Option<String> {
     let is_instance = |template: &&String| {
-        let (template, path): (Vec<&str>, Vec<&str>) = (template.split('/').collect(), path.split('/').collect());
-        let fits = |(described, part): (&&str, &&str)| described == part || described.starts_with('{');
+        let (template, path): (Vec<&str>, Vec<&str>) =
+            (template.split('/').collect(), path.split('/').collect());
+        let fits =
+            |(described, part): (&&str, &&str)| described == part || described.starts_with('{');
         template.len() == path.len() && template.iter().zip(&path).all(fits)
     };
-    DESCRIPTION["paths"].as_object().unwrap().keys().find(is_instance).cloned()
+    DESCRIPTION["paths"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .find(is_instance)
+        .cloned()
 }
 
 #[track_caller]
@@ -87,17 +126,34 @@ fn assert_problem(answer: &Answer, status: u16, kind: &str, otherwise: &str) {
 
 #[track_caller]
 fn assert_valid(at: &str, instance: &Value, call: &str) {
-    let validator = Arc::clone(VALIDATORS.lock().unwrap().entry(at.to_owned()).or_insert_with(|| validator(at)));
-    let wrong: Vec<String> =
-        validator.iter_errors(instance).map(|error| format!("{}: {error}", error.instance_path)).collect();
-    assert!(wrong.is_empty(), "{call} is not as in {FILE}:\n{}\n{instance:#}", wrong.join("\n"));
+    let validator = Arc::clone(
+        VALIDATORS
+            .lock()
+            .unwrap()
+            .entry(at.to_owned())
+            .or_insert_with(|| validator(at)),
+    );
+    let wrong: Vec<String> = validator
+        .iter_errors(instance)
+        .map(|error| format!("{}: {error}", error.instance_path))
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "{call} is not as in {FILE}:\n{}\n{instance:#}",
+        wrong.join("\n")
+    );
 }
 
 fn validator(at: &str) -> Arc<Validator> {
     let mut root = DESCRIPTION.pointer(&at[1..]).unwrap().clone();
     // What its references lead to.
     root["components"] = DESCRIPTION["components"].clone();
-    Arc::new(jsonschema::draft202012::options().should_validate_formats(true).build(&root).unwrap())
+    Arc::new(
+        jsonschema::draft202012::options()
+            .should_validate_formats(true)
+            .build(&root)
+            .unwrap(),
+    )
 }
 
 /// Nothing more than is described may stand in an object, unless its schema says so.

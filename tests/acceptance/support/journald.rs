@@ -47,7 +47,11 @@ impl Journald {
     pub(crate) fn start() -> Self {
         let catalogue = catalogue();
         let mounts = SharedMounts::made_by(MOUNTS, &[&catalogue.path().join(CATALOGUE)]);
-        let mut journald = Self { mounts, _catalogue: catalogue, child: None };
+        let mut journald = Self {
+            mounts,
+            _catalogue: catalogue,
+            child: None,
+        };
         journald.start_again();
         journald
     }
@@ -55,9 +59,15 @@ impl Journald {
     /// The same journal, after [`Journald::kill`].
     pub(crate) fn start_again(&mut self) {
         let mut command = self.mounts.enter();
-        let child = command.args([JOURNALD, NAME]).stdin(Stdio::null()).stderr(Stdio::null()).spawn();
+        let child = command
+            .args([JOURNALD, NAME])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
         self.child = Some(child.expect("util-linux is installed"));
-        within(SOON, "journald to listen", || UnixStream::connect(self.socket()).ok());
+        within(SOON, "journald to listen", || {
+            UnixStream::connect(self.socket()).ok()
+        });
     }
 
     /// `kill -9`.
@@ -92,14 +102,20 @@ impl Journald {
         // Identifier, unit, priority, prefixes are taken off, forwarding to syslog, to the kernel, to the console.
         stream.write_all(b"keepfresh\n\n6\n1\n0\n0\n0\n").unwrap();
         let fd = OwnedFd::from(stream);
-        let found = fs::metadata(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&fd))).unwrap();
+        let found = fs::metadata(format!(
+            "/proc/self/fd/{}",
+            std::os::fd::AsRawFd::as_raw_fd(&fd)
+        ))
+        .unwrap();
         (Stdio::from(fd), format!("{}:{}", found.dev(), found.ino()))
     }
 
     /// `journalctl --namespace=NAME ARGS`, with our catalogue for the machine's.
     pub(crate) fn journalctl(&self, args: &[&str]) -> String {
         let mut journalctl = self.mounts.enter();
-        journalctl.args(["journalctl", "--namespace", NAME, "--no-pager", "--quiet"]).args(args);
+        journalctl
+            .args(["journalctl", "--namespace", NAME, "--no-pager", "--quiet"])
+            .args(args);
         let output = journalctl.output().unwrap();
         assert!(output.status.success(), "{args:?}: {output:?}");
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -108,18 +124,24 @@ impl Journald {
     /// The entries that match.
     pub(crate) fn entries(&self, matches: &[&str]) -> Vec<Entry> {
         let args: Vec<&str> = ["-o", "json"].iter().chain(matches).copied().collect();
-        self.journalctl(&args).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        self.journalctl(&args)
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     /// The first entry that matches, as soon as it is there.
     #[track_caller]
     pub(crate) fn await_entry(&self, matches: &[&str]) -> Entry {
-        within(SOON, &format!("an entry {matches:?}"), || self.entries(matches).into_iter().next())
+        within(SOON, &format!("an entry {matches:?}"), || {
+            self.entries(matches).into_iter().next()
+        })
     }
 
     /// Where services send their lines.
     fn socket(&self) -> PathBuf {
-        self.mounts.seen_from_outside(&format!("/run/systemd/journal.{NAME}/stdout"))
+        self.mounts
+            .seen_from_outside(&format!("/run/systemd/journal.{NAME}/stdout"))
     }
 }
 
@@ -130,8 +152,16 @@ fn catalogue() -> TempDir {
     fs::create_dir_all(&sources).unwrap();
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/keepfresh.catalog");
     fs::copy(ours, sources.join("keepfresh.catalog")).unwrap();
-    let update = Command::new("journalctl").arg("--update-catalog").arg("--root").arg(root.path()).output().unwrap();
-    assert!(update.status.success() && update.stderr.is_empty(), "{update:?}");
+    let update = Command::new("journalctl")
+        .arg("--update-catalog")
+        .arg("--root")
+        .arg(root.path())
+        .output()
+        .unwrap();
+    assert!(
+        update.status.success() && update.stderr.is_empty(),
+        "{update:?}"
+    );
     root
 }
 

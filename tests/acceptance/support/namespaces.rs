@@ -31,8 +31,14 @@ impl SharedMounts {
     pub(crate) fn made_by(script: &str, args: &[&Path]) -> Self {
         // It ends when nobody holds its standard input any more.
         let mut command = with_own_mounts();
-        command.args(["sh", "-ec", &format!("{script}\necho made; exec cat"), "sh"]).args(args);
-        let mut keeper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        command
+            .args(["sh", "-ec", &format!("{script}\necho made; exec cat"), "sh"])
+            .args(args);
+        let mut keeper = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut said = [0; 5];
         keeper
             .stdout

@@ -49,8 +49,15 @@ impl OidcProvider {
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}; `make test` installs it", node()));
         let mut issuer = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut issuer).unwrap();
-        Self { child, issuer: issuer.trim().to_owned(), client_secret, password }
+        BufReader::new(child.stdout.as_mut().unwrap())
+            .read_line(&mut issuer)
+            .unwrap();
+        Self {
+            child,
+            issuer: issuer.trim().to_owned(),
+            client_secret,
+            password,
+        }
     }
 
     /// What must never be seen in the daemon's output; tokens are looked for by the tests that know them.
@@ -80,7 +87,15 @@ impl OidcProvider {
     pub(crate) fn calls(&self) -> Vec<Call> {
         let calls = self.control("GET", "/test/calls");
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        calls.as_array().unwrap().iter().map(|it| Call { path: text(&it["path"]), grant: text(&it["grant"]) }).collect()
+        calls
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| Call {
+                path: text(&it["path"]),
+                grant: text(&it["grant"]),
+            })
+            .collect()
     }
 
     pub(crate) fn count(&self, path: &str) -> usize {
@@ -89,27 +104,45 @@ impl OidcProvider {
 
     /// Token requests that this grant won.
     pub(crate) fn granted(&self, grant: &str) -> usize {
-        self.calls().iter().filter(|call| call.grant == grant).count()
+        self.calls()
+            .iter()
+            .filter(|call| call.grant == grant)
+            .count()
     }
 
     /// How often its metadata were had.
     pub(crate) fn discoveries(&self) -> usize {
-        self.calls().iter().filter(|call| call.path.contains("/.well-known/")).count()
+        self.calls()
+            .iter()
+            .filter(|call| call.path.contains("/.well-known/"))
+            .count()
     }
 
     /// What the provider itself says of a token.
     pub(crate) fn active(&self, token: &str) -> bool {
-        let body = format!("client_id=post&client_secret={}&token={token}", self.client_secret);
-        let (_, answer) = ask("POST", &format!("{}/token/introspection", self.issuer), "", &body).unwrap();
+        let body = format!(
+            "client_id=post&client_secret={}&token={token}",
+            self.client_secret
+        );
+        let (_, answer) = ask(
+            "POST",
+            &format!("{}/token/introspection", self.issuer),
+            "",
+            &body,
+        )
+        .unwrap();
         serde_json::from_str::<Value>(&answer).unwrap()["active"] == true
     }
 
     /// One refresh by somebody else.
     pub(crate) fn refresh(&self, refresh_token: &str) -> u16 {
         let secret = &self.client_secret;
-        let body =
-            format!("grant_type=refresh_token&client_id=post&client_secret={secret}&refresh_token={refresh_token}");
-        ask("POST", &format!("{}/token", self.issuer), "", &body).unwrap().0
+        let body = format!(
+            "grant_type=refresh_token&client_id=post&client_secret={secret}&refresh_token={refresh_token}"
+        );
+        ask("POST", &format!("{}/token", self.issuer), "", &body)
+            .unwrap()
+            .0
     }
 
     fn control(&self, method: &str, path: &str) -> Value {
@@ -127,6 +160,13 @@ impl Drop for OidcProvider {
 
 /// The version that the provider is made for; Debian's may be older.
 pub(crate) fn node() -> String {
-    let machine = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
-    format!("{}/tests/oidc-provider/node_modules/node-linux-{machine}/bin/node", env!("CARGO_MANIFEST_DIR"))
+    let machine = if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        "x64"
+    };
+    format!(
+        "{}/tests/oidc-provider/node_modules/node-linux-{machine}/bin/node",
+        env!("CARGO_MANIFEST_DIR")
+    )
 }

@@ -103,7 +103,11 @@ impl Org {
         let client_secret = random_hex(24);
         let password = format!("Pa55-{}", random_hex(12));
         let security_token = random_hex(12);
-        let mut needles = vec![client_secret.clone(), password.clone(), security_token.clone()];
+        let mut needles = vec![
+            client_secret.clone(),
+            password.clone(),
+            security_token.clone(),
+        ];
         needles.extend(assertion::private_key_needles());
         Self {
             settings,
@@ -132,7 +136,10 @@ impl Org {
         if let Some(claims) = form.get("assertion").and_then(|it| assertion::claims(it)) {
             return claims["iss"].as_str().unwrap_or_default().to_owned();
         }
-        self.sessions.get(request.bearer()).map(|session| session.client.clone()).unwrap_or_default()
+        self.sessions
+            .get(request.bearer())
+            .map(|session| session.client.clone())
+            .unwrap_or_default()
     }
 
     /// What an honest server does and answers.
@@ -140,7 +147,9 @@ impl Org {
         match endpoint(&request.path) {
             Endpoint::Token => self.token(request),
             Endpoint::Data => self.data(request),
-            Endpoint::Versions => Response::json(200, r#"[{"version":"65.0","url":"/services/data/v65.0"}]"#),
+            Endpoint::Versions => {
+                Response::json(200, r#"[{"version":"65.0","url":"/services/data/v65.0"}]"#)
+            }
             Endpoint::Userinfo => self.userinfo(request),
             Endpoint::Introspect => self.introspect(request),
             Endpoint::Revoke => self.revoke(request),
@@ -150,7 +159,10 @@ impl Org {
 
     fn data(&mut self, request: &Request) -> Response {
         if request.method != "GET" {
-            return Response::json(405, r#"[{"message":"HTTP Method not allowed","errorCode":"METHOD_NOT_ALLOWED"}]"#);
+            return Response::json(
+                405,
+                r#"[{"message":"HTTP Method not allowed","errorCode":"METHOD_NOT_ALLOWED"}]"#,
+            );
         }
         if !self.touch(request.bearer(), Instant::now()) {
             return session_expired();
@@ -161,7 +173,10 @@ impl Org {
 
     fn userinfo(&mut self, request: &Request) -> Response {
         if self.touch(request.bearer(), Instant::now()) {
-            Response::json(200, r#"{"user_id":"0055g0000042","organization_id":"00D5g0000042"}"#)
+            Response::json(
+                200,
+                r#"{"user_id":"0055g0000042","organization_id":"00D5g0000042"}"#,
+            )
         } else {
             Response::text(403, "Bad_OAuth_Token")
         }
@@ -169,7 +184,10 @@ impl Org {
 
     fn introspect(&self, request: &Request) -> Response {
         let form = request.form();
-        let secret = form.get("client_secret").cloned().or_else(|| basic(request).map(|(_, secret)| secret));
+        let secret = form
+            .get("client_secret")
+            .cloned()
+            .or_else(|| basic(request).map(|(_, secret)| secret));
         if secret.as_ref() != Some(&self.client_secret) {
             return oauth_error("invalid_client", "invalid client credentials");
         }
@@ -177,9 +195,16 @@ impl Org {
         if self.sessions.get(token).is_none_or(|session| session.ended) {
             return Response::json(200, r#"{"active":false}"#);
         }
-        let left = self.settings.idle.saturating_sub(self.sessions[token].written.elapsed()).as_secs();
+        let left = self
+            .settings
+            .idle
+            .saturating_sub(self.sessions[token].written.elapsed())
+            .as_secs();
         let now = unix_now().as_secs();
-        Response::json(200, json!({"active": true, "exp": now + left, "iat": now, "scope": "api"}).to_string())
+        Response::json(
+            200,
+            json!({"active": true, "exp": now + left, "iat": now, "scope": "api"}).to_string(),
+        )
     }
 
     fn revoke(&mut self, request: &Request) -> Response {
@@ -227,7 +252,10 @@ impl Org {
     }
 
     fn by_password(&mut self, request: &Request, username: &str, password: &str) -> Response {
-        let locked = self.wrong.get(username).is_some_and(|wrong| *wrong >= self.settings.lock_after);
+        let locked = self
+            .wrong
+            .get(username)
+            .is_some_and(|wrong| *wrong >= self.settings.lock_after);
         let right = format!("{}{}", self.password, self.security_token);
         if locked || password != right || !self.client_is_genuine(request) {
             *self.wrong.entry(username.to_owned()).or_default() += 1;
@@ -253,7 +281,11 @@ impl Org {
             return oauth_error("invalid_grant", "expired access/refresh token");
         }
         if self.settings.refresh_kills {
-            for session in self.sessions.values_mut().filter(|session| session.family == family) {
+            for session in self
+                .sessions
+                .values_mut()
+                .filter(|session| session.family == family)
+            {
                 session.ended = true;
             }
         }
@@ -268,7 +300,11 @@ impl Org {
     }
 
     fn client_is_genuine(&self, request: &Request) -> bool {
-        let secret = request.form().get("client_secret").cloned().or_else(|| basic(request).map(|(_, secret)| secret));
+        let secret = request
+            .form()
+            .get("client_secret")
+            .cloned()
+            .or_else(|| basic(request).map(|(_, secret)| secret));
         secret.as_ref() == Some(&self.client_secret)
     }
 
@@ -284,7 +320,9 @@ impl Org {
     fn issue(&mut self, client: &str, family: &str) -> Value {
         let now = Instant::now();
         let living = self.issued.clone().into_iter().rev().find(|token| {
-            self.settings.reuses_sessions && self.sessions[token].client == client && self.lives(token, now)
+            self.settings.reuses_sessions
+                && self.sessions[token].client == client
+                && self.lives(token, now)
         });
         let token = living.unwrap_or_else(|| self.new_session(client, family, now));
         json!({
@@ -301,8 +339,13 @@ impl Org {
     fn new_session(&mut self, client: &str, family: &str, now: Instant) -> String {
         let secret = random_hex(24);
         let token = format!("00D5g0000042abc!AQ{secret}");
-        let session =
-            Session { client: client.into(), family: family.into(), written: now, ended: false, idled_out: false };
+        let session = Session {
+            client: client.into(),
+            family: family.into(),
+            written: now,
+            ended: false,
+            idled_out: false,
+        };
         self.needles.push(secret);
         self.issued.push(token.clone());
         self.sessions.insert(token.clone(), session);
@@ -313,13 +356,22 @@ impl Org {
         let secret = random_hex(24);
         let token = format!("5Aep861{secret}");
         self.needles.push(secret);
-        self.refresh.insert(token.clone(), RefreshToken { client: client.into(), family: family.into(), spent: false });
+        self.refresh.insert(
+            token.clone(),
+            RefreshToken {
+                client: client.into(),
+                family: family.into(),
+                spent: false,
+            },
+        );
         token
     }
 
     pub(crate) fn lives(&mut self, token: &str, now: Instant) -> bool {
         let idle = self.settings.idle;
-        let Some(session) = self.sessions.get_mut(token) else { return false };
+        let Some(session) = self.sessions.get_mut(token) else {
+            return false;
+        };
         if !session.ended && now.saturating_duration_since(session.written) >= idle {
             session.ended = true;
             session.idled_out = true;
@@ -365,18 +417,26 @@ impl Response {
 
 /// Salesforce's answer to a dead token.
 pub(crate) fn session_expired() -> Response {
-    Response::json(401, r#"[{"message":"Session expired or invalid","errorCode":"INVALID_SESSION_ID"}]"#)
+    Response::json(
+        401,
+        r#"[{"message":"Session expired or invalid","errorCode":"INVALID_SESSION_ID"}]"#,
+    )
 }
 
 /// An OAuth error as the token endpoint sends it.
 pub(crate) fn oauth_error(error: &str, description: &str) -> Response {
-    Response::json(400, json!({"error": error, "error_description": description}).to_string())
+    Response::json(
+        400,
+        json!({"error": error, "error_description": description}).to_string(),
+    )
 }
 
 fn basic(request: &Request) -> Option<(String, String)> {
     use base64::Engine as _;
     let encoded = request.header("authorization").strip_prefix("Basic ")?;
-    let decoded = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
+    let decoded = base64::engine::general_purpose::STANDARD
+        .decode(encoded)
+        .ok()?;
     let decoded = String::from_utf8(decoded).ok()?;
     let (client, secret) = decoded.split_once(':')?;
     Some((percent_decoded(client), percent_decoded(secret)))

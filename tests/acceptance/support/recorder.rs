@@ -28,7 +28,10 @@ impl Recorder {
     pub(crate) fn before(upstream: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (passed, lost) = (Arc::<Mutex<Vec<Passed>>>::default(), Arc::<Mutex<Option<String>>>::default());
+        let (passed, lost) = (
+            Arc::<Mutex<Vec<Passed>>>::default(),
+            Arc::<Mutex<Option<String>>>::default(),
+        );
         let (record, losing) = (Arc::clone(&passed), Arc::clone(&lost));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -36,7 +39,11 @@ impl Recorder {
                 std::thread::spawn(move || relay(stream, upstream, &record, &losing));
             }
         });
-        Self { address, passed, lost }
+        Self {
+            address,
+            passed,
+            lost,
+        }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -53,13 +60,19 @@ impl Recorder {
     }
 
     pub(crate) fn count(&self, matches: impl Fn(&Passed) -> bool) -> usize {
-        self.passed().iter().filter(|passed| matches(passed)).count()
+        self.passed()
+            .iter()
+            .filter(|passed| matches(passed))
+            .count()
     }
 }
 
 /// A port that nobody listens on now.
 pub(crate) fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
 }
 
 /// Waits until somebody listens there.
@@ -69,16 +82,31 @@ pub(crate) fn await_listener(address: SocketAddr) {
 }
 
 /// One request on each connection: the answer says that it closes.
-fn relay(mut client: TcpStream, upstream: SocketAddr, record: &Mutex<Vec<Passed>>, lost: &Mutex<Option<String>>) {
+fn relay(
+    mut client: TcpStream,
+    upstream: SocketAddr,
+    record: &Mutex<Vec<Passed>>,
+    lost: &Mutex<Option<String>>,
+) {
     let Ok(copy) = client.try_clone() else { return };
-    let Some(request) = read_request(&mut BufReader::new(copy)) else { return };
-    let Ok(server) = TcpStream::connect(upstream) else {
-        // As a proxy says it whose server is down.
-        let _ = client.write_all(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    let Some(request) = read_request(&mut BufReader::new(copy)) else {
         return;
     };
-    let Some((status, answer)) = forward(&request, server, upstream) else { return };
-    let is_lost = lost.lock().unwrap().take_if(|path| request.path.ends_with(path.as_str())).is_some();
+    let Ok(server) = TcpStream::connect(upstream) else {
+        // As a proxy says it whose server is down.
+        let _ = client.write_all(
+            b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+        );
+        return;
+    };
+    let Some((status, answer)) = forward(&request, server, upstream) else {
+        return;
+    };
+    let is_lost = lost
+        .lock()
+        .unwrap()
+        .take_if(|path| request.path.ends_with(path.as_str()))
+        .is_some();
     record.lock().unwrap().push(Passed { request, status });
     if !is_lost {
         let _ = client.write_all(&answer);
@@ -86,10 +114,23 @@ fn relay(mut client: TcpStream, upstream: SocketAddr, record: &Mutex<Vec<Passed>
 }
 
 /// The status and the bytes of the answer.
-fn forward(request: &Request, mut stream: TcpStream, upstream: SocketAddr) -> Option<(u16, Vec<u8>)> {
-    stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
-    let mut head = format!("{} {} HTTP/1.1\r\nhost: {upstream}\r\nconnection: close\r\n", request.method, request.path);
-    for (name, value) in request.headers.iter().filter(|(name, _)| !["host", "connection"].contains(&name.as_str())) {
+fn forward(
+    request: &Request,
+    mut stream: TcpStream,
+    upstream: SocketAddr,
+) -> Option<(u16, Vec<u8>)> {
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .ok()?;
+    let mut head = format!(
+        "{} {} HTTP/1.1\r\nhost: {upstream}\r\nconnection: close\r\n",
+        request.method, request.path
+    );
+    for (name, value) in request
+        .headers
+        .iter()
+        .filter(|(name, _)| !["host", "connection"].contains(&name.as_str()))
+    {
         let _ = write!(head, "{name}: {value}\r\n");
     }
     stream.write_all(format!("{head}\r\n").as_bytes()).ok()?;

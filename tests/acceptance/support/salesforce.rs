@@ -30,7 +30,11 @@ pub(crate) struct Call {
 impl Call {
     /// `refresh_token`, `password`, …; empty elsewhere than at the token endpoint.
     pub(crate) fn grant(&self) -> String {
-        self.request.form().get("grant_type").cloned().unwrap_or_default()
+        self.request
+            .form()
+            .get("grant_type")
+            .cloned()
+            .unwrap_or_default()
     }
 }
 
@@ -88,7 +92,9 @@ struct Shared {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn stopped(&self) -> bool {
@@ -118,7 +124,10 @@ impl Salesforce {
             refusing: false,
             stopped: false,
         };
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        });
         accept(listener, &shared);
         Self { shared, port }
     }
@@ -167,7 +176,12 @@ impl Salesforce {
     /// Ends every refresh token and what came of it.
     pub(crate) fn revoke_refresh_tokens(&self) {
         let mut state = self.shared.lock();
-        let families: Vec<String> = state.org.refresh.values().map(|token| token.family.clone()).collect();
+        let families: Vec<String> = state
+            .org
+            .refresh
+            .values()
+            .map(|token| token.family.clone())
+            .collect();
         state.org.revoked_families.extend(families);
     }
 
@@ -182,7 +196,10 @@ impl Salesforce {
 
     /// Consumers that use the token at moments of their own for so long.
     pub(crate) fn hidden_consumers(&self, seed: u64, lasting: Duration) -> thread::JoinHandle<()> {
-        let server = Self { shared: Arc::clone(&self.shared), port: 0 };
+        let server = Self {
+            shared: Arc::clone(&self.shared),
+            port: 0,
+        };
         let idle = self.shared.lock().org.settings.idle;
         thread::spawn(move || {
             let started = Instant::now();
@@ -191,7 +208,9 @@ impl Salesforce {
                 random ^= random << 13;
                 random ^= random >> 7;
                 random ^= random << 17;
-                thread::sleep(idle.mul_f64(0.05 + 0.4 * f64::from(u8::try_from(random % 251).unwrap_or(0)) / 251.0));
+                thread::sleep(idle.mul_f64(
+                    0.05 + 0.4 * f64::from(u8::try_from(random % 251).unwrap_or(0)) / 251.0,
+                ));
                 server.use_unseen();
             }
         })
@@ -209,15 +228,30 @@ impl Salesforce {
     // What it does wrong on purpose.
 
     pub(crate) fn always(&self, endpoint: Endpoint, instead: Instead) {
-        self.shared.lock().rules.push(Rule { endpoint, client: None, times: None, instead });
+        self.shared.lock().rules.push(Rule {
+            endpoint,
+            client: None,
+            times: None,
+            instead,
+        });
     }
 
     pub(crate) fn always_for(&self, client: &str, endpoint: Endpoint, instead: Instead) {
-        self.shared.lock().rules.push(Rule { endpoint, client: Some(client.into()), times: None, instead });
+        self.shared.lock().rules.push(Rule {
+            endpoint,
+            client: Some(client.into()),
+            times: None,
+            instead,
+        });
     }
 
     pub(crate) fn once(&self, endpoint: Endpoint, instead: Instead) {
-        self.shared.lock().rules.push(Rule { endpoint, client: None, times: Some(1), instead });
+        self.shared.lock().rules.push(Rule {
+            endpoint,
+            client: None,
+            times: Some(1),
+            instead,
+        });
     }
 
     /// Back to its duty.
@@ -265,7 +299,10 @@ impl Salesforce {
     }
 
     pub(crate) fn count(&self, endpoint: Endpoint) -> usize {
-        self.calls().iter().filter(|call| call.endpoint == endpoint).count()
+        self.calls()
+            .iter()
+            .filter(|call| call.endpoint == endpoint)
+            .count()
     }
 
     pub(crate) fn pings(&self) -> usize {
@@ -274,16 +311,25 @@ impl Salesforce {
 
     /// Full logins, answered or not.
     pub(crate) fn logins(&self) -> usize {
-        self.calls().iter().filter(|call| call.endpoint == Endpoint::Token && call.grant() != "refresh_token").count()
+        self.calls()
+            .iter()
+            .filter(|call| call.endpoint == Endpoint::Token && call.grant() != "refresh_token")
+            .count()
     }
 
     pub(crate) fn refreshes(&self) -> usize {
-        self.calls().iter().filter(|call| call.endpoint == Endpoint::Token && call.grant() == "refresh_token").count()
+        self.calls()
+            .iter()
+            .filter(|call| call.endpoint == Endpoint::Token && call.grant() == "refresh_token")
+            .count()
     }
 
     /// Calls of one client at one endpoint.
     pub(crate) fn count_of(&self, client: &str, endpoint: Endpoint) -> usize {
-        self.calls().iter().filter(|call| call.endpoint == endpoint && call.client == client).count()
+        self.calls()
+            .iter()
+            .filter(|call| call.endpoint == endpoint && call.client == client)
+            .count()
     }
 
     /// Access tokens in the order in which they were issued.
@@ -303,7 +349,12 @@ impl Salesforce {
         for token in &tokens {
             state.org.lives(token, Instant::now());
         }
-        state.org.sessions.values().filter(|session| session.idled_out).count()
+        state
+            .org
+            .sessions
+            .values()
+            .filter(|session| session.idled_out)
+            .count()
     }
 
     /// How often a spent refresh token was presented.
@@ -319,7 +370,11 @@ impl Salesforce {
     /// Whether any user has met the lock.
     pub(crate) fn locked(&self) -> bool {
         let state = self.shared.lock();
-        state.org.wrong.values().any(|wrong| *wrong >= state.org.settings.lock_after)
+        state
+            .org
+            .wrong
+            .values()
+            .any(|wrong| *wrong >= state.org.settings.lock_after)
     }
 
     /// How much of endless bodies was taken.
@@ -347,7 +402,10 @@ impl Drop for Salesforce {
         drop(state);
         self.shared.changed.notify_all();
         let _ = TcpStream::connect(("127.0.0.1", self.port));
-        assert!(calls <= most || thread::panicking(), "the server received {calls} calls, more than {most}");
+        assert!(
+            calls <= most || thread::panicking(),
+            "the server received {calls} calls, more than {most}"
+        );
     }
 }
 
@@ -357,7 +415,9 @@ fn accept(listener: TcpListener, shared: &Arc<Shared>) {
         let address = listener.local_addr().unwrap();
         let mut listener = Some(listener);
         loop {
-            let mut accepted = listener.as_ref().and_then(|listener| listener.accept().ok());
+            let mut accepted = listener
+                .as_ref()
+                .and_then(|listener| listener.accept().ok());
             let mut state = shared.lock();
             if state.refusing {
                 drop((accepted.take(), listener.take()));
@@ -373,7 +433,9 @@ fn accept(listener: TcpListener, shared: &Arc<Shared>) {
                 listener = TcpListener::bind(address).ok();
                 continue;
             }
-            let Some((stream, _)) = accepted else { continue };
+            let Some((stream, _)) = accepted else {
+                continue;
+            };
             state.streams.extend(stream.try_clone());
             drop(state);
             let shared = Arc::clone(&shared);

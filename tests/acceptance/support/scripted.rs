@@ -16,7 +16,10 @@ pub(crate) struct Scripted {
 impl Scripted {
     pub(crate) fn start(answer: impl Fn(&Request) -> Response + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (address, asked) = (listener.local_addr().unwrap(), Arc::<Mutex<Vec<Request>>>::default());
+        let (address, asked) = (
+            listener.local_addr().unwrap(),
+            Arc::<Mutex<Vec<Request>>>::default(),
+        );
         let (seen, answer) = (Arc::clone(&asked), Arc::new(answer));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -33,7 +36,10 @@ impl Scripted {
 
     /// Method and path of each request so far.
     pub(crate) fn asked(&self) -> Vec<String> {
-        self.requests().iter().map(|asked| format!("{} {}", asked.method, asked.path)).collect()
+        self.requests()
+            .iter()
+            .map(|asked| format!("{} {}", asked.method, asked.path))
+            .collect()
     }
 
     pub(crate) fn requests(&self) -> Vec<Request> {

@@ -29,7 +29,11 @@ const FORM: &str = "content-type: application/x-www-form-urlencoded\r\n";
 /// A process that does not outlive the test's thread, however that ends; `humbly`: not as root.
 fn dying_with_us(program: &str, humbly: bool) -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .args(["--pdeathsig", "KILL"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     if humbly && is_root() {
         command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]);
     }
@@ -39,7 +43,10 @@ fn dying_with_us(program: &str, humbly: bool) -> Command {
 
 /// A directory that the user `nobody` may write.
 fn directory() -> TempDir {
-    let dir = tempfile::Builder::new().prefix("keepfresh-server-").tempdir_in("/tmp").unwrap();
+    let dir = tempfile::Builder::new()
+        .prefix("keepfresh-server-")
+        .tempdir_in("/tmp")
+        .unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
     dir
 }
@@ -63,9 +70,17 @@ impl Served {
 
     /// The same, for a server that must know where others see it.
     fn start_behind(front: Recorder, address: SocketAddr, mut command: Command) -> Self {
-        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}: `make test` sees to it"));
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}: `make test` sees to it"));
         await_listener(address);
-        Self { command, child, address, front, aside: Recorder::before(address) }
+        Self {
+            command,
+            child,
+            address,
+            front,
+            aside: Recorder::before(address),
+        }
     }
 
     /// As who runs it would: it may put its things in order.
@@ -82,7 +97,13 @@ impl Served {
 
     /// The status, the head and the body of its answer.
     fn call(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String, String) {
-        exchange(method, &format!("{}{path}", self.aside.url()), headers, body).unwrap()
+        exchange(
+            method,
+            &format!("{}{path}", self.aside.url()),
+            headers,
+            body,
+        )
+        .unwrap()
     }
 }
 
@@ -96,6 +117,9 @@ impl Drop for Served {
 /// A file that `make test` installs below `tests`.
 fn installed(file: &str) -> String {
     let path = format!("{}/tests/{file}", env!("CARGO_MANIFEST_DIR"));
-    assert!(Path::new(&path).exists(), "{path} is missing: `make test` sees to it");
+    assert!(
+        Path::new(&path).exists(),
+        "{path} is missing: `make test` sees to it"
+    );
     path
 }

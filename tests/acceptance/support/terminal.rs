@@ -35,7 +35,12 @@ impl Terminal {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
-        let line = open(ptsname(&master, Vec::new()).unwrap(), OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        let line = open(
+            ptsname(&master, Vec::new()).unwrap(),
+            OFlags::RDWR | OFlags::NOCTTY,
+            Mode::empty(),
+        )
+        .unwrap();
         tcsetwinsize(&line, size(columns, rows)).unwrap();
         let end = || Stdio::from(line.try_clone().unwrap());
         let before = settings(&tcgetattr(&line).unwrap());
@@ -51,7 +56,14 @@ impl Terminal {
         let keyboard = File::from(master);
         let shown = Arc::default();
         let reader = take_down(keyboard.try_clone().unwrap(), Arc::clone(&shown));
-        Self { keyboard, line, before, child, shown, reader: Some(reader) }
+        Self {
+            keyboard,
+            line,
+            before,
+            child,
+            shown,
+            reader: Some(reader),
+        }
     }
 
     /// All that was sent to the screen, with its control sequences.
@@ -80,7 +92,11 @@ impl Terminal {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_raw(self.child.id().cast_signed()).unwrap(), signal).unwrap();
+        kill_process(
+            Pid::from_raw(self.child.id().cast_signed()).unwrap(),
+            signal,
+        )
+        .unwrap();
     }
 
     /// How the command ended, within bounds.
@@ -111,9 +127,13 @@ fn take_down(mut screen: File, shown: Arc<Mutex<String>>) -> JoinHandle<()> {
         while let Ok(read @ 1..) = screen.read(&mut buffer) {
             rest.extend_from_slice(&buffer[..read]);
             // A character may come in two parts.
-            let whole = std::str::from_utf8(&rest).map_or_else(|error| error.valid_up_to(), str::len);
+            let whole =
+                std::str::from_utf8(&rest).map_or_else(|error| error.valid_up_to(), str::len);
             let text: Vec<u8> = rest.drain(..whole).collect();
-            shown.lock().unwrap().push_str(&String::from_utf8(text).unwrap());
+            shown
+                .lock()
+                .unwrap()
+                .push_str(&String::from_utf8(text).unwrap());
         }
     })
 }
@@ -123,5 +143,10 @@ fn settings(termios: &Termios) -> String {
 }
 
 fn size(columns: u16, rows: u16) -> Winsize {
-    Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 }
+    Winsize {
+        ws_col: columns,
+        ws_row: rows,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    }
 }

@@ -19,11 +19,15 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.iter().find(|(header, _)| header == name).map_or("", |(_, value)| value)
+        self.headers
+            .iter()
+            .find(|(header, _)| header == name)
+            .map_or("", |(_, value)| value)
     }
 
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("not JSON ({error}): {self:?}"))
+        serde_json::from_str(&self.body)
+            .unwrap_or_else(|error| panic!("not JSON ({error}): {self:?}"))
     }
 }
 
@@ -46,15 +50,27 @@ pub(crate) fn hasty_exchange(socket: &Path, bytes: &[u8]) -> Option<Answer> {
 
 /// Reads until the daemon closes; `None` when it says nothing.
 pub(crate) fn answer_on(mut stream: UnixStream) -> Option<Answer> {
-    stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .ok()?;
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     parsed(&answer)
 }
 
 /// One request with a JSON body, or none when it is empty; its answer must be as `docs/openapi.json` describes it.
-pub(crate) fn request(socket: &Path, method: &str, path: &str, accept: &str, body: &str) -> Option<Answer> {
-    let kind = if body.is_empty() { "" } else { "content-type: application/json\r\n" };
+pub(crate) fn request(
+    socket: &Path,
+    method: &str,
+    path: &str,
+    accept: &str,
+    body: &str,
+) -> Option<Answer> {
+    let kind = if body.is_empty() {
+        ""
+    } else {
+        "content-type: application/json\r\n"
+    };
     let length = body.len();
     let head = format!("{method} {path} HTTP/1.1\r\nhost: keepfresh\r\naccept: {accept}\r\n{kind}");
     let request = format!("{head}content-length: {length}\r\nconnection: close\r\n\r\n{body}");
@@ -75,15 +91,27 @@ pub(crate) fn parsed(answer: &[u8]) -> Option<Answer> {
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
-    let chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
-    let body = if chunked { unchunked(body) } else { body.to_owned() };
-    Some(Answer { status, headers, body })
+    let chunked = headers
+        .iter()
+        .any(|(name, value)| name == "transfer-encoding" && value == "chunked");
+    let body = if chunked {
+        unchunked(body)
+    } else {
+        body.to_owned()
+    };
+    Some(Answer {
+        status,
+        headers,
+        body,
+    })
 }
 
 fn unchunked(mut body: &str) -> String {
     let mut whole = String::new();
     while let Some((size, rest)) = body.split_once("\r\n") {
-        let Ok(size) = usize::from_str_radix(size.trim(), 16) else { break };
+        let Ok(size) = usize::from_str_radix(size.trim(), 16) else {
+            break;
+        };
         let Some(chunk) = rest.get(..size) else { break };
         if size == 0 {
             break;

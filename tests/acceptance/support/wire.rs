@@ -21,12 +21,16 @@ impl Request {
 
     /// The fields of an `application/x-www-form-urlencoded` body.
     pub(crate) fn form(&self) -> BTreeMap<String, String> {
-        url::form_urlencoded::parse(&self.body).into_owned().collect()
+        url::form_urlencoded::parse(&self.body)
+            .into_owned()
+            .collect()
     }
 
     /// The token after `Bearer`.
     pub(crate) fn bearer(&self) -> &str {
-        self.header("authorization").strip_prefix("Bearer ").unwrap_or("")
+        self.header("authorization")
+            .strip_prefix("Bearer ")
+            .unwrap_or("")
     }
 }
 
@@ -37,13 +41,20 @@ pub(crate) fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Request>
         return None;
     }
     let mut words = line.split_whitespace();
-    let mut request =
-        Request { method: words.next()?.to_owned(), path: words.next()?.to_owned(), ..Request::default() };
+    let mut request = Request {
+        method: words.next()?.to_owned(),
+        path: words.next()?.to_owned(),
+        ..Request::default()
+    };
     loop {
         let mut header = String::new();
         reader.read_line(&mut header).ok()?;
-        let Some((name, value)) = header.trim_end().split_once(':') else { break };
-        request.headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+        let Some((name, value)) = header.trim_end().split_once(':') else {
+            break;
+        };
+        request
+            .headers
+            .insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
     let length = request.header("content-length").parse().unwrap_or(0);
     request.body.resize(length, 0);
@@ -62,15 +73,30 @@ pub(crate) struct Response {
 
 impl Response {
     pub(crate) fn json(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, content_type: "application/json;charset=UTF-8".into(), body: body.into(), ..Self::default() }
+        Self {
+            status,
+            content_type: "application/json;charset=UTF-8".into(),
+            body: body.into(),
+            ..Self::default()
+        }
     }
 
     pub(crate) fn html(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, content_type: "text/html;charset=UTF-8".into(), body: body.into(), ..Self::default() }
+        Self {
+            status,
+            content_type: "text/html;charset=UTF-8".into(),
+            body: body.into(),
+            ..Self::default()
+        }
     }
 
     pub(crate) fn text(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, content_type: "text/plain".into(), body: body.into(), ..Self::default() }
+        Self {
+            status,
+            content_type: "text/plain".into(),
+            body: body.into(),
+            ..Self::default()
+        }
     }
 
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
@@ -83,8 +109,14 @@ impl Response {
         if !self.content_type.is_empty() {
             lines.push(format!("content-type: {}", self.content_type));
         }
-        lines.extend(self.headers.iter().map(|(name, value)| format!("{name}: {value}")));
-        lines.push(length.map_or("connection: close".to_owned(), |length| format!("content-length: {length}")));
+        lines.extend(
+            self.headers
+                .iter()
+                .map(|(name, value)| format!("{name}: {value}")),
+        );
+        lines.push(length.map_or("connection: close".to_owned(), |length| {
+            format!("content-length: {length}")
+        }));
         lines.join("\r\n") + "\r\n\r\n"
     }
 
@@ -140,19 +172,33 @@ pub(crate) fn ask(method: &str, url: &str, headers: &str, body: &str) -> Option<
 }
 
 /// The same with all its headers given: status, head and body of the answer.
-pub(crate) fn exchange(method: &str, url: &str, headers: &str, body: &str) -> Option<(u16, String, String)> {
+pub(crate) fn exchange(
+    method: &str,
+    url: &str,
+    headers: &str,
+    body: &str,
+) -> Option<(u16, String, String)> {
     let (host, path) = url.strip_prefix("http://")?.split_once('/')?;
     let mut stream = TcpStream::connect(host).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .ok()?;
     let length = body.len();
-    let head = format!("{method} /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}");
+    let head =
+        format!("{method} /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}");
     write!(stream, "{head}content-length: {length}\r\n\r\n{body}").ok()?;
     let mut answer = String::new();
     let _ = stream.read_to_string(&mut answer);
     let status = answer.split(' ').nth(1)?.parse().ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
-    let is_chunked = head.to_ascii_lowercase().contains("\r\ntransfer-encoding: chunked");
-    let body = if is_chunked { whole(body)? } else { body.to_owned() };
+    let is_chunked = head
+        .to_ascii_lowercase()
+        .contains("\r\ntransfer-encoding: chunked");
+    let body = if is_chunked {
+        whole(body)?
+    } else {
+        body.to_owned()
+    };
     Some((status, head.to_owned(), body))
 }
 

@@ -49,13 +49,21 @@ impl Desk {
             return;
         }
         let shown = self.shown(sessions);
-        if !shown.iter().any(|session| Some(&session.session) == self.chosen.as_ref()) {
+        if !shown
+            .iter()
+            .any(|session| Some(&session.session) == self.chosen.as_ref())
+        {
             self.chosen = shown.first().map(|session| session.session.clone());
         }
     }
 
     /// What the key asks for beyond the screen, if anything.
-    pub(super) fn press(&mut self, key: Key, sessions: &[SessionStatus], reach: Reach) -> Option<Wish> {
+    pub(super) fn press(
+        &mut self,
+        key: Key,
+        sessions: &[SessionStatus],
+        reach: Reach,
+    ) -> Option<Wish> {
         match key {
             Key::Interrupt => return Some(Wish::Quit),
             Key::Suspend => return Some(Wish::Suspend),
@@ -68,8 +76,12 @@ impl Desk {
             Key::Char('/') if !self.open => self.typing = true,
             Key::Up | Key::Char('k') => self.moves(sessions, reach, |at| at.saturating_sub(1)),
             Key::Down | Key::Char('j') => self.moves(sessions, reach, |at| at + 1),
-            Key::PageUp | Key::Char('b') => self.moves(sessions, reach, |at| at.saturating_sub(reach.page)),
-            Key::PageDown | Key::Char(' ' | 'f') => self.moves(sessions, reach, |at| at + reach.page),
+            Key::PageUp | Key::Char('b') => {
+                self.moves(sessions, reach, |at| at.saturating_sub(reach.page))
+            }
+            Key::PageDown | Key::Char(' ' | 'f') => {
+                self.moves(sessions, reach, |at| at + reach.page)
+            }
             Key::Home | Key::Char('g') => self.moves(sessions, reach, |_| 0),
             Key::End | Key::Char('G') => self.moves(sessions, reach, |_| usize::MAX),
             Key::Char(_) | Key::Backspace => {}
@@ -110,14 +122,26 @@ impl Desk {
             return;
         }
         let shown = self.shown(sessions);
-        let at = shown.iter().position(|session| Some(&session.session) == self.chosen.as_ref()).unwrap_or_default();
-        self.chosen = shown.get(to(at).min(shown.len().saturating_sub(1))).map(|session| session.session.clone());
+        let at = shown
+            .iter()
+            .position(|session| Some(&session.session) == self.chosen.as_ref())
+            .unwrap_or_default();
+        self.chosen = shown
+            .get(to(at).min(shown.len().saturating_sub(1)))
+            .map(|session| session.session.clone());
     }
 
     fn lets_through(&self, session: &SessionStatus) -> bool {
         let wanted = self.filter.to_lowercase();
-        let fields = [&*session.session, state_word(session.state), &session.provider, &session.url];
-        fields.iter().any(|field| field.to_lowercase().contains(&wanted))
+        let fields = [
+            &*session.session,
+            state_word(session.state),
+            &session.provider,
+            &session.url,
+        ];
+        fields
+            .iter()
+            .any(|field| field.to_lowercase().contains(&wanted))
     }
 }
 
@@ -126,7 +150,10 @@ mod tests {
     use super::*;
     use crate::api::{State, fake};
 
-    const REACH: Reach = Reach { page: 2, furthest: 5 };
+    const REACH: Reach = Reach {
+        page: 2,
+        furthest: 5,
+    };
 
     #[test]
     fn a_chosen_session_stays_chosen_while_others_move_past_it() {
@@ -147,7 +174,11 @@ mod tests {
     fn enter_opens_the_page_and_escape_leads_back_step_by_step() {
         let sessions = ["a", "b"].map(fake::status);
         let mut desk = Desk::default();
-        press(&mut desk, &sessions, &[Key::Char('/'), Key::Char('B'), Key::Enter, Key::Enter]);
+        press(
+            &mut desk,
+            &sessions,
+            &[Key::Char('/'), Key::Char('B'), Key::Enter, Key::Enter],
+        );
         assert!(desk.open && desk.chosen.as_deref() == Some("b"), "{desk:?}");
         press(&mut desk, &sessions, &[Key::Down, Key::End]);
         assert_eq!(desk.offset, 5);
@@ -155,7 +186,10 @@ mod tests {
         assert!(!desk.open && desk.filter == "B", "{desk:?}");
         press(&mut desk, &sessions, &[Key::Escape]);
         assert!(desk.filter.is_empty());
-        assert_eq!(press(&mut desk, &sessions, &[Key::Escape]), Some(Wish::Quit));
+        assert_eq!(
+            press(&mut desk, &sessions, &[Key::Escape]),
+            Some(Wish::Quit)
+        );
     }
 
     #[test]
@@ -163,8 +197,16 @@ mod tests {
         let mut sessions = ["quick", "slow"].map(fake::status);
         sessions[1].state = State::NeedsAttention;
         let mut desk = Desk::default();
-        let keys: Vec<Key> = "/qx".chars().map(Key::Char).chain([Key::Backspace]).collect();
-        assert_eq!(press(&mut desk, &sessions, &keys), None, "q is a letter here");
+        let keys: Vec<Key> = "/qx"
+            .chars()
+            .map(Key::Char)
+            .chain([Key::Backspace])
+            .collect();
+        assert_eq!(
+            press(&mut desk, &sessions, &keys),
+            None,
+            "q is a letter here"
+        );
         assert_eq!(names(&desk, &sessions), ["quick"]);
         desk.filter = "ATTENTION".to_owned();
         assert_eq!(names(&desk, &sessions), ["slow"]);
@@ -172,11 +214,17 @@ mod tests {
         assert_eq!(names(&desk, &sessions).len(), 2);
         desk.filter = "nothing".to_owned();
         press(&mut desk, &sessions, &[Key::Enter, Key::Enter]);
-        assert!(!desk.open && desk.chosen.is_none(), "there is nothing to open");
+        assert!(
+            !desk.open && desk.chosen.is_none(),
+            "there is nothing to open"
+        );
     }
 
     fn names(desk: &Desk, sessions: &[SessionStatus]) -> Vec<String> {
-        desk.shown(sessions).iter().map(|session| session.session.clone()).collect()
+        desk.shown(sessions)
+            .iter()
+            .map(|session| session.session.clone())
+            .collect()
     }
 
     fn press(desk: &mut Desk, sessions: &[SessionStatus], keys: &[Key]) -> Option<Wish> {

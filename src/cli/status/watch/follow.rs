@@ -29,8 +29,19 @@ struct Shown {
 
 impl Shown {
     fn of(session: &SessionStatus) -> Self {
-        let SessionStatus { state, generation, published, reason, .. } = session;
-        Self { state: *state, generation: *generation, published: *published, reason: reason.clone() }
+        let SessionStatus {
+            state,
+            generation,
+            published,
+            reason,
+            ..
+        } = session;
+        Self {
+            state: *state,
+            generation: *generation,
+            published: *published,
+            reason: reason.clone(),
+        }
     }
 }
 
@@ -48,8 +59,10 @@ pub(super) fn lines(feed: &mut Feed) -> Result<Exit, Failure> {
             news.push(trouble.as_deref().unwrap_or(BACK).to_owned());
         }
         news.extend(changes(&mut shown, &feed.sessions));
-        let text: Vec<String> =
-            news.iter().map(|line| format!("{moment}  {}\n", glyphs::of_locale().shown(line))).collect();
+        let text: Vec<String> = news
+            .iter()
+            .map(|line| format!("{moment}  {}\n", glyphs::of_locale().shown(line)))
+            .collect();
         if !told(&text.concat())? || !wait(feed) {
             return Ok(Exit::Done);
         }
@@ -64,7 +77,10 @@ pub(super) fn json(feed: &mut Feed) -> Result<Exit, Failure> {
     loop {
         if trouble != feed.trouble {
             trouble.clone_from(&feed.trouble);
-            output::complain(&format!("keepfresh: {}", trouble.as_deref().unwrap_or(BACK)));
+            output::complain(&format!(
+                "keepfresh: {}",
+                trouble.as_deref().unwrap_or(BACK)
+            ));
         }
         let sessions = &feed.sessions;
         let text = serde_json::to_string(&serde_json::json!({ "sessions": sessions }))
@@ -107,18 +123,31 @@ fn line(session: &SessionStatus) -> String {
         (Some(generation), true) => format!("#{generation}"),
         (Some(generation), false) => format!("#{generation} withdrawn"),
     };
-    let remedy = session.attention.as_ref().map_or_else(String::new, |needed| format!("; to do: {}", needed.remedy));
-    format!("{}  {}  {token}  {}{remedy}", session.session, state_word(session.state), session.reason)
+    let remedy = session
+        .attention
+        .as_ref()
+        .map_or_else(String::new, |needed| format!("; to do: {}", needed.remedy));
+    format!(
+        "{}  {}  {token}  {}{remedy}",
+        session.session,
+        state_word(session.state),
+        session.reason
+    )
 }
 
 fn stamp(now: Timestamp, zone: &TimeZone) -> String {
-    now.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+    now.to_zoned(zone.clone())
+        .strftime("%Y-%m-%dT%H:%M:%S%:z")
+        .to_string()
 }
 
 /// Whether there is still a reader.
 fn told(text: &str) -> Result<bool, Failure> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(Failure::Output(error)),
@@ -127,11 +156,17 @@ fn told(text: &str) -> Result<bool, Failure> {
 
 /// Waits for the next look; false when the reader goes meanwhile.
 fn wait(feed: &mut Feed) -> bool {
-    let pause = feed.due.since(clock::boottime()).max(Duration::from_millis(50));
+    let pause = feed
+        .due
+        .since(clock::boottime())
+        .max(Duration::from_millis(50));
     let stdout = io::stdout();
     let mut gone = [PollFd::new(&stdout, PollFlags::empty())];
     // A pipe without a reader says so without being asked.
-    if matches!(poll(&mut gone, Timespec::try_from(pause).ok().as_ref()), Ok(1..)) {
+    if matches!(
+        poll(&mut gone, Timespec::try_from(pause).ok().as_ref()),
+        Ok(1..)
+    ) {
         return false;
     }
     feed.refresh();
@@ -149,13 +184,22 @@ mod tests {
         let mut crm = fake::status("crm");
         let erp = fake::status("erp");
         let first = changes(&mut shown, &[crm.clone(), erp.clone()]);
-        assert_eq!(first, ["crm  alive  #7  all is well", "erp  alive  #7  all is well"]);
+        assert_eq!(
+            first,
+            ["crm  alive  #7  all is well", "erp  alive  #7  all is well"]
+        );
         crm.counts.pings += 1;
         assert_eq!(changes(&mut shown, &[crm.clone(), erp]), [""; 0]);
         crm.state = State::Recovering;
         crm.published = false;
         crm.reason = "the server does not answer".to_owned();
         let then = changes(&mut shown, &[crm]);
-        assert_eq!(then, ["erp  removed", "crm  recovering  #7 withdrawn  the server does not answer"]);
+        assert_eq!(
+            then,
+            [
+                "erp  removed",
+                "crm  recovering  #7 withdrawn  the server does not answer"
+            ]
+        );
     }
 }

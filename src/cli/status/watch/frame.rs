@@ -47,13 +47,22 @@ pub(super) struct View<'a> {
 
 impl View<'_> {
     fn paper(&self, columns: usize) -> Paper {
-        Paper { columns: Some(columns), glyphs: self.glyphs }
+        Paper {
+            columns: Some(columns),
+            glyphs: self.glyphs,
+        }
     }
 
     /// Before a session's name: a mark in the colour of its state, another one where Enter would open it.
     fn bullet(&self, session: &SessionStatus) -> &'static str {
-        let chosen = self.keys && self.sessions.len() > 1 && self.desk.chosen.as_ref() == Some(&session.session);
-        if chosen { self.glyphs.chosen } else { self.glyphs.bullet }
+        let chosen = self.keys
+            && self.sessions.len() > 1
+            && self.desk.chosen.as_ref() == Some(&session.session);
+        if chosen {
+            self.glyphs.chosen
+        } else {
+            self.glyphs.bullet
+        }
     }
 }
 
@@ -81,36 +90,69 @@ pub(super) fn frame(view: &View<'_>, size: Size) -> Frame {
         lines.push(Line::default());
     }
     let room = size.rows.saturating_sub(lines.len() + 1);
-    let body = if view.desk.open { opened(view, size.columns, room) } else { body(view, size.columns, room) };
+    let body = if view.desk.open {
+        opened(view, size.columns, room)
+    } else {
+        body(view, size.columns, room)
+    };
     let foot = footer::footer(view, &body, size.columns);
-    let Body { lines: shown, reach, offset, .. } = body;
+    let Body {
+        lines: shown,
+        reach,
+        offset,
+        ..
+    } = body;
     lines.extend(shown);
     lines.truncate(size.rows.saturating_sub(1));
     lines.resize(size.rows.saturating_sub(1), Line::default());
     lines.push(foot);
-    Frame { lines, reach, offset }
+    Frame {
+        lines,
+        reach,
+        offset,
+    }
 }
 
 /// `keepfresh  3 sessions: 2 alive, 1 recovering      14:03:22`.
 fn heading(view: &View<'_>, columns: usize) -> Line {
-    let clock = Line::of(DIM, &view.now.to_zoned(view.zone.clone()).strftime("%H:%M:%S").to_string());
+    let clock = Line::of(
+        DIM,
+        &view
+            .now
+            .to_zoned(view.zone.clone())
+            .strftime("%H:%M:%S")
+            .to_string(),
+    );
     let name = Line::of(BOLD, "keepfresh");
     if view.heard.is_none() {
         return name.with_right(clock, columns);
     }
-    let summary = summary(view.sessions, usize::MAX).into_iter().next().unwrap_or_default();
+    let summary = summary(view.sessions, usize::MAX)
+        .into_iter()
+        .next()
+        .unwrap_or_default();
     let long = name.then(Style::new(), "  ").join(summary.clone());
-    if long.width() <= columns { long } else { summary }.with_right(clock, columns)
+    if long.width() <= columns {
+        long
+    } else {
+        summary
+    }
+    .with_right(clock, columns)
 }
 
 fn trouble(view: &View<'_>, columns: usize) -> Vec<Line> {
-    let Some(trouble) = view.trouble else { return Vec::new() };
+    let Some(trouble) = view.trouble else {
+        return Vec::new();
+    };
     let stale = match view.heard {
         Some(heard) => format!("; below is how it was {}", words::ago(heard, view.now)),
         None => String::new(),
     };
     let text = format!("{trouble}{stale}");
-    wrapped(&text, columns).iter().map(|line| Line::of(ALARM, line)).collect()
+    wrapped(&text, columns)
+        .iter()
+        .map(|line| Line::of(ALARM, line))
+        .collect()
 }
 
 struct Body {
@@ -125,8 +167,17 @@ struct Body {
 
 impl Body {
     fn whole(lines: Vec<Line>, strips: bool) -> Self {
-        let reach = Reach { page: lines.len().max(1), furthest: 0 };
-        Self { lines, reach, offset: 0, part: None, strips }
+        let reach = Reach {
+            page: lines.len().max(1),
+            furthest: 0,
+        };
+        Self {
+            lines,
+            reach,
+            offset: 0,
+            part: None,
+            strips,
+        }
     }
 
     /// As many of the lines as there is room for, from `offset` on.
@@ -136,7 +187,16 @@ impl Body {
         let first = offset.min(furthest);
         let lines: Vec<Line> = lines.into_iter().skip(first).take(room).collect();
         let part = (furthest > 0).then_some((first + 1, first + lines.len(), total));
-        Self { lines, reach: Reach { page: room.max(1), furthest }, offset: first, part, strips }
+        Self {
+            lines,
+            reach: Reach {
+                page: room.max(1),
+                furthest,
+            },
+            offset: first,
+            part,
+            strips,
+        }
     }
 }
 
@@ -144,7 +204,13 @@ impl Body {
 fn opened(view: &View<'_>, columns: usize, room: usize) -> Body {
     let name = view.desk.chosen.as_deref().unwrap_or_default();
     let Some(session) = view.sessions.iter().find(|session| session.session == name) else {
-        return Body::whole(vec![Line::of(DIM, &format!("there is no session {name} any more"))], false);
+        return Body::whole(
+            vec![Line::of(
+                DIM,
+                &format!("there is no session {name} any more"),
+            )],
+            false,
+        );
     };
     let mut lines = page::page(session, view.now, view.zone, &view.paper(columns));
     let strip = card::labelled_strip(session, view, columns);
@@ -159,9 +225,10 @@ fn body(view: &View<'_>, columns: usize, room: usize) -> Body {
     let sessions = view.desk.shown(view.sessions);
     if sessions.is_empty() {
         let text = match view.heard {
-            Some(_) if !view.sessions.is_empty() => {
-                &format!("no session has {:?} in name, state or server", view.desk.filter)
-            }
+            Some(_) if !view.sessions.is_empty() => &format!(
+                "no session has {:?} in name, state or server",
+                view.desk.filter
+            ),
             Some(_) => "no sessions: none is configured, or none that you may see",
             None => "waiting for the daemon",
         };
@@ -175,17 +242,30 @@ fn body(view: &View<'_>, columns: usize, room: usize) -> Body {
     }
     let table = Table::of(&sessions, view, columns);
     let told = |session: &SessionStatus| remark_lines(session, view, columns);
-    let full: Vec<Line> =
-        sessions.iter().flat_map(|session| std::iter::once(table.row(session, view)).chain(told(session))).collect();
+    let full: Vec<Line> = sessions
+        .iter()
+        .flat_map(|session| std::iter::once(table.row(session, view)).chain(told(session)))
+        .collect();
     if full.len() <= room {
         return Body::whole(full, table.has_strip());
     }
-    let at =
-        sessions.iter().position(|session| Some(&session.session) == view.desk.chosen.as_ref()).unwrap_or_default();
-    let mut aside =
-        if view.keys { sessions.get(at).map(|session| told(session)).unwrap_or_default() } else { Vec::new() };
+    let at = sessions
+        .iter()
+        .position(|session| Some(&session.session) == view.desk.chosen.as_ref())
+        .unwrap_or_default();
+    let mut aside = if view.keys {
+        sessions
+            .get(at)
+            .map(|session| told(session))
+            .unwrap_or_default()
+    } else {
+        Vec::new()
+    };
     aside.truncate(if room >= 2 * ASIDE { ASIDE } else { room / 3 });
-    let rows: Vec<Line> = sessions.iter().map(|session| table.row(session, view)).collect();
+    let rows: Vec<Line> = sessions
+        .iter()
+        .map(|session| table.row(session, view))
+        .collect();
     let room = room.saturating_sub(aside.len());
     // The chosen one stays in sight.
     let offset = view.desk.offset.min(at).max((at + 1).saturating_sub(room));
@@ -199,7 +279,10 @@ fn body(view: &View<'_>, columns: usize, room: usize) -> Body {
 fn remark_lines(session: &SessionStatus, view: &View<'_>, columns: usize) -> Vec<Line> {
     let (paper, indent) = (view.paper(columns), Line::of(Style::new(), "  "));
     let remarks = remarks::remarks(session, view.now);
-    remarks.iter().flat_map(|remark| paper.sentence(&indent, remark.kind.style(), &remark.text)).collect()
+    remarks
+        .iter()
+        .flat_map(|remark| paper.sentence(&indent, remark.kind.style(), &remark.text))
+        .collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize, tcsetattr,
+};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::{flag, low_level};
 
@@ -22,7 +24,10 @@ const BEGIN: &str = "\x1b[?2026h";
 const END: &str = "\x1b[?2026l";
 
 /// Where a terminal does not say how large it is.
-const USUAL: Size = Size { columns: 80, rows: 24 };
+const USUAL: Size = Size {
+    columns: 80,
+    rows: 24,
+};
 
 /// A key that somebody pressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +70,18 @@ impl Screen {
     pub(super) fn enter(look: Look) -> io::Result<Self> {
         let signals = Signals::watch()?;
         let stdin = io::stdin();
-        let before = if stdin.is_terminal() { Some(tcgetattr(&stdin)?) } else { None };
-        let mut screen = Self { before, shown: Vec::new(), size: USUAL, look, signals };
+        let before = if stdin.is_terminal() {
+            Some(tcgetattr(&stdin)?)
+        } else {
+            None
+        };
+        let mut screen = Self {
+            before,
+            shown: Vec::new(),
+            size: USUAL,
+            look,
+            signals,
+        };
         screen.take()?;
         Ok(screen)
     }
@@ -79,9 +94,10 @@ impl Screen {
     /// As it is now; a resized one is drawn afresh.
     pub(super) fn size(&mut self) -> Size {
         let size = match tcgetwinsize(io::stdout()) {
-            Ok(size) if size.ws_col > 0 && size.ws_row > 0 => {
-                Size { columns: size.ws_col.into(), rows: size.ws_row.into() }
-            }
+            Ok(size) if size.ws_col > 0 && size.ws_row > 0 => Size {
+                columns: size.ws_col.into(),
+                rows: size.ws_row.into(),
+            },
             Ok(_) | Err(_) => USUAL,
         };
         if size != self.size {
@@ -93,7 +109,10 @@ impl Screen {
 
     /// Shows these lines; only those that changed are sent.
     pub(super) fn draw(&mut self, lines: &[Line]) -> io::Result<()> {
-        let lines: Vec<String> = lines.iter().map(|line| line.render(self.size.columns, self.look)).collect();
+        let lines: Vec<String> = lines
+            .iter()
+            .map(|line| line.render(self.size.columns, self.look))
+            .collect();
         let mut bytes = String::from(BEGIN);
         if self.shown.is_empty() {
             bytes.push_str("\x1b[2J");
@@ -171,7 +190,11 @@ impl Drop for Screen {
 
 impl Signals {
     fn watch() -> io::Result<Self> {
-        let signals = Self { end: Arc::default(), stop: Arc::default(), resized: Arc::default() };
+        let signals = Self {
+            end: Arc::default(),
+            stop: Arc::default(),
+            resized: Arc::default(),
+        };
         for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
             let number = usize::try_from(signal).unwrap_or_default();
             flag::register_usize(signal, Arc::clone(&signals.end), number)?;
@@ -193,7 +216,8 @@ impl Signals {
 /// Each key as it is pressed, unseen; Ctrl-C and Ctrl-Z are keys too, so that the terminal is given back first.
 fn keys_at_once(before: &Termios) -> Termios {
     let mut raw = before.clone();
-    raw.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG);
+    raw.local_modes
+        .remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG);
     raw.special_codes[SpecialCodeIndex::VMIN] = 1;
     raw.special_codes[SpecialCodeIndex::VTIME] = 0;
     raw
@@ -233,7 +257,9 @@ const SEQUENCES: [(&[u8], Key); 14] = [
 fn pressed(mut bytes: &[u8]) -> Vec<Key> {
     let mut keys = Vec::new();
     while let Some(first) = bytes.first() {
-        let sequence = SEQUENCES.iter().find_map(|(sequence, key)| Some((bytes.strip_prefix(*sequence)?, *key)));
+        let sequence = SEQUENCES
+            .iter()
+            .find_map(|(sequence, key)| Some((bytes.strip_prefix(*sequence)?, *key)));
         if let Some((rest, key)) = sequence {
             keys.push(key);
             bytes = rest;
@@ -244,7 +270,10 @@ fn pressed(mut bytes: &[u8]) -> Vec<Key> {
             }
             bytes = bytes.get(1..).unwrap_or_default();
         } else {
-            let text = bytes.split(|byte| matches!(byte, b'\x1b' | b'\r' | b'\n')).next().unwrap_or_default();
+            let text = bytes
+                .split(|byte| matches!(byte, b'\x1b' | b'\r' | b'\n'))
+                .next()
+                .unwrap_or_default();
             keys.extend(String::from_utf8_lossy(text).chars().filter_map(key));
             bytes = bytes.get(text.len()..).unwrap_or_default();
         }
@@ -285,7 +314,10 @@ mod tests {
             (b"\x1b", vec![Key::Escape]),
             (b"\x1b[A", vec![Key::Up]),
             (b"\x1b[6~", vec![Key::PageDown]),
-            (b"/cr\r", vec![Key::Char('/'), Key::Char('c'), Key::Char('r'), Key::Enter]),
+            (
+                b"/cr\r",
+                vec![Key::Char('/'), Key::Char('c'), Key::Char('r'), Key::Enter],
+            ),
             ("ü\x7f".as_bytes(), vec![Key::Char('ü'), Key::Backspace]),
             (b"\x1b[200~paste q", Vec::new()),
             (b"j\x1b[200~q", vec![Key::Char('j')]),

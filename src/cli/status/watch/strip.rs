@@ -48,31 +48,51 @@ struct Scale {
 }
 
 /// The line, `columns` wide.
-pub(super) fn strip(session: &SessionStatus, now: Timestamp, columns: usize, glyphs: &Glyphs) -> Line {
+pub(super) fn strip(
+    session: &SessionStatus,
+    now: Timestamp,
+    columns: usize,
+    glyphs: &Glyphs,
+) -> Line {
     let scale = Scale::of(session, now, columns);
     let mut cells = vec![Cell::Blank; columns];
     draw_past(&mut cells, session, &scale);
     draw_future(&mut cells, session, &scale);
     put(&mut cells, Some(scale.now_column), Cell::Now);
-    cells.into_iter().fold(Line::default(), |line, cell| line.then(style(cell), glyph(cell, glyphs)))
+    cells.into_iter().fold(Line::default(), |line, cell| {
+        line.then(style(cell), glyph(cell, glyphs))
+    })
 }
 
 /// How far the line of this width reaches back and ahead.
-pub(super) fn reach(session: &SessionStatus, now: Timestamp, columns: usize) -> (Duration, Duration) {
+pub(super) fn reach(
+    session: &SessionStatus,
+    now: Timestamp,
+    columns: usize,
+) -> (Duration, Duration) {
     let scale = Scale::of(session, now, columns);
     let span = |columns: usize| {
         #[expect(clippy::cast_precision_loss, reason = "a screen has few columns")]
         let seconds = columns as f64 * scale.seconds_per_column;
         Duration::try_from_secs_f64(seconds.round()).unwrap_or_default()
     };
-    (span(scale.now_column), span(columns.saturating_sub(scale.now_column + 1)))
+    (
+        span(scale.now_column),
+        span(columns.saturating_sub(scale.now_column + 1)),
+    )
 }
 
 impl Scale {
     /// The idle timeout, or the token's life, fills the part that is to come, so that the picture keeps its scale.
     fn of(session: &SessionStatus, now: Timestamp, columns: usize) -> Self {
-        let life = session.token_expires_at.zip(session.token_issued_at).map(|(end, start)| seconds(start, end));
-        let spans = [session.idle_timeout_seconds, life].into_iter().flatten().filter(|span| *span > 0.0);
+        let life = session
+            .token_expires_at
+            .zip(session.token_issued_at)
+            .map(|(end, start)| seconds(start, end));
+        let spans = [session.idle_timeout_seconds, life]
+            .into_iter()
+            .flatten()
+            .filter(|span| *span > 0.0);
         let span = spans.reduce(f64::min).unwrap_or(OPEN_END);
         #[expect(
             clippy::cast_precision_loss,
@@ -82,30 +102,48 @@ impl Scale {
         )]
         let (now_column, ahead) = {
             let now_column = ((columns as f64) * PAST) as usize;
-            (now_column, columns.saturating_sub(now_column + 1).max(1) as f64)
+            (
+                now_column,
+                columns.saturating_sub(now_column + 1).max(1) as f64,
+            )
         };
-        Self { now, now_column, seconds_per_column: span / ahead, columns }
+        Self {
+            now,
+            now_column,
+            seconds_per_column: span / ahead,
+            columns,
+        }
     }
 
     /// The column of a moment, if the line reaches that far.
     fn column(&self, moment: Timestamp) -> Option<usize> {
         let columns = (seconds(self.now, moment) / self.seconds_per_column).round();
-        #[expect(clippy::cast_possible_truncation, reason = "saturates, which is far off the screen")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "saturates, which is far off the screen"
+        )]
         let column = (columns as i64).checked_add(i64::try_from(self.now_column).ok()?)?;
-        usize::try_from(column).ok().filter(|column| *column < self.columns)
+        usize::try_from(column)
+            .ok()
+            .filter(|column| *column < self.columns)
     }
 
     /// What was before stands nowhere.
     fn earliest(&self) -> Timestamp {
         #[expect(clippy::cast_precision_loss, reason = "a screen has few columns")]
         let back = self.now_column as f64 * self.seconds_per_column;
-        let back = jiff::SignedDuration::try_from_secs_f64(back).unwrap_or(jiff::SignedDuration::MAX);
+        let back =
+            jiff::SignedDuration::try_from_secs_f64(back).unwrap_or(jiff::SignedDuration::MAX);
         self.now.checked_sub(back).unwrap_or(Timestamp::MIN)
     }
 
     /// The column of a moment, or the nearest end of the line.
     fn nearest(&self, moment: Timestamp) -> usize {
-        let end = if moment < self.now { 0 } else { self.columns.saturating_sub(1) };
+        let end = if moment < self.now {
+            0
+        } else {
+            self.columns.saturating_sub(1)
+        };
         self.column(moment).unwrap_or(end)
     }
 }
@@ -117,16 +155,27 @@ fn seconds(from: Timestamp, to: Timestamp) -> f64 {
 /// Stretches with and without a token, and on them what happened.
 fn draw_past(cells: &mut [Cell], session: &SessionStatus, scale: &Scale) {
     let mut good = None;
-    let mut since = session.recent.first().map_or(scale.now, |first| first.since);
+    let mut since = session
+        .recent
+        .first()
+        .map_or(scale.now, |first| first.since);
     for happening in &session.recent {
         // The first that speaks of the token also tells how it was before.
         let before = *good.get_or_insert_with(|| was_good_before(happening));
-        stretch(cells, before, scale.nearest(since)..scale.nearest(happening.since));
+        stretch(
+            cells,
+            before,
+            scale.nearest(since)..scale.nearest(happening.since),
+        );
         since = happening.since;
         good = Some(is_good_after(happening).unwrap_or(before));
     }
     if let Some(good) = good {
-        stretch(cells, good && session.published, scale.nearest(since)..scale.now_column);
+        stretch(
+            cells,
+            good && session.published,
+            scale.nearest(since)..scale.now_column,
+        );
     }
     for happening in &session.recent {
         if happening.at >= scale.earliest() {
@@ -166,7 +215,11 @@ fn stretch(cells: &mut [Cell], good: bool, columns: std::ops::Range<usize>) {
 fn mark(happening: &Recent) -> Cell {
     match happening.what {
         What::Loss => Cell::Loss,
-        What::Ping | What::Introspect | What::Renew | What::Login | What::Logout if !happening.success => Cell::Failure,
+        What::Ping | What::Introspect | What::Renew | What::Login | What::Logout
+            if !happening.success =>
+        {
+            Cell::Failure
+        }
         What::Ping => Cell::Ping,
         What::Introspect => Cell::Introspection,
         What::Renew => Cell::Renewal,
@@ -177,16 +230,33 @@ fn mark(happening: &Recent) -> Cell {
 }
 
 fn draw_future(cells: &mut [Cell], session: &SessionStatus, scale: &Scale) {
-    let ends = [session.idle_deadline, session.token_expires_at, session.max_lifetime_at];
-    let Some(end) = ends.into_iter().flatten().min().filter(|end| *end > scale.now) else {
-        put(cells, session.next.as_ref().and_then(|next| scale.column(next.at)), Cell::NextCall);
+    let ends = [
+        session.idle_deadline,
+        session.token_expires_at,
+        session.max_lifetime_at,
+    ];
+    let Some(end) = ends
+        .into_iter()
+        .flatten()
+        .min()
+        .filter(|end| *end > scale.now)
+    else {
+        put(
+            cells,
+            session.next.as_ref().and_then(|next| scale.column(next.at)),
+            Cell::NextCall,
+        );
         return;
     };
     for column in scale.now_column + 1..=scale.nearest(end) {
         put(cells, Some(column), Cell::Ahead);
     }
     put(cells, scale.column(end), Cell::Deadline);
-    put(cells, session.next.as_ref().map(|next| scale.nearest(next.at)), Cell::NextCall);
+    put(
+        cells,
+        session.next.as_ref().map(|next| scale.nearest(next.at)),
+        Cell::NextCall,
+    );
 }
 
 fn put(cells: &mut [Cell], column: Option<usize>, cell: Cell) {
@@ -236,9 +306,17 @@ mod tests {
     #[test]
     fn pings_stand_where_they_were_and_the_next_where_it_will_be() {
         let mut crm = session();
-        crm.recent =
-            vec![at(What::Login, -14_000), at(What::Ping, -9000), at(What::Ping, -6000), at(What::Ping, -3000)];
-        crm.next = Some(Next { action: "ping".to_owned(), at: moment(1800), why: String::new() });
+        crm.recent = vec![
+            at(What::Login, -14_000),
+            at(What::Ping, -9000),
+            at(What::Ping, -6000),
+            at(What::Ping, -3000),
+        ];
+        crm.next = Some(Next {
+            action: "ping".to_owned(),
+            at: moment(1800),
+            why: String::new(),
+        });
         crm.idle_deadline = Some(moment(3600));
         assert_eq!(drawn(&crm), " ▲───────•────•────•────│╌╌○╌╌┤      ");
     }
@@ -248,7 +326,12 @@ mod tests {
         let mut crm = session();
         let mut failed = at(What::Login, -3000);
         (failed.success, failed.at, failed.times) = (false, moment(-1800), 9);
-        crm.recent = vec![at(What::Ping, -9000), lost(-6000), failed, at(What::Login, -600)];
+        crm.recent = vec![
+            at(What::Ping, -9000),
+            lost(-6000),
+            failed,
+            at(What::Login, -600),
+        ];
         assert_eq!(drawn(&crm), "         •────✖┄┄┄┄!!!┄▲│            ");
     }
 
@@ -266,20 +349,36 @@ mod tests {
         let mut crm = session();
         crm.recent = vec![at(What::Login, -900_000), at(What::Ping, -3000)];
         crm.idle_deadline = Some(moment(900_000));
-        crm.next = Some(Next { action: "ping".to_owned(), at: moment(800_000), why: String::new() });
+        crm.next = Some(Next {
+            action: "ping".to_owned(),
+            at: moment(800_000),
+            why: String::new(),
+        });
         assert_eq!(drawn(&crm), "───────────────────•────│╌╌╌╌╌╌╌╌╌╌╌○");
         for columns in 0..4 {
-            assert_eq!(strip(&crm, moment(0), columns, &glyphs::UNICODE).width(), columns);
+            assert_eq!(
+                strip(&crm, moment(0), columns, &glyphs::UNICODE).width(),
+                columns
+            );
         }
     }
 
     #[test]
     fn the_ends_are_named() {
-        assert_eq!(reach(&session(), moment(0), 37), (Duration::from_hours(4), Duration::from_hours(2)));
+        assert_eq!(
+            reach(&session(), moment(0), 37),
+            (Duration::from_hours(4), Duration::from_hours(2))
+        );
     }
 
     fn drawn(session: &SessionStatus) -> String {
-        strip(session, moment(0), 37, &glyphs::UNICODE).render(37, Look { colour: false, glyphs: &glyphs::UNICODE })
+        strip(session, moment(0), 37, &glyphs::UNICODE).render(
+            37,
+            Look {
+                colour: false,
+                glyphs: &glyphs::UNICODE,
+            },
+        )
     }
 
     fn session() -> SessionStatus {
@@ -287,12 +386,22 @@ mod tests {
     }
 
     fn lost(second: i64) -> Recent {
-        Recent { success: false, ..at(What::Loss, second) }
+        Recent {
+            success: false,
+            ..at(What::Loss, second)
+        }
     }
 
     fn at(what: What, second: i64) -> Recent {
         let at = moment(second);
-        Recent { what, outcome: String::new(), success: true, at, since: at, times: 1 }
+        Recent {
+            what,
+            outcome: String::new(),
+            success: true,
+            at,
+            since: at,
+            times: 1,
+        }
     }
 
     fn moment(second: i64) -> Timestamp {

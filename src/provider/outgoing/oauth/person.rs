@@ -22,21 +22,53 @@ pub(in crate::provider) fn authorization_url(
 ) -> Result<Url, OutgoingError> {
     let endpoint = config.endpoint(Endpoint::Authorization, metadata);
     let mut url = endpoint.ok_or(OutgoingError::NoUrl("authorization"))?;
-    let client_id = config.plain("client_id").ok_or_else(|| super::no_value("client_id"))?;
-    let mut query = vec![("response_type", "code"), ("client_id", client_id), ("redirect_uri", redirect_uri)];
-    query.extend(["scope", "audience"].iter().filter_map(|name| Some((*name, config.plain(name)?))));
-    let resources = config.plain("resource").unwrap_or_default().split_whitespace();
+    let client_id = config
+        .plain("client_id")
+        .ok_or_else(|| super::no_value("client_id"))?;
+    let mut query = vec![
+        ("response_type", "code"),
+        ("client_id", client_id),
+        ("redirect_uri", redirect_uri),
+    ];
+    query.extend(
+        ["scope", "audience"]
+            .iter()
+            .filter_map(|name| Some((*name, config.plain(name)?))),
+    );
+    let resources = config
+        .plain("resource")
+        .unwrap_or_default()
+        .split_whitespace();
     query.extend(resources.map(|resource| ("resource", resource)));
-    query.extend(config.plain("username").map(|username| ("login_hint", username)));
+    query.extend(
+        config
+            .plain("username")
+            .map(|username| ("login_hint", username)),
+    );
     // Without it no refresh token follows (`OpenID` Connect Core section 11).
-    query.extend(config.asks_for("offline_access").then_some(("prompt", "consent")));
+    query.extend(
+        config
+            .asks_for("offline_access")
+            .then_some(("prompt", "consent")),
+    );
     query.extend(once);
-    let mut query: Vec<(String, String)> = query.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-    let rules = config.profile.grant(&config.grant).map(|rules| rules.begin.as_slice()).unwrap_or_default();
+    let mut query: Vec<(String, String)> = query
+        .into_iter()
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect();
+    let rules = config
+        .profile
+        .grant(&config.grant)
+        .map(|rules| rules.begin.as_slice())
+        .unwrap_or_default();
     let lookup = |name: &str| config.plain(name).map(Secret::new);
-    let of_profile =
-        rules.iter().filter_map(|(name, value)| Some((name.clone(), value.fill(&lookup)?.expose().into())));
-    let configured = config.plain("authorization_query").unwrap_or_default().trim_start_matches('?');
+    let of_profile = rules
+        .iter()
+        .filter_map(|(name, value)| Some((name.clone(), value.fill(&lookup)?.expose().into())));
+    let configured = config
+        .plain("authorization_query")
+        .unwrap_or_default()
+        .trim_start_matches('?');
     let configured = form_urlencoded::parse(configured.as_bytes()).into_owned();
     for (name, value) in of_profile.chain(configured) {
         // Nothing replaces what keeps this login apart from others.
@@ -76,14 +108,19 @@ impl Ingredients<'_> {
         self.optional(&mut draft, "audience");
         self.resources(&mut draft);
         let rules = self.config.profile.grant(&self.config.grant);
-        let begin = rules.map(|rules| rules.begin.as_slice()).unwrap_or_default();
+        let begin = rules
+            .map(|rules| rules.begin.as_slice())
+            .unwrap_or_default();
         self.replaced(&mut draft, begin, &Secret::new(""));
         self.prove_client(&mut draft, &url)?;
         Ok(draft.posted(url))
     }
 
     /// RFC 8628 section 3.4.
-    pub(in crate::provider) fn device_poll(&self, device_code: &Secret) -> Result<Outgoing, OutgoingError> {
+    pub(in crate::provider) fn device_poll(
+        &self,
+        device_code: &Secret,
+    ) -> Result<Outgoing, OutgoingError> {
         let url = self.token_endpoint()?;
         let mut draft = Draft::default();
         draft.plain("grant_type", GrantKind::DeviceCode.grant_type());
@@ -95,8 +132,17 @@ impl Ingredients<'_> {
 
     /// `OpenID` Connect Core section 5.3.1.
     pub(in crate::provider) fn userinfo(&self, token: &Token) -> Result<Outgoing, OutgoingError> {
-        let (url, headers) = (self.endpoint(Endpoint::Userinfo, "userinfo")?, use_headers(self.config, token));
-        Ok(Outgoing { method: Method::Get, url, headers, body: None, secrets: Vec::new() })
+        let (url, headers) = (
+            self.endpoint(Endpoint::Userinfo, "userinfo")?,
+            use_headers(self.config, token),
+        );
+        Ok(Outgoing {
+            method: Method::Get,
+            url,
+            headers,
+            body: None,
+            secrets: Vec::new(),
+        })
     }
 
     fn form_of_profile(&self) -> &[(String, Template)] {
@@ -111,7 +157,9 @@ impl Ingredients<'_> {
             _ => self.value(name),
         };
         for (name, template) in fields {
-            let Some(value) = template.fill(&lookup) else { continue };
+            let Some(value) = template.fill(&lookup) else {
+                continue;
+            };
             draft.fields.retain(|(known, _)| known != name);
             if !value.expose().is_empty() {
                 draft.secret(name, value);

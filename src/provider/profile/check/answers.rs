@@ -6,12 +6,18 @@ use toml::Spanned;
 use super::requests::json_value;
 use super::{Checked, Text, filled, regex, wire, wrong};
 use crate::provider::profile::content::{Example, QuotaRule};
-use crate::provider::profile::raw::{Conditions, NextStep, OneOrSeveral, RawAnswer, RawExample, RawQuota};
+use crate::provider::profile::raw::{
+    Conditions, NextStep, OneOrSeveral, RawAnswer, RawExample, RawQuota,
+};
 use crate::provider::rule::{AnswerRule, Condition};
 use crate::provider::xml::XmlPath;
 
 /// One rule; `grants` are the ones that the profile knows.
-pub(super) fn answer(raw: Spanned<RawAnswer>, grants: &[String], text: Text<'_>) -> Checked<AnswerRule> {
+pub(super) fn answer(
+    raw: Spanned<RawAnswer>,
+    grants: &[String],
+    text: Text<'_>,
+) -> Checked<AnswerRule> {
     let line = text.line(raw.span().start);
     let raw = raw.into_inner();
     let named = filled("answer.grants", raw.grants)?;
@@ -27,7 +33,11 @@ pub(super) fn answer(raw: Spanned<RawAnswer>, grants: &[String], text: Text<'_>)
         headers: headers(&raw.headers)?,
         json: conditions("answer.json", &raw.json)?,
         xml: paths(&raw.xml)?,
-        text: raw.text.as_ref().map(|text| condition("answer.text", text)).transpose()?,
+        text: raw
+            .text
+            .as_ref()
+            .map(|text| condition("answer.text", text))
+            .transpose()?,
         verdict: raw.verdict.into_inner(),
         for_good: raw.next == Some(NextStep::Login),
         certain: raw.certain,
@@ -52,7 +62,8 @@ fn headers(raw: &Conditions) -> Checked<Vec<(String, Condition)>> {
 fn paths(raw: &Conditions) -> Checked<Vec<(XmlPath, Condition)>> {
     let one = |(place, raw): (&String, &Spanned<toml::Value>)| {
         let key = format!("answer.xml.\"{place}\"");
-        let path = XmlPath::parse(place).map_err(|error| wrong(&raw.span(), format!("{key}: {error}")))?;
+        let path =
+            XmlPath::parse(place).map_err(|error| wrong(&raw.span(), format!("{key}: {error}")))?;
         Ok((path, condition(&key, raw)?))
     };
     raw.iter().map(one).collect()
@@ -60,7 +71,10 @@ fn paths(raw: &Conditions) -> Checked<Vec<(XmlPath, Condition)>> {
 
 fn conditions(key: &str, raw: &Conditions) -> Checked<Vec<(String, Condition)>> {
     let checked = |(place, raw): (&String, &Spanned<toml::Value>)| {
-        Ok((place.clone(), condition(&format!("{key}.\"{place}\""), raw)?))
+        Ok((
+            place.clone(),
+            condition(&format!("{key}.\"{place}\""), raw)?,
+        ))
     };
     raw.iter().map(checked).collect()
 }
@@ -84,7 +98,12 @@ fn condition(key: &str, raw: &Spanned<toml::Value>) -> Checked<Condition> {
 }
 
 /// The words that compare with a list or a part say nothing with an empty one.
-fn comparison(key: &str, raw: &Spanned<toml::Value>, word: &str, value: &toml::Value) -> Checked<Option<Condition>> {
+fn comparison(
+    key: &str,
+    raw: &Spanned<toml::Value>,
+    word: &str,
+    value: &toml::Value,
+) -> Checked<Option<Condition>> {
     let is_empty = match value {
         toml::Value::Array(values) => values.is_empty(),
         toml::Value::String(text) => text.is_empty(),
@@ -95,13 +114,17 @@ fn comparison(key: &str, raw: &Spanned<toml::Value>, word: &str, value: &toml::V
         | toml::Value::Table(_) => false,
     };
     if is_empty {
-        return Err(wrong(&raw.span(), format!("{key}.{word}: it is empty: say what to look for")));
+        return Err(wrong(
+            &raw.span(),
+            format!("{key}.{word}: it is empty: say what to look for"),
+        ));
     }
     Ok(match (word, value) {
         ("exists", toml::Value::Boolean(expected)) => Some(Condition::Exists(*expected)),
         ("null", toml::Value::Boolean(expected)) => Some(Condition::Null(*expected)),
         ("regex", toml::Value::String(text)) => {
-            let regex = Regex::new(text).map_err(|error| wrong(&raw.span(), format!("{key}: {error}")))?;
+            let regex =
+                Regex::new(text).map_err(|error| wrong(&raw.span(), format!("{key}: {error}")))?;
             Some(Condition::Matches(regex))
         }
         ("contains", toml::Value::String(text)) => Some(Condition::Contains(text.to_lowercase())),
@@ -110,7 +133,10 @@ fn comparison(key: &str, raw: &Spanned<toml::Value>, word: &str, value: &toml::V
             Some(Condition::OneOf(values.collect::<Checked<_>>()?))
         }
         ("lacks", toml::Value::Array(words)) => {
-            let words: Option<Vec<String>> = words.iter().map(|word| word.as_str().map(str::to_owned)).collect();
+            let words: Option<Vec<String>> = words
+                .iter()
+                .map(|word| word.as_str().map(str::to_owned))
+                .collect();
             words.map(Condition::LacksWords)
         }
         (_, _) => None,
@@ -121,11 +147,22 @@ pub(super) fn quota(raw: RawQuota) -> Checked<QuotaRule> {
     let regex = regex(&format!("quota.{}", raw.name), &raw.regex)?;
     let has = |group| regex.capture_names().flatten().any(|name| name == group);
     if !has("used") || !has("limit") {
-        let message = format!("quota.{}: the regex must have the groups (?<used>…) and (?<limit>…)", raw.name);
+        let message = format!(
+            "quota.{}: the regex must have the groups (?<used>…) and (?<limit>…)",
+            raw.name
+        );
         return Err(wrong(&raw.regex.span(), message));
     }
-    wire::header_name(&format!("quota.{}", raw.name), &raw.header.span(), raw.header.get_ref())?;
-    Ok(QuotaRule { name: raw.name, header: raw.header.into_inner(), regex })
+    wire::header_name(
+        &format!("quota.{}", raw.name),
+        &raw.header.span(),
+        raw.header.get_ref(),
+    )?;
+    Ok(QuotaRule {
+        name: raw.name,
+        header: raw.header.into_inner(),
+        regex,
+    })
 }
 
 pub(super) fn example(raw: RawExample, grants: &[String], text: Text<'_>) -> Checked<Example> {
@@ -134,7 +171,10 @@ pub(super) fn example(raw: RawExample, grants: &[String], text: Text<'_>) -> Che
     }
     let step = match &raw.step {
         Some(step) if *step.get_ref() == 0 => {
-            return Err(wrong(&step.span(), "example.step: the first step is 1".to_owned()));
+            return Err(wrong(
+                &step.span(),
+                "example.step: the first step is 1".to_owned(),
+            ));
         }
         Some(step) => Some(step.get_ref() - 1),
         None => None,
@@ -146,10 +186,17 @@ pub(super) fn example(raw: RawExample, grants: &[String], text: Text<'_>) -> Che
     Ok(Example {
         line: text.line(raw.to.span().start),
         to: raw.to.into_inner(),
-        grant: raw.grant.map_or_else(|| grants.first().cloned().unwrap_or_default(), Spanned::into_inner),
+        grant: raw.grant.map_or_else(
+            || grants.first().cloned().unwrap_or_default(),
+            Spanned::into_inner,
+        ),
         step,
         status: raw.status,
-        headers: raw.headers.into_iter().flat_map(|(name, values)| repeated(name, values)).collect(),
+        headers: raw
+            .headers
+            .into_iter()
+            .flat_map(|(name, values)| repeated(name, values))
+            .collect(),
         body: raw.body,
         verdict: raw.verdict,
         yields: yields.collect(),
@@ -159,7 +206,10 @@ pub(super) fn example(raw: RawExample, grants: &[String], text: Text<'_>) -> Che
 fn repeated(name: String, values: OneOrSeveral) -> Vec<(String, String)> {
     match values {
         OneOrSeveral::One(value) => vec![(name, value)],
-        OneOrSeveral::Several(values) => values.into_iter().map(|value| (name.clone(), value)).collect(),
+        OneOrSeveral::Several(values) => values
+            .into_iter()
+            .map(|value| (name.clone(), value))
+            .collect(),
     }
 }
 
@@ -167,6 +217,10 @@ fn known_grant(key: &str, name: &Spanned<String>, grants: &[String]) -> Checked<
     if grants.contains(name.get_ref()) {
         return Ok(());
     }
-    let message = format!("{key}: there is no grant `{}`: known are {}", name.get_ref(), grants.join(", "));
+    let message = format!(
+        "{key}: there is no grant `{}`: known are {}",
+        name.get_ref(),
+        grants.join(", ")
+    );
     Err(wrong(&name.span(), message))
 }

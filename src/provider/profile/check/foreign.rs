@@ -15,10 +15,20 @@ type Found = (&'static str, Option<Range<usize>>, &'static str);
 pub(super) fn refuse(raw: &RawProfile<Logins>) -> Checked<()> {
     let found = match raw.protocol.get_ref() {
         Protocol::OAuth2 => return in_oauth(raw),
-        Protocol::Http => of_oauth(raw).into_iter().chain(logins(raw, of_command)).collect::<Vec<_>>(),
-        Protocol::Command => of_oauth(raw).into_iter().chain(logins(raw, of_http)).chain([after_login(raw)]).collect(),
+        Protocol::Http => of_oauth(raw)
+            .into_iter()
+            .chain(logins(raw, of_command))
+            .collect::<Vec<_>>(),
+        Protocol::Command => of_oauth(raw)
+            .into_iter()
+            .chain(logins(raw, of_http))
+            .chain([after_login(raw)])
+            .collect(),
     };
-    match found.into_iter().find_map(|(key, at, remedy)| Some((key, at?, remedy))) {
+    match found
+        .into_iter()
+        .find_map(|(key, at, remedy)| Some((key, at?, remedy)))
+    {
         Some((key, at, remedy)) => Err(wrong(&at, format!("{key}: {remedy}"))),
         None => Ok(()),
     }
@@ -29,9 +39,14 @@ fn in_oauth(raw: &RawProfile<Logins>) -> Checked<()> {
         let message = "endpoints: it is missing: protocol = \"oauth2\" needs endpoints.token";
         return Err(wrong(&raw.protocol.span(), message.to_owned()));
     }
-    let foreign = raw.renew.as_ref().or(raw.introspection.as_ref()).or(raw.logout.as_ref());
+    let foreign = raw
+        .renew
+        .as_ref()
+        .or(raw.introspection.as_ref())
+        .or(raw.logout.as_ref());
     if let Some(request) = foreign {
-        let message = "renew, introspection and logout are the protocol's own in \"oauth2\": set endpoints";
+        let message =
+            "renew, introspection and logout are the protocol's own in \"oauth2\": set endpoints";
         return Err(wrong(&request.span(), message.to_owned()));
     }
     let message = "login: in \"oauth2\" the protocol logs in: only [login.capture] and [grant.…] may be given";
@@ -39,7 +54,9 @@ fn in_oauth(raw: &RawProfile<Logins>) -> Checked<()> {
         let command = of_command(login).iter().any(|(_, at, _)| at.is_some());
         name.is_some() || command || of_http(login).iter().any(|(_, at, _)| at.is_some())
     });
-    requests.map_or(Ok(()), |(_, login)| Err(wrong(&login.span(), message.to_owned())))
+    requests.map_or(Ok(()), |(_, login)| {
+        Err(wrong(&login.span(), message.to_owned()))
+    })
 }
 
 fn of_oauth(raw: &RawProfile<Logins>) -> [Found; 4] {
@@ -67,8 +84,15 @@ fn of_oauth(raw: &RawProfile<Logins>) -> [Found; 4] {
     ]
 }
 
-fn logins<const N: usize>(raw: &RawProfile<Logins>, found: fn(&Spanned<RawRequest>) -> [Found; N]) -> Vec<Found> {
-    raw.login.iter().flatten().flat_map(|(_, login)| found(login)).collect()
+fn logins<const N: usize>(
+    raw: &RawProfile<Logins>,
+    found: fn(&Spanned<RawRequest>) -> [Found; N],
+) -> Vec<Found> {
+    raw.login
+        .iter()
+        .flatten()
+        .flat_map(|(_, login)| found(login))
+        .collect()
 }
 
 /// What only a program can be given.
@@ -76,9 +100,21 @@ fn of_command(login: &Spanned<RawRequest>) -> [Found; 3] {
     let raw = login.get_ref();
     let remedy = "it belongs to protocol = \"command\": take it out, or let a program log in";
     [
-        ("login.command", raw.command.as_ref().map(Spanned::span), remedy),
-        ("login.env", raw.env.values().next().map(Spanned::span), remedy),
-        ("login.timeout", raw.timeout.as_ref().map(Spanned::span), remedy),
+        (
+            "login.command",
+            raw.command.as_ref().map(Spanned::span),
+            remedy,
+        ),
+        (
+            "login.env",
+            raw.env.values().next().map(Spanned::span),
+            remedy,
+        ),
+        (
+            "login.timeout",
+            raw.timeout.as_ref().map(Spanned::span),
+            remedy,
+        ),
     ]
 }
 
@@ -91,26 +127,54 @@ fn of_http(login: &Spanned<RawRequest>) -> [Found; 18] {
         ("login.path", raw.path.as_ref().map(Spanned::span), remedy),
         ("login.url", raw.url.as_ref().map(Spanned::span), remedy),
         ("login.method", here(raw.method.is_some()), remedy),
-        ("login.headers", raw.headers.values().next().map(Spanned::span), remedy),
-        ("login.cookies", raw.cookies.values().next().map(Spanned::span), remedy),
-        ("login.basic", raw.basic.as_ref().map(|basic| basic.username.span()), remedy),
+        (
+            "login.headers",
+            raw.headers.values().next().map(Spanned::span),
+            remedy,
+        ),
+        (
+            "login.cookies",
+            raw.cookies.values().next().map(Spanned::span),
+            remedy,
+        ),
+        (
+            "login.basic",
+            raw.basic.as_ref().map(|basic| basic.username.span()),
+            remedy,
+        ),
         ("login.form", here(raw.form.is_some()), remedy),
         ("login.json", raw.json.as_ref().map(Spanned::span), remedy),
         ("login.xml", raw.xml.as_ref().map(Spanned::span), remedy),
         ("login.text", raw.text.as_ref().map(Spanned::span), remedy),
-        ("login.content_type", raw.content_type.as_ref().map(Spanned::span), remedy),
+        (
+            "login.content_type",
+            raw.content_type.as_ref().map(Spanned::span),
+            remedy,
+        ),
         ("login.use", here(raw.carries_token.is_some()), remedy),
-        ("login.status", raw.status.as_ref().map(Spanned::span), remedy),
+        (
+            "login.status",
+            raw.status.as_ref().map(Spanned::span),
+            remedy,
+        ),
         ("login.expect", here(raw.expect.is_some()), remedy),
         ("login.redirect", here(raw.redirect.is_some()), remedy),
         ("login.secret_in_url", here(raw.secret_in_url), remedy),
         ("login.step", raw.step.first().map(Spanned::span), remedy),
-        ("login.confirm", raw.confirm.as_ref().map(Spanned::span), remedy),
+        (
+            "login.confirm",
+            raw.confirm.as_ref().map(Spanned::span),
+            remedy,
+        ),
     ]
 }
 
 /// Nothing is asked after a program has logged in.
 fn after_login(raw: &RawProfile<Logins>) -> Found {
     let remedy = "it belongs to protocol = \"http\": the program must print all that you need beside the token";
-    ("after_login", raw.after_login.first().map(Spanned::span), remedy)
+    (
+        "after_login",
+        raw.after_login.first().map(Spanned::span),
+        remedy,
+    )
 }

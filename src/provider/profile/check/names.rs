@@ -88,8 +88,8 @@ impl Names {
 
     /// Parses a text whose placeholders must all be known.
     pub(super) fn template(&self, key: &str, value: &Spanned<String>) -> Checked<Template> {
-        let template =
-            Template::parse(value.get_ref()).map_err(|error| wrong(&value.span(), format!("{key}: {error}")))?;
+        let template = Template::parse(value.get_ref())
+            .map_err(|error| wrong(&value.span(), format!("{key}: {error}")))?;
         if let Some(name) = template.names().find(|name| !self.known.contains(*name)) {
             return Err(wrong(&value.span(), self.unknown(key, name)));
         }
@@ -98,17 +98,33 @@ impl Names {
 
     fn unknown(&self, key: &str, name: &str) -> String {
         let known: Vec<&str> = self.known.iter().map(String::as_str).collect();
-        format!("{key}: `{{{name}}}` is no parameter and nothing that is captured: known are {}", known.join(", "))
+        format!(
+            "{key}: `{{{name}}}` is no parameter and nothing that is captured: known are {}",
+            known.join(", ")
+        )
     }
 
     /// Refuses what would stand in logs of servers and proxies.
-    pub(super) fn keep_secrets_out(&self, key: &str, at: &Range<usize>, target: &Template, token: bool) -> Checked<()> {
-        if let Some(name) = target.names().find(|name| self.secret_parameters.contains(*name)) {
-            let message =
-                format!("{key}: the secret `{{{name}}}` must not be part of a URL: send it in a header or body");
+    pub(super) fn keep_secrets_out(
+        &self,
+        key: &str,
+        at: &Range<usize>,
+        target: &Template,
+        token: bool,
+    ) -> Checked<()> {
+        if let Some(name) = target
+            .names()
+            .find(|name| self.secret_parameters.contains(*name))
+        {
+            let message = format!(
+                "{key}: the secret `{{{name}}}` must not be part of a URL: send it in a header or body"
+            );
             return Err(wrong(at, message));
         }
-        match target.names().find(|name| !token && self.secret_values.contains(*name)) {
+        match target
+            .names()
+            .find(|name| !token && self.secret_values.contains(*name))
+        {
             Some(name) => Err(wrong(
                 at,
                 format!(
@@ -121,11 +137,20 @@ impl Names {
     }
 
     /// Refuses what everybody on this machine would see in the list of processes.
-    pub(super) fn keep_secrets_out_of_argv(&self, at: &Range<usize>, argument: &Template) -> Checked<()> {
-        match argument.names().find(|name| self.secret_parameters.contains(*name)) {
+    pub(super) fn keep_secrets_out_of_argv(
+        &self,
+        at: &Range<usize>,
+        argument: &Template,
+    ) -> Checked<()> {
+        match argument
+            .names()
+            .find(|name| self.secret_parameters.contains(*name))
+        {
             Some(name) => Err(wrong(
                 at,
-                format!("login.command: the secret `{{{name}}}` must not be an argument: put it into env"),
+                format!(
+                    "login.command: the secret `{{{name}}}` must not be an argument: put it into env"
+                ),
             )),
             None => Ok(()),
         }
@@ -133,8 +158,14 @@ impl Names {
 
     /// The password among the placeholders, if there is one: sent twice, it can lock its user out.
     pub(super) fn password<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-        let is_password = |name: &str| ["password", "passwd", "pwd", "passcode"].iter().any(|word| name.contains(word));
-        names.into_iter().find(|name| self.secret_parameters.contains(*name) && is_password(name))
+        let is_password = |name: &str| {
+            ["password", "passwd", "pwd", "passcode"]
+                .iter()
+                .any(|word| name.contains(word))
+        };
+        names
+            .into_iter()
+            .find(|name| self.secret_parameters.contains(*name) && is_password(name))
     }
 
     /// Whether the text is one parameter that stands in JSON without quotes.
@@ -154,9 +185,18 @@ impl Names {
 /// Every request of the file that may capture something.
 fn requests(raw: &RawProfile<Logins>) -> impl Iterator<Item = &RawRequest> {
     let logins = raw.login.iter().flatten().map(|(_, login)| login.get_ref());
-    let steps = logins.clone().flat_map(|login| login.step.iter().map(Spanned::get_ref));
-    let others = [&raw.ping, &raw.renew, &raw.introspection].into_iter().flatten().map(Spanned::get_ref);
-    let after = raw.after_login.iter().chain(raw.pings.values()).map(Spanned::get_ref);
+    let steps = logins
+        .clone()
+        .flat_map(|login| login.step.iter().map(Spanned::get_ref));
+    let others = [&raw.ping, &raw.renew, &raw.introspection]
+        .into_iter()
+        .flatten()
+        .map(Spanned::get_ref);
+    let after = raw
+        .after_login
+        .iter()
+        .chain(raw.pings.values())
+        .map(Spanned::get_ref);
     logins.chain(steps).chain(others).chain(after)
 }
 

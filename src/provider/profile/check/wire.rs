@@ -57,7 +57,10 @@ pub(super) fn cookies(names: &Names, key: &str, texts: &Texts) -> Checked<Vec<(S
     let one = |(name, text): (&String, &Spanned<String>)| {
         let key = format!("{key}.{}", shown(name));
         if !is_token(name) {
-            return Err(wrong(&text.span(), format!("{key}: that is no cookie's name (RFC 6265)")));
+            return Err(wrong(
+                &text.span(),
+                format!("{key}: that is no cookie's name (RFC 6265)"),
+            ));
         }
         let template = names.template(&key, text)?;
         let what = "a character that ends a cookie: one cookie in each entry, without spaces and semicolons";
@@ -72,30 +75,58 @@ pub(super) fn header_name(key: &str, at: &Range<usize>, name: &str) -> Checked<(
     if is_token(name) {
         return Ok(());
     }
-    Err(wrong(at, format!("{key}: `{}` is no header's name (RFC 9110): letters, digits and `-`", shown(name))))
+    Err(wrong(
+        at,
+        format!(
+            "{key}: `{}` is no header's name (RFC 9110): letters, digits and `-`",
+            shown(name)
+        ),
+    ))
 }
 
 /// `type/subtype`, with parameters only where they are sent.
-pub(super) fn media_type(key: &str, value: &Spanned<String>, with_parameters: bool) -> Checked<String> {
+pub(super) fn media_type(
+    key: &str,
+    value: &Spanned<String>,
+    with_parameters: bool,
+) -> Checked<String> {
     let text = value.get_ref();
-    let (essence, parameters) = text.split_once(';').map_or((text.as_str(), None), |(type_, more)| (type_, Some(more)));
-    let named = essence.trim_end().split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype));
-    let sendable = parameters.is_none_or(|more| with_parameters && more.bytes().all(is_header_octet));
+    let (essence, parameters) = text
+        .split_once(';')
+        .map_or((text.as_str(), None), |(type_, more)| (type_, Some(more)));
+    let named = essence
+        .trim_end()
+        .split_once('/')
+        .is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype));
+    let sendable =
+        parameters.is_none_or(|more| with_parameters && more.bytes().all(is_header_octet));
     if named && sendable {
         return Ok(text.clone());
     }
-    let remedy = if with_parameters { "write \"application/json\"" } else { "write \"text/html\", without parameters" };
-    Err(wrong(&value.span(), format!("{key}: `{}` is no media type: {remedy}", shown(text))))
+    let remedy = if with_parameters {
+        "write \"application/json\""
+    } else {
+        "write \"text/html\", without parameters"
+    };
+    Err(wrong(
+        &value.span(),
+        format!("{key}: `{}` is no media type: {remedy}", shown(text)),
+    ))
 }
 
 /// Hosts to which tokens may go: a pattern that takes in whole top-level domains would let a server send them anywhere.
 pub(super) fn own_hosts(hosts: &[Spanned<String>]) -> Checked<Vec<HostPattern>> {
-    hosts.iter().map(|host| own_host("hosts.own", host)).collect()
+    hosts
+        .iter()
+        .map(|host| own_host("hosts.own", host))
+        .collect()
 }
 
 fn own_host(key: &str, host: &Spanned<String>) -> Checked<HostPattern> {
     let pattern = self::host(key, host)?;
-    let Some((_, after)) = host.get_ref().rsplit_once('*') else { return Ok(pattern) };
+    let Some((_, after)) = host.get_ref().rsplit_once('*') else {
+        return Ok(pattern);
+    };
     let domain = after.strip_prefix('.').unwrap_or_default();
     if domain.split('.').filter(|label| !label.is_empty()).count() >= 2 {
         return Ok(pattern);
@@ -115,16 +146,27 @@ pub(super) fn hosts(key: &str, hosts: &[Spanned<String>]) -> Checked<Vec<HostPat
 /// One of them.
 pub(super) fn host(key: &str, host: &Spanned<String>) -> Checked<HostPattern> {
     let text = host.get_ref();
-    let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'*');
-    if !text.is_empty() && text.bytes().all(known) && text.split('.').all(|label| !label.is_empty()) {
+    let known =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'*');
+    if !text.is_empty() && text.bytes().all(known) && text.split('.').all(|label| !label.is_empty())
+    {
         return Ok(HostPattern::new(text));
     }
-    let message = format!("{key}: `{}` is no host: write \"api.acme.example\" or \"*.acme.example\"", shown(text));
+    let message = format!(
+        "{key}: `{}` is no host: write \"api.acme.example\" or \"*.acme.example\"",
+        shown(text)
+    );
     Err(wrong(&host.span(), message))
 }
 
 /// What stands between the placeholders; their values are looked at when there are any.
-fn literals(key: &str, at: &Range<usize>, text: &Template, fits: fn(u8) -> bool, what: &str) -> Checked<()> {
+fn literals(
+    key: &str,
+    at: &Range<usize>,
+    text: &Template,
+    fits: fn(u8) -> bool,
+    what: &str,
+) -> Checked<()> {
     if text.literals().all(|literal| literal.bytes().all(fits)) {
         return Ok(());
     }
@@ -150,46 +192,135 @@ mod tests {
     #[test]
     fn what_no_server_could_be_sent_is_refused_when_the_file_is_read() {
         for (line, expected) in [
-            (r#"ping.headers = { "X Y" = "1" }"#, "`X Y` is no header's name"),
-            (r#"ping.headers = { "X\r\nEvil" = "1" }"#, r"`X\r\nEvil` is no header's name"),
+            (
+                r#"ping.headers = { "X Y" = "1" }"#,
+                "`X Y` is no header's name",
+            ),
+            (
+                r#"ping.headers = { "X\r\nEvil" = "1" }"#,
+                r"`X\r\nEvil` is no header's name",
+            ),
             (r#"ping.headers = { "" = "1" }"#, "`` is no header's name"),
-            (r#"ping.headers = { X = "1\r\nEvil: 1" }"#, "ping.headers.X: it holds a character that a header"),
-            (r#"ping.headers = { Host = "evil.example" }"#, "ping.headers.Host: the HTTP client sets"),
-            (r#"ping.headers = { content-length = "3" }"#, "the HTTP client sets this header itself"),
-            (r#"ping.headers = { Transfer-Encoding = "chunked" }"#, "the HTTP client sets this header itself"),
-            (r#"ping.headers = { Accept = "a/b", accept = "c/d" }"#, "it is given twice"),
-            (r#"ping.cookies = { "a;b" = "1" }"#, "that is no cookie's name"),
-            (r#"ping.cookies = { a = "1; b=2" }"#, "ping.cookies.a: it holds a character that ends a cookie"),
-            (r#"ping.content_type = "a\r\nb""#, r"ping.content_type: `a\r\nb` is no media type"),
+            (
+                r#"ping.headers = { X = "1\r\nEvil: 1" }"#,
+                "ping.headers.X: it holds a character that a header",
+            ),
+            (
+                r#"ping.headers = { Host = "evil.example" }"#,
+                "ping.headers.Host: the HTTP client sets",
+            ),
+            (
+                r#"ping.headers = { content-length = "3" }"#,
+                "the HTTP client sets this header itself",
+            ),
+            (
+                r#"ping.headers = { Transfer-Encoding = "chunked" }"#,
+                "the HTTP client sets this header itself",
+            ),
+            (
+                r#"ping.headers = { Accept = "a/b", accept = "c/d" }"#,
+                "it is given twice",
+            ),
+            (
+                r#"ping.cookies = { "a;b" = "1" }"#,
+                "that is no cookie's name",
+            ),
+            (
+                r#"ping.cookies = { a = "1; b=2" }"#,
+                "ping.cookies.a: it holds a character that ends a cookie",
+            ),
+            (
+                r#"ping.content_type = "a\r\nb""#,
+                r"ping.content_type: `a\r\nb` is no media type",
+            ),
             (r#"ping.content_type = """#, "`` is no media type"),
             ("ping.status = []", "ping.status: it is empty"),
-            (r#"ping.capture.x = { header = "X Y" }"#, "`X Y` is no header's name"),
-            (r#"use.headers = { "X Y" = "{token}" }"#, "use.headers.X Y: `X Y` is no header's name"),
-            (r#"use.unsafe.headers = { X = "\n" }"#, "use.unsafe.headers.X: it holds"),
-            (r#"use.cookies = { "a b" = "{token}" }"#, "that is no cookie's name"),
+            (
+                r#"ping.capture.x = { header = "X Y" }"#,
+                "`X Y` is no header's name",
+            ),
+            (
+                r#"use.headers = { "X Y" = "{token}" }"#,
+                "use.headers.X Y: `X Y` is no header's name",
+            ),
+            (
+                r#"use.unsafe.headers = { X = "\n" }"#,
+                "use.unsafe.headers.X: it holds",
+            ),
+            (
+                r#"use.cookies = { "a b" = "{token}" }"#,
+                "that is no cookie's name",
+            ),
             (r#"hosts.own = ["*"]"#, "matches hosts of other owners"),
             (r#"hosts.own = ["*.com"]"#, "matches hosts of other owners"),
-            (r#"hosts.own = ["*acme.example"]"#, "matches hosts of other owners"),
+            (
+                r#"hosts.own = ["*acme.example"]"#,
+                "matches hosts of other owners",
+            ),
             (r#"hosts.own = ["a*"]"#, "matches hosts of other owners"),
             (r#"hosts.own = [""]"#, "hosts.own: `` is no host"),
             (r#"hosts.own = ["https://a.example"]"#, "is no host"),
-            (r#"hosts.not_api = ["a b"]"#, "hosts.not_api: `a b` is no host"),
-            (r#"parameters.v = { one_of = [], about = "v" }"#, "parameters.v.one_of: it is empty"),
-            (r#"parameters.v = { one_of = ["a"], default = "b", about = "v" }"#, "`b` is not one of them: a"),
-            (r#"parameters.v = { pattern = "^a$", default = "b", about = "v" }"#, "`b` does not match the pattern"),
-            (r#"answer = [{ to = [], status = [401], verdict = "dead" }]"#, "answer.to: it is empty"),
-            (r#"answer = [{ status = [], verdict = "dead" }]"#, "answer.status: it is empty"),
-            (r#"answer = [{ grants = [], verdict = "dead" }]"#, "answer.grants: it is empty"),
-            (r#"answer = [{ json = { "/a" = { in = [] } }, verdict = "dead" }]"#, "it is empty"),
-            (r#"answer = [{ json = { "/a" = { lacks = [1] } }, verdict = "dead" }]"#, "write a value"),
-            (r#"answer = [{ text = { contains = "" }, verdict = "dead" }]"#, "it is empty"),
-            (r#"answer = [{ headers = { "X Y" = "1" }, verdict = "dead" }]"#, "`X Y` is no header's name"),
-            (r#"answer = [{ content_type = "text/html; a=b", verdict = "dead" }]"#, "is no media type"),
-            (r#"quota = [{ name = "q", header = "", regex = "(?<used>1)(?<limit>2)" }]"#, "`` is no header's name"),
+            (
+                r#"hosts.not_api = ["a b"]"#,
+                "hosts.not_api: `a b` is no host",
+            ),
+            (
+                r#"parameters.v = { one_of = [], about = "v" }"#,
+                "parameters.v.one_of: it is empty",
+            ),
+            (
+                r#"parameters.v = { one_of = ["a"], default = "b", about = "v" }"#,
+                "`b` is not one of them: a",
+            ),
+            (
+                r#"parameters.v = { pattern = "^a$", default = "b", about = "v" }"#,
+                "`b` does not match the pattern",
+            ),
+            (
+                r#"answer = [{ to = [], status = [401], verdict = "dead" }]"#,
+                "answer.to: it is empty",
+            ),
+            (
+                r#"answer = [{ status = [], verdict = "dead" }]"#,
+                "answer.status: it is empty",
+            ),
+            (
+                r#"answer = [{ grants = [], verdict = "dead" }]"#,
+                "answer.grants: it is empty",
+            ),
+            (
+                r#"answer = [{ json = { "/a" = { in = [] } }, verdict = "dead" }]"#,
+                "it is empty",
+            ),
+            (
+                r#"answer = [{ json = { "/a" = { lacks = [1] } }, verdict = "dead" }]"#,
+                "write a value",
+            ),
+            (
+                r#"answer = [{ text = { contains = "" }, verdict = "dead" }]"#,
+                "it is empty",
+            ),
+            (
+                r#"answer = [{ headers = { "X Y" = "1" }, verdict = "dead" }]"#,
+                "`X Y` is no header's name",
+            ),
+            (
+                r#"answer = [{ content_type = "text/html; a=b", verdict = "dead" }]"#,
+                "is no media type",
+            ),
+            (
+                r#"quota = [{ name = "q", header = "", regex = "(?<used>1)(?<limit>2)" }]"#,
+                "`` is no header's name",
+            ),
         ] {
             let text = format!("{line}\n{GOOD}");
-            let error = Profile::parse(&text, "acme.toml", "acme").unwrap_err().to_string();
-            assert!(error.starts_with("acme.toml:1: ") && error.contains(expected), "{line}: {error}");
+            let error = Profile::parse(&text, "acme.toml", "acme")
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.starts_with("acme.toml:1: ") && error.contains(expected),
+                "{line}: {error}"
+            );
         }
     }
 

@@ -125,7 +125,9 @@ pub(in crate::provider::profile) struct RawPlace {
 impl RawCapture {
     /// Whether it says where to look.
     pub(in crate::provider::profile) fn has_place(&self) -> bool {
-        let named = [&self.json, &self.header, &self.xml].iter().any(|place| place.is_some());
+        let named = [&self.json, &self.header, &self.xml]
+            .iter()
+            .any(|place| place.is_some());
         named || self.cookie.is_some() || self.body || self.origin
     }
 

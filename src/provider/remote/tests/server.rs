@@ -38,7 +38,11 @@ impl Server {
         let requests = Arc::new(Mutex::new(Vec::new()));
         let mut task = JoinSet::new();
         task.spawn(serve(listener, script, Arc::clone(&requests)));
-        Self { url, requests, _task: task }
+        Self {
+            url,
+            requests,
+            _task: task,
+        }
     }
 
     pub(super) fn requests(&self) -> Vec<String> {
@@ -76,8 +80,12 @@ async fn read_request(stream: &mut TcpStream) -> Option<String> {
         }
         seen.extend_from_slice(&buffer[..read?]);
         let text = String::from_utf8_lossy(&seen).into_owned();
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "));
         if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
             return Some(text);
         }
@@ -90,14 +98,22 @@ async fn play(stream: &mut TcpStream, script: &Script) {
         Script::Say(answer) => drop(stream.write_all(answer.as_bytes()).await),
         Script::Hang => std::future::pending().await,
         Script::Drip => {
-            let _ = stream.write_all(format!("{head}Content-Length: 100000\r\n\r\n").as_bytes()).await;
+            let _ = stream
+                .write_all(format!("{head}Content-Length: 100000\r\n\r\n").as_bytes())
+                .await;
             while stream.write_all(b" ").await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
         Script::Endless => {
-            let _ = stream.write_all(format!("{head}Transfer-Encoding: chunked\r\n\r\n").as_bytes()).await;
-            while stream.write_all(b"10\r\n                \r\n").await.is_ok() {}
+            let _ = stream
+                .write_all(format!("{head}Transfer-Encoding: chunked\r\n\r\n").as_bytes())
+                .await;
+            while stream
+                .write_all(b"10\r\n                \r\n")
+                .await
+                .is_ok()
+            {}
         }
         Script::SayOnce(answer) => {
             let _ = stream.write_all(answer.as_bytes()).await;
@@ -106,7 +122,13 @@ async fn play(stream: &mut TcpStream, script: &Script) {
         Script::Close => {}
         Script::CutShort => {
             let _ = stream
-                .write_all(format!("{head}Content-Length: 500\r\n\r\n{}", TOKEN.trim_end_matches('}')).as_bytes())
+                .write_all(
+                    format!(
+                        "{head}Content-Length: 500\r\n\r\n{}",
+                        TOKEN.trim_end_matches('}')
+                    )
+                    .as_bytes(),
+                )
                 .await;
         }
     }
@@ -114,7 +136,9 @@ async fn play(stream: &mut TcpStream, script: &Script) {
 
 pub(super) fn json(status: u16, headers: &str, body: &str) -> String {
     let length = body.len();
-    format!("HTTP/1.1 {status} X\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}")
+    format!(
+        "HTTP/1.1 {status} X\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
 }
 
 /// What a client offers to speak inside TLS (ALPN, RFC 7301); the handshake is not answered.
@@ -126,6 +150,15 @@ pub(super) fn offered_protocols(stream: &mut std::net::TcpStream) -> Vec<String>
             break accepted;
         }
     };
-    let offered = accepted.client_hello().alpn().into_iter().flatten().map(<[u8]>::to_vec).collect::<Vec<_>>();
-    offered.into_iter().map(|name| String::from_utf8(name).unwrap()).collect()
+    let offered = accepted
+        .client_hello()
+        .alpn()
+        .into_iter()
+        .flatten()
+        .map(<[u8]>::to_vec)
+        .collect::<Vec<_>>();
+    offered
+        .into_iter()
+        .map(|name| String::from_utf8(name).unwrap())
+        .collect()
 }

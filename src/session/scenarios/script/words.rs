@@ -16,8 +16,13 @@ use crate::session::{Call, Order};
 use crate::time::Instant;
 use crate::token::{RefreshTokenError, Token};
 
-pub(super) const REQUESTS: [Request; 5] =
-    [Request::Ping, Request::Introspect, Request::Renew, Request::Login, Request::Logout];
+pub(super) const REQUESTS: [Request; 5] = [
+    Request::Ping,
+    Request::Introspect,
+    Request::Renew,
+    Request::Login,
+    Request::Logout,
+];
 
 pub(super) fn word(request: Request) -> &'static str {
     match request {
@@ -43,20 +48,49 @@ pub(super) fn order(word: &str) -> Order {
     }
 }
 
-pub(super) fn answer(call: &Call, sent: Instant, received: Instant, words: &[&str], state: &State) -> Option<Answer> {
-    let option = |key: &str| words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+pub(super) fn answer(
+    call: &Call,
+    sent: Instant,
+    received: Instant,
+    words: &[&str],
+    state: &State,
+) -> Option<Answer> {
+    let option = |key: &str| {
+        words
+            .iter()
+            .find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
+    };
     let verdict = match words[0] {
         "alive" => Verdict::Alive,
-        "dead" => Verdict::Dead { certain: true, for_good: false },
-        "gone" => Verdict::Dead { certain: true, for_good: true },
-        "dead?" => Verdict::Dead { certain: false, for_good: false },
+        "dead" => Verdict::Dead {
+            certain: true,
+            for_good: false,
+        },
+        "gone" => Verdict::Dead {
+            certain: true,
+            for_good: true,
+        },
+        "dead?" => Verdict::Dead {
+            certain: false,
+            for_good: false,
+        },
         "good" => Verdict::Good(Box::new(grant(words, &option, state))),
-        "expired" => Verdict::Expired { refresh_token: option("refresh").map(Secret::new) },
-        "refused" => Verdict::Refused { confirm: false, what: refused(words) },
-        "refused?" => Verdict::Refused { confirm: true, what: refused(words) },
+        "expired" => Verdict::Expired {
+            refresh_token: option("refresh").map(Secret::new),
+        },
+        "refused" => Verdict::Refused {
+            confirm: false,
+            what: refused(words),
+        },
+        "refused?" => Verdict::Refused {
+            confirm: true,
+            what: refused(words),
+        },
         "grant_dead" => Verdict::GrantDead,
         "declined" => Verdict::Declined,
-        "throttled" => Verdict::Throttled { retry_after: words.get(1).map(|wait| duration(wait)) },
+        "throttled" => Verdict::Throttled {
+            retry_after: words.get(1).map(|wait| duration(wait)),
+        },
         "unavailable" => Verdict::Unavailable,
         "forbidden" => Verdict::Forbidden { certain: true },
         "forbidden?" => Verdict::Forbidden { certain: false },
@@ -64,15 +98,38 @@ pub(super) fn answer(call: &Call, sent: Instant, received: Instant, words: &[&st
         "concurrent" => Verdict::Concurrent,
         "skewed" => Verdict::Skewed,
         "logged_out" => Verdict::LoggedOut,
-        "introspected" => Verdict::Introspected { active: true, remaining: words.get(1).map(|left| duration(left)) },
-        "inactive" => Verdict::Introspected { active: false, remaining: None },
+        "introspected" => Verdict::Introspected {
+            active: true,
+            remaining: words.get(1).map(|left| duration(left)),
+        },
+        "inactive" => Verdict::Introspected {
+            active: false,
+            remaining: None,
+        },
         _ => return None,
     };
     let (counted, odd) = (!words.contains(&"uncounted"), words.contains(&"odd"));
     let skew_millis = option("skew").map(|skew| skew.parse::<i64>().unwrap() * 1000);
     let detail = Blotted::new(words[0], &[]);
-    let quotas = option("quota").map(|name| Quota { name: name.to_owned(), used: 1, limit: 2 }).into_iter().collect();
-    Some(Answer { call: call.id, sent, received, verdict, detail, counted, skew_millis, odd, quotas })
+    let quotas = option("quota")
+        .map(|name| Quota {
+            name: name.to_owned(),
+            used: 1,
+            limit: 2,
+        })
+        .into_iter()
+        .collect();
+    Some(Answer {
+        call: call.id,
+        sent,
+        received,
+        verdict,
+        detail,
+        counted,
+        skew_millis,
+        odd,
+        quotas,
+    })
 }
 
 /// `refused`, `refused client`: without a word, what proves the user.
@@ -87,7 +144,11 @@ fn refused(words: &[&str]) -> Refused {
 
 /// `secret`, `another client=b config=new`: the one secret that proves the user, and what goes with it.
 pub(super) fn presented(words: &[&str]) -> Presented {
-    let option = |key: &str| words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+    let option = |key: &str| {
+        words
+            .iter()
+            .find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
+    };
     let mut presented = Presented::of(words[0]);
     if let Some(client) = option("client") {
         presented.client = Some(client.to_owned());
@@ -102,7 +163,10 @@ pub(super) fn presented(words: &[&str]) -> Presented {
 /// A call that found itself about to present what was refused to another session.
 pub(super) fn unsent(call: &Call, now: Instant, detail: &str, what: Refused) -> Answer {
     let detail = Blotted::new(detail, &[]);
-    let verdict = Verdict::Refused { confirm: false, what };
+    let verdict = Verdict::Refused {
+        confirm: false,
+        what,
+    };
     let (sent, received) = (now, now);
     Answer {
         call: call.id,
@@ -118,8 +182,14 @@ pub(super) fn unsent(call: &Call, now: Instant, detail: &str, what: Refused) -> 
 }
 
 /// `good`, `good t2`, `good same`: without a name, the token is one that was never seen.
-pub(super) fn grant<'a>(words: &[&str], option: &dyn Fn(&str) -> Option<&'a str>, state: &State) -> Grant {
-    let named = words.get(1).filter(|word| !word.contains('=') && **word != "uncounted");
+pub(super) fn grant<'a>(
+    words: &[&str],
+    option: &dyn Fn(&str) -> Option<&'a str>,
+    state: &State,
+) -> Grant {
+    let named = words
+        .get(1)
+        .filter(|word| !word.contains('=') && **word != "uncounted");
     let access_token = match named {
         Some(&"same") => state.token.as_ref().unwrap().access_token.clone(),
         Some(name) => Secret::new(*name),
@@ -136,7 +206,9 @@ pub(super) fn grant<'a>(words: &[&str], option: &dyn Fn(&str) -> Option<&'a str>
     Grant {
         token,
         refresh_token: option("refresh").map(Secret::new),
-        odd_refresh_token: words.contains(&"odd_refresh").then_some(RefreshTokenError::BadCharacter),
+        odd_refresh_token: words
+            .contains(&"odd_refresh")
+            .then_some(RefreshTokenError::BadCharacter),
         lifetime: option("life").map(duration),
         refresh_lifetime: option("refresh_life").map(duration),
         idle_timeout: option("idle").map(duration),
@@ -148,17 +220,25 @@ pub(super) fn grant<'a>(words: &[&str], option: &dyn Fn(&str) -> Option<&'a str>
 pub(super) fn describe(event: &Event) -> String {
     let word = event.word();
     match event {
-        Event::LoggedIn { generation } | Event::Renewed { generation } | Event::Expired { generation } => {
+        Event::LoggedIn { generation }
+        | Event::Renewed { generation }
+        | Event::Expired { generation } => {
             format!("{word} {generation}")
         }
-        Event::Died { unexplained: true, .. } => format!("{word} unexplained"),
+        Event::Died {
+            unexplained: true, ..
+        } => format!("{word} unexplained"),
         Event::Learned { from, to } => format!("{word} {}, not {}", short(*to), short(*from)),
-        Event::Failing { failures, .. } | Event::Answering { failures } => format!("{word} {failures}"),
+        Event::Failing { failures, .. } | Event::Answering { failures } => {
+            format!("{word} {failures}")
+        }
         Event::Throttled { wait, .. } => format!("{word} {}", short(*wait)),
         Event::Refused { stopped: true, .. } => format!("{word}, stopped"),
         Event::Doubtful { why } => format!("{word} {why:?}"),
         Event::Skewed { millis } => format!("{word} {}s", millis / 1000),
-        Event::LoggedOut { problem: Some(problem) } => format!("{word}: {problem}"),
+        Event::LoggedOut {
+            problem: Some(problem),
+        } => format!("{word}: {problem}"),
         Event::Died { .. }
         | Event::SameToken
         | Event::SameDeadToken
@@ -186,7 +266,9 @@ pub(super) fn salesforce() -> Policy {
         origin: "https://acme.example".into(),
         model: WindowModel::HalfWindow,
         idle_timeout: Some(duration("2h")),
-        idle_timeouts: ["15m", "30m", "1h", "2h", "4h", "8h", "12h", "24h"].map(duration).into(),
+        idle_timeouts: ["15m", "30m", "1h", "2h", "4h", "8h", "12h", "24h"]
+            .map(duration)
+            .into(),
         max_lifetime: None,
         token_lifetime: None,
         refresh_idle_timeout: None,
@@ -255,11 +337,17 @@ pub(super) fn duration(text: &str) -> Duration {
     let mut total = Duration::ZERO;
     let mut rest = text;
     while !rest.is_empty() {
-        let digits = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or_else(|| panic!("no unit in {text}"));
+        let digits = rest
+            .find(|letter: char| !letter.is_ascii_digit())
+            .unwrap_or_else(|| panic!("no unit in {text}"));
         let (number, after) = rest.split_at(digits);
-        let letters = after.find(|letter: char| letter.is_ascii_digit()).unwrap_or(after.len());
+        let letters = after
+            .find(|letter: char| letter.is_ascii_digit())
+            .unwrap_or(after.len());
         let (unit, after) = after.split_at(letters);
-        let number: u64 = number.parse().unwrap_or_else(|_| panic!("no number in {text}"));
+        let number: u64 = number
+            .parse()
+            .unwrap_or_else(|_| panic!("no number in {text}"));
         let millis = match unit {
             "ms" => 1,
             "s" => 1_000,
@@ -277,7 +365,12 @@ pub(super) fn duration(text: &str) -> Duration {
 /// `0:12:48`: hours, minutes and seconds since the script began.
 pub(super) fn clock(moment: Instant) -> String {
     let seconds = moment.as_millis() / 1000;
-    format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+    format!(
+        "{}:{:02}:{:02}",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    )
 }
 
 pub(super) fn short(duration: Duration) -> String {

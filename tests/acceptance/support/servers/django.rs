@@ -27,7 +27,12 @@ impl Django {
             .env("CLIENT_SECRET", &client_secret)
             .env("USER_PASSWORD", &password)
             .env("ISSUER", format!("{}/o", front.url()));
-        Self { served: Served::start_behind(front, address, command), _dir: dir, client_secret, password }
+        Self {
+            served: Served::start_behind(front, address, command),
+            _dir: dir,
+            client_secret,
+            password,
+        }
     }
 
     pub(crate) fn issuer(&self) -> String {
@@ -37,19 +42,38 @@ impl Django {
     /// Token requests by this grant that were answered so.
     pub(crate) fn count(&self, grant: &str, status: u16) -> usize {
         self.served.front.count(|passed| {
-            passed.status == status && passed.request.form().get("grant_type").is_some_and(|it| it == grant)
+            passed.status == status
+                && passed
+                    .request
+                    .form()
+                    .get("grant_type")
+                    .is_some_and(|it| it == grant)
         })
     }
 
     /// Whether it would serve the bearer of this token.
     pub(crate) fn serves(&self, token: &str) -> bool {
-        self.served.call("GET", "/o/userinfo/", &format!("authorization: Bearer {token}\r\n"), "").0 == 200
+        self.served
+            .call(
+                "GET",
+                "/o/userinfo/",
+                &format!("authorization: Bearer {token}\r\n"),
+                "",
+            )
+            .0
+            == 200
     }
 
     /// Ends this access token, or this refresh token with its access token, as the client could.
     pub(crate) fn revoke(&self, token: &str) {
-        let form = format!("client_id=job&client_secret={}&token={token}", self.client_secret);
-        assert_eq!(self.served.call("POST", "/o/revoke_token/", FORM, &form).0, 200);
+        let form = format!(
+            "client_id=job&client_secret={}&token={token}",
+            self.client_secret
+        );
+        assert_eq!(
+            self.served.call("POST", "/o/revoke_token/", FORM, &form).0,
+            200
+        );
     }
 
     /// Presents a refresh token, as somebody who found it would.
@@ -63,6 +87,11 @@ impl Django {
 
     /// The refresh tokens that the daemon sent, in their order.
     pub(crate) fn presented(&self) -> Vec<String> {
-        self.served.front.passed().iter().filter_map(|passed| passed.request.form().remove("refresh_token")).collect()
+        self.served
+            .front
+            .passed()
+            .iter()
+            .filter_map(|passed| passed.request.form().remove("refresh_token"))
+            .collect()
     }
 }

@@ -35,17 +35,36 @@ impl MediaWiki {
             .arg(dir.path())
             .arg("--confpath")
             .arg(dir.path())
-            .args(["--server", &format!("http://{address}"), "--scriptpath", "", "--pass", &password, "Wiki", "Job"])
+            .args([
+                "--server",
+                &format!("http://{address}"),
+                "--scriptpath",
+                "",
+                "--pass",
+                &password,
+                "Wiki",
+                "Job",
+            ])
             .output()
             .expect("php is installed: `make test` sees to it");
         assert!(made.status.success(), "{made:?}");
         let settings = dir.path().join("LocalSettings.php");
         let mut file = fs::OpenOptions::new().append(true).open(&settings).unwrap();
-        writeln!(file, "{SETTINGS}$wgObjectCacheSessionExpiry = {idle_seconds};").unwrap();
+        writeln!(
+            file,
+            "{SETTINGS}$wgObjectCacheSessionExpiry = {idle_seconds};"
+        )
+        .unwrap();
         writeln!(file, "$wgCacheDirectory = '{}';", dir.path().display()).unwrap();
         let mut command = dying_with_us("php", false);
-        command.args(["-S", &address.to_string(), "-t", &program]).env("MW_CONFIG_FILE", settings);
-        let server = Self { served: Served::start(address, command), _dir: dir, password };
+        command
+            .args(["-S", &address.to_string(), "-t", &program])
+            .env("MW_CONFIG_FILE", settings);
+        let server = Self {
+            served: Served::start(address, command),
+            _dir: dir,
+            password,
+        };
         server.warm_up();
         server
     }
@@ -58,23 +77,42 @@ impl MediaWiki {
     /// What it reads for its first answers takes it longer than sessions live here.
     fn warm_up(&self) {
         let form = "action=login&format=json&lgname=Nobody&lgpassword=nothing&lgtoken=none";
-        within(SOON, "an answer", || exchange("POST", &format!("{}/api.php", self.served.aside.url()), FORM, form));
-        self.served.call("GET", "/api.php?action=query&meta=userinfo%7Ctokens&assert=user&format=json", "", "");
+        within(SOON, "an answer", || {
+            exchange(
+                "POST",
+                &format!("{}/api.php", self.served.aside.url()),
+                FORM,
+                form,
+            )
+        });
+        self.served.call(
+            "GET",
+            "/api.php?action=query&meta=userinfo%7Ctokens&assert=user&format=json",
+            "",
+            "",
+        );
     }
 
     /// Calls that sent a password.
     pub(crate) fn logins(&self) -> usize {
-        self.served.front.count(|passed| String::from_utf8_lossy(&passed.request.body).contains("action=login"))
+        self.served
+            .front
+            .count(|passed| String::from_utf8_lossy(&passed.request.body).contains("action=login"))
     }
 
     pub(crate) fn pings(&self) -> usize {
-        self.served.front.count(|passed| passed.request.path.contains("assert=user"))
+        self.served
+            .front
+            .count(|passed| passed.request.path.contains("assert=user"))
     }
 
     /// Whether it would serve the bearer of this session; asking may extend it.
     pub(crate) fn serves(&self, session: &str) -> bool {
         let query = "/api.php?action=query&meta=userinfo&assert=user&format=json";
-        self.served.call("GET", query, &cookies(session), "").2.contains("\"name\":\"Job\"")
+        self.served
+            .call("GET", query, &cookies(session), "")
+            .2
+            .contains("\"name\":\"Job\"")
     }
 
     /// Ends the session, as another bearer of it could.
@@ -86,7 +124,12 @@ impl MediaWiki {
         let form: String = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs([("action", "logout"), ("format", "json"), ("token", token)])
             .finish();
-        let (_, _, answer) = self.served.call("POST", "/api.php", &format!("{FORM}{}", cookies(session)), &form);
+        let (_, _, answer) = self.served.call(
+            "POST",
+            "/api.php",
+            &format!("{FORM}{}", cookies(session)),
+            &form,
+        );
         assert_eq!(answer, "{}");
     }
 }

@@ -23,29 +23,66 @@ impl OpenBao {
     /// Starts one whose tokens live for so many seconds, renewed for so many in all; the user is `job`.
     pub(crate) fn start(seconds: u32, in_all: u32) -> Self {
         let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/openbao/.venv/bin/bao");
-        assert!(Path::new(program).exists(), "{program} is missing: `make test` sees to it");
+        assert!(
+            Path::new(program).exists(),
+            "{program} is missing: `make test` sees to it"
+        );
         let dir = directory();
         let address = free_port();
         let root = random_hex(16);
         let child = dying_with_us(program, false)
-            .args(["server", "-dev", "-dev-no-store-token", "-dev-root-token-id", &root])
+            .args([
+                "server",
+                "-dev",
+                "-dev-no-store-token",
+                "-dev-root-token-id",
+                &root,
+            ])
             .arg(format!("-dev-listen-address={address}"))
             .env("HOME", dir.path())
             .spawn()
             .unwrap();
         await_listener(address);
         let (front, aside) = (Recorder::before(address), Recorder::before(address));
-        let server = Self { child, _dir: dir, root, password: random_hex(12), front, aside };
-        poll(SOON, || (server.call("GET", "sys/health", &server.root, "").0 == 200).then_some(())).expect("it is up");
-        assert_eq!(server.call("POST", "sys/auth/userpass", &server.root, r#"{"type":"userpass"}"#).0, 204);
-        let user =
-            format!(r#"{{"password":"{}","token_ttl":"{seconds}s","token_max_ttl":"{in_all}s"}}"#, server.password);
-        assert_eq!(server.call("POST", "auth/userpass/users/job", &server.root, &user).0, 204);
+        let server = Self {
+            child,
+            _dir: dir,
+            root,
+            password: random_hex(12),
+            front,
+            aside,
+        };
+        poll(SOON, || {
+            (server.call("GET", "sys/health", &server.root, "").0 == 200).then_some(())
+        })
+        .expect("it is up");
+        assert_eq!(
+            server
+                .call(
+                    "POST",
+                    "sys/auth/userpass",
+                    &server.root,
+                    r#"{"type":"userpass"}"#
+                )
+                .0,
+            204
+        );
+        let user = format!(
+            r#"{{"password":"{}","token_ttl":"{seconds}s","token_max_ttl":"{in_all}s"}}"#,
+            server.password
+        );
+        assert_eq!(
+            server
+                .call("POST", "auth/userpass/users/job", &server.root, &user)
+                .0,
+            204
+        );
         server
     }
 
     pub(crate) fn count(&self, path: &str) -> usize {
-        self.front.count(|passed| passed.request.path == format!("/v1/{path}"))
+        self.front
+            .count(|passed| passed.request.path == format!("/v1/{path}"))
     }
 
     pub(crate) fn logins(&self) -> usize {
@@ -60,12 +97,16 @@ impl OpenBao {
     /// Ends the token, as an admin could.
     pub(crate) fn revoke(&self, token: &str) {
         let body = format!(r#"{{"token":"{token}"}}"#);
-        assert_eq!(self.call("POST", "auth/token/revoke", &self.root, &body).0, 204);
+        assert_eq!(
+            self.call("POST", "auth/token/revoke", &self.root, &body).0,
+            204
+        );
     }
 
     fn call(&self, method: &str, path: &str, token: &str, body: &str) -> (u16, String) {
         let url = format!("{}/v1/{path}", self.aside.url());
-        let (status, _, body) = exchange(method, &url, &format!("x-vault-token: {token}\r\n"), body).unwrap();
+        let (status, _, body) =
+            exchange(method, &url, &format!("x-vault-token: {token}\r\n"), body).unwrap();
         (status, body)
     }
 }

@@ -31,8 +31,16 @@ impl PouchDb {
         let settings = settings.to_string();
         fs::write(dir.path().join(SETTINGS), &settings).unwrap();
         let mut command: Command = dying_with_us("node", false);
-        command.arg(installed("pouchdb/server.mjs")).arg(address.port().to_string()).current_dir(dir.path());
-        Self { served: Served::start(address, command), dir, password, settings }
+        command
+            .arg(installed("pouchdb/server.mjs"))
+            .arg(address.port().to_string())
+            .current_dir(dir.path());
+        Self {
+            served: Served::start(address, command),
+            dir,
+            password,
+            settings,
+        }
     }
 
     /// Stops it, and takes from it the salt that it may have stored for its user: no cookie outlives its next start.
@@ -42,19 +50,29 @@ impl PouchDb {
     }
 
     pub(crate) fn logins(&self) -> usize {
-        self.served.front.count(|passed| passed.request.method == "POST")
+        self.served
+            .front
+            .count(|passed| passed.request.method == "POST")
     }
 
     /// Whether it would serve the bearer of this cookie; asking changes nothing for who asks with the same one.
     pub(crate) fn serves(&self, cookie: &str) -> bool {
         let cookie = format!("cookie: AuthSession={cookie}\r\n");
-        self.served.call("GET", "/_session", &cookie, "").2.contains(r#""name":"job""#)
+        self.served
+            .call("GET", "/_session", &cookie, "")
+            .2
+            .contains(r#""name":"job""#)
     }
 
     /// Ends every cookie that there is, as an admin could.
     pub(crate) fn end_all(&self, cookie: &str) {
         let headers = format!("cookie: AuthSession={cookie}\r\ncontent-type: application/json\r\n");
         let body = format!("\"{}\"", random_hex(16));
-        assert_eq!(self.served.call("PUT", "/_config/couch_httpd_auth/secret", &headers, &body).0, 200);
+        assert_eq!(
+            self.served
+                .call("PUT", "/_config/couch_httpd_auth/secret", &headers, &body)
+                .0,
+            200
+        );
     }
 }

@@ -27,7 +27,11 @@ impl Qbittorrent {
         let address = free_port();
         let settings = dir.path().join("qBittorrent/config");
         fs::create_dir_all(&settings).unwrap();
-        fs::write(settings.join("qBittorrent.conf"), qbittorrent_settings(address, idle_seconds)).unwrap();
+        fs::write(
+            settings.join("qBittorrent.conf"),
+            qbittorrent_settings(address, idle_seconds),
+        )
+        .unwrap();
         let child = dying_with_us("qbittorrent-nox", false)
             .arg(format!("--profile={}", dir.path().display()))
             .env("HOME", dir.path())
@@ -45,25 +49,46 @@ impl Qbittorrent {
     }
 
     pub(crate) fn logins(&self) -> usize {
-        self.front.count(|passed| passed.request.path.ends_with("/auth/login"))
+        self.front
+            .count(|passed| passed.request.path.ends_with("/auth/login"))
     }
 
     /// A session of somebody else.
     pub(crate) fn log_in(&self) -> String {
         let form = format!("username=admin&password={}", self.password);
         let (_, head) = self.call("POST", "auth/login", FORM, &form);
-        let cookie = head.split("SID=").nth(1).and_then(|rest| rest.split(';').next());
-        cookie.unwrap_or_else(|| panic!("no cookie in {head}")).to_owned()
+        let cookie = head
+            .split("SID=")
+            .nth(1)
+            .and_then(|rest| rest.split(';').next());
+        cookie
+            .unwrap_or_else(|| panic!("no cookie in {head}"))
+            .to_owned()
     }
 
     /// Whether the server would serve the bearer of this token; asking extends the session.
     pub(crate) fn serves(&self, token: &str) -> bool {
-        self.call("GET", "app/version", &format!("cookie: SID={token}\r\n"), "").0 == 200
+        self.call(
+            "GET",
+            "app/version",
+            &format!("cookie: SID={token}\r\n"),
+            "",
+        )
+        .0 == 200
     }
 
     /// Ends the session, as another bearer of the token could.
     pub(crate) fn end(&self, token: &str) {
-        assert_eq!(self.call("POST", "auth/logout", &format!("{FORM}cookie: SID={token}\r\n"), "").0, 200);
+        assert_eq!(
+            self.call(
+                "POST",
+                "auth/logout",
+                &format!("{FORM}cookie: SID={token}\r\n"),
+                ""
+            )
+            .0,
+            200
+        );
     }
 
     fn call(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String) {

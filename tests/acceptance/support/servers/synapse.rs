@@ -48,19 +48,36 @@ impl Synapse {
         fs::write(&settings, text.to_string()).unwrap();
         let silence = json!({ "version": 1, "root": { "level": "CRITICAL" }, "disable_existing_loggers": true });
         fs::write(dir.path().join("log.yaml"), silence.to_string()).unwrap();
-        fs::write(dir.path().join("signing.key"), format!("ed25519 a_test {}\n", "A".repeat(43))).unwrap();
+        fs::write(
+            dir.path().join("signing.key"),
+            format!("ed25519 a_test {}\n", "A".repeat(43)),
+        )
+        .unwrap();
         let mut command = dying_with_us(&python, false);
-        command.args(["-m", "synapse.app.homeserver", "-c"]).arg(&settings).current_dir(dir.path());
-        let server = Self { served: Served::start(address, command), _dir: dir, password: random_hex(12) };
+        command
+            .args(["-m", "synapse.app.homeserver", "-c"])
+            .arg(&settings)
+            .current_dir(dir.path());
+        let server = Self {
+            served: Served::start(address, command),
+            _dir: dir,
+            password: random_hex(12),
+        };
         server.register(&shared_secret);
         server
     }
 
     fn register(&self, shared_secret: &str) {
         let path = "/_synapse/admin/v1/register";
-        let nonce = self.call("GET", path, "", &Value::Null).1["nonce"].as_str().unwrap().to_owned();
+        let nonce = self.call("GET", path, "", &Value::Null).1["nonce"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         let signed = format!("{nonce}\0job\0{}\0notadmin", self.password);
-        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, shared_secret.as_bytes());
+        let key = aws_lc_rs::hmac::Key::new(
+            aws_lc_rs::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+            shared_secret.as_bytes(),
+        );
         let mac = hex(aws_lc_rs::hmac::sign(&key, signed.as_bytes()).as_ref());
         let user = json!({ "nonce": nonce, "username": "job", "password": self.password, "mac": mac, "admin": false });
         assert_eq!(self.call("POST", path, "", &user).0, 200);
@@ -68,22 +85,38 @@ impl Synapse {
 
     pub(crate) fn count(&self, path: &str, status: u16) -> usize {
         let path = format!("{API}/{path}");
-        self.served.front.count(|passed| passed.request.path == path && passed.status == status)
+        self.served
+            .front
+            .count(|passed| passed.request.path == path && passed.status == status)
     }
 
     /// Whether it would serve the bearer of this token. Asking uses the token, as any job would.
     pub(crate) fn serves(&self, token: &str) -> bool {
-        self.call("GET", &format!("{API}/account/whoami"), token, &Value::Null).0 == 200
+        self.call("GET", &format!("{API}/account/whoami"), token, &Value::Null)
+            .0
+            == 200
     }
 
     /// Ends the token's device, as another bearer of the token could.
     pub(crate) fn end(&self, token: &str) {
-        assert_eq!(self.call("POST", &format!("{API}/logout"), token, &json!({})).0, 200);
+        assert_eq!(
+            self.call("POST", &format!("{API}/logout"), token, &json!({}))
+                .0,
+            200
+        );
     }
 
     fn call(&self, method: &str, path: &str, token: &str, body: &Value) -> (u16, Value) {
-        let token = if token.is_empty() { String::new() } else { format!("authorization: Bearer {token}\r\n") };
-        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let token = if token.is_empty() {
+            String::new()
+        } else {
+            format!("authorization: Bearer {token}\r\n")
+        };
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
         let (status, _, answer) = self.served.call(method, path, &token, &body);
         (status, serde_json::from_str(&answer).unwrap_or_default())
     }

@@ -14,19 +14,30 @@ impl Vcsim {
     pub(crate) fn start(idle_seconds: u32) -> Self {
         let address = free_port();
         let mut command = dying_with_us(&installed("vcsim/program/vcsim"), false);
-        command.arg(address.to_string()).arg(format!("{idle_seconds}s"));
-        Self { served: Served::start(address, command) }
+        command
+            .arg(address.to_string())
+            .arg(format!("{idle_seconds}s"));
+        Self {
+            served: Served::start(address, command),
+        }
     }
 
     pub(crate) fn count(&self, method: &str, status: u16) -> usize {
         self.served.front.count(|passed| {
-            passed.request.path == SESSION && passed.request.method == method && passed.status == status
+            passed.request.path == SESSION
+                && passed.request.method == method
+                && passed.status == status
         })
     }
 
     /// A session of somebody else.
     pub(crate) fn log_in(&self) -> String {
-        let (status, _, body) = self.served.call("POST", SESSION, "authorization: Basic am9iOnNlY3JldA==\r\n", "");
+        let (status, _, body) = self.served.call(
+            "POST",
+            SESSION,
+            "authorization: Basic am9iOnNlY3JldA==\r\n",
+            "",
+        );
         assert_eq!(status, 200, "{body}");
         let answer: serde_json::Value = serde_json::from_str(&body).unwrap();
         answer["value"].as_str().unwrap().to_owned()
@@ -43,6 +54,13 @@ impl Vcsim {
     }
 
     fn call(&self, method: &str, session: &str) -> u16 {
-        self.served.call(method, SESSION, &format!("vmware-api-session-id: {session}\r\n"), "").0
+        self.served
+            .call(
+                method,
+                SESSION,
+                &format!("vmware-api-session-id: {session}\r\n"),
+                "",
+            )
+            .0
     }
 }

@@ -28,16 +28,27 @@ impl Zabbix {
     pub(crate) fn start(idle_seconds: u32) -> Self {
         let files = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/zabbix");
         let packages = format!("{files}/packages");
-        assert!(Path::new(&packages).exists(), "{packages} is missing: `make test` sees to it");
+        assert!(
+            Path::new(&packages).exists(),
+            "{packages} is missing: `make test` sees to it"
+        );
         let dir = directory();
         let database = start_database(&dir);
         let here = dir.path().display().to_string();
-        let filled =
-            Command::new("sh").arg(format!("{files}/fill.sh")).arg(&here).arg(idle_seconds.to_string()).status();
+        let filled = Command::new("sh")
+            .arg(format!("{files}/fill.sh"))
+            .arg(&here)
+            .arg(idle_seconds.to_string())
+            .status();
         assert!(filled.unwrap().success(), "the database was not filled");
         let address = free_port();
         let frontend = dying_with_us("php", false)
-            .args(["-d", &format!("auto_prepend_file={files}/prepend.php"), "-S", &address.to_string()])
+            .args([
+                "-d",
+                &format!("auto_prepend_file={files}/prepend.php"),
+                "-S",
+                &address.to_string(),
+            ])
             .args(["-t", &format!("{packages}/usr/share/zabbix")])
             .env("ZABBIX_CONFIG", format!("{files}/zabbix.conf.php"))
             .env("ZABBIX_DATABASE", &here)
@@ -62,7 +73,10 @@ impl Zabbix {
     /// A session of somebody else.
     pub(crate) fn log_in(&self) -> String {
         let user = serde_json::json!({ "username": "Admin", "password": self.password });
-        self.call("user.login", &user, None)["result"].as_str().unwrap().to_owned()
+        self.call("user.login", &user, None)["result"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// Whether the server would serve the bearer of this token; asking extends the session.
@@ -73,16 +87,26 @@ impl Zabbix {
 
     /// Ends the session, as another bearer of the token could.
     pub(crate) fn end(&self, token: &str) {
-        assert_eq!(self.call("user.logout", &serde_json::json!([]), Some(token))["result"], true);
+        assert_eq!(
+            self.call("user.logout", &serde_json::json!([]), Some(token))["result"],
+            true
+        );
     }
 
     fn call(&self, method: &str, params: &Value, token: Option<&str>) -> Value {
-        let mut body = serde_json::json!({ "jsonrpc": "2.0", "method": method, "params": params, "id": 1 });
+        let mut body =
+            serde_json::json!({ "jsonrpc": "2.0", "method": method, "params": params, "id": 1 });
         if let Some(token) = token {
             body["auth"] = token.into();
         }
         let url = format!("{}/api_jsonrpc.php", self.aside.url());
-        let (_, _, answer) = exchange("POST", &url, "content-type: application/json\r\n", &body.to_string()).unwrap();
+        let (_, _, answer) = exchange(
+            "POST",
+            &url,
+            "content-type: application/json\r\n",
+            &body.to_string(),
+        )
+        .unwrap();
         serde_json::from_str(&answer).unwrap()
     }
 }
@@ -109,22 +133,48 @@ fn start_database(dir: &TempDir) -> Child {
     let programs = database_programs();
     let data = dir.path().join("data").display().to_string();
     let made = dying_with_us(&format!("{programs}/initdb"), true)
-        .args(["--no-sync", "-A", "trust", "-U", "zabbix", "-E", "UTF8", "--locale=C", "-D", &data])
+        .args([
+            "--no-sync",
+            "-A",
+            "trust",
+            "-U",
+            "zabbix",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "-D",
+            &data,
+        ])
         .status();
-    assert!(made.expect("postgresql is installed: `make test` sees to it").success(), "no database was made");
+    assert!(
+        made.expect("postgresql is installed: `make test` sees to it")
+            .success(),
+        "no database was made"
+    );
     let child = dying_with_us(&format!("{programs}/postgres"), true)
         .args(["-D", &data, "-k", &dir.path().display().to_string()])
         .args(["-c", "listen_addresses=", "-c", "fsync=off"])
         .spawn()
         .unwrap();
-    poll(SOON, || dir.path().join(".s.PGSQL.5432").exists().then_some(())).expect("the database listens");
+    poll(SOON, || {
+        dir.path().join(".s.PGSQL.5432").exists().then_some(())
+    })
+    .expect("the database listens");
     child
 }
 
 /// Debian keeps them out of the path, below the newest version's number.
 fn database_programs() -> String {
-    let mut versions: Vec<_> =
-        fs::read_dir("/usr/lib/postgresql").unwrap().flatten().map(|it| it.path().display().to_string()).collect();
+    let mut versions: Vec<_> = fs::read_dir("/usr/lib/postgresql")
+        .unwrap()
+        .flatten()
+        .map(|it| it.path().display().to_string())
+        .collect();
     versions.sort();
-    format!("{}/bin", versions.pop().expect("postgresql is installed: `make test` sees to it"))
+    format!(
+        "{}/bin",
+        versions
+            .pop()
+            .expect("postgresql is installed: `make test` sees to it")
+    )
 }

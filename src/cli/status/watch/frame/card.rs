@@ -7,14 +7,21 @@ use super::strip;
 use super::{LONGEST_STRIP, SHORTEST_STRIP, View, remark_lines};
 use crate::api::SessionStatus;
 use crate::cli::status::line::Line;
-use crate::cli::status::phrases::{BOLD, DIM, brief_next, counts, end, nothing_next, state_word, style, token};
+use crate::cli::status::phrases::{
+    BOLD, DIM, brief_next, counts, end, nothing_next, state_word, style, token,
+};
 use crate::cli::words;
 
 /// For each end of the timeline.
 const LABEL: usize = 9;
 
 /// All of them, with an empty line between two where there is room.
-pub(super) fn cards(sessions: &[&SessionStatus], view: &View<'_>, columns: usize, spaced: bool) -> Vec<Line> {
+pub(super) fn cards(
+    sessions: &[&SessionStatus],
+    view: &View<'_>,
+    columns: usize,
+    spaced: bool,
+) -> Vec<Line> {
     let mut lines = Vec::new();
     for session in sessions {
         if spaced && !lines.is_empty() {
@@ -51,7 +58,9 @@ fn headline(session: &SessionStatus, view: &View<'_>, columns: usize) -> Vec<Lin
 
 /// The first of `right` that fits beside `left`, else the last below it.
 fn beside(left: Line, right: &[Line], columns: usize) -> Vec<Line> {
-    let fitting = right.iter().find(|right| left.width() + right.width() + 2 <= columns);
+    let fitting = right
+        .iter()
+        .find(|right| left.width() + right.width() + 2 <= columns);
     match (fitting, right.last()) {
         (Some(right), _) => vec![left.with_right(right.clone(), columns)],
         (None, Some(last)) => vec![left, Line::of(Style::new(), "  ").join(last.clone())],
@@ -67,11 +76,23 @@ fn facts(session: &SessionStatus, view: &View<'_>, columns: usize) -> Vec<Line> 
         None => "no token".to_owned(),
     }];
     facts.extend(end(session).map(|(at, what)| {
-        let late = session.next.as_ref().is_some_and(|next| next.at > at && at > view.now);
-        format!("{what} {}{}", words::ahead(at, view.now), if late { ", before what comes next" } else { "" })
+        let late = session
+            .next
+            .as_ref()
+            .is_some_and(|next| next.at > at && at > view.now);
+        format!(
+            "{what} {}{}",
+            words::ahead(at, view.now),
+            if late { ", before what comes next" } else { "" }
+        )
     }));
     facts.push(counts(&session.counts));
-    facts.extend(session.quotas.iter().map(|quota| format!("{} {} of {}", quota.name, quota.used, quota.limit)));
+    facts.extend(
+        session
+            .quotas
+            .iter()
+            .map(|quota| format!("{} {} of {}", quota.name, quota.used, quota.limit)),
+    );
     let mut lines: Vec<String> = Vec::new();
     for fact in facts {
         match lines.last_mut() {
@@ -82,7 +103,10 @@ fn facts(session: &SessionStatus, view: &View<'_>, columns: usize) -> Vec<Line> 
             _ => lines.push(fact),
         }
     }
-    lines.iter().map(|line| Line::of(DIM, &format!("  {line}"))).collect()
+    lines
+        .iter()
+        .map(|line| Line::of(DIM, &format!("  {line}")))
+        .collect()
 }
 
 /// How long the timeline of a card is; none where the screen is too narrow.
@@ -92,10 +116,17 @@ pub(super) fn strip_columns(columns: usize) -> Option<usize> {
 }
 
 /// The timeline, with how far it reaches at either end: each session has a scale of its own.
-pub(super) fn labelled_strip(session: &SessionStatus, view: &View<'_>, columns: usize) -> Option<Line> {
+pub(super) fn labelled_strip(
+    session: &SessionStatus,
+    view: &View<'_>,
+    columns: usize,
+) -> Option<Line> {
     let columns = strip_columns(columns)?;
     let (back, ahead) = strip::reach(session, view.now, columns);
-    let (back, ahead) = (format!("-{}", words::largest_unit(back)), words::largest_unit(ahead));
+    let (back, ahead) = (
+        format!("-{}", words::largest_unit(back)),
+        words::largest_unit(ahead),
+    );
     let line = Line::of(DIM, &format!("  {back:>width$} ", width = LABEL - 2))
         .join(strip::strip(session, view.now, columns, view.glyphs))
         .then(DIM, &format!(" +{ahead}"));

@@ -32,7 +32,11 @@ pub(super) struct Table {
 impl Table {
     pub(super) fn of(sessions: &[&SessionStatus], view: &View<'_>, columns: usize) -> Self {
         let widest = |width: &dyn Fn(&SessionStatus) -> usize| {
-            sessions.iter().map(|session| width(session)).max().unwrap_or_default()
+            sessions
+                .iter()
+                .map(|session| width(session))
+                .max()
+                .unwrap_or_default()
         };
         let longest_name = widest(&|session| session.session.width());
         let widths = |compact: bool| {
@@ -45,16 +49,37 @@ impl Table {
         let name = longest_name.min(WIDEST_NAME);
         let strip = columns.saturating_sub(2 + name + 2 + state + 2 + next + 2 + 2 * LABEL);
         if strip >= SHORTEST_STRIP {
-            return Self { name, state, next, end: 0, strip: Some(strip.min(LONGEST_STRIP)), compact: false };
+            return Self {
+                name,
+                state,
+                next,
+                end: 0,
+                strip: Some(strip.min(LONGEST_STRIP)),
+                compact: false,
+            };
         }
         let room = columns.saturating_sub(2 + 2 + state + 2 + next + 2 + end);
         if room >= name {
-            return Self { name: longest_name.min(room), state, next, end, strip: None, compact: false };
+            return Self {
+                name: longest_name.min(room),
+                state,
+                next,
+                end,
+                strip: None,
+                compact: false,
+            };
         }
         let (state, next, end) = widths(true);
         let room = columns.saturating_sub(2 + 2 + state + 2 + next + 2 + end);
         let name = longest_name.min(room.max(NARROWEST_NAME));
-        Self { name, state, next, end, strip: None, compact: true }
+        Self {
+            name,
+            state,
+            next,
+            end,
+            strip: None,
+            compact: true,
+        }
     }
 
     pub(super) fn has_strip(&self) -> bool {
@@ -63,7 +88,11 @@ impl Table {
 
     pub(super) fn row(&self, session: &SessionStatus, view: &View<'_>) -> Line {
         let state = style(session.state);
-        let next_style = if session.next.is_some() { Style::new() } else { DIM };
+        let next_style = if session.next.is_some() {
+            Style::new()
+        } else {
+            DIM
+        };
         let at_next = 2 + self.name + 2 + self.state + 2;
         let line = Line::of(state, view.bullet(session))
             .then(Style::new(), " ")
@@ -82,14 +111,20 @@ impl Table {
                     .join(strip::strip(session, view.now, columns, view.glyphs))
                     .then(DIM, &format!(" +{}", words::compact(ahead)))
             }
-            None if self.end > 0 => line.pad_to(line_end).then(Style::new(), &end_in(session, view.now, self.compact)),
+            None if self.end > 0 => line
+                .pad_to(line_end)
+                .then(Style::new(), &end_in(session, view.now, self.compact)),
             None => line,
         }
     }
 }
 
 fn state_in(state: State, compact: bool) -> &'static str {
-    if compact && state == State::NeedsAttention { "attention" } else { state_word(state) }
+    if compact && state == State::NeedsAttention {
+        "attention"
+    } else {
+        state_word(state)
+    }
 }
 
 fn next_in(session: &SessionStatus, now: Timestamp, compact: bool) -> String {

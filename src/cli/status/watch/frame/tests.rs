@@ -72,13 +72,18 @@ fn pings_and_deadlines_are_told_on_the_smallest_screens() {
         let said = |one: &str, other: &str| text.matches(one).count() + text.matches(other).count();
         assert_eq!(said("ping in 30 min", "ping 30m"), 2, "{text}");
         assert_eq!(said("ends in 1 h", "end 1h"), 2, "{text}");
-        assert!(text.contains("…") || text.contains("integration-of-the-warehouse"), "a cut name says so: {text}");
+        assert!(
+            text.contains("…") || text.contains("integration-of-the-warehouse"),
+            "a cut name says so: {text}"
+        );
     }
 }
 
 #[test]
 fn where_rows_do_not_fit_the_chosen_session_stays_in_sight_with_what_is_the_matter() {
-    let mut sessions: Vec<SessionStatus> = (0..20).map(|number| alive(&format!("s{number:02}"))).collect();
+    let mut sessions: Vec<SessionStatus> = (0..20)
+        .map(|number| alive(&format!("s{number:02}")))
+        .collect();
     sessions.push(stuck("zulu"));
     let rows = |desk: &Desk| {
         let text = drawn(&sessions, None, desk, 80, 12);
@@ -86,39 +91,98 @@ fn where_rows_do_not_fit_the_chosen_session_stays_in_sight_with_what_is_the_matt
     };
     let mut desk = chosen("zulu");
     let first = rows(&desk);
-    assert!(first[0].starts_with("▶ zulu") && first[1].starts_with("● s00"), "{first:#?}");
-    assert!(first.iter().any(|line| line.contains("check the key, then: keepfresh login zulu")), "{first:#?}");
+    assert!(
+        first[0].starts_with("▶ zulu") && first[1].starts_with("● s00"),
+        "{first:#?}"
+    );
+    assert!(
+        first
+            .iter()
+            .any(|line| line.contains("check the key, then: keepfresh login zulu")),
+        "{first:#?}"
+    );
     assert!(first.last().unwrap().contains("1-7 of 21"), "{first:#?}");
     desk.chosen = Some("s19".to_owned());
     let last = rows(&desk);
-    assert!(last.iter().any(|line| line.starts_with("▶ s19")), "{last:#?}");
-    assert!(!last.iter().any(|line| line.contains("check the key")), "{last:#?}");
+    assert!(
+        last.iter().any(|line| line.starts_with("▶ s19")),
+        "{last:#?}"
+    );
+    assert!(
+        !last.iter().any(|line| line.contains("check the key")),
+        "{last:#?}"
+    );
 }
 
 #[test]
 fn a_session_has_a_page() {
-    let desk = Desk { open: true, ..chosen("erp") };
+    let desk = Desk {
+        open: true,
+        ..chosen("erp")
+    };
     let sessions = [alive("crm"), stuck("erp")];
     let text = drawn(&sessions, None, &desk, 80, 24);
-    for part in ["erp  needs attention", "to do: check the key", "server    salesforce at https://acme", "Esc back"] {
+    for part in [
+        "erp  needs attention",
+        "to do: check the key",
+        "server    salesforce at https://acme",
+        "Esc back",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(!text.contains("crm"), "{text}");
     let small = drawn(&sessions, None, &Desk { offset: 3, ..desk }, 40, 10);
-    assert!(small.contains("4-11 of ") && small.contains("Esc back"), "{small}");
-    let gone = drawn(&sessions[..1], None, &Desk { open: true, ..chosen("erp") }, 80, 24);
+    assert!(
+        small.contains("4-11 of ") && small.contains("Esc back"),
+        "{small}"
+    );
+    let gone = drawn(
+        &sessions[..1],
+        None,
+        &Desk {
+            open: true,
+            ..chosen("erp")
+        },
+        80,
+        24,
+    );
     assert!(gone.contains("there is no session erp any more"), "{gone}");
 }
 
 #[test]
 fn a_filter_is_shown_while_it_is_typed_and_while_it_holds() {
     let sessions = [alive("crm"), alive("erp")];
-    let typing = Desk { filter: "er".to_owned(), typing: true, ..chosen("erp") };
+    let typing = Desk {
+        filter: "er".to_owned(),
+        typing: true,
+        ..chosen("erp")
+    };
     let text = drawn(&sessions, None, &typing, 80, 24);
-    assert!(text.lines().last().unwrap().starts_with("/er_") && !text.contains("● crm"), "{text}");
-    let kept = drawn(&sessions, None, &Desk { typing: false, ..typing }, 80, 24);
+    assert!(
+        text.lines().last().unwrap().starts_with("/er_") && !text.contains("● crm"),
+        "{text}"
+    );
+    let kept = drawn(
+        &sessions,
+        None,
+        &Desk {
+            typing: false,
+            ..typing
+        },
+        80,
+        24,
+    );
     assert!(kept.lines().last().unwrap().contains("/er  "), "{kept}");
-    let none = drawn(&sessions, None, &Desk { filter: "xyz".to_owned(), ..Desk::default() }, 80, 24);
+    let none = drawn(
+        &sessions,
+        None,
+        &Desk {
+            filter: "xyz".to_owned(),
+            ..Desk::default()
+        },
+        80,
+        24,
+    );
     assert!(none.contains("no session has \"xyz\""), "{none}");
 }
 
@@ -131,24 +195,47 @@ fn a_deadline_before_the_next_call_is_said() {
 
 #[test]
 fn a_daemon_that_is_away_is_said_above_what_it_said_last() {
-    let text = drawn(&[alive("crm")], Some("the daemon is not running; start it"), &Desk::default(), 80, 8);
+    let text = drawn(
+        &[alive("crm")],
+        Some("the daemon is not running; start it"),
+        &Desk::default(),
+        80,
+        8,
+    );
     let second = text.lines().nth(1).unwrap();
-    assert_eq!(second, "the daemon is not running; start it; below is how it was 5 s ago");
+    assert_eq!(
+        second,
+        "the daemon is not running; start it; below is how it was 5 s ago"
+    );
     assert!(text.contains("● crm  alive"), "{text}");
 }
 
 #[test]
 fn no_screen_is_too_small_or_too_large_and_without_unicode_it_is_ascii() {
-    let mut states = ORDER.map(|state| SessionStatus { state, ..stuck("a-session-with-quite-a-long-name") });
+    let mut states = ORDER.map(|state| SessionStatus {
+        state,
+        ..stuck("a-session-with-quite-a-long-name")
+    });
     states[0].session = "b".to_owned();
     let few = [alive("crm"), stuck("erp")];
     for columns in (0..30).chain([59, 80, 140, 500]) {
         for rows in (0..12).chain([24, 40, 200]) {
             for sessions in [&few[..], &states[..], &[]] {
-                for desk in [chosen("crm"), Desk { open: true, ..chosen("b") }] {
+                for desk in [
+                    chosen("crm"),
+                    Desk {
+                        open: true,
+                        ..chosen("b")
+                    },
+                ] {
                     for glyphs in [&glyphs::UNICODE, &glyphs::ASCII] {
-                        let (view, size) =
-                            (View { glyphs, ..view(sessions, Some("away"), &desk) }, Size { columns, rows });
+                        let (view, size) = (
+                            View {
+                                glyphs,
+                                ..view(sessions, Some("away"), &desk)
+                            },
+                            Size { columns, rows },
+                        );
                         is_drawn_within(&view, size);
                     }
                 }
@@ -159,28 +246,69 @@ fn no_screen_is_too_small_or_too_large_and_without_unicode_it_is_ascii() {
 
 #[test]
 fn no_colour_is_used_that_a_palette_may_hide() {
-    let sessions = [alive("crm"), stuck("erp"), SessionStatus { state: State::Paused, ..alive("old") }];
-    for desk in [chosen("crm"), Desk { open: true, ..chosen("crm") }] {
-        let frame = frame(&view(&sessions, None, &desk), Size { columns: 100, rows: 30 });
-        let look = Look { colour: true, glyphs: &glyphs::UNICODE };
-        let text: String = frame.lines.iter().map(|line| line.render(100, look)).collect();
-        assert!(text.contains("\x1b[2m") && !text.contains("\x1b[9"), "{text:?}");
+    let sessions = [
+        alive("crm"),
+        stuck("erp"),
+        SessionStatus {
+            state: State::Paused,
+            ..alive("old")
+        },
+    ];
+    for desk in [
+        chosen("crm"),
+        Desk {
+            open: true,
+            ..chosen("crm")
+        },
+    ] {
+        let frame = frame(
+            &view(&sessions, None, &desk),
+            Size {
+                columns: 100,
+                rows: 30,
+            },
+        );
+        let look = Look {
+            colour: true,
+            glyphs: &glyphs::UNICODE,
+        };
+        let text: String = frame
+            .lines
+            .iter()
+            .map(|line| line.render(100, look))
+            .collect();
+        assert!(
+            text.contains("\x1b[2m") && !text.contains("\x1b[9"),
+            "{text:?}"
+        );
     }
 }
 
 fn is_drawn_within(view: &View<'_>, size: Size) {
     let frame = frame(view, size);
     assert_eq!(frame.lines.len(), size.rows.max(1), "{size:?}");
-    let look = Look { colour: false, glyphs: view.glyphs };
+    let look = Look {
+        colour: false,
+        glyphs: view.glyphs,
+    };
     for line in &frame.lines {
         let shown = line.render(size.columns, look);
-        assert!(Line::of(Style::new(), &shown).width() <= size.columns, "{size:?}: {shown}");
-        assert!(shown.is_ascii() || view.glyphs.cut == "…", "{size:?}: {shown}");
+        assert!(
+            Line::of(Style::new(), &shown).width() <= size.columns,
+            "{size:?}: {shown}"
+        );
+        assert!(
+            shown.is_ascii() || view.glyphs.cut == "…",
+            "{size:?}: {shown}"
+        );
     }
 }
 
 fn chosen(name: &str) -> Desk {
-    Desk { chosen: Some(name.to_owned()), ..Desk::default() }
+    Desk {
+        chosen: Some(name.to_owned()),
+        ..Desk::default()
+    }
 }
 
 fn shown(sessions: &[SessionStatus], columns: usize, rows: usize) -> String {
@@ -189,16 +317,40 @@ fn shown(sessions: &[SessionStatus], columns: usize, rows: usize) -> String {
     drawn(sessions, None, &desk, columns, rows)
 }
 
-fn drawn(sessions: &[SessionStatus], trouble: Option<&str>, desk: &Desk, columns: usize, rows: usize) -> String {
+fn drawn(
+    sessions: &[SessionStatus],
+    trouble: Option<&str>,
+    desk: &Desk,
+    columns: usize,
+    rows: usize,
+) -> String {
     let frame = frame(&view(sessions, trouble, desk), Size { columns, rows });
-    let look = Look { colour: false, glyphs: &glyphs::UNICODE };
+    let look = Look {
+        colour: false,
+        glyphs: &glyphs::UNICODE,
+    };
     let lines = frame.lines.iter().map(|line| line.render(columns, look));
-    lines.map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    lines
+        .map(|line| line.trim_end().to_owned())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn view<'a>(sessions: &'a [SessionStatus], trouble: Option<&'a str>, desk: &'a Desk) -> View<'a> {
-    let (now, heard) = (moment(0), Some(moment(if trouble.is_some() { -5 } else { 0 })));
-    View { sessions, trouble, heard, now, zone: &ZONE, glyphs: &glyphs::UNICODE, desk, keys: true }
+    let (now, heard) = (
+        moment(0),
+        Some(moment(if trouble.is_some() { -5 } else { 0 })),
+    );
+    View {
+        sessions,
+        trouble,
+        heard,
+        now,
+        zone: &ZONE,
+        glyphs: &glyphs::UNICODE,
+        desk,
+        keys: true,
+    }
 }
 
 fn alive(name: &str) -> SessionStatus {
@@ -212,11 +364,17 @@ fn alive(name: &str) -> SessionStatus {
     };
     let mut session = fake::status(name);
     session.token_issued_at = Some(moment(0));
-    session.next = Some(Next { action: "ping".to_owned(), at: moment(1800), why: "idle timeout".to_owned() });
+    session.next = Some(Next {
+        action: "ping".to_owned(),
+        at: moment(1800),
+        why: "idle timeout".to_owned(),
+    });
     session.idle_deadline = Some(moment(3600));
     (session.counts.pings, session.counts.logins) = (6, 1);
     session.recent = vec![at(What::Login, -14_300)];
-    session.recent.extend((1..6).rev().map(|index| at(What::Ping, index * -2400)));
+    session
+        .recent
+        .extend((1..6).rev().map(|index| at(What::Ping, index * -2400)));
     session
 }
 
@@ -225,9 +383,15 @@ fn stuck(name: &str) -> SessionStatus {
     session.token_issued_at = Some(moment(0));
     session.state = State::NeedsAttention;
     session.published = false;
-    let (reason, remedy) =
-        ("the server refused the login".to_owned(), format!("check the key, then: keepfresh login {name}"));
-    session.attention = Some(Attention { since: moment(-60), reason, remedy });
+    let (reason, remedy) = (
+        "the server refused the login".to_owned(),
+        format!("check the key, then: keepfresh login {name}"),
+    );
+    session.attention = Some(Attention {
+        since: moment(-60),
+        reason,
+        remedy,
+    });
     session
 }
 
