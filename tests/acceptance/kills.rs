@@ -38,7 +38,8 @@ fn a_kill_right_after_a_rotation_became_visible_loses_no_session() {
         token = within(SOON * 3, "another token", || {
             let another = lab.token("crm").filter(|another| *another != token);
             // A disk that does not take the intent within five seconds: nothing was sent, and the order is given again.
-            if another.is_none() && order.is_finished() && given.elapsed() > SOON / 3 {
+            if another.is_none() && order.is_finished() && given.elapsed() > Duration::from_secs(10)
+            {
                 (order, given) = (self::order(&lab, "crm", "renew?wait=20s"), Instant::now());
             }
             another
