@@ -15,7 +15,7 @@ use crate::blotted::Blotted;
 use crate::secret::Secret;
 use crate::session::answer::Answer;
 
-pub(super) use claims::{Expected, WhoIsIt, checked as checked_claims, named, who};
+pub(super) use claims::{Expected, WhoIsIt, checked as checked_claims, named, subject, who};
 pub use redirect::RedirectProblem;
 
 /// A login in a browser, begun: only its [`BrowserLogin::url`] and where it ends may be seen.
@@ -97,6 +97,16 @@ pub enum PersonError {
         found: Blotted,
         /// Who should have.
         expected: String,
+    },
+    /// The server itself doubts the only name that is the configured one.
+    #[error(
+        "only the e-mail address of the user who logged in is {expected}, and the server has not verified it: {remedy}, then begin again"
+    )]
+    UnverifiedUser {
+        /// Who should have.
+        expected: String,
+        /// What to change, and where.
+        remedy: Blotted,
     },
     /// The server does not tell who logged in.
     #[error(

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 
 use crate::support::daemon::Lab;
@@ -114,6 +116,54 @@ fn a_login_whose_person_the_server_does_not_tell_is_refused_where_a_username_is_
     }
 }
 
+#[test]
+fn an_address_that_the_server_has_not_verified_or_tells_of_another_user_logs_nobody_in() {
+    let keys = |server: &Server| {
+        format!(
+            "scope = \"openid profile email\"\nusername = \"alice@acme.example\"\nuserinfo_url = \"{}/userinfo\"\n",
+            server.url
+        )
+    };
+    for (answer, said) in [
+        (
+            "unverified",
+            "the server has not verified it: set `username` to what the server calls that user, mallory, and reload",
+        ),
+        (
+            "no name",
+            "the server's userinfo is about another user than its ID token",
+        ),
+    ] {
+        let server = Server::start(60, &[answer]);
+        let mut lab = server.lab_with(&keys(&server));
+        lab.start();
+        lab.await_state("tv", "needs_attention");
+        let output = lab.run(&["login", "tv"]);
+        let shown = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{answer}: {shown}");
+        assert!(shown.contains(said), "{answer}: {shown}");
+        assert_eq!(lab.token("tv"), None, "{answer}");
+        assert_eq!(server.polls().len(), 1, "{answer}");
+    }
+    let server = Server::start(60, &["verified"]);
+    let mut lab = server.lab_with(&keys(&server));
+    lab.start();
+    lab.await_state("tv", "needs_attention");
+    lab.succeeds(&["login", "tv"]);
+    assert_eq!(lab.await_token("tv"), server.access_token);
+}
+
+/// An answer with an ID token that says this of the user besides.
+fn with_id_token(good: &serde_json::Value, of_user: &serde_json::Value) -> Response {
+    let mut claims = json!({ "sub": "17", "aud": "tv", "exp": 4_000_000_000_u64 });
+    for (name, value) in of_user.as_object().unwrap() {
+        claims[name] = value.clone();
+    }
+    let mut answer = good.clone();
+    answer["id_token"] = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string())).into();
+    Response::json(200, answer.to_string())
+}
+
 /// Gives codes, and answers polls by a list whose last entry stays.
 struct Server {
     url: String,
@@ -142,10 +192,22 @@ impl Server {
             if request.path == "/device" {
                 return Response::json(200, begun.to_string());
             }
+            if request.path == "/userinfo" {
+                let another = json!({ "sub": "18", "email": "alice@acme.example" });
+                return Response::json(200, another.to_string());
+            }
+            let address = |verified: bool| {
+                json!({
+                    "email": "alice@acme.example", "email_verified": verified, "preferred_username": "mallory",
+                })
+            };
             let mut polls = seen.lock().unwrap();
             polls.push(Instant::now());
             match answers[(polls.len() - 1).min(answers.len() - 1)] {
                 "good" => Response::json(200, good.to_string()),
+                "unverified" => with_id_token(&good, &address(false)),
+                "verified" => with_id_token(&good, &address(true)),
+                "no name" => with_id_token(&good, &json!({})),
                 "500" => Response::html(500, "<html>soon</html>"),
                 error => Response::json(400, json!({ "error": error }).to_string()),
             }

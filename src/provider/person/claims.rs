@@ -17,8 +17,10 @@ const NAMES: [&str; 5] = [
     "username",
     "upn",
     "unique_name",
-    "email",
+    EMAIL,
 ];
+/// The one name that users of some servers may enter at will (`OpenID` Connect Core section 5.7).
+const EMAIL: &str = "email";
 
 /// What an ID token must say.
 pub(in crate::provider) struct Expected<'a> {
@@ -36,6 +38,11 @@ pub(in crate::provider) struct Expected<'a> {
 pub(in crate::provider) enum WhoIsIt {
     TheUser,
     Somebody(String),
+    /// Only the e-mail address is the configured one, and the server says that it has not verified that.
+    Unverified {
+        /// What else the server calls that user.
+        called: Option<String>,
+    },
     /// Nothing in it is a name.
     Unknown,
 }
@@ -49,7 +56,7 @@ pub(in crate::provider) fn checked(
     expected: &Expected<'_>,
 ) -> Result<Value, &'static str> {
     let claims = claims(id_token).ok_or("its ID token is no JWT")?;
-    let text = |name: &str| claims.get(name).and_then(Value::as_str);
+    let text = |name: &str| text(&claims, name);
     if expected
         .issuer
         .is_some_and(|issuer| text("iss") != Some(issuer))
@@ -84,19 +91,41 @@ pub(in crate::provider) fn checked(
 
 /// Whether `claims`, of an ID token or of userinfo, name `username`.
 pub(in crate::provider) fn who(claims: &Value, username: &str) -> WhoIsIt {
-    let text = |name: &str| claims.get(name).and_then(Value::as_str);
     let is_it = |name: &str| name.eq_ignore_ascii_case(username);
-    if text("sub") == Some(username) || NAMES.iter().filter_map(|name| text(name)).any(is_it) {
+    if subject(claims) == Some(username) || proven_names(claims).any(is_it) {
         return WhoIsIt::TheUser;
     }
-    named(claims).map_or(WhoIsIt::Unknown, |name| WhoIsIt::Somebody(name.to_owned()))
+    let called = || named(claims).map(str::to_owned);
+    if text(claims, EMAIL).is_some_and(is_it) {
+        return WhoIsIt::Unverified { called: called() };
+    }
+    called().map_or(WhoIsIt::Unknown, WhoIsIt::Somebody)
 }
 
 /// What people call the user that `claims` are about.
 pub(in crate::provider) fn named(claims: &Value) -> Option<&str> {
+    proven_names(claims).next()
+}
+
+/// The identifier that the server gives to this user alone, and never to another.
+pub(in crate::provider) fn subject(claims: &Value) -> Option<&str> {
+    text(claims, "sub")
+}
+
+/// A server that says nothing of `email_verified` vouches for the address as for the other names.
+fn proven_names(claims: &Value) -> impl Iterator<Item = &str> {
+    let denied = claims
+        .get("email_verified")
+        .is_some_and(|verified| verified == false || verified == "false");
+    let counts = move |name: &&&str| !(denied && **name == EMAIL);
     NAMES
         .iter()
-        .find_map(|name| claims.get(name).and_then(Value::as_str))
+        .filter(counts)
+        .filter_map(|name| text(claims, name))
+}
+
+fn text<'c>(claims: &'c Value, name: &str) -> Option<&'c str> {
+    claims.get(name).and_then(Value::as_str)
 }
 
 fn is_for(claims: &Value, client_id: &str) -> bool {
@@ -212,6 +241,42 @@ mod tests {
             (json!({}), WhoIsIt::Unknown),
         ] {
             assert_eq!(who(&claims, "alice"), expected, "{claims}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_the_server_has_not_verified_makes_nobody_the_configured_user() {
+        let unverified = |called: Option<&str>| WhoIsIt::Unverified {
+            called: called.map(str::to_owned),
+        };
+        for (claims, expected) in [
+            (json!({ "email_verified": true }), WhoIsIt::TheUser),
+            (json!({ "email_verified": "true" }), WhoIsIt::TheUser),
+            (json!({ "email_verified": null }), WhoIsIt::TheUser),
+            (json!({ "email_verified": false }), unverified(None)),
+            (json!({ "email_verified": "false" }), unverified(None)),
+            (
+                json!({ "email_verified": false, "preferred_username": "mallory" }),
+                unverified(Some("mallory")),
+            ),
+            (
+                json!({ "email_verified": false, "preferred_username": "Alice@x" }),
+                WhoIsIt::TheUser,
+            ),
+            (
+                json!({ "email_verified": false, "sub": "alice@x" }),
+                WhoIsIt::TheUser,
+            ),
+            (
+                json!({ "email_verified": false, "email": "bob@x" }),
+                WhoIsIt::Unknown,
+            ),
+        ] {
+            let mut all = json!({ "sub": "17", "email": "alice@x" });
+            for (name, value) in claims.as_object().unwrap() {
+                all[name] = value.clone();
+            }
+            assert_eq!(who(&all, "alice@x"), expected, "{all}");
         }
     }
 

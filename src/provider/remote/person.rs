@@ -18,7 +18,7 @@ use crate::provider::hosts::is_loopback;
 use crate::provider::outgoing::{Ingredients, authorization_url};
 use crate::provider::person::{
     BrowserLogin, DeviceLogin, Expected, Issuer, Once, PersonError, PersonGrant, WhoIsIt,
-    checked_claims, named, who,
+    checked_claims, named, subject, who,
 };
 use crate::provider::token_answer::number;
 use crate::provider::{ByPerson, Held, Secrets};
@@ -394,24 +394,48 @@ impl Remote {
         let Some(expected) = self.config.plain("username") else {
             return Ok(claims.as_ref().and_then(named).map(shown));
         };
-        let mut found = claims.map_or(WhoIsIt::Unknown, |claims| who(&claims, expected));
+        let mut found = claims
+            .as_ref()
+            .map_or(WhoIsIt::Unknown, |claims| who(claims, expected));
         if found == WhoIsIt::Unknown {
-            let heard = self
-                .ask(|with| with.userinfo(token), held, secrets)
-                .await
-                .ok();
-            let told = heard
-                .and_then(|heard| heard.response.json)
-                .map(|claims| who(&claims, expected));
-            found = told.unwrap_or(WhoIsIt::Unknown);
+            let userinfo = self.userinfo(token, claims.as_ref(), held, secrets).await?;
+            found = userinfo.map_or(WhoIsIt::Unknown, |userinfo| who(&userinfo, expected));
         }
         match found {
             WhoIsIt::TheUser => Ok(Some(shown(expected))),
+            WhoIsIt::Unverified { called } => Err(PersonError::UnverifiedUser {
+                expected: expected.to_owned(),
+                remedy: remedy_of_unverified(called.as_deref().map(shown)),
+            }),
             WhoIsIt::Unknown => Err(self.unknown_user(expected)),
             WhoIsIt::Somebody(found) => Err(PersonError::WrongUser {
                 found: shown(&found),
                 expected: expected.to_owned(),
             }),
+        }
+    }
+
+    /// What the server's userinfo says, if it answers, of the very user whom the ID token is about (`OpenID` Connect Core
+    /// section 5.3.2).
+    async fn userinfo(
+        &self,
+        token: &Token,
+        id_token: Option<&Value>,
+        held: &Held<'_>,
+        secrets: &Secrets,
+    ) -> Result<Option<Value>, PersonError> {
+        let heard = self.ask(|with| with.userinfo(token), held, secrets).await;
+        let good = heard
+            .ok()
+            .filter(|heard| (200..300).contains(&heard.response.status));
+        let Some(userinfo) = good.and_then(|heard| heard.response.json) else {
+            return Ok(None);
+        };
+        match (subject(&userinfo), id_token.and_then(subject)) {
+            (Some(told), Some(expected)) if told != expected => Err(PersonError::Untrusted(
+                "the server's userinfo is about another user than its ID token".to_owned(),
+            )),
+            (_, _) => Ok(Some(userinfo)),
         }
     }
 
@@ -437,6 +461,17 @@ impl Remote {
             expected: expected.to_owned(),
             remedy,
         }
+    }
+}
+
+fn remedy_of_unverified(called: Option<Blotted>) -> Blotted {
+    match called {
+        Some(name) => Blotted::concat([
+            "set `username` to what the server calls that user, ".into(),
+            name,
+            ", and reload, or have the address verified there".into(),
+        ]),
+        None => "have the address verified at the server".into(),
     }
 }
 
