@@ -23,7 +23,7 @@ use super::token_answer::moment;
 use crate::secret::Secret;
 use crate::session::answer::{Refused, Request, Verdict};
 use crate::token::Token;
-use denial::says_no;
+use denial::{says_no, speaks_of_credentials};
 use ping::alive;
 use token_endpoint::{declined, refusal, refused_by};
 
@@ -191,7 +191,7 @@ fn decided(asked: &Asked<'_>, response: &Response) -> Option<Judgement> {
             .into(),
         );
     }
-    let outage = outage(asked.request, response).filter(|_| !asked.expects(response.status));
+    let outage = outage(asked, response).filter(|_| !asked.expects(response.status));
     if let Some(outage) = outage.as_ref().filter(|_| !may_be_meant(asked, response)) {
         return Some(outage.judged(asked, response));
     }
@@ -287,7 +287,8 @@ impl Outage {
     }
 }
 
-fn outage(request: Request, response: &Response) -> Option<Outage> {
+fn outage(asked: &Asked<'_>, response: &Response) -> Option<Outage> {
+    let request = asked.request;
     let away = |oddity: &'static str| {
         Some(Outage {
             oddity: oddity.into(),
@@ -298,6 +299,9 @@ fn outage(request: Request, response: &Response) -> Option<Outage> {
     match response.status {
         300..=399 => odd(redirected(response)),
         100..=199 => away("that is not a final answer"),
+        500.. if sends_password(asked) && speaks_of_credentials(response) => odd(
+            "it cannot answer at the moment, but speaks of the login, so it may have counted a wrong password".into(),
+        ),
         408 | 500.. => away("it cannot answer at the moment"),
         407 => odd("a proxy on the way asks for credentials".into()),
         // RFC 9110 section 15.5.20, RFC 8470 section 5.2: it was not looked at, another connection may do.
@@ -387,6 +391,11 @@ fn may_confirm(asked: &Asked<'_>) -> bool {
         .profile
         .grant_traits(asked.grant)
         .is_some_and(|traits| traits.confirm)
+}
+
+/// A login that may lock its user if what it sends is wrong.
+fn sends_password(asked: &Asked<'_>) -> bool {
+    asked.request == Request::Login && !may_confirm(asked)
 }
 
 /// A login has no grant that could die, only one that is refused.

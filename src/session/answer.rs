@@ -223,7 +223,8 @@ pub struct Answer {
     pub verdict: Verdict,
     /// One sentence for people: status, error code, what to do.
     pub detail: Blotted,
-    /// Whether the server may have counted the attempt: false for refused connections, unread secrets and 5xx.
+    /// Whether the server may have counted the attempt: false for refused connections, unread secrets and 5xx,
+    /// except where a 5xx speaks of the password.
     pub counted: bool,
     /// The server's wall clock minus ours, in milliseconds, from `Date`.
     pub skew_millis: Option<i64>,

@@ -293,6 +293,54 @@ fn an_outage_that_claims_a_refusal_is_an_outage() {
 }
 
 #[test]
+fn a_password_that_an_error_of_the_server_speaks_of_is_sent_twice_and_a_person_reads_the_servers_words()
+ {
+    for (status, body) in [
+        (500, r#"{"message":"Invalid username or password"}"#),
+        (
+            503,
+            r#"{"error":"invalid_grant","error_description":"bad login"}"#,
+        ),
+    ] {
+        let (server, mut lab) = lab();
+        let answer = crate::support::wire::Response::json(status, body);
+        server.always(Endpoint::Token, Instead::Say(answer));
+        lab.configure(&[lab.by_password("crm", "job@acme.example")]);
+        lab.start();
+        let status = lab.await_state("crm", "needs_attention");
+        assert_eq!(server.logins(), 2, "{body}");
+        let reason = status["attention"]["reason"].as_str().unwrap_or_default();
+        assert!(
+            reason.contains("speaks of the login") || reason.contains("may have counted"),
+            "{status}"
+        );
+        lab.stop();
+        lab.start();
+        sleep(Duration::from_secs(6));
+        assert_eq!(server.logins(), 2, "{body}: it waits, also after a restart");
+        server.behave();
+        lab.succeeds(&["login", "crm"]);
+        lab.await_token("crm");
+    }
+}
+
+#[test]
+fn a_password_outlives_plain_errors_of_the_server_within_seconds() {
+    let (server, mut lab) = lab();
+    let wire =
+        |status, body: &str| Instead::Say(crate::support::wire::Response::json(status, body));
+    server.once(Endpoint::Token, wire(500, r#"{"error":"server_error"}"#));
+    server.once(Endpoint::Token, wire(503, r#"{"message":"try later"}"#));
+    let page = "<html>Bad Gateway. Forgot your password?</html>";
+    let page = crate::support::wire::Response::html(502, page);
+    server.once(Endpoint::Token, Instead::Say(page));
+    lab.configure(&[lab.by_password("crm", "job@acme.example")]);
+    lab.start();
+    lab.await_token("crm");
+    assert_eq!(server.logins(), 4);
+}
+
+#[test]
 fn a_secret_that_cannot_be_read_costs_no_attempt_and_heals() {
     let (server, mut lab) = lab();
     lab.configure(&[lab.by_client("crm")]);

@@ -112,6 +112,43 @@ const NOT_NOW: [&str; 18] = [
     "unavailable",
 ];
 
+/// Parts of sentences about what a login presents. A server that counts wrong passwords must have looked at one to say them.
+const OF_CREDENTIALS: [&str; 17] = [
+    "account is locked",
+    "account locked",
+    "account_locked",
+    "accountlocked",
+    "authentication fail",
+    "authenticationfail",
+    "bad login",
+    "credential",
+    "denied",
+    "invalid login",
+    "invalid_grant",
+    "invalidlogin",
+    "locked out",
+    "login fail",
+    "passwd",
+    "password",
+    "unauthori",
+];
+
+/// Parts of sentences about a server that could not look at what was presented.
+const NOT_LOOKED_AT: [&str; 5] = [
+    "maintenance",
+    "overload",
+    "timed out",
+    "timeout",
+    "unavailable",
+];
+
+/// Whether the text, which is no page for people, is about what a login presented, and not about a server that is away.
+pub(super) fn speaks_of_credentials(response: &Response) -> bool {
+    let text = response.text.to_lowercase();
+    let has_any = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
+    !response.is_html() && has_any(&OF_CREDENTIALS) && !has_any(&NOT_LOOKED_AT)
+}
+
 /// Whether the body says that what was asked for is not given, and nothing of a better time to ask.
 pub(super) fn says_no(response: &Response) -> bool {
     let mut said = Said::default();

@@ -12,6 +12,57 @@ fn the_token_endpoints_errors_are_told_apart() {
     }
 }
 
+/// A password that is sent again and again locks its user, while a plain outage must end with it.
+#[test]
+fn a_password_is_in_doubt_where_an_error_of_the_server_speaks_of_it_and_in_a_plain_outage_it_is_not()
+ {
+    for (doubt, status, body) in [
+        (true, 500, r#"{"error":"invalid_grant"}"#),
+        (true, 500, r#"{"message":"Bad credentials","status":500}"#),
+        (
+            true,
+            500,
+            r#"{"error":"Internal Server Error","message":"Invalid username or PASSWORD"}"#,
+        ),
+        (true, 503, r#"{"error":"access_denied"}"#),
+        (true, 502, r#"{"code":401,"message":"Unauthorized"}"#),
+        (true, 500, "<fault>Authentication failed for alice</fault>"),
+        (
+            true,
+            500,
+            "javax.security.auth.login.FailedLoginException: Password Incorrect",
+        ),
+        (true, 500, "the account is locked"),
+        (false, 500, ""),
+        (false, 500, r#"{"error":"internal server error"}"#),
+        (false, 500, r#"{"error":"server_error"}"#),
+        (false, 500, r#"{"message":"database is locked"}"#),
+        (false, 500, "<html><form>Password: <input></form></html>"),
+        (false, 502, "<html><h1>502 Bad Gateway</h1></html>"),
+        (
+            false,
+            503,
+            r#"{"error":"the password service is unavailable"}"#,
+        ),
+        (
+            false,
+            504,
+            r#"{"message":"authentication failed: timed out"}"#,
+        ),
+    ] {
+        for (grant, is_password) in [("password", true), ("jwt_bearer", false)] {
+            let profile = Profile::named("salesforce", None).unwrap();
+            let response = Response::new(status, Vec::new(), body.as_bytes(), true);
+            let judgement = classify(&asked(&profile, grant, Request::Login), &response);
+            assert_eq!(
+                (judgement.verdict.word(), judgement.odd),
+                ("unavailable", doubt && is_password),
+                "{grant} {status} {body}"
+            );
+        }
+    }
+}
+
 /// Dead sessions and what only looks like one (facts.md 2.1, 2.2).
 #[test]
 fn a_dead_session_is_not_taken_for_a_look_alike_nor_the_other_way_round() {
