@@ -317,7 +317,7 @@ fn warning_in_words(word: &str, session: &str) -> String {
             )
         }
         "logins_frequent" => format!(
-            "logins are more frequent than {} in 6 h: something ends the session early; `journalctl SESSION={session} EVENT=died` says when",
+            "logins are more frequent than {} in 6 h: something ends the session early; `journalctl -u keepfresh SESSION={session} EVENT=died` says when",
             several(3, "login")
         ),
         "quota_low" => "an allocation of the server runs low, see quota".to_owned(),

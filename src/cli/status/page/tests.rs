@@ -61,7 +61,8 @@ crm  alive
   files     /run/keepfresh/tokens/crm holds #7
   budget    5 of 6 automatic logins left this hour
   warning   logins are more frequent than 3 logins in 6 h: something ends the
-            session early; `journalctl SESSION=crm EVENT=died` says when
+            session early; `journalctl -u keepfresh SESSION=crm EVENT=died` says
+            when
   next      ping in 47 min at 01:03:40 UTC (idle timeout)
 "
     );
