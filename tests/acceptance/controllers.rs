@@ -170,7 +170,16 @@ fn a_pin_alone_is_enough_for_the_certificate_that_a_controller_came_with_and_is_
     for (kind, how) in CERTIFICATES {
         make(directory, how);
         let token = random_hex(16);
-        let server = OpensslServer::start(directory, &token, kind == "1024-bits");
+        // What has such a key speaks no TLS 1.3 and knows no PSS; without the level openssl would not load it.
+        let old = [
+            "-tls1_2",
+            "-sigalgs",
+            "RSA+SHA256",
+            "-cipher",
+            "ECDHE-RSA-AES128-GCM-SHA256:@SECLEVEL=0",
+        ];
+        let options = if kind == "1024-bits" { &old[..] } else { &[] };
+        let server = OpensslServer::start(directory, &token, options);
         let pin = server.pin_by_the_docs();
         let fingerprint = server.fingerprint();
         let mut lab = self::lab(&server.url(), &token);
@@ -216,6 +225,108 @@ fn a_pin_alone_is_enough_for_the_certificate_that_a_controller_came_with_and_is_
             );
             assert_eq!(lab.token(name), None, "{kind}: {name}");
         }
+    }
+}
+
+#[test]
+fn a_server_that_speaks_tls_older_than_1_2_gets_no_password_whatever_is_trusted() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    make(directory, CERTIFICATES[0].1);
+    for (version, is_taken) in [
+        ("-tls1", false),
+        ("-tls1_1", false),
+        ("-tls1_2", true),
+        ("-tls1_3", true),
+    ] {
+        let token = random_hex(16);
+        let any = [version, "-cipher", "ALL:@SECLEVEL=0"];
+        let server = OpensslServer::start(directory, &token, &any);
+        let mut client = Command::new("openssl");
+        client.args(["s_client", "-connect", &server.address.to_string()]);
+        let spoken = client.args(any).stdin(Stdio::null()).output().unwrap();
+        assert!(spoken.status.success(), "{version} is spoken: {spoken:?}");
+        let mut lab = self::lab(&server.url(), &token);
+        controllers_profile(&lab);
+        let login = format!("password = {}", lab.source("password"));
+        let pin = format!("pin_sha256 = \"{}\"", server.pin_by_the_docs());
+        let own = format!("ca_file = {:?}", directory.join("cert.pem"));
+        let session = |name: &str, http: &str| {
+            let session = lab.session(name, &login).provider("getter");
+            session.idle_timeout("1h").table("http", http)
+        };
+        lab.configure(&[session("pinned", &pin), session("known", &own)]);
+        lab.start();
+        if is_taken {
+            assert_eq!(lab.await_token("pinned"), token, "{version}");
+            continue;
+        }
+        for name in ["pinned", "known"] {
+            let said = within(SOON, "a reason", || {
+                let status = lab.get(&format!("/v1/sessions/{name}"))?.json();
+                status["last_error"]["detail"].as_str().map(str::to_owned)
+            });
+            assert!(
+                said.to_lowercase().contains("protocol") || said.to_lowercase().contains("version"),
+                "{version}: {said}"
+            );
+            assert_eq!(lab.token(name), None, "{version}");
+        }
+    }
+}
+
+#[test]
+fn a_request_that_is_redirected_is_repeated_three_times_at_most_and_at_no_foreign_host() {
+    let token = random_hex(16);
+    let given = token.clone();
+    let other = Scripted::start(move |_| {
+        let made = Response::json(201, format!("{{\"@odata.id\":\"{SESSIONS}/7\"}}"));
+        made.with("X-Auth-Token", &given)
+    });
+    let port = other.address.port();
+    for (status, location, own, others) in [
+        (308, format!("{SESSIONS}/"), 4, 0),
+        (307, format!("http://0.0.0.0:{port}{SESSIONS}"), 1, 0),
+        (302, format!("http://user@127.0.0.1:{port}{SESSIONS}"), 1, 0),
+        (301, format!("ftp://127.0.0.1:{port}{SESSIONS}"), 1, 0),
+        (303, format!("http://127.0.0.1:{port}{SESSIONS}"), 1, 0),
+        (307, format!("http://127.0.0.1:{port}{SESSIONS}"), 1, 1),
+    ] {
+        let there = location.clone();
+        let server = Scripted::start(move |_| {
+            Response {
+                status,
+                ..Response::default()
+            }
+            .with("Location", &there)
+        });
+        let before = other.requests().len();
+        let mut lab = lab(&server.url(), &token);
+        lab.configure(&[controller(&lab)]);
+        lab.start();
+        within(SOON, "the answer to a login", || {
+            let status = lab.get("/v1/sessions/bmc")?.json();
+            (status["last_error"].is_object() || lab.token("bmc").is_some()).then_some(())
+        });
+        lab.stop();
+        let posts = |server: &Scripted| {
+            let asked = server.asked();
+            asked
+                .iter()
+                .filter(|line| line.starts_with("POST "))
+                .count()
+        };
+        let tries = posts(&server) / own;
+        assert!((1..=3).contains(&tries), "{location}: {:?}", server.asked());
+        assert_eq!(
+            posts(&server),
+            tries * own,
+            "{location}: {:?}",
+            server.asked()
+        );
+        let there = other.requests().split_off(before);
+        let logins = there.iter().filter(|asked| asked.method == "POST").count();
+        assert_eq!(logins, others, "{status} {location}");
     }
 }
 
@@ -290,7 +401,7 @@ struct OpensslServer {
 }
 
 impl OpensslServer {
-    fn start(directory: &Path, token: &str, is_old: bool) -> Self {
+    fn start(directory: &Path, token: &str, options: &[&str]) -> Self {
         let answer = |body: String| {
             format!(
                 "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
@@ -309,16 +420,7 @@ impl OpensslServer {
             "s_server", "-HTTP", "-quiet", "-cert", "cert.pem", "-key", "key.pem",
         ]);
         command.args(["-accept", &address.to_string()]);
-        if is_old {
-            // What has such a key speaks no TLS 1.3 and knows no PSS; without the level openssl would not load it.
-            command.args([
-                "-tls1_2",
-                "-sigalgs",
-                "RSA+SHA256",
-                "-cipher",
-                "ECDHE-RSA-AES128-GCM-SHA256:@SECLEVEL=0",
-            ]);
-        }
+        command.args(options);
         let child = command
             .current_dir(directory)
             .stdin(Stdio::null())

@@ -93,6 +93,58 @@ fn as_a_user_of_its_own_its_process_is_closed_to_that_user() {
 }
 
 #[test]
+fn no_process_of_the_daemons_user_can_trace_it_or_read_its_memory_environment_and_descriptors() {
+    const USER: u32 = 61_014;
+    if !is_root() {
+        return; // Only root can become another user.
+    }
+    let (server, mut lab) = scene();
+    for directory in ["run", "state"] {
+        fs::create_dir(lab.path(directory)).unwrap();
+        chown(lab.path(directory), Some(USER), Some(USER)).unwrap();
+    }
+    chown(lab.path("client-secret"), Some(USER), Some(USER)).unwrap();
+    lab.configure(&[lab.by_client("crm")]);
+    let mut command = lab.daemon();
+    command
+        .uid(USER)
+        .gid(USER)
+        .current_dir("/")
+        .stderr(Stdio::piped());
+    lab.start_by(command);
+    lab.await_token("crm");
+    let mut other = Command::new("sleep")
+        .arg("60")
+        .uid(USER)
+        .gid(USER)
+        .spawn()
+        .unwrap();
+    let attempt = |shell: &str, pid: u32| {
+        let mut command = Command::new("sh");
+        command.args(["-c", shell, "sh", &pid.to_string()]);
+        let ended = command.uid(USER).gid(USER).output().unwrap();
+        (ended.status.success(), format!("{ended:?}"))
+    };
+    let trace = "timeout 2 strace -qq -p $1; [ $? = 124 ]";
+    // Where the kernel lets nobody trace but a parent (Yama), that attempt proves nothing.
+    let attempts = [
+        "head -c 1 /proc/$1/environ",
+        "ls /proc/$1/fd/",
+        "exec 3</proc/$1/mem",
+        trace,
+    ];
+    for shell in attempts {
+        let (works, how) = attempt(shell, other.id());
+        assert!(works || shell == trace, "{shell} of another program: {how}");
+        let (works, how) = attempt(shell, lab.pid());
+        assert!(!works, "{shell} of the daemon: {how}");
+    }
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert_eq!(server.logins(), 1);
+}
+
+#[test]
 fn a_client_that_holds_a_token_leaves_no_dump_and_what_it_runs_may() {
     const USER: u32 = 61_013;
     if !is_root() {

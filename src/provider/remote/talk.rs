@@ -331,7 +331,8 @@ impl Talk<'_> {
             .hosts
             .accept(&url.origin().ascii_serialization(), &config.url)
             .is_ok();
-        own.then(|| Outgoing {
+        let is_bare = url.username().is_empty() && url.password().is_none();
+        (own && is_bare).then(|| Outgoing {
             url,
             ..made.clone()
         })

@@ -142,10 +142,10 @@ impl Names {
         at: &Range<usize>,
         argument: &Template,
     ) -> Checked<()> {
-        match argument
-            .names()
-            .find(|name| self.secret_parameters.contains(*name))
-        {
+        let is_secret = |name: &&str| {
+            self.secret_parameters.contains(*name) || self.secret_values.contains(*name)
+        };
+        match argument.names().find(is_secret) {
             Some(name) => Err(wrong(
                 at,
                 format!(
@@ -202,3 +202,99 @@ fn requests(raw: &RawProfile<Logins>) -> impl Iterator<Item = &RawRequest> {
 
 /// A rule as it is written, by name.
 pub(super) type RawCaptures = BTreeMap<String, Spanned<RawCapture>>;
+
+#[cfg(test)]
+mod tests {
+    use crate::provider::Profile;
+
+    #[test]
+    fn no_profile_puts_a_secret_of_the_config_into_a_url_or_a_token_without_saying_so() {
+        let never = "must not be part of a URL: send it in a header or body";
+        let unless_said = "say `secret_in_url = true` if the server wants it so";
+        for (line, expected) in [
+            (r#"ping.path = "/ping?p={password}""#, never),
+            (r#"ping.path = "/{password}/ping""#, never),
+            (r#"ping.url = "https://api.example/{password}""#, never),
+            (r#"ping.url = "https://{password}@api.example/""#, never),
+            (
+                r#"ping = { path = "/{password}", secret_in_url = true }"#,
+                never,
+            ),
+            (r#"ping.path = "/ping?t={token}""#, unless_said),
+            (r#"ping.path = "/ping?c={csrf}""#, unless_said),
+            (r#"ping.url = "https://{csrf}.example/""#, unless_said),
+        ] {
+            refused(HTTP, line, expected);
+        }
+        for (line, expected) in [
+            (r#"logout.path = "/out?p={password}""#, never),
+            (r#"logout.path = "/out?t={token}""#, unless_said),
+            (r#"renew.path = "/renew?r={refresh_token}""#, unless_said),
+            (r#"pings.other.path = "/other/{token}""#, unless_said),
+        ] {
+            refused(&format!("ping.path = \"/ping\"\n{HTTP}"), line, expected);
+        }
+        for line in [
+            r#"ping = { path = "/ping?t={token}", secret_in_url = true }"#,
+            r#"ping.path = "/ping?u={username}&s={shown}""#,
+        ] {
+            let parsed = Profile::parse(&format!("{line}\n{HTTP}"), "acme.toml", "acme");
+            assert!(parsed.is_ok(), "{line}: {:?}", parsed.err());
+        }
+    }
+
+    #[test]
+    fn no_profile_puts_a_secret_among_the_arguments_of_a_program() {
+        let never = "must not be an argument: put it into env";
+        for argument in [
+            "{password}",
+            "--password={password}",
+            "--refresh={refresh_token}",
+            "{token}",
+        ] {
+            let line = format!("login.command = [\"/opt/get\", \"{argument}\"]");
+            refused(COMMAND, &line, never);
+        }
+        let line =
+            r#"login = { command = ["/opt/get", "{username}"], env = { P = "{password}" } }"#;
+        let parsed = Profile::parse(&format!("{line}\n{COMMAND}"), "acme.toml", "acme");
+        assert!(parsed.is_ok(), "{:?}", parsed.err());
+    }
+
+    fn refused(rest: &str, line: &str, expected: &str) {
+        let error = Profile::parse(&format!("{line}\n{rest}"), "acme.toml", "acme")
+            .map(|_| ())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("acme.toml:1: ") && error.contains(expected),
+            "{line}: {error}"
+        );
+    }
+
+    const HTTP: &str = r#"
+name = "acme"
+title = "Acme"
+protocol = "http"
+parameters.username = { about = "u" }
+parameters.password = { secret = true, about = "p" }
+window = { model = "sliding", idle_timeout = "20m" }
+example = [{ to = "login", status = 401, verdict = "refused" }]
+[login]
+path = "/login"
+form = { p = "{password}" }
+[login.capture]
+token = { json = "/t" }
+csrf = { json = "/c" }
+shown = { json = "/s", public = true }
+"#;
+
+    const COMMAND: &str = r#"
+name = "acme"
+title = "Acme"
+protocol = "command"
+parameters.username = { about = "u" }
+parameters.password = { secret = true, about = "p" }
+window = { model = "fixed", idle_timeout = "none" }
+"#;
+}
