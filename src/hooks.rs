@@ -300,7 +300,7 @@ impl Worker {
         let count = |ended| {
             runs.lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .count(&ended)
+                .count(&ended);
         };
         match teller {
             Teller::Program(program) => {

@@ -231,7 +231,7 @@ fn speed(table: &mut Table, agent: &Agent, lab: &Lab) {
                 assert!(asked(
                     &mut UnixStream::connect(lab.socket()).unwrap(),
                     CLOSED
-                ))
+                ));
             });
             (own, timed(|| assert!(agent.ask(0, PATIENCE).is_some())))
         })

@@ -129,9 +129,9 @@ fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for char in text.chars() {
         if char.is_control() {
-            line.extend(char.escape_default())
+            line.extend(char.escape_default());
         } else {
-            line.push(char)
+            line.push(char);
         }
     }
     line

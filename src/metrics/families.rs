@@ -115,7 +115,7 @@ const OF_PROCESS: &[Family<Process>] = &[
         },
     ),
     gauge("process_open_fds", "Open file descriptors.", |it, out| {
-        out.known(it.open_fds)
+        out.known(it.open_fds);
     }),
     gauge(
         "process_max_fds",

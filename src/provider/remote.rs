@@ -503,7 +503,7 @@ async fn received(mut answer: reqwest::Response) -> Response {
     for _ in 0..MOST_CHUNKS {
         match answer.chunk().await {
             Ok(Some(chunk)) if body.len() + chunk.len() <= LONGEST_BODY => {
-                body.extend_from_slice(&chunk)
+                body.extend_from_slice(&chunk);
             }
             Ok(Some(_)) => break,
             Ok(None) => {

@@ -571,7 +571,7 @@ pub(super) mod tests {
                 .join("; ");
             match expected {
                 Some(expected) => {
-                    assert!(said.starts_with(expected) && problems.len() == 1, "{said}")
+                    assert!(said.starts_with(expected) && problems.len() == 1, "{said}");
                 }
                 None => assert_eq!(said, "", "{grant} {url}"),
             }

@@ -143,7 +143,7 @@ impl Template {
             match part {
                 Part::Text(text) => filled.push_str(text),
                 Part::Value(_) | Part::Base64(_) => {
-                    escape_xml(part.value(lookup)?.expose(), &mut filled)
+                    escape_xml(part.value(lookup)?.expose(), &mut filled);
                 }
             }
         }

@@ -116,7 +116,7 @@ impl Sink {
                 tracing::info!(session, event = "published", %path, generation, "published");
             }
             (None, None) if changed => {
-                tracing::info!(session, event = "withdrawn", %path, "withdrawn")
+                tracing::info!(session, event = "withdrawn", %path, "withdrawn");
             }
             (None | Some(_), None | Some(_)) => {}
         }

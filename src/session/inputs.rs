@@ -31,7 +31,7 @@ impl Session {
         match input {
             Input::Tick => {}
             Input::Answered { answer, presented } => {
-                self.answered(answer, presented, now, account, actions)
+                self.answered(answer, presented, now, account, actions);
             }
             Input::Unwritten { call } => self.unwritten(call, now, account, actions),
             Input::Order(order) => self.order(order, now, account, actions),
@@ -84,7 +84,7 @@ impl Session {
     ) {
         match order {
             Order::Verify => {
-                self.order_duty(Request::Ping, self.token_may_live() && self.policy.has_ping)
+                self.order_duty(Request::Ping, self.token_may_live() && self.policy.has_ping);
             }
             Order::Introspect => self.order_duty(Request::Introspect, self.token_may_live()),
             Order::Renew => self.order_duty(Request::Renew, self.may_renew(account)),

@@ -224,10 +224,10 @@ mod tests {
                     let taken = earlier.is_none() && today.is_some();
                     match store.read(&record).unwrap() {
                         Loaded::Bytes(bytes, _) => {
-                            assert!(!taken && bytes == DATA, "{earlier:?} {today:?}")
+                            assert!(!taken && bytes == DATA, "{earlier:?} {today:?}");
                         }
                         Loaded::Unproven(bytes) => {
-                            assert!(taken && bytes == DATA, "{earlier:?} {today:?}")
+                            assert!(taken && bytes == DATA, "{earlier:?} {today:?}");
                         }
                         Loaded::Absent | Loaded::SetAside(_) | Loaded::Unsealed(_) => {
                             panic!("{earlier:?} {today:?}")

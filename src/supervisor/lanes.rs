@@ -279,7 +279,7 @@ mod tests {
                 lanes.came_back("a");
                 match under_way.pop_front().unwrap().1.session().split_once(' ') {
                     Some(("ping", session)) => {
-                        lanes.enqueue("a", at(0), engine(&format!("login {session}")))
+                        lanes.enqueue("a", at(0), engine(&format!("login {session}")));
                     }
                     _ => fresh += 1,
                 }

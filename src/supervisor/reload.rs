@@ -272,7 +272,7 @@ impl Supervisor {
         for (name, config) in &mut new {
             match self.slots.get(&**name) {
                 Some(slot) if slot.config == *config && !slot.leaving => {
-                    *config = slot.config.clone()
+                    *config = slot.config.clone();
                 }
                 Some(_) | None => changed.push((name.clone(), config.clone())),
             }

@@ -181,7 +181,7 @@ pub(super) fn event(slot: &mut Slot, event: &Event) {
             }
         }
         Event::Answering { failures } => {
-            info!(session, event = word, failures, "the server answers again")
+            info!(session, event = word, failures, "the server answers again");
         }
         Event::Throttled { wait, detail } => {
             info!(

@@ -301,14 +301,14 @@ fn what_stands_in_the_place_of_a_state_file_is_put_aside_or_stops_the_start_but_
     }
     let stops: [(&str, Put); 4] = [
         ("a later version", |file| {
-            fs::write(file, r#"{"version":99,"new":1}"#).unwrap()
+            fs::write(file, r#"{"version":99,"new":1}"#).unwrap();
         }),
         ("a directory", |file| fs::create_dir(file).unwrap()),
         ("a pipe", |file| {
-            assert!(Command::new("mkfifo").arg(file).status().unwrap().success())
+            assert!(Command::new("mkfifo").arg(file).status().unwrap().success());
         }),
         ("a link to a device", |file| {
-            std::os::unix::fs::symlink("/dev/zero", file).unwrap()
+            std::os::unix::fs::symlink("/dev/zero", file).unwrap();
         }),
     ];
     for (what, put) in stops {

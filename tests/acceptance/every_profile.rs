@@ -252,7 +252,7 @@ impl Tried {
         {
             match key.as_str() {
                 "login_url" | "token_url" => {
-                    values.push((key.clone(), format!("\"{}\"", self.server.url())))
+                    values.push((key.clone(), format!("\"{}\"", self.server.url())));
                 }
                 "ping_url" => values.push((key.clone(), "\"/ping\"".to_owned())),
                 _ if !is(it, "required") => {}

@@ -24,7 +24,7 @@ fn a_cookie_session_is_kept_alive_by_the_manuals_own_profile() {
     lab.start();
     let token = lab.await_token("tickets");
     watch(Duration::from_secs(8), || {
-        assert_eq!(lab.token("tickets").as_deref(), Some(token.as_str()))
+        assert_eq!(lab.token("tickets").as_deref(), Some(token.as_str()));
     });
     let headers = fs::read_to_string(lab.path("run/tokens/tickets.headers")).unwrap();
     assert!(
@@ -120,7 +120,7 @@ fn a_login_is_repeated_before_its_absolute_maximum() {
         assert!(
             lab.token("tickets").is_some(),
             "a token is there at every moment"
-        )
+        );
     });
     assert_eq!((server.late_deaths(), server.idle_deaths()), (0, 0));
     assert!(

@@ -161,10 +161,10 @@ fn misbehaviours() -> Vec<(&'static str, Misbehaviour)> {
     }
     vec![
         ("continues-without-end", |it| {
-            without_end(it, "HTTP/1.1 100 Continue\r\n\r\n")
+            without_end(it, "HTTP/1.1 100 Continue\r\n\r\n");
         }),
         ("hints-without-end", |it| {
-            without_end(it, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+            without_end(it, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
         }),
         ("headers-without-end", |it| {
             say(it, JSON);
@@ -186,16 +186,16 @@ fn misbehaviours() -> Vec<(&'static str, Misbehaviour)> {
             without_end(it, "X-More: and more\r\n");
         }),
         ("negative-length", |it| {
-            say(it, &format!("{JSON}Content-Length: -1\r\n\r\n{TOKEN}"))
+            say(it, &format!("{JSON}Content-Length: -1\r\n\r\n{TOKEN}"));
         }),
         ("two-lengths", |it| {
             say(
                 it,
                 &format!("{JSON}Content-Length: 70\r\nContent-Length: 7\r\n\r\n{TOKEN}"),
-            )
+            );
         }),
         ("longer-than-said", |it| {
-            say(it, &format!("{JSON}Content-Length: 20\r\n\r\n{TOKEN}"))
+            say(it, &format!("{JSON}Content-Length: 20\r\n\r\n{TOKEN}"));
         }),
         ("cut-short", |it| {
             let cut = TOKEN.trim_end_matches('}');
@@ -208,7 +208,7 @@ fn misbehaviours() -> Vec<(&'static str, Misbehaviour)> {
             say(
                 it,
                 &format!("{JSON}Transfer-Encoding: chunked\r\n\r\nzz\r\n{TOKEN}\r\n0\r\n\r\n"),
-            )
+            );
         }),
         ("huge-chunk", |it| {
             say(
@@ -227,19 +227,19 @@ fn misbehaviours() -> Vec<(&'static str, Misbehaviour)> {
             say(
                 it,
                 "HTTP/1.1 511 Network Authentication Required\r\nContent-Length: 0\r\n\r\n",
-            )
+            );
         }),
         ("unauthorised-proxy", |it| {
-            say(it, "HTTP/1.1 407 Proxy\r\nContent-Length: 0\r\n\r\n")
+            say(it, "HTTP/1.1 407 Proxy\r\nContent-Length: 0\r\n\r\n");
         }),
         ("misdirected", |it| {
             say(
                 it,
                 "HTTP/1.1 421 Misdirected Request\r\nContent-Length: 0\r\n\r\n",
-            )
+            );
         }),
         ("too-early", |it| {
-            say(it, "HTTP/1.1 425 Too Early\r\nContent-Length: 0\r\n\r\n")
+            say(it, "HTTP/1.1 425 Too Early\r\nContent-Length: 0\r\n\r\n");
         }),
         ("nothing", |_| {}),
     ]
@@ -405,7 +405,7 @@ fn a_config_that_strangers_can_write_is_refused_since_it_has_programs_run() {
     let fragment = fragments.join("more.toml");
     fs::write(&fragment, "").unwrap();
     let mode = |path: &std::path::Path, mode| {
-        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap()
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     };
     let refused = |because: &str| {
         let checked = lab.run(&["check", "--config", lab.config().to_str().unwrap()]);

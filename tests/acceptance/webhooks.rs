@@ -54,7 +54,7 @@ fn every_format_is_told_once_of_trouble_and_once_of_its_end() {
     let told = |count: usize| {
         within(SOON, "the webhooks", || {
             (receiver.requests().len() >= count).then_some(())
-        })
+        });
     };
     told(4);
     server.behave();

@@ -27,7 +27,7 @@ fn a_token_is_fetched_bare_or_whole() {
     );
     match client.json::<TokenAnswer>(&get("/v1/sessions/stuck/token")) {
         Err(ClientError::Problem(problem)) => {
-            assert_eq!(problem.remedy.as_deref(), Some("check the key"))
+            assert_eq!(problem.remedy.as_deref(), Some("check the key"));
         }
         other => panic!("{other:?}"),
     }

@@ -175,7 +175,7 @@ impl Desk {
             match visitor.hear() {
                 Heard::Part => self.visitors.push(visitor),
                 Heard::Asked(asked) => {
-                    heard = Some(Arrival::Request(Answerer(visitor.stream), asked))
+                    heard = Some(Arrival::Request(Answerer(visitor.stream), asked));
                 }
                 Heard::Nonsense => {}
             }

@@ -104,7 +104,7 @@ impl Page<'_> {
         }
         match (&session.account, &session.grant) {
             (Some(account), Some(grant)) => {
-                self.say("account", &format!("{account}, logged in by {grant}"))
+                self.say("account", &format!("{account}, logged in by {grant}"));
             }
             (Some(account), None) => self.say("account", account),
             (None, Some(grant)) => self.say("login", &format!("by {grant}")),

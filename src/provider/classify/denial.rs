@@ -174,7 +174,9 @@ impl Said {
                 }
             }
             Value::Array(elements) if depth < DEEPEST => {
-                elements.iter().for_each(|it| self.read(it, depth + 1))
+                for it in elements {
+                    self.read(it, depth + 1);
+                }
             }
             Value::String(text) => {
                 let text = text.to_lowercase();

@@ -141,7 +141,7 @@ impl Ingredients<'_> {
                 draft.secret("password", self.required("password")?);
             }
             GrantKind::RefreshToken => {
-                draft.secret("refresh_token", self.required("refresh_token")?)
+                draft.secret("refresh_token", self.required("refresh_token")?);
             }
             GrantKind::AuthorizationCode | GrantKind::DeviceCode => {
                 return Err(OutgoingError::ByPerson);

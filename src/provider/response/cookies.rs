@@ -91,7 +91,7 @@ impl<'a> SetCookie<'a> {
             let value = value.trim();
             match key.trim().to_ascii_lowercase().as_str() {
                 "domain" => {
-                    cookie.domain = Some(value.trim_start_matches('.').to_ascii_lowercase())
+                    cookie.domain = Some(value.trim_start_matches('.').to_ascii_lowercase());
                 }
                 "path" => cookie.path = Some(value).filter(|path| path.starts_with('/')),
                 "max-age" => cookie.is_to_live = max_age(value).or(cookie.is_to_live),

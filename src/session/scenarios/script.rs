@@ -303,7 +303,7 @@ impl Stage {
         for action in actions {
             match action {
                 Action::Save => {
-                    self.actors[index].stored = self.actors[index].session.state().clone()
+                    self.actors[index].stored = self.actors[index].session.state().clone();
                 }
                 Action::SaveAccount => self.stored_account = self.account.clone(),
                 Action::Call(call) => {

@@ -70,7 +70,7 @@ impl World {
             Happening::Revocation => self.server.revoke_sessions(),
             Happening::Restart => (0..self.daemons.len()).for_each(|index| self.restart(index)),
             Happening::Jump => {
-                (0..self.daemons.len()).for_each(|index| self.step(index, Input::ClockJumped))
+                (0..self.daemons.len()).for_each(|index| self.step(index, Input::ClockJumped));
             }
             Happening::HiddenUse => self.server.hidden_use(self.now),
             Happening::Suspend => self.suspend(),

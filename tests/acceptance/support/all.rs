@@ -23,7 +23,7 @@ use std::io::Read as _;
 use std::time::{Duration, Instant};
 
 /// How long anything may take that should take a moment or a retry or two, on a machine that is busy with everything else.
-pub(crate) const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_mins(1);
 
 /// `count` random bytes in hexadecimal.
 pub(crate) fn random_hex(count: usize) -> String {

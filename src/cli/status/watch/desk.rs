@@ -77,10 +77,10 @@ impl Desk {
             Key::Up | Key::Char('k') => self.moves(sessions, reach, |at| at.saturating_sub(1)),
             Key::Down | Key::Char('j') => self.moves(sessions, reach, |at| at + 1),
             Key::PageUp | Key::Char('b') => {
-                self.moves(sessions, reach, |at| at.saturating_sub(reach.page))
+                self.moves(sessions, reach, |at| at.saturating_sub(reach.page));
             }
             Key::PageDown | Key::Char(' ' | 'f') => {
-                self.moves(sessions, reach, |at| at + reach.page)
+                self.moves(sessions, reach, |at| at + reach.page);
             }
             Key::Home | Key::Char('g') => self.moves(sessions, reach, |_| 0),
             Key::End | Key::Char('G') => self.moves(sessions, reach, |_| usize::MAX),
