@@ -160,7 +160,7 @@ where
         // What cannot be reached at one address cannot be reached at the other.
         let response = fetch(at.clone())
             .await
-            .map_err(DiscoveryError::Unavailable)?;
+            .map_err(|why| DiscoveryError::Unavailable(format!("{at}: {why}")))?;
         match document(&response) {
             Ok(document) => match Metadata::read(document, issuer, &base) {
                 Ok(metadata) => return Ok(metadata),
