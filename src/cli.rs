@@ -25,6 +25,7 @@ mod providers;
 mod reload;
 mod report;
 pub mod run;
+mod schema;
 mod status;
 mod token;
 mod topics;
@@ -103,6 +104,8 @@ enum Command {
     Demo(demo::Args),
     /// List the kinds of server, show what one needs, or check a profile of your own
     Providers(providers::Args),
+    /// Print the JSON Schema of the configuration, by which editors check and complete it
+    Schema(schema::Args),
     /// Print the completions for a shell
     Completions {
         /// Which shell
@@ -178,6 +181,7 @@ pub fn main() -> ExitCode {
         Command::Sandbox(args) => return sandbox::run(args),
         Command::Demo(args) => return demo::run(args),
         Command::Completions { shell } => return end(complete::script(shell), json),
+        Command::Schema(args) => return end(schema::run(&args), json),
         Command::Help(args) => return end(help::run(&args), json),
         Command::Manual(args) => return end(manual::run(&args), json),
         Command::Exec(args) => {

@@ -118,6 +118,14 @@ struct Pending {
 }
 
 impl Occasion {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Change, Self::Attention, Self::Recovered];
+
+    /// Their words.
+    pub fn words() -> Vec<&'static str> {
+        Self::ALL.into_iter().map(Self::word).collect()
+    }
+
     /// Its word in the config, and in `KEEPFRESH_EVENT`.
     pub fn word(self) -> &'static str {
         match self {

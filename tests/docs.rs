@@ -47,6 +47,7 @@ fn every_command_line_parses() {
 #[test]
 fn every_config_is_good() {
     let directory = tempfile::tempdir().unwrap();
+    let schema = written_schema(directory.path());
     let credentials = Credentials::generate().unwrap();
     let mut whole = String::new();
     let pages = [
@@ -78,8 +79,88 @@ fn every_config_is_good() {
                 "{page}:\n{block}\n{}",
                 String::from_utf8_lossy(&output.stderr)
             );
+            let output = taplo(&schema, &file);
+            assert!(
+                output.status.success(),
+                "{page}:\n{block}\n{}",
+                lossy(&output.stderr)
+            );
         }
     }
+}
+
+#[test]
+fn an_editor_takes_the_example_and_marks_a_mistake_in_it_at_its_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let schema = written_schema(directory.path());
+    let good = read("config.example.toml");
+    let file = directory.path().join("config.toml");
+    let judged = |text: &str| {
+        let mut written = fs::File::create(&file).unwrap();
+        written.write_all(text.as_bytes()).unwrap();
+        taplo(&schema, &file)
+    };
+    let output = judged(&good);
+    assert!(output.status.success(), "{}", lossy(&output.stderr));
+    for (from, to, part) in [
+        (
+            "survive_outage =",
+            "survive_outtage =",
+            "'survive_outtage' was unexpected",
+        ),
+        (
+            "idle_timeout = \"2h\"",
+            "idle_timeout = 7200",
+            "7200 is not of type",
+        ),
+        (
+            "connect_timeout = \"5s\"",
+            "connect_timeout = \"5 parsecs\"",
+            "5 parsecs",
+        ),
+        ("log = \"auto\"", "log = \"syslog\"", "syslog"),
+        ("client_id =", "clientid =", "'clientid' was unexpected"),
+    ] {
+        let line = good
+            .lines()
+            .position(|line| line.starts_with(from))
+            .unwrap()
+            + 1;
+        let output = judged(&good.replacen(from, to, 1));
+        let told = lossy(&output.stderr);
+        assert!(!output.status.success(), "{to}");
+        assert!(told.contains(part), "{to}: {told}");
+        assert!(
+            told.contains(&format!("config.toml:{line}:")),
+            "{to}: {told}"
+        );
+    }
+}
+
+/// What `keepfresh schema` prints, in a file.
+fn written_schema(directory: &Path) -> PathBuf {
+    let printed = keepfresh(["schema"]);
+    assert!(printed.status.success(), "{}", lossy(&printed.stderr));
+    let file = directory.join("config.schema.json");
+    let mut written = fs::File::create(&file).unwrap();
+    written.write_all(&printed.stdout).unwrap();
+    file
+}
+
+/// What editors run, on one file.
+fn taplo(schema: &Path, config: &Path) -> Output {
+    let program = root().join("tests/clients/.venv/bin/taplo");
+    assert!(
+        program.exists(),
+        "run `tests/install test` first, or `make test`"
+    );
+    Command::new(program)
+        .args(["check", "--schema"])
+        .arg(format!("file://{}", schema.display()))
+        .arg(config)
+        .current_dir(config.parent().unwrap())
+        .output()
+        .unwrap()
 }
 
 #[test]

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::exit::Exit;
 use super::failure::Failure;
-use super::{check, output, parse_duration, token};
+use super::{check, output, parse_duration, schema, token};
 use crate::api::client::{Call, Client, ClientError};
 use crate::api::problem::Kind;
 use crate::clock;
@@ -218,7 +218,7 @@ fn add(socket: Option<&Path>, args: &Args) -> Result<Exit, Problem> {
     interview.take_flags(&mut wanted)?;
     if args.dry_run {
         interview.finish(&mut wanted, true)?;
-        let printed = output::print(&wanted.toml(&place.secrets()));
+        let printed = output::print(&(schema::directive() + &wanted.toml(&place.secrets())));
         return printed.map_err(|failure| Problem {
             exit: failure.exit(),
             text: failure.sentence(),
@@ -330,11 +330,12 @@ fn write(place: &Place, wanted: &Wanted, made: &mut Made) -> Result<Config, Prob
     }
     if place.config.is_none() {
         let text = "# keepfresh(5) and config.example.toml say what can stand here; sessions are in conf.d.\n";
-        made.public(&place.main, text).map_err(Problem::failed)?;
+        made.public(&place.main, &(schema::directive() + text))
+            .map_err(Problem::failed)?;
     }
     made.public(
         &place.fragment(&wanted.name),
-        &wanted.toml(&place.secrets()),
+        &(schema::directive() + &wanted.toml(&place.secrets())),
     )
     .map_err(Problem::failed)?;
     let broken = |text: String| Problem {

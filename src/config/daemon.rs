@@ -113,14 +113,20 @@ fn timezone(table: &Table<'_>) -> Option<String> {
     zone.map(|zone| zone.value)
 }
 
+const LOG_TARGETS: [(&str, LogTarget); 4] = [
+    ("auto", LogTarget::Auto),
+    ("journald", LogTarget::Journald),
+    ("text", LogTarget::Text),
+    ("json", LogTarget::Json),
+];
+
+/// The words of `log`.
+pub(super) fn log_words() -> Vec<&'static str> {
+    LOG_TARGETS.into_iter().map(|(word, _)| word).collect()
+}
+
 fn log_target(table: &Table<'_>) -> Option<LogTarget> {
-    let words = [
-        ("auto", LogTarget::Auto),
-        ("journald", LogTarget::Journald),
-        ("text", LogTarget::Text),
-        ("json", LogTarget::Json),
-    ];
-    table.one_of("log", &words).map(|target| target.value)
+    table.one_of("log", &LOG_TARGETS).map(|target| target.value)
 }
 
 /// Reads `[socket]` of the main file and fills in the defaults.

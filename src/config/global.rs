@@ -160,7 +160,7 @@ fn only_known(tables: &[Table<'_>]) {
         let elsewhere: Vec<At<&str>> = table
             .keys()
             .into_iter()
-            .filter(|key| index > 0 && keys::ROOT.contains(&key.value))
+            .filter(|key| index > 0 && keys::knows(keys::ROOT, key.value))
             .collect();
         for key in elsewhere
             .iter()

@@ -31,8 +31,8 @@ pub(super) fn read(session: &Table<'_>, needs: &Needs<'_>) -> Vec<HookConfig> {
 
 fn hook(table: &Table<'_>, needs: &Needs<'_>) -> Option<HookConfig> {
     table.only(keys::HOOK);
-    for key in keys::HOOK.iter().filter(|key| !table.has(key)) {
-        table.missing(key, "a hook says when it runs and what: on = [\"change\"], command = [\"/path/to/program\"]");
+    for key in keys::HOOK.iter().filter(|key| !table.has(key.name)) {
+        table.missing(key.name, "a hook says when it runs and what: on = [\"change\"], command = [\"/path/to/program\"]");
     }
     let on = on(table);
     let command = table.texts("command")?;
@@ -42,11 +42,13 @@ fn hook(table: &Table<'_>, needs: &Needs<'_>) -> Option<HookConfig> {
 
 fn on(table: &Table<'_>) -> Option<Vec<Occasion>> {
     let words = table.texts("on")?;
-    let known = [Occasion::Change, Occasion::Attention, Occasion::Recovered];
     let mut on = Vec::new();
     for word in &words.value {
-        if let Some(occasion) = known.iter().find(|occasion| occasion.word() == word.value) {
-            on.push(*occasion);
+        if let Some(occasion) = Occasion::ALL
+            .into_iter()
+            .find(|occasion| occasion.word() == word.value)
+        {
+            on.push(occasion);
         } else {
             let title = format!("`{}`: \"{}\" is no event", table.name("on"), word.value);
             table.report.problem(
@@ -122,6 +124,11 @@ fn webhook(table: &Table<'_>, http: &GlobalHttp, needs: &Needs<'_>) -> Option<We
         routing_key,
         http,
     })
+}
+
+/// The words of a webhook's `format`.
+pub(super) fn format_words() -> Vec<&'static str> {
+    Format::ALL.into_iter().map(Format::word).collect()
 }
 
 fn format(text: &str) -> Result<Format, Bad> {

@@ -128,15 +128,22 @@ fn pin(text: &str) -> Result<Pin, Bad> {
     Pin::parse(text).ok_or_else(|| bad("is no SHA-256 in base64 or hexadecimal digits", remedy))
 }
 
+const HEADER_NAMES: [(&str, HeaderNames); 2] =
+    [("title", HeaderNames::Title), ("lower", HeaderNames::Lower)];
+
+/// The words of `header_names`.
+pub(super) fn header_words() -> Vec<&'static str> {
+    HEADER_NAMES.into_iter().map(|(word, _)| word).collect()
+}
+
 fn header_names(text: &str) -> Result<HeaderNames, Bad> {
-    match text {
-        "title" => Ok(HeaderNames::Title),
-        "lower" => Ok(HeaderNames::Lower),
-        _ => Err(bad(
+    let known = HEADER_NAMES.into_iter().find(|(word, _)| *word == text);
+    known.map(|(_, names)| names).ok_or_else(|| {
+        bad(
             "is no way to spell them",
             "write \"title\" for X-Auth-Token, or \"lower\" for x-auth-token",
-        )),
-    }
+        )
+    })
 }
 
 fn proxy(table: &Table<'_>) -> Option<Proxy> {

@@ -8,6 +8,7 @@ use url::{Host, Url};
 use super::Needed;
 use super::exposure;
 use super::global::Context;
+use super::keys;
 use super::report::{At, Place};
 use super::secret;
 use super::table::Table;
@@ -182,7 +183,7 @@ pub(super) fn read<'d>(
     let known: Vec<&str> = std::iter::once("grant")
         .chain(parameters.iter().map(|known| known.name.as_str()))
         .collect();
-    table.only(&known);
+    table.only_here(&known, |word| keys::home(&table.path, word));
     let values = parameters
         .iter()
         .filter_map(|parameter| {

@@ -96,7 +96,7 @@ fn sink(
     let owner = principals::number(table, "owner", Kind::User);
     let group = principals::number(table, "group", Kind::Group);
     let keep_on_loss = table
-        .one_of("on_loss", &[("remove", false), ("keep", true)])
+        .one_of("on_loss", &LOSSES)
         .is_some_and(|keep| keep.value);
     let required = table.flag("required").is_none_or(|required| required.value);
     let path: At<PathBuf> = file(table, directory)?;
@@ -148,6 +148,18 @@ const WORDS: [(&str, Word); 6] = [
     ("cookies", Word::Cookies),
     ("netrc", Word::Netrc),
 ];
+
+const LOSSES: [(&str, bool); 2] = [("remove", false), ("keep", true)];
+
+/// The words of `format`.
+pub(super) fn format_words() -> Vec<&'static str> {
+    WORDS.into_iter().map(|(word, _)| word).collect()
+}
+
+/// The words of `on_loss`.
+pub(super) fn loss_words() -> Vec<&'static str> {
+    LOSSES.into_iter().map(|(word, _)| word).collect()
+}
 
 /// `format`, or `template` in its place.
 fn format(table: &Table<'_>, session: &Table<'_>, of: &Owner<'_>) -> Option<Format> {

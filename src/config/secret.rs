@@ -18,7 +18,8 @@ pub(super) fn read(table: &Table<'_>, key: &str) -> Option<At<SecretSource>> {
     }
     let source = table.table(key)?;
     // Words such as `mode` and `path` have a home elsewhere, but are not meant for it here.
-    source.only_here(keys::SECRET, |_| None);
+    let known: Vec<&str> = keys::SECRET.iter().map(|key| key.name).collect();
+    source.only_here(&known, |_| None);
     let kinds: Vec<&str> = ["file", "credential", "env", "command"]
         .into_iter()
         .filter(|kind| source.has(kind))

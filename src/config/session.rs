@@ -31,7 +31,8 @@ pub(super) struct Placed {
 /// Reads a session as far as it can be read.
 pub(super) fn read(name: &str, table: &Table<'_>, context: &Context<'_>) -> Placed {
     let profile = login::profile(table, context);
-    table.only_here(keys::SESSION, |word| {
+    let known: Vec<&str> = keys::SESSION.iter().map(|key| key.name).collect();
+    table.only_here(&known, |word| {
         let of_login = profile
             .as_ref()
             .is_some_and(|profile| login::is_parameter(profile, word));
@@ -319,6 +320,14 @@ fn access(table: &Table<'_>) -> Option<Vec<Principal>> {
     principals::read(&access, "allow")
 }
 
+const REMOVAL: &str = "removal";
+const STOP: &str = "stop";
+
+/// The words of `logout_on`.
+pub(super) fn logout_words() -> Vec<&'static str> {
+    vec![REMOVAL, STOP]
+}
+
 /// Whether the session ends at the server when it leaves the config, and when the daemon stops.
 fn logout_on(table: &Table<'_>) -> (bool, bool) {
     let Some(events) = table.texts("logout_on") else {
@@ -327,7 +336,7 @@ fn logout_on(table: &Table<'_>) -> (bool, bool) {
     for event in events
         .value
         .iter()
-        .filter(|event| !["removal", "stop"].contains(&event.value))
+        .filter(|event| !logout_words().contains(&event.value))
     {
         let title = format!(
             "`{}`: \"{}\" is no event",
@@ -339,7 +348,7 @@ fn logout_on(table: &Table<'_>) -> (bool, bool) {
             .problem(&event.place, title, "write \"removal\", \"stop\" or both");
     }
     let has = |word: &str| events.value.iter().any(|event| event.value == word);
-    (has("removal"), has("stop"))
+    (has(REMOVAL), has(STOP))
 }
 
 fn warn(table: &Table<'_>, remote: &RemoteConfig, policy: &Policy, given: &Given) {

@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::document::Document;
-use super::keys;
+use super::keys::{self, Keys};
 use super::pieces::Piece;
 use super::report::{At, Place, Report};
 use super::value::{self, Bad, closest};
@@ -81,8 +81,9 @@ impl<'d> Table<'d> {
     }
 
     /// Reports every key that is not one of `known`.
-    pub(super) fn only(&self, known: &[&str]) {
-        self.only_here(known, |word| keys::home(&self.path, word));
+    pub(super) fn only(&self, known: Keys) {
+        let known: Vec<&str> = known.iter().map(|key| key.name).collect();
+        self.only_here(&known, |word| keys::home(&self.path, word));
     }
 
     /// As [`Table::only`], where `home` knows in which table an unknown key is known.

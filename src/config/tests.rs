@@ -3,6 +3,7 @@
 mod example;
 mod mistakes;
 mod places;
+mod schema;
 
 use std::fs;
 use std::path::PathBuf;
@@ -387,6 +388,11 @@ impl Home {
     }
 
     fn load(&self) -> Result<Config, ConfigErrors> {
-        load_in(&self.main(), &Surroundings::made_up(&[], 0, 0))
+        let config = load_in(&self.main(), &Surroundings::made_up(&[], 0, 0))?;
+        // Whatever is accepted in any of these tests, editors accept too.
+        for file in &config.files {
+            schema::assert_accepted(&fs::read_to_string(file).unwrap());
+        }
+        Ok(config)
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// What is changed in the shortest config, and what the error must then say; `:4:` stands for the line.
-const MISTAKES: &[(&str, &str, &[&str])] = &[
+pub(super) const MISTAKES: &[(&str, &str, &[&str])] = &[
     (
         "url =",
         "colour = \"red\"\nurl =",
