@@ -4,6 +4,7 @@ use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
@@ -188,14 +189,82 @@ fn with_a_way_out(error: rustls::Error, certificate: &CertificateDer<'_>) -> rus
             let way = format!(
                 "if it is the right server, its key alone can be trusted: http.pin_sha256 = \"{pin}\""
             );
-            let what = if let rustls::Error::General(what) = error {
-                what
-            } else {
-                error.to_string()
-            };
-            rustls::Error::General(format!("{what}; {way}"))
+            rustls::Error::General(format!("{}; {way}", in_words(error)))
         }
         None => error,
+    }
+}
+
+/// What is wrong with a certificate, and what to do.
+fn in_words(error: rustls::Error) -> String {
+    if let rustls::Error::General(what) = error {
+        return what;
+    }
+    if let rustls::Error::InvalidCertificate(fault) = &error
+        && let Some(words) = fault_in_words(fault)
+    {
+        return words;
+    }
+    error.to_string()
+}
+
+/// The library counts seconds since 1970.
+fn fault_in_words(fault: &CertificateError) -> Option<String> {
+    if let CertificateError::ExpiredContext { time, not_after } = fault {
+        return Some(format!(
+            "the server's certificate expired on {}, and this machine's clock says {}; renew the certificate at the server, or set the clock",
+            day(*not_after),
+            day(*time)
+        ));
+    }
+    if let CertificateError::NotValidYetContext { time, not_before } = fault {
+        return Some(format!(
+            "the server's certificate is not valid yet: it begins on {}, and this machine's clock says {}; set the clock, or wait",
+            day(*not_before),
+            day(*time)
+        ));
+    }
+    if let CertificateError::NotValidForNameContext {
+        expected,
+        presented,
+    } = fault
+    {
+        return Some(format!(
+            "the server's certificate is not valid for name {}, {}; write a name that it has into the config, or correct the certificate at the server",
+            expected.to_str(),
+            names(presented)
+        ));
+    }
+    (*fault == CertificateError::UnknownIssuer).then(|| {
+        "the server's certificate is signed by an authority that this machine does not trust (UnknownIssuer); name the authority's certificate in ca_file"
+            .to_owned()
+    })
+}
+
+fn day(moment: UnixTime) -> String {
+    i64::try_from(moment.as_secs())
+        .ok()
+        .and_then(|second| Timestamp::from_second(second).ok())
+        .map_or_else(String::new, |moment| moment.strftime("%F").to_string())
+}
+
+/// So many names of a certificate are told.
+const MOST_NAMES: usize = 5;
+
+/// The library writes `DnsName("acme.example")`.
+fn names(presented: &[String]) -> String {
+    let names: Vec<&str> = presented
+        .iter()
+        .map(|name| name.split('"').nth(1).unwrap_or(name))
+        .collect();
+    match names.as_slice() {
+        [] => "nor for any other".to_owned(),
+        few if few.len() <= MOST_NAMES => format!("only for {}", few.join(", ")),
+        many => {
+            let first: Vec<&str> = many.iter().take(MOST_NAMES).copied().collect();
+            let rest = many.len() - MOST_NAMES;
+            format!("only for {} and {rest} more", first.join(", "))
+        }
     }
 }
 
@@ -258,20 +327,26 @@ impl ServerCertVerifier for Verifier {
 /// Whether the server turned our certificate down: under TLS 1.3 that shows only after the handshake, and so counts as
 /// no failure to connect, though the request was never looked at.
 pub(in crate::provider) fn is_certificate_refusal(error: &(dyn Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let wrapped = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
-        let tls = error
-            .downcast_ref()
-            .or_else(|| wrapped.and_then(|inner| inner.downcast_ref()));
-        if let Some(rustls::Error::AlertReceived(alert)) = tls {
-            return is_about_certificates(*alert);
-        }
-        next = error.source();
+    matches!(tls_error(error), Some(rustls::Error::AlertReceived(alert)) if is_about_certificates(*alert))
+}
+
+/// What TLS itself says, where it is the cause.
+pub(in crate::provider) fn tls_error<'e>(
+    error: &'e (dyn Error + 'static),
+) -> Option<&'e rustls::Error> {
+    std::iter::successors(Some(error), |error| (*error).source())
+        .find_map(|error| unwrapped(error).downcast_ref())
+}
+
+/// An error of the system may be one of another kind in a wrapping, or in two, and its source is what is behind that one.
+fn unwrapped<'e>(mut error: &'e (dyn Error + 'static)) -> &'e (dyn Error + 'static) {
+    while let Some(inner) = error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref)
+    {
+        error = inner;
     }
-    false
+    error
 }
 
 fn is_about_certificates(alert: AlertDescription) -> bool {
