@@ -183,6 +183,8 @@ pub enum Principal {
 pub struct SessionConfig {
     /// Its name.
     pub name: Arc<str>,
+    /// Where its server is named; a session that only moved within its file is the same.
+    pub written: Written,
     /// The engine's constants.
     pub policy: Arc<Policy>,
     /// The server and the login.
@@ -207,6 +209,17 @@ pub struct SessionConfig {
     pub logout_on_stop: bool,
     /// Whether T is the profile's default, since the config does not give it.
     pub idle_timeout_assumed: bool,
+}
+
+/// Where something is written in the config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The main file or a fragment.
+    pub file: Arc<str>,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
 }
 
 impl PartialEq for SessionConfig {

@@ -45,7 +45,10 @@ pub use profile::{
     Description, GrantDescription, Parameter, ParameterKind, Profile, ProfileError, WindowDefaults,
 };
 pub use proxy::{BadProxy, BadVariable, Proxy, ProxyUrl, ProxyVariables};
-pub use remote::{Again, Polled, Remote, RemoteError, Undelivered, check_address, deliver};
+pub use remote::{
+    Again, Polled, Probe, Remote, RemoteError, Step, Trouble, Undelivered, check_address, deliver,
+    probe,
+};
 pub use settings::{ConfigProblem, HeaderNames, HttpSettings, RemoteConfig, Value};
 
 /// How a person logs in.

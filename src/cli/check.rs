@@ -1,6 +1,7 @@
 //! `keepfresh check`: is the config good, is all there that it names, and what will the daemon do by it?
 
 mod drop_in;
+pub(super) mod live;
 mod plan;
 mod trial;
 
@@ -25,6 +26,9 @@ pub struct Args {
     /// The configuration, conf.d/*.toml beside it included [default: as for `run`]
     #[arg(long, short, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Call each host that the sessions use, without logging in: name, connection, certificate, clock
+    #[arg(long)]
+    pub live: bool,
     /// Print the plan, or the errors, as JSON
     #[arg(long)]
     pub json: bool,
@@ -43,6 +47,9 @@ struct Outcome {
     /// Where scrapers are served, as they would write it; null where nobody is.
     metrics: Option<String>,
     systemd_drop_in: Option<String>,
+    /// With `--live`: the hosts, in the order of the sessions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live: Option<Vec<live::Host>>,
 }
 
 /// Runs the command: errors go to standard error, the plan to standard output.
@@ -55,7 +62,7 @@ pub fn run(args: Args) -> ExitCode {
             if let Some(user) = config.state_owner() {
                 strangers::look_for(user);
             }
-            report(args.json, config)
+            report(args.json, args.live, config)
         }
     }
 }
@@ -73,13 +80,19 @@ fn refuse(json: bool, file: PathBuf, errors: &ConfigErrors) -> ExitCode {
             shared_accounts: Vec::new(),
             metrics: None,
             systemd_drop_in: None,
+            live: None,
         });
     }
     count(errors.list().len())
 }
 
-fn report(json: bool, config: Config) -> ExitCode {
-    let outcome = Outcome::of(config);
+fn report(json: bool, live: bool, config: Config) -> ExitCode {
+    let outcome = if live {
+        let hosts = hosts(&config);
+        Outcome::of(config).with(hosts)
+    } else {
+        Outcome::of(config)
+    };
     for error in &outcome.errors {
         complain(&format!("{error}\n"));
     }
@@ -88,7 +101,25 @@ fn report(json: bool, config: Config) -> ExitCode {
     } else {
         print(&outcome.text());
     }
-    count(outcome.errors.len())
+    let unreachable = outcome
+        .live
+        .iter()
+        .flatten()
+        .filter(|host| host.error.is_some())
+        .count();
+    match (outcome.errors.len() - unreachable, unreachable) {
+        (errors, 0) => count(errors),
+        (errors, hosts) => {
+            count(errors);
+            let hosts = if hosts == 1 {
+                "1 host".to_owned()
+            } else {
+                format!("{hosts} hosts")
+            };
+            complain(&format!("keepfresh: {hosts} cannot be reached"));
+            ExitCode::from(BAD_CONFIG)
+        }
+    }
 }
 
 fn count(errors: usize) -> ExitCode {
@@ -133,6 +164,7 @@ impl Outcome {
             shared_accounts: plan::shared_accounts(&config),
             metrics: config.metrics.as_ref().map(plan::metrics),
             systemd_drop_in: drop_in::needed_by(&config),
+            live: None,
             warnings: config
                 .warnings
                 .iter()
@@ -144,6 +176,29 @@ impl Outcome {
         }
     }
 
+    /// The same, and what came of the calls.
+    fn with(mut self, hosts: Hosts) -> Self {
+        self.not_checkable.extend(hosts.not_checkable);
+        match hosts.tried {
+            Ok(hosts) => {
+                self.errors
+                    .extend(hosts.iter().filter_map(live::Host::config_error));
+                let warnings = hosts.iter().flat_map(|host| {
+                    host.warnings
+                        .iter()
+                        .map(|warning| format!("{}: {warning}", host.server))
+                });
+                self.warnings.extend(warnings);
+                self.live = Some(hosts);
+            }
+            Err(error) => self
+                .warnings
+                .push(format!("cannot call any host from here: {error}")),
+        }
+        self.ok = self.errors.is_empty();
+        self
+    }
+
     fn text(&self) -> String {
         let mut lines: Vec<String> = self.sessions.iter().map(SessionPlan::text).collect();
         lines.extend(self.shared_accounts.iter().map(plan::SharedAccount::text));
@@ -152,6 +207,9 @@ impl Outcome {
                 .iter()
                 .map(|address| format!("metrics: {address}")),
         );
+        let now = clock::now().wall;
+        let hosts = self.live.iter().flatten();
+        lines.extend(hosts.map(|host| format!("host: {}", host.text(now))));
         lines.extend(
             self.not_checkable
                 .iter()
@@ -174,6 +232,35 @@ impl Outcome {
         };
         lines.push(format!("{} {good}\n", self.file.display()));
         lines.join("\n")
+    }
+}
+
+/// What came of the calls that `--live` makes.
+struct Hosts {
+    tried: std::io::Result<Vec<live::Host>>,
+    not_checkable: Vec<String>,
+}
+
+fn hosts(config: &Config) -> Hosts {
+    let (tried, left_out): (Vec<_>, Vec<_>) = config
+        .sessions
+        .values()
+        .partition(|session| live::may_be_tried(config, session));
+    let user = config
+        .written_by
+        .map(|user| strangers::named(config::Kind::User, user))
+        .unwrap_or_default();
+    Hosts {
+        tried: live::hosts(tried.into_iter()),
+        not_checkable: left_out
+            .iter()
+            .map(|session| {
+                format!(
+                    "the host of {} (its client_key; run `keepfresh check --live` as the user {user})",
+                    session.name
+                )
+            })
+            .collect(),
     }
 }
 

@@ -19,7 +19,9 @@ use super::session::{self, Placed};
 use super::subordinates::Subordinates;
 use super::surroundings::Surroundings;
 use super::table::Table;
-use super::{Config, DaemonConfig, Need, Needed, clashes, keys, metrics, value, zone_named};
+use super::{
+    Config, DaemonConfig, Need, Needed, Written, clashes, keys, metrics, value, zone_named,
+};
 use crate::provider::{HttpSettings, Profile};
 use crate::schedule::Calendar;
 use crate::session::policy::Policy;
@@ -54,6 +56,22 @@ pub(super) struct Needs<'c> {
 }
 
 impl Needs<'_> {
+    /// Where `place` is.
+    pub(super) fn written(&self, place: &Place, words: &Pool<str>) -> Written {
+        let (file, (line, column)) = match self.sources.get(place.document) {
+            Some(source) => (
+                source.path.display().to_string(),
+                source.line_and_column(place),
+            ),
+            None => (String::new(), (1, 1)),
+        };
+        Written {
+            file: words.share(Arc::from(file)),
+            line,
+            column,
+        }
+    }
+
     /// The config names `what` at `place`.
     pub(super) fn add(&self, key: String, place: &Place, what: Needed) {
         let Some(source) = self.sources.get(place.document) else {

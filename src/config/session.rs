@@ -155,6 +155,9 @@ fn config(
     let (logout_on_removal, logout_on_stop) = local.logout_on;
     SessionConfig {
         name: name.into(),
+        written: context
+            .needs
+            .written(&table.place_within(&["url"]), &context.words),
         remote: Arc::new(remote),
         publish: local.publish,
         hooks: local.hooks,

@@ -1,5 +1,6 @@
 //! HTTP clients: one per distinct settings and thread, made when first needed, and mended when what they need is mended.
 
+mod certificate;
 mod files;
 mod names;
 mod pin;
@@ -8,6 +9,8 @@ mod tls;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,11 +27,12 @@ use super::settings::{HeaderNames, HttpSettings};
 use crate::plain_file::ReadError;
 use crate::secret::source::SecretError;
 
+pub(in crate::provider) use certificate::not_after;
 use files::FileStamp;
 use names::Names;
 pub use pin::Pin;
 use refusals::Refusals;
-pub(super) use tls::is_certificate_refusal;
+pub(super) use tls::{is_certificate_refusal, tls_error};
 
 /// Idle sessions hold no connection, and none is kept so long that a server, or what stands before it, forgets it.
 const POOL_IDLE: Duration = Duration::from_secs(2);
@@ -54,6 +58,8 @@ pub(super) enum Connection {
     Kept,
     /// One of its own: what can be presented only once must not be lost to a server that has just had enough of a connection.
     Own,
+    /// One of its own too, whose certificate is looked at.
+    Observed,
 }
 
 /// HTTP clients, one per distinct [`HttpSettings`].
@@ -167,6 +173,11 @@ impl Clients {
         })
     }
 
+    /// The addresses that the system's resolver has for `name`.
+    pub(super) async fn look_up(&self, name: &str) -> Result<Vec<SocketAddr>, Arc<io::Error>> {
+        self.shared.names.look_up(name).await
+    }
+
     /// The proxy on the way to `url`, and what it did where it is to blame for `error`.
     pub(super) async fn proxy_to_blame(
         &self,
@@ -263,6 +274,7 @@ impl Clients {
             .http1_allow_spaces_after_header_name_in_responses(true)
             .http1_ignore_invalid_headers_in_responses(true)
             .http1_max_headers(MOST_HEADERS)
+            .tls_info(connection == Connection::Observed)
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)

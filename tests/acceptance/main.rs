@@ -48,6 +48,7 @@ mod hostile_answers;
 mod invented;
 mod journal;
 mod kills;
+mod live;
 mod lookalikes;
 mod metrics;
 mod neighbours;

@@ -42,6 +42,11 @@ impl Names {
         }
     }
 
+    /// The addresses of `name`.
+    pub(super) async fn look_up(&self, name: &str) -> Found {
+        self.lookup(name.to_owned()).await
+    }
+
     /// Joins the lookup of `name` that is under way, or begins one.
     fn lookup(&self, name: String) -> Lookup {
         let mut under_way = self

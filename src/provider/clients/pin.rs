@@ -9,13 +9,13 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use pkcs8::der::asn1::AnyRef;
-use pkcs8::der::{Decode as _, Reader as _, SliceReader};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
 use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
 use webpki::RawPublicKeyEntity;
+
+use super::certificate::public_key;
 
 /// SHA-256 of a server's public key (RFC 7469 section 2.4), or of its whole certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -68,25 +68,6 @@ fn hexadecimal(text: &str) -> Option<Vec<u8>> {
     let whole =
         digits.len() == 2 * digest::SHA256_OUTPUT_LEN && digits.iter().all(char::is_ascii_hexdigit);
     pairs.collect::<Option<Vec<u8>>>().filter(|_| whole)
-}
-
-/// The `SubjectPublicKeyInfo` of a certificate (RFC 5280 section 4.1), of whichever version.
-fn public_key<'c>(certificate: &'c CertificateDer<'_>) -> Option<&'c [u8]> {
-    /// The context's own tag 0, which no serial number has.
-    const VERSION: u8 = 0xa0;
-    let mut certificate = contents(certificate)?;
-    let mut fields = contents(certificate.tlv_bytes().ok()?)?;
-    if fields.tlv_bytes().ok()?.first() == Some(&VERSION) {
-        let _serial_number = fields.tlv_bytes().ok()?;
-    }
-    for _signature_issuer_validity_subject in 0..4 {
-        fields.tlv_bytes().ok()?;
-    }
-    fields.tlv_bytes().ok()
-}
-
-fn contents(der: &[u8]) -> Option<SliceReader<'_>> {
-    SliceReader::new(AnyRef::from_der(der).ok()?.value()).ok()
 }
 
 /// Takes the server whose key or certificate the pin names, and no other.
