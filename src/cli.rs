@@ -1,6 +1,6 @@
 //! Arguments, and what people see.
 //!
-//! Except for `run` and `check`, every command is a client: it reads no config and builds no runtime.
+//! Except for `run`, `check`, `add` and `doctor`, every command is a client: it reads no config and builds no runtime.
 
 mod add;
 mod asked;
@@ -8,6 +8,7 @@ mod calibrate;
 pub mod check;
 mod complete;
 pub mod demo;
+mod doctor;
 pub mod sandbox;
 
 mod events;
@@ -92,6 +93,8 @@ enum Command {
     Run(run::RunArgs),
     /// Check the configuration, and say what the daemon would do
     Check(check::Args),
+    /// Find out what is wrong: one report on config, daemon, service, network, clock and permissions, without any secret
+    Doctor(doctor::Args),
     /// Add a session: ask what is needed, make key and certificate, write the config, wait for the first token
     Add(add::Args),
     /// Run a command with fresh tokens in its environment
@@ -169,7 +172,7 @@ pub fn main() -> ExitCode {
     if socket.is_some()
         && !matches!(
             command,
-            Command::Client(_) | Command::Exec(_) | Command::Add(_)
+            Command::Client(_) | Command::Exec(_) | Command::Add(_) | Command::Doctor(_)
         )
     {
         return usage(&needless_socket(), json);
@@ -177,6 +180,7 @@ pub fn main() -> ExitCode {
     let command = match command {
         Command::Run(args) => return crate::daemon::run(&args),
         Command::Check(args) => return check::run(args),
+        Command::Doctor(args) => return end(doctor::run(socket.as_deref(), &args), json),
         Command::Add(args) => return add::run(socket.as_deref(), &args),
         Command::Sandbox(args) => return sandbox::run(args),
         Command::Demo(args) => return demo::run(args),

@@ -147,6 +147,24 @@ pub(super) fn errors_of(config: &Config, name: &str) -> Vec<ConfigError> {
     trial::try_everything(&alone).errors
 }
 
+/// What `keepfresh doctor` takes from a check.
+pub(super) struct Examination {
+    pub(super) errors: Vec<ConfigError>,
+    pub(super) warnings: Vec<String>,
+    pub(super) not_checkable: Vec<String>,
+}
+
+/// Tries everything that a good config names.
+pub(super) fn examine(config: &Config) -> Examination {
+    let trial = trial::try_everything(config);
+    let warnings = config.warnings.iter().cloned().chain(config.exposed());
+    Examination {
+        errors: trial.errors,
+        warnings: warnings.chain(trial.warnings).collect(),
+        not_checkable: trial.not_checkable,
+    }
+}
+
 impl Outcome {
     /// Tries everything that a good config names, and plans.
     fn of(config: Config) -> Self {

@@ -114,11 +114,11 @@ fn follow(
 
 /// What was said of each session last: one fact makes several events, and is put into words once.
 #[derive(Default)]
-struct Teller(BTreeMap<String, String>);
+pub(super) struct Teller(BTreeMap<String, String>);
 
 impl Teller {
     /// `2026-01-02 03:04:05+01:00  crm  call ping alive: the server answered 200`.
-    fn line(&mut self, event: &Event) -> String {
+    pub(super) fn line(&mut self, event: &Event) -> String {
         let time = event.at.to_zoned(TimeZone::system()).strftime("%F %T%:z");
         let session = event.session.as_deref().unwrap_or("-");
         let what = if event.event == EventKind::Missed {

@@ -28,6 +28,9 @@ pub(super) enum Failure {
     NoToken(String),
     #[error("there is no page {0}")]
     NoSuchPage(String),
+    /// The report of `doctor` is not where it should be.
+    #[error("{0}")]
+    Report(String),
 }
 
 impl Failure {
@@ -45,9 +48,11 @@ impl Failure {
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Client(error) => of_client(error),
-            Self::Output(_) | Self::Input(_) | Self::Format(_) | Self::NoSuchPage(_) => {
-                Exit::Failed
-            }
+            Self::Output(_)
+            | Self::Input(_)
+            | Self::Format(_)
+            | Self::NoSuchPage(_)
+            | Self::Report(_) => Exit::Failed,
             Self::NoToken(_) => Exit::TryAgain,
         }
     }
@@ -82,7 +87,8 @@ impl Failure {
             | Self::Input(_)
             | Self::Format(_)
             | Self::NoToken(_)
-            | Self::NoSuchPage(_) => json!({ "type": self.word(), "detail": self.to_string() }),
+            | Self::NoSuchPage(_)
+            | Self::Report(_) => json!({ "type": self.word(), "detail": self.to_string() }),
         };
         if let Some(members) = error.as_object_mut() {
             if let Some(remedy) = self.remedy() {
@@ -104,7 +110,11 @@ impl Failure {
                 ClientError::Problem(_) | ClientError::System { .. } => "failed",
             },
             Self::NoToken(_) => "not-fresh",
-            Self::Output(_) | Self::Input(_) | Self::Format(_) | Self::NoSuchPage(_) => "failed",
+            Self::Output(_)
+            | Self::Input(_)
+            | Self::Format(_)
+            | Self::NoSuchPage(_)
+            | Self::Report(_) => "failed",
         }
     }
 
@@ -113,7 +123,7 @@ impl Failure {
             Self::Client(error) => error.remedy(),
             Self::NoToken(_) => Some("`keepfresh status` says what it waits for".into()),
             Self::NoSuchPage(_) => Some("`keepfresh manual` lists them".into()),
-            Self::Output(_) | Self::Input(_) | Self::Format(_) => None,
+            Self::Output(_) | Self::Input(_) | Self::Format(_) | Self::Report(_) => None,
         }
     }
 }

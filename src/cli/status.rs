@@ -11,6 +11,7 @@ mod watch;
 use std::io::{self, IsTerminal as _};
 
 use clap::builder::styling::Style;
+use jiff::Timestamp;
 use rustix::termios::tcgetwinsize;
 
 use super::exit::Exit;
@@ -64,6 +65,18 @@ pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
     })
 }
 
+/// All that is known of the sessions, without colours: the table, and the page of each.
+pub(super) fn in_full(sessions: &[SessionStatus], now: Timestamp) -> String {
+    let (paper, zone) = (Paper::of_a_file(), jiff::tz::TimeZone::system());
+    let pages = sessions
+        .iter()
+        .map(|session| paper.text(&page::page(session, now, &zone, &paper)));
+    let text: Vec<String> = std::iter::once(table::wide(sessions, now, &paper))
+        .chain(pages)
+        .collect();
+    anstream::adapter::strip_str(&text.join("\n")).to_string()
+}
+
 /// What came of an order to this session, as its row of the table.
 pub(super) fn print_row(session: &SessionStatus) -> Result<Exit, Failure> {
     output::print(&table::single(
@@ -99,6 +112,13 @@ struct Paper {
 }
 
 impl Paper {
+    fn of_a_file() -> Self {
+        Self {
+            columns: None,
+            glyphs: glyphs::of_locale(),
+        }
+    }
+
     fn of_stdout() -> Self {
         let stdout = io::stdout();
         let columns = stdout.is_terminal().then(|| match tcgetwinsize(&stdout) {

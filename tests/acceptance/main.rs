@@ -35,6 +35,7 @@ mod controllers;
 mod description;
 mod device;
 mod disks;
+mod doctor;
 mod environment;
 mod events;
 mod every_profile;
