@@ -86,7 +86,7 @@ soak: .needs-test ## Ten minutes of chaos (SOAK_SECONDS) against sessions that m
 fuzz: .needs-fuzz ## Parsers and engine, FUZZ_SECONDS each, with what coverage suggests (libFuzzer); what fails stays in tests/fuzz/corpus
 	tests/fuzz/run $(FUZZ_SECONDS)
 
-mutants: .needs-mutants ## Changes the core at every place; survivors are missing tests (MUTANTS: which files, as cargo-mutants takes them)
+mutants: .needs-mutants ## Changes the engine at every place; survivors are missing tests (MUTANTS: which files, as cargo-mutants takes them)
 	tests/mutants $(MUTANTS)
 
 deny: .needs-deny ## Licences, second versions, sources and known weaknesses of all packages (cargo-deny; ADVISORIES: a clone of RustSec's database, where that cannot be fetched)

@@ -39,7 +39,7 @@ use crate::hooks::{AlertsConfig, HookConfig};
 use crate::provider::RemoteConfig;
 use crate::publish::SinkConfig;
 use crate::schedule::Calendar;
-use crate::secret::source::SecretSource;
+use crate::secret_source::SecretSource;
 use crate::session::policy::Policy;
 use exposure::Refused;
 

@@ -21,7 +21,7 @@ use crate::logging;
 use crate::metrics::scrape::{ScrapeError, Scrapers, keep_serving};
 use crate::program;
 use crate::secret::Secret;
-use crate::secret::source::{SecretError, SecretSource};
+use crate::secret_source::{SecretError, SecretSource};
 use crate::signals::Signals;
 use crate::store::{Resealed, Store, StoreError};
 use crate::supervisor::{Ears, StartError, Supervisor};

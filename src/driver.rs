@@ -21,7 +21,7 @@ use crate::config::SessionConfig;
 use crate::provider::{Held, Remote, Secrets};
 use crate::publish::Settling;
 use crate::secret::Secret;
-use crate::secret::source::{SecretError, SecretSource};
+use crate::secret_source::{SecretError, SecretSource};
 use crate::session::Call;
 use crate::session::account::Withheld;
 use crate::session::answer::{Answer, Refused, Request, Verdict};

@@ -448,6 +448,7 @@ fn the_map_shows_every_module_and_no_other() {
         let found = [
             root().join("src").join(path),
             root().join("src").join(format!("{path}.rs")),
+            root().join("src/engine").join(path),
             root().join(path),
         ];
         assert!(

@@ -9,19 +9,10 @@ use keepfresh::clock;
 use keepfresh::session::answer::Verdict;
 use keepfresh::session::backoff::Seed;
 use keepfresh::session::policy::WindowModel;
+use keepfresh::session::simulation::mishaps::Faults;
+use keepfresh::session::simulation::model::{Rules, Server};
+use keepfresh::session::simulation::world::World;
 use keepfresh::time::Instant;
-
-#[path = "../../src/session/simulation/mishaps.rs"]
-pub(crate) mod mishaps;
-#[path = "../../src/session/simulation/model.rs"]
-pub(crate) mod model;
-#[expect(dead_code, reason = "the tests use more of it")]
-#[path = "../../src/session/simulation/world.rs"]
-pub(crate) mod world;
-
-use mishaps::Faults;
-use model::{Rules, Server};
-use world::World;
 
 use crate::life::policy;
 use crate::table::{Row, Table, grouped, shown};

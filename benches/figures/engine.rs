@@ -12,11 +12,11 @@ use keepfresh::session::policy::WindowModel;
 use keepfresh::session::{Input, Order};
 
 use crate::calls::HALF_A_YEAR;
-use crate::calls::mishaps::Faults;
-use crate::calls::model::Rules;
-use crate::calls::world::World;
 use crate::life::{Life, policy};
 use crate::table::{Row, Table, grouped, shown};
+use keepfresh::session::simulation::mishaps::Faults;
+use keepfresh::session::simulation::model::Rules;
+use keepfresh::session::simulation::world::World;
 
 /// The word by which this program is asked to do nothing but work.
 pub(crate) const WORK: &str = "work";

@@ -10,9 +10,6 @@ use std::time::{Duration, Instant};
 
 use keepfresh::session::policy::WindowModel;
 
-use crate::calls::mishaps::Faults;
-use crate::calls::model::Rules;
-use crate::calls::world::World;
 use crate::fleet::{self, all_fresh, mib, name, renewable, resident};
 use crate::issuer::Issuer;
 use crate::life::policy;
@@ -21,6 +18,9 @@ use crate::support::daemon::Lab;
 use crate::support::unix::request;
 use crate::support::within;
 use crate::table::{Row, Table, grouped};
+use keepfresh::session::simulation::mishaps::Faults;
+use keepfresh::session::simulation::model::Rules;
+use keepfresh::session::simulation::world::World;
 
 const SESSIONS: usize = 20;
 const RENEWALS: usize = 4000;

@@ -43,9 +43,6 @@ use std::process::ExitCode;
 
 use table::Table;
 
-// What the model server of the simulation names of the crate that it is part of.
-use keepfresh::{named, secret, session, time, token};
-
 type Part = fn(&mut Table);
 
 const PARTS: [(&str, Part); 8] = [

@@ -11,7 +11,7 @@ use super::value::{self, bad};
 use super::{
     DaemonConfig, LogTarget, Needed, SocketConfig, keys, paths, principals, secret, zone_named,
 };
-use crate::secret::source::SecretSource;
+use crate::secret_source::SecretSource;
 
 /// What `sockaddr_un` holds (unix(7)), less the closing NUL.
 const LONGEST_SOCKET_PATH: usize = 107;

@@ -11,7 +11,7 @@ use super::surroundings::Kind;
 use super::{Config, MetricsListen, Need, Needed};
 use crate::plain_file;
 use crate::program;
-use crate::secret::source::SecretSource;
+use crate::secret_source::SecretSource;
 use crate::strangers::{self, Finding, Trusted, Who, named};
 
 /// The bits of a mode.

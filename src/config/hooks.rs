@@ -12,7 +12,7 @@ use super::value::{Bad, bad};
 use super::{Needed, keys, secret};
 use crate::hooks::{Address, AlertsConfig, Format, HookConfig, Occasion, WebhookConfig};
 use crate::provider::{HttpSettings, check_address};
-use crate::secret::source::SecretSource;
+use crate::secret_source::SecretSource;
 
 /// Where `PagerDuty` takes events, outside of its European region.
 const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";

@@ -14,7 +14,7 @@ use super::surroundings::Surroundings;
 use super::table::Table;
 use super::value::{self, Bad, bad};
 use crate::provider::{HeaderNames, HttpSettings, Pin, Proxy, ProxyUrl, ProxyVariables};
-use crate::secret::source::SecretSource;
+use crate::secret_source::SecretSource;
 
 /// `[http]`.
 pub(super) struct GlobalHttp {

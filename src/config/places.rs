@@ -9,7 +9,7 @@ use super::report::{Report, Source};
 use super::session::Placed;
 use super::table::Table;
 use super::{DaemonConfig, MetricsListen, Need, Needed, SocketConfig};
-use crate::secret::source::SecretSource;
+use crate::secret_source::SecretSource;
 
 /// `NAME_MAX` of every file system in use.
 const LONGEST_NAME: usize = 255;

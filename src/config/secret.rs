@@ -5,7 +5,7 @@ use super::paths;
 use super::report::{At, Place};
 use super::table::Table;
 use super::value::is_variable_name;
-use crate::secret::source::SecretSource;
+use crate::secret_source::SecretSource;
 
 const FORMS: &str = "{ file = \"/path\" }, { credential = \"name\" }, { env = \"NAME\" } or { command = [\"program\", …] }";
 

@@ -11,7 +11,7 @@ use crate::provider::{
     BrowserLogin, ByPerson, DeviceLogin, Held, PersonError, PersonGrant, Polled, Remote, Secrets,
 };
 use crate::secret::Secret;
-use crate::secret::source::SecretSource;
+use crate::secret_source::SecretSource;
 
 /// One step, with all it needs.
 pub struct PersonErrand {

@@ -10,7 +10,7 @@ use crate::blotted::Blotted;
 use crate::driver;
 use crate::provider::{Again, Clients, HttpSettings, Undelivered, deliver};
 use crate::secret::Secret;
-use crate::secret::source::{SecretError, SecretSource};
+use crate::secret_source::{SecretError, SecretSource};
 
 /// One `[[alerts.webhook]]`, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]

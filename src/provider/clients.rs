@@ -25,7 +25,7 @@ use super::pem::NoKey;
 use super::proxy::{BadVariable, ProxyUrl};
 use super::settings::{HeaderNames, HttpSettings};
 use crate::plain_file::ReadError;
-use crate::secret::source::SecretError;
+use crate::secret_source::SecretError;
 
 pub(in crate::provider) use certificate::not_after;
 use files::FileStamp;

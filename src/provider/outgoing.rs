@@ -20,7 +20,7 @@ use super::request::{Method, RequestTemplate};
 use super::settings::{RemoteConfig, Value};
 use super::{Held, Secrets};
 use crate::secret::Secret;
-use crate::secret::source::SecretSource;
+use crate::secret_source::SecretSource;
 use crate::session::answer::Request;
 use crate::token::Token;
 

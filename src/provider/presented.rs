@@ -217,7 +217,7 @@ mod tests {
         let mut moved = base.clone();
         moved.values.insert(
             "password",
-            Value::Secret(crate::secret::source::SecretSource::Env("ELSEWHERE".into())),
+            Value::Secret(crate::secret_source::SecretSource::Env("ELSEWHERE".into())),
         );
         assert_eq!(print(&base), print(&moved));
         for (name, value) in [

@@ -7,7 +7,7 @@ use super::assertion::{self, Signer};
 use super::clients::Connection;
 use super::settings::{ConfigProblem, RemoteConfig, Value};
 use super::{Clients, Secrets};
-use crate::secret::source::SecretSource;
+use crate::secret_source::SecretSource;
 
 impl RemoteConfig {
     /// Everything that a first call would find wrong with keys, certificates and pins.

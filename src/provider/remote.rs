@@ -33,7 +33,7 @@ use super::{Clients, Held, Secrets};
 use crate::blotted::Blotted;
 use crate::clock;
 use crate::secret::Secret;
-use crate::secret::source::SecretSource;
+use crate::secret_source::SecretSource;
 use crate::session::answer::{Answer, Quota, Refused, Request, Verdict};
 use crate::time::Instant;
 use crate::token::{Token, checked_access_token};

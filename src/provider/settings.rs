@@ -18,8 +18,8 @@ use super::proxy::Proxy;
 use super::request::RequestTemplate;
 use super::template::Template;
 use crate::named::Named;
-use crate::secret::source::SecretSource;
 use crate::secret::{Secret, hex};
+use crate::secret_source::SecretSource;
 pub(super) use problems::problem;
 
 /// `[http]` overlaid by `[sessions.NAME.http]`: sessions with equal settings share one client.

@@ -25,7 +25,7 @@ use crate::hooks::Hooks;
 use crate::provider::Remote;
 use crate::publish::{Publisher, Wanted};
 use crate::schedule::Duty;
-use crate::secret::source::SecretSource;
+use crate::secret_source::SecretSource;
 use crate::session::account::Account;
 use crate::session::answer::{Answer, Request};
 use crate::session::state::State;

@@ -11,7 +11,7 @@ use crate::clock;
 use crate::config::SessionConfig;
 use crate::driver::{self, Calm, Sight, Ticket};
 use crate::secret::Secret;
-use crate::secret::source::SecretSource;
+use crate::secret_source::SecretSource;
 use crate::session::Input;
 use crate::session::presented::Presented;
 use crate::systemd;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, Kind, Need, Needed, name_of, resolve};
-use crate::secret::source::SecretSource;
+use crate::secret_source::SecretSource;
 
 /// What `ProtectHome=` of the unit hides.
 const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];

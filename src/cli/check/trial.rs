@@ -12,7 +12,7 @@ use crate::plain_file;
 use crate::program;
 use crate::provider::{Clients, NoKey, check_address, private_key};
 use crate::secret::Secret;
-use crate::secret::source::SecretSource;
+use crate::secret_source::SecretSource;
 use crate::store;
 use crate::strangers::{self, Trusted, Who};
 

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use crate::cli::check::{self, live};
 use crate::clock;
 use crate::config::{self, Config, ConfigError, Need, Needed};
-use crate::secret::source::SecretSource;
+use crate::secret_source::SecretSource;
 use crate::strangers;
 
 /// The config, and what came of trying it.

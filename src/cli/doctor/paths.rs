@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use crate::config::{Config, Kind, Needed, name_of};
-use crate::secret::source::SecretSource;
+use crate::secret_source::SecretSource;
 
 /// Where things are when no config can be read.
 const USUAL: [&str; 3] = [

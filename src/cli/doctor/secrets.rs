@@ -7,7 +7,7 @@ use crate::atomic_file;
 use crate::config::{Config, Needed};
 use crate::publish::Format;
 use crate::secret::Secret;
-use crate::secret::source::SecretSource;
+use crate::secret_source::SecretSource;
 
 /// No token is shorter.
 const SHORTEST_TOKEN: usize = 12;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::provider::settings::HttpSettings;
-use crate::secret::source::SecretSource;
+use crate::secret_source::SecretSource;
 
 /// A disk that takes longer says nothing; what was read before is good.
 const LONGEST_LOOK: Duration = Duration::from_secs(2);

@@ -26,15 +26,17 @@ pub mod window;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
-pub(crate) mod simulation;
+pub mod simulation;
 // Twice, since what the lints let pass in tests they know by that attribute alone.
-#[cfg(all(fuzzing, not(test)))]
+#[cfg(all(feature = "simulation", not(test)))]
 #[expect(
     dead_code,
     unused_imports,
-    reason = "the fuzzer takes the lives that it makes up, and not the tests beside them"
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "others take the lives that it makes up, and not the tests beside them"
 )]
-pub(crate) mod simulation;
+pub mod simulation;
 
 use std::sync::Arc;
 use std::time::Duration;

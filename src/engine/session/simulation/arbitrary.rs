@@ -129,7 +129,7 @@ fn a_stored_state_that_calls_good_what_is_not_there_begins_with_a_login() {
 }
 
 /// A life that follows from `data`, for a fuzzer to find those that lead further.
-pub(crate) fn fuzz(data: &[u8]) {
+pub fn fuzz(data: &[u8]) {
     let mut runner = TestRunner::new_with_rng(config(), chance(data));
     let life = (policies(), vec((0_u64..5_000_000, happenings()), 1..120)).new_tree(&mut runner);
     if let Ok(life) = life {
@@ -148,7 +148,10 @@ fn chance(data: &[u8]) -> TestRng {
 }
 
 /// A stored state that nobody wrote, taken up: it may be nonsense, but nothing panics and nothing spins.
-pub(crate) fn fuzz_stored(data: &[u8]) {
+///
+/// # Panics
+/// Where the session asks to be woken for nothing.
+pub fn fuzz_stored(data: &[u8]) {
     let _ = serde_json::from_slice::<Account>(data);
     let Ok(state) = serde_json::from_slice::<State>(data) else {
         return;

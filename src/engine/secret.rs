@@ -1,11 +1,9 @@
 //! A value that must not be seen: wiped when dropped, and printed as a short fingerprint only.
 
-pub mod source;
-
 use std::fmt;
 
-use aws_lc_rs::digest;
 use serde::{Deserialize, Deserializer, Serializer};
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 /// A token, password or key.
@@ -46,10 +44,7 @@ impl fmt::Display for Secret {
 
 /// The first eight hexadecimal digits of the SHA-256 of `bytes`.
 pub fn fingerprint(bytes: &[u8]) -> String {
-    hex(digest::digest(&digest::SHA256, bytes).as_ref())
-        .chars()
-        .take(8)
-        .collect()
+    hex(&Sha256::digest(bytes)).chars().take(8).collect()
 }
 
 /// `bytes` as lower-case hexadecimal digits.

@@ -1,9 +1,9 @@
 //! Half a year against a server as it is, in virtual time: what must never happen, whatever happens.
 
-pub(crate) mod arbitrary;
-mod mishaps;
-mod model;
-mod world;
+pub mod arbitrary;
+pub mod mishaps;
+pub mod model;
+pub mod world;
 
 use std::time::Duration;
 

@@ -18,24 +18,24 @@ use crate::session::{Action, Call, Footing, Input, Session};
 use crate::time::Instant;
 
 /// More calls in one hour than any session may make, whatever it is told.
-pub(crate) const MOST_CALLS_PER_HOUR: u64 = 8_000;
+pub const MOST_CALLS_PER_HOUR: u64 = 8_000;
 
 /// The world of one account.
-pub(crate) struct World {
+pub struct World {
     /// The time.
-    pub(crate) now: Instant,
+    pub now: Instant,
     /// The server.
-    pub(crate) server: Server,
+    pub server: Server,
     /// The account.
-    pub(crate) account: Account,
+    pub account: Account,
     /// How many steps the engine took.
-    pub(crate) steps: u64,
+    pub steps: u64,
     /// How many calls were made.
-    pub(crate) calls: u64,
+    pub calls: u64,
     /// How long a token was published that worked, and how long in all.
-    pub(crate) good: Duration,
+    pub good: Duration,
     /// For how long the world has run.
-    pub(crate) run: Duration,
+    pub run: Duration,
     pub(super) daemons: Vec<Daemon>,
     pub(super) faults: Faults,
     pub(super) outage: Outage,
@@ -56,13 +56,7 @@ pub(super) struct Daemon {
 
 impl World {
     /// So many sessions of one policy.
-    pub(crate) fn new(
-        policy: &Policy,
-        sessions: u32,
-        rules: Rules,
-        faults: Faults,
-        seed: u64,
-    ) -> Self {
+    pub fn new(policy: &Policy, sessions: u32, rules: Rules, faults: Faults, seed: u64) -> Self {
         let now = Instant::from_millis(0);
         let mut account = Account::new(now, seed);
         account.sessions = sessions;
@@ -93,18 +87,18 @@ impl World {
     }
 
     /// One of the sessions.
-    pub(crate) fn session(&self, index: usize) -> &Session {
+    pub fn session(&self, index: usize) -> &Session {
         &self.daemons[index].session
     }
 
     /// A person logs in and puts the refresh token into its secret.
-    pub(crate) fn give_refresh_token(&mut self, index: usize) {
+    pub fn give_refresh_token(&mut self, index: usize) {
         let refresh = self.server.consent();
         self.step(index, Input::Seed(Ok(Secret::new(refresh))));
     }
 
     /// Lets `time` pass.
-    pub(crate) fn run(&mut self, time: Duration) {
+    pub fn run(&mut self, time: Duration) {
         let end = self.now.after(time);
         (0..self.daemons.len()).for_each(|index| self.step(index, Input::Tick));
         loop {

@@ -15,10 +15,10 @@ pub struct Presented {
     pub config: String,
 }
 
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "simulation"))]
 impl Presented {
     /// A session whose only secret is this one, under one config and by one client.
-    pub(crate) fn of(secret: &str) -> Self {
+    pub fn of(secret: &str) -> Self {
         Self {
             secrets: Some(secret.to_owned()),
             credential: Some(secret.to_owned()),

@@ -9,29 +9,29 @@ use crate::time::Instant;
 
 /// What goes wrong, as odds of one in so many; zero is never.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Faults {
+pub struct Faults {
     /// Calls that reach the server, but not their answers back.
-    pub(crate) lost_answers: u64,
+    pub lost_answers: u64,
     /// Calls that are refused.
-    pub(crate) refused_calls: u64,
+    pub refused_calls: u64,
     /// Calls at which the process dies: before they leave, before their answer, or before it is stored.
-    pub(crate) crashes: u64,
+    pub crashes: u64,
     /// The mean time between outages of up to two hours, sometimes hanging.
-    pub(crate) outages: Option<Duration>,
+    pub outages: Option<Duration>,
     /// The mean time between revocations of every session.
-    pub(crate) revocations: Option<Duration>,
+    pub revocations: Option<Duration>,
     /// The mean time between restarts of the daemon.
-    pub(crate) restarts: Option<Duration>,
+    pub restarts: Option<Duration>,
     /// The mean time between jumps of the wall clock.
-    pub(crate) jumps: Option<Duration>,
+    pub jumps: Option<Duration>,
     /// The mean time between uses of the token by others.
-    pub(crate) hidden_uses: Option<Duration>,
+    pub hidden_uses: Option<Duration>,
     /// The mean time between suspends of up to five hours.
-    pub(crate) suspends: Option<Duration>,
+    pub suspends: Option<Duration>,
     /// The mean time between jobs that hold the token, or let go of it.
-    pub(crate) holds: Option<Duration>,
+    pub holds: Option<Duration>,
     /// One answer in so many asks to wait.
-    pub(crate) throttling: u64,
+    pub throttling: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

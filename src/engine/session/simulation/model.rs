@@ -14,26 +14,26 @@ use crate::token::Token;
 
 /// What this server does.
 #[derive(Clone, Debug)]
-pub(crate) struct Rules {
+pub struct Rules {
     /// What restarts the idle timer.
-    pub(crate) model: WindowModel,
+    pub model: WindowModel,
     /// The idle timeout; none when sessions never idle out.
-    pub(crate) timeout: Option<Duration>,
+    pub timeout: Option<Duration>,
     /// The absolute limit of one login.
-    pub(crate) max_lifetime: Option<Duration>,
+    pub max_lifetime: Option<Duration>,
     /// The announced life of a token.
-    pub(crate) token_life: Option<Duration>,
+    pub token_life: Option<Duration>,
     /// Each renewal gives a new refresh token; presenting an old one revokes the family.
-    pub(crate) rotates: bool,
+    pub rotates: bool,
     /// A login while a session lives hands out the same token.
-    pub(crate) reuses: bool,
+    pub reuses: bool,
     /// The right password is sent.
-    pub(crate) accepts: bool,
+    pub accepts: bool,
 }
 
 impl Rules {
     /// A server with an idle timeout and nothing else.
-    pub(crate) fn new(model: WindowModel, timeout: Duration) -> Self {
+    pub fn new(model: WindowModel, timeout: Duration) -> Self {
         let timeout = Some(timeout);
         Self {
             model,
@@ -49,24 +49,24 @@ impl Rules {
 
 /// What the server has seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
+pub struct Tally {
     /// Pings.
-    pub(crate) pings: u64,
+    pub pings: u64,
     /// Logins that it accepted.
-    pub(crate) logins: u64,
+    pub logins: u64,
     /// Logins that it refused.
-    pub(crate) refusals: u64,
+    pub refusals: u64,
     /// Renewals, good or not.
-    pub(crate) renewals: u64,
+    pub renewals: u64,
     /// Sessions that were found to have died of idleness.
-    pub(crate) idle_deaths: u64,
+    pub idle_deaths: u64,
     /// Spent refresh tokens that were presented.
-    pub(crate) reuses: u64,
+    pub reuses: u64,
 }
 
 /// The server.
 #[derive(Clone, Debug)]
-pub(crate) struct Server {
+pub struct Server {
     rules: Rules,
     sessions: HashMap<String, Held>,
     /// Refresh tokens by value: the family, and whether it is spent.
@@ -74,7 +74,7 @@ pub(crate) struct Server {
     latest: Option<String>,
     issued: u64,
     /// What it has seen.
-    pub(crate) tally: Tally,
+    pub tally: Tally,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +88,7 @@ struct Held {
 
 impl Server {
     /// A server that nobody has logged in to.
-    pub(crate) fn new(rules: Rules) -> Self {
+    pub fn new(rules: Rules) -> Self {
         let (sessions, refresh) = (HashMap::new(), BTreeMap::new());
         Self {
             rules,
@@ -101,19 +101,19 @@ impl Server {
     }
 
     /// Whether `token` works at `now`.
-    pub(crate) fn lives(&self, token: &str, now: Instant) -> bool {
+    pub fn lives(&self, token: &str, now: Instant) -> bool {
         self.sessions
             .get(token)
             .is_some_and(|held| self.holds(held, now))
     }
 
     /// Whether presenting `refresh` would revoke its family.
-    pub(crate) fn is_spent(&self, refresh: &str) -> bool {
+    pub fn is_spent(&self, refresh: &str) -> bool {
         self.refresh.get(refresh).is_some_and(|(_, spent)| *spent)
     }
 
     /// A ping; true when the session lives, whose timer it may restart.
-    pub(crate) fn ping(&mut self, token: &str, now: Instant) -> Verdict {
+    pub fn ping(&mut self, token: &str, now: Instant) -> Verdict {
         self.tally.pings += 1;
         if self.touch(token, now, true) {
             return Verdict::Alive;
@@ -130,14 +130,14 @@ impl Server {
     }
 
     /// Somebody uses the newest token unseen.
-    pub(crate) fn hidden_use(&mut self, now: Instant) {
+    pub fn hidden_use(&mut self, now: Instant) {
         if let Some(token) = self.latest.clone() {
             self.touch(&token, now, false);
         }
     }
 
     /// A full login.
-    pub(crate) fn login(&mut self, now: Instant) -> Verdict {
+    pub fn login(&mut self, now: Instant) -> Verdict {
         if !self.rules.accepts {
             self.tally.refusals += 1;
             return Verdict::Refused {
@@ -158,7 +158,7 @@ impl Server {
     }
 
     /// A person went through the login; this is the refresh token that came of it.
-    pub(crate) fn consent(&mut self) -> String {
+    pub fn consent(&mut self) -> String {
         self.issued += 1;
         let refresh = format!("r{}", self.issued);
         self.refresh.insert(refresh.clone(), (self.issued, false));
@@ -166,7 +166,7 @@ impl Server {
     }
 
     /// A renewal by `refresh`.
-    pub(crate) fn renew(&mut self, refresh: &str, now: Instant) -> Verdict {
+    pub fn renew(&mut self, refresh: &str, now: Instant) -> Verdict {
         self.tally.renewals += 1;
         let Some((family, spent)) = self.refresh.get(refresh).copied() else {
             return Verdict::GrantDead;
@@ -183,7 +183,7 @@ impl Server {
     }
 
     /// An admin ends every session; refresh tokens stay.
-    pub(crate) fn revoke_sessions(&mut self) {
+    pub fn revoke_sessions(&mut self) {
         self.sessions
             .values_mut()
             .for_each(|held| held.revoked = true);

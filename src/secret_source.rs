@@ -10,9 +10,9 @@ use rustix::io::Errno;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::Secret;
 use crate::blotted::Blotted;
 use crate::program::{self, Program, ProgramError};
+use crate::secret::Secret;
 use crate::strangers::{self, Finding, Trusted};
 
 /// A secret as the config names it; the config never holds the secret itself.
