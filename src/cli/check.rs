@@ -1,24 +1,33 @@
 //! `keepfresh check`: is the config good, is all there that it names, and what will the daemon do by it?
 
+mod apply;
 mod drop_in;
 pub(super) mod live;
 mod plan;
+mod service;
 mod trial;
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde::Serialize;
 
+use super::exit::Exit;
 use crate::clock;
 use crate::config::{self, Config, ConfigError, ConfigErrors};
 use crate::descriptors::keep_descriptors_from_children;
 use crate::strangers;
+use apply::Applied;
+use drop_in::DropIn;
 use plan::SessionPlan;
+use service::Service;
 
 /// The exit code of a config that is not good.
 const BAD_CONFIG: u8 = 78;
+
+/// What root's `check` reads where nothing else is named.
+const SYSTEM_CONFIG: &str = "/etc/keepfresh/config.toml";
 
 /// Arguments of `keepfresh check`.
 #[derive(clap::Args, Clone, Debug)]
@@ -32,6 +41,9 @@ pub struct Args {
     /// Print the plan, or the errors, as JSON
     #[arg(long)]
     pub json: bool,
+    /// Write the drop-in by which the systemd service may do what the config asks (as root; replaces none of yours)
+    #[arg(long)]
+    pub drop_in: bool,
 }
 
 /// What `--json` prints. Field names are stable.
@@ -46,10 +58,22 @@ struct Outcome {
     shared_accounts: Vec<plan::SharedAccount>,
     /// Where scrapers are served, as they would write it; null where nobody is.
     metrics: Option<String>,
+    /// What the service needs for this config, whether it has it or not.
     systemd_drop_in: Option<String>,
     /// With `--live`: the hosts, in the order of the sessions.
     #[serde(skip_serializing_if = "Option::is_none")]
     live: Option<Vec<live::Host>>,
+    /// What was done with the file of the drop-in; null where that was not asked for.
+    drop_in_file: Option<String>,
+    /// Commands that bring the drop-in into force.
+    still_to_do: Vec<String>,
+}
+
+/// The drop-in of a config, and the service that it is for.
+struct Unit {
+    needed: Option<DropIn>,
+    /// None where systemd does not run here, knows no such service, or has it read another config.
+    service: Option<Service>,
 }
 
 /// Runs the command: errors go to standard error, the plan to standard output.
@@ -62,7 +86,7 @@ pub fn run(args: Args) -> ExitCode {
             if let Some(user) = config.state_owner() {
                 strangers::look_for(user);
             }
-            report(args.json, args.live, config)
+            report(args.json, args.live, args.drop_in, config)
         }
     }
 }
@@ -81,26 +105,44 @@ fn refuse(json: bool, file: PathBuf, errors: &ConfigErrors) -> ExitCode {
             metrics: None,
             systemd_drop_in: None,
             live: None,
+            drop_in_file: None,
+            still_to_do: Vec::new(),
         });
     }
     count(errors.list().len())
 }
 
-fn report(json: bool, live: bool, config: Config) -> ExitCode {
-    let outcome = if live {
+fn report(json: bool, live: bool, write_drop_in: bool, config: Config) -> ExitCode {
+    let unit = Unit::of(&config);
+    let mut outcome = if live {
         let hosts = hosts(&config);
-        Outcome::of(config).with(hosts)
+        Outcome::of(config, &unit).with(hosts)
     } else {
-        Outcome::of(config)
+        Outcome::of(config, &unit)
     };
     for error in &outcome.errors {
         complain(&format!("{error}\n"));
     }
+    let mut refused = None;
+    if write_drop_in && outcome.ok {
+        match unit.write(&outcome.file) {
+            Ok(applied) => outcome.is_applied(&applied, &unit),
+            Err(why) => refused = Some(why),
+        }
+    }
     if json {
         print_json(&outcome);
     } else {
-        print(&outcome.text());
+        print(&outcome.text(&unit));
     }
+    if let Some(why) = refused {
+        complain(&format!("keepfresh: {why}"));
+        return Exit::Failed.into();
+    }
+    conclude(&outcome)
+}
+
+fn conclude(outcome: &Outcome) -> ExitCode {
     let unreachable = outcome
         .live
         .iter()
@@ -167,7 +209,7 @@ pub(super) fn examine(config: &Config) -> Examination {
 
 impl Outcome {
     /// Tries everything that a good config names, and plans.
-    fn of(config: Config) -> Self {
+    fn of(config: Config, unit: &Unit) -> Self {
         let trial = trial::try_everything(&config);
         let now = clock::now().wall;
         Self {
@@ -181,8 +223,10 @@ impl Outcome {
                 .collect(),
             shared_accounts: plan::shared_accounts(&config),
             metrics: config.metrics.as_ref().map(plan::metrics),
-            systemd_drop_in: drop_in::needed_by(&config),
             live: None,
+            systemd_drop_in: unit.needed.as_ref().map(DropIn::text),
+            drop_in_file: None,
+            still_to_do: unit.still_to_do(None, &config.file),
             warnings: config
                 .warnings
                 .iter()
@@ -217,7 +261,13 @@ impl Outcome {
         self
     }
 
-    fn text(&self) -> String {
+    fn is_applied(&mut self, applied: &Applied, before: &Unit) {
+        self.drop_in_file = Some(applied.sentence());
+        // Systemd knows by now that the file has changed.
+        self.still_to_do = before.again().still_to_do(Some(applied), &self.file);
+    }
+
+    fn text(&self, unit: &Unit) -> String {
         let mut lines: Vec<String> = self.sessions.iter().map(SessionPlan::text).collect();
         lines.extend(self.shared_accounts.iter().map(plan::SharedAccount::text));
         lines.extend(
@@ -239,16 +289,29 @@ impl Outcome {
                 .map(|warning| format!("warning: {warning}")),
         );
         if let Some(drop_in) = &self.systemd_drop_in {
-            lines.push(format!(
-                "\nthe systemd service needs a drop-in (systemctl edit keepfresh):\n\n{drop_in}"
-            ));
+            if unit.service.is_none() {
+                lines.push(format!(
+                    "\nthe systemd service needs a drop-in (systemctl edit keepfresh):\n\n{drop_in}"
+                ));
+            } else if !self.still_to_do.is_empty() {
+                lines.push(format!(
+                    "\nthe systemd service needs a drop-in:\n\n{drop_in}"
+                ));
+            }
         }
+        lines.extend(self.drop_in_file.clone());
         let good = if self.ok {
             "is good"
         } else {
             "can be read, but see the errors"
         };
         lines.push(format!("{} {good}\n", self.file.display()));
+        if !self.still_to_do.is_empty() {
+            lines.push(format!(
+                "still to do:\n  {}\n",
+                self.still_to_do.join("\n  ")
+            ));
+        }
         lines.join("\n")
     }
 }
@@ -279,6 +342,43 @@ fn hosts(config: &Config) -> Hosts {
                 )
             })
             .collect(),
+    }
+}
+
+impl Unit {
+    fn of(config: &Config) -> Self {
+        let needed = DropIn::needed_by(config);
+        let service = Service::find().filter(|service| service.reads(&config.file));
+        Self { needed, service }
+    }
+
+    fn again(&self) -> Self {
+        Self {
+            needed: self.needed.clone(),
+            service: Service::find(),
+        }
+    }
+
+    fn write(&self, config: &Path) -> Result<Applied, String> {
+        let Some(service) = &self.service else {
+            return Err(format!(
+                "no drop-in is written: systemd runs no service keepfresh here that reads {}; install the package, or check the service's own config",
+                config.display()
+            ));
+        };
+        apply::apply(self.needed.as_ref(), service)
+    }
+
+    fn still_to_do(&self, applied: Option<&Applied>, config: &Path) -> Vec<String> {
+        let check = if config == Path::new(SYSTEM_CONFIG) {
+            "keepfresh check".to_owned()
+        } else {
+            format!("keepfresh check --config {}", config.display())
+        };
+        self.service
+            .iter()
+            .flat_map(|service| apply::still_to_do(self.needed.as_ref(), service, applied, &check))
+            .collect()
     }
 }
 

@@ -36,6 +36,7 @@ mod description;
 mod device;
 mod disks;
 mod doctor;
+mod drop_in;
 mod environment;
 mod events;
 mod every_profile;

@@ -1,4 +1,4 @@
-//! What the hardened systemd unit must be given for a config: groups, directories, a capability.
+//! What the hardened systemd unit must be given for a config: groups, directories, a capability, credentials.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -12,51 +12,91 @@ const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
 /// What `PrivateTmp=` replaces.
 const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
 
-/// The lines of the drop-in; none when the unit is enough as it is shipped.
-pub(super) fn needed_by(config: &Config) -> Option<String> {
-    let mut lines = String::new();
-    let groups = groups(config);
-    if !groups.is_empty() {
-        let _ = writeln!(
-            lines,
-            "SupplementaryGroups={}",
-            groups.into_iter().collect::<Vec<_>>().join(" ")
-        );
-    }
-    let (hidden, seen): (Vec<_>, Vec<_>) = directories(config)
-        .into_iter()
-        .partition(|path| is_hidden(path));
-    if hidden.iter().any(|path| is_below(path, &HOMES)) {
-        lines.push_str("ProtectHome=tmpfs\n");
-    }
-    for directory in hidden {
-        let _ = writeln!(lines, "BindPaths={}", directory.display());
-    }
-    for directory in seen {
-        let _ = writeln!(lines, "ReadWritePaths={}", directory.display());
-    }
-    if owners_are_foreign(config) {
-        lines.push_str("AmbientCapabilities=CAP_CHOWN\nCapabilityBoundingSet=CAP_CHOWN\n");
-    }
-    for name in config.needs.iter().filter_map(credential) {
-        let _ = writeln!(lines, "LoadCredential={name}:/etc/keepfresh/secrets/{name}");
-    }
-    (!lines.is_empty()).then(|| format!("[Service]\n{lines}"))
+/// What the drop-in of a config must give to the unit.
+#[derive(Clone)]
+pub(super) struct DropIn {
+    /// By name where they have one. A process may give a file only to groups that it is in.
+    pub(super) groups: BTreeSet<(String, u32)>,
+    /// To write in. The unit lets the daemon write below its own directories only.
+    pub(super) directories: BTreeSet<PathBuf>,
+    /// Only a process with `CAP_CHOWN` may give a file to another user.
+    pub(super) gives_files_away: bool,
+    /// Those that the config names.
+    pub(super) credentials: BTreeSet<String>,
 }
 
-/// A process may give a file only to groups that it is in.
-fn groups(config: &Config) -> BTreeSet<String> {
+impl DropIn {
+    /// None where the unit is enough as it is shipped.
+    pub(super) fn needed_by(config: &Config) -> Option<Self> {
+        let needed = Self {
+            groups: groups(config),
+            directories: directories(config),
+            gives_files_away: owners_are_foreign(config),
+            credentials: config
+                .needs
+                .iter()
+                .filter_map(credential)
+                .map(str::to_owned)
+                .collect(),
+        };
+        (!needed.is_empty()).then_some(needed)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+            && self.directories.is_empty()
+            && !self.gives_files_away
+            && self.credentials.is_empty()
+    }
+
+    /// The file's lines.
+    pub(super) fn text(&self) -> String {
+        let mut text = "[Service]\n".to_owned();
+        if !self.groups.is_empty() {
+            let names: Vec<&str> = self.groups.iter().map(|(name, _)| &**name).collect();
+            let _ = writeln!(text, "SupplementaryGroups={}", names.join(" "));
+        }
+        let (hidden, seen): (Vec<_>, Vec<_>) =
+            self.directories.iter().partition(|path| is_hidden(path));
+        if hidden.iter().any(|path| is_below(path, &HOMES)) {
+            text.push_str("ProtectHome=tmpfs\n");
+        }
+        for directory in hidden {
+            let _ = writeln!(text, "BindPaths={}", directory.display());
+        }
+        for directory in seen {
+            let _ = writeln!(text, "ReadWritePaths={}", directory.display());
+        }
+        if self.gives_files_away {
+            text.push_str("AmbientCapabilities=CAP_CHOWN\nCapabilityBoundingSet=CAP_CHOWN\n");
+        }
+        for name in &self.credentials {
+            let _ = writeln!(
+                text,
+                "LoadCredential={name}:{}",
+                credential_file(name).display()
+            );
+        }
+        text
+    }
+}
+
+/// Where the drop-in has systemd read a credential.
+pub(super) fn credential_file(name: &str) -> PathBuf {
+    Path::new("/etc/keepfresh/secrets").join(name)
+}
+
+fn groups(config: &Config) -> BTreeSet<(String, u32)> {
     let sinks = config
         .sessions
         .values()
         .flat_map(|session| session.publish.iter());
     let numbers = sinks.filter_map(|sink| sink.group);
-    numbers
-        .map(|number| name_of(Kind::Group, number).unwrap_or_else(|| number.to_string()))
-        .collect()
+    let named = |number| name_of(Kind::Group, number).unwrap_or_else(|| number.to_string());
+    numbers.map(|number| (named(number), number)).collect()
 }
 
-/// The unit lets the daemon write below its own directories only. It does not start where a directory to bind is missing.
+/// The service does not start where a directory to bind is missing.
 fn directories(config: &Config) -> BTreeSet<PathBuf> {
     let own = [&config.daemon.runtime_dir, &config.daemon.state_dir];
     let sinks = config
@@ -81,7 +121,6 @@ fn is_below(directory: &Path, places: &[&str]) -> bool {
     places.iter().any(|place| directory.starts_with(place))
 }
 
-/// Only a process with the capability may give a file to another user.
 fn owners_are_foreign(config: &Config) -> bool {
     let service = resolve(Kind::User, "keepfresh");
     let sinks = config

@@ -14,7 +14,7 @@ fn the_plan_tells_calls_outages_files_and_duties() {
         "publish = [{ file = \"crm\", group = \"root\" }]",
         "verify_at = [\"55 * * * *\"]",
     );
-    let text = home.outcome().text();
+    let text = home.text();
     for part in [
         "crm: salesforce at https://acme.my.salesforce.com",
         "idle timeout 2h (assumed: the config gives no idle_timeout)",
@@ -37,7 +37,7 @@ fn the_plan_tells_calls_outages_files_and_duties() {
 fn where_scrapers_are_served_is_shown() {
     let home = Home::new("", "");
     let config = fs::read_to_string(home.path().join("config.toml")).unwrap();
-    assert!(!home.outcome().text().contains("metrics:"));
+    assert!(!home.text().contains("metrics:"));
     for (listen, shown) in [
         (
             "localhost:9464",
@@ -54,7 +54,7 @@ fn where_scrapers_are_served_is_shown() {
             &format!("{config}[metrics]\nlisten = \"{listen}\"\n"),
             0o600,
         );
-        let text = home.outcome().text();
+        let text = home.text();
         assert!(text.contains(&shown), "no `{shown}` in:\n{text}");
     }
 }
@@ -132,7 +132,7 @@ fn the_plan_says_what_an_issuer_is_to_tell() {
                 client_id = \"job\"\nclient_secret = { file = \"secret\" }\nrevocation_url = \"/revoke\"\n";
     home.write("config.toml", text, 0o600);
     let outcome = home.outcome();
-    let told = outcome.text();
+    let told = home.text();
     assert!(
         outcome.ok && told.contains("api: oauth2 at https://login.example/acme\n"),
         "{told}"
@@ -216,11 +216,9 @@ fn sessions_of_one_account_are_named_together() {
         0o600,
     );
     assert!(
-        home.outcome()
-            .text()
-            .contains("crm, erp share the account me@"),
+        home.text().contains("crm, erp share the account me@"),
         "{}",
-        home.outcome().text()
+        home.text()
     );
 }
 
@@ -263,10 +261,27 @@ impl Home {
     }
 
     fn outcome(&self) -> Outcome {
+        let config = self.config();
+        let unit = unit(&config);
+        Outcome::of(config, &unit)
+    }
+
+    fn text(&self) -> String {
+        let unit = unit(&self.config());
+        self.outcome().text(&unit)
+    }
+
+    fn config(&self) -> Config {
         let surroundings = Surroundings::made_up(&[], 0, 0);
-        Outcome::of(
-            load_in(&self.path().join("config.toml"), &surroundings)
-                .unwrap_or_else(|errors| panic!("{errors}")),
-        )
+        load_in(&self.path().join("config.toml"), &surroundings)
+            .unwrap_or_else(|errors| panic!("{errors}"))
+    }
+}
+
+/// As where systemd does not run.
+fn unit(config: &Config) -> Unit {
+    Unit {
+        needed: DropIn::needed_by(config),
+        service: None,
     }
 }
