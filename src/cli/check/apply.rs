@@ -74,7 +74,9 @@ pub(super) fn apply(needed: Option<&DropIn>, service: &Service) -> Result<Applie
             file.display(),
             file.display()
         )),
-        found => write(&file, &text, matches!(found, Found::Ours(_))).map(|()| Applied::Written),
+        found @ (Found::Nothing | Found::Ours(_)) => {
+            write(&file, &text, matches!(found, Found::Ours(_))).map(|()| Applied::Written)
+        }
     }
 }
 
