@@ -23,7 +23,7 @@ BUILT := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/keepfresh
 MUSL := $(shell uname -m)-unknown-linux-musl
 DIST := target/dist
 
-.PHONY: help demo test test-system test-fresh lint bench bench-docs picture layout soak fuzz mutants deny build static install deb rpm clean
+.PHONY: help demo test test-system test-fresh lint bench bench-docs picture soak fuzz mutants deny build static install deb rpm clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -75,9 +75,6 @@ bench-docs: ## Puts the table of the last `make bench` into docs/benchmarks.md
 picture: .needs-build .needs-picture ## docs/watch.svg, the picture of the README, as `status --watch` draws it now
 	$(CARGO) build --locked
 	packaging/picture target/debug/keepfresh docs/watch.svg
-
-layout: .needs-layout ## Which functions lie next to each other in the program, recorded anew (minutes): packaging/layout
-	packaging/layout/record
 
 soak: .needs-test ## Ten minutes of chaos (SOAK_SECONDS) against sessions that must come through, then kills by the hundred
 	KEEPFRESH_SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --locked --test acceptance -- --nocapture soak
