@@ -21,7 +21,6 @@ mod login;
 mod manual;
 mod order;
 pub(crate) mod output;
-mod plain;
 mod providers;
 mod reload;
 mod report;
@@ -33,11 +32,10 @@ mod topics;
 mod wait;
 mod words;
 
-/// What strangers say to a command, and what scripts do, for `crate::fuzz`.
+/// What strangers say to a command, for `crate::fuzz`.
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz {
     pub(crate) use super::login::fuzz as browser;
-    pub(crate) use super::plain::fuzz as line;
 }
 
 use std::env;
@@ -87,7 +85,9 @@ struct Cli {
     command: Command,
 }
 
+/// Jobs start a command for each token: only the arguments of the one that was chosen are built.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum Command {
     /// Run the daemon
     Run(run::RunArgs),
@@ -123,6 +123,7 @@ enum Command {
 
 /// The commands that ask the running daemon.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum ClientCommand {
     /// Show the sessions: how they are, and what happens next
     Status(status::Args),
@@ -164,11 +165,10 @@ pub fn main() -> ExitCode {
     forbid_dumps();
     let words: Vec<OsString> = env::args_os().collect();
     let json = asked::json(&words);
-    let Cli { socket, command } =
-        match plain::parse(&words).map_or_else(|| Cli::try_parse_from(&words), Ok) {
-            Ok(cli) => cli,
-            Err(error) => return usage(&asked::explained(error, &words), json),
-        };
+    let Cli { socket, command } = match Cli::try_parse_from(&words) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&asked::explained(error, &words), json),
+    };
     if socket.is_some()
         && !matches!(
             command,

@@ -8,7 +8,7 @@ use crate::{api, cli, config, logging, provider, publish, schedule, session, sto
 pub type Target = fn(&[u8]);
 
 /// Each target by the name of its directory below `tests/fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 19] = [
+pub const TARGETS: [(&str, Target); 18] = [
     ("address", provider::fuzz::address),
     ("answer", provider::fuzz::answer),
     ("browser", cli::fuzz::browser),
@@ -19,7 +19,6 @@ pub const TARGETS: [(&str, Target); 19] = [
     ("format", publish::format::fuzz),
     ("identity", provider::fuzz::identity),
     ("key", provider::fuzz::key),
-    ("line", cli::fuzz::line),
     ("log", logging::fuzz),
     ("metadata", provider::fuzz::metadata),
     ("profile", provider::fuzz::profile),

@@ -9,11 +9,22 @@ fn the_arguments_are_consistent() {
 }
 
 #[test]
+fn a_command_that_is_not_called_costs_no_arguments() {
+    let program = Cli::command();
+    for command in program.get_subcommands() {
+        let built = command.get_arguments().count();
+        assert_eq!(built, 0, "{}: defer it", command.get_name());
+    }
+}
+
+#[test]
 fn every_name_of_a_session_can_be_completed() {
     let mut names = 0;
     // Those of `providers` are kinds of server, and `add` wants a name that is free.
     let others = ["providers", "add"];
-    for command in Cli::command()
+    let mut program = Cli::command();
+    program.build();
+    for command in program
         .get_subcommands()
         .filter(|command| !others.contains(&command.get_name()))
     {

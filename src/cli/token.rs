@@ -16,9 +16,6 @@ use crate::publish::{Format, SinkConfig, format};
 use crate::secret::Secret;
 use crate::token::{Capture, Published, Token};
 
-/// How long `token` waits unless it is told.
-pub(super) const WAIT: Duration = Duration::from_secs(30);
-
 /// The parameter that asks for the token in the session's files as well.
 const IN_FILES: &str = "files";
 
