@@ -67,6 +67,33 @@ const VENDORS: [&str; 16] = [
     "databricks",
 ];
 
+/// What packages say of their licence, word for word; `make deny` knows what the words mean.
+const LICENCES: [&str; 23] = [
+    "(MIT OR Apache-2.0) AND Unicode-3.0",
+    "0BSD OR MIT OR Apache-2.0",
+    "Apache-2.0",
+    "Apache-2.0 / MIT",
+    "Apache-2.0 OR BSL-1.0",
+    "Apache-2.0 OR ISC OR MIT",
+    "Apache-2.0 OR MIT",
+    "Apache-2.0 WITH LLVM-exception OR Apache-2.0 OR MIT",
+    "Apache-2.0/MIT",
+    "BSD-2-Clause OR Apache-2.0 OR MIT",
+    "BSD-3-Clause",
+    "CC0-1.0 OR MIT-0 OR Apache-2.0",
+    "ISC",
+    "ISC AND (Apache-2.0 OR ISC)",
+    "ISC AND (Apache-2.0 OR ISC) AND Apache-2.0 AND MIT AND BSD-3-Clause AND (Apache-2.0 OR ISC OR MIT) AND (Apache-2.0 OR ISC OR MIT-0)",
+    "MIT",
+    "MIT AND BSD-3-Clause",
+    "MIT OR Apache-2.0",
+    "MIT OR Zlib OR Apache-2.0",
+    "MIT-0",
+    "MIT/Apache-2.0",
+    "Unicode-3.0",
+    "Unlicense OR MIT",
+];
+
 #[test]
 fn the_engine_is_pure() {
     let mut found = Vec::new();
@@ -248,7 +275,7 @@ fn what_fuzzes_is_locked_with_what_is_fuzzed() {
 }
 
 #[test]
-fn every_package_comes_from_the_registry_under_a_licence_that_may_be_passed_on() {
+fn every_package_comes_from_the_registry_under_a_licence_that_was_read() {
     let lock = read("Cargo.lock");
     let sources = lock
         .lines()
@@ -258,19 +285,16 @@ fn every_package_comes_from_the_registry_under_a_licence_that_may_be_passed_on()
         "packages from elsewhere than crates.io",
         &foreign.map(ToOwned::to_owned).collect::<Vec<_>>(),
     );
-    let deny = read(".cargo/deny.toml");
-    let allowed = deny
-        .lines()
-        .find(|line| line.starts_with("allow = "))
-        .unwrap();
-    let allowed: BTreeSet<&str> = allowed.split('"').skip(1).step_by(2).collect();
     let found = licences()
         .into_iter()
-        .filter(|(_, licence)| !permits(licence, &allowed));
+        .filter(|(_, licence)| !LICENCES.contains(&licence.as_str()));
     let found: Vec<String> = found
         .map(|(package, licence)| format!("{package}: {licence}"))
         .collect();
-    assert_none("licences that .cargo/deny.toml does not allow", &found);
+    assert_none(
+        "licences that nobody has read yet: `make deny` judges them, then they go on the list",
+        &found,
+    );
 }
 
 #[test]
@@ -584,62 +608,6 @@ fn licences() -> Vec<(String, String)> {
     packages
         .map(|(package, licence)| (package.to_owned(), licence.to_owned()))
         .collect()
-}
-
-/// Whether an SPDX expression leaves a choice of allowed licences; `/` is an old way to write `OR`.
-fn permits(expression: &str, allowed: &BTreeSet<&str>) -> bool {
-    let spaced = expression
-        .replace('/', " OR ")
-        .replace('(', " ( ")
-        .replace(')', " ) ");
-    let words: Vec<&str> = spaced.split_whitespace().collect();
-    any_of(&mut words.into_iter().peekable(), allowed)
-}
-
-type Words<'a> = std::iter::Peekable<std::vec::IntoIter<&'a str>>;
-
-fn any_of(words: &mut Words<'_>, allowed: &BTreeSet<&str>) -> bool {
-    let mut permitted = all_of(words, allowed);
-    while words.next_if_eq(&"OR").is_some() {
-        permitted |= all_of(words, allowed);
-    }
-    permitted
-}
-
-fn all_of(words: &mut Words<'_>, allowed: &BTreeSet<&str>) -> bool {
-    let mut permitted = one_of(words, allowed);
-    while words.next_if_eq(&"AND").is_some() {
-        permitted &= one_of(words, allowed);
-    }
-    permitted
-}
-
-fn one_of(words: &mut Words<'_>, allowed: &BTreeSet<&str>) -> bool {
-    if words.next_if_eq(&"(").is_some() {
-        let permitted = any_of(words, allowed);
-        return words.next() == Some(")") && permitted;
-    }
-    let licence = words.next().unwrap_or_default();
-    let excepted = words.next_if_eq(&"WITH").is_some() && words.next().is_some();
-    allowed.contains(licence) && !excepted
-}
-
-#[test]
-fn a_licence_is_permitted_when_a_choice_of_it_is() {
-    let allowed = BTreeSet::from(["MIT", "ISC"]);
-    for (expression, permitted) in [
-        ("MIT", true),
-        ("GPL-3.0", false),
-        ("", false),
-        ("GPL-3.0 OR MIT", true),
-        ("GPL-3.0/MIT", true),
-        ("ISC AND (GPL-3.0 OR MIT)", true),
-        ("ISC AND GPL-3.0", false),
-        ("(MIT OR ISC) AND GPL-3.0", false),
-        ("MIT WITH some-exception", false),
-    ] {
-        assert_eq!(permits(expression, &allowed), permitted, "{expression}");
-    }
 }
 
 /// Direct dependencies, those of tests included.
