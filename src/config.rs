@@ -224,29 +224,53 @@ pub struct Written {
 
 impl PartialEq for SessionConfig {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
-            && self.policy == other.policy
-            && remotes_equal(&self.remote, &other.remote)
-            && self.publish == other.publish
-            && self.hooks == other.hooks
-            && self.access == other.access
-            && self.schedule == other.schedule
-            && self.env_prefix == other.env_prefix
-            && self.owner == other.owner
-            && self.runbook == other.runbook
-            && self.logout_on_removal == other.logout_on_removal
-            && self.logout_on_stop == other.logout_on_stop
-            && self.idle_timeout_assumed == other.idle_timeout_assumed
+        // Each field is named: a reload would not notice a change of one that was forgotten here.
+        let Self {
+            name,
+            policy,
+            remote,
+            publish,
+            hooks,
+            access,
+            schedule,
+            env_prefix,
+            owner,
+            runbook,
+            logout_on_removal,
+            logout_on_stop,
+            idle_timeout_assumed,
+        } = self;
+        *name == other.name
+            && *policy == other.policy
+            && remotes_equal(remote, &other.remote)
+            && *publish == other.publish
+            && *hooks == other.hooks
+            && *access == other.access
+            && *schedule == other.schedule
+            && *env_prefix == other.env_prefix
+            && *owner == other.owner
+            && *runbook == other.runbook
+            && *logout_on_removal == other.logout_on_removal
+            && *logout_on_stop == other.logout_on_stop
+            && *idle_timeout_assumed == other.idle_timeout_assumed
     }
 }
 
 fn remotes_equal(left: &RemoteConfig, right: &RemoteConfig) -> bool {
-    left.profile.digest() == right.profile.digest()
-        && left.url == right.url
-        && left.grant == right.grant
-        && left.values == right.values
-        && left.ping == right.ping
-        && left.http == right.http
+    let RemoteConfig {
+        profile,
+        url,
+        grant,
+        values,
+        ping,
+        http,
+    } = left;
+    profile.digest() == right.profile.digest()
+        && *url == right.url
+        && *grant == right.grant
+        && *values == right.values
+        && *ping == right.ping
+        && *http == right.http
 }
 
 /// Something outside the config that it names.
