@@ -150,16 +150,22 @@ fn is_open() -> bool {
     rustix::fs::open("/dev/tty", flags, Mode::empty()).is_ok()
 }
 
-/// Whether whoever started the process had it ignore the end of its terminal, as `nohup` does (proc(5)).
+/// Whether whoever started the process had it ignore the end of its terminal, as `nohup` does.
 fn outlives_terminals() -> bool {
+    is_ignored(SIGHUP)
+}
+
+/// Whether whoever started the process had it ignore this signal; to be asked before there is a handler.
+pub fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))
-        .map(str::trim);
-    ignored
-        .and_then(|mask| u64::from_str_radix(mask, 16).ok())
-        .is_some_and(|mask| mask & 1 != 0)
+    ignored(&status) & (1 << (signal - 1)) != 0
+}
+
+/// The mask `SigIgn` of a `/proc/PID/status` (proc(5)).
+fn ignored(status: &str) -> u64 {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -178,6 +184,12 @@ mod tests {
             parent_and_leader(),
             told.map(|pid| pid.unwrap().as_raw_nonzero().get())
         );
+    }
+
+    #[test]
+    fn ignored_signals_are_read_from_the_kernels_mask() {
+        assert_eq!(ignored("Name:\tx\nSigIgn:\t0000000000001001\n"), 0x1001);
+        assert_eq!(ignored(""), 0);
     }
 
     #[tokio::test]
