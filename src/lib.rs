@@ -12,6 +12,7 @@ pub mod config;
 pub mod daemon;
 pub mod descriptors;
 pub mod driver;
+pub mod duration;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod hardening;

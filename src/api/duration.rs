@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use thiserror::Error;
+
+use crate::duration::{self, NoDuration};
 
 /// The longest that is accepted; beyond it lies a mistake, or an overflow.
 const LONGEST: Duration = Duration::from_hours(366 * 24);
@@ -40,32 +41,15 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
     let duration = if let Ok(seconds) = trimmed.parse::<f64>() {
         Duration::try_from_secs_f64(seconds).map_err(|_| out_of_range())?
     } else {
-        let signed: SignedDuration = with_hours_for_days(trimmed)
-            .parse()
-            .map_err(|_| unreadable())?;
-        Duration::try_from(signed).map_err(|_| out_of_range())?
+        duration::parse(trimmed).map_err(|why| match why {
+            NoDuration::Unreadable | NoDuration::WithoutFixedLength => unreadable(),
+            NoDuration::Negative => out_of_range(),
+        })?
     };
     if duration > LONGEST {
         Err(out_of_range())
     } else {
         Ok(duration)
-    }
-}
-
-/// `2d` as `48h`: jiff leaves days out of exact durations, for they vary in length where calendars matter; here they do not.
-fn with_hours_for_days(text: &str) -> String {
-    let Some((days, rest)) = text.split_once('d') else {
-        return text.to_owned();
-    };
-    let rest = rest
-        .strip_prefix("ays")
-        .or_else(|| rest.strip_prefix("ay"))
-        .unwrap_or(rest);
-    match days.trim().parse::<u32>() {
-        Ok(days) => format!("{}h {}", u64::from(days) * 24, rest.trim())
-            .trim_end()
-            .to_owned(),
-        Err(_) => text.to_owned(),
     }
 }
 

@@ -90,7 +90,7 @@ impl DemoError {
 }
 
 fn idle_timeout(text: &str) -> Result<Duration, String> {
-    let duration = super::sandbox::duration(text)?;
+    let duration = super::sandbox::positive_duration(text)?;
     if IDLE_TIMEOUTS.contains(&duration) {
         Ok(duration)
     } else {

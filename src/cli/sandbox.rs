@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use jiff::SignedDuration;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
 
+use crate::duration::{self, NoDuration};
 use crate::sandbox::{HELP, Model, Sandbox, Settings};
 
 /// Run a Salesforce-like session server on loopback, to drill jobs and keepfresh itself
@@ -21,7 +21,7 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
     /// End sessions that are idle for this long
-    #[arg(long, value_name = "DURATION", default_value = "2h", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "2h", value_parser = positive_duration)]
     idle_timeout: Duration,
     /// What restarts the idle timer
     #[arg(long, value_enum, default_value = "half_window")]
@@ -38,12 +38,13 @@ pub struct Args {
 }
 
 /// A duration as everywhere in keepfresh: `90s`, `2h`, `1h 30m`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let parsed = text
-        .parse::<SignedDuration>()
-        .map_err(|error| format!("{error}; write it like 90s, 2h or 1h 30m"))?;
-    let duration =
-        Duration::try_from(parsed).map_err(|_| "a duration cannot be negative".to_owned())?;
+pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
+    let duration = duration::parse(text).map_err(|why| match why {
+        NoDuration::Unreadable | NoDuration::WithoutFixedLength => {
+            "write it like 90s, 2h or 1h 30m".to_owned()
+        }
+        NoDuration::Negative => "a duration cannot be negative".to_owned(),
+    })?;
     if duration.is_zero() {
         Err("a duration of zero would end every session at once".to_owned())
     } else {

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::fmt::friendly::SpanParser;
-use jiff::{Span, SpanRelativeTo};
+use crate::duration::{self, NoDuration};
 
 /// What is wrong with a value ("is no duration"), and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,19 +29,14 @@ pub(super) fn duration(text: &str) -> Result<Duration, Bad> {
     if text.trim().parse::<f64>().is_ok() {
         return Err(bad("has no unit", DURATION_REMEDY));
     }
-    let span: Span = SpanParser::new()
-        .parse_span(text.trim())
-        .map_err(|_| bad("is no duration", DURATION_REMEDY))?;
-    let signed = span
-        .to_duration(SpanRelativeTo::days_are_24_hours())
-        .map_err(|_| {
-            bad(
-                "has a unit without a fixed length",
-                "months and years differ in length: write days, such as \"90d\"",
-            )
-        })?;
-    let duration =
-        Duration::try_from(signed).map_err(|_| bad("is negative", "write a positive duration"))?;
+    let duration = duration::parse(text).map_err(|why| match why {
+        NoDuration::Unreadable => bad("is no duration", DURATION_REMEDY),
+        NoDuration::WithoutFixedLength => bad(
+            "has a unit without a fixed length",
+            "months and years differ in length: write days, such as \"90d\"",
+        ),
+        NoDuration::Negative => bad("is negative", "write a positive duration"),
+    })?;
     match duration {
         duration if duration < Duration::from_millis(1) => Err(bad(
             "is zero",

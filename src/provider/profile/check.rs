@@ -13,7 +13,6 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use jiff::{Span, SpanRelativeTo};
 use regex_lite::Regex;
 use toml::Spanned;
 
@@ -25,6 +24,7 @@ use super::raw::{
     RawProfile, RawRequest, RawWindow,
 };
 use super::{Parameter, Profile, ProfileError, WindowDefaults};
+use crate::duration;
 use crate::provider::ByPerson;
 use crate::provider::grants::GrantKind;
 use crate::provider::harvest::Captures;
@@ -353,11 +353,8 @@ fn duration(key: &str, value: &Spanned<String>) -> Checked<Option<Duration>> {
     if value.get_ref() == "none" {
         return Ok(None);
     }
-    // Days have 24 hours.
-    let parsed = value.get_ref().parse::<Span>().ok();
-    let parsed = parsed.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
-    let parsed = parsed
-        .and_then(|duration| Duration::try_from(duration).ok())
+    let parsed = duration::parse(value.get_ref())
+        .ok()
         .filter(|duration| !duration.is_zero());
     let message = || {
         format!(
