@@ -460,6 +460,45 @@ fn the_map_shows_every_module_and_no_other() {
     assert!(paths > 10, "only {paths} paths found");
 }
 
+/// `docs/PAGE.md, "HEADING"` in a comment is where a fact comes from.
+#[test]
+fn what_a_comment_cites_is_a_page_and_a_heading_of_this_repository() {
+    let mut code = String::new();
+    for directory in ["src", "tests/acceptance"] {
+        gather(&root().join(directory), &mut code);
+    }
+    let mut cited = 0;
+    for rest in code.split("(docs/").skip(1) {
+        let Some((citation, _)) = rest.split_once(')') else {
+            continue;
+        };
+        // A long one goes on in the next line of its comment.
+        let citation = citation
+            .lines()
+            .map(|line| line.trim_start().trim_start_matches('/').trim())
+            .collect::<Vec<_>>()
+            .join(" ");
+        let (page, heading) = match citation.split_once(", \"") {
+            Some((page, heading)) => (page, heading.trim_end_matches('"')),
+            None => (citation.as_str(), ""),
+        };
+        if !page.ends_with(".md") {
+            continue;
+        }
+        let text = read(&format!("docs/{page}"));
+        let is_there = heading.is_empty() || text.contains(&format!("\n## {heading}\n"));
+        assert!(is_there, "docs/{page} has no heading {heading:?}");
+        cited += 1;
+    }
+    assert!(cited > 6, "only {cited} citations found");
+    for elsewhere in ["facts.md", "(facts ", "design section", "design.md"] {
+        assert!(
+            !code.contains(elsewhere),
+            "{elsewhere} is not in this repository: cite a page of docs/"
+        );
+    }
+}
+
 #[test]
 fn every_test_that_holds_a_promise_is_there() {
     let mut code = String::new();

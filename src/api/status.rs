@@ -91,7 +91,7 @@ pub struct SessionStatus {
     pub files: Vec<FileStatus>,
 }
 
-/// The states of design section 7.
+/// The states of a session (docs/api.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {

@@ -17,7 +17,7 @@ use super::pem::{self, NoKey};
 use crate::secret::Secret;
 use key::SigningKey;
 
-/// How long an assertion lives: the longest that the strictest known servers take (facts.md 1.2).
+/// How long an assertion lives: the longest that the strictest known servers take (docs/servers.md, "How long an assertion may live").
 const LIFETIME_SECONDS: i64 = 180;
 
 /// The algorithms that a config may name (RFC 7518 section 3.1, RFC 8037).

@@ -62,7 +62,7 @@ fn verified(assertion: &str, expected: &Expected<'_>) -> Result<Value, Refusal> 
     Ok(claims)
 }
 
-/// Some clients send `exp` as a string, and it is accepted (facts 1.2).
+/// Some clients send `exp` as a string, and it is accepted (docs/servers.md, "How long an assertion may live").
 fn expiry(claims: &Value) -> Option<i64> {
     let exp = claims.get("exp")?;
     exp.as_i64().or_else(|| exp.as_str()?.parse().ok())

@@ -1,4 +1,4 @@
-//! What the org answers to each request (facts.md sections 1 to 4).
+//! What the org answers to each request (docs/servers.md).
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -12,7 +12,7 @@ use super::reply::{Call, Kind, Reply};
 use crate::time::Now;
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-/// Retired with Summer '25 (facts, section 6).
+/// Retired with Summer '25 (docs/servers.md, "Versions and introspection").
 const RETIRED: std::ops::RangeInclusive<u32> = 21..=30;
 const SERVED: std::ops::RangeInclusive<u32> = 31..=67;
 
@@ -101,7 +101,7 @@ impl Org {
         }
     }
 
-    /// The success of every grant: `issued_at` in milliseconds as a string, and no `expires_in` (facts 1.3).
+    /// The success of every grant: `issued_at` in milliseconds as a string, and no `expires_in` (docs/servers.md, "The session's timeout").
     fn granted(&self, session: &Session, refresh_token: Option<&str>, now: &Now) -> Reply {
         let id = self.identity(&session.username);
         let issued_at = self.wall_millis(now).to_string();

@@ -103,7 +103,7 @@ impl Session {
         !self.ended && at < self.end(settings)
     }
 
-    /// Use restarts the timer, under half window only once half of it has passed (facts 3.2).
+    /// Use restarts the timer, under half window only once half of it has passed (docs/servers.md, "The session's timeout").
     fn touch(&mut self, settings: &Settings, at: Instant) {
         let counts = match settings.model {
             Model::HalfWindow => at >= self.restarted.after(settings.idle_timeout / 2),
@@ -274,7 +274,7 @@ impl Org {
     /// A refresh: a session, and under rotation the next refresh token.
     ///
     /// # Errors
-    /// When the token is unknown, idle for too long or ended; a spent one ends its whole line (facts 1.4).
+    /// When the token is unknown, idle for too long or ended; a spent one ends its whole line (docs/servers.md, "Refresh tokens").
     pub(super) fn refresh(
         &mut self,
         presented: &str,

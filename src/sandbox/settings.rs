@@ -46,7 +46,7 @@ pub struct Settings {
     pub login_refusal: Option<Refusal>,
     /// Every refresh is refused for this reason.
     pub refresh_refusal: Option<Refusal>,
-    /// The client may see tokens by introspection; without it every token is inactive (facts: introspection).
+    /// The client may see tokens by introspection; without it every token is inactive (docs/servers.md, "Versions and introspection").
     pub introspection_privilege: bool,
     /// Introspection counts as use.
     pub introspection_is_activity: bool,

@@ -18,7 +18,7 @@ const PER_SESSION: u32 = 2;
 const HOUR: Duration = Duration::from_hours(1);
 /// So many passwords in a row may have been refused without our knowing it.
 const MOST_UNKNOWN: u32 = 2;
-/// The shortest lock that servers set (facts.md section 5): by then they have forgotten.
+/// The shortest lock that servers set (docs/servers.md, "Locks of accounts"): by then they have forgotten.
 const LOCKED_FOR: Duration = Duration::from_mins(15);
 /// Between a refusal and the one try that confirms it.
 const CONFIRM_AFTER: Duration = Duration::from_secs(5);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The token endpoint's errors (facts.md 1.6), one a line.
+/// The token endpoint's errors (docs/servers.md, "Errors of the token endpoint"), one a line.
 #[test]
 fn the_token_endpoints_errors_are_told_apart() {
     for (grant, request, status, error, description, expected) in TOKEN_ENDPOINT {
@@ -63,7 +63,7 @@ fn a_password_is_in_doubt_where_an_error_of_the_server_speaks_of_it_and_in_a_pla
     }
 }
 
-/// Dead sessions and what only looks like one (facts.md 2.1, 2.2).
+/// Dead sessions and what only looks like one (docs/servers.md, "Dead sessions and what only looks like one").
 #[test]
 fn a_dead_session_is_not_taken_for_a_look_alike_nor_the_other_way_round() {
     for (status, code, message, expected) in PING_ERRORS {

@@ -17,7 +17,7 @@ use crate::time::Instant;
 const CONFIRM_AFTER: Duration = Duration::from_secs(1);
 /// A forbidden ping is repeated no sooner.
 const FORBIDDEN_FLOOR: Duration = Duration::from_secs(5);
-/// A new token can take some seconds until every part of a server knows it (facts of GitHub, Salesforce and Hydra): so long
+/// A new token can take some seconds until every part of a server knows it (seen of GitHub, Salesforce and Hydra): so long
 /// it is asked again after 1, 2, 4 s, and longer where that did not do for the one before it. No longer, since a token that
 /// was revoked looks alike, and is shown meanwhile.
 const YOUNG: Duration = Duration::from_secs(4);

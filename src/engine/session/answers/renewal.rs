@@ -179,7 +179,7 @@ impl Session {
             Some(refresh) => self.state.spent_seed = refresh.seed,
             None => self.state.unrenewable = true,
         }
-        // What ends a refresh token often ends the tokens that came of it (facts.md 1.4): one ping tells.
+        // What ends a refresh token often ends the tokens that came of it (docs/servers.md, "Refresh tokens"): one ping tells.
         if self.state.health == Health::Good {
             self.doubt(now, Doubt::Renewal);
         }
