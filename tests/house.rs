@@ -298,79 +298,6 @@ fn every_package_comes_from_the_registry_under_a_licence_that_was_read() {
 }
 
 #[test]
-fn the_readmes_commands_exist() {
-    let readme = read("README.md");
-    let help = Command::new(env!("CARGO_BIN_EXE_keepfresh"))
-        .arg("--help")
-        .output()
-        .unwrap();
-    let help = String::from_utf8(help.stdout).unwrap();
-    let makefile = read("Makefile");
-    let mut found = Vec::new();
-    for line in code_lines(&readme) {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        for pair in words.windows(2) {
-            let [program, argument] = pair else { continue };
-            let is_word = argument.chars().all(|it| it.is_ascii_lowercase());
-            let known = match program.rsplit('/').next() {
-                Some("keepfresh") => help
-                    .lines()
-                    .any(|line| line.split_whitespace().next() == Some(argument)),
-                Some("make") => makefile
-                    .lines()
-                    .any(|line| line.starts_with(&format!("{argument}:"))),
-                _ => true,
-            };
-            if is_word && !known {
-                found.push(format!("{program} {argument}"));
-            }
-        }
-    }
-    assert_none("the README shows commands that are not there", &found);
-}
-
-#[test]
-fn the_map_shows_every_room_and_no_other() {
-    let map = read("docs/ARCHITECTURE.md");
-    let shown: BTreeSet<&str> = map
-        .lines()
-        .filter_map(|line| line.strip_prefix("| ")?.split('|').next())
-        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
-        .filter(|name| !name.ends_with("/*"))
-        .collect();
-    let names: Vec<String> = sources()
-        .iter()
-        .map(|it| {
-            it.name()
-                .trim_start_matches("src/")
-                .trim_end_matches(".rs")
-                .to_owned()
-        })
-        .collect();
-    let missing: Vec<String> = names
-        .iter()
-        .filter(|name| {
-            !name.trim_start_matches("engine/").contains('/')
-                && !name.ends_with("lib")
-                && !shown.contains(name.as_str())
-        })
-        .cloned()
-        .collect();
-    assert_none("rooms that docs/ARCHITECTURE.md does not show", &missing);
-    let is_there = |shown: &str| {
-        names
-            .iter()
-            .any(|name| name == shown || name.ends_with(&format!("/{shown}")))
-    };
-    let gone: Vec<String> = shown
-        .iter()
-        .filter(|shown| !is_there(shown))
-        .map(|it| (*it).to_owned())
-        .collect();
-    assert_none("rooms on the map that are not there", &gone);
-}
-
-#[test]
 fn every_line_of_the_log_has_an_event_that_the_catalogue_explains() {
     let known: BTreeSet<&str> = EVENTS.iter().map(|(word, _)| *word).collect();
     assert!(
@@ -627,18 +554,6 @@ fn dependencies(manifest: &str) -> impl Iterator<Item = &str> {
 /// Those of the program and of its engine.
 fn manifests() -> String {
     read("Cargo.toml") + "\n" + &read("src/engine/Cargo.toml")
-}
-
-/// The lines within code fences.
-fn code_lines(markdown: &str) -> impl Iterator<Item = &str> {
-    let mut fenced = false;
-    markdown.lines().filter(move |line| {
-        if line.trim_start().starts_with("```") {
-            fenced = !fenced;
-            return false;
-        }
-        fenced
-    })
 }
 
 fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
