@@ -509,6 +509,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::untried::can_as_root;
 
     const PRIVATE: Attributes = Attributes {
         mode: 0o600,
@@ -560,7 +561,7 @@ mod tests {
 
     #[test]
     fn owner_and_group_are_exact_where_the_process_may_set_them() {
-        if !rustix::process::geteuid().is_root() {
+        if !can_as_root("give files away") {
             return;
         }
         let dir = TempDir::new().unwrap();
@@ -603,7 +604,7 @@ mod tests {
 
     #[test]
     fn a_file_that_was_given_away_and_is_closed_to_this_process_is_known_again() {
-        if !rustix::process::geteuid().is_root() {
+        if !can_as_root("give files away") {
             return;
         }
         let dir = TempDir::new().unwrap();
@@ -664,7 +665,7 @@ mod tests {
         let path = dir.path().join("link/deep/token");
         replace(&path, b"x", PRIVATE).unwrap();
         assert_eq!(fs::read(dir.path().join("real/deep/token")).unwrap(), b"x");
-        if rustix::process::geteuid().is_root() {
+        if can_as_root("give files away") {
             std::os::unix::fs::lchown(dir.path().join("link"), Some(12_345), None).unwrap();
             let error = replace(&path, b"y", PRIVATE).unwrap_err();
             assert_eq!(error.step, Step::OpenDirectory);

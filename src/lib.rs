@@ -32,3 +32,8 @@ pub mod strangers;
 pub mod supervisor;
 pub mod systemd;
 pub mod threads;
+
+/// Shared with the tests of the built program.
+#[cfg(test)]
+#[path = "../tests/acceptance/support/untried.rs"]
+mod untried;

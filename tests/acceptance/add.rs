@@ -12,6 +12,7 @@ use crate::support::daemon::{BINARY, Lab};
 use crate::support::org::{Endpoint, Settings, oauth_error};
 use crate::support::salesforce::{Instead, Salesforce};
 use crate::support::terminal::Terminal;
+use crate::support::untried::can_as_root;
 
 #[test]
 fn without_a_terminal_it_asks_nothing_and_names_the_flags_that_are_missing() {
@@ -369,7 +370,7 @@ fn who_stops_it_at_a_question_finds_the_terminal_as_before_and_nothing_left() {
 
 #[test]
 fn root_gives_the_secrets_to_the_daemons_user_and_another_user_needs_no_root() {
-    if !rustix::process::geteuid().is_root() {
+    if !can_as_root("give files away") {
         return;
     }
     let (server, lab) = scene();

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::support::daemon::Lab;
-use crate::support::namespaces::is_root;
 use crate::support::org::Settings;
 use crate::support::salesforce::Salesforce;
+use crate::support::untried::{can_as_root, say_untried};
 
 /// Numbers that no account of a test machine has.
 const READER: u32 = 61_001;
@@ -129,7 +129,8 @@ fn a_job_in_namespaces_of_its_own_is_known_by_all_its_groups() {
             .status()
             .is_ok_and(|status| status.success())
         {
-            return; // Not allowed here.
+            say_untried("this machine lets nobody make namespaces");
+            return;
         }
         for (who, code) in [
             ((STRANGER, STRANGER, &[READERS][..]), 0),
@@ -147,7 +148,7 @@ fn a_job_in_namespaces_of_its_own_is_known_by_all_its_groups() {
 
 /// Sessions that are opened in each way, and who administers them; nothing where nobody can become somebody else.
 fn scene() -> Option<(Arc<Salesforce>, Lab)> {
-    if !is_root() {
+    if !can_as_root("become another user") {
         return None;
     }
     let server = Arc::new(Salesforce::start(Settings::default()));

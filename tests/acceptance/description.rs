@@ -14,6 +14,7 @@ use crate::support::namespaces::is_root;
 use crate::support::org::{Endpoint, Settings};
 use crate::support::salesforce::{Instead, Salesforce};
 use crate::support::unix::{self, Answer};
+use crate::support::untried::can_as_root;
 use crate::support::wire::Response;
 
 /// Needs a token with a fixed end, or a login by a person: seen with the provider of `oidc_provider` and in the logins'
@@ -215,7 +216,7 @@ impl Seen<'_> {
 
     /// Only root can ask as somebody else.
     fn strangers(&mut self) {
-        if !is_root() {
+        if !can_as_root("become another user") {
             return;
         }
         for (method, path, _) in description::all()

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use crate::support::SOON;
 use crate::support::daemon::Lab;
-use crate::support::namespaces::{is_root, with_own_mounts};
+use crate::support::namespaces::with_own_mounts;
 use crate::support::org::Settings;
 use crate::support::salesforce::Salesforce;
+use crate::support::untried::can_as_root;
 
 /// What is wrong, and what must be said of it.
 type Case = (&'static str, fn(&Lab), &'static [&'static str]);
@@ -70,8 +71,8 @@ fn directories_that_cannot_be_used_are_named_with_a_remedy() {
 
 #[test]
 fn directories_of_another_user_are_named_with_a_remedy() {
-    if !is_root() {
-        return; // Only root can give files away.
+    if !can_as_root("give files away") {
+        return;
     }
     for (closed, mode, parts) in [
         ("state", 0o700, ["/state", "own"]),
@@ -242,7 +243,7 @@ fn a_wrong_place_for_the_socket_is_told_from_a_daemon_that_is_down() {
         }
     }
     fs::set_permissions(lab.path("run"), fs::Permissions::from_mode(0o700)).unwrap();
-    if is_root() {
+    if can_as_root("become another user") {
         let closed = lab.run_as_nobody(&["status"]);
         assert_eq!(closed.status.code(), Some(77), "{closed:?}");
     }

@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use crate::support::SOON;
 use crate::support::daemon::Lab;
-use crate::support::namespaces::is_root;
 use crate::support::org::Settings;
 use crate::support::salesforce::Salesforce;
+use crate::support::untried::can_as_root;
 
 #[test]
 fn a_follower_hears_of_everything_in_order_and_reads_no_secret() {
@@ -133,8 +133,8 @@ fn the_command_ends_when_nobody_reads_it_any_more_though_nothing_happens() {
 
 #[test]
 fn strangers_hear_nothing_of_sessions_that_they_may_not_see() {
-    if !is_root() {
-        return; // Only root can become somebody else.
+    if !can_as_root("become another user") {
+        return;
     }
     let server = Arc::new(Salesforce::start(Settings::default()));
     let mut lab = Lab::new(&server);

@@ -11,6 +11,7 @@ use crate::support::daemon::{BINARY, Lab};
 use crate::support::namespaces::is_root;
 use crate::support::org::Settings;
 use crate::support::salesforce::Salesforce;
+use crate::support::untried::can_as_root;
 use crate::support::{SOON, within};
 
 #[test]
@@ -50,8 +51,8 @@ fn the_daemon_leaves_no_dump_and_nothing_that_others_can_read() {
 
 #[test]
 fn as_a_user_of_its_own_its_process_is_closed_to_that_user() {
-    if !is_root() {
-        return; // Only root can become another user.
+    if !can_as_root("become another user") {
+        return;
     }
     let (server, mut lab) = scene();
     let nobody = Some(65534);
@@ -147,8 +148,8 @@ fn no_process_of_the_daemons_user_can_trace_it_or_read_its_memory_environment_an
 #[test]
 fn a_client_that_holds_a_token_leaves_no_dump_and_what_it_runs_may() {
     const USER: u32 = 61_013;
-    if !is_root() {
-        return; // Only root can become another user.
+    if !can_as_root("become another user") {
+        return;
     }
     let (server, mut lab) = scene();
     let access = format!("allow = [\"user:{USER}\"]");
@@ -367,8 +368,8 @@ fn exec_gives_its_command_what_its_caller_left_open_and_nothing_of_its_own() {
 
 #[test]
 fn a_token_that_was_replaced_is_gone_from_memory() {
-    if !is_root() {
-        return; // Only root can read this memory.
+    if !can_as_root("read this memory") {
+        return;
     }
     let (server, mut lab) = scene();
     lab.log_level = "info";
@@ -390,8 +391,8 @@ fn a_token_that_was_replaced_is_gone_from_memory() {
 
 #[test]
 fn a_secret_is_gone_from_memory_once_it_was_sent() {
-    if !is_root() {
-        return; // Only root can read this memory.
+    if !can_as_root("read this memory") {
+        return;
     }
     let (server, mut lab) = scene();
     lab.configure(&[

@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::daemon::Lab;
-use crate::support::namespaces::is_root;
 use crate::support::org::{Endpoint, Settings, oauth_error};
 use crate::support::salesforce::{Instead, Salesforce};
+use crate::support::untried::can_as_root;
 use crate::support::{SOON, unix, wire, within};
 
 const OPENMETRICS: &str = "application/openmetrics-text;version=1.0.0";
@@ -139,8 +139,8 @@ fn every_figure_is_in_the_exposition_and_says_what_status_says() {
 
 #[test]
 fn the_socket_shows_each_caller_the_sessions_that_it_may_see() {
-    if !is_root() {
-        return; // Only root can become another user.
+    if !can_as_root("become another user") {
+        return;
     }
     let (_server, mut lab, _) = scene();
     lab.configure(&[

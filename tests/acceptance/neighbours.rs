@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::daemon::{BINARY, Lab};
-use crate::support::namespaces::is_root;
 use crate::support::org::Settings;
 use crate::support::salesforce::Salesforce;
+use crate::support::untried::can_as_root;
 use crate::support::{SOON, within};
 
 /// Numbers that no account of a test machine has.
@@ -146,8 +146,8 @@ print(answers.get(b'200', 0), answers.get(b'503', 0))
 
 #[test]
 fn a_sockets_directory_in_which_strangers_can_write_is_warned_of_like_the_runtime_directory() {
-    if !is_root() {
-        return; // Only root can become another user.
+    if !can_as_root("become another user") {
+        return;
     }
     let (_server, mut lab) = scene();
     for (directory, mode) in [("open", 0o777), ("shared", 0o1777)] {
@@ -180,8 +180,8 @@ fn a_sockets_directory_in_which_strangers_can_write_is_warned_of_like_the_runtim
 
 #[test]
 fn a_link_that_a_stranger_puts_in_the_sockets_way_opens_no_other_file() {
-    if !is_root() {
-        return; // Only root can become another user.
+    if !can_as_root("become another user") {
+        return;
     }
     let (_server, mut lab) = scene();
     fs::create_dir(lab.path("open")).unwrap();
@@ -226,8 +226,8 @@ while True:
 
 #[test]
 fn a_strangers_listener_in_the_sockets_place_is_neither_asked_nor_believed() {
-    if !is_root() {
-        return; // Only root can become another user.
+    if !can_as_root("become another user") {
+        return;
     }
     let (_server, mut lab) = scene();
     fs::create_dir(lab.path("shared")).unwrap();
@@ -453,7 +453,7 @@ fn place_sockets(lab: &Lab, socket: &str, metrics: &str) {
 
 /// A daemon that has room for some five hundred connections, with one reader; nothing where nobody can become another.
 fn crowded() -> Option<(Arc<Salesforce>, Lab)> {
-    if !is_root() {
+    if !can_as_root("become another user") {
         return None;
     }
     let (server, mut lab) = scene();

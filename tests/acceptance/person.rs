@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::support::daemon::{BINARY, Lab, Session};
-use crate::support::namespaces::is_root;
 use crate::support::oidc::{OidcProvider, node};
+use crate::support::untried::can_as_root;
 use crate::support::within;
 
 /// A browser starts slowly where many tests run at once.
@@ -188,8 +188,8 @@ fn only_this_logins_own_address_is_taken_and_only_once() {
 
 #[test]
 fn only_an_admin_may_begin() {
-    if !is_root() {
-        return; // Only root can become another user.
+    if !can_as_root("become another user") {
+        return;
     }
     let (provider, mut lab) = lab(600);
     lab.configure(&[browser(&provider, &lab, "")]);
@@ -312,7 +312,7 @@ const NEIGHBOUR: u32 = 61_043;
 
 /// A session that waits for a person; nothing where nobody can become somebody else.
 fn with_admins() -> Option<(Arc<OidcProvider>, Lab)> {
-    if !is_root() {
+    if !can_as_root("become another user") {
         return None;
     }
     let (provider, mut lab) = lab(600);

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::support::daemon::Lab;
-use crate::support::namespaces::is_root;
 use crate::support::org::{Endpoint, Settings};
 use crate::support::salesforce::{Instead, Salesforce};
 use crate::support::unix::{Answer, exchange, request};
+use crate::support::untried::can_as_root;
 use crate::support::{SOON, within};
 
 #[test]
@@ -378,8 +378,8 @@ fn waiting_spans_a_restart_of_the_daemon() {
 
 #[test]
 fn strangers_are_kept_from_tokens_and_orders() {
-    if !is_root() {
-        return; // Only root can become somebody else.
+    if !can_as_root("become another user") {
+        return;
     }
     let server = Arc::new(Salesforce::start(Settings::default()));
     let mut lab = Lab::new(&server);
@@ -421,8 +421,8 @@ fn strangers_are_kept_from_tokens_and_orders() {
 
 #[test]
 fn those_whom_access_names_may_read_and_not_order() {
-    if !is_root() {
-        return; // Only root can become somebody else.
+    if !can_as_root("become another user") {
+        return;
     }
     let server = Arc::new(Salesforce::start(Settings::default()));
     let mut lab = Lab::new(&server);

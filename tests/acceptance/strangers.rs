@@ -11,9 +11,10 @@ use rustix::process::Signal;
 
 use crate::support::SOON;
 use crate::support::daemon::{BINARY, Lab};
-use crate::support::namespaces::{is_root, with_own_mounts};
+use crate::support::namespaces::with_own_mounts;
 use crate::support::org::Settings;
 use crate::support::salesforce::Salesforce;
+use crate::support::untried::can_as_root;
 use crate::support::within;
 
 /// Nobody's user and group on any Debian.
@@ -52,8 +53,8 @@ fn a_limit_to_the_size_of_files_is_a_failed_write_and_no_end_of_the_daemon() {
 
 #[test]
 fn what_strangers_may_change_is_warned_of_once_at_start_at_reload_and_by_check() {
-    if !is_root() {
-        return; // Only root can give files away.
+    if !can_as_root("give files away") {
+        return;
     }
     let (_server, mut lab) = scene();
     for directory in ["run", "run/tokens", "state"] {
@@ -136,8 +137,8 @@ fn modes_as_kubernetes_mounts_them_and_private_groups_are_in_order() {
 
 #[test]
 fn a_provider_that_a_stranger_wrote_is_refused() {
-    if !is_root() {
-        return; // Only root can give files away.
+    if !can_as_root("give files away") {
+        return;
     }
     let (server, lab) = scene();
     fs::create_dir(lab.path("providers")).unwrap();
@@ -166,8 +167,8 @@ fn a_provider_that_a_stranger_wrote_is_refused() {
 
 #[test]
 fn root_checks_for_the_user_whose_the_state_is_and_runs_only_what_is_its_own() {
-    if !is_root() {
-        return; // Only root can give files away.
+    if !can_as_root("give files away") {
+        return;
     }
     let (server, mut lab) = scene();
     for directory in ["providers", "state"] {
@@ -241,8 +242,8 @@ fn what_a_read_only_mount_holds_is_obeyed_whatever_its_modes_say_and_elsewhere_i
 #[test]
 fn a_user_outside_the_containers_user_namespace_is_not_taken_for_the_daemons_own() {
     const NOBODY: u32 = 65_534;
-    if !is_root() {
-        return; // Only root can become another user.
+    if !can_as_root("become another user") {
+        return;
     }
     let (server, mut lab) = scene();
     // Its user inside is the one as whom the kernel shows everybody outside.
@@ -351,8 +352,8 @@ fn a_secret_command_that_hangs_is_named_and_one_that_tells_its_secret_is_not_rep
 
 #[test]
 fn who_may_see_no_session_is_told_of_no_missed_events() {
-    if !is_root() {
-        return; // Only root can become another user.
+    if !can_as_root("become another user") {
+        return;
     }
     let (server, mut lab) = scene();
     lab.start();

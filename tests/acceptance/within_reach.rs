@@ -12,6 +12,7 @@ use crate::support::SOON;
 use crate::support::daemon::{BINARY, Lab};
 use crate::support::org::Settings;
 use crate::support::salesforce::Salesforce;
+use crate::support::untried::can_as_root;
 use crate::support::within;
 
 /// Nobody's user on any Debian.
@@ -57,8 +58,8 @@ const REACHES: [(&str, u32, u32, &str); 6] = [
 
 #[test]
 fn a_secret_within_a_strangers_reach_is_neither_sent_nor_passed_over_in_silence() {
-    if !rustix::process::geteuid().is_root() {
-        return; // Only root can give files away.
+    if !can_as_root("give files away") {
+        return;
     }
     let (server, mut lab) = scene();
     fs::copy(lab.path("client-secret"), lab.path("deep/er/file")).unwrap();
@@ -98,8 +99,8 @@ fn a_secret_within_a_strangers_reach_is_neither_sent_nor_passed_over_in_silence(
 
 #[test]
 fn certificates_that_a_stranger_could_replace_are_not_believed() {
-    if !rustix::process::geteuid().is_root() {
-        return; // Only root can give files away.
+    if !can_as_root("give files away") {
+        return;
     }
     let (server, mut lab) = scene();
     fs::write(lab.path("deep/er/file"), "-----BEGIN CERTIFICATE-----\n").unwrap();
@@ -132,8 +133,8 @@ fn certificates_that_a_stranger_could_replace_are_not_believed() {
 
 #[test]
 fn a_program_within_a_strangers_reach_is_run_neither_for_a_secret_nor_as_a_hook() {
-    if !rustix::process::geteuid().is_root() {
-        return; // Only root can give files away.
+    if !can_as_root("give files away") {
+        return;
     }
     let (server, mut lab) = scene();
     let ran = lab.path("ran");
@@ -225,8 +226,8 @@ fn a_name_that_path_finds_in_a_directory_where_every_user_can_write_is_not_run()
 
 #[test]
 fn root_and_any_other_user_run_nothing_of_a_config_that_a_stranger_could_have_written() {
-    if !rustix::process::geteuid().is_root() {
-        return; // Only root can give files away.
+    if !can_as_root("give files away") {
+        return;
     }
     let (server, lab) = scene();
     let config = config_that_runs(&lab);
@@ -253,8 +254,8 @@ fn root_and_any_other_user_run_nothing_of_a_config_that_a_stranger_could_have_wr
 
 #[test]
 fn root_and_any_other_user_run_nothing_of_a_fragment_that_a_stranger_could_have_written() {
-    if !rustix::process::geteuid().is_root() {
-        return; // Only root can give files away.
+    if !can_as_root("give files away") {
+        return;
     }
     let (server, lab) = scene();
     let config = config_that_runs(&lab);
@@ -303,8 +304,8 @@ fn root_and_any_other_user_run_nothing_of_a_fragment_that_a_stranger_could_have_
 
 #[test]
 fn root_runs_no_program_of_the_daemons_user_when_it_checks_for_it() {
-    if !rustix::process::geteuid().is_root() {
-        return; // Only root can give files away.
+    if !can_as_root("give files away") {
+        return;
     }
     let (server, lab) = scene();
     fs::write(
@@ -335,8 +336,8 @@ fn root_runs_no_program_of_the_daemons_user_when_it_checks_for_it() {
 
 #[test]
 fn a_secret_of_the_daemons_own_user_in_its_home_and_one_as_kubernetes_mounts_it_are_in_order() {
-    if !rustix::process::geteuid().is_root() {
-        return; // Only root can become somebody else.
+    if !can_as_root("become another user") {
+        return;
     }
     let (server, mut lab) = scene();
     // As kubelet lays out a Secret: everybody may write beside root's links, and nobody may move them.

@@ -16,6 +16,7 @@ pub(crate) mod scripted;
 pub(crate) mod servers;
 pub(crate) mod terminal;
 pub(crate) mod unix;
+pub(crate) mod untried;
 pub(crate) mod wire;
 
 use std::fmt::Write as _;
