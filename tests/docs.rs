@@ -17,7 +17,7 @@ use keepfresh::sandbox::{Credentials, Sandbox, Settings};
 use serde_json::Value;
 
 /// Pages whose commands and links are tried, beside those of `docs/`.
-const PAGES: [&str; 2] = ["README.md", "CHANGELOG.md"];
+const PAGES: [&str; 3] = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"];
 
 #[test]
 fn every_command_line_parses() {
@@ -203,6 +203,27 @@ fn every_server_of_the_tests_is_described() {
         })
         .collect();
     assert_eq!(told, files.iter().map(String::as_str).collect());
+}
+
+#[test]
+fn every_target_of_make_that_a_page_names_is_there() {
+    let makefile = read("Makefile");
+    let mut seen = 0;
+    for page in pages() {
+        let text = read(&page);
+        for span in text.split('`').skip(1).step_by(2) {
+            let Some(target) = span.strip_prefix("make ") else {
+                continue;
+            };
+            let target = target.split_whitespace().next().unwrap_or_default();
+            let is_there = makefile
+                .lines()
+                .any(|line| line.starts_with(&format!("{target}:")));
+            assert!(is_there, "{page}: make has no target {target}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 10, "only {seen} targets found");
 }
 
 #[test]
@@ -482,7 +503,7 @@ fn what_a_comment_cites_is_a_page_and_a_heading_of_this_repository() {
             Some((page, heading)) => (page, heading.trim_end_matches('"')),
             None => (citation.as_str(), ""),
         };
-        if !page.ends_with(".md") {
+        if Path::new(page).extension() != Some("md".as_ref()) {
             continue;
         }
         let text = read(&format!("docs/{page}"));
