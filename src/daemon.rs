@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::api::server::{BindError, Server};
+use crate::api::server::Server;
 use crate::atomic_file;
 use crate::cli::exit::Exit;
 use crate::cli::output;
@@ -22,6 +22,7 @@ use crate::metrics::scrape::{ScrapeError, Scrapers, keep_serving};
 use crate::program;
 use crate::secret::Secret;
 use crate::secret_source::{SecretError, SecretSource};
+use crate::serve::BindError;
 use crate::signals::Signals;
 use crate::store::{Resealed, Store, StoreError};
 use crate::supervisor::{Ears, StartError, Supervisor};

@@ -26,6 +26,7 @@ pub mod publish;
 pub mod sandbox;
 pub mod schedule;
 pub mod secret_source;
+pub mod serve;
 pub mod signals;
 pub mod store;
 pub mod strangers;

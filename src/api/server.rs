@@ -3,20 +3,16 @@
 //! It decides nothing about sessions. What it sees to is that no client can harm another: every read, every write and
 //! every wait has an end, and one user's connections leave room for everybody else's.
 
-mod alarm;
 mod connections;
 mod door;
 #[cfg(any(test, fuzzing))]
 mod fuzz;
-mod hangup;
 mod lasting;
-mod listener;
 mod listing;
 mod login;
 mod pace;
 mod parameters;
 mod routes;
-mod stall;
 mod streams;
 mod troubles;
 mod turned_away;
@@ -41,18 +37,15 @@ use tokio::time::MissedTickBehavior;
 
 use super::Ask;
 use super::access::{Caller, Guests};
-use alarm::AlarmTimer;
+use crate::serve::{AlarmTimer, BindError, Listener, StallGuard, hung_up};
 use connections::Seat;
 use door::{Admission, Door};
-use hangup::hung_up;
 use lasting::{bounded, waits};
-use stall::StallGuard;
 use troubles::Troubles;
 use turned_away::TurnedAway;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use fuzz::fuzz;
-pub use listener::{BindError, Listener};
 
 /// For a request's line and headers, and for a connection between two requests.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);

@@ -33,9 +33,9 @@ use super::hosts::Hosts;
 use super::{Form, Snapshot};
 use crate::api::Ask;
 use crate::api::access::Caller;
-use crate::api::server::{BindError, Listener};
 use crate::clock;
 use crate::config::MetricsListen;
+use crate::serve::{BindError, Listener};
 use crate::time::Instant;
 
 /// Connections at a time that have asked nothing yet; one more ends the oldest. A server of Prometheus makes one every fifteen

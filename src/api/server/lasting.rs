@@ -12,9 +12,9 @@ use axum::response::IntoResponse as _;
 use hyper::body::{Body as _, Frame, SizeHint};
 use hyper::rt::Timer as _;
 
-use super::alarm::AlarmTimer;
 use super::connections::{Lasting, Seat};
 use crate::api::problem::{Kind, Problem};
+use crate::serve::AlarmTimer;
 
 /// What is answered later than this was waited for.
 const AT_ONCE: Duration = Duration::from_millis(250);

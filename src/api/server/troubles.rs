@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use super::listener::Listener;
 use crate::clock;
+use crate::serve::Listener;
 use crate::time::Instant;
 
 /// After `accept` failed: most likely out of descriptors, which passes only when somebody closes some.

@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Resolves when nobody can read what is written to `stream`.
-pub(super) async fn hung_up(stream: &UnixStream) {
+pub(crate) async fn hung_up(stream: &UnixStream) {
     // What the runtime tells apart of a socket's ends is the reading side alone: it comes with urgent data, of which a
     // unix socket has none.
     if stream.ready(Interest::PRIORITY).await.is_err() {

@@ -75,7 +75,7 @@ impl Listener {
     }
 
     /// Listens on a socket that systemd made and keeps.
-    pub(super) fn inherited(path: &Path, socket: StdUnixListener) -> Result<Self, BindError> {
+    pub(crate) fn inherited(path: &Path, socket: StdUnixListener) -> Result<Self, BindError> {
         let adopt = || {
             socket.set_nonblocking(true)?;
             UnixListener::from_std(socket)

@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 use tokio::time::{Sleep, sleep};
 
 /// Passes everything through; a write that makes no progress for `patience` fails with `TimedOut`.
-pub(super) struct StallGuard<'a> {
+pub(crate) struct StallGuard<'a> {
     stream: &'a UnixStream,
     patience: Duration,
     /// Set while a write waits.
@@ -18,7 +18,7 @@ pub(super) struct StallGuard<'a> {
 }
 
 impl<'a> StallGuard<'a> {
-    pub(super) fn new(stream: &'a UnixStream, patience: Duration) -> Self {
+    pub(crate) fn new(stream: &'a UnixStream, patience: Duration) -> Self {
         Self {
             stream,
             patience,

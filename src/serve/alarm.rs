@@ -16,7 +16,7 @@ type Alarm = Arc<Mutex<Option<Pin<Box<tokio::time::Sleep>>>>>;
 
 /// For one connection, which waits for one deadline at a time.
 #[derive(Clone, Default)]
-pub(super) struct AlarmTimer {
+pub(crate) struct AlarmTimer {
     alarm: Alarm,
 }
 
