@@ -270,30 +270,82 @@ impl State {
         let one = |moment: &mut Instant| *moment = moment.shifted(millis);
         let maybe =
             |moment: &mut Option<Instant>| *moment = moment.map(|moment| moment.shifted(millis));
-        one(&mut self.token_since);
-        one(&mut self.granted_at);
-        maybe(&mut self.logged_in_at);
-        maybe(&mut self.expires);
-        maybe(&mut self.next_report);
-        maybe(&mut self.introspected.end);
-        maybe(&mut self.introspected.at);
-        self.ping_backoff.shift(millis);
-        self.renew_backoff.shift(millis);
-        match &mut self.health {
+        // Each field is named, so that a new one is asked whether it holds a moment.
+        let Self {
+            generation: _,
+            token: _,
+            health,
+            token_since,
+            granted_at,
+            logged_in_at,
+            login_lifetime: _,
+            expires,
+            fixed: _,
+            bounds,
+            proven: _,
+            died_young: _,
+            spread: _,
+            refresh,
+            spent_seed: _,
+            intent: _,
+            in_doubt: _,
+            unrenewable: _,
+            grant_died: _,
+            fruitless,
+            odd_deaths: _,
+            suspicion: _,
+            learned: _,
+            learned_under: _,
+            deaths: _,
+            ping_backoff,
+            renew_backoff,
+            concurrent: _,
+            forbidden,
+            logged_out: _,
+            until_start: _,
+            paused: _,
+            skew_millis: _,
+            false_reports: _,
+            next_report,
+            introspected,
+            seed: _,
+            jitter: _,
+        } = self;
+        one(token_since);
+        one(granted_at);
+        maybe(logged_in_at);
+        maybe(expires);
+        maybe(next_report);
+        ping_backoff.shift(millis);
+        renew_backoff.shift(millis);
+        let Introspected {
+            end,
+            at,
+            seen_active: _,
+            due: _,
+            hinted: _,
+        } = introspected;
+        maybe(end);
+        maybe(at);
+        match health {
             Health::Missing | Health::Good => {}
-            Health::Doubtful { since, .. } | Health::Dead { since, .. } => one(since),
+            Health::Doubtful { since, why: _ }
+            | Health::Dead {
+                since,
+                withdrawn: _,
+            } => one(since),
         }
-        if let Some(bounds) = &mut self.bounds {
-            one(&mut bounds.lo);
-            one(&mut bounds.hi);
+        if let Some(Bounds { lo, hi }) = bounds {
+            one(lo);
+            one(hi);
         }
-        if let Some(refresh) = &mut self.refresh {
+        if let Some(refresh) = refresh {
             one(&mut refresh.exercised);
         }
-        if let Some(forbidden) = &mut self.forbidden {
+        if let Some(forbidden) = forbidden {
             one(&mut forbidden.since);
         }
-        if let Some(fruitless) = &mut self.fruitless {
+        if let Some(fruitless) = fruitless {
             one(&mut fruitless.since);
         }
     }
