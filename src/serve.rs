@@ -1,11 +1,103 @@
-//! What every listener for HTTP needs, whatever it answers: sockets, and the ends of clients that stall or go.
+//! Serving HTTP, whatever it answers: listeners, and connections that end with their client, or when it stalls.
 
 mod alarm;
 mod hangup;
 mod listener;
 mod stall;
+mod stream;
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::Service;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 pub(crate) use alarm::AlarmTimer;
-pub(crate) use hangup::hung_up;
+use hangup::hung_up;
 pub use listener::{BindError, Listener};
-pub(crate) use stall::StallGuard;
+use stall::StallGuard;
+pub(crate) use stream::Stream;
+
+/// After `accept` failed: most likely out of descriptors, which passes only when somebody closes some.
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where callers come in.
+#[derive(Debug)]
+pub(crate) enum Entrance {
+    /// An address.
+    Tcp(TcpListener),
+    /// A file.
+    Unix(Listener),
+}
+
+impl Entrance {
+    /// The next caller.
+    pub(crate) async fn accept(&self) -> io::Result<Stream> {
+        Ok(match self {
+            Self::Tcp(listener) => Stream::Tcp(listener.accept().await?.0),
+            Self::Unix(listener) => Stream::Unix(listener.accept().await?),
+        })
+    }
+}
+
+/// What a client is granted.
+pub(crate) struct Terms {
+    /// For a request's line and headers, and between two requests.
+    pub(crate) header_timeout: Duration,
+    /// For a write of which it takes nothing.
+    pub(crate) write_timeout: Duration,
+    /// Bytes of a request's line and headers together.
+    pub(crate) header_limit: usize,
+    /// Whether it may ask again on the same connection.
+    pub(crate) may_ask_again: bool,
+}
+
+/// Serves one connection until the client has gone or broken the terms, or `ended` resolves; when `stop` resolves, the answer
+/// under way goes out first.
+pub(crate) async fn connection<S>(
+    stream: &Stream,
+    service: S,
+    terms: &Terms,
+    ended: impl Future<Output = ()>,
+    stop: impl Future<Output = ()>,
+) where
+    S: Service<Request<Incoming>, Response = Response<Body>>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut http = http1::Builder::new();
+    http.timer(AlarmTimer::default())
+        .header_read_timeout(terms.header_timeout)
+        .max_buf_size(terms.header_limit)
+        .keep_alive(terms.may_ask_again)
+        .half_close(true);
+    let io = TokioIo::new(StallGuard::new(stream, terms.write_timeout));
+    let mut connection = pin!(http.serve_connection(io, service));
+    let outcome = tokio::select! {
+        outcome = connection.as_mut() => outcome,
+        () = hung_up(stream) => return,
+        () = ended => return,
+        () = stop => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::trace!(%error, "a connection ended early");
+    }
+}
+
+/// Waits for the connections that are left, and ends those that take longer than `limit`.
+pub(crate) async fn drain(mut connections: JoinSet<()>, limit: Duration) {
+    let all = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(limit, all).await.is_err() {
+        connections.shutdown().await;
+    }
+}

@@ -26,18 +26,15 @@ use std::time::Duration;
 
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
-use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::Ask;
 use super::access::{Caller, Guests};
-use crate::serve::{AlarmTimer, BindError, Listener, StallGuard, hung_up};
+use crate::serve::{self, AlarmTimer, BindError, Listener, Stream, Terms};
 use connections::Seat;
 use door::{Admission, Door};
 use lasting::{bounded, waits};
@@ -47,14 +44,13 @@ use turned_away::TurnedAway;
 #[cfg(any(test, fuzzing))]
 pub(crate) use fuzz::fuzz;
 
-/// For a request's line and headers, and for a connection between two requests.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// For a client that does not take its answer.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// For a request's line and headers together; ours are under one.
-const HEADER_LIMIT: usize = 16 * 1024;
+const TERMS: Terms = Terms {
+    header_timeout: Duration::from_secs(5),
+    write_timeout: Duration::from_secs(5),
+    // Ours are under one KiB.
+    header_limit: 16 * 1024,
+    may_ask_again: true,
+};
 
 /// For connections that are still being answered when the daemon stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -123,7 +119,7 @@ impl Server {
                         }
                         match admission {
                             Admission::Seat(caller, seat) => {
-                                tasks.spawn(serve_connection(stream, caller, seat, router.clone(), stopped.clone()));
+                                tasks.spawn(serve_connection(Stream::Unix(stream), caller, seat, router.clone(), stopped.clone()));
                             }
                             Admission::FullHouse | Admission::NoRoomForStrangers => {
                                 turned_away.tell(stream, &mut tasks);
@@ -139,13 +135,13 @@ impl Server {
         }
         drop(self.listener);
         stop.send_replace(true);
-        drain(tasks).await;
+        serve::drain(tasks, DRAIN_TIMEOUT).await;
     }
 }
 
 /// Serves one connection; ends with it, at the latest when the daemon stops and its answer is out.
 async fn serve_connection(
-    stream: UnixStream,
+    stream: Stream,
     caller: Caller,
     seat: Seat,
     router: axum::Router,
@@ -159,38 +155,13 @@ async fn serve_connection(
         let waits = waits(request.uri());
         bounded(answering.call(request), waits, &seat, &patience)
     });
-    let mut http = http1::Builder::new();
-    http.timer(AlarmTimer::default())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(HEADER_LIMIT)
-        .half_close(true);
-    let io = TokioIo::new(StallGuard::new(&stream, WRITE_TIMEOUT));
-    let mut connection = pin!(http.serve_connection(io, service));
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = hung_up(&stream) => return,
-        () = seat.lost() => return,
-        () = ordered(&mut stopped) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::trace!(%error, "a connection ended early");
-    }
+    let stop = ordered(&mut stopped);
+    serve::connection(&stream, service, &TERMS, seat.lost(), stop).await;
 }
 
 /// Resolves when the server stops, or is gone.
 async fn ordered(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stop| *stop).await;
-}
-
-/// Waits for the connections that are left, and ends those that take too long.
-async fn drain(mut tasks: JoinSet<()>) {
-    let all = async { while tasks.join_next().await.is_some() {} };
-    if tokio::time::timeout(DRAIN_TIMEOUT, all).await.is_err() {
-        tasks.shutdown().await;
-    }
 }
 
 #[cfg(test)]

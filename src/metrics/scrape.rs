@@ -4,7 +4,7 @@
 //! second, and none can keep a place for longer than its connection may last.
 
 use std::collections::VecDeque;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -19,12 +19,9 @@ use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet, yield_now};
@@ -35,7 +32,7 @@ use crate::api::Ask;
 use crate::api::access::Caller;
 use crate::clock;
 use crate::config::MetricsListen;
-use crate::serve::{BindError, Listener};
+use crate::serve::{self, ACCEPT_PAUSE, BindError, Entrance, Listener, Stream, Terms};
 use crate::time::Instant;
 
 /// Connections at a time that have asked nothing yet; one more ends the oldest. A server of Prometheus makes one every fifteen
@@ -45,12 +42,17 @@ const MOST_SILENT: usize = 16;
 const MOST_ASKING: usize = 64;
 /// For a whole scrape: what Prometheus allows itself by default (`scrape_timeout`).
 const PATIENCE: Duration = Duration::from_secs(10);
+/// All of it within that, on a connection for one scrape.
+const TERMS: Terms = Terms {
+    header_timeout: PATIENCE,
+    write_timeout: PATIENCE,
+    header_limit: 64 * 1024,
+    may_ask_again: false,
+};
 /// A rendering serves everybody who asks within this time.
 const FRESH: Duration = Duration::from_secs(1);
 /// Sessions whose figures are written in a millisecond.
 const FEW: usize = 100;
-/// After `accept` failed: most likely out of descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The socket of `unix:` is for everybody, as loopback is.
 const SOCKET_MODE: u32 = 0o666;
 
@@ -86,14 +88,8 @@ pub struct MoveScrapers {
 /// A bound listener, not yet served.
 #[derive(Debug)]
 pub struct Scrapers {
-    listener: Ear,
+    listener: Entrance,
     hosts: Hosts,
-}
-
-#[derive(Debug)]
-enum Ear {
-    Tcp(TcpListener),
-    Unix(Listener),
 }
 
 impl Scrapers {
@@ -109,10 +105,10 @@ impl Scrapers {
                     address: *address,
                     error,
                 })?;
-                (Ear::Tcp(bound), Hosts::only(hosts))
+                (Entrance::Tcp(bound), Hosts::only(hosts))
             }
             MetricsListen::Unix(path) => (
-                Ear::Unix(Listener::bind(path, SOCKET_MODE)?),
+                Entrance::Unix(Listener::bind(path, SOCKET_MODE)?),
                 Hosts::default(),
             ),
         };
@@ -155,7 +151,7 @@ pub async fn keep_serving(
 ) {
     let mut serving = JoinSet::new();
     let begin = |serving: &mut JoinSet<()>, scrapers: Scrapers| {
-        serving.spawn(scrapers.serve(asks.clone(), std::future::pending()));
+        serving.spawn(scrapers.serve(asks.clone(), pending()));
     };
     if let Some(scrapers) = first {
         begin(&mut serving, scrapers);
@@ -200,18 +196,6 @@ async fn bound(listen: Option<&MetricsListen>) -> Result<Option<Scrapers>, Scrap
     }
 }
 
-impl Ear {
-    async fn accept(&self) -> io::Result<Box<dyn Stream>> {
-        Ok(match self {
-            Self::Tcp(listener) => Box::new(listener.accept().await?.0),
-            Self::Unix(listener) => Box::new(listener.accept().await?),
-        })
-    }
-}
-
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
 /// A connection, and whether its request was read.
 struct Open {
     task: AbortHandle,
@@ -234,22 +218,15 @@ fn make_room(open: &mut VecDeque<Open>) {
 }
 
 /// One scrape, and the connection ends.
-async fn serve_connection(stream: Box<dyn Stream>, router: Router, asked: Arc<AtomicBool>) {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
-        .keep_alive(false)
-        .half_close(true);
+async fn serve_connection(stream: Stream, router: Router, asked: Arc<AtomicBool>) {
     let service = TowerToHyperService::new(router);
     let service = service_fn(move |request| {
         asked.store(true, Ordering::Relaxed);
         service.call(request)
     });
-    let connection = http.serve_connection(TokioIo::new(stream), service);
-    match tokio::time::timeout(PATIENCE, connection).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::trace!(%error, "a scrape ended early"),
-        Err(_) => tracing::debug!("a scraper took too long"),
+    let connection = serve::connection(&stream, service, &TERMS, pending(), pending());
+    if tokio::time::timeout(PATIENCE, connection).await.is_err() {
+        tracing::debug!("a scraper took too long");
     }
 }
 

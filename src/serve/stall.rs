@@ -6,19 +6,20 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::UnixStream;
 use tokio::time::{Sleep, sleep};
+
+use super::Stream;
 
 /// Passes everything through; a write that makes no progress for `patience` fails with `TimedOut`.
 pub(crate) struct StallGuard<'a> {
-    stream: &'a UnixStream,
+    stream: &'a Stream,
     patience: Duration,
     /// Set while a write waits.
     giving_up: Option<Pin<Box<Sleep>>>,
 }
 
 impl<'a> StallGuard<'a> {
-    pub(crate) fn new(stream: &'a UnixStream, patience: Duration) -> Self {
+    pub(crate) fn new(stream: &'a Stream, patience: Duration) -> Self {
         Self {
             stream,
             patience,
@@ -30,7 +31,7 @@ impl<'a> StallGuard<'a> {
     fn poll_with(
         &mut self,
         cx: &mut Context<'_>,
-        write: impl Fn(&UnixStream) -> io::Result<usize>,
+        write: impl Fn(&Stream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         while self.stream.poll_write_ready(cx)?.is_ready() {
             match write(self.stream) {
@@ -104,12 +105,14 @@ impl AsyncWrite for StallGuard<'_> {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixStream;
 
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn a_write_that_nobody_takes_ends() {
         let (ours, _theirs) = UnixStream::pair().unwrap();
+        let ours = Stream::Unix(ours);
         let mut guarded = StallGuard::new(&ours, Duration::from_secs(5));
         let error = guarded
             .write_all(&vec![b'x'; MORE_THAN_FITS])
@@ -121,6 +124,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slow_reader_that_gets_on_is_served_to_the_end() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let ours = Stream::Unix(ours);
         let mut guarded = StallGuard::new(&ours, Duration::from_secs(5));
         let read = async {
             let mut taken = 0;
@@ -138,6 +142,7 @@ mod tests {
     #[tokio::test]
     async fn both_directions_and_the_end_pass_through() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let ours = Stream::Unix(ours);
         let mut guarded = StallGuard::new(&ours, Duration::from_secs(5));
         theirs.write_all(b"question").await.unwrap();
         theirs.shutdown().await.unwrap();

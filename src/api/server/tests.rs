@@ -234,7 +234,7 @@ fn who_sends_no_more_still_gets_the_answer_and_is_missed_when_gone() {
     let started = crate::clock::boottime();
     assert!(read(listed).contains("HTTP/1.1 200 OK"));
     assert!(
-        crate::clock::boottime().since(started) < HEADER_TIMEOUT / 2,
+        crate::clock::boottime().since(started) < TERMS.header_timeout / 2,
         "nothing more is waited for"
     );
     daemon.fake.until("waiting slow");
@@ -250,7 +250,7 @@ fn a_client_that_does_not_read_its_answer_harms_nobody() {
     let stalled: Vec<_> = (0..8).map(|_| daemon.open(request)).collect();
     let started = crate::clock::boottime();
     assert!(daemon.get("/v1/sessions").starts_with("HTTP/1.1 200"));
-    assert!(crate::clock::boottime().since(started) < WRITE_TIMEOUT / 2);
+    assert!(crate::clock::boottime().since(started) < TERMS.write_timeout / 2);
     drop(stalled);
 }
 

@@ -4,11 +4,8 @@ use std::io;
 use std::time::Duration;
 
 use crate::clock;
-use crate::serve::Listener;
+use crate::serve::{ACCEPT_PAUSE, Listener};
 use crate::time::Instant;
-
-/// After `accept` failed: most likely out of descriptors, which passes only when somebody closes some.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A spell of failures is over when so long none came: in a crowd, one is accepted between two that are not.
 const OVER: Duration = Duration::from_secs(10);
