@@ -16,6 +16,7 @@ mod health;
 mod holds;
 mod landing;
 mod lanes;
+mod load;
 mod orders;
 mod person;
 mod reload;
@@ -140,7 +141,7 @@ impl Supervisor {
                 Turn::Ask(ask) => self.ask(ask),
                 Turn::Duty(name, duty) => self.duty(&name, duty),
                 Turn::Signal(Signal::Reload) => self.reload(None),
-                Turn::Reloading(Step::Read(config)) => self.loaded(*config),
+                Turn::Reloading(Step::Loaded(new)) => self.loaded(*new),
                 Turn::Reloading(Step::Landed) => self.reloaded(),
                 Turn::Signal(Signal::Stop { .. }) => break,
                 Turn::Time => {}
@@ -447,6 +448,7 @@ impl Supervisor {
         if slot.leaving && flight.request == Request::Logout {
             let kept = self.published_paths();
             self.remove(name, &kept);
+            self.forget_unused_accounts();
             return;
         }
         if alive {
@@ -454,10 +456,10 @@ impl Supervisor {
         }
         self.pump(name);
     }
+}
 
-    fn record_of(name: &str) -> Record {
-        Record::Session(name.to_owned())
-    }
+fn record_of(name: &str) -> Record {
+    Record::Session(name.to_owned())
 }
 
 /// The one question that a set of timers is asked.

@@ -1,9 +1,11 @@
 //! What the state directory holds of sessions and accounts, how far it is believed, and how sessions go on from it.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::{Path, PathBuf};
 
-use super::Supervisor;
+use super::load::Loader;
+use super::record_of;
 use super::shown;
 use super::slot::{StoredAccount, StoredSession};
 use crate::clock;
@@ -45,11 +47,11 @@ enum Standing {
     Unproven,
 }
 
-impl Supervisor {
+impl Loader {
     pub(super) fn find(&self, name: &str) -> Result<Found, StoreError> {
         let now = clock::now();
         let boot_id = clock::boot_id().unwrap_or_default();
-        let loaded = self.store.read(&Self::record_of(name))?;
+        let loaded = self.store.read(&record_of(name))?;
         let proven = !matches!(loaded, Loaded::Unproven(_));
         let age = if let Loaded::Bytes(_, age) = &loaded {
             *age
@@ -70,7 +72,7 @@ impl Supervisor {
                 match serde_json::from_slice(&bytes) {
                     Ok(stored) => Some(stored),
                     Err(error) => {
-                        let path = self.store.set_aside(&Self::record_of(name))?;
+                        let path = self.store.set_aside(&record_of(name))?;
                         tracing::error!(session = name, event = "state_damaged", path = %path.display(), %error, "the state is inconsistent; set aside, starting afresh");
                         None
                     }
@@ -88,35 +90,39 @@ impl Supervisor {
         })
     }
 
-    /// Removes what a record says was published, except what a session of the config publishes now.
-    pub(super) fn remove_recorded(&self, paths: &[PathBuf], state: &State, proven: bool) {
-        if paths.is_empty() {
-            return;
-        }
-        let kept = self.published_paths();
+    /// Removes what a record says was published, except what a session of the config publishes now (`kept`).
+    pub(super) fn remove_recorded(
+        &self,
+        paths: &[PathBuf],
+        state: &State,
+        proven: bool,
+        kept: &BTreeSet<PathBuf>,
+    ) {
         let token = state
             .token
             .as_ref()
             .filter(|_| proven)
             .map(|token| &token.access_token);
-        let tokens = self.config.daemon.runtime_dir.join("tokens");
         let gone = paths.iter().filter(|path| !kept.contains(*path));
-        gone.for_each(|path| publish::remove_recorded(path, &tokens, token));
+        gone.for_each(|path| publish::remove_recorded(path, &self.tokens, token));
     }
 
-    pub(super) fn restore(&self, config: &SessionConfig, remote: &Remote, found: Found) -> Session {
+    /// The session as it goes on from what was found.
+    pub(super) fn restore(
+        &self,
+        config: &SessionConfig,
+        remote: &Remote,
+        found: Found,
+        kept: &BTreeSet<PathBuf>,
+    ) -> Session {
         let Found { stored, origin } = found;
-        let mut floor = origin.floor();
+        let mut floor = 0;
         if let Some(stored) = stored {
             if stored.identity == config.remote.identity() {
-                return self.go_on(config, remote, stored, &origin);
+                return self.go_on(config, remote, stored, &origin, kept);
             }
-            tracing::info!(
-                session = &*config.name,
-                event = "identity_changed",
-                "the session's identity changed: discarding the old token"
-            );
-            floor = floor.max(stored.state.generation.saturating_add(1));
+            say_identity_changed(&config.name);
+            floor = stored.state.generation.saturating_add(1);
             for sink in config
                 .publish
                 .iter()
@@ -124,15 +130,9 @@ impl Supervisor {
             {
                 publish::remove_stale(&sink.path);
             }
-            self.remove_recorded(&stored.paths, &stored.state, origin.proven);
+            self.remove_recorded(&stored.paths, &stored.state, origin.proven, kept);
         }
-        Session::new(
-            config.name.clone(),
-            config.policy.clone(),
-            origin.now.boot,
-            floor,
-            random(),
-        )
+        fresh(config, origin.now, floor)
     }
 
     fn go_on(
@@ -141,6 +141,7 @@ impl Supervisor {
         remote: &Remote,
         mut stored: StoredSession,
         origin: &Origin,
+        kept: &BTreeSet<PathBuf>,
     ) -> Session {
         let configured = |path: &PathBuf| config.publish.iter().any(|sink| sink.path == *path);
         let dropped: Vec<PathBuf> = stored
@@ -149,7 +150,7 @@ impl Supervisor {
             .filter(|path| !configured(path))
             .cloned()
             .collect();
-        self.remove_recorded(&dropped, &stored.state, origin.proven);
+        self.remove_recorded(&dropped, &stored.state, origin.proven, kept);
         if stored
             .state
             .token
@@ -222,7 +223,7 @@ impl Supervisor {
 impl Origin {
     /// No generation begins below it.
     fn floor(&self) -> u64 {
-        u64::try_from(self.now.wall.as_second()).unwrap_or(0)
+        floor_at(self.now)
     }
 
     /// What becomes of the state, by what the files of the session hold.
@@ -256,6 +257,31 @@ fn warn_of_later(session: &str, seen: &str) {
 
 fn account_damaged(key: &str, path: &Path) {
     tracing::error!(event = "state_damaged", account = key, path = %path.display(), "the account's state was damaged; set aside, its login budget begins anew");
+}
+
+/// A session that goes on from nothing, and whose generations begin at `floor` at the earliest.
+pub(super) fn fresh(config: &SessionConfig, now: Now, floor: u64) -> Session {
+    let floor = floor.max(floor_at(now));
+    Session::new(
+        config.name.clone(),
+        config.policy.clone(),
+        now.boot,
+        floor,
+        random(),
+    )
+}
+
+/// No generation begins below it.
+fn floor_at(now: Now) -> u64 {
+    u64::try_from(now.wall.as_second()).unwrap_or(0)
+}
+
+pub(super) fn say_identity_changed(session: &str) {
+    tracing::info!(
+        session,
+        event = "identity_changed",
+        "the session's identity changed: discarding the old token"
+    );
 }
 
 /// A seed for jitter, or a salt: what the system gives every table of hashes, whose quality is good enough here.

@@ -11,10 +11,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Sleep;
 
-use super::Supervisor;
 use super::asks::{Waiter, Want};
 use super::health::out_of_place_in_words;
-use super::slot::AccountSlot;
+use super::load::Loaded;
+use super::slot::{AccountSlot, Slot};
+use super::{Supervisor, found, record_of};
 use crate::api::{Refusal, Reloaded, Reply};
 use crate::clock;
 use crate::config::{self, Config, MetricsListen, SessionConfig};
@@ -23,13 +24,14 @@ use crate::hooks::Hooks;
 use crate::metrics::scrape::MoveScrapers;
 use crate::program;
 use crate::provider::Remote;
-use crate::publish::{self, Publisher, Wanted};
+use crate::publish::{self, Publisher, SinkConfig, Wanted};
 use crate::session::{Input, Order};
 
-/// A config that is being read, on a thread that may block, and who wants to know what comes of it.
+/// A config that is being read, with what the disk holds of its new sessions, on a thread that may block; and who wants
+/// to know what comes of it.
 #[derive(Default)]
 pub(super) struct Reloading {
-    reading: Option<JoinHandle<Result<Config, String>>>,
+    reading: Option<JoinHandle<Result<NewConfig, String>>>,
     askers: Vec<Reply<Reloaded>>,
     /// Somebody asked after the reading had begun: the file may have changed since.
     again: bool,
@@ -49,10 +51,24 @@ struct TakenOver {
     late: Pin<Box<Sleep>>,
 }
 
+/// A config with all that is needed to take it over without a look at the disk.
+pub(super) struct NewConfig {
+    config: Config,
+    loaded: Loaded,
+}
+
+/// A session whose place another identity takes.
+pub(super) struct Replaced {
+    /// The latest that it may have shown.
+    pub(super) generation: u64,
+    /// A file of it may lie where the new one publishes.
+    pub(super) shares_a_file: bool,
+}
+
 /// How a reload comes further.
 pub(super) enum Step {
-    /// The config was read.
-    Read(Box<Result<Config, String>>),
+    /// The config was read, and its new sessions were loaded.
+    Loaded(Box<Result<NewConfig, String>>),
     /// The files are as it wants them, or were waited for long enough.
     Landed,
 }
@@ -61,13 +77,15 @@ impl Reloading {
     /// What comes next; never resolves while no reload is under way.
     pub(super) async fn next(&mut self) -> Step {
         tokio::select! {
-            config = read(&mut self.reading) => Step::Read(Box::new(config)),
+            new = read(&mut self.reading) => Step::Loaded(Box::new(new)),
             () = landed(&mut self.taken_over) => Step::Landed,
         }
     }
 }
 
-async fn read(reading: &mut Option<JoinHandle<Result<Config, String>>>) -> Result<Config, String> {
+async fn read(
+    reading: &mut Option<JoinHandle<Result<NewConfig, String>>>,
+) -> Result<NewConfig, String> {
     match reading {
         Some(reading) => reading
             .await
@@ -86,6 +104,16 @@ async fn landed(taken_over: &mut Option<TakenOver>) {
     }
 }
 
+impl Replaced {
+    fn by(slot: &Slot, new: &SessionConfig) -> Self {
+        let is_new = |old: &SinkConfig| new.publish.iter().any(|sink| sink.path == old.path);
+        Self {
+            generation: slot.session.state().generation,
+            shares_a_file: slot.config.publish.iter().any(is_new),
+        }
+    }
+}
+
 impl Supervisor {
     /// Begins to read the config again; everything else goes on meanwhile.
     pub(super) fn reload(&mut self, asker: Option<Reply<Reloaded>>) {
@@ -97,18 +125,21 @@ impl Supervisor {
         self.reloading.askers.extend(asker);
         self.notifier.reloading();
         let file = self.config.file.clone();
+        let (loader, running) = (self.loader(), self.running());
         self.reloading.reading = Some(tokio::task::spawn_blocking(move || {
-            config::load_to_run(&file, false)
+            let config = config::load_to_run(&file, false)?;
+            let loaded = loader.load(&config, &running);
+            Ok(NewConfig { config, loaded })
         }));
     }
 
     /// Carries over what differs; a broken config changes nothing.
-    pub(super) fn loaded(&mut self, config: Result<Config, String>) {
+    pub(super) fn loaded(&mut self, new: Result<NewConfig, String>) {
         self.reloading.reading = None;
         self.reloaded();
         let (landing, landed) = mpsc::channel(1);
         self.reloading.landing = Some(landing);
-        let outcome = config.and_then(|config| self.take_over(config));
+        let outcome = new.and_then(|new| self.take_over(new));
         self.reloading.landing = None;
         self.gauges.config_good = outcome.is_ok();
         let askers = std::mem::take(&mut self.reloading.askers);
@@ -163,7 +194,8 @@ impl Supervisor {
         }
     }
 
-    fn take_over(&mut self, config: Config) -> Result<Reloaded, String> {
+    fn take_over(&mut self, new: NewConfig) -> Result<Reloaded, String> {
+        let NewConfig { config, loaded } = new;
         // A file that is just being written looks like this, and every token would be withdrawn.
         if config.sessions.is_empty() && !self.slots.is_empty() {
             return Err(
@@ -192,7 +224,7 @@ impl Supervisor {
         self.config.per_host_rate = config.per_host_rate;
         self.config.socket.admins = config.socket.admins;
         self.config.subordinates = config.subordinates;
-        self.take_over_sessions(config.sessions);
+        self.take_over_sessions(config.sessions, loaded);
         self.tell_guests();
         self.set_calendar();
         let names: Vec<_> = self.slots.keys().cloned().collect();
@@ -261,7 +293,11 @@ impl Supervisor {
     }
 
     /// What has not changed is not touched, and held once: the session's own is the config's.
-    fn take_over_sessions(&mut self, mut new: BTreeMap<Arc<str>, Arc<SessionConfig>>) {
+    fn take_over_sessions(
+        &mut self,
+        mut new: BTreeMap<Arc<str>, Arc<SessionConfig>>,
+        mut loaded: Loaded,
+    ) {
         let gone: Vec<_> = self
             .slots
             .keys()
@@ -288,29 +324,49 @@ impl Supervisor {
             self.retire(&name, &kept);
         }
         for (name, session) in changed {
-            self.take_over_session(&name, session, &kept);
+            self.take_over_session(&name, session, &mut loaded, &kept);
         }
+        self.forget_unused_accounts();
     }
 
-    fn take_over_session(&mut self, name: &str, new: Arc<SessionConfig>, kept: &BTreeSet<PathBuf>) {
-        let same_identity = self.slots.get(name).is_some_and(|slot| {
-            slot.config.remote.identity() == new.remote.identity() && !slot.leaving
-        });
-        if same_identity {
+    fn take_over_session(
+        &mut self,
+        name: &str,
+        new: Arc<SessionConfig>,
+        loaded: &mut Loaded,
+        kept: &BTreeSet<PathBuf>,
+    ) {
+        let slot = self.slots.get(name);
+        let is_leaving = slot.is_some_and(|slot| slot.leaving);
+        let same_identity =
+            slot.is_some_and(|slot| slot.config.remote.identity() == new.remote.identity());
+        if same_identity && !is_leaving {
             self.reconfigure(name, &new, kept);
             return;
         }
         let account = new.remote.account();
-        let is_known = self.slots.contains_key(name);
-        if is_known {
+        let replaced = slot.map(|slot| Replaced::by(slot, &new));
+        if replaced.is_some() {
+            if !is_leaving {
+                found::say_identity_changed(name);
+            }
             self.remove(name, kept);
         }
-        if let Err(error) = self.add(new) {
+        if let Err(error) = self.add(new, loaded, replaced.as_ref()) {
             tracing::error!(session = name, event = "session_not_started", %error, "the session cannot start");
             return;
         }
-        // Not before: an account without sessions is let go, and comes back as it was stored.
-        if let Some(account) = self.accounts.get_mut(&*account).filter(|_| is_known) {
+        if let Some(slot) = self.slots.get_mut(name)
+            && replaced.as_ref().is_some_and(|old| old.shares_a_file)
+        {
+            let landing = self.reloading.landing.clone();
+            slot.waiters.extend(landing.map(until_in_files));
+        }
+        if let Some(account) = self
+            .accounts
+            .get_mut(&*account)
+            .filter(|_| replaced.is_some())
+        {
             account.account.reconfigured();
         }
         self.consult_calendar(name);
@@ -338,13 +394,7 @@ impl Supervisor {
             let old_publisher = std::mem::replace(&mut slot.publisher, publisher);
             let stale = unshared(&old, kept);
             let landing = self.reloading.landing.clone();
-            if let Some(told) = landing.clone() {
-                let until = clock::boottime().after(LONGEST_LANDING);
-                slot.waiters.push(Waiter {
-                    until,
-                    want: Want::Files { _told: told },
-                });
-            }
+            slot.waiters.extend(landing.clone().map(until_in_files));
             self.retiring.spawn(async move {
                 old_publisher.stop().await;
                 remove_files(stale).await;
@@ -425,17 +475,11 @@ impl Supervisor {
                 .is_some_and(|new| *new.remote.account() == *slot.account);
             account.leave(&name, stays);
             self.stirred.extend(account.members.iter().cloned());
-            if account.members.is_empty()
-                && account.account.stops.is_empty()
-                && account.saver.is_level(clock::boottime())
-            {
-                self.accounts.remove(&slot.account);
-            }
         }
         let stale = unshared(&slot.config, kept);
         // A successor of the same name writes its own record over this one.
         let has_successor = self.config.sessions.contains_key(&*name);
-        let (store, record) = (self.store.clone(), Self::record_of(&name));
+        let (store, record) = (self.store.clone(), record_of(&name));
         let landing = self.reloading.landing.clone();
         self.retiring.spawn(async move {
             slot.publisher.stop().await;
@@ -450,6 +494,26 @@ impl Supervisor {
                 tracing::error!(session = &*name, event = "state_not_removed", %error, "cannot remove the state of a removed session");
             }
         });
+    }
+}
+
+impl Supervisor {
+    /// Lets accounts go that have no session any more, and of which the disk knows all.
+    pub(super) fn forget_unused_accounts(&mut self) {
+        let now = clock::boottime();
+        self.accounts.retain(|_, account| {
+            !account.members.is_empty()
+                || !account.account.stops.is_empty()
+                || !account.saver.is_level(now)
+        });
+    }
+}
+
+/// Keeps a reload's answer until the session's files are as it wants them.
+fn until_in_files(told: mpsc::Sender<()>) -> Waiter {
+    Waiter {
+        until: clock::boottime().after(LONGEST_LANDING),
+        want: Want::Files { _told: told },
     }
 }
 

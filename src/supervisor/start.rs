@@ -1,7 +1,6 @@
 //! The start: every session of the config, with what the state directory holds of it, up to the word READY.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,14 +12,15 @@ use super::Supervisor;
 use super::alarm::Alarm;
 use super::feed::Feed;
 use super::figures::{Gauges, Tally};
-use super::found::Found;
+use super::found;
 use super::landing::Landing;
 use super::lanes::Lanes;
+use super::load::{AllRunning, Loaded, LoadedSession, Loader};
 use super::person::PersonLogins;
-use super::reload::Reloading;
+use super::reload::{Reloading, Replaced};
 use super::saver::Saver;
 use super::slot::{AccountSlot, Slot};
-use super::tell::Told;
+use super::tell::{Shown, Told};
 use super::warnings::Logins;
 use super::watch::Watch;
 use super::writes::Writes;
@@ -30,8 +30,8 @@ use crate::descriptors::allowed_descriptors;
 use crate::driver::Work;
 use crate::hooks::Hooks;
 use crate::metrics::scrape::MoveScrapers;
-use crate::provider::{Clients, Remote, RemoteError};
-use crate::publish::{self, Press, Publisher};
+use crate::provider::{Clients, RemoteError};
+use crate::publish::{Press, Publisher, Wanted};
 use crate::schedule::Runner;
 use crate::session::view::Phase;
 use crate::store::{Store, StoreError};
@@ -97,10 +97,13 @@ impl Supervisor {
             epochs: 0,
             config,
         };
-        supervisor.sweep_files();
-        supervisor.forget_unconfigured()?;
+        // Nobody is served yet: here alone the disk may be waited for.
+        Loader::sweep_files(&supervisor.config);
+        let loader = supervisor.loader();
+        loader.forget_unconfigured(&supervisor.config)?;
+        let mut loaded = loader.load(&supervisor.config, &AllRunning::new());
         for session in supervisor.config.sessions.clone().into_values() {
-            supervisor.add(session)?;
+            supervisor.add(session, &mut loaded, None)?;
         }
         supervisor
             .accounts
@@ -110,74 +113,44 @@ impl Supervisor {
         Ok(supervisor)
     }
 
-    /// Leftovers of a killed run, in every directory that holds a published file.
-    fn sweep_files(&self) {
-        let sinks = self
-            .config
-            .sessions
-            .values()
-            .flat_map(|session| session.publish.iter());
-        let directories: BTreeSet<PathBuf> = sinks
-            .filter_map(|sink| sink.path.parent())
-            .map(PathBuf::from)
-            .collect();
-        publish::sweep(&directories.into_iter().collect::<Vec<_>>());
-    }
-
-    /// Withdraws what an earlier config published under a session that is gone.
-    fn forget_unconfigured(&mut self) -> Result<(), StartError> {
-        let unconfigured = |name: &String| !self.config.sessions.contains_key(name.as_str());
-        let names: Vec<String> = self
-            .store
-            .sessions()?
-            .into_iter()
-            .filter(unconfigured)
-            .collect();
-        for name in names {
-            let Found { stored, origin } = self.find(&name)?;
-            if let Some(stored) = stored {
-                self.remove_recorded(&stored.paths, &stored.state, origin.proven);
-            }
-            self.store.remove(&Self::record_of(&name))?;
-            tracing::info!(
-                session = name,
-                event = "removed",
-                "removed from the config: withdrawing its token"
-            );
-        }
-        Ok(())
-    }
-
-    /// Every file of the present config.
-    pub(super) fn published_paths(&self) -> BTreeSet<PathBuf> {
-        self.config
-            .sessions
-            .values()
-            .flat_map(|session| session.publish.iter())
-            .map(|sink| sink.path.clone())
-            .collect()
-    }
-
-    pub(super) fn add(&mut self, config: Arc<SessionConfig>) -> Result<(), StartError> {
+    /// Takes a session up as it was loaded.
+    ///
+    /// # Errors
+    /// Why it cannot start.
+    pub(super) fn add(
+        &mut self,
+        config: Arc<SessionConfig>,
+        loaded: &mut Loaded,
+        replaces: Option<&Replaced>,
+    ) -> Result<(), StartError> {
         let name: Arc<str> = config.name.clone();
-        let remote = Remote::new(config.remote.clone(), &mut self.clients).map_err(|error| {
-            StartError::Remote {
-                name: config.name.to_string(),
-                error,
-            }
-        })?;
-        let found = self.find(&config.name)?;
+        let Some(ready) = loaded.take(&name) else {
+            return Ok(());
+        };
+        let LoadedSession {
+            remote,
+            session,
+            written,
+        } = ready?;
         let account: Arc<str> = config.remote.account().into();
-        self.join_account(&account, &name)?;
-        let session = self.restore(&config, &remote, found);
+        self.join_account(&account, &name, loaded);
+        let floor = replaces.map_or(0, |replaced| replaced.generation.saturating_add(1));
+        let session = session.unwrap_or_else(|| found::fresh(&config, clock::now(), floor));
         let known = session
             .state()
             .token
             .as_ref()
             .map(|_| session.state().generation);
         let alarm = Alarm::beginning(known);
+        let publisher = Publisher::new(&name, &config.publish, &self.press);
+        let mut told = Told::default();
+        if replaces.is_some_and(|replaced| replaced.shares_a_file) {
+            // Also where the file is kept when its token is lost: this token is another session's.
+            publisher.set(Wanted::Remove);
+            told.shows(Shown::Nothing);
+        }
         let slot = Slot {
-            publisher: Publisher::new(&name, &config.publish, &self.press),
+            publisher,
             name: name.clone(),
             epoch: self.next_epoch(),
             session,
@@ -187,7 +160,7 @@ impl Supervisor {
             landing: Landing::default(),
             served: None,
             saver: Saver::default(),
-            written: self.store.stamp(&Self::record_of(&config.name)),
+            written,
             pending: None,
             in_flight: None,
             person: PersonLogins::default(),
@@ -198,7 +171,7 @@ impl Supervisor {
             once_landed: Vec::new(),
             outcomes: Vec::new(),
             timer: None,
-            told: Told::default(),
+            told,
             tally: Tally::default(),
             logins: Logins::default(),
             hooks: self.start_hooks(&config),
@@ -216,9 +189,11 @@ impl Supervisor {
         self.epochs
     }
 
-    fn join_account(&mut self, key: &Arc<str>, name: &Arc<str>) -> Result<(), StoreError> {
-        if !self.accounts.contains_key(key) {
-            let account = self.find_account(key)?;
+    /// An account that is in memory is later than its record.
+    fn join_account(&mut self, key: &Arc<str>, name: &Arc<str>, loaded: &mut Loaded) {
+        if !self.accounts.contains_key(key)
+            && let Some(account) = loaded.take_account(key)
+        {
             let slot = AccountSlot {
                 account,
                 saver: Saver::default(),
@@ -229,7 +204,6 @@ impl Supervisor {
         if let Some(slot) = self.accounts.get_mut(key) {
             slot.join(name);
         }
-        Ok(())
     }
 
     /// The first step of every session.

@@ -5,14 +5,14 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::support::daemon::Lab;
 use crate::support::namespaces::with_own_mounts;
-use crate::support::org::{RefreshTokens, Settings};
+use crate::support::org::{Endpoint, RefreshTokens, Settings};
 use crate::support::salesforce::Salesforce;
 use crate::support::{SOON, unix, within};
 
@@ -240,6 +240,54 @@ fn a_report_and_its_recovery_wait_for_no_slow_disk() {
 }
 
 #[test]
+fn a_disk_that_hangs_while_a_reload_adds_a_hundred_sessions_keeps_no_reader_waiting() {
+    let (server, mut lab) = lab();
+    // A login of each, its ping where one follows, and some to spare.
+    server.allow_calls(250);
+    lab.configure(&[lab.by_client("crm")]);
+    lab.start_through(hanging_at(&lab.path("state/sessions/new050.json")));
+    let token = lab.await_token("crm");
+    let added = (0..100).map(|number| lab.by_client(&format!("new{number:03}")));
+    lab.configure(
+        &[lab.by_client("crm")]
+            .into_iter()
+            .chain(added)
+            .collect::<Vec<_>>(),
+    );
+    let reload = lab.command(&["reload"]).stdout(Stdio::null()).spawn();
+    let mut reload = Ended(reload.unwrap());
+    // The config is read by then, and the loading of its sessions hangs.
+    sleep(Duration::from_secs(1));
+    let hangs = Instant::now();
+    let mut slowest = Duration::ZERO;
+    while hangs.elapsed() + Duration::from_secs(3) < HANGS {
+        for path in [
+            "/v1/sessions/crm/token",
+            "/v1/sessions/crm",
+            "/v1/health",
+            "/v1/sessions",
+        ] {
+            let asked = Instant::now();
+            let answer = lab.get(path).unwrap();
+            slowest = slowest.max(asked.elapsed());
+            assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        }
+        sleep(Duration::from_millis(50));
+    }
+    assert!(
+        reload.0.try_wait().unwrap().is_none(),
+        "the disk did not hang"
+    );
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    assert_eq!(lab.token("crm"), Some(token));
+    assert!(reload.0.wait().unwrap().success());
+    assert!(server.lives(&lab.await_token("new050")));
+    assert!(server.lives(&lab.await_token("new099")));
+    assert_eq!(server.count_of("crm", Endpoint::Token), 1);
+    assert!(server.logins() <= 101, "{}", server.logins());
+}
+
+#[test]
 fn a_disk_that_answers_with_io_errors_costs_no_token() {
     let (server, mut lab) = lab();
     lab.configure(&[lab.by_client("crm")]);
@@ -326,6 +374,28 @@ fn what_stands_in_the_place_of_a_state_file_is_put_aside_or_stops_the_start_but_
 
 /// Puts something in the place of a file.
 type Put = fn(&Path);
+
+/// How long a disk hangs that comes back.
+const HANGS: Duration = Duration::from_secs(9);
+
+/// Runs a program for which the file at `path` hangs when it is opened.
+fn hanging_at(path: &Path) -> Command {
+    let mut strace = Command::new("strace");
+    strace.args(["-D", "-f", "-qqq", "-o", "/dev/null", "-P"]);
+    strace.arg(path).args(["-e", "trace=openat", "-e"]);
+    strace.arg(format!("inject=openat:delay_enter={}", HANGS.as_micros()));
+    strace
+}
+
+/// A program that ends with the test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 /// Where the state of `crm` will be looked for.
 fn place(lab: &Lab) -> PathBuf {
