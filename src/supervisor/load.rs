@@ -173,14 +173,14 @@ impl Supervisor {
 
     /// Which sessions run now.
     pub(super) fn running(&self) -> AllRunning {
-        let running = |(name, slot): (&Arc<str>, &Box<super::slot::Slot>)| {
+        let running = self.slots.values().map(|slot| {
             let running = Running {
                 config: slot.config.clone(),
                 leaving: slot.leaving,
             };
-            (name.clone(), running)
-        };
-        self.slots.iter().map(running).collect()
+            (slot.name.clone(), running)
+        });
+        running.collect()
     }
 
     /// Every file of the present config.

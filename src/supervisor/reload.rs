@@ -125,10 +125,10 @@ impl Supervisor {
         self.reloading.askers.extend(asker);
         self.notifier.reloading();
         let file = self.config.file.clone();
-        let (loader, running) = (self.loader(), self.running());
+        let (disk, running) = (self.loader(), self.running());
         self.reloading.reading = Some(tokio::task::spawn_blocking(move || {
             let config = config::load_to_run(&file, false)?;
-            let loaded = loader.load(&config, &running);
+            let loaded = disk.load(&config, &running);
             Ok(NewConfig { config, loaded })
         }));
     }

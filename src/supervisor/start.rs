@@ -99,9 +99,9 @@ impl Supervisor {
         };
         // Nobody is served yet: here alone the disk may be waited for.
         Loader::sweep_files(&supervisor.config);
-        let loader = supervisor.loader();
-        loader.forget_unconfigured(&supervisor.config)?;
-        let mut loaded = loader.load(&supervisor.config, &AllRunning::new());
+        let disk = supervisor.loader();
+        disk.forget_unconfigured(&supervisor.config)?;
+        let mut loaded = disk.load(&supervisor.config, &AllRunning::new());
         for session in supervisor.config.sessions.clone().into_values() {
             supervisor.add(session, &mut loaded, None)?;
         }
