@@ -19,6 +19,7 @@ mod lanes;
 mod load;
 mod orders;
 mod person;
+mod publication;
 mod reload;
 mod saver;
 mod shown;
@@ -57,7 +58,6 @@ use crate::systemd::Notifier;
 use crate::time::Instant;
 use feed::Feed;
 use figures::Gauges;
-use landing::Landing;
 use lanes::{Lanes, Passenger};
 use reload::{Reloading, Step};
 use slot::{Accounts, Pending, Slot, Slots};
@@ -216,8 +216,17 @@ impl Supervisor {
         self.write();
     }
 
-    /// Feeds one engine and takes up what it asks.
+    /// Feeds one engine, and carries its session on.
     fn step(&mut self, name: &str, input: Input) {
+        self.feed_engine(name, input);
+        // One that is broken would want to be looked at without end.
+        if self.slots.get(name).is_some_and(|slot| !slot.broken) {
+            self.pump(name);
+        }
+    }
+
+    /// Feeds one engine and takes up what it asks; `pump` carries that out.
+    fn feed_engine(&mut self, name: &str, input: Input) {
         let now = clock::boottime();
         let Some(slot) = self.slots.get_mut(name) else {
             return;
@@ -270,7 +279,6 @@ impl Supervisor {
             let others = account.members.iter().filter(|member| &***member != name);
             self.stirred.extend(others.cloned());
         }
-        self.pump(name);
     }
 
     /// Carries the session as far as the disk allows: write, then call, then publish, then answer who waits.
@@ -310,11 +318,10 @@ impl Supervisor {
         }
         slot.account_is_stored = account.saver.is_level(now);
         let level = slot.saver.is_level(now);
-        if (level || slot.session.may_show_unwritten()) && slot.publish(now) {
-            slot.landing = Landing::default();
+        if (level || slot.session.may_show_unwritten()) && slot.publish(clock::now()) {
             self.watch.look_soon(now);
         }
-        if level && (slot.waiters.is_empty() || slot.has_landed()) {
+        if level && (slot.waiters.is_empty() || slot.publication.has_landed()) {
             slot.tell_outcomes(&account.account);
         }
         slot.end_late_login(now);
@@ -323,9 +330,8 @@ impl Supervisor {
             .say_soon_if(tell::attention(slot, &account.account, now), now);
         let after = self.config.alerts.after;
         slot.ring_attention(&account.account, clock::now(), &self.alerts, after);
-        if !slot.once_landed.is_empty() && slot.has_landed() {
-            slot.happened.append(&mut slot.once_landed);
-        }
+        let told = slot.publication.take_told();
+        slot.happened.extend(told);
         self.feed.take_in(slot);
         self.watch.needs_secret(
             &name,
@@ -440,7 +446,7 @@ impl Supervisor {
         let outcome = slot::Outcome::of(flight.request, &answer);
         slot.happened.push(feed::call(flight.request, &answer));
         let alive = flight.request == Request::Ping && answer.verdict.is_success();
-        self.step(name, Input::Answered { answer, presented });
+        self.feed_engine(name, Input::Answered { answer, presented });
         let Some(slot) = self.slots.get_mut(name) else {
             return;
         };
@@ -452,7 +458,7 @@ impl Supervisor {
             return;
         }
         if alive {
-            slot.heal_files();
+            slot.publication.heal();
         }
         self.pump(name);
     }

@@ -74,7 +74,7 @@ impl Slot {
             return;
         }
         let reason = self.alarm.came_by.unwrap_or("a new token").to_owned();
-        let files = Some(self.publisher.settling());
+        let files = Some(self.publication.settling());
         self.hooks.ring(&Happening {
             files,
             ..self.happening(Occasion::Change, reason, String::new())
@@ -146,7 +146,7 @@ impl Slot {
     fn watch_for_loss(&mut self, account: &Account, now: Now) {
         let run_out = self.session.has_run_out(now.boot);
         let dormant = self.session.phase(now.boot, account) == Phase::Dormant;
-        if dormant || (self.served.is_some() && !run_out) {
+        if dormant || (self.publication.is_shown() && !run_out) {
             (self.alarm.without, self.alarm.overdue) = (None, false);
             return;
         }

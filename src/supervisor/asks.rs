@@ -261,7 +261,7 @@ impl Supervisor {
             .get(&**name)
             .is_some_and(|slot| !slot.has_good_for(validity))
         {
-            self.step(name, Input::Wanted { validity });
+            self.feed_engine(name, Input::Wanted { validity });
         }
         let wait = if in_files {
             wait.max(LONGEST_LANDING)
@@ -306,7 +306,7 @@ impl Supervisor {
             }
         };
         if let Some(generation) = generation {
-            self.step(&about.name, Input::Rejected { generation });
+            self.feed_engine(&about.name, Input::Rejected { generation });
         }
         self.wait(
             &about.name,
@@ -386,7 +386,9 @@ impl Slot {
                 let settled = late || !self.is_being_replaced();
                 send(reply, settled.then(|| held.take()).flatten().map(Ok))
             }
-            Want::Files { .. } => late || (self.saver.is_level(now) && self.has_landed()),
+            Want::Files { .. } => {
+                late || (self.saver.is_level(now) && self.publication.has_landed())
+            }
             Want::Outcome { reply, .. } => {
                 send(reply, late.then(|| Err(self.not_fresh(account, now))))
             }
@@ -432,8 +434,8 @@ impl Slot {
     ) -> Option<Result<Served, Refusal>> {
         let promise = self.session.promise(now);
         let served = self
-            .served
-            .as_ref()
+            .publication
+            .served()
             .filter(|_| self.session.publication(now) == Publication::Show);
         match served {
             Some(served) if promise.is_enough_for(validity) && (late || self.is_latest(served)) => {
@@ -451,7 +453,7 @@ impl Slot {
     fn has_good_for(&self, validity: Duration) -> bool {
         let now = clock::boottime();
         let good = self.session.promise(now).is_enough_for(validity);
-        good && self.served.is_some() && self.session.publication(now) == Publication::Show
+        good && self.publication.is_shown() && self.session.publication(now) == Publication::Show
     }
 
     /// The token, where nothing has to be done or waited for.
@@ -459,7 +461,10 @@ impl Slot {
         let now = clock::boottime();
         let promise = self.session.promise(now);
         self.can_promise(&promise, validity)?;
-        let served = self.served.as_ref().filter(|served| self.is_latest(served));
+        let served = self
+            .publication
+            .served()
+            .filter(|served| self.is_latest(served));
         let good =
             promise.is_enough_for(validity) && self.session.publication(now) == Publication::Show;
         Ok(served
@@ -483,14 +488,14 @@ impl Slot {
     ) -> Option<Result<Served, Refusal>> {
         let good = self.session.state().health == TokenHealth::Good;
         if let Some(served) = self
-            .served
-            .as_ref()
+            .publication
+            .served()
             .filter(|served| good && self.is_latest(served))
         {
             let valid_for = self.session.promise(now).valid_for;
             return Some(Ok(self.handed_out(served, valid_for)));
         }
-        let lost = self.served.is_none()
+        let lost = !self.publication.is_shown()
             || matches!(self.session.state().health, TokenHealth::Dead { .. });
         let hopeless = lost.then(|| self.needs_person(account)).flatten();
         hopeless
@@ -543,7 +548,9 @@ impl Slot {
 
     fn can_promise(&self, promise: &Promise, validity: Duration) -> Result<(), Refusal> {
         match promise.longest {
-            Some(longest) if !promise.by_ping && longest < validity && self.served.is_some() => {
+            Some(longest)
+                if !promise.by_ping && longest < validity && self.publication.is_shown() =>
+            {
                 Err(Refusal::CannotPromise {
                     name: self.name.to_string(),
                     longest,

@@ -167,15 +167,10 @@ impl Slot {
             refresh_token_lifetime_seconds: lifetime
                 .map(|(it, end)| end.since(it.exercised).as_secs_f64()),
             persisted: self.saver.problem.is_none(),
-            files_failing: self
-                .publisher
-                .status()
-                .iter()
-                .filter(|file| file.error.is_some())
-                .count(),
+            files_failing: self.publication.failing().len(),
             clock_skew_seconds: skew,
             calls: self.tally.figures(),
-            publications: self.publisher.publications(),
+            publications: self.publication.count(),
             hook_runs: (!self.hooks.is_empty()).then(|| self.hooks.runs()),
             quotas: self.session.record().quotas.clone(),
             warnings: self.warnings(now.boot),
@@ -211,7 +206,7 @@ impl Slot {
             .forbidden
             .as_ref()
             .is_some_and(|forbidden| !forbidden.tentative);
-        self.served.is_some() && !forbidden
+        self.publication.is_shown() && !forbidden
     }
 }
 

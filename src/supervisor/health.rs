@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::Supervisor;
-use super::landing::Landing;
 use super::slot::Slot;
 use crate::api::{About, Health, HealthAsk, Refusal};
 use crate::driver;
@@ -62,7 +61,7 @@ impl Supervisor {
         for slot in slots {
             if !slot.is_ready() {
                 not_ready.insert(slot.name.to_string(), self.reason(slot));
-            } else if let Some(file) = slot.out_of_place() {
+            } else if let Some(file) = slot.publication.out_of_place() {
                 not_ready.insert(slot.name.to_string(), out_of_place_in_words(&file));
             }
         }
@@ -77,39 +76,19 @@ impl Supervisor {
     /// Has a good session's files looked at once more; none where there are none, or their disk is known to hang.
     pub(super) fn look_anew(&mut self, name: &str) -> Option<Settling> {
         let slot = self.slots.get_mut(name)?;
-        let settled = slot.publisher.is_settled();
-        if slot.config.publish.is_empty()
-            || !slot.is_ready()
-            || (slot.landing == Landing::Over && !settled)
-        {
+        if slot.config.publish.is_empty() || !slot.is_ready() {
             return None;
         }
-        if settled {
-            slot.heal_files();
-            slot.landing = Landing::Unwatched;
-        }
-        let look = slot.publisher.settling();
+        let look = slot.publication.look_anew()?;
         self.look_for_files(name);
         Some(look)
     }
 }
 
 impl Slot {
-    /// The first file without which the session is not good, and that does not hold its token.
-    pub(super) fn out_of_place(&self) -> Option<SinkStatus> {
-        self.publisher
-            .out_of_place(self.served.as_ref()?.generation)
-    }
-
-    /// The same, unless the file is merely being written.
-    pub(super) fn lacking(&self) -> Option<SinkStatus> {
-        self.out_of_place()
-            .filter(|file| file.error.is_some() || self.landing == Landing::Over)
-    }
-
     /// Why a caller who reads the files cannot have the token.
     pub(super) fn unpublished(&self) -> Option<Refusal> {
-        let file = self.out_of_place()?;
+        let file = self.publication.out_of_place()?;
         Some(Refusal::Unpublished {
             name: self.name.to_string(),
             reason: out_of_place_in_words(&file),

@@ -34,7 +34,7 @@ impl Supervisor {
             slot.holds.insert(number, until);
             driver::hold(&mut self.work, slot.ticket(), number, lasting, released);
         }
-        self.tell_of_holds(&about.name);
+        self.feed_holds(&about.name);
         let held = Held {
             session: about.name.clone(),
             until: clock::now().wall_at(until),
@@ -54,18 +54,19 @@ impl Supervisor {
     pub(super) fn released(&mut self, of: &Ticket, hold: u64) {
         if let Some(slot) = self.current(of) {
             slot.holds.remove(&hold);
-            self.tell_of_holds(&of.name);
+            self.feed_holds(&of.name);
+            self.pump(&of.name);
         }
     }
 
     /// The engine knows the longest hold only.
-    fn tell_of_holds(&mut self, name: &str) {
+    fn feed_holds(&mut self, name: &str) {
         let now = clock::boottime();
         let longest = self
             .slots
             .get(name)
             .and_then(|slot| slot.holds.values().max().copied());
-        self.step(
+        self.feed_engine(
             name,
             Input::Held {
                 lasting: longest.map(|until: Instant| until.since(now)),

@@ -5,31 +5,14 @@ use super::asks::Want;
 use super::slot::Slot;
 use crate::driver::{self, Ticket};
 
-/// How far the files of a session are, for those who wait for them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Landing {
-    /// Nobody has waited since readers found something else.
-    #[default]
-    Unwatched,
-    /// An errand comes back once they are there.
-    Awaited,
-    /// It came back: they are as wanted, or cannot be, or their disk hangs.
-    Over,
-}
-
 impl Slot {
-    /// Whether the files are as wanted, or were tried, or were waited for long enough.
-    pub(super) fn has_landed(&self) -> bool {
-        self.landing == Landing::Over || self.publisher.is_settled()
-    }
-
     /// Whether a caller finds what it was told where it looks: in the files, if it said so.
     pub(super) fn is_read_from(&self, files: bool, late: bool) -> bool {
-        !files || late || self.has_landed()
+        !files || late || self.publication.has_landed()
     }
 
     fn is_read_from_files(&self) -> bool {
-        let told = !self.once_landed.is_empty();
+        let told = self.publication.is_untold();
         told || self.waiters.iter().any(|waiter| match waiter.want {
             Want::Outcome { .. } | Want::LoginOver { .. } | Want::Files { .. } => true,
             Want::Token { files, .. } | Want::Verdict { files, .. } => files,
@@ -55,15 +38,14 @@ impl Supervisor {
         let Some(slot) = self.slots.get_mut(name) else {
             return;
         };
-        if slot.landing == Landing::Unwatched && !slot.has_landed() {
-            slot.landing = Landing::Awaited;
-            driver::land(&mut self.work, slot.ticket(), slot.publisher.settling());
+        if let Some(files) = slot.publication.await_files() {
+            driver::land(&mut self.work, slot.ticket(), files);
         }
     }
 
     pub(super) fn landed(&mut self, of: &Ticket) {
         let Some(slot) = self.current(of) else { return };
-        slot.landing = Landing::Over;
+        slot.publication.files_landed();
         self.pump(&of.name);
     }
 }

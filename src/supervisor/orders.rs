@@ -28,8 +28,9 @@ impl Supervisor {
             }
         };
         self.name_the_others_of_a_token(&about.name, order);
-        self.step(&about.name, Input::Order(engine_order(order)));
+        self.feed_engine(&about.name, Input::Order(engine_order(order)));
         if calls.is_empty() || wait.is_zero() {
+            self.pump(&about.name);
             let _ = reply.send(self.known(&about.name).and_then(|slot| self.status(slot)));
         } else {
             self.wait(

@@ -261,7 +261,7 @@ impl Supervisor {
             .and_then(|slot| slot.pending.take());
         if let Some(pending) = held {
             self.lanes.forget(name);
-            self.step(name, Input::Unwritten { call: pending.id() });
+            self.feed_engine(name, Input::Unwritten { call: pending.id() });
         }
         self.step(name, Input::PersonLoggedIn(answer));
     }
@@ -552,7 +552,7 @@ impl Slot {
                 ..
             }) => {
                 let now = clock::now();
-                let done = self.saver.is_level(now.boot) && self.has_landed();
+                let done = self.saver.is_level(now.boot) && self.publication.has_landed();
                 let over = || LoginDone {
                     status: self.status(now, account),
                     logged_in_as: who.clone(),

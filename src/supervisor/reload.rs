@@ -24,7 +24,7 @@ use crate::hooks::Hooks;
 use crate::metrics::scrape::MoveScrapers;
 use crate::program;
 use crate::provider::Remote;
-use crate::publish::{self, Publisher, SinkConfig, Wanted};
+use crate::publish::{self, Publisher, SinkConfig};
 use crate::session::{Input, Order};
 
 /// A config that is being read, with what the disk holds of its new sessions, on a thread that may block; and who wants
@@ -270,7 +270,7 @@ impl Supervisor {
         let files = self
             .slots
             .values()
-            .filter_map(|slot| Some((slot, slot.lacking()?)));
+            .filter_map(|slot| Some((slot, slot.publication.lacking()?)));
         let files =
             files.map(|(slot, file)| format!("{}: {}", slot.name, out_of_place_in_words(&file)));
         outcome.problems.extend(files);
@@ -391,7 +391,7 @@ impl Supervisor {
         let old = std::mem::replace(&mut slot.config, new.clone());
         if old.publish != new.publish {
             let publisher = Publisher::new(&slot.name, &new.publish, &self.press);
-            let old_publisher = std::mem::replace(&mut slot.publisher, publisher);
+            let old_publisher = slot.publication.move_to(publisher);
             let stale = unshared(&old, kept);
             let landing = self.reloading.landing.clone();
             slot.waiters.extend(landing.clone().map(until_in_files));
@@ -400,7 +400,6 @@ impl Supervisor {
                 remove_files(stale).await;
                 drop(landing);
             });
-            slot.told.forget_shown();
         }
         if old.hooks != new.hooks {
             let hooks = Hooks::start(&new.hooks, &self.config.socket.path);
@@ -435,15 +434,12 @@ impl Supervisor {
             "removed from the config: withdrawing its token"
         );
         slot.call_off(&self.alerts, "the session is no longer configured");
-        slot.served = None;
         // A path that another session publishes now is that session's to write.
-        if !slot
-            .config
-            .publish
-            .iter()
-            .any(|sink| kept.contains(&sink.path))
-        {
-            slot.publisher.set(Wanted::Remove);
+        let shares = |sink: &SinkConfig| kept.contains(&sink.path);
+        if slot.config.publish.iter().any(shares) {
+            slot.publication.remove_but_for_files();
+        } else {
+            slot.publication.remove();
         }
         if slot.config.logout_on_removal && slot.session.state().token.is_some() {
             slot.leaving = true;
@@ -482,7 +478,7 @@ impl Supervisor {
         let (store, record) = (self.store.clone(), record_of(&name));
         let landing = self.reloading.landing.clone();
         self.retiring.spawn(async move {
-            slot.publisher.stop().await;
+            slot.publication.stop().await;
             remove_files(stale).await;
             drop(landing);
             slot.hooks.finish().await;

@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::alarm::Alarm;
 use super::asks::Waiter;
-use super::feed::{self, Happened};
+use super::feed::Happened;
 use super::figures::Tally;
-use super::landing::Landing;
 use super::person::PersonLogins;
+use super::publication::Publication;
 use super::saver::Saver;
 use super::shown;
-use super::tell::{Shown, Told};
+use super::tell::Told;
 use super::warnings::Logins;
 use crate::atomic_file::Stamp;
 use crate::clock;
@@ -23,16 +23,15 @@ use crate::config::SessionConfig;
 use crate::driver::{Errand, Flight, Ticket};
 use crate::hooks::Hooks;
 use crate::provider::Remote;
-use crate::publish::{Publisher, Wanted};
 use crate::schedule::Duty;
 use crate::secret_source::SecretSource;
 use crate::session::account::Account;
 use crate::session::answer::{Answer, Request};
 use crate::session::state::State;
-use crate::session::view::{Attention, Publication};
+use crate::session::view::{Attention, Publication as Wanted};
 use crate::session::{Call, Footing, Session};
 use crate::store::record::ClockStamp;
-use crate::time::Instant;
+use crate::time::{Instant, Now};
 use crate::token::Published;
 
 /// By name; boxed, since the nodes of a tree are half empty.
@@ -53,11 +52,8 @@ pub(super) struct Slot {
     /// The account's record is on disk as it is in memory, as far as the disk allows.
     pub(super) account_is_stored: bool,
     pub(super) remote: Arc<Remote>,
-    pub(super) publisher: Publisher,
-    /// How far its files are.
-    pub(super) landing: Landing,
-    /// What readers of the socket get.
-    pub(super) served: Option<Arc<Published>>,
+    /// What readers find.
+    pub(super) publication: Publication,
     pub(super) saver: Saver,
     /// Its state's file as it was written last.
     pub(super) written: Option<Stamp>,
@@ -73,8 +69,6 @@ pub(super) struct Slot {
     pub(super) holds: BTreeMap<u64, Instant>,
     /// What happened, for those who follow.
     pub(super) happened: Vec<Happened>,
-    /// The same, told once the files show it: who hears of a token may read it there.
-    pub(super) once_landed: Vec<Happened>,
     /// What calls came to, to be told once files and socket show it.
     pub(super) outcomes: Vec<Outcome>,
     pub(super) timer: Option<Instant>,
@@ -335,62 +329,29 @@ impl Slot {
     }
 
     /// Brings files and socket in line with the state; true when readers find something else than before.
-    pub(super) fn publish(&mut self, now: Instant) -> bool {
-        match self.session.publication(now) {
-            Publication::Hold => false,
-            Publication::Withdraw => {
-                let changes = self.told.shows(Shown::Nothing);
-                if changes {
-                    self.once_landed.extend(
-                        self.served
-                            .take()
-                            .map(|served| feed::withdrawn(served.generation)),
-                    );
-                    self.publisher.set(Wanted::Withdraw);
-                }
-                changes
-            }
-            Publication::Show => {
-                let changes = self
-                    .told
-                    .shows(Shown::Generation(self.session.state().generation));
-                if changes {
-                    self.served = self.current();
-                    self.heal_files();
-                    self.once_landed
-                        .push(feed::published(self.session.state().generation));
-                    self.ring_change();
-                } else if self.shows_another_end() {
-                    self.served = self.current();
-                    self.heal_files();
-                }
-                changes
-            }
+    pub(super) fn publish(&mut self, now: Now) -> bool {
+        let wanted = match self.session.publication(now.boot) {
+            Wanted::Hold => return false,
+            Wanted::Withdraw => None,
+            Wanted::Show => self.published(now),
+        };
+        let shows = wanted.is_some();
+        let changes = self.publication.set(wanted);
+        if changes && shows {
+            self.ring_change();
         }
+        changes
     }
 
-    /// Writes the files again where somebody changed or removed them.
-    pub(super) fn heal_files(&mut self) {
-        if let Some(served) = &self.served {
-            self.publisher.set(Wanted::Show(served.clone()));
-        }
-    }
-
-    fn shows_another_end(&self) -> bool {
+    /// What readers should find: the very same as before where nothing has changed.
+    fn published(&self, now: Now) -> Option<Arc<Published>> {
         let state = self.session.state();
-        self.served
-            .as_ref()
-            .is_some_and(|served| shown::is_outdated(served, state, clock::now()))
-    }
-
-    fn current(&self) -> Option<Arc<Published>> {
-        shown::published(
-            &self.config,
-            &self.remote,
-            self.session.state(),
-            clock::now(),
-        )
-        .map(Arc::new)
+        let still = self.publication.served().filter(|served| {
+            served.generation == state.generation && !shown::is_outdated(served, state, now)
+        });
+        still
+            .cloned()
+            .or_else(|| shown::published(&self.config, &self.remote, state, now).map(Arc::new))
     }
 
     /// Nothing is under way, and nothing is left to write.

@@ -13,14 +13,14 @@ use super::alarm::Alarm;
 use super::feed::Feed;
 use super::figures::{Gauges, Tally};
 use super::found;
-use super::landing::Landing;
 use super::lanes::Lanes;
 use super::load::{AllRunning, Loaded, LoadedSession, Loader};
 use super::person::PersonLogins;
+use super::publication::Publication;
 use super::reload::{Reloading, Replaced};
 use super::saver::Saver;
 use super::slot::{AccountSlot, Slot};
-use super::tell::{Shown, Told};
+use super::tell::Told;
 use super::warnings::Logins;
 use super::watch::Watch;
 use super::writes::Writes;
@@ -31,7 +31,7 @@ use crate::driver::Work;
 use crate::hooks::Hooks;
 use crate::metrics::scrape::MoveScrapers;
 use crate::provider::{Clients, RemoteError};
-use crate::publish::{Press, Publisher, Wanted};
+use crate::publish::{Press, Publisher};
 use crate::schedule::Runner;
 use crate::session::view::Phase;
 use crate::store::{Store, StoreError};
@@ -143,22 +143,19 @@ impl Supervisor {
             .map(|_| session.state().generation);
         let alarm = Alarm::beginning(known);
         let publisher = Publisher::new(&name, &config.publish, &self.press);
-        let mut told = Told::default();
-        if replaces.is_some_and(|replaced| replaced.shares_a_file) {
-            // Also where the file is kept when its token is lost: this token is another session's.
-            publisher.set(Wanted::Remove);
-            told.shows(Shown::Nothing);
-        }
+        let publication = if replaces.is_some_and(|replaced| replaced.shares_a_file) {
+            Publication::replacing(publisher)
+        } else {
+            Publication::beginning(publisher)
+        };
         let slot = Slot {
-            publisher,
+            publication,
             name: name.clone(),
             epoch: self.next_epoch(),
             session,
             account,
             account_is_stored: true,
             remote: Arc::new(remote),
-            landing: Landing::default(),
-            served: None,
             saver: Saver::default(),
             written,
             pending: None,
@@ -168,10 +165,9 @@ impl Supervisor {
             upcoming: Vec::new(),
             holds: BTreeMap::new(),
             happened: Vec::new(),
-            once_landed: Vec::new(),
             outcomes: Vec::new(),
             timer: None,
-            told,
+            told: Told::default(),
             tally: Tally::default(),
             logins: Logins::default(),
             hooks: self.start_hooks(&config),
@@ -243,8 +239,8 @@ impl Supervisor {
         let Some(account) = self.accounts.get(&slot.account) else {
             return true;
         };
-        if let Some(served) = &slot.served {
-            let files = slot.publisher.status();
+        if let Some(served) = slot.publication.served() {
+            let files = slot.publication.files();
             return files
                 .iter()
                 .all(|file| file.generation == Some(served.generation) || file.error.is_some());

@@ -47,7 +47,7 @@ impl Supervisor {
         let good = self
             .slots
             .values()
-            .filter(|slot| slot.is_ready() && slot.lacking().is_none())
+            .filter(|slot| slot.is_ready() && slot.publication.lacking().is_none())
             .count();
         let mut line = match self.slots.len() {
             0 => return "no session is configured".to_owned(),
@@ -58,18 +58,20 @@ impl Supervisor {
             .values()
             .map(Box::as_ref)
             .partition(|slot| self.needs_person(slot));
-        let (published, waiting): (Vec<&Slot>, Vec<&Slot>) =
-            others.into_iter().partition(|slot| slot.served.is_some());
+        let (published, waiting): (Vec<&Slot>, Vec<&Slot>) = others
+            .into_iter()
+            .partition(|slot| slot.publication.is_shown());
         let fileless: Vec<&Slot> = published
             .into_iter()
-            .filter(|slot| slot.lacking().is_some())
+            .filter(|slot| slot.publication.lacking().is_some())
             .collect();
         add_names(&mut line, "a person is needed for", &needy, |slot| {
             self.reason(slot)
         });
         add_names(&mut line, "no token of", &waiting, |slot| self.reason(slot));
         add_names(&mut line, "no token file of", &fileless, |slot| {
-            slot.lacking()
+            slot.publication
+                .lacking()
                 .map(|file| out_of_place_in_words(&file))
                 .unwrap_or_default()
         });
@@ -106,7 +108,7 @@ impl Slot {
                 .token
                 .as_ref()
                 .and_then(|token| token.instance_url.clone()),
-            published: self.served.is_some(),
+            published: self.publication.is_shown(),
             persisted: self.saver.problem.is_none(),
             idle_timeout_seconds: self
                 .session
@@ -155,8 +157,8 @@ impl Slot {
                 .map(|happening| recent(*happening, now))
                 .collect(),
             files: self
-                .publisher
-                .status()
+                .publication
+                .files()
                 .into_iter()
                 .map(file_status)
                 .collect(),
@@ -165,7 +167,7 @@ impl Slot {
 
     /// Says, again at a slow pace, which files cannot be written.
     pub(super) fn tell_sinks(&mut self, now: Instant) {
-        let failing = self.publisher.failing();
+        let failing = self.publication.failing();
         if !self.told.may_repeat_unpublished(now, failing.is_empty()) {
             return;
         }

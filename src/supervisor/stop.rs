@@ -59,7 +59,7 @@ impl Supervisor {
         let settle = async {
             for (_, slot) in slots {
                 hooks.spawn(slot.hooks.finish());
-                slot.publisher.stop().await;
+                slot.publication.stop().await;
             }
             while self.retiring.join_next().await.is_some() {}
         };

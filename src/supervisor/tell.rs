@@ -26,34 +26,11 @@ pub(super) struct Told {
     attention: Option<Box<(Instant, String)>>,
     /// When a person was first needed, in this run.
     needs_person_since: Option<Instant>,
-    shown: Shown,
     /// Early warnings that hold, and when they were last said.
     warned: BTreeMap<Warning, Instant>,
 }
 
-/// What readers were given last.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Shown {
-    /// Not known yet: files of an earlier run may lie there.
-    #[default]
-    Unknown,
-    /// Nothing.
-    Nothing,
-    /// The token of this generation.
-    Generation(u64),
-}
-
 impl Told {
-    /// Takes note of what is shown. True when it is another than before.
-    pub(super) fn shows(&mut self, shown: Shown) -> bool {
-        std::mem::replace(&mut self.shown, shown) != shown
-    }
-
-    /// The files are others than before: whatever is to be shown must be shown again.
-    pub(super) fn forget_shown(&mut self) {
-        self.shown = Shown::Unknown;
-    }
-
     /// Since when, as far as this run knows, a person is needed.
     pub(super) fn needs_person_since(&self) -> Option<Instant> {
         self.needs_person_since

@@ -193,7 +193,7 @@ impl Supervisor {
             of: slot.ticket(),
             state: slot.written,
             config: slot.config.clone(),
-            published: slot.served.is_some(),
+            published: slot.publication.is_shown(),
         });
         let sights = sights.collect();
         driver::look_at_files(&mut self.work, &self.store, sights, clock::now());
@@ -224,7 +224,7 @@ impl Supervisor {
         }
         for of in files {
             if let Some(slot) = self.current(of) {
-                slot.heal_files();
+                slot.publication.heal();
             }
         }
     }
@@ -271,11 +271,12 @@ impl Supervisor {
             return;
         }
         if let Some(seed) = seed {
-            self.step(name, Input::Seed(seed));
+            self.feed_engine(name, Input::Seed(seed));
         }
         if let Some(presented) = presented {
-            self.step(name, Input::SecretsAre(presented));
+            self.feed_engine(name, Input::SecretsAre(presented));
         }
+        self.pump(name);
     }
 }
 

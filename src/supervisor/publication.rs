@@ -1,0 +1,287 @@
+//! What readers are shown of one session. It is set in one place; the socket and the files follow it.
+
+use std::sync::Arc;
+
+use super::feed::{self, Happened};
+use crate::metrics::Publications;
+use crate::publish::{Publisher, Settling, SinkStatus, Wanted};
+use crate::token::Published;
+
+/// What readers find, and how far its files are.
+pub(super) struct Publication {
+    /// What readers of the socket get.
+    served: Option<Arc<Published>>,
+    /// Whether the files know of it. At the start, and when they have moved, files of before may lie there.
+    files_know: bool,
+    files: Publisher,
+    landing: Landing,
+    /// What happened to it, told once the files show it: who hears of a token may read it there.
+    once_landed: Vec<Happened>,
+}
+
+/// How far the files are, for those who wait for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Landing {
+    /// Nobody has waited since readers found something else.
+    #[default]
+    Unwatched,
+    /// An errand comes back once they are there.
+    Awaited,
+    /// It came back: they are as wanted, or cannot be, or their disk hangs.
+    Over,
+}
+
+impl Publication {
+    /// Nothing is shown yet, whatever files of an earlier run hold.
+    pub(super) fn beginning(files: Publisher) -> Self {
+        Self {
+            served: None,
+            files_know: false,
+            files,
+            landing: Landing::default(),
+            once_landed: Vec::new(),
+        }
+    }
+
+    /// The same, where the files show the token of another identity: also those go that are kept when a token is lost.
+    pub(super) fn replacing(files: Publisher) -> Self {
+        let mut publication = Self::beginning(files);
+        publication.remove();
+        publication
+    }
+
+    /// Readers find this from now on, or nothing. True when that is another token than before, or other files; what is
+    /// shown already changes nothing.
+    pub(super) fn set(&mut self, wanted: Option<Arc<Published>>) -> bool {
+        let generation = |shown: &Option<Arc<Published>>| shown.as_ref().map(|it| it.generation);
+        let is_same_token = self.files_know && generation(&wanted) == generation(&self.served);
+        if is_same_token && wanted == self.served {
+            return false;
+        }
+        let before = std::mem::replace(&mut self.served, wanted);
+        self.files_know = true;
+        self.files.set(match &self.served {
+            Some(served) => Wanted::Show(served.clone()),
+            None => Wanted::Withdraw,
+        });
+        if is_same_token {
+            return false;
+        }
+        self.landing = Landing::default();
+        let happened = match &self.served {
+            Some(served) => Some(feed::published(served.generation)),
+            None => before.map(|before| feed::withdrawn(before.generation)),
+        };
+        self.once_landed.extend(happened);
+        true
+    }
+
+    /// Readers find nothing from now on, and every file goes, also those that are kept when a token is lost.
+    pub(super) fn remove(&mut self) {
+        self.remove_but_for_files();
+        self.files.set(Wanted::Remove);
+    }
+
+    /// Readers of the socket find nothing from now on; another session writes one of the files.
+    pub(super) fn remove_but_for_files(&mut self) {
+        (self.served, self.files_know) = (None, true);
+    }
+
+    /// The files lie elsewhere from now on; gives back those of before.
+    pub(super) fn move_to(&mut self, files: Publisher) -> Publisher {
+        (self.files_know, self.landing) = (false, Landing::default());
+        std::mem::replace(&mut self.files, files)
+    }
+
+    /// Writes the files again where somebody changed or removed them.
+    pub(super) fn heal(&self) {
+        if let Some(served) = &self.served {
+            self.files.set(Wanted::Show(served.clone()));
+        }
+    }
+
+    /// What readers of the socket get.
+    pub(super) fn served(&self) -> Option<&Arc<Published>> {
+        self.served.as_ref()
+    }
+
+    /// Whether readers find a token.
+    pub(super) fn is_shown(&self) -> bool {
+        self.served.is_some()
+    }
+
+    /// Whether the files are as wanted, or were tried, or were waited for long enough.
+    pub(super) fn has_landed(&self) -> bool {
+        self.landing == Landing::Over || self.files.is_settled()
+    }
+
+    /// Whether something is told once the files show it.
+    pub(super) fn is_untold(&self) -> bool {
+        !self.once_landed.is_empty()
+    }
+
+    /// What happened that those who follow may hear of now.
+    pub(super) fn take_told(&mut self) -> Vec<Happened> {
+        if self.once_landed.is_empty() || !self.has_landed() {
+            return Vec::new();
+        }
+        std::mem::take(&mut self.once_landed)
+    }
+
+    /// What resolves once the files are there, the first time that somebody must wait for them.
+    pub(super) fn await_files(&mut self) -> Option<Settling> {
+        if self.landing != Landing::Unwatched || self.has_landed() {
+            return None;
+        }
+        self.landing = Landing::Awaited;
+        Some(self.files.settling())
+    }
+
+    /// The files are there, or were waited for long enough.
+    pub(super) fn files_landed(&mut self) {
+        self.landing = Landing::Over;
+    }
+
+    /// Has the files looked at once more; none where their disk is known to hang.
+    pub(super) fn look_anew(&mut self) -> Option<Settling> {
+        let is_settled = self.files.is_settled();
+        if self.landing == Landing::Over && !is_settled {
+            return None;
+        }
+        if is_settled {
+            self.heal();
+            self.landing = Landing::Unwatched;
+        }
+        Some(self.files.settling())
+    }
+
+    /// The first file without which the session is not good, and that does not hold its token.
+    pub(super) fn out_of_place(&self) -> Option<SinkStatus> {
+        self.files.out_of_place(self.served.as_ref()?.generation)
+    }
+
+    /// The same, unless the file is merely being written.
+    pub(super) fn lacking(&self) -> Option<SinkStatus> {
+        self.out_of_place()
+            .filter(|file| file.error.is_some() || self.landing == Landing::Over)
+    }
+
+    /// Resolves when the files are as they are wanted now.
+    pub(super) fn settling(&self) -> Settling {
+        self.files.settling()
+    }
+
+    /// What each file last did, in the order of the config.
+    pub(super) fn files(&self) -> Vec<SinkStatus> {
+        self.files.status()
+    }
+
+    /// The files whose last attempt failed.
+    pub(super) fn failing(&self) -> Vec<SinkStatus> {
+        self.files.failing()
+    }
+
+    /// What became of the files so far.
+    pub(super) fn count(&self) -> Publications {
+        self.files.publications()
+    }
+
+    /// Lets the files become what is wanted of them, and leaves them.
+    pub(super) async fn stop(self) {
+        self.files.stop().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::named::Named;
+    use crate::publish::{Format, Press, SinkConfig};
+    use crate::secret::Secret;
+    use crate::token::Token;
+
+    #[tokio::test]
+    async fn what_is_shown_already_changes_nothing_and_is_told_once() {
+        let house = TempDir::new().unwrap();
+        let mut publication = Publication::beginning(files(&house));
+        assert!(
+            publication.set(None),
+            "files of an earlier run may lie there"
+        );
+        assert!(!publication.set(None) && !publication.is_untold());
+        assert!(publication.set(token(1, 60)));
+        assert!(!publication.set(token(1, 60)));
+        assert!(!publication.set(token(1, 90)), "the same with a later end");
+        publication.settling().done().await;
+        assert_eq!(publication.out_of_place(), None);
+        assert_eq!(publication.take_told().len(), 1);
+        assert!(publication.set(None) && !publication.is_shown());
+        publication.settling().done().await;
+        assert_eq!(publication.take_told().len(), 1);
+        assert_eq!(publication.count().published, 1);
+    }
+
+    #[tokio::test]
+    async fn files_that_move_are_told_again_what_is_shown() {
+        let house = TempDir::new().unwrap();
+        let mut publication = Publication::beginning(files(&house));
+        assert!(publication.set(token(1, 60)));
+        let before = publication.move_to(files(&house));
+        before.stop().await;
+        assert!(publication.is_shown() && publication.out_of_place().is_some());
+        assert!(publication.set(token(1, 60)) && !publication.set(token(1, 60)));
+        publication.settling().done().await;
+        assert_eq!(publication.out_of_place(), None);
+    }
+
+    #[tokio::test]
+    async fn what_was_removed_is_not_merely_withdrawn_by_what_follows() {
+        let house = TempDir::new().unwrap();
+        let path = house.path().join("crm");
+        let mut publication = Publication::beginning(files(&house));
+        publication.set(token(1, 60));
+        publication.settling().done().await;
+        assert!(path.exists());
+        publication.remove();
+        assert!(!publication.set(None));
+        publication.settling().done().await;
+        assert!(!path.exists(), "although it is kept when its token is lost");
+    }
+
+    fn files(house: &TempDir) -> Publisher {
+        let sink = SinkConfig {
+            path: house.path().join("crm"),
+            format: Format::Token,
+            mode: 0o600,
+            owner: None,
+            group: None,
+            keep_on_loss: true,
+            required: true,
+            env_prefix: "CRM".into(),
+        };
+        // It owns the workers, which must outlive this function.
+        let press = Box::leak(Box::new(Press::start(house.path())));
+        Publisher::new(&"crm".into(), &Arc::from([sink]), press)
+    }
+
+    fn token(generation: u64, end: i64) -> Option<Arc<Published>> {
+        let token = Token {
+            access_token: Secret::new("t0k3n"),
+            token_type: "Bearer".to_owned(),
+            instance_url: None,
+            captures: Named::default(),
+            issued_at: Timestamp::UNIX_EPOCH,
+            expires_at: Some(Timestamp::from_second(end).unwrap()),
+        };
+        Some(Arc::new(Published {
+            session: "crm".into(),
+            generation,
+            token: Arc::new(token),
+            headers: Vec::new(),
+            base: String::new(),
+        }))
+    }
+}
