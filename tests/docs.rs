@@ -521,6 +521,36 @@ fn what_a_comment_cites_is_a_page_and_a_heading_of_this_repository() {
 }
 
 #[test]
+fn the_diagrams_of_a_session_name_every_state_that_the_code_has() {
+    let mut code = String::new();
+    gather(&root().join("src"), &mut code);
+    let page = read("docs/ARCHITECTURE.md");
+    let (_, of_phases) = page.split_once("## The session's phases").unwrap();
+    for kind in ["Health", "Doubt", "Phase"] {
+        let variants = variants(&code, kind);
+        assert!(variants.len() > 2, "{kind}: {variants:?}");
+        for variant in variants {
+            let named = of_phases
+                .split(|it: char| !it.is_alphanumeric())
+                .any(|word| word == variant);
+            assert!(named, "docs/ARCHITECTURE.md draws no {kind}::{variant}");
+        }
+    }
+}
+
+/// The variants of an enum, as rustfmt sets them.
+fn variants(code: &str, kind: &str) -> Vec<String> {
+    let (_, body) = code.split_once(&format!("\npub enum {kind} {{\n")).unwrap();
+    let (body, _) = body.split_once("\n}\n").unwrap();
+    let variant = |line: &str| {
+        let line = line.strip_prefix("    ")?;
+        let name: String = line.chars().take_while(|it| it.is_alphanumeric()).collect();
+        line.starts_with(char::is_uppercase).then_some(name)
+    };
+    body.lines().filter_map(variant).collect()
+}
+
+#[test]
 fn every_test_that_holds_a_promise_is_there() {
     let mut code = String::new();
     for directory in ["src", "tests/acceptance"] {
