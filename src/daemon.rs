@@ -14,6 +14,7 @@ use crate::atomic_file;
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::run::RunArgs;
+use crate::clock;
 use crate::config::{self, Config, DaemonConfig};
 use crate::descriptors::{keep_descriptors_from_children, missing_descriptors, raise_descriptors};
 use crate::hardening::harden;
@@ -162,7 +163,7 @@ async fn supervise(signals: Signals, config: Config) -> Result<(), DaemonError> 
     tracing::info!(event = "starting", version = env!("CARGO_PKG_VERSION"), config = %config.file.display(), sessions = config.sessions.len(), "starting");
     let listen = config.metrics.clone();
     let (move_scrapers, moves) = mpsc::unbounded_channel();
-    let supervisor = Supervisor::new(config, store, notifier, move_scrapers)?;
+    let supervisor = Supervisor::new(config, store, notifier, move_scrapers, clock::now())?;
     let (asking, asks) = mpsc::channel(ASKS);
     let (stop, stopped) = watch::channel(());
     let mut tasks = JoinSet::new();

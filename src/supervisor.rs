@@ -55,7 +55,7 @@ use crate::session::{Action, Input};
 use crate::signals::{Signal, Signals};
 use crate::store::{Record, Store};
 use crate::systemd::Notifier;
-use crate::time::Instant;
+use crate::time::{Instant, Now};
 use feed::Feed;
 use figures::Gauges;
 use lanes::{Lanes, Passenger};
@@ -82,6 +82,8 @@ pub struct Ears {
 
 /// All sessions of this machine.
 pub struct Supervisor {
+    /// The time of this turn: read once, and only where the loop waits.
+    now: Now,
     config: Config,
     slots: Slots,
     accounts: Accounts,
@@ -133,10 +135,13 @@ enum Turn {
 impl Supervisor {
     /// Runs until a signal stops it; then lets renewals finish, stores what they brought, and leaves the files in place.
     pub async fn run(mut self, mut ears: Ears) {
+        self.now = clock::now();
         self.begin();
         loop {
             self.catch_up();
-            match self.turn(&mut ears).await {
+            let turn = self.turn(&mut ears).await;
+            self.now = clock::now();
+            match turn {
                 Turn::Done(done) => self.done(done),
                 Turn::Ask(ask) => self.ask(ask),
                 Turn::Duty(name, duty) => self.duty(&name, duty),
@@ -151,8 +156,9 @@ impl Supervisor {
     }
 
     async fn turn(&mut self, ears: &mut Ears) -> Turn {
-        let pause = self.pause();
-        let planned = clock::boottime().after(pause);
+        let begun = clock::boottime();
+        let pause = self.pause(begun);
+        let planned = begun.after(pause);
         let turn = tokio::select! {
             biased;
             Some(signal) = ears.signals.next() => Turn::Signal(signal),
@@ -172,8 +178,7 @@ impl Supervisor {
     }
 
     /// How long nothing needs to be looked at.
-    fn pause(&self) -> Duration {
-        let now = clock::boottime();
+    fn pause(&self, now: Instant) -> Duration {
         let timer = self.timers.first().map(|(at, _)| *at);
         let next = [
             timer,
@@ -195,7 +200,7 @@ impl Supervisor {
     /// Does everything whose time has come.
     fn catch_up(&mut self) {
         self.look_at_clocks();
-        let now = clock::boottime();
+        let now = self.now.boot;
         while let Some((_, name)) = self.timers.pop_first_if_due(now) {
             if let Some(slot) = self.slots.get_mut(&name) {
                 slot.timer = None;
@@ -227,7 +232,7 @@ impl Supervisor {
 
     /// Feeds one engine and takes up what it asks; `pump` carries that out.
     fn feed_engine(&mut self, name: &str, input: Input) {
-        let now = clock::boottime();
+        let now = self.now;
         let Some(slot) = self.slots.get_mut(name) else {
             return;
         };
@@ -239,7 +244,7 @@ impl Supervisor {
         }
         // One session's trouble must never become another's, not even trouble that nobody foresaw.
         let stepped = catch_unwind(AssertUnwindSafe(|| {
-            slot.session.step(input, now, &mut account.account)
+            slot.session.step(input, now.boot, &mut account.account)
         }));
         let Ok(actions) = stepped else {
             slot.broken = true;
@@ -270,8 +275,8 @@ impl Supervisor {
                     )));
                 }
                 Action::Tell(event) => {
-                    slot.hear(&event);
-                    tell::event(slot, &event);
+                    slot.hear(&event, now);
+                    tell::event(slot, &event, now.boot);
                 }
             }
         }
@@ -283,7 +288,8 @@ impl Supervisor {
 
     /// Carries the session as far as the disk allows: write, then call, then publish, then answer who waits.
     fn pump(&mut self, name: &str) {
-        let now = clock::boottime();
+        let at = self.now;
+        let now = at.boot;
         let Some((name, slot)) = self
             .slots
             .get_key_value(name)
@@ -318,18 +324,18 @@ impl Supervisor {
         }
         slot.account_is_stored = account.saver.is_level(now);
         let level = slot.saver.is_level(now);
-        if (level || slot.session.may_show_unwritten()) && slot.publish(clock::now()) {
+        if (level || slot.session.may_show_unwritten()) && slot.publish(at) {
             self.watch.look_soon(now);
         }
         if level && (slot.waiters.is_empty() || slot.publication.has_landed()) {
-            slot.tell_outcomes(&account.account);
+            slot.tell_outcomes(at, &account.account);
         }
         slot.end_late_login(now);
-        slot.answer_waiters(now, &account.account);
+        slot.answer_waiters(at, &account.account);
         self.watch
             .say_soon_if(tell::attention(slot, &account.account, now), now);
         let after = self.config.alerts.after;
-        slot.ring_attention(&account.account, clock::now(), &self.alerts, after);
+        slot.ring_attention(&account.account, at, &self.alerts, after);
         let told = slot.publication.take_told();
         slot.happened.extend(told);
         self.feed.take_in(slot);
@@ -381,7 +387,7 @@ impl Supervisor {
     }
 
     fn done(&mut self, done: Done) {
-        let now = clock::boottime();
+        let now = self.now.boot;
         match done {
             Done::LookedAtFiles {
                 states,
@@ -435,6 +441,7 @@ impl Supervisor {
     }
 
     fn called(&mut self, name: &str, answer: Answer, presented: Option<Presented>) {
+        let now = self.now;
         let Some(slot) = self.slots.get_mut(name) else {
             return;
         };
@@ -444,13 +451,14 @@ impl Supervisor {
         tell::call(slot, &answer);
         slot.take_note(flight.request, &answer);
         let outcome = slot::Outcome::of(flight.request, &answer);
-        slot.happened.push(feed::call(flight.request, &answer));
+        slot.happened
+            .push(feed::call(now.wall, flight.request, &answer));
         let alive = flight.request == Request::Ping && answer.verdict.is_success();
         self.feed_engine(name, Input::Answered { answer, presented });
         let Some(slot) = self.slots.get_mut(name) else {
             return;
         };
-        slot.conclude(outcome);
+        slot.conclude(outcome, now.boot);
         if slot.leaving && flight.request == Request::Logout {
             let kept = self.published_paths();
             self.remove(name, &kept);

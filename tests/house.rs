@@ -174,6 +174,19 @@ fn only_the_clock_reads_clocks() {
 }
 
 #[test]
+fn the_supervisor_reads_the_clock_where_its_loop_waits_and_nowhere_else() {
+    let waits = ["src/supervisor.rs", "src/supervisor/stop.rs"];
+    // On its own thread, for as long as a disk takes.
+    let may = |name: &str| waits.contains(&name) || name == "src/supervisor/found.rs";
+    let applies = |name: &str| name.starts_with("src/supervisor") && !may(name);
+    let found: Vec<String> = ["clock::now", "clock::boottime"]
+        .iter()
+        .flat_map(|clock| lines_with(clock, applies))
+        .collect();
+    assert_none("time comes into the supervisor with each turn", &found);
+}
+
+#[test]
 fn vendors_are_data() {
     // The lists of the files that come along have to name them.
     let is_list =

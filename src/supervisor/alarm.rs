@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::Supervisor;
 use super::feed;
 use super::slot::Slot;
-use crate::clock;
 use crate::config::{Config, SessionConfig, duration_text};
 use crate::hooks::{Happening, Hooks, Occasion};
 use crate::session::account::Account;
@@ -62,13 +61,13 @@ impl Alarm {
 
 impl Slot {
     /// Takes note of a transition, for those who follow and for hooks.
-    pub(super) fn hear(&mut self, event: &Event) {
+    pub(super) fn hear(&mut self, event: &Event, now: Now) {
         self.alarm.hear(event);
-        self.happened.push(feed::transition(event));
+        self.happened.push(feed::transition(now.wall, event));
     }
 
     /// Tells hooks of a new token, once its files hold it.
-    pub(super) fn ring_change(&mut self) {
+    pub(super) fn ring_change(&mut self, now: Now) {
         let generation = self.session.state().generation;
         if self.alarm.generation.replace(generation) == Some(generation) {
             return;
@@ -77,7 +76,7 @@ impl Slot {
         let files = Some(self.publication.settling());
         self.hooks.ring(&Happening {
             files,
-            ..self.happening(Occasion::Change, reason, String::new())
+            ..self.happening(now, Occasion::Change, reason, String::new())
         });
     }
 
@@ -94,15 +93,20 @@ impl Slot {
             Some(_) if !self.account_is_stored => {}
             Some(needed) if self.alarm.needed.as_ref() != Some(&needed.reason) => {
                 self.alarm.needed = Some(needed.reason.clone());
-                let happening = self.happening(Occasion::Attention, needed.reason, needed.remedy);
-                self.happened
-                    .push(feed::attention(&happening.reason, &happening.remedy));
+                let happening =
+                    self.happening(now, Occasion::Attention, needed.reason, needed.remedy);
+                self.happened.push(feed::attention(
+                    now.wall,
+                    &happening.reason,
+                    &happening.remedy,
+                ));
                 self.hooks.ring(&happening);
                 self.call(alerts, &happening);
             }
             None if self.alarm.needed.take().is_some() => {
-                self.happened.push(feed::recovered());
+                self.happened.push(feed::recovered(now.wall));
                 self.hooks.ring(&self.happening(
+                    now,
                     Occasion::Recovered,
                     "no person is needed any more".into(),
                     String::new(),
@@ -119,12 +123,13 @@ impl Slot {
                 self.reason(now, account)
             );
             let remedy = format!("`keepfresh status {}` says what it waits for", self.name);
-            let happening = self.happening(Occasion::Attention, reason, remedy);
+            let happening = self.happening(now, Occasion::Attention, reason, remedy);
             self.call(alerts, &happening);
         }
         if self.alarm.called && self.alarm.needed.is_none() && self.alarm.without.is_none() {
             self.call_off(
                 alerts,
+                now,
                 "the session has a good token, and no person is needed",
             );
         }
@@ -136,9 +141,14 @@ impl Slot {
     }
 
     /// Tells webhooks that were called that it is over.
-    pub(super) fn call_off(&mut self, alerts: &Hooks, reason: &str) {
+    pub(super) fn call_off(&mut self, alerts: &Hooks, now: Now, reason: &str) {
         if std::mem::take(&mut self.alarm.called) {
-            alerts.ring(&self.happening(Occasion::Recovered, reason.to_owned(), String::new()));
+            alerts.ring(&self.happening(
+                now,
+                Occasion::Recovered,
+                reason.to_owned(),
+                String::new(),
+            ));
         }
     }
 
@@ -159,7 +169,7 @@ impl Slot {
         self.alarm.without.get_or_insert(known.unwrap_or(now.boot));
     }
 
-    fn happening(&self, occasion: Occasion, reason: String, remedy: String) -> Happening {
+    fn happening(&self, now: Now, occasion: Occasion, reason: String, remedy: String) -> Happening {
         let state = self.session.state();
         Happening {
             session: self.name.to_string(),
@@ -167,7 +177,7 @@ impl Slot {
             generation: state.token.as_ref().map(|_| state.generation),
             reason,
             remedy,
-            at: clock::now().wall,
+            at: now.wall,
             owner: self.config.owner.clone(),
             runbook: self.config.runbook.clone(),
             files: None,
@@ -199,7 +209,7 @@ impl Supervisor {
 
     /// Looks at what a person must do, everywhere.
     pub(super) fn look_for_alarms(&mut self) {
-        let now = clock::now();
+        let now = self.now;
         for slot in self.slots.values_mut() {
             if let Some(account) = self.accounts.get(&slot.account) {
                 slot.ring_attention(

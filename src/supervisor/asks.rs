@@ -13,7 +13,6 @@ use crate::api::{
     About, Ask, Held, LoginBegun, LoginDone, Page, PageEnd, Refusal, Rejected, Reply, Served,
     SessionStatus,
 };
-use crate::clock;
 use crate::driver::LONGEST_LANDING;
 use crate::secret::Secret;
 use crate::session::Input;
@@ -21,7 +20,7 @@ use crate::session::account::Account;
 use crate::session::answer::Request;
 use crate::session::state::Health as TokenHealth;
 use crate::session::view::{LoginWait, Promise, Publication};
-use crate::time::Instant;
+use crate::time::{Instant, Now};
 use crate::token::Published;
 
 /// Sessions that are described in a fraction of a millisecond: whoever wants a token waits no longer for who lists them.
@@ -159,7 +158,7 @@ impl Supervisor {
     }
 
     fn page(&self, caller: &Caller, after: Option<PageEnd>) -> Page {
-        let now = clock::now();
+        let now = self.now;
         let (slots, end) = self.some_of(after);
         let seen = slots.into_iter().filter(|slot| self.may_read(caller, slot));
         Page {
@@ -246,7 +245,10 @@ impl Supervisor {
         wait: Duration,
         reply: Reply<Served>,
     ) {
-        let at_hand = self.readable(about).and_then(|slot| slot.at_hand(validity));
+        let now = self.now.boot;
+        let at_hand = self
+            .readable(about)
+            .and_then(|slot| slot.at_hand(validity, now));
         let in_files =
             files && matches!(at_hand, Ok(Some(_))) && self.look_anew(&about.name).is_some();
         if let Some(answer) = at_hand.transpose().filter(|_| !in_files) {
@@ -259,7 +261,7 @@ impl Supervisor {
         if self
             .slots
             .get(&**name)
-            .is_some_and(|slot| !slot.has_good_for(validity))
+            .is_some_and(|slot| !slot.has_good_for(validity, now))
         {
             self.feed_engine(name, Input::Wanted { validity });
         }
@@ -319,7 +321,7 @@ impl Supervisor {
     }
 
     pub(super) fn wait(&mut self, name: &str, longest: Duration, want: Want) {
-        let until = clock::boottime().after(longest);
+        let until = self.now.boot.after(longest);
         if let Some(slot) = self.slots.get_mut(name) {
             slot.forget_the_gone();
             slot.waiters.push(Waiter { until, want });
@@ -330,7 +332,7 @@ impl Supervisor {
 
 impl Slot {
     /// Answers everybody whose question can be answered now, or who has waited long enough.
-    pub(super) fn answer_waiters(&mut self, now: Instant, account: &Account) {
+    pub(super) fn answer_waiters(&mut self, now: Now, account: &Account) {
         if self.waiters.is_empty() {
             return;
         }
@@ -340,8 +342,7 @@ impl Slot {
     }
 
     /// What came of calls, for those who ordered them.
-    pub(super) fn tell_outcomes(&mut self, account: &Account) {
-        let now = clock::now();
+    pub(super) fn tell_outcomes(&mut self, now: Now, account: &Account) {
         for outcome in std::mem::take(&mut self.outcomes) {
             let ordered: Vec<Waiter> = self
                 .waiters
@@ -366,9 +367,9 @@ impl Slot {
     }
 
     /// True when the waiter was answered.
-    fn answer(&self, waiter: &mut Waiter, now: Instant, account: &Account) -> bool {
-        let late = waiter.until <= now;
-        let over = late || self.comes_too_late(waiter.until, now, account);
+    fn answer(&self, waiter: &mut Waiter, now: Now, account: &Account) -> bool {
+        let late = waiter.until <= now.boot;
+        let over = late || self.comes_too_late(waiter.until, now.boot, account);
         match &mut waiter.want {
             Want::Token {
                 validity,
@@ -387,13 +388,17 @@ impl Slot {
                 send(reply, settled.then(|| held.take()).flatten().map(Ok))
             }
             Want::Files { .. } => {
-                late || (self.saver.is_level(now) && self.publication.has_landed())
+                late || (self.saver.is_level(now.boot) && self.publication.has_landed())
             }
             Want::Outcome { reply, .. } => {
                 send(reply, late.then(|| Err(self.not_fresh(account, now))))
             }
-            Want::LoginBegun { login, reply } => send(reply, self.login_begun(login, now, late)),
-            Want::LoginOver { login, reply } => send(reply, self.login_over(login, account, late)),
+            Want::LoginBegun { login, reply } => {
+                send(reply, self.login_begun(login, now.boot, late))
+            }
+            Want::LoginOver { login, reply } => {
+                send(reply, self.login_over(login, now, account, late))
+            }
         }
     }
 
@@ -428,15 +433,15 @@ impl Slot {
     fn token_for(
         &self,
         validity: Duration,
-        now: Instant,
+        now: Now,
         account: &Account,
         late: bool,
     ) -> Option<Result<Served, Refusal>> {
-        let promise = self.session.promise(now);
+        let promise = self.session.promise(now.boot);
         let served = self
             .publication
             .served()
-            .filter(|_| self.session.publication(now) == Publication::Show);
+            .filter(|_| self.session.publication(now.boot) == Publication::Show);
         match served {
             Some(served) if promise.is_enough_for(validity) && (late || self.is_latest(served)) => {
                 Some(Ok(self.handed_out(served, promise.valid_for)))
@@ -450,15 +455,13 @@ impl Slot {
     }
 
     /// Whether a token that is good for so long can be handed out without a call.
-    fn has_good_for(&self, validity: Duration) -> bool {
-        let now = clock::boottime();
+    fn has_good_for(&self, validity: Duration, now: Instant) -> bool {
         let good = self.session.promise(now).is_enough_for(validity);
         good && self.publication.is_shown() && self.session.publication(now) == Publication::Show
     }
 
     /// The token, where nothing has to be done or waited for.
-    fn at_hand(&self, validity: Duration) -> Result<Option<Served>, Refusal> {
-        let now = clock::boottime();
+    fn at_hand(&self, validity: Duration, now: Instant) -> Result<Option<Served>, Refusal> {
         let promise = self.session.promise(now);
         self.can_promise(&promise, validity)?;
         let served = self
@@ -480,19 +483,14 @@ impl Slot {
         }
     }
 
-    fn verdict(
-        &self,
-        now: Instant,
-        account: &Account,
-        late: bool,
-    ) -> Option<Result<Served, Refusal>> {
+    fn verdict(&self, now: Now, account: &Account, late: bool) -> Option<Result<Served, Refusal>> {
         let good = self.session.state().health == TokenHealth::Good;
         if let Some(served) = self
             .publication
             .served()
             .filter(|served| good && self.is_latest(served))
         {
-            let valid_for = self.session.promise(now).valid_for;
+            let valid_for = self.session.promise(now.boot).valid_for;
             return Some(Ok(self.handed_out(served, valid_for)));
         }
         let lost = !self.publication.is_shown()
@@ -517,11 +515,11 @@ impl Slot {
         })
     }
 
-    fn not_fresh(&self, account: &Account, now: Instant) -> Refusal {
+    fn not_fresh(&self, account: &Account, now: Now) -> Refusal {
         let next = self
             .session
-            .next(now, account)
-            .map(|next| next.at.since(now));
+            .next(now.boot, account)
+            .map(|next| next.at.since(now.boot));
         let failure = self
             .session
             .record()
@@ -533,8 +531,8 @@ impl Slot {
             TokenHealth::Dead { .. } | TokenHealth::Missing
         );
         let reason = match failure {
-            _ if lost && self.session.login_wait(now, account).is_some() => {
-                self.without_token(failure, clock::now(), account)
+            _ if lost && self.session.login_wait(now.boot, account).is_some() => {
+                self.without_token(failure, now, account)
             }
             Some(detail) => detail,
             None => "no answer from the server yet".to_owned(),

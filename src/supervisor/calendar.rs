@@ -5,7 +5,6 @@ use jiff::Timestamp;
 use super::Supervisor;
 use super::slot::Slot;
 use crate::api::{DutyKind, Scheduled};
-use crate::clock;
 use crate::schedule::{Calendar, Duty};
 use crate::session::{Input, Order};
 
@@ -19,12 +18,12 @@ impl Supervisor {
             .filter(|(_, session)| !session.schedule.is_empty());
         let calendars =
             busy.map(|(name, session)| (name.to_string(), Calendar::clone(&session.schedule)));
-        self.calendar.set(calendars.collect(), clock::now().wall);
+        self.calendar.set(calendars.collect(), self.now.wall);
     }
 
     /// Tells a session whether it must live now, as its calendar has it.
     pub(super) fn consult_calendar(&mut self, name: &str) {
-        let now = clock::now().wall;
+        let now = self.now.wall;
         let Some(slot) = self.slots.get_mut(name) else {
             return;
         };
@@ -35,8 +34,9 @@ impl Supervisor {
 
     /// A duty falls due.
     pub(super) fn duty(&mut self, name: &str, duty: Duty) {
+        let now = self.now.wall;
         if let Some(slot) = self.slots.get_mut(name) {
-            slot.look_ahead(clock::now().wall);
+            slot.look_ahead(now);
         }
         let input = match duty {
             Duty::Verify => Input::Order(Order::Verify),
@@ -49,7 +49,7 @@ impl Supervisor {
 
     /// The wall clock has jumped.
     pub(super) fn look_ahead_anew(&mut self) {
-        let now = clock::now().wall;
+        let now = self.now.wall;
         self.slots
             .values_mut()
             .for_each(|slot| slot.look_ahead(now));

@@ -11,7 +11,6 @@ use super::slot::Slot;
 use super::status::{doubt_in_words, request_word};
 use crate::api::access::{self, Caller};
 use crate::api::{About, Event, EventKind, Following, Refusal};
-use crate::clock;
 use crate::config::{Principal, duration_text};
 use crate::session::answer::{Answer, Request};
 use crate::session::event::Event as Transition;
@@ -81,7 +80,11 @@ impl Feed {
     }
 
     /// What came after the event of this number, and whether something before that is no longer known.
-    fn since(&self, from: u64) -> (Option<Event>, impl Iterator<Item = &Arc<Event>>) {
+    fn since(
+        &self,
+        from: u64,
+        now: Timestamp,
+    ) -> (Option<Event>, impl Iterator<Item = &Arc<Event>>) {
         let oldest = self.past.front().map_or(self.next, |event| event.id);
         let unknown = from >= self.next || (from != 0 && from + 1 < oldest);
         let known = if from >= self.next {
@@ -89,7 +92,7 @@ impl Feed {
         } else {
             oldest - 1
         };
-        let missed = unknown.then(|| Happened::of(EventKind::Missed).numbered(known, ""));
+        let missed = unknown.then(|| Happened::of(now, EventKind::Missed).numbered(known, ""));
         (
             missed,
             self.past
@@ -139,7 +142,7 @@ impl Supervisor {
         };
         let mut past = Vec::new();
         if let Some(from) = from {
-            let (missed, known) = self.feed.since(from);
+            let (missed, known) = self.feed.since(from, self.now.wall);
             // Its number tells how much happened: nothing to those who may see no session at all.
             let sees_some = follower.is_admin
                 || self
@@ -168,9 +171,9 @@ impl Supervisor {
 }
 
 impl Happened {
-    fn of(kind: EventKind) -> Self {
+    fn of(at: Timestamp, kind: EventKind) -> Self {
         Self {
-            at: clock::now().wall,
+            at,
             kind,
             generation: None,
             request: None,
@@ -179,17 +182,17 @@ impl Happened {
         }
     }
 
-    fn about(kind: EventKind, generation: u64) -> Self {
+    fn about(at: Timestamp, kind: EventKind, generation: u64) -> Self {
         Self {
             generation: Some(generation),
-            ..Self::of(kind)
+            ..Self::of(at, kind)
         }
     }
 
-    fn because(kind: EventKind, detail: impl Into<String>) -> Self {
+    fn because(at: Timestamp, kind: EventKind, detail: impl Into<String>) -> Self {
         Self {
             detail: Some(detail.into()),
-            ..Self::of(kind)
+            ..Self::of(at, kind)
         }
     }
 
@@ -210,62 +213,65 @@ impl Happened {
 }
 
 /// Readers find this generation from now on.
-pub(super) fn published(generation: u64) -> Happened {
-    Happened::about(EventKind::Published, generation)
+pub(super) fn published(at: Timestamp, generation: u64) -> Happened {
+    Happened::about(at, EventKind::Published, generation)
 }
 
 /// Readers find this generation no longer.
-pub(super) fn withdrawn(generation: u64) -> Happened {
-    Happened::about(EventKind::Withdrawn, generation)
+pub(super) fn withdrawn(at: Timestamp, generation: u64) -> Happened {
+    Happened::about(at, EventKind::Withdrawn, generation)
 }
 
 /// A person is needed.
-pub(super) fn attention(reason: &str, remedy: &str) -> Happened {
-    Happened::because(EventKind::NeedsAttention, format!("{reason}; {remedy}"))
+pub(super) fn attention(at: Timestamp, reason: &str, remedy: &str) -> Happened {
+    Happened::because(at, EventKind::NeedsAttention, format!("{reason}; {remedy}"))
 }
 
 /// No person is needed any more.
-pub(super) fn recovered() -> Happened {
-    Happened::of(EventKind::Recovered)
+pub(super) fn recovered(at: Timestamp) -> Happened {
+    Happened::of(at, EventKind::Recovered)
 }
 
 /// A call was answered, or not.
-pub(super) fn call(request: Request, answer: &Answer) -> Happened {
+pub(super) fn call(at: Timestamp, request: Request, answer: &Answer) -> Happened {
     Happened {
         request: Some(request_word(request)),
         verdict: Some(answer.verdict.word()),
-        ..Happened::because(EventKind::Call, answer.detail.clone())
+        ..Happened::because(at, EventKind::Call, answer.detail.clone())
     }
 }
 
 /// A transition of the engine's.
-pub(super) fn transition(event: &Transition) -> Happened {
+pub(super) fn transition(at: Timestamp, event: &Transition) -> Happened {
     use EventKind as Kind;
     match event {
-        Transition::LoggedIn { generation } => Happened::about(Kind::LoggedIn, *generation),
-        Transition::Renewed { generation } => Happened::about(Kind::Renewed, *generation),
-        Transition::Expired { generation } => Happened::about(Kind::Expired, *generation),
+        Transition::LoggedIn { generation } => Happened::about(at, Kind::LoggedIn, *generation),
+        Transition::Renewed { generation } => Happened::about(at, Kind::Renewed, *generation),
+        Transition::Expired { generation } => Happened::about(at, Kind::Expired, *generation),
         Transition::Died {
             generation, detail, ..
         } => Happened {
             generation: Some(*generation),
-            ..Happened::because(Kind::Died, detail)
+            ..Happened::because(at, Kind::Died, detail)
         },
-        Transition::Failing { detail, .. } => Happened::because(Kind::Failing, detail),
-        Transition::Throttled { detail, .. } => Happened::because(Kind::Throttled, detail),
-        Transition::Refused { detail, .. } => Happened::because(Kind::Refused, detail),
-        Transition::GrantDead { detail } => Happened::because(Kind::GrantDead, detail),
-        Transition::InDoubt { detail } => Happened::because(Kind::InDoubt, detail),
-        Transition::RefreshTokenOdd { detail } => Happened::because(Kind::RefreshTokenOdd, detail),
-        Transition::Forbidden { detail } => Happened::because(Kind::Forbidden, detail),
-        Transition::Doubtful { why } => Happened::because(Kind::Doubtful, doubt_in_words(*why)),
+        Transition::Failing { detail, .. } => Happened::because(at, Kind::Failing, detail),
+        Transition::Throttled { detail, .. } => Happened::because(at, Kind::Throttled, detail),
+        Transition::Refused { detail, .. } => Happened::because(at, Kind::Refused, detail),
+        Transition::GrantDead { detail } => Happened::because(at, Kind::GrantDead, detail),
+        Transition::InDoubt { detail } => Happened::because(at, Kind::InDoubt, detail),
+        Transition::RefreshTokenOdd { detail } => {
+            Happened::because(at, Kind::RefreshTokenOdd, detail)
+        }
+        Transition::Forbidden { detail } => Happened::because(at, Kind::Forbidden, detail),
+        Transition::Doubtful { why } => Happened::because(at, Kind::Doubtful, doubt_in_words(*why)),
         Transition::LoggedOut { problem } => Happened {
             detail: problem.as_ref().map(String::from),
-            ..Happened::of(Kind::LoggedOut)
+            ..Happened::of(at, Kind::LoggedOut)
         },
         Transition::Learned { from, to } => {
             let (from, to) = (duration_text(*from), duration_text(*to));
             Happened::because(
+                at,
                 Kind::Learned,
                 format!("the idle timeout is {to}, not {from}"),
             )
@@ -279,39 +285,43 @@ pub(super) fn transition(event: &Transition) -> Happened {
                 format!("all {logins_an_hour} logins of the hour are spent"),
             );
             Happened::because(
+                at,
                 Kind::BudgetSpent,
                 format!("{all}; the next login leaves in {wait} s"),
             )
         }
         Transition::Skewed { millis } => Happened::because(
+            at,
             Kind::Skewed,
             format!("the server's clock is {millis} ms ahead of ours"),
         ),
-        Transition::SameToken => Happened::of(Kind::SameToken),
-        Transition::SameDeadToken => Happened::of(Kind::SameDeadToken),
-        Transition::Answering { .. } => Happened::of(Kind::Answering),
-        Transition::Allowed => Happened::of(Kind::Allowed),
-        Transition::Proven => Happened::of(Kind::Proven),
-        Transition::Seeded => Happened::of(Kind::Seeded),
-        Transition::Reopened => Happened::of(Kind::Reopened),
-        Transition::Paused => Happened::of(Kind::Paused),
-        Transition::Resumed => Happened::of(Kind::Resumed),
-        Transition::Dormant => Happened::of(Kind::Dormant),
-        Transition::Woken => Happened::of(Kind::Woken),
+        Transition::SameToken => Happened::of(at, Kind::SameToken),
+        Transition::SameDeadToken => Happened::of(at, Kind::SameDeadToken),
+        Transition::Answering { .. } => Happened::of(at, Kind::Answering),
+        Transition::Allowed => Happened::of(at, Kind::Allowed),
+        Transition::Proven => Happened::of(at, Kind::Proven),
+        Transition::Seeded => Happened::of(at, Kind::Seeded),
+        Transition::Reopened => Happened::of(at, Kind::Reopened),
+        Transition::Paused => Happened::of(at, Kind::Paused),
+        Transition::Resumed => Happened::of(at, Kind::Resumed),
+        Transition::Dormant => Happened::of(at, Kind::Dormant),
+        Transition::Woken => Happened::of(at, Kind::Woken),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Instant;
 
     #[test]
     fn who_comes_back_learns_what_came_after_and_whether_something_is_lost() {
-        let mut feed = Feed::beginning(clock::now());
+        let mut feed = Feed::beginning(now());
         let first = feed.next;
         for _ in 0..KEPT + 10 {
-            feed.past
-                .push_back(Arc::new(recovered().numbered(feed.next, "crm")));
+            feed.past.push_back(Arc::new(
+                recovered(Timestamp::UNIX_EPOCH).numbered(feed.next, "crm"),
+            ));
             feed.next += 1;
             if feed.past.len() > KEPT {
                 feed.past.pop_front();
@@ -319,7 +329,7 @@ mod tests {
         }
         let last = feed.next - 1;
         let told = |from: u64| {
-            let (missed, events) = feed.since(from);
+            let (missed, events) = feed.since(from, Timestamp::UNIX_EPOCH);
             (
                 missed.map(|missed| missed.id),
                 events.map(|event| event.id).collect::<Vec<_>>(),
@@ -361,7 +371,7 @@ mod tests {
             names: Vec::new(),
             sender,
         };
-        let event = Arc::new(recovered().numbered(1, "crm"));
+        let event = Arc::new(recovered(Timestamp::UNIX_EPOCH).numbered(1, "crm"));
         assert!(
             follower.wants(&event, &[Principal::User(1)])
                 && !follower.wants(&event, &[Principal::User(2)])
@@ -372,7 +382,7 @@ mod tests {
 
     #[test]
     fn numbers_fit_into_a_double_and_rise_over_restarts() {
-        let now = clock::now();
+        let now = now();
         let feed = Feed::beginning(now);
         assert!(feed.next < 1 << 53, "JavaScript reads them");
         let later = Now {
@@ -380,5 +390,12 @@ mod tests {
             ..now
         };
         assert!(Feed::beginning(later).next > feed.next);
+    }
+
+    fn now() -> Now {
+        Now {
+            boot: Instant::from_millis(0),
+            wall: "2026-11-21T10:00:00Z".parse().unwrap(),
+        }
     }
 }

@@ -9,7 +9,6 @@ use super::shown;
 use super::slot::Slot;
 use crate::api::PageEnd;
 use crate::api::access::Caller;
-use crate::clock;
 use crate::metrics::{DaemonFigures, Moments, SessionFigures, Snapshot};
 use crate::session::account::Account;
 use crate::session::answer::Request;
@@ -115,7 +114,7 @@ impl Tally {
 impl Supervisor {
     /// A page of what `caller` may see; without one, of everything.
     pub(super) fn figures(&self, caller: Option<&Caller>, after: Option<PageEnd>) -> Snapshot {
-        let now = clock::now();
+        let now = self.now;
         let (slots, end) = self.some_of(after);
         let seen = slots
             .into_iter()

@@ -8,7 +8,6 @@ use super::Supervisor;
 use super::asks::{Waiter, Want};
 use super::slot::Slot;
 use crate::api::{About, Held, Reply};
-use crate::clock;
 use crate::driver::{self, Ticket};
 use crate::session::Input;
 use crate::session::answer::Request;
@@ -27,7 +26,7 @@ impl Supervisor {
             let _ = reply.send(Err(refusal));
             return;
         }
-        let until = clock::boottime().after(lasting);
+        let until = self.now.boot.after(lasting);
         let number = self.next_epoch();
         let (guard, released) = oneshot::channel();
         if let Some(slot) = self.slots.get_mut(&*about.name) {
@@ -37,7 +36,7 @@ impl Supervisor {
         self.feed_holds(&about.name);
         let held = Held {
             session: about.name.clone(),
-            until: clock::now().wall_at(until),
+            until: self.now.wall_at(until),
             guard,
         };
         self.wait(
@@ -61,7 +60,7 @@ impl Supervisor {
 
     /// The engine knows the longest hold only.
     fn feed_holds(&mut self, name: &str) {
-        let now = clock::boottime();
+        let now = self.now.boot;
         let longest = self
             .slots
             .get(name)

@@ -11,14 +11,13 @@ use super::asks::Want;
 use super::lanes::Passenger;
 use super::slot::Slot;
 use crate::api::{About, LoginAsk, LoginBegun, LoginDone, LoginHow, Refusal, Reply};
-use crate::clock;
 use crate::driver::{self, PersonDone, PersonErrand, PersonStep, Ticket};
 use crate::provider::{BrowserLogin, DeviceLogin, PersonGrant, Polled, RedirectProblem};
 use crate::secret::{Secret, hex};
 use crate::session::Input;
 use crate::session::account::Account;
 use crate::session::answer::{Answer, Request};
-use crate::time::Instant;
+use crate::time::{Instant, Now};
 
 /// A person has so long from the address to the code.
 const BROWSER_LOGIN: Duration = Duration::from_mins(10);
@@ -119,6 +118,7 @@ impl Supervisor {
         wait: Duration,
         reply: Reply<Option<LoginBegun>>,
     ) {
+        let now = self.now.boot;
         match self.administered(about) {
             Ok(slot) if slot.remote.by_person().is_none() => {
                 let _ = reply.send(Ok(None));
@@ -147,7 +147,7 @@ impl Supervisor {
             uid = about.caller.uid,
             "interactive login begun"
         );
-        let ends = clock::boottime().after(BROWSER_LOGIN);
+        let ends = now.after(BROWSER_LOGIN);
         let step = Some(PersonStep::Begin(port));
         slot.person.latest = Some(Box::new(Login {
             id: id.clone(),
@@ -173,12 +173,13 @@ impl Supervisor {
         redirected: &Secret,
     ) -> Result<(), Refusal> {
         self.administered(about)?;
+        let now = self.now.boot;
         let name = about.name.clone();
         let slot = self
             .slots
             .get_mut(&*name)
             .ok_or_else(|| Refusal::NoSuchSession { name: name.clone() })?;
-        slot.end_late_login(clock::boottime());
+        slot.end_late_login(now);
         slot.person.begun_by(login, &name, about.caller.uid)?;
         slot.hand_in(login, redirected)
     }
@@ -219,6 +220,7 @@ impl Supervisor {
     /// A step came to its end.
     pub(super) fn person_done(&mut self, of: &Ticket, login: &str, host: &str, came: PersonDone) {
         self.lanes.came_back(host);
+        let now = self.now.boot;
         let Some(slot) = self.current(of).filter(|slot| !slot.leaving) else {
             return;
         };
@@ -230,7 +232,6 @@ impl Supervisor {
         else {
             return;
         };
-        let now = clock::boottime();
         match came {
             PersonDone::Browser(login) => latest.stage = Stage::Browser(Arc::new(login)),
             PersonDone::Device(login) => latest.wait_for_device(login, now),
@@ -542,6 +543,7 @@ impl Slot {
     pub(super) fn login_over(
         &self,
         id: &str,
+        now: Now,
         account: &Account,
         late: bool,
     ) -> Option<Result<LoginDone, Refusal>> {
@@ -551,7 +553,6 @@ impl Slot {
                 stage: Stage::Over(Ok(who)),
                 ..
             }) => {
-                let now = clock::now();
                 let done = self.saver.is_level(now.boot) && self.publication.has_landed();
                 let over = || LoginDone {
                     status: self.status(now, account),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::feed::{self, Happened};
 use crate::metrics::Publications;
 use crate::publish::{Publisher, Settling, SinkStatus, Wanted};
@@ -52,7 +54,7 @@ impl Publication {
 
     /// Readers find this from now on, or nothing. True when that is another token than before, or other files; what is
     /// shown already changes nothing.
-    pub(super) fn set(&mut self, wanted: Option<Arc<Published>>) -> bool {
+    pub(super) fn set(&mut self, wanted: Option<Arc<Published>>, now: Timestamp) -> bool {
         let generation = |shown: &Option<Arc<Published>>| shown.as_ref().map(|it| it.generation);
         let is_same_token = self.files_know && generation(&wanted) == generation(&self.served);
         if is_same_token && wanted == self.served {
@@ -69,8 +71,8 @@ impl Publication {
         }
         self.landing = Landing::default();
         let happened = match &self.served {
-            Some(served) => Some(feed::published(served.generation)),
-            None => before.map(|before| feed::withdrawn(before.generation)),
+            Some(served) => Some(feed::published(now, served.generation)),
+            None => before.map(|before| feed::withdrawn(now, before.generation)),
         };
         self.once_landed.extend(happened);
         true
@@ -194,7 +196,6 @@ impl Publication {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
     use tempfile::TempDir;
 
     use super::*;
@@ -208,17 +209,20 @@ mod tests {
         let house = TempDir::new().unwrap();
         let mut publication = Publication::beginning(files(&house));
         assert!(
-            publication.set(None),
+            publication.set(None, Timestamp::UNIX_EPOCH),
             "files of an earlier run may lie there"
         );
-        assert!(!publication.set(None) && !publication.is_untold());
-        assert!(publication.set(token(1, 60)));
-        assert!(!publication.set(token(1, 60)));
-        assert!(!publication.set(token(1, 90)), "the same with a later end");
+        assert!(!publication.set(None, Timestamp::UNIX_EPOCH) && !publication.is_untold());
+        assert!(publication.set(token(1, 60), Timestamp::UNIX_EPOCH));
+        assert!(!publication.set(token(1, 60), Timestamp::UNIX_EPOCH));
+        assert!(
+            !publication.set(token(1, 90), Timestamp::UNIX_EPOCH),
+            "the same with a later end"
+        );
         publication.settling().done().await;
         assert_eq!(publication.out_of_place(), None);
         assert_eq!(publication.take_told().len(), 1);
-        assert!(publication.set(None) && !publication.is_shown());
+        assert!(publication.set(None, Timestamp::UNIX_EPOCH) && !publication.is_shown());
         publication.settling().done().await;
         assert_eq!(publication.take_told().len(), 1);
         assert_eq!(publication.count().published, 1);
@@ -228,11 +232,14 @@ mod tests {
     async fn files_that_move_are_told_again_what_is_shown() {
         let house = TempDir::new().unwrap();
         let mut publication = Publication::beginning(files(&house));
-        assert!(publication.set(token(1, 60)));
+        assert!(publication.set(token(1, 60), Timestamp::UNIX_EPOCH));
         let before = publication.move_to(files(&house));
         before.stop().await;
         assert!(publication.is_shown() && publication.out_of_place().is_some());
-        assert!(publication.set(token(1, 60)) && !publication.set(token(1, 60)));
+        assert!(
+            publication.set(token(1, 60), Timestamp::UNIX_EPOCH)
+                && !publication.set(token(1, 60), Timestamp::UNIX_EPOCH)
+        );
         publication.settling().done().await;
         assert_eq!(publication.out_of_place(), None);
     }
@@ -242,11 +249,11 @@ mod tests {
         let house = TempDir::new().unwrap();
         let path = house.path().join("crm");
         let mut publication = Publication::beginning(files(&house));
-        publication.set(token(1, 60));
+        publication.set(token(1, 60), Timestamp::UNIX_EPOCH);
         publication.settling().done().await;
         assert!(path.exists());
         publication.remove();
-        assert!(!publication.set(None));
+        assert!(!publication.set(None, Timestamp::UNIX_EPOCH));
         publication.settling().done().await;
         assert!(!path.exists(), "although it is kept when its token is lost");
     }

@@ -17,7 +17,6 @@ use super::load::Loaded;
 use super::slot::{AccountSlot, Slot};
 use super::{Supervisor, found, record_of};
 use crate::api::{Refusal, Reloaded, Reply};
-use crate::clock;
 use crate::config::{self, Config, MetricsListen, SessionConfig};
 use crate::driver::LONGEST_LANDING;
 use crate::hooks::Hooks;
@@ -26,6 +25,7 @@ use crate::program;
 use crate::provider::Remote;
 use crate::publish::{self, Publisher, SinkConfig};
 use crate::session::{Input, Order};
+use crate::time::Instant;
 
 /// A config that is being read, with what the disk holds of its new sessions, on a thread that may block; and who wants
 /// to know what comes of it.
@@ -216,8 +216,8 @@ impl Supervisor {
             tracing::warn!(event = "config_warning", "{warning}");
         }
         program::withhold_from_children(config.secret_variables());
-        self.gauges.config_read = clock::now().wall;
-        self.watch.reloaded(clock::boottime());
+        self.gauges.config_read = self.now.wall;
+        self.watch.reloaded(self.now.boot);
         self.take_over_alerts(&config);
         self.take_over_metrics(config.metrics);
         self.lanes.set_rate(config.per_host_rate);
@@ -344,7 +344,7 @@ impl Supervisor {
             self.reconfigure(name, &new, kept);
             return;
         }
-        let account = new.remote.account();
+        let (account, now) = (new.remote.account(), self.now.boot);
         let replaced = slot.map(|slot| Replaced::by(slot, &new));
         if replaced.is_some() {
             if !is_leaving {
@@ -360,7 +360,8 @@ impl Supervisor {
             && replaced.as_ref().is_some_and(|old| old.shares_a_file)
         {
             let landing = self.reloading.landing.clone();
-            slot.waiters.extend(landing.map(until_in_files));
+            slot.waiters
+                .extend(landing.map(|told| until_in_files(told, now)));
         }
         if let Some(account) = self
             .accounts
@@ -373,6 +374,7 @@ impl Supervisor {
     }
 
     fn reconfigure(&mut self, name: &str, new: &Arc<SessionConfig>, kept: &BTreeSet<PathBuf>) {
+        let now = self.now.boot;
         let Some(slot) = self.slots.get_mut(name) else {
             return;
         };
@@ -394,7 +396,8 @@ impl Supervisor {
             let old_publisher = slot.publication.move_to(publisher);
             let stale = unshared(&old, kept);
             let landing = self.reloading.landing.clone();
-            slot.waiters.extend(landing.clone().map(until_in_files));
+            slot.waiters
+                .extend(landing.clone().map(|told| until_in_files(told, now)));
             self.retiring.spawn(async move {
                 old_publisher.stop().await;
                 remove_files(stale).await;
@@ -433,7 +436,11 @@ impl Supervisor {
             event = "removed",
             "removed from the config: withdrawing its token"
         );
-        slot.call_off(&self.alerts, "the session is no longer configured");
+        slot.call_off(
+            &self.alerts,
+            self.now,
+            "the session is no longer configured",
+        );
         // A path that another session publishes now is that session's to write.
         let shares = |sink: &SinkConfig| kept.contains(&sink.path);
         if slot.config.publish.iter().any(shares) {
@@ -496,7 +503,7 @@ impl Supervisor {
 impl Supervisor {
     /// Lets accounts go that have no session any more, and of which the disk knows all.
     pub(super) fn forget_unused_accounts(&mut self) {
-        let now = clock::boottime();
+        let now = self.now.boot;
         self.accounts.retain(|_, account| {
             !account.members.is_empty()
                 || !account.account.stops.is_empty()
@@ -506,9 +513,9 @@ impl Supervisor {
 }
 
 /// Keeps a reload's answer until the session's files are as it wants them.
-fn until_in_files(told: mpsc::Sender<()>) -> Waiter {
+fn until_in_files(told: mpsc::Sender<()>, now: Instant) -> Waiter {
     Waiter {
-        until: clock::boottime().after(LONGEST_LANDING),
+        until: now.after(LONGEST_LANDING),
         want: Want::Files { _told: told },
     }
 }

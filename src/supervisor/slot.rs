@@ -18,7 +18,7 @@ use super::shown;
 use super::tell::Told;
 use super::warnings::Logins;
 use crate::atomic_file::Stamp;
-use crate::clock;
+use crate::clock::boot_id;
 use crate::config::SessionConfig;
 use crate::driver::{Errand, Flight, Ticket};
 use crate::hooks::Hooks;
@@ -167,7 +167,7 @@ impl Outcome {
 }
 
 impl AccountSlot {
-    pub(super) fn stored(&self, now: Instant) -> Vec<u8> {
+    pub(super) fn stored(&self, now: Now) -> Vec<u8> {
         to_bytes(&StoredAccount {
             clock: stamp(now),
             account: self.account.clone(),
@@ -177,7 +177,7 @@ impl AccountSlot {
 
 impl Slot {
     /// What the state directory should hold of this session.
-    pub(super) fn stored(&self, now: Instant) -> Vec<u8> {
+    pub(super) fn stored(&self, now: Now) -> Vec<u8> {
         to_bytes(&StoredSession {
             identity: self.config.remote.identity(),
             account: self.account.to_string(),
@@ -218,9 +218,9 @@ impl Slot {
     }
 
     /// A call is over; what it showed may be worth a warning.
-    pub(super) fn conclude(&mut self, outcome: Outcome) {
+    pub(super) fn conclude(&mut self, outcome: Outcome, now: Instant) {
         self.outcomes.push(outcome);
-        self.warn(clock::boottime());
+        self.warn(now);
     }
 
     pub(super) fn ticket(&self) -> Ticket {
@@ -336,9 +336,9 @@ impl Slot {
             Wanted::Show => self.published(now),
         };
         let shows = wanted.is_some();
-        let changes = self.publication.set(wanted);
+        let changes = self.publication.set(wanted, now.wall);
         if changes && shows {
-            self.ring_change();
+            self.ring_change(now);
         }
         changes
     }
@@ -355,11 +355,11 @@ impl Slot {
     }
 
     /// Nothing is under way, and nothing is left to write.
-    pub(super) fn is_at_rest(&self) -> bool {
+    pub(super) fn is_at_rest(&self, now: Instant) -> bool {
         self.pending.is_none()
             && self.in_flight.is_none()
             && !self.person.is_redeeming()
-            && self.saver.is_level(clock::boottime())
+            && self.saver.is_level(now)
     }
 
     /// When this session must be looked at again.
@@ -384,11 +384,11 @@ fn needs_refresh_token(request: Request) -> bool {
     matches!(request, Request::Renew | Request::Logout)
 }
 
-fn stamp(now: Instant) -> ClockStamp {
+fn stamp(now: Now) -> ClockStamp {
     ClockStamp {
-        boot_id: clock::boot_id().unwrap_or_default(),
-        boot: now,
-        wall: clock::now().wall,
+        boot_id: boot_id().unwrap_or_default(),
+        boot: now.boot,
+        wall: now.wall,
     }
 }
 

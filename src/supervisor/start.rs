@@ -24,7 +24,6 @@ use super::tell::Told;
 use super::warnings::Logins;
 use super::watch::Watch;
 use super::writes::Writes;
-use crate::clock;
 use crate::config::{Config, SessionConfig};
 use crate::descriptors::allowed_descriptors;
 use crate::driver::Work;
@@ -36,6 +35,7 @@ use crate::schedule::Runner;
 use crate::session::view::Phase;
 use crate::store::{Store, StoreError};
 use crate::systemd::Notifier;
+use crate::time::Now;
 
 /// Why the daemon cannot begin.
 #[derive(Debug, Error)]
@@ -66,10 +66,12 @@ impl Supervisor {
         store: Store,
         notifier: Notifier,
         scrapers: mpsc::UnboundedSender<MoveScrapers>,
+        now: Now,
     ) -> Result<Self, StartError> {
         let clients = Clients::default();
         let lanes = Lanes::new(config.per_host_rate, allowed_descriptors());
         let mut supervisor = Self {
+            now,
             slots: BTreeMap::new(),
             accounts: BTreeMap::new(),
             unsaved: BTreeSet::new(),
@@ -80,15 +82,15 @@ impl Supervisor {
             writes: Writes::default(),
             retiring: JoinSet::new(),
             store,
-            feed: Feed::beginning(clock::now()),
+            feed: Feed::beginning(now),
             press: Press::start(&config.daemon.runtime_dir.join("tokens")),
             alerts: Hooks::start_alerts(&config.alerts, &config.socket.path, &clients),
             clients,
             calendar: Runner::default(),
             notifier,
             scrapers,
-            watch: Watch::begin(clock::now()),
-            gauges: Gauges::begin(clock::now()),
+            watch: Watch::begin(now),
+            gauges: Gauges::begin(now),
             uid: rustix::process::geteuid().as_raw(),
             guests: watch::Sender::default(),
             reloading: Reloading::default(),
@@ -135,7 +137,7 @@ impl Supervisor {
         let account: Arc<str> = config.remote.account().into();
         self.join_account(&account, &name, loaded);
         let floor = replaces.map_or(0, |replaced| replaced.generation.saturating_add(1));
-        let session = session.unwrap_or_else(|| found::fresh(&config, clock::now(), floor));
+        let session = session.unwrap_or_else(|| found::fresh(&config, self.now, floor));
         let known = session
             .state()
             .token
@@ -235,7 +237,7 @@ impl Supervisor {
     }
 
     fn is_reported(&self, slot: &Slot) -> bool {
-        let now = clock::boottime();
+        let now = self.now.boot;
         let Some(account) = self.accounts.get(&slot.account) else {
             return true;
         };

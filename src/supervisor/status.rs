@@ -13,7 +13,6 @@ use crate::api::{
     Attention, Counts, FileStatus, Introspected, LastError, LoginBudget, Next, Recent, Refusal,
     SessionStatus, State, What,
 };
-use crate::clock;
 use crate::publish::SinkStatus;
 use crate::session::account::Account;
 use crate::session::answer::Request;
@@ -28,7 +27,7 @@ const NAMES_SHOWN: usize = 5;
 
 impl Supervisor {
     pub(super) fn status(&self, slot: &Slot) -> Result<SessionStatus, Refusal> {
-        self.status_of(slot, clock::now()).ok_or(Refusal::Stopping)
+        self.status_of(slot, self.now).ok_or(Refusal::Stopping)
     }
 
     pub(super) fn status_of(&self, slot: &Slot, now: Now) -> Option<SessionStatus> {

@@ -10,6 +10,7 @@ use crate::clock;
 use crate::session::answer::Request;
 use crate::session::{Input, Order};
 use crate::signals::Signal;
+use crate::time::Instant;
 
 /// Beyond its time-out a renewal is waited for no longer at the end.
 const DRAIN_GRACE: Duration = Duration::from_secs(3);
@@ -109,13 +110,14 @@ impl Supervisor {
     async fn drain(&mut self, ears: &mut Ears) {
         let mut hurried = false;
         loop {
-            let now = clock::boottime();
+            self.now = clock::now();
+            let now = self.now.boot;
             while let Some(passenger) = self.lanes.leave(now) {
                 self.launch(&passenger);
             }
             self.save_accounts(now);
             self.write();
-            if self.slots.values().all(|slot| slot.is_at_rest())
+            if self.slots.values().all(|slot| slot.is_at_rest(now))
                 && self
                     .accounts
                     .values()
@@ -123,11 +125,17 @@ impl Supervisor {
             {
                 return;
             }
-            if hurried && !self.slots.values().any(|slot| slot.would_lose_a_session()) {
+            if hurried
+                && !self
+                    .slots
+                    .values()
+                    .any(|slot| slot.would_lose_a_session(now))
+            {
                 return;
             }
             tokio::select! {
                 Some(done) = self.work.join_next() => if let Ok(done) = done {
+                    self.now = clock::now();
                     self.done(done);
                 },
                 Some(Signal::Stop { .. }) = ears.signals.next() => hurried = true,
@@ -139,11 +147,11 @@ impl Supervisor {
 
 impl Slot {
     /// What is under way may spend a refresh token, or what a person did.
-    fn would_lose_a_session(&self) -> bool {
+    fn would_lose_a_session(&self, now: Instant) -> bool {
         let renews = self
             .in_flight
             .as_ref()
             .is_some_and(|flight| flight.request == Request::Renew);
-        renews || self.person.is_redeeming() || !self.saver.is_level(clock::boottime())
+        renews || self.person.is_redeeming() || !self.saver.is_level(now)
     }
 }

@@ -7,7 +7,6 @@ use tracing::{debug, error, info, warn};
 
 use super::slot::Slot;
 use super::warnings::{WARN_AGAIN_AFTER, Warning};
-use crate::clock;
 use crate::publish::SinkStatus;
 use crate::session::account::Account;
 use crate::session::answer::Answer;
@@ -97,8 +96,7 @@ pub(super) fn call(slot: &Slot, answer: &Answer) {
     clippy::too_many_lines,
     reason = "one arm for each event, so that none is forgotten"
 )]
-pub(super) fn event(slot: &mut Slot, event: &Event) {
-    let now = clock::boottime();
+pub(super) fn event(slot: &mut Slot, event: &Event, now: Instant) {
     let session = slot.name.clone();
     let (session, word) = (&*session, event.word());
     match event {

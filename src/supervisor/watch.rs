@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::clocks::{Clocks, Look};
 use super::slot::{AccountSlot, Slot};
 use super::{LOOK_EVERY, Supervisor, WATCH_EVERY};
-use crate::clock;
 use crate::config::SessionConfig;
 use crate::driver::{self, Calm, Sight, Ticket};
 use crate::secret::Secret;
@@ -113,7 +112,7 @@ impl Watch {
 impl Supervisor {
     /// A wall clock that moved against ours may mean that the machine stood still without our clock noticing.
     pub(super) fn look_at_clocks(&mut self) {
-        let look = self.watch.clocks.look(clock::now());
+        let look = self.watch.clocks.look(self.now);
         if look == Look::Steady {
             return;
         }
@@ -133,7 +132,7 @@ impl Supervisor {
                 Look::Off | Look::Steady => self.pump(&name),
             }
         }
-        self.calendar.rearm(clock::now().wall);
+        self.calendar.rearm(self.now.wall);
         self.look_ahead_anew();
     }
 
@@ -196,7 +195,7 @@ impl Supervisor {
             published: slot.publication.is_shown(),
         });
         let sights = sights.collect();
-        driver::look_at_files(&mut self.work, &self.store, sights, clock::now());
+        driver::look_at_files(&mut self.work, &self.store, sights, self.now);
     }
 
     pub(super) fn looked_at_directories(&mut self, calm: Option<Calm>) {
@@ -232,7 +231,7 @@ impl Supervisor {
     /// Reads the secrets of these sessions anew; those that a command prints only with `commands`.
     pub(super) fn read_secrets(&mut self, names: Vec<Arc<str>>, commands: bool) {
         if commands {
-            self.watch.commands_read = clock::boottime();
+            self.watch.commands_read = self.now.boot;
         }
         for name in names {
             let Some(slot) = self.slots.get(&name) else {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Supervisor;
-use crate::clock;
 use crate::driver::{self, Ticket};
 
 /// More than there are threads for files: none of them waits for work.
@@ -57,7 +56,7 @@ impl Writes {
 impl Supervisor {
     /// Sends on its way what there is room for.
     pub(super) fn write(&mut self) {
-        let now = clock::boottime();
+        let now = self.now;
         while let Some((due, room)) = self.writes.next() {
             match due {
                 Due::Session(of) => {
