@@ -159,7 +159,7 @@ fn lab() -> Lab {
 }
 
 fn configure(lab: &Lab, sessions: &[(&str, &str)]) {
-    let sessions: String = sessions
+    let sessions: Vec<String> = sessions
         .iter()
         .map(|(name, url)| {
             format!(
@@ -169,7 +169,7 @@ fn configure(lab: &Lab, sessions: &[(&str, &str)]) {
             )
         })
         .collect();
-    lab.configure_text(&sessions);
+    lab.configure_text(&sessions.concat());
     let config = fs::read_to_string(lab.config()).unwrap();
     lab.write_config(&config.replacen("[http]\n", "[http]\nca_file = \"ca.pem\"\n", 1));
 }
