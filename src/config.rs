@@ -227,6 +227,7 @@ impl PartialEq for SessionConfig {
         // Each field is named: a reload would not notice a change of one that was forgotten here.
         let Self {
             name,
+            written: _,
             policy,
             remote,
             publish,
