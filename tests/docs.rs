@@ -44,6 +44,32 @@ fn every_command_line_parses() {
     );
 }
 
+/// Every user can write records with any fields; only the unit is the journal's own word.
+#[test]
+fn every_look_into_the_journal_asks_for_the_units_records_alone() {
+    let mut seen = 0;
+    for page in pages() {
+        for (number, line) in read(&page).lines().enumerate() {
+            let looks = line
+                .match_indices("journalctl -")
+                .map(|(at, _)| &line[at..]);
+            for look in looks.filter(|look| !look.contains("--update-catalog")) {
+                assert!(
+                    look.contains("-u keepfresh"),
+                    "{page}:{}: {line}",
+                    number + 1
+                );
+                seen += 1;
+            }
+            assert!(!line.contains("journalctl SESSION") && !line.contains("journalctl EVENT"));
+        }
+    }
+    assert!(
+        seen > 8,
+        "only {seen} found: are they looked for in the right way?"
+    );
+}
+
 #[test]
 fn every_config_is_good() {
     let directory = tempfile::tempdir().unwrap();

@@ -22,7 +22,7 @@ use crate::api::problem::Kind;
 use crate::clock;
 use crate::config::{self, Config};
 use crate::session::policy::LoginBy;
-use crate::strangers;
+use crate::strangers::{self, Trusted};
 use files::{Made, already_there};
 use terminal::{Stopped, Terminal};
 use wanted::{Given, Interview, SecretFrom, Wanted};
@@ -178,6 +178,20 @@ impl Place {
         }
     }
 
+    /// A config that is there was judged when it was read. Where there is none, no secret must be asked for that would be
+    /// written where a stranger could take it.
+    fn is_out_of_reach(&self) -> Result<(), Problem> {
+        let trusted = Trusted::of_this_process();
+        match strangers::refusal(&self.main, &trusted).filter(|_| self.config.is_none()) {
+            Some(finding) => Err(Problem::failed(format!(
+                "{} {finding}; {}, or name another place by --config; nothing was added",
+                self.main.display(),
+                finding.remedy()
+            ))),
+            None => Ok(()),
+        }
+    }
+
     fn providers_dir(&self) -> PathBuf {
         let beside = || self.directory.join("providers");
         self.config
@@ -224,6 +238,7 @@ fn add(socket: Option<&Path>, args: &Args) -> Result<Exit, Problem> {
             text: failure.sentence(),
         });
     }
+    place.is_out_of_reach()?;
     let mut made = Made::default();
     let has_new_key = wanted.needs_key();
     // What a key is called at the server is known once the server has its certificate, so a person is asked afterwards.

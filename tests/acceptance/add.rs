@@ -15,6 +15,43 @@ use crate::support::terminal::Terminal;
 use crate::support::untried::can_as_root;
 
 #[test]
+fn no_secret_is_taken_or_written_where_a_stranger_could_take_it() {
+    const STRANGER: u32 = 61_044;
+    if !rustix::process::geteuid().is_root() {
+        return; // Only root can give files away.
+    }
+    let (server, lab) = scene();
+    let (url, secret) = (server.url(), lab.path("client-secret"));
+    for (mode, owner, said) in [
+        (0o755, STRANGER, "in a directory of another user"),
+        (0o777, 0, "in a directory in which every user can write"),
+    ] {
+        let directory = lab.path(&format!("their-{owner}"));
+        fs::create_dir(&directory).unwrap();
+        fs::set_permissions(&directory, fs::Permissions::from_mode(mode)).unwrap();
+        chown(&directory, Some(owner), Some(owner)).unwrap();
+        let output = Command::new(BINARY)
+            .args(["add", "crm", "--provider", "salesforce", "--url", &url])
+            .args(["--grant", "client_credentials", "--set", "client_id=x"])
+            .arg("--secret-file")
+            .arg(format!("client_secret={}", secret.display()))
+            .arg("--config")
+            .arg(directory.join("keepfresh/config.toml"))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(
+            told.contains(said) && told.contains("ch") && told.contains("nothing was added"),
+            "{told}"
+        );
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 0, "{told}");
+    }
+    assert_eq!(server.logins(), 0);
+}
+
+#[test]
 fn without_a_terminal_it_asks_nothing_and_names_the_flags_that_are_missing() {
     let (server, lab) = scene();
     let before = files(&lab);

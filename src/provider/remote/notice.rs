@@ -17,8 +17,9 @@ use crate::provider::response::Response;
 use crate::provider::settings::HttpSettings;
 use crate::secret::Secret;
 
-/// So much of a refusal is shown.
+/// So much of a refusal is shown, and so much of it is searched for secrets before.
 const LONGEST_REFUSAL: usize = 200;
+const LONGEST_SEARCH: usize = 4096;
 
 /// A message that did not arrive.
 #[derive(Debug)]
@@ -95,11 +96,19 @@ pub async fn deliver(
     };
     match tokio::time::timeout(limit, exchange(clients, settings, asked, Connection::Own)).await {
         Ok(Ok((response, wall))) => {
-            judge(&response, wall).map_err(|(problem, again)| failed(&problem, again))
+            judge(&response, wall).map_err(|(problem, again)| Undelivered {
+                problem: shown(&problem, &known),
+                again,
+            })
         }
         Ok(Err(error)) => Err(failed(&error.sentence(), Again::Later)),
         Err(_) => Err(failed(&NoAnswer::TimedOut(limit).sentence(), Again::Later)),
     }
+}
+
+/// It is cut last: the beginning of a secret at its end could not be told from other words.
+fn shown(problem: &str, known: &[Secret]) -> Blotted {
+    Blotted::new(problem, known).cut(LONGEST_REFUSAL)
 }
 
 fn judge(response: &Response, wall: Timestamp) -> Result<(), (String, Again)> {
@@ -110,7 +119,7 @@ fn judge(response: &Response, wall: Timestamp) -> Result<(), (String, Again)> {
             .map_or(Again::Later, Again::After)
     };
     let said = || {
-        let text: String = response.text.trim().chars().take(LONGEST_REFUSAL).collect();
+        let text: String = response.text.trim().chars().take(LONGEST_SEARCH).collect();
         if text.is_empty() || response.is_html() {
             String::new()
         } else {
@@ -162,6 +171,23 @@ mod tests {
                     .is_none_or(|problem| !problem.contains("hooks.example")),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn no_beginning_of_a_receivers_url_is_shown_where_its_words_are_cut_off() {
+        let url = Secret::new("https://hooks.example/services/TEAMSECRET/BOTSECRET");
+        for before in 150..220 {
+            let text = format!(
+                "{} {}",
+                "x".repeat(before),
+                "/services/TEAMSECRET/BOTSECRET"
+            );
+            let answer = Response::new(404, Vec::new(), text.as_bytes(), true);
+            let (problem, _) = judge(&answer, Timestamp::UNIX_EPOCH).unwrap_err();
+            let shown = shown(&problem, std::slice::from_ref(&url));
+            assert!(!shown.contains("/s"), "{before}: {}", shown.as_str());
+            assert!(shown.chars().count() <= LONGEST_REFUSAL + 1);
         }
     }
 
