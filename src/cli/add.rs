@@ -136,7 +136,7 @@ impl Place {
             }),
             Err(errors) => {
                 let text = format!(
-                    "{}\n\nthe config is in error as it is: mend that first",
+                    "{}\n\nthe config has these errors already: correct them first",
                     errors.render(true)
                 );
                 Err(Problem {
