@@ -103,16 +103,16 @@ impl Examined {
         let file = self.file.display();
         let mut lines = vec![match &self.config {
             Some(config) if self.errors.is_empty() => {
-                format!("{file}: good, {} sessions", config.sessions.len())
+                format!("{file}: good, {}", count(config.sessions.len(), "session"))
             }
             Some(config) => format!(
-                "{file}: can be read, {} sessions; {} errors",
-                config.sessions.len(),
-                self.errors.len()
+                "{file}: can be read, {}; {}",
+                count(config.sessions.len(), "session"),
+                count(self.errors.len(), "error")
             ),
             None if self.is_missing => format!("{file}: there is no such file"),
             None if self.errors.is_empty() => format!("{file}: not seen"),
-            None => format!("{file}: {} errors", self.errors.len()),
+            None => format!("{file}: {}", count(self.errors.len(), "error")),
         }];
         for error in &self.errors {
             lines.push(format!(
@@ -138,6 +138,15 @@ impl Examined {
             lines.push("none was tried".to_owned());
         }
         lines
+    }
+}
+
+/// `1 error`, `2 errors`.
+pub(super) fn count(number: usize, what: &str) -> String {
+    if number == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{number} {what}s")
     }
 }
 

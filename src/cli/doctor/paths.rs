@@ -44,8 +44,10 @@ impl Paths {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let steps: Vec<&Path> = path.ancestors().collect();
         for step in steps.into_iter().rev() {
-            if self.steps.contains_key(step) {
-                continue;
+            match self.steps.get(step) {
+                Some(words) if words.ends_with(':') => break,
+                Some(_) => continue,
+                None => {}
             }
             let seen = fs::symlink_metadata(step);
             self.note_time(step, seen.as_ref().ok());
@@ -199,6 +201,7 @@ mod tests {
             newest: None,
         };
         paths.see(&directory.path().join("a/b/c"));
+        paths.see(&directory.path().join("a/b"));
         paths.see(&directory.path().join("d"));
         let lines = paths.lines();
         let ends = |tail: &str| lines.iter().filter(|line| line.ends_with(tail)).count();

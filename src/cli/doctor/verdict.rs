@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::clock::Clock;
 use super::daemon::Daemon;
-use super::examined::Examined;
+use super::examined::{Examined, count};
 use super::system::System;
 use crate::api::client::ClientError;
 use crate::api::{SessionStatus, State};
@@ -52,9 +52,9 @@ impl Seen<'_> {
                 .clone()
                 .map(|(problem, remedy)| Verdict::new(problem, remedy)),
         );
-        let sessions = &self.daemon.sessions;
-        verdicts.extend(sessions.iter().flat_map(of_session));
         verdicts.extend(self.of_hosts());
+        let sessions = self.daemon.sessions.iter();
+        verdicts.extend(sessions.flat_map(|session| of_session(session, self.is_cut_off(session))));
         if self.examined.config.is_some() {
             verdicts.extend(self.of_errors());
         }
@@ -85,8 +85,8 @@ impl Seen<'_> {
         let more = match self.examined.errors.len() {
             1 => String::new(),
             several => format!(
-                " (and {} more errors: keepfresh check --config {file})",
-                several - 1
+                " (and {}: keepfresh check --config {file})",
+                count(several - 1, "more error")
             ),
         };
         let (place, line) = (first.file.display(), first.line);
@@ -144,10 +144,18 @@ impl Seen<'_> {
         let state = self.system.of_unit("ActiveState").unwrap_or_default();
         let log = format!("journalctl {option}-u keepfresh -p err -n 20");
         match (state, self.system.of_unit("ExecMainStatus")) {
+            ("failed", Some("78"))
+                if self.examined.config.is_some() && self.examined.errors.is_empty() =>
+            {
+                Verdict::new(
+                    "the service has stopped: its config was wrong (exit code 78), and no error is left in it",
+                    format!("systemctl {option}restart keepfresh"),
+                )
+            }
             ("failed", Some("78")) => Verdict::new(
-                "the service has stopped: the config is wrong (exit code 78)",
+                "the service has stopped: its config is wrong (exit code 78)",
                 format!(
-                    "keepfresh check, correct what it names, then systemctl {option}restart keepfresh"
+                    "correct every error below CONFIG, then systemctl {option}restart keepfresh"
                 ),
             ),
             ("failed" | "activating", Some(code)) if code != "0" => Verdict::new(
@@ -184,6 +192,12 @@ impl Seen<'_> {
                 Some(Verdict::new(host.unreachable(error), &*error.remedy))
             })
             .collect()
+    }
+
+    /// Whether a host that the session needs cannot be reached, which is said with the host.
+    fn is_cut_off(&self, session: &SessionStatus) -> bool {
+        let mut hosts = self.examined.hosts.iter();
+        hosts.any(|host| host.error.is_some() && host.sessions.contains(&session.session))
     }
 
     /// What will be wrong before long.
@@ -256,7 +270,7 @@ impl Seen<'_> {
 }
 
 /// What is wrong with one session: its own trouble, and files that are not in their place.
-fn of_session(session: &SessionStatus) -> Vec<Verdict> {
+fn of_session(session: &SessionStatus, is_cut_off: bool) -> Vec<Verdict> {
     let name = &session.session;
     let mut verdicts = Vec::new();
     let last = session.last_error.as_ref();
@@ -265,6 +279,7 @@ fn of_session(session: &SessionStatus) -> Vec<Verdict> {
             format!("{name} needs attention: {}", attention.reason),
             &*attention.remedy,
         )),
+        (State::Recovering | State::Starting, None) if is_cut_off => {}
         (State::Recovering | State::Starting, None) => {
             let why = last.map_or_else(|| session.reason.clone(), |last| last.detail.clone());
             verdicts.push(Verdict::new(
@@ -315,7 +330,7 @@ mod tests {
         crm.attention = None;
         crm.persisted = true;
         crm.files.clear();
-        assert_eq!(of_session(&crm), []);
+        assert_eq!(of_session(&crm, false), []);
         crm.state = State::NeedsAttention;
         crm.attention = Some(Attention {
             since: jiff::Timestamp::UNIX_EPOCH,
@@ -327,7 +342,7 @@ mod tests {
             generation: None,
             error: Some("no such directory; make it".to_owned()),
         }];
-        let told: Vec<_> = of_session(&crm)
+        let told: Vec<_> = of_session(&crm, false)
             .into_iter()
             .map(|verdict| (verdict.problem, verdict.remedy.unwrap()))
             .collect();
@@ -346,8 +361,11 @@ mod tests {
         );
         crm.attention = None;
         crm.files.clear();
+        crm.state = State::Recovering;
+        assert_eq!(of_session(&crm, false).len(), 1);
+        assert_eq!(of_session(&crm, true), [], "its host is to blame");
         crm.state = State::Paused;
-        let paused = of_session(&crm).remove(0);
+        let paused = of_session(&crm, false).remove(0);
         assert!(paused.remedy.unwrap().contains("keepfresh resume crm"));
     }
 }
