@@ -213,10 +213,10 @@ mod tests {
             "files of an earlier run may lie there"
         );
         assert!(!publication.set(None, Timestamp::UNIX_EPOCH) && !publication.is_untold());
-        assert!(publication.set(token(1, 60), Timestamp::UNIX_EPOCH));
-        assert!(!publication.set(token(1, 60), Timestamp::UNIX_EPOCH));
+        assert!(publication.set(Some(token(1, 60)), Timestamp::UNIX_EPOCH));
+        assert!(!publication.set(Some(token(1, 60)), Timestamp::UNIX_EPOCH));
         assert!(
-            !publication.set(token(1, 90), Timestamp::UNIX_EPOCH),
+            !publication.set(Some(token(1, 90)), Timestamp::UNIX_EPOCH),
             "the same with a later end"
         );
         publication.settling().done().await;
@@ -232,13 +232,13 @@ mod tests {
     async fn files_that_move_are_told_again_what_is_shown() {
         let house = TempDir::new().unwrap();
         let mut publication = Publication::beginning(files(&house));
-        assert!(publication.set(token(1, 60), Timestamp::UNIX_EPOCH));
+        assert!(publication.set(Some(token(1, 60)), Timestamp::UNIX_EPOCH));
         let before = publication.move_to(files(&house));
         before.stop().await;
         assert!(publication.is_shown() && publication.out_of_place().is_some());
         assert!(
-            publication.set(token(1, 60), Timestamp::UNIX_EPOCH)
-                && !publication.set(token(1, 60), Timestamp::UNIX_EPOCH)
+            publication.set(Some(token(1, 60)), Timestamp::UNIX_EPOCH)
+                && !publication.set(Some(token(1, 60)), Timestamp::UNIX_EPOCH)
         );
         publication.settling().done().await;
         assert_eq!(publication.out_of_place(), None);
@@ -249,7 +249,7 @@ mod tests {
         let house = TempDir::new().unwrap();
         let path = house.path().join("crm");
         let mut publication = Publication::beginning(files(&house));
-        publication.set(token(1, 60), Timestamp::UNIX_EPOCH);
+        publication.set(Some(token(1, 60)), Timestamp::UNIX_EPOCH);
         publication.settling().done().await;
         assert!(path.exists());
         publication.remove();
@@ -274,7 +274,7 @@ mod tests {
         Publisher::new(&"crm".into(), &Arc::from([sink]), press)
     }
 
-    fn token(generation: u64, end: i64) -> Option<Arc<Published>> {
+    fn token(generation: u64, end: i64) -> Arc<Published> {
         let token = Token {
             access_token: Secret::new("t0k3n"),
             token_type: "Bearer".to_owned(),
@@ -283,12 +283,12 @@ mod tests {
             issued_at: Timestamp::UNIX_EPOCH,
             expires_at: Some(Timestamp::from_second(end).unwrap()),
         };
-        Some(Arc::new(Published {
+        Arc::new(Published {
             session: "crm".into(),
             generation,
             token: Arc::new(token),
             headers: Vec::new(),
             base: String::new(),
-        }))
+        })
     }
 }
