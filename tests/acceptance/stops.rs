@@ -79,7 +79,9 @@ fn no_signal_but_those_that_stop_it_ends_the_daemon_undrained() {
 
 #[test]
 fn a_run_in_the_foreground_ends_with_its_terminal_and_reloads_while_that_is_there() {
-    for (through, ends) in [(&[][..], true), (&["nohup"], false)] {
+    // What runs the tests may have been started by `nohup` itself.
+    let heeded = &["env", "--default-signal=HUP"][..];
+    for (through, ends) in [(heeded, true), (&["nohup"], false)] {
         let server = Arc::new(Salesforce::start(Settings::default()));
         let lab = Lab::new(&server);
         lab.configure(&[lab.by_client("crm")]);
@@ -110,13 +112,13 @@ fn a_run_in_the_foreground_ends_with_its_terminal_and_reloads_while_that_is_ther
 
 /// Runs the daemon as a shell does: in a session whose terminal is gone with what is given back.
 fn in_a_terminal(lab: &Lab, through: &[&str]) -> (OwnedFd, Child) {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    // A child of another test that held it on would keep the terminal there.
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
-    rustix::io::fcntl_setfd(&master, rustix::io::FdFlags::CLOEXEC).unwrap();
     let line = rustix::fs::open(
         ptsname(&master, Vec::new()).unwrap(),
-        OFlags::RDWR | OFlags::NOCTTY,
+        OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC,
         Mode::empty(),
     );
     let line = line.unwrap();
@@ -129,6 +131,8 @@ fn in_a_terminal(lab: &Lab, through: &[&str]) -> (OwnedFd, Child) {
         .arg(daemon.get_program())
         .args(daemon.get_args());
     command
+        // Where nohup leaves what the daemon says.
+        .current_dir(lab.path(""))
         .env("KEEPFRESH_LOG", "info")
         .env_remove("NOTIFY_SOCKET");
     let child = command
