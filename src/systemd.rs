@@ -1,5 +1,6 @@
 //! What systemd is told and what it passes on; without systemd, nothing of it happens.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
@@ -123,6 +124,19 @@ pub fn passed_listener() -> io::Result<Option<UnixListener>> {
     Ok(listener)
 }
 
+/// The `NAME=VALUE` lines of `systemctl show`. What has several values has a line for each in some versions of systemd.
+pub fn properties(shown: &str) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::<String, String>::new();
+    for (name, value) in shown.lines().filter_map(|line| line.split_once('=')) {
+        let values = found.entry(name.to_owned()).or_default();
+        if !values.is_empty() {
+            values.push(' ');
+        }
+        values.push_str(value);
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::{UnixDatagram, UnixStream};
@@ -240,5 +254,12 @@ mod tests {
         };
         listener.set_nonblocking(false).unwrap();
         std::io::Write::write_all(&mut listener.accept().unwrap().0, b"welcome").unwrap();
+    }
+
+    #[test]
+    fn a_property_of_several_lines_keeps_all_its_values() {
+        let found = properties("User=keepfresh\nEnvironment=A=1\nEnvironment=B=2\n");
+        assert_eq!(found["Environment"], "A=1 B=2");
+        assert_eq!(found["User"], "keepfresh");
     }
 }

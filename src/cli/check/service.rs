@@ -10,6 +10,7 @@ use rustix::fs::StatVfsMountFlags;
 
 use super::drop_in::DropIn;
 use crate::program::{self, Program};
+use crate::systemd::properties;
 
 /// Systemd answers within milliseconds, or hangs.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -215,17 +216,4 @@ fn is_writable_below(root: &Path, directory: &Path) -> bool {
     is_same
         && rustix::fs::statvfs(&seen)
             .is_ok_and(|mount| !mount.f_flag.contains(StatVfsMountFlags::RDONLY))
-}
-
-/// `NAME=VALUE` lines. What has several values has a line for each in some versions of systemd.
-fn properties(shown: &str) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::<String, String>::new();
-    for (name, value) in shown.lines().filter_map(|line| line.split_once('=')) {
-        let values = found.entry(name.to_owned()).or_default();
-        if !values.is_empty() {
-            values.push(' ');
-        }
-        values.push_str(value);
-    }
-    found
 }

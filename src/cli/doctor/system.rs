@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::masked;
 use crate::config::{Kind, name_of};
+use crate::systemd::properties;
 
 const UNIT: &str = "keepfresh.service";
 /// There while systemd manages the machine (`sd_booted(3)`).
@@ -179,13 +180,6 @@ pub(super) fn property(program: &str, arguments: &[&str], name: &str) -> Option<
         return None;
     }
     properties(&said(program, arguments)?).remove(name)
-}
-
-fn properties(text: &str) -> BTreeMap<String, String> {
-    text.lines()
-        .filter_map(|line| line.split_once('='))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
 }
 
 /// What a program prints, if it ends well and in time.
