@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use nix::sys::signal::{SigSet, Signal as Known};
+use nix::unistd::{Pid, getppid, getsid};
 use rustix::fs::{Mode, OFlags};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::exfiltrator::WithOrigin;
@@ -129,19 +130,10 @@ impl Terminal {
     }
 }
 
-/// Each 0 where it is in a process namespace outside of this one, which getsid(2) answers too and `rustix` takes for impossible.
+/// By nix: either is 0 where it is in a process namespace outside of this one, which rustix takes for impossible.
 fn parent_and_leader() -> [i32; 2] {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // State, parent, process group and session follow the name, which may hold anything (proc(5)).
-    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let number = |position| {
-        after_name
-            .split_whitespace()
-            .nth(position)
-            .and_then(|word| word.parse().ok())
-            .unwrap_or(0)
-    };
-    [number(1), number(3)]
+    let leader = getsid(None).map_or(0, Pid::as_raw);
+    [getppid().as_raw(), leader]
 }
 
 /// Whether the process has a terminal (tty(4)).
@@ -173,18 +165,6 @@ mod tests {
     use rustix::process::{Signal as Sent, getpid, kill_process};
 
     use super::*;
-
-    #[test]
-    fn parent_and_leader_are_those_that_the_kernel_tells() {
-        let told = [
-            rustix::process::getppid(),
-            rustix::process::getsid(None).ok(),
-        ];
-        assert_eq!(
-            parent_and_leader(),
-            told.map(|pid| pid.unwrap().as_raw_nonzero().get())
-        );
-    }
 
     #[test]
     fn ignored_signals_are_read_from_the_kernels_mask() {
