@@ -5,6 +5,7 @@
 
 mod child;
 mod message;
+mod rehearsal;
 mod webhook;
 
 use std::collections::VecDeque;
@@ -21,6 +22,7 @@ use crate::provider::Clients;
 use crate::publish::Settling;
 use crate::secret::Secret;
 pub use message::Format;
+pub use rehearsal::rehearse;
 use webhook::Receiver;
 pub use webhook::{Address, WebhookConfig};
 
@@ -65,6 +67,8 @@ pub struct Happening {
     pub session: String,
     /// What.
     pub occasion: Occasion,
+    /// It did not happen: a person tries whether alerts arrive.
+    pub is_test: bool,
     /// Of the current token, if there is one.
     pub generation: Option<u64>,
     /// Why, in a sentence.
@@ -361,6 +365,9 @@ impl Program {
                 happening.runbook.as_deref().unwrap_or_default().to_owned(),
             ),
         ];
+        if happening.is_test {
+            variables.push(("KEEPFRESH_TEST", "1".to_owned()));
+        }
         if let Some(generation) = happening.generation {
             variables.push(("KEEPFRESH_GENERATION", generation.to_string()));
         }

@@ -1,5 +1,6 @@
 //! `keepfresh check`: is the config good, is all there that it names, and what will the daemon do by it?
 
+mod alerts;
 mod apply;
 mod drop_in;
 pub(super) mod live;
@@ -18,6 +19,7 @@ use crate::clock;
 use crate::config::{self, Config, ConfigError, ConfigErrors};
 use crate::descriptors::keep_descriptors_from_children;
 use crate::strangers;
+use alerts::AlertsPlan;
 use apply::Applied;
 use drop_in::DropIn;
 use plan::SessionPlan;
@@ -38,6 +40,9 @@ pub struct Args {
     /// Call each host that the sessions use, without logging in: name, connection, certificate, clock
     #[arg(long)]
     pub live: bool,
+    /// Send one test alert to each program and each webhook of [alerts], and say what came of it
+    #[arg(long)]
+    pub test_alerts: bool,
     /// Print the plan, or the errors, as JSON
     #[arg(long)]
     pub json: bool,
@@ -58,6 +63,8 @@ struct Outcome {
     shared_accounts: Vec<plan::SharedAccount>,
     /// Where scrapers are served, as they would write it; null where nobody is.
     metrics: Option<String>,
+    /// Who is told when a person is needed; null where the config names no one.
+    alerts: Option<AlertsPlan>,
     /// What the service needs for this config, whether it has it or not.
     systemd_drop_in: Option<String>,
     /// With `--live`: the hosts, in the order of the sessions.
@@ -79,14 +86,14 @@ struct Unit {
 /// Runs the command: errors go to standard error, the plan to standard output.
 pub fn run(args: Args) -> ExitCode {
     keep_descriptors_from_children();
-    let file = args.config.unwrap_or_else(config::default_path);
+    let file = args.config.clone().unwrap_or_else(config::default_path);
     match config::load(&file) {
         Err(errors) => refuse(args.json, file, &errors),
         Ok(config) => {
             if let Some(user) = config.state_owner() {
                 strangers::look_for(user);
             }
-            report(args.json, args.live, args.drop_in, config)
+            report(&args, config)
         }
     }
 }
@@ -103,6 +110,7 @@ fn refuse(json: bool, file: PathBuf, errors: &ConfigErrors) -> ExitCode {
             sessions: Vec::new(),
             shared_accounts: Vec::new(),
             metrics: None,
+            alerts: None,
             systemd_drop_in: None,
             live: None,
             drop_in_file: None,
@@ -112,31 +120,43 @@ fn refuse(json: bool, file: PathBuf, errors: &ConfigErrors) -> ExitCode {
     count(errors.list().len())
 }
 
-fn report(json: bool, live: bool, write_drop_in: bool, config: Config) -> ExitCode {
+fn report(args: &Args, config: Config) -> ExitCode {
     let unit = Unit::of(&config);
-    let mut outcome = if live {
-        let hosts = hosts(&config);
-        Outcome::of(config, &unit).with(hosts)
-    } else {
-        Outcome::of(config, &unit)
-    };
+    let hosts = args.live.then(|| hosts(&config));
+    let alerts = AlertsPlan::of(&config).map(|mut alerts| {
+        if args.test_alerts {
+            alerts.test(&config);
+        }
+        alerts
+    });
+    let nothing_to_test = args.test_alerts && alerts.is_none();
+    let mut outcome = Outcome::of(config, &unit).with_alerts(alerts);
+    if let Some(hosts) = hosts {
+        outcome = outcome.with_hosts(hosts);
+    }
     for error in &outcome.errors {
         complain(&format!("{error}\n"));
     }
     let mut refused = None;
-    if write_drop_in && outcome.ok {
+    if args.drop_in && outcome.ok {
         match unit.write(&outcome.file) {
             Ok(applied) => outcome.is_applied(&applied, &unit),
             Err(why) => refused = Some(why),
         }
     }
-    if json {
+    if args.json {
         print_json(&outcome);
     } else {
         print(&outcome.text(&unit));
     }
     if let Some(why) = refused {
         complain(&format!("keepfresh: {why}"));
+        return Exit::Failed.into();
+    }
+    if nothing_to_test && outcome.ok {
+        complain(
+            "keepfresh: no test alert was sent, since the config has no [alerts]; add one (docs/publishing.md)",
+        );
         return Exit::Failed.into();
     }
     conclude(&outcome)
@@ -149,18 +169,22 @@ fn conclude(outcome: &Outcome) -> ExitCode {
         .flatten()
         .filter(|host| host.error.is_some())
         .count();
-    match (outcome.errors.len() - unreachable, unreachable) {
-        (errors, 0) => count(errors),
-        (errors, hosts) => {
-            count(errors);
-            let hosts = if hosts == 1 {
-                "1 host".to_owned()
-            } else {
-                format!("{hosts} hosts")
-            };
-            complain(&format!("keepfresh: {hosts} cannot be reached"));
-            ExitCode::from(BAD_CONFIG)
-        }
+    let alerts = outcome.alerts.iter().flat_map(AlertsPlan::errors).count();
+    let code = count(outcome.errors.len() - unreachable - alerts);
+    match unreachable {
+        0 => {}
+        1 => complain("keepfresh: 1 host cannot be reached"),
+        several => complain(&format!("keepfresh: {several} hosts cannot be reached")),
+    }
+    match alerts {
+        0 => {}
+        1 => complain("keepfresh: 1 test alert did not arrive"),
+        several => complain(&format!("keepfresh: {several} test alerts did not arrive")),
+    }
+    if outcome.ok {
+        code
+    } else {
+        ExitCode::from(BAD_CONFIG)
     }
 }
 
@@ -223,6 +247,7 @@ impl Outcome {
                 .collect(),
             shared_accounts: plan::shared_accounts(&config),
             metrics: config.metrics.as_ref().map(plan::metrics),
+            alerts: None,
             live: None,
             systemd_drop_in: unit.needed.as_ref().map(DropIn::text),
             drop_in_file: None,
@@ -238,8 +263,17 @@ impl Outcome {
         }
     }
 
+    /// The same, and who is told of trouble, with what came of a test.
+    fn with_alerts(mut self, alerts: Option<AlertsPlan>) -> Self {
+        self.errors
+            .extend(alerts.iter().flat_map(AlertsPlan::errors));
+        self.alerts = alerts;
+        self.ok = self.errors.is_empty();
+        self
+    }
+
     /// The same, and what came of the calls.
-    fn with(mut self, hosts: Hosts) -> Self {
+    fn with_hosts(mut self, hosts: Hosts) -> Self {
         self.not_checkable.extend(hosts.not_checkable);
         match hosts.tried {
             Ok(hosts) => {
@@ -275,6 +309,7 @@ impl Outcome {
                 .iter()
                 .map(|address| format!("metrics: {address}")),
         );
+        lines.extend(self.alerts.iter().flat_map(AlertsPlan::lines));
         let now = clock::now().wall;
         let hosts = self.live.iter().flatten();
         lines.extend(hosts.map(|host| format!("host: {}", host.text(now))));

@@ -56,7 +56,7 @@ pub(super) enum Problem {
     /// It could not be started, or it said so itself.
     #[error("{0}")]
     Failed(String),
-    #[error("it took longer than {} s, so the daemon killed it", LIMIT.as_secs())]
+    #[error("it took longer than {} s, so keepfresh killed it", LIMIT.as_secs())]
     TooSlow,
 }
 

@@ -67,6 +67,7 @@ pub(super) fn text(
 fn plain(it: &Happening, host: &str) -> Value {
     json!({
         "event": it.occasion.word(),
+        "test": it.is_test,
         "session": it.session,
         "host": host,
         "at": it.at.to_string(),
@@ -80,6 +81,9 @@ fn plain(it: &Happening, host: &str) -> Value {
 
 /// The first line, for people.
 fn headline(it: &Happening, host: &str) -> String {
+    if it.is_test {
+        return format!("test alert of keepfresh on {host}");
+    }
     match it.occasion {
         Occasion::Attention => format!("{} on {host} needs a person", it.session),
         Occasion::Recovered => format!("{} on {host} is well again", it.session),
@@ -152,7 +156,12 @@ fn teams(it: &Happening, host: &str) -> Value {
 
 /// One incident a session, whatever the reason: a second alert of it is no second page.
 fn pagerduty(it: &Happening, host: &str, key: Option<&Secret>) -> Value {
-    let incident: String = format!("keepfresh/{host}/{}", it.session)
+    let kind = if it.is_test {
+        "keepfresh-test"
+    } else {
+        "keepfresh"
+    };
+    let incident: String = format!("{kind}/{host}/{}", it.session)
         .chars()
         .take(LONGEST_KEY)
         .collect();
@@ -262,6 +271,7 @@ mod tests {
         let sent = plain(&bare, "host");
         for field in [
             "event",
+            "test",
             "session",
             "host",
             "at",
@@ -280,6 +290,7 @@ mod tests {
         Happening {
             session: "crm".into(),
             occasion: Occasion::Attention,
+            is_test: false,
             generation: Some(7),
             reason: "the server refused the login".into(),
             remedy: "`keepfresh login crm`".into(),

@@ -265,6 +265,7 @@ fn happening(session: &str, occasion: Occasion, reason: &str) -> Happening {
     Happening {
         session: session.to_owned(),
         occasion,
+        is_test: false,
         generation: Some(7),
         reason: reason.to_owned(),
         remedy: String::new(),

@@ -159,7 +159,7 @@ fn wait_after(tried: u32, again: Again) -> Option<Duration> {
     }
 }
 
-async fn send(
+pub(super) async fn send(
     config: &WebhookConfig,
     clients: &Clients,
     happening: &Happening,

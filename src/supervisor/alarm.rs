@@ -174,6 +174,7 @@ impl Slot {
         Happening {
             session: self.name.to_string(),
             occasion,
+            is_test: false,
             generation: state.token.as_ref().map(|_| state.generation),
             reason,
             remedy,

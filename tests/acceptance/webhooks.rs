@@ -343,6 +343,127 @@ fn check_says_that_what_should_be_a_receivers_url_is_none_and_does_not_show_it()
     lab.write_config(&config);
 }
 
+#[test]
+fn check_sends_everybody_one_test_alert_when_asked_and_says_what_came_of_it() {
+    let receiver = Scripted::start(|asked: &Request| match asked.path.rsplit('/').next() {
+        Some("fails") => Response::text(403, format!("no; {} is not known", asked.path)),
+        Some("hangs") => {
+            thread::sleep(Duration::from_mins(1));
+            Response::text(200, "ok")
+        }
+        _ => Response::text(200, "ok"),
+    });
+    let (server, lab) = lab();
+    let webhooks = ["slack", "fails", "hangs", "pagerduty", "missing"].map(|kind| {
+        let url = format!("{}{PATH}/{kind}", receiver.url());
+        if kind != "missing" {
+            lab.secret(&format!("{kind}-url"), &url);
+        }
+        let format = match kind {
+            "slack" | "pagerduty" => kind,
+            _ => "json",
+        };
+        let key = format!("routing_key = {}\n", lab.source("key"));
+        receiver_of(&lab, format, &format!("{kind}-url"))
+            + Some(key.as_str())
+                .filter(|_| kind == "pagerduty")
+                .unwrap_or_default()
+    });
+    let noted = lab.path("noted");
+    let programs = [
+        format!("env | grep ^KEEPFRESH_ > '{}'", noted.display()),
+        "echo no pager is plugged in >&2; exit 3".to_owned(),
+    ];
+    let programs = programs.map(|script| format!("[\"/bin/sh\", \"-c\", {script:?}]"));
+    let alerts = format!(
+        "[alerts]\nafter = \"15m\"\non_attention = [{}]\n{}",
+        programs.join(", "),
+        webhooks.concat()
+    );
+    configure(&lab, &alerts, &["crm"]);
+    let config = lab.config().display().to_string();
+    let plan = lab.run(&["check", "--config", &config]);
+    let plan = String::from_utf8_lossy(&plan.stdout).into_owned();
+    for line in [
+        "alert to program /bin/sh",
+        "alert to webhook 1 (slack)",
+        "alert to webhook 4 (pagerduty)",
+        "alert when a session has had no good token for 15m too",
+    ] {
+        assert!(plan.lines().any(|told| told == line), "{line}: {plan}");
+    }
+    assert!(
+        receiver.requests().is_empty() && !noted.exists(),
+        "a check alone sends nothing"
+    );
+    let begun = Instant::now();
+    let output = lab.run(&["check", "--test-alerts", "--config", &config]);
+    assert!(
+        begun.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        begun.elapsed()
+    );
+    let (said, failed) = (
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    );
+    assert_eq!(output.status.code(), Some(78), "{said}{failed}");
+    for part in [
+        "alert to program /bin/sh: it took the test alert",
+        "alert to program /bin/sh: the test alert FAILED",
+        "alert to webhook 1 (slack): it took the test alert",
+        "alert to webhook 2 (json): the test alert FAILED",
+        "alert to webhook 4 (pagerduty): it took the test alert",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    for part in [
+        "program /bin/sh: it ended with exit status: 3, and its output ends with: no pager is plugged in",
+        "webhook 2 (json): it answered 403: no; [secret]",
+        "webhook 3 (json): the server did not answer within 10s",
+        "webhook 5 (json): failed to read the secret file",
+        "fails-url with what the receiver's settings show",
+        "4 test alerts did not arrive",
+    ] {
+        assert!(failed.contains(part), "{part}: {failed}");
+    }
+    for secret in [PATH, KEY] {
+        assert!(!said.contains(secret) && !failed.contains(secret));
+    }
+    let noted = fs::read_to_string(noted).unwrap();
+    assert!(
+        noted.contains("KEEPFRESH_TEST=1") && noted.contains("KEEPFRESH_EVENT=attention"),
+        "{noted}"
+    );
+    // PagerDuty's incident is opened and resolved.
+    let paths: Vec<String> = receiver.asked();
+    assert_eq!(paths.len(), 5, "{paths:?}");
+    let sent = |kind: &str| -> Vec<Value> {
+        let requests = receiver.requests().into_iter();
+        let requests = requests.filter(|it| it.path.ends_with(kind));
+        requests
+            .map(|it| serde_json::from_slice(&it.body).unwrap())
+            .collect()
+    };
+    assert_eq!(sent("fails")[0]["test"], true);
+    assert!(sent("slack")[0].to_string().contains("test alert"));
+    let incident = sent("pagerduty");
+    assert!(incident[0]["event_action"] == "trigger" && incident[1]["event_action"] == "resolve");
+    assert!(server.calls().is_empty());
+}
+
+#[test]
+fn a_test_of_alerts_that_are_not_configured_fails_and_says_so() {
+    let (server, lab) = lab();
+    configure(&lab, "", &["crm"]);
+    let config = lab.config().display().to_string();
+    let output = lab.run(&["check", "--test-alerts", "--config", &config]);
+    let failed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{failed}");
+    assert!(failed.contains("the config has no [alerts]"), "{failed}");
+    assert!(server.calls().is_empty());
+}
+
 /// A directory whose secrets include the receivers' paths.
 fn lab() -> (Arc<Salesforce>, Lab) {
     let server = Arc::new(Salesforce::start(Settings::default()));
