@@ -241,22 +241,36 @@ fn what_a_read_only_mount_holds_is_obeyed_whatever_its_modes_say_and_elsewhere_i
 
 #[test]
 fn a_user_outside_the_containers_user_namespace_is_not_taken_for_the_daemons_own() {
-    const NOBODY: u32 = 65_534;
-    if !can_as_root("become another user") {
-        return;
+    if can_as_root("become another user") {
+        keeps_out_users_of_other_namespaces(&[], false);
     }
+}
+
+#[test]
+fn a_process_beside_the_daemon_in_a_container_is_not_taken_for_one_of_its_user_namespace() {
+    if can_as_root("become another user") {
+        let container = ["unshare", "--pid", "--fork", "--mount-proc"];
+        keeps_out_users_of_other_namespaces(&container, true);
+    }
+}
+
+/// With the daemon in a user namespace of its own, and that in `container`; the strangers enter the latter's process namespace
+/// if they are `beside` the daemon.
+fn keeps_out_users_of_other_namespaces(container: &[&str], beside: bool) {
+    const NOBODY: u32 = 65_534;
     let (server, mut lab) = scene();
     // Its user inside is the one as whom the kernel shows everybody outside.
     let inside = 100_000 + NOBODY;
     for path in [lab.path(""), lab.config(), lab.path("client-secret")] {
         chown(path, Some(inside), Some(inside)).unwrap();
     }
-    let mut command = Command::new("unshare");
+    let in_namespace = [container, &["unshare", "--user"]].concat();
+    let mut command = Command::new(in_namespace[0]);
+    command.args(&in_namespace[1..]);
     command.args([
-        "--user",
         "sh",
         "-c",
-        "read mapped; exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$@\"",
+        "read mapped; exec setpriv --pdeathsig=KILL --reuid=65534 --regid=65534 --clear-groups \"$@\"",
         "sh",
     ]);
     command
@@ -266,10 +280,17 @@ fn a_user_outside_the_containers_user_namespace_is_not_taken_for_the_daemons_own
     command.env("KEEPFRESH_LOG", "trace").stderr(Stdio::piped());
     let (stdin, mut tell) = std::io::pipe().unwrap();
     lab.start_with_stdin(command, stdin.into());
-    let process = format!("/proc/{}", lab.pid());
     let own = fs::read_link("/proc/self/ns/user").unwrap();
-    within(SOON, "the namespace", || {
-        (fs::read_link(format!("{process}/ns/user")).ok()? != own).then_some(())
+    let process = within(SOON, "the namespace", || {
+        let started = lab.pid();
+        let children = fs::read_to_string(format!("/proc/{started}/task/{started}/children"));
+        let child = children.ok()?.trim().to_owned();
+        [started.to_string(), child]
+            .map(|pid| format!("/proc/{pid}"))
+            .into_iter()
+            .find(|process| {
+                fs::read_link(format!("{process}/ns/user")).is_ok_and(|user| user != own)
+            })
     });
     for map in ["uid_map", "gid_map"] {
         fs::write(format!("{process}/{map}"), "0 0 1\n1 100001 65535\n").unwrap();
@@ -277,7 +298,14 @@ fn a_user_outside_the_containers_user_namespace_is_not_taken_for_the_daemons_own
     tell.write_all(b"mapped\n").unwrap();
     lab.await_token("crm");
     let as_stranger = |args: &[&str]| {
-        let mut command = Command::new("setpriv");
+        let entered = format!("--pid={process}/ns/pid");
+        let way: &[&str] = if beside {
+            &["nsenter", &entered, "setpriv"]
+        } else {
+            &["setpriv"]
+        };
+        let mut command = Command::new(way[0]);
+        command.args(&way[1..]);
         command.args([
             &format!("--reuid={STRANGER}"),
             &format!("--regid={STRANGER}"),

@@ -15,17 +15,16 @@ const OF_THE_MACHINE: &str = "pid:[4026531836]";
 pub(super) static NUMBERS: LazyLock<Numbers> = LazyLock::new(|| {
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
     let processes = fs::read_link("/proc/self/ns/pid").ok();
+    let map = read("/proc/self/uid_map");
     Numbers {
-        user: shared(
-            &read("/proc/self/uid_map"),
-            &read("/proc/sys/kernel/overflowuid"),
-        ),
+        user: shared(&map, &read("/proc/sys/kernel/overflowuid")),
         group: shared(
             &read("/proc/self/gid_map"),
             &read("/proc/sys/kernel/overflowgid"),
         ),
         processes_are_own: processes
             .is_some_and(|link| link.to_str().is_some_and(|link| link != OF_THE_MACHINE)),
+        map,
     }
 });
 
@@ -35,8 +34,10 @@ pub(super) struct Numbers {
     user: Option<u32>,
     /// Of all groups outside.
     group: Option<u32>,
-    /// Whether a process that has a number here is one of the container's.
+    /// Whether the machine's other processes have no number here.
     processes_are_own: bool,
+    /// The `uid_map` of this process's user namespace.
+    map: String,
 }
 
 impl Numbers {
@@ -56,12 +57,18 @@ impl Numbers {
     }
 
     fn certain(&self, number: u32, shared: Option<u32>, pid: Option<i32>) -> u32 {
-        let inside = pid.is_some() && self.processes_are_own;
-        if Some(number) == shared && !inside {
+        if Some(number) == shared && !pid.is_some_and(|pid| self.is_inside(pid)) {
             NOBODY
         } else {
             number
         }
+    }
+
+    /// Whether process `pid` is of this user namespace: a user namespace within a container shares the container's processes.
+    /// The kernel shows the map of another namespace as seen from here, where this one's is seen from its parent.
+    fn is_inside(&self, pid: i32) -> bool {
+        let map = fs::read_to_string(format!("/proc/{pid}/uid_map"));
+        self.processes_are_own && map.is_ok_and(|map| map == self.map)
     }
 }
 
@@ -98,27 +105,34 @@ mod tests {
     }
 
     #[test]
-    fn the_number_for_many_is_somebody_only_among_the_containers_own_processes() {
-        let numbers = |processes_are_own| Numbers {
+    fn the_number_for_many_is_somebody_only_among_processes_of_the_same_container_and_user_namespace()
+     {
+        let this = std::process::id().cast_signed();
+        let own_map = fs::read_to_string("/proc/self/uid_map").unwrap();
+        let numbers = |processes_are_own, map: &str| Numbers {
             user: Some(65_534),
             group: Some(65_533),
             processes_are_own,
+            map: map.to_owned(),
         };
-        for (own, pid, expected) in [
-            (true, Some(7), 65_534),
-            (true, None, NOBODY),
-            (false, Some(7), NOBODY),
-            (false, None, NOBODY),
+        for (own, map, pid, expected) in [
+            (true, own_map.as_str(), Some(this), 65_534),
+            (true, own_map.as_str(), None, NOBODY),
+            (true, "0 100000 65536\n", Some(this), NOBODY),
+            (true, own_map.as_str(), Some(i32::MAX), NOBODY),
+            (false, own_map.as_str(), Some(this), NOBODY),
+            (false, own_map.as_str(), None, NOBODY),
         ] {
-            assert_eq!(numbers(own).user(65_534, pid), expected, "{own} {pid:?}");
-            assert_eq!(numbers(own).user(1000, pid), 1000);
-            assert_eq!(numbers(own).group(65_534, pid), 65_534);
+            let numbers = numbers(own, map);
+            assert_eq!(numbers.user(65_534, pid), expected, "{own} {map} {pid:?}");
+            assert_eq!(numbers.user(1000, pid), 1000);
+            assert_eq!(numbers.group(65_534, pid), 65_534);
         }
-        assert_eq!(numbers(false).group(65_533, Some(7)), NOBODY);
+        assert_eq!(numbers(false, &own_map).group(65_533, Some(this)), NOBODY);
         let whole = Numbers {
             user: None,
             group: None,
-            processes_are_own: false,
+            ..numbers(false, &own_map)
         };
         assert_eq!(
             (whole.user(65_534, None), whole.group(65_534, None)),
