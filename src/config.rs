@@ -23,7 +23,6 @@ mod report;
 pub(crate) mod schema;
 mod secret;
 mod session;
-mod subordinates;
 mod surroundings;
 mod table;
 mod value;
@@ -41,14 +40,13 @@ use crate::publish::SinkConfig;
 use crate::schedule::Calendar;
 use crate::secret_source::SecretSource;
 use crate::session::policy::Policy;
+use crate::users::{Principal, Subordinates};
 use exposure::Refused;
 
 pub(crate) use keepalive::longest_ping_period;
 pub use report::{ConfigError, ConfigErrors};
-pub use subordinates::Subordinates;
-pub use surroundings::{Kind, Surroundings, name_of, resolve};
+pub use surroundings::Surroundings;
 pub(crate) use value::closest;
-pub(crate) use value::duration_text;
 
 /// The whole config, checked.
 #[derive(Clone)]
@@ -167,15 +165,6 @@ pub enum MetricsListen {
     },
     /// A socket, absolute.
     Unix(PathBuf),
-}
-
-/// Somebody who may do something: `user:alice`, `group:ops`, resolved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Principal {
-    /// A user's number.
-    User(u32),
-    /// A group's number.
-    Group(u32),
 }
 
 /// One `[sessions.NAME]`, checked. Equal when a reload need not touch the session.

@@ -27,6 +27,31 @@ pub fn parse(text: &str) -> Result<Duration, NoDuration> {
     Duration::try_from(signed).map_err(|_| NoDuration::Negative)
 }
 
+/// `duration` as the config would write it.
+pub(crate) fn duration_text(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    let units = [
+        (86_400_000, "d"),
+        (3_600_000, "h"),
+        (60_000, "m"),
+        (1000, "s"),
+        (1, "ms"),
+    ];
+    let mut rest = millis;
+    let mut parts = Vec::new();
+    for (size, unit) in units {
+        if rest >= size {
+            parts.push(format!("{}{unit}", rest / size));
+            rest %= size;
+        }
+    }
+    if parts.is_empty() {
+        "0s".to_owned()
+    } else {
+        parts.join(" ")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +90,13 @@ mod tests {
             ("-5s", NoDuration::Negative),
         ] {
             assert_eq!(parse(text), Err(why), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_duration_is_told_as_it_could_be_written() {
+        for text in ["48m", "1h 30m", "2d", "300ms", "1s"] {
+            assert_eq!(duration_text(parse(text).unwrap()), text);
         }
     }
 }

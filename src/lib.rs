@@ -33,6 +33,7 @@ pub mod strangers;
 pub mod supervisor;
 pub mod systemd;
 pub mod threads;
+pub mod users;
 
 /// Shared with the tests of the built program.
 #[cfg(test)]

@@ -16,6 +16,7 @@ use jiff::Timestamp;
 
 use crate::api::{PageEnd, State};
 use crate::hooks::Runs;
+use crate::publish::Publications;
 use crate::session::answer::{Quota, Request};
 
 pub use exposition::Form;
@@ -111,17 +112,6 @@ pub struct Moments {
     pub login: Option<Timestamp>,
     /// When the session was last seen used.
     pub activity: Option<Timestamp>,
-}
-
-/// What became of a session's files, since the start or since they were last configured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Publications {
-    /// Files that came to hold another token.
-    pub published: u64,
-    /// Files that were removed.
-    pub withdrawn: u64,
-    /// Attempts that failed.
-    pub failed: u64,
 }
 
 impl Snapshot {

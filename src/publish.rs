@@ -16,7 +16,6 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::atomic_file;
-use crate::metrics::Publications;
 use crate::token::Published;
 pub use format::template::Template;
 use press::Jobs;
@@ -107,6 +106,17 @@ pub struct SinkStatus {
     pub error: Option<String>,
     /// Whether the session counts as good only with this file.
     pub required: bool,
+}
+
+/// What became of a session's files, since the start or since they were last configured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Publications {
+    /// Files that came to hold another token.
+    pub published: u64,
+    /// Files that were removed.
+    pub withdrawn: u64,
+    /// Attempts that failed.
+    pub failed: u64,
 }
 
 /// The sinks of one session. A sink has a worker only while its file is not as wanted.

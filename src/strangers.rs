@@ -10,8 +10,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::api::access::user_of_many;
-use crate::config::{Kind, name_of};
+use crate::users::{Kind, named, user_of_many};
 
 /// The bits of a mode.
 const BY_GROUP: u32 = 0o020;
@@ -309,11 +308,6 @@ impl fmt::Display for Finding {
             }
         }
     }
-}
-
-/// A number with its name, where it has one.
-pub fn named(kind: Kind, number: u32) -> String {
-    name_of(kind, number).map_or_else(|| number.to_string(), |name| format!("{number} ({name})"))
 }
 
 #[cfg(test)]

@@ -1,15 +1,13 @@
 //! Who may see, read and order what: the caller's identity from the kernel, and the rules as pure functions.
 
 mod guests;
-mod numbers;
 
 use std::io;
 
 use tokio::net::UnixStream;
 use tokio::net::unix::UCred;
 
-use crate::config::Principal;
-use numbers::NUMBERS;
+use crate::users::{NUMBERS, Principal};
 
 pub use guests::{Guests, Standing};
 
@@ -79,11 +77,6 @@ impl Caller {
             Principal::Group(gid) => self.gid == gid || self.groups.contains(&gid),
         }
     }
-}
-
-/// The number as which the kernel shows everybody outside of this process's user namespace; none where it has all users.
-pub fn user_of_many() -> Option<u32> {
-    NUMBERS.user_of_many()
 }
 
 /// Whether `caller` may order: root, the daemon's own user, and whoever the config names.

@@ -16,10 +16,10 @@ use super::{
     About, Ask, Counts, Following, Health, HealthAsk, Held, LoginAsk, LoginBegun, LoginDone,
     LoginHow, Page, Refusal, Rejected, Reloaded, Served, SessionStatus, State,
 };
-use crate::config::Subordinates;
 use crate::named::Named;
 use crate::secret::Secret;
 use crate::token::{Published, Token};
+use crate::users::Subordinates;
 
 /// A handle on the supervisor: what it saw, and its end.
 pub(crate) struct Fake {

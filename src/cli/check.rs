@@ -19,6 +19,7 @@ use crate::clock;
 use crate::config::{self, Config, ConfigError, ConfigErrors};
 use crate::descriptors::keep_descriptors_from_children;
 use crate::strangers;
+use crate::users::{self, Kind};
 use alerts::AlertsPlan;
 use apply::Applied;
 use drop_in::DropIn;
@@ -364,7 +365,7 @@ fn hosts(config: &Config) -> Hosts {
         .partition(|session| live::may_be_tried(config, session));
     let user = config
         .written_by
-        .map(|user| strangers::named(config::Kind::User, user))
+        .map(|user| users::named(Kind::User, user))
         .unwrap_or_default();
     Hosts {
         tried: live::hosts(tried.into_iter()),

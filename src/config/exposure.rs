@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::surroundings::Kind;
 use super::{Config, MetricsListen, Need, Needed};
 use crate::plain_file;
 use crate::program;
 use crate::secret_source::SecretSource;
-use crate::strangers::{self, Finding, Trusted, Who, named};
+use crate::strangers::{self, Finding, Trusted, Who};
+use crate::users::{Kind, named};
 
 /// The bits of a mode.
 const BY_GROUP: u32 = 0o020;

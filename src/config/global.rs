@@ -16,7 +16,6 @@ use super::places::Taken;
 use super::pool::Pool;
 use super::report::{At, Place, Report, Source};
 use super::session::{self, Placed};
-use super::subordinates::Subordinates;
 use super::surroundings::Surroundings;
 use super::table::Table;
 use super::{
@@ -25,6 +24,7 @@ use super::{
 use crate::provider::{HttpSettings, Profile};
 use crate::schedule::Calendar;
 use crate::session::policy::Policy;
+use crate::users::Subordinates;
 
 /// What sessions need to know of the rest.
 pub(super) struct Context<'c> {

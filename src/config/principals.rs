@@ -1,10 +1,10 @@
 //! Users and groups that the config names, resolved.
 
-use super::Principal;
-use super::report::At;
-use super::surroundings::{Kind, resolve};
-use super::table::Table;
 use toml::de::DeValue;
+
+use super::report::At;
+use super::table::Table;
+use crate::users::{Kind, Principal, resolve};
 
 /// An array of `"user:alice"` and `"group:ops"`.
 pub(super) fn read(table: &Table<'_>, key: &str) -> Option<Vec<Principal>> {

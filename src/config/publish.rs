@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use super::global::Context;
 use super::report::At;
-use super::surroundings::Kind;
 use super::table::Table;
 use super::value::{Bad, bad};
-use super::{Needed, Principal};
-use super::{keys, paths, principals, value};
+use super::{Needed, keys, paths, principals, value};
 use crate::provider::Profile;
 use crate::publish::format::is_plain;
 use crate::publish::format::template::BadTemplate;
 use crate::publish::{Format, SinkConfig, Template};
+use crate::users::{Kind, Principal};
 
 /// The mode of a published file when none is given.
 const MODE: u32 = 0o640;

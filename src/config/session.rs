@@ -10,13 +10,15 @@ use super::keepalive::{self, Given, IdleTimeout, Keepalive};
 use super::report::{At, Place};
 use super::table::Table;
 use super::value::{Bad, bad, is_variable_name};
-use super::{Principal, SessionConfig, hooks, http, keys, login, principals, publish};
+use super::{SessionConfig, hooks, http, keys, login, principals, publish};
 use crate::blotted::is_visible;
+use crate::duration::duration_text;
 use crate::hooks::HookConfig;
 use crate::provider::{GrantTraits, Profile, RemoteConfig};
 use crate::publish::SinkConfig;
 use crate::schedule::Calendar;
 use crate::session::policy::{LoginBy, Policy, WindowModel};
+use crate::users::Principal;
 
 /// A session, with the places that later checks may name.
 pub(super) struct Placed {
@@ -368,10 +370,10 @@ fn warn(table: &Table<'_>, remote: &RemoteConfig, policy: &Policy, given: &Given
         let values: Vec<String> = policy
             .idle_timeouts
             .iter()
-            .map(|value| super::duration_text(*value))
+            .map(|value| duration_text(*value))
             .collect();
         let title = remote.profile.title();
-        let (path, odd) = (&table.path, super::duration_text(timeout));
+        let (path, odd) = (&table.path, duration_text(timeout));
         table.report.warn(format!(
             "{path}: {title} cannot be set to an idle_timeout of {odd}, only to {}",
             values.join(", ")

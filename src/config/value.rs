@@ -60,31 +60,6 @@ pub(super) fn without_unit(key: &str, number: &str) -> Bad {
     }
 }
 
-/// `duration` as the config would write it.
-pub(crate) fn duration_text(duration: Duration) -> String {
-    let millis = duration.as_millis();
-    let units = [
-        (86_400_000, "d"),
-        (3_600_000, "h"),
-        (60_000, "m"),
-        (1000, "s"),
-        (1, "ms"),
-    ];
-    let mut rest = millis;
-    let mut parts = Vec::new();
-    for (size, unit) in units {
-        if rest >= size {
-            parts.push(format!("{}{unit}", rest / size));
-            rest %= size;
-        }
-    }
-    if parts.is_empty() {
-        "0s".to_owned()
-    } else {
-        parts.join(" ")
-    }
-}
-
 /// Permission bits in octal: `"0640"`.
 pub(super) fn mode(text: &str) -> Result<u32, Bad> {
     let digits = text.strip_prefix("0o").unwrap_or(text);
@@ -271,13 +246,6 @@ mod tests {
                 Err(what.to_owned()),
                 "{text}"
             );
-        }
-    }
-
-    #[test]
-    fn a_duration_is_told_as_it_could_be_written() {
-        for text in ["48m", "1h 30m", "2d", "300ms", "1s"] {
-            assert_eq!(duration_text(duration(text).unwrap()), text);
         }
     }
 

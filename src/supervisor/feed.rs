@@ -11,10 +11,11 @@ use super::slot::Slot;
 use super::status::{doubt_in_words, request_word};
 use crate::api::access::{self, Caller};
 use crate::api::{About, Event, EventKind, Following, Refusal};
-use crate::config::{Principal, duration_text};
+use crate::duration::duration_text;
 use crate::session::answer::{Answer, Request};
 use crate::session::event::Event as Transition;
 use crate::time::Now;
+use crate::users::Principal;
 
 /// So many are kept for those who come back; as many may be on their way to a follower who reads slowly.
 const KEPT: usize = 1024;

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::feed::{self, Happened};
-use crate::metrics::Publications;
-use crate::publish::{Publisher, Settling, SinkStatus, Wanted};
+use crate::publish::{Publications, Publisher, Settling, SinkStatus, Wanted};
 use crate::token::Published;
 
 /// What readers find, and how far its files are.
@@ -200,7 +199,7 @@ mod tests {
 
     use super::*;
     use crate::named::Named;
-    use crate::publish::{Format, Press, SinkConfig};
+    use crate::publish::{Format, Press, Publications, SinkConfig};
     use crate::secret::Secret;
     use crate::token::Token;
 

@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use super::{Caller, is_admin};
-use crate::config::{Principal, Subordinates};
+use crate::users::{Principal, Subordinates};
 
 /// What a caller is to the house.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use super::http::WireError;
 use crate::api::problem::{Kind, Problem};
+use crate::users::{self, named};
 
 /// The socket of the service that the packages install.
 pub(super) const OF_THE_SYSTEM: &str = "/run/keepfresh/keepfresh.sock";
@@ -35,7 +36,7 @@ pub enum ClientError {
     #[error("permission denied on {}", .0.display())]
     Denied(PathBuf),
     /// Somebody who may be anybody listens there.
-    #[error("the user {} listens at {}, and {why}: it may not be the daemon", super::listener::named(*.uid), .path.display())]
+    #[error("the user {} listens at {}, and {why}: it may not be the daemon", named(users::Kind::User, *.uid), .path.display())]
     Stranger {
         /// The socket.
         path: PathBuf,

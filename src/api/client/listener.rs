@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
 use super::error::ClientError;
-use crate::api::access::user_of_many;
-use crate::config::{Kind, name_of, resolve};
+use crate::users::{Kind, named, resolve, user_of_many};
 
 /// Names the daemon's user where the place of the socket does not tell.
 const DAEMON_USER: &str = "KEEPFRESH_DAEMON_USER";
@@ -48,8 +47,8 @@ pub(super) fn check(stream: &UnixStream, path: &Path) -> Result<(), ClientError>
 }
 
 fn is_named(uid: u32) -> bool {
-    let named = env::var(DAEMON_USER).ok().filter(|name| !name.is_empty());
-    named.is_some_and(|name| resolve(Kind::User, &name) == Some(uid))
+    let name = env::var(DAEMON_USER).ok().filter(|name| !name.is_empty());
+    name.is_some_and(|name| resolve(Kind::User, &name) == Some(uid))
 }
 
 /// Who may have a hand in what lies on the way to the socket.
@@ -84,7 +83,7 @@ impl Known {
                 return Some(format!(
                     "{} belongs to the user {}",
                     shown(directory),
-                    named(owner)
+                    named(Kind::User, owner)
                 ));
             }
             inner = fs::symlink_metadata(directory).ok();
@@ -97,11 +96,6 @@ impl Known {
         directory.mode() & STICKY != 0
             && inner.is_some_and(|inner| inner.uid() == 0 || inner.uid() == self.own)
     }
-}
-
-/// A user with its name, where it has one.
-pub(super) fn named(uid: u32) -> String {
-    name_of(Kind::User, uid).map_or_else(|| uid.to_string(), |name| format!("{uid} ({name})"))
 }
 
 fn shown(directory: &Path) -> String {

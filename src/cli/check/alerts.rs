@@ -7,10 +7,11 @@ use serde::Serialize;
 
 use crate::blotted::Blotted;
 use crate::clock;
-use crate::config::{Config, ConfigError, Kind, Needed, duration_text};
+use crate::config::{Config, ConfigError, Needed};
+use crate::duration::duration_text;
 use crate::hooks::{self, Address, WebhookConfig};
 use crate::secret_source::SecretSource;
-use crate::strangers;
+use crate::users::{self, Kind};
 
 /// What `[alerts]` asks for. Field names are stable.
 #[derive(Serialize)]
@@ -205,7 +206,7 @@ fn answers(config: &Config) -> Vec<Result<(), Failure>> {
             .collect()
     };
     if let Some(user) = config.written_by {
-        let user = strangers::named(Kind::User, user);
+        let user = users::named(Kind::User, user);
         let problem = format!(
             "it was not sent, since root runs and reads nothing by a config that the user {user} could change"
         );

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, Kind, Need, Needed, name_of, resolve};
+use crate::config::{Config, Need, Needed};
 use crate::secret_source::SecretSource;
+use crate::users::{Kind, name_of, resolve};
 
 /// What `ProtectHome=` of the unit hides.
 const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];

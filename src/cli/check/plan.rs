@@ -7,13 +7,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::config::{
-    Config, Kind, MetricsListen, SessionConfig, duration_text, longest_ping_period, name_of,
-};
+use crate::config::{Config, MetricsListen, SessionConfig, longest_ping_period};
+use crate::duration::duration_text;
 use crate::hooks::HookConfig;
 use crate::publish::SinkConfig;
 use crate::schedule::Duty;
 use crate::session::policy::{LoginBy, Policy, WindowModel};
+use crate::users::{Kind, name_of};
 
 const DAY_SECONDS: f64 = 86_400.0;
 

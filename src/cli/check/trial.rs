@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, access};
 
 use crate::atomic_file;
-use crate::config::{Config, ConfigError, Kind, Need, Needed, certificates};
+use crate::config::{Config, ConfigError, Need, Needed, certificates};
 use crate::hooks::Address;
 use crate::plain_file;
 use crate::program;
@@ -14,7 +14,8 @@ use crate::provider::{Clients, NoKey, check_address, private_key};
 use crate::secret::Secret;
 use crate::secret_source::SecretSource;
 use crate::store;
-use crate::strangers::{self, Trusted, Who};
+use crate::strangers::{Trusted, Who};
+use crate::users::{self, Kind};
 
 /// What came of it.
 pub(super) struct Trial {
@@ -61,7 +62,7 @@ impl Trial {
                     if others_matter(source, config).is_some() =>
                 {
                     let user = others_matter(source, config).unwrap_or_default();
-                    let user = strangers::named(Kind::User, user);
+                    let user = users::named(Kind::User, user);
                     let way =
                         format!("run `keepfresh check` as the user {user}, who could change it");
                     self.not_checkable

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use crate::config::{Config, Kind, Needed, name_of};
+use crate::config::{Config, Needed};
 use crate::secret_source::SecretSource;
+use crate::users::{Kind, name_of};
 
 /// Where things are when no config can be read.
 const USUAL: [&str; 3] = [

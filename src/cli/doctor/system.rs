@@ -8,8 +8,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::masked;
-use crate::config::{Kind, name_of};
 use crate::systemd::properties;
+use crate::users::{Kind, name_of};
 
 const UNIT: &str = "keepfresh.service";
 /// There while systemd manages the machine (`sd_booted(3)`).

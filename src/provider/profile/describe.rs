@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{Parameter, Profile};
-use crate::config::duration_text;
+use crate::duration::duration_text;
 use crate::provider::client_auth::ClientAuth;
 use crate::provider::request::{Method, RequestTemplate};
 use crate::provider::rule::{AnswerRule, Condition, RuleVerdict};

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use super::number_in;
+
 /// The ranges of `/etc/subuid`, each with its owner.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subordinates {
@@ -17,7 +19,7 @@ struct Range {
 
 impl Subordinates {
     /// Those of this machine; none where it has no such file.
-    pub(super) fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let [ranges, users] =
             ["/etc/subuid", "/etc/passwd"].map(|path| fs::read_to_string(path).unwrap_or_default());
         Self::of(&ranges, &users)
@@ -35,7 +37,7 @@ impl Subordinates {
             let owner = owner
                 .parse()
                 .ok()
-                .or_else(|| number_of(owner, users))
+                .or_else(|| number_in(users, owner))
                 .unwrap_or(first);
             Some(Range {
                 first,
@@ -56,13 +58,6 @@ impl Subordinates {
         });
         of.map_or(uid, |range| range.owner)
     }
-}
-
-fn number_of(name: &str, users: &str) -> Option<u32> {
-    let line = users
-        .lines()
-        .find(|line| line.split(':').next() == Some(name))?;
-    line.split(':').nth(2)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -5,14 +5,14 @@ use std::fs;
 use std::sync::LazyLock;
 
 /// No user and no group has it: to chown(2) it means "leave as it is", and no config can name it.
-pub(super) const NOBODY: u32 = u32::MAX;
+pub(crate) const NOBODY: u32 = u32::MAX;
 /// All numbers but that one.
 const ALL: u64 = u32::MAX as u64;
 /// The first process namespace of a machine (`PROC_PID_INIT_INO` in the kernel's `proc_ns.h`).
 const OF_THE_MACHINE: &str = "pid:[4026531836]";
 
 /// What is known of this process's namespaces; they are for life.
-pub(super) static NUMBERS: LazyLock<Numbers> = LazyLock::new(|| {
+pub(crate) static NUMBERS: LazyLock<Numbers> = LazyLock::new(|| {
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
     let processes = fs::read_link("/proc/self/ns/pid").ok();
     let map = read("/proc/self/uid_map");
@@ -29,7 +29,7 @@ pub(super) static NUMBERS: LazyLock<Numbers> = LazyLock::new(|| {
 });
 
 /// The numbers that stand for many.
-pub(super) struct Numbers {
+pub(crate) struct Numbers {
     /// Of all users outside, where there are some.
     user: Option<u32>,
     /// Of all groups outside.
@@ -42,17 +42,17 @@ pub(super) struct Numbers {
 
 impl Numbers {
     /// `uid` if it is one user's; `pid` is the caller's, where it has one here.
-    pub(super) fn user(&self, uid: u32, pid: Option<i32>) -> u32 {
+    pub(crate) fn user(&self, uid: u32, pid: Option<i32>) -> u32 {
         self.certain(uid, self.user, pid)
     }
 
     /// The same of a group.
-    pub(super) fn group(&self, gid: u32, pid: Option<i32>) -> u32 {
+    pub(crate) fn group(&self, gid: u32, pid: Option<i32>) -> u32 {
         self.certain(gid, self.group, pid)
     }
 
     /// The number that stands for all users outside.
-    pub(super) fn user_of_many(&self) -> Option<u32> {
+    pub(crate) fn user_of_many(&self) -> Option<u32> {
         self.user
     }
 
