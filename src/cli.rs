@@ -13,18 +13,18 @@ pub mod sandbox;
 
 mod events;
 mod exec;
-pub(crate) mod exit;
+mod exit;
 mod failure;
 mod health;
 mod help;
 mod login;
 mod manual;
 mod order;
-pub(crate) mod output;
+mod output;
 mod providers;
 mod reload;
 mod report;
-pub mod run;
+mod run;
 mod schema;
 mod status;
 mod token;
@@ -178,7 +178,7 @@ pub fn main() -> ExitCode {
         return usage(&needless_socket(), json);
     }
     let command = match command {
-        Command::Run(args) => return crate::daemon::run(&args),
+        Command::Run(args) => return run::run(args).into(),
         Command::Check(args) => return check::run(args),
         Command::Doctor(args) => return end(doctor::run(socket.as_deref(), &args), json),
         Command::Add(args) => return add::run(socket.as_deref(), &args),

@@ -35,6 +35,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use crate::hooks::{AlertsConfig, HookConfig};
+use crate::logging::LogTarget;
 use crate::provider::RemoteConfig;
 use crate::publish::SinkConfig;
 use crate::schedule::Calendar;
@@ -127,19 +128,6 @@ pub struct DaemonConfig {
     pub timezone: Option<String>,
     /// Where logs go.
     pub log: LogTarget,
-}
-
-/// `daemon.log`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogTarget {
-    /// The journal when systemd connected standard error to it, else text.
-    Auto,
-    /// The journal, natively.
-    Journald,
-    /// Lines for people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// `[socket]`.

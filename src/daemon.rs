@@ -2,7 +2,6 @@
 
 use std::panic::resume_unwind;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use thiserror::Error;
 use tokio::runtime::Runtime;
@@ -11,16 +10,13 @@ use tokio::task::JoinSet;
 
 use crate::api::server::Server;
 use crate::atomic_file;
-use crate::cli::exit::Exit;
-use crate::cli::output;
-use crate::cli::run::RunArgs;
 use crate::clock;
 use crate::config::{self, Config, DaemonConfig};
 use crate::descriptors::{keep_descriptors_from_children, missing_descriptors, raise_descriptors};
 use crate::hardening::harden;
-use crate::logging;
-use crate::metrics::scrape::{ScrapeError, Scrapers, keep_serving};
+use crate::logging::{self, LoggingError};
 use crate::program;
+use crate::scrape::{ScrapeError, Scrapers, keep_serving};
 use crate::secret::Secret;
 use crate::secret_source::{SecretError, SecretSource};
 use crate::serve::BindError;
@@ -35,9 +31,27 @@ const ASKS: usize = 256;
 /// Threads for files and secrets; a disk that hangs keeps some of them, not all.
 const BLOCKING_THREADS: usize = 16;
 
+/// Why the daemon ended before a signal ended it.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The config is wrong, as this says for people.
+    #[error("{0}")]
+    Config(String),
+    /// There is no log.
+    #[error(transparent)]
+    Logging(#[from] LoggingError),
+    /// Signals or the runtime could not be had.
+    #[error(transparent)]
+    Unlogged(DaemonError),
+    /// It could not begin to supervise, as the log says.
+    #[error(transparent)]
+    Logged(DaemonError),
+}
+
 /// Why the daemon ends before it has begun.
 #[derive(Debug, Error)]
-enum DaemonError {
+#[expect(missing_docs, reason = "each variant's message says what it is")]
+pub enum DaemonError {
     #[error(
         "create {path}: {error}; {}, or set runtime_dir to another", atomic_file::directory_remedy(.error)
     )]
@@ -67,24 +81,19 @@ enum DaemonError {
     Threads(std::io::Error),
 }
 
-/// Runs the daemon until a signal ends it.
-pub fn run(args: &RunArgs) -> ExitCode {
+/// Runs the daemon of the config in `file`, or of the usual one, until a signal ends it; logs what `filter` lets through.
+///
+/// # Errors
+/// When it cannot begin.
+pub fn run(file: Option<PathBuf>, filter: &str) -> Result<(), RunError> {
     keep_descriptors_from_children();
     let unhardened = harden();
     raise_descriptors();
     // First of all: a signal that comes while the config is read must not end the process as if nobody listened.
-    let (runtime, signals) = match listening() {
-        Ok(listening) => listening,
-        Err(error) => return refuse(Exit::Failed, &format!("keepfresh: failed to {error}")),
-    };
-    let file = args.config.clone().unwrap_or_else(config::default_path);
-    let mut config = match config::load_to_run(&file, true) {
-        Ok(config) => config,
-        Err(errors) => return refuse(Exit::Config, &errors),
-    };
-    if let Err(error) = logging::init(config.daemon.log, &args.log) {
-        return refuse(Exit::Usage, &format!("keepfresh: failed to {error}"));
-    }
+    let (runtime, signals) = listening().map_err(RunError::Unlogged)?;
+    let file = file.unwrap_or_else(config::default_path);
+    let mut config = config::load_to_run(&file, true).map_err(RunError::Config)?;
+    logging::init(config.daemon.log, filter)?;
     if let Some((allowed, least)) = missing_descriptors() {
         tracing::warn!(
             event = "few_descriptors",
@@ -102,18 +111,10 @@ pub fn run(args: &RunArgs) -> ExitCode {
     }
     // What `check` tries, and what was said: of no use to a daemon that runs.
     (config.needs, config.warnings) = (Vec::new(), Vec::new());
-    match serve(runtime, signals, config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(event = "failed", "failed to {error}");
-            Exit::Failed.into()
-        }
-    }
-}
-
-fn refuse(exit: Exit, text: &str) -> ExitCode {
-    output::complain(text);
-    exit.into()
+    serve(runtime, signals, config).map_err(|error| {
+        tracing::error!(event = "failed", "failed to {error}");
+        RunError::Logged(error)
+    })
 }
 
 fn listening() -> Result<(Runtime, Signals), DaemonError> {

@@ -1,6 +1,5 @@
 //! Carries out what an engine asks: reads secrets, makes the call, writes state. Everything comes back as one [`Done`].
 
-mod callers;
 mod look;
 mod person;
 mod work;
@@ -29,7 +28,6 @@ use crate::session::presented::Presented;
 use crate::store::{Record, Store};
 use crate::token::Token;
 
-pub(crate) use callers::apart;
 pub use look::{Calm, Sight, look_at_directories, look_at_files};
 pub use person::{PersonDone, PersonErrand, PersonStep, person};
 pub use work::Work;

@@ -17,13 +17,25 @@ use tracing_subscriber::filter::{FilterExt as _, Targets, filter_fn};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::config::LogTarget;
 use journal::Journal;
 use line::Style;
 #[cfg(any(test, fuzzing))]
 pub(crate) use line::fuzz;
 use outlet::{Outlet, Stderr};
 use recorder::Recorder;
+
+/// `daemon.log`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogTarget {
+    /// The journal when systemd connected standard error to it, else text.
+    Auto,
+    /// The journal, natively.
+    Journald,
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
 
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]

@@ -1,4 +1,4 @@
-//! Figures for Prometheus: what is measured, how it is written, and who may fetch it.
+//! Figures for Prometheus: what is measured, and how it is written.
 //!
 //! The supervisor gives a [`Snapshot`], which is plain numbers; writing it out happens elsewhere, on a thread that may
 //! take its time, so that ten thousand sessions and a dozen scrapers hold nothing up. Labels are session names and words
@@ -6,18 +6,16 @@
 
 mod exposition;
 mod families;
-mod hosts;
 mod process;
-pub mod scrape;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::api::{PageEnd, State};
 use crate::hooks::Runs;
 use crate::publish::Publications;
 use crate::session::answer::{Quota, Request};
+use crate::session::view::Phase;
 
 pub use exposition::Form;
 pub use families::names;
@@ -29,8 +27,8 @@ pub struct Snapshot {
     pub daemon: DaemonFigures,
     /// In the order of their names.
     pub sessions: Vec<SessionFigures>,
-    /// Where the next page goes on; none on the last.
-    pub end: Option<PageEnd>,
+    /// The last session that it was made of; none on the last page.
+    pub end: Option<Arc<str>>,
 }
 
 /// What is measured of the daemon.
@@ -58,7 +56,7 @@ pub struct SessionFigures {
     /// The label of all its series.
     pub name: Arc<str>,
     /// As `status` shows it.
-    pub state: State,
+    pub phase: Phase,
     /// A token is out that may be used.
     pub ready: bool,
     /// Of the current token.

@@ -5,6 +5,7 @@
 
 mod connections;
 mod door;
+pub(crate) mod figures;
 #[cfg(any(test, fuzzing))]
 mod fuzz;
 mod lasting;

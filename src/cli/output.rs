@@ -41,7 +41,7 @@ pub(super) fn print_json(value: &impl Serialize) -> Result<Exit, Failure> {
 }
 
 /// Says `text` on standard error.
-pub(crate) fn complain(text: &str) {
+pub(super) fn complain(text: &str) {
     // Nobody is left to tell when even this fails.
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }

@@ -8,9 +8,8 @@ use super::report::{Place, Report};
 use super::surroundings::Surroundings;
 use super::table::Table;
 use super::value::{self, bad};
-use super::{
-    DaemonConfig, LogTarget, Needed, SocketConfig, keys, paths, principals, secret, zone_named,
-};
+use super::{DaemonConfig, Needed, SocketConfig, keys, paths, principals, secret, zone_named};
+use crate::logging::LogTarget;
 use crate::secret_source::SecretSource;
 
 /// What `sockaddr_un` holds (unix(7)), less the closing NUL.

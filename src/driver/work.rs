@@ -5,7 +5,7 @@ use std::future::Future;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 
 use super::Done;
-use super::callers::Callers;
+use crate::host_threads::HostThreads;
 use crate::time::Instant;
 
 /// All errands of the supervisor.
@@ -14,7 +14,7 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub struct Work {
     errands: JoinSet<Done>,
-    callers: Callers,
+    threads: HostThreads,
 }
 
 impl Work {
@@ -22,7 +22,7 @@ impl Work {
     pub fn begin(descriptors: usize) -> Self {
         Self {
             errands: JoinSet::new(),
-            callers: Callers::new(descriptors),
+            threads: HostThreads::new(descriptors),
         }
     }
 
@@ -38,12 +38,12 @@ impl Work {
 
     /// Lets threads end that have had no call for a while.
     pub fn sweep(&mut self, now: Instant) {
-        self.callers.sweep(now);
+        self.threads.sweep(now);
     }
 
     /// When [`Self::sweep`] has something to do; as of the last time it was called.
     pub fn wake(&self) -> Option<Instant> {
-        self.callers.wake()
+        self.threads.wake()
     }
 
     /// An errand that only waits.
@@ -57,13 +57,13 @@ impl Work {
         host: &str,
         errand: impl Future<Output = Done> + Send + 'static,
     ) -> AbortHandle {
-        self.callers.spawn(&mut self.errands, host, errand)
+        self.threads.spawn(&mut self.errands, host, errand)
     }
 
     /// An errand that reads secrets, for which programs may have to run.
     pub(super) fn read(&mut self, errand: impl Future<Output = Done> + Send + 'static) {
         // No host has this name.
-        self.callers.spawn(&mut self.errands, "", errand);
+        self.threads.spawn(&mut self.errands, "", errand);
     }
 
     /// An errand that writes.

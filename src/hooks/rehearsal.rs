@@ -11,7 +11,7 @@ use super::message::Format;
 use super::webhook::{WebhookConfig, send};
 use super::{AlertsConfig, Happening, Occasion, Program};
 use crate::blotted::Blotted;
-use crate::driver;
+use crate::host_threads;
 use crate::provider::Clients;
 
 /// Two messages and the commands that print two secrets take no longer.
@@ -65,7 +65,7 @@ impl Program {
 async fn within_limit(
     posting: impl Future<Output = Result<(), Blotted>> + Send + 'static,
 ) -> Result<(), Blotted> {
-    let problem = match tokio::time::timeout(LIMIT, driver::apart(posting)).await {
+    let problem = match tokio::time::timeout(LIMIT, host_threads::apart(posting)).await {
         Ok(Some(answer)) => return answer,
         Ok(None) => "telling it ended in an internal error".to_owned(),
         Err(_) => format!("it took longer than {} s", LIMIT.as_secs()),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::message::{self, Format};
 use super::{Bell, Ended, Happening};
 use crate::blotted::Blotted;
-use crate::driver;
+use crate::host_threads;
 use crate::provider::{Again, Clients, HttpSettings, Undelivered, deliver};
 use crate::secret::Secret;
 use crate::secret_source::{SecretError, SecretSource};
@@ -103,7 +103,8 @@ impl Receiver {
     async fn try_once(&self, happening: &Happening) -> Result<(), Undelivered> {
         let (config, clients) = (self.config.clone(), self.clients.clone());
         let happening = happening.clone();
-        let tried = driver::apart(async move { send(&config, &clients, &happening).await }).await;
+        let tried =
+            host_threads::apart(async move { send(&config, &clients, &happening).await }).await;
         tried.unwrap_or_else(|| {
             Err(Undelivered {
                 problem: Blotted::new("telling it ended in an internal error", &[]),

@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use super::exposition::{Form, Kind, Writer, sample_name};
 use super::process::Process;
 use super::{DaemonFigures, SessionFigures, Snapshot};
-use crate::api::State;
 use crate::hooks::Runs;
 use crate::session::answer::Request;
+use crate::session::view::Phase;
 
 /// One family of figures of a `T`.
 struct Family<T> {
@@ -134,8 +134,8 @@ const OF_SESSION: &[Family<SessionFigures>] = &[
         "keepfresh_session_state",
         "1 for the state that the session is in, else 0.",
         |it, out| {
-            for state in STATES {
-                out.labelled(&[("state", state_word(state))], u8::from(it.state == state));
+            for phase in PHASES {
+                out.labelled(&[("state", phase_word(phase))], u8::from(it.phase == phase));
             }
         },
     ),
@@ -399,25 +399,25 @@ impl Samples<'_> {
     }
 }
 
-const STATES: [State; 7] = [
-    State::Starting,
-    State::Alive,
-    State::Renewing,
-    State::Recovering,
-    State::NeedsAttention,
-    State::Paused,
-    State::Dormant,
+const PHASES: [Phase; 7] = [
+    Phase::Starting,
+    Phase::Alive,
+    Phase::Renewing,
+    Phase::Recovering,
+    Phase::NeedsAttention,
+    Phase::Paused,
+    Phase::Dormant,
 ];
 
-fn state_word(state: State) -> &'static str {
-    match state {
-        State::Starting => "starting",
-        State::Alive => "alive",
-        State::Renewing => "renewing",
-        State::Recovering => "recovering",
-        State::NeedsAttention => "needs_attention",
-        State::Paused => "paused",
-        State::Dormant => "dormant",
+fn phase_word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Starting => "starting",
+        Phase::Alive => "alive",
+        Phase::Renewing => "renewing",
+        Phase::Recovering => "recovering",
+        Phase::NeedsAttention => "needs_attention",
+        Phase::Paused => "paused",
+        Phase::Dormant => "dormant",
     }
 }
 

@@ -155,7 +155,7 @@ impl Slot {
         let skew = state.skew_millis as f64 / 1000.0;
         SessionFigures {
             name: self.name.clone(),
-            state: self.state(now.boot, account),
+            phase: self.phase(now.boot, account),
             ready: self.is_ready(),
             generation: state.token.as_ref().map(|_| state.generation),
             moments: self.moments(now, account),

@@ -199,7 +199,7 @@ mod tests {
 
     use super::*;
     use crate::named::Named;
-    use crate::publish::{Format, Press, Publications, SinkConfig};
+    use crate::publish::{Format, Press, SinkConfig};
     use crate::secret::Secret;
     use crate::token::Token;
 

@@ -20,10 +20,10 @@ use crate::api::{Refusal, Reloaded, Reply};
 use crate::config::{self, Config, MetricsListen, SessionConfig};
 use crate::driver::LONGEST_LANDING;
 use crate::hooks::Hooks;
-use crate::metrics::scrape::MoveScrapers;
 use crate::program;
 use crate::provider::Remote;
 use crate::publish::{self, Publisher, SinkConfig};
+use crate::scrape::MoveScrapers;
 use crate::session::{Input, Order};
 use crate::time::Instant;
 

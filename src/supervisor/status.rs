@@ -96,7 +96,7 @@ impl Slot {
             url: self.config.remote.url.to_string(),
             grant: Some(self.config.remote.grant.to_string()),
             account: Some(self.config.remote.account()),
-            state: self.state(now.boot, account),
+            state: state_word(self.phase(now.boot, account)),
             reason: self.reason(now, account),
             generation: state.token.as_ref().map(|_| state.generation),
             token_fingerprint: state
@@ -175,14 +175,10 @@ impl Slot {
         }
     }
 
-    pub(super) fn state(&self, now: Instant, account: &Account) -> State {
+    pub(super) fn phase(&self, now: Instant, account: &Account) -> Phase {
         let phase = self.session.phase(now, account);
         let unsaid = phase == Phase::NeedsAttention && !self.account_is_stored;
-        if unsaid {
-            State::Recovering
-        } else {
-            state_word(phase)
-        }
+        if unsaid { Phase::Recovering } else { phase }
     }
 
     pub(super) fn reason(&self, now: Now, account: &Account) -> String {

@@ -12,6 +12,7 @@ use axum::{Json, Router};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
+use super::figures;
 use super::listing::Listing;
 use super::login;
 use super::parameters::{Query, RejectedBody, UsedBody, json};
@@ -19,7 +20,6 @@ use super::streams;
 use crate::api::access::Caller;
 use crate::api::problem::{Kind, Problem};
 use crate::api::{About, Ask, HealthAsk, Order, Refusal, Served, TokenAnswer};
-use crate::metrics::scrape;
 
 /// What the supervisor may take beyond the caller's wait; it answers in microseconds unless something is very wrong.
 const DECISION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -233,10 +233,10 @@ async fn metrics(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     Query::of(&uri).end()?;
-    let snapshot = scrape::collected(&asks, Some(caller))
+    let snapshot = figures::collected(&asks, Some(caller))
         .await
         .ok_or(Refusal::Stopping)?;
-    Ok(scrape::answer(scrape::form_for(&headers), snapshot).await)
+    Ok(figures::answer(figures::form_for(&headers), snapshot).await)
 }
 
 async fn no_such_path(uri: Uri) -> Problem {

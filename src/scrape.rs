@@ -1,7 +1,9 @@
 //! Serves `GET /metrics` to scrapers on loopback, or on a unix socket of its own.
 //!
-//! Whoever can connect may read, but for pages in browsers: there are session names and numbers, and nothing secret. Scrapers share one rendering a
-//! second, and none can keep a place for longer than its connection may last.
+//! Whoever can connect may read, but for pages in browsers: there are session names and numbers, and nothing secret.
+//! Scrapers share one rendering a second, and none can keep a place for longer than its connection may last.
+
+mod hosts;
 
 use std::collections::VecDeque;
 use std::future::{Future, pending};
@@ -13,9 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
@@ -26,14 +27,14 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet, yield_now};
 
-use super::hosts::Hosts;
-use super::{Form, Snapshot};
 use crate::api::Ask;
-use crate::api::access::Caller;
+use crate::api::server::figures::{collected, form_for, rendered, with_type};
 use crate::clock;
 use crate::config::MetricsListen;
+use crate::metrics::Form;
 use crate::serve::{self, ACCEPT_PAUSE, BindError, Entrance, Listener, Stream, Terms};
 use crate::time::Instant;
+use hosts::Hosts;
 
 /// Connections at a time that have asked nothing yet; one more ends the oldest. A server of Prometheus makes one every fifteen
 /// seconds or so.
@@ -51,8 +52,6 @@ const TERMS: Terms = Terms {
 };
 /// A rendering serves everybody who asks within this time.
 const FRESH: Duration = Duration::from_secs(1);
-/// Sessions whose figures are written in a millisecond.
-const FEW: usize = 100;
 /// The socket of `unix:` is for everybody, as loopback is.
 const SOCKET_MODE: u32 = 0o666;
 
@@ -264,63 +263,4 @@ async fn metrics(State((asks, cache, hosts)): Scraping, headers: HeaderMap) -> R
     let body = rendered(snapshot, form).await;
     latest.push((form, clock::boottime(), body.clone()));
     with_type(form, body)
-}
-
-/// Everything that `caller` may see, page by page, so that nobody's token waits for it; none when the daemon stops.
-pub async fn collected(asks: &mpsc::Sender<Ask>, caller: Option<Caller>) -> Option<Snapshot> {
-    let page = async |after| {
-        let (reply, page) = oneshot::channel();
-        asks.send(Ask::Metrics {
-            caller: caller.clone(),
-            after,
-            reply,
-        })
-        .await
-        .ok()?;
-        page.await.ok()
-    };
-    let mut snapshot: Snapshot = page(None).await?;
-    while let Some(end) = snapshot.end.take() {
-        snapshot.extend(page(Some(end)).await?);
-    }
-    Some(snapshot)
-}
-
-/// The exposition as an answer.
-pub async fn answer(form: Form, snapshot: Snapshot) -> Response {
-    with_type(form, rendered(snapshot, form).await)
-}
-
-/// Which form these headers ask for.
-pub fn form_for(headers: &HeaderMap) -> Form {
-    Form::accepted(
-        headers
-            .get(ACCEPT)
-            .and_then(|text| text.to_str().ok())
-            .unwrap_or_default(),
-    )
-}
-
-/// Ten thousand sessions take a moment, and go to another thread; few do not, and are seen even when a disk that hangs
-/// holds all those threads.
-async fn rendered(snapshot: Snapshot, form: Form) -> Bytes {
-    let text = if snapshot.sessions.len() <= FEW {
-        snapshot.render(form)
-    } else {
-        tokio::task::spawn_blocking(move || snapshot.render(form))
-            .await
-            .unwrap_or_default()
-    };
-    Bytes::from(text)
-}
-
-fn with_type(form: Form, body: Bytes) -> Response {
-    (
-        [
-            (CONTENT_TYPE, form.content_type()),
-            (CACHE_CONTROL, "no-store"),
-        ],
-        Body::from(body),
-    )
-        .into_response()
 }

@@ -32,14 +32,14 @@ const LINGER: Duration = Duration::from_secs(2);
 /// takes megabytes of that before anything else on its thread has a turn, so nobody shares a thread with a host that is
 /// called, and the system divides the processors among them.
 #[derive(Debug)]
-pub(super) struct Callers {
-    callers: Vec<Caller>,
+pub(crate) struct HostThreads {
+    threads: Vec<HostThread>,
     most: usize,
 }
 
 /// A thread with a runtime, until it is dropped.
 #[derive(Debug)]
-struct Caller {
+struct HostThread {
     runtime: Handle,
     /// Those it was begun for, or took up because there were too many.
     hosts: BTreeSet<String>,
@@ -50,86 +50,86 @@ struct Caller {
     _end: oneshot::Sender<()>,
 }
 
-impl Callers {
+impl HostThreads {
     /// None yet; as many as that number of descriptors allows.
-    pub(super) fn new(descriptors: usize) -> Self {
+    pub(crate) fn new(descriptors: usize) -> Self {
         Self {
-            callers: Vec::new(),
+            threads: Vec::new(),
             most: (descriptors / DESCRIPTORS_EACH).min(MOST),
         }
     }
 
     /// Has `errand` done on the thread of `host`, and its result given to `errands`.
-    pub(super) fn spawn<T: Send + 'static>(
+    pub(crate) fn spawn<T: Send + 'static>(
         &mut self,
         errands: &mut JoinSet<T>,
         host: &str,
         errand: impl Future<Output = T> + Send + 'static,
     ) -> AbortHandle {
         // Where there are too few descriptors, or the system gives no thread, who called this serves.
-        let Some(caller) = self.of(host) else {
+        let Some(thread) = self.of(host) else {
             return errands.spawn(errand);
         };
-        let busy = Arc::clone(&caller.busy);
+        let busy = Arc::clone(&thread.busy);
         // Not an async block, which would hold the errand twice.
         let errand = errand.inspect(move |_| drop(busy));
-        errands.spawn_on(errand, &caller.runtime)
+        errands.spawn_on(errand, &thread.runtime)
     }
 
     /// Lets threads end that have had no errand for a while.
-    pub(super) fn sweep(&mut self, now: Instant) {
-        for caller in &mut self.callers {
-            let idle = caller.errands() == 0;
-            caller.idle_since = idle.then(|| caller.idle_since.unwrap_or(now));
+    pub(crate) fn sweep(&mut self, now: Instant) {
+        for thread in &mut self.threads {
+            let idle = thread.errands() == 0;
+            thread.idle_since = idle.then(|| thread.idle_since.unwrap_or(now));
         }
-        self.callers.retain(|caller| {
-            caller
+        self.threads.retain(|thread| {
+            thread
                 .idle_since
                 .is_none_or(|since| now.since(since) < LINGER)
         });
     }
 
     /// When the next [`Self::sweep`] will find a thread to end.
-    pub(super) fn wake(&self) -> Option<Instant> {
-        self.callers
+    pub(crate) fn wake(&self) -> Option<Instant> {
+        self.threads
             .iter()
-            .filter_map(|caller| caller.idle_since)
+            .filter_map(|thread| thread.idle_since)
             .min()
             .map(|since| since.after(LINGER))
     }
 
     /// The host's own, or a new one, or the one with the fewest errands.
-    fn of(&mut self, host: &str) -> Option<&Caller> {
+    fn of(&mut self, host: &str) -> Option<&HostThread> {
         let own = self
-            .callers
+            .threads
             .iter()
-            .position(|caller| caller.hosts.contains(host));
+            .position(|thread| thread.hosts.contains(host));
         let place = own.or_else(|| self.begin()).or_else(|| self.least_busy())?;
-        let caller = self.callers.get_mut(place)?;
-        caller.idle_since = None;
-        caller.hosts.insert(host.to_owned());
-        Some(caller)
+        let thread = self.threads.get_mut(place)?;
+        thread.idle_since = None;
+        thread.hosts.insert(host.to_owned());
+        Some(thread)
     }
 
     fn begin(&mut self) -> Option<usize> {
-        let caller = if self.callers.len() < self.most {
-            Caller::begin().ok()
+        let thread = if self.threads.len() < self.most {
+            HostThread::begin().ok()
         } else {
             None
         }?;
-        self.callers.push(caller);
-        self.callers.len().checked_sub(1)
+        self.threads.push(thread);
+        self.threads.len().checked_sub(1)
     }
 
     fn least_busy(&self) -> Option<usize> {
-        let numbered = self.callers.iter().enumerate();
+        let numbered = self.threads.iter().enumerate();
         numbered
-            .min_by_key(|(_, caller)| caller.errands())
+            .min_by_key(|(_, thread)| thread.errands())
             .map(|(place, _)| place)
     }
 }
 
-impl Caller {
+impl HostThread {
     fn begin() -> io::Result<Self> {
         let runtime = Builder::new_current_thread()
             .enable_all()
@@ -175,8 +175,8 @@ impl Caller {
 pub(crate) async fn apart<T: Send + 'static>(
     errand: impl Future<Output = T> + Send + 'static,
 ) -> Option<T> {
-    let (mut callers, mut errands) = (Callers::new(DESCRIPTORS_EACH), JoinSet::new());
-    callers.spawn(&mut errands, "", errand);
+    let (mut threads, mut errands) = (HostThreads::new(DESCRIPTORS_EACH), JoinSet::new());
+    threads.spawn(&mut errands, "", errand);
     errands.join_next().await?.ok()
 }
 
@@ -189,14 +189,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_host_that_leaves_its_thread_no_moment_keeps_only_its_own_calls_waiting() {
-        let (mut callers, mut errands) = (Callers::new(65_536), JoinSet::new());
+        let (mut threads, mut errands) = (HostThreads::new(65_536), JoinSet::new());
         let (let_go, stuck) = mpsc::channel::<()>();
-        callers.spawn(&mut errands, "stuck", async move {
+        threads.spawn(&mut errands, "stuck", async move {
             let _ = stuck.recv();
             "stuck"
         });
-        callers.spawn(&mut errands, "stuck", async { "behind it" });
-        callers.spawn(&mut errands, "sound", async { "sound" });
+        threads.spawn(&mut errands, "stuck", async { "behind it" });
+        threads.spawn(&mut errands, "sound", async { "sound" });
         assert_eq!(errands.join_next().await.unwrap().unwrap(), "sound");
         let_go.send(()).unwrap();
         let mut rest = [
@@ -209,26 +209,26 @@ mod tests {
 
     #[tokio::test]
     async fn a_host_finds_its_thread_again_for_two_seconds_and_then_it_has_ended() {
-        let mut callers = Callers::new(65_536);
-        let first = thread_of(&mut callers, "a").await;
-        callers.sweep(at(0));
-        assert_eq!(callers.wake(), Some(at(2000)));
-        callers.sweep(at(1999));
-        assert_eq!(thread_of(&mut callers, "a").await, first);
-        assert_ne!(thread_of(&mut callers, "b").await, first);
-        callers.sweep(at(5000));
-        callers.sweep(at(7000));
-        assert_eq!((callers.callers.len(), callers.wake()), (0, None));
-        assert_ne!(thread_of(&mut callers, "a").await, first);
+        let mut threads = HostThreads::new(65_536);
+        let first = thread_of(&mut threads, "a").await;
+        threads.sweep(at(0));
+        assert_eq!(threads.wake(), Some(at(2000)));
+        threads.sweep(at(1999));
+        assert_eq!(thread_of(&mut threads, "a").await, first);
+        assert_ne!(thread_of(&mut threads, "b").await, first);
+        threads.sweep(at(5000));
+        threads.sweep(at(7000));
+        assert_eq!((threads.threads.len(), threads.wake()), (0, None));
+        assert_ne!(thread_of(&mut threads, "a").await, first);
     }
 
     #[tokio::test]
     async fn a_thread_with_a_call_in_flight_does_not_end() {
-        let (mut callers, mut errands) = (Callers::new(65_536), JoinSet::new());
-        let hangs = callers.spawn(&mut errands, "hangs", std::future::pending::<()>());
-        callers.sweep(at(0));
-        callers.sweep(at(60_000));
-        assert_eq!((callers.callers.len(), callers.wake()), (1, None));
+        let (mut threads, mut errands) = (HostThreads::new(65_536), JoinSet::new());
+        let hangs = threads.spawn(&mut errands, "hangs", std::future::pending::<()>());
+        threads.sweep(at(0));
+        threads.sweep(at(60_000));
+        assert_eq!((threads.threads.len(), threads.wake()), (1, None));
         hangs.abort();
         assert!(
             errands
@@ -238,23 +238,23 @@ mod tests {
                 .unwrap_err()
                 .is_cancelled()
         );
-        callers.sweep(at(60_000));
-        callers.sweep(at(62_000));
-        assert_eq!(callers.callers.len(), 0);
+        threads.sweep(at(60_000));
+        threads.sweep(at(62_000));
+        assert_eq!(threads.threads.len(), 0);
     }
 
     #[tokio::test]
     async fn more_hosts_than_threads_share_the_least_busy() {
         for (descriptors, most) in [(31, 0), (64, 2), (1024, 32), (65_536, 32)] {
-            let (mut callers, mut errands) = (Callers::new(descriptors), JoinSet::new());
+            let (mut threads, mut errands) = (HostThreads::new(descriptors), JoinSet::new());
             for host in 0..100 {
-                callers.spawn(
+                threads.spawn(
                     &mut errands,
                     &host.to_string(),
                     std::future::pending::<()>(),
                 );
             }
-            let counts: Vec<_> = callers.callers.iter().map(Caller::errands).collect();
+            let counts: Vec<_> = threads.threads.iter().map(HostThread::errands).collect();
             assert_eq!(counts.len(), most, "{descriptors} descriptors");
             assert!(
                 counts.iter().max().unwrap_or(&0) - counts.iter().min().unwrap_or(&0) <= 1,
@@ -263,9 +263,9 @@ mod tests {
         }
     }
 
-    async fn thread_of(callers: &mut Callers, host: &str) -> ThreadId {
+    async fn thread_of(threads: &mut HostThreads, host: &str) -> ThreadId {
         let mut errands = JoinSet::new();
-        callers.spawn(&mut errands, host, async { current().id() });
+        threads.spawn(&mut errands, host, async { current().id() });
         errands.join_next().await.unwrap().unwrap()
     }
 
