@@ -44,6 +44,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::builder::styling::{Style, Styles};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::api::Order;
@@ -68,11 +69,17 @@ Exit codes:
 const WHERE_NEXT: &str =
     "Something is wrong: `keepfresh help troubleshooting`. All topics: `keepfresh help`.";
 
+/// As usual, but for the yellow, which cannot be read on white.
+const STYLES: Styles = Styles::styled()
+    .invalid(Style::new().bold())
+    .valid(Style::new().bold());
+
 /// Keeps API sessions alive, so that no job ever meets a dead token.
 #[derive(Debug, Parser)]
 #[command(
     name = "keepfresh",
     version,
+    styles = STYLES,
     after_help = format!("{EXIT_CODES}\n\n{WHERE_NEXT}"),
     max_term_width = 100,
     disable_help_subcommand = true

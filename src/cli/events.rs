@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::exit::Exit;
 use super::failure::Failure;
-use super::status::glyphs;
+use super::status::{UNDER_WAY, glyphs};
 use super::{output, parse_duration};
 use crate::api::client::{Call, Client, ClientError, Lines};
 use crate::api::{Event, EventKind};
@@ -152,7 +152,7 @@ impl Teller {
     }
 }
 
-/// Trouble is red, what is not sure yellow, a new token green; calls stay in the background.
+/// Trouble is red, what is not sure magenta, a new token green; calls stay in the background.
 fn style(event: &Event) -> Style {
     match event.event {
         EventKind::NeedsAttention
@@ -172,7 +172,7 @@ fn style(event: &Event) -> Style {
         | EventKind::RefreshTokenOdd
         | EventKind::Doubtful
         | EventKind::Skewed
-        | EventKind::Learned => AnsiColor::Yellow.on_default(),
+        | EventKind::Learned => UNDER_WAY,
         EventKind::Published
         | EventKind::Recovered
         | EventKind::LoggedIn

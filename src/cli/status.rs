@@ -21,8 +21,8 @@ use crate::api::client::{Call, Client};
 use crate::api::{SessionList, SessionStatus};
 use crate::clock;
 use glyphs::Glyphs;
-use line::{Line, Look};
-pub(super) use phrases::state_word;
+use line::{Line, LongWord, Look};
+pub(super) use phrases::{UNDER_WAY, state_word};
 
 /// Where a terminal does not say how wide it is.
 const USUAL_COLUMNS: usize = 80;
@@ -109,6 +109,7 @@ struct Paper {
     /// None where nothing is broken or cut: each sentence is one line of a pipe or file.
     columns: Option<usize>,
     glyphs: &'static Glyphs,
+    long_word: LongWord,
 }
 
 impl Paper {
@@ -116,6 +117,7 @@ impl Paper {
         Self {
             columns: None,
             glyphs: glyphs::of_locale(),
+            long_word: LongWord::Whole,
         }
     }
 
@@ -128,6 +130,7 @@ impl Paper {
         Self {
             columns,
             glyphs: glyphs::of_locale(),
+            long_word: LongWord::Whole,
         }
     }
 
@@ -149,7 +152,9 @@ impl Paper {
         let room = self
             .columns
             .map_or(usize::MAX, |columns| columns.saturating_sub(indent));
-        let lines = line::wrapped(text, room).into_iter().enumerate();
+        let lines = line::wrapped(text, room, self.long_word)
+            .into_iter()
+            .enumerate();
         let blank = || Line::of(Style::new(), &" ".repeat(indent));
         lines
             .map(|(row, text)| if row == 0 { head.clone() } else { blank() }.then(style, &text))

@@ -82,13 +82,15 @@ impl Glyphs {
         Cow::Owned(text.chars().map(in_ascii).collect())
     }
 
-    /// `text` in at most `width` columns, with a mark where it was cut.
+    /// `text` in at most `width` columns, with a mark in the middle where it was cut: names often differ at their end alone.
     pub(super) fn shortened(&self, text: &str, width: usize) -> String {
         if text.width() <= width {
             return text.to_owned();
         }
-        let kept = line::cut(text, width.saturating_sub(self.cut.width()));
-        format!("{kept}{}", line::cut(self.cut, width))
+        let room = width.saturating_sub(self.cut.width());
+        let end = line::cut_from_the_end(text, room.div_ceil(2));
+        let begin = line::cut(text, room - end.width());
+        format!("{begin}{}{end}", line::cut(self.cut, width))
     }
 }
 
@@ -141,8 +143,11 @@ mod tests {
 
     #[test]
     fn what_is_cut_says_so() {
-        assert_eq!(UNICODE.shortened("integration", 8), "integra…");
-        assert_eq!(ASCII.shortened("integration", 8), "integ...");
+        assert_eq!(UNICODE.shortened("integration", 8), "int…tion");
+        assert_eq!(ASCII.shortened("integration", 8), "in...ion");
+        let alike = ["session-036", "session-045"].map(|name| UNICODE.shortened(name, 6));
+        assert_eq!(alike, ["se…036", "se…045"], "they stay apart");
+        assert_eq!(UNICODE.shortened("語語語e\u{301}", 4), "語…e\u{301}");
         assert_eq!(UNICODE.shortened("crm", 3), "crm");
         assert_eq!(
             (

@@ -100,21 +100,115 @@ pub(super) fn cut(text: &str, width: usize) -> &str {
     text
 }
 
-/// `text` in lines of at most `width` columns, broken at spaces; a word that is longer is cut by the screen.
-pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
+/// As much of the end of `text` as fits into `width` columns.
+pub(super) fn cut_from_the_end(text: &str, width: usize) -> &str {
+    let mut used = 0;
+    let mut begin = text.len();
+    for (index, character) in text.char_indices().rev() {
+        let columns = character.width().unwrap_or(0);
+        used += columns;
+        if used > width {
+            break;
+        }
+        // A mark that is put upon the character before it goes with that one.
+        if columns > 0 {
+            begin = index;
+        }
+    }
+    text.get(begin..).unwrap_or_default()
+}
+
+/// Where a word goes that is longer than a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LongWord {
+    /// Over the end of the line: the terminal breaks it, and whoever copies it gets it whole.
+    Whole,
+    /// Onto the next line: beyond its end nothing is shown.
+    Broken,
+}
+
+/// `text` in lines of at most `width` columns, broken at spaces: not within a command, nor between a number and its unit.
+pub(super) fn wrapped(text: &str, width: usize, long: LongWord) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
+    for unit in units(text, width) {
         let Some(last) = lines.last_mut() else { break };
         if last.is_empty() {
-            last.push_str(word);
-        } else if last.width() + 1 + word.width() <= width {
+            last.push_str(&unit);
+        } else if last.width() + 1 + unit.width() <= width {
             last.push(' ');
-            last.push_str(word);
+            last.push_str(&unit);
         } else {
-            lines.push(word.to_owned());
+            lines.push(unit);
+        }
+        // Nobody copies what is written without spaces, as Japanese is.
+        let breaks = long == LongWord::Broken || lines.last().is_some_and(|last| is_wide(last));
+        while let Some(rest) = lines.last_mut().filter(|_| breaks).and_then(|last| {
+            let end = end_of_line(last, width)?;
+            Some(last.split_off(end))
+        }) {
+            lines.push(rest);
         }
     }
     lines
+}
+
+/// Words, and words that belong together where they fit into one line.
+fn units(text: &str, width: usize) -> Vec<String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let mut units = Vec::new();
+    let mut rest = words.as_slice();
+    while let [first, others @ ..] = rest {
+        let count = together(first, others);
+        let unit = rest.get(..count).unwrap_or_default().join(" ");
+        if unit.width() <= width {
+            units.push(unit);
+            rest = rest.get(count..).unwrap_or_default();
+        } else {
+            units.push((*first).to_owned());
+            rest = others;
+        }
+    }
+    units
+}
+
+/// How many words, with the first, are one: `keepfresh login crm` between backticks, or `19 h`.
+fn together(first: &str, others: &[&str]) -> usize {
+    let opens = |word: &str| word.matches('`').count() % 2 == 1;
+    if opens(first) {
+        return others
+            .iter()
+            .position(|word| opens(word))
+            .map_or(1, |end| end + 2);
+    }
+    let is_number = |word: &str| {
+        let digits = word.trim_start_matches('(');
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let is_unit = |word: &&&str| {
+        let letters = word.trim_end_matches([',', ')', '.', ';', ':']);
+        letters.len() <= LONGEST_UNIT && letters.bytes().all(|byte| byte.is_ascii_lowercase())
+    };
+    1 + usize::from(is_number(first) && others.first().filter(is_unit).is_some())
+}
+
+/// `days`.
+const LONGEST_UNIT: usize = 4;
+
+fn is_wide(text: &str) -> bool {
+    text.chars().any(|character| character.width() == Some(2))
+}
+
+/// Where a line that is too long ends: behind a mark as paths and addresses have, if there is one in its second half.
+fn end_of_line(text: &str, width: usize) -> Option<usize> {
+    if text.width() <= width {
+        return None;
+    }
+    let fits = cut(text, width);
+    let mark = fits
+        .rfind(['/', '@', '.', '-', '_', ',', '?', '&', '=', ' '])
+        .map(|index| index + 1)
+        .filter(|end| 2 * end > fits.len());
+    Some(mark.unwrap_or(fits.len())).filter(|end| *end > 0)
 }
 
 #[cfg(test)]
@@ -185,12 +279,48 @@ mod tests {
     #[test]
     fn text_is_broken_at_spaces() {
         assert_eq!(
-            wrapped("the server refused  the login", 12),
+            wrapped("the server refused  the login", 12, LongWord::Whole),
             ["the server", "refused the", "login"]
         );
         assert_eq!(
-            wrapped("incomprehensibilities", 5),
+            wrapped("incomprehensibilities", 5, LongWord::Whole),
             ["incomprehensibilities"]
         );
+    }
+
+    #[test]
+    fn a_command_and_a_number_with_its_unit_stay_on_one_line() {
+        let told = |text, width| wrapped(text, width, LongWord::Whole);
+        assert_eq!(
+            told("to do: run `keepfresh login crm` now", 24),
+            ["to do: run", "`keepfresh login crm`", "now"]
+        );
+        assert_eq!(
+            told("run `keepfresh login crm` now", 12),
+            ["run", "`keepfresh", "login crm`", "now"],
+            "where it does not fit it is broken as the rest is"
+        );
+        assert_eq!(
+            told("one ` alone is text", 10),
+            ["one `", "alone is", "text"]
+        );
+        assert_eq!(
+            told("it ends in 19 h 26 min", 14),
+            ["it ends in", "19 h 26 min"]
+        );
+        assert_eq!(told("(for 1 day)", 6), ["(for", "1 day)"]);
+    }
+
+    #[test]
+    fn a_word_longer_than_the_line_is_broken_where_the_rest_would_not_be_seen() {
+        let told = |text, width| wrapped(text, width, LongWord::Broken);
+        assert_eq!(
+            told("at /run/keepfresh/tokens/crm now", 16),
+            ["at", "/run/keepfresh/", "tokens/crm now"]
+        );
+        assert_eq!(told("incomprehensible", 7), ["incompr", "ehensib", "le"]);
+        let japanese = wrapped("ログインを拒否しました。 ok", 9, LongWord::Whole);
+        assert_eq!(japanese, ["ログイン", "を拒否し", "ました。", "ok"]);
+        assert_eq!(told("語", 1), ["語"], "there must be an end");
     }
 }

@@ -38,11 +38,12 @@ pub(super) fn page(
     );
     page.trouble(session);
     page.lines.push(Line::default());
-    page.identity(session);
+    // On a small screen the first lines are all that is seen.
+    page.say("next", &next(session, now, zone));
     page.life(session);
+    page.identity(session);
     page.calls(session);
     page.surroundings(session);
-    page.say("next", &next(session, now, zone));
     page.lines
 }
 
@@ -113,8 +114,6 @@ impl Page<'_> {
     }
 
     fn life(&mut self, session: &SessionStatus) {
-        self.say("token", &self.token(session));
-        self.say("window", &window(session));
         let deadlines = [
             (session.idle_deadline, "unused, the session ends"),
             (session.token_expires_at, "the token ends"),
@@ -133,6 +132,8 @@ impl Page<'_> {
             let text = format!("{what} {} ({})", ahead(at, self.now), self.local(at));
             self.say(if index == 0 { "deadlines" } else { "" }, &text);
         }
+        self.say("token", &self.token(session));
+        self.say("window", &window(session));
         let moments = [
             (session.logged_in_at, "logged in"),
             (session.last_activity_at, "last used"),

@@ -10,6 +10,8 @@ use crate::cli::words;
 /// Readable on every palette, which no colour of its own would be.
 pub(super) const DIM: Style = Style::new().dimmed();
 pub(super) const BOLD: Style = Style::new().bold();
+/// Yellow and cyan cannot be read on white, nor blue on black; this can on both.
+pub(in crate::cli) const UNDER_WAY: Style = AnsiColor::Magenta.on_default();
 
 /// A session in trouble comes first.
 pub(super) const ORDER: [State; 7] = [
@@ -61,7 +63,7 @@ pub(in crate::cli) fn state_word(state: State) -> &'static str {
 pub(super) fn style(state: State) -> Style {
     match state {
         State::Alive => AnsiColor::Green.on_default(),
-        State::Starting | State::Renewing | State::Recovering => AnsiColor::Yellow.on_default(),
+        State::Starting | State::Renewing | State::Recovering => UNDER_WAY,
         State::NeedsAttention => AnsiColor::Red.on_default(),
         State::Paused | State::Dormant => DIM,
     }
@@ -69,35 +71,31 @@ pub(super) fn style(state: State) -> Style {
 
 /// `3 sessions: 1 needs attention, 2 alive`, in lines of at most so many columns.
 pub(super) fn summary(sessions: &[SessionStatus], columns: usize) -> Vec<Line> {
-    let counted = ORDER.map(|state| {
-        (
-            state,
-            sessions
-                .iter()
-                .filter(|session| session.state == state)
-                .count(),
-        )
-    });
-    let present = counted.iter().filter(|(_, count)| *count > 0);
-    let mut parts: Vec<Line> = present
-        .map(|(state, count)| {
-            let many = if *state == State::NeedsAttention && *count > 1 {
-                "need attention"
-            } else {
-                state_word(*state)
-            };
-            Line::of(style(*state), &format!("{count} {many}"))
-        })
-        .collect();
+    let in_state = |state| {
+        let sessions = sessions.iter();
+        sessions.filter(|session| session.state == state).count()
+    };
     let unwritten = sessions
         .iter()
         .filter(|session| !is_written(session))
         .count();
-    if unwritten > 0 {
-        parts.push(Line::of(
-            style(State::NeedsAttention),
-            &format!("files of {unwritten} not written"),
-        ));
+    let mut parts = Vec::new();
+    for state in ORDER {
+        let needs_attention = state == State::NeedsAttention;
+        let count = in_state(state);
+        if count > 0 {
+            let many = if needs_attention && count > 1 {
+                "need attention"
+            } else {
+                state_word(state)
+            };
+            parts.push(Line::of(style(state), &format!("{count} {many}")));
+        }
+        // Where the rest is cut off, trouble is seen.
+        if needs_attention && unwritten > 0 {
+            let text = format!("files of {unwritten} not written");
+            parts.push(Line::of(style(state), &text));
+        }
     }
     let total = several(u64::try_from(sessions.len()).unwrap_or(u64::MAX), "session");
     let mut lines = vec![Line::of(

@@ -1,5 +1,7 @@
 //! The sessions in columns that fit the paper, those in trouble first, and below each what a person should know.
 
+use std::collections::BTreeSet;
+
 use clap::builder::styling::Style;
 use jiff::Timestamp;
 use unicode_width::UnicodeWidthStr as _;
@@ -14,6 +16,8 @@ use crate::api::SessionStatus;
 const GAP: usize = 2;
 /// A name is cut no shorter.
 const SHORTEST_NAME: usize = 8;
+/// Nor shorter than this to make room for what happens next.
+const TELLING_NAME: usize = 24;
 /// How far in stands what is said below a row.
 const INDENT: &str = "    ";
 
@@ -31,13 +35,18 @@ enum Column {
 
 use Column::{Generation, Name, Next, NextAndWhy, Server, State, Token};
 
-/// Of these the first that fits.
-const USUAL: [&[Column]; 4] = [
+/// Of these the first that fits; what happens next goes below the row where none does.
+const USUAL: [&[Column]; 3] = [
     &[Name, State, Token, NextAndWhy],
     &[Name, State, Token, Next],
     &[Name, State, Next],
-    &[Name, State],
 ];
+
+/// What is shown of each session, and how wide a name may be.
+struct Layout {
+    columns: &'static [Column],
+    name: usize,
+}
 
 impl Column {
     fn heading(self) -> &'static str {
@@ -75,8 +84,8 @@ pub(super) fn table(sessions: &[SessionStatus], now: Timestamp, paper: &Paper) -
         return "no sessions: none is configured, or none that you may see\n".to_owned();
     }
     let sorted = in_order(sessions);
-    in_short(sessions, paper)
-        + &paper.text(&lines(&sorted, fitting(&sorted, now, paper), now, paper))
+    let layout = Layout::fitting(&sorted, now, paper);
+    in_short(sessions, paper) + &paper.text(&lines(&sorted, &layout, now, paper))
 }
 
 /// The same with everything that a row can hold, as wide as it is.
@@ -84,8 +93,11 @@ pub(super) fn wide(sessions: &[SessionStatus], now: Timestamp, paper: &Paper) ->
     if sessions.is_empty() {
         return table(sessions, now, paper);
     }
-    let columns = &[Name, State, Token, Generation, NextAndWhy, Server];
-    in_short(sessions, paper) + &paper.text(&lines(&in_order(sessions), columns, now, paper))
+    let layout = Layout {
+        columns: &[Name, State, Token, Generation, NextAndWhy, Server],
+        name: usize::MAX,
+    };
+    in_short(sessions, paper) + &paper.text(&lines(&in_order(sessions), &layout, now, paper))
 }
 
 fn in_short(sessions: &[SessionStatus], paper: &Paper) -> String {
@@ -95,19 +107,42 @@ fn in_short(sessions: &[SessionStatus], paper: &Paper) -> String {
 /// One session, where there is nothing to sum up.
 pub(super) fn single(session: &SessionStatus, now: Timestamp, paper: &Paper) -> String {
     let session = [session];
-    paper.text(&lines(&session, fitting(&session, now, paper), now, paper))
+    let layout = Layout::fitting(&session, now, paper);
+    paper.text(&lines(&session, &layout, now, paper))
 }
 
-fn fitting(sessions: &[&SessionStatus], now: Timestamp, paper: &Paper) -> &'static [Column] {
-    let fits = |columns: &&&'static [Column]| {
-        let widths = columns
-            .iter()
-            .map(|column| width(*column, sessions, now) + GAP);
-        paper
-            .columns
-            .is_none_or(|room| widths.sum::<usize>() - GAP <= room)
-    };
-    USUAL.iter().find(fits).copied().unwrap_or(&[Name, State])
+impl Layout {
+    /// A long name is cut before all sessions lose a column for it, unless it would then look like another one.
+    fn fitting(sessions: &[&SessionStatus], now: Timestamp, paper: &Paper) -> Self {
+        let all = width(Name, sessions, now);
+        let room_for_names = |columns: &[Column]| {
+            let others = columns.iter().filter(|column| **column != Name);
+            let others = others.map(|column| width(*column, sessions, now) + GAP);
+            let others = others.sum::<usize>();
+            paper
+                .columns
+                .map_or(usize::MAX, |room| room.saturating_sub(others))
+        };
+        let usual = USUAL.into_iter().find(|columns| {
+            let room = room_for_names(columns);
+            room >= all || room >= TELLING_NAME && stay_apart(sessions, room, paper)
+        });
+        let columns = usual.unwrap_or(&[Name, State]);
+        Self {
+            columns,
+            name: room_for_names(columns).max(SHORTEST_NAME),
+        }
+    }
+}
+
+/// Whether names of this width still differ.
+fn stay_apart(sessions: &[&SessionStatus], width: usize, paper: &Paper) -> bool {
+    let names = sessions.iter().map(|session| session.session.as_str());
+    let shortened: BTreeSet<String> = names
+        .clone()
+        .map(|name| paper.glyphs.shortened(name, width))
+        .collect();
+    shortened.len() == names.collect::<BTreeSet<_>>().len()
 }
 
 fn width(column: Column, sessions: &[&SessionStatus], now: Timestamp) -> usize {
@@ -120,21 +155,16 @@ fn width(column: Column, sessions: &[&SessionStatus], now: Timestamp) -> usize {
         .unwrap_or_default()
 }
 
-fn lines(
-    sessions: &[&SessionStatus],
-    columns: &[Column],
-    now: Timestamp,
-    paper: &Paper,
-) -> Vec<Line> {
-    let mut widths: Vec<usize> = columns
+fn lines(sessions: &[&SessionStatus], layout: &Layout, now: Timestamp, paper: &Paper) -> Vec<Line> {
+    let columns = layout.columns;
+    let widest = |column| match column {
+        Name => layout.name,
+        State | Token | Generation | Next | NextAndWhy | Server => usize::MAX,
+    };
+    let widths: Vec<usize> = columns
         .iter()
-        .map(|column| width(*column, sessions, now))
+        .map(|column| width(*column, sessions, now).min(widest(*column)))
         .collect();
-    if let (&[Name, State], Some(room), [name, state]) =
-        (columns, paper.columns, widths.as_mut_slice())
-    {
-        *name = (*name).min(room.saturating_sub(*state + GAP).max(SHORTEST_NAME));
-    }
     let row = |cells: &mut dyn Iterator<Item = (Style, String)>| {
         let mut line = Line::default();
         let mut at = 0;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::api::{Attention, DutyKind, FileStatus, LastError, Next, Scheduled, State, fake};
-use crate::cli::status::glyphs;
+use crate::cli::status::{LongWord, glyphs};
 
 #[test]
 fn a_line_in_short_comes_first_and_a_healthy_session_is_one_line() {
@@ -23,7 +23,7 @@ fn a_line_in_short_comes_first_and_a_healthy_session_is_one_line() {
 fn what_a_person_must_do_is_said_below_and_trouble_comes_first() {
     assert_eq!(
         plain(&[fake::status("alpha"), stuck("crm")], None),
-        "2 sessions: 1 needs attention, 1 alive, files of 1 not written\n\
+        "2 sessions: 1 needs attention, files of 1 not written, 1 alive\n\
          \n\
          NAME   STATE            TOKEN       NEXT\n\
          crm    needs attention  withdrawn   waits for a person\n    \
@@ -48,6 +48,34 @@ fn one_cause_of_many_sessions_is_told_once() {
         text.contains("\n    the same as a, and the same to do\n"),
         "{text}"
     );
+}
+
+#[test]
+fn one_long_name_takes_no_line_and_no_column_from_the_others() {
+    let named = |name: &str| {
+        let mut session = fake::status(name);
+        session.next = Some(Next {
+            action: "ping".to_owned(),
+            at: at(3820),
+            why: "idle timeout".to_owned(),
+        });
+        session
+    };
+    let long = "customer-relations-emea-production-read-write-2026";
+    let text = plain(&["crm", "erp", long].map(named), Some(80));
+    assert_eq!(text.lines().count(), 6, "{text}");
+    for line in text.lines().skip(3) {
+        assert!(line.contains("14 min old  ping in 47 min"), "{text}");
+        assert!(line.width() <= 80, "{text}");
+    }
+    assert!(
+        text.contains("customer-relat…read-write-2026 "),
+        "both ends of the name are seen: {text}"
+    );
+    // Names that would look alike are not cut.
+    let twins = ["a", "b"].map(|middle| format!("{}-{middle}-{}", "x".repeat(24), "y".repeat(24)));
+    let text = plain(&twins.each_ref().map(|name| named(name)), Some(80));
+    assert!(twins.iter().all(|name| text.contains(name)), "{text}");
 }
 
 #[test]
@@ -80,7 +108,7 @@ fn no_word_is_broken_and_no_line_is_longer_than_the_paper() {
         }
     }
     assert!(
-        plain(&sessions, Some(40)).contains("integration-of-the-war…"),
+        plain(&sessions, Some(40)).contains("integration…e-warehouse"),
         "a name keeps what there is room for"
     );
 }
@@ -122,6 +150,7 @@ fn the_generation_and_the_server_are_there_where_they_are_asked_for() {
     let paper = Paper {
         columns: Some(40),
         glyphs: &glyphs::UNICODE,
+        long_word: LongWord::Whole,
     };
     let text =
         anstream::adapter::strip_str(&wide(&[fake::status("crm")], at(1000), &paper)).to_string();
@@ -168,6 +197,7 @@ fn no_colour_is_used_that_a_palette_may_hide() {
         &Paper {
             columns: None,
             glyphs: &glyphs::UNICODE,
+            long_word: LongWord::Whole,
         },
     );
     assert!(
@@ -206,6 +236,7 @@ fn plain(sessions: &[SessionStatus], columns: Option<usize>) -> String {
     let paper = Paper {
         columns,
         glyphs: &glyphs::UNICODE,
+        long_word: LongWord::Whole,
     };
     anstream::adapter::strip_str(&table(sessions, at(1000), &paper)).to_string()
 }

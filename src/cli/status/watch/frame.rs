@@ -7,12 +7,13 @@ mod row;
 use clap::builder::styling::{AnsiColor, Style};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::desk::{Desk, Reach};
 use super::strip;
 use crate::api::SessionStatus;
 use crate::cli::status::glyphs::Glyphs;
-use crate::cli::status::line::{Line, wrapped};
+use crate::cli::status::line::{Line, LongWord, wrapped};
 use crate::cli::status::phrases::{BOLD, DIM, summary};
 use crate::cli::status::{Paper, page, remarks};
 use crate::cli::words;
@@ -50,6 +51,7 @@ impl View<'_> {
         Paper {
             columns: Some(columns),
             glyphs: self.glyphs,
+            long_word: LongWord::Broken,
         }
     }
 
@@ -89,13 +91,18 @@ pub(super) fn frame(view: &View<'_>, size: Size) -> Frame {
     if size.rows >= ROOMY {
         lines.push(Line::default());
     }
-    let room = size.rows.saturating_sub(lines.len() + 1);
+    let feet = if footer::legend_needs_a_line(view, size) {
+        2
+    } else {
+        1
+    };
+    let room = size.rows.saturating_sub(lines.len() + feet);
     let body = if view.desk.open {
         opened(view, size.columns, room)
     } else {
         body(view, size.columns, room)
     };
-    let foot = footer::footer(view, &body, size.columns);
+    let foot = footer::footer(view, &body, size.columns, feet);
     let Body {
         lines: shown,
         reach,
@@ -103,9 +110,9 @@ pub(super) fn frame(view: &View<'_>, size: Size) -> Frame {
         ..
     } = body;
     lines.extend(shown);
-    lines.truncate(size.rows.saturating_sub(1));
-    lines.resize(size.rows.saturating_sub(1), Line::default());
-    lines.push(foot);
+    lines.truncate(size.rows.saturating_sub(feet));
+    lines.resize(size.rows.saturating_sub(feet), Line::default());
+    lines.extend(foot);
     Frame {
         lines,
         reach,
@@ -127,17 +134,25 @@ fn heading(view: &View<'_>, columns: usize) -> Line {
     if view.heard.is_none() {
         return name.with_right(clock, columns);
     }
-    let summary = summary(view.sessions, usize::MAX)
-        .into_iter()
-        .next()
-        .unwrap_or_default();
-    let long = name.then(Style::new(), "  ").join(summary.clone());
-    if long.width() <= columns {
-        long
-    } else {
-        summary
-    }
-    .with_right(clock, columns)
+    let whole = |summary: Vec<Line>| match summary.as_slice() {
+        [line] => Some(line.clone()),
+        [] | [_, ..] => None,
+    };
+    let name = name.then(Style::new(), "  ");
+    let beside_the_name = summary(view.sessions, columns.saturating_sub(name.width()));
+    let line = whole(beside_the_name).map_or_else(
+        || whole(summary(view.sessions, columns)).unwrap_or_else(|| beginning(view, columns)),
+        |line| name.join(line),
+    );
+    line.with_right(clock, columns)
+}
+
+/// As many of the counts as there is room for, trouble first, and a mark for the rest.
+fn beginning(view: &View<'_>, columns: usize) -> Line {
+    let more = format!(" {}", view.glyphs.cut);
+    let lines = summary(view.sessions, columns.saturating_sub(more.width()));
+    let first = lines.into_iter().next().unwrap_or_default();
+    first.then(Style::new(), &more)
 }
 
 fn trouble(view: &View<'_>, columns: usize) -> Vec<Line> {
@@ -149,7 +164,7 @@ fn trouble(view: &View<'_>, columns: usize) -> Vec<Line> {
         None => String::new(),
     };
     let text = format!("{trouble}{stale}");
-    wrapped(&text, columns)
+    wrapped(&text, columns, LongWord::Broken)
         .iter()
         .map(|line| Line::of(ALARM, line))
         .collect()
@@ -232,7 +247,8 @@ fn body(view: &View<'_>, columns: usize, room: usize) -> Body {
             Some(_) => "no sessions: none is configured, or none that you may see",
             None => "waiting for the daemon",
         };
-        return Body::whole(vec![Line::of(DIM, text)], false);
+        let lines = view.paper(columns).sentence(&Line::default(), DIM, text);
+        return Body::whole(lines, false);
     }
     for spaced in [true, false] {
         let cards = card::cards(&sessions, view, columns, spaced);
@@ -242,6 +258,7 @@ fn body(view: &View<'_>, columns: usize, room: usize) -> Body {
     }
     let table = Table::of(&sessions, view, columns);
     let told = |session: &SessionStatus| remark_lines(session, view, columns);
+    let most = if room >= 2 * ASIDE { ASIDE } else { room / 3 };
     let full: Vec<Line> = sessions
         .iter()
         .flat_map(|session| std::iter::once(table.row(session, view)).chain(told(session)))
@@ -253,15 +270,11 @@ fn body(view: &View<'_>, columns: usize, room: usize) -> Body {
         .iter()
         .position(|session| Some(&session.session) == view.desk.chosen.as_ref())
         .unwrap_or_default();
-    let mut aside = if view.keys {
-        sessions
-            .get(at)
-            .map(|session| told(session))
-            .unwrap_or_default()
-    } else {
-        Vec::new()
-    };
-    aside.truncate(if room >= 2 * ASIDE { ASIDE } else { room / 3 });
+    let aside = sessions
+        .get(at)
+        .filter(|_| view.keys)
+        .map(|session| brief_remarks(session, view, columns, most))
+        .unwrap_or_default();
     let rows: Vec<Line> = sessions
         .iter()
         .map(|session| table.row(session, view))
@@ -283,6 +296,45 @@ fn remark_lines(session: &SessionStatus, view: &View<'_>, columns: usize) -> Vec
         .iter()
         .flat_map(|remark| paper.sentence(&indent, remark.kind.style(), &remark.text))
         .collect()
+}
+
+/// The same in at most so many lines: what to do is kept before anything else.
+fn brief_remarks(
+    session: &SessionStatus,
+    view: &View<'_>,
+    columns: usize,
+    most: usize,
+) -> Vec<Line> {
+    let all = remark_lines(session, view, columns);
+    if all.len() <= most {
+        return all;
+    }
+    let (paper, indent) = (view.paper(columns), Line::of(Style::new(), "  "));
+    let remarks = remarks::remarks(session, view.now);
+    let lines_of = |wanted: &dyn Fn(remarks::Kind) -> bool| -> Vec<Line> {
+        let wanted = remarks.iter().filter(|remark| wanted(remark.kind));
+        wanted
+            .flat_map(|remark| paper.sentence(&indent, remark.kind.style(), &remark.text))
+            .collect()
+    };
+    let remedy = lines_of(&|kind| kind == remarks::Kind::Remedy);
+    let others = lines_of(&|kind| kind != remarks::Kind::Remedy);
+    // One line at least says what is the matter, and the end of a remedy is the command.
+    let remedy_room = remedy.len().min(most.saturating_sub(1));
+    let mut brief = shortened(others, most - remedy_room, view);
+    brief.extend(remedy.into_iter().rev().take(remedy_room).rev());
+    brief
+}
+
+/// The first so many, with a mark at the end where that is not all.
+fn shortened(mut lines: Vec<Line>, most: usize, view: &View<'_>) -> Vec<Line> {
+    if lines.len() > most {
+        lines.truncate(most);
+        if let Some(last) = lines.pop() {
+            lines.push(last.then(Style::new(), &format!(" {}", view.glyphs.cut)));
+        }
+    }
+    lines
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::api::{Recent, SessionStatus, What};
 use crate::cli::status::glyphs::Glyphs;
 use crate::cli::status::line::Line;
-use crate::cli::status::phrases::DIM;
+use crate::cli::status::phrases::{DIM, UNDER_WAY};
 
 /// Of three parts, two are past.
 const PAST: f64 = 2.0 / 3.0;
@@ -289,8 +289,8 @@ fn style(cell: Cell) -> Style {
         Cell::Blank => Style::new(),
         Cell::Ahead | Cell::Deadline | Cell::Logout => DIM,
         Cell::Good | Cell::Introspection | Cell::Ping => AnsiColor::Green.on_default(),
-        Cell::Renewal | Cell::Login => AnsiColor::Cyan.on_default().bold(),
-        Cell::Failure => AnsiColor::Yellow.on_default().bold(),
+        Cell::Renewal | Cell::Login => UNDER_WAY.bold(),
+        Cell::Failure => AnsiColor::Red.on_default().bold(),
         Cell::Without | Cell::Loss => AnsiColor::Red.on_default(),
         Cell::Now | Cell::NextCall => Style::new().bold(),
     }

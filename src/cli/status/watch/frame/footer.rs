@@ -1,14 +1,49 @@
-//! The last line: what the marks mean, and which keys there are.
+//! The last lines: what the marks mean, and which keys there are.
 
 use clap::builder::styling::Style;
 
-use super::{Body, View};
+use super::{Body, ROOMY, Size, View};
 use crate::cli::status::glyphs::Glyphs;
 use crate::cli::status::line::Line;
 use crate::cli::status::phrases::{BOLD, DIM};
 
-/// As much of it as there is room for; the keys before the marks.
-pub(super) fn footer(view: &View<'_>, body: &Body, columns: usize) -> Line {
+/// So wide are the keys at most, with the part of the rows that is shown.
+const KEYS: usize = 50;
+
+/// Whether the marks are explained above the keys: beside them there is no room, and the screen is high enough.
+pub(super) fn legend_needs_a_line(view: &View<'_>, size: Size) -> bool {
+    let legend = Line::of(DIM, &legend(view.glyphs)).width();
+    size.rows >= 2 * ROOMY && legend <= size.columns && legend + 2 + KEYS > size.columns
+}
+
+/// As much as there is room for in so many lines; the keys before the marks.
+pub(super) fn footer(view: &View<'_>, body: &Body, columns: usize, lines: usize) -> Vec<Line> {
+    let legend = if body.strips {
+        Line::of(DIM, &legend(view.glyphs))
+    } else {
+        Line::default()
+    };
+    let keys = keys(view, body, columns);
+    if lines > 1 {
+        return vec![legend, at_the_end(keys, columns)];
+    }
+    let both = legend.width() + 2 + keys.width() <= columns;
+    if both {
+        vec![legend.with_right(keys, columns)]
+    } else {
+        vec![at_the_end(keys, columns)]
+    }
+}
+
+fn at_the_end(keys: Line, columns: usize) -> Line {
+    if keys.width() + 2 > columns {
+        keys
+    } else {
+        Line::default().with_right(keys, columns)
+    }
+}
+
+fn keys(view: &View<'_>, body: &Body, columns: usize) -> Line {
     let part = body
         .part
         .map(|(first, last, total)| format!("{first}-{last} of {total}  "))
@@ -38,27 +73,11 @@ pub(super) fn footer(view: &View<'_>, body: &Body, columns: usize) -> Line {
     };
     let lines = keys.map(|keys| Line::of(BOLD, &filter).then(DIM, &part).then(DIM, keys));
     let [.., shortest] = &lines;
-    let keys = lines
+    lines
         .iter()
         .find(|line| line.width() + 2 <= columns)
         .unwrap_or(shortest)
-        .clone();
-    let legend = if body.strips {
-        legend(view.glyphs)
-    } else {
-        String::new()
-    };
-    let legend = Line::of(DIM, &legend);
-    let legend = if legend.width() + keys.width() + 2 > columns {
-        Line::default()
-    } else {
-        legend
-    };
-    if keys.width() + 2 > columns {
-        keys
-    } else {
-        legend.with_right(keys, columns)
-    }
+        .clone()
 }
 
 fn legend(glyphs: &Glyphs) -> String {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::api::{Attention, Next, Recent, State, What, fake};
+use crate::api::{Attention, FileStatus, Next, Recent, State, What, fake};
 use crate::cli::status::glyphs;
 use crate::cli::status::line::Look;
 use crate::cli::status::phrases::ORDER;
@@ -111,6 +111,98 @@ fn where_rows_do_not_fit_the_chosen_session_stays_in_sight_with_what_is_the_matt
     assert!(
         !last.iter().any(|line| line.contains("check the key")),
         "{last:#?}"
+    );
+}
+
+#[test]
+fn names_that_are_cut_stay_apart() {
+    let sessions = ["session-036", "session-045", "session-135"].map(alive);
+    let text = shown(&sessions, 40, 6);
+    for name in ["036", "045", "135"] {
+        assert!(text.contains(name), "{name}: {text}");
+    }
+}
+
+#[test]
+fn what_to_do_is_in_sight_where_the_reason_is_long() {
+    let reason = "the server refused the login: the address 203.0.113.7 is outside of the login range of \
+                  this profile, and its user has not approved this consumer either, as it says";
+    let remedy =
+        "fix the cause above (for an IP restriction: at the server), then run `keepfresh login a`";
+    let broken = |name: &str| {
+        let mut session = stuck(name);
+        session.reason = reason.to_owned();
+        session.attention = session.attention.map(|attention| Attention {
+            reason: reason.to_owned(),
+            remedy: remedy.to_owned(),
+            ..attention
+        });
+        session
+    };
+    let sessions = ["a", "b", "c", "d", "e", "f"].map(broken);
+    for (columns, rows) in [(80, 16), (40, 10)] {
+        let text = drawn(&sessions, None, &chosen("a"), columns, rows);
+        assert!(text.contains("`keepfresh login a`"), "{text}");
+        assert!(
+            text.contains("the server refused") && text.contains('…'),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn counts_that_do_not_fit_go_whole_and_trouble_stays() {
+    let mut sessions: Vec<SessionStatus> = ["a", "b"].map(stuck).into();
+    for (name, state) in [
+        ("c", State::Recovering),
+        ("d", State::Starting),
+        ("e", State::Paused),
+        ("f", State::Renewing),
+    ] {
+        sessions.push(SessionStatus {
+            state,
+            ..alive(name)
+        });
+    }
+    let mut broken = alive("g");
+    broken.files = vec![FileStatus {
+        path: "/t/g".to_owned(),
+        generation: None,
+        error: Some("disk full".to_owned()),
+    }];
+    sessions.push(broken);
+    let heading = |columns| {
+        shown(&sessions, columns, 10)
+            .lines()
+            .next()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(heading(40), "7 sessions: 2 need attention, …");
+    assert_eq!(
+        heading(70),
+        "7 sessions: 2 need attention, files of 1 not written, 1 recovering, …"
+    );
+}
+
+#[test]
+fn the_marks_are_explained_on_a_usual_screen_and_the_page_begins_with_what_comes_next() {
+    let sessions = ["crm", "erp"].map(alive);
+    for (columns, rows) in [(80, 24), (100, 30), (120, 40)] {
+        let text = shown(&sessions, columns, rows);
+        assert!(
+            text.contains("✖ loss") && text.contains("q quits"),
+            "{text}"
+        );
+    }
+    let desk = Desk {
+        open: true,
+        ..chosen("crm")
+    };
+    let text = drawn(&sessions, None, &desk, 40, 10);
+    assert!(
+        text.contains("ping in 30 min") && text.contains("the session ends in\n            1 h ("),
+        "{text}"
     );
 }
 
@@ -253,6 +345,10 @@ fn no_colour_is_used_that_a_palette_may_hide() {
             state: State::Paused,
             ..alive("old")
         },
+        SessionStatus {
+            state: State::Recovering,
+            ..alive("new")
+        },
     ];
     for desk in [
         chosen("crm"),
@@ -281,6 +377,9 @@ fn no_colour_is_used_that_a_palette_may_hide() {
             text.contains("\x1b[2m") && !text.contains("\x1b[9"),
             "{text:?}"
         );
+        for colour in [30, 33, 34, 36, 37] {
+            assert!(!text.contains(&format!("\x1b[{colour}m")), "{text:?}");
+        }
     }
 }
 
