@@ -186,7 +186,7 @@ pub fn main() -> ExitCode {
     }
     let command = match command {
         Command::Run(args) => return run::run(args).into(),
-        Command::Check(args) => return check::run(args),
+        Command::Check(args) => return check::run(&args),
         Command::Doctor(args) => return end(doctor::run(socket.as_deref(), &args), json),
         Command::Add(args) => return add::run(socket.as_deref(), &args),
         Command::Sandbox(args) => return sandbox::run(args),

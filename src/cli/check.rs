@@ -34,6 +34,10 @@ const SYSTEM_CONFIG: &str = "/etc/keepfresh/config.toml";
 
 /// Arguments of `keepfresh check`.
 #[derive(clap::Args, Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
 pub struct Args {
     /// The configuration, conf.d/*.toml beside it included [default: as for `run`]
     #[arg(long, short, value_name = "FILE")]
@@ -85,7 +89,7 @@ struct Unit {
 }
 
 /// Runs the command: errors go to standard error, the plan to standard output.
-pub fn run(args: Args) -> ExitCode {
+pub fn run(args: &Args) -> ExitCode {
     keep_descriptors_from_children();
     let file = args.config.clone().unwrap_or_else(config::default_path);
     match config::load(&file) {
@@ -94,7 +98,7 @@ pub fn run(args: Args) -> ExitCode {
             if let Some(user) = config.state_owner() {
                 strangers::look_for(user);
             }
-            report(&args, config)
+            report(args, config)
         }
     }
 }

@@ -17,14 +17,14 @@ use crate::users::{self, Kind};
 #[derive(Serialize)]
 pub(super) struct AlertsPlan {
     /// The programs, then the webhooks, each in the order of the config.
-    receivers: Vec<Receiver>,
+    receivers: Vec<Recipient>,
     /// A session without a good token for so long is an alert too.
     after_seconds: Option<f64>,
 }
 
 /// One program or webhook.
 #[derive(Serialize)]
-struct Receiver {
+struct Recipient {
     /// `program /usr/bin/logger`, or `webhook N` by its place in the config from 1: its address is secret.
     receiver: String,
     /// What a webhook understands; null for a program.
@@ -62,7 +62,7 @@ impl AlertsPlan {
     /// The plan of a config; none where nothing is told of.
     pub(super) fn of(config: &Config) -> Option<Self> {
         let alerts = &config.alerts;
-        let programs = alerts.on_attention.iter().map(|command| Receiver {
+        let programs = alerts.on_attention.iter().map(|command| Recipient {
             receiver: format!(
                 "program {}",
                 command.first().map(String::as_str).unwrap_or_default()
@@ -73,7 +73,7 @@ impl AlertsPlan {
             place: Place::of(config, &Needed::Program(command.clone())),
         });
         let webhooks = alerts.webhooks.iter().zip(1..);
-        let webhooks = webhooks.map(|(webhook, number)| Receiver {
+        let webhooks = webhooks.map(|(webhook, number)| Recipient {
             receiver: format!("webhook {number}"),
             format: Some(webhook.format.word()),
             secret: secret_source(webhook).map(SecretSource::describe),
@@ -83,7 +83,7 @@ impl AlertsPlan {
                 |source| Place::of(config, &Needed::Secret(source.clone())),
             ),
         });
-        let receivers: Vec<Receiver> = programs.chain(webhooks).collect();
+        let receivers: Vec<Recipient> = programs.chain(webhooks).collect();
         (!receivers.is_empty()).then(|| Self {
             receivers,
             after_seconds: alerts.after.map(|after| after.as_secs_f64()),
@@ -143,7 +143,7 @@ impl AlertsPlan {
     }
 }
 
-impl Receiver {
+impl Recipient {
     fn text(&self) -> String {
         match self.format {
             Some(format) => format!("{} ({format})", self.receiver),

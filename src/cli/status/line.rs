@@ -184,11 +184,11 @@ fn together(first: &str, others: &[&str]) -> usize {
         let digits = word.trim_start_matches('(');
         !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
     };
-    let is_unit = |word: &&&str| {
+    let is_unit = |word: &&str| {
         let letters = word.trim_end_matches([',', ')', '.', ';', ':']);
         letters.len() <= LONGEST_UNIT && letters.bytes().all(|byte| byte.is_ascii_lowercase())
     };
-    1 + usize::from(is_number(first) && others.first().filter(is_unit).is_some())
+    1 + usize::from(is_number(first) && others.first().is_some_and(is_unit))
 }
 
 /// `days`.
