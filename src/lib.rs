@@ -35,6 +35,7 @@ pub mod strangers;
 pub mod supervisor;
 pub mod systemd;
 pub mod threads;
+pub mod unix_socket;
 pub mod users;
 
 /// Shared with the tests of the built program.

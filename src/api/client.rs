@@ -20,6 +20,7 @@ pub use lines::Lines;
 use super::duration;
 use crate::clock;
 use crate::time::Instant;
+use crate::unix_socket::connect_within;
 
 /// What an answer may take beyond the wait that was asked for, unless the caller has less patience.
 const MARGIN: Duration = Duration::from_secs(15);
@@ -29,6 +30,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A time-out of zero would be none at all.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Knows where the daemon's socket may be.
 #[derive(Clone, Debug)]
@@ -149,11 +153,11 @@ impl Client {
     pub fn lines(&self, call: &Call<'_>, patience: Duration) -> Result<Lines, ClientError> {
         let until = clock::boottime().after(patience);
         retry(until, call.repeatable, |left| {
-            let (path, stream) = self.connect()?;
+            let until = clock::boottime().after(left.saturating_add(self.margin));
+            let (path, stream) = self.connect(until)?;
             // Under HTTP/1.0 an answer without a length is not cut into chunks: it ends with its connection.
             let head = head(call, left).replacen("HTTP/1.1", "HTTP/1.0", 1);
-            let (status, lines) =
-                lines::open(stream, &path, &head, left.saturating_add(self.margin))?;
+            let (status, lines) = lines::open(stream, &path, &head, until)?;
             if (200..300).contains(&status) {
                 return Ok(lines);
             }
@@ -173,14 +177,10 @@ impl Client {
     }
 
     fn attempt(&self, call: &Call<'_>, left: Duration) -> Result<Answer, ClientError> {
-        let (path, stream) = self.connect()?;
-        let reply = http::exchange(
-            &stream,
-            &head(call, left),
-            &call.body,
-            left.saturating_add(self.margin),
-        )
-        .map_err(|error| error::wire_error(error, &path))?;
+        let until = clock::boottime().after(left.saturating_add(self.margin));
+        let (path, stream) = self.connect(until)?;
+        let reply = http::exchange(&stream, &head(call, left), &call.body, until)
+            .map_err(|error| error::wire_error(error, &path))?;
         if (200..300).contains(&reply.status) {
             return Ok((path, reply.body));
         }
@@ -195,10 +195,10 @@ impl Client {
     }
 
     /// Connects to the first place where somebody listens; if nobody does, what stands in the way elsewhere is told.
-    fn connect(&self) -> Result<(PathBuf, UnixStream), ClientError> {
+    fn connect(&self, until: Instant) -> Result<(PathBuf, UnixStream), ClientError> {
         let mut hindrance = None;
         for path in &self.candidates {
-            match UnixStream::connect(path) {
+            match connect_within(path, until.since(clock::boottime())) {
                 Ok(stream) => match listener::check(&stream, path) {
                     Ok(()) => return Ok((path.clone(), stream)),
                     Err(error) => hindrance = hindrance.or(Some(error)),

@@ -5,15 +5,20 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use thiserror::Error;
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::atomic_file;
+use crate::unix_socket::connect_within;
 
 /// As the start makes the runtime directory: everybody may reach the socket, whose callers are known by their credentials.
 const DIRECTORY_MODE: u32 = 0o755;
+
+/// Who listens at the path already has so long to take a caller: nothing else goes on meanwhile.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Why there is no socket.
 #[derive(Debug, Error)]
@@ -32,6 +37,12 @@ pub enum BindError {
         /// The user.
         uid: u32,
     },
+    /// Another process listens there and takes no caller.
+    #[error(
+        "bind {}: a process listens there and takes no connection, as a stopped daemon does: end it (`ss -xlp` names it), \
+         or set another path in the config", .0.display()
+    )]
+    Stuck(PathBuf),
     /// Something that is no socket stands there.
     #[error("bind {}: there is a file that is not a socket; move it away, or set another path in the config", .0.display())]
     NotASocket(PathBuf),
@@ -134,8 +145,11 @@ fn check_free(path: &Path) -> Result<(), BindError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(system(error)),
         Ok(there) if !there.file_type().is_socket() => Err(BindError::NotASocket(path.to_owned())),
-        Ok(_) => match StdUnixStream::connect(path) {
+        Ok(_) => match connect_within(path, PATIENCE) {
             Ok(there) => Err(taken(path, &there)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Err(BindError::Stuck(path.to_owned()))
+            }
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(system(error)),
@@ -238,6 +252,16 @@ mod tests {
             Listener::bind(&nowhere, 0o666),
             Err(BindError::System { .. })
         ));
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_takes_nobody_is_named_and_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("k.sock");
+        let _stuck = crate::unix_socket::tests::stuck_listener(&path);
+        let refused = Listener::bind(&path, 0o666);
+        assert!(matches!(refused, Err(BindError::Stuck(_))), "{refused:?}");
+        assert!(path.exists());
     }
 
     #[tokio::test]

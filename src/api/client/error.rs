@@ -124,6 +124,9 @@ pub(super) fn hindrance(path: &Path, error: io::Error) -> Option<ClientError> {
         // Also the kernel's word for a file that is no socket.
         return (!is_socket(&path)).then_some(ClientError::NotASocket(path));
     }
+    if kind == ErrorKind::WouldBlock {
+        return Some(ClientError::Silent(path));
+    }
     let denied = kind == ErrorKind::PermissionDenied;
     Some(if denied {
         ClientError::Denied(path)

@@ -2,10 +2,10 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::SHORTEST;
 use crate::clock;
 use crate::time::Instant;
 
@@ -49,16 +49,15 @@ impl From<io::Error> for WireError {
     }
 }
 
-/// Sends `head` and `body`, and reads the answer, all within `patience`.
+/// Sends `head` and `body`, and reads the answer, all before `until`.
 pub(super) fn exchange(
     stream: &UnixStream,
     head: &str,
     body: &str,
-    patience: Duration,
+    until: Instant,
 ) -> Result<Reply, WireError> {
-    let until = clock::boottime().after(patience);
     let request = Zeroizing::new(format!("{head}{body}"));
-    stream.set_write_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(until.since(clock::boottime()).max(SHORTEST)))?;
     let written = { stream }.write_all(request.as_bytes());
     // A server that refuses early has answered even where it did not read to the end.
     match read_reply(stream, until) {
@@ -71,9 +70,7 @@ fn read_reply(mut stream: &UnixStream, until: Instant) -> Result<Reply, WireErro
     let mut received = Zeroizing::new(Vec::with_capacity(4096));
     let mut chunk = Zeroizing::new([0; 4096]);
     loop {
-        stream.set_read_timeout(Some(
-            until.since(clock::boottime()).max(Duration::from_millis(1)),
-        ))?;
+        stream.set_read_timeout(Some(until.since(clock::boottime()).max(SHORTEST)))?;
         let count = match stream.read(chunk.as_mut_slice()) {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             outcome => outcome?,
@@ -126,6 +123,8 @@ pub(super) fn parse(received: &[u8]) -> Result<Option<Reply>, WireError> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -158,9 +157,10 @@ mod tests {
 
     #[test]
     fn an_answer_that_breaks_off_is_told_from_one_that_does_not_come() {
+        let soon = || clock::boottime().after(Duration::from_secs(5));
         let (ours, theirs) = UnixStream::pair().unwrap();
         assert!(matches!(
-            exchange(&ours, "x", "", Duration::from_millis(5)),
+            exchange(&ours, "x", "", clock::boottime()),
             Err(WireError::Silent)
         ));
         { &theirs }
@@ -168,7 +168,7 @@ mod tests {
             .unwrap();
         drop(theirs);
         assert!(matches!(
-            exchange(&ours, "x", "", Duration::from_secs(5)),
+            exchange(&ours, "x", "", soon()),
             Err(WireError::Ended)
         ));
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use super::SHORTEST;
 use super::error::{ClientError, wire_error};
 use super::http::{MOST_HEADERS, WireError};
 use crate::clock;
@@ -16,9 +17,6 @@ use crate::time::Instant;
 
 /// No line of ours is longer; a stranger's endless one ends here.
 const LONGEST_LINE: usize = 1024 * 1024;
-
-/// A time-out of zero would be none at all.
-const SHORTEST: Duration = Duration::from_millis(1);
 
 /// A lasting answer, after its head.
 pub struct Lines {
@@ -32,14 +30,14 @@ pub(super) fn open(
     stream: UnixStream,
     path: &Path,
     head: &str,
-    patience: Duration,
+    until: Instant,
 ) -> Result<(u16, Lines), ClientError> {
     let lines = Lines {
         path: path.to_owned(),
         stream,
         received: Vec::new(),
     };
-    begin(lines, head, clock::boottime().after(patience)).map_err(|error| wire_error(error, path))
+    begin(lines, head, until).map_err(|error| wire_error(error, path))
 }
 
 fn begin(mut lines: Lines, head: &str, until: Instant) -> Result<(u16, Lines), WireError> {
