@@ -69,6 +69,8 @@ pub use start::StartError;
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Until READY is said, published files are looked for so often.
 const LOOK_BEFORE_READY: Duration = Duration::from_millis(50);
+/// While the service manager takes no notification, it is offered the rest so often.
+const NOTIFY_AGAIN: Duration = Duration::from_secs(1);
 /// While an account is stopped, its secrets are looked at so often: mending one is noticed soon.
 const WATCH_EVERY: Duration = Duration::from_secs(5);
 
@@ -189,10 +191,12 @@ impl Supervisor {
         .into_iter()
         .flatten()
         .min();
-        let longest = if self.ready {
-            LOOK_EVERY
-        } else {
+        let longest = if !self.ready {
             LOOK_BEFORE_READY
+        } else if self.notifier.is_behind() {
+            NOTIFY_AGAIN
+        } else {
+            LOOK_EVERY
         };
         next.map_or(longest, |at| at.since(now)).min(longest)
     }
@@ -216,6 +220,7 @@ impl Supervisor {
         }
         self.work.sweep(now);
         self.watch_over(now);
+        self.notifier.catch_up();
         self.announce();
         self.feed_watchdog(now);
         self.write();

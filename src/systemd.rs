@@ -1,12 +1,19 @@
 //! What systemd is told and what it passes on; without systemd, nothing of it happens.
 
-use std::collections::BTreeMap;
-use std::io;
-use std::os::unix::net::UnixListener;
+use std::collections::{BTreeMap, VecDeque};
+use std::env;
+use std::ffi::OsStr;
+use std::io::{self, ErrorKind};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::time::Duration;
 
 use listenfd::ListenFd;
+use rustix::net::sockopt::socket_acceptconn;
 use sd_notify::NotifyState;
+
+use crate::descriptors::allowed_descriptors;
 
 /// Variables that are meant for this process alone: whoever starts a child removes them from its environment.
 pub const PRIVATE_VARIABLES: [&str; 7] = [
@@ -19,28 +26,43 @@ pub const PRIVATE_VARIABLES: [&str; 7] = [
     "LISTEN_FDNAMES",
 ];
 
-/// Tells the service manager how the daemon fares (`sd_notify(3)`).
-#[derive(Clone, Copy, Debug)]
+/// So many notifications wait for a service manager that takes none; then the oldest goes.
+const MOST_UNSENT: usize = 16;
+
+/// Tells the service manager how the daemon fares (`sd_notify(3)`), and never waits for it: one that hangs must not hang
+/// every daemon of the machine. What it did not take is sent again, in order, with the next call.
+#[derive(Debug)]
 pub struct Notifier {
-    present: bool,
+    manager: Option<(UnixDatagram, SocketAddr)>,
+    unsent: VecDeque<String>,
 }
 
 impl Notifier {
-    /// Finds out once whether anybody listens (`NOTIFY_SOCKET`).
+    /// Finds out once whether anybody listens (`NOTIFY_SOCKET`: a path, or the name of an abstract socket after `@`).
     pub fn from_env() -> Self {
+        Self::to(env::var_os("NOTIFY_SOCKET").as_deref())
+    }
+
+    fn to(place: Option<&OsStr>) -> Self {
+        let manager = place.and_then(|place| {
+            reach(place)
+                .inspect_err(|error| tracing::debug!(%error, "cannot notify the service manager"))
+                .ok()
+        });
         Self {
-            present: std::env::var_os("NOTIFY_SOCKET").is_some(),
+            manager,
+            unsent: VecDeque::new(),
         }
     }
 
     /// `READY=1`, after the start and after each reload, with a status line.
-    pub fn ready(&self, status: &str) {
+    pub fn ready(&mut self, status: &str) {
         let status = one_line(status);
         self.send(|| Ok(vec![NotifyState::Ready, NotifyState::Status(&status)]));
     }
 
     /// `RELOADING=1`, with the moment that systemd needs to tell this reload from the one before.
-    pub fn reloading(&self) {
+    pub fn reloading(&mut self) {
         // Both in one message, or systemd takes the second for missing.
         self.send(|| {
             Ok(vec![
@@ -51,29 +73,77 @@ impl Notifier {
     }
 
     /// `STOPPING=1`.
-    pub fn stopping(&self) {
+    pub fn stopping(&mut self) {
         self.send(|| Ok(vec![NotifyState::Stopping]));
     }
 
     /// `STATUS=`: one line for `systemctl status`.
-    pub fn status(&self, text: &str) {
+    pub fn status(&mut self, text: &str) {
         let text = one_line(text);
         self.send(|| Ok(vec![NotifyState::Status(&text)]));
     }
 
     /// `WATCHDOG=1`; to be called only when the scheduler has made progress.
-    pub fn watchdog(&self) {
+    pub fn watchdog(&mut self) {
         self.send(|| Ok(vec![NotifyState::Watchdog]));
     }
 
-    fn send<'a>(self, message: impl FnOnce() -> io::Result<Vec<NotifyState<'a>>>) {
-        if !self.present {
+    /// Whether something waits for a manager that did not take it.
+    pub fn is_behind(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    /// Sends what the manager did not take so far, as far as it takes it now.
+    pub fn catch_up(&mut self) {
+        let Some((socket, address)) = &self.manager else {
             return;
-        }
-        if let Err(error) = message().and_then(|message| sd_notify::notify(&message)) {
-            tracing::debug!(%error, "cannot notify the service manager");
+        };
+        while let Some(message) = self.unsent.front() {
+            match socket.send_to_addr(message.as_bytes(), address) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) => tracing::debug!(%error, "cannot notify the service manager"),
+                Ok(_) => {}
+            }
+            self.unsent.pop_front();
         }
     }
+
+    fn send<'a>(&mut self, message: impl FnOnce() -> io::Result<Vec<NotifyState<'a>>>) {
+        if self.manager.is_none() {
+            return;
+        }
+        match message() {
+            Ok(message) => {
+                let lines = message.iter().map(|line| format!("{line}\n"));
+                self.queue(lines.collect());
+                self.catch_up();
+            }
+            Err(error) => tracing::debug!(%error, "cannot notify the service manager"),
+        }
+    }
+
+    /// Of what is about this moment only the latest waits, so that it pushes nothing else out.
+    fn queue(&mut self, message: String) {
+        for passing in ["STATUS=", "WATCHDOG="] {
+            if message.starts_with(passing) {
+                self.unsent.retain(|earlier| !earlier.starts_with(passing));
+            }
+        }
+        if self.unsent.len() >= MOST_UNSENT {
+            self.unsent.pop_front();
+        }
+        self.unsent.push_back(message);
+    }
+}
+
+fn reach(place: &OsStr) -> io::Result<(UnixDatagram, SocketAddr)> {
+    let address = match place.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name)?,
+        None => SocketAddr::from_pathname(place)?,
+    };
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    Ok((socket, address))
 }
 
 /// A line break would begin another assignment of the protocol.
@@ -85,7 +155,7 @@ fn one_line(text: &str) -> String {
 
 /// The command that restarts the service that this process is; none where no systemd runs it.
 pub fn restart_command() -> Option<String> {
-    std::env::var_os("INVOCATION_ID")?;
+    env::var_os("INVOCATION_ID")?;
     restart_command_for(&std::fs::read_to_string("/proc/self/cgroup").ok()?)
 }
 
@@ -112,6 +182,14 @@ pub fn watchdog_interval() -> Option<Duration> {
 /// # Errors
 /// When what was passed is not a listening unix socket.
 pub fn passed_listener() -> io::Result<Option<UnixListener>> {
+    let count = env::var("LISTEN_FDS")
+        .ok()
+        .and_then(|count| count.parse().ok());
+    if count.is_some_and(|count: usize| count > allowed_descriptors()) {
+        return Err(io::Error::other(
+            "LISTEN_FDS says that more sockets were passed than this process may have open",
+        ));
+    }
     let mut passed = ListenFd::from_env();
     let listener = if passed.len() == 0 {
         None
@@ -119,6 +197,12 @@ pub fn passed_listener() -> io::Result<Option<UnixListener>> {
         passed.take_unix_listener(0)?
     };
     if let Some(listener) = &listener {
+        if !socket_acceptconn(listener)? {
+            return Err(io::Error::other(
+                "nobody listens on the unix socket that was passed: pass a socket after listen(2), as `ListenStream=` of a \
+                 systemd socket unit does",
+            ));
+        }
         listener.set_nonblocking(true)?;
     }
     Ok(listener)
@@ -139,7 +223,7 @@ pub fn properties(shown: &str) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::{UnixDatagram, UnixStream};
+    use std::os::unix::net::UnixStream;
     use std::process::Command;
 
     use tempfile::TempDir;
@@ -187,6 +271,58 @@ mod tests {
     }
 
     #[test]
+    fn a_service_manager_that_hangs_is_not_waited_for_and_learns_the_latest_in_order() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("notify");
+        let manager = UnixDatagram::bind(&path).unwrap();
+        let mut notifier = Notifier::to(Some(path.as_os_str()));
+        while !notifier.is_behind() {
+            notifier.watchdog();
+        }
+        notifier.ready("good");
+        for number in 0..100 {
+            notifier.watchdog();
+            notifier.status(&format!("status {number}"));
+        }
+        assert_eq!(notifier.unsent.len(), 3);
+        manager.set_nonblocking(true).unwrap();
+        let mut taken = Vec::new();
+        let mut buffer = [0; 256];
+        while notifier.is_behind() {
+            while let Ok(length) = manager.recv(&mut buffer) {
+                taken.push(String::from_utf8(buffer[..length].to_vec()).unwrap());
+            }
+            notifier.catch_up();
+        }
+        while let Ok(length) = manager.recv(&mut buffer) {
+            taken.push(String::from_utf8(buffer[..length].to_vec()).unwrap());
+        }
+        let latest = &taken[taken.len() - 3..];
+        assert_eq!(
+            latest,
+            [
+                "READY=1\nSTATUS=good\n",
+                "WATCHDOG=1\n",
+                "STATUS=status 99\n"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_service_manager_is_reached_by_the_name_of_an_abstract_socket_too() {
+        let name = format!("keepfresh-notify-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        let manager = UnixDatagram::bind_addr(&address).unwrap();
+        manager
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
+        Notifier::to(Some(OsStr::new(&format!("@{name}")))).watchdog();
+        let mut buffer = [0; 64];
+        let length = manager.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..length], b"WATCHDOG=1\n");
+    }
+
+    #[test]
     fn a_socket_that_systemd_passed_is_taken_over() {
         let dir = TempDir::new().unwrap();
         let path = dir.path().join("socket");
@@ -230,7 +366,7 @@ mod tests {
 
     #[test]
     fn without_systemd_nothing_is_sent_and_nothing_was_passed() {
-        let notifier = Notifier { present: false };
+        let mut notifier = Notifier::to(None);
         notifier.send(|| panic!("nobody listens"));
         assert!(passed_listener().unwrap().is_none());
     }
@@ -238,7 +374,7 @@ mod tests {
     #[test]
     #[ignore = "a part of another test, run by it in a process of its own"]
     fn notify_of_everything() {
-        let notifier = Notifier::from_env();
+        let mut notifier = Notifier::from_env();
         notifier.ready("2 sessions alive\nMAINPID=1");
         notifier.status("all well");
         notifier.watchdog();
