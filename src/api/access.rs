@@ -3,7 +3,11 @@
 mod guests;
 
 use std::io;
+use std::os::fd::OwnedFd;
 
+use nix::errno::Errno;
+use nix::sys::socket::{getsockopt, sockopt::PeerPidfd};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::net::UnixStream;
 use tokio::net::unix::UCred;
 
@@ -33,7 +37,9 @@ impl Caller {
         let (seen, peer) = Self::seen(socket)?;
         let groups = match seen.pid {
             Some(pid) if seen.uid != 0 && seen.uid != daemon_uid => {
-                supplementary_groups(pid, peer.uid(), peer.gid())
+                let life = Life::of(socket);
+                let groups = supplementary_groups(pid, peer.uid(), peer.gid());
+                if life.lasts() { groups } else { Vec::new() }
             }
             Some(_) | None => Vec::new(),
         };
@@ -92,14 +98,46 @@ pub fn may_read(caller: &Caller, access: &[Principal]) -> bool {
 /// The groups of process `pid`, read once when it connects.
 ///
 /// The kernel tells them by `SO_PEERGROUPS` too, but no safe binding exists. The process may have ended since and its
-/// number gone to another, so the groups count only if user and group are still those that the kernel vouched for:
-/// what a process of the same user and group may do, the caller can do through it anyway.
+/// number gone to another, so the groups count only if it lives ([`Life`]), and user and group are still those that the
+/// kernel vouched for: what it runs since may be another user's program.
 fn supplementary_groups(pid: i32, uid: u32, gid: u32) -> Vec<u32> {
     match std::fs::read_to_string(format!("/proc/{pid}/status")) {
         Ok(status) => groups_in(&status, uid, gid),
         Err(error) => {
             tracing::debug!(pid, %error, "a caller's groups cannot be read; only its primary group counts");
             Vec::new()
+        }
+    }
+}
+
+/// Whether the process that connected still has its number (`SO_PEERPIDFD`, since Linux 6.5).
+enum Life {
+    /// It had it when this was opened.
+    Seen(OwnedFd),
+    /// It was over by then.
+    Over,
+    /// The kernel does not tell.
+    Unknowable,
+}
+
+impl Life {
+    fn of(socket: &UnixStream) -> Self {
+        match getsockopt(socket, PeerPidfd) {
+            Ok(process) => Self::Seen(process),
+            Err(Errno::ENOPROTOOPT) => Self::Unknowable,
+            Err(_) => Self::Over,
+        }
+    }
+
+    /// To be asked after what was read of the process. A descriptor of one that ended is readable (`pidfd_open(2)`).
+    fn lasts(&self) -> bool {
+        match self {
+            Self::Seen(process) => {
+                let mut polled = [PollFd::new(process, PollFlags::IN)];
+                poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ended| ended == 0)
+            }
+            Self::Over => false,
+            Self::Unknowable => true,
         }
     }
 }

@@ -1,15 +1,19 @@
 //! Who is let in: the kernel says which user and which groups connect, from whatever namespace, and the config decides.
 
-use std::collections::BTreeMap;
-use std::process::{Command, Output};
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::daemon::Lab;
+use crate::support::namespaces::then_running;
 use crate::support::org::Settings;
 use crate::support::salesforce::Salesforce;
 use crate::support::untried::{can_as_root, say_untried};
+use crate::support::{SOON, within};
 
 /// Numbers that no account of a test machine has.
 const READER: u32 = 61_001;
@@ -146,6 +150,209 @@ fn a_job_in_namespaces_of_its_own_is_known_by_all_its_groups() {
     }
 }
 
+#[test]
+fn groups_of_a_process_that_took_the_number_of_a_caller_that_ended_are_not_the_callers() {
+    let Some((server, lab)) = scene() else { return };
+    if kernel() < (6, 5) {
+        say_untried("this kernel does not tell whether a caller still lives");
+        return;
+    }
+    let mut reused = 0;
+    for _ in 0..50 {
+        let (answer, mut heir) = answered_late(&lab, LEAVES, |caller, number| {
+            caller.wait().unwrap();
+            let number: u32 = number.parse().unwrap();
+            fs::write("/proc/sys/kernel/ns_last_pid", (number - 1).to_string()).unwrap();
+            let heir = sleeping((STRANGER, STRANGER, &[READERS]));
+            reused += u32::from(heir.id() == number);
+            within(SOON, "its groups", || {
+                let status = fs::read_to_string(format!("/proc/{}/status", heir.id())).unwrap();
+                status.contains(&READERS.to_string()).then_some(())
+            });
+            heir
+        });
+        heir.kill().unwrap();
+        heir.wait().unwrap();
+        assert!(answer.contains("\"sessions\":[]"), "{answer}");
+        if reused == 3 {
+            break;
+        }
+    }
+    assert!(reused > 0, "the number never went to the heir");
+    assert_eq!(server.logins(), 3);
+}
+
+#[test]
+fn what_a_caller_becomes_after_it_connected_and_to_whom_it_hands_its_socket_gives_no_more_rights() {
+    let Some((server, lab)) = scene() else { return };
+    for (user, group, groups) in [
+        (0, 0, String::new()),
+        (STRANGER, READERS, READERS.to_string()),
+        (READER, STRANGER, READERS.to_string()),
+    ] {
+        let steps = format!(
+            "os.seteuid(0)\nos.setgroups([{groups}])\nos.setresgid({group}, {group}, {group})\n\
+             os.setresuid({user}, {user}, {user})\n{BECOMES}"
+        );
+        let (answer, ()) = answered_late(&lab, &steps, |_, _| ());
+        assert!(
+            answer.contains("\"sessions\":[]"),
+            "{user} {group}: {answer}"
+        );
+    }
+    let handed = HANDS_OVER.replace("HEIR", &READER.to_string());
+    let (handed, ()) = answered_late(&lab, &handed, |_, _| ());
+    assert!(handed.contains("\"sessions\":[]"), "{handed}");
+    assert_eq!(server.logins(), 3);
+}
+
+#[test]
+fn a_caller_in_a_user_namespace_of_its_own_is_neither_root_nor_the_user_whom_all_unmapped_ones_look_like()
+ {
+    let Some((server, mut lab)) = scene() else {
+        return;
+    };
+    lab.stop();
+    lab.configure(&[lab.by_client("by-name").table(
+        "access",
+        &format!("allow = [\"user:{READER}\", \"user:65534\", \"group:65534\"]"),
+    )]);
+    lab.start();
+    lab.await_token("by-name");
+    for namespace in [
+        &["unshare", "--user"][..],
+        &["unshare", "--user", "--map-root-user"],
+        &["unshare", "--user", "--map-current-user"],
+    ] {
+        for (who, may_read) in [(STRANGER, false), (READER, true)] {
+            let asks = |args: &[&str]| {
+                let mut keepfresh = Command::new(namespace[0]);
+                keepfresh.args(&namespace[1..]);
+                let mut keepfresh = then_running(keepfresh, &lab.command(args));
+                // The daemon's user is outside of it, and the lab lies in /tmp.
+                keepfresh.env("KEEPFRESH_DAEMON_USER", "65534");
+                as_who(&[], (who, STRANGER, &[]), &keepfresh).status.code()
+            };
+            let code = if may_read { 0 } else { 77 };
+            assert_eq!(
+                asks(&["token", "by-name"]),
+                Some(code),
+                "{namespace:?} {who}"
+            );
+            assert_eq!(asks(&["pause", "by-name"]), Some(77), "{namespace:?} {who}");
+        }
+    }
+    assert_eq!(server.logins(), 3);
+}
+
+/// What each caller begins with: connected as a stranger. It says its number, and asks when it is told to.
+const CONNECTS: &str = "
+import os, socket, sys, time
+def ask(stream):
+    sys.stdin.readline()
+    stream.settimeout(20)
+    stream.sendall(b'GET /v1/sessions HTTP/1.1\\r\\nhost: x\\r\\nconnection: close\\r\\n\\r\\n')
+    print(b''.join(iter(lambda: stream.recv(65536), b'')).decode(), flush=True)
+os.setgroups([])
+os.setegid(int(sys.argv[2]))
+os.seteuid(int(sys.argv[2]))
+stream = socket.socket(socket.AF_UNIX)
+stream.connect(sys.argv[1])
+number = os.getpid()
+";
+
+/// It ends, and a child of its asks.
+const LEAVES: &str = "
+if os.fork():
+    os._exit(0)
+print(number, flush=True)
+ask(stream)
+";
+
+/// It runs another program in its place, and a child of its asks while that runs.
+const BECOMES: &str = "
+before = open('/proc/self/comm').read()
+if os.fork():
+    os.execv('/usr/bin/sleep', ['sleep', '60'])
+while open(f'/proc/{number}/comm').read() == before:
+    time.sleep(0.01)
+print(number, flush=True)
+ask(stream)
+os.kill(number, 9)
+";
+
+/// It hands the connection to another user's process, which asks.
+const HANDS_OVER: &str = "
+ours, theirs = socket.socketpair()
+os.seteuid(0)
+if os.fork():
+    socket.send_fds(ours, [b'x'], [stream.fileno()])
+    stream.close()
+    os.wait()
+else:
+    stream.close()
+    _, handed, _, _ = socket.recv_fds(theirs, 1, 1)
+    os.setresgid(HEIR, HEIR, HEIR)
+    os.setresuid(HEIR, HEIR, HEIR)
+    print(number, flush=True)
+    ask(socket.socket(fileno=handed[0]))
+";
+
+/// What a stranger's process that does as `script` says is answered by a daemon that takes it up only after `meanwhile`, which
+/// is told its number.
+fn answered_late<T>(
+    lab: &Lab,
+    script: &str,
+    meanwhile: impl FnOnce(&mut Child, &str) -> T,
+) -> (String, T) {
+    lab.signal(Signal::STOP);
+    let mut caller = Command::new("/usr/bin/python3")
+        .args(["-c", &format!("{CONNECTS}{script}")])
+        .arg(lab.socket())
+        .arg(STRANGER.to_string())
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut tell = caller.stdin.take().unwrap();
+    let mut said = BufReader::new(caller.stdout.take().unwrap());
+    let mut number = String::new();
+    said.read_line(&mut number).unwrap();
+    let done = meanwhile(&mut caller, number.trim());
+    lab.signal(Signal::CONT);
+    within(SOON, "the daemon", || lab.get("/v1/health"));
+    // What connected first has been taken up.
+    tell.write_all(b"\n").unwrap();
+    let mut answer = String::new();
+    said.read_to_string(&mut answer).unwrap();
+    caller.wait().unwrap();
+    (answer, done)
+}
+
+/// A process that does nothing for a while, as somebody else.
+fn sleeping((user, group, groups): Who) -> Child {
+    let groups: Vec<String> = groups.iter().map(u32::to_string).collect();
+    Command::new("setpriv")
+        .args([
+            format!("--reuid={user}"),
+            format!("--regid={group}"),
+            format!("--groups={}", groups.join(",")),
+        ])
+        .args(["sleep", "60"])
+        .spawn()
+        .unwrap()
+}
+
+/// Which Linux this is, as far as features depend on it.
+fn kernel() -> (u32, u32) {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release
+        .split(['.', '-'])
+        .map_while(|part| part.parse().ok());
+    (numbers.next().unwrap(), numbers.next().unwrap())
+}
+
 /// Sessions that are opened in each way, and who administers them; nothing where nobody can become somebody else.
 fn scene() -> Option<(Arc<Salesforce>, Lab)> {
     if !can_as_root("become another user") {
@@ -174,8 +381,12 @@ fn scene() -> Option<(Arc<Salesforce>, Lab)> {
 }
 
 /// `keepfresh ARGS` as somebody else, by way of the words in `before`.
-fn run_as(lab: &Lab, before: &[&str], (user, group, groups): Who, args: &[&str]) -> Output {
-    let keepfresh = lab.command(args);
+fn run_as(lab: &Lab, before: &[&str], who: Who, args: &[&str]) -> Output {
+    as_who(before, who, &lab.command(args))
+}
+
+/// The same of any command.
+fn as_who(before: &[&str], (user, group, groups): Who, command: &Command) -> Output {
     let mut words: Vec<String> = before.iter().map(|word| (*word).to_owned()).collect();
     words.extend([
         "setpriv".to_owned(),
@@ -192,15 +403,9 @@ fn run_as(lab: &Lab, before: &[&str], (user, group, groups): Who, args: &[&str])
     } else {
         format!("--groups={list}")
     });
-    let environment: BTreeMap<_, _> = keepfresh
-        .get_envs()
-        .filter_map(|(name, value)| Some((name, value?)))
-        .collect();
-    Command::new(&words[0])
-        .args(&words[1..])
-        .arg(keepfresh.get_program())
-        .args(keepfresh.get_args())
-        .envs(environment)
+    let mut becoming = Command::new(&words[0]);
+    becoming.args(&words[1..]);
+    then_running(becoming, command)
         .current_dir("/")
         .output()
         .unwrap()
