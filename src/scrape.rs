@@ -17,7 +17,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use hyper::service::{Service as _, service_fn};
@@ -246,8 +246,12 @@ fn router(asks: mpsc::Sender<Ask>, hosts: Hosts) -> Router {
 }
 
 /// Whoever comes while a rendering is being made waits for it.
-async fn metrics(State((asks, cache, hosts)): Scraping, headers: HeaderMap) -> Response {
-    if let Some(refusal) = hosts.refusal(&headers) {
+async fn metrics(
+    State((asks, cache, hosts)): Scraping,
+    asked: Uri,
+    headers: HeaderMap,
+) -> Response {
+    if let Some(refusal) = hosts.refusal(&asked, &headers) {
         return refusal;
     }
     let form = form_for(&headers);

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::http::header::{CONTENT_TYPE, HOST};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 
 /// So much of a name is shown.
@@ -30,13 +30,18 @@ impl Hosts {
     }
 
     /// What is answered to who asks by another name. A client that gives none is no browser.
-    pub(super) fn refusal(&self, headers: &HeaderMap) -> Option<Response> {
+    pub(super) fn refusal(&self, asked: &Uri, headers: &HeaderMap) -> Option<Response> {
         let named = self.named.as_ref()?;
-        let asked = headers
+        // A whole address in the request's line goes before the header (RFC 9112 section 3.2.2).
+        let in_line = asked.authority().map(|host| host.as_str().into());
+        let hosts = headers
             .get_all(HOST)
             .iter()
             .map(|host| String::from_utf8_lossy(host.as_bytes()));
-        let unknown = asked.into_iter().find(|host| !is_known(host, named))?;
+        let unknown = in_line
+            .into_iter()
+            .chain(hosts)
+            .find(|host| !is_known(host, named))?;
         let host: String = unknown
             .chars()
             .filter(char::is_ascii_graphic)
@@ -121,11 +126,18 @@ mod tests {
     #[test]
     fn who_gives_no_name_is_no_browser_and_a_unix_socket_is_out_of_reach_of_one() {
         let mut headers = HeaderMap::new();
-        assert!(Hosts::only(&[]).refusal(&headers).is_none());
+        let plain = Uri::from_static("/metrics");
+        let (whole, foreign) = (
+            Uri::from_static("http://127.0.0.1:9464/metrics"),
+            Uri::from_static("http://evil.example/metrics"),
+        );
+        assert!(Hosts::only(&[]).refusal(&plain, &headers).is_none());
+        assert!(Hosts::only(&[]).refusal(&whole, &headers).is_none());
+        assert!(Hosts::only(&[]).refusal(&foreign, &headers).is_some());
         headers.insert(HOST, "evil.example".parse().unwrap());
-        assert!(Hosts::default().refusal(&headers).is_none());
+        assert!(Hosts::default().refusal(&plain, &headers).is_none());
         headers.append(HOST, "127.0.0.1".parse().unwrap());
-        let refusal = Hosts::only(&[]).refusal(&headers).unwrap();
+        let refusal = Hosts::only(&[]).refusal(&plain, &headers).unwrap();
         assert_eq!(refusal.status(), StatusCode::MISDIRECTED_REQUEST);
     }
 }

@@ -225,6 +225,113 @@ fn scrapers_that_stall_harm_neither_callers_nor_other_scrapers() {
 }
 
 #[test]
+fn nothing_but_a_get_of_the_figures_by_a_known_name_is_answered_with_them_however_odd_the_request()
+{
+    let (server, mut lab, address) = scene();
+    lab.configure(&[lab.by_client("crm")]);
+    lab.listen_for_scrapers(&address);
+    lab.start();
+    lab.await_token("crm");
+    let long = "a".repeat(200_000);
+    let many: String = (0..500).map(|number| format!("x{number}: 1\r\n")).collect();
+    let host = "host: localhost\r\n";
+    for (request, expected) in [
+        (format!("GET /metrics HTTP/1.1\r\n{host}\r\n"), "200"),
+        (
+            format!("GET http://{address}/metrics HTTP/1.1\r\n{host}\r\n"),
+            "200",
+        ),
+        (
+            format!("GET http://evil.example/metrics HTTP/1.1\r\n{host}\r\n"),
+            "421",
+        ),
+        (
+            "GET http://evil.example/metrics HTTP/1.1\r\n\r\n".to_owned(),
+            "421",
+        ),
+        (
+            format!("GET /metrics HTTP/1.1\r\nhost: evil.example\r\n{host}\r\n"),
+            "421",
+        ),
+        (
+            "GET /metrics HTTP/1.1\r\nhost: 2130706433\r\n\r\n".to_owned(),
+            "421",
+        ),
+        (
+            "GET /metrics HTTP/1.1\r\nhost: localhost\tevil\r\n\r\n".to_owned(),
+            "421",
+        ),
+        (
+            format!("POST /metrics HTTP/1.1\r\n{host}content-length: 1\r\n\r\nx"),
+            "405",
+        ),
+        (
+            format!("OPTIONS /metrics HTTP/1.1\r\n{host}origin: http://evil\r\n\r\n"),
+            "405",
+        ),
+        (
+            format!("TRACE /metrics HTTP/1.1\r\n{host}cookie: a\r\n\r\n"),
+            "405",
+        ),
+        (format!("CONNECT 127.0.0.1:1 HTTP/1.1\r\n{host}\r\n"), "404"),
+        (
+            format!("GET /v1/sessions/crm/token HTTP/1.1\r\n{host}\r\n"),
+            "404",
+        ),
+        (
+            format!("GET /metrics/../v1/sessions HTTP/1.1\r\n{host}\r\n"),
+            "404",
+        ),
+        (
+            format!("GET /metrics HTTP/1.1\r\n{host}x: {long}\r\n\r\n"),
+            "431",
+        ),
+        (format!("GET /metrics?{long} HTTP/1.1\r\n{host}\r\n"), "431"),
+        (format!("GET /metrics HTTP/1.1\r\n{host}{many}\r\n"), "431"),
+        ("GET /metrics\r\n".to_owned(), "400"),
+        ("\u{16}\u{3}\u{1}".repeat(200), "400"),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), ""),
+    ] {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        // It may be refused before it was sent to its end.
+        let _ = stream.write_all(request.as_bytes());
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        let answer = String::from_utf8_lossy(&answer);
+        let begun: String = request.chars().take(60).collect();
+        let status = answer.split(' ').nth(1).unwrap_or_default();
+        assert_eq!(status, expected, "{begun:?}: {answer}");
+        assert_eq!(
+            answer.contains("session=\"crm\""),
+            expected == "200",
+            "{begun:?}"
+        );
+    }
+    let asked = Instant::now();
+    assert!(scraped(&address, TEXT).contains("keepfresh_session_ready"));
+    assert!(asked.elapsed() < SOON);
+    // Scraped without end, it stops at once.
+    let scraping: Vec<_> = (0..4)
+        .map(|_| {
+            let address = address.clone();
+            std::thread::spawn(move || {
+                let request = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n";
+                while let Ok(mut stream) = TcpStream::connect(&address) {
+                    let _ = stream.write_all(request);
+                    let _ = stream.read_to_end(&mut Vec::new());
+                }
+            })
+        })
+        .collect();
+    assert_eq!(lab.stop().code(), Some(0));
+    for thread in scraping {
+        thread.join().unwrap();
+    }
+    assert_eq!(server.logins(), 1);
+}
+
+#[test]
 fn a_flood_of_connections_that_ask_nothing_keeps_no_scraper_from_the_figures() {
     let (server, mut lab, address) = scene();
     lab.configure(&[lab.by_client("crm")]);
