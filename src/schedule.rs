@@ -40,6 +40,9 @@ pub enum LineError {
     /// Croner's own words.
     #[error("is no cron line: {0}")]
     Malformed(String),
+    /// A comma alone, or a mark of another field: the search for such a minute would have no end.
+    #[error("names no {0}")]
+    Without(&'static str),
     /// The thirtieth of February.
     #[error("never falls due")]
     Never,
@@ -58,6 +61,14 @@ impl Line {
         let cron = parser
             .parse(text)
             .map_err(|error| LineError::Malformed(error.to_string()))?;
+        for (named, values) in [
+            ("minute", &cron.pattern.minutes),
+            ("hour", &cron.pattern.hours),
+        ] {
+            if values.values().is_empty() {
+                return Err(LineError::Without(named));
+            }
+        }
         // Any year will do: a date that exists comes round within the Gregorian cycle's longest gap of eight years.
         let start = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
         cron.find_next_occurrence(&start, false)
@@ -328,6 +339,21 @@ mod tests {
             );
         }
         assert_eq!(Line::parse("0 0 30 2 *"), Err(LineError::Never));
+    }
+
+    #[test]
+    fn a_line_that_names_no_minute_or_no_hour_is_refused_without_a_search() {
+        for (text, named) in [
+            (", 0 * * *", "minute"),
+            (",, * * * *", "minute"),
+            ("0 , * * *", "hour"),
+        ] {
+            assert_eq!(Line::parse(text), Err(LineError::Without(named)), "{text}");
+        }
+        for text in ["0 0 , * *", "0 0 * , *", "0 0 * * ,", ", , , , ,"] {
+            assert!(Line::parse(text).is_err(), "{text}");
+        }
+        assert!(Line::parse("0,,30 0, * * *").is_ok(), "a comma too many");
     }
 
     #[test]

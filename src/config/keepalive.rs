@@ -99,6 +99,7 @@ fn lines(table: &Table<'_>, key: &str) -> Vec<Line> {
                 LineError::Malformed(_) => {
                     "write minute, hour, day of month, month and day of week, such as \"55 * * * *\""
                 }
+                LineError::Without(_) => "write `*` for every one",
                 LineError::Never => "no date matches: correct day and month",
             };
             table.bad(
