@@ -7,6 +7,7 @@ pub(super) mod live;
 mod plan;
 mod service;
 mod trial;
+mod typed;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use apply::Applied;
 use drop_in::DropIn;
 use plan::SessionPlan;
 use service::Service;
+use typed::shell_word;
 
 /// The exit code of a config that is not good.
 const BAD_CONFIG: u8 = 78;
@@ -413,7 +415,8 @@ impl Unit {
         let check = if config == Path::new(SYSTEM_CONFIG) {
             "keepfresh check".to_owned()
         } else {
-            format!("keepfresh check --config {}", config.display())
+            let config = config.display().to_string();
+            format!("keepfresh check --config {}", shell_word(&config))
         };
         self.service
             .iter()

@@ -324,7 +324,7 @@ fn is_harmless(line: &str) -> bool {
     match line.split_once('=') {
         None => line.starts_with('['),
         Some((key, rest)) => {
-            keys::quotable().any(|public| public == key.trim()) && !rest.contains(['{', '@'])
+            keys::quotable().any(|public| public == key.trim()) && !rest.contains(['{', '@', '?'])
         }
     }
 }
@@ -356,16 +356,21 @@ fn secret_spans_of(
                 secret_spans_of(key, item.get_ref(), item.span(), public, hidden);
             }
         }
-        // A URL may carry a password before its host.
-        DeValue::String(text)
-            if !public.contains(key) || (text.contains('@') && text.contains("://")) =>
-        {
+        DeValue::String(text) if !public.contains(key) || may_carry_a_secret(text) => {
             hidden.push(span);
         }
         DeValue::String(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {}
         DeValue::Integer(_) | DeValue::Float(_) if public.contains(key) => {}
         DeValue::Integer(_) | DeValue::Float(_) => hidden.push(span),
     }
+}
+
+/// A URL may carry a password before its host, also where its scheme was left out, or a key behind it.
+fn may_carry_a_secret(text: &str) -> bool {
+    let is_url = text.contains("://");
+    let before_host = text.rsplit_once('@').map(|(before, _)| before);
+    before_host.is_some_and(|before| is_url || before.contains(':'))
+        || is_url && text.contains(['?', '#'])
 }
 
 /// `text` with every character of `hidden` starred out, so that places stay where they are.

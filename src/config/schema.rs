@@ -111,7 +111,8 @@ impl Writer<'_> {
             Shape::Rate => text(r"^\s*\+?0*[1-9][0-9]{0,5}\s*/\s*(s|min|m|h)\s*$"),
             Shape::Flag => json!({"type": "boolean"}),
             Shape::VariableName => text("^[A-Za-z_][A-Za-z0-9_]*$"),
-            Shape::CredentialName => text("^[^./][^/]*$"),
+            // Printable ASCII without slash and colon, and no dot first.
+            Shape::CredentialName => text(r"^[ -\-0-9;-~][ -.0-9;-~]*$"),
             Shape::Account => json!({"anyOf": [text(r"\S"), {"type": "integer", "minimum": 0}]}),
             Shape::OneOf(words) => json!({"enum": words()}),
             Shape::HostNames => list(&text("^[A-Za-z0-9._-]+$")),

@@ -90,8 +90,7 @@ fn file(source: &Table<'_>) -> Option<SecretSource> {
 
 fn credential(source: &Table<'_>) -> Option<SecretSource> {
     let name = source.text("credential")?;
-    // What systemd accepts as a credential's name: a file name (systemd.exec(5), LoadCredential=).
-    if name.value.contains(['/', '\0']) || name.value.starts_with('.') || name.value.len() > 255 {
+    if !is_credential_name(name.value) {
         let title = format!("`{}` is no name of a credential", source.name("credential"));
         source.report.problem(
             &name.place,
@@ -101,6 +100,12 @@ fn credential(source: &Table<'_>) -> Option<SecretSource> {
         return None;
     }
     Some(SecretSource::Credential(name.value.to_owned()))
+}
+
+/// What systemd accepts (systemd.exec(5), `LoadCredential=`): a file name of printable ASCII, without the colon that ends it there.
+fn is_credential_name(name: &str) -> bool {
+    let fits = |char: char| matches!(char, ' '..='~') && !matches!(char, '/' | ':');
+    !name.is_empty() && name.len() <= 255 && !name.starts_with('.') && name.chars().all(fits)
 }
 
 fn variable(source: &Table<'_>) -> Option<SecretSource> {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::drop_in::{DropIn, credential_file};
 use super::service::Service;
+use super::typed::shell_word;
 use crate::atomic_file::{self, Attributes};
 use crate::secret::fingerprint;
 
@@ -96,7 +97,12 @@ pub(super) fn still_to_do(
         let missing = || credentials_to_place(needed, service);
         commands.extend(missing().map(|name| {
             let place = credential_file(name);
-            format!("install -m 0400 FILE-WITH-{name} {}", place.display())
+            let (file, place) = (format!("FILE-WITH-{name}"), place.display().to_string());
+            format!(
+                "install -m 0400 {} {}",
+                shell_word(&file),
+                shell_word(&place)
+            )
         }));
         let text = loadable(needed, service).text();
         let is_written = matches!(Found::at(&file()), Found::Ours(lines) if lines == text);

@@ -63,23 +63,38 @@ impl DropIn {
             text.push_str("ProtectHome=tmpfs\n");
         }
         for directory in hidden {
-            let _ = writeln!(text, "BindPaths={}", directory.display());
+            let _ = writeln!(text, "BindPaths={}", word(directory));
         }
         for directory in seen {
-            let _ = writeln!(text, "ReadWritePaths={}", directory.display());
+            let _ = writeln!(text, "ReadWritePaths={}", word(directory));
         }
         if self.gives_files_away {
             text.push_str("AmbientCapabilities=CAP_CHOWN\nCapabilityBoundingSet=CAP_CHOWN\n");
         }
         for name in &self.credentials {
-            let _ = writeln!(
-                text,
-                "LoadCredential={name}:{}",
-                credential_file(name).display()
-            );
+            let credential = format!("{name}:{}", credential_file(name).display());
+            let _ = writeln!(text, "LoadCredential={}", without_specifiers(&credential));
         }
         text
     }
+}
+
+/// One word of a setting: systemd splits them at blanks, and pairs of paths at colons (`systemd.syntax(7)`, `systemd.exec(5)`).
+fn word(path: &Path) -> String {
+    let text = without_specifiers(&path.display().to_string());
+    text.chars()
+        .fold(String::with_capacity(text.len()), |mut word, char| {
+            if matches!(char, ' ' | ':' | '"' | '\'' | '\\') {
+                word.push('\\');
+            }
+            word.push(char);
+            word
+        })
+}
+
+/// `%h` and the like would be replaced (`systemd.unit(5)`, "Specifiers").
+fn without_specifiers(text: &str) -> String {
+    text.replace('%', "%%")
 }
 
 /// Where the drop-in has systemd read a credential.
@@ -143,5 +158,28 @@ fn credential(need: &Need) -> Option<&str> {
         | Needed::Program(_)
         | Needed::Directory(_)
         | Needed::Published { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_ends_neither_its_word_nor_its_line_and_stands_for_nothing_else() {
+        let needed = DropIn {
+            groups: BTreeSet::new(),
+            directories: ["/srv/my files/50%h \"x\\", "/home/a:b"]
+                .map(PathBuf::from)
+                .into(),
+            gives_files_away: false,
+            credentials: BTreeSet::from(["my %h".to_owned()]),
+        };
+        assert_eq!(
+            needed.text(),
+            "[Service]\nProtectHome=tmpfs\nBindPaths=/home/a\\:b\n\
+             ReadWritePaths=/srv/my\\ files/50%%h\\ \\\"x\\\\\n\
+             LoadCredential=my %%h:/etc/keepfresh/secrets/my %%h\n"
+        );
     }
 }

@@ -113,6 +113,16 @@ pub(super) const MISTAKES: &[(&str, &str, &[&str])] = &[
     ),
     (
         "{ file = \"/keys/crm.pem\" }",
+        "{ credential = \"x\\nExecStartPre=+/bin/sh\" }",
+        &["is no name of a credential"],
+    ),
+    (
+        "{ file = \"/keys/crm.pem\" }",
+        "{ credential = \"x:y\" }",
+        &["is no name of a credential"],
+    ),
+    (
+        "{ file = \"/keys/crm.pem\" }",
         "{ env = \"p w\" }",
         &["is no name of an environment variable"],
     ),
@@ -507,9 +517,24 @@ fn no_error_shows_what_may_be_a_secret() {
         ),
         ("https://acme", "https://me:hunter2@acme"),
         ("https://acme", "http://me:hunter2@acme"),
+        ("salesforce.com\"", "salesforce.com/?key=hunter2\""),
+        ("salesforce.com\"", "salesforce.com/#hunter2\""),
+        ("salesforce.com\"", "salesforce.com/?key=hunter2"),
         (
             "[sessions.crm]",
             "[http]\nproxy = \"http://me:hunter2@proxy\"\n[sessions.crm]",
+        ),
+        (
+            "[sessions.crm]",
+            "[http]\nproxy = \"me:hunter2@proxy:3128\"\n[sessions.crm]",
+        ),
+        (
+            "[sessions.crm]",
+            "[http]\nproxy = \"http://proxy/?p=hunter2\"\n[sessions.crm]",
+        ),
+        (
+            "[sessions.crm.login]",
+            "[sessions.crm.http]\nproxy = \"me:hunter2@[::1]:3128\"\n[sessions.crm.login]",
         ),
         (
             "[sessions.crm.login]",
