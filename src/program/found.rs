@@ -85,11 +85,10 @@ fn looked_up(name: &str, path: Option<&OsStr>) -> Option<PathBuf> {
 fn script<'a>(file: &Path, arguments: &'a [String]) -> Option<&'a Path> {
     let name = file.file_name().and_then(OsStr::to_str)?;
     let name = name.trim_end_matches(|end: char| end.is_ascii_digit() || end == '.');
-    let script = arguments
-        .iter()
-        .map(Path::new)
-        .find(|argument| argument.is_absolute())?;
-    (INTERPRETERS.contains(&name) && script.is_file()).then_some(script)
+    let mut arguments = arguments.iter().map(Path::new);
+    // A directory is an option's, as of `perl -I`.
+    let script = arguments.find(|argument| argument.is_absolute() && argument.is_file());
+    script.filter(|_| INTERPRETERS.contains(&name))
 }
 
 #[cfg(test)]
@@ -117,6 +116,7 @@ mod tests {
                 argv(&[by_path]),
                 argv(&["/bin/sh", "-e", by_path, "/x"]),
                 argv(&[link.to_str().unwrap(), by_path]),
+                argv(&["/bin/sh", "-o", "/usr", by_path]),
             ];
             for way in &ways {
                 assert_eq!(

@@ -14,13 +14,18 @@ pub(super) fn unit(text: &str) -> Vec<String> {
     let mut hides = false;
     for line in text.lines() {
         let goes_on = line.ends_with('\\');
+        let is_comment = line.trim_start().starts_with(['#', ';']);
+        // A comment does not end the line that it stands in (`systemd.syntax(7)`).
+        if hides && is_comment {
+            continue;
+        }
         if hides {
             hides = goes_on;
             continue;
         }
         let (key, value) = line.split_once('=').unwrap_or((line, ""));
         let key = key.trim();
-        if line.trim_start().starts_with(['#', ';']) {
+        if is_comment {
             if line.starts_with("# /") {
                 lines.push(line.to_owned());
             }
@@ -96,7 +101,7 @@ mod tests {
     #[test]
     fn what_a_unit_gives_in_secret_is_named_and_not_shown() {
         let text = "# /etc/systemd/system/keepfresh.service\n# password hunter2\n[Service]\nUser=keepfresh\n\
-                    Environment=HTTPS_PROXY=http://u:hunter2@p:1 \"B=hunter2 x\"\nEnvironment=C=hunter2 \\\n  D=hunter2\n\
+                    Environment=HTTPS_PROXY=http://u:hunter2@p:1 \"B=hunter2 x\"\nEnvironment=C=hunter2 \\\n# hunter2\n  ; hunter2\n  D=hunter2\n\
                     SetCredential=key:hunter2\nExecStartPre=/usr/bin/curl -H hunter2\nExecStart=/usr/bin/keepfresh run\n\
                     StandardInputText=hunter2\nEnvironment='E=a\n";
         let lines = unit(text);
