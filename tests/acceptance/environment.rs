@@ -1,18 +1,18 @@
 //! A machine that is not as it should be: a sentence that names the thing and the remedy, the right exit code, nothing lost.
 
 use std::fs;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use crate::support::SOON;
 use crate::support::daemon::Lab;
 use crate::support::namespaces::with_own_mounts;
 use crate::support::org::Settings;
 use crate::support::salesforce::Salesforce;
 use crate::support::untried::can_as_root;
+use crate::support::{SOON, within};
 
 /// What is wrong, and what must be said of it.
 type Case = (&'static str, fn(&Lab), &'static [&'static str]);
@@ -142,6 +142,90 @@ fn a_socket_that_a_killed_daemon_left_is_replaced() {
     lab.start();
     lab.await_state("crm", "alive");
     assert_eq!(server.logins(), 1);
+}
+
+#[test]
+fn what_others_put_in_the_place_of_the_socket_its_directory_or_a_token_is_named_or_replaced_and_never_followed()
+ {
+    if !can_as_root("give files away") {
+        return;
+    }
+    let (server, mut lab) = scene();
+    let place = lab.path("");
+    let make = |script: &str| {
+        let made = Command::new("sh")
+            .args([
+                "-ec",
+                &format!("rm -rf run evil; mkdir evil; chown 61012 evil; {script}"),
+            ])
+            .current_dir(&place)
+            .status();
+        assert!(made.unwrap().success(), "{script}");
+    };
+    let cases = [
+        (
+            "ln -s evil run; chown -h 61012 run",
+            "Too many levels of symbolic links",
+        ),
+        (
+            "mkdir run; touch run/keepfresh.sock",
+            "there is a file that is not a socket",
+        ),
+        (
+            "mkdir -p run/keepfresh.sock",
+            "there is a file that is not a socket",
+        ),
+        (
+            "mkdir run; mkfifo run/keepfresh.sock",
+            "there is a file that is not a socket",
+        ),
+        (
+            "mkdir run; ln -s /etc/hostname run/keepfresh.sock",
+            "there is a file that is not a socket",
+        ),
+        (
+            "mkdir run; ln -s ../evil/x run/keepfresh.sock",
+            "there is a file that is not a socket",
+        ),
+    ];
+    for (script, refusal) in cases {
+        make(script);
+        let said = lab.said().len();
+        lab.start();
+        assert_eq!(lab.ended().code(), Some(1), "{script}");
+        within(SOON, script, || {
+            lab.said()[said..].contains(refusal).then_some(())
+        });
+    }
+    for script in [
+        "mkdir -p run/tokens; mkfifo run/tokens/crm",
+        "mkdir -p run/tokens; ln -s ../../evil/x run/tokens/crm; chown -h 61012 run/tokens/crm",
+        "mkdir -p run/tokens; touch evil/x; ln evil/x run/tokens/crm; chown 61012 run/tokens/crm; chmod 666 run/tokens/crm",
+        "mkdir run; ln -s ../evil run/latest; chown -h 61012 run/latest",
+    ] {
+        make(script);
+        lab.start();
+        let token = within(SOON, script, || {
+            // A pipe would be waited for.
+            let is_there =
+                fs::symlink_metadata(lab.path("run/tokens/crm")).is_ok_and(|file| file.is_file());
+            let token = is_there.then(|| lab.token("crm")).flatten();
+            token.filter(|token| !token.is_empty())
+        });
+        let file = fs::symlink_metadata(lab.path("run/tokens/crm")).unwrap();
+        assert!(file.is_file(), "{script}");
+        assert_eq!(
+            (file.mode() & 0o7777, file.uid(), file.nlink()),
+            (0o640, 0, 1),
+            "{script}"
+        );
+        assert!(lab.stop().success(), "{script}");
+        for planted in fs::read_dir(lab.path("evil")).unwrap() {
+            let text = fs::read_to_string(planted.unwrap().path()).unwrap();
+            assert!(!text.contains(&token), "{script}");
+        }
+    }
+    assert!(server.logins() <= 2, "{}", server.logins());
 }
 
 #[test]

@@ -176,6 +176,99 @@ fn a_hook_that_hangs_delays_neither_a_session_nor_the_end() {
 }
 
 #[test]
+fn a_hook_that_floods_forges_lines_or_leaves_programs_behind_costs_nothing_and_no_shell_reads_its_arguments()
+ {
+    let server = Arc::new(Salesforce::start(Settings::default()));
+    let mut lab = Lab::new(&server);
+    let here = lab.path("").display().to_string();
+    let programs = [
+        (
+            "flood",
+            format!("head -c 20000000 /dev/zero | tr '\\0' x >&2; touch {here}/flooded"),
+        ),
+        (
+            "forge",
+            format!("printf '\\033[2J\\nEVENT=forged\\n\\0\\377' >&2; touch {here}/forged; exit 3"),
+        ),
+        (
+            "leave",
+            format!("(setsid sh -c 'echo $$ >{here}/left; exec sleep 60' &); exit 0"),
+        ),
+        (
+            "tell",
+            format!(
+                "printf '%s|' \"$@\" >{here}/arguments; pwd >{here}/directory; umask >{here}/mask; \
+                          ls /proc/self/fd >{here}/descriptors; touch {here}/told"
+            ),
+        ),
+    ];
+    let mut session = lab.by_client("crm");
+    for (name, text) in &programs {
+        script(&lab, name, text);
+        let arguments = format!(
+            "[\"sh\", {}, \"$(touch {here}/pwned)\", \"; touch {here}/pwned\", \"-x\"]",
+            lab.quoted(name)
+        );
+        session = session.table(
+            "[hook]",
+            &format!("on = [\"change\"]\ncommand = {arguments}"),
+        );
+    }
+    lab.configure(&[session]);
+    lab.start();
+    let token = lab.await_token("crm");
+    for done in ["flooded", "forged", "left", "told"] {
+        within(SOON, done, || lab.path(done).exists().then_some(()));
+    }
+    let left = within(SOON, "what was left behind", || {
+        fs::read_to_string(lab.path("left"))
+            .ok()?
+            .trim()
+            .parse::<i32>()
+            .ok()
+    });
+    let read = |name: &str| fs::read_to_string(lab.path(name)).unwrap();
+    assert_eq!(
+        read("arguments"),
+        format!("$(touch {here}/pwned)|; touch {here}/pwned|-x|")
+    );
+    assert!(!lab.path("pwned").exists());
+    assert_eq!((&*read("directory"), &*read("mask")), ("/\n", "0077\n"));
+    // Its own three, and what `ls` reads.
+    assert_eq!(
+        read("descriptors").lines().count(),
+        4,
+        "{}",
+        read("descriptors")
+    );
+    within(SOON, "the failed one", || {
+        lab.said().contains("hook_failed").then_some(())
+    });
+    assert!(
+        !lab.said().contains("\nEVENT=forged") && !lab.said().contains('\u{1b}'),
+        "{}",
+        lab.tail()
+    );
+    let memory = fs::read_to_string(format!("/proc/{}/status", lab.pid())).unwrap();
+    let most = memory
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap();
+    let most: u64 = most.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(most < 80_000, "{most} kB");
+    assert_eq!(lab.token("crm"), Some(token));
+    let begun = Instant::now();
+    assert!(lab.stop().success());
+    assert!(
+        begun.elapsed() < Duration::from_secs(3),
+        "what was left is not waited for"
+    );
+    let left = rustix::process::Pid::from_raw(left).unwrap();
+    rustix::process::kill_process(left, rustix::process::Signal::KILL).unwrap();
+    assert_eq!(server.logins(), 1);
+}
+
+#[test]
 fn runs_are_counted_by_how_they_ended() {
     let (server, mut lab) = lab_with("exit 3", "on = [\"change\"]", "");
     let config = fs::read_to_string(lab.config()).unwrap();

@@ -70,6 +70,39 @@ fn the_catalogue_explains_each_entry_with_cause_and_remedy() {
 }
 
 #[test]
+fn what_lies_in_the_place_of_the_journals_socket_costs_the_log_its_journal_and_nobody_a_token() {
+    let server = Arc::new(Salesforce::start(Settings::default()));
+    let mut lab = Lab::new(&server);
+    lab.log_target = "journald";
+    lab.configure(&[lab.by_client("crm")]);
+    for (what, made) in [
+        ("nothing", ""),
+        ("a directory", "mkdir $at"),
+        ("a file", "touch $at"),
+        ("a link to nothing", "ln -s /nowhere $at"),
+        ("a link to a device", "ln -s /dev/null $at"),
+        ("a pipe", "mkfifo $at"),
+    ] {
+        let script = format!(
+            "mount -t tmpfs none /run\nmkdir -p /run/systemd/journal\nat=/run/systemd/journal/socket\n{made}\nexec \"$@\""
+        );
+        let mut shell = with_own_mounts();
+        shell.args(["sh", "-ec", &script, "sh"]);
+        let said = lab.said().len();
+        lab.start_through(shell);
+        lab.await_token("crm");
+        lab.await_state("crm", "alive");
+        assert!(lab.stop().success(), "{what}");
+        assert!(
+            lab.said()[said..].contains("stopped"),
+            "{what}: {}",
+            lab.tail()
+        );
+    }
+    assert_eq!(server.logins(), 1);
+}
+
+#[test]
 fn the_queries_of_the_operations_page_find_what_they_promise() {
     let (server, mut lab, journald) = scene();
     let told = Response::json(200, r#"{"sobjects":"/services/data/v65.0/sobjects"}"#);

@@ -1,7 +1,8 @@
 //! Logins by a person, in real Chromium, against the certified provider; and everything that may go wrong on the way.
 
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -271,6 +272,112 @@ fn the_address_of_a_login_and_its_return_are_for_the_person_who_began_it_and_for
         login.text()
     );
     assert_eq!(provider.count("/token"), 0);
+}
+
+#[test]
+fn nothing_that_reaches_the_listener_of_a_login_moves_it_but_the_persons_own_return() {
+    let (provider, mut lab) = lab(600);
+    lab.configure(&[browser(&provider, &lab, "")]);
+    lab.start();
+    lab.await_state("web", "needs_attention");
+    let login = Login::begin(&lab, &["login", "web"]);
+    let address = login.address();
+    let (state, redirect) = (query(&address, "state"), query(&address, "redirect_uri"));
+    let redirect = url::Url::parse(&redirect).unwrap();
+    let (at, path) = (redirect.port().unwrap(), redirect.path());
+    let host = format!("host: 127.0.0.1:{at}\r\n");
+    let connect = || {
+        let stream = TcpStream::connect(("127.0.0.1", at)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    };
+    let ask = |request: &str| {
+        let mut stream = connect();
+        // It may be let go before it was sent to its end.
+        let _ = stream.write_all(request.as_bytes());
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    // Those who connect and say nothing, or dawdle, have no place that others need.
+    let _silent: Vec<TcpStream> = (0..100).map(|_| connect()).collect();
+    let _slow: Vec<TcpStream> = (0..40)
+        .map(|_| {
+            let mut stream = connect();
+            stream.write_all(b"GET /call").unwrap();
+            stream
+        })
+        .collect();
+    let good = format!("{path}?code=c&state={state}");
+    let long = "a".repeat(70_000);
+    for (request, status) in [
+        (
+            format!("GET {path}?code=c&state=guess HTTP/1.1\r\n{host}\r\n"),
+            "400",
+        ),
+        (format!("GET {path}?code=c HTTP/1.1\r\n{host}\r\n"), "400"),
+        (
+            format!("GET {path}?error=access_denied&state=guess HTTP/1.1\r\n{host}\r\n"),
+            "400",
+        ),
+        (
+            format!("GET {path}?error=access_denied HTTP/1.1\r\n{host}\r\n"),
+            "400",
+        ),
+        (
+            format!("GET {good}&state=guess HTTP/1.1\r\n{host}\r\n"),
+            "400",
+        ),
+        (
+            format!("GET {path}?state=guess&code=c&state={state} HTTP/1.1\r\n{host}\r\n"),
+            "400",
+        ),
+        (format!("GET {good}&code=d HTTP/1.1\r\n{host}\r\n"), "400"),
+        (format!("GET {path} HTTP/1.1\r\n{host}\r\n"), "404"),
+        (
+            "GET /favicon.ico HTTP/1.1\r\nhost: x\r\n\r\n".repeat(50),
+            "404",
+        ),
+        (format!("GET /open HTTP/1.1\r\n{host}\r\n"), "404"),
+        (
+            format!("GET http://127.0.0.1:{at}{good} HTTP/1.1\r\n{host}\r\n"),
+            "404",
+        ),
+        (
+            format!("GET {good} HTTP/1.1\r\nhost: evil.example:{at}\r\n\r\n"),
+            "404",
+        ),
+        (
+            format!("GET {good} HTTP/1.1\r\nhost: 127.0.0.1.evil.example:{at}\r\n\r\n"),
+            "404",
+        ),
+        (
+            format!("GET {good} HTTP/1.1\r\n{host}host: evil.example\r\n\r\n"),
+            "404",
+        ),
+        (format!("GET {good} HTTP/1.1\r\n\r\n"), "404"),
+        (format!("HEAD {good} HTTP/1.1\r\n{host}\r\n"), ""),
+        (
+            format!("POST {good} HTTP/1.1\r\n{host}content-length: 1\r\n\r\nx"),
+            "",
+        ),
+        (
+            format!("GET {good} HTTP/1.1\r\n{host}x: {long}\r\n\r\n"),
+            "",
+        ),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), ""),
+        ("\u{16}\u{3}\u{1}".repeat(200), ""),
+    ] {
+        let answer = ask(&request);
+        let begun: String = request.chars().take(80).collect();
+        let given = answer.split(' ').nth(1).unwrap_or_default();
+        assert_eq!(given, status, "{begun:?}: {answer}");
+        assert!(!answer.contains(&state), "{begun:?}");
+    }
+    assert_eq!(provider.count("/token"), 0, "{}", login.text());
+    visit(&address, "alice");
+    assert_eq!(login.end().status.code(), Some(0));
+    assert_eq!(provider.count("/token"), 1);
 }
 
 #[test]
