@@ -47,7 +47,7 @@ pub struct Args {
     /// Call each host that the sessions use, without logging in: name, connection, certificate, clock
     #[arg(long)]
     pub live: bool,
-    /// Send one test alert to each program and each webhook of [alerts], and say what came of it
+    /// Send one test alert to each program and each webhook that the config names, and say what came of it
     #[arg(long)]
     pub test_alerts: bool,
     /// Print the plan, or the errors, as JSON
