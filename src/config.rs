@@ -46,7 +46,7 @@ use exposure::Refused;
 
 pub(crate) use keepalive::longest_ping_period;
 pub use report::{ConfigError, ConfigErrors};
-pub use surroundings::Surroundings;
+pub use surroundings::{MACHINES_CONFIG, MACHINES_STATE, Surroundings};
 pub(crate) use value::closest;
 
 /// The whole config, checked.
@@ -290,12 +290,18 @@ pub enum Needed {
     },
 }
 
-/// Reads `file` and `conf.d/*.toml` beside it, to look at it; root does so for the user that the daemon runs as.
+/// Reads `file` and `conf.d/*.toml` beside it, to look at it; root does so for the user that the daemon runs as, and the
+/// service's user for the service.
 ///
 /// # Errors
 /// All errors at once, each with file, line, key and remedy.
 pub fn load(file: &Path) -> Result<Config, ConfigErrors> {
-    load_in(file, &Surroundings::of_this_process().only_to_look())
+    let own = Surroundings::of_this_process().only_to_look();
+    let is_the_services_user = exposure::owner(Path::new(MACHINES_STATE)) == Some(own.uid);
+    if is_the_services_user && file == Path::new(MACHINES_CONFIG) {
+        return load_in(file, &own.of_the_machine());
+    }
+    load_in(file, &own)
 }
 
 /// As [`load`], for a daemon that is to run by it: certificates that are missing stop it, secrets may still come.
@@ -381,7 +387,7 @@ pub fn default_path() -> PathBuf {
         return named.into();
     }
     let surroundings = Surroundings::of_this_process();
-    let system = PathBuf::from("/etc/keepfresh/config.toml");
+    let system = PathBuf::from(MACHINES_CONFIG);
     if surroundings.is_root() {
         return system;
     }

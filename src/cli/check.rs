@@ -31,9 +31,6 @@ use typed::shell_word;
 /// The exit code of a config that is not good.
 const BAD_CONFIG: u8 = 78;
 
-/// What root's `check` reads where nothing else is named.
-const SYSTEM_CONFIG: &str = "/etc/keepfresh/config.toml";
-
 /// Arguments of `keepfresh check`.
 #[derive(clap::Args, Clone, Debug)]
 #[expect(
@@ -412,7 +409,7 @@ impl Unit {
     }
 
     fn still_to_do(&self, applied: Option<&Applied>, config: &Path) -> Vec<String> {
-        let check = if config == Path::new(SYSTEM_CONFIG) {
+        let check = if config == Path::new(config::MACHINES_CONFIG) {
             "keepfresh check".to_owned()
         } else {
             let config = config.display().to_string();

@@ -13,7 +13,15 @@ pub struct Surroundings {
     pub gid: u32,
     /// Whether nothing is going to run by the config, so that root may obey what the daemon's user may.
     pub only_looking: bool,
+    /// Whether the directories are the machine's for another user than root too.
+    of_the_machine: bool,
 }
+
+/// By which the machine's service runs, and root's daemon where no other is named.
+pub const MACHINES_CONFIG: &str = "/etc/keepfresh/config.toml";
+
+/// Where the machine's service keeps its state.
+pub const MACHINES_STATE: &str = "/var/lib/keepfresh";
 
 impl Surroundings {
     /// Those of this process.
@@ -30,6 +38,7 @@ impl Surroundings {
             uid,
             gid,
             only_looking: false,
+            of_the_machine: false,
         }
     }
 
@@ -38,6 +47,15 @@ impl Surroundings {
     pub fn only_to_look(self) -> Self {
         Self {
             only_looking: true,
+            ..self
+        }
+    }
+
+    /// The same, as systemd tells them to the machine's service.
+    #[must_use]
+    pub fn of_the_machine(self) -> Self {
+        Self {
+            of_the_machine: true,
             ..self
         }
     }
@@ -53,6 +71,7 @@ impl Surroundings {
             uid,
             gid,
             only_looking: false,
+            of_the_machine: false,
         }
     }
 
@@ -84,7 +103,7 @@ impl Surroundings {
         if let Some(given) = self.directory("RUNTIME_DIRECTORY") {
             return Some(given);
         }
-        if self.is_root() {
+        if self.is_root() || self.of_the_machine {
             return Some(PathBuf::from("/run/keepfresh"));
         }
         Some(self.directory("XDG_RUNTIME_DIR")?.join("keepfresh"))
@@ -95,8 +114,8 @@ impl Surroundings {
         if let Some(given) = self.directory("STATE_DIRECTORY") {
             return Some(given);
         }
-        if self.is_root() {
-            return Some(PathBuf::from("/var/lib/keepfresh"));
+        if self.is_root() || self.of_the_machine {
+            return Some(PathBuf::from(MACHINES_STATE));
         }
         Some(
             self.xdg("XDG_STATE_HOME", ".local/state")?

@@ -134,6 +134,10 @@ fn directories_come_from_systemd_then_the_user_then_xdg() {
         assert_eq!(config.daemon.runtime_dir, PathBuf::from(runtime));
         assert_eq!(config.daemon.state_dir, PathBuf::from(state));
     }
+    let services_user = Surroundings::made_up(&[], 7, 7).of_the_machine();
+    let daemon = load_in(&home.main(), &services_user).unwrap().daemon;
+    assert_eq!(daemon.runtime_dir, PathBuf::from("/run/keepfresh"));
+    assert_eq!(daemon.state_dir, PathBuf::from("/var/lib/keepfresh"));
     let errors = load_in(&home.main(), &Surroundings::made_up(&[], 7, 7))
         .err()
         .unwrap()
