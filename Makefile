@@ -23,7 +23,7 @@ BUILT := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/keepfresh
 MUSL := $(shell uname -m)-unknown-linux-musl
 DIST := target/dist
 
-.PHONY: help demo test quick test-system test-fresh lint bench bench-docs picture soak fuzz mutants deny build static install deb rpm clean
+.PHONY: help demo test quick test-system test-fresh lint bench bench-docs picture soak fuzz mutants deny build static install deb rpm image clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -51,6 +51,7 @@ test-system: .needs-system ## The packages on a machine of their own that boots 
 	diff -r target/system/packages/first target/system/packages/again
 	lintian --allow-root --fail-on error,warning target/system/packages/first/keepfresh_*-1_*.deb
 	tests/system/run target/system/packages/first
+	tests/system/container target/debug/keepfresh
 	tests/system/fresh
 
 test-fresh: .needs-system ## Of test-system only this: what the tests need, installed on an empty Debian as root and as an ordinary user, and tried there
@@ -110,6 +111,9 @@ deb: build ## A Debian package in target/dist
 
 rpm: .needs-rpm build ## An rpm in target/dist, by rpmbuild
 	packaging/rpm/build $(BUILT) $(DIST)
+
+image: .needs-image build ## A container image in target/dist, by podman
+	packaging/container/build $(BUILT) $(DIST)
 
 clean: ## Removes what was built and installed here
 	$(CARGO) clean
