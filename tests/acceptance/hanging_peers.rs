@@ -18,7 +18,7 @@ use crate::support::org::Settings;
 use crate::support::salesforce::Salesforce;
 use crate::support::{SOON, within};
 
-/// What two answers may take beyond `--wait`, as many as `doctor` asks for, with room for a busy machine.
+/// What an answer may take beyond `--wait`, with room for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
@@ -58,7 +58,9 @@ fn no_command_waits_without_end_for_a_daemon_that_takes_no_caller() {
         let output = child.wait_with_output().unwrap();
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said);
-        assert!(!output.status.success(), "{arguments:?}: {said}");
+        // A report is there whatever it says.
+        let is_report = arguments[0] == "doctor";
+        assert_eq!(output.status.success(), is_report, "{arguments:?}: {said}");
         assert!(said.contains("does not answer"), "{arguments:?}: {said}");
     }
     assert_eq!(server.logins(), 0);
