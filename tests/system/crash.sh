@@ -1,6 +1,7 @@
 # Deaths of the daemon cost no login, and nobody misses the file.
 
 restarts=$(property NRestarts)
+logins_before=$(logins)
 follow_token
 kill -KILL "$(property MainPID)"
 prove 'a killed daemon is started again' eventually is $((restarts + 1)) property NRestarts
@@ -17,7 +18,7 @@ prove 'as another process' fails test "$stuck" = "$(property MainPID)"
 prove 'it feeds the watchdog' sleep 5
 prove 'and so lives on' is 1 property NRestarts
 prove 'the token file was there all the time' stays_in_place
-prove 'no restart made a login' is 2 logins
+prove 'no restart made a login' is "$logins_before" logins
 rm /etc/systemd/system/keepfresh.service.d/watchdog.conf
 systemctl daemon-reload
 
@@ -30,4 +31,4 @@ prove 'and nothing tries again' is failed property ActiveState
 prove 'the tokens stay' test -s $TOKEN
 cp /root/config.toml /etc/keepfresh/config.toml
 prove 'mended, it starts' systemctl start keepfresh.service
-prove 'without a login' is 2 logins
+prove 'without a login' is "$logins_before" logins

@@ -56,6 +56,14 @@ shows() {
     grep -Eq -- "$pattern" <<<"$found" || { printf 'no %s in:\n%s\n' "$pattern" "$found"; return 1; }
 }
 
+# shows_no PATTERN COMMAND...: the command succeeds and prints no line like this.
+shows_no() {
+    local pattern=$1 found
+    shift
+    found=$("$@" 2>&1) || { printf '%s\n' "$found"; return 1; }
+    ! grep -E -- "$pattern" <<<"$found"
+}
+
 property() { systemctl show keepfresh.service --property="$1" --value; }
 owner_and_mode() { stat -c '%U:%G %a' "$1"; }
 good() { keepfresh health --ready "$@" >/dev/null; }
