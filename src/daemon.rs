@@ -10,7 +10,6 @@ use tokio::task::JoinSet;
 
 use crate::api::server::Server;
 use crate::atomic_file;
-use crate::clock;
 use crate::config::{self, Config, DaemonConfig};
 use crate::descriptors::{keep_descriptors_from_children, missing_descriptors, raise_descriptors};
 use crate::hardening::harden;
@@ -22,7 +21,7 @@ use crate::secret_source::{SecretError, SecretSource};
 use crate::serve::BindError;
 use crate::signals::Signals;
 use crate::store::{Resealed, Store, StoreError};
-use crate::supervisor::{Ears, StartError, Supervisor};
+use crate::supervisor::{Ears, Edge, StartError};
 use crate::systemd::{self, Notifier};
 use crate::threads::try_threads;
 
@@ -164,7 +163,7 @@ async fn supervise(signals: Signals, config: Config) -> Result<(), DaemonError> 
     tracing::info!(event = "starting", version = env!("CARGO_PKG_VERSION"), config = %config.file.display(), sessions = config.sessions.len(), "starting");
     let listen = config.metrics.clone();
     let (move_scrapers, moves) = mpsc::unbounded_channel();
-    let supervisor = Supervisor::new(config, store, notifier, move_scrapers, clock::now())?;
+    let supervisor = Edge::start(config, store, notifier, move_scrapers)?;
     let (asking, asks) = mpsc::channel(ASKS);
     let (stop, stopped) = watch::channel(());
     let mut tasks = JoinSet::new();

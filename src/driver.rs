@@ -4,12 +4,12 @@ mod look;
 mod person;
 mod work;
 
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::AbortHandle;
 
 use crate::api::HealthAsk;
@@ -151,22 +151,11 @@ pub struct Errand {
     pub salt: u64,
 }
 
-/// A call on its way.
-#[derive(Debug)]
-pub struct Flight {
-    /// What it asks.
-    pub request: Request,
-    /// Ends it.
-    pub abort: AbortHandle,
-    /// The host whose lane it uses.
-    pub host: String,
-}
-
 /// Sends the errand on its way. Its task always ends with [`Done::Called`], whatever happens, unless it is aborted.
-pub fn call(work: &mut Work, errand: Errand) -> Flight {
+pub fn call(work: &mut Work, errand: Errand) -> AbortHandle {
     let (request, host) = (errand.call.request, errand.host.clone());
     let (of, id, begun) = (errand.of.clone(), errand.call.id, clock::boottime());
-    let abort = work.call(&host, async move {
+    work.call(&host, async move {
         let host = errand.host.clone();
         let limit = errand.call.timeout + GRACE;
         let attempt = AssertUnwindSafe(tokio::time::timeout(limit, make(&errand)))
@@ -194,12 +183,7 @@ pub fn call(work: &mut Work, errand: Errand) -> Flight {
             answer,
             presented,
         }
-    });
-    Flight {
-        request,
-        abort,
-        host,
-    }
+    })
 }
 
 async fn make(errand: &Errand) -> (Answer, Option<Presented>) {
@@ -312,42 +296,32 @@ pub fn look_for_health(work: &mut Work, files: Vec<Settling>, ask: HealthAsk) {
     });
 }
 
-/// Writes a session's state on a thread that may block; `room` is given back when that is over.
-pub fn save_session(
-    work: &mut Work,
-    store: &Store,
-    of: Ticket,
-    bytes: Vec<u8>,
-    room: OwnedSemaphorePermit,
-) {
+/// Writes a session's state on a thread that may block.
+pub fn save_session(work: &mut Work, store: &Store, of: Ticket, bytes: Vec<u8>) {
     let store = store.clone();
     work.write(move || {
-        let _room = room;
         let record = Record::Session(of.name.as_ref().to_owned());
-        let written = store
-            .write(&record, &bytes)
-            .map_err(|error| error.to_string());
+        let written = save(&store, &record, &bytes);
         Done::SessionSaved { of, written }
     });
 }
 
-/// Writes an account's state on a thread that may block; `room` is given back when that is over.
-pub fn save_account(
-    work: &mut Work,
-    store: &Store,
-    key: &str,
-    bytes: Vec<u8>,
-    room: OwnedSemaphorePermit,
-) {
+/// Writes an account's state on a thread that may block.
+pub fn save_account(work: &mut Work, store: &Store, key: &str, bytes: Vec<u8>) {
     let (store, key) = (store.clone(), key.to_owned());
     work.write(move || {
-        let _room = room;
-        let problem = store
-            .write(&Record::Account(key.clone()), &bytes)
-            .err()
-            .map(|error| error.to_string());
+        let problem = save(&store, &Record::Account(key.clone()), &bytes).err();
         Done::AccountSaved { key, problem }
     });
+}
+
+/// A write that never came back would keep its record from being written for ever.
+fn save(store: &Store, record: &Record, bytes: &[u8]) -> Result<Stamp, String> {
+    let written = catch_unwind(AssertUnwindSafe(|| store.write(record, bytes)));
+    match written {
+        Ok(written) => written.map_err(|error| error.to_string()),
+        Err(_) => Err("an internal error; please report it with the log".to_owned()),
+    }
 }
 
 /// A secret that cannot be read: nothing was sent, and nothing will be until it can.

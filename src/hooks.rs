@@ -92,7 +92,6 @@ pub struct Hooks(Option<Box<Running>>);
 
 struct Running {
     bells: Vec<(Vec<Occasion>, Arc<Bell>)>,
-    runs: Arc<Mutex<Runs>>,
     workers: JoinSet<()>,
 }
 
@@ -106,6 +105,10 @@ pub struct Runs {
     /// Killed, since they took too long.
     pub timed_out: u64,
 }
+
+/// The runs of some programs and webhooks, counted while they go on.
+#[derive(Clone, Debug, Default)]
+pub struct RunCount(Arc<Mutex<Runs>>);
 
 /// What one of them has still to be told.
 #[derive(Default)]
@@ -147,16 +150,21 @@ impl Occasion {
 
 impl Hooks {
     /// Starts the workers of a session's hooks; must be called within the runtime. The programs find the daemon at
-    /// `socket`.
-    pub fn start(configs: &[HookConfig], socket: &Path) -> Self {
+    /// `socket`; how they end is counted in `runs`.
+    pub fn start(configs: &[HookConfig], socket: &Path, runs: &RunCount) -> Self {
         let told = configs
             .iter()
             .map(|config| (config.on.clone(), Teller::program(&config.command, socket)));
-        Self::of(told.collect())
+        Self::of(told.collect(), runs)
     }
 
     /// The same for alerts, which hear of every session.
-    pub fn start_alerts(config: &AlertsConfig, socket: &Path, clients: &Clients) -> Self {
+    pub fn start_alerts(
+        config: &AlertsConfig,
+        socket: &Path,
+        clients: &Clients,
+        runs: &RunCount,
+    ) -> Self {
         let programs = config.on_attention.iter();
         let programs =
             programs.map(|command| (vec![Occasion::Attention], Teller::program(command, socket)));
@@ -167,33 +175,12 @@ impl Hooks {
                 Teller::Webhook(Box::new(receiver)),
             )
         });
-        Self::of(programs.chain(receivers).collect())
+        Self::of(programs.chain(receivers).collect(), runs)
     }
 
-    fn of(told: Vec<(Vec<Occasion>, Teller)>) -> Self {
-        if told.is_empty() {
-            return Self(None);
-        }
-        let mut workers = JoinSet::new();
-        let runs = Arc::<Mutex<Runs>>::default();
-        let mut bells = Vec::with_capacity(told.len());
-        for (on, teller) in told {
-            let bell = Arc::<Bell>::default();
-            workers.spawn(
-                Worker {
-                    teller,
-                    bell: Arc::clone(&bell),
-                    runs: Arc::clone(&runs),
-                }
-                .run(),
-            );
-            bells.push((on, bell));
-        }
-        Self(Some(Box::new(Running {
-            bells,
-            runs,
-            workers,
-        })))
+    /// None at all.
+    pub fn none() -> Self {
+        Self(None)
     }
 
     /// Whether there is none.
@@ -201,11 +188,25 @@ impl Hooks {
         self.0.is_none()
     }
 
-    /// How their runs ended so far.
-    pub fn runs(&self) -> Runs {
-        let counted =
-            |running: &Running| *running.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        self.0.as_deref().map(counted).unwrap_or_default()
+    fn of(told: Vec<(Vec<Occasion>, Teller)>, runs: &RunCount) -> Self {
+        if told.is_empty() {
+            return Self::none();
+        }
+        let mut workers = JoinSet::new();
+        let mut bells = Vec::with_capacity(told.len());
+        for (on, teller) in told {
+            let bell = Arc::<Bell>::default();
+            workers.spawn(
+                Worker {
+                    teller,
+                    bell: Arc::clone(&bell),
+                    runs: runs.clone(),
+                }
+                .run(),
+            );
+            bells.push((on, bell));
+        }
+        Self(Some(Box::new(Running { bells, workers })))
     }
 
     /// Tells all who want to know. Returns at once.
@@ -223,6 +224,20 @@ impl Hooks {
             bell.close();
         }
         while running.workers.join_next().await.is_some() {}
+    }
+}
+
+impl RunCount {
+    /// How they ended so far.
+    pub fn runs(&self) -> Runs {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl AlertsConfig {
+    /// Whether there is somebody to tell.
+    pub fn tells_somebody(&self) -> bool {
+        !self.on_attention.is_empty() || !self.webhooks.is_empty()
     }
 }
 
@@ -274,7 +289,7 @@ impl Bell {
 struct Worker {
     teller: Teller,
     bell: Arc<Bell>,
-    runs: Arc<Mutex<Runs>>,
+    runs: RunCount,
 }
 
 /// How somebody is told.
@@ -310,7 +325,8 @@ impl Worker {
     async fn run(self) {
         let Self { teller, bell, runs } = self;
         let count = |ended| {
-            runs.lock()
+            runs.0
+                .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .count(&ended);
         };

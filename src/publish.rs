@@ -18,8 +18,7 @@ use tokio::sync::Notify;
 use crate::atomic_file;
 use crate::token::Published;
 pub use format::template::Template;
-use press::Jobs;
-pub use press::Press;
+pub use press::{Jobs, Press};
 pub use removal::{remove_recorded, remove_stale};
 use sink::{Shown, Sink, Target};
 
@@ -122,7 +121,6 @@ pub struct Publications {
 /// The sinks of one session. A sink has a worker only while its file is not as wanted.
 pub struct Publisher {
     board: Arc<Board>,
-    press: Jobs,
 }
 
 /// A session's files at one moment, on their way to what was wanted then.
@@ -172,24 +170,26 @@ struct Progress {
 }
 
 impl Publisher {
-    /// Takes charge of `session`'s files.
-    pub fn new(session: &Arc<str>, sinks: &Arc<[SinkConfig]>, press: &Press) -> Self {
-        let board = Board::new(Arc::clone(session), Arc::clone(sinks), press.tokens());
+    /// Takes charge of `session`'s files. Below `tokens`, and only there, missing directories are created.
+    pub fn new(session: &Arc<str>, sinks: &Arc<[SinkConfig]>, tokens: &Arc<Path>) -> Self {
+        let board = Board::new(Arc::clone(session), Arc::clone(sinks), Arc::clone(tokens));
         Self {
             board: Arc::new(board),
-            press: press.jobs(),
         }
     }
 
-    /// Says what the files should hold. Returns at once.
+    /// Says what the files should hold; gives what the press has to do for it.
     ///
     /// The same again makes the workers look whether somebody has removed or changed their file. A generation older than
     /// one shown before is ignored.
-    pub fn set(&self, wanted: Wanted) {
-        for index in self.board.order(wanted) {
-            self.press.take(Sink::new(Arc::clone(&self.board), index));
-        }
+    pub fn set(&self, wanted: Wanted) -> Jobs {
+        let idle = self.board.order(wanted);
         self.board.ordered.notify_waiters();
+        Jobs(
+            idle.into_iter()
+                .map(|index| Sink::new(Arc::clone(&self.board), index))
+                .collect(),
+        )
     }
 
     /// Whether every sink has tried the latest `set`.
@@ -807,6 +807,30 @@ mod tests {
         }
     }
 
+    /// A publisher whose jobs the press takes at once.
+    struct Publishing<'a> {
+        publisher: Publisher,
+        press: &'a Press,
+    }
+
+    impl Publishing<'_> {
+        fn set(&self, wanted: Wanted) {
+            self.press.take(self.publisher.set(wanted));
+        }
+
+        async fn stop(self) {
+            self.publisher.stop().await;
+        }
+    }
+
+    impl std::ops::Deref for Publishing<'_> {
+        type Target = Publisher;
+
+        fn deref(&self) -> &Publisher {
+            &self.publisher
+        }
+    }
+
     struct House {
         dir: TempDir,
         press: Press,
@@ -815,7 +839,7 @@ mod tests {
     impl House {
         fn new() -> Self {
             let dir = TempDir::new().unwrap();
-            let press = Press::start(&dir.path().join("tokens"));
+            let press = Press::start();
             Self { dir, press }
         }
 
@@ -827,8 +851,12 @@ mod tests {
             fs::read_to_string(self.path(name)).ok()
         }
 
-        fn publisher(&self, sinks: &[SinkConfig]) -> Publisher {
-            Publisher::new(&"crm".into(), &sinks.into(), &self.press)
+        fn publisher(&self, sinks: &[SinkConfig]) -> Publishing<'_> {
+            let tokens = self.dir.path().join("tokens").into();
+            Publishing {
+                publisher: Publisher::new(&"crm".into(), &sinks.into(), &tokens),
+                press: &self.press,
+            }
         }
 
         fn sink(&self, name: &str) -> SinkConfig {

@@ -80,8 +80,6 @@ pub struct MoveScrapers {
     pub to: Option<MetricsListen>,
     /// Told where they are served now, or why not there.
     pub told: oneshot::Sender<Result<Option<MetricsListen>, String>>,
-    /// Dropped with the answer.
-    pub landing: Option<mpsc::Sender<()>>,
 }
 
 /// A bound listener, not yet served.
@@ -183,7 +181,6 @@ pub async fn keep_serving(
         }
         // Whoever reloaded may have gone.
         let _ = wanted.told.send(outcome);
-        drop(wanted.landing);
     }
     serving.shutdown().await;
 }

@@ -9,6 +9,8 @@ mod alarm;
 mod asks;
 mod calendar;
 mod clocks;
+mod edge;
+mod effect;
 mod feed;
 mod figures;
 mod found;
@@ -34,58 +36,51 @@ mod writes;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch as channel};
-use tokio::task::JoinSet;
-
 use crate::api::Ask;
-use crate::api::access::Guests;
-use crate::clock;
-use crate::config::Config;
-use crate::driver::{self, Done, Ticket, Work};
-use crate::hooks::Hooks;
-use crate::provider::Clients;
-use crate::schedule::{Duty, Runner};
-use crate::scrape::MoveScrapers;
+use crate::config::{Config, MetricsListen};
+use crate::driver::{Done, Ticket};
+use crate::hooks::RunCount;
+use crate::schedule::Duty;
 use crate::session::answer::{Answer, Request};
 use crate::session::presented::Presented;
 use crate::session::{Action, Input};
-use crate::signals::{Signal, Signals};
-use crate::store::{Record, Store};
-use crate::systemd::Notifier;
+use crate::store::Record;
 use crate::time::{Instant, Now};
+use effect::{Effect, Effects};
 use feed::Feed;
 use figures::Gauges;
 use lanes::{Lanes, Passenger};
-use reload::{Reloading, Step};
-use slot::{Accounts, Pending, Slot, Slots};
+use load::Loaded;
+use person::LoginIds;
+use reload::{Reloading, Removals};
+use slot::{Accounts, Flight, Pending, Slot, Slots};
+use stop::Life;
 use writes::Writes;
 
+pub use edge::{Ears, Edge};
 pub use start::StartError;
 
 /// Nothing sleeps longer without a look at the clocks.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Until READY is said, published files are looked for so often.
 const LOOK_BEFORE_READY: Duration = Duration::from_millis(50);
-/// While the service manager takes no notification, it is offered the rest so often.
-const NOTIFY_AGAIN: Duration = Duration::from_secs(1);
+/// While the daemon stops, it looks so often whether all is done.
+const LOOK_WHILE_STOPPING: Duration = Duration::from_millis(100);
 /// While an account is stopped, its secrets are looked at so often: mending one is noticed soon.
 const WATCH_EVERY: Duration = Duration::from_secs(5);
 
-/// What the supervisor listens to.
-pub struct Ears {
-    /// The socket's questions.
-    pub asks: mpsc::Receiver<Ask>,
-    /// The system's signals.
-    pub signals: Signals,
-}
-
-/// All sessions of this machine.
-pub struct Supervisor {
-    /// The time of this turn: read once, and only where the loop waits.
+/// All sessions of this machine. What happened and the time go in ([`Supervisor::handle`]), what is to be done comes out
+/// (`effects`), and [`Supervisor::wake`] says when time alone matters.
+struct Supervisor {
+    /// The time of this turn.
     now: Now,
+    /// What this turn has decided to do.
+    effects: Effects,
+    life: Life,
     config: Config,
     slots: Slots,
     accounts: Accounts,
@@ -95,25 +90,22 @@ pub struct Supervisor {
     /// Sessions to look at because another of their account has moved.
     stirred: BTreeSet<Arc<str>>,
     lanes: Lanes,
-    work: Work,
     writes: Writes,
     /// What removed sessions still have to do.
-    retiring: JoinSet<()>,
-    store: Store,
-    clients: Clients,
-    press: crate::publish::Press,
-    /// The programs and webhooks of `[alerts]`.
-    alerts: Hooks,
+    removals: Removals,
+    /// Of the programs and webhooks of `[alerts]`.
+    alert_runs: RunCount,
     feed: Feed,
-    calendar: Runner,
-    notifier: Notifier,
-    /// The owner of the listener for scrapers.
-    scrapers: mpsc::UnboundedSender<MoveScrapers>,
     watch: watch::Watch,
     gauges: Gauges,
     uid: u32,
-    /// Whom the config knows, for the server to tell from strangers.
-    guests: channel::Sender<Arc<Guests>>,
+    /// Names this boot of the machine.
+    boot_id: String,
+    /// The command that restarts the service, where systemd runs it.
+    restart_command: Option<String>,
+    /// Where token files lie if the config names no other place.
+    tokens: Arc<Path>,
+    login_ids: LoginIds,
     reloading: Reloading,
     /// Sessions that have neither been published nor said why not; READY waits for them.
     unreported: BTreeSet<Arc<str>>,
@@ -123,82 +115,82 @@ pub struct Supervisor {
     epochs: u64,
 }
 
-/// What ended a turn of the loop.
-enum Turn {
+/// All that can happen to the supervisor.
+enum Incoming {
+    /// The start: the first of all.
+    Start,
+    /// An errand came back.
     Done(Done),
+    /// The socket's question.
     Ask(Ask),
+    /// A session's calendar.
     Duty(String, Duty),
-    Signal(Signal),
-    /// A reload has come further.
-    Reloading(Step),
+    /// A signal that asks for a reload.
+    Reload,
+    /// A signal that asks for the end.
+    Stop,
+    /// The config was read, or is broken.
+    ConfigRead(Result<Box<Config>, String>),
+    /// What the disk holds of its new sessions was read.
+    Loaded {
+        config: Box<Config>,
+        loaded: Box<Loaded>,
+    },
+    /// What a removed session left is cleared away.
+    Retired(u64),
+    /// Scrapers are served where they should be, or why not; none when the daemon is about to end.
+    ScrapersMoved(Option<Result<Option<MetricsListen>, String>>),
+    /// Nothing but time has passed.
     Time,
 }
 
 impl Supervisor {
-    /// Runs until a signal stops it; then lets renewals finish, stores what they brought, and leaves the files in place.
-    pub async fn run(mut self, mut ears: Ears) {
-        self.now = clock::now();
-        self.begin();
-        loop {
-            self.catch_up();
-            let turn = self.turn(&mut ears).await;
-            self.now = clock::now();
-            match turn {
-                Turn::Done(done) => self.done(done),
-                Turn::Ask(ask) => self.ask(ask),
-                Turn::Duty(name, duty) => self.duty(&name, duty),
-                Turn::Signal(Signal::Reload) => self.reload(None),
-                Turn::Reloading(Step::Loaded(new)) => self.loaded(*new),
-                Turn::Reloading(Step::Landed) => self.reloaded(),
-                Turn::Signal(Signal::Stop { .. }) => break,
-                Turn::Time => {}
-            }
+    /// Takes in what happened, and does everything whose time has come.
+    fn handle(&mut self, incoming: Incoming, now: Now) {
+        self.now = now;
+        match incoming {
+            Incoming::Start => self.begin(),
+            Incoming::Done(done) => self.done(done),
+            Incoming::Ask(ask) => self.ask(ask),
+            Incoming::Duty(name, duty) => self.duty(&name, duty),
+            Incoming::Reload => self.reload(None),
+            Incoming::Stop => self.stop(),
+            Incoming::ConfigRead(config) => self.config_read(config),
+            Incoming::Loaded { config, loaded } => self.loaded(*config, *loaded),
+            Incoming::Retired(number) => self.retired(number),
+            Incoming::ScrapersMoved(moved) => self.scrapers_moved(moved),
+            Incoming::Time => {}
         }
-        self.stop(&mut ears).await;
+        match self.life {
+            Life::Runs => self.catch_up(),
+            Life::Stops { .. } | Life::Over => self.drain(),
+        }
     }
 
-    async fn turn(&mut self, ears: &mut Ears) -> Turn {
-        let begun = clock::boottime();
-        let pause = self.pause(begun);
-        let planned = begun.after(pause);
-        let turn = tokio::select! {
-            biased;
-            Some(signal) = ears.signals.next() => Turn::Signal(signal),
-            Some(_) = self.retiring.join_next(), if !self.retiring.is_empty() => Turn::Time,
-            Some(done) = self.work.join_next(), if !self.work.is_empty() => match done {
-                Ok(done) => Turn::Done(done),
-                // Aborted with its session, or a panic that the driver could not turn into an answer.
-                Err(_) => Turn::Time,
-            },
-            step = self.reloading.next() => Turn::Reloading(step),
-            (name, duty) = self.calendar.next() => Turn::Duty(name, duty),
-            Some(ask) = ears.asks.recv() => Turn::Ask(ask),
-            () = tokio::time::sleep(pause) => Turn::Time,
-        };
-        self.gauges.back(planned, clock::boottime());
-        turn
-    }
-
-    /// How long nothing needs to be looked at.
-    fn pause(&self, now: Instant) -> Duration {
+    /// When time alone matters.
+    fn wake(&self, now: Instant) -> Instant {
+        if self.is_stopping() {
+            return now.after(LOOK_WHILE_STOPPING);
+        }
         let timer = self.timers.first().map(|(at, _)| *at);
         let next = [
             timer,
             self.lanes.wake(now),
-            self.work.wake(),
             Some(self.watch.wake()),
-        ]
-        .into_iter()
-        .flatten()
-        .min();
-        let longest = if !self.ready {
-            LOOK_BEFORE_READY
-        } else if self.notifier.is_behind() {
-            NOTIFY_AGAIN
-        } else {
+            self.reloading.wake(),
+        ];
+        let longest = if self.ready {
             LOOK_EVERY
+        } else {
+            LOOK_BEFORE_READY
         };
-        next.map_or(longest, |at| at.since(now)).min(longest)
+        let next = next.into_iter().flatten();
+        next.fold(now.after(longest), Instant::min)
+    }
+
+    /// The loop wanted to be back by `planned`.
+    fn was_back(&mut self, planned: Instant, now: Instant) {
+        self.gauges.back(planned, now);
     }
 
     /// Does everything whose time has come.
@@ -218,9 +210,8 @@ impl Supervisor {
         while let Some(passenger) = self.lanes.leave(now) {
             self.launch(&passenger);
         }
-        self.work.sweep(now);
         self.watch_over(now);
-        self.notifier.catch_up();
+        self.finish_reload(now);
         self.announce();
         self.feed_watchdog(now);
         self.write();
@@ -329,7 +320,7 @@ impl Supervisor {
         }
         slot.account_is_stored = account.saver.is_level(now);
         let level = slot.saver.is_level(now);
-        if (level || slot.session.may_show_unwritten()) && slot.publish(at) {
+        if (level || slot.session.may_show_unwritten()) && slot.publish(at, &mut self.effects) {
             self.watch.look_soon(now);
         }
         if level && (slot.waiters.is_empty() || slot.publication.has_landed()) {
@@ -340,7 +331,7 @@ impl Supervisor {
         self.watch
             .say_soon_if(tell::attention(slot, &account.account, now), now);
         let after = self.config.alerts.after;
-        slot.ring_attention(&account.account, at, &self.alerts, after);
+        slot.ring_attention(&account.account, at, &self.config.alerts, &mut self.effects);
         let told = slot.publication.take_told();
         slot.happened.extend(told);
         self.feed.take_in(slot);
@@ -386,8 +377,11 @@ impl Supervisor {
             return;
         };
         if let Some(errand) = slot.errand(account.account.salt) {
-            let flight = driver::call(&mut self.work, errand);
-            slot.in_flight = Some(Box::new(flight));
+            slot.in_flight = Some(Box::new(Flight {
+                request: errand.call.request,
+                host: errand.host.clone(),
+            }));
+            self.effects.push(Effect::Call(Box::new(errand)));
         }
     }
 
@@ -401,12 +395,17 @@ impl Supervisor {
             } => self.looked_at_files(&states, &files, calm),
             Done::LookedAtDirectories { calm } => self.looked_at_directories(calm),
             Done::SessionSaved { of, written } => {
+                self.writes.session_ended(&of.name);
+                self.remove_late_record(&of.name);
                 if let Some(slot) = self.current(&of) {
                     slot.saved(now, written);
                     self.pump(&of.name);
                 }
             }
-            Done::AccountSaved { key, problem } => self.account_saved(&key, now, problem),
+            Done::AccountSaved { key, problem } => {
+                self.writes.account_ended(&key);
+                self.account_saved(&key, now, problem);
+            }
             Done::Called {
                 of,
                 host,
@@ -471,7 +470,7 @@ impl Supervisor {
             return;
         }
         if alive {
-            slot.publication.heal();
+            slot.publication.heal(&mut self.effects);
         }
         self.pump(name);
     }

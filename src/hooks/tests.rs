@@ -84,10 +84,9 @@ async fn the_latest_of_a_kind_wins_and_other_kinds_and_sessions_are_not_lost() {
         hooks.ring(&happening(session, occasion, reason));
     }
     fs::File::create(house.dir.path().join("go")).unwrap();
-    let runs = Arc::clone(&hooks.0.as_ref().unwrap().runs);
     hooks.finish().await;
     assert_eq!(
-        *runs.lock().unwrap(),
+        house.runs.runs(),
         Runs {
             succeeded: 4,
             ..Runs::default()
@@ -202,12 +201,14 @@ const INHERITED_AND_OWN: [&str; 14] = [
 
 struct House {
     dir: TempDir,
+    runs: RunCount,
 }
 
 impl House {
     fn new() -> Self {
         Self {
             dir: TempDir::new().unwrap(),
+            runs: RunCount::default(),
         }
     }
 
@@ -222,6 +223,7 @@ impl House {
                 command,
             }],
             Path::new("/nonexistent/keepfresh.sock"),
+            &self.runs,
         )
     }
 

@@ -1,8 +1,5 @@
 //! Owns the workers of all sessions' files.
 
-use std::path::Path;
-use std::sync::Arc;
-
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -10,40 +7,39 @@ use super::sink::Sink;
 
 /// One task that owns the workers; ends them when dropped.
 pub struct Press {
-    jobs: mpsc::UnboundedSender<Sink>,
-    tokens: Arc<Path>,
+    queue: mpsc::UnboundedSender<Sink>,
     _work: JoinSet<()>,
 }
 
-/// Where a publisher hands in what is to be done. No queue builds up: a sink that has a worker is not handed in again.
-pub(super) struct Jobs(mpsc::UnboundedSender<Sink>);
+/// The files of one session that need a worker. No queue builds up: a sink that has one is not handed in again.
+#[must_use = "nothing is written before the press takes it"]
+pub struct Jobs(pub(super) Vec<Sink>);
 
 impl Press {
-    /// Must be called within the runtime. Below `tokens`, and only there, workers create missing directories.
-    pub fn start(tokens: &Path) -> Self {
+    /// Must be called within the runtime.
+    pub fn start() -> Self {
         let (jobs, queue) = mpsc::unbounded_channel();
         let mut work = JoinSet::new();
         work.spawn(run(queue));
         Self {
-            jobs,
-            tokens: tokens.into(),
+            queue: jobs,
             _work: work,
         }
     }
 
-    pub(super) fn tokens(&self) -> Arc<Path> {
-        Arc::clone(&self.tokens)
-    }
-
-    pub(super) fn jobs(&self) -> Jobs {
-        Jobs(self.jobs.clone())
+    /// Gives each of these files its worker.
+    pub fn take(&self, jobs: Jobs) {
+        for sink in jobs.0 {
+            // Its task is there as long as this is.
+            let _ = self.queue.send(sink);
+        }
     }
 }
 
 impl Jobs {
-    /// Without a press there is nobody left to publish for.
-    pub(super) fn take(&self, sink: Sink) {
-        let _ = self.0.send(sink);
+    /// Whether nothing is to be done.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::Supervisor;
+use super::effect::{Effect, Effects};
 use super::feed;
 use super::slot::Slot;
-use crate::config::{Config, SessionConfig};
+use crate::config::Config;
 use crate::duration::duration_text;
-use crate::hooks::{Happening, Hooks, Occasion};
+use crate::hooks::{AlertsConfig, Happening, Occasion, RunCount};
 use crate::session::account::Account;
 use crate::session::event::Event;
 use crate::session::state::Health;
@@ -61,6 +62,15 @@ impl Alarm {
 }
 
 impl Slot {
+    /// Starts the session's programs, in the place of those that it had.
+    pub(super) fn start_hooks(&self) -> Effect {
+        Effect::StartHooks {
+            of: self.epoch,
+            config: self.config.clone(),
+            runs: self.hook_runs.clone(),
+        }
+    }
+
     /// Takes note of a transition, for those who follow and for hooks.
     pub(super) fn hear(&mut self, event: &Event, now: Now) {
         self.alarm.hear(event);
@@ -68,17 +78,29 @@ impl Slot {
     }
 
     /// Tells hooks of a new token, once its files hold it.
-    pub(super) fn ring_change(&mut self, now: Now) {
+    pub(super) fn ring_change(&mut self, now: Now, effects: &mut Effects) {
         let generation = self.session.state().generation;
         if self.alarm.generation.replace(generation) == Some(generation) {
             return;
         }
         let reason = self.alarm.came_by.unwrap_or("a new token").to_owned();
         let files = Some(self.publication.settling());
-        self.hooks.ring(&Happening {
+        let happening = Happening {
             files,
             ..self.happening(now, Occasion::Change, reason, String::new())
-        });
+        };
+        self.ring(happening, effects);
+    }
+
+    /// Tells the session's own programs, as far as one wants to know.
+    fn ring(&self, happening: Happening, effects: &mut Effects) {
+        let mut hooks = self.config.hooks.iter();
+        if hooks.any(|hook| hook.on.contains(&happening.occasion)) {
+            effects.push(Effect::Ring {
+                of: self.epoch,
+                happening: Box::new(happening),
+            });
+        }
     }
 
     /// Tells hooks and alerts that a person is needed, or no longer.
@@ -86,8 +108,8 @@ impl Slot {
         &mut self,
         account: &Account,
         now: Now,
-        alerts: &Hooks,
-        after: Option<Duration>,
+        alerts: &AlertsConfig,
+        effects: &mut Effects,
     ) {
         // While the account's record is being written nobody knows yet: neither a call for a person nor its end.
         match self.session.attention(account) {
@@ -101,21 +123,23 @@ impl Slot {
                     &happening.reason,
                     &happening.remedy,
                 ));
-                self.hooks.ring(&happening);
-                self.call(alerts, &happening);
+                self.call(alerts, happening.clone(), effects);
+                self.ring(happening, effects);
             }
             None if self.alarm.needed.take().is_some() => {
                 self.happened.push(feed::recovered(now.wall));
-                self.hooks.ring(&self.happening(
+                let happening = self.happening(
                     now,
                     Occasion::Recovered,
                     "no person is needed any more".into(),
                     String::new(),
-                ));
+                );
+                self.ring(happening, effects);
             }
             Some(_) | None => {}
         }
         self.watch_for_loss(account, now);
+        let after = alerts.after;
         if self.alarm.due(after).is_some_and(|due| due <= now.boot) {
             self.alarm.overdue = true;
             let reason = format!(
@@ -125,31 +149,35 @@ impl Slot {
             );
             let remedy = format!("`keepfresh status {}` says what it waits for", self.name);
             let happening = self.happening(now, Occasion::Attention, reason, remedy);
-            self.call(alerts, &happening);
+            self.call(alerts, happening, effects);
         }
         if self.alarm.called && self.alarm.needed.is_none() && self.alarm.without.is_none() {
             self.call_off(
                 alerts,
                 now,
                 "the session has a good token, and no person is needed",
+                effects,
             );
         }
     }
 
-    fn call(&mut self, alerts: &Hooks, happening: &Happening) {
+    fn call(&mut self, alerts: &AlertsConfig, happening: Happening, effects: &mut Effects) {
         self.alarm.called = true;
-        alerts.ring(happening);
+        alert(alerts, happening, effects);
     }
 
     /// Tells webhooks that were called that it is over.
-    pub(super) fn call_off(&mut self, alerts: &Hooks, now: Now, reason: &str) {
+    pub(super) fn call_off(
+        &mut self,
+        alerts: &AlertsConfig,
+        now: Now,
+        reason: &str,
+        effects: &mut Effects,
+    ) {
         if std::mem::take(&mut self.alarm.called) {
-            alerts.ring(&self.happening(
-                now,
-                Occasion::Recovered,
-                reason.to_owned(),
-                String::new(),
-            ));
+            let happening =
+                self.happening(now, Occasion::Recovered, reason.to_owned(), String::new());
+            alert(alerts, happening, effects);
         }
     }
 
@@ -189,9 +217,13 @@ impl Slot {
 }
 
 impl Supervisor {
-    /// Starts the workers of a session's hooks.
-    pub(super) fn start_hooks(&self, config: &SessionConfig) -> Hooks {
-        Hooks::start(&config.hooks, &self.config.socket.path)
+    /// Starts the programs and webhooks of `[alerts]`.
+    pub(super) fn start_alerts(&mut self) {
+        self.alert_runs = RunCount::default();
+        self.effects.push(Effect::StartAlerts {
+            config: self.config.alerts.clone(),
+            runs: self.alert_runs.clone(),
+        });
     }
 
     /// Takes over `[alerts]`; what the old programs have still to be told, they are.
@@ -200,9 +232,7 @@ impl Supervisor {
             return;
         }
         self.config.alerts = new.alerts.clone();
-        let alerts = Hooks::start_alerts(&new.alerts, &self.config.socket.path, &self.clients);
-        let old = std::mem::replace(&mut self.alerts, alerts);
-        self.retiring.spawn(old.finish());
+        self.start_alerts();
         let names: Vec<_> = self.slots.keys().cloned().collect();
         for name in names {
             self.pump(&name);
@@ -217,11 +247,17 @@ impl Supervisor {
                 slot.ring_attention(
                     &account.account,
                     now,
-                    &self.alerts,
-                    self.config.alerts.after,
+                    &self.config.alerts,
+                    &mut self.effects,
                 );
                 self.feed.take_in(slot);
             }
         }
+    }
+}
+
+fn alert(alerts: &AlertsConfig, happening: Happening, effects: &mut Effects) {
+    if alerts.tells_somebody() {
+        effects.push(Effect::Alert(Box::new(happening)));
     }
 }

@@ -4,9 +4,10 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::Supervisor;
+use super::effect::Effect;
 use super::slot::{Outcome, Slot};
 use crate::api::access::{self, Caller, Guests};
 use crate::api::{
@@ -45,8 +46,8 @@ pub(super) enum Want {
         files: bool,
         reply: Option<Reply<Served>>,
     },
-    /// The files of a session as a reload changed them; told by being dropped.
-    Files { _told: mpsc::Sender<()> },
+    /// The files of a session as a reload changed them: the reload's answer waits for that.
+    Files,
     /// A hold, once nothing replaces the token any more.
     Hold {
         held: Option<Held>,
@@ -79,7 +80,7 @@ impl Waiter {
             Want::LoginOver { reply, .. } => is_closed(reply.as_ref()),
             Want::LoginBegun { reply, .. } => is_closed(reply.as_ref()),
             Want::Hold { reply, .. } => is_closed(reply.as_ref()),
-            Want::Files { .. } => false,
+            Want::Files => false,
         }
     }
 }
@@ -217,12 +218,8 @@ impl Supervisor {
         access::is_admin(caller, self.uid, &self.config.socket.admins)
     }
 
-    /// Those whom the config knows, as it is now and after each reload.
-    pub fn guests(&self) -> watch::Receiver<Arc<Guests>> {
-        self.guests.subscribe()
-    }
-
-    pub(super) fn tell_guests(&self) {
+    /// The socket tells those whom the config knows from strangers.
+    pub(super) fn tell_guests(&mut self) {
         let readers = self
             .config
             .sessions
@@ -234,7 +231,7 @@ impl Supervisor {
             readers,
             &self.config.subordinates,
         );
-        self.guests.send_replace(Arc::new(guests));
+        self.effects.push(Effect::Admit(Arc::new(guests)));
     }
 
     fn token(
@@ -387,9 +384,7 @@ impl Slot {
                 let settled = late || !self.is_being_replaced();
                 send(reply, settled.then(|| held.take()).flatten().map(Ok))
             }
-            Want::Files { .. } => {
-                late || (self.saver.is_level(now.boot) && self.publication.has_landed())
-            }
+            Want::Files => late || (self.saver.is_level(now.boot) && self.publication.has_landed()),
             Want::Outcome { reply, .. } => {
                 send(reply, late.then(|| Err(self.not_fresh(account, now))))
             }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::Supervisor;
+use super::effect::Effect;
 use super::slot::Slot;
 use crate::api::{DutyKind, Scheduled};
 use crate::schedule::{Calendar, Duty};
@@ -18,7 +19,8 @@ impl Supervisor {
             .filter(|(_, session)| !session.schedule.is_empty());
         let calendars =
             busy.map(|(name, session)| (name.to_string(), Calendar::clone(&session.schedule)));
-        self.calendar.set(calendars.collect(), self.now.wall);
+        let calendars = calendars.collect();
+        self.effects.push(Effect::SetCalendars(calendars));
     }
 
     /// Tells a session whether it must live now, as its calendar has it.

@@ -132,7 +132,7 @@ impl Loader {
             }
             self.remove_recorded(&stored.paths, &stored.state, origin.proven, kept);
         }
-        fresh(config, origin.now, floor)
+        fresh(config, origin.now, floor, random())
     }
 
     fn go_on(
@@ -259,15 +259,16 @@ fn account_damaged(key: &str, path: &Path) {
     tracing::error!(event = "state_damaged", account = key, path = %path.display(), "the account's state was damaged; set aside, its login budget begins anew");
 }
 
-/// A session that goes on from nothing, and whose generations begin at `floor` at the earliest.
-pub(super) fn fresh(config: &SessionConfig, now: Now, floor: u64) -> Session {
+/// A session that goes on from nothing, and whose generations begin at `floor` at the earliest; its jitter comes from
+/// `seed`.
+pub(super) fn fresh(config: &SessionConfig, now: Now, floor: u64, seed: u64) -> Session {
     let floor = floor.max(floor_at(now));
     Session::new(
         config.name.clone(),
         config.policy.clone(),
         now.boot,
         floor,
-        random(),
+        seed,
     )
 }
 
@@ -285,6 +286,6 @@ pub(super) fn say_identity_changed(session: &str) {
 }
 
 /// A seed for jitter, or a salt: what the system gives every table of hashes, whose quality is good enough here.
-fn random() -> u64 {
+pub(super) fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }

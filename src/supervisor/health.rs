@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::Supervisor;
+use super::effect::Effect;
 use super::slot::Slot;
 use crate::api::{About, Health, HealthAsk, Refusal};
-use crate::driver;
 use crate::publish::{Settling, SinkStatus};
 
 impl Supervisor {
@@ -21,14 +21,15 @@ impl Supervisor {
                 return;
             }
         };
-        let looks: Vec<_> = names
+        let files: Vec<_> = names
             .iter()
             .filter_map(|name| self.look_anew(name))
             .collect();
-        if looks.is_empty() {
+        if files.is_empty() {
             self.answer_health(ask);
         } else {
-            driver::look_for_health(&mut self.work, looks, ask);
+            self.effects
+                .push(Effect::AwaitFilesForHealth { files, ask });
         }
     }
 
@@ -79,7 +80,7 @@ impl Supervisor {
         if slot.config.publish.is_empty() || !slot.is_ready() {
             return None;
         }
-        let look = slot.publication.look_anew()?;
+        let look = slot.publication.look_anew(&mut self.effects)?;
         self.look_for_files(name);
         Some(look)
     }

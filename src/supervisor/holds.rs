@@ -6,9 +6,10 @@ use tokio::sync::oneshot;
 
 use super::Supervisor;
 use super::asks::{Waiter, Want};
+use super::effect::Effect;
 use super::slot::Slot;
 use crate::api::{About, Held, Reply};
-use crate::driver::{self, Ticket};
+use crate::driver::Ticket;
 use crate::session::Input;
 use crate::session::answer::Request;
 use crate::time::Instant;
@@ -31,7 +32,12 @@ impl Supervisor {
         let (guard, released) = oneshot::channel();
         if let Some(slot) = self.slots.get_mut(&*about.name) {
             slot.holds.insert(number, until);
-            driver::hold(&mut self.work, slot.ticket(), number, lasting, released);
+            self.effects.push(Effect::AwaitRelease {
+                of: slot.ticket(),
+                hold: number,
+                lasting,
+                released,
+            });
         }
         self.feed_holds(&about.name);
         let held = Held {

@@ -2,8 +2,9 @@
 
 use super::Supervisor;
 use super::asks::Want;
+use super::effect::Effect;
 use super::slot::Slot;
-use crate::driver::{self, Ticket};
+use crate::driver::Ticket;
 
 impl Slot {
     /// Whether a caller finds what it was told where it looks: in the files, if it said so.
@@ -14,7 +15,7 @@ impl Slot {
     fn is_read_from_files(&self) -> bool {
         let told = self.publication.is_untold();
         told || self.waiters.iter().any(|waiter| match waiter.want {
-            Want::Outcome { .. } | Want::LoginOver { .. } | Want::Files { .. } => true,
+            Want::Outcome { .. } | Want::LoginOver { .. } | Want::Files => true,
             Want::Token { files, .. } | Want::Verdict { files, .. } => files,
             Want::Hold { .. } | Want::LoginBegun { .. } => false,
         })
@@ -39,7 +40,8 @@ impl Supervisor {
             return;
         };
         if let Some(files) = slot.publication.await_files() {
-            driver::land(&mut self.work, slot.ticket(), files);
+            let of = slot.ticket();
+            self.effects.push(Effect::AwaitFiles { of, files });
         }
     }
 

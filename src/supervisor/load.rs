@@ -3,15 +3,15 @@
 //! The start and every reload do it alike. A disk that hangs holds up the sessions that are to come, and none that is there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::found::Found;
+use super::found::{self, Found};
 use super::start::StartError;
 use super::{Supervisor, record_of};
 use crate::atomic_file::Stamp;
 use crate::config::{Config, SessionConfig};
-use crate::provider::{Clients, Remote};
+use crate::provider::{Clients, Remote, RemoteError};
 use crate::publish;
 use crate::session::Session;
 use crate::session::account::Account;
@@ -41,6 +41,8 @@ pub(super) struct Loaded {
     sessions: BTreeMap<Arc<str>, Result<LoadedSession, StartError>>,
     /// Their accounts, as they were stored.
     accounts: BTreeMap<Arc<str>, Account>,
+    /// The servers of sessions that go on with other settings.
+    remotes: BTreeMap<Arc<str>, Result<Remote, RemoteError>>,
 }
 
 /// One session, ready to be taken up.
@@ -48,6 +50,8 @@ pub(super) struct LoadedSession {
     pub(super) remote: Remote,
     /// None where it takes the place of a session that runs: then nothing on the disk is later than what that one knows.
     pub(super) session: Option<Session>,
+    /// For what must be drawn at random, if it begins anew.
+    pub(super) seed: u64,
     /// Its state's file.
     pub(super) written: Option<Stamp>,
 }
@@ -65,6 +69,11 @@ impl Loaded {
         self.sessions.remove(name)
     }
 
+    /// The server of a session that goes on with other settings.
+    pub(super) fn take_remote(&mut self, name: &str) -> Option<Result<Remote, RemoteError>> {
+        self.remotes.remove(name)
+    }
+
     /// The account as it was stored.
     pub(super) fn take_account(&mut self, key: &str) -> Option<Account> {
         self.accounts.remove(key)
@@ -72,21 +81,25 @@ impl Loaded {
 }
 
 impl Loader {
-    pub(super) fn new(config: &Config, store: &Store, clients: &Clients) -> Self {
+    pub(super) fn new(tokens: &Path, store: &Store, clients: &Clients) -> Self {
         Self {
             store: store.clone(),
             clients: clients.clone(),
-            tokens: config.daemon.runtime_dir.join("tokens"),
+            tokens: tokens.to_owned(),
         }
     }
 
-    /// Loads every session of the config that does not go on as it runs. Blocks on the disk.
+    /// Loads every session of the config that does not go on as it runs, and the server of each that is changed. Blocks on
+    /// the disk.
     pub(super) fn load(mut self, config: &Config, running: &AllRunning) -> Loaded {
         let kept = published_paths(&config.sessions);
         let mut loaded = Loaded::default();
         for (name, session) in &config.sessions {
             let runs = running.get(name);
-            if runs.is_some_and(|running| running.goes_on_as(session)) {
+            if let Some(running) = runs.filter(|running| running.goes_on_as(session)) {
+                if running.config != *session {
+                    loaded.remotes.insert(name.clone(), self.remote(session));
+                }
                 continue;
             }
             let ready = self.load_session(session, runs.is_some(), &kept, &mut loaded.accounts);
@@ -103,11 +116,9 @@ impl Loader {
         accounts: &mut BTreeMap<Arc<str>, Account>,
     ) -> Result<LoadedSession, StartError> {
         let name = &config.name;
-        let remote = Remote::new(config.remote.clone(), &mut self.clients).map_err(|error| {
-            StartError::Remote {
-                name: name.to_string(),
-                error,
-            }
+        let remote = self.remote(config).map_err(|error| StartError::Remote {
+            name: name.to_string(),
+            error,
         })?;
         let found = (!is_running).then(|| self.find(name)).transpose()?;
         let account = config.remote.account();
@@ -122,8 +133,13 @@ impl Loader {
         Ok(LoadedSession {
             remote,
             session,
+            seed: found::random(),
             written,
         })
+    }
+
+    fn remote(&mut self, config: &SessionConfig) -> Result<Remote, RemoteError> {
+        Remote::new(config.remote.clone(), &mut self.clients)
     }
 
     /// Removes what killed runs left half-written, in every directory that holds a published file. Blocks on the disk.
@@ -166,11 +182,6 @@ impl Loader {
 }
 
 impl Supervisor {
-    /// Reads for this supervisor what the disk holds.
-    pub(super) fn loader(&self) -> Loader {
-        Loader::new(&self.config, &self.store, &self.clients)
-    }
-
     /// Which sessions run now.
     pub(super) fn running(&self) -> AllRunning {
         let running = self.slots.values().map(|slot| {

@@ -6,12 +6,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::hmac;
+
 use super::Supervisor;
 use super::asks::Want;
+use super::effect::Effect;
 use super::lanes::Passenger;
 use super::slot::Slot;
 use crate::api::{About, LoginAsk, LoginBegun, LoginDone, LoginHow, Refusal, Reply};
-use crate::driver::{self, PersonDone, PersonErrand, PersonStep, Ticket};
+use crate::driver::{PersonDone, PersonErrand, PersonStep, Ticket};
 use crate::provider::{BrowserLogin, DeviceLogin, PersonGrant, Polled, RedirectProblem};
 use crate::secret::{Secret, hex};
 use crate::session::Input;
@@ -59,6 +62,12 @@ enum Stage {
     },
     /// The token is in the engine's state, or there is none and this is why.
     Over(Result<LoggedIn, String>),
+}
+
+/// Names logins so that only who began one can name it: 128 bits each, drawn from a random key.
+pub(super) struct LoginIds {
+    key: Option<hmac::Key>,
+    named: u64,
 }
 
 /// Who logged in, where the server tells.
@@ -133,7 +142,7 @@ impl Supervisor {
         let Some(slot) = self.slots.get_mut(&*about.name) else {
             return;
         };
-        let Some(id) = random_id() else {
+        let Some(id) = self.login_ids.next() else {
             let reason = "the system gives no random bytes".to_owned();
             let _ = reply.send(Err(Refusal::Failed {
                 name: about.name.clone(),
@@ -212,7 +221,7 @@ impl Supervisor {
             return;
         };
         match slot.person_errand(&host) {
-            Some(errand) => driver::person(&mut self.work, errand),
+            Some(errand) => self.effects.push(Effect::Person(Box::new(errand))),
             None => self.lanes.came_back(&host),
         }
     }
@@ -280,6 +289,23 @@ impl Supervisor {
             slot.person.queued = Some(host);
         }
         slot.wake(now, &self.accounts.get(&slot.account)?.account)
+    }
+}
+
+impl LoginIds {
+    /// Without a key there are none.
+    pub(super) fn of(key: Option<[u8; 32]>) -> Self {
+        Self {
+            key: key.map(|key| hmac::Key::new(hmac::HMAC_SHA256, &key)),
+            named: 0,
+        }
+    }
+
+    fn next(&mut self) -> Option<String> {
+        let key = self.key.as_ref()?;
+        self.named += 1;
+        let tag = hmac::sign(key, &self.named.to_be_bytes());
+        Some(hex(tag.as_ref().get(..16)?))
     }
 }
 
@@ -583,11 +609,4 @@ impl Slot {
             retry_after: None,
         }
     }
-}
-
-/// 128 random bits: nobody who did not begin it can name it.
-fn random_id() -> Option<String> {
-    let mut bytes = [0; 16];
-    aws_lc_rs::rand::fill(&mut bytes).ok()?;
-    Some(hex(&bytes))
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::effect::Effects;
 use super::feed::{self, Happened};
 use crate::publish::{Publications, Publisher, Settling, SinkStatus, Wanted};
 use crate::token::Published;
@@ -45,15 +46,20 @@ impl Publication {
     }
 
     /// The same, where the files show the token of another identity: also those go that are kept when a token is lost.
-    pub(super) fn replacing(files: Publisher) -> Self {
+    pub(super) fn replacing(files: Publisher, effects: &mut Effects) -> Self {
         let mut publication = Self::beginning(files);
-        publication.remove();
+        publication.remove(effects);
         publication
     }
 
     /// Readers find this from now on, or nothing. True when that is another token than before, or other files; what is
     /// shown already changes nothing.
-    pub(super) fn set(&mut self, wanted: Option<Arc<Published>>, now: Timestamp) -> bool {
+    pub(super) fn set(
+        &mut self,
+        wanted: Option<Arc<Published>>,
+        now: Timestamp,
+        effects: &mut Effects,
+    ) -> bool {
         let generation = |shown: &Option<Arc<Published>>| shown.as_ref().map(|it| it.generation);
         let is_same_token = self.files_know && generation(&wanted) == generation(&self.served);
         if is_same_token && wanted == self.served {
@@ -61,10 +67,10 @@ impl Publication {
         }
         let before = std::mem::replace(&mut self.served, wanted);
         self.files_know = true;
-        self.files.set(match &self.served {
+        effects.publish(self.files.set(match &self.served {
             Some(served) => Wanted::Show(served.clone()),
             None => Wanted::Withdraw,
-        });
+        }));
         if is_same_token {
             return false;
         }
@@ -78,9 +84,9 @@ impl Publication {
     }
 
     /// Readers find nothing from now on, and every file goes, also those that are kept when a token is lost.
-    pub(super) fn remove(&mut self) {
+    pub(super) fn remove(&mut self, effects: &mut Effects) {
         self.remove_but_for_files();
-        self.files.set(Wanted::Remove);
+        effects.publish(self.files.set(Wanted::Remove));
     }
 
     /// Readers of the socket find nothing from now on; another session writes one of the files.
@@ -95,9 +101,9 @@ impl Publication {
     }
 
     /// Writes the files again where somebody changed or removed them.
-    pub(super) fn heal(&self) {
+    pub(super) fn heal(&self, effects: &mut Effects) {
         if let Some(served) = &self.served {
-            self.files.set(Wanted::Show(served.clone()));
+            effects.publish(self.files.set(Wanted::Show(served.clone())));
         }
     }
 
@@ -144,13 +150,13 @@ impl Publication {
     }
 
     /// Has the files looked at once more; none where their disk is known to hang.
-    pub(super) fn look_anew(&mut self) -> Option<Settling> {
+    pub(super) fn look_anew(&mut self, effects: &mut Effects) -> Option<Settling> {
         let is_settled = self.files.is_settled();
         if self.landing == Landing::Over && !is_settled {
             return None;
         }
         if is_settled {
-            self.heal();
+            self.heal(effects);
             self.landing = Landing::Unwatched;
         }
         Some(self.files.settling())
@@ -187,9 +193,9 @@ impl Publication {
         self.files.publications()
     }
 
-    /// Lets the files become what is wanted of them, and leaves them.
-    pub(super) async fn stop(self) {
-        self.files.stop().await;
+    /// The files, to be left once they are as they are wanted.
+    pub(super) fn into_files(self) -> Publisher {
+        self.files
     }
 }
 
@@ -201,60 +207,104 @@ mod tests {
     use crate::named::Named;
     use crate::publish::{Format, Press, SinkConfig};
     use crate::secret::Secret;
+    use crate::supervisor::effect::Effect;
     use crate::token::Token;
 
     #[tokio::test]
     async fn what_is_shown_already_changes_nothing_and_is_told_once() {
         let house = TempDir::new().unwrap();
-        let mut publication = Publication::beginning(files(&house));
-        assert!(
-            publication.set(None, Timestamp::UNIX_EPOCH),
-            "files of an earlier run may lie there"
-        );
-        assert!(!publication.set(None, Timestamp::UNIX_EPOCH) && !publication.is_untold());
-        assert!(publication.set(Some(token(1, 60)), Timestamp::UNIX_EPOCH));
-        assert!(!publication.set(Some(token(1, 60)), Timestamp::UNIX_EPOCH));
-        assert!(
-            !publication.set(Some(token(1, 90)), Timestamp::UNIX_EPOCH),
-            "the same with a later end"
-        );
-        publication.settling().done().await;
-        assert_eq!(publication.out_of_place(), None);
-        assert_eq!(publication.take_told().len(), 1);
-        assert!(publication.set(None, Timestamp::UNIX_EPOCH) && !publication.is_shown());
-        publication.settling().done().await;
-        assert_eq!(publication.take_told().len(), 1);
-        assert_eq!(publication.count().published, 1);
+        let mut shown = Shown::beginning(&house);
+        assert!(shown.set(None), "files of an earlier run may lie there");
+        assert!(!shown.set(None) && !shown.is_untold());
+        assert!(shown.set(Some(token(1, 60))));
+        assert!(!shown.set(Some(token(1, 60))));
+        assert!(!shown.set(Some(token(1, 90))), "the same with a later end");
+        shown.settling().done().await;
+        assert_eq!(shown.out_of_place(), None);
+        assert_eq!(shown.take_told().len(), 1);
+        assert!(shown.set(None) && !shown.is_shown());
+        shown.settling().done().await;
+        assert_eq!(shown.take_told().len(), 1);
+        assert_eq!(shown.count().published, 1);
     }
 
     #[tokio::test]
     async fn files_that_move_are_told_again_what_is_shown() {
         let house = TempDir::new().unwrap();
-        let mut publication = Publication::beginning(files(&house));
-        assert!(publication.set(Some(token(1, 60)), Timestamp::UNIX_EPOCH));
-        let before = publication.move_to(files(&house));
+        let mut shown = Shown::beginning(&house);
+        assert!(shown.set(Some(token(1, 60))));
+        let before = shown.move_to(files(&house));
         before.stop().await;
-        assert!(publication.is_shown() && publication.out_of_place().is_some());
-        assert!(
-            publication.set(Some(token(1, 60)), Timestamp::UNIX_EPOCH)
-                && !publication.set(Some(token(1, 60)), Timestamp::UNIX_EPOCH)
-        );
-        publication.settling().done().await;
-        assert_eq!(publication.out_of_place(), None);
+        assert!(shown.is_shown() && shown.out_of_place().is_some());
+        assert!(shown.set(Some(token(1, 60))) && !shown.set(Some(token(1, 60))));
+        shown.settling().done().await;
+        assert_eq!(shown.out_of_place(), None);
     }
 
     #[tokio::test]
     async fn what_was_removed_is_not_merely_withdrawn_by_what_follows() {
         let house = TempDir::new().unwrap();
         let path = house.path().join("crm");
-        let mut publication = Publication::beginning(files(&house));
-        publication.set(Some(token(1, 60)), Timestamp::UNIX_EPOCH);
-        publication.settling().done().await;
+        let mut shown = Shown::beginning(&house);
+        shown.set(Some(token(1, 60)));
+        shown.settling().done().await;
         assert!(path.exists());
-        publication.remove();
-        assert!(!publication.set(None, Timestamp::UNIX_EPOCH));
-        publication.settling().done().await;
+        shown.remove();
+        assert!(!shown.set(None));
+        shown.settling().done().await;
         assert!(!path.exists(), "although it is kept when its token is lost");
+    }
+
+    /// A publication whose files are written at once.
+    struct Shown {
+        publication: Publication,
+        press: Press,
+    }
+
+    impl Shown {
+        fn beginning(house: &TempDir) -> Self {
+            Self {
+                publication: Publication::beginning(files(house)),
+                press: Press::start(),
+            }
+        }
+
+        fn set(&mut self, wanted: Option<Arc<Published>>) -> bool {
+            let mut effects = Effects::default();
+            let changes = self
+                .publication
+                .set(wanted, Timestamp::UNIX_EPOCH, &mut effects);
+            self.perform(effects);
+            changes
+        }
+
+        fn remove(&mut self) {
+            let mut effects = Effects::default();
+            self.publication.remove(&mut effects);
+            self.perform(effects);
+        }
+
+        fn perform(&self, mut effects: Effects) {
+            for effect in effects.take() {
+                if let Effect::Publish(jobs) = effect {
+                    self.press.take(jobs);
+                }
+            }
+        }
+    }
+
+    impl std::ops::Deref for Shown {
+        type Target = Publication;
+
+        fn deref(&self) -> &Publication {
+            &self.publication
+        }
+    }
+
+    impl std::ops::DerefMut for Shown {
+        fn deref_mut(&mut self) -> &mut Publication {
+            &mut self.publication
+        }
     }
 
     fn files(house: &TempDir) -> Publisher {
@@ -268,9 +318,8 @@ mod tests {
             required: true,
             env_prefix: "CRM".into(),
         };
-        // It owns the workers, which must outlive this function.
-        let press = Box::leak(Box::new(Press::start(house.path())));
-        Publisher::new(&"crm".into(), &Arc::from([sink]), press)
+        let tokens = house.path().into();
+        Publisher::new(&"crm".into(), &Arc::from([sink]), &tokens)
     }
 
     fn token(generation: u64, end: i64) -> Arc<Published> {

@@ -3,58 +3,76 @@
 mod changes;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
-use tokio::time::Sleep;
-
 use super::asks::{Waiter, Want};
+use super::effect::{Effect, Notice, Retirement};
 use super::health::out_of_place_in_words;
 use super::load::Loaded;
 use super::slot::{AccountSlot, Slot};
-use super::{Supervisor, found, record_of};
+use super::{Supervisor, found};
 use crate::api::{Refusal, Reloaded, Reply};
-use crate::config::{self, Config, MetricsListen, SessionConfig};
+use crate::config::{Config, MetricsListen, SessionConfig};
 use crate::driver::LONGEST_LANDING;
-use crate::hooks::Hooks;
-use crate::program;
-use crate::provider::Remote;
-use crate::publish::{self, Publisher, SinkConfig};
-use crate::scrape::MoveScrapers;
+use crate::hooks::RunCount;
+use crate::publish::{Publisher, SinkConfig};
 use crate::session::{Input, Order};
 use crate::time::Instant;
 
-/// A config that is being read, with what the disk holds of its new sessions, on a thread that may block; and who wants
-/// to know what comes of it.
+/// How far a reload is, and who wants to know what comes of it.
 #[derive(Default)]
 pub(super) struct Reloading {
-    reading: Option<JoinHandle<Result<NewConfig, String>>>,
+    stage: Stage,
     askers: Vec<Reply<Reloaded>>,
     /// Somebody asked after the reading had begun: the file may have changed since.
     again: bool,
     next_askers: Vec<Reply<Reloaded>>,
-    /// Held by whatever still writes or removes files for the config that is being taken over.
-    landing: Option<mpsc::Sender<()>>,
     taken_over: Option<TakenOver>,
-    /// Whether scrapers are served where the config wants it, or why not.
-    scrapers_moved: Option<oneshot::Receiver<Result<Option<MetricsListen>, String>>>,
+    /// The listener for scrapers moves.
+    scrapers_move: bool,
+    /// Why it could not.
+    scrapers_problem: Option<String>,
+}
+
+#[derive(Default)]
+enum Stage {
+    /// None is under way, but for files of the last one.
+    #[default]
+    Idle,
+    /// The config is being read.
+    Reading,
+    /// What an earlier reload removed must be gone first: it would take a new session's record or file along.
+    Waiting(Box<Config>),
+    /// The disk is asked what it holds of the new sessions.
+    Loading,
 }
 
 /// A config in force whose files are on their way, and who is told once they are there.
 struct TakenOver {
     outcome: Reloaded,
     askers: Vec<Reply<Reloaded>>,
-    landed: mpsc::Receiver<()>,
-    late: Pin<Box<Sleep>>,
+    /// Sessions whose files are on their way.
+    sessions: BTreeSet<Arc<str>>,
+    /// The removals that it began.
+    removals: Range<u64>,
+    until: Instant,
 }
 
-/// A config with all that is needed to take it over without a look at the disk.
-pub(super) struct NewConfig {
-    config: Config,
-    loaded: Loaded,
+/// What removed sessions, and files that moved, have left behind and is not cleared away yet.
+#[derive(Default)]
+pub(super) struct Removals {
+    begun: u64,
+    under_way: BTreeMap<u64, Removal>,
+    /// Records that are to be removed once a write of them that is under way has ended.
+    late: BTreeMap<Arc<str>, u64>,
+}
+
+enum Removal {
+    /// The record of the session of this name.
+    Record(Arc<str>),
+    Files(Vec<PathBuf>),
 }
 
 /// A session whose place another identity takes.
@@ -65,42 +83,32 @@ pub(super) struct Replaced {
     pub(super) shares_a_file: bool,
 }
 
-/// How a reload comes further.
-pub(super) enum Step {
-    /// The config was read, and its new sessions were loaded.
-    Loaded(Box<Result<NewConfig, String>>),
-    /// The files are as it wants them, or were waited for long enough.
-    Landed,
-}
-
 impl Reloading {
-    /// What comes next; never resolves while no reload is under way.
-    pub(super) async fn next(&mut self) -> Step {
-        tokio::select! {
-            new = read(&mut self.reading) => Step::Loaded(Box::new(new)),
-            () = landed(&mut self.taken_over) => Step::Landed,
-        }
+    /// When the files of a config in force are waited for no longer.
+    pub(super) fn wake(&self) -> Option<Instant> {
+        Some(self.taken_over.as_ref()?.until)
     }
 }
 
-async fn read(
-    reading: &mut Option<JoinHandle<Result<NewConfig, String>>>,
-) -> Result<NewConfig, String> {
-    match reading {
-        Some(reading) => reading
-            .await
-            .unwrap_or_else(|error| Err(format!("read the config: {error}"))),
-        None => std::future::pending().await,
+impl Removals {
+    fn begin(&mut self, removal: Removal) -> u64 {
+        let number = self.begun;
+        self.begun += 1;
+        self.under_way.insert(number, removal);
+        number
     }
-}
 
-async fn landed(taken_over: &mut Option<TakenOver>) {
-    let Some(TakenOver { landed, late, .. }) = taken_over else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = landed.recv() => {}
-        () = late => {}
+    /// Whether something of what is being removed would belong to a session of this config.
+    fn touch(&self, config: &Config) -> bool {
+        self.under_way.values().any(|removal| match removal {
+            Removal::Record(name) => config.sessions.contains_key(name),
+            Removal::Files(paths) => {
+                let sinks = config.sessions.values().flat_map(|it| it.publish.iter());
+                paths
+                    .iter()
+                    .any(|path| sinks.clone().any(|sink| sink.path == *path))
+            }
+        })
     }
 }
 
@@ -117,40 +125,84 @@ impl Replaced {
 impl Supervisor {
     /// Begins to read the config again; everything else goes on meanwhile.
     pub(super) fn reload(&mut self, asker: Option<Reply<Reloaded>>) {
-        if self.reloading.reading.is_some() {
-            self.reloading.again = true;
-            self.reloading.next_askers.extend(asker);
-            return;
+        match self.reloading.stage {
+            Stage::Reading | Stage::Loading => {
+                self.reloading.again = true;
+                self.reloading.next_askers.extend(asker);
+            }
+            // What waits for a removal is read anew: it may be about the very session whose disk hangs.
+            Stage::Idle | Stage::Waiting(_) => {
+                self.reloading.askers.extend(asker);
+                self.reloading.stage = Stage::Reading;
+                self.effects.notify(Notice::Reloading);
+                let file = self.config.file.clone();
+                self.effects.push(Effect::ReadConfig(file));
+            }
         }
-        self.reloading.askers.extend(asker);
-        self.notifier.reloading();
-        let file = self.config.file.clone();
-        let (disk, running) = (self.loader(), self.running());
-        self.reloading.reading = Some(tokio::task::spawn_blocking(move || {
-            let config = config::load_to_run(&file, false)?;
-            let loaded = disk.load(&config, &running);
-            Ok(NewConfig { config, loaded })
-        }));
     }
 
-    /// Carries over what differs; a broken config changes nothing.
-    pub(super) fn loaded(&mut self, new: Result<NewConfig, String>) {
-        self.reloading.reading = None;
+    /// The config was read, or is broken.
+    pub(super) fn config_read(&mut self, config: Result<Box<Config>, String>) {
+        match config {
+            _ if self.is_stopping() => {}
+            Ok(config) => self.load(config),
+            Err(errors) => self.conclude(Err(errors)),
+        }
+    }
+
+    /// Has the new sessions loaded, once nothing is being removed that would be theirs.
+    fn load(&mut self, config: Box<Config>) {
+        if self.removals.touch(&config) {
+            tracing::info!(
+                event = "reload_waits",
+                "the reload waits until the disk has removed what an earlier one took out of the config"
+            );
+            self.reloading.stage = Stage::Waiting(config);
+            return;
+        }
+        self.reloading.stage = Stage::Loading;
+        let running = self.running();
+        self.effects.push(Effect::Load { config, running });
+    }
+
+    /// What a session left, or files that moved, is cleared away.
+    pub(super) fn retired(&mut self, number: u64) {
+        self.removals.under_way.remove(&number);
+        if let Stage::Waiting(config) = std::mem::take(&mut self.reloading.stage) {
+            self.load(config);
+        }
+    }
+
+    /// Carries over what differs; a config that cannot be in force changes nothing.
+    pub(super) fn loaded(&mut self, config: Config, loaded: Loaded) {
+        if self.is_stopping() {
+            return;
+        }
+        // A logout may have ended meanwhile, and the session's removal begun.
+        if self.removals.touch(&config) {
+            self.load(Box::new(config));
+            return;
+        }
         self.reloaded();
-        let (landing, landed) = mpsc::channel(1);
-        self.reloading.landing = Some(landing);
-        let outcome = new.and_then(|new| self.take_over(new));
-        self.reloading.landing = None;
+        let first = self.removals.begun;
+        let outcome = self.take_over(config, loaded);
+        self.conclude(outcome.map(|outcome| (outcome, first)));
+    }
+
+    /// A reload is in force, with the removals from that number on; or the errors of a config that is not.
+    fn conclude(&mut self, outcome: Result<(Reloaded, u64), String>) {
+        self.reloading.stage = Stage::Idle;
+        self.reloaded();
         self.gauges.config_good = outcome.is_ok();
         let askers = std::mem::take(&mut self.reloading.askers);
         match outcome {
-            Ok(outcome) => {
-                let late = Box::pin(tokio::time::sleep(LONGEST_LANDING));
+            Ok((outcome, first)) => {
                 self.reloading.taken_over = Some(TakenOver {
                     outcome,
                     askers,
-                    landed,
-                    late,
+                    sessions: self.awaited_by_reload(),
+                    removals: first..self.removals.begun,
+                    until: self.now.boot.after(LONGEST_LANDING),
                 });
             }
             Err(errors) => self.refuse(&errors, askers),
@@ -169,7 +221,8 @@ impl Supervisor {
                 "the config is broken; the daemon goes on with the old one"
             );
         }
-        self.notifier.ready(&self.one_line());
+        let line = self.one_line();
+        self.effects.notify(Notice::Ready(line));
         for asker in askers {
             // Whoever has hung up gets no answer.
             let _ = asker.send(Err(Refusal::BadConfig {
@@ -178,8 +231,34 @@ impl Supervisor {
         }
     }
 
+    fn awaited_by_reload(&self) -> BTreeSet<Arc<str>> {
+        let awaited = self.slots.values().filter(|slot| slot.awaits_files());
+        awaited.map(|slot| slot.name.clone()).collect()
+    }
+
+    /// Says that a reload is over once its files are as it wants them, or were waited for long enough.
+    pub(super) fn finish_reload(&mut self, now: Instant) {
+        let Some(taken_over) = &mut self.reloading.taken_over else {
+            return;
+        };
+        let awaits = |name: &Arc<str>| {
+            let slot = self.slots.get(name);
+            slot.is_some_and(|slot| slot.awaits_files())
+        };
+        while taken_over.sessions.first().is_some_and(|it| !awaits(it)) {
+            taken_over.sessions.pop_first();
+        }
+        let mut removals = self.removals.under_way.range(taken_over.removals.clone());
+        let is_done = taken_over.sessions.is_empty()
+            && removals.next().is_none()
+            && !self.reloading.scrapers_move;
+        if is_done || taken_over.until <= now {
+            self.reloaded();
+        }
+    }
+
     /// The config is in force, and files are where it wants them, for all who look.
-    pub(super) fn reloaded(&mut self) {
+    fn reloaded(&mut self) {
         let Some(TakenOver {
             outcome, askers, ..
         }) = self.reloading.taken_over.take()
@@ -187,15 +266,14 @@ impl Supervisor {
             return;
         };
         let outcome = self.outcome_of(outcome);
-        // Before the answers: systemd has heard of the end when the command that asked for it ends.
-        self.notifier.ready(&self.one_line());
+        let line = self.one_line();
+        self.effects.notify(Notice::Ready(line));
         for asker in askers {
             let _ = asker.send(Ok(outcome.clone()));
         }
     }
 
-    fn take_over(&mut self, new: NewConfig) -> Result<Reloaded, String> {
-        let NewConfig { config, loaded } = new;
+    fn take_over(&mut self, config: Config, loaded: Loaded) -> Result<Reloaded, String> {
         // A file that is just being written looks like this, and every token would be withdrawn.
         if config.sessions.is_empty() && !self.slots.is_empty() {
             return Err(
@@ -203,7 +281,12 @@ impl Supervisor {
                     .to_owned(),
             );
         }
-        let outcome = changes::between(&self.slots, &self.config, &config);
+        let outcome = changes::between(
+            &self.slots,
+            &self.config,
+            &config,
+            self.restart_command.as_deref(),
+        );
         if outcome.restart_needed {
             let keys = outcome.restart_for.join(", ");
             tracing::warn!(
@@ -215,7 +298,9 @@ impl Supervisor {
         for warning in &config.warnings {
             tracing::warn!(event = "config_warning", "{warning}");
         }
-        program::withhold_from_children(config.secret_variables());
+        self.effects.push(Effect::WithholdVariables(
+            config.secret_variables().collect(),
+        ));
         self.gauges.config_read = self.now.wall;
         self.watch.reloaded(self.now.boot);
         self.take_over_alerts(&config);
@@ -240,32 +325,25 @@ impl Supervisor {
         if self.config.metrics == new {
             return;
         }
-        let (told, moved) = oneshot::channel();
-        let move_to = MoveScrapers {
-            to: new,
-            told,
-            landing: self.reloading.landing.clone(),
-        };
-        // Without an owner of the listener the daemon is about to end.
-        let _ = self.scrapers.send(move_to);
-        self.reloading.scrapers_moved = Some(moved);
+        self.reloading.scrapers_move = true;
+        self.effects.push(Effect::MoveScrapers(new));
+    }
+
+    /// Scrapers are served where the config wants it, or why not.
+    pub(super) fn scrapers_moved(&mut self, moved: Option<Result<Option<MetricsListen>, String>>) {
+        self.reloading.scrapers_move = false;
+        match moved {
+            Some(Ok(metrics)) => self.config.metrics = metrics,
+            Some(Err(problem)) => self.reloading.scrapers_problem = Some(problem),
+            None => {}
+        }
     }
 
     /// What became of the listener, and of files, for those who reloaded.
     fn outcome_of(&mut self, mut outcome: Reloaded) -> Reloaded {
-        if let Some(Ok(moved)) = self
-            .reloading
-            .scrapers_moved
-            .take()
-            .map(|mut moved| moved.try_recv())
-        {
-            match moved {
-                Ok(metrics) => self.config.metrics = metrics,
-                Err(problem) => {
-                    outcome.changed_tables.retain(|table| table != "metrics");
-                    outcome.problems.push(problem);
-                }
-            }
+        if let Some(problem) = self.reloading.scrapers_problem.take() {
+            outcome.changed_tables.retain(|table| table != "metrics");
+            outcome.problems.push(problem);
         }
         let files = self
             .slots
@@ -341,7 +419,7 @@ impl Supervisor {
         let same_identity =
             slot.is_some_and(|slot| slot.config.remote.identity() == new.remote.identity());
         if same_identity && !is_leaving {
-            self.reconfigure(name, &new, kept);
+            self.reconfigure(name, &new, loaded, kept);
             return;
         }
         let (account, now) = (new.remote.account(), self.now.boot);
@@ -359,9 +437,7 @@ impl Supervisor {
         if let Some(slot) = self.slots.get_mut(name)
             && replaced.as_ref().is_some_and(|old| old.shares_a_file)
         {
-            let landing = self.reloading.landing.clone();
-            slot.waiters
-                .extend(landing.map(|told| until_in_files(told, now)));
+            slot.waiters.push(until_in_files(now));
         }
         if let Some(account) = self
             .accounts
@@ -373,43 +449,49 @@ impl Supervisor {
         self.consult_calendar(name);
     }
 
-    fn reconfigure(&mut self, name: &str, new: &Arc<SessionConfig>, kept: &BTreeSet<PathBuf>) {
+    fn reconfigure(
+        &mut self,
+        name: &str,
+        new: &Arc<SessionConfig>,
+        loaded: &mut Loaded,
+        kept: &BTreeSet<PathBuf>,
+    ) {
         let now = self.now.boot;
         let Some(slot) = self.slots.get_mut(name) else {
             return;
         };
-        match Remote::new(new.remote.clone(), &mut self.clients) {
-            Ok(remote) => {
+        match loaded.take_remote(name) {
+            Some(Ok(remote)) => {
                 slot.remote = Arc::new(remote);
                 if slot.config.remote.values != new.remote.values {
                     slot.person.forget();
                 }
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 tracing::error!(session = name, event = "session_not_changed", %error, "the session keeps its old settings");
                 return;
             }
+            // It was as the config has it when its sessions were loaded.
+            None => return,
         }
         let old = std::mem::replace(&mut slot.config, new.clone());
         if old.publish != new.publish {
-            let publisher = Publisher::new(&slot.name, &new.publish, &self.press);
+            let publisher = Publisher::new(&slot.name, &new.publish, &self.tokens);
             let old_publisher = slot.publication.move_to(publisher);
             let stale = unshared(&old, kept);
-            let landing = self.reloading.landing.clone();
-            slot.waiters
-                .extend(landing.clone().map(|told| until_in_files(told, now)));
-            self.retiring.spawn(async move {
-                old_publisher.stop().await;
-                remove_files(stale).await;
-                drop(landing);
-            });
-        }
-        if old.hooks != new.hooks {
-            let hooks = Hooks::start(&new.hooks, &self.config.socket.path);
-            self.retiring
-                .spawn(std::mem::replace(&mut slot.hooks, hooks).finish());
+            slot.waiters.push(until_in_files(now));
+            let number = self.removals.begin(Removal::Files(stale.clone()));
+            self.effects.push(Effect::Retire(Box::new(Retirement {
+                number,
+                files: old_publisher,
+                stale,
+            })));
         }
         slot.saver.want();
+        if old.hooks != new.hooks {
+            slot.hook_runs = RunCount::default();
+            self.effects.push(slot.start_hooks());
+        }
         let asks_otherwise = old.remote.values != new.remote.values
             || old.remote.url != new.remote.url
             || old.remote.http != new.remote.http;
@@ -437,16 +519,17 @@ impl Supervisor {
             "removed from the config: withdrawing its token"
         );
         slot.call_off(
-            &self.alerts,
+            &self.config.alerts,
             self.now,
             "the session is no longer configured",
+            &mut self.effects,
         );
         // A path that another session publishes now is that session's to write.
         let shares = |sink: &SinkConfig| kept.contains(&sink.path);
         if slot.config.publish.iter().any(shares) {
             slot.publication.remove_but_for_files();
         } else {
-            slot.publication.remove();
+            slot.publication.remove(&mut self.effects);
         }
         if slot.config.logout_on_removal && slot.session.state().token.is_some() {
             slot.leaving = true;
@@ -467,7 +550,7 @@ impl Supervisor {
             self.timers.remove(&(at, name.clone()));
         }
         if let Some(flight) = slot.in_flight.take() {
-            flight.abort.abort();
+            self.effects.push(Effect::Abort(slot.epoch));
             self.lanes.came_back(&flight.host);
         }
         if let Some(account) = self.accounts.get_mut(&slot.account) {
@@ -480,23 +563,31 @@ impl Supervisor {
             self.stirred.extend(account.members.iter().cloned());
         }
         let stale = unshared(&slot.config, kept);
+        let number = self.removals.begin(Removal::Files(stale.clone()));
+        if !slot.config.hooks.is_empty() {
+            self.effects.push(Effect::EndHooks(slot.epoch));
+        }
+        self.effects.push(Effect::Retire(Box::new(Retirement {
+            number,
+            files: slot.publication.into_files(),
+            stale,
+        })));
         // A successor of the same name writes its own record over this one.
-        let has_successor = self.config.sessions.contains_key(&*name);
-        let (store, record) = (self.store.clone(), record_of(&name));
-        let landing = self.reloading.landing.clone();
-        self.retiring.spawn(async move {
-            slot.publication.stop().await;
-            remove_files(stale).await;
-            drop(landing);
-            slot.hooks.finish().await;
-            if has_successor {
-                return;
-            }
-            let removed = tokio::task::spawn_blocking(move || store.remove(&record)).await;
-            if let Ok(Err(error)) = removed {
-                tracing::error!(session = &*name, event = "state_not_removed", %error, "cannot remove the state of a removed session");
-            }
-        });
+        if !self.config.sessions.contains_key(&*name) {
+            let number = self.removals.begin(Removal::Record(name.clone()));
+            self.removals.late.insert(name.clone(), number);
+            self.remove_late_record(&name);
+        }
+    }
+
+    /// A write that is under way would bring the record back: it must have ended first.
+    pub(super) fn remove_late_record(&mut self, name: &str) {
+        if self.writes.is_writing(name) {
+            return;
+        }
+        if let Some((of, number)) = self.removals.late.remove_entry(name) {
+            self.effects.push(Effect::RemoveRecord { number, of });
+        }
     }
 }
 
@@ -513,10 +604,19 @@ impl Supervisor {
 }
 
 /// Keeps a reload's answer until the session's files are as it wants them.
-fn until_in_files(told: mpsc::Sender<()>, now: Instant) -> Waiter {
+fn until_in_files(now: Instant) -> Waiter {
     Waiter {
         until: now.after(LONGEST_LANDING),
-        want: Want::Files { _told: told },
+        want: Want::Files,
+    }
+}
+
+impl Slot {
+    /// Whether a reload waits for its files.
+    fn awaits_files(&self) -> bool {
+        self.waiters
+            .iter()
+            .any(|waiter| matches!(waiter.want, Want::Files))
     }
 }
 
@@ -528,18 +628,6 @@ fn unshared(config: &SessionConfig, kept: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
         .map(|sink| sink.path.clone())
         .filter(|path| !kept.contains(path))
         .collect()
-}
-
-/// Removes files on a thread that may block.
-async fn remove_files(paths: Vec<PathBuf>) {
-    let removing = tokio::task::spawn_blocking(move || {
-        for path in &paths {
-            publish::remove_stale(path);
-        }
-    });
-    if let Err(error) = removing.await {
-        tracing::error!(event = "remove_failed", %error, "cannot remove files of a removed session");
-    }
 }
 
 impl AccountSlot {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alarm::Alarm;
 use super::asks::Waiter;
+use super::effect::Effects;
 use super::feed::Happened;
 use super::figures::Tally;
 use super::person::PersonLogins;
@@ -18,10 +19,9 @@ use super::shown;
 use super::tell::Told;
 use super::warnings::Logins;
 use crate::atomic_file::Stamp;
-use crate::clock::boot_id;
 use crate::config::SessionConfig;
-use crate::driver::{Errand, Flight, Ticket};
-use crate::hooks::Hooks;
+use crate::driver::{Errand, Ticket};
+use crate::hooks::RunCount;
 use crate::provider::Remote;
 use crate::schedule::Duty;
 use crate::secret_source::SecretSource;
@@ -76,8 +76,8 @@ pub(super) struct Slot {
     pub(super) tally: Tally,
     /// Successful logins of this run.
     pub(super) logins: Logins,
-    /// Its own programs, and what was rung.
-    pub(super) hooks: Hooks,
+    /// How the runs of its own programs ended.
+    pub(super) hook_runs: RunCount,
     pub(super) alarm: Alarm,
     /// Removed from the config: gone once this logout is answered.
     pub(super) leaving: bool,
@@ -99,6 +99,14 @@ pub(super) struct Pending {
     state: u64,
     account: u64,
     queued: bool,
+}
+
+/// A call of the engine that has left.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) request: Request,
+    /// The host whose lane it uses.
+    pub(super) host: String,
 }
 
 /// What a pending call waits for.
@@ -167,9 +175,9 @@ impl Outcome {
 }
 
 impl AccountSlot {
-    pub(super) fn stored(&self, now: Now) -> Vec<u8> {
+    pub(super) fn stored(&self, now: Now, boot_id: &str) -> Vec<u8> {
         to_bytes(&StoredAccount {
-            clock: stamp(now),
+            clock: stamp(now, boot_id),
             account: self.account.clone(),
         })
     }
@@ -177,11 +185,11 @@ impl AccountSlot {
 
 impl Slot {
     /// What the state directory should hold of this session.
-    pub(super) fn stored(&self, now: Now) -> Vec<u8> {
+    pub(super) fn stored(&self, now: Now, boot_id: &str) -> Vec<u8> {
         to_bytes(&StoredSession {
             identity: self.config.remote.identity(),
             account: self.account.to_string(),
-            clock: stamp(now),
+            clock: stamp(now, boot_id),
             paths: self
                 .config
                 .publish
@@ -329,16 +337,16 @@ impl Slot {
     }
 
     /// Brings files and socket in line with the state; true when readers find something else than before.
-    pub(super) fn publish(&mut self, now: Now) -> bool {
+    pub(super) fn publish(&mut self, now: Now, effects: &mut Effects) -> bool {
         let wanted = match self.session.publication(now.boot) {
             Wanted::Hold => return false,
             Wanted::Withdraw => None,
             Wanted::Show => self.published(now),
         };
         let shows = wanted.is_some();
-        let changes = self.publication.set(wanted, now.wall);
+        let changes = self.publication.set(wanted, now.wall, effects);
         if changes && shows {
-            self.ring_change(now);
+            self.ring_change(now, effects);
         }
         changes
     }
@@ -384,9 +392,9 @@ fn needs_refresh_token(request: Request) -> bool {
     matches!(request, Request::Renew | Request::Logout)
 }
 
-fn stamp(now: Now) -> ClockStamp {
+fn stamp(now: Now, boot_id: &str) -> ClockStamp {
     ClockStamp {
-        boot_id: boot_id().unwrap_or_default(),
+        boot_id: boot_id.to_owned(),
         boot: now.boot,
         wall: now.wall,
     }

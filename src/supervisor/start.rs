@@ -5,36 +5,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 
 use super::Supervisor;
 use super::alarm::Alarm;
+use super::effect::{Effects, Notice};
 use super::feed::Feed;
 use super::figures::{Gauges, Tally};
 use super::found;
 use super::lanes::Lanes;
-use super::load::{AllRunning, Loaded, LoadedSession, Loader};
-use super::person::PersonLogins;
+use super::load::{Loaded, LoadedSession};
+use super::person::{LoginIds, PersonLogins};
 use super::publication::Publication;
-use super::reload::{Reloading, Replaced};
+use super::reload::{Reloading, Removals, Replaced};
 use super::saver::Saver;
 use super::slot::{AccountSlot, Slot};
+use super::stop::Life;
 use super::tell::Told;
 use super::warnings::Logins;
 use super::watch::Watch;
 use super::writes::Writes;
 use crate::config::{Config, SessionConfig};
-use crate::descriptors::allowed_descriptors;
-use crate::driver::Work;
-use crate::hooks::Hooks;
-use crate::provider::{Clients, RemoteError};
-use crate::publish::{Press, Publisher};
-use crate::schedule::Runner;
-use crate::scrape::MoveScrapers;
+use crate::hooks::RunCount;
+use crate::provider::RemoteError;
+use crate::publish::Publisher;
 use crate::session::view::Phase;
-use crate::store::{Store, StoreError};
-use crate::systemd::Notifier;
+use crate::store::StoreError;
 use crate::time::Now;
 
 /// Why the daemon cannot begin.
@@ -56,54 +51,69 @@ pub enum StartError {
 /// READY waits for no call that lies further ahead.
 const SOON: Duration = Duration::from_secs(1);
 
+/// What the supervisor is told of the machine and the process that it runs in.
+pub(super) struct Surroundings {
+    /// The daemon's user.
+    pub(super) uid: u32,
+    /// Names this boot of the machine.
+    pub(super) boot_id: String,
+    /// How many descriptors may be open at once.
+    pub(super) descriptors: usize,
+    /// How often systemd wants to hear from the watchdog.
+    pub(super) watchdog: Option<Duration>,
+    /// The command that restarts the service, where systemd runs it.
+    pub(super) restart_command: Option<String>,
+    /// What names of logins are drawn from; none where the system gives no random bytes.
+    pub(super) login_key: Option<[u8; 32]>,
+}
+
 impl Supervisor {
-    /// Takes up every session of the config, with what the state directory holds of it.
+    /// Takes up every session of the config as it was loaded.
     ///
     /// # Errors
     /// When stored state is there but cannot be read, so that going on would lose it.
-    pub fn new(
+    pub(super) fn new(
         config: Config,
-        store: Store,
-        notifier: Notifier,
-        scrapers: mpsc::UnboundedSender<MoveScrapers>,
+        mut loaded: Loaded,
+        surroundings: Surroundings,
         now: Now,
     ) -> Result<Self, StartError> {
-        let clients = Clients::default();
-        let lanes = Lanes::new(config.per_host_rate, allowed_descriptors());
+        let Surroundings {
+            uid,
+            boot_id,
+            descriptors,
+            watchdog,
+            restart_command,
+            login_key,
+        } = surroundings;
         let mut supervisor = Self {
             now,
+            effects: Effects::default(),
+            life: Life::Runs,
             slots: BTreeMap::new(),
             accounts: BTreeMap::new(),
             unsaved: BTreeSet::new(),
             timers: BTreeSet::new(),
             stirred: BTreeSet::new(),
-            lanes,
-            work: Work::begin(allowed_descriptors()),
+            lanes: Lanes::new(config.per_host_rate, descriptors),
             writes: Writes::default(),
-            retiring: JoinSet::new(),
-            store,
+            removals: Removals::default(),
+            alert_runs: RunCount::default(),
             feed: Feed::beginning(now),
-            press: Press::start(&config.daemon.runtime_dir.join("tokens")),
-            alerts: Hooks::start_alerts(&config.alerts, &config.socket.path, &clients),
-            clients,
-            calendar: Runner::default(),
-            notifier,
-            scrapers,
-            watch: Watch::begin(now),
+            watch: Watch::begin(now, watchdog),
             gauges: Gauges::begin(now),
-            uid: rustix::process::geteuid().as_raw(),
-            guests: watch::Sender::default(),
+            uid,
+            boot_id,
+            restart_command,
+            tokens: config.daemon.runtime_dir.join("tokens").into(),
+            login_ids: LoginIds::of(login_key),
             reloading: Reloading::default(),
             unreported: BTreeSet::new(),
             ready: false,
             epochs: 0,
             config,
         };
-        // Nobody is served yet: here alone the disk may be waited for.
-        Loader::sweep_files(&supervisor.config);
-        let disk = supervisor.loader();
-        disk.forget_unconfigured(&supervisor.config)?;
-        let mut loaded = disk.load(&supervisor.config, &AllRunning::new());
+        supervisor.start_alerts();
         for session in supervisor.config.sessions.clone().into_values() {
             supervisor.add(session, &mut loaded, None)?;
         }
@@ -132,21 +142,22 @@ impl Supervisor {
         let LoadedSession {
             remote,
             session,
+            seed,
             written,
         } = ready?;
         let account: Arc<str> = config.remote.account().into();
         self.join_account(&account, &name, loaded);
         let floor = replaces.map_or(0, |replaced| replaced.generation.saturating_add(1));
-        let session = session.unwrap_or_else(|| found::fresh(&config, self.now, floor));
+        let session = session.unwrap_or_else(|| found::fresh(&config, self.now, floor, seed));
         let known = session
             .state()
             .token
             .as_ref()
             .map(|_| session.state().generation);
         let alarm = Alarm::beginning(known);
-        let publisher = Publisher::new(&name, &config.publish, &self.press);
+        let publisher = Publisher::new(&name, &config.publish, &self.tokens);
         let publication = if replaces.is_some_and(|replaced| replaced.shares_a_file) {
-            Publication::replacing(publisher)
+            Publication::replacing(publisher, &mut self.effects)
         } else {
             Publication::beginning(publisher)
         };
@@ -172,12 +183,15 @@ impl Supervisor {
             told: Told::default(),
             tally: Tally::default(),
             logins: Logins::default(),
-            hooks: self.start_hooks(&config),
+            hook_runs: RunCount::default(),
             alarm,
             leaving: false,
             broken: false,
             config,
         };
+        if !slot.config.hooks.is_empty() {
+            self.effects.push(slot.start_hooks());
+        }
         self.slots.insert(name, Box::new(slot));
         Ok(())
     }
@@ -233,7 +247,7 @@ impl Supervisor {
         self.ready = true;
         let status = self.one_line();
         tracing::info!(event = "ready", status, "ready");
-        self.notifier.ready(&status);
+        self.effects.notify(Notice::Ready(status));
     }
 
     fn is_reported(&self, slot: &Slot) -> bool {

@@ -2,31 +2,56 @@
 
 use std::time::Duration;
 
-use tokio::task::JoinSet;
-
-use super::slot::Slot;
-use super::{Ears, Supervisor};
-use crate::clock;
+use super::Supervisor;
+use super::effect::{Effect, Notice};
+use super::slot::{Flight, Slot};
+use crate::publish::Publisher;
 use crate::session::answer::Request;
 use crate::session::{Input, Order};
-use crate::signals::Signal;
 use crate::time::Instant;
 
 /// Beyond its time-out a renewal is waited for no longer at the end.
 const DRAIN_GRACE: Duration = Duration::from_secs(3);
-/// Hooks and alerts get so long to end after that.
-const LAST_HOOKS: Duration = Duration::from_secs(3);
-/// Token files get so long to settle at the end.
-const SETTLE: Duration = Duration::from_secs(5);
+
+/// Whether the daemon goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    /// It serves.
+    Runs,
+    /// It was told to stop.
+    Stops {
+        /// What is under way is waited for no longer.
+        until: Instant,
+        /// It was told so once more.
+        hurried: bool,
+    },
+    /// Nothing is left to do but to leave.
+    Over,
+}
 
 impl Supervisor {
-    /// Begins nothing more, lets renewals and logins finish, stores what they bring; the files stay.
-    pub(super) async fn stop(mut self, ears: &mut Ears) {
-        self.notifier.stopping();
+    /// Begins nothing more, lets renewals and logins finish, stores what they bring; the files stay. Told so once more, it
+    /// cuts off whatever costs no session: all but renewals, a person's login and their writes.
+    pub(super) fn stop(&mut self) {
+        if let Life::Stops { hurried, .. } = &mut self.life {
+            *hurried = true;
+            return;
+        }
+        self.effects.notify(Notice::Stopping);
         tracing::info!(
             event = "stopping",
             "stopping; the sessions and their files stay"
         );
+        let longest = self
+            .slots
+            .values()
+            .map(|slot| slot.session.policy().request_timeout)
+            .max()
+            .unwrap_or_default();
+        self.life = Life::Stops {
+            until: self.now.boot.after(longest + DRAIN_GRACE),
+            hurried: false,
+        };
         let leavers: Vec<_> = self
             .slots
             .iter()
@@ -42,38 +67,22 @@ impl Supervisor {
         }
         self.take_back_what_has_not_left();
         self.abort_what_may_be_lost();
-        let longest = self
-            .slots
-            .values()
-            .map(|slot| slot.session.policy().request_timeout)
-            .max()
-            .unwrap_or_default();
-        let drained = tokio::time::timeout(longest + DRAIN_GRACE, self.drain(ears)).await;
-        if drained.is_err() {
-            tracing::warn!(
-                event = "undrained",
-                "a call had no answer before the stop; its result is lost"
-            );
-        }
-        let slots = std::mem::take(&mut self.slots);
-        let mut hooks = JoinSet::from_iter([self.alerts.finish()]);
-        let settle = async {
-            for (_, slot) in slots {
-                hooks.spawn(slot.hooks.finish());
-                slot.publication.stop().await;
-            }
-            while self.retiring.join_next().await.is_some() {}
-        };
-        let _ = tokio::time::timeout(SETTLE, settle).await;
-        let told = async { while hooks.join_next().await.is_some() {} };
-        if tokio::time::timeout(LAST_HOOKS, told).await.is_err() {
-            tracing::warn!(
-                event = "hooks_cut",
-                "killed hook and alert programs that were still running"
-            );
-            hooks.shutdown().await;
-        }
-        self.calendar.shutdown().await;
+    }
+
+    /// Whether nothing new begins.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.life != Life::Runs
+    }
+
+    /// Whether all is done, or was waited for long enough.
+    pub(super) fn is_over(&self) -> bool {
+        self.life == Life::Over
+    }
+
+    /// The files of all sessions, to be left as they are wanted.
+    pub(super) fn into_files(self) -> impl Iterator<Item = Publisher> {
+        let slots = self.slots.into_values();
+        slots.map(|slot| slot.publication.into_files())
     }
 
     /// A call that waits for a write or a lane never leaves; its intent is ended, so that the next start need not doubt it.
@@ -96,51 +105,45 @@ impl Supervisor {
             .values_mut()
             .filter(|slot| !slot.config.logout_on_stop)
         {
-            let harmless = |flight: &mut Box<crate::driver::Flight>| {
+            let harmless = |flight: &mut Box<Flight>| {
                 matches!(flight.request, Request::Ping | Request::Introspect)
             };
             if let Some(flight) = slot.in_flight.take_if(harmless) {
-                flight.abort.abort();
+                self.effects.push(Effect::Abort(slot.epoch));
                 self.lanes.came_back(&flight.host);
             }
         }
     }
 
-    /// Told to stop once more, it cuts off whatever costs no session: all but renewals, a person's login and their writes.
-    async fn drain(&mut self, ears: &mut Ears) {
-        let mut hurried = false;
-        loop {
-            self.now = clock::now();
-            let now = self.now.boot;
-            while let Some(passenger) = self.lanes.leave(now) {
-                self.launch(&passenger);
-            }
-            self.save_accounts(now);
-            self.write();
-            if self.slots.values().all(|slot| slot.is_at_rest(now))
+    /// Lets end what is under way.
+    pub(super) fn drain(&mut self) {
+        let now = self.now.boot;
+        while let Some(passenger) = self.lanes.leave(now) {
+            self.launch(&passenger);
+        }
+        self.save_accounts(now);
+        self.write();
+        let Life::Stops { until, hurried } = self.life else {
+            return;
+        };
+        let mut slots = self.slots.values();
+        let is_done = if hurried {
+            !slots.any(|slot| slot.would_lose_a_session(now))
+        } else {
+            slots.all(|slot| slot.is_at_rest(now))
                 && self
                     .accounts
                     .values()
                     .all(|account| account.saver.is_level(now))
-            {
-                return;
-            }
-            if hurried
-                && !self
-                    .slots
-                    .values()
-                    .any(|slot| slot.would_lose_a_session(now))
-            {
-                return;
-            }
-            tokio::select! {
-                Some(done) = self.work.join_next() => if let Ok(done) = done {
-                    self.now = clock::now();
-                    self.done(done);
-                },
-                Some(Signal::Stop { .. }) = ears.signals.next() => hurried = true,
-                () = tokio::time::sleep(Duration::from_millis(100)) => {}
-            }
+        };
+        if is_done {
+            self.life = Life::Over;
+        } else if until <= now {
+            tracing::warn!(
+                event = "undrained",
+                "a call had no answer before the stop; its result is lost"
+            );
+            self.life = Life::Over;
         }
     }
 }

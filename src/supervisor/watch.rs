@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clocks::{Clocks, Look};
+use super::effect::{Effect, Notice};
 use super::slot::{AccountSlot, Slot};
 use super::{LOOK_EVERY, Supervisor, WATCH_EVERY};
 use crate::config::SessionConfig;
-use crate::driver::{self, Calm, Sight, Ticket};
+use crate::driver::{Calm, Sight, Ticket};
 use crate::secret::Secret;
 use crate::secret_source::SecretSource;
 use crate::session::Input;
 use crate::session::presented::Presented;
-use crate::systemd;
 use crate::time::{Instant, Now};
 
 /// How soon after a change all sessions are looked at.
@@ -44,10 +44,10 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Begins to watch.
-    pub(super) fn begin(now: Now) -> Self {
+    /// Begins to watch; systemd may want to hear from its `watchdog` so often.
+    pub(super) fn begin(now: Now, watchdog: Option<Duration>) -> Self {
         // Twice as often as systemd asks.
-        let pulse = systemd::watchdog_interval().map(|interval| interval / 2);
+        let pulse = watchdog.map(|interval| interval / 2);
         Self {
             clocks: Clocks::begin(now),
             next_look: now.boot,
@@ -132,7 +132,7 @@ impl Supervisor {
                 Look::Off | Look::Steady => self.pump(&name),
             }
         }
-        self.calendar.rearm(self.now.wall);
+        self.effects.push(Effect::RearmCalendars);
         self.look_ahead_anew();
     }
 
@@ -142,7 +142,8 @@ impl Supervisor {
             self.look_at_sessions(now);
         }
         if self.watch.next_line.take_if(|at| *at <= now).is_some() {
-            self.notifier.status(&self.one_line());
+            let line = self.one_line();
+            self.effects.notify(Notice::Status(line));
         }
         if self.watch.next_secrets.is_some_and(|at| at <= now) {
             self.watch.next_secrets = Some(now.after(WATCH_EVERY));
@@ -160,7 +161,7 @@ impl Supervisor {
             .filter(|_| self.watch.next_pulse.is_some_and(|at| at <= now))
         {
             self.watch.next_pulse = Some(now.after(pulse));
-            self.notifier.watchdog();
+            self.effects.notify(Notice::Watchdog);
         }
     }
 
@@ -182,7 +183,7 @@ impl Supervisor {
     /// Somebody may remove files, or mount another disk over them.
     fn look_around(&mut self) {
         match self.watch.calm.take() {
-            Some(calm) => driver::look_at_directories(&mut self.work, calm),
+            Some(calm) => self.effects.push(Effect::LookAtDirectories(calm)),
             None => self.look_at_files(),
         }
     }
@@ -195,7 +196,7 @@ impl Supervisor {
             published: slot.publication.is_shown(),
         });
         let sights = sights.collect();
-        driver::look_at_files(&mut self.work, &self.store, sights, self.now);
+        self.effects.push(Effect::LookAtFiles(sights));
     }
 
     pub(super) fn looked_at_directories(&mut self, calm: Option<Calm>) {
@@ -222,8 +223,10 @@ impl Supervisor {
             }
         }
         for of in files {
-            if let Some(slot) = self.current(of) {
-                slot.publication.heal();
+            if let Some(slot) = self.slots.get(&of.name)
+                && slot.epoch == of.epoch
+            {
+                slot.publication.heal(&mut self.effects);
             }
         }
     }
@@ -249,7 +252,9 @@ impl Supervisor {
                     .accounts
                     .get(&slot.account)
                     .map_or(0, |account| account.account.salt);
-                driver::read_secrets(&mut self.work, name, slot.config.clone(), salt);
+                let config = slot.config.clone();
+                self.effects
+                    .push(Effect::ReadSecrets { name, config, salt });
             }
         }
     }

@@ -1,37 +1,29 @@
 //! Records on their way to the disk: some at a time, so that a thousand sessions that begin together are not all held in
 //! memory a second time. What waits is put into bytes when its turn comes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
 use super::Supervisor;
-use crate::driver::{self, Ticket};
+use super::effect::Effect;
+use crate::driver::Ticket;
 
 /// More than there are threads for files: none of them waits for work.
 const AT_A_TIME: usize = 64;
 
-/// Writes that have begun, for all that their savers know.
-#[derive(Debug)]
+/// Writes that have begun, for all that their savers know. One record is written once at a time, also where one session
+/// follows another under the same name: a late write must not replace a later one.
+#[derive(Debug, Default)]
 pub(super) struct Writes {
     due: VecDeque<Due>,
-    room: Arc<Semaphore>,
+    sessions: BTreeSet<Arc<str>>,
+    accounts: BTreeSet<Arc<str>>,
 }
 
 #[derive(Debug)]
 enum Due {
     Session(Ticket),
     Account(Arc<str>),
-}
-
-impl Default for Writes {
-    fn default() -> Self {
-        Self {
-            due: VecDeque::new(),
-            room: Arc::new(Semaphore::new(AT_A_TIME)),
-        }
-    }
 }
 
 impl Writes {
@@ -43,13 +35,35 @@ impl Writes {
         self.due.push_back(Due::Account(key.into()));
     }
 
-    fn next(&mut self) -> Option<(Due, OwnedSemaphorePermit)> {
+    /// The write of a session's record came to its end.
+    pub(super) fn session_ended(&mut self, name: &str) {
+        self.sessions.remove(name);
+    }
+
+    /// The write of an account's record came to its end.
+    pub(super) fn account_ended(&mut self, key: &str) {
+        self.accounts.remove(key);
+    }
+
+    /// Whether a session's record is being written.
+    pub(super) fn is_writing(&self, name: &str) -> bool {
+        self.sessions.contains(name)
+    }
+
+    fn next(&mut self) -> Option<Due> {
         if self.due.is_empty() {
             self.due.shrink_to_fit();
             return None;
         }
-        let room = Arc::clone(&self.room).try_acquire_owned().ok()?;
-        Some((self.due.pop_front()?, room))
+        if self.sessions.len() + self.accounts.len() >= AT_A_TIME {
+            return None;
+        }
+        let is_free = |due: &Due| match due {
+            Due::Session(of) => !self.sessions.contains(&of.name),
+            Due::Account(key) => !self.accounts.contains(key),
+        };
+        let first = self.due.iter().position(is_free)?;
+        self.due.remove(first)
     }
 }
 
@@ -57,32 +71,21 @@ impl Supervisor {
     /// Sends on its way what there is room for.
     pub(super) fn write(&mut self) {
         let now = self.now;
-        while let Some((due, room)) = self.writes.next() {
+        while let Some(due) = self.writes.next() {
             match due {
                 Due::Session(of) => {
-                    let slot = self
-                        .slots
-                        .get(&of.name)
-                        .filter(|slot| slot.epoch == of.epoch);
-                    if let Some(slot) = slot {
-                        driver::save_session(
-                            &mut self.work,
-                            &self.store,
-                            of,
-                            slot.stored(now),
-                            room,
-                        );
+                    let slot = self.slots.get(&of.name);
+                    if let Some(slot) = slot.filter(|slot| slot.epoch == of.epoch) {
+                        let bytes = slot.stored(now, &self.boot_id);
+                        self.writes.sessions.insert(of.name.clone());
+                        self.effects.push(Effect::SaveSession { of, bytes });
                     }
                 }
                 Due::Account(key) => {
                     if let Some(account) = self.accounts.get(&key) {
-                        driver::save_account(
-                            &mut self.work,
-                            &self.store,
-                            &key,
-                            account.stored(now),
-                            room,
-                        );
+                        let bytes = account.stored(now, &self.boot_id);
+                        self.writes.accounts.insert(key.clone());
+                        self.effects.push(Effect::SaveAccount { key, bytes });
                     }
                 }
             }

@@ -6,16 +6,20 @@ use std::sync::Arc;
 use crate::api::Reloaded;
 use crate::config::{Config, DaemonConfig, SessionConfig, SocketConfig};
 use crate::supervisor::Slots;
-use crate::systemd;
 
 /// Compares the config that is in force with the one that is to be.
-pub(super) fn between(slots: &Slots, old: &Config, new: &Config) -> Reloaded {
+pub(super) fn between(
+    slots: &Slots,
+    old: &Config,
+    new: &Config,
+    restart_command: Option<&str>,
+) -> Reloaded {
     let restart_for = needing_restart(old, new);
     let mut changes = Reloaded {
         sessions: new.sessions.len(),
         restart_needed: !restart_for.is_empty(),
         restart_command: (!restart_for.is_empty())
-            .then(systemd::restart_command)
+            .then(|| restart_command.map(str::to_owned))
             .flatten(),
         restart_for,
         changed_tables: changed_tables(old, new),
