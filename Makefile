@@ -81,9 +81,10 @@ picture: .needs-build .needs-picture ## docs/watch.svg, the picture of the READM
 	$(CARGO) build --locked
 	packaging/picture target/debug/keepfresh docs/watch.svg
 
-soak: .needs-test ## Ten minutes of chaos (SOAK_SECONDS) against sessions that must come through, then kills by the hundred
+soak: .needs-test ## Ten minutes of chaos (SOAK_SECONDS) against sessions that must come through, kills by the hundred, and 20,000 made-up lives of daemons
 	KEEPFRESH_SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --locked --test acceptance -- --nocapture soak
 	KEEPFRESH_KILLS=100 $(CARGO) test --locked --test acceptance -- kills
+	KEEPFRESH_SEEDS=20000 $(CARGO) test --locked --lib whatever_befalls
 
 fuzz: .needs-fuzz ## Parsers and engine, FUZZ_SECONDS each, with what coverage suggests (libFuzzer); what fails stays in tests/fuzz/corpus
 	tests/fuzz/run $(FUZZ_SECONDS)

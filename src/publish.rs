@@ -6,6 +6,8 @@
 pub mod format;
 mod press;
 mod removal;
+#[cfg(test)]
+pub(crate) mod simulated;
 mod sink;
 
 use std::fmt;
@@ -238,6 +240,12 @@ impl Publisher {
         self.board.desk().publications
     }
 
+    /// Shows nothing more: another session, or the same with other settings, writes these files. What is to be removed still
+    /// is.
+    pub fn show_no_more(&self) {
+        self.board.show_no_more();
+    }
+
     /// Lets the workers finish what is wanted (once each) and ends them. A disk that hangs holds it up.
     pub async fn stop(self) {
         self.board.close();
@@ -410,6 +418,19 @@ impl Board {
             }
             moved.await;
         }
+    }
+
+    fn show_no_more(&self) {
+        let mut desk = self.desk();
+        let Desk { order, sinks, .. } = &mut *desk;
+        if matches!(order.wanted, Wanted::Show(_)) {
+            for sink in sinks.iter_mut() {
+                sink.tried = order.number;
+            }
+        }
+        drop(desk);
+        self.close();
+        self.moved.notify_waiters();
     }
 
     fn close(&self) {

@@ -9,6 +9,7 @@ mod alarm;
 mod asks;
 mod calendar;
 mod clocks;
+mod disk;
 mod edge;
 mod effect;
 mod feed;
@@ -25,6 +26,8 @@ mod publication;
 mod reload;
 mod saver;
 mod shown;
+#[cfg(test)]
+mod simulation;
 mod slot;
 mod start;
 mod status;
@@ -396,7 +399,7 @@ impl Supervisor {
             Done::LookedAtDirectories { calm } => self.looked_at_directories(calm),
             Done::SessionSaved { of, written } => {
                 self.writes.session_ended(&of.name);
-                self.remove_late_record(&of.name);
+                self.remove_records();
                 if let Some(slot) = self.current(&of) {
                     slot.saved(now, written);
                     self.pump(&of.name);

@@ -553,7 +553,7 @@ fn the_diagrams_of_a_session_name_every_state_that_the_code_has() {
     let page = read("docs/ARCHITECTURE.md");
     let (_, of_phases) = page.split_once("## The session's phases").unwrap();
     for kind in ["Health", "Doubt", "Phase"] {
-        let variants = variants(&code, kind);
+        let variants = variants(&code, &format!("\npub enum {kind}"));
         assert!(variants.len() > 2, "{kind}: {variants:?}");
         for variant in variants {
             let named = of_phases
@@ -564,9 +564,30 @@ fn the_diagrams_of_a_session_name_every_state_that_the_code_has() {
     }
 }
 
+#[test]
+fn all_that_goes_into_the_supervisor_and_comes_out_is_on_its_page() {
+    let page = read("docs/ARCHITECTURE.md");
+    let (_, table) = page.split_once("What goes in and what comes out").unwrap();
+    let (table, _) = table.split_once("are not effects").unwrap();
+    let named: BTreeSet<&str> = table.split('`').skip(1).step_by(2).collect();
+    for (file, kind) in [
+        ("src/supervisor.rs", "Incoming"),
+        ("src/supervisor/effect.rs", "Effect"),
+    ] {
+        let variants = variants(&read(file), &format!("enum {kind}"));
+        assert!(variants.len() > 8, "{kind}: {variants:?}");
+        for variant in &variants {
+            assert!(
+                named.contains(variant.as_str()),
+                "docs/ARCHITECTURE.md names no {kind}::{variant}"
+            );
+        }
+    }
+}
+
 /// The variants of an enum, as rustfmt sets them.
 fn variants(code: &str, kind: &str) -> Vec<String> {
-    let (_, body) = code.split_once(&format!("\npub enum {kind} {{\n")).unwrap();
+    let (_, body) = code.split_once(&format!("{kind} {{\n")).unwrap();
     let (body, _) = body.split_once("\n}\n").unwrap();
     let variant = |line: &str| {
         let line = line.strip_prefix("    ")?;

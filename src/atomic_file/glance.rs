@@ -19,6 +19,18 @@ pub struct Stamp {
 }
 
 impl Stamp {
+    /// One like no other's with another number.
+    #[cfg(test)]
+    pub(crate) fn simulated(number: u64) -> Self {
+        Self {
+            device: 0,
+            inode: number,
+            size: 0,
+            mode: 0,
+            changed: (0, 0),
+        }
+    }
+
     /// Whether its time of change lies before this second of the wall clock.
     pub fn changed_before(&self, second: i64) -> bool {
         self.changed.0 < second

@@ -33,7 +33,7 @@ pub(super) struct Sink {
 #[derive(Clone)]
 pub(super) struct Shown {
     pub(super) published: Arc<Published>,
-    stamp: Stamp,
+    pub(super) stamp: Stamp,
 }
 
 /// What an attempt came to.
@@ -53,6 +53,16 @@ struct Problem {
 impl Sink {
     pub(super) fn new(board: Arc<Board>, index: usize) -> Self {
         Self { board, index }
+    }
+
+    #[cfg(test)]
+    pub(super) fn board(&self) -> &Board {
+        &self.board
+    }
+
+    #[cfg(test)]
+    pub(super) fn index(&self) -> usize {
+        self.index
     }
 
     /// Runs until the file is as wanted, or the publisher is gone and the last order was tried.

@@ -9,8 +9,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::disk::LocalDisk;
 use super::effect::{Effect, Notice, Retirement};
-use super::load::{AllRunning, Loader};
+use super::load::{AllRunning, Loader, sweep_files};
 use super::start::{StartError, Surroundings};
 use super::{Incoming, Supervisor, record_of};
 use crate::api::Ask;
@@ -47,7 +48,7 @@ pub struct Ears {
 
 /// The supervisor amid the world.
 pub struct Edge {
-    supervisor: Supervisor,
+    supervisor: Box<Supervisor>,
     work: Work,
     /// Calls of engines under way, by their session's epoch.
     calls: HashMap<u64, AbortHandle>,
@@ -89,14 +90,18 @@ impl Edge {
     ) -> Result<Self, StartError> {
         let (now, clients) = (clock::now(), Clients::default());
         // No client is served yet: here alone the disk may be waited for.
-        Loader::sweep_files(&config);
+        sweep_files(&config);
         let tokens = config.daemon.runtime_dir.join("tokens");
-        let disk = Loader::new(&tokens, &store, &clients);
+        let disk = LocalDisk {
+            store: store.clone(),
+            tokens: tokens.clone(),
+        };
+        let disk = Loader::new(disk, &clients);
         disk.forget_unconfigured(&config)?;
         let loaded = disk.load(&config, &AllRunning::new());
         let socket = config.socket.path.clone();
         let mut edge = Self {
-            supervisor: Supervisor::new(config, loaded, surroundings(), now)?,
+            supervisor: Box::new(Supervisor::new(config, loaded, surroundings(), now)?),
             work: Work::begin(allowed_descriptors()),
             calls: HashMap::new(),
             retiring: JoinSet::new(),
@@ -248,7 +253,7 @@ impl Edge {
                 });
             }
             Effect::Load { config, running } => {
-                let disk = Loader::new(&self.tokens, store, &self.clients);
+                let disk = Loader::new(self.disk(), &self.clients);
                 self.reloading.spawn_blocking(move || {
                     let loaded = Box::new(disk.load(&config, &running));
                     Incoming::Loaded { config, loaded }
@@ -266,6 +271,13 @@ impl Edge {
             }
             Effect::Admit(guests) => drop(self.guests.send_replace(guests)),
             Effect::WithholdVariables(variables) => program::withhold_from_children(variables),
+        }
+    }
+
+    fn disk(&self) -> LocalDisk {
+        LocalDisk {
+            store: self.store.clone(),
+            tokens: self.tokens.clone(),
         }
     }
 

@@ -1,17 +1,16 @@
 //! What the state directory holds of sessions and accounts, how far it is believed, and how sessions go on from it.
 
 use std::collections::BTreeSet;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::{Path, PathBuf};
 
+use super::disk::Disk;
 use super::load::Loader;
 use super::record_of;
 use super::shown;
 use super::slot::{StoredAccount, StoredSession};
-use crate::clock;
 use crate::config::SessionConfig;
 use crate::provider::Remote;
-use crate::publish::{self, SinkConfig};
+use crate::publish::SinkConfig;
 use crate::session::Session;
 use crate::session::account::Account;
 use crate::session::state::State;
@@ -47,11 +46,11 @@ enum Standing {
     Unproven,
 }
 
-impl Loader {
+impl<D: Disk> Loader<D> {
     pub(super) fn find(&self, name: &str) -> Result<Found, StoreError> {
-        let now = clock::now();
-        let boot_id = clock::boot_id().unwrap_or_default();
-        let loaded = self.store.read(&record_of(name))?;
+        let now = self.disk.now();
+        let boot_id = self.disk.boot_id();
+        let loaded = self.disk.read(&record_of(name))?;
         let proven = !matches!(loaded, Loaded::Unproven(_));
         let age = if let Loaded::Bytes(_, age) = &loaded {
             *age
@@ -72,7 +71,7 @@ impl Loader {
                 match serde_json::from_slice(&bytes) {
                     Ok(stored) => Some(stored),
                     Err(error) => {
-                        let path = self.store.set_aside(&record_of(name))?;
+                        let path = self.disk.set_aside(&record_of(name))?;
                         tracing::error!(session = name, event = "state_damaged", path = %path.display(), %error, "the state is inconsistent; set aside, starting afresh");
                         None
                     }
@@ -104,7 +103,7 @@ impl Loader {
             .filter(|_| proven)
             .map(|token| &token.access_token);
         let gone = paths.iter().filter(|path| !kept.contains(*path));
-        gone.for_each(|path| publish::remove_recorded(path, &self.tokens, token));
+        gone.for_each(|path| self.disk.remove_recorded(path, token));
     }
 
     /// The session as it goes on from what was found.
@@ -128,11 +127,11 @@ impl Loader {
                 .iter()
                 .filter(|sink| stored.paths.contains(&sink.path))
             {
-                publish::remove_stale(&sink.path);
+                self.disk.remove_stale(&sink.path);
             }
             self.remove_recorded(&stored.paths, &stored.state, origin.proven, kept);
         }
-        fresh(config, origin.now, floor, random())
+        fresh(config, origin.now, floor, self.disk.random())
     }
 
     fn go_on(
@@ -174,7 +173,7 @@ impl Loader {
             stored.state,
             origin.floor(),
         );
-        match origin.judge(shown.as_ref(), &config.publish) {
+        match origin.judge(&self.disk, shown.as_ref(), &config.publish) {
             Standing::Current { dated } => {
                 let certain = shift.certain && dated;
                 let mut session = Session::restore(name, policy, state, now.boot, floor, certain);
@@ -196,10 +195,10 @@ impl Loader {
     }
 
     pub(super) fn find_account(&self, key: &str) -> Result<Account, StoreError> {
-        let now = clock::now();
+        let now = self.disk.now();
         let record = Record::Account(key.to_owned());
-        let fresh = || Account::new(now.boot, random());
-        let bytes = match self.store.read(&record)? {
+        let fresh = || Account::new(now.boot, self.disk.random());
+        let bytes = match self.disk.read(&record)? {
             Loaded::Absent => return Ok(fresh()),
             Loaded::SetAside(path) | Loaded::Unsealed(path) => {
                 account_damaged(key, &path);
@@ -208,12 +207,10 @@ impl Loader {
             Loaded::Bytes(bytes, _) | Loaded::Unproven(bytes) => bytes,
         };
         let Ok(mut stored) = serde_json::from_slice::<StoredAccount>(&bytes) else {
-            account_damaged(key, &self.store.set_aside(&record)?);
+            account_damaged(key, &self.disk.set_aside(&record)?);
             return Ok(fresh());
         };
-        let shift = stored
-            .clock
-            .shift(now, &clock::boot_id().unwrap_or_default());
+        let shift = stored.clock.shift(now, &self.disk.boot_id());
         stored.account.shift(shift.millis);
         stored.account.resumed();
         Ok(stored.account)
@@ -227,15 +224,15 @@ impl Origin {
     }
 
     /// What becomes of the state, by what the files of the session hold.
-    fn judge(&self, shown: Option<&Published>, files: &[SinkConfig]) -> Standing {
+    fn judge(&self, disk: &impl Disk, shown: Option<&Published>, files: &[SinkConfig]) -> Standing {
         if self.proven && self.age == Age::Superseded {
             return Standing::Superseded;
         }
-        if shown.is_some_and(|shown| publish::is_overtaken(shown, files)) {
+        if shown.is_some_and(|shown| disk.is_overtaken(shown, files)) {
             return Standing::Overtaken;
         }
         // What a file shows, a daemon has written: who could only write the state has not been there.
-        let is_shown = shown.is_some_and(|shown| publish::is_shown(shown, files));
+        let is_shown = shown.is_some_and(|shown| disk.is_shown(shown, files));
         if self.proven || is_shown {
             Standing::Current {
                 dated: is_shown || self.age == Age::Latest,
@@ -283,9 +280,4 @@ pub(super) fn say_identity_changed(session: &str) {
         event = "identity_changed",
         "the session's identity changed: discarding the old token"
     );
-}
-
-/// A seed for jitter, or a salt: what the system gives every table of hashes, whose quality is good enough here.
-pub(super) fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
 }

@@ -3,10 +3,11 @@
 //! The start and every reload do it alike. A disk that hangs holds up the sessions that are to come, and none that is there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::found::{self, Found};
+use super::disk::Disk;
+use super::found::Found;
 use super::start::StartError;
 use super::{Supervisor, record_of};
 use crate::atomic_file::Stamp;
@@ -15,14 +16,12 @@ use crate::provider::{Clients, Remote, RemoteError};
 use crate::publish;
 use crate::session::Session;
 use crate::session::account::Account;
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 
 /// Reads what sessions of one config go on from.
-pub(super) struct Loader {
-    pub(super) store: Store,
+pub(super) struct Loader<D> {
+    pub(super) disk: D,
     clients: Clients,
-    /// Where token files lie if the config names no other place.
-    pub(super) tokens: PathBuf,
 }
 
 /// A session that runs while others are loaded.
@@ -80,12 +79,11 @@ impl Loaded {
     }
 }
 
-impl Loader {
-    pub(super) fn new(tokens: &Path, store: &Store, clients: &Clients) -> Self {
+impl<D: Disk> Loader<D> {
+    pub(super) fn new(disk: D, clients: &Clients) -> Self {
         Self {
-            store: store.clone(),
+            disk,
             clients: clients.clone(),
-            tokens: tokens.to_owned(),
         }
     }
 
@@ -129,11 +127,11 @@ impl Loader {
         let session = found.map(|found| self.restore(config, &remote, found, kept));
         let written = session
             .as_ref()
-            .and_then(|_| self.store.stamp(&record_of(name)));
+            .and_then(|_| self.disk.stamp(&record_of(name)));
         Ok(LoadedSession {
             remote,
             session,
-            seed: found::random(),
+            seed: self.disk.random(),
             written,
         })
     }
@@ -142,24 +140,11 @@ impl Loader {
         Remote::new(config.remote.clone(), &mut self.clients)
     }
 
-    /// Removes what killed runs left half-written, in every directory that holds a published file. Blocks on the disk.
-    pub(super) fn sweep_files(config: &Config) {
-        let sinks = config
-            .sessions
-            .values()
-            .flat_map(|session| session.publish.iter());
-        let directories: BTreeSet<PathBuf> = sinks
-            .filter_map(|sink| sink.path.parent())
-            .map(PathBuf::from)
-            .collect();
-        publish::sweep(&directories.into_iter().collect::<Vec<_>>());
-    }
-
     /// Withdraws what an earlier config published under a session that is gone. Blocks on the disk.
     pub(super) fn forget_unconfigured(&self, config: &Config) -> Result<(), StoreError> {
         let unconfigured = |name: &String| !config.sessions.contains_key(name.as_str());
         let names: Vec<String> = self
-            .store
+            .disk
             .sessions()?
             .into_iter()
             .filter(unconfigured)
@@ -170,7 +155,7 @@ impl Loader {
             if let Some(stored) = stored {
                 self.remove_recorded(&stored.paths, &stored.state, origin.proven, &kept);
             }
-            self.store.remove(&record_of(&name))?;
+            self.disk.remove(&record_of(&name))?;
             tracing::info!(
                 session = name,
                 event = "removed",
@@ -179,6 +164,19 @@ impl Loader {
         }
         Ok(())
     }
+}
+
+/// Removes what killed runs left half-written, in every directory that holds a published file. Blocks on the disk.
+pub(super) fn sweep_files(config: &Config) {
+    let sinks = config
+        .sessions
+        .values()
+        .flat_map(|session| session.publish.iter());
+    let directories: BTreeSet<PathBuf> = sinks
+        .filter_map(|sink| sink.path.parent())
+        .map(PathBuf::from)
+        .collect();
+    publish::sweep(&directories.into_iter().collect::<Vec<_>>());
 }
 
 impl Supervisor {

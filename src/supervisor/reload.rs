@@ -65,14 +65,27 @@ struct TakenOver {
 pub(super) struct Removals {
     begun: u64,
     under_way: BTreeMap<u64, Removal>,
-    /// Records that are to be removed once a write of them that is under way has ended.
-    late: BTreeMap<Arc<str>, u64>,
+    /// The latest generation of each session that is gone: one of the same name may come back within the second.
+    generations: BTreeMap<Arc<str>, u64>,
+    /// Records that are to be removed last of all: after the session's files, which nothing else names any more, and after
+    /// a write of the record that is under way.
+    records: BTreeMap<Arc<str>, LastRecord>,
+}
+
+struct LastRecord {
+    number: u64,
+    /// The removal of the session's files.
+    files: u64,
 }
 
 enum Removal {
     /// The record of the session of this name.
     Record(Arc<str>),
-    Files(Vec<PathBuf>),
+    /// The files of a session: those that a session has now, and those that none has.
+    Files {
+        shared: Vec<PathBuf>,
+        stale: Vec<PathBuf>,
+    },
 }
 
 /// A session whose place another identity takes.
@@ -84,6 +97,16 @@ pub(super) struct Replaced {
 }
 
 impl Reloading {
+    #[cfg(test)]
+    pub(super) fn is_under_way(&self) -> bool {
+        !matches!(self.stage, Stage::Idle)
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(self.stage, Stage::Waiting(_))
+    }
+
     /// When the files of a config in force are waited for no longer.
     pub(super) fn wake(&self) -> Option<Instant> {
         Some(self.taken_over.as_ref()?.until)
@@ -98,13 +121,18 @@ impl Removals {
         number
     }
 
+    /// The latest generation that a session of this name had, if it was removed.
+    pub(super) fn generation_of(&self, name: &str) -> Option<u64> {
+        self.generations.get(name).copied()
+    }
+
     /// Whether something of what is being removed would belong to a session of this config.
     fn touch(&self, config: &Config) -> bool {
         self.under_way.values().any(|removal| match removal {
             Removal::Record(name) => config.sessions.contains_key(name),
-            Removal::Files(paths) => {
+            Removal::Files { stale, .. } => {
                 let sinks = config.sessions.values().flat_map(|it| it.publish.iter());
-                paths
+                stale
                     .iter()
                     .any(|path| sinks.clone().any(|sink| sink.path == *path))
             }
@@ -167,9 +195,28 @@ impl Supervisor {
 
     /// What a session left, or files that moved, is cleared away.
     pub(super) fn retired(&mut self, number: u64) {
-        self.removals.under_way.remove(&number);
+        if let Some(Removal::Files { shared, stale }) = self.removals.under_way.remove(&number) {
+            for slot in self.slots.values_mut() {
+                slot.former_files.retain(|path| !stale.contains(path));
+            }
+            self.show_again(&shared);
+        }
+        self.remove_records();
         if let Stage::Waiting(config) = std::mem::take(&mut self.reloading.stage) {
             self.load(config);
+        }
+    }
+
+    /// A write of those that had these files before may have come last.
+    fn show_again(&mut self, paths: &[PathBuf]) {
+        if paths.is_empty() {
+            return;
+        }
+        for slot in self.slots.values() {
+            let mut sinks = slot.config.publish.iter();
+            if sinks.any(|sink| paths.contains(&sink.path)) {
+                slot.publication.heal(&mut self.effects);
+            }
         }
     }
 
@@ -478,9 +525,15 @@ impl Supervisor {
         if old.publish != new.publish {
             let publisher = Publisher::new(&slot.name, &new.publish, &self.tokens);
             let old_publisher = slot.publication.move_to(publisher);
+            old_publisher.show_no_more();
             let stale = unshared(&old, kept);
             slot.waiters.push(until_in_files(now));
-            let number = self.removals.begin(Removal::Files(stale.clone()));
+            slot.former_files.extend(stale.iter().cloned());
+            let files = Removal::Files {
+                shared: shared(&old, kept),
+                stale: stale.clone(),
+            };
+            let number = self.removals.begin(files);
             self.effects.push(Effect::Retire(Box::new(Retirement {
                 number,
                 files: old_publisher,
@@ -546,6 +599,8 @@ impl Supervisor {
         };
         self.lanes.forget(&name);
         self.watch.forget(&name);
+        let generation = slot.session.state().generation;
+        self.removals.generations.insert(name.clone(), generation);
         if let Some(at) = slot.timer.take() {
             self.timers.remove(&(at, name.clone()));
         }
@@ -563,29 +618,41 @@ impl Supervisor {
             self.stirred.extend(account.members.iter().cloned());
         }
         let stale = unshared(&slot.config, kept);
-        let number = self.removals.begin(Removal::Files(stale.clone()));
+        let files = Removal::Files {
+            shared: shared(&slot.config, kept),
+            stale: stale.clone(),
+        };
+        let number = self.removals.begin(files);
         if !slot.config.hooks.is_empty() {
             self.effects.push(Effect::EndHooks(slot.epoch));
         }
+        let files = slot.publication.into_files();
+        files.show_no_more();
         self.effects.push(Effect::Retire(Box::new(Retirement {
             number,
-            files: slot.publication.into_files(),
+            files,
             stale,
         })));
         // A successor of the same name writes its own record over this one.
         if !self.config.sessions.contains_key(&*name) {
-            let number = self.removals.begin(Removal::Record(name.clone()));
-            self.removals.late.insert(name.clone(), number);
-            self.remove_late_record(&name);
+            let last = LastRecord {
+                number: self.removals.begin(Removal::Record(name.clone())),
+                files: number,
+            };
+            self.removals.records.insert(name, last);
         }
     }
 
-    /// A write that is under way would bring the record back: it must have ended first.
-    pub(super) fn remove_late_record(&mut self, name: &str) {
-        if self.writes.is_writing(name) {
-            return;
-        }
-        if let Some((of, number)) = self.removals.late.remove_entry(name) {
+    /// Removes the records whose time has come. A write that is under way would bring one back, and a daemon that is killed
+    /// before the files are gone must find in it what to remove.
+    pub(super) fn remove_records(&mut self) {
+        let Removals {
+            records, under_way, ..
+        } = &mut self.removals;
+        let due = records.extract_if(.., |name, last| {
+            !under_way.contains_key(&last.files) && !self.writes.is_writing(name)
+        });
+        for (of, LastRecord { number, .. }) in due {
             self.effects.push(Effect::RemoveRecord { number, of });
         }
     }
@@ -622,12 +689,17 @@ impl Slot {
 
 /// The session's files, except those that others publish now.
 fn unshared(config: &SessionConfig, kept: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
-    config
-        .publish
-        .iter()
-        .map(|sink| sink.path.clone())
-        .filter(|path| !kept.contains(path))
-        .collect()
+    paths(config, |path| !kept.contains(path))
+}
+
+/// The session's files that others, or the same one, publish now.
+fn shared(config: &SessionConfig, kept: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
+    paths(config, |path| kept.contains(path))
+}
+
+fn paths(config: &SessionConfig, which: impl Fn(&PathBuf) -> bool) -> Vec<PathBuf> {
+    let sinks = config.publish.iter();
+    sinks.map(|sink| sink.path.clone()).filter(which).collect()
 }
 
 impl AccountSlot {

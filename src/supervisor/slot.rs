@@ -55,6 +55,8 @@ pub(super) struct Slot {
     /// What readers find.
     pub(super) publication: Publication,
     pub(super) saver: Saver,
+    /// Files that it had before a reload and that are not removed yet: a daemon that starts after a kill must know them.
+    pub(super) former_files: Vec<PathBuf>,
     /// Its state's file as it was written last.
     pub(super) written: Option<Stamp>,
     /// A call that waits for its state to be written, or for a lane.
@@ -195,6 +197,7 @@ impl Slot {
                 .publish
                 .iter()
                 .map(|sink| sink.path.clone())
+                .chain(self.former_files.iter().cloned())
                 .collect(),
             state: self.session.state().clone(),
         })

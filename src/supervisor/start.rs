@@ -147,8 +147,12 @@ impl Supervisor {
         } = ready?;
         let account: Arc<str> = config.remote.account().into();
         self.join_account(&account, &name, loaded);
-        let floor = replaces.map_or(0, |replaced| replaced.generation.saturating_add(1));
-        let session = session.unwrap_or_else(|| found::fresh(&config, self.now, floor, seed));
+        let before = replaces.map(|replaced| replaced.generation);
+        let before = before.max(self.removals.generation_of(&name));
+        let floor = before.map_or(0, |before| before.saturating_add(1));
+        let session = session
+            .filter(|found| found.state().token.is_some() || before.is_none())
+            .unwrap_or_else(|| found::fresh(&config, self.now, floor, seed));
         let known = session
             .state()
             .token
@@ -170,6 +174,7 @@ impl Supervisor {
             account_is_stored: true,
             remote: Arc::new(remote),
             saver: Saver::default(),
+            former_files: Vec::new(),
             written,
             pending: None,
             in_flight: None,

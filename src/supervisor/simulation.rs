@@ -1,0 +1,178 @@
+//! Whole daemons in virtual time: sessions that share accounts, servers that fail, disks that fill up, hang and forget,
+//! readers, orders, reloads, stops and kills at any moment. What must never happen is looked for at every moment; after the
+//! last fault every session is good again within its bound.
+
+mod disk;
+mod menu;
+mod readers;
+mod script;
+mod servers;
+mod world;
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::Supervisor;
+use crate::api::Order;
+use world::{World, keep_log, last_of_log};
+
+/// So long things go wrong.
+const TROUBLED: Duration = Duration::from_mins(45);
+/// After that every session is good within so long: a login's budget of an hour may be spent.
+const BOUND: Duration = Duration::from_mins(65);
+/// Without another word.
+const SEEDS: u64 = 1_000;
+
+/// So many that fail are enough to look at.
+const MOST_FAILURES: usize = 5;
+
+/// What some seed must have met, or the simulation has lost its teeth.
+const SOMETIMES: &[&str] = &[
+    "starting",
+    "alive",
+    "renewing",
+    "recovering",
+    "needs attention",
+    "paused",
+    "said READY",
+    "said RELOADING",
+    "said STOPPING",
+    "fed the watchdog",
+    "killed",
+    "killed in the midst of a write",
+    "killed in the midst of a call",
+    "lost its power",
+    "stopped",
+    "stopped in the midst of a call",
+    "aborted a call",
+    "a ping succeeded",
+    "a ping failed",
+    "a login succeeded",
+    "a login failed",
+    "a renewal succeeded",
+    "a renewal failed",
+    "logged out",
+    "refused",
+    "grant-dead",
+    "in-doubt",
+    "unavailable",
+    "dead",
+    "a write failed",
+    "a token file could not be written",
+    "withdrew a token file",
+    "kept a dead token's file",
+    "a token file was removed by somebody",
+    "a session was added",
+    "a session was removed",
+    "a session was changed",
+    "a session was removed and came back",
+    "reloaded in the midst of a recovery",
+    "stopped in the midst of a reload",
+    "a reload waited for a removal",
+    "read a broken config",
+    "a reload was answered",
+    "a reader was given a token",
+    "a reader heard that a person is needed",
+    "a reader waited in vain",
+    "a job held a token",
+    "a probe was answered",
+    "an order was carried out",
+    "a password became wrong",
+    "a password was corrected",
+    "a server was down",
+    "a server hung",
+    "a server was sick",
+    "a disk hung",
+    "a disk was full",
+    "the wall clock jumped",
+    "a duty fell due",
+];
+
+#[test]
+fn whatever_befalls_a_daemon_no_token_is_lost_and_every_session_comes_back() {
+    let asked = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    if let Some(seed) = asked("KEEPFRESH_SEED") {
+        keep_log();
+        let lived = catch_unwind(AssertUnwindSafe(|| live(seed)));
+        assert!(lived.is_ok(), "{}", last_of_log());
+        return;
+    }
+    let seeds = asked("KEEPFRESH_SEEDS").unwrap_or(SEEDS);
+    let (next, failed) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    let marks = Mutex::new(BTreeSet::new());
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds || failed.lock().unwrap().len() >= MOST_FAILURES {
+                        return;
+                    }
+                    match catch_unwind(AssertUnwindSafe(|| live(seed))) {
+                        Ok(met) => marks.lock().unwrap().extend(met),
+                        Err(why) => failed.lock().unwrap().push((seed, said(why.as_ref()))),
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    let repeat = |(seed, why): &(u64, String)| {
+        format!("KEEPFRESH_SEED={seed} cargo test --lib whatever_befalls\n    {why}\n")
+    };
+    assert!(
+        failed.is_empty(),
+        "some seeds failed; each of these lines repeats one:\n{}",
+        failed.iter().map(repeat).collect::<String>()
+    );
+    let marks = marks.into_inner().unwrap();
+    let missed: Vec<_> = SOMETIMES
+        .iter()
+        .filter(|mark| !marks.contains(*mark))
+        .collect();
+    assert!(
+        seeds < SEEDS || missed.is_empty(),
+        "no seed of {seeds} met {missed:?}, only {marks:?}"
+    );
+}
+
+/// What a panic said.
+fn said(why: &(dyn std::any::Any + Send)) -> String {
+    let text = why.downcast_ref::<String>().cloned();
+    text.unwrap_or_else(|| "a panic without words".to_owned())
+}
+
+/// One world; what was met in it.
+fn live(seed: u64) -> BTreeSet<&'static str> {
+    let mut world = World::new(seed);
+    world.plan_mishaps();
+    world.run_until(world.now.after(TROUBLED));
+    world.is_quiet = true;
+    world.heal();
+    // An admin who has broken the config, paused or logged out, puts it right.
+    world.run_until(world.now.after(Duration::from_mins(5)));
+    world.order_all(Order::Resume);
+    world.ask_to_reload();
+    world.run_until(world.now.after(Duration::from_mins(1)));
+    // A reload that hung may have spent the person's consent for a session that it then took out of the config.
+    world.heal();
+    world.log_in_where_logged_out();
+    let end = world.now.after(BOUND);
+    let mut why = world.why_not_ready();
+    while why.is_some() && world.now < end {
+        world.run_until(world.now.after(Duration::from_secs(20)));
+        why = world.why_not_ready();
+    }
+    assert_eq!(why, None, "after the last fault");
+    world.marks
+}
+
+impl Supervisor {
+    fn is_reloading(&self) -> bool {
+        self.reloading.is_under_way()
+    }
+}

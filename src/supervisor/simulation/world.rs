@@ -1,0 +1,1029 @@
+//! A machine with a daemon, disks, servers and readers, in virtual time.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::oneshot;
+
+use super::disk::{Reader, SimulatedDisk};
+use super::menu::{self, host_of};
+use super::readers::Readers;
+use super::servers::{SimulatedServer, Trouble, servers};
+use crate::api::HealthAsk;
+use crate::atomic_file::Stamp;
+use crate::config::Config;
+use crate::driver::{Done, Errand, LONGEST_LANDING, PersonDone, Sight, Ticket};
+use crate::provider::{Clients, PersonError};
+use crate::publish::simulated::Worker;
+use crate::publish::{Settling, Wanted};
+use crate::secret::Secret;
+use crate::session::answer::{Request, Verdict};
+use crate::session::backoff::Seed;
+use crate::store::Record;
+use crate::supervisor::effect::{Effect, Notice, Retirement};
+use crate::supervisor::load::{AllRunning, Loader};
+use crate::supervisor::start::Surroundings;
+use crate::supervisor::{Incoming, Supervisor};
+use crate::time::{Instant, Now};
+use crate::token::Published;
+
+/// So often in one moment something may happen before it counts as a loop that never rests.
+const MOST_AT_ONCE: u32 = 5_000;
+/// A token that a ping has called dead is withdrawn within five seconds, whatever becomes of it; a disk that hangs may hold
+/// that up for as long.
+const SHOWN_DEAD: Duration = Duration::from_millis(10_300);
+/// So much of what happened before a failure is shown.
+const LAST_LINES: usize = 400;
+/// The longest call, what is granted to it beyond that, and a look.
+const LONGEST_STOP: Duration = Duration::from_millis(23_200);
+/// A disk that is well takes no longer.
+const SLOWEST_WRITE: Duration = Duration::from_millis(400);
+
+/// How a disk is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Health {
+    Well,
+    Slow,
+    Full,
+    Hangs,
+}
+
+/// What is to happen.
+pub(super) enum Event {
+    /// Something reaches the daemon of this run.
+    Reaches(u64, Box<Incoming>),
+    /// A write has replaced the old copy.
+    Replaces(u64, Write),
+    /// A write is on the platter.
+    Flushes(u64, Write),
+    /// The worker of a file tries.
+    Tries(u64, Box<Worker>, bool),
+    /// The files that a session left are removed, once no worker writes them.
+    Clears(u64, Box<Retirement>),
+    /// The record of a session that is gone is removed.
+    Removes(u64, u64, Record),
+    /// What waits for files, or for a job, is waited for no longer.
+    GivesUp(u64, u64),
+    /// The daemon starts.
+    Starts,
+    /// Something that a script of faults, readers and orders wants.
+    Happens(super::script::Happening),
+}
+
+/// A record on its way to the disk.
+#[derive(Clone)]
+pub(super) struct Write {
+    record: Record,
+    bytes: Arc<Vec<u8>>,
+    of: Option<Ticket>,
+}
+
+/// What waits for files or for a job.
+enum Wait {
+    Files(Ticket, Settling),
+    Health(Vec<Settling>, Option<HealthAsk>),
+    Release(Ticket, u64, oneshot::Receiver<()>),
+}
+
+/// The machine.
+pub(super) struct World {
+    pub(super) now: Instant,
+    pub(super) seed: Seed,
+    events: BTreeMap<(Instant, u64), Event>,
+    sequence: u64,
+    /// Rises with each start of the daemon: what was under way for an earlier one reaches no later one.
+    pub(super) run: u64,
+    pub(super) daemon: Option<Supervisor>,
+    /// The boot's clock began at this moment.
+    booted: Instant,
+    boots: u64,
+    /// How far somebody has moved the wall clock.
+    pub(super) wall_moved: SignedDuration,
+    pub(super) disk: SimulatedDisk,
+    pub(super) state_disk: Health,
+    pub(super) token_disk: Health,
+    /// The state's disk failed, or hung, in this world: what it was to keep may be lost.
+    pub(super) state_disk_failed: bool,
+    pub(super) servers: BTreeMap<String, SimulatedServer>,
+    /// One answer in so many is lost; none is where it is zero.
+    pub(super) lost_answers: u64,
+    pub(super) wanted: BTreeMap<&'static str, usize>,
+    /// The config file is broken at the moment.
+    pub(super) broken_config: bool,
+    calls: BTreeMap<u64, (Instant, u64)>,
+    waits: BTreeMap<u64, Wait>,
+    pub(super) readers: Readers,
+    at_once: (Instant, u32),
+    /// The token of each generation that was ever shown of a session.
+    generations: BTreeMap<(String, u64), String>,
+    highest: BTreeMap<String, u64>,
+    /// Tokens that the daemon of this run was told are dead, and when.
+    known_dead: BTreeMap<String, Instant>,
+    /// What was met.
+    pub(super) marks: BTreeSet<&'static str>,
+    /// Calls of each hour.
+    calls_made: (i64, u64),
+    stopping_since: Option<Instant>,
+    /// Sessions for which an admin has ordered a login, whatever it costs.
+    pub(super) logins_ordered: BTreeSet<String>,
+    /// Nothing goes wrong any more.
+    pub(super) is_quiet: bool,
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        let now = Instant::from_millis(1_000_000);
+        let mut seed = Seed(seed);
+        let servers = servers(&mut seed);
+        let mut wanted = BTreeMap::new();
+        for name in menu::NAMES {
+            if seed.draw().is_multiple_of(2) {
+                wanted.insert(name, 0);
+            }
+        }
+        wanted.entry(menu::NAMES[0]).or_insert(0);
+        let lost_answers = [0, 30, 8][usize::try_from(seed.draw() % 3).unwrap()];
+        let mut world = Self {
+            now,
+            seed,
+            events: BTreeMap::new(),
+            sequence: 0,
+            run: 0,
+            daemon: None,
+            booted: Instant::from_millis(0),
+            boots: 0,
+            wall_moved: SignedDuration::ZERO,
+            disk: SimulatedDisk::default(),
+            state_disk: Health::Well,
+            token_disk: Health::Well,
+            state_disk_failed: false,
+            servers,
+            lost_answers,
+            wanted,
+            broken_config: false,
+            calls: BTreeMap::new(),
+            waits: BTreeMap::new(),
+            readers: Readers::default(),
+            at_once: (now, 0),
+            generations: BTreeMap::new(),
+            highest: BTreeMap::new(),
+            known_dead: BTreeMap::new(),
+            marks: BTreeSet::new(),
+            calls_made: (0, 0),
+            stopping_since: None,
+            logins_ordered: BTreeSet::new(),
+            is_quiet: false,
+        };
+        world.start();
+        world
+    }
+
+    pub(super) fn mark(&mut self, mark: &'static str) {
+        self.marks.insert(mark);
+    }
+
+    pub(super) fn chance(&mut self, of: u64) -> bool {
+        of > 0 && self.seed.draw().is_multiple_of(of)
+    }
+
+    pub(super) fn plan(&mut self, after: Duration, event: Event) -> (Instant, u64) {
+        self.sequence += 1;
+        let key = (self.now.after(after), self.sequence);
+        self.events.insert(key, event);
+        key
+    }
+
+    /// Lets time pass until `end`.
+    pub(super) fn run_until(&mut self, end: Instant) {
+        loop {
+            let event = self.events.first_key_value().map(|((at, _), _)| *at);
+            let wake = self.daemon.as_ref().map(|daemon| {
+                let wake = daemon.wake(self.boot()).since(self.boot());
+                self.now.after(wake)
+            });
+            let next = [event, wake].into_iter().flatten().min();
+            let Some(next) = next.filter(|next| *next <= end) else {
+                break;
+            };
+            self.pass(next);
+            if event.is_some_and(|event| event <= next) {
+                if let Some((_, event)) = self.events.pop_first() {
+                    self.take(event);
+                }
+            } else {
+                self.handle(Incoming::Time);
+            }
+            self.look();
+        }
+        self.pass(end);
+    }
+
+    fn pass(&mut self, to: Instant) {
+        self.now = self.now.max(to);
+        self.at_once = if self.at_once.0 == self.now {
+            (self.now, self.at_once.1 + 1)
+        } else {
+            (self.now, 0)
+        };
+        assert!(
+            self.at_once.1 < MOST_AT_ONCE,
+            "the daemon never rests at {:?}",
+            self.now
+        );
+    }
+
+    fn boot(&self) -> Instant {
+        Instant::from_millis(self.now.as_millis() - self.booted.as_millis())
+    }
+
+    /// What the machine's clocks say.
+    pub(super) fn clocks(&self) -> Now {
+        let begin: Timestamp = "2026-11-30T06:00:00Z".parse().unwrap();
+        let passed = SignedDuration::from_millis(self.now.as_millis());
+        Now {
+            boot: self.boot(),
+            wall: begin + passed + self.wall_moved,
+        }
+    }
+
+    fn boot_id(&self) -> String {
+        format!("boot {}", self.boots)
+    }
+
+    fn reader(&mut self) -> Reader {
+        Reader {
+            disk: self.disk.clone(),
+            now: self.clocks(),
+            boot_id: self.boot_id(),
+            seed: RefCell::new(Seed(self.seed.draw())),
+        }
+    }
+
+    fn config(&self) -> Config {
+        menu::config(&self.wanted)
+    }
+
+    /// The daemon starts, with the config and the disk as they are.
+    fn start(&mut self) {
+        self.run += 1;
+        let (config, clients) = (self.config(), Clients::default());
+        let disk = Loader::new(self.reader(), &clients);
+        disk.forget_unconfigured(&config).unwrap();
+        let loaded = disk.load(&config, &AllRunning::new());
+        let surroundings = Surroundings {
+            uid: 0,
+            boot_id: self.boot_id(),
+            descriptors: 1024,
+            watchdog: Some(Duration::from_mins(1)),
+            restart_command: None,
+            login_key: Some([7; 32]),
+        };
+        let now = self.clocks();
+        let supervisor = Supervisor::new(config, loaded, surroundings, now);
+        self.daemon = Some(supervisor.unwrap_or_else(|error| panic!("{error}")));
+        self.handle(Incoming::Start);
+    }
+
+    /// The process is gone from one moment to the next; with it what it had not given to the system.
+    pub(super) fn kill(&mut self, loses_power: bool) {
+        if self.daemon.take().is_none() {
+            return;
+        }
+        let writes = self.events.values().any(|event| {
+            matches!(event, Event::Replaces(run, _) | Event::Flushes(run, _) if *run == self.run)
+        });
+        self.mark(if writes {
+            "killed in the midst of a write"
+        } else {
+            "killed"
+        });
+        if !self.calls.is_empty() {
+            self.mark("killed in the midst of a call");
+        }
+        log(self.now, &|| format!("KILLED, loses power: {loses_power}"));
+        self.leave();
+        if loses_power {
+            self.mark("lost its power");
+            // What a disk that fails could not keep, and what lay in memory: then the token of before may be shown again.
+            if self.state_disk_failed {
+                self.highest.clear();
+            }
+            self.disk.lose_power();
+            self.boots += 1;
+            self.booted = Instant::from_millis(self.now.as_millis() - 5_000);
+        }
+        let pause = self
+            .seed
+            .between(Duration::from_millis(100), Duration::from_secs(40));
+        self.plan(pause, Event::Starts);
+    }
+
+    fn leave(&mut self) {
+        self.daemon = None;
+        self.stopping_since = None;
+        let run = self.run;
+        // What the system has, it writes without the process.
+        self.events.retain(|_, event| match event {
+            Event::Reaches(of, _)
+            | Event::Replaces(of, _)
+            | Event::Tries(of, ..)
+            | Event::Clears(of, _)
+            | Event::Removes(of, ..)
+            | Event::GivesUp(of, _) => *of != run,
+            Event::Flushes(..) | Event::Starts | Event::Happens(_) => true,
+        });
+        self.calls.clear();
+        self.waits.clear();
+        self.known_dead.clear();
+        self.readers.hang_up();
+    }
+
+    pub(super) fn stop(&mut self) {
+        if self.daemon.is_some() {
+            if self.daemon.as_ref().is_some_and(Supervisor::is_reloading) {
+                self.mark("stopped in the midst of a reload");
+            }
+            if !self.calls.is_empty() {
+                self.mark("stopped in the midst of a call");
+            }
+            self.stopping_since.get_or_insert(self.now);
+            self.handle(Incoming::Stop);
+        }
+    }
+
+    /// Something reaches the daemon.
+    pub(super) fn handle(&mut self, incoming: Incoming) {
+        let now = self.clocks();
+        let Some(daemon) = &mut self.daemon else {
+            return;
+        };
+        if daemon.is_stopping()
+            && matches!(
+                incoming,
+                Incoming::Ask(_) | Incoming::Duty(..) | Incoming::Reload
+            )
+        {
+            return;
+        }
+        log(self.now, &|| incoming_word(&incoming));
+        daemon.handle(incoming, now);
+        let effects = daemon.effects.take();
+        let is_over = daemon.is_over();
+        for effect in effects {
+            self.perform(effect);
+        }
+        if is_over {
+            self.mark("stopped");
+            self.leave();
+            let pause = self
+                .seed
+                .between(Duration::from_secs(1), Duration::from_mins(2));
+            self.plan(pause, Event::Starts);
+        }
+        self.readers.look(self.now, &mut self.marks);
+        for served in self.readers.take_given() {
+            self.shows(&served.published);
+        }
+        self.release();
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Reaches(run, incoming) if run == self.run => {
+                self.learn(&incoming);
+                self.handle(*incoming);
+            }
+            Event::Replaces(run, write) if run == self.run => self.replaces(write),
+            Event::Flushes(run, write) => self.flushes(run, &write),
+            Event::Tries(run, worker, failed) if run == self.run => self.tries(worker, failed),
+            Event::Clears(run, retirement) if run == self.run => self.clears(retirement),
+            Event::Removes(run, number, record) if run == self.run => {
+                self.disk.forget(&record);
+                self.handle(Incoming::Retired(number));
+            }
+            Event::GivesUp(run, wait) if run == self.run => self.give_up(wait),
+            Event::Starts if self.daemon.is_none() => self.start(),
+            Event::Happens(happening) => self.happens(happening),
+            Event::Reaches(..)
+            | Event::Replaces(..)
+            | Event::Tries(..)
+            | Event::Clears(..)
+            | Event::Removes(..)
+            | Event::GivesUp(..)
+            | Event::Starts => {}
+        }
+    }
+
+    fn reaches(&mut self, after: Duration, incoming: Incoming) -> (Instant, u64) {
+        self.plan(after, Event::Reaches(self.run, Box::new(incoming)))
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        log(self.now, &|| effect_word(&effect));
+        match effect {
+            Effect::Call(errand) => self.call(&errand),
+            Effect::Abort(epoch) => {
+                if let Some(key) = self.calls.remove(&epoch) {
+                    self.mark("aborted a call");
+                    self.events.remove(&key);
+                }
+            }
+            Effect::Person(errand) => {
+                let came = PersonDone::Failed(PersonError::Impossible("simulated".into()));
+                let (of, login, host) = (errand.of, errand.login, errand.host);
+                let done = Done::ByPerson {
+                    of,
+                    login,
+                    host,
+                    came,
+                };
+                self.reaches(Duration::from_millis(300), Incoming::Done(done));
+            }
+            Effect::ReadSecrets { name, config, salt } => {
+                let host = host_of(&name);
+                let Some(server) = self.servers.get(&host) else {
+                    return;
+                };
+                let secrets = server.secrets(&config.remote.login_secrets());
+                let presented = Some(config.remote.presented(&secrets, salt));
+                let seed = config.remote.seed().map(|_| Ok(server.consent.clone()));
+                let done = Done::SecretsRead {
+                    name,
+                    config,
+                    presented,
+                    seed,
+                };
+                self.reaches(Duration::from_millis(20), Incoming::Done(done));
+            }
+            Effect::AwaitRelease {
+                of,
+                hold,
+                lasting,
+                released,
+            } => self.wait(lasting, Wait::Release(of, hold, released)),
+            Effect::AwaitFiles { of, files } => {
+                self.wait(LONGEST_LANDING, Wait::Files(of, files));
+            }
+            Effect::AwaitFilesForHealth { files, ask } => {
+                self.wait(LONGEST_LANDING, Wait::Health(files, Some(ask)));
+            }
+            Effect::SaveSession { of, bytes } => {
+                let record = Record::Session(of.name.to_string());
+                self.save(record, bytes, Some(of));
+            }
+            Effect::SaveAccount { key, bytes } => {
+                self.save(Record::Account(key.to_string()), bytes, None);
+            }
+            Effect::LookAtFiles(sights) => self.look_at_files(sights),
+            Effect::LookAtDirectories(_) => panic!("nothing is ever calm here"),
+            Effect::Publish(jobs) => {
+                for worker in jobs.into_workers() {
+                    self.try_soon(Box::new(worker), false);
+                }
+            }
+            Effect::Retire(retirement) => {
+                retirement.files.close();
+                let takes = self.disk_takes(self.token_disk);
+                self.plan(takes, Event::Clears(self.run, retirement));
+            }
+            Effect::RemoveRecord { number, of } => {
+                let takes = self.disk_takes(self.state_disk);
+                let record = Record::Session(of.to_string());
+                self.plan(takes, Event::Removes(self.run, number, record));
+            }
+            Effect::ReadConfig(_) => {
+                let config = if self.broken_config {
+                    self.mark("read a broken config");
+                    Err("broken".to_owned())
+                } else {
+                    Ok(Box::new(self.config()))
+                };
+                self.reaches(Duration::from_millis(30), Incoming::ConfigRead(config));
+            }
+            Effect::Load { config, running } => {
+                let disk = Loader::new(self.reader(), &Clients::default());
+                let loaded = Box::new(disk.load(&config, &running));
+                let slow = self.disk_takes(self.state_disk);
+                self.reaches(slow, Incoming::Loaded { config, loaded });
+            }
+            Effect::Notify(notice) => self.mark(match notice {
+                Notice::Ready(_) => "said READY",
+                Notice::Reloading => "said RELOADING",
+                Notice::Stopping => "said STOPPING",
+                Notice::Status(_) => "said a status",
+                Notice::Watchdog => "fed the watchdog",
+            }),
+            Effect::MoveScrapers(to) => {
+                let moved = Incoming::ScrapersMoved(Some(Ok(to)));
+                self.reaches(Duration::from_millis(5), moved);
+            }
+            Effect::StartHooks { .. }
+            | Effect::EndHooks(_)
+            | Effect::Ring { .. }
+            | Effect::StartAlerts { .. }
+            | Effect::Alert(_)
+            | Effect::SetCalendars(_)
+            | Effect::RearmCalendars
+            | Effect::Admit(_)
+            | Effect::WithholdVariables(_) => {}
+        }
+    }
+
+    fn call(&mut self, errand: &Errand) {
+        let (sent, now) = (self.boot(), self.now);
+        self.count_call(errand.call.request);
+        let lost = self.chance(self.lost_answers);
+        let server = self.servers.get_mut(&errand.host);
+        let server = server.unwrap_or_else(|| panic!("a call to {}", errand.host));
+        let token = errand.token.as_ref();
+        let lives = token.is_some_and(|token| server.lives(&token.access_token, now));
+        let travelled = server.travel(errand, (sent, now), lost, &mut self.seed);
+        let refusals = server.refusals;
+        assert!(
+            refusals <= 12,
+            "the wrong password of {} was presented {refusals} times",
+            errand.of.name
+        );
+        if travelled.spent_again {
+            self.mark("presented a spent refresh token");
+            assert!(
+                !lives || self.state_disk_failed || self.logins_ordered.contains(&*errand.of.name),
+                "{} presented a spent refresh token over a living token",
+                errand.of.name
+            );
+        }
+        self.mark_call(errand.call.request, &travelled.answer.verdict);
+        let done = Done::Called {
+            of: errand.of.clone(),
+            host: errand.host.clone(),
+            answer: travelled.answer,
+            presented: travelled.presented,
+        };
+        let key = self.reaches(travelled.took, Incoming::Done(done));
+        let before = self.calls.insert(errand.of.epoch, key);
+        assert!(before.is_none(), "two calls of {} at once", errand.of.name);
+    }
+
+    fn count_call(&mut self, request: Request) {
+        let hour = self.now.as_millis() / 3_600_000;
+        self.calls_made = if self.calls_made.0 == hour {
+            (hour, self.calls_made.1 + 1)
+        } else {
+            (hour, 1)
+        };
+        assert!(
+            self.calls_made.1 < 20_000,
+            "a hot loop of {request:?} at {:?}",
+            self.now
+        );
+    }
+
+    fn mark_call(&mut self, request: Request, verdict: &Verdict) {
+        let mark = match (request, verdict.is_success()) {
+            (Request::Ping, true) => "a ping succeeded",
+            (Request::Ping, false) => "a ping failed",
+            (Request::Login, true) => "a login succeeded",
+            (Request::Login, false) => "a login failed",
+            (Request::Renew, true) => "a renewal succeeded",
+            (Request::Renew, false) => "a renewal failed",
+            (Request::Introspect, _) => "introspected",
+            (Request::Logout, _) => "logged out",
+        };
+        self.mark(mark);
+        self.mark(verdict.word());
+    }
+
+    /// What the daemon is being told.
+    fn learn(&mut self, incoming: &Incoming) {
+        let Incoming::Done(Done::Called { of, answer, .. }) = incoming else {
+            return;
+        };
+        self.calls.remove(&of.epoch);
+        if let Verdict::Dead { certain: true, .. } = answer.verdict
+            && let Some(token) = self.token_of(&of.name)
+        {
+            self.known_dead.entry(token).or_insert(self.now);
+        }
+    }
+
+    fn token_of(&self, name: &str) -> Option<String> {
+        let slot = self.daemon.as_ref()?.slots.get(name)?;
+        let token = slot.session.state().token.as_ref()?;
+        Some(token.access_token.expose().to_owned())
+    }
+
+    fn disk_takes(&mut self, health: Health) -> Duration {
+        match health {
+            Health::Well => self
+                .seed
+                .between(Duration::from_millis(1), Duration::from_millis(40)),
+            Health::Slow => self.seed.between(Duration::from_millis(100), SLOWEST_WRITE),
+            Health::Full => Duration::from_millis(2),
+            Health::Hangs => self
+                .seed
+                .between(Duration::from_secs(3), Duration::from_mins(2)),
+        }
+    }
+
+    fn save(&mut self, record: Record, bytes: Vec<u8>, of: Option<Ticket>) {
+        let takes = self.disk_takes(self.state_disk);
+        self.disk.begin(&record, &bytes);
+        let bytes = Arc::new(bytes);
+        let write = Write { record, bytes, of };
+        self.plan(takes, Event::Replaces(self.run, write));
+    }
+
+    fn replaces(&mut self, write: Write) {
+        if self.state_disk == Health::Full {
+            self.mark("a write failed");
+            self.disk.end(&write.record, &write.bytes);
+            self.wrote(&write, Err("the disk is full".to_owned()));
+            return;
+        }
+        self.disk.replace(&write.record, &write.bytes);
+        let takes = self.disk_takes(self.state_disk) / 2;
+        self.plan(takes, Event::Flushes(self.run, write));
+    }
+
+    fn flushes(&mut self, run: u64, write: &Write) {
+        self.disk.flush(&write.record);
+        if run == self.run && self.daemon.is_some() {
+            self.disk.end(&write.record, &write.bytes);
+            self.wrote(write, Ok(Stamp::simulated(1)));
+        }
+    }
+
+    fn wrote(&mut self, write: &Write, written: Result<Stamp, String>) {
+        let done = match (&write.of, &write.record) {
+            (Some(of), _) => Done::SessionSaved {
+                of: of.clone(),
+                written,
+            },
+            (None, Record::Account(key) | Record::Session(key)) => Done::AccountSaved {
+                key: key.clone(),
+                problem: written.err(),
+            },
+        };
+        self.handle(Incoming::Done(done));
+    }
+
+    fn try_soon(&mut self, worker: Box<Worker>, failed: bool) {
+        let takes = if failed {
+            Duration::from_secs(2)
+        } else {
+            self.disk_takes(self.token_disk)
+        };
+        self.plan(takes, Event::Tries(self.run, worker, failed));
+    }
+
+    fn tries(&mut self, worker: Box<Worker>, failed: bool) {
+        let Some(attempt) = worker.next(failed) else {
+            self.settle();
+            return;
+        };
+        let path = worker.path();
+        log(self.now, &|| {
+            format!("  file {} {}", path.display(), wanted_word(&attempt.wanted))
+        });
+        let fails = self.token_disk == Health::Full;
+        if fails {
+            self.mark("a token file could not be written");
+            let holds = self.disk.published(&path);
+            worker.report(&attempt, holds, Some("the disk is full".to_owned()));
+        } else {
+            match &attempt.wanted {
+                Wanted::Show(published) => {
+                    self.shows(published);
+                    self.disk.publish(path.clone(), published.clone());
+                }
+                Wanted::Withdraw if worker.keeps_on_loss() => self.mark("kept a dead token's file"),
+                Wanted::Withdraw | Wanted::Remove => {
+                    self.mark("withdrew a token file");
+                    self.disk.withdraw(&path);
+                }
+            }
+            worker.report(&attempt, self.disk.published(&path), None);
+        }
+        self.try_soon(worker, fails);
+        self.settle();
+    }
+
+    /// A token is shown to readers.
+    pub(super) fn shows(&mut self, published: &Arc<Published>) {
+        let (name, token) = (
+            published.session.to_string(),
+            published.token.access_token.expose().to_owned(),
+        );
+        let key = (name.clone(), published.generation);
+        let before = self.generations.entry(key).or_insert_with(|| token.clone());
+        assert_eq!(
+            *before, token,
+            "generation {} of {name} names two tokens",
+            published.generation
+        );
+        let highest = self.highest.entry(name.clone()).or_default();
+        assert!(
+            *highest <= published.generation,
+            "the generation of {name} went back from {highest} to {}",
+            published.generation
+        );
+        *highest = published.generation;
+    }
+
+    fn clears(&mut self, retirement: Box<Retirement>) {
+        if !retirement.files.is_idle() {
+            let run = self.run;
+            self.plan(Duration::from_millis(20), Event::Clears(run, retirement));
+            return;
+        }
+        for path in &retirement.stale {
+            self.disk.withdraw(path);
+        }
+        self.handle(Incoming::Retired(retirement.number));
+    }
+
+    fn look_at_files(&mut self, sights: Vec<Sight>) {
+        let (mut states, mut files) = (Vec::new(), Vec::new());
+        for sight in sights {
+            let record = Record::Session(sight.of.name.to_string());
+            if sight.state.is_some() && !self.disk.has(&record) {
+                states.push(sight.of.clone());
+            }
+            let mut sinks = sight.config.publish.iter();
+            if sight.published && sinks.any(|sink| self.disk.published(&sink.path).is_none()) {
+                files.push(sight.of);
+            }
+        }
+        let calm = None;
+        let done = Done::LookedAtFiles {
+            states,
+            files,
+            calm,
+        };
+        self.reaches(Duration::from_millis(10), Incoming::Done(done));
+    }
+
+    fn wait(&mut self, longest: Duration, wait: Wait) {
+        self.sequence += 1;
+        let number = self.sequence;
+        self.waits.insert(number, wait);
+        self.plan(longest, Event::GivesUp(self.run, number));
+        self.settle();
+    }
+
+    /// What waits for files that are there now need wait no longer.
+    fn settle(&mut self) {
+        let is_done = |wait: &Wait| match wait {
+            Wait::Files(_, files) => files.is_done(),
+            Wait::Health(files, _) => files.iter().all(Settling::is_done),
+            Wait::Release(..) => false,
+        };
+        let waits = self.waits.iter();
+        let done: Vec<u64> = waits
+            .filter(|(_, wait)| is_done(wait))
+            .map(|(number, _)| *number)
+            .collect();
+        for number in done {
+            self.plan(Duration::from_millis(1), Event::GivesUp(self.run, number));
+        }
+    }
+
+    /// Jobs that have let go.
+    fn release(&mut self) {
+        let waits = self.waits.iter_mut();
+        let released: Vec<u64> = waits
+            .filter_map(|(number, wait)| match wait {
+                Wait::Release(_, _, released) => released
+                    .try_recv()
+                    .is_err_and(|error| error == oneshot::error::TryRecvError::Closed)
+                    .then_some(*number),
+                Wait::Files(..) | Wait::Health(..) => None,
+            })
+            .collect();
+        for number in released {
+            self.plan(Duration::from_millis(1), Event::GivesUp(self.run, number));
+        }
+    }
+
+    fn give_up(&mut self, number: u64) {
+        let done = match self.waits.remove(&number) {
+            Some(Wait::Files(of, _)) => Done::Landed { of },
+            Some(Wait::Health(_, Some(ask))) => Done::LookedForHealth(ask),
+            Some(Wait::Release(of, hold, _)) => Done::Released { of, hold },
+            Some(Wait::Health(_, None)) | None => return,
+        };
+        self.handle(Incoming::Done(done));
+    }
+
+    /// What must hold at any moment.
+    fn look(&mut self) {
+        if let Some(since) = self.stopping_since {
+            let took = self.now.since(since);
+            assert!(took < LONGEST_STOP, "the stop takes {took:?}");
+        }
+        let Some(daemon) = &self.daemon else {
+            return;
+        };
+        let now = self.clocks();
+        let waits = daemon.reloading.is_waiting();
+        let mut served = Vec::new();
+        let mut phases = Vec::new();
+        for slot in daemon.slots.values() {
+            if let Some(account) = daemon.accounts.get(&slot.account) {
+                phases.push(slot.session.phase(now.boot, &account.account));
+            }
+            served.extend(slot.publication.served().cloned());
+        }
+        for published in served {
+            self.shows(&published);
+            let token = published.token.access_token.expose();
+            let dead_for = self.known_dead.get(token).map(|at| self.now.since(*at));
+            assert!(
+                dead_for.is_none_or(|dead_for| dead_for <= SHOWN_DEAD),
+                "the token of {} is shown {dead_for:?} after its death: {}",
+                published.session,
+                self.describe(&published.session)
+            );
+        }
+        if waits {
+            self.mark("a reload waited for a removal");
+        }
+        for phase in phases {
+            self.mark(super::script::phase_mark(phase));
+        }
+    }
+
+    fn describe(&self, name: &str) -> String {
+        let slot = self.daemon.as_ref().and_then(|it| it.slots.get(name));
+        slot.map_or_else(String::new, |slot| {
+            format!(
+                "{:?}, disk {:?}, saver {:?}, {:?}",
+                self.clocks(),
+                self.state_disk,
+                slot.saver,
+                slot.session.state()
+            )
+        })
+    }
+
+    /// Every session is good, for those who read files, and after a loss of power too.
+    pub(super) fn why_not_ready(&self) -> Option<String> {
+        let Some(daemon) = &self.daemon else {
+            return Some("the daemon does not run".to_owned());
+        };
+        if daemon.slots.len() != self.wanted.len() {
+            return Some(format!(
+                "{} sessions run of {}",
+                daemon.slots.len(),
+                self.wanted.len()
+            ));
+        }
+        for (name, slot) in &daemon.slots {
+            let state = slot.session.state();
+            let account = &daemon.accounts.get(&slot.account)?.account;
+            let next = slot.session.next(self.boot(), account);
+            let describe = |what: &str| {
+                Some(format!(
+                    "{name}: {what}: {:?}, next {next:?}, attention {:?}\n{state:?}\n{account:?}",
+                    state.health,
+                    slot.session.attention(account)
+                ))
+            };
+            let Some(served) = slot.publication.served() else {
+                return describe("no token is served");
+            };
+            let token = served.token.access_token.expose();
+            let host = self.servers.get(&host_of(name))?;
+            if !host.lives(&served.token.access_token, self.now) {
+                return describe("the token that is served is dead");
+            }
+            for sink in slot.config.publish.iter() {
+                let held = self.disk.published(&sink.path);
+                if held.is_none_or(|held| held.token.access_token.expose() != token) {
+                    return describe("a file does not hold the token");
+                }
+            }
+            if !self.disk.keeps(&Record::Session(name.to_string())) {
+                return describe("the record is not on the disk");
+            }
+        }
+        let configured = |path: &PathBuf| {
+            let mut slots = daemon.slots.values();
+            slots.any(|slot| slot.config.publish.iter().any(|sink| sink.path == *path))
+        };
+        let stale = self.disk.paths().into_iter().find(|path| !configured(path));
+        stale.map(|path| format!("{} is a file that no session has", path.display()))
+    }
+
+    /// An admin logs in again where one has logged out.
+    pub(super) fn log_in_where_logged_out(&mut self) {
+        let daemon = self.daemon.as_ref();
+        let slots = daemon.into_iter().flat_map(|daemon| &daemon.slots);
+        let out = slots.filter(|(_, slot)| slot.session.state().logged_out);
+        let out: Vec<String> = out.map(|(name, _)| name.to_string()).collect();
+        self.order_of(&out, crate::api::Order::Login);
+    }
+
+    /// Nothing is wrong with any server or disk any more.
+    pub(super) fn heal(&mut self) {
+        for server in self.servers.values_mut() {
+            server.trouble = Trouble::None;
+            server.correct();
+        }
+        self.lost_answers = 0;
+        self.state_disk = Health::Well;
+        self.token_disk = Health::Well;
+        self.broken_config = false;
+    }
+}
+
+thread_local! {
+    /// What happened lately, where one seed is looked at.
+    static LOG: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+}
+
+/// From now on what happens is written down.
+pub(super) fn keep_log() {
+    LOG.with(|log| *log.borrow_mut() = Some(Vec::new()));
+}
+
+/// The last lines of what happened.
+pub(super) fn last_of_log() -> String {
+    LOG.with(|log| {
+        let log = log.borrow();
+        let lines = log.as_deref().unwrap_or_default();
+        let last = lines.len().saturating_sub(LAST_LINES);
+        lines[last..].join("\n")
+    })
+}
+
+pub(super) fn log(at: Instant, line: &dyn Fn() -> String) {
+    LOG.with(|log| {
+        if let Some(log) = log.borrow_mut().as_mut() {
+            log.push(format!("{:>10} {}", at.as_millis(), line()));
+        }
+    });
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a log for whoever looks at one seed"
+)]
+fn incoming_word(incoming: &Incoming) -> String {
+    match incoming {
+        Incoming::Done(done) => match done {
+            Done::Called { of, answer, .. } => {
+                format!("{} answered {}", of.name, answer.verdict.word())
+            }
+            Done::SessionSaved { of, written } => format!("{} saved: {}", of.name, written.is_ok()),
+            Done::AccountSaved { key, problem } => format!("{key} saved: {}", problem.is_none()),
+            Done::Landed { of } => format!("{} landed", of.name),
+            Done::SecretsRead { name, seed, .. } => {
+                let seed = seed.as_ref().and_then(|seed| seed.as_ref().ok());
+                format!("{name} secrets {:?}", seed.map(Secret::expose))
+            }
+            _ => "something done".to_owned(),
+        },
+        Incoming::Ask(ask) => format!("{ask:?}").chars().take(160).collect(),
+        Incoming::Start => "START".to_owned(),
+        Incoming::Duty(name, duty) => format!("{name} duty {duty:?}"),
+        Incoming::Reload => "RELOAD".to_owned(),
+        Incoming::Stop => "STOP".to_owned(),
+        Incoming::ConfigRead(_) => "config read".to_owned(),
+        Incoming::Loaded { config, .. } => format!("loaded {:?}", config.sessions.keys()),
+        Incoming::Retired(number) => format!("retired {number}"),
+        Incoming::ScrapersMoved(_) => "scrapers moved".to_owned(),
+        Incoming::Time => "time".to_owned(),
+    }
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a log for whoever looks at one seed"
+)]
+fn effect_word(effect: &Effect) -> String {
+    match effect {
+        Effect::Call(errand) => format!("  call {} {:?}", errand.of.name, errand.call.request),
+        Effect::SaveSession { of, .. } => format!("  save {}", of.name),
+        Effect::SaveAccount { key, .. } => format!("  save {key}"),
+        Effect::Retire(retirement) => {
+            format!("  retire {} {:?}", retirement.number, retirement.stale)
+        }
+        Effect::RemoveRecord { number, of } => format!("  remove the record {of} {number}"),
+        Effect::Load { .. } => "  load".to_owned(),
+        Effect::Abort(epoch) => format!("  abort {epoch}"),
+        _ => "  another effect".to_owned(),
+    }
+}
+
+fn wanted_word(wanted: &Wanted) -> String {
+    match wanted {
+        Wanted::Show(published) => format!("shows {} {}", published.session, published.generation),
+        Wanted::Withdraw => "is withdrawn".to_owned(),
+        Wanted::Remove => "is removed".to_owned(),
+    }
+}
