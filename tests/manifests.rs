@@ -85,12 +85,12 @@ fn the_manifests_run_the_image_of_this_version() {
     }
 }
 
-/// The text that the ConfigMap holds, less its indentation.
+/// The text that the `ConfigMap` holds, less its indentation.
 fn config_of_the_manifest() -> String {
     let manifest = read(KUBERNETES[0]);
     let (_, from_the_first_line) = manifest.split_once("  config.toml: |\n").unwrap();
     let (indented, _) = from_the_first_line.split_once("\n---").unwrap();
-    let lines = indented.lines().map(|line| line.trim_start());
+    let lines = indented.lines().map(str::trim_start);
     lines.collect::<Vec<_>>().join("\n")
 }
 
