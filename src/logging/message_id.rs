@@ -53,6 +53,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("refresh_token_odd", "ada5e943b7694f07855c3467d478b043"),
     ("refused", "af394066cca8434aa784d75310760593"),
     ("reload_failed", "a6eaba6359b4434a994a44df50a83ba6"),
+    ("reload_waits", "0783364364a84819a29017bf8428b3da"),
     ("reloaded", "04b770f4777f4e0a81bd5b3ef16a502d"),
     ("remove_failed", "ada01260848f4f80944b79df87f44394"),
     ("removed", "14cf1a9a09fd450c8a6c328a73fedf05"),

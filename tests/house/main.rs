@@ -447,12 +447,13 @@ impl Source {
     fn before_tests(&self) -> impl Iterator<Item = (usize, &str)> {
         let is_marker = |line: &&str| line.trim() == "#[cfg(test)]";
         let lines: Vec<&str> = self.text.lines().collect();
-        // A test module in a file of its own ends nothing: only one that opens here does.
+        // A test module in a file of its own ends nothing, nor does a function for tests: only a module that opens here does.
         let end = lines
             .iter()
             .enumerate()
             .position(|(index, line)| {
-                is_marker(line) && lines.get(index + 1).is_some_and(|next| next.ends_with('{'))
+                let opens = |next: &&str| next.contains("mod ") && next.ends_with('{');
+                is_marker(line) && lines.get(index + 1).is_some_and(opens)
             })
             .unwrap_or(lines.len());
         (1..).zip(lines.into_iter().take(end))
