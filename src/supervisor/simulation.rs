@@ -24,7 +24,7 @@ const TROUBLED: Duration = Duration::from_mins(45);
 /// After that every session is good within so long: a login's budget of an hour may be spent.
 const BOUND: Duration = Duration::from_mins(65);
 /// Without another word.
-const SEEDS: u64 = 500;
+const SEEDS: u64 = 1_000;
 
 /// So many that fail are enough to look at.
 const MOST_FAILURES: usize = 5;
@@ -47,6 +47,7 @@ const SOMETIMES: &[&str] = &[
     "lost its power",
     "stopped",
     "stopped in the midst of a call",
+    "stopped in the midst of a reload",
     "aborted a call",
     "a ping succeeded",
     "a ping failed",
@@ -63,6 +64,7 @@ const SOMETIMES: &[&str] = &[
     "a write failed",
     "a token file could not be written",
     "withdrew a token file",
+    "kept a dead token's file",
     "a token file was removed by somebody",
     "a session was added",
     "a session was removed",
@@ -71,6 +73,7 @@ const SOMETIMES: &[&str] = &[
     "reloaded in the midst of a recovery",
     "read a broken config",
     "a reload was answered",
+    "a reload waited for a removal",
     "a reader was given a token",
     "a reader heard that a person is needed",
     "a reader waited in vain",

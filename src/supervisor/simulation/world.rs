@@ -306,12 +306,12 @@ impl World {
         }
         log(self.now, &|| format!("KILLED, loses power: {loses_power}"));
         self.leave();
+        // What a disk that fails could not keep lay in memory: then the token of before may be shown again.
+        if self.state_disk_failed {
+            self.highest.clear();
+        }
         if loses_power {
             self.mark("lost its power");
-            // What a disk that fails could not keep, and what lay in memory: then the token of before may be shown again.
-            if self.state_disk_failed {
-                self.highest.clear();
-            }
             self.disk.lose_power();
             self.boots += 1;
             self.booted = Instant::from_millis(self.now.as_millis() - 5_000);
@@ -910,6 +910,10 @@ impl World {
             if !self.disk.keeps(&Record::Session(name.to_string())) {
                 return describe("the record is not on the disk");
             }
+        }
+        // What a session published is known from its record alone.
+        if self.state_disk_failed {
+            return None;
         }
         let configured = |path: &PathBuf| {
             let mut slots = daemon.slots.values();
