@@ -30,7 +30,7 @@ help: ## This list
 
 demo: .needs-build ## A sandbox and a daemon together, live in this terminal, for some seconds
 	@[ -x target/demo/keepfresh ] || \
-	  echo 'First the program and 250 packages are compiled: some two to three minutes on two cores, once. Then the demo takes ten seconds.'
+	  echo 'First the program and 200 packages are compiled: some two to three minutes on two cores, once. Then the demo takes ten seconds.'
 	$(CARGO) build --locked --profile demo
 	target/demo/keepfresh demo
 
