@@ -29,6 +29,13 @@ pub(super) fn duration(text: &str) -> Result<Duration, Bad> {
     if text.trim().parse::<f64>().is_ok() {
         return Err(bad("has no unit", DURATION_REMEDY));
     }
+    // Servers write so (`PT2H`). A person who leaves a letter out gets another unit: `PT5M` are minutes, `P5M` months.
+    if text
+        .trim_start_matches(['-', '+', ' '])
+        .starts_with(['P', 'p'])
+    {
+        return Err(bad("is written as machines do", DURATION_REMEDY));
+    }
     let duration = duration::parse(text).map_err(|why| match why {
         NoDuration::Unreadable => bad("is no duration", DURATION_REMEDY),
         NoDuration::WithoutFixedLength => bad(
@@ -234,6 +241,8 @@ mod tests {
             ("", "is no duration"),
             ("soon", "is no duration"),
             ("2x", "is no duration"),
+            ("PT2H", "is written as machines do"),
+            ("-p1d", "is written as machines do"),
             ("0s", "is zero"),
             ("-5m", "is negative"),
             ("1 month", "has a unit without a fixed length"),
