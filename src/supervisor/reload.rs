@@ -202,8 +202,9 @@ impl Supervisor {
             self.show_again(&shared);
         }
         self.remove_records();
-        if let Stage::Waiting(config) = std::mem::take(&mut self.reloading.stage) {
-            self.load(config);
+        match std::mem::take(&mut self.reloading.stage) {
+            Stage::Waiting(config) => self.load(config),
+            other @ (Stage::Idle | Stage::Reading | Stage::Loading) => self.reloading.stage = other,
         }
     }
 
