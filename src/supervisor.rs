@@ -181,6 +181,7 @@ impl Supervisor {
             self.lanes.wake(now),
             Some(self.watch.wake()),
             self.reloading.wake(),
+            self.unsaved_wake(),
         ];
         let longest = if self.ready {
             LOOK_EVERY

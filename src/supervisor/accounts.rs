@@ -40,6 +40,13 @@ impl Supervisor {
         }
     }
 
+    /// When the next write that failed is tried again.
+    pub(super) fn unsaved_wake(&self) -> Option<Instant> {
+        let unsaved = self.unsaved.iter();
+        let accounts = unsaved.filter_map(|key| self.accounts.get(key.as_str()));
+        accounts.filter_map(|account| account.saver.wake()).min()
+    }
+
     pub(super) fn save_accounts(&mut self, now: Instant) {
         for key in &self.unsaved {
             let Some(account) = self.accounts.get_mut(key.as_str()) else {

@@ -142,7 +142,8 @@ fn whatever_befalls_a_daemon_no_token_is_lost_and_every_session_comes_back() {
 
 /// What a panic said.
 fn said(why: &(dyn std::any::Any + Send)) -> String {
-    let text = why.downcast_ref::<String>().cloned();
+    let formatted = why.downcast_ref::<String>().cloned();
+    let text = formatted.or_else(|| why.downcast_ref::<&str>().map(ToString::to_string));
     text.unwrap_or_else(|| "a panic without words".to_owned())
 }
 

@@ -1,7 +1,7 @@
 //! A machine with a daemon, disks, servers and readers, in virtual time.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +40,8 @@ const SHOWN_DEAD: Duration = Duration::from_millis(10_300);
 const LAST_LINES: usize = 400;
 /// The longest call, what is granted to it beyond that, and a look.
 const LONGEST_STOP: Duration = Duration::from_millis(23_200);
+/// A write that failed is tried again at the latest after the saver's half a minute, and a look.
+const LONGEST_RETRY: Duration = Duration::from_secs(35);
 /// A disk that is well takes no longer.
 const SLOWEST_WRITE: Duration = Duration::from_millis(400);
 
@@ -114,6 +116,8 @@ pub(super) struct World {
     pub(super) wanted: BTreeMap<&'static str, usize>,
     /// The config file is broken at the moment.
     pub(super) broken_config: bool,
+    /// When each record could not be written that was not tried again since.
+    failed_writes: HashMap<Record, Instant>,
     calls: BTreeMap<u64, (Instant, u64)>,
     waits: BTreeMap<u64, Wait>,
     pub(super) readers: Readers,
@@ -165,6 +169,7 @@ impl World {
             lost_answers,
             wanted,
             broken_config: false,
+            failed_writes: HashMap::new(),
             calls: BTreeMap::new(),
             waits: BTreeMap::new(),
             readers: Readers::default(),
@@ -336,6 +341,7 @@ impl World {
             | Event::GivesUp(of, _) => *of != run,
             Event::Flushes(..) | Event::Starts | Event::Happens(_) => true,
         });
+        self.failed_writes.clear();
         self.calls.clear();
         self.waits.clear();
         self.known_dead.clear();
@@ -493,9 +499,11 @@ impl World {
             Effect::RemoveRecord { number, of } => {
                 let takes = self.disk_takes(self.state_disk);
                 let record = Record::Session(of.to_string());
+                self.failed_writes.remove(&record);
                 self.plan(takes, Event::Removes(self.run, number, record));
             }
             Effect::ReadConfig(_) => {
+                self.assert_no_reload_is_under_way();
                 let config = if self.broken_config {
                     self.mark("read a broken config");
                     Err("broken".to_owned())
@@ -505,6 +513,7 @@ impl World {
                 self.reaches(Duration::from_millis(30), Incoming::ConfigRead(config));
             }
             Effect::Load { config, running } => {
+                self.assert_no_reload_is_under_way();
                 let disk = Loader::new(self.reader(), &Clients::default());
                 let loaded = Box::new(disk.load(&config, &running));
                 let slow = self.disk_takes(self.state_disk);
@@ -629,7 +638,17 @@ impl World {
         }
     }
 
+    /// Two at once could put the older config in force last.
+    fn assert_no_reload_is_under_way(&self) {
+        let another = self.events.values().any(|event| {
+            matches!(event, Event::Reaches(run, incoming) if *run == self.run
+                && matches!(&**incoming, Incoming::ConfigRead(_) | Incoming::Loaded { .. }))
+        });
+        assert!(!another, "a reload begins in the midst of another");
+    }
+
     fn save(&mut self, record: Record, bytes: Vec<u8>, of: Option<Ticket>) {
+        self.failed_writes.remove(&record);
         let takes = self.disk_takes(self.state_disk);
         self.disk.begin(&record, &bytes);
         let bytes = Arc::new(bytes);
@@ -640,6 +659,7 @@ impl World {
     fn replaces(&mut self, write: Write) {
         if self.state_disk == Health::Full {
             self.mark("a write failed");
+            self.failed_writes.insert(write.record.clone(), self.now);
             self.disk.end(&write.record, &write.bytes);
             self.wrote(&write, Err("the disk is full".to_owned()));
             return;
@@ -828,6 +848,21 @@ impl World {
         let Some(daemon) = &self.daemon else {
             return;
         };
+        // What took the place of a session or an account of the same name has its own record to write.
+        self.failed_writes.retain(|record, _| {
+            let saver = match record {
+                Record::Session(name) => daemon.slots.get(name.as_str()).map(|it| &it.saver),
+                Record::Account(key) => daemon.accounts.get(key.as_str()).map(|it| &it.saver),
+            };
+            saver.is_some_and(|saver| saver.problem.is_some())
+        });
+        for (record, failed) in &self.failed_writes {
+            let idle = self.now.since(*failed);
+            assert!(
+                idle < LONGEST_RETRY,
+                "{record:?} could not be written, and was not tried again for {idle:?}"
+            );
+        }
         let now = self.clocks();
         let waits = daemon.reloading.is_waiting();
         let mut served = Vec::new();
