@@ -1,5 +1,6 @@
 //! An answer as it came over the wire, bounded and with its body read as text and JSON.
 
+mod almost_json;
 mod charset;
 mod coding;
 mod cookies;

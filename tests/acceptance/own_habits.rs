@@ -15,7 +15,7 @@ use crate::support::{SOON, within};
 #[test]
 fn a_renewal_that_comes_compressed_or_in_a_bad_frame_is_read_and_its_refresh_token_is_not_lost() {
     type Wrap = fn(&[u8]) -> Vec<u8>;
-    let wraps: [(&str, Wrap); 7] = [
+    let wraps: [(&str, Wrap); 8] = [
         ("gzip", |body| {
             framed("Content-Encoding: gzip\r\n", &gzip(body), 0)
         }),
@@ -36,6 +36,11 @@ fn a_renewal_that_comes_compressed_or_in_a_bad_frame_is_read_and_its_refresh_tok
         ("three hundred header lines", |body| {
             let lines = "X-Policy: none\r\n".repeat(300);
             framed(&lines, body, 0)
+        }),
+        ("what is almost JSON", |body| {
+            let body = String::from_utf8_lossy(body);
+            let odd = r#"{"owner":"O\'Brien \ud83d","quota":NaN,/* by hand */"#;
+            framed("", body.replacen('{', odd, 1).as_bytes(), 0)
         }),
         ("a form", |body| {
             let members: Value = serde_json::from_slice(body).unwrap();
