@@ -40,7 +40,8 @@ pub(crate) mod fuzz {
 
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -196,16 +197,30 @@ pub fn main() -> ExitCode {
         Command::Help(args) => return end(help::run(&args), json),
         Command::Manual(args) => return end(manual::run(&args), json),
         Command::Exec(args) => {
-            return exec::run(&Client::find(socket.as_deref()), socket.as_deref(), &args);
+            return exec::run(&client(socket.as_deref()), socket.as_deref(), &args);
         }
         Command::Providers(args) => return end(providers::run(&args), json),
         Command::Client(command) => command,
     };
-    let client = Client::find(socket.as_deref());
+    let client = client(socket.as_deref());
     end(
         ask(&client, command).map_err(|failure| asked::meant(&client, failure)),
         json,
     )
+}
+
+/// At a terminal it says that it waits for a daemon that is not there; jobs wait in silence.
+fn client(socket: Option<&Path>) -> Client {
+    let client = Client::find(socket);
+    if !io::stderr().is_terminal() {
+        return client;
+    }
+    client.announcing(|error, left| {
+        output::complain(&format!(
+            "keepfresh: {error}; waiting for it, {} at most",
+            words::span(left)
+        ));
+    })
 }
 
 fn end(outcome: Result<Exit, Failure>, json: bool) -> ExitCode {

@@ -43,6 +43,9 @@ impl ReadError {
             Self::System(error) if error.kind() == io::ErrorKind::NotFound => {
                 "create it, or name another"
             }
+            Self::System(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                "let the daemon's user read it; to look at it yourself, run the command as that user or as root"
+            }
             Self::System(_) => "let the daemon's user read it, and see that the disk is in order",
             Self::Directory => "name the file in it",
             Self::NotAFile => "name a regular file: it is read again at each reload",

@@ -31,6 +31,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// A daemon that restarts is back sooner than this, and a person need not hear of it.
+const SILENCE: Duration = Duration::from_secs(2);
+
 /// A time-out of zero would be none at all.
 const SHORTEST: Duration = Duration::from_millis(1);
 
@@ -41,6 +44,8 @@ pub struct Client {
     /// Whether the caller named the socket.
     named: bool,
     margin: Duration,
+    /// Called once when a wait for an absent daemon lasts: why, and how much longer it may take.
+    waiting: Option<fn(&ClientError, Duration)>,
 }
 
 /// Where an answer came from, and its body.
@@ -78,6 +83,7 @@ impl Client {
                 candidates: vec![path],
                 named: true,
                 margin: MARGIN,
+                waiting: None,
             };
         }
         let own = env::var_os("XDG_RUNTIME_DIR")
@@ -94,6 +100,7 @@ impl Client {
             .collect(),
             named: false,
             margin: MARGIN,
+            waiting: None,
         }
     }
 
@@ -103,6 +110,15 @@ impl Client {
         Self {
             margin,
             ..self.clone()
+        }
+    }
+
+    /// The same for a person, who is told why nothing happens.
+    #[must_use]
+    pub fn announcing(self, waiting: fn(&ClientError, Duration)) -> Self {
+        Self {
+            waiting: Some(waiting),
+            ..self
         }
     }
 
@@ -125,7 +141,7 @@ impl Client {
         wait: Duration,
     ) -> Result<T, ClientError> {
         let until = clock::boottime().after(wait);
-        let (path, body) = retry(until, call.repeatable, |_| {
+        let (path, body) = self.retry(until, call.repeatable, |_| {
             self.attempt(call, Duration::ZERO)
         })?;
         from_json(path, &body)
@@ -152,7 +168,7 @@ impl Client {
     /// Like [`Client::json`].
     pub fn lines(&self, call: &Call<'_>, patience: Duration) -> Result<Lines, ClientError> {
         let until = clock::boottime().after(patience);
-        retry(until, call.repeatable, |left| {
+        self.retry(until, call.repeatable, |left| {
             let until = clock::boottime().after(left.saturating_add(self.margin));
             let (path, stream) = self.connect(until)?;
             // Under HTTP/1.0 an answer without a length is not cut into chunks: it ends with its connection.
@@ -173,7 +189,34 @@ impl Client {
 
     fn body(&self, call: &Call<'_>) -> Result<Answer, ClientError> {
         let until = clock::boottime().after(call.wait);
-        retry(until, call.repeatable, |left| self.attempt(call, left))
+        self.retry(until, call.repeatable, |left| self.attempt(call, left))
+    }
+
+    /// Tries until the wait is over; a daemon that restarts meanwhile is found again.
+    fn retry<T>(
+        &self,
+        until: Instant,
+        repeatable: bool,
+        attempt: impl Fn(Duration) -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
+        let mut pause = FIRST_PAUSE;
+        let mut waiting = self.waiting;
+        let begun = clock::boottime();
+        loop {
+            let left = until.since(clock::boottime());
+            match attempt(left) {
+                Err(error) if error.passes(repeatable) && !left.is_zero() => {
+                    if clock::boottime().since(begun) >= SILENCE
+                        && let Some(waiting) = waiting.take()
+                    {
+                        waiting(&error, left);
+                    }
+                    thread::sleep(pause.min(left));
+                    pause = LONGEST_PAUSE.min(pause * 2);
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     fn attempt(&self, call: &Call<'_>, left: Duration) -> Result<Answer, ClientError> {
@@ -211,25 +254,6 @@ impl Client {
             named: self.named,
         };
         Err(hindrance.unwrap_or_else(absent))
-    }
-}
-
-/// Tries until the wait is over; a daemon that restarts meanwhile is found again.
-fn retry<T>(
-    until: Instant,
-    repeatable: bool,
-    attempt: impl Fn(Duration) -> Result<T, ClientError>,
-) -> Result<T, ClientError> {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let left = until.since(clock::boottime());
-        match attempt(left) {
-            Err(error) if error.passes(repeatable) && !left.is_zero() => {
-                thread::sleep(pause.min(left));
-                pause = LONGEST_PAUSE.min(pause * 2);
-            }
-            outcome => return outcome,
-        }
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn daemon(
             path
         }
         // What a file lacks that cannot be read is not known.
-        None if main.is_none() => PathBuf::from("/"),
+        None if main.is_none_or(|main| main.broken) => PathBuf::from("/"),
         None => no_directory(key, table, report),
     };
     let beside = file.parent().unwrap_or(Path::new("/")).join("providers");

@@ -166,6 +166,7 @@ fn files_that_cannot_be_read_as_text_are_errors() {
         "{}",
         told(&home)
     );
+    assert!(!told(&home).contains("missing key"), "{}", told(&home));
     fs::create_dir(home.main()).unwrap();
     assert!(told(&home).contains("is a directory"), "{}", told(&home));
 }

@@ -87,6 +87,8 @@ enum NoAnswer {
     TimedOut(Duration),
     #[error("the call to the server failed")]
     Transport(#[source] reqwest::Error),
+    #[error("cannot connect to {0}")]
+    Unconnected(String, #[source] reqwest::Error),
     #[error("the proxy {0} {1}")]
     Proxy(ProxyUrl, String),
     #[error(transparent)]
@@ -94,12 +96,28 @@ enum NoAnswer {
 }
 
 impl NoAnswer {
+    /// The same, with the host to which there is no connection: a session may have several.
+    fn of_host(self, host: String) -> Self {
+        match self {
+            Self::Transport(error) if error.is_connect() => Self::Unconnected(host, error),
+            other @ (Self::Outgoing(_)
+            | Self::Client(_)
+            | Self::BadHeader
+            | Self::TimedOut(_)
+            | Self::Transport(_)
+            | Self::Unconnected(..)
+            | Self::Proxy(..)
+            | Self::Discovery(_)) => other,
+        }
+    }
+
     /// Whether the server may have seen the request.
     fn reached(&self) -> bool {
         match self {
             Self::Outgoing(_)
             | Self::Client(_)
             | Self::BadHeader
+            | Self::Unconnected(..)
             | Self::Proxy(..)
             | Self::Discovery(_) => false,
             Self::TimedOut(_) => true,
@@ -129,6 +147,7 @@ impl NoAnswer {
             | Self::BadHeader
             | Self::TimedOut(_)
             | Self::Transport(_)
+            | Self::Unconnected(..)
             | Self::Proxy(..)
             | Self::Discovery(_) => Verdict::Unavailable,
         }
@@ -139,7 +158,7 @@ impl NoAnswer {
         let causes = std::iter::successors(self.source(), |error| (*error).source());
         let causes: Vec<String> = match self {
             // So rustls calls what our own verifier says.
-            Self::Transport(_) => {
+            Self::Transport(_) | Self::Unconnected(..) => {
                 let innermost = causes.last().map(ToString::to_string);
                 innermost
                     .map(|cause| cause.trim_start_matches("unexpected error: ").to_owned())
@@ -349,7 +368,10 @@ impl Remote {
         outgoing: Outgoing,
         connection: Connection,
     ) -> Result<(Response, Timestamp), NoAnswer> {
-        exchange(&self.clients, &self.config.http, outgoing, connection).await
+        let host = authority(&outgoing.url);
+        exchange(&self.clients, &self.config.http, outgoing, connection)
+            .await
+            .map_err(|error| error.of_host(host))
     }
 
     fn quotas(&self, response: &Response) -> Vec<Quota> {

@@ -59,6 +59,7 @@ mod oidc_provider;
 mod outages;
 mod own_habits;
 mod person;
+mod plain_errors;
 mod proxies;
 mod publishing;
 mod reader;

@@ -1,5 +1,6 @@
 use std::io;
 use std::os::unix::net::UnixListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::oneshot;
 
@@ -48,6 +49,26 @@ fn without_a_daemon_the_places_are_named() {
             matches!(&error, ClientError::NotRunning { tried, named: true } if *tried == [path]),
             "{error}"
         );
+    }
+}
+
+#[test]
+fn a_wait_for_an_absent_daemon_is_announced_once() {
+    static HEARD: AtomicUsize = AtomicUsize::new(0);
+    let directory = tempfile::tempdir().unwrap();
+    let client =
+        Client::find(Some(&directory.path().join("absent.sock"))).announcing(|error, left| {
+            assert!(matches!(error, ClientError::NotRunning { .. }));
+            assert!(left < Duration::from_secs(3), "{left:?}");
+            HEARD.fetch_add(1, Ordering::Relaxed);
+        });
+    for (seconds, heard) in [(1, 0), (4, 1)] {
+        let call = Call {
+            wait: Duration::from_secs(seconds),
+            ..get("/v1/sessions")
+        };
+        client.text(&call).unwrap_err();
+        assert_eq!(HEARD.load(Ordering::Relaxed), heard);
     }
 }
 

@@ -104,6 +104,13 @@ fn matter(session: &SessionStatus, now: Timestamp) -> Vec<Remark> {
             text: failed(error, now),
         });
     }
+    let is_silent = |error: &LastError| error.verdict == "unavailable";
+    if session.state == State::Recovering && session.last_error.as_ref().is_some_and(is_silent) {
+        matter.push(Remark {
+            kind: Kind::Note,
+            text: "the daemon tries again by itself; if this lasts, run `keepfresh check --live`, which finds what is in the way".to_owned(),
+        });
+    }
     matter
 }
 
@@ -186,6 +193,18 @@ mod tests {
             "to do: run `keepfresh login crm`",
         ];
         assert_eq!(said(&crm), refused);
+        crm.state = State::Recovering;
+        crm.attention = None;
+        crm.reason.clear();
+        crm.last_error = error("cannot connect to acme.example").map(|error| LastError {
+            verdict: "unavailable".to_owned(),
+            ..error
+        });
+        let silent = said(&crm);
+        assert!(
+            silent.len() == 2 && silent[1].contains("`keepfresh check --live`"),
+            "{silent:?}"
+        );
         crm.last_error = error("the server did not answer");
         assert_eq!(
             said(&crm).last().unwrap(),

@@ -87,7 +87,7 @@ impl Session {
             ),
             Some(Refused::User) => {
                 format!(
-                    "have the user unlocked, activated or allowed at the server, then run {login}"
+                    "at the server, unlock or allow the user or this machine's address, as the cause above says, then run {login}"
                 )
             }
             Some(Refused::Request) => format!(
