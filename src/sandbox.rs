@@ -21,6 +21,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use axum::Router;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -33,10 +34,11 @@ pub use refusal::Refusal;
 pub use reply::Kind;
 pub use settings::{Model, Settings};
 
-use fault::Outage;
-use line::{Port, Scissors};
+use line::{Port, serve_connection};
 use org::Org;
 use server::Shared;
+
+use crate::serve::Acceptor;
 
 /// A running sandbox; it ends when this is dropped.
 pub struct Sandbox {
@@ -75,13 +77,9 @@ impl Sandbox {
         let shared = Arc::new(Shared::new(org));
         let mut ports = JoinSet::new();
         for listener in [first, second] {
-            let service = server::router(Arc::clone(&shared))
-                .into_make_service_with_connect_info::<Scissors>();
+            let router = server::router(Arc::clone(&shared));
             let port = Port::new(listener, Arc::clone(&shared))?;
-            ports.spawn(async move {
-                // Serves for ever: it has no error to report.
-                let _ = axum::serve(port, service).await;
-            });
+            ports.spawn(serve_port(port, router));
         }
         Ok(Self {
             shared,
@@ -136,13 +134,19 @@ impl Sandbox {
         while self.ports.join_next().await.is_some() {}
     }
 
-    /// Closes the ports; a connection that is still open is reset at its next request.
+    /// Closes the ports, and with them the connections that are open.
     pub async fn stop(mut self) {
         self.ports.shutdown().await;
-        self.shared
-            .lock()
-            .faults
-            .start(Outage::resets(), crate::clock::boottime());
+    }
+}
+
+/// Serves all who connect, without end.
+async fn serve_port(port: Port, router: Router) {
+    let mut acceptor = Acceptor::new(port);
+    loop {
+        if let Ok(stream) = acceptor.next().await {
+            acceptor.spawn(serve_connection(stream, router.clone()));
+        }
     }
 }
 

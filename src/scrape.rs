@@ -5,13 +5,10 @@
 
 mod hosts;
 
-use std::collections::VecDeque;
-use std::future::{Future, pending};
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -25,22 +22,24 @@ use hyper_util::service::TowerToHyperService;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::task::{AbortHandle, JoinSet, yield_now};
+use tokio::task::JoinSet;
 
 use crate::api::Ask;
 use crate::api::server::figures::{collected, form_for, rendered, with_type};
 use crate::clock;
 use crate::config::MetricsListen;
 use crate::metrics::Form;
-use crate::serve::{self, ACCEPT_PAUSE, BindError, Entrance, Listener, Stream, Terms};
+use crate::serve::{
+    self, Asked, BindError, Entrance, Limits, Listener, Stream, Terms, serve_crowd,
+};
 use crate::time::Instant;
 use hosts::Hosts;
 
-/// Connections at a time that have asked nothing yet; one more ends the oldest. A server of Prometheus makes one every fifteen
-/// seconds or so.
-const MOST_SILENT: usize = 16;
-/// Connections at a time that have asked, and so are answered within milliseconds; one more ends the oldest.
-const MOST_ASKING: usize = 64;
+/// A server of Prometheus connects every fifteen seconds or so, and is answered within milliseconds.
+const LIMITS: Limits = Limits {
+    silent: 16,
+    asking: 64,
+};
 /// For a whole scrape: what Prometheus allows itself by default (`scrape_timeout`).
 const PATIENCE: Duration = Duration::from_secs(10);
 /// All of it within that, on a connection for one scrape.
@@ -112,30 +111,13 @@ impl Scrapers {
         Ok(Self { listener, hosts })
     }
 
-    /// Serves until `shutdown` resolves; scrapes under way end with it.
-    pub async fn serve(self, asks: mpsc::Sender<Ask>, shutdown: impl Future<Output = ()>) {
+    /// Serves without end; scrapes under way end when this is dropped.
+    pub async fn serve(self, asks: mpsc::Sender<Ask>) {
         let router = router(asks, self.hosts);
-        let mut tasks = JoinSet::new();
-        let mut open: VecDeque<Open> = VecDeque::new();
-        let mut shutdown = pin!(shutdown);
-        loop {
-            let accepted = tokio::select! {
-                () = &mut shutdown => break,
-                Some(_) = tasks.join_next() => continue,
-                accepted = self.listener.accept() => accepted,
-            };
-            let Ok(stream) = accepted else {
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            };
-            make_room(&mut open);
-            let asked = Arc::<AtomicBool>::default();
-            let task = tasks.spawn(serve_connection(stream, router.clone(), Arc::clone(&asked)));
-            open.push_back(Open { task, asked });
-            // A request that has come along must be read before the next caller can end the connection.
-            yield_now().await;
-        }
-        tasks.shutdown().await;
+        serve_crowd(self.listener, LIMITS, |stream, asked| {
+            serve_connection(stream, router.clone(), asked)
+        })
+        .await;
     }
 }
 
@@ -148,7 +130,7 @@ pub async fn keep_serving(
 ) {
     let mut serving = JoinSet::new();
     let begin = |serving: &mut JoinSet<()>, scrapers: Scrapers| {
-        serving.spawn(scrapers.serve(asks.clone(), pending()));
+        serving.spawn(scrapers.serve(asks.clone()));
     };
     if let Some(scrapers) = first {
         begin(&mut serving, scrapers);
@@ -192,32 +174,11 @@ async fn bound(listen: Option<&MetricsListen>) -> Result<Option<Scrapers>, Scrap
     }
 }
 
-/// A connection, and whether its request was read.
-struct Open {
-    task: AbortHandle,
-    asked: Arc<AtomicBool>,
-}
-
-/// Ends the oldest connection of each kind that has no room for one more: who floods the listener with connections that ask
-/// nothing must not end those of scrapers.
-fn make_room(open: &mut VecDeque<Open>) {
-    open.retain(|connection| !connection.task.is_finished());
-    for (asking, most) in [(false, MOST_SILENT), (true, MOST_ASKING)] {
-        let of_kind = |connection: &Open| connection.asked.load(Ordering::Relaxed) == asking;
-        if open.iter().filter(|connection| of_kind(connection)).count() < most {
-            continue;
-        }
-        if let Some(oldest) = open.iter().position(of_kind).and_then(|at| open.remove(at)) {
-            oldest.task.abort();
-        }
-    }
-}
-
 /// One scrape, and the connection ends.
-async fn serve_connection(stream: Stream, router: Router, asked: Arc<AtomicBool>) {
+async fn serve_connection(stream: Stream, router: Router, asked: Asked) {
     let service = TowerToHyperService::new(router);
     let service = service_fn(move |request| {
-        asked.store(true, Ordering::Relaxed);
+        asked.set();
         service.call(request)
     });
     let connection = serve::connection(&stream, service, &TERMS, pending(), pending());

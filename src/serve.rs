@@ -1,8 +1,19 @@
-//! Serving HTTP, whatever it answers: listeners, and connections that end with their client, or when it stalls.
+//! Serving HTTP, whatever is answered: listeners, who connects, how many connections there may be, and when each ends.
+//!
+//! A listener accepts with an [`Acceptor`]. Where its callers are known it gives each connection a [`Permit`], of which no
+//! user can take them all; where they are not, [`serve_crowd`] ends the oldest. [`connection`] then serves one of them, and ends
+//! with its client, or when that stalls.
 
+mod accept;
 mod alarm;
+mod caller;
+mod crowd;
 mod hangup;
+mod lasting;
 mod listener;
+mod pace;
+mod permits;
+mod rejection;
 mod stall;
 mod stream;
 
@@ -18,16 +29,20 @@ use hyper::service::Service;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 
+pub(crate) use accept::{Acceptor, Port};
 pub(crate) use alarm::AlarmTimer;
+pub use caller::Caller;
+pub(crate) use crowd::{Asked, Limits, serve_crowd};
 use hangup::hung_up;
+pub(crate) use lasting::bounded;
 pub use listener::{BindError, Listener};
+pub(crate) use pace::Pace;
+pub use permits::Standing;
+pub(crate) use permits::{Permit, Permits};
+pub(crate) use rejection::Rejection;
 use stall::StallGuard;
 pub(crate) use stream::Stream;
-
-/// After `accept` failed: most likely out of descriptors, which passes only when somebody closes some.
-pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where callers come in.
 #[derive(Debug)]
@@ -38,9 +53,10 @@ pub(crate) enum Entrance {
     Unix(Listener),
 }
 
-impl Entrance {
-    /// The next caller.
-    pub(crate) async fn accept(&self) -> io::Result<Stream> {
+impl Port for Entrance {
+    type Connection = Stream;
+
+    async fn accept(&mut self) -> io::Result<Stream> {
         Ok(match self {
             Self::Tcp(listener) => Stream::Tcp(listener.accept().await?.0),
             Self::Unix(listener) => Stream::Unix(listener.accept().await?),
@@ -91,13 +107,5 @@ pub(crate) async fn connection<S>(
     };
     if let Err(error) = outcome {
         tracing::trace!(%error, "a connection ended early");
-    }
-}
-
-/// Waits for the connections that are left, and ends those that take longer than `limit`.
-pub(crate) async fn drain(mut connections: JoinSet<()>, limit: Duration) {
-    let all = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(limit, all).await.is_err() {
-        connections.shutdown().await;
     }
 }

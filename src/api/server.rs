@@ -3,20 +3,17 @@
 //! It decides nothing about sessions. What it sees to is that no client can harm another: every read, every write and
 //! every wait has an end, and one user's connections leave room for everybody else's.
 
-mod connections;
 mod door;
 pub(crate) mod figures;
 #[cfg(any(test, fuzzing))]
 mod fuzz;
-mod lasting;
 mod listing;
 mod login;
-mod pace;
 mod parameters;
+mod refusals;
 mod routes;
 mod streams;
 mod troubles;
-mod turned_away;
 
 use std::future::Future;
 use std::os::unix::net::UnixListener as StdUnixListener;
@@ -25,22 +22,22 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::Uri;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::Ask;
 use super::access::{Caller, Guests};
-use crate::serve::{self, AlarmTimer, BindError, Listener, Stream, Terms};
-use connections::Seat;
+use crate::serve::{
+    self, Acceptor, AlarmTimer, BindError, Listener, Permit, Rejection, Stream, Terms, bounded,
+};
 use door::{Admission, Door};
-use lasting::{bounded, waits};
+use refusals::{NO_PERMIT, too_many_last};
 use troubles::Troubles;
-use turned_away::TurnedAway;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use fuzz::fuzz;
@@ -90,7 +87,7 @@ impl Server {
     ///
     /// The socket file goes away first, if it is still ours, so that a restarted daemon's clients find no dead one.
     pub async fn serve(
-        mut self,
+        self,
         asks: mpsc::Sender<Ask>,
         guests: watch::Receiver<Arc<Guests>>,
         shutdown: impl Future<Output = ()>,
@@ -98,45 +95,44 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let router = routes::router(asks);
         let mut door = Door::new(guests);
-        let mut tasks = JoinSet::new();
+        let mut acceptor = Acceptor::new(self.listener);
         let mut shutdown = pin!(shutdown);
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut troubles = Troubles::default();
-        let turned_away = TurnedAway::default();
+        let rejection = Rejection::default();
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
-                accepted = self.listener.accept() => match accepted {
+                accepted = acceptor.next() => match accepted {
                     Ok(stream) => {
                         troubles.accepted();
-                        // Whoever connects without end must not leave ever more ended tasks behind.
-                        while tasks.try_join_next().is_some() {}
                         let mut admission = door.admit(&stream);
-                        if matches!(admission, Admission::FullHouse) {
-                            // Some of those who have a seat may have gone, and only their tasks can tell.
+                        if matches!(admission, Admission::NoPermit) {
+                            // Some connections that hold a permit may have gone, and only their tasks can tell.
                             tokio::task::yield_now().await;
                             admission = door.admit(&stream);
                         }
                         match admission {
-                            Admission::Seat(caller, seat) => {
-                                tasks.spawn(serve_connection(Stream::Unix(stream), caller, seat, router.clone(), stopped.clone()));
+                            Admission::Permitted(caller, permit) => {
+                                acceptor.spawn(serve_connection(Stream::Unix(stream), caller, permit, router.clone(), stopped.clone()));
                             }
-                            Admission::FullHouse | Admission::NoRoomForStrangers => {
-                                turned_away.tell(stream, &mut tasks);
+                            Admission::NoPermit | Admission::NoRoomForStrangers => {
+                                if let Some(telling) = rejection.tell(stream, NO_PERMIT) {
+                                    acceptor.spawn(telling);
+                                }
                             }
                             Admission::Nameless => {}
                         }
                     }
-                    Err(error) => troubles.accept_failed(&error).await,
+                    Err(error) => troubles.accept_failed(&error),
                 },
-                _ = looks.tick() => troubles.look_at(&mut self.listener),
-                Some(_) = tasks.join_next() => {}
+                _ = looks.tick() => troubles.look_at(acceptor.port_mut()),
             }
         }
-        drop(self.listener);
+        let connections = acceptor.close();
         stop.send_replace(true);
-        serve::drain(tasks, DRAIN_TIMEOUT).await;
+        connections.drain(DRAIN_TIMEOUT).await;
     }
 }
 
@@ -144,20 +140,33 @@ impl Server {
 async fn serve_connection(
     stream: Stream,
     caller: Caller,
-    seat: Seat,
+    permit: Permit,
     router: axum::Router,
     mut stopped: watch::Receiver<bool>,
 ) {
     let answering = TowerToHyperService::new(router);
     let patience = AlarmTimer::default();
     let service = service_fn(|mut request: Request<Incoming>| {
-        seat.speaks();
+        permit.asked();
         request.extensions_mut().insert(caller.clone());
         let waits = waits(request.uri());
-        bounded(answering.call(request), waits, &seat, &patience)
+        bounded(
+            answering.call(request),
+            waits,
+            &permit,
+            &patience,
+            too_many_last,
+        )
     });
     let stop = ordered(&mut stopped);
-    serve::connection(&stream, service, &TERMS, seat.lost(), stop).await;
+    serve::connection(&stream, service, &TERMS, permit.evicted(), stop).await;
+}
+
+/// Whether a request asks for more than what is there at once; the rest ends by itself, however busy the daemon is.
+fn waits(asked: &Uri) -> bool {
+    asked
+        .query()
+        .is_some_and(|query| query.split('&').any(|part| part.starts_with("wait=")))
 }
 
 /// Resolves when the server stops, or is gone.

@@ -72,18 +72,6 @@ pub(super) struct Outage {
     pub to: Aim,
 }
 
-impl Outage {
-    /// Every request is reset, for ever.
-    pub(super) fn resets() -> Self {
-        Self {
-            kind: Weather::Reset,
-            seconds: None,
-            requests: None,
-            to: Aim::Any,
-        }
-    }
-}
-
 /// `POST /sandbox/answer`: the request is not carried out; this is its answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Planted {

@@ -1,78 +1,67 @@
-//! A TCP connection that a handler can cut, and a port that can be closed for a while.
+//! A connection that a handler can cut, and a port that can be closed for a while.
 
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 use super::server::Shared;
+use crate::serve::{self, Stream, Terms};
 
 /// After a failed `accept` or `bind`: descriptors are short, or the port is still taken.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// Of a server that lets its clients take their time: what is tried out here is not the sandbox's patience.
+const TERMS: Terms = Terms {
+    header_timeout: Duration::from_hours(1),
+    write_timeout: Duration::from_hours(1),
+    // A token may have 64 KiB.
+    header_limit: 512 * 1024,
+    may_ask_again: true,
+};
+
 /// Cuts the connection it came with: nothing more is written, and the peer sees a reset.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Scissors(Arc<AtomicBool>);
+pub(super) struct Scissors(Arc<Cut>);
+
+#[derive(Debug, Default)]
+struct Cut {
+    made: AtomicBool,
+    notice: Notify,
+}
 
 impl Scissors {
-    pub(super) fn cut(&self) {
-        self.0.store(true, Ordering::Relaxed);
+    /// Cuts; whatever else would have been answered is not.
+    pub(super) async fn cut(&self) -> ! {
+        self.0.made.store(true, Ordering::Relaxed);
+        self.0.notice.notify_one();
+        pending().await
     }
 }
 
-/// One accepted connection.
-pub(super) struct Line {
-    stream: TcpStream,
-    scissors: Scissors,
-}
-
-impl Line {
-    fn check(&self) -> io::Result<()> {
-        if !self.scissors.0.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        self.stream.set_zero_linger()?;
-        Err(io::ErrorKind::ConnectionReset.into())
-    }
-}
-
-impl AsyncRead for Line {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.check()?;
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Line {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.check()?;
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.check()?;
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.check()?;
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+/// Serves one connection, until it ends or is cut.
+pub(super) async fn serve_connection(stream: TcpStream, router: Router) {
+    let stream = Stream::Tcp(stream);
+    let scissors = Scissors::default();
+    let answering = TowerToHyperService::new(router);
+    let service = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(scissors.clone());
+        answering.call(request)
+    });
+    let cut = scissors.0.notice.notified();
+    serve::connection(&stream, service, &TERMS, cut, pending()).await;
+    if scissors.0.made.load(Ordering::Relaxed) {
+        stream.reset_at_close();
     }
 }
 
@@ -101,11 +90,10 @@ impl Port {
     }
 }
 
-impl Listener for Port {
-    type Io = Line;
-    type Addr = SocketAddr;
+impl serve::Port for Port {
+    type Connection = TcpStream;
 
-    async fn accept(&mut self) -> (Line, SocketAddr) {
+    async fn accept(&mut self) -> io::Result<TcpStream> {
         let shared = Arc::clone(&self.shared);
         loop {
             let closing = shared.closing.notified();
@@ -120,20 +108,10 @@ impl Listener for Port {
             tokio::select! {
                 () = closing => {}
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) => return (Line { stream, scissors: Scissors::default() }, peer),
+                    Ok((stream, _)) => return Ok(stream),
                     Err(_) => tokio::time::sleep(PAUSE).await,
                 },
             }
         }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
-    }
-}
-
-impl Connected<IncomingStream<'_, Port>> for Scissors {
-    fn connect_info(stream: IncomingStream<'_, Port>) -> Self {
-        stream.io().scissors.clone()
     }
 }

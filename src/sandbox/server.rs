@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::any;
@@ -151,7 +151,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
 
 async fn serve(
     State(shared): State<Arc<Shared>>,
-    ConnectInfo(scissors): ConnectInfo<Scissors>,
+    Extension(scissors): Extension<Scissors>,
     request: Request,
 ) -> Response {
     let (head, body) = request.into_parts();
@@ -188,10 +188,7 @@ async fn perform(outcome: Outcome, scissors: &Scissors) -> Response {
             tokio::time::sleep(delay).await;
             response(&reply)
         }
-        Outcome::Cut => {
-            scissors.cut();
-            plain(StatusCode::OK, Body::empty())
-        }
+        Outcome::Cut => scissors.cut().await,
         Outcome::Hang => std::future::pending().await,
         Outcome::Drip => plain(StatusCode::OK, Body::from_stream(drops())),
         Outcome::Endless => plain(StatusCode::OK, Body::from_stream(flood())),

@@ -11,6 +11,7 @@ use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use thiserror::Error;
 use tokio::net::{UnixListener, UnixStream};
 
+use super::accept::Port;
 use crate::atomic_file;
 use crate::unix_socket::connect_within;
 
@@ -125,12 +126,12 @@ impl Listener {
         *self = Self::bind(&path, mode)?;
         Ok(())
     }
+}
 
-    /// The next connection.
-    ///
-    /// # Errors
-    /// Those of `accept(2)`.
-    pub async fn accept(&self) -> io::Result<UnixStream> {
+impl Port for Listener {
+    type Connection = UnixStream;
+
+    async fn accept(&mut self) -> io::Result<UnixStream> {
         self.socket.accept().await.map(|(stream, _)| stream)
     }
 }

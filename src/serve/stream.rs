@@ -60,6 +60,16 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// Has the peer see a reset when this is dropped, where the connection can tell one.
+    pub(crate) fn reset_at_close(&self) {
+        if let Self::Tcp(stream) = self {
+            // A connection that has ended already needs none.
+            let _ = stream.set_zero_linger();
+        }
+    }
+}
+
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {

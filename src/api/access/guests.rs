@@ -1,22 +1,12 @@
-//! Whom the config knows: what a caller is to the house, before anything that it asks is read.
+//! Whom the config names: what a caller is to the daemon, before anything that it asks is read.
 //!
 //! It decides about room alone. What a caller may see and do, the supervisor decides for each question.
 
 use std::collections::HashSet;
 
 use super::{Caller, is_admin};
+use crate::serve::Standing;
 use crate::users::{Principal, Subordinates};
-
-/// What a caller is to the house.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// May do everything.
-    Admin,
-    /// May see a session at least.
-    Reader,
-    /// May see nothing.
-    Stranger,
-}
 
 /// All whom the config names.
 #[derive(Clone, Debug, Default)]

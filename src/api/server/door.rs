@@ -1,5 +1,5 @@
-//! Who is let in. What a caller is to the house is found out before anything of what it asks is read: to turn a stranger
-//! away must cost less than to knock.
+//! Which connections are served. What a caller is to the daemon is found out before anything of what it asks is read: to
+//! turn a stranger away must cost less than to connect.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,13 +9,12 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 
-use super::connections::{Connections, Seat};
-use super::pace::Pace;
-use crate::api::access::{Caller, Guests, Standing};
+use crate::api::access::{Caller, Guests};
 use crate::clock;
+use crate::serve::{Pace, Permit, Permits, Standing};
 use crate::time::Instant;
 
-/// The groups of a process that was a stranger's are not looked up again for so long, while it has no seat.
+/// The groups of a process that was a stranger's are not looked up again for so long, while it has no permit.
 const STILL_STRANGE: Duration = Duration::from_secs(1);
 
 /// So many processes are remembered.
@@ -23,18 +22,18 @@ const MOST_STRANGERS: usize = 32;
 
 /// Whether a new connection is served.
 pub(super) enum Admission {
-    Seat(Caller, Seat),
-    /// There is no seat; one may be free once the tasks of those who have gone have run.
-    FullHouse,
+    Permitted(Caller, Permit),
+    /// There is no permit; one may be free once the tasks of connections that have gone have run.
+    NoPermit,
     /// There is none for a stranger.
     NoRoomForStrangers,
     Nameless,
 }
 
-/// What is known of those who knock.
+/// What is known of those who connect.
 pub(super) struct Door {
     guests: watch::Receiver<Arc<Guests>>,
-    connections: Connections,
+    permits: Permits,
     pace: Pace,
     /// Processes by user and number that were found to be strangers'.
     strangers: VecDeque<(u32, i32, Instant)>,
@@ -44,13 +43,13 @@ impl Door {
     pub(super) fn new(guests: watch::Receiver<Arc<Guests>>) -> Self {
         Self {
             guests,
-            connections: Connections::new(),
+            permits: Permits::new(),
             pace: Pace::default(),
             strangers: VecDeque::new(),
         }
     }
 
-    /// Finds a seat for a new connection.
+    /// Finds a permit for a new connection.
     pub(super) fn admit(&mut self, stream: &UnixStream) -> Admission {
         let guests = Arc::clone(&self.guests.borrow());
         let nameless = |error: &io::Error| tracing::debug!(%error, "a caller without credentials");
@@ -79,16 +78,16 @@ impl Door {
         if stranger && !self.pace.allows(user, now) {
             return Admission::NoRoomForStrangers;
         }
-        let Some(seat) = self.connections.admit(user, standing, now) else {
+        let Some(permit) = self.permits.acquire(user, standing, now) else {
             tracing::debug!(uid = seen.uid, ?standing, "too many connections");
             return if stranger {
                 Admission::NoRoomForStrangers
             } else {
-                Admission::FullHouse
+                Admission::NoPermit
             };
         };
         match caller.map_or_else(|| known(stream), Ok) {
-            Ok(caller) => Admission::Seat(caller, seat),
+            Ok(caller) => Admission::Permitted(caller, permit),
             Err(_) => Admission::Nameless,
         }
     }

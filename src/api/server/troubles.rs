@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::clock;
-use crate::serve::{ACCEPT_PAUSE, Listener};
+use crate::serve::Listener;
 use crate::time::Instant;
 
 /// A spell of failures is over when so long none came: in a crowd, one is accepted between two that are not.
@@ -24,14 +24,13 @@ struct Spell {
 }
 
 impl Troubles {
-    /// A connection could not be accepted: says so if that is new, and waits a little.
-    pub(super) async fn accept_failed(&mut self, error: &io::Error) {
+    /// A connection could not be accepted: says so if that is new.
+    pub(super) fn accept_failed(&mut self, error: &io::Error) {
         let now = clock::boottime();
         let since = self.accept.map_or(now, |spell| spell.since);
         if self.accept.replace(Spell { since, latest: now }).is_none() {
             tracing::warn!(event = "accept_failed", %error, "cannot accept connections on the socket; raise LimitNOFILE= of the service");
         }
-        tokio::time::sleep(ACCEPT_PAUSE).await;
     }
 
     /// A connection was accepted.

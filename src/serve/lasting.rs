@@ -1,4 +1,4 @@
-//! Answers that do not come at once, or do not end: a user's seats are not all for them.
+//! Answers that do not come at once, or do not end: not all permits of a user are for them.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -6,32 +6,24 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::header::{CONNECTION, CONTENT_LENGTH};
-use axum::http::{HeaderValue, Response, Uri};
-use axum::response::IntoResponse as _;
+use axum::http::Response;
+use axum::http::header::CONTENT_LENGTH;
 use hyper::body::{Body as _, Frame, SizeHint};
 use hyper::rt::Timer as _;
 
-use super::connections::{Lasting, Seat};
-use crate::api::problem::{Kind, Problem};
-use crate::serve::AlarmTimer;
+use super::AlarmTimer;
+use super::permits::{Lasting, Permit};
 
 /// What is answered later than this was waited for.
 const AT_ONCE: Duration = Duration::from_millis(250);
 
-/// Whether somebody asks for more than what is there at once; the rest ends by itself, however busy the daemon is.
-pub(super) fn waits(asked: &Uri) -> bool {
-    asked
-        .query()
-        .is_some_and(|query| query.split('&').any(|part| part.starts_with("wait=")))
-}
-
-/// The answer, unless it would last and too many of this user's do: then that, and the connection ends.
-pub(super) async fn bounded<E>(
+/// The answer, unless it would last and too many of this user's answers do: then `refusal`.
+pub(crate) async fn bounded<E>(
     answer: impl Future<Output = Result<Response<Body>, E>>,
     waits: bool,
-    seat: &Seat,
+    permit: &Permit,
     timer: &AlarmTimer,
+    refusal: impl FnOnce() -> Response<Body>,
 ) -> Result<Response<Body>, E> {
     let mut answer = pin!(answer);
     let at_once = tokio::select! {
@@ -43,7 +35,7 @@ pub(super) async fn bounded<E>(
         Some(answered) if ends_by_itself(&answered) => return Ok(answered),
         other => other,
     };
-    let Some(leave) = seat.lasts() else {
+    let Some(lasting) = permit.acquire_lasting() else {
         return Ok(refusal());
     };
     let answered = match answered {
@@ -55,7 +47,7 @@ pub(super) async fn bounded<E>(
         answered.map(|body| {
             Body::new(Guarded {
                 body,
-                _leave: leave,
+                _lasting: lasting,
             })
         })
     } else {
@@ -68,23 +60,10 @@ fn ends_by_itself(answered: &Response<Body>) -> bool {
     answered.headers().contains_key(CONTENT_LENGTH) || answered.body().size_hint().exact().is_some()
 }
 
-fn refusal() -> Response<Body> {
-    let mut problem = Problem::new(
-        Kind::TooManyConnections,
-        "too many connections of this user wait or follow events; the rest is kept for short requests",
-    );
-    problem.retry_after = Some(1);
-    let mut response = problem.into_response();
-    response
-        .headers_mut()
-        .insert(CONNECTION, HeaderValue::from_static("close"));
-    response
-}
-
-/// A body for as long as which the leave counts.
+/// A body that holds its permission for as long as it lasts.
 struct Guarded {
     body: Body,
-    _leave: Lasting,
+    _lasting: Lasting,
 }
 
 impl hyper::body::Body for Guarded {

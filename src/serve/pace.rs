@@ -19,14 +19,14 @@ const MOST_USERS: usize = 256;
 
 /// When each may knock again without having knocked too often.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     any: Option<Instant>,
     by_user: HashMap<u32, Instant>,
 }
 
 impl Pace {
     /// Whether `user` keeps to it with one more.
-    pub(super) fn allows(&mut self, user: u32, now: Instant) -> bool {
+    pub(crate) fn allows(&mut self, user: u32, now: Instant) -> bool {
         if self.by_user.len() >= MOST_USERS {
             self.by_user.retain(|_, due| *due > now);
         }

@@ -1,10 +1,11 @@
-//! How many connections there may be, and that nobody's leave no room for the others'.
+//! How many connections there may be: each holds a permit, and no user's connections leave the others without one.
 //!
-//! Three pots: strangers, who may see nothing, have a small one of their own; readers and admins share the large one; and a
-//! few seats are kept for admins, whoever else has come. In each, a user may fill half of what the others left.
+//! Three pots of permits: strangers, who may see nothing, have a small one of their own; readers and admins share the large
+//! one; and a few permits are kept for admins, whoever else has come. In each pot, a user may take half of what the others left.
 //!
-//! A user whose seats are all taken still gets one where another of his connections has asked for nothing, and answers that
-//! last take only a part of his seats: a program of his that hoards them must not shut out his others.
+//! A user who has all the permits that the user may have still gets one, if another connection of the same user has asked for
+//! nothing: that one is evicted. And answers that last take only a part of a user's permits. So a program that hoards
+//! connections does not shut out the other programs of its user.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +14,6 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::api::access::Standing;
 use crate::descriptors::allowed_descriptors;
 use crate::time::Instant;
 
@@ -30,27 +30,27 @@ const SMALL_POT: usize = 64;
 /// Descriptors that the daemon itself holds, with a few files that it writes.
 const IN_USE: usize = 24;
 
-/// What somebody reads who is turned away.
-pub(super) const FULL_HOUSE: &str = concat!(
-    "HTTP/1.1 503 Service Unavailable\r\n",
-    "content-type: application/problem+json\r\n",
-    "content-length: 182\r\n",
-    "retry-after: 1\r\n",
-    "connection: close\r\n\r\n",
-    r#"{"type":"too-many-connections","title":"too many connections","status":503,"#,
-    r#""detail":"too many connections of this user, or of users who may see no session, are open","retry_after":1}"#,
-);
-
-/// Who connects has so long to begin a request before the seat may go to another.
+/// A client has so long to begin a request before its permit may go to another connection of its user.
 const SILENT: Duration = Duration::from_millis(250);
 
-/// The connections that are open.
-#[derive(Debug)]
-pub(super) struct Connections {
-    book: Arc<Mutex<Book>>,
+/// What a caller is to the daemon, as far as room for connections goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// May do everything.
+    Admin,
+    /// May see a session at least.
+    Reader,
+    /// May see nothing.
+    Stranger,
 }
 
-/// Which seats these are.
+/// The permits of one listener.
+#[derive(Debug)]
+pub(crate) struct Permits {
+    registry: Arc<Mutex<Registry>>,
+}
+
+/// Which pot a permit is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Shared,
@@ -59,7 +59,7 @@ enum Place {
 }
 
 impl Place {
-    /// Where whoever comes may sit, the first choice first.
+    /// The pots that a caller may take a permit of, the first choice first.
     fn of(standing: Standing) -> &'static [Self] {
         match standing {
             Standing::Admin => &[Self::Shared, Self::Kept],
@@ -69,7 +69,7 @@ impl Place {
     }
 }
 
-/// One connection: where it sits, whose it is, and how many came before.
+/// One connection: its pot, its user, and how many came before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     place: Place,
@@ -78,21 +78,21 @@ struct Key {
 }
 
 #[derive(Debug)]
-struct Book {
+struct Registry {
     shared: Pot,
     kept: Pot,
     strangers: Pot,
     /// Those that have asked for nothing yet, by place, user and age.
-    silent: BTreeMap<Key, (Instant, Arc<Bell>)>,
-    admitted: u64,
+    silent: BTreeMap<Key, (Instant, Arc<Eviction>)>,
+    granted: u64,
 }
 
-/// Seats, and who has how many of them.
+/// Permits, and how many of them each user has.
 #[derive(Debug)]
 struct Pot {
     most: usize,
     open: Counts,
-    /// Of those, whose answers last.
+    /// Those of them whose answers last.
     lasting: Counts,
 }
 
@@ -103,77 +103,88 @@ struct Counts {
     by_user: HashMap<u32, usize>,
 }
 
-/// Rung when the seat was given to another.
+/// Tells a connection that its permit was given to another.
 #[derive(Debug, Default)]
-struct Bell {
-    rung: AtomicBool,
-    ears: Notify,
+struct Eviction {
+    given: AtomicBool,
+    notice: Notify,
 }
 
-/// One admitted connection's place; free again when dropped.
+/// One connection's permit; given back when dropped.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(crate) struct Permit {
     key: Key,
-    bell: Arc<Bell>,
-    spoke: AtomicBool,
-    book: Arc<Mutex<Book>>,
+    eviction: Arc<Eviction>,
+    has_asked: AtomicBool,
+    registry: Arc<Mutex<Registry>>,
 }
 
-/// Leave for an answer that lasts; given back when dropped.
+/// Permission for an answer that lasts; given back when dropped.
 #[derive(Debug)]
 pub(super) struct Lasting {
     key: Key,
-    book: Arc<Mutex<Book>>,
+    registry: Arc<Mutex<Registry>>,
 }
 
-impl Connections {
+impl Permits {
     /// As many as [`MOST`], or half of the descriptors that are left to this process: the rest is for files and servers.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::at_most(MOST.min(allowed_descriptors().saturating_sub(IN_USE) / 2))
     }
 
     fn at_most(most: usize) -> Self {
         let most = most.max(LEAST);
         let small = (most / 16).clamp(1, SMALL_POT);
-        let book = Book {
+        let registry = Registry {
             shared: Pot::of(most - 2 * small),
             kept: Pot::of(small),
             strangers: Pot::of(small),
             silent: BTreeMap::new(),
-            admitted: 0,
+            granted: 0,
         };
         Self {
-            book: Arc::new(Mutex::new(book)),
+            registry: Arc::new(Mutex::new(registry)),
         }
     }
 
-    /// A seat for one more connection of `user`, unless there is none for it.
-    pub(super) fn admit(&mut self, user: u32, standing: Standing, now: Instant) -> Option<Seat> {
-        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+    /// A permit for one more connection of `user`, unless there is none for it.
+    pub(crate) fn acquire(
+        &mut self,
+        user: u32,
+        standing: Standing,
+        now: Instant,
+    ) -> Option<Permit> {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         let places = Place::of(standing);
-        let free = places.iter().find(|place| book.pot(**place).has_room(user));
-        let place = *free.or_else(|| places.iter().find(|place| book.evict(**place, user, now)))?;
-        book.pot(place).open.add(user);
-        book.admitted += 1;
-        let (key, bell) = (
+        let free = places
+            .iter()
+            .find(|place| registry.pot(**place).has_room(user));
+        let place = *free.or_else(|| {
+            places
+                .iter()
+                .find(|place| registry.evict(**place, user, now))
+        })?;
+        registry.pot(place).open.add(user);
+        registry.granted += 1;
+        let (key, eviction) = (
             Key {
                 place,
                 user,
-                number: book.admitted,
+                number: registry.granted,
             },
-            Arc::new(Bell::default()),
+            Arc::new(Eviction::default()),
         );
-        book.silent.insert(key, (now, Arc::clone(&bell)));
-        Some(Seat {
+        registry.silent.insert(key, (now, Arc::clone(&eviction)));
+        Some(Permit {
             key,
-            bell,
-            spoke: AtomicBool::new(false),
-            book: Arc::clone(&self.book),
+            eviction,
+            has_asked: AtomicBool::new(false),
+            registry: Arc::clone(&self.registry),
         })
     }
 }
 
-impl Book {
+impl Registry {
     fn pot(&mut self, place: Place) -> &mut Pot {
         match place {
             Place::Shared => &mut self.shared,
@@ -182,7 +193,7 @@ impl Book {
         }
     }
 
-    /// Takes the seat of the user's connection that has been silent longest; false when none was for long enough.
+    /// Takes the permit of the user's connection that has been silent longest; false when none was for long enough.
     fn evict(&mut self, place: Place, user: u32, now: Instant) -> bool {
         let [first, last] = [0, u64::MAX].map(|number| Key {
             place,
@@ -196,9 +207,9 @@ impl Book {
         else {
             return false;
         };
-        if let Some((_, bell)) = self.silent.remove(&key) {
-            bell.rung.store(true, Ordering::Relaxed);
-            bell.ears.notify_one();
+        if let Some((_, eviction)) = self.silent.remove(&key) {
+            eviction.given.store(true, Ordering::Relaxed);
+            eviction.notice.notify_one();
         }
         self.pot(place).open.take(user);
         true
@@ -214,8 +225,8 @@ impl Pot {
         }
     }
 
-    /// A user may fill half of what the others left free: the first gets half, the second a quarter, and nobody, however
-    /// greedy, takes the last seat from those who hold none.
+    /// A user may take half of what the others left: the first gets half, the second a quarter, and no user, however
+    /// greedy, takes the last permit from those who hold none.
     fn share(&self, user: u32) -> usize {
         self.most
             .saturating_sub(self.open.all - self.open.of(user))
@@ -226,14 +237,14 @@ impl Pot {
         self.open.of(user) < self.share(user)
     }
 
-    /// A quarter of a user's seats, and of all, is for questions that are answered at once.
+    /// A quarter of a user's permits, and of all, is for questions that are answered at once.
     fn may_last(&self, user: u32) -> bool {
         self.lasting.of(user) < most_of(self.share(user)) && self.lasting.all < most_of(self.most)
     }
 }
 
-fn most_of(seats: usize) -> usize {
-    (seats * 3 / 4).max(1)
+fn most_of(permits: usize) -> usize {
+    (permits * 3 / 4).max(1)
 }
 
 impl Counts {
@@ -257,11 +268,11 @@ impl Counts {
     }
 }
 
-impl Seat {
-    /// A request came: from now on the seat is kept.
-    pub(super) fn speaks(&self) {
-        if !self.spoke.swap(true, Ordering::Relaxed) {
-            self.book
+impl Permit {
+    /// A request came: from now on the permit is kept.
+    pub(crate) fn asked(&self) {
+        if !self.has_asked.swap(true, Ordering::Relaxed) {
+            self.registry
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .silent
@@ -269,38 +280,38 @@ impl Seat {
         }
     }
 
-    /// Leave for an answer that does not come at once, or does not end; none where too many of these are open.
-    pub(super) fn lasts(&self) -> Option<Lasting> {
-        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
-        let pot = book.pot(self.key.place);
+    /// Permission for an answer that does not come at once, or does not end; none where too many of these are open.
+    pub(super) fn acquire_lasting(&self) -> Option<Lasting> {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let pot = registry.pot(self.key.place);
         pot.may_last(self.key.user).then(|| {
             pot.lasting.add(self.key.user);
             Lasting {
                 key: self.key,
-                book: Arc::clone(&self.book),
+                registry: Arc::clone(&self.registry),
             }
         })
     }
 
-    /// Resolves when the seat was given to another.
-    pub(super) async fn lost(&self) {
-        self.bell.ears.notified().await;
+    /// Resolves when the permit was given to another connection.
+    pub(crate) async fn evicted(&self) {
+        self.eviction.notice.notified().await;
     }
 }
 
 impl Drop for Lasting {
     fn drop(&mut self) {
-        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
-        book.pot(self.key.place).lasting.take(self.key.user);
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.pot(self.key.place).lasting.take(self.key.user);
     }
 }
 
-impl Drop for Seat {
+impl Drop for Permit {
     fn drop(&mut self) {
-        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
-        book.silent.remove(&self.key);
-        if !self.bell.rung.load(Ordering::Relaxed) {
-            book.pot(self.key.place).open.take(self.key.user);
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.silent.remove(&self.key);
+        if !self.eviction.given.load(Ordering::Relaxed) {
+            registry.pot(self.key.place).open.take(self.key.user);
         }
     }
 }
@@ -311,7 +322,7 @@ mod tests {
 
     #[test]
     fn one_user_gets_half_of_what_the_others_left() {
-        let mut connections = Connections::at_most(18);
+        let mut connections = Permits::at_most(18);
         let first = all(&mut connections, 1, Standing::Reader);
         let second = all(&mut connections, 2, Standing::Reader);
         let third = all(&mut connections, 3, Standing::Reader);
@@ -322,31 +333,33 @@ mod tests {
 
     #[test]
     fn strangers_of_any_number_fill_their_own_pot_and_no_other() {
-        let mut connections = Connections::at_most(4096);
-        let strangers: Vec<Seat> = (100..200)
+        let mut connections = Permits::at_most(4096);
+        let strangers: Vec<Permit> = (100..200)
             .flat_map(|user| all(&mut connections, user, Standing::Stranger))
             .collect();
         assert_eq!(strangers.len(), 64);
-        let readers: Vec<Seat> = (1000..1100)
+        let readers: Vec<Permit> = (1000..1100)
             .flat_map(|user| all(&mut connections, user, Standing::Reader))
             .collect();
         assert_eq!(readers.len(), 4096 - 128, "the first of them had half");
         let root = all(&mut connections, 0, Standing::Admin);
-        assert_eq!(root.len(), 32, "seats are kept for admins");
+        assert_eq!(root.len(), 32, "permits are kept for admins");
         assert_eq!(all(&mut connections, 900, Standing::Admin).len(), 16);
     }
 
     #[test]
     fn answers_that_last_leave_a_user_seats_for_short_questions_and_all_users_together_some() {
-        let mut connections = Connections::at_most(1024);
+        let mut connections = Permits::at_most(1024);
         let mut held = Vec::new();
-        let mut hoard = |connections: &mut Connections, user| {
+        let mut hoard = |connections: &mut Permits, user| {
             let mut lasting = 0;
-            while let Some(seat) =
-                connections.admit(user, Standing::Stranger, Instant::from_millis(0))
+            while let Some(permit) =
+                connections.acquire(user, Standing::Stranger, Instant::from_millis(0))
             {
-                let Some(leave) = seat.lasts() else { break };
-                held.push((seat, leave));
+                let Some(lasting_permit) = permit.acquire_lasting() else {
+                    break;
+                };
+                held.push((permit, lasting_permit));
                 lasting += 1;
             }
             lasting
@@ -354,94 +367,84 @@ mod tests {
         assert_eq!(hoard(&mut connections, 1), 24);
         assert!(
             connections
-                .admit(1, Standing::Stranger, Instant::from_millis(0))
+                .acquire(1, Standing::Stranger, Instant::from_millis(0))
                 .is_some()
         );
         let others: usize = (2..50).map(|user| hoard(&mut connections, user)).sum();
         assert_eq!(others, 24, "three quarters in all");
         assert!(
             connections
-                .admit(60, Standing::Stranger, Instant::from_millis(0))
+                .acquire(60, Standing::Stranger, Instant::from_millis(0))
                 .is_some()
         );
         held.truncate(10);
-        let seat = connections
-            .admit(1, Standing::Stranger, Instant::from_millis(0))
+        let permit = connections
+            .acquire(1, Standing::Stranger, Instant::from_millis(0))
             .unwrap();
-        assert!(seat.lasts().is_some(), "given back");
+        assert!(permit.acquire_lasting().is_some(), "given back");
     }
 
     #[tokio::test]
     async fn a_connection_that_asks_for_nothing_gives_its_seat_to_another_of_the_same_user_and_to_no_other()
      {
         let at = Instant::from_millis;
-        let admit = |connections: &mut Connections, user, now| {
-            connections.admit(user, Standing::Reader, at(now))
+        let acquire = |connections: &mut Permits, user, now| {
+            connections.acquire(user, Standing::Reader, at(now))
         };
-        let mut connections = Connections::at_most(10);
-        let seats: Vec<Seat> = std::iter::from_fn(|| admit(&mut connections, 1, 0)).collect();
-        assert_eq!(seats.len(), 4);
-        seats[0].speaks();
+        let mut connections = Permits::at_most(10);
+        let permits: Vec<Permit> = std::iter::from_fn(|| acquire(&mut connections, 1, 0)).collect();
+        assert_eq!(permits.len(), 4);
+        permits[0].asked();
         assert!(
-            admit(&mut connections, 1, 249).is_none(),
+            acquire(&mut connections, 1, 249).is_none(),
             "they may be about to speak"
         );
-        let other = admit(&mut connections, 1, 250).unwrap();
-        seats[1].lost().await;
+        let other = acquire(&mut connections, 1, 250).unwrap();
+        permits[1].evicted().await;
         assert_eq!(
-            seats
+            permits
                 .iter()
-                .filter(|seat| seat.bell.rung.load(Ordering::Relaxed))
+                .filter(|permit| permit.eviction.given.load(Ordering::Relaxed))
                 .count(),
             1
         );
-        drop(seats);
+        drop(permits);
         assert_eq!(
-            connections.book.lock().unwrap().shared.open.by_user,
+            connections.registry.lock().unwrap().shared.open.by_user,
             HashMap::from([(1, 1)])
         );
         drop(other);
-        let others: Vec<Seat> = std::iter::from_fn(|| admit(&mut connections, 2, 300)).collect();
+        let others: Vec<Permit> =
+            std::iter::from_fn(|| acquire(&mut connections, 2, 300)).collect();
         assert_eq!(
-            (others.len(), admit(&mut connections, 1, 900).is_some()),
+            (others.len(), acquire(&mut connections, 1, 900).is_some()),
             (4, true)
         );
         assert!(
             others
                 .iter()
-                .all(|seat| !seat.bell.rung.load(Ordering::Relaxed))
+                .all(|permit| !permit.eviction.given.load(Ordering::Relaxed))
         );
-        assert!(connections.book.lock().unwrap().silent.len() == 4);
+        assert!(connections.registry.lock().unwrap().silent.len() == 4);
     }
 
     #[test]
     fn a_seat_is_free_again_when_its_connection_ends() {
-        let mut connections = Connections::at_most(4);
-        let seats = all(&mut connections, 7, Standing::Admin);
+        let mut connections = Permits::at_most(4);
+        let permits = all(&mut connections, 7, Standing::Admin);
         assert_eq!(
-            seats.len(),
+            permits.len(),
             2,
             "one of the two that are shared, and the one that is kept"
         );
-        drop(seats);
+        drop(permits);
         assert_eq!(all(&mut connections, 7, Standing::Reader).len(), 1);
         assert_eq!(all(&mut connections, 7, Standing::Stranger).len(), 1);
     }
 
-    #[test]
-    fn who_is_turned_away_reads_a_whole_problem_document() {
-        let (head, body) = FULL_HOUSE.split_once("\r\n\r\n").unwrap();
-        assert!(
-            head.contains(&format!("content-length: {}\r\n", body.len())),
-            "{}",
-            body.len()
-        );
-        let problem: crate::api::problem::Problem = serde_json::from_str(body).unwrap();
-        assert_eq!(problem.kind, crate::api::problem::Kind::TooManyConnections);
-    }
-
     /// As many as there are for this user.
-    fn all(connections: &mut Connections, user: u32, standing: Standing) -> Vec<Seat> {
-        std::iter::from_fn(|| connections.admit(user, standing, Instant::from_millis(0))).collect()
+    fn all(connections: &mut Permits, user: u32, standing: Standing) -> Vec<Permit> {
+        std::iter::from_fn(|| connections.acquire(user, standing, Instant::from_millis(0)))
+            .collect()
     }
 }

@@ -1,4 +1,4 @@
-//! Those for whom there is no seat: they are told so, and some are given the time to read it.
+//! Connections for which there is no permit: each is told so, and some are given the time to read it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,9 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
-use super::connections::FULL_HOUSE;
 use crate::descriptors::allowed_descriptors;
 
 /// So many at a time; each holds a descriptor.
@@ -20,33 +18,35 @@ const DESCRIPTORS_EACH: usize = 16;
 /// For sending a request that will not be read, and for reading the answer.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Who closes at once breaks the other's pipe: a client that is still sending never gets to read why.
+/// A server that closes at once breaks its client's pipe: a client that is still sending never reads why.
 #[derive(Debug)]
-pub(super) struct TurnedAway {
+pub(crate) struct Rejection {
     places: Arc<Semaphore>,
 }
 
-impl Default for TurnedAway {
+impl Default for Rejection {
     fn default() -> Self {
         Self::at_most(AT_A_TIME.min(allowed_descriptors() / DESCRIPTORS_EACH))
     }
 }
 
-impl TurnedAway {
+impl Rejection {
     fn at_most(places: usize) -> Self {
         Self {
             places: Arc::new(Semaphore::new(places)),
         }
     }
 
-    /// Says that the house is full, and takes what the client sends for a moment; in a great crowd, closes at once.
-    pub(super) fn tell(&self, mut stream: UnixStream, tasks: &mut JoinSet<()>) {
+    /// Answers with `answer`; gives what then takes, for a moment, what the client sends. In a great crowd, closes at once.
+    pub(crate) fn tell(
+        &self,
+        mut stream: UnixStream,
+        answer: &str,
+    ) -> Option<impl Future<Output = ()> + Send + 'static> {
         // Fits into the empty send buffer of a new connection; if it did not, closing would have to do.
-        let _ = stream.try_write(FULL_HOUSE.as_bytes());
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            return;
-        };
-        tasks.spawn(async move {
+        let _ = stream.try_write(answer.as_bytes());
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        Some(async move {
             let _place = place;
             let _ = tokio::time::timeout(PATIENCE, async {
                 let _ = stream.shutdown().await;
@@ -54,7 +54,7 @@ impl TurnedAway {
                 while stream.read(&mut unread).await.is_ok_and(|read| read > 0) {}
             })
             .await;
-        });
+        })
     }
 }
 
@@ -64,12 +64,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_is_turned_away_while_it_sends_reads_why() {
-        let turned_away = TurnedAway::at_most(AT_A_TIME);
-        let mut tasks = JoinSet::new();
+        let rejection = Rejection::at_most(AT_A_TIME);
+        let mut tasks = tokio::task::JoinSet::new();
         let mut clients = Vec::new();
         for _ in 0..=AT_A_TIME {
             let (ours, theirs) = UnixStream::pair().unwrap();
-            turned_away.tell(ours, &mut tasks);
+            if let Some(telling) = rejection.tell(ours, "HTTP/1.1 503 Service Unavailable\r\n\r\n")
+            {
+                tasks.spawn(telling);
+            }
             clients.push(theirs);
         }
         for (number, client) in clients.iter_mut().enumerate() {
