@@ -24,6 +24,7 @@ mod orders;
 mod person;
 mod publication;
 mod reload;
+mod removals;
 mod saver;
 mod shown;
 #[cfg(test)]
@@ -59,7 +60,8 @@ use figures::Gauges;
 use lanes::{Lanes, Passenger};
 use load::Loaded;
 use person::LoginIds;
-use reload::{Reloading, Removals};
+use reload::Reloading;
+use removals::Removals;
 use slot::{Accounts, Flight, Pending, Slot, Slots};
 use stop::Life;
 use writes::Writes;

@@ -1,6 +1,9 @@
-//! Records of accounts on their way to the disk, each shared by the sessions of its account.
+//! Accounts, each shared by its sessions: who belongs to one, and its record on its way to the disk.
+
+use std::sync::Arc;
 
 use super::Supervisor;
+use super::slot::AccountSlot;
 use crate::time::Instant;
 
 impl Supervisor {
@@ -55,6 +58,48 @@ impl Supervisor {
             if account.saver.begin(now).is_some() {
                 self.writes.account(key.as_str());
             }
+        }
+    }
+
+    /// Lets accounts go that have no session any more, and of which the disk knows all.
+    pub(super) fn forget_unused_accounts(&mut self) {
+        let now = self.now.boot;
+        self.accounts.retain(|_, account| {
+            !account.members.is_empty()
+                || !account.account.stops.is_empty()
+                || !account.saver.is_level(now)
+        });
+    }
+}
+
+impl AccountSlot {
+    pub(super) fn join(&mut self, name: &Arc<str>) {
+        if let Err(place) = self.members.binary_search(name) {
+            self.members.insert(place, name.clone());
+        }
+        self.account.sessions = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
+    }
+
+    /// `stays` where a successor of the same name takes its place: what it presents tells what becomes of its stops.
+    pub(super) fn leave(&mut self, name: &Arc<str>, stays: bool) {
+        if let Ok(place) = self.members.binary_search(name) {
+            self.members.remove(place);
+        }
+        self.account.sessions = u32::try_from(self.members.len()).unwrap_or(u32::MAX).max(1);
+        self.account.release(name);
+        if !stays {
+            self.forget_strangers();
+        }
+    }
+
+    /// Stops of sessions that are gone, which nobody could mend any more.
+    pub(super) fn forget_strangers(&mut self) {
+        let before = self.account.stops.clone();
+        let members = &self.members;
+        let is_member = |session: &str| members.iter().any(|member| **member == *session);
+        self.account.belongs_to(&is_member, !members.is_empty());
+        if self.account.stops != before {
+            self.saver.want();
         }
     }
 }

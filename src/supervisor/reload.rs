@@ -8,17 +8,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::asks::{Waiter, Want};
-use super::effect::{Effect, Notice, Retirement};
+use super::effect::{Effect, Notice};
 use super::health::out_of_place_in_words;
 use super::load::Loaded;
-use super::slot::{AccountSlot, Slot};
+use super::slot::Slot;
 use super::{Supervisor, found};
 use crate::api::{Refusal, Reloaded, Reply};
 use crate::config::{Config, MetricsListen, SessionConfig};
 use crate::driver::LONGEST_LANDING;
 use crate::hooks::RunCount;
 use crate::publish::{Publisher, SinkConfig};
-use crate::session::{Input, Order};
+use crate::session::Input;
 use crate::time::Instant;
 
 /// How far a reload is, and who wants to know what comes of it.
@@ -60,34 +60,6 @@ struct TakenOver {
     until: Instant,
 }
 
-/// What removed sessions, and files that moved, have left behind and is not cleared away yet.
-#[derive(Default)]
-pub(super) struct Removals {
-    begun: u64,
-    under_way: BTreeMap<u64, Removal>,
-    /// The latest generation of each session that is gone: one of the same name may come back within the second.
-    generations: BTreeMap<Arc<str>, u64>,
-    /// Records that are to be removed last of all: after the session's files, which nothing else names any more, and after
-    /// a write of the record that is under way.
-    records: BTreeMap<Arc<str>, LastRecord>,
-}
-
-struct LastRecord {
-    number: u64,
-    /// The removal of the session's files.
-    files: u64,
-}
-
-enum Removal {
-    /// The record of the session of this name.
-    Record(Arc<str>),
-    /// The files of a session: those that a session has now, and those that none has.
-    Files {
-        shared: Vec<PathBuf>,
-        stale: Vec<PathBuf>,
-    },
-}
-
 /// A session whose place another identity takes.
 pub(super) struct Replaced {
     /// The latest that it may have shown.
@@ -110,33 +82,6 @@ impl Reloading {
     /// When the files of a config in force are waited for no longer.
     pub(super) fn wake(&self) -> Option<Instant> {
         Some(self.taken_over.as_ref()?.until)
-    }
-}
-
-impl Removals {
-    fn begin(&mut self, removal: Removal) -> u64 {
-        let number = self.begun;
-        self.begun += 1;
-        self.under_way.insert(number, removal);
-        number
-    }
-
-    /// The latest generation that a session of this name had, if it was removed.
-    pub(super) fn generation_of(&self, name: &str) -> Option<u64> {
-        self.generations.get(name).copied()
-    }
-
-    /// Whether something of what is being removed would belong to a session of this config.
-    fn touch(&self, config: &Config) -> bool {
-        self.under_way.values().any(|removal| match removal {
-            Removal::Record(name) => config.sessions.contains_key(name),
-            Removal::Files { stale, .. } => {
-                let sinks = config.sessions.values().flat_map(|it| it.publish.iter());
-                stale
-                    .iter()
-                    .any(|path| sinks.clone().any(|sink| sink.path == *path))
-            }
-        })
     }
 }
 
@@ -193,31 +138,11 @@ impl Supervisor {
         self.effects.push(Effect::Load { config, running });
     }
 
-    /// What a session left, or files that moved, is cleared away.
-    pub(super) fn retired(&mut self, number: u64) {
-        if let Some(Removal::Files { shared, stale }) = self.removals.under_way.remove(&number) {
-            for slot in self.slots.values_mut() {
-                slot.former_files.retain(|path| !stale.contains(path));
-            }
-            self.show_again(&shared);
-        }
-        self.remove_records();
+    /// A reload that waits for a removal goes on if that was the last one.
+    pub(super) fn try_waiting_reload(&mut self) {
         match std::mem::take(&mut self.reloading.stage) {
             Stage::Waiting(config) => self.load(config),
             other @ (Stage::Idle | Stage::Reading | Stage::Loading) => self.reloading.stage = other,
-        }
-    }
-
-    /// A write of those that had these files before may have come last.
-    fn show_again(&mut self, paths: &[PathBuf]) {
-        if paths.is_empty() {
-            return;
-        }
-        for slot in self.slots.values() {
-            let mut sinks = slot.config.publish.iter();
-            if sinks.any(|sink| paths.contains(&sink.path)) {
-                slot.publication.heal(&mut self.effects);
-            }
         }
     }
 
@@ -232,7 +157,7 @@ impl Supervisor {
             return;
         }
         self.reloaded();
-        let first = self.removals.begun;
+        let first = self.removals.next_number();
         let outcome = self.take_over(config, loaded);
         self.conclude(outcome.map(|outcome| (outcome, first)));
     }
@@ -249,7 +174,7 @@ impl Supervisor {
                     outcome,
                     askers,
                     sessions: self.awaited_by_reload(),
-                    removals: first..self.removals.begun,
+                    removals: first..self.removals.next_number(),
                     until: self.now.boot.after(LONGEST_LANDING),
                 });
             }
@@ -296,10 +221,8 @@ impl Supervisor {
         while taken_over.sessions.first().is_some_and(|it| !awaits(it)) {
             taken_over.sessions.pop_first();
         }
-        let mut removals = self.removals.under_way.range(taken_over.removals.clone());
-        let is_done = taken_over.sessions.is_empty()
-            && removals.next().is_none()
-            && !self.reloading.scrapers_move;
+        let removes = self.removals.is_any_under_way(taken_over.removals.clone());
+        let is_done = taken_over.sessions.is_empty() && !removes && !self.reloading.scrapers_move;
         if is_done || taken_over.until <= now {
             self.reloaded();
         }
@@ -525,21 +448,13 @@ impl Supervisor {
         let old = std::mem::replace(&mut slot.config, new.clone());
         if old.publish != new.publish {
             let publisher = Publisher::new(&slot.name, &new.publish, &self.tokens);
-            let old_publisher = slot.publication.move_to(publisher);
-            old_publisher.show_no_more();
-            let stale = unshared(&old, kept);
+            let before = slot.publication.move_to(publisher);
             slot.waiters.push(until_in_files(now));
-            slot.former_files.extend(stale.iter().cloned());
-            let files = Removal::Files {
-                shared: shared(&old, kept),
-                stale: stale.clone(),
-            };
-            let number = self.removals.begin(files);
-            self.effects.push(Effect::Retire(Box::new(Retirement {
-                number,
-                files: old_publisher,
-                stale,
-            })));
+            let sinks = old.publish.iter().map(|sink| sink.path.clone());
+            let former = sinks.filter(|path| !kept.contains(path));
+            slot.former_files.extend(former);
+            self.removals
+                .clear_away(before, &old, kept, &mut self.effects);
         }
         slot.saver.want();
         if old.hooks != new.hooks {
@@ -560,115 +475,6 @@ impl Supervisor {
         self.step(name, Input::Reconfigured(policy));
         self.consult_calendar(name);
     }
-
-    /// The session is gone from the config: withdraw all but what others publish now, log out where that is asked for,
-    /// forget.
-    fn retire(&mut self, name: &str, kept: &BTreeSet<PathBuf>) {
-        let Some(slot) = self.slots.get_mut(name) else {
-            return;
-        };
-        tracing::info!(
-            session = name,
-            event = "removed",
-            "removed from the config: withdrawing its token"
-        );
-        slot.call_off(
-            &self.config.alerts,
-            self.now,
-            "the session is no longer configured",
-            &mut self.effects,
-        );
-        // A path that another session publishes now is that session's to write.
-        let shares = |sink: &SinkConfig| kept.contains(&sink.path);
-        if slot.config.publish.iter().any(shares) {
-            slot.publication.remove_but_for_files();
-        } else {
-            slot.publication.remove(&mut self.effects);
-        }
-        if slot.config.logout_on_removal && slot.session.state().token.is_some() {
-            slot.leaving = true;
-            self.step(name, Input::Order(Order::Logout));
-        } else {
-            self.remove(name, kept);
-        }
-    }
-
-    /// Forgets a session altogether, and removes its files except `kept`. A call under way is dropped with it.
-    pub(super) fn remove(&mut self, name: &str, kept: &BTreeSet<PathBuf>) {
-        let Some((name, mut slot)) = self.slots.remove_entry(name) else {
-            return;
-        };
-        self.lanes.forget(&name);
-        self.watch.forget(&name);
-        let generation = slot.session.state().generation;
-        self.removals.generations.insert(name.clone(), generation);
-        if let Some(at) = slot.timer.take() {
-            self.timers.remove(&(at, name.clone()));
-        }
-        if let Some(flight) = slot.in_flight.take() {
-            self.effects.push(Effect::Abort(slot.epoch));
-            self.lanes.came_back(&flight.host);
-        }
-        if let Some(account) = self.accounts.get_mut(&slot.account) {
-            let stays = self
-                .config
-                .sessions
-                .get(&*name)
-                .is_some_and(|new| *new.remote.account() == *slot.account);
-            account.leave(&name, stays);
-            self.stirred.extend(account.members.iter().cloned());
-        }
-        let stale = unshared(&slot.config, kept);
-        let files = Removal::Files {
-            shared: shared(&slot.config, kept),
-            stale: stale.clone(),
-        };
-        let number = self.removals.begin(files);
-        if !slot.config.hooks.is_empty() {
-            self.effects.push(Effect::EndHooks(slot.epoch));
-        }
-        let files = slot.publication.into_files();
-        files.show_no_more();
-        self.effects.push(Effect::Retire(Box::new(Retirement {
-            number,
-            files,
-            stale,
-        })));
-        // A successor of the same name writes its own record over this one.
-        if !self.config.sessions.contains_key(&*name) {
-            let last = LastRecord {
-                number: self.removals.begin(Removal::Record(name.clone())),
-                files: number,
-            };
-            self.removals.records.insert(name, last);
-        }
-    }
-
-    /// Removes the records whose time has come. A write that is under way would bring one back, and a daemon that is killed
-    /// before the files are gone must find in it what to remove.
-    pub(super) fn remove_records(&mut self) {
-        let Removals {
-            records, under_way, ..
-        } = &mut self.removals;
-        let due = records.extract_if(.., |name, last| {
-            !under_way.contains_key(&last.files) && !self.writes.is_writing(name)
-        });
-        for (of, LastRecord { number, .. }) in due {
-            self.effects.push(Effect::RemoveRecord { number, of });
-        }
-    }
-}
-
-impl Supervisor {
-    /// Lets accounts go that have no session any more, and of which the disk knows all.
-    pub(super) fn forget_unused_accounts(&mut self) {
-        let now = self.now.boot;
-        self.accounts.retain(|_, account| {
-            !account.members.is_empty()
-                || !account.account.stops.is_empty()
-                || !account.saver.is_level(now)
-        });
-    }
 }
 
 /// Keeps a reload's answer until the session's files are as it wants them.
@@ -685,52 +491,5 @@ impl Slot {
         self.waiters
             .iter()
             .any(|waiter| matches!(waiter.want, Want::Files))
-    }
-}
-
-/// The session's files, except those that others publish now.
-fn unshared(config: &SessionConfig, kept: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
-    paths(config, |path| !kept.contains(path))
-}
-
-/// The session's files that others, or the same one, publish now.
-fn shared(config: &SessionConfig, kept: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
-    paths(config, |path| kept.contains(path))
-}
-
-fn paths(config: &SessionConfig, which: impl Fn(&PathBuf) -> bool) -> Vec<PathBuf> {
-    let sinks = config.publish.iter();
-    sinks.map(|sink| sink.path.clone()).filter(which).collect()
-}
-
-impl AccountSlot {
-    pub(super) fn join(&mut self, name: &Arc<str>) {
-        if let Err(place) = self.members.binary_search(name) {
-            self.members.insert(place, name.clone());
-        }
-        self.account.sessions = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
-    }
-
-    /// `stays` where a successor of the same name takes its place: what it presents tells what becomes of its stops.
-    fn leave(&mut self, name: &Arc<str>, stays: bool) {
-        if let Ok(place) = self.members.binary_search(name) {
-            self.members.remove(place);
-        }
-        self.account.sessions = u32::try_from(self.members.len()).unwrap_or(u32::MAX).max(1);
-        self.account.release(name);
-        if !stays {
-            self.forget_strangers();
-        }
-    }
-
-    /// Stops of sessions that are gone, which nobody could mend any more.
-    pub(super) fn forget_strangers(&mut self) {
-        let before = self.account.stops.clone();
-        let members = &self.members;
-        let is_member = |session: &str| members.iter().any(|member| **member == *session);
-        self.account.belongs_to(&is_member, !members.is_empty());
-        if self.account.stops != before {
-            self.saver.want();
-        }
     }
 }
