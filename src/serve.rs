@@ -1,7 +1,7 @@
 //! Serving HTTP, whatever is answered: listeners, who connects, how many connections there may be, and when each ends.
 //!
-//! A listener accepts with an [`Acceptor`]. Where its callers are known it gives each connection a [`Permit`], of which no
-//! user can take them all; where they are not, [`serve_crowd`] ends the oldest. [`connection`] then serves one of them, and ends
+//! A listener accepts with an `Acceptor`. Where its callers are known it gives each connection a `Permit`, of which no
+//! user can take them all; where they are not, `serve_crowd` ends the oldest. `connection` then serves one of them, and ends
 //! with its client, or when that stalls.
 
 mod accept;

@@ -123,7 +123,7 @@ mod tests {
                 if number < 2 {
                     asked.set();
                 }
-                pending().await
+                pending::<()>().await;
             }
         });
         tokio::time::timeout(std::time::Duration::from_secs(1), crowd)
