@@ -27,6 +27,7 @@ mod report;
 mod run;
 mod schema;
 mod status;
+mod systemctl;
 mod token;
 mod topics;
 mod wait;

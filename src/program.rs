@@ -3,6 +3,7 @@
 mod found;
 
 use std::collections::BTreeSet;
+use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -35,12 +36,25 @@ const LONGEST_COMPLAINT: usize = 200;
 pub struct Program<'a> {
     /// The program and its arguments.
     pub argv: &'a [String],
+    /// What it has of the daemon's environment.
+    pub inherits: Inherits,
     /// What is added to its environment.
-    pub env: &'a [(String, Secret)],
+    pub env: &'a [(&'a str, &'a str)],
+    /// Where it runs; none for where the daemon does.
+    pub directory: Option<&'a Path>,
     /// How long it may take; then it is killed, with whatever it started.
     pub limit: Duration,
-    /// How much it may print.
+    /// How much of what it prints is kept.
     pub largest: usize,
+}
+
+/// What a program has of the daemon's environment.
+#[derive(Clone, Copy, Debug)]
+pub enum Inherits {
+    /// All but what systemd meant for the daemon alone, and what holds a secret.
+    All,
+    /// Only what is named here.
+    Only(&'static [&'static str]),
 }
 
 /// Why a program did not run to its end.
@@ -70,30 +84,72 @@ pub struct Outcome {
     pub complained: Zeroizing<Vec<u8>>,
 }
 
-/// Runs it to its end, which is its own: what it leaves running in the background is not waited for. Dropped before, it
-/// kills what runs.
+/// Runs it to its end, which is its own: what it leaves running in the background is not waited for. One that prints more
+/// than it may finds its output closed. Dropped before, it kills what runs.
 ///
 /// # Errors
 /// When it does not start, takes too long, or its output breaks off; not when it ends with a failure.
 pub async fn run(program: &Program<'_>) -> Result<Outcome, ProgramError> {
+    let printed = Heard::at_most(program.largest + 1, Full::Close);
+    let complained = Heard::at_most(program.largest, Full::Close);
+    let status = until_its_end(program, &printed, &complained).await?;
+    Ok(Outcome {
+        status,
+        printed: printed.taken(),
+        complained: complained.taken(),
+    })
+}
+
+/// The same for a program whose output is only shown: gives the beginning of what it wrote to both its outputs, however it
+/// ended. One that prints more runs on.
+///
+/// # Errors
+/// Those of [`run`].
+pub async fn run_and_show(program: &Program<'_>) -> (Result<ExitStatus, ProgramError>, Vec<u8>) {
+    let heard = Heard::at_most(program.largest, Full::Drop);
+    let ended = until_its_end(program, &heard, &heard).await;
+    (ended, std::mem::take(&mut *heard.taken()))
+}
+
+/// The same as [`run`] for who has no runtime.
+///
+/// # Errors
+/// Those of [`run`]; and when there is no runtime to be had.
+pub fn run_blocking(program: &Program<'_>) -> Result<Outcome, ProgramError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(ProgramError::NotStarted)?;
+    runtime.block_on(run(program))
+}
+
+async fn until_its_end(
+    program: &Program<'_>,
+    stdout: &Heard,
+    stderr: &Heard,
+) -> Result<ExitStatus, ProgramError> {
     let path = program
         .env
         .iter()
         .rev()
-        .find(|(name, _)| name == "PATH")
-        .map(|(_, path)| path.expose().into());
+        .find(|(name, _)| *name == "PATH")
+        .map(|(_, path)| path.into());
     let looking = timeout(program.limit, trusted_file(program.argv, path)).await;
     let file = looking
         .map_err(|_| ProgramError::TookTooLong(program.limit))?
         .map_err(ProgramError::WithinReach)?;
     let child = spawn(program, file.as_deref()).map_err(ProgramError::NotStarted)?;
     let mut running = Running { child, over: false };
-    let ended = timeout(program.limit, running.end(program.largest)).await;
-    let outcome = ended
-        .map_err(|_| ProgramError::TookTooLong(program.limit))?
-        .map_err(ProgramError::Broken)?;
+    let Ok(ended) = timeout(program.limit, running.end(stdout, stderr)).await else {
+        running.kill();
+        // It is dead: this only takes it off the process table.
+        let _ = timeout(LAST_WORDS, running.child.wait()).await;
+        running.over = true;
+        return Err(ProgramError::TookTooLong(program.limit));
+    };
+    let status = ended.map_err(ProgramError::Broken)?;
     running.over = true;
-    Ok(outcome)
+    Ok(status)
 }
 
 /// As [`found()`], for this process to run it, on a thread that may block: the file may lie on a disk that hangs.
@@ -127,26 +183,33 @@ fn spawn(program: &Program<'_>, file: Option<&Path>) -> io::Result<Child> {
         .split_first()
         .ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = Command::new(file.ok_or(io::ErrorKind::NotFound)?);
-    command.arg0(name);
-    // It must not speak to systemd in the daemon's name.
-    for name in PRIVATE_VARIABLES {
-        command.env_remove(name);
+    command.arg0(name).args(arguments);
+    match program.inherits {
+        Inherits::All => {
+            // It must not speak to systemd in the daemon's name.
+            for name in PRIVATE_VARIABLES {
+                command.env_remove(name);
+            }
+            for name in WITHHELD
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .iter()
+            {
+                command.env_remove(name);
+            }
+        }
+        Inherits::Only(names) => {
+            let values = names
+                .iter()
+                .filter_map(|name| Some((name, env::var_os(name)?)));
+            command.env_clear().envs(values);
+        }
     }
-    for name in WITHHELD
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .iter()
-    {
-        command.env_remove(name);
+    if let Some(directory) = program.directory {
+        command.current_dir(directory);
     }
     command
-        .args(arguments)
-        .envs(
-            program
-                .env
-                .iter()
-                .map(|(name, value)| (name, value.expose())),
-        )
+        .envs(program.env.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -162,72 +225,92 @@ struct Running {
 }
 
 impl Running {
-    async fn end(&mut self, largest: usize) -> io::Result<Outcome> {
-        let (stdout, stderr) = (self.child.stdout.take(), self.child.stderr.take());
-        let (printed, complained) = (heard(largest + 1), heard(largest));
-        let listening =
-            async { tokio::try_join!(listen(stdout, &printed), listen(stderr, &complained)) };
-        let mut listening = pin!(listening);
-        let status = tokio::select! {
+    async fn end(&mut self, stdout: &Heard, stderr: &Heard) -> io::Result<ExitStatus> {
+        let (out, err) = (self.child.stdout.take(), self.child.stderr.take());
+        let mut listening =
+            pin!(async { tokio::try_join!(stdout.listen(out), stderr.listen(err)) });
+        tokio::select! {
             status = self.child.wait() => {
                 if let Ok(heard) = timeout(LAST_WORDS, listening).await {
                     heard?;
                 }
-                status?
+                status
             }
             // A pipe that is closed at its limit ends a command that prints without end.
             heard = &mut listening => {
                 heard?;
-                self.child.wait().await?
+                self.child.wait().await
             }
-        };
-        Ok(Outcome {
-            status,
-            printed: taken(&printed),
-            complained: taken(&complained),
-        })
+        }
     }
-}
 
-impl Drop for Running {
-    fn drop(&mut self) {
+    fn kill(&self) {
         let pid = self
             .child
             .id()
             .and_then(|id| i32::try_from(id).ok())
             .and_then(Pid::from_raw);
-        if let Some(pid) = pid.filter(|_| !self.over) {
+        if let Some(pid) = pid {
             // It may just have ended by itself.
             let _ = kill_process_group(pid, Signal::KILL);
         }
     }
 }
 
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.over {
+            self.kill();
+        }
+    }
+}
+
 /// What was read so far, and never moves: its room is its limit.
-type Heard = Mutex<Zeroizing<Vec<u8>>>;
-
-fn heard(limit: usize) -> Heard {
-    Mutex::new(Zeroizing::new(Vec::with_capacity(limit)))
+struct Heard {
+    bytes: Mutex<Zeroizing<Vec<u8>>>,
+    full: Full,
 }
 
-fn taken(heard: &Heard) -> Zeroizing<Vec<u8>> {
-    std::mem::take(&mut *heard.lock().unwrap_or_else(PoisonError::into_inner))
+/// What becomes of a program that prints more than is kept.
+#[derive(Clone, Copy)]
+enum Full {
+    /// Its pipe is closed.
+    Close,
+    /// The rest is read, and dropped.
+    Drop,
 }
 
-/// Reads to the end, or until there is no room left.
-async fn listen(stream: Option<impl AsyncRead + Unpin>, heard: &Heard) -> io::Result<()> {
-    let Some(mut stream) = stream else {
-        return Ok(());
-    };
-    // Not in the future itself: every call that may have to run a program would carry it.
-    let mut buffer = Zeroizing::new(vec![0; 4096]);
-    loop {
-        let count = stream.read(&mut buffer).await?;
-        let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = heard.capacity() - heard.len();
-        heard.extend(buffer.iter().take(count.min(room)));
-        if count == 0 || count >= room {
+impl Heard {
+    fn at_most(limit: usize, full: Full) -> Self {
+        Self {
+            bytes: Mutex::new(Zeroizing::new(Vec::with_capacity(limit))),
+            full,
+        }
+    }
+
+    fn taken(&self) -> Zeroizing<Vec<u8>> {
+        std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads to the end, or until there is no room left for one who is to notice.
+    async fn listen(&self, stream: Option<impl AsyncRead + Unpin>) -> io::Result<()> {
+        let Some(mut stream) = stream else {
             return Ok(());
+        };
+        // Not in the future itself: every call that may have to run a program would carry it.
+        let mut buffer = Zeroizing::new(vec![0; 4096]);
+        loop {
+            let count = stream.read(&mut buffer).await?;
+            let mut heard = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+            let room = heard.capacity() - heard.len();
+            heard.extend(buffer.iter().take(count.min(room)));
+            let is_full = match self.full {
+                Full::Close => count >= room,
+                Full::Drop => false,
+            };
+            if count == 0 || is_full {
+                return Ok(());
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::blotted::Blotted;
-use crate::program::{self, Program, ProgramError};
+use crate::program::{self, Inherits, Program, ProgramError};
 use crate::secret::Secret;
 use crate::strangers::{self, Finding, Trusted};
 
@@ -137,7 +137,9 @@ async fn printed(argv: &[String]) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     };
     let program = Program {
         argv,
+        inherits: Inherits::All,
         env: &[],
+        directory: None,
         limit: LONGEST_COMMAND,
         largest: LARGEST,
     };

@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
+use std::path::Path;
 use std::time::Duration;
 
 use listenfd::ListenFd;
@@ -25,6 +26,17 @@ pub const PRIVATE_VARIABLES: [&str; 7] = [
     "LISTEN_FDS",
     "LISTEN_FDNAMES",
 ];
+
+/// The service that the packages install.
+pub const UNIT: &str = "keepfresh.service";
+
+/// There while systemd manages the machine (`sd_booted(3)`).
+const BOOTED: &str = "/run/systemd/system";
+
+/// Whether systemd manages the machine.
+pub fn manages_the_machine() -> bool {
+    Path::new(BOOTED).exists()
+}
 
 /// So many notifications wait for a service manager that takes none; then the oldest goes.
 const MOST_UNSENT: usize = 16;

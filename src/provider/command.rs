@@ -18,7 +18,7 @@ use super::settings::{RemoteConfig, Value};
 use super::template::Template;
 use crate::blotted::Blotted;
 use crate::clock;
-use crate::program::{self, Outcome, Program, ProgramError};
+use crate::program::{self, Inherits, Outcome, Program, ProgramError};
 use crate::secret::Secret;
 use crate::session::answer::{Grant, Refused, Request, Verdict};
 
@@ -135,6 +135,10 @@ pub(super) async fn run(
         .iter()
         .filter_map(|(name, value)| Some((name.clone(), value.fill(&lookup)?)));
     let env: Vec<(String, Secret)> = env.collect();
+    let env: Vec<(&str, &str)> = env
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.expose()))
+        .collect();
     let name = argv.first().cloned().unwrap_or_default();
     // Before the call's own end, which would leave the program's children behind.
     let limit = rules
@@ -143,7 +147,9 @@ pub(super) async fn run(
         .min(limit.mul_f64(0.9));
     let ran = program::run(&Program {
         argv: &argv,
+        inherits: Inherits::All,
         env: &env,
+        directory: None,
         limit,
         largest: LARGEST,
     })

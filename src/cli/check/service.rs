@@ -4,18 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rustix::fs::StatVfsMountFlags;
 
 use super::drop_in::DropIn;
-use crate::program::{self, Program};
-use crate::systemd::properties;
-
-/// Systemd answers within milliseconds, or hangs.
-const LIMIT: Duration = Duration::from_secs(5);
-/// Some 2 KiB are usual.
-const LARGEST: usize = 256 * 1024;
+use crate::cli::systemctl;
+use crate::systemd::UNIT;
 
 /// `CAP_CHOWN` among the bits of capabilities.
 const CAP_CHOWN: u64 = 1;
@@ -43,22 +37,7 @@ struct Process {
 impl Service {
     /// Asks systemd; none where it does not run, or does not know the unit.
     pub(super) fn find() -> Option<Self> {
-        let argv = ["systemctl", "show", "keepfresh.service", PROPERTIES].map(str::to_owned);
-        let show = Program {
-            argv: &argv,
-            env: &[],
-            limit: LIMIT,
-            largest: LARGEST,
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .ok()?;
-        let shown = runtime.block_on(program::run(&show)).ok()?;
-        if !shown.status.success() {
-            return None;
-        }
-        let properties = properties(std::str::from_utf8(&shown.printed).ok()?);
+        let properties = systemctl::shown(&["systemctl", "show", UNIT, PROPERTIES]);
         let property = |name: &str| properties.get(name).map(String::as_str);
         let process = property("MainPID")
             .and_then(|number| number.parse().ok())

@@ -1,13 +1,14 @@
 //! Whether this machine's clocks can be believed.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::paths::Paths;
-use super::system;
-use crate::cli::words;
+use crate::cli::{systemctl, words};
 use crate::clock;
+use crate::systemd::manages_the_machine;
 
 /// Before the first release no clock was right.
 const FIRST_SECOND: i64 = 1_780_000_000;
@@ -34,12 +35,12 @@ pub(super) fn seen(paths: &Paths) -> Clock {
     let ended = clock::now();
     let boot = ended.boot.since(begun.boot);
     let wall = Duration::try_from(ended.wall.duration_since(begun.wall)).unwrap_or_default();
-    let synchronised = system::property(
-        "timedatectl",
-        &["show", "--property=NTPSynchronized"],
-        "NTPSynchronized",
-    );
-    let synchronised = match synchronised.as_deref() {
+    let told = if manages_the_machine() {
+        systemctl::shown(&["timedatectl", "show", "--property=NTPSynchronized"])
+    } else {
+        BTreeMap::new()
+    };
+    let synchronised = match told.get("NTPSynchronized").map(String::as_str) {
         Some("yes") => Some(true),
         Some("no") => Some(false),
         Some(_) | None => None,

@@ -1,23 +1,12 @@
 //! The machine: this program, its service under systemd as it is in force, and the end of its journal.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
 
 use super::masked;
-use crate::systemd::properties;
+use crate::cli::systemctl;
+use crate::systemd::{UNIT, manages_the_machine};
 use crate::users::{Kind, name_of};
 
-const UNIT: &str = "keepfresh.service";
-/// There while systemd manages the machine (`sd_booted(3)`).
-const BOOTED_BY_SYSTEMD: &str = "/run/systemd/system";
-/// What systemd does not say within this time, it does not say.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// So much of an answer is read.
-const LONGEST: u64 = 256 * 1024;
 /// So many lines of the journal are shown.
 const JOURNAL: &str = "40";
 
@@ -44,18 +33,18 @@ impl System {
             text: Vec::new(),
             journal: Vec::new(),
             option: "",
-            is_systemd: Path::new(BOOTED_BY_SYSTEMD).exists(),
+            is_systemd: manages_the_machine(),
         };
         if !system.is_systemd {
             return system;
         }
         for (option, words) in [("", &[][..]), ("--user ", &["--user"][..])] {
-            let with = |rest: &[&'static str]| [words, rest].concat();
-            let shown = said(
+            let with =
+                |program: &'static str, rest: &[&'static str]| [&[program], words, rest].concat();
+            let unit = systemctl::shown(&with(
                 "systemctl",
-                &with(&["show", UNIT, "--property", PROPERTIES]),
-            );
-            let unit = properties(&shown.unwrap_or_default());
+                &["show", UNIT, "--property", PROPERTIES],
+            ));
             let is_there = unit
                 .get("LoadState")
                 .is_some_and(|state| state != "not-found");
@@ -63,9 +52,9 @@ impl System {
                 (system.unit, system.option) = (unit, option);
             }
             if is_there {
-                let text = said("systemctl", &with(&["cat", "--no-pager", UNIT]));
+                let text = systemctl::printed(&with("systemctl", &["cat", "--no-pager", UNIT]));
                 system.text = masked::unit(&text.unwrap_or_default());
-                let journal = with(&[
+                let lines = [
                     "--unit",
                     UNIT,
                     "--lines",
@@ -75,8 +64,8 @@ impl System {
                     "--output",
                     "short-iso",
                     "_COMM=keepfresh",
-                ]);
-                let journal = said("journalctl", &journal).unwrap_or_default();
+                ];
+                let journal = systemctl::printed(&with("journalctl", &lines)).unwrap_or_default();
                 system.journal = journal.lines().map(str::to_owned).collect();
                 break;
             }
@@ -172,42 +161,4 @@ pub(super) fn program() -> Vec<String> {
         ),
         format!("run by the user {name}"),
     ]
-}
-
-/// One property that a program of systemd's tells.
-pub(super) fn property(program: &str, arguments: &[&str], name: &str) -> Option<String> {
-    if !Path::new(BOOTED_BY_SYSTEMD).exists() {
-        return None;
-    }
-    properties(&said(program, arguments)?).remove(name)
-}
-
-/// What a program prints, if it ends well and in time.
-fn said(program: &str, arguments: &[&str]) -> Option<String> {
-    let mut child = Command::new(program)
-        .args(arguments)
-        .env("LC_ALL", "C.UTF-8")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let stdout = child.stdout.take()?;
-    let (tell, told) = mpsc::channel();
-    let reading = std::thread::Builder::new()
-        .name("systemd".to_owned())
-        .spawn(move || {
-            let mut text = Vec::new();
-            let read = stdout.take(LONGEST).read_to_end(&mut text);
-            // It took too long, and nobody waits any more.
-            let _ = tell.send(read.map(|_| text));
-        });
-    let text = reading
-        .ok()
-        .and_then(|_| told.recv_timeout(PATIENCE).ok())
-        .and_then(Result::ok);
-    // One that has ended already takes no harm.
-    let _ = child.kill();
-    let _ = child.wait();
-    text.map(|text| String::from_utf8_lossy(&text).into_owned())
 }
