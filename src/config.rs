@@ -42,11 +42,12 @@ use crate::schedule::Calendar;
 use crate::secret_source::SecretSource;
 use crate::session::policy::Policy;
 use crate::users::{Principal, Subordinates};
+use crate::usual_places;
 use exposure::Refused;
 
 pub(crate) use keepalive::longest_ping_period;
 pub use report::{ConfigError, ConfigErrors};
-pub use surroundings::{MACHINES_CONFIG, MACHINES_STATE, Surroundings};
+pub use surroundings::Surroundings;
 pub(crate) use value::closest;
 
 /// The whole config, checked.
@@ -297,8 +298,8 @@ pub enum Needed {
 /// All errors at once, each with file, line, key and remedy.
 pub fn load(file: &Path) -> Result<Config, ConfigErrors> {
     let own = Surroundings::of_this_process().only_to_look();
-    let is_the_services_user = exposure::owner(Path::new(MACHINES_STATE)) == Some(own.uid);
-    if is_the_services_user && file == Path::new(MACHINES_CONFIG) {
+    let is_the_services_user = exposure::owner(Path::new(usual_places::STATE_DIR)) == Some(own.uid);
+    if is_the_services_user && file == Path::new(usual_places::CONFIG) {
         return load_in(file, &own.of_the_machine());
     }
     load_in(file, &own)
@@ -387,7 +388,7 @@ pub fn default_path() -> PathBuf {
         return named.into();
     }
     let surroundings = Surroundings::of_this_process();
-    let system = PathBuf::from(MACHINES_CONFIG);
+    let system = PathBuf::from(usual_places::CONFIG);
     if surroundings.is_root() {
         return system;
     }

@@ -37,6 +37,7 @@ pub mod systemd;
 pub mod threads;
 pub mod unix_socket;
 pub mod users;
+pub mod usual_places;
 
 /// Shared with the tests of the built program.
 #[cfg(test)]

@@ -21,6 +21,7 @@ use super::duration;
 use crate::clock;
 use crate::time::Instant;
 use crate::unix_socket::connect_within;
+use crate::usual_places;
 
 /// What an answer may take beyond the wait that was asked for, unless the caller has less patience.
 const MARGIN: Duration = Duration::from_secs(15);
@@ -89,7 +90,7 @@ impl Client {
         let own = env::var_os("XDG_RUNTIME_DIR")
             .map(PathBuf::from)
             .filter(|directory| directory.is_absolute());
-        let system = PathBuf::from(error::OF_THE_SYSTEM);
+        let system = PathBuf::from(usual_places::SOCKET);
         Self {
             candidates: [
                 Some(system),

@@ -21,6 +21,7 @@ use crate::config::{self, Config, ConfigError, ConfigErrors};
 use crate::descriptors::keep_descriptors_from_children;
 use crate::strangers;
 use crate::users::{self, Kind};
+use crate::usual_places;
 use alerts::AlertsPlan;
 use apply::Applied;
 use drop_in::DropIn;
@@ -409,7 +410,7 @@ impl Unit {
     }
 
     fn still_to_do(&self, applied: Option<&Applied>, config: &Path) -> Vec<String> {
-        let check = if config == Path::new(config::MACHINES_CONFIG) {
+        let check = if config == Path::new(usual_places::CONFIG) {
             "keepfresh check".to_owned()
         } else {
             let config = config.display().to_string();

@@ -21,6 +21,7 @@ use crate::api::client::Client;
 use crate::atomic_file::{self, Attributes};
 use crate::config::{self, Config};
 use crate::descriptors::keep_descriptors_from_children;
+use crate::usual_places;
 use bundle::{Bundle, Section};
 use daemon::Daemon;
 use examined::Examined;
@@ -127,7 +128,7 @@ fn gathered(socket: Option<&Path>, args: &Args) -> Bundle {
 /// Where the daemon listens: as the caller says, else as the config does where that is no usual place.
 fn socket_of(named: Option<&Path>, config: Option<&Config>) -> Option<PathBuf> {
     let by_variable = env::var_os("KEEPFRESH_SOCKET").is_some_and(|path| !path.is_empty());
-    let usual = Path::new("/run/keepfresh/keepfresh.sock");
+    let usual = Path::new(usual_places::SOCKET);
     let configured = || {
         config
             .map(|config| config.socket.path.clone())

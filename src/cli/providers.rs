@@ -12,9 +12,7 @@ use super::failure::Failure;
 use super::output::{self, complain};
 use crate::config::closest;
 use crate::provider::{Profile, ProfileError};
-
-/// Where packages put the profiles of users.
-const USERS_OWN: &str = "/etc/keepfresh/providers";
+use crate::usual_places::PROVIDERS_DIR;
 
 /// What `providers` takes.
 #[derive(Clone, Debug, clap::Args)]
@@ -29,7 +27,7 @@ pub(super) struct Args {
     #[arg(long, requires = "name", conflicts_with = "json")]
     source: bool,
     /// The directory of your own profiles
-    #[arg(long, value_name = "DIRECTORY", default_value = USERS_OWN)]
+    #[arg(long, value_name = "DIRECTORY", default_value = PROVIDERS_DIR)]
     dir: PathBuf,
     /// Print JSON
     #[arg(long)]

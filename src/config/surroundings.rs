@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::usual_places;
+
 /// The environment and the accounts that a config is checked against.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
@@ -16,12 +18,6 @@ pub struct Surroundings {
     /// Whether the directories are the machine's for another user than root too.
     of_the_machine: bool,
 }
-
-/// By which the machine's service runs, and root's daemon where no other is named.
-pub const MACHINES_CONFIG: &str = "/etc/keepfresh/config.toml";
-
-/// Where the machine's service keeps its state.
-pub const MACHINES_STATE: &str = "/var/lib/keepfresh";
 
 impl Surroundings {
     /// Those of this process.
@@ -104,7 +100,7 @@ impl Surroundings {
             return Some(given);
         }
         if self.is_root() || self.of_the_machine {
-            return Some(PathBuf::from("/run/keepfresh"));
+            return Some(PathBuf::from(usual_places::RUNTIME_DIR));
         }
         Some(self.directory("XDG_RUNTIME_DIR")?.join("keepfresh"))
     }
@@ -115,7 +111,7 @@ impl Surroundings {
             return Some(given);
         }
         if self.is_root() || self.of_the_machine {
-            return Some(PathBuf::from(MACHINES_STATE));
+            return Some(PathBuf::from(usual_places::STATE_DIR));
         }
         Some(
             self.xdg("XDG_STATE_HOME", ".local/state")?

@@ -10,13 +10,9 @@ use thiserror::Error;
 
 use super::http::WireError;
 use crate::api::problem::{Kind, Problem};
+use crate::systemd::manages_the_machine;
 use crate::users::{self, named};
-
-/// The socket of the service that the packages install.
-pub(super) const OF_THE_SYSTEM: &str = "/run/keepfresh/keepfresh.sock";
-
-/// There while systemd manages the machine (`sd_booted(3)`).
-const BOOTED_BY_SYSTEMD: &str = "/run/systemd/system";
+use crate::usual_places;
 
 /// Why there is no answer, or not the one hoped for.
 #[derive(Debug, Error)]
@@ -76,7 +72,7 @@ impl ClientError {
     /// What a person can do, where there is something.
     pub fn remedy(&self) -> Option<Cow<'_, str>> {
         match self {
-            Self::NotRunning { named, .. } => Some(how_to_start(*named, booted_by_systemd()).into()),
+            Self::NotRunning { named, .. } => Some(how_to_start(*named, manages_the_machine()).into()),
             Self::Denied(_) => {
                 Some("check `mode` in [socket] and the permissions of the directories above the socket".into())
             }
@@ -88,7 +84,7 @@ impl ClientError {
                 .into(),
             ),
             Self::Problem(problem) => problem.remedy.as_deref().map(Cow::Borrowed),
-            Self::Silent(path) | Self::Lost(path) => Some(where_to_look(path, booted_by_systemd()).into()),
+            Self::Silent(path) | Self::Lost(path) => Some(where_to_look(path, manages_the_machine()).into()),
             Self::NotASocket(_) | Self::Protocol { .. } => {
                 Some("name the daemon's socket with --socket or $KEEPFRESH_SOCKET".into())
             }
@@ -155,10 +151,6 @@ fn is_socket(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
 }
 
-fn booted_by_systemd() -> bool {
-    Path::new(BOOTED_BY_SYSTEMD).exists()
-}
-
 fn whereabouts(tried: &[PathBuf]) -> String {
     let place = |path: &PathBuf| {
         let what = if is_socket(path) {
@@ -185,7 +177,7 @@ fn how_to_start(named: bool, systemd: bool) -> &'static str {
 }
 
 fn where_to_look(path: &Path, systemd: bool) -> &'static str {
-    if systemd && path == Path::new(OF_THE_SYSTEM) {
+    if systemd && path == Path::new(usual_places::SOCKET) {
         "look at its log (journalctl -u keepfresh) and try again"
     } else {
         "look at its log and try again"
@@ -204,8 +196,11 @@ mod tests {
             assert!(!how_to_start(true, systemd).contains("systemctl"));
             assert!(!where_to_look(Path::new("/home/a/k.sock"), systemd).contains("journalctl"));
         }
-        assert!(where_to_look(Path::new(OF_THE_SYSTEM), true).contains("journalctl -u keepfresh"));
-        assert!(!where_to_look(Path::new(OF_THE_SYSTEM), false).contains("journalctl"));
+        assert!(
+            where_to_look(Path::new(usual_places::SOCKET), true)
+                .contains("journalctl -u keepfresh")
+        );
+        assert!(!where_to_look(Path::new(usual_places::SOCKET), false).contains("journalctl"));
     }
 
     #[test]

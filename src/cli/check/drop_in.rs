@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{Config, Need, Needed};
 use crate::secret_source::SecretSource;
 use crate::users::{Kind, name_of, resolve};
+use crate::usual_places;
 
 /// What `ProtectHome=` of the unit hides.
 const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
@@ -99,7 +100,9 @@ fn without_specifiers(text: &str) -> String {
 
 /// Where the drop-in has systemd read a credential.
 pub(super) fn credential_file(name: &str) -> PathBuf {
-    Path::new("/etc/keepfresh/secrets").join(name)
+    Path::new(usual_places::CONFIG_DIR)
+        .join("secrets")
+        .join(name)
 }
 
 fn groups(config: &Config) -> BTreeSet<(String, u32)> {

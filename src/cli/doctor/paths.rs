@@ -11,12 +11,13 @@ use jiff::Timestamp;
 use crate::config::{Config, Needed};
 use crate::secret_source::SecretSource;
 use crate::users::{Kind, name_of};
+use crate::usual_places;
 
 /// Where things are when no config can be read.
 const USUAL: [&str; 3] = [
-    "/etc/keepfresh",
-    "/run/keepfresh/keepfresh.sock",
-    "/var/lib/keepfresh",
+    usual_places::CONFIG_DIR,
+    usual_places::SOCKET,
+    usual_places::STATE_DIR,
 ];
 
 /// What was seen, by path.
