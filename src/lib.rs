@@ -20,6 +20,7 @@ pub mod hooks;
 pub mod host_threads;
 pub mod logging;
 pub mod metrics;
+pub mod name_service;
 pub mod plain_file;
 pub mod program;
 pub mod provider;

@@ -1,4 +1,4 @@
-//! Runs a program that prints something: no shell, no terminal, bounded in time and output.
+//! The one place that runs other people's programs: no shell, no terminal, bounded in time and output.
 
 mod found;
 
@@ -84,8 +84,8 @@ pub struct Outcome {
     pub complained: Zeroizing<Vec<u8>>,
 }
 
-/// Runs it to its end, which is its own: what it leaves running in the background is not waited for. One that prints more
-/// than it may finds its output closed. Dropped before, it kills what runs.
+/// Runs the program until it ends; what it leaves running in the background is not waited for. A program that prints more
+/// than it may finds its output closed. A call that is dropped kills the program.
 ///
 /// # Errors
 /// When it does not start, takes too long, or its output breaks off; not when it ends with a failure.
@@ -100,27 +100,32 @@ pub async fn run(program: &Program<'_>) -> Result<Outcome, ProgramError> {
     })
 }
 
-/// The same for a program whose output is only shown: gives the beginning of what it wrote to both its outputs, however it
-/// ended. One that prints more runs on.
+/// As [`run`], for a program whose output is only shown: returns the beginning of what it wrote to both its outputs,
+/// however it ended. A program that prints more runs on.
 ///
 /// # Errors
 /// Those of [`run`].
-pub async fn run_and_show(program: &Program<'_>) -> (Result<ExitStatus, ProgramError>, Vec<u8>) {
+pub async fn run_and_show(
+    program: &Program<'_>,
+) -> (Result<ExitStatus, ProgramError>, Zeroizing<Vec<u8>>) {
     let heard = Heard::at_most(program.largest, Full::Drop);
     let ended = until_its_end(program, &heard, &heard).await;
-    (ended, std::mem::take(&mut *heard.taken()))
+    (ended, heard.taken())
 }
 
-/// The same as [`run`] for who has no runtime.
+/// As [`run`], for a caller outside of a runtime.
 ///
 /// # Errors
-/// Those of [`run`]; and when there is no runtime to be had.
+/// Those of [`run`]; and when no runtime can be built.
 pub fn run_blocking(program: &Program<'_>) -> Result<Outcome, ProgramError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(ProgramError::NotStarted)?;
-    runtime.block_on(run(program))
+    let ran = runtime.block_on(run(program));
+    // The search for the program may still hang on its disk: the caller does not wait for it.
+    runtime.shutdown_background();
+    ran
 }
 
 async fn until_its_end(
@@ -292,7 +297,7 @@ impl Heard {
         std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads to the end, or until there is no room left for one who is to notice.
+    /// Reads to the end; where the pipe is to be closed at the limit, only so far.
     async fn listen(&self, stream: Option<impl AsyncRead + Unpin>) -> io::Result<()> {
         let Some(mut stream) = stream else {
             return Ok(());
@@ -349,4 +354,47 @@ fn is_suspect(word: &str) -> bool {
         word.contains(|char: char| char.is_ascii_digit()) && word.contains(char::is_alphabetic);
     let is_path = word.starts_with(['/', '.']) && word.contains('/');
     !is_path && (is_mixed && length >= 8 || length >= 24)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_larger_than_a_pipe_is_read_whole_and_up_to_its_limit() {
+        let argv = ["head", "-c", "300000", "/dev/zero"].map(str::to_owned);
+        let printed = |largest: usize| {
+            let program = Program {
+                argv: &argv,
+                inherits: Inherits::Only(&["PATH"]),
+                env: &[],
+                directory: None,
+                limit: Duration::from_secs(20),
+                largest,
+            };
+            run_blocking(&program).unwrap().printed.len()
+        };
+        assert_eq!(printed(4 << 20), 300_000);
+        assert_eq!(printed(100_000), 100_001);
+    }
+
+    #[test]
+    fn a_program_whose_output_is_only_shown_is_not_ended_by_its_length() {
+        let argv = ["sh", "-c", "seq 100000; exit 3"].map(str::to_owned);
+        let program = Program {
+            argv: &argv,
+            inherits: Inherits::Only(&["PATH"]),
+            env: &[],
+            directory: None,
+            limit: Duration::from_secs(20),
+            largest: 4,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let (ended, heard) = runtime.block_on(run_and_show(&program));
+        assert_eq!(ended.unwrap().code(), Some(3));
+        assert_eq!(&heard[..], b"1\n2\n");
+    }
 }

@@ -4,14 +4,10 @@ mod numbers;
 mod subordinates;
 
 use std::fs;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
 pub(crate) use numbers::NUMBERS;
 pub use subordinates::Subordinates;
-
-/// A name service that does not answer must not hold up a reload for longer.
-const GETENT_LIMIT: Duration = Duration::from_secs(5);
 
 /// Somebody who may do something: `user:alice`, `group:ops`, resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,30 +36,23 @@ impl Kind {
         }
     }
 
-    fn database(self) -> &'static str {
+    /// Its name in `nsswitch.conf(5)`.
+    pub fn database(self) -> &'static str {
         match self {
             Self::User => "passwd",
             Self::Group => "group",
         }
     }
-}
 
-/// The number of a user or group given by name or number; none when there is no such name.
-pub fn resolve(kind: Kind, name: &str) -> Option<u32> {
-    if let Ok(number) = name.parse::<u32>() {
-        // The highest number means "leave as it is" to chown.
-        return Some(number).filter(|number| *number != u32::MAX);
+    /// The file of the names that belong to this machine alone.
+    pub fn file(self) -> PathBuf {
+        Path::new("/etc").join(self.database())
     }
-    let file = format!("/etc/{}", kind.database());
-    let listed = fs::read_to_string(file)
-        .ok()
-        .and_then(|text| number_in(&text, name));
-    listed.or_else(|| number_in(&getent(kind, name)?, name))
 }
 
 /// The name of a user or group, where it has one.
 pub fn name_of(kind: Kind, number: u32) -> Option<String> {
-    let text = fs::read_to_string(format!("/etc/{}", kind.database())).ok()?;
+    let text = fs::read_to_string(kind.file()).ok()?;
     text.lines().find_map(|line| {
         let mut fields = line.split(':');
         let name = fields.next()?;
@@ -72,40 +61,11 @@ pub fn name_of(kind: Kind, number: u32) -> Option<String> {
 }
 
 /// The third field of the line that `name` begins (passwd(5), group(5)).
-fn number_in(text: &str, name: &str) -> Option<u32> {
+pub(crate) fn number_in(text: &str, name: &str) -> Option<u32> {
     let line = text
         .lines()
         .find(|line| line.split(':').next() == Some(name))?;
     line.split(':').nth(2)?.parse().ok()
-}
-
-/// What the name service knows beyond the files: directory servers, systemd's dynamic users.
-fn getent(kind: Kind, name: &str) -> Option<String> {
-    if name.starts_with('-') {
-        return None;
-    }
-    let mut child = Command::new("getent")
-        .args([kind.database(), name])
-        .env_clear()
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let step = Duration::from_millis(2);
-    let mut waited = Duration::ZERO;
-    while child.try_wait().ok()?.is_none() {
-        if waited >= GETENT_LIMIT {
-            let _ = child.kill();
-            let _ = child.wait();
-            return None;
-        }
-        std::thread::sleep(step);
-        waited += step;
-    }
-    let output = child.wait_with_output().ok()?;
-    String::from_utf8(output.stdout).ok()
 }
 
 /// A number with its name, where it has one.
@@ -123,14 +83,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_numbers_resolve_and_unknown_names_do_not() {
-        assert_eq!(resolve(Kind::User, "root"), Some(0));
-        assert_eq!(resolve(Kind::Group, "root"), Some(0));
-        assert_eq!(resolve(Kind::User, "12345"), Some(12345));
-        assert_eq!(resolve(Kind::User, "4294967295"), None);
-        assert_eq!(resolve(Kind::Group, "no-such-group-here"), None);
-        assert_eq!(resolve(Kind::User, "-s"), None);
+    fn a_number_that_is_listed_has_its_name() {
         assert_eq!(name_of(Kind::User, 0).as_deref(), Some("root"));
+        assert_eq!(named(Kind::Group, 0), "0 (root)");
     }
 
     #[test]

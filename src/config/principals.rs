@@ -4,7 +4,8 @@ use toml::de::DeValue;
 
 use super::report::At;
 use super::table::Table;
-use crate::users::{Kind, Principal, resolve};
+use crate::name_service::resolve;
+use crate::users::{Kind, Principal};
 
 /// An array of `"user:alice"` and `"group:ops"`.
 pub(super) fn read(table: &Table<'_>, key: &str) -> Option<Vec<Principal>> {

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::program::{self, Inherits, Program, ProgramError};
 
-/// Whoever needs longer should start a unit, not wait for it.
+/// A program that needs longer should start a unit and end.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// How much of its output is kept.

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
 use super::error::ClientError;
-use crate::users::{Kind, named, resolve, user_of_many};
+use crate::name_service::resolve;
+use crate::users::{Kind, named, user_of_many};
 
 /// Names the daemon's user where the place of the socket does not tell.
 const DAEMON_USER: &str = "KEEPFRESH_DAEMON_USER";

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, Need, Needed};
+use crate::name_service::resolve;
 use crate::secret_source::SecretSource;
-use crate::users::{Kind, name_of, resolve};
+use crate::users::{Kind, name_of};
 use crate::usual_places;
 
 /// What `ProtectHome=` of the unit hides.
