@@ -209,10 +209,6 @@ pub enum Order {
 
 /// Why the answer is no. Each has its own status, problem type and exit code.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "each variant's comment says what its fields are for"
-)]
 pub enum Refusal {
     /// 404 `no-such-session`, exit 80; only admins are told so, for others it is 403 like every session that they may not read.
     NoSuchSession { name: String },

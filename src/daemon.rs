@@ -49,7 +49,6 @@ pub enum RunError {
 
 /// Why the daemon ends before it has begun.
 #[derive(Debug, Error)]
-#[expect(missing_docs, reason = "each variant's message says what it is")]
 pub enum DaemonError {
     #[error(
         "create {path}: {error}; {}, or set runtime_dir to another", atomic_file::directory_remedy(.error)

@@ -4,41 +4,48 @@
 
 pub use keepfresh_engine::{blotted, named, secret, session, time, token};
 
-pub mod api;
-pub mod atomic_file;
-pub mod cli;
+// What the program, its benches and its tests use of the rest; all else is private, so that the compiler finds what is unused.
+pub use api::{SessionStatus, TokenAnswer, problem};
+pub use cli::main;
+pub use logging::message_id;
+pub use metrics::names as names_of_metrics;
+pub use sandbox::{Credentials, Sandbox, Settings as SandboxSettings};
+
+mod api;
+mod atomic_file;
+mod cli;
 pub mod clock;
-pub mod config;
-pub mod daemon;
-pub mod descriptors;
-pub mod driver;
-pub mod duration;
+mod config;
+mod daemon;
+mod descriptors;
+mod driver;
+mod duration;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
-pub mod hardening;
-pub mod hooks;
-pub mod host_threads;
-pub mod logging;
-pub mod metrics;
-pub mod name_service;
-pub mod plain_file;
-pub mod program;
-pub mod provider;
-pub mod publish;
-pub mod sandbox;
-pub mod schedule;
-pub mod scrape;
-pub mod secret_source;
-pub mod serve;
-pub mod signals;
-pub mod store;
-pub mod strangers;
-pub mod supervisor;
-pub mod systemd;
-pub mod threads;
-pub mod unix_socket;
-pub mod users;
-pub mod usual_places;
+mod hardening;
+mod hooks;
+mod host_threads;
+mod logging;
+mod metrics;
+mod name_service;
+mod plain_file;
+mod program;
+mod provider;
+mod publish;
+mod sandbox;
+mod schedule;
+mod scrape;
+mod secret_source;
+mod serve;
+mod signals;
+mod store;
+mod strangers;
+mod supervisor;
+mod systemd;
+mod threads;
+mod unix_socket;
+mod users;
+mod usual_places;
 
 /// Shared with the tests of the built program.
 #[cfg(test)]

@@ -11,5 +11,5 @@ use zeroizing_alloc::ZeroAlloc;
 static ALLOCATOR: ZeroAlloc<GlobalDlmalloc> = ZeroAlloc(GlobalDlmalloc);
 
 fn main() -> ExitCode {
-    keepfresh::cli::main()
+    keepfresh::main()
 }

@@ -41,15 +41,12 @@ use crate::token::Token;
 pub use clients::{Clients, Pin};
 pub use pem::{NoKey, private_key};
 pub use person::{BrowserLogin, DeviceLogin, PersonError, PersonGrant, RedirectProblem};
-pub use profile::{
-    Description, GrantDescription, Parameter, ParameterKind, Profile, ProfileError, WindowDefaults,
-};
-pub use proxy::{BadProxy, BadVariable, Proxy, ProxyUrl, ProxyVariables};
+pub use profile::{Description, GrantDescription, Parameter, ParameterKind, Profile, ProfileError};
+pub use proxy::{Proxy, ProxyUrl, ProxyVariables};
 pub use remote::{
-    Again, Polled, Probe, Remote, RemoteError, Step, Trouble, Undelivered, check_address, deliver,
-    probe,
+    Again, Polled, Probe, Remote, RemoteError, Trouble, Undelivered, check_address, deliver, probe,
 };
-pub use settings::{ConfigProblem, HeaderNames, HttpSettings, RemoteConfig, Value};
+pub use settings::{HeaderNames, HttpSettings, RemoteConfig, Value};
 
 /// How a person logs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

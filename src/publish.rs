@@ -212,12 +212,8 @@ impl Publisher {
             .find(|sink| sink.required)
     }
 
-    /// Resolves when every sink has tried the latest `set` at least once (done or failed). A disk that hangs holds it up.
-    pub async fn settled(&self) {
-        self.settling().done().await;
-    }
-
-    /// The same for who cannot stay.
+    /// Waits, by its `done`, until every sink has tried the latest `set` at least once (done or failed). A disk that hangs
+    /// holds it up.
     pub fn settling(&self) -> Settling {
         Settling {
             board: Arc::clone(&self.board),
@@ -512,7 +508,7 @@ mod tests {
             (Wanted::Remove, None),
         ] {
             publisher.set(wanted);
-            publisher.settled().await;
+            publisher.settling().done().await;
             assert_eq!(house.content("crm").as_deref(), expected);
             assert_eq!(
                 publisher.status()[0].generation.is_some(),
@@ -536,7 +532,7 @@ mod tests {
         ];
         let publisher = house.publisher(&sinks);
         publisher.set(show(1, "one"));
-        publisher.settled().await;
+        publisher.settling().done().await;
         assert_eq!(house.content("team/crm").as_deref(), Some("one"));
         for name in ["tokens", "tokens/team"] {
             assert_eq!(
@@ -566,7 +562,7 @@ mod tests {
         ];
         let publisher = house.publisher(&sinks);
         publisher.set(show(1, "one"));
-        publisher.settled().await;
+        publisher.settling().done().await;
         assert_eq!(house.content("crm").as_deref(), Some("one"));
         assert!(publisher.status()[0].error.is_some());
         fs::create_dir(late.parent().unwrap()).unwrap();
@@ -581,7 +577,7 @@ mod tests {
         fs::create_dir_all(house.path("crm")).unwrap();
         let publisher = house.publisher(&[house.sink("crm")]);
         publisher.set(show(1, "one"));
-        publisher.settled().await;
+        publisher.settling().done().await;
         assert!(
             publisher.status()[0]
                 .error
@@ -590,7 +586,7 @@ mod tests {
                 .contains("there is a directory of that name")
         );
         publisher.set(show(2, "two"));
-        publisher.settled().await;
+        publisher.settling().done().await;
         fs::remove_dir(house.path("crm")).unwrap();
         until(|| publisher.status()[0].error.is_none()).await;
         assert_eq!(house.content("crm").as_deref(), Some("two"));
@@ -608,11 +604,11 @@ mod tests {
         ] {
             publisher.set(wanted);
         }
-        publisher.settled().await;
+        publisher.settling().done().await;
         assert_eq!(house.content("crm"), None);
         publisher.set(show(6, "six"));
         publisher.set(show(5, "five"));
-        publisher.settled().await;
+        publisher.settling().done().await;
         assert_eq!(house.content("crm").as_deref(), Some("six"));
     }
 
@@ -624,7 +620,7 @@ mod tests {
             for _ in 0..3 {
                 let before = fs::metadata(house.path("crm")).ok();
                 publisher.set(show(1, "one"));
-                publisher.settled().await;
+                publisher.settling().done().await;
                 let after = fs::metadata(house.path("crm")).unwrap();
                 assert!(before.is_none_or(|before| before.ino() == after.ino()
                     && before.ctime_nsec() == after.ctime_nsec()));
@@ -639,7 +635,7 @@ mod tests {
         let path = house.path("crm");
         let publisher = house.publisher(&[house.sink("crm")]);
         publisher.set(show(1, "one"));
-        publisher.settled().await;
+        publisher.settling().done().await;
         let tampers: [fn(&Path); 5] = [
             |path| fs::remove_file(path).unwrap(),
             |path| fs::set_permissions(path, fs::Permissions::from_mode(0o666)).unwrap(),
@@ -653,7 +649,7 @@ mod tests {
         for (number, tamper) in tampers.into_iter().enumerate() {
             tamper(&path);
             publisher.set(show(1, "one"));
-            publisher.settled().await;
+            publisher.settling().done().await;
             let found = fs::symlink_metadata(&path).unwrap();
             assert_eq!(
                 (found.is_file(), found.mode() & 0o7777),
@@ -681,7 +677,7 @@ mod tests {
             (Wanted::Remove, None),
         ] {
             publisher.set(wanted);
-            publisher.settled().await;
+            publisher.settling().done().await;
             assert_eq!(house.content("crm").as_deref(), expected);
             assert_eq!(publisher.status()[0].generation, expected.map(|_| 1));
         }
@@ -695,9 +691,9 @@ mod tests {
             ..house.sink("crm")
         }]);
         publisher.set(show(1, "one"));
-        publisher.settled().await;
+        publisher.settling().done().await;
         publisher.set(show(2, "it's"));
-        publisher.settled().await;
+        publisher.settling().done().await;
         assert_eq!(house.content("crm"), None);
         let status = &publisher.status()[0];
         assert!(
@@ -710,7 +706,7 @@ mod tests {
         );
         assert_eq!(status.generation, None);
         publisher.set(show(3, "three"));
-        publisher.settled().await;
+        publisher.settling().done().await;
         assert_eq!(publisher.status()[0].error, None);
     }
 
@@ -742,7 +738,7 @@ mod tests {
         let house = House::new();
         let publisher = house.publisher(&[house.sink("crm")]);
         publisher.set(show(1_000, "1000"));
-        publisher.settled().await;
+        publisher.settling().done().await;
         let path = house.path("crm");
         let reader = tokio::task::spawn_blocking(move || {
             let mut last = 1_000;
@@ -756,7 +752,7 @@ mod tests {
             publisher.set(show(generation, &generation.to_string()));
             tokio::task::yield_now().await;
         }
-        publisher.settled().await;
+        publisher.settling().done().await;
         reader.await.unwrap();
     }
 
@@ -772,10 +768,10 @@ mod tests {
             ..house.sink("crm")
         }]);
         publisher.set(show(1, "one"));
-        publisher.settled().await;
+        publisher.settling().done().await;
         disk.fill();
         publisher.set(show(2, &"two".repeat(2_000)));
-        publisher.settled().await;
+        publisher.settling().done().await;
         assert!(
             publisher.status()[0]
                 .error
@@ -802,7 +798,7 @@ mod tests {
         }]);
         disk.remount("ro");
         publisher.set(show(1, "one"));
-        publisher.settled().await;
+        publisher.settling().done().await;
         assert!(
             publisher.status()[0]
                 .error

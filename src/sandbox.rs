@@ -30,7 +30,6 @@ pub use controls::{ControlError, HELP};
 pub use credentials::Credentials;
 pub use log::{Entry, Log};
 pub use org::SessionView;
-pub use refusal::Refusal;
 pub use reply::Kind;
 pub use settings::{Model, Settings};
 

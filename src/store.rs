@@ -98,19 +98,18 @@ struct SealedEnvelope<'a> {
 }
 
 impl Store {
-    /// Creates the directory (0700) if needed, locks it and clears it of what a killed process left half-written.
-    ///
-    /// # Errors
-    /// When another daemon holds it (with its process id), anybody may write there, or the key is too short.
-    pub fn open(dir: &Path, key: Option<&Secret>) -> Result<Self, StoreError> {
+    /// As [`Store::open_with_earlier`], without an earlier key and without what tells the latest copy of a record.
+    #[cfg(test)]
+    pub(crate) fn open(dir: &Path, key: Option<&Secret>) -> Result<Self, StoreError> {
         Self::open_with_earlier(dir, key, None, None)
     }
 
-    /// The same, where records may still be sealed with an `earlier` key; [`Store::reseal`] ends that. Below `latest`, which
-    /// is made when it is needed, lies what tells the latest copy of a record from an older one.
+    /// Creates the directory (0700) if needed, locks it and clears it of what a killed process left half-written. Records may
+    /// still be sealed with an `earlier` key; [`Store::reseal`] ends that. Below `latest`, which is made when it is needed,
+    /// lies what tells the latest copy of a record from an older one.
     ///
     /// # Errors
-    /// As [`Store::open`].
+    /// When another daemon holds it (with its process id), anybody may write there, or the key is too short.
     pub fn open_with_earlier(
         dir: &Path,
         key: Option<&Secret>,

@@ -11,9 +11,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use keepfresh::api::problem::{Kind, Problem};
-use keepfresh::api::{SessionStatus, TokenAnswer};
-use keepfresh::sandbox::{Credentials, Sandbox, Settings};
+use keepfresh::problem::{Kind, Problem};
+use keepfresh::{Credentials, Sandbox, SandboxSettings as Settings};
+use keepfresh::{SessionStatus, TokenAnswer};
 use serde_json::Value;
 
 /// Pages whose commands and links are tried, beside those of `docs/`.
@@ -457,7 +457,7 @@ fn every_metric_is_listed_with_what_it_says() {
         .into_iter()
         .map(|row| (row[0].trim_matches('`').to_owned(), row[1].to_owned()))
         .collect();
-    let exposed: Vec<(String, String)> = keepfresh::metrics::names()
+    let exposed: Vec<(String, String)> = keepfresh::names_of_metrics()
         .into_iter()
         .map(|(name, help)| (name, help.to_owned()))
         .collect();

@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use keepfresh::sandbox::Credentials;
+use keepfresh::Credentials;
 use tempfile::TempDir;
 
 const KUBERNETES: [&str; 2] = [

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 
 /// One event. Field names are stable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "`event` is the word that users of the socket rely on"
+)]
 pub struct Event {
     /// Rises with each event, over restarts of the daemon too.
     pub id: u64,
@@ -40,7 +44,6 @@ pub struct Event {
 /// The closed set of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "docs/api.md says what each means")]
 pub enum Kind {
     Missed,
     Call,

@@ -57,6 +57,7 @@ impl Surroundings {
     }
 
     /// Made up, for tests.
+    #[cfg(test)]
     pub fn made_up(variables: &[(&str, &str)], uid: u32, gid: u32) -> Self {
         let variables = variables
             .iter()

@@ -17,7 +17,6 @@ use regex_lite::Regex;
 use serde::Serialize;
 
 use super::GrantTraits;
-use super::discovery::Endpoint;
 use super::harvest::{Captures, KNOWN};
 use super::hosts::{HostPattern, Hosts};
 use super::outgoing::JwtTemplate;
@@ -163,11 +162,6 @@ impl Profile {
         &self.about.title
     }
 
-    /// Where its maker describes it; empty where unknown.
-    pub fn documentation(&self) -> &str {
-        &self.about.documentation
-    }
-
     /// The window as far as the profile knows it.
     pub fn window(&self) -> &WindowDefaults {
         &self.window
@@ -205,19 +199,9 @@ impl Profile {
         by_header || !self.usage.cookies.is_empty()
     }
 
-    /// Where the profile's facts come from.
-    pub fn sources(&self) -> &[String] {
-        &self.about.sources
-    }
-
     /// What nobody has confirmed yet, a sentence each.
     pub fn unverified(&self) -> &[String] {
         &self.about.unverified
-    }
-
-    /// What its users should know, a sentence each.
-    pub fn notes(&self) -> &[String] {
-        &self.about.notes
     }
 
     /// Whether a session must name its server; a program knows by itself.
@@ -340,14 +324,6 @@ impl Profile {
         self.answers
             .iter()
             .any(|rule| rule.verdict == RuleVerdict::Alive && on_success(&rule.statuses))
-    }
-
-    /// Whether such a server introspects; whether a session can, [`super::RemoteConfig::can_introspect`] says.
-    pub fn can_introspect(&self) -> bool {
-        let endpoints = &self.endpoints;
-        let by_protocol =
-            endpoints.issuer.is_some() || endpoints.known.contains_key(&Endpoint::Introspection);
-        by_protocol || self.introspection.is_some()
     }
 
     /// The profile's own way to log in of that name.

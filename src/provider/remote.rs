@@ -43,7 +43,7 @@ pub use notice::{Again, Undelivered, check_address, deliver};
 pub use person::Polled;
 #[cfg(any(test, fuzzing))]
 pub(in crate::provider) use person::device_login;
-pub use probe::{Probe, Step, Trouble, probe};
+pub use probe::{Probe, Trouble, probe};
 
 /// The longest body that is read: what an API says about a session is a few KiB.
 const LONGEST_BODY: usize = 1024 * 1024;

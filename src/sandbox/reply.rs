@@ -155,14 +155,6 @@ impl Reply {
         Self::new(status, "application/json;charset=UTF-8", body.to_string())
     }
 
-    /// The REST API's form of an error: an array of one object.
-    pub fn rest_error(status: u16, code: &str, message: &str) -> Self {
-        Self::json(
-            status,
-            &serde_json::json!([{ "message": message, "errorCode": code }]),
-        )
-    }
-
     /// A page, where JSON is due.
     pub fn html(status: u16, title: &str) -> Self {
         Self::new(

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use keepfresh::logging::message_id;
+use keepfresh::message_id;
 use rustix::process::Signal;
 use serde_json::json;
 

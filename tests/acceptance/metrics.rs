@@ -122,7 +122,7 @@ fn every_figure_is_in_the_exposition_and_says_what_status_says() {
         Some(1.0)
     );
     // Only what this session cannot have is missing.
-    let known: BTreeSet<String> = keepfresh::metrics::names()
+    let known: BTreeSet<String> = keepfresh::names_of_metrics()
         .into_iter()
         .map(|(name, _)| name)
         .collect();
@@ -432,7 +432,7 @@ fn an_address_that_cannot_be_had_is_named_and_one_for_all_the_world_is_refused()
 
 #[test]
 fn rules_and_dashboard_name_only_figures_that_are_there() {
-    let known: BTreeSet<String> = keepfresh::metrics::names()
+    let known: BTreeSet<String> = keepfresh::names_of_metrics()
         .into_iter()
         .map(|(name, _)| name)
         .collect();

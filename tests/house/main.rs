@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use keepfresh::logging::message_id::EVENTS;
+use keepfresh::message_id::EVENTS;
 
 /// What the engine may be built from: packages that compute and do nothing else, so that Cargo keeps it from all effects
 /// that are not the standard library's.

@@ -98,10 +98,10 @@ mod tests {
             let name = profile.name();
             assert!(!profile.title().is_empty(), "{name}: no title");
             assert!(
-                profile.documentation().starts_with("https://"),
+                profile.about.documentation.starts_with("https://"),
                 "{name}: no documentation"
             );
-            assert!(!profile.sources().is_empty(), "{name}: no sources");
+            assert!(!profile.about.sources.is_empty(), "{name}: no sources");
             let parameters = profile
                 .grants()
                 .into_iter()
