@@ -335,7 +335,14 @@ fn unread(call: &Call, name: &str, error: &SecretError) -> Answer {
             Verdict::Unavailable
         }
     };
-    unsent(call, verdict, &format!("cannot read {name}: {error}"))
+    let problem = format!("{name}: cannot {}", error.problem());
+    if !matches!(verdict, Verdict::Refused { .. }) {
+        return unsent(call, verdict, &format!("{problem}; {}", error.remedy()));
+    }
+    Answer {
+        remedy: Some(Box::new(Blotted::new(&error.remedy(), &[]))),
+        ..unsent(call, verdict, &problem)
+    }
 }
 
 /// What another session was refused with is not sent again by this one.
@@ -378,6 +385,7 @@ fn unsent(call: &Call, verdict: Verdict, detail: &str) -> Answer {
         received: now,
         verdict,
         detail: Blotted::new(detail, &[]),
+        remedy: None,
         counted: false,
         skew_millis: None,
         odd: false,
@@ -398,6 +406,7 @@ fn lost(call: u64, request: Request, sent: crate::time::Instant, detail: &'stati
         received,
         verdict,
         detail: detail.into(),
+        remedy: None,
         counted: true,
         skew_millis: None,
         odd: false,

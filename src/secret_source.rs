@@ -1,5 +1,6 @@
 //! Where a secret comes from: a file, a systemd credential, the environment, or a command's output.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -7,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::blotted::Blotted;
 use crate::program::{self, Inherits, Program, ProgramError};
 use crate::secret::Secret;
 use crate::strangers::{self, Finding, Trusted};
+use crate::users::{Kind, name_of};
 
 /// A secret as the config names it; the config never holds the secret itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -40,13 +41,15 @@ const LARGEST: usize = 64 * 1024;
 const LONGEST_READ: Duration = Duration::from_secs(10);
 
 /// Why a secret could not be had; names the place and the remedy, never the value.
-#[derive(Debug, Error)]
+#[derive(Debug)]
 pub enum SecretError {
     /// The disk does not answer.
-    #[error("read {0}: its disk does not answer; see that it is mounted and well")]
     Hangs(String),
-    /// The file is missing, or the daemon may not read it.
-    #[error("read the secret file {path}: {error}; create it, readable by the daemon's user")]
+    /// There is no such file.
+    Missing(PathBuf),
+    /// The daemon's user may not read the file.
+    Denied(PathBuf),
+    /// The file cannot be read for another reason.
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -54,20 +57,10 @@ pub enum SecretError {
         error: io::Error,
     },
     /// Out of descriptors, memory or processes: no fault of the secret's, and over as soon as somebody lets go.
-    #[error(
-        "use {0}: the machine has run out of a resource: {1}; raise LimitNOFILE= or LimitNPROC= if it lasts"
-    )]
     Exhausted(String, io::Error),
     /// A directory, a device or a pipe.
-    #[error(
-        "read the secret file {0}: it is not a regular file; name the file that holds the secret"
-    )]
     NotAFile(PathBuf),
     /// Anybody on this machine could read or replace it.
-    #[error(
-        "trust the secret file {path}: its mode is {mode:04o}, so that every user can read or change it; \
-         run `chmod o= {path}`, or set insecure_mode = true where the platform leaves no choice"
-    )]
     Exposed {
         /// The file.
         path: PathBuf,
@@ -75,10 +68,6 @@ pub enum SecretError {
         mode: u32,
     },
     /// A stranger could put another secret in its place.
-    #[error(
-        "trust the secret file {path}: it {finding}, and so the daemon could be given another secret; {}, or set \
-         insecure_mode = true where the platform leaves no choice", .finding.remedy()
-    )]
     WithinReach {
         /// The file.
         path: PathBuf,
@@ -86,44 +75,181 @@ pub enum SecretError {
         finding: Box<Finding>,
     },
     /// More than 64 KiB.
-    #[error(
-        "use {0}: it holds more than 64 KiB, which no secret does; check that it is the right one"
-    )]
     TooLong(String),
     /// Nothing, or only a newline.
-    #[error("use {0}: it is empty; put the secret there")]
     Empty(String),
     /// A character that no password, key or token has, and that no request could carry.
-    #[error("use {0}: it holds a NUL character; store the secret as UTF-8 text")]
     Nul(String),
     /// A password with notes below it, say: the whole of it would be sent as the password.
-    #[error(
-        "use {0}: it has several lines, but {1} is one line; keep only that line there, or print only that line, \
-         [\"sh\", \"-c\", \"pass show crm | head -n 1\"] say"
-    )]
     SeveralLines(String, String),
     /// Bytes that are no text.
-    #[error("use {0}: it is not UTF-8 text; store the secret as text, a key as PEM")]
     NotText(String),
     /// The daemon was not started by systemd with credentials.
-    #[error(
-        "find the credential {0}: $CREDENTIALS_DIRECTORY is not set; start keepfresh as a systemd service with \
-         LoadCredential={0}:PATH"
-    )]
     NoCredentials(String),
+    /// systemd gave the daemon other credentials, and not this one.
+    NoCredential(String),
     /// The variable is not there.
-    #[error("find the environment variable {0}: it is not set; set it where keepfresh is started")]
     NoVariable(String),
     /// The command could not be started, took too long, or failed.
-    #[error(
-        "get a secret from the command {program}: {reason}; run it by hand as the daemon's user"
-    )]
     Command {
         /// Its first word.
         program: String,
         /// What happened, with the last line of its standard error.
         reason: Blotted,
+        /// What to do about it.
+        remedy: String,
     },
+}
+
+impl fmt::Display for SecretError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.problem(), self.remedy())
+    }
+}
+
+impl std::error::Error for SecretError {}
+
+impl SecretError {
+    /// What is wrong, as it fits behind "cannot".
+    pub fn problem(&self) -> String {
+        match self {
+            Self::Hangs(what) => format!("read {what}: its disk does not answer"),
+            Self::Missing(path) => {
+                format!("read the secret file {}: it does not exist", path.display())
+            }
+            Self::Denied(path) => format!(
+                "read the secret file {}: its mode and owner, or those of a directory above it, keep the user {} out",
+                path.display(),
+                Reader::of_secrets().name
+            ),
+            Self::Unreadable { path, error } => {
+                format!("read the secret file {}: {error}", path.display())
+            }
+            Self::Exhausted(what, error) => {
+                format!("use {what}: the machine has run out of a resource: {error}")
+            }
+            Self::NotAFile(path) => format!(
+                "read the secret file {}: it is not a regular file",
+                path.display()
+            ),
+            Self::Exposed { path, mode } => format!(
+                "trust the secret file {}: its mode is {mode:04o}, so that every user can read or change it",
+                path.display()
+            ),
+            Self::WithinReach { path, finding } => format!(
+                "trust the secret file {}: it {finding}, and so the daemon could be given another secret",
+                path.display()
+            ),
+            Self::TooLong(what) => {
+                format!("use {what}: it holds more than 64 KiB, which no secret does")
+            }
+            Self::Empty(what) => format!("use {what}: it is empty"),
+            Self::Nul(what) => format!("use {what}: it holds a NUL character"),
+            Self::SeveralLines(what, name) => {
+                format!("use {what}: it has several lines, but {name} is one line")
+            }
+            Self::NotText(what) => format!("use {what}: it is not UTF-8 text"),
+            Self::NoCredentials(name) => {
+                format!("find the credential {name}: $CREDENTIALS_DIRECTORY is not set")
+            }
+            Self::NoCredential(name) => {
+                format!("find the credential {name}: systemd gave the service none of this name")
+            }
+            Self::NoVariable(name) => {
+                format!("find the environment variable {name}: it is not set")
+            }
+            Self::Command {
+                program, reason, ..
+            } => format!("get a secret from the command {program}: {reason}"),
+        }
+    }
+
+    /// What to do about it, with what to type where one command does it.
+    pub fn remedy(&self) -> String {
+        const NO_CHOICE: &str = "or set insecure_mode = true where the platform leaves no choice";
+        match self {
+            Self::Hangs(_) => "see that it is mounted and well".to_owned(),
+            Self::Missing(path) => {
+                let Reader { sudo, owner, .. } = Reader::of_secrets();
+                format!(
+                    "create it: run `{sudo}install -D -m 600 {owner}/dev/stdin {}`, paste the secret, press Enter and Ctrl-D",
+                    path.display()
+                )
+            }
+            Self::Denied(path) => {
+                let Reader { name, sudo, .. } = Reader::of_secrets();
+                let path = path.display();
+                format!(
+                    "run `{sudo}chown {name} {path}`, or see by `namei -l {path}` which directory keeps {name} out"
+                )
+            }
+            Self::Unreadable { .. } => "see that its disk is in order".to_owned(),
+            Self::Exhausted(..) => "raise LimitNOFILE= or LimitNPROC= if it lasts".to_owned(),
+            Self::NotAFile(_) => "name the file that holds the secret".to_owned(),
+            Self::Exposed { path, .. } => {
+                format!("run `chmod o= {}`, {NO_CHOICE}", path.display())
+            }
+            Self::WithinReach { finding, .. } => format!("{}, {NO_CHOICE}", finding.remedy()),
+            Self::TooLong(_) => "check that it is the right one".to_owned(),
+            Self::Empty(_) => "put the secret there".to_owned(),
+            Self::Nul(_) => "store the secret as UTF-8 text".to_owned(),
+            Self::SeveralLines(..) => "keep only that line there, or print only that line, \
+                 [\"sh\", \"-c\", \"pass show crm | head -n 1\"] say"
+                .to_owned(),
+            Self::NotText(_) => "store the secret as text, a key as PEM".to_owned(),
+            Self::NoCredentials(name) => format!(
+                "start keepfresh as a systemd service with LoadCredential={name}:PATH (`keepfresh check --drop-in` writes that line)"
+            ),
+            Self::NoCredential(name) => format!(
+                "run `systemctl edit keepfresh`, write LoadCredential={name}:PATH below [Service], then `systemctl restart keepfresh`"
+            ),
+            Self::NoVariable(_) => {
+                "set it where keepfresh is started (for a unit: EnvironmentFile=, by `systemctl edit keepfresh`), and restart keepfresh"
+                    .to_owned()
+            }
+            Self::Command { remedy, .. } => remedy.clone(),
+        }
+    }
+}
+
+/// The user who is to read secrets, as commands name him.
+struct Reader {
+    name: String,
+    /// Who is logged in acts for a service's user by it.
+    sudo: &'static str,
+    /// The option of `install` that makes him the owner.
+    owner: String,
+}
+
+/// The first user that is a person's (`UID_MIN` of login.defs(5)); those below it are root and services.
+const FIRST_PERSON: u32 = 1000;
+
+impl Reader {
+    fn of_secrets() -> Self {
+        let user = strangers::reader();
+        let name = name_of(Kind::User, user).unwrap_or_else(|| user.to_string());
+        if user < FIRST_PERSON {
+            Self {
+                sudo: "sudo ",
+                owner: format!("-o {name} "),
+                name,
+            }
+        } else {
+            Self {
+                sudo: "",
+                owner: String::new(),
+                name,
+            }
+        }
+    }
+
+    /// `program`, run by him, as it is written in a shell.
+    fn runs(&self, program: &str) -> String {
+        match self.sudo {
+            "" => format!("`{program} …`"),
+            _ => format!("`sudo -u {} {program} …`", self.name),
+        }
+    }
 }
 
 /// A password manager that needs longer waits for a person, and there is none.
@@ -131,9 +257,17 @@ const LONGEST_COMMAND: Duration = Duration::from_secs(10);
 
 /// What the command prints, at most one byte more than a secret may have.
 async fn printed(argv: &[String]) -> Result<Zeroizing<Vec<u8>>, SecretError> {
-    let failed = |reason: Blotted| SecretError::Command {
-        program: argv.first().cloned().unwrap_or_default(),
+    let name = argv.first().map_or("", String::as_str);
+    let failed = |reason: Blotted, remedy: String| SecretError::Command {
+        program: name.to_owned(),
         reason,
+        remedy,
+    };
+    let by_hand = || {
+        format!(
+            "run it by hand as the daemon's user ({}), and correct what it says",
+            Reader::of_secrets().runs(name)
+        )
     };
     let program = Program {
         argv,
@@ -147,15 +281,29 @@ async fn printed(argv: &[String]) -> Result<Zeroizing<Vec<u8>>, SecretError> {
         ProgramError::NotStarted(error) if is_exhausted(&error) => {
             SecretError::Exhausted(SecretSource::Command(argv.to_vec()).describe(), error)
         }
-        error @ (ProgramError::NotStarted(_)
-        | ProgramError::WithinReach(_)
-        | ProgramError::TookTooLong(_)
-        | ProgramError::Broken(_)) => failed(Blotted::new(&error.to_string(), &[])),
+        ProgramError::NotStarted(error) if error.kind() == io::ErrorKind::NotFound => failed(
+            "there is no such program where the daemon looks".into(),
+            format!("install {name}, or name it by its whole path"),
+        ),
+        ProgramError::WithinReach(reach) => {
+            let (file, finding) = (reach.file.display(), &reach.finding);
+            failed(
+                Blotted::new(&format!("{file} {finding}, and so is not run"), &[]),
+                finding.remedy(),
+            )
+        }
+        ProgramError::TookTooLong(_) => failed(
+            Blotted::new(&error.to_string(), &[]),
+            format!("see what it waits for, a passphrase say: {}", by_hand()),
+        ),
+        ProgramError::NotStarted(_) | ProgramError::Broken(_) => {
+            failed(Blotted::new(&error.to_string(), &[]), by_hand())
+        }
     })?;
     if outcome.status.success() || outcome.printed.len() > LARGEST {
         return Ok(outcome.printed);
     }
-    Err(failed(outcome.complaint()))
+    Err(failed(outcome.complaint(), by_hand()))
 }
 
 impl SecretError {
@@ -259,7 +407,14 @@ fn read_credential(name: &str) -> Result<Secret, SecretError> {
     let directory = std::env::var_os("CREDENTIALS_DIRECTORY")
         .ok_or_else(|| SecretError::NoCredentials(name.to_owned()))?;
     // systemd lets only the service into the directory, whatever the modes of the files in it.
-    read_file(&Path::new(&directory).join(name), true)
+    let read = read_file(&Path::new(&directory).join(name), true);
+    read.map_err(|error| {
+        if matches!(error, SecretError::Missing(_)) {
+            SecretError::NoCredential(name.to_owned())
+        } else {
+            error
+        }
+    })
 }
 
 fn read_file(path: &Path, insecure_mode: bool) -> Result<Secret, SecretError> {
@@ -267,9 +422,13 @@ fn read_file(path: &Path, insecure_mode: bool) -> Result<Secret, SecretError> {
         if is_exhausted(&error) {
             return SecretError::Exhausted(format!("the file {}", path.display()), error);
         }
-        SecretError::Unreadable {
-            path: path.to_owned(),
-            error,
+        let path = path.to_owned();
+        if error.kind() == io::ErrorKind::NotFound {
+            SecretError::Missing(path)
+        } else if error.kind() == io::ErrorKind::PermissionDenied {
+            SecretError::Denied(path)
+        } else {
+            SecretError::Unreadable { path, error }
         }
     };
     let file = open(path).map_err(unreadable)?;

@@ -36,6 +36,14 @@ pub fn look_for(user: u32) {
     LOOKS_FOR.store(user, Ordering::Relaxed);
 }
 
+/// The user who is to read what this process looks at: the one of [`look_for`], else its own.
+pub fn reader() -> u32 {
+    match LOOKS_FOR.load(Ordering::Relaxed) {
+        NOBODY => rustix::process::geteuid().as_raw(),
+        user => user,
+    }
+}
+
 impl Trusted {
     /// Root and the user of this process, and in a container whoever is outside of it: what this process may run.
     pub fn to_run() -> Self {

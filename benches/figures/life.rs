@@ -77,6 +77,7 @@ impl Life {
             received,
             verdict,
             detail,
+            remedy: None,
             counted: true,
             skew_millis: None,
             odd: false,

@@ -174,14 +174,14 @@ fn conclude(outcome: &Outcome) -> ExitCode {
         .flatten()
         .filter(|host| host.error.is_some())
         .count();
-    let alerts = outcome.alerts.iter().flat_map(AlertsPlan::errors).count();
-    let code = count(outcome.errors.len() - unreachable - alerts);
+    let of_tests = outcome.alerts.iter().flat_map(AlertsPlan::errors).count();
+    let code = count(outcome.errors.len() - unreachable - of_tests);
     match unreachable {
         0 => {}
         1 => complain("keepfresh: 1 host cannot be reached"),
         several => complain(&format!("keepfresh: {several} hosts cannot be reached")),
     }
-    match alerts {
+    match outcome.alerts.as_ref().map_or(0, AlertsPlan::failures) {
         0 => {}
         1 => complain("keepfresh: 1 test alert did not arrive"),
         several => complain(&format!("keepfresh: {several} test alerts did not arrive")),
@@ -269,7 +269,10 @@ impl Outcome {
     }
 
     /// The same, and who is told of trouble, with what came of a test.
-    fn with_alerts(mut self, alerts: Option<AlertsPlan>) -> Self {
+    fn with_alerts(mut self, mut alerts: Option<AlertsPlan>) -> Self {
+        if let Some(alerts) = &mut alerts {
+            alerts.leave_out(&self.errors);
+        }
         self.errors
             .extend(alerts.iter().flat_map(AlertsPlan::errors));
         self.alerts = alerts;

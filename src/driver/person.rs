@@ -92,7 +92,7 @@ async fn carry_out(errand: &PersonErrand) -> PersonDone {
             Ok(secret) => secrets.insert(name.clone(), secret),
             Err(error) => {
                 return PersonDone::Failed(PersonError::Impossible(format!(
-                    "cannot read {name}: {error}"
+                    "{name}: cannot {error}"
                 )));
             }
         };

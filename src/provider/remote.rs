@@ -20,7 +20,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::classify::unusable;
-use super::clients::{ClientError, Connection, is_certificate_refusal};
+use super::clients::{ClientError, Connection, is_certificate_refusal, tls_error};
 use super::discovery::{Discovery, DiscoveryError, Metadata};
 use super::harvest::Harvest;
 use super::outgoing::{self, Outgoing, OutgoingError};
@@ -89,6 +89,10 @@ enum NoAnswer {
     Transport(#[source] reqwest::Error),
     #[error("cannot connect to {0}")]
     Unconnected(String, #[source] reqwest::Error),
+    #[error("the call to {0} failed")]
+    Broken(String, #[source] reqwest::Error),
+    #[error("{0} did not answer within {1:?}")]
+    Silent(String, Duration),
     #[error("the proxy {0} {1}")]
     Proxy(ProxyUrl, String),
     #[error(transparent)]
@@ -96,16 +100,18 @@ enum NoAnswer {
 }
 
 impl NoAnswer {
-    /// The same, with the host to which there is no connection: a session may have several.
+    /// The same, with the host that did not answer: a session may have several.
     fn of_host(self, host: String) -> Self {
         match self {
             Self::Transport(error) if error.is_connect() => Self::Unconnected(host, error),
+            Self::Transport(error) => Self::Broken(host, error),
+            Self::TimedOut(limit) => Self::Silent(host, limit),
             other @ (Self::Outgoing(_)
             | Self::Client(_)
             | Self::BadHeader
-            | Self::TimedOut(_)
-            | Self::Transport(_)
             | Self::Unconnected(..)
+            | Self::Broken(..)
+            | Self::Silent(..)
             | Self::Proxy(..)
             | Self::Discovery(_)) => other,
         }
@@ -120,8 +126,8 @@ impl NoAnswer {
             | Self::Unconnected(..)
             | Self::Proxy(..)
             | Self::Discovery(_) => false,
-            Self::TimedOut(_) => true,
-            Self::Transport(error) => {
+            Self::TimedOut(_) | Self::Silent(..) => true,
+            Self::Transport(error) | Self::Broken(_, error) => {
                 !(error.is_connect() || error.is_builder() || is_certificate_refusal(error))
             }
         }
@@ -148,6 +154,8 @@ impl NoAnswer {
             | Self::TimedOut(_)
             | Self::Transport(_)
             | Self::Unconnected(..)
+            | Self::Broken(..)
+            | Self::Silent(..)
             | Self::Proxy(..)
             | Self::Discovery(_) => Verdict::Unavailable,
         }
@@ -157,18 +165,18 @@ impl NoAnswer {
     fn sentence(&self) -> String {
         let causes = std::iter::successors(self.source(), |error| (*error).source());
         let causes: Vec<String> = match self {
-            // So rustls calls what our own verifier says.
-            Self::Transport(_) | Self::Unconnected(..) => {
+            Self::Transport(error) | Self::Unconnected(_, error) | Self::Broken(_, error) => {
                 let innermost = causes.last().map(ToString::to_string);
-                innermost
-                    .map(|cause| cause.trim_start_matches("unexpected error: ").to_owned())
-                    .into_iter()
-                    .collect()
+                // So rustls calls what our own verifier says.
+                let innermost = innermost
+                    .map(|cause| cause.trim_start_matches("unexpected error: ").to_owned());
+                tls_failure(error).or(innermost).into_iter().collect()
             }
             Self::Outgoing(_)
             | Self::Client(_)
             | Self::BadHeader
             | Self::TimedOut(_)
+            | Self::Silent(..)
             | Self::Proxy(..)
             | Self::Discovery(_) => causes.map(ToString::to_string).collect(),
         };
@@ -277,7 +285,8 @@ impl Remote {
                 match tokio::time::timeout(left, talk.about(request)).await {
                     Ok(told) => told,
                     Err(_) => {
-                        Told::without_answer(request, &NoAnswer::TimedOut(held.timeout), &known)
+                        let host = self.host(request, held.token);
+                        Told::without_answer(request, &NoAnswer::Silent(host, held.timeout), &known)
                     }
                 }
             }
@@ -297,6 +306,7 @@ impl Remote {
             received: clock(),
             verdict,
             detail,
+            remedy: None,
             counted,
             skew_millis,
             odd,
@@ -423,6 +433,24 @@ async fn exchange(
         Some((proxy, what)) => Err(NoAnswer::Proxy(proxy, what)),
         None => Err(NoAnswer::Transport(error.without_url())),
     }
+}
+
+/// What the TLS library says in words of its own where the config is to be corrected; the remedy follows the semicolon.
+fn tls_failure(error: &reqwest::Error) -> Option<String> {
+    let failure = tls_error(error)?;
+    if is_certificate_refusal(error) {
+        return Some(format!(
+            "the server refuses our certificate, or wants one ({failure}); set client_cert and client_key in the session's [http] table to what the server expects"
+        ));
+    }
+    let is_no_tls = matches!(
+        failure,
+        rustls::Error::InvalidMessage(_) | rustls::Error::InappropriateMessage { .. }
+    );
+    is_no_tls.then(|| {
+        "what listens there does not speak TLS; see whether host and port in the config are those of an https server"
+            .to_owned()
+    })
 }
 
 /// What must not be seen, should a server echo it.

@@ -1,9 +1,15 @@
 //! What a person reads when something is wrong: what, where, why, and what to type.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::net::TcpListener;
 
-use crate::support::daemon::Lab;
+use serde_json::Value;
+
+use crate::support::daemon::{Lab, Session};
 use crate::support::terminal::Terminal;
+use crate::support::tls::TlsServer;
+use crate::support::{SOON, within};
 
 #[test]
 fn a_refused_connection_names_its_host_and_the_command_that_finds_the_cause() {
@@ -13,7 +19,7 @@ fn a_refused_connection_names_its_host_and_the_command_that_finds_the_cause() {
     lab.secret("client-secret", "a-secret-of-the-client");
     lab.configure(&[lab.by_client("crm")]);
     lab.start();
-    lab.await_state("crm", "recovering");
+    await_failure(&lab, "crm");
     let shown = lab.succeeds(&["status"]);
     let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
@@ -34,6 +40,203 @@ fn a_command_at_a_terminal_says_that_it_waits_for_a_daemon_that_is_not_there() {
     let piped = lab.run(&["token", "crm", "--wait", "3s"]);
     let said = String::from_utf8_lossy(&piped.stderr);
     assert!(!said.contains("waiting for it"), "a job's log: {said}");
+}
+
+#[test]
+fn a_secret_that_cannot_be_read_names_its_source_the_cause_and_what_to_type() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    server.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", server.local_addr().unwrap());
+    let mut lab = Lab::bare(&url, Vec::new);
+    lab.secret("client-secret", "a-secret-of-the-client");
+    lab.secret("empty", "");
+    lab.secret("open", "a-secret-of-the-client");
+    fs::set_permissions(
+        lab.path("open"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o644),
+    )
+    .unwrap();
+    let sourced = |name: &str, source: &str| -> Session {
+        let session = lab.by_client(name).without_login_key("client_secret");
+        session.login_line(&format!("client_secret = {source}"))
+    };
+    let gone = lab.source("no-such-secret");
+    let cases = [
+        (
+            "missing",
+            gone.as_str(),
+            "no-such-secret: it does not exist",
+            "/dev/stdin",
+        ),
+        (
+            "open",
+            &lab.source("open"),
+            "its mode is 0644",
+            "run `chmod o= ",
+        ),
+        (
+            "empty",
+            &lab.source("empty"),
+            "it is empty",
+            "put the secret there",
+        ),
+        (
+            "credential",
+            "{ credential = \"crm-secret\" }",
+            "cannot find the credential crm-secret",
+            "LoadCredential=crm-secret:PATH",
+        ),
+        (
+            "variable",
+            "{ env = \"KEEPFRESH_TEST_ABSENT\" }",
+            "the environment variable KEEPFRESH_TEST_ABSENT: it is not set",
+            "set it where keepfresh is started",
+        ),
+        (
+            "program",
+            "{ command = [\"no-such-password-manager\", \"show\"] }",
+            "the command no-such-password-manager: there is no such program",
+            "install no-such-password-manager, or name it by its whole path",
+        ),
+        (
+            "failing",
+            "{ command = [\"sh\", \"-c\", \"echo no key >&2; exit 3\"] }",
+            "the command sh: it ended with exit status: 3 and said: no key",
+            "run it by hand as the daemon's user",
+        ),
+    ];
+    lab.configure(&cases.map(|(name, source, ..)| sourced(name, source)));
+    lab.start();
+    for (name, _, problem, remedy) in cases {
+        let attention = lab.await_state(name, "needs_attention")["attention"].clone();
+        let (reason, to_do) = (text(&attention["reason"]), text(&attention["remedy"]));
+        assert!(
+            reason.starts_with("client_secret: cannot ") && reason.contains(problem),
+            "{name}: {reason}"
+        );
+        assert!(
+            to_do.contains(remedy) && to_do.ends_with(&format!("`keepfresh login {name}`")),
+            "{name}: {to_do}"
+        );
+        assert!(!reason.contains(remedy), "{name}: said twice: {reason}");
+    }
+    assert_eq!(
+        server.accept().unwrap_err().kind(),
+        ErrorKind::WouldBlock,
+        "nothing is sent without its secret"
+    );
+    lab.secret("no-such-secret", "a-secret-of-the-client");
+    within(SOON, "the secret that appeared to be tried", || {
+        server.accept().ok()
+    });
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_says_why_and_what_to_do_wherever_one_looks() {
+    let of_loopback = "-days 9 -addext subjectAltName=IP:127.0.0.1";
+    let servers = [
+        (
+            "ended",
+            TlsServer::dated("20150101000000Z", "20200101000000Z"),
+            "the server's certificate expired on 2020-01-01, and this machine's clock says 20",
+            "renew the certificate at the server, or set the clock",
+        ),
+        (
+            "begins",
+            TlsServer::dated("20900101000000Z", "20910101000000Z"),
+            "is not valid yet: it begins on 2090-01-01, and this machine's clock says 20",
+            "set the clock (`timedatectl set-ntp true`), or wait",
+        ),
+        (
+            "other",
+            TlsServer::start("-days 9 -addext subjectAltName=DNS:other.example"),
+            "is not valid for name 127.0.0.1, only for other.example",
+            "write a name that it has into the config",
+        ),
+        (
+            "unknown",
+            TlsServer::start(of_loopback),
+            "is self-signed, and this machine does not trust it",
+            "put it into ca_file if it is the right certificate",
+        ),
+    ];
+    let mut lab = Lab::bare("https://127.0.0.1:9", Vec::new);
+    lab.secret("client-secret", "a-secret-of-the-client");
+    let known: String = servers[..3]
+        .iter()
+        .map(|(_, server, ..)| server.certificate())
+        .collect();
+    fs::write(lab.path("ca.pem"), known).unwrap();
+    let ca_file = format!("ca_file = {}", lab.quoted("ca.pem"));
+    let sessions = servers.each_ref().map(|(name, server, ..)| {
+        let session = lab.by_client(name).table("http", &ca_file);
+        session.url(&format!("https://{}", server.address))
+    });
+    lab.configure(&sessions);
+    lab.start();
+    for (name, ..) in &servers {
+        await_failure(&lab, name);
+    }
+    let config = lab.config().display().to_string();
+    let status = lab.succeeds(&["status"]);
+    let doctor = lab.succeeds(&["doctor", "--config", &config]);
+    let live = lab.run(&["check", "--live", "--config", &config]);
+    let live = String::from_utf8_lossy(&live.stderr).into_owned();
+    let log = lab.said();
+    for (name, server, problem, remedy) in &servers {
+        for (place, text) in [
+            ("status", &status),
+            ("doctor", &doctor),
+            ("check --live", &live),
+            ("the log", &log),
+        ] {
+            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(
+                text.contains(problem) && text.contains(remedy),
+                "{name} in {place}: {text}"
+            );
+        }
+        assert_eq!(server.requests(), [""; 0], "{name}: nothing is sent to it");
+    }
+    assert!(
+        !status.contains("check --live"),
+        "the cause is there already: {status}"
+    );
+}
+
+#[test]
+fn a_port_that_does_not_speak_tls_is_called_so() {
+    let plain = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = plain.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut socket in plain.incoming().flatten() {
+            let _ = std::io::Write::write_all(&mut socket, b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let mut lab = Lab::bare(&format!("https://{address}"), Vec::new);
+    lab.secret("client-secret", "a-secret-of-the-client");
+    lab.configure(&[lab.by_client("crm")]);
+    lab.start();
+    let detail = await_failure(&lab, "crm");
+    assert_eq!(
+        detail,
+        format!(
+            "cannot connect to {address}: what listens there does not speak TLS; see whether host and port in the config are those of an https server"
+        )
+    );
+}
+
+/// What the first call that failed came to.
+fn await_failure(lab: &Lab, session: &str) -> String {
+    within(SOON, "the call to fail", || {
+        let answer = lab.get(&format!("/v1/sessions/{session}"))?;
+        let detail = text(&answer.json()["last_error"]["detail"]);
+        Some(detail).filter(|detail| !detail.is_empty())
+    })
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
 }
 
 /// The address of a port that was free a moment ago.

@@ -421,12 +421,18 @@ fn check_sends_everybody_one_test_alert_when_asked_and_says_what_came_of_it() {
         "program /bin/sh: it ended with exit status: 3, and its output ends with: no pager is plugged in",
         "webhook 2 (json): it answered 403: no; [secret]",
         "webhook 3 (json): the server did not answer within 10s",
-        "webhook 5 (json): failed to read the secret file",
+        "`alerts.webhook.url`: cannot read the secret file",
         "fails-url with what the receiver's settings show",
         "4 test alerts did not arrive",
     ] {
         assert!(failed.contains(part), "{part}: {failed}");
     }
+    assert!(said.contains("webhook 5 (json): the test alert FAILED"));
+    assert_eq!(
+        failed.matches("cannot read the secret file").count() + failed.matches("webhook 5").count(),
+        1,
+        "what cannot be read is said once: {failed}"
+    );
     for secret in [PATH, KEY] {
         assert!(!said.contains(secret) && !failed.contains(secret));
     }

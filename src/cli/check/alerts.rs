@@ -49,6 +49,9 @@ struct Test {
     accepted: bool,
     problem: Option<String>,
     remedy: Option<String>,
+    /// The config's own errors say it: its secret cannot be read.
+    #[serde(skip)]
+    is_said: bool,
 }
 
 /// Why a test did not arrive.
@@ -100,14 +103,34 @@ impl AlertsPlan {
                     remedy.unwrap_or_else(|| receiver.remedy())
                 }),
                 problem: answer.err().map(|failure| failure.problem),
+                is_said: false,
             });
         }
+    }
+
+    /// What stands among the errors of the config already is not said again.
+    pub(super) fn leave_out(&mut self, said: &[ConfigError]) {
+        for Recipient { test, place, .. } in &mut self.receivers {
+            let at = |error: &&ConfigError| {
+                (&error.file, error.line, error.column) == (&place.file, place.line, place.column)
+            };
+            if let (Some(test), Some(error)) = (test, said.iter().find(at)) {
+                test.is_said = true;
+                test.remedy = Some(error.remedy.clone());
+            }
+        }
+    }
+
+    /// How many did not take the test.
+    pub(super) fn failures(&self) -> usize {
+        let tests = self.receivers.iter().filter_map(|it| it.test.as_ref());
+        tests.filter(|test| !test.accepted).count()
     }
 
     /// Those that did not take the test, at the place where the config names them.
     pub(super) fn errors(&self) -> Vec<ConfigError> {
         let failed = self.receivers.iter().filter_map(|receiver| {
-            let test = receiver.test.as_ref()?;
+            let test = receiver.test.as_ref().filter(|test| !test.is_said)?;
             let (problem, remedy) = test.problem.as_ref().zip(test.remedy.as_ref())?;
             Some(ConfigError {
                 file: receiver.place.file.clone(),

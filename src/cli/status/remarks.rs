@@ -104,8 +104,11 @@ fn matter(session: &SessionStatus, now: Timestamp) -> Vec<Remark> {
             text: failed(error, now),
         });
     }
-    let is_silent = |error: &LastError| error.verdict == "unavailable";
-    if session.state == State::Recovering && session.last_error.as_ref().is_some_and(is_silent) {
+    // Where the cause is known, what to do follows it.
+    let is_unexplained =
+        |error: &LastError| error.verdict == "unavailable" && !error.detail.contains("; ");
+    if session.state == State::Recovering && session.last_error.as_ref().is_some_and(is_unexplained)
+    {
         matter.push(Remark {
             kind: Kind::Note,
             text: "the daemon tries again by itself; if this lasts, run `keepfresh check --live`, which finds what is in the way".to_owned(),

@@ -562,6 +562,7 @@ mod tests {
             request,
             what,
             reason: "invalid_grant".into(),
+            remedy: None,
             confirm,
             presented,
         }

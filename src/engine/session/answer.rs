@@ -223,6 +223,8 @@ pub struct Answer {
     pub verdict: Verdict,
     /// One sentence for people: status, error code, what to do.
     pub detail: Blotted,
+    /// What a person must do, where this machine kept the call back and knows better than the verdict tells.
+    pub remedy: Option<Box<Blotted>>,
     /// Whether the server may have counted the attempt: false for refused connections, unread secrets and 5xx,
     /// except where a 5xx speaks of the password.
     pub counted: bool,

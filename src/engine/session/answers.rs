@@ -129,6 +129,7 @@ impl Session {
             request,
             what,
             reason,
+            remedy: None,
             confirm,
             presented,
         }

@@ -76,6 +76,11 @@ impl Session {
     fn remedy(&self, stop: &Stop) -> String {
         const NOTICED: &str = "the daemon notices a changed secret within a minute, a changed config at `keepfresh reload` or a restart";
         let login = format!("`keepfresh login {}`", self.name);
+        if let Some(remedy) = &stop.remedy {
+            return format!(
+                "{remedy}; the daemon then logs in within a minute, or at once by {login}"
+            );
+        }
         match stop.what {
             Some(Refused::Credential) | None => {
                 format!(

@@ -174,7 +174,7 @@ impl Verifier {
         server_name: &ServerName<'_>,
     ) -> Result<ServerCertVerified, rustls::Error> {
         if !self.own.iter().any(|own| own == end_entity) {
-            let what = "the server's certificate is self-signed: put it into ca_file if it is the right certificate";
+            let what = "the server's certificate is self-signed, and this machine does not trust it; put it into ca_file if it is the right certificate";
             return Err(rustls::Error::General(what.to_owned()));
         }
         verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
@@ -212,14 +212,14 @@ fn in_words(error: rustls::Error) -> String {
 fn fault_in_words(fault: &CertificateError) -> Option<String> {
     if let CertificateError::ExpiredContext { time, not_after } = fault {
         return Some(format!(
-            "the server's certificate expired on {}, and this machine's clock says {}; renew the certificate at the server, or set the clock",
+            "the server's certificate expired on {}, and this machine's clock says {}; renew the certificate at the server, or set the clock (`timedatectl set-ntp true`)",
             day(*not_after),
             day(*time)
         ));
     }
     if let CertificateError::NotValidYetContext { time, not_before } = fault {
         return Some(format!(
-            "the server's certificate is not valid yet: it begins on {}, and this machine's clock says {}; set the clock, or wait",
+            "the server's certificate is not valid yet: it begins on {}, and this machine's clock says {}; set the clock (`timedatectl set-ntp true`), or wait",
             day(*not_before),
             day(*time)
         ));

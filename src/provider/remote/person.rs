@@ -296,6 +296,7 @@ impl Remote {
             received,
             verdict,
             detail,
+            remedy: None,
             counted,
             skew_millis,
             odd,

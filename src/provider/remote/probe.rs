@@ -15,9 +15,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use url::{Host, Url};
 
-use super::{NoAnswer, received};
+use super::{NoAnswer, received, tls_failure};
 use crate::clock;
-use crate::provider::clients::{Connection, is_certificate_refusal, not_after, tls_error};
+use crate::provider::clients::{Connection, not_after, tls_error};
 use crate::provider::outgoing;
 use crate::provider::settings::{HttpSettings, RemoteConfig, authority};
 use crate::provider::{Clients, ProxyUrl};
@@ -279,11 +279,9 @@ async fn failed(
     limit: Duration,
 ) -> Trouble {
     let host = authority(near);
-    let turned_down = is_certificate_refusal(&error);
-    let no_tls = matches!(
-        tls_error(&error),
-        Some(rustls::Error::InvalidMessage(_) | rustls::Error::InappropriateMessage { .. })
-    );
+    if let Some(failure) = tls_failure(&error).filter(|_| !error.is_timeout()) {
+        return Trouble::of(Step::Tls, &failure, "");
+    }
     let of_tls = tls_error(&error).is_some();
     let kind = cause::<io::Error>(&error).map(io::Error::kind);
     let hung = error.is_timeout();
@@ -291,13 +289,6 @@ async fn failed(
     let cause = sentence
         .trim_start_matches("the call to the server failed: ")
         .trim_start_matches("invalid peer certificate: ");
-    if turned_down {
-        return Trouble::new(
-            Step::Tls,
-            format!("the server refuses our certificate, or wants one ({cause})"),
-            "set client_cert and client_key in the session's [http] table to what the server expects",
-        );
-    }
     if !connecting {
         return Trouble::new(
             Step::Answer,
@@ -307,13 +298,6 @@ async fn failed(
     }
     if hung {
         return silent(url, addresses, limit).await;
-    }
-    if no_tls {
-        return Trouble::new(
-            Step::Tls,
-            "what listens there does not speak TLS",
-            "see whether host and port in the config are those of an https server",
-        );
     }
     if let Some(trouble) = kind.and_then(|kind| not_connected(kind, &host, cause)) {
         return trouble;

@@ -179,6 +179,7 @@ impl SimulatedServer {
             sent,
             received: sent.after(took),
             detail: verdict.word().into(),
+            remedy: None,
             verdict,
             counted,
             skew_millis: None,

@@ -15,6 +15,7 @@ pub(crate) mod salesforce;
 pub(crate) mod scripted;
 pub(crate) mod servers;
 pub(crate) mod terminal;
+pub(crate) mod tls;
 pub(crate) mod unix;
 pub(crate) mod untried;
 pub(crate) mod wire;

@@ -57,9 +57,14 @@ impl Session {
 
     /// Sets a text in its login.
     pub(crate) fn login_key(self, key: &str, value: &str) -> Self {
-        let mut other = self.without_login_key(key);
-        other.login = format!("{}\n{key} = \"{value}\"\n", other.login);
-        other
+        self.without_login_key(key)
+            .login_line(&format!("{key} = \"{value}\""))
+    }
+
+    /// A further line of its login.
+    pub(crate) fn login_line(mut self, line: &str) -> Self {
+        self.login = format!("{}\n{line}\n", self.login);
+        self
     }
 
     pub(crate) fn without_login_key(mut self, key: &str) -> Self {

@@ -14,6 +14,9 @@ pub struct Stop {
     pub since: Instant,
     /// What the server said.
     pub reason: String,
+    /// What to do about it, where this machine was in the way and knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
     /// The session that was refused.
     pub of: String,
     /// What was refused; none where a record does not tell, as those of earlier versions: then it is everything.
@@ -46,6 +49,8 @@ pub struct Refusal {
     pub what: Refused,
     /// What it said, for people.
     pub reason: Blotted,
+    /// What to do about it, where this machine was in the way and knows.
+    pub remedy: Option<Box<Blotted>>,
     /// Whether one confirming try is harmless.
     pub confirm: bool,
     /// What was presented, as far as it was read.
@@ -209,6 +214,7 @@ impl Stop {
             request,
             what,
             reason,
+            remedy,
             confirm,
             presented,
         } = refusal;
@@ -222,6 +228,7 @@ impl Stop {
         Self {
             since: now,
             reason: reason.to_string(),
+            remedy: remedy.map(|remedy| remedy.to_string()),
             of,
             what: Some(what),
             request,
@@ -551,6 +558,7 @@ mod tests {
             request,
             what,
             reason: "invalid".into(),
+            remedy: None,
             confirm: false,
             presented,
         }

@@ -1,6 +1,6 @@
 //! What the answer to a full login changes.
 
-use crate::session::account::Account;
+use crate::session::account::{Account, Refusal};
 use crate::session::answer::{Answer, Grant, Refused, Request, Verdict};
 use crate::session::answers::grant::Gain;
 use crate::session::event::Event;
@@ -39,7 +39,10 @@ impl Session {
             }
             Verdict::Refused { confirm, what } => {
                 let confirm = confirm && !self.sends_password();
-                let refusal = self.refusal(Request::Login, what, confirm, answer.detail, presented);
+                let refusal = Refusal {
+                    remedy: answer.remedy,
+                    ..self.refusal(Request::Login, what, confirm, answer.detail, presented)
+                };
                 self.refused(refusal, now, account, actions);
             }
             // With the skew learned it is the same login once more, whatever it was made for.

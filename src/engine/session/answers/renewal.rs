@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::blotted::Blotted;
 use crate::secret::Secret;
-use crate::session::account::Account;
+use crate::session::account::{Account, Refusal};
 use crate::session::answer::{Answer, Grant, Request, Verdict};
 use crate::session::answers::grant::Gain;
 use crate::session::event::Event;
@@ -51,7 +51,10 @@ impl Session {
                 );
             }
             Verdict::Refused { confirm, what } => {
-                let refusal = self.refusal(Request::Renew, what, confirm, answer.detail, presented);
+                let refusal = Refusal {
+                    remedy: answer.remedy,
+                    ..self.refusal(Request::Renew, what, confirm, answer.detail, presented)
+                };
                 self.refused(refusal, now, account, actions);
             }
             // It says nothing of a refresh token that was given meanwhile.

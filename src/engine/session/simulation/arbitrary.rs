@@ -256,6 +256,7 @@ impl Stage {
             received,
             verdict,
             detail,
+            remedy: None,
             counted,
             skew_millis: None,
             odd,
