@@ -5,7 +5,7 @@
 
 mod child;
 mod message;
-mod rehearsal;
+mod test_alert;
 mod webhook;
 
 use std::collections::VecDeque;
@@ -22,7 +22,7 @@ use crate::provider::Clients;
 use crate::publish::Settling;
 use crate::secret::Secret;
 pub use message::Format;
-pub use rehearsal::rehearse;
+pub use test_alert::send_test;
 use webhook::Receiver;
 pub use webhook::{Address, WebhookConfig};
 

@@ -10,6 +10,7 @@ mod clients;
 mod command;
 mod detail;
 mod discovery;
+mod dry_run;
 mod examples;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
@@ -22,7 +23,6 @@ mod person;
 mod presented;
 mod profile;
 mod proxy;
-mod rehearsal;
 mod remote;
 mod request;
 mod response;

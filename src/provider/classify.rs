@@ -14,7 +14,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::capture;
-use super::harvest::{Barren, Captures, Harvest, harvest, refresh_token_beside};
+use super::harvest::{CaptureError, Captures, Harvest, harvest, refresh_token_beside};
 use super::profile::Profile;
 use super::request::RequestTemplate;
 use super::response::{self, Response, until};
@@ -47,7 +47,7 @@ pub(super) struct Asked<'a> {
 
 /// A verdict and, where there is more to say than the answer itself does, why and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Judgement {
+pub(super) struct Classified {
     pub(super) verdict: Verdict,
     /// What is odd about the answer.
     pub(super) oddity: Option<String>,
@@ -57,7 +57,7 @@ pub(super) struct Judgement {
     pub(super) odd: bool,
 }
 
-impl From<Verdict> for Judgement {
+impl From<Verdict> for Classified {
     fn from(verdict: Verdict) -> Self {
         Self {
             verdict,
@@ -79,8 +79,8 @@ pub(super) fn unusable(request: Request) -> Verdict {
 }
 
 /// The same, where something came that is none.
-fn odd(request: Request, oddity: impl Into<String>) -> Judgement {
-    Judgement {
+fn odd(request: Request, oddity: impl Into<String>) -> Classified {
+    Classified {
         oddity: Some(oddity.into()),
         odd: true,
         ..unusable(request).into()
@@ -88,10 +88,10 @@ fn odd(request: Request, oddity: impl Into<String>) -> Judgement {
 }
 
 /// A renewal's answer with a token that cannot be used. A refresh token that came beside it is the one to present next.
-fn useless_renewal(refresh_token: Option<Secret>, oddity: String) -> Judgement {
+fn useless_renewal(refresh_token: Option<Secret>, oddity: String) -> Classified {
     let odd = odd(Request::Renew, oddity);
     match refresh_token {
-        Some(token) => Judgement {
+        Some(token) => Classified {
             verdict: Verdict::Expired {
                 refresh_token: Some(token),
             },
@@ -102,18 +102,18 @@ fn useless_renewal(refresh_token: Option<Secret>, oddity: String) -> Judgement {
 }
 
 /// Says what `response` means.
-pub(super) fn classify(asked: &Asked<'_>, response: &Response) -> Judgement {
-    let judgement = decided(asked, response).unwrap_or_else(|| by_default(asked, response));
-    match (asked.request, &judgement.verdict) {
+pub(super) fn classify(asked: &Asked<'_>, response: &Response) -> Classified {
+    let classified = decided(asked, response).unwrap_or_else(|| by_default(asked, response));
+    match (asked.request, &classified.verdict) {
         // The next login says why, to the person who must act.
-        (Request::Ping, Verdict::Refused { .. }) => Judgement {
+        (Request::Ping, Verdict::Refused { .. }) => Classified {
             verdict: Verdict::Dead {
                 certain: true,
                 for_good: true,
             },
-            ..judgement
+            ..classified
         },
-        (_, _) => judgement,
+        (_, _) => classified,
     }
 }
 
@@ -125,9 +125,9 @@ pub(super) fn step(
     asked: &Asked<'_>,
     captures: &Captures,
     response: &Response,
-) -> Result<Harvest, Judgement> {
-    if let Some(judgement) = decided(asked, response) {
-        return Err(judgement);
+) -> Result<Harvest, Classified> {
+    if let Some(classified) = decided(asked, response) {
+        return Err(classified);
     }
     if !asked.succeeds(response) {
         return Err(refusal_of_step(asked, response));
@@ -139,23 +139,23 @@ pub(super) fn step(
         response,
         asked.wall,
     )
-    .map_err(|barren| {
-        let oddity = Some(barren.to_string());
-        match (asked.request, barren) {
-            (Request::Ping, _) => Judgement {
+    .map_err(|error| {
+        let oddity = Some(error.to_string());
+        match (asked.request, error) {
+            (Request::Ping, _) => Classified {
                 oddity,
                 ..Verdict::Unavailable.into()
             },
-            (_, Barren::Expired(refresh_token)) => Judgement {
+            (_, CaptureError::Expired(refresh_token)) => Classified {
                 oddity,
                 ..Verdict::Expired { refresh_token }.into()
             },
             (Request::Renew, _) if says_no(response) => Verdict::Declined.into(),
-            (Request::Renew, barren) => useless_renewal(
+            (Request::Renew, error) => useless_renewal(
                 refresh_token_beside(captures, response, asked.wall),
-                barren.to_string(),
+                error.to_string(),
             ),
-            (_, _) => Judgement {
+            (_, _) => Classified {
                 oddity,
                 ..refusal(asked, Refused::Credential).into()
             },
@@ -179,7 +179,7 @@ impl Asked<'_> {
 }
 
 /// What a wait that is asked for, an outage or a rule decides, in this order.
-fn decided(asked: &Asked<'_>, response: &Response) -> Option<Judgement> {
+fn decided(asked: &Asked<'_>, response: &Response) -> Option<Classified> {
     if response.status == 429 {
         return Some(throttled(asked, response).into());
     }
@@ -223,7 +223,7 @@ fn judged_by_rule(
     rule: &AnswerRule,
     response: &Response,
     odd: bool,
-) -> Judgement {
+) -> Classified {
     let is_death = asked.request == Request::Ping && rule.verdict == RuleVerdict::Dead;
     let odd = odd && is_death && !rule.is_evident();
     let verdict = if odd {
@@ -234,7 +234,7 @@ fn judged_by_rule(
     } else {
         by_rule(asked, rule, response)
     };
-    Judgement {
+    Classified {
         remedy: rule.remedy.clone(),
         odd,
         ..verdict.into()
@@ -270,7 +270,7 @@ struct Outage {
 
 impl Outage {
     /// A 401 stays one under any body, until a second look.
-    fn judged(&self, asked: &Asked<'_>, response: &Response) -> Judgement {
+    fn judged(&self, asked: &Asked<'_>, response: &Response) -> Classified {
         let verdict = if is_no_to_a_ping(asked, response) {
             Verdict::Dead {
                 certain: false,
@@ -279,7 +279,7 @@ impl Outage {
         } else {
             unusable(asked.request)
         };
-        Judgement {
+        Classified {
             oddity: Some(self.oddity.clone().into_owned()),
             odd: self.odd,
             ..verdict.into()
@@ -411,7 +411,7 @@ fn grant_dead(asked: &Asked<'_>) -> Verdict {
     }
 }
 
-fn by_default(asked: &Asked<'_>, response: &Response) -> Judgement {
+fn by_default(asked: &Asked<'_>, response: &Response) -> Classified {
     match asked.request {
         Request::Ping => ping::judged(asked, response),
         Request::Login | Request::Renew => token_endpoint::judged(asked, response),
@@ -428,7 +428,7 @@ fn is_success(response: &Response) -> bool {
 }
 
 /// The server's no to a request of the profile's own.
-fn refusal_of_step(asked: &Asked<'_>, response: &Response) -> Judgement {
+fn refusal_of_step(asked: &Asked<'_>, response: &Response) -> Classified {
     match (asked.request, response.status) {
         (Request::Renew, 401) => Verdict::GrantDead.into(),
         (Request::Renew, _) => declined(response),
@@ -468,7 +468,7 @@ fn introspection_by_profile(asked: &Asked<'_>, response: &Response) -> Verdict {
                 .unwrap_or(true),
             remaining: told.lifetime,
         },
-        Err(Barren::Expired(_)) => Verdict::Introspected {
+        Err(CaptureError::Expired(_)) => Verdict::Introspected {
             active: false,
             remaining: None,
         },
@@ -477,7 +477,7 @@ fn introspection_by_profile(asked: &Asked<'_>, response: &Response) -> Verdict {
 }
 
 /// Never says dead: an introspection that fails tells of the client that asks, not of the token.
-fn introspection(asked: &Asked<'_>, response: &Response) -> Judgement {
+fn introspection(asked: &Asked<'_>, response: &Response) -> Classified {
     let member = |name: &str| response.json.as_ref()?.get(name);
     match (response.status, member("active").and_then(truth)) {
         (200..=299, Some(active)) => Verdict::Introspected {
@@ -487,7 +487,7 @@ fn introspection(asked: &Asked<'_>, response: &Response) -> Judgement {
         .into(),
         (200..=299, _) => {
             let oddity = Some("the answer does not say whether the token is active".to_owned());
-            Judgement {
+            Classified {
                 oddity,
                 ..Verdict::Unavailable.into()
             }

@@ -10,7 +10,7 @@ use tracing::debug;
 
 use super::Secrets;
 use super::capture::{CaptureRule, Place, Unit};
-use super::harvest::{Barren, Captures, Harvest, harvest};
+use super::harvest::{CaptureError, Captures, Harvest, harvest};
 use super::profile::{CommandRules, Profile};
 use super::response::Response;
 use super::rule::{RuleVerdict, Seen};
@@ -48,8 +48,11 @@ pub(super) enum CommandError {
         "the program {0} printed no JSON object with a token: run it by hand to see its output"
     )]
     NoJson(String),
-    #[error("the program {program} printed no usable token: {barren}")]
-    Barren { program: String, barren: Barren },
+    #[error("the program {program} printed no usable token: {error}")]
+    NoUsableToken {
+        program: String,
+        error: CaptureError,
+    },
 }
 
 impl CommandError {
@@ -67,12 +70,12 @@ impl CommandError {
                 error: ProgramError::TookTooLong(_) | ProgramError::Broken(_),
                 ..
             }
-            | Self::Barren {
-                barren: Barren::Expired(_),
+            | Self::NoUsableToken {
+                error: CaptureError::Expired(_),
                 ..
             } => Verdict::Unavailable,
             Self::Failed { status, text, .. } => by_rule(profile, grant, *status, text),
-            Self::NoValue(_) | Self::NoJson(_) | Self::Barren { .. } => Verdict::Refused {
+            Self::NoValue(_) | Self::NoJson(_) | Self::NoUsableToken { .. } => Verdict::Refused {
                 confirm: may_confirm(profile, grant),
                 what: Refused::Request,
             },
@@ -235,9 +238,9 @@ fn token(
         wall,
     );
     let grant = told.and_then(|told| told.grant(None, wall));
-    grant.map_err(|barren| CommandError::Barren {
+    grant.map_err(|error| CommandError::NoUsableToken {
         program: name.to_owned(),
-        barren,
+        error,
     })
 }
 

@@ -5,7 +5,7 @@ mod headers;
 mod packing;
 mod words;
 
-use super::classify::Judgement;
+use super::classify::Classified;
 use super::response::Response;
 use crate::blotted::Blotted;
 use crate::secret::Secret;
@@ -20,8 +20,12 @@ const LONGEST_CODE: usize = 64;
 const LONGEST_WORD: usize = 24;
 
 /// Status, the server's own code and words, what is odd, and the remedy.
-pub(super) fn sentence(response: &Response, judgement: &Judgement, secrets: &[Secret]) -> Blotted {
-    let Found { code, sentences } = found(response, judgement);
+pub(super) fn sentence(
+    response: &Response,
+    classified: &Classified,
+    secrets: &[Secret],
+) -> Blotted {
+    let Found { code, sentences } = found(response, classified);
     let longest = code
         .iter()
         .map(|_| LONGEST_CODE)
@@ -48,11 +52,11 @@ pub(super) fn sentence(response: &Response, judgement: &Judgement, secrets: &[Se
             ", though asked not to".into(),
         ]);
     }
-    if let Some(oddity) = &judgement.oddity {
+    if let Some(oddity) = &classified.oddity {
         parts.extend([": ".into(), Blotted::new(oddity, secrets)]);
     }
     // The profile's own words hold no secret, whatever word somebody takes for a password.
-    if let Some(remedy) = &judgement.remedy {
+    if let Some(remedy) = &classified.remedy {
         parts.extend([": ".into(), Blotted::new(remedy, &[])]);
     }
     Blotted::concat(parts)
@@ -70,8 +74,8 @@ pub(super) fn how_to_teach(profile: &str, status: u16) -> String {
 
 /// A good answer may hold what is secret and not yet known: RFC 6749's members of it are quoted, no more. One that is a no
 /// all the same says so in words.
-fn found(response: &Response, judgement: &Judgement) -> Found {
-    let trust = match (judgement.verdict.is_success(), response.status) {
+fn found(response: &Response, classified: &Classified) -> Found {
+    let trust = match (classified.verdict.is_success(), response.status) {
         (true, _) => Trust::ErrorsOnly,
         (false, 400..) => Trust::Refusal,
         (false, _) => Trust::Sentences,
@@ -80,7 +84,7 @@ fn found(response: &Response, judgement: &Judgement) -> Found {
         Some(members) => words::in_members(&members, response.status, trust),
         None => Found {
             code: None,
-            sentences: plain(response, judgement, trust).into_iter().collect(),
+            sentences: plain(response, classified, trust).into_iter().collect(),
         },
     };
     if trust != Trust::ErrorsOnly && found.sentences.is_empty() {
@@ -92,7 +96,7 @@ fn found(response: &Response, judgement: &Judgement) -> Found {
 }
 
 /// What a body that has no members says.
-fn plain(response: &Response, judgement: &Judgement, trust: Trust) -> Option<String> {
+fn plain(response: &Response, classified: &Classified, trust: Trust) -> Option<String> {
     if trust == Trust::ErrorsOnly || response.encoding().is_some() {
         return None;
     }
@@ -101,7 +105,7 @@ fn plain(response: &Response, judgement: &Judgement, trust: Trust) -> Option<Str
     }
     // Where nothing but a rule of the profile says what a good status means, the rule knows the text; else it may be a token.
     let known = trust == Trust::Refusal
-        || judgement.oddity.is_none() && words::is_sentence(&response.text, trust);
+        || classified.oddity.is_none() && words::is_sentence(&response.text, trust);
     let text = response.text.trim();
     (known && !text.is_empty()).then(|| text.to_owned())
 }

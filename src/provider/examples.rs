@@ -50,7 +50,7 @@ pub(super) fn replay(
     let captures = captures(profile, example, template);
     let (seen, told) = seen(&asked, &captures, &response);
     compare(example, seen, told.as_ref()).map_err(|(line, message)| {
-        match barren(&asked, &captures, &response) {
+        match capture_error(&asked, &captures, &response) {
             Some(why) => (line, format!("{message}: {why}")),
             None => (line, message),
         }
@@ -58,7 +58,7 @@ pub(super) fn replay(
 }
 
 /// Which capture finds nothing in a login's or renewal's answer, if that is why it is no good one.
-fn barren(asked: &Asked<'_>, captures: &Captures, response: &Response) -> Option<String> {
+fn capture_error(asked: &Asked<'_>, captures: &Captures, response: &Response) -> Option<String> {
     let brings_token =
         asked.template.is_some() && matches!(asked.request, Request::Login | Request::Renew);
     let told = brings_token.then(|| {
@@ -70,7 +70,7 @@ fn barren(asked: &Asked<'_>, captures: &Captures, response: &Response) -> Option
             asked.wall,
         )
     })?;
-    told.err().map(|barren| barren.to_string())
+    told.err().map(|error| error.to_string())
 }
 
 fn compare(example: &Example, seen: &str, told: Option<&Harvest>) -> Result<(), (usize, String)> {
@@ -95,7 +95,7 @@ fn seen(
     if asked.template.is_some() && matches!(asked.request, Request::Login | Request::Renew) {
         return match step(asked, captures, response) {
             Ok(told) => ("good", Some(told)),
-            Err(judgement) => (judgement.verdict.word(), None),
+            Err(classified) => (classified.verdict.word(), None),
         };
     }
     let verdict = classify(asked, response).verdict;

@@ -102,20 +102,20 @@ fn judge(profile: &Profile, url: &Url, example: &Example, complete: bool) {
         complete,
     )
     .answered_by(url);
-    let judgement = classify(&asked, &response);
+    let classified = classify(&asked, &response);
     let expected = template.is_some_and(|template| template.statuses.contains(&response.status));
     if response.status >= 500 && !expected {
         let patient = matches!(
-            judgement.verdict,
+            classified.verdict,
             Verdict::Unavailable | Verdict::InDoubt | Verdict::Throttled { .. }
         );
         assert!(
             patient,
             "a server that is down has said {}",
-            judgement.verdict.word()
+            classified.verdict.word()
         );
     }
-    if let Verdict::Good(grant) = &judgement.verdict {
+    if let Verdict::Good(grant) = &classified.verdict {
         hold_to_its_word(profile, url, grant);
     }
     if let Ok(told) = step(&asked, &captures(profile, example, template), &response)
@@ -123,7 +123,7 @@ fn judge(profile: &Profile, url: &Url, example: &Example, complete: bool) {
     {
         hold_to_its_word(profile, url, &grant);
     }
-    let said = sentence(&response, &judgement, &[Secret::new(PASSWORD)]);
+    let said = sentence(&response, &classified, &[Secret::new(PASSWORD)]);
     let seen: String = said
         .chars()
         .filter(|char| char.is_alphanumeric() || char.is_ascii_graphic())

@@ -61,7 +61,7 @@ pub(super) struct Harvest {
 
 /// Why an answer is not what the profile expects.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub(super) enum Barren {
+pub(super) enum CaptureError {
     #[error("the answer has no `{0}` where the profile looks for it")]
     Missing(String),
     #[error("the answer takes the cookie `{cookie}` away, where the profile looks for `{name}`")]
@@ -89,7 +89,7 @@ pub(super) fn harvest(
     configured: &Url,
     response: &Response,
     wall: Timestamp,
-) -> Result<Harvest, Barren> {
+) -> Result<Harvest, CaptureError> {
     if let Some((name, rule)) = rules
         .iter()
         .find(|(_, rule)| !rule.optional && rule.text(response).is_none())
@@ -106,9 +106,11 @@ pub(super) fn harvest(
         Err(why) => (None, Some(why)),
     };
     let lifetime = match reader.life() {
-        Some(Life::Over) => return Err(Barren::Expired(refresh_token)),
+        Some(Life::Over) => return Err(CaptureError::Expired(refresh_token)),
         Some(Life::Lasts(life)) => Some(life),
-        None if reader.has_unread_end() => return Err(Barren::Missing("expires_in".to_owned())),
+        None if reader.has_unread_end() => {
+            return Err(CaptureError::Missing("expires_in".to_owned()));
+        }
         None => None,
     };
     let instance_url = reader
@@ -121,7 +123,7 @@ pub(super) fn harvest(
             .map(|token| checked_access_token(token.trim()))
             .transpose()?,
         token_type: reader.said("token_type").and_then(|text| token_type(&text)),
-        instance_url: instance_url.map_err(Barren::BadInstanceUrl)?,
+        instance_url: instance_url.map_err(CaptureError::BadInstanceUrl)?,
         captures: captured(rules, response),
         issued_at: rules
             .get("issued_at")
@@ -152,9 +154,9 @@ pub(super) fn refresh_token_beside(
     .flatten()
 }
 
-fn missing(name: &str, rule: &CaptureRule, response: &Response) -> Barren {
+fn missing(name: &str, rule: &CaptureRule, response: &Response) -> CaptureError {
     match &rule.place {
-        Place::Cookie(cookie) if response.takes_away(cookie) => Barren::TakenAway {
+        Place::Cookie(cookie) if response.takes_away(cookie) => CaptureError::TakenAway {
             name: name.to_owned(),
             cookie: cookie.clone(),
         },
@@ -163,7 +165,7 @@ fn missing(name: &str, rule: &CaptureRule, response: &Response) -> Barren {
         | Place::Cookie(_)
         | Place::Xml(_)
         | Place::Body
-        | Place::Origin => Barren::Missing(name.to_owned()),
+        | Place::Origin => CaptureError::Missing(name.to_owned()),
     }
 }
 
@@ -353,11 +355,15 @@ impl Harvest {
     ///
     /// # Errors
     /// When there is no token, old or new.
-    pub(super) fn grant(self, held: Option<&Token>, wall: Timestamp) -> Result<Grant, Barren> {
+    pub(super) fn grant(
+        self,
+        held: Option<&Token>,
+        wall: Timestamp,
+    ) -> Result<Grant, CaptureError> {
         let access_token = self
             .token
             .or_else(|| held.map(|held| held.access_token.clone()))
-            .ok_or(Barren::NoToken)?;
+            .ok_or(CaptureError::NoToken)?;
         let same = held.filter(|held| held.access_token == access_token);
         let mut captures = held.map(|held| held.captures.clone()).unwrap_or_default();
         captures.extend(self.captures);
@@ -400,7 +406,7 @@ mod tests {
 
     #[test]
     fn an_end_that_is_past_or_cannot_be_read_is_no_end_that_never_comes() {
-        let past = Some(Barren::Expired(None));
+        let past = Some(CaptureError::Expired(None));
         for (name, body, unit, expected) in [
             (
                 "expires_at",
@@ -424,7 +430,7 @@ mod tests {
                 "expires_in",
                 r#"{"t":"x","e":"soon"}"#,
                 Unit::Seconds,
-                Some(Barren::Missing("expires_in".into())),
+                Some(CaptureError::Missing("expires_in".into())),
             ),
             ("expires_in", r#"{"t":"x","e":600}"#, Unit::Seconds, None),
             ("expires_in", r#"{"t":"x","e":0}"#, Unit::Seconds, None),
@@ -433,7 +439,7 @@ mod tests {
                 "expires_in",
                 r#"{"t":"x","e":-12}"#,
                 Unit::Seconds,
-                Some(Barren::Expired(None)),
+                Some(CaptureError::Expired(None)),
             ),
         ] {
             let end = CaptureRule {
@@ -497,22 +503,22 @@ mod tests {
             (
                 jwt(r#"{"exp":1767225500}"#),
                 &date,
-                Err(Barren::Expired(None)),
+                Err(CaptureError::Expired(None)),
             ),
             (
                 jwt(r#"{"iat":1767225600,"exp":1767225500}"#),
                 &[],
-                Err(Barren::Expired(None)),
+                Err(CaptureError::Expired(None)),
             ),
             (
                 jwt(r#"{"sub":"x"}"#),
                 &date,
-                Err(Barren::Missing("expires_at".into())),
+                Err(CaptureError::Missing("expires_at".into())),
             ),
             (
                 "opaque".into(),
                 &date,
-                Err(Barren::Missing("expires_at".into())),
+                Err(CaptureError::Missing("expires_at".into())),
             ),
         ] {
             let body = format!(r#"{{"t":"{token}"}}"#);
@@ -524,7 +530,7 @@ mod tests {
                 .ok();
             assert_eq!(
                 optional.is_some(),
-                !matches!(expected, Err(Barren::Expired(_))),
+                !matches!(expected, Err(CaptureError::Expired(_))),
                 "{token}"
             );
         }
@@ -589,7 +595,10 @@ mod tests {
             r#"{"t":"x","r":"","u":"https://evil.example"}"#,
         )
         .err();
-        assert_eq!(foreign, Some(Barren::BadInstanceUrl(ForeignUrl::Foreign)));
+        assert_eq!(
+            foreign,
+            Some(CaptureError::BadInstanceUrl(ForeignUrl::Foreign))
+        );
     }
 
     #[test]
@@ -644,15 +653,19 @@ mod tests {
                 "the answer has no `token` where the profile looks for it",
             ),
         ] {
-            let barren = taken(&rules, &[("Set-Cookie", line)], "")
+            let error = taken(&rules, &[("Set-Cookie", line)], "")
                 .err()
-                .map(|barren| barren.to_string());
-            assert_eq!(barren.as_deref(), Some(expected), "{line}");
+                .map(|error| error.to_string());
+            assert_eq!(error.as_deref(), Some(expected), "{line}");
         }
     }
 
     /// At the beginning of 2026.
-    fn taken(rules: &Captures, headers: &[(&str, &str)], body: &str) -> Result<Harvest, Barren> {
+    fn taken(
+        rules: &Captures,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<Harvest, CaptureError> {
         let headers = headers
             .iter()
             .map(|(name, value)| ((*name).into(), (*value).into()))

@@ -104,7 +104,7 @@ impl OutgoingError {
 
 /// All that a request is made of.
 #[derive(Clone, Copy)]
-pub(super) struct Ingredients<'a> {
+pub(super) struct RequestContext<'a> {
     pub(super) config: &'a RemoteConfig,
     pub(super) held: &'a Held<'a>,
     /// What the answers to earlier requests of the same login told.
@@ -221,7 +221,7 @@ fn word(request: Request) -> &'static str {
     }
 }
 
-impl Ingredients<'_> {
+impl RequestContext<'_> {
     /// Puts `request` together; of a login of several steps, the first.
     ///
     /// # Errors

@@ -1,9 +1,9 @@
 //! One session's server: a request leaves, an answer comes back.
 
+mod exchange;
 mod notice;
 mod person;
 mod probe;
-mod talk;
 
 use std::error::Error as _;
 use std::io::ErrorKind;
@@ -37,7 +37,7 @@ use crate::secret_source::SecretSource;
 use crate::session::answer::{Answer, Quota, Refused, Request, Verdict};
 use crate::time::Instant;
 use crate::token::{Token, checked_access_token};
-use talk::Talk;
+use exchange::Exchange;
 
 pub use notice::{Again, Undelivered, check_address, deliver};
 pub use person::Polled;
@@ -267,9 +267,9 @@ impl Remote {
         let metadata = self.metadata(request, held.timeout, clock).await;
         let sent = clock();
         let left = held.timeout.saturating_sub(sent.since(begun));
-        let told = match metadata {
+        let outcome = match metadata {
             Ok(metadata) => {
-                let mut talk = Talk {
+                let mut exchange = Exchange {
                     remote: self,
                     held: &held,
                     secrets,
@@ -282,24 +282,25 @@ impl Remote {
                         Connection::Kept
                     },
                 };
-                match tokio::time::timeout(left, talk.about(request)).await {
-                    Ok(told) => told,
+                match tokio::time::timeout(left, exchange.about(request)).await {
+                    Ok(outcome) => outcome,
                     Err(_) => {
                         let host = self.host(request, held.token);
-                        Told::without_answer(request, &NoAnswer::Silent(host, held.timeout), &known)
+                        let silent = NoAnswer::Silent(host, held.timeout);
+                        CallOutcome::without_answer(request, &silent, &known)
                     }
                 }
             }
-            Err(error) => Told::without_answer(request, &error, &known),
+            Err(error) => CallOutcome::without_answer(request, &error, &known),
         };
-        let Told {
+        let CallOutcome {
             verdict,
             detail,
             counted,
             skew_millis,
             odd,
             quotas,
-        } = told;
+        } = outcome;
         Answer {
             call: held.call,
             sent,
@@ -476,7 +477,7 @@ fn known_secrets(held: &Held<'_>, secrets: &Secrets) -> Vec<Secret> {
 }
 
 /// What an answer, or its absence, tells.
-struct Told {
+struct CallOutcome {
     verdict: Verdict,
     detail: Blotted,
     /// Whether the server may have counted the attempt.
@@ -487,7 +488,7 @@ struct Told {
     quotas: Vec<Quota>,
 }
 
-impl Told {
+impl CallOutcome {
     fn without_answer(request: Request, error: &NoAnswer, known: &[Secret]) -> Self {
         Self {
             verdict: error.verdict(request),

@@ -244,7 +244,7 @@ fn answers(config: &Config) -> Vec<Result<(), Failure>> {
         Err(error) => return failed(&error.to_string(), None),
     };
     let at = clock::now().wall;
-    let answers = runtime.block_on(hooks::rehearse(&config.alerts, &config.socket.path, at));
+    let answers = runtime.block_on(hooks::send_test(&config.alerts, &config.socket.path, at));
     // A disk that hangs cannot be interrupted.
     runtime.shutdown_background();
     let failure = |problem: Blotted| Failure {

@@ -175,7 +175,7 @@ impl Trial {
     async fn try_sessions(&mut self, config: &Config) {
         let clients = Clients::default();
         for session in config.sessions.values() {
-            for problem in session.remote.rehearse(&clients).await {
+            for problem in session.remote.dry_run(&clients).await {
                 let key = format!("sessions.{}.{}", session.name, problem.key);
                 let named = format!("`{key}`");
                 let global = format!("`{}`", problem.key);

@@ -1,7 +1,7 @@
 //! What the answer to a ping means: that the session lives, that it is dead, or nothing.
 
 use super::denial::says_no;
-use super::{Asked, Judgement, odd};
+use super::{Asked, Classified, odd};
 use crate::provider::detail::how_to_teach;
 use crate::provider::harvest::{Harvest, harvest};
 use crate::provider::request::Expect;
@@ -9,14 +9,14 @@ use crate::provider::response::Response;
 use crate::session::answer::{Request, Verdict};
 
 /// Says what an answer means that no rule matched.
-pub(super) fn judged(asked: &Asked<'_>, response: &Response) -> Judgement {
+pub(super) fn judged(asked: &Asked<'_>, response: &Response) -> Classified {
     let expect = asked
         .template
         .map_or(Expect::Json, |template| template.expect);
     match response.status {
         _ if takes_cookie_away(asked, response) => {
             let oddity = Some("it takes the session's cookie away".to_owned());
-            Judgement {
+            Classified {
                 oddity,
                 ..Verdict::Dead {
                     certain: false,
@@ -35,7 +35,7 @@ pub(super) fn judged(asked: &Asked<'_>, response: &Response) -> Judgement {
                 odd(Request::Ping, "the answer is not JSON")
             }
             // Servers that have one status for everything say it in the body; what a job saw as well decides.
-            Expect::Json | Expect::Any => Judgement {
+            Expect::Json | Expect::Any => Classified {
                 odd: says_no(response),
                 ..alive(asked, response).into()
             },
@@ -49,7 +49,7 @@ pub(super) fn judged(asked: &Asked<'_>, response: &Response) -> Judgement {
             for_good: false,
         }
         .into(),
-        _ => Judgement {
+        _ => Classified {
             remedy: Some(how_to_teach(asked.profile.name(), response.status)),
             ..Verdict::Forbidden { certain: false }.into()
         },

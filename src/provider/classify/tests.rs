@@ -53,9 +53,9 @@ fn a_password_is_in_doubt_where_an_error_of_the_server_speaks_of_it_and_in_a_pla
         for (grant, is_password) in [("password", true), ("jwt_bearer", false)] {
             let profile = Profile::named("salesforce", None).unwrap();
             let response = Response::new(status, Vec::new(), body.as_bytes(), true);
-            let judgement = classify(&asked(&profile, grant, Request::Login), &response);
+            let classified = classify(&asked(&profile, grant, Request::Login), &response);
             assert_eq!(
-                (judgement.verdict.word(), judgement.odd),
+                (classified.verdict.word(), classified.odd),
                 ("unavailable", doubt && is_password),
                 "{grant} {status} {body}"
             );
@@ -291,11 +291,11 @@ fn a_no_under_a_good_status_is_one_by_whatever_name() {
         true,
     );
     let profile = Profile::named("oauth2", None).unwrap();
-    let judgement = classify(
+    let classified = classify(
         &asked(&profile, "client_credentials", Request::Login),
         &quoted,
     );
-    let said = crate::provider::detail::sentence(&quoted, &judgement, &[]);
+    let said = crate::provider::detail::sentence(&quoted, &classified, &[]);
     assert_eq!(
         &*said,
         "the server answered 200 \u{201c}40001\u{201d}, \u{201c}invalid credential\u{201d}"
@@ -437,9 +437,9 @@ fn a_remedy_goes_with_what_a_person_can_mend() {
     let body =
         br#"{"error":"invalid_grant","error_description":"user hasn't approved this consumer"}"#;
     let response = Response::new(400, Vec::new(), body, true);
-    let judgement = classify(&asked(&profile, "jwt_bearer", Request::Login), &response);
+    let classified = classify(&asked(&profile, "jwt_bearer", Request::Login), &response);
     assert!(
-        judgement
+        classified
             .remedy
             .unwrap()
             .contains("pre-authorise the user's profile or permission set")
@@ -609,8 +609,8 @@ fn a_status_outweighs_a_body_that_contradicts_it_and_what_may_be_anybodys_is_mar
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
         let response = Response::new(status, said, body.as_bytes(), whole);
-        let judgement = classify(&asked(&profile, "refresh_token", request), &response);
-        let seen = (judgement.verdict.word(), judgement.odd);
+        let classified = classify(&asked(&profile, "refresh_token", request), &response);
+        let seen = (classified.verdict.word(), classified.odd);
         assert_eq!(
             seen,
             (expected, odd),

@@ -2,7 +2,7 @@
 
 use super::denial::says_no;
 use super::{
-    Asked, Judgement, grant_dead, is_success, may_confirm, odd, throttled, unusable,
+    Asked, Classified, grant_dead, is_success, may_confirm, odd, throttled, unusable,
     useless_renewal,
 };
 use crate::provider::response::Response;
@@ -10,7 +10,7 @@ use crate::provider::token_answer::{self, OddAnswer, refresh_token_beside};
 use crate::session::answer::{Refused, Request, Verdict};
 
 /// Says what an answer means that no rule matched.
-pub(super) fn judged(asked: &Asked<'_>, response: &Response) -> Judgement {
+pub(super) fn judged(asked: &Asked<'_>, response: &Response) -> Classified {
     let said = |pointer: &str| {
         response
             .string_at(pointer)
@@ -26,7 +26,7 @@ pub(super) fn judged(asked: &Asked<'_>, response: &Response) -> Judgement {
     }
 }
 
-fn token(asked: &Asked<'_>, response: &Response) -> Judgement {
+fn token(asked: &Asked<'_>, response: &Response) -> Classified {
     match token_answer::grant(asked.profile, asked.url, response, asked.wall) {
         Ok(grant) => Verdict::Good(Box::new(grant)).into(),
         Err(_) if !token_answer::brings_token(asked.profile, response) && says_no(response) => {
@@ -35,7 +35,7 @@ fn token(asked: &Asked<'_>, response: &Response) -> Judgement {
         Err(oddity) => {
             let said = oddity.to_string();
             match oddity {
-                OddAnswer::Expired(refresh_token) => Judgement {
+                OddAnswer::Expired(refresh_token) => Classified {
                     oddity: Some(said),
                     ..Verdict::Expired { refresh_token }.into()
                 },
@@ -58,7 +58,7 @@ fn token(asked: &Asked<'_>, response: &Response) -> Judgement {
 }
 
 /// A no under a good status. A renewal's leaves it open what is wrong, so the refresh token is kept.
-fn no(asked: &Asked<'_>) -> Judgement {
+fn no(asked: &Asked<'_>) -> Classified {
     match asked.request {
         Request::Renew => Verdict::Declined.into(),
         Request::Ping | Request::Introspect | Request::Login | Request::Logout => {
@@ -90,7 +90,7 @@ pub(super) fn refused_by(response: &Response) -> Refused {
 /// A renewal's no under a name that nobody knows, or under none: it may be mended at the server, so the refresh token is kept.
 ///
 /// JSON is the server's own word. Anything else may be a gateway's, whose server is away.
-pub(super) fn declined(response: &Response) -> Judgement {
+pub(super) fn declined(response: &Response) -> Classified {
     let is_named = response
         .string_at("/error")
         .is_some_and(|error| !error.trim().is_empty());
@@ -103,7 +103,7 @@ pub(super) fn declined(response: &Response) -> Judgement {
 }
 
 /// RFC 6749 sections 4.1.2.1 and 5.2, RFC 8628 section 3.5, and what servers say in their place.
-fn oauth_error(asked: &Asked<'_>, error: &str, response: &Response) -> Judgement {
+fn oauth_error(asked: &Asked<'_>, error: &str, response: &Response) -> Classified {
     match &*as_in_the_rfc(error) {
         "temporarily_unavailable" | "service_unavailable" => unusable(asked.request).into(),
         // Under a status that is a no, the status counts (ServiceNow's wrong password is a `server_error`); under another that
@@ -112,7 +112,7 @@ fn oauth_error(asked: &Asked<'_>, error: &str, response: &Response) -> Judgement
             if !matches!(response.status, 401 | 403) =>
         {
             let odd = (400..500).contains(&response.status);
-            Judgement {
+            Classified {
                 odd,
                 ..unusable(asked.request).into()
             }

@@ -120,7 +120,7 @@ const SENTENCES: &[(u16, &str, &str)] = &[
 #[test]
 fn the_servers_words_are_quoted_and_the_remedy_follows() {
     let body = r#"{"error":"invalid_grant","error_description":"user hasn't approved"}"#;
-    let advised = Judgement {
+    let advised = Classified {
         remedy: Some("approve it".to_owned()),
         ..refused()
     };
@@ -216,7 +216,7 @@ fn nothing_of_an_answer_is_quoted_that_may_be_secret() {
         let said = said_oddly(status, body);
         assert_eq!(said, format!("the server answered {status}: odd"), "{body}");
     }
-    let good = Judgement::from(Verdict::Alive);
+    let good = Classified::from(Verdict::Alive);
     let body = r#"{"message":"Welcome back, your number is 1234"}"#;
     assert_eq!(
         &*sentence(&response(200, body), &good, &[]),
@@ -322,7 +322,7 @@ fn said_oddly(status: u16, body: &str) -> String {
     sentence(&response(status, body), &odd(), &[]).into()
 }
 
-fn refused() -> Judgement {
+fn refused() -> Classified {
     Verdict::Refused {
         confirm: false,
         what: Refused::Credential,
@@ -330,8 +330,8 @@ fn refused() -> Judgement {
     .into()
 }
 
-fn odd() -> Judgement {
-    Judgement {
+fn odd() -> Classified {
+    Classified {
         oddity: Some("odd".to_owned()),
         ..refused()
     }

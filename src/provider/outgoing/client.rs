@@ -6,7 +6,7 @@ use serde_json::Map;
 use url::{Url, form_urlencoded};
 
 use super::oauth::{Draft, no_value};
-use super::{Ingredients, OutgoingError};
+use super::{OutgoingError, RequestContext};
 use crate::provider::client_auth::ClientAuth;
 use crate::provider::discovery::Endpoint;
 use crate::provider::grants::GrantKind;
@@ -25,7 +25,7 @@ pub(in crate::provider) fn client_secrets(config: &RemoteConfig) -> Vec<&'static
     }
 }
 
-impl Ingredients<'_> {
+impl RequestContext<'_> {
     pub(super) fn prove_client(
         &self,
         draft: &mut Draft,

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{Body, Ingredients, Outgoing, OutgoingError, form};
+use super::{Body, Outgoing, OutgoingError, RequestContext, form};
 use crate::provider::Secrets;
 use crate::provider::profile::Usage;
 use crate::provider::request::{BodyTemplate, RequestTemplate};
@@ -43,7 +43,7 @@ pub(super) fn secrets<'a>(config: &'a RemoteConfig, template: &'a RequestTemplat
     names
 }
 
-impl Ingredients<'_> {
+impl RequestContext<'_> {
     /// Fills the request in.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::client::client_secrets;
-use super::{Ingredients, Outgoing, OutgoingError, form};
+use super::{Outgoing, OutgoingError, RequestContext, form};
 use crate::provider::assertion::{Claims, Signer, sign};
 use crate::provider::discovery::Endpoint;
 use crate::provider::grants::GrantKind;
@@ -73,7 +73,7 @@ pub(super) fn login_secrets(config: &RemoteConfig) -> Vec<&str> {
     names
 }
 
-impl Ingredients<'_> {
+impl RequestContext<'_> {
     /// A session that lives on a refresh token logs in by the configured one.
     pub(super) fn login(&self) -> Result<Outgoing, OutgoingError> {
         match GrantKind::named(&self.config.grant) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{Ingredients, OutgoingError};
+use super::{OutgoingError, RequestContext};
 use crate::provider::assertion;
 use crate::provider::request::JsonTemplate;
 use crate::secret::{Secret, hex};
@@ -37,7 +37,7 @@ impl JwtTemplate {
     }
 }
 
-impl Ingredients<'_> {
+impl RequestContext<'_> {
     /// The JWT that the profile describes, signed anew.
     pub(super) fn jwt(&self) -> Result<Secret, OutgoingError> {
         let template = self

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 use url::Url;
 
-use super::talk::Talk;
-use super::{NoAnswer, Outgoing, OutgoingError, Remote, Response, Told, known_secrets};
+use super::exchange::Exchange;
+use super::{CallOutcome, NoAnswer, Outgoing, OutgoingError, Remote, Response, known_secrets};
 use crate::blotted::Blotted;
 use crate::clock;
 use crate::provider::classify::{Asked, classify};
@@ -15,7 +15,7 @@ use crate::provider::clients::Connection;
 use crate::provider::detail::sentence;
 use crate::provider::harvest::Harvest;
 use crate::provider::hosts::is_loopback;
-use crate::provider::outgoing::{Ingredients, authorization_url};
+use crate::provider::outgoing::{RequestContext, authorization_url};
 use crate::provider::person::{
     BrowserLogin, DeviceLogin, Expected, Issuer, Once, PersonError, PersonGrant, WhoIsIt,
     checked_claims, named, subject, who,
@@ -54,7 +54,7 @@ pub enum Polled {
 }
 
 /// A call that was answered.
-struct Heard {
+struct HttpAnswer {
     response: Response,
     wall: Timestamp,
     sent: Instant,
@@ -129,11 +129,12 @@ impl Remote {
         held: Held<'_>,
         secrets: &Secrets,
     ) -> Result<PersonGrant, PersonError> {
-        let heard = self
+        let answered = self
             .ask(|with| with.redemption(login, code), &held, secrets)
             .await;
-        let heard = heard.map_err(|error| unanswered(&error, &known_secrets(&held, secrets)))?;
-        self.accepted(&heard, login.nonce().map(Secret::expose), &held, secrets)
+        let answered =
+            answered.map_err(|error| unanswered(&error, &known_secrets(&held, secrets)))?;
+        self.accepted(&answered, login.nonce().map(Secret::expose), &held, secrets)
             .await
     }
 
@@ -150,17 +151,18 @@ impl Remote {
             clippy::redundant_closure_for_method_calls,
             reason = "the method itself is of one lifetime only"
         )]
-        let heard = self
+        let answered = self
             .ask(|with| with.device_authorization(), &held, secrets)
             .await;
-        let heard = heard.map_err(|error| unanswered(&error, &known_secrets(&held, secrets)))?;
-        if !(200..300).contains(&heard.response.status) {
+        let answered =
+            answered.map_err(|error| unanswered(&error, &known_secrets(&held, secrets)))?;
+        if !(200..300).contains(&answered.response.status) {
             return Err(PersonError::Server(
-                self.told(&heard, NO_DEVICE_LOGIN).detail,
+                self.failure(&answered, NO_DEVICE_LOGIN).detail,
             ));
         }
-        let begun = device_login(&heard.response)
-            .map_err(|odd| PersonError::Server(self.told(&heard, odd).detail))?;
+        let begun = device_login(&answered.response)
+            .map_err(|odd| PersonError::Server(self.failure(&answered, odd).detail))?;
         let foreign_host = Url::parse(&begun.verification_uri)
             .ok()
             .and_then(|address| self.foreign_host(&address));
@@ -196,22 +198,22 @@ impl Remote {
         held: Held<'_>,
         secrets: &Secrets,
     ) -> Polled {
-        let heard = match self
+        let answered = match self
             .ask(|with| with.device_poll(login.device_code()), &held, secrets)
             .await
         {
-            Ok(heard) => heard,
+            Ok(answered) => answered,
             Err(NoAnswer::Outgoing(error)) => return Polled::Over(impossible(&error)),
             Err(_) => return Polled::Silent,
         };
-        match heard.response.string_at("/error") {
-            _ if heard.response.status >= 500 || heard.response.is_html() => Polled::Silent,
+        match answered.response.string_at("/error") {
+            _ if answered.response.status >= 500 || answered.response.is_html() => Polled::Silent,
             Some("authorization_pending") => Polled::Pending,
             Some("slow_down") => Polled::SlowDown,
-            _ if heard.response.status == 429 => Polled::SlowDown,
+            _ if answered.response.status == 429 => Polled::SlowDown,
             Some("access_denied") => over("the login was declined"),
             Some("expired_token") => over("the person did not log in before the code expired"),
-            Some(_) | None => match self.accepted(&heard, None, &held, secrets).await {
+            Some(_) | None => match self.accepted(&answered, None, &held, secrets).await {
                 Ok(granted) => Polled::Granted(Box::new(granted)),
                 Err(error) => Polled::Over(error),
             },
@@ -220,15 +222,15 @@ impl Remote {
 
     async fn ask(
         &self,
-        outgoing: impl Fn(&Ingredients<'_>) -> Result<Outgoing, OutgoingError>,
+        outgoing: impl Fn(&RequestContext<'_>) -> Result<Outgoing, OutgoingError>,
         held: &Held<'_>,
         secrets: &Secrets,
-    ) -> Result<Heard, NoAnswer> {
+    ) -> Result<HttpAnswer, NoAnswer> {
         let exchange = async {
             let metadata = self.told_metadata(held.timeout, clock::boottime).await?;
             let (metadata, wall, gathered) =
                 (metadata.as_deref(), clock::now().wall, &Harvest::default());
-            let made = outgoing(&Ingredients {
+            let made = outgoing(&RequestContext {
                 config: &self.config,
                 held,
                 gathered,
@@ -241,7 +243,7 @@ impl Remote {
             let sent = clock::boottime();
             let (response, wall) = self.exchange(made, Connection::Own).await?;
             self.doubt_metadata(response.status, clock::boottime());
-            Ok(Heard {
+            Ok(HttpAnswer {
                 response,
                 wall,
                 sent,
@@ -256,15 +258,15 @@ impl Remote {
     /// The token, once it is clear that it belongs to this login and to the configured user.
     async fn accepted(
         &self,
-        heard: &Heard,
+        answered: &HttpAnswer,
         nonce: Option<&str>,
         held: &Held<'_>,
         secrets: &Secrets,
     ) -> Result<PersonGrant, PersonError> {
-        let mut known = heard.known.clone();
+        let mut known = answered.known.clone();
         let (remote, gathered) = (self, Harvest::default());
         let connection = Connection::Kept;
-        let mut talk = Talk {
+        let mut exchange = Exchange {
             remote,
             held,
             secrets,
@@ -273,23 +275,23 @@ impl Remote {
             gathered,
             connection,
         };
-        let told = talk.after_login_of_oauth(self.told_by(heard)).await;
-        let Told {
+        let outcome = exchange.after_login_of_oauth(self.outcome(answered)).await;
+        let CallOutcome {
             verdict,
             detail,
             counted,
             skew_millis,
             odd,
             quotas,
-        } = told;
+        } = outcome;
         let Verdict::Good(grant) = &verdict else {
             return Err(PersonError::Server(detail));
         };
-        let claims = self.identity_claims(heard, nonce)?;
+        let claims = self.identity_claims(answered, nonce)?;
         let who = self
             .checked_user(claims, &grant.token, held, secrets)
             .await?;
-        let (sent, received) = (heard.sent, clock::boottime());
+        let (sent, received) = (answered.sent, clock::boottime());
         let answer = Answer {
             call: held.call,
             sent,
@@ -305,17 +307,17 @@ impl Remote {
         Ok(PersonGrant { answer, who })
     }
 
-    fn told(&self, heard: &Heard, oddity: &'static str) -> Told {
-        let mut told = self.told_by(heard);
-        if told.verdict.is_success() || (200..300).contains(&heard.response.status) {
-            told.detail = oddity.into();
+    fn failure(&self, answered: &HttpAnswer, oddity: &'static str) -> CallOutcome {
+        let mut outcome = self.outcome(answered);
+        if outcome.verdict.is_success() || (200..300).contains(&answered.response.status) {
+            outcome.detail = oddity.into();
         }
-        told
+        outcome
     }
 
-    fn told_by(&self, heard: &Heard) -> Told {
+    fn outcome(&self, answered: &HttpAnswer) -> CallOutcome {
         let (profile, grant, url) = (&self.config.profile, &*self.config.grant, &self.config.url);
-        let (request, wall, response) = (Request::Login, heard.wall, &heard.response);
+        let (request, wall, response) = (Request::Login, answered.wall, &answered.response);
         let asked = Asked {
             profile,
             grant,
@@ -325,15 +327,15 @@ impl Remote {
             token: None,
             wall,
         };
-        let judgement = classify(&asked, response);
-        let detail = sentence(response, &judgement, &heard.known);
+        let classified = classify(&asked, response);
+        let detail = sentence(response, &classified, &answered.known);
         let (skew_millis, quotas) = (response.skew_millis(wall), self.quotas(response));
-        Told {
-            verdict: judgement.verdict,
+        CallOutcome {
+            verdict: classified.verdict,
             detail,
             counted: true,
             skew_millis,
-            odd: judgement.odd,
+            odd: classified.odd,
             quotas,
         }
     }
@@ -342,15 +344,15 @@ impl Remote {
     /// not get one, since `OpenID` Connect does not know its flow.
     fn identity_claims(
         &self,
-        heard: &Heard,
+        answered: &HttpAnswer,
         nonce: Option<&str>,
     ) -> Result<Option<Value>, PersonError> {
         if !self.config.asks_for("openid") {
             return Ok(None);
         }
         let untrusted = |problem: &str| PersonError::Untrusted(problem.to_owned());
-        let Some(id_token) = heard.response.string_at("/id_token") else {
-            let scope = heard.response.string_at("/scope");
+        let Some(id_token) = answered.response.string_at("/id_token") else {
+            let scope = answered.response.string_at("/scope");
             let less =
                 scope.is_some_and(|scope| !scope.split_whitespace().any(|word| word == "openid"));
             let missing = "`openid` was asked for and no ID token came; leave `openid` out of scope if there is none";
@@ -360,13 +362,16 @@ impl Remote {
                 Err(untrusted(missing))
             };
         };
-        let skew = heard.response.skew_millis(heard.wall).unwrap_or_default();
+        let skew = answered
+            .response
+            .skew_millis(answered.wall)
+            .unwrap_or_default();
         let issuer = self.config.issuer();
         let expected = Expected {
             issuer: issuer.as_ref().map(|issuer| issuer.as_str()),
             client_id: self.config.plain("client_id").unwrap_or_default(),
             nonce,
-            now: heard
+            now: answered
                 .wall
                 .as_millisecond()
                 .saturating_add(skew)
@@ -425,11 +430,11 @@ impl Remote {
         held: &Held<'_>,
         secrets: &Secrets,
     ) -> Result<Option<Value>, PersonError> {
-        let heard = self.ask(|with| with.userinfo(token), held, secrets).await;
-        let good = heard
+        let answered = self.ask(|with| with.userinfo(token), held, secrets).await;
+        let good = answered
             .ok()
-            .filter(|heard| (200..300).contains(&heard.response.status));
-        let Some(userinfo) = good.and_then(|heard| heard.response.json) else {
+            .filter(|answered| (200..300).contains(&answered.response.status));
+        let Some(userinfo) = good.and_then(|answered| answered.response.json) else {
             return Ok(None);
         };
         match (subject(&userinfo), id_token.and_then(subject)) {

@@ -20,7 +20,7 @@ const SHORTEST_IDLE: Duration = Duration::from_secs(2);
 
 /// What an answer with a token brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::session) enum Gain {
+pub(in crate::session) enum Change {
     /// Another token, or the same with other values to go with it.
     Fresh,
     /// The same token, with a later end.
@@ -79,17 +79,17 @@ impl Session {
     }
 
     /// The same token neither lives longer by our own reckoning, nor on another host than the one that is silent.
-    pub(in crate::session) fn in_vain(&self, gain: Gain) -> bool {
-        match gain {
-            Gain::Fresh | Gain::Longer => false,
-            Gain::Nothing => self.state.expires.is_some() || self.state.ping_backoff.failures > 0,
+    pub(in crate::session) fn in_vain(&self, change: Change) -> bool {
+        match change {
+            Change::Fresh | Change::Longer => false,
+            Change::Nothing => self.state.expires.is_some() || self.state.ping_backoff.failures > 0,
         }
     }
 
     /// A replacement that changed nothing must not be asked for again at once.
-    pub(in crate::session) fn slow_down_unless_changed(&mut self, gain: Gain, now: Instant) {
+    pub(in crate::session) fn slow_down_unless_changed(&mut self, change: Change, now: Instant) {
         self.wanted = None;
-        if self.in_vain(gain) {
+        if self.in_vain(change) {
             self.state
                 .renew_backoff
                 .failed(now, self.ceiling(), &mut self.state.seed);
@@ -113,7 +113,7 @@ impl Session {
         grant: &Grant,
         answer: &Answer,
         now: Instant,
-    ) -> Gain {
+    ) -> Change {
         let held = self.state.token.as_ref();
         let same_token = held.is_some_and(|held| held.access_token == grant.token.access_token);
         let same = held.is_some_and(|held| held.serves_like(&grant.token));
@@ -140,13 +140,13 @@ impl Session {
         }
         self.state.token = Some(Arc::new(grant.token.clone()));
         match (same, former_end.zip(self.state.expires)) {
-            (false, _) => Gain::Fresh,
+            (false, _) => Change::Fresh,
             (true, Some((former, end)))
                 if end.since(former) >= end.since(answer.sent) / LEAST_GAIN =>
             {
-                Gain::Longer
+                Change::Longer
             }
-            (true, _) => Gain::Nothing,
+            (true, _) => Change::Nothing,
         }
     }
 

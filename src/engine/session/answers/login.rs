@@ -2,7 +2,7 @@
 
 use crate::session::account::{Account, Refusal};
 use crate::session::answer::{Answer, Grant, Refused, Request, Verdict};
-use crate::session::answers::grant::Gain;
+use crate::session::answers::grant::Change;
 use crate::session::event::Event;
 use crate::session::presented::Presented;
 use crate::session::state::Health;
@@ -165,8 +165,8 @@ impl Session {
         self.exercised(grant, answer.sent);
         self.tell_odd_refresh_token(grant, actions);
         self.state.login_lifetime = grant.max_lifetime;
-        let gain = self.adopt(grant, answer, now);
-        if gain == Gain::Fresh {
+        let change = self.adopt(grant, answer, now);
+        if change == Change::Fresh {
             self.tell_answering(
                 account
                     .backoff
@@ -176,13 +176,13 @@ impl Session {
             );
         }
         let generation = self.state.generation;
-        actions.push(Action::Tell(if gain == Gain::Nothing {
+        actions.push(Action::Tell(if change == Change::Nothing {
             Event::SameToken
         } else {
             Event::LoggedIn { generation }
         }));
-        self.slow_down_unless_changed(gain, now);
-        if self.in_vain(gain) {
+        self.slow_down_unless_changed(change, now);
+        if self.in_vain(change) {
             account
                 .backoff
                 .failed(now, self.ceiling(), &mut self.state.seed);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::session::account::Account;
 use crate::session::answer::{Answer, Grant, Request, Verdict};
 use crate::session::answers::death::Death;
-use crate::session::answers::grant::Gain;
+use crate::session::answers::grant::Change;
 use crate::session::backoff::CEILING;
 use crate::session::event::Event;
 use crate::session::state::{Doubt, Forbidden, Health, Suspicion};
@@ -134,7 +134,7 @@ impl Session {
             .state
             .expires
             .filter(|_| same && grant.lifetime.is_none());
-        if self.adopt(grant, answer, now) == Gain::Fresh {
+        if self.adopt(grant, answer, now) == Change::Fresh {
             actions.push(Action::Tell(Event::Renewed {
                 generation: self.state.generation,
             }));

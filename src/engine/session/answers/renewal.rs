@@ -6,7 +6,7 @@ use crate::blotted::Blotted;
 use crate::secret::Secret;
 use crate::session::account::{Account, Refusal};
 use crate::session::answer::{Answer, Grant, Request, Verdict};
-use crate::session::answers::grant::Gain;
+use crate::session::answers::grant::Change;
 use crate::session::event::Event;
 use crate::session::presented::Presented;
 use crate::session::state::{Doubt, Health};
@@ -130,18 +130,18 @@ impl Session {
             actions.push(Action::Tell(Event::SameDeadToken));
             return;
         }
-        let gain = self.adopt(grant, answer, now);
-        if gain == Gain::Fresh {
+        let change = self.adopt(grant, answer, now);
+        if change == Change::Fresh {
             self.tell_answering(self.state.renew_backoff.failures, actions);
         }
         self.state.renew_backoff.succeeded(now);
         let generation = self.state.generation;
-        actions.push(Action::Tell(if gain == Gain::Nothing {
+        actions.push(Action::Tell(if change == Change::Nothing {
             Event::SameToken
         } else {
             Event::Renewed { generation }
         }));
-        self.slow_down_unless_changed(gain, now);
+        self.slow_down_unless_changed(change, now);
     }
 
     /// What came had ended already, as it does near the end of the server's own session, or cannot be used: a login is the

@@ -2,7 +2,7 @@
 
 use url::{Url, form_urlencoded};
 
-use super::{Draft, Ingredients, Outgoing, OutgoingError};
+use super::{Draft, Outgoing, OutgoingError, RequestContext};
 use crate::provider::discovery::{Endpoint, Metadata};
 use crate::provider::grants::GrantKind;
 use crate::provider::outgoing::use_headers;
@@ -81,7 +81,7 @@ pub(in crate::provider) fn authorization_url(
     Ok(url)
 }
 
-impl Ingredients<'_> {
+impl RequestContext<'_> {
     /// RFC 6749 section 4.1.3, RFC 7636 section 4.5.
     pub(in crate::provider) fn redemption(
         &self,

@@ -1,19 +1,19 @@
-//! What one call says and hears: mostly one request, but a login may take several.
+//! The HTTP exchange of one call: mostly one request and its answer, but a login may take several.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{NoAnswer, Remote, Told};
+use super::{CallOutcome, NoAnswer, Remote};
 use crate::blotted::Blotted;
 use crate::clock;
-use crate::provider::classify::{Asked, Judgement, classify, step};
+use crate::provider::classify::{Asked, Classified, classify, step};
 use crate::provider::clients::Connection;
 use crate::provider::detail::{sentence, suspicion};
 use crate::provider::discovery::Metadata;
 use crate::provider::grants::GrantKind;
 use crate::provider::harvest::{Captures, Harvest};
-use crate::provider::outgoing::{self, Ingredients, Outgoing, OutgoingError};
+use crate::provider::outgoing::{self, Outgoing, OutgoingError, RequestContext};
 use crate::provider::profile::Protocol;
 use crate::provider::request::RequestTemplate;
 use crate::provider::response::Response;
@@ -27,7 +27,7 @@ use crate::token::Token;
 const MOST_REDIRECTS: usize = 3;
 
 /// One call under way.
-pub(super) struct Talk<'a> {
+pub(super) struct Exchange<'a> {
     pub(super) remote: &'a Remote,
     pub(super) held: &'a Held<'a>,
     pub(super) secrets: &'a Secrets,
@@ -35,50 +35,52 @@ pub(super) struct Talk<'a> {
     pub(super) metadata: Option<Arc<Metadata>>,
     /// What must not be seen, should the server echo it.
     pub(super) known: &'a mut Vec<Secret>,
-    /// What the requests so far were told.
+    /// What the answers so far brought.
     pub(super) gathered: Harvest,
     /// What each request goes out on.
     pub(super) connection: Connection,
 }
 
 /// One request's answer.
-struct Heard {
+struct HttpAnswer {
     response: Response,
     wall: Timestamp,
 }
 
-impl Talk<'_> {
+impl Exchange<'_> {
     /// Makes the requests that `request` takes.
-    pub(super) async fn about(&mut self, request: Request) -> Told {
+    pub(super) async fn about(&mut self, request: Request) -> CallOutcome {
         let profile = &self.remote.config.profile;
         match (request, profile.protocol) {
             (Request::Login, Protocol::Http) => self.login().await,
             (Request::Login, Protocol::Command) => self.command().await,
             (Request::Renew, Protocol::Http | Protocol::Command) => self.renewal().await,
             (Request::Login, Protocol::OAuth2) if !profile.after_login.is_empty() => {
-                let told = self.single(request).await;
-                self.after_login_of_oauth(told).await
+                let outcome = self.single(request).await;
+                self.after_login_of_oauth(outcome).await
             }
             (_, _) => self.single(request).await,
         }
     }
 
-    async fn single(&mut self, request: Request) -> Told {
+    async fn single(&mut self, request: Request) -> CallOutcome {
         let remote = self.remote;
         let template = outgoing::template(&remote.config, request);
-        let made = self.ingredients().outgoing(request);
-        match self.hear(template, made).await {
-            Ok(heard) => {
-                let judgement =
-                    classify(&self.asked(request, template, heard.wall), &heard.response);
-                self.told(judgement, &heard)
+        let made = self.context().outgoing(request);
+        match self.send(template, made).await {
+            Ok(answer) => {
+                let classified = classify(
+                    &self.asked(request, template, answer.wall),
+                    &answer.response,
+                );
+                self.outcome(classified, &answer)
             }
-            Err(error) => Told::without_answer(request, &error, self.known),
+            Err(error) => CallOutcome::without_answer(request, &error, self.known),
         }
     }
 
     /// The profile's own requests, in order; then those that are made with the new token.
-    async fn login(&mut self) -> Told {
+    async fn login(&mut self) -> CallOutcome {
         let remote = self.remote;
         let config = &remote.config;
         let steps = config
@@ -89,37 +91,37 @@ impl Talk<'_> {
         let mut last = None;
         for request in steps {
             match self.step(Request::Login, request, &request.captures).await {
-                Ok(heard) => last = Some(heard),
-                Err(told) => return told,
+                Ok(answer) => last = Some(answer),
+                Err(outcome) => return outcome,
             }
         }
-        let Some(heard) = last else {
-            return Told::without_answer(
+        let Some(answer) = last else {
+            return CallOutcome::without_answer(
                 Request::Login,
                 &OutgoingError::NoEndpoint("login").into(),
                 self.known,
             );
         };
-        match self.gathered.clone().grant(None, heard.wall) {
+        match self.gathered.clone().grant(None, answer.wall) {
             Ok(grant) => {
-                let told = self.told(good(grant), &heard);
-                self.after_login(told).await
+                let outcome = self.outcome(good(grant), &answer);
+                self.after_login(outcome).await
             }
-            Err(barren) => {
-                let judgement = Judgement {
-                    oddity: Some(barren.to_string()),
+            Err(error) => {
+                let classified = Classified {
+                    oddity: Some(error.to_string()),
                     ..refused(false, Refused::Credential).into()
                 };
-                self.told(judgement, &heard)
+                self.outcome(classified, &answer)
             }
         }
     }
 
-    async fn renewal(&mut self) -> Told {
+    async fn renewal(&mut self) -> CallOutcome {
         let remote = self.remote;
         let config = &remote.config;
         let Some(request) = &config.profile.renew else {
-            return Told::without_answer(
+            return CallOutcome::without_answer(
                 Request::Renew,
                 &OutgoingError::NoEndpoint("renew request").into(),
                 self.known,
@@ -127,18 +129,18 @@ impl Talk<'_> {
         };
         let captures = config.profile.renewal_captures(&config.grant);
         match self.step(Request::Renew, request, &captures).await {
-            Ok(heard) => match self.gathered.clone().grant(self.held.token, heard.wall) {
-                Ok(grant) => self.told(good(grant), &heard),
-                Err(barren) => {
-                    let judgement = Judgement {
-                        oddity: Some(barren.to_string()),
+            Ok(answer) => match self.gathered.clone().grant(self.held.token, answer.wall) {
+                Ok(grant) => self.outcome(good(grant), &answer),
+                Err(error) => {
+                    let classified = Classified {
+                        oddity: Some(error.to_string()),
                         odd: true,
                         ..Verdict::InDoubt.into()
                     };
-                    self.told(judgement, &heard)
+                    self.outcome(classified, &answer)
                 }
             },
-            Err(told) => told,
+            Err(outcome) => outcome,
         }
     }
 
@@ -147,31 +149,31 @@ impl Talk<'_> {
         request: Request,
         template: &RequestTemplate,
         captures: &Captures,
-    ) -> Result<Heard, Told> {
-        let made = self.ingredients().by_template(template);
-        let heard = match self.hear(Some(template), made).await {
-            Ok(heard) => heard,
-            Err(error) => return Err(Told::without_answer(request, &error, self.known)),
+    ) -> Result<HttpAnswer, CallOutcome> {
+        let made = self.context().by_template(template);
+        let answer = match self.send(Some(template), made).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(CallOutcome::without_answer(request, &error, self.known)),
         };
         match step(
-            &self.asked(request, Some(template), heard.wall),
+            &self.asked(request, Some(template), answer.wall),
             captures,
-            &heard.response,
+            &answer.response,
         ) {
-            Ok(told) => {
+            Ok(harvest) => {
                 // A later step's answer may echo what this one handed out.
-                self.known.extend(told.secrets());
-                self.gathered.add(told);
-                Ok(heard)
+                self.known.extend(harvest.secrets());
+                self.gathered.add(harvest);
+                Ok(answer)
             }
-            Err(judgement) => Err(self.told(judgement, &heard)),
+            Err(classified) => Err(self.outcome(classified, &answer)),
         }
     }
 
     /// What a second look tells with the new token: without it the login still counts, unless the token cannot be used.
-    async fn after_login(&mut self, told: Told) -> Told {
-        let Verdict::Good(grant) = &told.verdict else {
-            return told;
+    async fn after_login(&mut self, outcome: CallOutcome) -> CallOutcome {
+        let Verdict::Good(grant) = &outcome.verdict else {
+            return outcome;
         };
         let token = grant.token.clone();
         let mut missed = None;
@@ -189,60 +191,70 @@ impl Talk<'_> {
             .clone()
             .grant(Some(&token), grant.token.issued_at)
         else {
-            return told;
+            return outcome;
         };
         match missed.filter(|_| self.lacks_what_use_needs(&grant.token)) {
-            Some(missed) => Told {
+            Some(missed) => CallOutcome {
                 verdict: Verdict::Unavailable,
                 detail: Blotted::concat([
                     "the login worked, but what its requests need besides the token is missing: "
                         .into(),
                     missed,
                 ]),
-                ..told
+                ..outcome
             },
-            None => Told {
+            None => CallOutcome {
                 verdict: Verdict::Good(Box::new(grant)),
-                ..told
+                ..outcome
             },
         }
     }
 
-    pub(super) async fn after_login_of_oauth(&mut self, told: Told) -> Told {
-        if let Verdict::Good(grant) = &told.verdict {
+    pub(super) async fn after_login_of_oauth(&mut self, outcome: CallOutcome) -> CallOutcome {
+        if let Verdict::Good(grant) = &outcome.verdict {
             self.gathered = Harvest::of(grant);
         }
-        self.after_login(told).await
+        self.after_login(outcome).await
     }
 
     /// A request with a token that the session does not hold yet.
-    async fn with_token(&mut self, token: &Token, template: &RequestTemplate) -> Result<(), Told> {
+    async fn with_token(
+        &mut self,
+        token: &Token,
+        template: &RequestTemplate,
+    ) -> Result<(), CallOutcome> {
         self.known.push(token.access_token.clone());
         let held = Held {
             token: Some(token),
             ..*self.held
         };
         let gathered = self.gathered.clone();
-        let ingredients = Ingredients {
+        let context = RequestContext {
             held: &held,
             gathered: &gathered,
-            ..self.ingredients()
+            ..self.context()
         };
-        let made = ingredients.by_template(template);
-        let heard = match self.hear(Some(template), made).await {
-            Ok(heard) => heard,
-            Err(error) => return Err(Told::without_answer(Request::Ping, &error, self.known)),
+        let made = context.by_template(template);
+        let answer = match self.send(Some(template), made).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                return Err(CallOutcome::without_answer(
+                    Request::Ping,
+                    &error,
+                    self.known,
+                ));
+            }
         };
         let asked = Asked {
             token: Some(token),
-            ..self.asked(Request::Ping, Some(template), heard.wall)
+            ..self.asked(Request::Ping, Some(template), answer.wall)
         };
-        match step(&asked, &template.captures, &heard.response) {
-            Ok(told) => {
-                self.gathered.add(told);
+        match step(&asked, &template.captures, &answer.response) {
+            Ok(harvest) => {
+                self.gathered.add(harvest);
                 Ok(())
             }
-            Err(judgement) => Err(self.told(judgement, &heard)),
+            Err(classified) => Err(self.outcome(classified, &answer)),
         }
     }
 
@@ -257,8 +269,8 @@ impl Talk<'_> {
         needed.into_iter().any(|name| !known(name))
     }
 
-    fn ingredients(&self) -> Ingredients<'_> {
-        Ingredients {
+    fn context(&self) -> RequestContext<'_> {
+        RequestContext {
             config: &self.remote.config,
             held: self.held,
             gathered: &self.gathered,
@@ -293,11 +305,11 @@ impl Talk<'_> {
     }
 
     /// Sends what was made, and once more where a redirect leads and the profile says so.
-    async fn hear(
+    async fn send(
         &mut self,
         template: Option<&RequestTemplate>,
         made: Result<Outgoing, OutgoingError>,
-    ) -> Result<Heard, NoAnswer> {
+    ) -> Result<HttpAnswer, NoAnswer> {
         let mut made = made?;
         self.known.extend(made.secrets.iter().cloned());
         let repeats = template.is_some_and(|template| template.repeats);
@@ -308,11 +320,11 @@ impl Talk<'_> {
                 .doubt_metadata(response.status, clock::boottime());
             match self.elsewhere(&next, &response).filter(|_| repeats) {
                 Some(there) => made = there,
-                None => return Ok(Heard { response, wall }),
+                None => return Ok(HttpAnswer { response, wall }),
             }
         }
         let (response, wall) = self.remote.exchange(made, self.connection).await?;
-        Ok(Heard { response, wall })
+        Ok(HttpAnswer { response, wall })
     }
 
     /// The same request where the answer redirects it to, if that is a host of the server's own.
@@ -338,22 +350,22 @@ impl Talk<'_> {
         })
     }
 
-    fn told(&self, judgement: Judgement, heard: &Heard) -> Told {
-        let response = &heard.response;
-        Told {
+    fn outcome(&self, classified: Classified, answer: &HttpAnswer) -> CallOutcome {
+        let response = &answer.response;
+        CallOutcome {
             detail: self.with_suspicion(
-                sentence(response, &judgement, self.known),
-                &judgement.verdict,
+                sentence(response, &classified, self.known),
+                &classified.verdict,
             ),
             counted: match response.status {
                 200..=299 => !response.is_html(),
                 400..=499 => true,
-                500.. => judgement.odd,
+                500.. => classified.odd,
                 _ => false,
             },
-            verdict: judgement.verdict,
-            skew_millis: response.skew_millis(heard.wall),
-            odd: judgement.odd,
+            verdict: classified.verdict,
+            skew_millis: response.skew_millis(answer.wall),
+            odd: classified.odd,
             quotas: self.remote.quotas(response),
         }
     }
@@ -382,7 +394,7 @@ impl Talk<'_> {
     }
 
     /// The output of a program takes the place of an answer.
-    async fn command(&mut self) -> Told {
+    async fn command(&mut self) -> CallOutcome {
         let config = &self.remote.config;
         let ran = crate::provider::command::run(config, self.secrets, self.held.timeout).await;
         let (verdict, detail) = match ran {
@@ -395,7 +407,7 @@ impl Talk<'_> {
                 (failed.verdict(&config.profile, &config.grant), said)
             }
         };
-        Told {
+        CallOutcome {
             verdict,
             detail,
             counted: true,
@@ -410,7 +422,7 @@ fn refused(confirm: bool, what: Refused) -> Verdict {
     Verdict::Refused { confirm, what }
 }
 
-fn good(grant: Grant) -> Judgement {
+fn good(grant: Grant) -> Classified {
     Verdict::Good(Box::new(grant)).into()
 }
 

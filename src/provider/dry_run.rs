@@ -1,4 +1,4 @@
-//! What can be tried of a session without calling anybody: whether its key signs, and whether its TLS settings make a
+//! What can be tried of a session without a call: whether its key signs, and whether its TLS settings make a
 //! client.
 
 use std::error::Error as _;
@@ -12,8 +12,8 @@ use crate::secret_source::SecretSource;
 impl RemoteConfig {
     /// Everything that a first call would find wrong with keys, certificates and pins.
     ///
-    /// What cannot be read here is left out: whoever reads it says so.
-    pub async fn rehearse(&self, clients: &Clients) -> Vec<ConfigProblem> {
+    /// A file that cannot be read is left out: the reader of secrets reports it.
+    pub async fn dry_run(&self, clients: &Clients) -> Vec<ConfigProblem> {
         let signing = self.try_signing().await;
         signing
             .into_iter()

@@ -25,7 +25,7 @@ const LONGEST_OUTPUT: usize = 200;
 ///
 /// # Errors
 /// Of each, why it did not take the test; nothing of a receiver's address or key.
-pub async fn rehearse(
+pub async fn send_test(
     config: &AlertsConfig,
     socket: &Path,
     at: Timestamp,
@@ -36,7 +36,7 @@ pub async fn rehearse(
             command: command.clone(),
             socket: socket.to_owned(),
         };
-        program.rehearse(&test(Occasion::Attention, at)).await
+        program.send_test(&test(Occasion::Attention, at)).await
     }));
     let webhooks = join_all(config.webhooks.iter().map(|webhook| {
         let (webhook, clients) = (webhook.clone(), clients.clone());
@@ -48,7 +48,7 @@ pub async fn rehearse(
 }
 
 impl Program {
-    async fn rehearse(&self, test: &Happening) -> Result<(), Blotted> {
+    async fn send_test(&self, test: &Happening) -> Result<(), Blotted> {
         let ended = child::run(&self.command, &self.variables(test)).await;
         let Some(problem) = ended.problem else {
             return Ok(());
