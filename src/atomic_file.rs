@@ -4,7 +4,7 @@
 //! then renamed over it. Nothing else in the program writes a file.
 
 mod directory;
-mod glance;
+mod stamp;
 mod workshop;
 
 use std::ffi::OsStr;
@@ -25,7 +25,7 @@ use zeroize::Zeroizing;
 use crate::secret::hex;
 
 pub use directory::create_directory;
-pub use glance::{Glance, Stamp, directory_stamp, stamp};
+pub use stamp::{Stamp, StatCache, directory_stamp, stamp};
 pub use workshop::Workshop;
 
 /// How the names of temporary files begin; 16 hexadecimal digits follow.

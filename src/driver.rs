@@ -28,7 +28,7 @@ use crate::session::presented::Presented;
 use crate::store::{Record, Store};
 use crate::token::Token;
 
-pub use look::{Calm, Sight, look_at_directories, look_at_files};
+pub use look::{DirectorySnapshot, ExpectedFiles, look_at_directories, look_at_files};
 pub use person::{PersonDone, PersonErrand, PersonStep, person};
 pub use work::Work;
 
@@ -66,12 +66,12 @@ pub enum Done {
         /// Sessions of which a published file is missing.
         files: Vec<Ticket>,
         /// What tells, if everything was in its place, whether it still is.
-        calm: Option<Calm>,
+        snapshot: Option<DirectorySnapshot>,
     },
     /// The directories of those files were looked at.
     LookedAtDirectories {
         /// None: the files must be looked at.
-        calm: Option<Calm>,
+        snapshot: Option<DirectorySnapshot>,
     },
     /// An account's state was written, or why not.
     AccountSaved {
@@ -84,7 +84,7 @@ pub enum Done {
     Called {
         /// The session.
         of: Ticket,
-        /// The host whose lane it used.
+        /// The host whose queue it used.
         host: String,
         /// What it came to.
         answer: Answer,
@@ -97,7 +97,7 @@ pub enum Done {
         of: Ticket,
         /// The login.
         login: String,
-        /// The host whose lane it used.
+        /// The host whose queue it used.
         host: String,
         /// What it came to.
         came: PersonDone,
@@ -137,7 +137,7 @@ pub struct Errand {
     pub call: Call,
     /// Its server.
     pub remote: Arc<Remote>,
-    /// The host whose lane it uses.
+    /// The host whose queue it uses.
     pub host: String,
     /// The token that the session holds.
     pub token: Option<Arc<Token>>,

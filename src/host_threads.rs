@@ -14,7 +14,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use crate::time::Instant;
 
 /// Threads for names, secrets and certificates of one host's calls. A resolver that hangs keeps one for each call in
-/// flight and for some that were given up, so there are more than the lanes let leave.
+/// flight and for some that were given up, so there are more than the queues let leave.
 const BLOCKING_THREADS: usize = 320;
 
 /// More hosts at once share: threads that all have something to do keep each other, and whoever reads a token, waiting.

@@ -4,11 +4,11 @@
 //! until it is true, so that a full, read-only or hanging disk delays no other file. A file that is right costs no task.
 
 pub mod format;
-mod press;
 mod removal;
 #[cfg(test)]
 pub(crate) mod simulated;
 mod sink;
+mod sink_pool;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -20,9 +20,9 @@ use tokio::sync::Notify;
 use crate::atomic_file;
 use crate::token::Published;
 pub use format::template::Template;
-pub use press::{Jobs, Press};
 pub use removal::{remove_recorded, remove_stale};
 use sink::{Shown, Sink, Target};
+pub use sink_pool::{PendingSinks, SinkPool};
 
 /// No published file is larger: a token and what goes with it are under 64 KiB each.
 const LARGEST_FILE: u64 = 1 << 20;
@@ -122,19 +122,20 @@ pub struct Publications {
 
 /// The sinks of one session. A sink has a worker only while its file is not as wanted.
 pub struct Publisher {
-    board: Arc<Board>,
+    states: Arc<SinkStates>,
 }
 
 /// A session's files at one moment, on their way to what was wanted then.
 #[derive(Clone)]
 pub struct Settling {
-    board: Arc<Board>,
-    order: u64,
+    states: Arc<SinkStates>,
+    /// Of what was desired then.
+    number: u64,
 }
 
-/// The latest wish: there is one at most, so a slow sink never works through a queue of the past.
+/// The desired state of all files. Only the latest is kept, so a slow sink never works through a queue of the past.
 #[derive(Clone)]
-struct Order {
+struct Desired {
     number: u64,
     wanted: Wanted,
     /// The highest generation ever shown: nothing older is shown after it.
@@ -142,20 +143,20 @@ struct Order {
 }
 
 /// What is wanted of a session's files, and how far the workers are.
-struct Board {
+struct SinkStates {
     session: Arc<str>,
     configs: Arc<[SinkConfig]>,
     /// Missing directories are created below it, and only there.
     tokens: Arc<Path>,
-    desk: Mutex<Desk>,
-    /// There is another order, or the end of all.
-    ordered: Notify,
+    inner: Mutex<Inner>,
+    /// Something else is desired, or the publisher is closed.
+    desired_changed: Notify,
     /// A worker has reported, or ended.
-    moved: Notify,
+    progressed: Notify,
 }
 
-struct Desk {
-    order: Order,
+struct Inner {
+    desired: Desired,
     closed: bool,
     sinks: Box<[Progress]>,
     publications: Publications,
@@ -165,7 +166,7 @@ struct Desk {
 struct Progress {
     shown: Option<Shown>,
     error: Option<String>,
-    /// The number of the last order that was tried.
+    /// The number of what was tried last.
     tried: u64,
     /// It has a worker.
     busy: bool,
@@ -174,39 +175,40 @@ struct Progress {
 impl Publisher {
     /// Takes charge of `session`'s files. Below `tokens`, and only there, missing directories are created.
     pub fn new(session: &Arc<str>, sinks: &Arc<[SinkConfig]>, tokens: &Arc<Path>) -> Self {
-        let board = Board::new(Arc::clone(session), Arc::clone(sinks), Arc::clone(tokens));
+        let states = SinkStates::new(Arc::clone(session), Arc::clone(sinks), Arc::clone(tokens));
         Self {
-            board: Arc::new(board),
+            states: Arc::new(states),
         }
     }
 
-    /// Says what the files should hold; gives what the press has to do for it.
+    /// Says what the files should hold; returns the sinks that need a worker for it.
     ///
     /// The same again makes the workers look whether somebody has removed or changed their file. A generation older than
     /// one shown before is ignored.
-    pub fn set(&self, wanted: Wanted) -> Jobs {
-        let idle = self.board.order(wanted);
-        self.board.ordered.notify_waiters();
-        Jobs(
+    pub fn set(&self, wanted: Wanted) -> PendingSinks {
+        let idle = self.states.set_desired(wanted);
+        self.states.desired_changed.notify_waiters();
+        PendingSinks(
             idle.into_iter()
-                .map(|index| Sink::new(Arc::clone(&self.board), index))
+                .map(|index| Sink::new(Arc::clone(&self.states), index))
                 .collect(),
         )
     }
 
     /// Whether every sink has tried the latest `set`.
     pub fn is_settled(&self) -> bool {
-        let desk = self.board.desk();
-        desk.sinks
+        let inner = self.states.lock();
+        inner
+            .sinks
             .iter()
-            .all(|sink| sink.tried >= desk.order.number)
+            .all(|sink| sink.tried >= inner.desired.number)
     }
 
     /// The first required file that is not known to hold this generation.
     pub fn out_of_place(&self, generation: u64) -> Option<SinkStatus> {
         let in_place =
             |sink: &Progress| sink.error.is_none() && sink.generation() == Some(generation);
-        self.board
+        self.states
             .status(|sink| !in_place(sink))
             .into_iter()
             .find(|sink| sink.required)
@@ -216,60 +218,60 @@ impl Publisher {
     /// holds it up.
     pub fn settling(&self) -> Settling {
         Settling {
-            board: Arc::clone(&self.board),
-            order: self.board.desk().order.number,
+            states: Arc::clone(&self.states),
+            number: self.states.lock().desired.number,
         }
     }
 
     /// What each sink last did, in the order of the config.
     pub fn status(&self) -> Vec<SinkStatus> {
-        self.board.status(|_| true)
+        self.states.status(|_| true)
     }
 
     /// The sinks whose last attempt failed.
     pub fn failing(&self) -> Vec<SinkStatus> {
-        self.board.status(|sink| sink.error.is_some())
+        self.states.status(|sink| sink.error.is_some())
     }
 
     /// What became of the files so far.
     pub fn publications(&self) -> Publications {
-        self.board.desk().publications
+        self.states.lock().publications
     }
 
     /// Shows nothing more: another session, or the same with other settings, writes these files. What is to be removed still
     /// is.
     pub fn show_no_more(&self) {
-        self.board.show_no_more();
+        self.states.show_no_more();
     }
 
     /// Lets the workers finish what is wanted (once each) and ends them. A disk that hangs holds it up.
     pub async fn stop(self) {
-        self.board.close();
-        self.board
-            .until(|desk| desk.sinks.iter().all(|sink| !sink.busy))
+        self.states.close();
+        self.states
+            .until(|inner| inner.sinks.iter().all(|sink| !sink.busy))
             .await;
     }
 }
 
-/// Whatever fails is not tried again for nobody.
+/// What fails is not tried again once there is no publisher.
 impl Drop for Publisher {
     fn drop(&mut self) {
-        self.board.close();
+        self.states.close();
     }
 }
 
 impl Settling {
     /// Resolves when every sink has tried what was wanted then, or something later.
     pub async fn done(&self) {
-        self.board
-            .until(|desk| desk.sinks.iter().all(|sink| sink.tried >= self.order))
+        self.states
+            .until(|inner| inner.sinks.iter().all(|sink| sink.tried >= self.number))
             .await;
     }
 }
 
 impl fmt::Debug for Settling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Settling(order {})", self.order)
+        write!(f, "Settling(number {})", self.number)
     }
 }
 
@@ -279,16 +281,16 @@ impl Progress {
     }
 }
 
-impl Board {
+impl SinkStates {
     fn new(session: Arc<str>, configs: Arc<[SinkConfig]>, tokens: Arc<Path>) -> Self {
-        let order = Order {
+        let desired = Desired {
             number: 0,
             wanted: Wanted::Withdraw,
             newest: 0,
         };
         let sinks = configs.iter().map(|_| Progress::default()).collect();
-        let desk = Desk {
-            order,
+        let inner = Inner {
+            desired,
             closed: false,
             sinks,
             publications: Publications::default(),
@@ -297,9 +299,9 @@ impl Board {
             session,
             configs,
             tokens,
-            desk: Mutex::new(desk),
-            ordered: Notify::new(),
-            moved: Notify::new(),
+            inner: Mutex::new(inner),
+            desired_changed: Notify::new(),
+            progressed: Notify::new(),
         }
     }
 
@@ -312,23 +314,24 @@ impl Board {
         })
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a wish in; gives the sinks that need a worker for it.
-    fn order(&self, wanted: Wanted) -> Vec<usize> {
-        let mut desk = self.desk();
+    /// Sets what is desired; returns the sinks that need a worker for it.
+    fn set_desired(&self, wanted: Wanted) -> Vec<usize> {
+        let mut inner = self.lock();
         if let Wanted::Show(published) = &wanted {
-            if published.generation < desk.order.newest {
+            if published.generation < inner.desired.newest {
                 return Vec::new();
             }
-            desk.order.newest = published.generation;
+            inner.desired.newest = published.generation;
         }
-        desk.order.wanted = wanted;
-        desk.order.number += 1;
+        inner.desired.wanted = wanted;
+        inner.desired.number += 1;
         let idle = |sink: &mut Progress| !std::mem::replace(&mut sink.busy, true);
-        desk.sinks
+        inner
+            .sinks
             .iter_mut()
             .enumerate()
             .filter_map(|(index, sink)| idle(sink).then_some(index))
@@ -336,7 +339,7 @@ impl Board {
     }
 
     fn status(&self, which: impl Fn(&Progress) -> bool) -> Vec<SinkStatus> {
-        let desk = self.desk();
+        let inner = self.lock();
         let status = |(config, sink): (&SinkConfig, &Progress)| SinkStatus {
             path: config.path.clone(),
             generation: sink.generation(),
@@ -345,28 +348,28 @@ impl Board {
         };
         self.configs
             .iter()
-            .zip(&desk.sinks)
+            .zip(&inner.sinks)
             .filter(|(_, sink)| which(sink))
             .map(status)
             .collect()
     }
 
-    /// The wish that the worker of a sink must try now, and what its file holds; none when that worker is at its end.
-    fn next(&self, index: usize, again: bool) -> Option<(Order, Option<Shown>)> {
-        let mut desk = self.desk();
-        let Desk {
-            order,
+    /// What the worker of a sink must try now, and what its file holds; none when that worker is at its end.
+    fn next(&self, index: usize, again: bool) -> Option<(Desired, Option<Shown>)> {
+        let mut inner = self.lock();
+        let Inner {
+            desired,
             closed,
             sinks,
             ..
-        } = &mut *desk;
+        } = &mut *inner;
         let sink = sinks.get_mut(index)?;
-        if sink.tried < order.number || (again && !*closed) {
-            return Some((order.clone(), sink.shown.clone()));
+        if sink.tried < desired.number || (again && !*closed) {
+            return Some((desired.clone(), sink.shown.clone()));
         }
         sink.busy = false;
-        drop(desk);
-        self.moved.notify_waiters();
+        drop(inner);
+        self.progressed.notify_waiters();
         None
     }
 
@@ -374,13 +377,13 @@ impl Board {
     fn report(
         &self,
         index: usize,
-        order: u64,
+        number: u64,
         shown: Option<Shown>,
         error: Option<String>,
         changed: bool,
     ) -> Option<String> {
-        let mut desk = self.desk();
-        let publications = &mut desk.publications;
+        let mut inner = self.lock();
+        let publications = &mut inner.publications;
         if error.is_some() {
             publications.failed += 1;
         } else if changed && shown.is_some() {
@@ -388,50 +391,50 @@ impl Board {
         } else if changed {
             publications.withdrawn += 1;
         }
-        let before = desk.sinks.get_mut(index).and_then(|sink| {
-            sink.tried = order;
+        let before = inner.sinks.get_mut(index).and_then(|sink| {
+            sink.tried = number;
             sink.shown = shown;
             std::mem::replace(&mut sink.error, error)
         });
-        drop(desk);
-        self.moved.notify_waiters();
+        drop(inner);
+        self.progressed.notify_waiters();
         before
     }
 
-    /// Whether there is something newer than this order, or the end, within `pause`.
-    async fn moves_on(&self, order: u64, pause: Duration) -> bool {
-        let ordered = self.ordered.notified();
-        let passed = |desk: &Desk| desk.closed || desk.order.number > order;
-        passed(&self.desk()) || tokio::time::timeout(pause, ordered).await.is_ok()
+    /// Whether something newer than this number is desired, or the publisher is closed, within `pause`.
+    async fn moves_on(&self, number: u64, pause: Duration) -> bool {
+        let desired_changed = self.desired_changed.notified();
+        let passed = |inner: &Inner| inner.closed || inner.desired.number > number;
+        passed(&self.lock()) || tokio::time::timeout(pause, desired_changed).await.is_ok()
     }
 
     /// Resolves when `is_so`.
-    async fn until(&self, is_so: impl Fn(&Desk) -> bool) {
+    async fn until(&self, is_so: impl Fn(&Inner) -> bool) {
         loop {
-            let moved = self.moved.notified();
-            if is_so(&self.desk()) {
+            let progressed = self.progressed.notified();
+            if is_so(&self.lock()) {
                 return;
             }
-            moved.await;
+            progressed.await;
         }
     }
 
     fn show_no_more(&self) {
-        let mut desk = self.desk();
-        let Desk { order, sinks, .. } = &mut *desk;
-        if matches!(order.wanted, Wanted::Show(_)) {
+        let mut inner = self.lock();
+        let Inner { desired, sinks, .. } = &mut *inner;
+        if matches!(desired.wanted, Wanted::Show(_)) {
             for sink in sinks.iter_mut() {
-                sink.tried = order.number;
+                sink.tried = desired.number;
             }
         }
-        drop(desk);
+        drop(inner);
         self.close();
-        self.moved.notify_waiters();
+        self.progressed.notify_waiters();
     }
 
     fn close(&self) {
-        self.desk().closed = true;
-        self.ordered.notify_waiters();
+        self.lock().closed = true;
+        self.desired_changed.notify_waiters();
     }
 }
 
@@ -827,12 +830,12 @@ mod tests {
     /// A publisher whose jobs the press takes at once.
     struct Publishing<'a> {
         publisher: Publisher,
-        press: &'a Press,
+        pool: &'a SinkPool,
     }
 
     impl Publishing<'_> {
         fn set(&self, wanted: Wanted) {
-            self.press.take(self.publisher.set(wanted));
+            self.pool.take(self.publisher.set(wanted));
         }
 
         async fn stop(self) {
@@ -850,14 +853,14 @@ mod tests {
 
     struct House {
         dir: TempDir,
-        press: Press,
+        pool: SinkPool,
     }
 
     impl House {
         fn new() -> Self {
             let dir = TempDir::new().unwrap();
-            let press = Press::start();
-            Self { dir, press }
+            let pool = SinkPool::start();
+            Self { dir, pool }
         }
 
         fn path(&self, name: &str) -> PathBuf {
@@ -872,7 +875,7 @@ mod tests {
             let tokens = self.dir.path().join("tokens").into();
             Publishing {
                 publisher: Publisher::new(&"crm".into(), &sinks.into(), &tokens),
-                press: &self.press,
+                pool: &self.pool,
             }
         }
 

@@ -25,7 +25,7 @@ use rustix::fs::OFlags;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::atomic_file::{self, Attributes, Glance, Stamp, Step};
+use crate::atomic_file::{self, Attributes, Stamp, StatCache, Step};
 use crate::secret::{Secret, hex};
 pub use error::StoreError;
 #[cfg(any(test, fuzzing))]
@@ -255,8 +255,8 @@ impl Store {
     }
 
     /// As [`Self::stamp`], for many records.
-    pub fn glance(&self, record: &Record, glance: &mut Glance) -> Option<Stamp> {
-        glance.stamp(&self.path(record).ok()?)
+    pub fn stamp_by(&self, record: &Record, cache: &mut StatCache) -> Option<Stamp> {
+        cache.stamp(&self.path(record).ok()?)
     }
 
     /// Where the records of sessions lie.

@@ -8,6 +8,7 @@ mod accounts;
 mod alarm;
 mod asks;
 mod calendar;
+mod call_queues;
 mod clocks;
 mod disk;
 mod edge;
@@ -18,7 +19,6 @@ mod found;
 mod health;
 mod holds;
 mod landing;
-mod lanes;
 mod load;
 mod orders;
 mod person;
@@ -54,10 +54,10 @@ use crate::session::presented::Presented;
 use crate::session::{Action, Input};
 use crate::store::Record;
 use crate::time::{Instant, Now};
+use call_queues::{CallQueues, QueuedCall};
 use effect::{Effect, Effects};
 use feed::Feed;
 use figures::Gauges;
-use lanes::{Lanes, Passenger};
 use load::Loaded;
 use person::LoginIds;
 use reload::Reloading;
@@ -94,7 +94,7 @@ struct Supervisor {
     timers: BTreeSet<(Instant, Arc<str>)>,
     /// Sessions to look at because another of their account has moved.
     stirred: BTreeSet<Arc<str>>,
-    lanes: Lanes,
+    queues: CallQueues,
     writes: Writes,
     /// What removed sessions still have to do.
     removals: Removals,
@@ -180,7 +180,7 @@ impl Supervisor {
         let timer = self.timers.first().map(|(at, _)| *at);
         let next = [
             timer,
-            self.lanes.wake(now),
+            self.queues.wake(now),
             Some(self.watch.wake()),
             self.reloading.wake(),
             self.unsaved_wake(),
@@ -213,8 +213,8 @@ impl Supervisor {
             self.step(&name, Input::Tick);
         }
         self.save_accounts(now);
-        while let Some(passenger) = self.lanes.leave(now) {
-            self.launch(&passenger);
+        while let Some(call) = self.queues.dispatch(now) {
+            self.launch(&call);
         }
         self.watch_over(now);
         self.finish_reload(now);
@@ -315,8 +315,8 @@ impl Supervisor {
         match slot.pending_step(&account.saver, now) {
             slot::PendingStep::Wait => {}
             slot::PendingStep::Queue { host, urgent_by } => {
-                self.lanes
-                    .enqueue(&host, urgent_by, Passenger::Engine(name.to_string()));
+                self.queues
+                    .enqueue(&host, urgent_by, QueuedCall::Engine(name.to_string()));
             }
             slot::PendingStep::Unwritten { call, request } => {
                 slot.unwritten(call, request);
@@ -397,9 +397,9 @@ impl Supervisor {
             Done::LookedAtFiles {
                 states,
                 files,
-                calm,
-            } => self.looked_at_files(&states, &files, calm),
-            Done::LookedAtDirectories { calm } => self.looked_at_directories(calm),
+                snapshot,
+            } => self.looked_at_files(&states, &files, snapshot),
+            Done::LookedAtDirectories { snapshot } => self.looked_at_directories(snapshot),
             Done::SessionSaved { of, written } => {
                 self.writes.session_ended(&of.name);
                 self.remove_records();
@@ -418,9 +418,9 @@ impl Supervisor {
                 answer,
                 presented,
             } => {
-                // The lane of a session that is gone was given back with it.
+                // The queue of a session that is gone was given back with it.
                 if self.current(&of).is_some() {
-                    self.lanes.came_back(&host);
+                    self.queues.completed(&host);
                     self.called(&of.name, answer, presented);
                 }
             }

@@ -52,7 +52,7 @@ impl Stamp {
 
 /// The stamp of what is at `path` now, without reading it; none when nothing can be seen there.
 pub fn stamp(path: &Path) -> Option<Stamp> {
-    Glance::default().stamp(path)
+    StatCache::default().stamp(path)
 }
 
 /// The stamp of the directory `path`: another one after any file in it was created, removed or replaced.
@@ -63,11 +63,11 @@ pub fn directory_stamp(path: &Path) -> Option<Stamp> {
 
 /// Stamps of many files, which lie in few directories.
 #[derive(Default)]
-pub struct Glance {
+pub struct StatCache {
     open: Option<(PathBuf, OwnedFd)>,
 }
 
-impl Glance {
+impl StatCache {
     /// As [`stamp`].
     pub fn stamp(&mut self, path: &Path) -> Option<Stamp> {
         let (parent, name) = split(path).ok()?;

@@ -1,7 +1,7 @@
-//! Looks whether files are still there that nobody but the daemon should touch.
+//! Looks whether the files are still there that only the daemon should touch.
 //!
-//! As long as no directory of theirs has changed, nobody has removed or replaced any of them: with thousands of sessions
-//! most looks are at a directory or two.
+//! As long as none of their directories has changed, none of them was removed or replaced: with thousands of sessions
+//! most looks read a directory or two.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Done, Ticket, Work};
-use crate::atomic_file::{self, Glance, Stamp};
+use crate::atomic_file::{self, Stamp, StatCache};
 use crate::clock;
 use crate::config::SessionConfig;
 use crate::publish;
@@ -24,7 +24,7 @@ const EACH_FILE_EVERY: Duration = Duration::from_mins(10);
 const TICK_SECONDS: i64 = 3;
 
 /// What is known of one session's files.
-pub struct Sight {
+pub struct ExpectedFiles {
     /// The session.
     pub of: Ticket,
     /// Its state as it was written last.
@@ -37,36 +37,36 @@ pub struct Sight {
 
 /// The directories as they were when every file was found in its place.
 #[derive(Clone, Debug)]
-pub struct Calm {
+pub struct DirectorySnapshot {
     directories: Vec<(PathBuf, Stamp)>,
     /// When the sessions were asked what files they have.
     pub since: Instant,
 }
 
 /// Looks whether the directories are as they were, on a thread that may block.
-pub fn look_at_directories(work: &mut Work, calm: Calm) {
+pub fn look_at_directories(work: &mut Work, snapshot: DirectorySnapshot) {
     work.write(move || {
-        let lasts = calm.lasts(clock::boottime());
+        let still_holds = snapshot.still_holds(clock::boottime());
         Done::LookedAtDirectories {
-            calm: Some(calm).filter(|_| lasts),
+            snapshot: Some(snapshot).filter(|_| still_holds),
         }
     });
 }
 
 /// Looks whether states and published files are still there, on a thread that may block: one `lstat` each. `sights` are
 /// of `now`.
-pub fn look_at_files(work: &mut Work, store: &Store, sights: Vec<Sight>, now: Now) {
+pub fn look_at_files(work: &mut Work, store: &Store, expected: Vec<ExpectedFiles>, now: Now) {
     let store = store.clone();
     work.write(move || {
-        // Before the files: what happens meanwhile is not taken for calm.
-        let calm = calm(&store, &sights, now);
-        let (mut states, mut files, mut glance) = (Vec::new(), Vec::new(), Glance::default());
-        for Sight {
+        // Before the files: a change from here on makes the snapshot stale.
+        let snapshot = snapshot(&store, &expected, now);
+        let (mut states, mut files, mut cache) = (Vec::new(), Vec::new(), StatCache::default());
+        for ExpectedFiles {
             of,
             state,
             config,
             published,
-        } in sights
+        } in expected
         {
             if published
                 && config
@@ -77,21 +77,21 @@ pub fn look_at_files(work: &mut Work, store: &Store, sights: Vec<Sight>, now: No
                 files.push(of.clone());
             }
             let record = Record::Session(of.name.as_ref().to_owned());
-            if state.is_some_and(|state| store.glance(&record, &mut glance) != Some(state)) {
+            if state.is_some_and(|state| store.stamp_by(&record, &mut cache) != Some(state)) {
                 states.push(of);
             }
         }
-        let calm = calm.filter(|_| states.is_empty() && files.is_empty());
+        let snapshot = snapshot.filter(|_| states.is_empty() && files.is_empty());
         Done::LookedAtFiles {
             states,
             files,
-            calm,
+            snapshot,
         }
     });
 }
 
-impl Calm {
-    fn lasts(&self, now: Instant) -> bool {
+impl DirectorySnapshot {
+    fn still_holds(&self, now: Instant) -> bool {
         let same = |(path, stamp): &(PathBuf, Stamp)| {
             atomic_file::directory_stamp(path).as_ref() == Some(stamp)
         };
@@ -100,8 +100,10 @@ impl Calm {
 }
 
 /// None while one of the directories is missing, or changed too lately to tell by its time whether it does so again.
-fn calm(store: &Store, sights: &[Sight], now: Now) -> Option<Calm> {
-    let published = sights.iter().flat_map(|sight| sight.config.publish.iter());
+fn snapshot(store: &Store, expected: &[ExpectedFiles], now: Now) -> Option<DirectorySnapshot> {
+    let published = expected
+        .iter()
+        .flat_map(|expected| expected.config.publish.iter());
     let mut directories: BTreeSet<&Path> =
         published.filter_map(|sink| sink.path.parent()).collect();
     let states = store.sessions_directory();
@@ -116,7 +118,7 @@ fn calm(store: &Store, sights: &[Sight], now: Now) -> Option<Calm> {
         .into_iter()
         .map(settled)
         .collect::<Option<_>>()?;
-    Some(Calm {
+    Some(DirectorySnapshot {
         directories,
         since: now.boot,
     })
@@ -129,34 +131,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_calm_ends_with_any_change_of_a_directory_and_after_a_while() {
+    fn a_snapshot_ends_with_any_change_of_a_directory_and_after_a_while() {
         let home = tempfile::tempdir().unwrap();
         let store = Store::open(&home.path().join("state"), None).unwrap();
         let record = Record::Session("crm".into());
         store.write(&record, b"{}").unwrap();
         let now = clock::now();
         assert!(
-            calm(&store, &[], now).is_none(),
+            snapshot(&store, &[], now).is_none(),
             "it changed this very moment"
         );
         let later = Now {
             wall: now.wall + 10.seconds(),
             ..now
         };
-        let calm = || super::calm(&store, &[], later).unwrap();
-        let known = calm();
-        assert!(known.lasts(now.boot));
-        assert!(!known.lasts(now.boot.after(EACH_FILE_EVERY)));
+        let snapshot = || super::snapshot(&store, &[], later).unwrap();
+        let known = snapshot();
+        assert!(known.still_holds(now.boot));
+        assert!(!known.still_holds(now.boot.after(EACH_FILE_EVERY)));
         std::fs::remove_file(store.sessions_directory().join("crm.json")).unwrap();
-        assert!(!known.lasts(now.boot));
-        let known = calm();
+        assert!(!known.still_holds(now.boot));
+        let known = snapshot();
         store.write(&record, b"{}").unwrap();
-        assert!(!known.lasts(now.boot));
-        let known = calm();
+        assert!(!known.still_holds(now.boot));
+        let known = snapshot();
         std::fs::rename(home.path().join("state"), home.path().join("moved")).unwrap();
-        assert!(!known.lasts(now.boot));
+        assert!(!known.still_holds(now.boot));
         assert!(
-            super::calm(&store, &[], later).is_none(),
+            super::snapshot(&store, &[], later).is_none(),
             "a directory that is not there"
         );
     }

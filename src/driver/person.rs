@@ -23,7 +23,7 @@ pub struct PersonErrand {
     pub step: PersonStep,
     /// The session's server.
     pub remote: Arc<Remote>,
-    /// The host whose lane it uses.
+    /// The host whose queue it uses.
     pub host: String,
     /// Where the client's secrets are.
     pub secrets: Vec<(String, SecretSource)>,

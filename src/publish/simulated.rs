@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::sink::{Shown, Sink};
-use super::{Jobs, Publisher, Settling, Wanted};
+use super::{PendingSinks, Publisher, Settling, Wanted};
 use crate::atomic_file::Stamp;
 use crate::token::Published;
 
@@ -13,11 +13,11 @@ pub(crate) struct Worker(Sink);
 
 /// What it must try next.
 pub(crate) struct Attempt {
-    pub(crate) order: u64,
+    pub(crate) number: u64,
     pub(crate) wanted: Wanted,
 }
 
-impl Jobs {
+impl PendingSinks {
     pub(crate) fn into_workers(self) -> Vec<Worker> {
         self.0.into_iter().map(Worker).collect()
     }
@@ -26,10 +26,10 @@ impl Jobs {
 impl Worker {
     /// What to try now; none when the worker is at its end.
     pub(crate) fn next(&self, failed: bool) -> Option<Attempt> {
-        let (order, _) = self.0.board().next(self.0.index(), failed)?;
+        let (desired, _) = self.0.states().next(self.0.index(), failed)?;
         Some(Attempt {
-            order: order.number,
-            wanted: order.wanted,
+            number: desired.number,
+            wanted: desired.wanted,
         })
     }
 
@@ -42,7 +42,7 @@ impl Worker {
     }
 
     fn sink(&self) -> Option<&super::SinkConfig> {
-        self.0.board().configs.get(self.0.index())
+        self.0.states().configs.get(self.0.index())
     }
 
     /// What came of an attempt: what the file holds now, or why it could not be made so.
@@ -54,30 +54,30 @@ impl Worker {
     ) {
         let shown = holds.map(|published| Shown {
             published,
-            stamp: Stamp::simulated(attempt.order),
+            stamp: Stamp::simulated(attempt.number),
         });
         self.0
-            .board()
-            .report(self.0.index(), attempt.order, shown, error, true);
+            .states()
+            .report(self.0.index(), attempt.number, shown, error, true);
     }
 }
 
 impl Settling {
     /// Whether every sink has tried what was wanted then, or something later.
     pub(crate) fn is_done(&self) -> bool {
-        let desk = self.board.desk();
-        desk.sinks.iter().all(|sink| sink.tried >= self.order)
+        let inner = self.states.lock();
+        inner.sinks.iter().all(|sink| sink.tried >= self.number)
     }
 }
 
 impl Publisher {
     /// Has the workers end once they have tried what is wanted.
     pub(crate) fn close(&self) {
-        self.board.close();
+        self.states.close();
     }
 
     /// Whether no file has a worker.
     pub(crate) fn is_idle(&self) -> bool {
-        self.board.desk().sinks.iter().all(|sink| !sink.busy)
+        self.states.lock().sinks.iter().all(|sink| !sink.busy)
     }
 }

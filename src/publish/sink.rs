@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::format::{self, FormatError};
-use super::{Board, Order, SinkConfig, Wanted};
+use super::{Desired, SinkConfig, SinkStates, Wanted};
 use crate::atomic_file::{self, Attributes, FileError, Stamp, Step};
 use crate::token::Published;
 
@@ -25,7 +25,7 @@ pub(super) struct Target<'a> {
 
 /// One file of a session.
 pub(super) struct Sink {
-    board: Arc<Board>,
+    states: Arc<SinkStates>,
     index: usize,
 }
 
@@ -51,13 +51,13 @@ struct Problem {
 }
 
 impl Sink {
-    pub(super) fn new(board: Arc<Board>, index: usize) -> Self {
-        Self { board, index }
+    pub(super) fn new(states: Arc<SinkStates>, index: usize) -> Self {
+        Self { states, index }
     }
 
     #[cfg(test)]
-    pub(super) fn board(&self) -> &Board {
-        &self.board
+    pub(super) fn states(&self) -> &SinkStates {
+        &self.states
     }
 
     #[cfg(test)]
@@ -65,28 +65,28 @@ impl Sink {
         self.index
     }
 
-    /// Runs until the file is as wanted, or the publisher is gone and the last order was tried.
+    /// Runs until the file is as wanted, or the publisher is gone and what it wanted last was tried.
     pub(super) async fn run(self) {
         let mut pause = None;
-        while let Some((order, shown)) = self.board.next(self.index, pause.is_some()) {
-            let number = order.number;
-            pause = self.attempt(order, shown).await.then(|| longer(pause));
+        while let Some((desired, shown)) = self.states.next(self.index, pause.is_some()) {
+            let number = desired.number;
+            pause = self.attempt(desired, shown).await.then(|| longer(pause));
             if let Some(length) = pause
-                && self.board.moves_on(number, length).await
+                && self.states.moves_on(number, length).await
             {
                 pause = None;
             }
         }
     }
 
-    /// Carries an order out and reports; says whether another try is due.
-    async fn attempt(&self, order: Order, shown: Option<Shown>) -> bool {
-        let board = Arc::clone(&self.board);
-        let (index, number) = (self.index, order.number);
+    /// Makes the file as desired and reports; says whether another try is due.
+    async fn attempt(&self, desired: Desired, shown: Option<Shown>) -> bool {
+        let states = Arc::clone(&self.states);
+        let (index, number) = (self.index, desired.number);
         let work = tokio::task::spawn_blocking(move || {
-            board
+            states
                 .target(index)
-                .map(|target| carry_out(&target, &order.wanted, shown))
+                .map(|target| carry_out(&target, &desired.wanted, shown))
         });
         let outcome = match work.await {
             Ok(outcome) => outcome.unwrap_or_else(|| Outcome::done(None, false)),
@@ -100,8 +100,8 @@ impl Sink {
         again
     }
 
-    fn report(&self, order: u64, outcome: Outcome) {
-        let Some(target) = self.board.target(self.index) else {
+    fn report(&self, number: u64, outcome: Outcome) {
+        let Some(target) = self.states.target(self.index) else {
             return;
         };
         let Outcome {
@@ -113,8 +113,8 @@ impl Sink {
         let generation = shown.as_ref().map(|shown| shown.published.generation);
         let (session, path) = (target.session, target.config.path.display());
         let before = self
-            .board
-            .report(self.index, order, shown, error.clone(), changed);
+            .states
+            .report(self.index, number, shown, error.clone(), changed);
         match (before, error) {
             (before, Some(error)) if before.as_ref() != Some(&error) => {
                 tracing::warn!(session, event = "publish_failed", %path, error, "a published file is wrong");

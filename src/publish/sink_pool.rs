@@ -1,4 +1,4 @@
-//! Owns the workers of all sessions' files.
+//! The pool of workers, one for each published file that is not as wanted.
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -6,37 +6,37 @@ use tokio::task::JoinSet;
 use super::sink::Sink;
 
 /// One task that owns the workers; ends them when dropped.
-pub struct Press {
+pub struct SinkPool {
     queue: mpsc::UnboundedSender<Sink>,
     _work: JoinSet<()>,
 }
 
 /// The files of one session that need a worker. No queue builds up: a sink that has one is not handed in again.
-#[must_use = "nothing is written before the press takes it"]
-pub struct Jobs(pub(super) Vec<Sink>);
+#[must_use = "nothing is written before the pool takes it"]
+pub struct PendingSinks(pub(super) Vec<Sink>);
 
-impl Press {
+impl SinkPool {
     /// Must be called within the runtime.
     pub fn start() -> Self {
-        let (jobs, queue) = mpsc::unbounded_channel();
+        let (pending, queue) = mpsc::unbounded_channel();
         let mut work = JoinSet::new();
         work.spawn(run(queue));
         Self {
-            queue: jobs,
+            queue: pending,
             _work: work,
         }
     }
 
     /// Gives each of these files its worker.
-    pub fn take(&self, jobs: Jobs) {
-        for sink in jobs.0 {
+    pub fn take(&self, pending: PendingSinks) {
+        for sink in pending.0 {
             // Its task is there as long as this is.
             let _ = self.queue.send(sink);
         }
     }
 }
 
-impl Jobs {
+impl PendingSinks {
     /// Whether nothing is to be done.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

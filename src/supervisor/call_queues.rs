@@ -19,14 +19,14 @@ const SOUND: Duration = Duration::from_secs(1);
 
 /// Whose call waits: its session's engine's, or a person's who logs in to it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Passenger {
+pub(super) enum QueuedCall {
     /// The engine's.
     Engine(String),
     /// A person's.
     Person(String),
 }
 
-impl Passenger {
+impl QueuedCall {
     fn session(&self) -> &str {
         match self {
             Self::Engine(session) | Self::Person(session) => session,
@@ -36,8 +36,8 @@ impl Passenger {
 
 /// The queue of calls, by host. It holds names; the calls themselves stay with their sessions.
 #[derive(Debug)]
-pub(super) struct Lanes {
-    hosts: BTreeMap<String, Lane>,
+pub(super) struct CallQueues {
+    hosts: BTreeMap<String, HostQueue>,
     /// Calls that have left and have not come back: when, and to which host, the earliest first.
     in_flight: VecDeque<(Instant, String)>,
     most: usize,
@@ -45,15 +45,15 @@ pub(super) struct Lanes {
 }
 
 #[derive(Debug, Default)]
-struct Lane {
-    waiting: BTreeSet<(Instant, Passenger)>,
+struct HostQueue {
+    waiting: BTreeSet<(Instant, QueuedCall)>,
     in_flight: usize,
     /// When the rate allows a further call, were all of its burst spent.
     paid_until: Option<Instant>,
 }
 
-impl Lanes {
-    /// Lanes in which at most `rate` calls a second leave for one host, after a burst of [`PER_HOST`].
+impl CallQueues {
+    /// Queues from which at most `rate` calls a second leave for one host, after a burst of [`PER_HOST`].
     ///
     /// A quarter of the `descriptors` is for calls: as many may be needed by callers, files and programs.
     pub(super) fn new(rate: f64, descriptors: usize) -> Self {
@@ -71,16 +71,15 @@ impl Lanes {
     }
 
     /// There is a call for `host` that matters by `urgent_by`.
-    pub(super) fn enqueue(&mut self, host: &str, urgent_by: Instant, passenger: Passenger) {
-        let lane = self.hosts.entry(host.to_owned()).or_default();
-        lane.waiting.insert((urgent_by, passenger));
+    pub(super) fn enqueue(&mut self, host: &str, urgent_by: Instant, call: QueuedCall) {
+        let queue = self.hosts.entry(host.to_owned()).or_default();
+        queue.waiting.insert((urgent_by, call));
     }
 
     /// Nothing of the session's need leave any more.
     pub(super) fn forget(&mut self, session: &str) {
-        for lane in self.hosts.values_mut() {
-            lane.waiting
-                .retain(|(_, passenger)| passenger.session() != session);
+        for queue in self.hosts.values_mut() {
+            queue.waiting.retain(|(_, call)| call.session() != session);
         }
     }
 
@@ -90,7 +89,7 @@ impl Lanes {
     }
 
     /// The next call that may leave now; counts it as in flight.
-    pub(super) fn leave(&mut self, now: Instant) -> Option<Passenger> {
+    pub(super) fn dispatch(&mut self, now: Instant) -> Option<QueuedCall> {
         if self.room_at(now).is_none_or(|room| room > now) {
             return None;
         }
@@ -98,37 +97,38 @@ impl Lanes {
         let open = self
             .hosts
             .iter_mut()
-            .filter(|(_, lane)| lane.may_leave(now, spacing));
-        let (host, lane) =
-            open.min_by_key(|(_, lane)| lane.waiting.first().map(|(urgent_by, _)| *urgent_by))?;
-        let (_, passenger) = lane.waiting.pop_first()?;
-        lane.in_flight += 1;
-        lane.paid_until = Some(
-            lane.paid_until
+            .filter(|(_, queue)| queue.may_dispatch(now, spacing));
+        let (host, queue) =
+            open.min_by_key(|(_, queue)| queue.waiting.first().map(|(urgent_by, _)| *urgent_by))?;
+        let (_, call) = queue.waiting.pop_first()?;
+        queue.in_flight += 1;
+        queue.paid_until = Some(
+            queue
+                .paid_until
                 .map_or(now, |paid| paid.max(now))
                 .after(spacing),
         );
         self.in_flight.push_back((now, host.clone()));
-        Some(passenger)
+        Some(call)
     }
 
     /// A call to `host` came to its end.
-    pub(super) fn came_back(&mut self, host: &str) {
+    pub(super) fn completed(&mut self, host: &str) {
         // Which of the host's calls it was matters little: the others are no younger for it.
         if let Some(call) = self.in_flight.iter().position(|(_, to)| to == host) {
             self.in_flight.remove(call);
         }
-        let Some(lane) = self.hosts.get_mut(host) else {
+        let Some(queue) = self.hosts.get_mut(host) else {
             return;
         };
-        lane.in_flight = lane.in_flight.saturating_sub(1);
+        queue.in_flight = queue.in_flight.saturating_sub(1);
     }
 
     /// Forgets hosts that nothing is waited for from, and whose rate is paid off.
     pub(super) fn sweep(&mut self, now: Instant) {
-        let idle = |lane: &Lane| lane.in_flight == 0 && lane.waiting.is_empty();
+        let idle = |queue: &HostQueue| queue.in_flight == 0 && queue.waiting.is_empty();
         self.hosts
-            .retain(|_, lane| !idle(lane) || lane.paid_until.is_some_and(|paid| paid > now));
+            .retain(|_, queue| !idle(queue) || queue.paid_until.is_some_and(|paid| paid > now));
     }
 
     /// When the rate, or the number of calls in flight, lets a waiting call leave; none when only a call's end can.
@@ -137,9 +137,9 @@ impl Lanes {
         let waiting = self
             .hosts
             .values()
-            .filter(|lane| !lane.waiting.is_empty() && lane.in_flight < PER_HOST);
+            .filter(|queue| !queue.waiting.is_empty() && queue.in_flight < PER_HOST);
         waiting
-            .map(|lane| lane.open_at(now, self.spacing).max(room))
+            .map(|queue| queue.open_at(now, self.spacing).max(room))
             .min()
     }
 
@@ -156,8 +156,8 @@ impl Lanes {
     }
 }
 
-impl Lane {
-    fn may_leave(&self, now: Instant, spacing: Duration) -> bool {
+impl HostQueue {
+    fn may_dispatch(&self, now: Instant, spacing: Duration) -> bool {
         !self.waiting.is_empty() && self.in_flight < PER_HOST && self.open_at(now, spacing) <= now
     }
 
@@ -178,83 +178,86 @@ mod tests {
 
     #[test]
     fn no_more_than_eight_calls_are_in_flight_to_one_host_and_the_nearest_deadline_goes_first() {
-        let mut lanes = Lanes::new(1000.0, 1024);
+        let mut queues = CallQueues::new(1000.0, 1024);
         for deadline in (0..20).rev() {
-            lanes.enqueue("a", at(deadline), engine(&format!("s{deadline:02}")));
+            queues.enqueue("a", at(deadline), engine(&format!("s{deadline:02}")));
         }
-        let first: Vec<_> = std::iter::from_fn(|| lanes.leave(at(0))).collect();
+        let first: Vec<_> = std::iter::from_fn(|| queues.dispatch(at(0))).collect();
         assert_eq!(
             first,
             ["s00", "s01", "s02", "s03", "s04", "s05", "s06", "s07"].map(engine)
         );
-        lanes.came_back("a");
-        assert_eq!(lanes.leave(at(10_000)), Some(engine("s08")));
-        assert_eq!(lanes.leave(at(10_000)), None);
+        queues.completed("a");
+        assert_eq!(queues.dispatch(at(10_000)), Some(engine("s08")));
+        assert_eq!(queues.dispatch(at(10_000)), None);
     }
 
     #[test]
     fn a_host_that_hangs_holds_up_nobody_else() {
-        let mut lanes = Lanes::new(1000.0, 1024);
+        let mut queues = CallQueues::new(1000.0, 1024);
         for call in 0..20 {
-            lanes.enqueue("hangs", at(0), engine(&format!("h{call}")));
+            queues.enqueue("hangs", at(0), engine(&format!("h{call}")));
         }
-        while lanes.leave(at(0)).is_some() {}
-        lanes.enqueue("well", at(1), engine("w"));
-        assert_eq!(lanes.leave(at(1)), Some(engine("w")));
+        while queues.dispatch(at(0)).is_some() {}
+        queues.enqueue("well", at(1), engine("w"));
+        assert_eq!(queues.dispatch(at(1)), Some(engine("w")));
     }
 
     #[test]
     fn a_hundred_hosts_that_hang_hold_up_a_sound_one_for_a_second_at_most() {
-        let mut lanes = Lanes::new(1000.0, 65_536);
+        let mut queues = CallQueues::new(1000.0, 65_536);
         for host in 0..100 {
-            lanes.enqueue(&format!("hangs {host}"), at(0), engine(&format!("h{host}")));
+            queues.enqueue(&format!("hangs {host}"), at(0), engine(&format!("h{host}")));
         }
-        assert_eq!(std::iter::from_fn(|| lanes.leave(at(0))).count(), IN_ALL);
-        lanes.enqueue("well", at(0), engine("a"));
         assert_eq!(
-            (lanes.leave(at(999)), lanes.wake(at(500))),
+            std::iter::from_fn(|| queues.dispatch(at(0))).count(),
+            IN_ALL
+        );
+        queues.enqueue("well", at(0), engine("a"));
+        assert_eq!(
+            (queues.dispatch(at(999)), queues.wake(at(500))),
             (None, Some(at(1000)))
         );
-        let left: Vec<_> = std::iter::from_fn(|| lanes.leave(at(1000))).collect();
+        let left: Vec<_> = std::iter::from_fn(|| queues.dispatch(at(1000))).collect();
         assert!(left.contains(&engine("a")) && left.len() == 37, "{left:?}");
-        lanes.came_back("well");
-        assert_eq!(lanes.in_flight(), 100);
+        queues.completed("well");
+        assert_eq!(queues.in_flight(), 100);
     }
 
     #[test]
     fn calls_that_hang_have_a_bound_of_their_own_and_leave_descriptors_for_others() {
         for (descriptors, most) in [(65_536, 256), (1024, 256), (256, 64), (20, 5), (2, 1)] {
-            let mut lanes = Lanes::new(1000.0, descriptors);
+            let mut queues = CallQueues::new(1000.0, descriptors);
             for host in 0..400 {
-                lanes.enqueue(&format!("hangs {host}"), at(0), engine(&format!("h{host}")));
+                queues.enqueue(&format!("hangs {host}"), at(0), engine(&format!("h{host}")));
             }
             let left: usize = (0..10)
-                .map(|s| std::iter::from_fn(|| lanes.leave(at(s * 1000))).count())
+                .map(|s| std::iter::from_fn(|| queues.dispatch(at(s * 1000))).count())
                 .sum();
             assert_eq!(
-                (left, lanes.wake(at(10_000))),
+                (left, queues.wake(at(10_000))),
                 (most, None),
                 "{descriptors} descriptors"
             );
-            lanes.came_back("hangs 0");
-            assert_eq!(lanes.wake(at(10_000)), Some(at(10_000)));
+            queues.completed("hangs 0");
+            assert_eq!(queues.wake(at(10_000)), Some(at(10_000)));
         }
     }
 
     #[test]
     fn the_rate_spaces_calls_after_a_burst_and_says_when_the_next_may_leave() {
-        let mut lanes = Lanes::new(50.0, 1024);
+        let mut queues = CallQueues::new(50.0, 1024);
         let mut now = at(0);
         for call in 0..58 {
-            lanes.enqueue("a", now, engine(&format!("s{call:02}")));
+            queues.enqueue("a", now, engine(&format!("s{call:02}")));
         }
         let mut left = 0;
         while left < 58 {
-            match lanes.leave(now) {
+            match queues.dispatch(now) {
                 Some(_) => left += 1,
-                None => now = lanes.wake(now).unwrap(),
+                None => now = queues.wake(now).unwrap(),
             }
-            lanes.came_back("a");
+            queues.completed("a");
         }
         assert_eq!(now.as_millis(), 1000);
     }
@@ -262,24 +265,28 @@ mod tests {
     #[test]
     fn a_thousand_sessions_that_die_at_once_are_pinged_and_logged_in_again_within_half_a_minute_by_the_default_rate()
      {
-        let mut lanes = Lanes::new(100.0, 1024);
+        let mut queues = CallQueues::new(100.0, 1024);
         for session in 0..1000 {
-            lanes.enqueue("a", at(0), engine(&format!("ping {session}")));
+            queues.enqueue("a", at(0), engine(&format!("ping {session}")));
         }
         let (mut now, mut fresh, mut most) = (at(0), 0, 0);
         let mut under_way = std::collections::VecDeque::new();
         while fresh < 1000 {
-            while let Some(call) = lanes.leave(now) {
+            while let Some(call) = queues.dispatch(now) {
                 under_way.push_back((now.after(Duration::from_millis(60)), call));
             }
             most = most.max(under_way.len());
             let back = under_way.front().map(|(back, _)| *back);
-            now = [back, lanes.wake(now)].into_iter().flatten().min().unwrap();
+            now = [back, queues.wake(now)]
+                .into_iter()
+                .flatten()
+                .min()
+                .unwrap();
             while under_way.front().is_some_and(|(back, _)| *back <= now) {
-                lanes.came_back("a");
+                queues.completed("a");
                 match under_way.pop_front().unwrap().1.session().split_once(' ') {
                     Some(("ping", session)) => {
-                        lanes.enqueue("a", at(0), engine(&format!("login {session}")));
+                        queues.enqueue("a", at(0), engine(&format!("login {session}")));
                     }
                     _ => fresh += 1,
                 }
@@ -289,8 +296,8 @@ mod tests {
         assert!(most <= PER_HOST, "{most}");
     }
 
-    fn engine(session: &str) -> Passenger {
-        Passenger::Engine(session.to_owned())
+    fn engine(session: &str) -> QueuedCall {
+        QueuedCall::Engine(session.to_owned())
     }
 
     fn at(millis: i64) -> Instant {

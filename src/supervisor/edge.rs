@@ -23,7 +23,7 @@ use crate::driver::{self, Done, Work};
 use crate::hooks::Hooks;
 use crate::program;
 use crate::provider::Clients;
-use crate::publish::{self, Press};
+use crate::publish::{self, SinkPool};
 use crate::schedule::Runner;
 use crate::scrape::MoveScrapers;
 use crate::signals::{Signal, Signals};
@@ -58,7 +58,7 @@ pub struct Edge {
     reloading: JoinSet<Incoming>,
     store: Store,
     clients: Clients,
-    press: Press,
+    pool: SinkPool,
     /// The programs of sessions, by epoch.
     hooks: HashMap<u64, Hooks>,
     /// The programs and webhooks of `[alerts]`.
@@ -108,7 +108,7 @@ impl Edge {
             reloading: JoinSet::new(),
             store,
             clients,
-            press: Press::start(),
+            pool: SinkPool::start(),
             hooks: HashMap::new(),
             alerts: Hooks::none(),
             last_hooks: JoinSet::new(),
@@ -225,9 +225,9 @@ impl Edge {
             }
             Effect::SaveSession { of, bytes } => driver::save_session(work, store, of, bytes),
             Effect::SaveAccount { key, bytes } => driver::save_account(work, store, &key, bytes),
-            Effect::LookAtFiles(sights) => driver::look_at_files(work, store, sights, now),
-            Effect::LookAtDirectories(calm) => driver::look_at_directories(work, calm),
-            Effect::Publish(jobs) => self.press.take(jobs),
+            Effect::LookAtFiles(expected) => driver::look_at_files(work, store, expected, now),
+            Effect::LookAtDirectories(snapshot) => driver::look_at_directories(work, snapshot),
+            Effect::Publish(pending) => self.pool.take(pending),
             Effect::Retire(retirement) => self.retire(*retirement),
             Effect::RemoveRecord { number, of } => self.remove_record(number, &of),
             Effect::EndHooks(of) => self.replace_hooks(of, Hooks::none()),

@@ -12,9 +12,9 @@ use super::load::AllRunning;
 use crate::api::HealthAsk;
 use crate::api::access::Guests;
 use crate::config::{Config, MetricsListen, SessionConfig};
-use crate::driver::{Calm, Errand, PersonErrand, Sight, Ticket};
+use crate::driver::{DirectorySnapshot, Errand, ExpectedFiles, PersonErrand, Ticket};
 use crate::hooks::{AlertsConfig, Happening, RunCount};
-use crate::publish::{Jobs, Publisher, Settling};
+use crate::publish::{PendingSinks, Publisher, Settling};
 use crate::schedule::Calendar;
 
 /// One thing that is to be done. What comes of it comes back as an input.
@@ -51,11 +51,11 @@ pub(super) enum Effect {
     /// An account's state is written.
     SaveAccount { key: Arc<str>, bytes: Vec<u8> },
     /// Files are looked at that only the daemon should touch.
-    LookAtFiles(Vec<Sight>),
+    LookAtFiles(Vec<ExpectedFiles>),
     /// Their directories are looked at.
-    LookAtDirectories(Calm),
+    LookAtDirectories(DirectorySnapshot),
     /// Token files are written or removed.
-    Publish(Jobs),
+    Publish(PendingSinks),
     /// The files that a session leaves behind are cleared away.
     Retire(Box<Retirement>),
     /// The record of a session that is gone is removed.
@@ -126,9 +126,9 @@ impl Effects {
         self.0.push(effect);
     }
 
-    pub(super) fn publish(&mut self, jobs: Jobs) {
-        if !jobs.is_empty() {
-            self.push(Effect::Publish(jobs));
+    pub(super) fn publish(&mut self, pending: PendingSinks) {
+        if !pending.is_empty() {
+            self.push(Effect::Publish(pending));
         }
     }
 

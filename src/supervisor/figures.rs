@@ -132,7 +132,7 @@ impl Supervisor {
                     .now
                     .max(self.gauges.lag.before)
                     .as_secs_f64(),
-                calls_in_flight: self.lanes.in_flight(),
+                calls_in_flight: self.queues.in_flight(),
                 config_good: self.gauges.config_good,
                 config_read: self.gauges.config_read,
                 clock_jumps: self.gauges.clock_jumps,

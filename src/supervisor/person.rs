@@ -10,8 +10,8 @@ use aws_lc_rs::hmac;
 
 use super::Supervisor;
 use super::asks::Want;
+use super::call_queues::QueuedCall;
 use super::effect::Effect;
-use super::lanes::Passenger;
 use super::slot::Slot;
 use crate::api::{About, LoginAsk, LoginBegun, LoginDone, LoginHow, Refusal, Reply};
 use crate::driver::{PersonDone, PersonErrand, PersonStep, Ticket};
@@ -33,7 +33,7 @@ const SLOWEST: Duration = Duration::from_mins(1);
 #[derive(Default)]
 pub(super) struct PersonLogins {
     latest: Option<Box<Login>>,
-    /// The host in whose lane a step waits.
+    /// The host in whose queue a step waits.
     queued: Option<String>,
 }
 
@@ -205,14 +205,14 @@ impl Supervisor {
     }
 
     /// Lets a call leave, whoever wants it.
-    pub(super) fn launch(&mut self, passenger: &Passenger) {
-        match passenger {
-            Passenger::Engine(name) => self.launch_call(name),
-            Passenger::Person(name) => self.launch_person(name),
+    pub(super) fn launch(&mut self, call: &QueuedCall) {
+        match call {
+            QueuedCall::Engine(name) => self.launch_call(name),
+            QueuedCall::Person(name) => self.launch_person(name),
         }
     }
 
-    /// The step that waited for its lane leaves now.
+    /// The step that waited for its queue leaves now.
     fn launch_person(&mut self, name: &str) {
         let Some(slot) = self.slots.get_mut(name) else {
             return;
@@ -222,13 +222,13 @@ impl Supervisor {
         };
         match slot.person_errand(&host) {
             Some(errand) => self.effects.push(Effect::Person(Box::new(errand))),
-            None => self.lanes.came_back(&host),
+            None => self.queues.completed(&host),
         }
     }
 
     /// A step came to its end.
     pub(super) fn person_done(&mut self, of: &Ticket, login: &str, host: &str, came: PersonDone) {
-        self.lanes.came_back(host);
+        self.queues.completed(host);
         let now = self.now.boot;
         let Some(slot) = self.current(of).filter(|slot| !slot.leaving) else {
             return;
@@ -270,13 +270,13 @@ impl Supervisor {
             .get_mut(name)
             .and_then(|slot| slot.pending.take());
         if let Some(pending) = held {
-            self.lanes.forget(name);
+            self.queues.forget(name);
             self.feed_engine(name, Input::Unwritten { call: pending.id() });
         }
         self.step(name, Input::PersonLoggedIn(answer));
     }
 
-    /// Puts the next step of a person's login into its host's lane; says when the session must be looked at again.
+    /// Puts the next step of a person's login into its host's queue; says when the session must be looked at again.
     pub(super) fn queue_person(&mut self, name: &str, now: Instant) -> Option<Instant> {
         let slot = self.slots.get_mut(name)?;
         if let Some(latest) = slot.person.latest.as_mut() {
@@ -284,8 +284,8 @@ impl Supervisor {
         }
         if slot.person.queued.is_none() && slot.person.has_step() {
             let host = slot.remote.host(Request::Login, None);
-            self.lanes
-                .enqueue(&host, now, Passenger::Person(name.to_owned()));
+            self.queues
+                .enqueue(&host, now, QueuedCall::Person(name.to_owned()));
             slot.person.queued = Some(host);
         }
         slot.wake(now, &self.accounts.get(&slot.account)?.account)

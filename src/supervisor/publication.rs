@@ -205,7 +205,7 @@ mod tests {
 
     use super::*;
     use crate::named::Named;
-    use crate::publish::{Format, Press, SinkConfig};
+    use crate::publish::{Format, SinkConfig, SinkPool};
     use crate::secret::Secret;
     use crate::supervisor::effect::Effect;
     use crate::token::Token;
@@ -258,14 +258,14 @@ mod tests {
     /// A publication whose files are written at once.
     struct Shown {
         publication: Publication,
-        press: Press,
+        pool: SinkPool,
     }
 
     impl Shown {
         fn beginning(house: &TempDir) -> Self {
             Self {
                 publication: Publication::beginning(files(house)),
-                press: Press::start(),
+                pool: SinkPool::start(),
             }
         }
 
@@ -286,8 +286,8 @@ mod tests {
 
         fn perform(&self, mut effects: Effects) {
             for effect in effects.take() {
-                if let Effect::Publish(jobs) = effect {
-                    self.press.take(jobs);
+                if let Effect::Publish(pending) = effect {
+                    self.pool.take(pending);
                 }
             }
         }

@@ -276,7 +276,7 @@ impl Supervisor {
         self.watch.reloaded(self.now.boot);
         self.take_over_alerts(&config);
         self.take_over_metrics(config.metrics);
-        self.lanes.set_rate(config.per_host_rate);
+        self.queues.set_rate(config.per_host_rate);
         self.config.per_host_rate = config.per_host_rate;
         self.config.socket.admins = config.socket.admins;
         self.config.subordinates = config.subordinates;

@@ -165,7 +165,7 @@ impl Supervisor {
         let Some((name, mut slot)) = self.slots.remove_entry(name) else {
             return;
         };
-        self.lanes.forget(&name);
+        self.queues.forget(&name);
         self.watch.forget(&name);
         let generation = slot.session.state().generation;
         self.removals.generations.insert(name.clone(), generation);
@@ -174,7 +174,7 @@ impl Supervisor {
         }
         if let Some(flight) = slot.in_flight.take() {
             self.effects.push(Effect::Abort(slot.epoch));
-            self.lanes.came_back(&flight.host);
+            self.queues.completed(&flight.host);
         }
         if let Some(account) = self.accounts.get_mut(&slot.account) {
             let stays = self

@@ -59,7 +59,7 @@ pub(super) struct Slot {
     pub(super) former_files: Vec<PathBuf>,
     /// Its state's file as it was written last.
     pub(super) written: Option<Stamp>,
-    /// A call that waits for its state to be written, or for a lane.
+    /// A call that waits for its state to be written, or in a queue.
     pub(super) pending: Option<Box<Pending>>,
     pub(super) in_flight: Option<Box<Flight>>,
     /// Logins by a person.
@@ -107,7 +107,7 @@ pub(super) struct Pending {
 #[derive(Debug)]
 pub(super) struct Flight {
     pub(super) request: Request,
-    /// The host whose lane it uses.
+    /// The host whose queue it uses.
     pub(super) host: String,
 }
 
@@ -115,7 +115,7 @@ pub(super) struct Flight {
 pub(super) enum PendingStep {
     /// A write, or nothing at all.
     Wait,
-    /// Nothing: it may queue for its host's lane.
+    /// Nothing: it may wait in its host's queue.
     Queue { host: String, urgent_by: Instant },
     /// It must not leave: what it needs could not be written.
     Unwritten { call: u64, request: Request },

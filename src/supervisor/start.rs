@@ -8,11 +8,11 @@ use thiserror::Error;
 
 use super::Supervisor;
 use super::alarm::Alarm;
+use super::call_queues::CallQueues;
 use super::effect::{Effects, Notice};
 use super::feed::Feed;
 use super::figures::{Gauges, Tally};
 use super::found;
-use super::lanes::Lanes;
 use super::load::{Loaded, LoadedSession};
 use super::person::{LoginIds, PersonLogins};
 use super::publication::Publication;
@@ -96,7 +96,7 @@ impl Supervisor {
             unsaved: BTreeSet::new(),
             timers: BTreeSet::new(),
             stirred: BTreeSet::new(),
-            lanes: Lanes::new(config.per_host_rate, descriptors),
+            queues: CallQueues::new(config.per_host_rate, descriptors),
             writes: Writes::default(),
             removals: Removals::default(),
             alert_runs: RunCount::default(),

@@ -85,7 +85,7 @@ impl Supervisor {
         slots.map(|slot| slot.publication.into_files())
     }
 
-    /// A call that waits for a write or a lane never leaves; its intent is ended, so that the next start need not doubt it.
+    /// A call that waits for a write or in a queue never leaves; its intent is ended, so that the next start need not doubt it.
     fn take_back_what_has_not_left(&mut self) {
         let held = self
             .slots
@@ -93,7 +93,7 @@ impl Supervisor {
             .filter_map(|slot| Some((slot.name.clone(), slot.take_back_pending()?)));
         let held: Vec<_> = held.collect();
         for (name, call) in held {
-            self.lanes.forget(&name);
+            self.queues.forget(&name);
             self.step(&name, Input::Unwritten { call });
         }
     }
@@ -110,7 +110,7 @@ impl Supervisor {
             };
             if let Some(flight) = slot.in_flight.take_if(harmless) {
                 self.effects.push(Effect::Abort(slot.epoch));
-                self.lanes.came_back(&flight.host);
+                self.queues.completed(&flight.host);
             }
         }
     }
@@ -118,8 +118,8 @@ impl Supervisor {
     /// Lets end what is under way.
     pub(super) fn drain(&mut self) {
         let now = self.now.boot;
-        while let Some(passenger) = self.lanes.leave(now) {
-            self.launch(&passenger);
+        while let Some(call) = self.queues.dispatch(now) {
+            self.launch(&call);
         }
         self.save_accounts(now);
         self.write();

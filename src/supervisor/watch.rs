@@ -9,7 +9,7 @@ use super::effect::{Effect, Notice};
 use super::slot::{AccountSlot, Slot};
 use super::{LOOK_EVERY, Supervisor, WATCH_EVERY};
 use crate::config::SessionConfig;
-use crate::driver::{Calm, Sight, Ticket};
+use crate::driver::{DirectorySnapshot, ExpectedFiles, Ticket};
 use crate::secret::Secret;
 use crate::secret_source::SecretSource;
 use crate::session::Input;
@@ -38,7 +38,7 @@ pub(super) struct Watch {
     /// Sessions that another secret could help.
     needy: BTreeSet<Arc<str>>,
     /// By what the next look knows that every file is in its place.
-    calm: Option<Calm>,
+    snapshot: Option<DirectorySnapshot>,
     /// When the config was taken over last: what was known before may lack a directory.
     reloaded: Instant,
 }
@@ -57,7 +57,7 @@ impl Watch {
             pulse,
             commands_read: now.boot,
             needy: BTreeSet::new(),
-            calm: None,
+            snapshot: None,
             reloaded: now.boot,
         }
     }
@@ -84,11 +84,11 @@ impl Watch {
 
     /// Files may lie in other directories from now on.
     pub(super) fn reloaded(&mut self, now: Instant) {
-        (self.calm, self.reloaded) = (None, now);
+        (self.snapshot, self.reloaded) = (None, now);
     }
 
-    fn keep(&mut self, calm: Calm) {
-        self.calm = Some(calm).filter(|calm| calm.since > self.reloaded);
+    fn keep(&mut self, snapshot: DirectorySnapshot) {
+        self.snapshot = Some(snapshot).filter(|snapshot| snapshot.since > self.reloaded);
     }
 
     /// Whether another secret could help this session.
@@ -176,32 +176,32 @@ impl Supervisor {
         }
         self.look_around();
         self.look_for_alarms();
-        self.lanes.sweep(now);
+        self.queues.sweep(now);
         self.watch.next_line = Some(now);
     }
 
     /// Somebody may remove files, or mount another disk over them.
     fn look_around(&mut self) {
-        match self.watch.calm.take() {
-            Some(calm) => self.effects.push(Effect::LookAtDirectories(calm)),
+        match self.watch.snapshot.take() {
+            Some(snapshot) => self.effects.push(Effect::LookAtDirectories(snapshot)),
             None => self.look_at_files(),
         }
     }
 
     fn look_at_files(&mut self) {
-        let sights = self.slots.values().map(|slot| Sight {
+        let expected = self.slots.values().map(|slot| ExpectedFiles {
             of: slot.ticket(),
             state: slot.written,
             config: slot.config.clone(),
             published: slot.publication.is_shown(),
         });
-        let sights = sights.collect();
-        self.effects.push(Effect::LookAtFiles(sights));
+        let expected = expected.collect();
+        self.effects.push(Effect::LookAtFiles(expected));
     }
 
-    pub(super) fn looked_at_directories(&mut self, calm: Option<Calm>) {
-        match calm {
-            Some(calm) => self.watch.keep(calm),
+    pub(super) fn looked_at_directories(&mut self, snapshot: Option<DirectorySnapshot>) {
+        match snapshot {
+            Some(snapshot) => self.watch.keep(snapshot),
             None => self.look_at_files(),
         }
     }
@@ -210,10 +210,10 @@ impl Supervisor {
         &mut self,
         states: &[Ticket],
         files: &[Ticket],
-        calm: Option<Calm>,
+        snapshot: Option<DirectorySnapshot>,
     ) {
-        if let Some(calm) = calm {
-            self.watch.keep(calm);
+        if let Some(snapshot) = snapshot {
+            self.watch.keep(snapshot);
         }
         for of in states {
             // A write that came meanwhile has made it good.

@@ -16,7 +16,7 @@ use super::servers::{SimulatedServer, Trouble, servers};
 use crate::api::HealthAsk;
 use crate::atomic_file::Stamp;
 use crate::config::Config;
-use crate::driver::{Done, Errand, LONGEST_LANDING, PersonDone, Sight, Ticket};
+use crate::driver::{Done, Errand, ExpectedFiles, LONGEST_LANDING, PersonDone, Ticket};
 use crate::provider::{Clients, PersonError};
 use crate::publish::simulated::Worker;
 use crate::publish::{Settling, Wanted};
@@ -484,8 +484,8 @@ impl World {
             Effect::SaveAccount { key, bytes } => {
                 self.save(Record::Account(key.to_string()), bytes, None);
             }
-            Effect::LookAtFiles(sights) => self.look_at_files(sights),
-            Effect::LookAtDirectories(_) => panic!("nothing is ever calm here"),
+            Effect::LookAtFiles(expected) => self.look_at_files(expected),
+            Effect::LookAtDirectories(_) => panic!("no directories are compared here"),
             Effect::Publish(jobs) => {
                 for worker in jobs.into_workers() {
                     self.try_soon(Box::new(worker), false);
@@ -766,23 +766,23 @@ impl World {
         self.handle(Incoming::Retired(retirement.number));
     }
 
-    fn look_at_files(&mut self, sights: Vec<Sight>) {
+    fn look_at_files(&mut self, expected: Vec<ExpectedFiles>) {
         let (mut states, mut files) = (Vec::new(), Vec::new());
-        for sight in sights {
-            let record = Record::Session(sight.of.name.to_string());
-            if sight.state.is_some() && !self.disk.has(&record) {
-                states.push(sight.of.clone());
+        for expected in expected {
+            let record = Record::Session(expected.of.name.to_string());
+            if expected.state.is_some() && !self.disk.has(&record) {
+                states.push(expected.of.clone());
             }
-            let mut sinks = sight.config.publish.iter();
-            if sight.published && sinks.any(|sink| self.disk.published(&sink.path).is_none()) {
-                files.push(sight.of);
+            let mut sinks = expected.config.publish.iter();
+            if expected.published && sinks.any(|sink| self.disk.published(&sink.path).is_none()) {
+                files.push(expected.of);
             }
         }
-        let calm = None;
+        let snapshot = None;
         let done = Done::LookedAtFiles {
             states,
             files,
-            calm,
+            snapshot,
         };
         self.reaches(Duration::from_millis(10), Incoming::Done(done));
     }
