@@ -282,14 +282,11 @@ impl Remote {
                         Connection::Kept
                     },
                 };
-                match tokio::time::timeout(left, exchange.about(request)).await {
-                    Ok(outcome) => outcome,
-                    Err(_) => {
-                        let host = self.host(request, held.token);
-                        let silent = NoAnswer::Silent(host, held.timeout);
-                        CallOutcome::without_answer(request, &silent, &known)
-                    }
-                }
+                let outcome = tokio::time::timeout(left, exchange.about(request)).await;
+                outcome.unwrap_or_else(|_| {
+                    let silent = NoAnswer::Silent(self.host(request, held.token), held.timeout);
+                    CallOutcome::without_answer(request, &silent, &known)
+                })
             }
             Err(error) => CallOutcome::without_answer(request, &error, &known),
         };
