@@ -144,7 +144,7 @@ pub enum Ask {
     },
     /// Is the daemon well, and are these sessions good?
     Health(HealthAsk),
-    /// Figures for who measures, of some sessions at a time.
+    /// The figures of a page of sessions, for a scraper or a person who measures.
     Metrics {
         /// Who asks, and sees what it may see; none for the listener of scrapers, which sees everything.
         caller: Option<Caller>,
@@ -214,7 +214,7 @@ pub enum Refusal {
     NoSuchSession { name: String },
     /// 403 `not-allowed`, exit 77: the caller may not read the session, if there is one.
     NotAllowed { name: String },
-    /// The same: it may not give it orders.
+    /// 403 `not-allowed`, exit 77: the caller may read the session, but not give it orders.
     NotOrdered { name: String },
     /// 503 `not-fresh` with `Retry-After`, exit 75.
     NotFresh {

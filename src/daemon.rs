@@ -39,7 +39,7 @@ pub enum RunError {
     /// There is no log.
     #[error(transparent)]
     Logging(#[from] LoggingError),
-    /// Signals or the runtime could not be had.
+    /// The handlers of signals or the runtime could not be set up.
     #[error(transparent)]
     Unlogged(DaemonError),
     /// It could not begin to supervise, as the log says.

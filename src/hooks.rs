@@ -158,7 +158,7 @@ impl Hooks {
         Self::of(told.collect(), runs)
     }
 
-    /// The same for alerts, which hear of every session.
+    /// Starts the workers of alerts, which are told of every session.
     pub fn start_alerts(
         config: &AlertsConfig,
         socket: &Path,

@@ -40,7 +40,7 @@ const LARGEST: usize = 64 * 1024;
 /// No file takes longer to read, unless its disk hangs.
 const LONGEST_READ: Duration = Duration::from_secs(10);
 
-/// Why a secret could not be had; names the place and the remedy, never the value.
+/// Why a secret could not be read; names the place and the remedy, never the value.
 #[derive(Debug)]
 pub enum SecretError {
     /// The disk does not answer.
@@ -56,7 +56,7 @@ pub enum SecretError {
         /// Why.
         error: io::Error,
     },
-    /// Out of descriptors, memory or processes: no fault of the secret's, and over as soon as somebody lets go.
+    /// Out of descriptors, memory or processes: no fault of the secret's, and over as soon as some are freed.
     Exhausted(String, io::Error),
     /// A directory, a device or a pipe.
     NotAFile(PathBuf),
@@ -346,7 +346,7 @@ impl SecretSource {
     /// As [`SecretSource::read`], of the login parameter `name`: what people type is one line.
     ///
     /// # Errors
-    /// The same, and where a password or its like has several lines.
+    /// Those of [`SecretSource::read`], and where a password or its like has several lines.
     pub async fn read_parameter(&self, name: &str) -> Result<Secret, SecretError> {
         let secret = self.read().await?;
         if is_typed(name) && secret.expose().contains(['\n', '\r']) {

@@ -41,7 +41,7 @@ const LEFT: [Known; 20] = [
 /// The real-time signals; the C library keeps some of the first for itself, and says no to those.
 const REAL_TIME: RangeInclusive<i32> = 34..=64;
 
-/// What somebody asks of the process.
+/// What a signal asks of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// `SIGHUP`: read the config again.

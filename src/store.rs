@@ -80,13 +80,13 @@ struct Shared {
 pub enum Loaded {
     /// There is none.
     Absent,
-    /// Its bytes, opened: whoever wrote it had the key, where there is one.
+    /// Its bytes, opened: its writer had the key, where there is one.
     Bytes(Vec<u8>, Age),
-    /// The same, but it was found plain when there was a key already: whoever wrote it need not have had the key.
+    /// Its bytes, found plain when there was a key already: its writer need not have had the key.
     Unproven(Vec<u8>),
     /// It was damaged and has been renamed to this path; the session starts without it.
     SetAside(PathBuf),
-    /// The same, since it is plain among sealed ones.
+    /// It was renamed to this path, since it is plain among sealed ones.
     Unsealed(PathBuf),
 }
 

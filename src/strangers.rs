@@ -53,7 +53,7 @@ impl Trusted {
         }
     }
 
-    /// The same and the user for whom this process looks: what it may read.
+    /// As [`Self::to_run`], and the user for whom this process looks: what it may read.
     pub fn of_this_process() -> Self {
         Self::to_run().and(LOOKS_FOR.load(Ordering::Relaxed))
     }

@@ -16,7 +16,7 @@ use sd_notify::NotifyState;
 
 use crate::descriptors::allowed_descriptors;
 
-/// Variables that are meant for this process alone: whoever starts a child removes them from its environment.
+/// Variables that are meant for this process alone, and are removed from the environment of its children.
 pub const PRIVATE_VARIABLES: [&str; 7] = [
     "NOTIFY_SOCKET",
     "WATCHDOG_USEC",

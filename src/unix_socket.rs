@@ -1,4 +1,4 @@
-//! Connects to a unix socket, and not for ever: who listens there may take nobody any more.
+//! Connects to a unix socket within a time limit: its listener may have stopped accepting.
 
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -16,7 +16,7 @@ const SHORTEST: Duration = Duration::from_millis(1);
 /// stopped process is after some callers (`SO_SNDTIMEO` in socket(7)).
 ///
 /// # Errors
-/// `WouldBlock` when the listener took nobody in time; those of `connect(2)`.
+/// `WouldBlock` when the listener did not accept in time; those of `connect(2)`.
 pub fn connect_within(path: &Path, patience: Duration) -> io::Result<UnixStream> {
     let address = SocketAddrUnix::new(path)?;
     let socket = socket_with(

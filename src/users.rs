@@ -1,4 +1,4 @@
-//! Users and groups of the machine: whom a config names, what their names are, and which numbers are somebody's.
+//! Users and groups of the machine: the principals of a config, their names, and which numbers stand for many.
 
 mod numbers;
 mod subordinates;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use numbers::NUMBERS;
 pub use subordinates::Subordinates;
 
-/// Somebody who may do something: `user:alice`, `group:ops`, resolved.
+/// A user or group that may do something: `user:alice`, `group:ops`, resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Principal {
     /// A user's number.

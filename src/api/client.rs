@@ -105,7 +105,7 @@ impl Client {
         }
     }
 
-    /// The same for somebody who looks on, and would rather ask again than wait for a daemon that hangs.
+    /// This client with less patience: a command that watches would rather ask again than wait for a daemon that hangs.
     #[must_use]
     pub fn impatient(&self, margin: Duration) -> Self {
         Self {
@@ -114,7 +114,7 @@ impl Client {
         }
     }
 
-    /// The same for a person, who is told why nothing happens.
+    /// This client, which calls `waiting` to tell a person why nothing happens.
     #[must_use]
     pub fn announcing(self, waiting: fn(&ClientError, Duration)) -> Self {
         Self {

@@ -21,7 +21,7 @@ pub enum DurationError {
 }
 
 impl DurationError {
-    /// The same without the text, which may be a token that went to the wrong place.
+    /// The error without the text, which may be a token that went to the wrong place.
     pub fn without_value(&self) -> &'static str {
         match self {
             Self::Unreadable(_) => "not a duration; write 90s, 10m or 1h 30m",

@@ -92,7 +92,7 @@ pub enum LoginHow {
         user_code: String,
         /// Where to type it.
         verification_uri: String,
-        /// The same with the code in it, for a QR code.
+        /// The address with the code in it, for a QR code.
         verification_uri_complete: Option<String>,
     },
 }

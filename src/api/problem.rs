@@ -12,7 +12,7 @@ pub struct Problem {
     /// The problem type: what scripts should look at.
     #[serde(rename = "type")]
     pub kind: Kind,
-    /// The same for people, without particulars.
+    /// The kind in words for people, without particulars.
     pub title: Box<str>,
     /// The HTTP status.
     pub status: u16,
@@ -121,7 +121,7 @@ impl Problem {
         }
     }
 
-    /// The same, with what a person can do.
+    /// The problem, with what a person can do about it.
     #[must_use]
     pub fn with_remedy(mut self, remedy: impl Into<Box<str>>) -> Self {
         self.remedy = Some(remedy.into());

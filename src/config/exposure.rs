@@ -69,7 +69,7 @@ pub(super) fn owner(directory: &Path) -> Option<u32> {
 struct Used {
     /// What it is to the daemon.
     what: &'static str,
-    /// What whoever changes it can do.
+    /// What a user who changes it can do.
     harm: &'static str,
     /// Whether it is used however it lies there, since the config says so.
     in_any_case: bool,

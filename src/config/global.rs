@@ -43,7 +43,7 @@ pub(super) struct Context<'c> {
 }
 
 impl Context<'_> {
-    /// Whose clock the calendars are about: a hundred kilobytes, so only for who has one.
+    /// The time zone of the calendars. It takes a hundred kilobytes, so only a config with a calendar reads it.
     pub(super) fn zone(&self) -> TimeZone {
         zone_named(self.daemon.timezone.as_deref()).unwrap_or(TimeZone::UTC)
     }

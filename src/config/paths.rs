@@ -35,7 +35,7 @@ pub(super) fn read_below(table: &Table<'_>, key: &str, base: &Path) -> Option<At
     table.parsed(key, |text| below(text, base))
 }
 
-/// The same of a text.
+/// As [`read_below`], of a text.
 pub(super) fn below(text: &str, base: &Path) -> Result<PathBuf, Bad> {
     inner(text).map(|path| tidy(&base.join(path)))
 }

@@ -38,7 +38,7 @@ impl Surroundings {
         }
     }
 
-    /// The same, for a config by which nothing is going to run.
+    /// These surroundings, for a config that is only looked at: nothing will run by it.
     #[must_use]
     pub fn only_to_look(self) -> Self {
         Self {
@@ -47,7 +47,7 @@ impl Surroundings {
         }
     }
 
-    /// The same, as systemd tells them to the machine's service.
+    /// These surroundings, with the directories that systemd gives to the machine's service.
     #[must_use]
     pub fn of_the_machine(self) -> Self {
         Self {

@@ -96,7 +96,7 @@ pub(super) fn mode_as_number(key: &str, number: &str) -> Bad {
     )
 }
 
-/// The mode of a published file: nobody but its owner may change it, and nobody executes it.
+/// The mode of a published file: only its owner may change it, and no user may execute it.
 pub(super) fn published_mode(text: &str) -> Result<u32, Bad> {
     let bits = mode(text)?;
     if bits & 0o022 != 0 {

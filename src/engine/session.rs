@@ -122,7 +122,7 @@ pub enum Order {
     Login,
     /// Withdraw the token and end the session at the server.
     Logout,
-    /// The same, but only until the next start.
+    /// As `Logout`, but only until the next start.
     LogoutUntilStart,
     /// Make no more calls.
     Pause,

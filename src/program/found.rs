@@ -57,7 +57,7 @@ pub fn found(
     Ok(Some(file))
 }
 
-/// All files that `argv` would run, for who looks at more than whether to run them.
+/// All files that `argv` would run, for `check` and `doctor`, which look at more than whether it may run.
 pub fn files(argv: &[String], path: Option<&OsStr>) -> Vec<PathBuf> {
     let Some((name, arguments)) = argv.split_first() else {
         return Vec::new();

@@ -272,7 +272,7 @@ impl CaptureRule {
         }
     }
 
-    /// The same, of a life that lasts.
+    /// As `life`, if it lasts.
     pub(super) fn duration(&self, response: &Response, wall: Timestamp) -> Option<Duration> {
         self.life(response, wall).and_then(Life::lasting)
     }

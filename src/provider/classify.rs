@@ -27,7 +27,7 @@ use denial::{says_no, speaks_of_credentials};
 use ping::alive;
 use token_endpoint::{declined, refusal, refused_by};
 
-/// Who is away comes back at times sooner than announced; our own back-off waits no longer either.
+/// A server in maintenance may be back sooner than announced; our own back-off waits no longer either.
 const LONGEST_MAINTENANCE: Duration = Duration::from_mins(5);
 
 /// What was asked, and of whom.
@@ -53,7 +53,7 @@ pub(super) struct Classified {
     pub(super) oddity: Option<String>,
     /// What a person can do.
     pub(super) remedy: Option<String>,
-    /// Something came, but nothing that the API says: whoever stands between may have written it.
+    /// Something came, but nothing that the API says: a proxy or portal on the way may have written it.
     pub(super) odd: bool,
 }
 
@@ -78,7 +78,7 @@ pub(super) fn unusable(request: Request) -> Verdict {
     }
 }
 
-/// The same, where something came that is none.
+/// As [`unusable`], where something came that is no answer of the API.
 fn odd(request: Request, oddity: impl Into<String>) -> Classified {
     Classified {
         oddity: Some(oddity.into()),
@@ -217,7 +217,7 @@ fn decided(asked: &Asked<'_>, response: &Response) -> Option<Classified> {
     }
 }
 
-/// A page of whoever stands between may bear the status that a rule names.
+/// A page of a proxy on the way may bear the status that a rule names.
 fn judged_by_rule(
     asked: &Asked<'_>,
     rule: &AnswerRule,

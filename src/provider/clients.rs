@@ -1,4 +1,5 @@
-//! HTTP clients: one per distinct settings and thread, made when first needed, and mended when what they need is mended.
+//! HTTP clients: one per distinct settings and thread, made when first needed, and made again when a file that they need
+//! has changed.
 
 mod certificate;
 mod files;

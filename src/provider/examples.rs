@@ -74,7 +74,7 @@ fn capture_error(asked: &Asked<'_>, captures: &Captures, response: &Response) ->
 }
 
 fn compare(example: &Example, seen: &str, told: Option<&Harvest>) -> Result<(), (usize, String)> {
-    // What is refused under a name that nobody knows was once called a doubt.
+    // A refusal with an unknown error was once called a doubt.
     let is_one = seen == example.verdict || seen == "refused" && example.verdict == "in_doubt";
     if !is_one {
         let message = format!(

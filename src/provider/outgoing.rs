@@ -84,7 +84,7 @@ pub(super) enum OutgoingError {
 }
 
 impl OutgoingError {
-    /// Whether only a person can mend it.
+    /// Whether only a person can put it right.
     pub(super) fn needs_a_person(&self) -> bool {
         match self {
             Self::Assertion(_)

@@ -1,5 +1,5 @@
 //! PEM (RFC 7468) as it arrives through variables, YAML and forms: what can be meant in one way only is put right, and of
-//! everything else a person is told what it is and how to mend it.
+//! everything else a person is told what it is and how to correct it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -58,7 +58,7 @@ pub struct DeviceLogin {
     pub verification_uri: String,
     /// Its host, where it is a stranger's.
     pub foreign_host: Option<String>,
-    /// The same with the code in it, for a QR code.
+    /// The address with the code in it, for a QR code.
     pub verification_uri_complete: Option<String>,
     /// How long the code is good.
     pub expires_in: Duration,

@@ -99,7 +99,7 @@ impl RemoteConfig {
     }
 
     /// All that is sent and no secret, and where to. A profile that comes with the program changes with it alone: an upgrade
-    /// mends nothing.
+    /// is no correction of what was refused.
     fn config_presented(&self, salt: u64) -> String {
         let mut print = Print::new(salt);
         let profile = if self.profile.is_compiled_in() {

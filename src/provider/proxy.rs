@@ -133,7 +133,7 @@ impl ProxyUrl {
         !self.0.username().is_empty() || self.0.password().is_some()
     }
 
-    /// With user name and password, for who speaks to it.
+    /// The URL with user name and password, for the client that connects to it.
     pub(super) fn url(&self) -> &Url {
         &self.0
     }

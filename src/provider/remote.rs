@@ -100,7 +100,7 @@ enum NoAnswer {
 }
 
 impl NoAnswer {
-    /// The same, with the host that did not answer: a session may have several.
+    /// This error, with the host that did not answer: a session may have several.
     fn of_host(self, host: String) -> Self {
         match self {
             Self::Transport(error) if error.is_connect() => Self::Unconnected(host, error),
@@ -480,7 +480,7 @@ struct CallOutcome {
     /// Whether the server may have counted the attempt.
     counted: bool,
     skew_millis: Option<i64>,
-    /// Whoever stands between may have written it.
+    /// A proxy or portal on the way may have written it.
     odd: bool,
     quotas: Vec<Quota>,
 }

@@ -70,7 +70,7 @@ impl Response {
         }
     }
 
-    /// The same, as an answer of `url`.
+    /// This response, as the answer of `url`.
     pub(super) fn answered_by(self, url: &Url) -> Self {
         Self {
             url: Some(url.clone()),
@@ -109,7 +109,7 @@ impl Response {
         header_lines(&self.headers, name)
     }
 
-    /// The same, but for cookies that a later line replaces, and those that are taken away.
+    /// As [`Self::header_lines`], without cookies that a later line replaces and those that are taken away.
     pub(super) fn living_header_lines(&self, name: &str) -> Vec<String> {
         if !name.eq_ignore_ascii_case("set-cookie") {
             return self.header_lines(name);

@@ -102,7 +102,7 @@ pub(super) fn grant(
         refresh_lifetime: reader.refresh_lifetime(),
         idle_timeout: reader.duration("idle_timeout", ""),
         max_lifetime: reader.duration("max_lifetime", ""),
-        // A token whose end nobody knows is kept by pings.
+        // A token whose end is not known is kept alive by pings.
         fixed: jwt.is_some() && lifetime.is_some(),
     })
 }

@@ -29,7 +29,7 @@ impl Hosts {
         }
     }
 
-    /// What is answered to who asks by another name. A client that gives none is no browser.
+    /// The answer to a client that asks by another name. A client that gives none is no browser.
     pub(super) fn refusal(&self, asked: &Uri, headers: &HeaderMap) -> Option<Response> {
         let named = self.named.as_ref()?;
         // A whole address in the request's line goes before the header (RFC 9112 section 3.2.2).

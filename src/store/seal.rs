@@ -1,4 +1,4 @@
-//! Seals records so that whoever reads a backup of the state directory reads no token.
+//! Seals records, so that a reader of a backup of the state directory finds no token.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::secret::{Secret, hex};
 
-/// A shorter key could be guessed by somebody who holds a sealed file.
+/// A shorter key could be guessed from a sealed file.
 pub(super) const SHORTEST_KEY: usize = 16;
 
 /// AES-256-GCM under a key derived from `state_key` (HKDF-SHA256, RFC 5869).

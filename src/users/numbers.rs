@@ -46,7 +46,7 @@ impl Numbers {
         self.certain(uid, self.user, pid)
     }
 
-    /// The same of a group.
+    /// As [`Self::user`], of a group.
     pub(crate) fn group(&self, gid: u32, pid: Option<i32>) -> u32 {
         self.certain(gid, self.group, pid)
     }

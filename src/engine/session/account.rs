@@ -128,7 +128,8 @@ impl Account {
         self.leaving(0.0, ready, now)
     }
 
-    /// The same, where the reason is no more than somebody's word: the other half of the budget is for what is known.
+    /// As [`Self::within_budget`], where only a report gives the reason: the other half of the budget is kept for deaths
+    /// that are known.
     pub fn within_half_budget(&self, ready: Instant, now: Instant) -> Instant {
         self.leaving(self.budget() / 2.0, ready, now)
     }

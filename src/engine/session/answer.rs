@@ -53,7 +53,8 @@ pub enum Verdict {
     },
     /// The refresh token is expired, revoked or spent.
     GrantDead,
-    /// The server's no to a renewal under a name that nobody knows: it may be mended there, so nothing is thrown away.
+    /// The server refused a renewal with an error that is not known. It may be put right at the server, so nothing is
+    /// thrown away.
     Declined,
     /// The server asks to wait.
     Throttled {

@@ -115,7 +115,7 @@ pub enum Event {
     },
     /// The configured refresh token was taken up.
     Seeded,
-    /// A mended secret, or a person, ended the account's stop.
+    /// A corrected secret, or a person, ended the account's stop.
     Reopened,
     /// An admin logged the session out.
     LoggedOut {

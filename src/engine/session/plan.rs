@@ -213,7 +213,7 @@ impl Session {
         let ready = self.after_failures(now, account).max(due);
         let ready = match why {
             _ if self.is_planned(why, ready) => ready,
-            // Without a ping a report is somebody's word, and no more.
+            // Without a ping nothing can confirm a report.
             Why::Doubt(Doubt::Report) => account.within_half_budget(ready, now),
             Why::Ordered
             | Why::IdleTimeout

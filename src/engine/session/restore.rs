@@ -64,7 +64,8 @@ impl Session {
                 .is_some_and(|carried| self.state.granted_at <= carried)
     }
 
-    /// The same, where a file shows another token than the state: a later one was published, and not stored. A ping tells
+    /// As [`Self::restore`], where a file shows another token than the state: a later one was published, and not stored.
+    /// A ping tells
     /// whether the stored one lives, and no reader takes it for the one before.
     pub fn restore_overtaken(
         name: impl Into<Arc<str>>,
@@ -78,7 +79,8 @@ impl Session {
         session
     }
 
-    /// The same, where a later state was stored, or was to be: its refresh token may have taken the place of this one's.
+    /// As [`Self::restore`], where a later state was stored, or was to be: its refresh token may have taken the place of
+    /// this one's.
     /// Without a ping the daemon logs in where it can.
     pub fn restore_superseded(
         name: impl Into<Arc<str>>,
@@ -96,7 +98,8 @@ impl Session {
         session
     }
 
-    /// The same, where whoever wrote the state need not have been a daemon: nothing is shown before a ping has proven it, and
+    /// As [`Self::restore`], where the state may not have been written by a daemon: nothing is shown before a ping has
+    /// proven it, and
     /// what no ping can prove is replaced, where it can be.
     pub fn restore_unproven(
         name: impl Into<Arc<str>>,

@@ -87,7 +87,9 @@ pub(super) fn refused_by(response: &Response) -> Refused {
     }
 }
 
-/// A renewal's no under a name that nobody knows, or under none: it may be mended at the server, so the refresh token is kept.
+/// A renewal was refused with an error that is not known, or without one: it may be put right at the server, so the
+/// refresh token
+/// is kept.
 ///
 /// JSON is the server's own word. Anything else may be a gateway's, whose server is away.
 pub(super) fn declined(response: &Response) -> Classified {

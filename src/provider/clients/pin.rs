@@ -1,4 +1,4 @@
-//! A server that is known by its key alone, whatever its certificate says and whoever signed it.
+//! A server that is known by its key alone, whatever its certificate says and whichever authority signed it.
 
 use std::fmt;
 

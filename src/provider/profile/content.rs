@@ -92,7 +92,7 @@ pub(in crate::provider) struct GrantRules {
     pub(in crate::provider) kind: GrantKind,
     /// Form fields that replace the protocol's or join them.
     pub(in crate::provider) form: Vec<(String, Template)>,
-    /// The same for the request that begins a person's login: the authorization URL's query, or the device's form.
+    /// Form fields of the request that begins a person's login: the authorization URL's query, or the device's form.
     pub(in crate::provider) begin: Vec<(String, Template)>,
     /// What an assertion says besides its usual claims.
     pub(in crate::provider) claims: Vec<(String, Template)>,

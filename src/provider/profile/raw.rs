@@ -112,7 +112,7 @@ pub(super) struct RawProfile<L> {
 }
 
 impl<L: LoginForm> RawProfile<L> {
-    /// The same, whatever the form of its login.
+    /// The profile with its logins in one form.
     pub(super) fn with_logins(self) -> RawProfile<Logins> {
         RawProfile {
             name: self.name,

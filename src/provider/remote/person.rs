@@ -41,9 +41,9 @@ const LONGEST_ADDRESS: usize = 2048;
 /// What one poll of a device's login came to (RFC 8628 section 3.5).
 #[derive(Debug)]
 pub enum Polled {
-    /// Nobody has answered yet.
+    /// The person has not answered yet.
     Pending,
-    /// The same, and the server wants to be asked more rarely from now on.
+    /// The person has not answered yet, and the server wants to be asked more rarely from now on.
     SlowDown,
     /// No usable answer: ask again, more rarely.
     Silent,

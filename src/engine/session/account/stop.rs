@@ -193,7 +193,8 @@ impl Stops {
             .retain(|stop| stop.of != attempt.session && !stop.concerns(attempt));
     }
 
-    /// Sessions are gone. What others may present too stays refused; the rest nobody could mend any more.
+    /// Sessions are gone. What other sessions may present too stays refused; the rest is dropped, since no change could
+    /// end it.
     pub(super) fn belong_to(&mut self, is_member: &dyn Fn(&str) -> bool, anybody: bool) {
         self.0
             .retain(|stop| is_member(&stop.of) || anybody && stop.is_of_what_others_present());
@@ -280,7 +281,7 @@ impl Stop {
         same || shared && !self.confirmed
     }
 
-    /// Where nobody knows what was refused, it is what can be read now: only a change from it is a mend.
+    /// Where it is not known what was refused, what can be read now counts as refused: only a change from it ends the stop.
     fn is_mended_by(&mut self, presented: &Presented) -> bool {
         let config = self.config.get_or_insert_with(|| presented.config.clone());
         let reconfigured = *config != presented.config;

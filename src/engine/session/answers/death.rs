@@ -10,7 +10,7 @@ use crate::session::state::{Doubt, Health};
 use crate::session::{Action, Session};
 use crate::time::Instant;
 
-/// The least between two such tokens.
+/// A token that died before it was proven is replaced no sooner than this after it came.
 const ARRIVED_AFTER: Duration = Duration::from_secs(1);
 
 /// So many tokens in a row may die before they were ever proven.

@@ -26,7 +26,7 @@ impl Session {
             .is_some_and(|fruitless| fruitless.declined >= most)
     }
 
-    /// What only a person can mend, if it has come to that.
+    /// What only a person can put right, if it has come to that.
     pub(in crate::session) fn calls_a_person(&self) -> Option<&Fruitless> {
         let stranded = self.renewal_is_declined() && !self.can_login();
         let most = if self.sends_password() {

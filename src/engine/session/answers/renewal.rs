@@ -194,7 +194,7 @@ impl Session {
     }
 
     /// Said once more, it is believed: then a login is the next way, or a person's help. Nothing is thrown away, since it may
-    /// be mended at the server.
+    /// be put right at the server.
     fn renewal_declined(&mut self, detail: Blotted, now: Instant, actions: &mut Vec<Action>) {
         self.was_declined(&detail, now);
         self.wanted = None;

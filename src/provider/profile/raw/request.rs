@@ -131,7 +131,7 @@ impl RawCapture {
         named || self.cookie.is_some() || self.body || self.origin
     }
 
-    /// The same, looked for where `other` looks.
+    /// This rule, which looks where `other` looks.
     pub(in crate::provider::profile) fn placed_as(self, other: &Self) -> Self {
         let other = other.clone();
         Self {
