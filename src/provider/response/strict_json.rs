@@ -7,7 +7,10 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize as _, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess,
+    Visitor,
+};
 use serde_json::map::{Entry, Map};
 use serde_json::{Number, Value};
 
@@ -16,10 +19,13 @@ use super::almost_json;
 /// Of a list, nobody asks for more than the first elements; the others are only checked for being JSON.
 const LONGEST_LIST: usize = 256;
 
+/// What lies deeper counts as null.
+const DEEPEST: usize = 64;
+
 /// A list of so many whole users, say, has fewer.
 const MOST_VALUES: usize = 16 * 1024;
 
-/// `text` as JSON, of each list the first 256 elements; none when it is not, nests deeper than 128, or has more than 16,384
+/// `text` as JSON, of each list the first 256 elements, down to 64 levels; none when it is not JSON, or has more than 16,384
 /// values. What is almost JSON is read as what was meant.
 pub(super) fn parse(text: &str) -> Option<Value> {
     read(text).or_else(|| read(&almost_json::as_json(text)))
@@ -28,15 +34,29 @@ pub(super) fn parse(text: &str) -> Option<Value> {
 fn read(text: &str) -> Option<Value> {
     let left = Cell::new(MOST_VALUES);
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = Strict { left: &left }.deserialize(&mut deserializer).ok()?;
+    let strict = Strict {
+        left: &left,
+        depth: 0,
+    };
+    let value = strict.deserialize(&mut deserializer).ok()?;
     deserializer.end().ok()?;
     Some(value)
 }
 
-/// Reads one value; says how many more there may be.
+/// Reads one value; says how many more there may be, and how deep it lies.
 #[derive(Clone, Copy)]
 struct Strict<'a> {
     left: &'a Cell<usize>,
+    depth: usize,
+}
+
+impl Strict<'_> {
+    fn below(self) -> Self {
+        Self {
+            depth: self.depth + 1,
+            ..self
+        }
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Strict<'_> {
@@ -49,6 +69,10 @@ impl<'de> DeserializeSeed<'de> for Strict<'_> {
                 .checked_sub(1)
                 .ok_or_else(|| D::Error::custom("too many values"))?,
         );
+        if self.depth > DEEPEST {
+            IgnoredAny::deserialize(deserializer)?;
+            return Ok(Value::Null);
+        }
         deserializer.deserialize_any(self)
     }
 }
@@ -87,7 +111,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut elements = Vec::new();
         while elements.len() < LONGEST_LIST {
-            let Some(element) = access.next_element_seed(self)? else {
+            let Some(element) = access.next_element_seed(self.below())? else {
                 return Ok(Value::Array(elements));
             };
             elements.push(element);
@@ -99,7 +123,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let (mut members, mut repeated) = (Map::new(), BTreeSet::new());
         while let Some(key) = access.next_key::<String>()? {
-            let value = access.next_value_seed(self)?;
+            let value = access.next_value_seed(self.below())?;
             match members.entry(key) {
                 Entry::Vacant(place) => {
                     place.insert(value);
@@ -150,6 +174,14 @@ mod tests {
             assert_eq!(parse(text), Some(expected), "{text}");
         }
         assert_eq!(parse(&"[".repeat(100_000)), None);
+    }
+
+    #[test]
+    fn what_lies_too_deep_costs_nothing_beside_it() {
+        let deep = format!("{}1{}", "[".repeat(500), "]".repeat(500));
+        let read = parse(&format!("{{\"a\":1,\"b\":{deep},\"c\":2}}")).unwrap();
+        assert_eq!((&read["a"], &read["c"]), (&json!(1), &json!(2)));
+        assert_eq!(parse(&format!("{{\"a\":1,\"b\":{}", "[".repeat(500))), None);
     }
 
     #[test]
