@@ -161,6 +161,7 @@ fn a_certificate_that_is_not_trusted_says_why_and_what_to_do_wherever_one_looks(
         ),
     ];
     let mut lab = Lab::bare("https://127.0.0.1:9", Vec::new);
+    lab.request_timeout = "10s";
     lab.secret("client-secret", "a-secret-of-the-client");
     let known: String = servers[..3]
         .iter()
