@@ -23,6 +23,9 @@ pub(super) enum Failure {
     Input(io::Error),
     #[error("{0}")]
     Format(#[from] FormatError),
+    /// The listener for a browser's return.
+    #[error("listen for the browser's return: {0}")]
+    Listen(io::Error),
     /// There is nothing to report about.
     #[error("{0} has no token yet")]
     NoToken(String),
@@ -50,6 +53,7 @@ impl Failure {
             Self::Client(error) => of_client(error),
             Self::Output(_)
             | Self::Input(_)
+            | Self::Listen(_)
             | Self::Format(_)
             | Self::NoSuchPage(_)
             | Self::Report(_) => Exit::Failed,
@@ -85,6 +89,7 @@ impl Failure {
             Self::Client(_)
             | Self::Output(_)
             | Self::Input(_)
+            | Self::Listen(_)
             | Self::Format(_)
             | Self::NoToken(_)
             | Self::NoSuchPage(_)
@@ -112,6 +117,7 @@ impl Failure {
             Self::NoToken(_) => "not-fresh",
             Self::Output(_)
             | Self::Input(_)
+            | Self::Listen(_)
             | Self::Format(_)
             | Self::NoSuchPage(_)
             | Self::Report(_) => "failed",
@@ -123,7 +129,11 @@ impl Failure {
             Self::Client(error) => error.remedy(),
             Self::NoToken(_) => Some("`keepfresh status` says what it waits for".into()),
             Self::NoSuchPage(_) => Some("`keepfresh manual` lists them".into()),
-            Self::Output(_) | Self::Input(_) | Self::Format(_) | Self::Report(_) => None,
+            Self::Output(_)
+            | Self::Input(_)
+            | Self::Listen(_)
+            | Self::Format(_)
+            | Self::Report(_) => None,
         }
     }
 }

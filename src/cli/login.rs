@@ -7,7 +7,7 @@ mod browser;
 mod desk;
 mod device;
 mod page;
-mod peer;
+mod person;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use browser::fuzz;

@@ -1,6 +1,7 @@
 //! A client's stream, by a unix socket or by TCP: what the runtime says of it, without a copy of its buffers.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll};
 
@@ -61,6 +62,14 @@ impl Stream {
 }
 
 impl Stream {
+    /// The peer's address and ours, of a connection by TCP.
+    pub(crate) fn tcp_ends(&self) -> Option<(SocketAddr, SocketAddr)> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().ok().zip(stream.local_addr().ok()),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// Has the peer see a reset when this is dropped, where the connection can tell one.
     pub(crate) fn reset_at_close(&self) {
         if let Self::Tcp(stream) = self {

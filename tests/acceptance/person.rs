@@ -363,10 +363,10 @@ fn nothing_that_reaches_the_listener_of_a_login_moves_it_but_the_persons_own_ret
         ),
         (
             format!("GET {good} HTTP/1.1\r\n{host}x: {long}\r\n\r\n"),
-            "",
+            "431",
         ),
         ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), ""),
-        ("\u{16}\u{3}\u{1}".repeat(200), ""),
+        ("\u{16}\u{3}\u{1}".repeat(200), "400"),
     ] {
         let answer = ask(&request);
         let begun: String = request.chars().take(80).collect();

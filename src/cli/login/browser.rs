@@ -8,12 +8,13 @@ use std::time::Duration;
 use url::{Host, Url};
 
 use super::Login;
-use super::desk::{Answerer, Arrival, Asked, Desk};
+use super::desk::{Arrival, Browser, Desk};
 use super::page::{self, Page};
-use super::peer::Person;
+use super::person::Person;
 use crate::api::LoginDone;
 use crate::api::client::ClientError;
 use crate::api::problem::Kind;
+use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::clock;
 
@@ -33,7 +34,7 @@ pub(super) fn lead(
     redirect_uri: &str,
     ear: Option<TcpListener>,
     open: bool,
-) -> Result<LoginDone, ClientError> {
+) -> Result<LoginDone, Failure> {
     let session = &login.begun.session;
     let opening = ear.as_ref().and_then(|ear| ear.local_addr().ok());
     let (ears, heard_here) = ears(redirect_uri, ear);
@@ -54,11 +55,11 @@ pub(super) fn lead(
         login,
         redirect_uri,
         opening,
-        desk: Desk::new(ears),
+        desk: Desk::new(ears).map_err(Failure::Listen)?,
         person: Person::here(),
         warned: false,
     };
-    lead.wait()
+    Ok(lead.wait()?)
 }
 
 struct Lead<'a> {
@@ -85,7 +86,7 @@ impl Lead<'_> {
         loop {
             let outcome = match self.desk.next(LOOK_EVERY) {
                 Some(Arrival::Line(line)) => self.pasted(&line)?,
-                Some(Arrival::Request(browser, asked)) => self.visited(browser, &asked)?,
+                Some(Arrival::Request(browser)) => self.visited(browser)?,
                 None => self.login.outcome(Duration::ZERO)?,
             };
             if let Some(status) = outcome {
@@ -108,17 +109,13 @@ impl Lead<'_> {
         }
     }
 
-    fn visited(
-        &mut self,
-        browser: Answerer,
-        asked: &Asked,
-    ) -> Result<Option<LoginDone>, ClientError> {
+    fn visited(&mut self, browser: Browser) -> Result<Option<LoginDone>, ClientError> {
         let session = &self.login.begun.session;
-        let host = asked.host.as_deref().unwrap_or_default();
+        let host = browser.host.as_deref().unwrap_or_default();
         if let Some(opening) = self
             .opening
             .as_ref()
-            .filter(|opening| asked.target == OPENING && host == opening.host)
+            .filter(|opening| browser.target == OPENING && host == opening.host)
         {
             let is_the_person = self.person.may_be_told(browser.peer());
             let answer = if is_the_person {
@@ -126,13 +123,13 @@ impl Lead<'_> {
             } else {
                 Page::Stranger.answer()
             };
-            browser.answer(&answer);
+            self.desk.answer(browser, answer);
             return Ok(None);
         }
         let came_by_name = is_named(self.redirect_uri, host);
-        let Some(address) = returned(self.redirect_uri, &asked.target).filter(|_| came_by_name)
+        let Some(address) = returned(self.redirect_uri, &browser.target).filter(|_| came_by_name)
         else {
-            browser.answer(&Page::NotFound.answer());
+            self.desk.answer(browser, Page::NotFound.answer());
             return Ok(None);
         };
         if !self.person.may_return(browser.peer()) {
@@ -141,23 +138,22 @@ impl Lead<'_> {
                     "keepfresh: keepfresh turned away a browser of another user; if it is yours, paste its address here",
                 );
             }
-            browser.answer(&Page::Stranger.answer());
+            self.desk.answer(browser, Page::Stranger.answer());
             return Ok(None);
         }
         match self.login.hand_in(&address, EXCHANGE) {
             Ok(done) => {
                 let (who, url) = (done.logged_in_as.as_deref(), &*done.status.url);
-                browser.answer(&Page::LoggedIn { session, who, url }.answer());
+                let page = Page::LoggedIn { session, who, url };
+                self.desk.answer(browser, page.answer());
                 Ok(Some(done))
             }
             Err(error) => {
-                browser.answer(
-                    &Page::Failed {
-                        session,
-                        reason: &error.to_string(),
-                    }
-                    .answer(),
-                );
+                let page = Page::Failed {
+                    session,
+                    reason: &error.to_string(),
+                };
+                self.desk.answer(browser, page.answer());
                 if lives_on(&error) {
                     Ok(None)
                 } else {
@@ -290,9 +286,9 @@ fn instructions(
 /// Whoever finds the ear of a login, for `crate::fuzz`: nothing is handed in but the address that is expected.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(said: &[u8]) {
-    let address = super::desk::target(said)
-        .and_then(|target| returned("http://127.0.0.1:81/callback", &target));
-    if let Some(address) = address {
+    let line = String::from_utf8_lossy(said);
+    let target = line.split_ascii_whitespace().nth(1).unwrap_or_default();
+    if let Some(address) = returned("http://127.0.0.1:81/callback", target) {
         let read = Url::parse(&address).ok();
         let at = read
             .as_ref()

@@ -3,318 +3,276 @@
 //! Browsers open connections that they may never use, so that none may hold up another.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::future::pending;
+use std::io::{self, ErrorKind, Read as _};
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::os::fd::AsFd as _;
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::header::HOST;
+use axum::http::{HeaderMap, Method, Response};
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
-use super::peer::Peer;
-use crate::clock;
-use crate::time::Instant;
+use crate::serve::{self, Asked, Entrance, Limits, Peer, Stream, Terms, serve_crowd};
 
-/// A browser's request line and headers fit; whoever sends more is let go.
-const LONGEST_HEAD: usize = 64 * 1024;
-/// Open connections; the oldest gives way.
-const MOST_VISITORS: usize = 16;
-/// A visitor that says nothing for so long is let go.
-const SILENCE: Duration = Duration::from_secs(30);
+/// Of each listener. Those who ask wait for the person's turn at the most.
+const LIMITS: Limits = Limits {
+    silent: 16,
+    asking: 256,
+};
+
+const TERMS: Terms = Terms {
+    // A browser opens a connection before it has anything to ask.
+    header_timeout: Duration::from_secs(30),
+    write_timeout: ANSWER_TIMEOUT,
+    // A browser's request line and headers fit, with the cookies of whatever else was served on this machine.
+    header_limit: 32 * 1024,
+    may_ask_again: false,
+};
+
 /// A browser that does not take its answer is not waited for.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A terminal, a pipe and a file can all be asked whether they have something; only some can wake the runtime.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
 /// All ways in.
 pub(super) struct Desk {
-    ears: Vec<TcpListener>,
-    visitors: Vec<Visitor>,
+    /// Runs only while an arrival or an answer is waited for.
+    runtime: Runtime,
+    _listening: JoinSet<()>,
+    requests: mpsc::Receiver<Browser>,
     /// Standard input, until it ends.
     input: Option<File>,
     typed: Vec<u8>,
 }
 
-/// A connection that has not said everything yet.
-struct Visitor {
-    stream: TcpStream,
-    said: Vec<u8>,
-    came: Instant,
-}
-
 /// What came in.
 pub(super) enum Arrival {
-    /// A browser asks for this.
-    Request(Answerer, Asked),
-    /// Somebody typed or pasted this line.
+    /// A browser asks for something.
+    Request(Browser),
+    /// A person typed or pasted this line.
     Line(String),
 }
 
-/// What a browser asks for.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Asked {
+/// A browser that waits for its answer.
+#[derive(Debug)]
+pub(super) struct Browser {
+    /// What it asks for, as its request has it.
     pub(super) target: String,
     /// By which name it came here; none where it gave none, or several.
     pub(super) host: Option<String>,
+    /// Its end of the connection, and ours.
+    ends: Option<(SocketAddr, SocketAddr)>,
+    answer: oneshot::Sender<Response<Body>>,
+    /// Closed when the connection has ended.
+    connection: watch::Receiver<()>,
 }
 
-/// A browser that waits for its answer.
-pub(super) struct Answerer(TcpStream);
-
-impl Answerer {
+impl Browser {
     /// Whose browser it is.
     pub(super) fn peer(&self) -> Peer {
-        Peer::of(&self.0)
-    }
-
-    /// Gives the answer, if it is still wanted.
-    pub(super) fn answer(mut self, answer: &str) {
-        let _ = self.0.set_nonblocking(false);
-        let _ = self.0.set_write_timeout(Some(ANSWER_TIMEOUT));
-        let _ = self.0.write_all(answer.as_bytes());
-        let _ = self.0.shutdown(std::net::Shutdown::Write);
+        self.ends
+            .map_or(Peer::Unlisted, |(theirs, ours)| Peer::of(theirs, ours))
     }
 }
 
 impl Desk {
     /// Opens it.
-    pub(super) fn new(ears: Vec<TcpListener>) -> Self {
-        let ears: Vec<TcpListener> = ears
-            .into_iter()
-            .filter(|ear| ear.set_nonblocking(true).is_ok())
-            .collect();
-        let input = io::stdin()
-            .as_fd()
-            .try_clone_to_owned()
-            .ok()
-            .map(File::from);
-        Self {
-            ears,
-            visitors: Vec::new(),
+    pub(super) fn new(listeners: Vec<StdTcpListener>) -> io::Result<Self> {
+        let input = io::stdin().as_fd().try_clone_to_owned().ok();
+        Self::with_input(listeners, input.map(File::from))
+    }
+
+    fn with_input(listeners: Vec<StdTcpListener>, input: Option<File>) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (arrived, requests) = mpsc::channel(LIMITS.asking);
+        let mut listening = JoinSet::new();
+        let entered = runtime.enter();
+        for listener in listeners {
+            listener.set_nonblocking(true)?;
+            let port = Entrance::Tcp(TcpListener::from_std(listener)?);
+            let arrived = arrived.clone();
+            listening.spawn(serve_crowd(port, LIMITS, move |stream, asked| {
+                serve_connection(stream, asked, arrived.clone())
+            }));
+        }
+        drop(entered);
+        Ok(Self {
+            runtime,
+            _listening: listening,
+            requests,
             input,
             typed: Vec::new(),
-        }
+        })
     }
 
     /// The next arrival within `patience`.
     pub(super) fn next(&mut self, patience: Duration) -> Option<Arrival> {
-        let until = clock::boottime().after(patience);
-        loop {
-            let now = clock::boottime();
-            let ready = self.ready(until.since(now));
-            if let Some(arrival) = self.take(&ready) {
-                return Some(arrival);
+        let Self {
+            runtime,
+            requests,
+            input,
+            typed,
+            ..
+        } = self;
+        runtime.block_on(async {
+            tokio::select! {
+                biased;
+                Some(browser) = requests.recv() => Some(Arrival::Request(browser)),
+                line = next_line(input, typed) => Some(Arrival::Line(line)),
+                () = sleep(patience) => None,
             }
-            if until <= clock::boottime() {
-                return None;
-            }
-        }
+        })
     }
 
-    /// Which of input, ears and visitors, in this order, have something to say.
-    fn ready(&self, patience: Duration) -> Vec<bool> {
-        let input = self.input.iter().map(|input| input.as_fd());
-        let ears = self.ears.iter().map(|ear| ear.as_fd());
-        let visitors = self.visitors.iter().map(|visitor| visitor.stream.as_fd());
-        let all: Vec<BorrowedFd<'_>> = input.chain(ears).chain(visitors).collect();
-        let mut polled: Vec<PollFd<'_>> = all
-            .iter()
-            .map(|fd| PollFd::new(fd, PollFlags::IN))
-            .collect();
-        let patience = Timespec::try_from(patience).ok();
-        // An interruption is as good as nothing new.
-        let _ = poll(&mut polled, patience.as_ref());
-        polled
-            .iter()
-            .map(|polled| !polled.revents().is_empty())
-            .collect()
-    }
-
-    fn take(&mut self, ready: &[bool]) -> Option<Arrival> {
-        let mut ready = ready.iter().copied();
-        let typed = self.input.is_some() && ready.next().unwrap_or_default();
-        let ears: Vec<bool> = ready.by_ref().take(self.ears.len()).collect();
-        let visitors: Vec<bool> = ready.collect();
-        let request = self.listen(&visitors);
-        // Who has asked is heard before anybody new can take a place: else a crowd could push the person's browser out.
-        if request.is_none() {
-            self.welcome(&ears);
-        }
-        if typed {
-            self.read_input();
-        }
-        request.or_else(|| self.line())
-    }
-
-    fn welcome(&mut self, ready: &[bool]) {
-        let came = clock::boottime();
-        for (ear, _) in self.ears.iter().zip(ready).filter(|(_, ready)| **ready) {
-            if let Ok((stream, _)) = ear.accept()
-                && stream.set_nonblocking(true).is_ok()
-            {
-                self.visitors.push(Visitor {
-                    stream,
-                    said: Vec::new(),
-                    came,
-                });
-            }
-        }
-        let surplus = self.visitors.len().saturating_sub(MOST_VISITORS);
-        self.visitors.drain(..surplus);
-        self.visitors
-            .retain(|visitor| came.since(visitor.came) < SILENCE);
-    }
-
-    fn listen(&mut self, ready: &[bool]) -> Option<Arrival> {
-        let mut heard = None;
-        let mut ready = ready.iter();
-        let visitors = std::mem::take(&mut self.visitors);
-        for mut visitor in visitors {
-            // A second request waits for the next turn.
-            if heard.is_some() || !ready.next().copied().unwrap_or_default() {
-                self.visitors.push(visitor);
-                continue;
-            }
-            match visitor.hear() {
-                Heard::Part => self.visitors.push(visitor),
-                Heard::Asked(asked) => {
-                    heard = Some(Arrival::Request(Answerer(visitor.stream), asked));
-                }
-                Heard::Nonsense => {}
-            }
-        }
-        heard
-    }
-
-    fn read_input(&mut self) {
-        let mut chunk = [0; 4096];
-        let read = self.input.as_mut().map(|input| input.read(&mut chunk));
-        match read {
-            Some(Ok(count @ 1..)) => self
-                .typed
-                .extend_from_slice(chunk.get(..count).unwrap_or_default()),
-            Some(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
-            Some(Ok(_) | Err(_)) | None => {
-                self.input = None;
-                // What was not ended by a newline is ended now.
-                self.typed.push(b'\n');
-            }
-        }
-    }
-
-    fn line(&mut self) -> Option<Arrival> {
-        loop {
-            let end = self.typed.iter().position(|byte| *byte == b'\n')?;
-            let line: Vec<u8> = self.typed.drain(..=end).collect();
-            let line = String::from_utf8_lossy(&line).trim().to_owned();
-            if !line.is_empty() {
-                return Some(Arrival::Line(line));
-            }
+    /// Gives a browser its answer, if it still wants it.
+    pub(super) fn answer(&self, browser: Browser, answer: Response<Body>) {
+        let Browser {
+            answer: answering,
+            mut connection,
+            ..
+        } = browser;
+        if answering.send(answer).is_ok() {
+            let _ = self
+                .runtime
+                .block_on(async { timeout(ANSWER_TIMEOUT, connection.changed()).await });
         }
     }
 }
 
-enum Heard {
-    /// Not all of it yet.
-    Part,
-    /// A GET of this.
-    Asked(Asked),
-    /// Something else, or the end.
-    Nonsense,
-}
-
-impl Visitor {
-    fn hear(&mut self) -> Heard {
-        let mut chunk = [0; 4096];
-        match self.stream.read(&mut chunk) {
-            Ok(0) => return Heard::Nonsense,
-            Ok(count) => self
-                .said
-                .extend_from_slice(chunk.get(..count).unwrap_or_default()),
-            Err(error)
-                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
-            {
-                return Heard::Part;
+/// One request, and the connection ends.
+async fn serve_connection(stream: Stream, asked: Asked, arrived: mpsc::Sender<Browser>) {
+    let ends = stream.tcp_ends();
+    let (_open, connection) = watch::channel(());
+    let service = service_fn(|request: Request<Incoming>| {
+        asked.set();
+        let (answer, answered) = oneshot::channel();
+        let browser = Browser {
+            target: request.uri().to_string(),
+            host: only_host(request.headers()),
+            ends,
+            answer,
+            connection: connection.clone(),
+        };
+        let arrived = arrived.clone();
+        async move {
+            // A browser comes back with a GET; another client gets no answer.
+            if request.method() != Method::GET || arrived.send(browser).await.is_err() {
+                return Err(ErrorKind::ConnectionAborted.into());
             }
-            Err(_) => return Heard::Nonsense,
+            answered
+                .await
+                .map_err(|_| io::Error::from(ErrorKind::ConnectionAborted))
         }
-        heard(&self.said)
-    }
+    });
+    serve::connection(&stream, service, &TERMS, pending(), pending()).await;
 }
 
-fn heard(said: &[u8]) -> Heard {
-    let mut headers = [httparse::EMPTY_HEADER; 64];
-    let mut request = httparse::Request::new(&mut headers);
-    match request.parse(said) {
-        Ok(httparse::Status::Partial) if said.len() < LONGEST_HEAD => Heard::Part,
-        Ok(httparse::Status::Complete(_)) if request.method == Some("GET") => {
-            let host = host(request.headers);
-            request.path.map_or(Heard::Nonsense, |target| {
-                Heard::Asked(Asked {
-                    target: target.to_owned(),
-                    host,
-                })
-            })
-        }
-        Ok(_) | Err(_) => Heard::Nonsense,
-    }
-}
-
-fn host(headers: &[httparse::Header<'_>]) -> Option<String> {
-    let mut hosts = headers
-        .iter()
-        .filter(|header| header.name.eq_ignore_ascii_case("host"));
+fn only_host(headers: &HeaderMap) -> Option<String> {
+    let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next().filter(|_| hosts.next().is_none())?;
-    std::str::from_utf8(host.value)
-        .ok()
-        .map(|host| host.trim().to_owned())
+    host.to_str().ok().map(|host| host.trim().to_owned())
 }
 
-/// What a browser asks for that says this, for `crate::fuzz`.
-#[cfg(any(test, fuzzing))]
-pub(super) fn target(said: &[u8]) -> Option<String> {
-    match heard(said) {
-        Heard::Asked(asked) => Some(asked.target),
-        Heard::Part | Heard::Nonsense => None,
+/// Never waits: the descriptor is shared with others, and so is not made non-blocking.
+fn read_at_once(file: &mut File, chunk: &mut [u8]) -> io::Result<usize> {
+    let mut polled = [PollFd::new(&*file, PollFlags::IN)];
+    if poll(&mut polled, Some(&Timespec::default()))? == 0 {
+        return Err(ErrorKind::WouldBlock.into());
+    }
+    file.read(chunk)
+}
+
+/// The next line that is not empty. Dropped before it is there, it loses nothing that was typed.
+async fn next_line(input: &mut Option<File>, typed: &mut Vec<u8>) -> String {
+    loop {
+        if let Some(line) = line(typed) {
+            return line;
+        }
+        let mut chunk = [0; 4096];
+        let read = match input {
+            Some(input) => read_at_once(input, &mut chunk),
+            None => pending().await,
+        };
+        match read {
+            Ok(count @ 1..) => typed.extend_from_slice(chunk.get(..count).unwrap_or_default()),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => sleep(LOOK_EVERY).await,
+            Ok(_) | Err(_) => {
+                *input = None;
+                // What was not ended by a newline is ended now.
+                typed.push(b'\n');
+            }
+        }
+    }
+}
+
+fn line(typed: &mut Vec<u8>) -> Option<String> {
+    loop {
+        let end = typed.iter().position(|byte| *byte == b'\n')?;
+        let line: Vec<u8> = typed.drain(..=end).collect();
+        let line = String::from_utf8_lossy(&line).trim().to_owned();
+        if !line.is_empty() {
+            return Some(line);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Write as _, pipe};
+    use std::net::TcpStream;
+    use std::os::fd::OwnedFd;
+
     use super::*;
 
     #[test]
     fn only_a_whole_get_is_heard() {
+        let (mut desk, addresses) = desk(1, None);
         let whole = b"GET /callback?code=1 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
-        for end in 0..whole.len() {
-            assert!(matches!(heard(&whole[..end]), Heard::Part), "{end}");
+        let mut slow = TcpStream::connect(addresses[0]).unwrap();
+        for part in whole.chunks(9) {
+            assert!(desk.next(Duration::from_millis(20)).is_none());
+            slow.write_all(part).unwrap();
         }
-        let asked = Asked {
-            target: "/callback?code=1".to_owned(),
-            host: Some("127.0.0.1".to_owned()),
-        };
-        assert!(matches!(heard(whole), Heard::Asked(heard) if heard == asked));
-        let twice = b"GET / HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n";
-        assert!(matches!(
-            heard(twice),
-            Heard::Asked(Asked { host: None, .. })
-        ));
-        for nonsense in [
-            &b"POST / HTTP/1.1\r\n\r\n"[..],
-            b"\x16\x03\x01\x02\x00",
-            b"SSH-2.0\r\n",
+        let browser = asks(&mut desk).unwrap();
+        assert_eq!(browser.target, "/callback?code=1");
+        assert_eq!(browser.host.as_deref(), Some("127.0.0.1"));
+        for (request, expected) in [
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n",
+                Some(("/", None)),
+            ),
+            (
+                "GET http://a/b HTTP/1.1\r\nHost: a\r\n\r\n",
+                Some(("http://a/b", Some("a"))),
+            ),
+            ("POST / HTTP/1.1\r\n\r\n", None),
+            ("\x16\x03\x01\x02\x00\r\n\r\n", None),
+            ("SSH-2.0\r\n\r\n", None),
         ] {
-            assert!(matches!(heard(nonsense), Heard::Nonsense), "{nonsense:?}");
+            let mut client = TcpStream::connect(addresses[0]).unwrap();
+            client.write_all(request.as_bytes()).unwrap();
+            let heard = asks(&mut desk).map(|browser| (browser.target, browser.host));
+            let expected =
+                expected.map(|(target, host)| (target.to_owned(), host.map(str::to_owned)));
+            assert_eq!(heard, expected, "{request:?}");
         }
     }
 
     #[test]
     fn a_crowd_that_asks_at_every_ear_pushes_no_browser_out() {
-        let ears: Vec<TcpListener> = (0..2)
-            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-            .collect();
-        let addresses: Vec<_> = ears.iter().map(|ear| ear.local_addr().unwrap()).collect();
-        let mut desk = Desk {
-            input: None,
-            ..Desk::new(ears)
-        };
+        let (mut desk, addresses) = desk(2, None);
         let ask = |index: usize| {
             let mut browser = TcpStream::connect(addresses[index % 2]).unwrap();
             browser
@@ -324,20 +282,16 @@ mod tests {
         };
         let _crowd: Vec<TcpStream> = (0..80).map(ask).collect();
         let mut heard = Vec::new();
-        while let Some(Arrival::Request(_, asked)) = desk.next(Duration::from_millis(200)) {
-            heard.push(asked.target);
+        while let Some(browser) = asks(&mut desk) {
+            heard.push(browser.target);
         }
         assert_eq!(heard.len(), 80, "{heard:?}");
     }
 
     #[test]
     fn a_browser_that_says_nothing_holds_up_no_other() {
-        let ear = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = ear.local_addr().unwrap();
-        let mut desk = Desk {
-            input: None,
-            ..Desk::new(vec![ear])
-        };
+        let (mut desk, addresses) = desk(1, None);
+        let address = addresses[0];
         let _silent: Vec<TcpStream> = (0..40)
             .map(|_| TcpStream::connect(address).unwrap())
             .collect();
@@ -347,14 +301,66 @@ mod tests {
             .unwrap();
         assert!(desk.next(Duration::from_millis(50)).is_none());
         browser.write_all(b"\r\n").unwrap();
-        let Some(Arrival::Request(answerer, asked)) = desk.next(Duration::from_secs(5)) else {
-            panic!("no request")
-        };
-        assert_eq!(asked.target, "/callback?code=1");
-        assert!(desk.visitors.len() < MOST_VISITORS);
-        answerer.answer("done");
+        let asking = asks(&mut desk).unwrap();
+        assert_eq!(asking.target, "/callback?code=1");
+        let own = rustix::process::geteuid().as_raw();
+        assert_eq!(asking.peer(), Peer::User(own));
+        desk.answer(asking, Response::new(Body::from("done")));
         let mut answer = String::new();
         browser.read_to_string(&mut answer).unwrap();
-        assert_eq!(answer, "done");
+        assert!(answer.ends_with("\r\n\r\ndone"), "{answer}");
+    }
+
+    #[test]
+    fn what_is_pasted_is_read_line_by_line_from_a_pipe_as_from_a_file() {
+        let long = "x".repeat(10_000);
+        let pasted = format!("first\n\n  {long}  \nlast");
+        let (reader, mut writer) = pipe().unwrap();
+        writer.write_all(pasted.as_bytes()).unwrap();
+        drop(writer);
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(pasted.as_bytes()).unwrap();
+        io::Seek::rewind(&mut file).unwrap();
+        for input in [File::from(OwnedFd::from(reader)), file] {
+            let (mut desk, _) = desk(0, Some(input));
+            let mut lines = Vec::new();
+            while let Some(Arrival::Line(line)) = desk.next(Duration::from_millis(200)) {
+                lines.push(line);
+            }
+            assert_eq!(lines, ["first", long.as_str(), "last"]);
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_still_typed_is_waited_for() {
+        let (reader, mut writer) = pipe().unwrap();
+        let (mut desk, _) = desk(0, Some(File::from(OwnedFd::from(reader))));
+        for part in ["http://127", ".0.0.1/"] {
+            writer.write_all(part.as_bytes()).unwrap();
+            assert!(desk.next(Duration::from_millis(20)).is_none());
+        }
+        writer.write_all(b"\n").unwrap();
+        let Some(Arrival::Line(line)) = desk.next(Duration::from_secs(5)) else {
+            panic!("no line")
+        };
+        assert_eq!(line, "http://127.0.0.1/");
+    }
+
+    fn desk(listeners: usize, input: Option<File>) -> (Desk, Vec<SocketAddr>) {
+        let listeners: Vec<StdTcpListener> = (0..listeners)
+            .map(|_| StdTcpListener::bind("127.0.0.1:0").unwrap())
+            .collect();
+        let addresses = listeners
+            .iter()
+            .map(|listener| listener.local_addr().unwrap())
+            .collect();
+        (Desk::with_input(listeners, input).unwrap(), addresses)
+    }
+
+    fn asks(desk: &mut Desk) -> Option<Browser> {
+        match desk.next(Duration::from_millis(300))? {
+            Arrival::Request(browser) => Some(browser),
+            Arrival::Line(line) => panic!("a line: {line}"),
+        }
     }
 }

@@ -1,6 +1,13 @@
 //! What the browser shows in the end: one small page that needs nothing else and says nothing secret.
 
 use aws_lc_rs::digest;
+use axum::body::Body;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{Response, StatusCode};
+use axum::response::IntoResponse as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -38,21 +45,26 @@ pub(super) enum Page<'a> {
 }
 
 impl Page<'_> {
-    /// The whole HTTP answer.
-    pub(super) fn answer(&self) -> String {
-        let (status, body) = match self {
-            Self::LoggedIn { .. } => ("200 OK", self.html()),
-            Self::Failed { .. } => ("400 Bad Request", self.html()),
-            Self::Stranger => ("403 Forbidden", self.html()),
-            Self::NotFound => ("404 Not Found", self.html()),
+    /// The whole answer.
+    pub(super) fn answer(&self) -> Response<Body> {
+        let status = match self {
+            Self::LoggedIn { .. } => StatusCode::OK,
+            Self::Failed { .. } => StatusCode::BAD_REQUEST,
+            Self::Stranger => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
         };
         let style = STANDARD.encode(digest::digest(&digest::SHA256, STYLE.as_bytes()).as_ref());
-        format!(
-            "HTTP/1.1 {status}\r\ncontent-type: text/html; charset=utf-8\r\ncontent-length: {}\r\ncache-control: no-store\r\n\
-             content-security-policy: default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; \
-             frame-ancestors 'none'\r\nreferrer-policy: no-referrer\r\nx-content-type-options: nosniff\r\nconnection: close\r\n\r\n{body}",
-            body.len()
-        )
+        let policy = format!(
+            "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        );
+        let headers = [
+            (CONTENT_TYPE, "text/html; charset=utf-8"),
+            (CACHE_CONTROL, "no-store"),
+            (CONTENT_SECURITY_POLICY, policy.as_str()),
+            (REFERRER_POLICY, "no-referrer"),
+            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ];
+        (status, headers, self.html()).into_response()
     }
 
     fn html(&self) -> String {
@@ -102,13 +114,15 @@ impl Page<'_> {
 }
 
 /// Sends the browser to the address that it must open.
-pub(super) fn redirect(url: &str) -> String {
+pub(super) fn redirect(url: &str) -> Response<Body> {
     // Whatever an address may hold, a header ends at its line.
     let url: String = url.chars().filter(|char| !char.is_control()).collect();
-    format!(
-        "HTTP/1.1 302 Found\r\nlocation: {url}\r\ncache-control: no-store\r\nreferrer-policy: no-referrer\r\n\
-         content-length: 0\r\nconnection: close\r\n\r\n"
-    )
+    let headers = [
+        (LOCATION, url.as_str()),
+        (CACHE_CONTROL, "no-store"),
+        (REFERRER_POLICY, "no-referrer"),
+    ];
+    (StatusCode::FOUND, headers).into_response()
 }
 
 /// An error's fragment as people expect a sentence.
@@ -146,7 +160,7 @@ mod tests {
             session: "crm",
             reason: "<script>alert('x')</script> & \"more\"",
         }
-        .answer();
+        .html();
         assert!(
             answer.contains(
                 "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; &quot;more&quot;."
@@ -172,13 +186,12 @@ mod tests {
             Page::Stranger,
             Page::NotFound,
         ] {
-            let answer = page.answer();
-            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-            assert!(head.contains(&format!("content-length: {}\r\n", body.len())));
+            let head = format!("{:?}", page.answer().headers());
+            let body = page.html();
             // Where the person is logged in is text, not a link.
             let body = body.replace("https://id.example", "");
             for header in [
-                "cache-control: no-store",
+                "\"cache-control\": \"no-store\"",
                 "default-src 'none'",
                 "frame-ancestors 'none'",
                 "no-referrer",
@@ -195,9 +208,8 @@ mod tests {
 
     #[test]
     fn an_address_cannot_add_headers() {
-        assert_eq!(
-            redirect("https://id/\r\nset-cookie: x").lines().count(),
-            6 + 1
-        );
+        let headers = redirect("https://id/\r\nset-cookie: x").headers().clone();
+        assert_eq!(headers[LOCATION], "https://id/set-cookie: x");
+        assert!(!headers.contains_key("set-cookie"));
     }
 }

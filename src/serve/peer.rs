@@ -1,23 +1,17 @@
-//! Who is at the other end of a connection over loopback, and whether it can be the person at this terminal.
+//! Whose the other end of a connection over loopback is.
 //!
 //! Every user of a machine reaches what listens on loopback. The kernel lists whose each connection is (proc(5),
 //! `/proc/net/tcp`).
 
-use std::env;
 use std::fs;
-use std::io::{stderr, stdin};
-use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::os::fd::AsFd;
+use std::net::{IpAddr, SocketAddr};
 
 /// `01`: an end that its program still holds; of others the kernel may not know the user any more.
 const ESTABLISHED: &str = "01";
 
-/// No login has this number: nobody did log in (`loginuid` of proc(5)).
-const NO_LOGIN: u32 = u32::MAX;
-
-/// Whose connection it is.
+/// Whose end of a connection it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Peer {
+pub(crate) enum Peer {
     User(u32),
     /// The kernel does not list it.
     Unlisted,
@@ -26,11 +20,8 @@ pub(super) enum Peer {
 }
 
 impl Peer {
-    /// Looks up the other end of `stream`.
-    pub(super) fn of(stream: &TcpStream) -> Self {
-        let (Ok(theirs), Ok(ours)) = (stream.peer_addr(), stream.local_addr()) else {
-            return Self::Unlisted;
-        };
+    /// Looks up whose end of the connection `theirs` is; `ours` is the other one.
+    pub(crate) fn of(theirs: SocketAddr, ours: SocketAddr) -> Self {
         let lists = ["/proc/net/tcp", "/proc/net/tcp6"].map(|list| fs::read_to_string(list).ok());
         if lists.iter().all(Option::is_none) {
             return Self::Unknowable;
@@ -83,59 +74,9 @@ fn as_listed(address: SocketAddr) -> Vec<String> {
     }
 }
 
-/// The users as whom the person at this terminal may run a browser.
-pub(super) struct Person {
-    users: Vec<u32>,
-}
-
-impl Person {
-    /// Whoever began this: also before `sudo` or `su`.
-    pub(super) fn here() -> Self {
-        let mut users = vec![
-            rustix::process::geteuid().as_raw(),
-            rustix::process::getuid().as_raw(),
-        ];
-        users.extend(
-            ["SUDO_UID", "PKEXEC_UID"]
-                .iter()
-                .filter_map(|name| env::var(name).ok()?.parse::<u32>().ok()),
-        );
-        let login = fs::read_to_string("/proc/self/loginuid")
-            .ok()
-            .and_then(|uid| uid.trim().parse::<u32>().ok());
-        users.extend(login.filter(|uid| *uid != NO_LOGIN));
-        users.extend([owner(stdin()), owner(stderr())].into_iter().flatten());
-        // There the browser is one of Windows, and a process of root's brings its connections.
-        if env::var_os("WSL_DISTRO_NAME").is_some() {
-            users.push(0);
-        }
-        Self { users }
-    }
-
-    /// Whether the address of the login may be given to who asks from there.
-    pub(super) fn may_be_told(&self, peer: Peer) -> bool {
-        matches!(peer, Peer::User(uid) if self.users.contains(&uid))
-    }
-
-    /// Whether a browser may come back from there, with what nobody else was told. Root carries other machines' browsers.
-    pub(super) fn may_return(&self, peer: Peer) -> bool {
-        match peer {
-            Peer::User(uid) => uid == 0 || self.users.contains(&uid),
-            Peer::Unlisted => false,
-            Peer::Unknowable => true,
-        }
-    }
-}
-
-/// Whose the terminal is.
-fn owner(file: impl AsFd) -> Option<u32> {
-    rustix::termios::isatty(&file)
-        .then(|| rustix::fs::fstat(&file).ok().map(|found| found.st_uid))?
-}
-
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -148,12 +89,16 @@ mod tests {
             };
             let theirs = TcpStream::connect(ear.local_addr().unwrap()).unwrap();
             let (ours, _) = ear.accept().unwrap();
-            assert_eq!(Peer::of(&ours), Peer::User(own), "{address}");
+            assert_eq!(
+                Peer::of(ours.peer_addr().unwrap(), ours.local_addr().unwrap()),
+                Peer::User(own),
+                "{address}"
+            );
             drop(theirs);
             // A program that another test is just starting may hold a copy until it runs.
             let forgotten = (0..500).any(|_| {
                 std::thread::sleep(std::time::Duration::from_millis(10));
-                Peer::of(&ours) == Peer::Unlisted
+                Peer::of(ours.peer_addr().unwrap(), ours.local_addr().unwrap()) == Peer::Unlisted
             });
             assert!(forgotten, "{address}: whose it was is not known any more");
         }
@@ -181,26 +126,5 @@ mod tests {
             None,
             "our own end is not theirs"
         );
-    }
-
-    #[test]
-    fn the_address_is_told_to_the_person_alone_and_root_may_carry_the_return() {
-        let person = Person {
-            users: vec![1000, 33],
-        };
-        for (peer, told, returns) in [
-            (Peer::User(1000), true, true),
-            (Peer::User(33), true, true),
-            (Peer::User(0), false, true),
-            (Peer::User(1001), false, false),
-            (Peer::Unlisted, false, false),
-            (Peer::Unknowable, false, true),
-        ] {
-            assert_eq!(
-                (person.may_be_told(peer), person.may_return(peer)),
-                (told, returns),
-                "{peer:?}"
-            );
-        }
     }
 }
