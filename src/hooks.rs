@@ -367,31 +367,9 @@ impl Program {
     }
 
     fn variables(&self, happening: &Happening) -> Vec<(&'static str, String)> {
-        let mut variables = vec![
-            ("KEEPFRESH_SESSION", happening.session.clone()),
-            ("KEEPFRESH_EVENT", happening.occasion.word().to_owned()),
-            ("KEEPFRESH_REASON", one_line(&happening.reason)),
-            ("KEEPFRESH_REMEDY", one_line(&happening.remedy)),
-            (
-                "KEEPFRESH_OWNER",
-                happening.owner.as_deref().unwrap_or_default().to_owned(),
-            ),
-            (
-                "KEEPFRESH_RUNBOOK",
-                happening.runbook.as_deref().unwrap_or_default().to_owned(),
-            ),
-        ];
-        if happening.is_test {
-            variables.push(("KEEPFRESH_TEST", "1".to_owned()));
-        }
-        if let Some(generation) = happening.generation {
-            variables.push(("KEEPFRESH_GENERATION", generation.to_string()));
-        }
         // A socket of systemd's lies where systemd says; then the usual places must do.
-        if self.socket.exists() {
-            variables.push(("KEEPFRESH_SOCKET", self.socket.display().to_string()));
-        }
-        variables
+        let socket = self.socket.exists().then_some(&*self.socket);
+        message::variables(happening, socket)
     }
 
     fn report(&self, happening: &Happening, ended: child::Ended) {
@@ -447,13 +425,6 @@ impl Happening {
     fn without_secret(&self, text: &str) -> Blotted {
         Blotted::new(text, self.secret.as_slice())
     }
-}
-
-/// What a server said may hold anything; a variable ends at a NUL.
-fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Where events go and how they look there: to journald with their fields, or to stderr as text or JSON.
 //!
-//! A `Recorder` takes each event apart once; an `Outlet` writes it, and never holds the daemon up for long: a
-//! journal or a reader that takes nothing costs lines, not time.
+//! A `Recorder` takes each event apart once. `line` and `entry` say what is written of it, and nothing else; an `Outlet` writes
+//! that, and never holds the daemon up for long: a journal or a reader that takes nothing costs lines, not time.
 
+mod entry;
 mod journal;
 mod line;
 pub mod message_id;

@@ -44,8 +44,6 @@ pub struct SinkConfig {
     pub keep_on_loss: bool,
     /// `required = false`: the session counts as good without this file.
     pub required: bool,
-    /// For `env`.
-    pub env_prefix: Arc<str>,
 }
 
 /// What a published file says; [`format::render`] writes them.
@@ -56,7 +54,10 @@ pub enum Format {
     /// One JSON object: the token, what goes with it, and headers ready to send.
     Json,
     /// Assignments for shells and `EnvironmentFile=`.
-    Env,
+    Env {
+        /// Before `_TOKEN` and the others.
+        prefix: Arc<str>,
+    },
     /// One header a line, for `curl -H @file`.
     Header,
     /// A jar as Netscape's browser wrote it, for `curl -b file`.
@@ -76,7 +77,7 @@ impl Format {
         match self {
             Self::Token => "token",
             Self::Json => "json",
-            Self::Env => "env",
+            Self::Env { .. } => "env",
             Self::Header => "header",
             Self::Cookies => "cookies",
             Self::Netrc { .. } => "netrc",
@@ -446,7 +447,7 @@ pub fn is_overtaken(published: &Published, sinks: &[SinkConfig]) -> bool {
         let Some(content) = atomic_file::content(&sink.path, LARGEST_FILE) else {
             return false;
         };
-        let same = format::render(published, sink).is_ok_and(|bytes| *bytes == *content);
+        let same = format::render(published, &sink.format).is_ok_and(|bytes| *bytes == *content);
         !same
             && !content.is_empty()
             && !content
@@ -461,7 +462,7 @@ pub fn is_shown(published: &Published, sinks: &[SinkConfig]) -> bool {
     sinks.iter().filter(|sink| !sink.keep_on_loss).any(|sink| {
         let content = atomic_file::content(&sink.path, LARGEST_FILE);
         content.is_some_and(|content| {
-            format::render(published, sink).is_ok_and(|bytes| *bytes == *content)
+            format::render(published, &sink.format).is_ok_and(|bytes| *bytes == *content)
         })
     })
 }
@@ -690,7 +691,9 @@ mod tests {
     async fn a_token_that_does_not_fit_the_format_takes_the_superseded_file_away() {
         let house = House::new();
         let publisher = house.publisher(&[SinkConfig {
-            format: Format::Env,
+            format: Format::Env {
+                prefix: "CRM".into(),
+            },
             ..house.sink("crm")
         }]);
         publisher.set(show(1, "one"));
@@ -888,7 +891,6 @@ mod tests {
                 group: None,
                 keep_on_loss: false,
                 required: true,
-                env_prefix: "CRM".into(),
             }
         }
     }

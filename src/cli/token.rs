@@ -1,6 +1,5 @@
 //! `keepfresh token NAME`: the token, once it is fresh, and a newline.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,7 +11,7 @@ use super::{complete, output, parse_duration, session_path};
 use crate::api::TokenAnswer;
 use crate::api::client::{Call, Client};
 use crate::api::duration;
-use crate::publish::{Format, SinkConfig, format};
+use crate::publish::{Format, format};
 use crate::secret::Secret;
 use crate::token::{Capture, Published, Token};
 
@@ -74,9 +73,13 @@ fn print(client: &Client, call: &Call<'_>, format: Printed) -> Result<Exit, Fail
     match format {
         Printed::Token => print_bare(&client.text(call)?),
         Printed::Json => output::print_json(&client.json::<TokenAnswer>(call)?),
-        Printed::Env => print_as(client.json(call)?, Format::Env),
-        Printed::Header => print_as(client.json(call)?, Format::Header),
-        Printed::Cookies => print_as(client.json(call)?, Format::Cookies),
+        Printed::Env => {
+            let answer: TokenAnswer = client.json(call)?;
+            let prefix = answer.env_prefix.as_str().into();
+            print_as(answer, &Format::Env { prefix })
+        }
+        Printed::Header => print_as(client.json(call)?, &Format::Header),
+        Printed::Cookies => print_as(client.json(call)?, &Format::Cookies),
     }
 }
 
@@ -138,22 +141,8 @@ pub(super) fn print_bare(token: &str) -> Result<Exit, Failure> {
     output::print_raw(zeroize::Zeroizing::new(format!("{token}\n")).as_bytes())
 }
 
-fn print_as(answer: TokenAnswer, format: Format) -> Result<Exit, Failure> {
-    let sink = sink(&answer.env_prefix, format);
-    output::print_raw(&format::render(&published(answer), &sink)?)
-}
-
-fn sink(env_prefix: &str, format: Format) -> SinkConfig {
-    SinkConfig {
-        path: PathBuf::new(),
-        format,
-        mode: 0o600,
-        owner: None,
-        group: None,
-        keep_on_loss: false,
-        required: true,
-        env_prefix: env_prefix.into(),
-    }
+fn print_as(answer: TokenAnswer, format: &Format) -> Result<Exit, Failure> {
+    output::print_raw(&format::render(&published(answer), format)?)
 }
 
 fn published(answer: TokenAnswer) -> Published {

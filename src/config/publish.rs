@@ -46,7 +46,6 @@ pub(super) fn read(
             group: None,
             keep_on_loss: false,
             required: true,
-            env_prefix: owner.env_prefix.clone(),
         };
         context.needs.add(
             session.path.clone(),
@@ -105,7 +104,7 @@ fn sink(
             table.path
         ));
     }
-    let (format, env_prefix) = (format.unwrap_or(Format::Token), of.env_prefix.clone());
+    let format = format.unwrap_or(Format::Token);
     Some(path.map(|path| SinkConfig {
         path,
         format,
@@ -114,7 +113,6 @@ fn sink(
         group,
         keep_on_loss,
         required,
-        env_prefix,
     }))
 }
 
@@ -178,7 +176,9 @@ fn format(table: &Table<'_>, session: &Table<'_>, of: &Owner<'_>) -> Option<Form
     Some(match word?.value {
         Word::Token => Format::Token,
         Word::Json => Format::Json,
-        Word::Env => Format::Env,
+        Word::Env => Format::Env {
+            prefix: of.env_prefix.clone(),
+        },
         Word::Header => Format::Header,
         Word::Cookies => cookies(table, of),
         Word::Netrc => Format::Netrc {

@@ -1,4 +1,8 @@
-//! What receivers are sent: one happening, in the words that each of them understands.
+//! What programs and receivers are told of one happening, in the words that each of them understands. How it gets there is
+//! the matter of `child` and `webhook`.
+
+use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -40,15 +44,37 @@ impl Format {
     }
 }
 
-/// This machine's name.
-pub(super) fn host() -> String {
-    rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned()
+/// What a program finds in its environment; `socket` is where it reaches the daemon, if that is known.
+pub(super) fn variables(it: &Happening, socket: Option<&Path>) -> Vec<(&'static str, String)> {
+    let or_empty = |text: &Option<Arc<str>>| text.as_deref().unwrap_or_default().to_owned();
+    let mut variables = vec![
+        ("KEEPFRESH_SESSION", it.session.clone()),
+        ("KEEPFRESH_EVENT", it.occasion.word().to_owned()),
+        ("KEEPFRESH_REASON", one_line(&it.reason)),
+        ("KEEPFRESH_REMEDY", one_line(&it.remedy)),
+        ("KEEPFRESH_OWNER", or_empty(&it.owner)),
+        ("KEEPFRESH_RUNBOOK", or_empty(&it.runbook)),
+    ];
+    if it.is_test {
+        variables.push(("KEEPFRESH_TEST", "1".to_owned()));
+    }
+    if let Some(generation) = it.generation {
+        variables.push(("KEEPFRESH_GENERATION", generation.to_string()));
+    }
+    if let Some(socket) = socket {
+        variables.push(("KEEPFRESH_SOCKET", socket.display().to_string()));
+    }
+    variables
 }
 
-/// The body of the request.
+/// What a server said may hold anything; a variable ends at a NUL.
+fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+/// What a webhook is sent; `host` is this machine's name.
 pub(super) fn text(
     format: Format,
     happening: &Happening,
@@ -284,6 +310,35 @@ mod tests {
             assert!(sent.get(field).is_some(), "{field}: {sent}");
         }
         assert_eq!(sent["event"], "attention");
+    }
+
+    #[test]
+    fn a_program_is_told_on_one_line_each_and_of_no_socket_that_is_not_there() {
+        let it = Happening {
+            reason: "the server said\n\0no".into(),
+            generation: None,
+            is_test: true,
+            ..happening()
+        };
+        assert_eq!(
+            variables(&it, None),
+            [
+                ("KEEPFRESH_SESSION", "crm"),
+                ("KEEPFRESH_EVENT", "attention"),
+                ("KEEPFRESH_REASON", "the server said  no"),
+                ("KEEPFRESH_REMEDY", "`keepfresh login crm`"),
+                ("KEEPFRESH_OWNER", "crm team"),
+                ("KEEPFRESH_RUNBOOK", "https://wiki.example/crm"),
+                ("KEEPFRESH_TEST", "1"),
+            ]
+            .map(|(name, value)| (name, value.to_owned()))
+        );
+        let told = variables(&happening(), Some(Path::new("/run/k.sock")));
+        assert_eq!(
+            told.last(),
+            Some(&("KEEPFRESH_SOCKET", "/run/k.sock".to_owned()))
+        );
+        assert!(told.contains(&("KEEPFRESH_GENERATION", "7".to_owned())));
     }
 
     fn happening() -> Happening {

@@ -173,8 +173,16 @@ pub(super) async fn send(
         Some(source) => Some(source.read().await.map_err(|error| unread(&error))?),
         None => None,
     };
-    let text = message::text(config.format, happening, &message::host(), key.as_ref());
+    let text = message::text(config.format, happening, &host(), key.as_ref());
     deliver(clients, &config.http, &url, text, key.as_ref(), LIMIT).await
+}
+
+/// This machine's name.
+fn host() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
 }
 
 fn unread(error: &SecretError) -> Undelivered {

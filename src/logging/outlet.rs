@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
+use jiff::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing::Level;
 
@@ -78,7 +79,7 @@ impl Stderr {
             String::new()
         };
         if self.lost > 0 {
-            text.push_str(&render(&gap(self.lost), style));
+            text.push_str(&render(&gap(self.lost, record.at), style));
         }
         text.push_str(&render(record, style));
         if self.write_all(text.as_bytes()) {
@@ -119,13 +120,14 @@ fn write_some(to: &OwnedFd, piece: &[u8]) -> Option<usize> {
 }
 
 /// What stands in the log instead of lines that nobody took.
-fn gap(lost: u64) -> Record {
+fn gap(lost: u64, at: Timestamp) -> Record {
     let fields = vec![
         ("event", Value::Text("log_gap".to_owned())),
         ("lost", Value::Number(lost.to_string())),
     ];
     let message = "lines are missing here: the log's reader was too slow".to_owned();
     Record {
+        at,
         level: Level::INFO,
         library: None,
         message,
@@ -193,6 +195,7 @@ mod tests {
     fn numbered(number: u64) -> Record {
         let message = format!("{} number {number}", "x".repeat(5000));
         Record {
+            at: Timestamp::UNIX_EPOCH,
             level: Level::INFO,
             library: None,
             message,

@@ -3,15 +3,19 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
+use jiff::Timestamp;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
 use super::outlet::Outlet;
+use crate::clock;
 
 /// One event, taken apart.
 #[derive(Clone, Debug)]
 pub(super) struct Record {
+    /// When.
+    pub(super) at: Timestamp,
     pub(super) level: Level,
     /// The library that said it; none for our own.
     pub(super) library: Option<&'static str>,
@@ -68,6 +72,7 @@ impl<S: Subscriber> Layer<S> for Recorder {
         let target = metadata.target();
         let library = (!is_ours(target)).then_some(target);
         let mut record = Record {
+            at: clock::now().wall,
             level: *metadata.level(),
             library,
             message: String::new(),

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 pub(crate) use fuzz::fuzz;
 pub(crate) use netrc::is_plain;
 
-use super::{Format, SinkConfig};
+use super::Format;
 use crate::token::{Published, TokenError, checked_access_token};
 
 /// The keys of the `json` format; a capture of the same name does not shadow them.
@@ -97,17 +97,17 @@ pub enum FormatError {
     Json(String),
 }
 
-/// The bytes of the file.
+/// What the file says, wherever it is.
 ///
 /// # Errors
 /// Says which value does not fit the format and which format would do.
-pub fn render(published: &Published, sink: &SinkConfig) -> Result<Zeroizing<Vec<u8>>, FormatError> {
+pub fn render(published: &Published, format: &Format) -> Result<Zeroizing<Vec<u8>>, FormatError> {
     // Checked where it came in as well; but it may have come from a state file since.
     checked_access_token(published.token.access_token.expose())?;
-    match &sink.format {
+    match format {
         Format::Token => Ok(Zeroizing::new(published.token.access_token.expose().into())),
         Format::Json => json(published),
-        Format::Env => env(published, &sink.env_prefix),
+        Format::Env { prefix } => env(published, prefix),
         Format::Header => header(published),
         Format::Cookies => cookies::render(published),
         Format::Netrc { login } => netrc::render(published, login),
@@ -246,7 +246,6 @@ fn with_room(published: &Published) -> Zeroizing<Vec<u8>> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::path::PathBuf;
     use std::sync::Arc;
 
     use super::*;
@@ -267,7 +266,7 @@ pub(super) mod tests {
         for (format, expected) in [
             (Format::Token, "00D!t0k3n"),
             (Format::Json, json),
-            (Format::Env, env),
+            (env_format(), env),
             (Format::Header, header),
         ] {
             assert_eq!(text(&published(), format).unwrap(), expected);
@@ -311,7 +310,7 @@ pub(super) mod tests {
         let mut published = published();
         Arc::make_mut(&mut published.token).instance_url = None;
         assert_eq!(
-            text(&published, Format::Env).unwrap(),
+            text(&published, env_format()).unwrap(),
             "CRM_TOKEN=00D!t0k3n\nCRM_GENERATION=7\n"
         );
     }
@@ -336,7 +335,7 @@ pub(super) mod tests {
         ] {
             let mut published = published();
             Arc::make_mut(&mut published.token).access_token = Secret::new(token);
-            let text = text(&published, Format::Env).unwrap();
+            let text = text(&published, env_format()).unwrap();
             assert_eq!(
                 text.lines().next(),
                 Some(format!("CRM_TOKEN={expected}").as_str())
@@ -349,7 +348,7 @@ pub(super) mod tests {
         for hostile in ["a'b", "a\\b"] {
             let mut published = published();
             Arc::make_mut(&mut published.token).access_token = Secret::new(hostile);
-            let error = text(&published, Format::Env).unwrap_err();
+            let error = text(&published, env_format()).unwrap_err();
             assert_eq!(
                 error,
                 FormatError::Unquotable {
@@ -366,7 +365,7 @@ pub(super) mod tests {
         ] {
             let mut published = published();
             Arc::make_mut(&mut published.token).instance_url = Some(hostile.into());
-            let error = text(&published, Format::Env).unwrap_err();
+            let error = text(&published, env_format()).unwrap_err();
             assert_eq!(
                 error,
                 FormatError::Unquotable {
@@ -402,7 +401,7 @@ pub(super) mod tests {
             ("é".into(), TokenError::BadCharacter),
             ("a".repeat(64 * 1024 + 1), TokenError::TooLong),
         ] {
-            for format in [Format::Token, Format::Json, Format::Env, Format::Header] {
+            for format in [Format::Token, Format::Json, env_format(), Format::Header] {
                 let mut published = published();
                 Arc::make_mut(&mut published.token).access_token = Secret::new(hostile.clone());
                 assert_eq!(
@@ -417,17 +416,13 @@ pub(super) mod tests {
         published: &Published,
         format: Format,
     ) -> Result<String, FormatError> {
-        let sink = SinkConfig {
-            path: PathBuf::from("/nowhere"),
-            format,
-            mode: 0o640,
-            owner: None,
-            group: None,
-            keep_on_loss: false,
-            required: true,
-            env_prefix: "CRM".into(),
-        };
-        render(published, &sink).map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
+        render(published, &format).map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    fn env_format() -> Format {
+        Format::Env {
+            prefix: "CRM".into(),
+        }
     }
 
     pub(in crate::publish) fn published() -> Published {

@@ -157,7 +157,7 @@ fn show(target: &Target<'_>, published: &Arc<Published>, shown: Option<Shown>) -
     {
         return Outcome::done(shown, false);
     }
-    let bytes = match format::render(published, target.config) {
+    let bytes = match format::render(published, &target.config.format) {
         Ok(bytes) => bytes,
         Err(error) => return unfit(target, shown, &error),
     };

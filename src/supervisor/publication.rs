@@ -316,7 +316,6 @@ mod tests {
             group: None,
             keep_on_loss: true,
             required: true,
-            env_prefix: "CRM".into(),
         };
         let tokens = house.path().into();
         Publisher::new(&"crm".into(), &Arc::from([sink]), &tokens)

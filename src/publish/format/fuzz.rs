@@ -1,13 +1,12 @@
 //! What a server chose, in every format, for `crate::fuzz`: no value begins a line, a field or a variable of its own.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::render;
 use crate::named::Named;
-use crate::publish::{Format, SinkConfig, Template};
+use crate::publish::{Format, Template};
 use crate::secret::Secret;
 use crate::token::{Capture, Published, Token};
 
@@ -47,37 +46,31 @@ pub(crate) fn fuzz(bytes: &[u8]) {
         base,
     };
     let shapes: [(Format, Fits); 5] = [
-        (Format::Env, is_env),
+        (
+            Format::Env {
+                prefix: "CRM".into(),
+            },
+            is_env,
+        ),
         (Format::Header, is_header),
         (Format::Cookies, is_jar),
         (Format::Netrc { login: "me".into() }, is_netrc),
         (Format::Json, is_json),
     ];
     for (format, fits) in shapes {
-        hold(&published, format, fits);
+        hold(&published, &format, fits);
     }
     if let Ok(template) = Template::parse("{token} {id} {instance_url}\n", &["id"]) {
-        hold(&published, Format::Template(template), |text| {
+        hold(&published, &Format::Template(template), |text| {
             text.find('\n') == text.len().checked_sub(1)
         });
     }
 }
 
-fn hold(published: &Published, format: Format, fits: Fits) {
-    let (path, env_prefix) = (PathBuf::from("/nowhere"), "CRM".into());
-    let sink = SinkConfig {
-        path,
-        format,
-        mode: 0o640,
-        owner: None,
-        group: None,
-        keep_on_loss: false,
-        required: true,
-        env_prefix,
-    };
-    if let Ok(written) = render(published, &sink) {
+fn hold(published: &Published, format: &Format, fits: Fits) {
+    if let Ok(written) = render(published, format) {
         let text = String::from_utf8_lossy(&written);
-        assert!(fits(&text), "{:?}: {text:?}", sink.format);
+        assert!(fits(&text), "{format:?}: {text:?}");
     }
 }
 
