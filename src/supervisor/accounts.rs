@@ -31,6 +31,10 @@ impl Supervisor {
         } else {
             self.unsaved.remove(key);
         }
+        if account.members.is_empty() {
+            self.forget_unused_accounts();
+            return;
+        }
         let members = account.members.clone();
         for name in members {
             if self
@@ -40,6 +44,15 @@ impl Supervisor {
             {
                 self.pump(&name);
             }
+        }
+    }
+
+    /// No session may be left that would have the account's record written.
+    pub(super) fn save_account_soon(&mut self, key: &str) {
+        let now = self.now.boot;
+        let account = self.accounts.get(key);
+        if account.is_some_and(|account| !account.saver.is_level(now)) {
+            self.unsaved.insert(key.to_owned());
         }
     }
 

@@ -185,6 +185,7 @@ impl Supervisor {
             account.leave(&name, stays);
             self.stirred.extend(account.members.iter().cloned());
         }
+        self.save_account_soon(&slot.account);
         if !slot.config.hooks.is_empty() {
             self.effects.push(Effect::EndHooks(slot.epoch));
         }
