@@ -66,6 +66,8 @@ pub(super) struct Replaced {
     pub(super) generation: u64,
     /// A file of it may lie where the new one publishes.
     pub(super) shares_a_file: bool,
+    /// Its files that are being removed: until they are gone, the record of the new one names them.
+    pub(super) files: Vec<PathBuf>,
 }
 
 impl Reloading {
@@ -86,11 +88,17 @@ impl Reloading {
 }
 
 impl Replaced {
-    fn by(slot: &Slot, new: &SessionConfig) -> Self {
+    fn by(slot: &Slot, new: &SessionConfig, kept: &BTreeSet<PathBuf>) -> Self {
+        let sinks = slot.config.publish.iter().map(|sink| &sink.path);
+        let files = sinks.chain(&slot.former_files);
         let is_new = |old: &SinkConfig| new.publish.iter().any(|sink| sink.path == old.path);
         Self {
             generation: slot.session.state().generation,
             shares_a_file: slot.config.publish.iter().any(is_new),
+            files: files
+                .filter(|path| !kept.contains(*path))
+                .cloned()
+                .collect(),
         }
     }
 }
@@ -394,7 +402,7 @@ impl Supervisor {
             return;
         }
         let (account, now) = (new.remote.account(), self.now.boot);
-        let replaced = slot.map(|slot| Replaced::by(slot, &new));
+        let replaced = slot.map(|slot| Replaced::by(slot, &new, kept));
         if replaced.is_some() {
             if !is_leaving {
                 found::say_identity_changed(name);

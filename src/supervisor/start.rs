@@ -175,7 +175,7 @@ impl Supervisor {
             account_is_stored: true,
             remote: Arc::new(remote),
             saver: Saver::default(),
-            former_files: Vec::new(),
+            former_files: replaces.map_or_else(Vec::new, |replaced| replaced.files.clone()),
             written,
             pending: None,
             in_flight: None,
