@@ -89,7 +89,7 @@ struct Supervisor {
     config: Config,
     slots: Slots,
     accounts: Accounts,
-    /// Accounts whose last write failed.
+    /// Accounts to be written whether or not a session asks: their last write failed, or their last session has gone.
     unsaved: BTreeSet<String>,
     timers: BTreeSet<(Instant, Arc<str>)>,
     /// Sessions to look at because another of their account has moved.
@@ -326,7 +326,8 @@ impl Supervisor {
         }
         slot.account_is_stored = account.saver.is_level(now);
         let level = slot.saver.is_level(now);
-        if (level || slot.session.may_show_unwritten()) && slot.publish(at, &mut self.effects) {
+        let may_show = level || slot.session.may_show_unwritten();
+        if slot.publish(may_show, at, &mut self.effects) {
             self.watch.look_soon(now);
         }
         if level && (slot.waiters.is_empty() || slot.publication.has_landed()) {

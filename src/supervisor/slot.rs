@@ -155,6 +155,12 @@ impl Pending {
         self.call.id
     }
 
+    /// Whether it waits for nothing but its host's lane.
+    #[cfg(test)]
+    pub(super) fn is_queued(&self) -> bool {
+        self.queued
+    }
+
     pub(super) fn new(call: Call, state: &mut Saver, account: &Saver) -> Self {
         Self {
             call,
@@ -339,12 +345,14 @@ impl Slot {
             .filter(|_| self.account_is_stored)
     }
 
-    /// Brings files and socket in line with the state; true when readers find something else than before.
-    pub(super) fn publish(&mut self, now: Now, effects: &mut Effects) -> bool {
+    /// Brings files and socket in line with the state; true when readers find something else than before. A token is shown
+    /// once the state that brought it `is_stored`. One that is withdrawn does not wait for that: after a kill the state on
+    /// disk leads to no more than had it stayed.
+    pub(super) fn publish(&mut self, is_stored: bool, now: Now, effects: &mut Effects) -> bool {
         let wanted = match self.session.publication(now.boot) {
-            Wanted::Hold => return false,
             Wanted::Withdraw => None,
-            Wanted::Show => self.published(now),
+            Wanted::Show if is_stored => self.published(now),
+            Wanted::Show | Wanted::Hold => return false,
         };
         let shows = wanted.is_some();
         let changes = self.publication.set(wanted, now.wall, effects);
