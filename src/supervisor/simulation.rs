@@ -3,6 +3,8 @@
 //! last fault every session is good again within its bound.
 
 mod disk;
+mod harms;
+mod log;
 mod menu;
 mod readers;
 mod script;
@@ -15,9 +17,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::Supervisor;
+use super::{Incoming, Supervisor};
 use crate::api::Order;
-use world::{World, keep_log, last_of_log};
+use log::{keep_log, last_of_log};
+use menu::host_of;
+use world::{Health, World};
 
 /// So long things go wrong.
 const TROUBLED: Duration = Duration::from_mins(45);
@@ -46,6 +50,7 @@ const SOMETIMES: &[&str] = &[
     "killed in the midst of a call",
     "lost its power",
     "stopped",
+    "told to stop twice",
     "stopped in the midst of a call",
     "stopped in the midst of a reload",
     "aborted a call",
@@ -170,6 +175,49 @@ fn live(seed: u64) -> BTreeSet<&'static str> {
     }
     assert_eq!(why, None, "after the last fault");
     world.marks
+}
+
+#[test]
+fn an_account_whose_last_session_is_gone_is_written_and_holds_up_no_stop() {
+    let mut world = World::well([("app", 0), ("feed", 0)].into());
+    world.run_until(world.now.after(Duration::from_secs(20)));
+    if let Some(server) = world.servers.get_mut(&host_of("feed")) {
+        server.change_password();
+    }
+    world.order_of(&["feed".to_owned()], Order::Login);
+    world.run_until(world.now.after(Duration::from_secs(20)));
+    assert!(world.marks.contains("refused"));
+    world.wanted.remove("feed");
+    world.handle(Incoming::Reload);
+    world.run_until(world.now.after(Duration::from_secs(5)));
+    world.stop();
+    world.run_until(world.now.after(Duration::from_millis(500)));
+    assert!(world.daemon.is_none(), "it has stopped");
+}
+
+#[test]
+fn a_file_that_another_identity_leaves_is_removed_even_if_the_daemon_is_killed_over_it() {
+    let mut world = World::well([("app", 1)].into());
+    world.run_until(world.now.after(Duration::from_secs(20)));
+    let before = world.disk.paths();
+    world.token_disk = Health::Hangs;
+    world.wanted.insert("app", 2);
+    world.handle(Incoming::Reload);
+    world.run_until(world.now.after(Duration::from_millis(2_500)));
+    assert_eq!(
+        world.disk.paths(),
+        before,
+        "the disk has removed nothing yet"
+    );
+    world.kill(false);
+    world.token_disk = Health::Well;
+    world.run_until(world.now.after(Duration::from_mins(2)));
+    assert!(
+        world.why_not_ready().is_none(),
+        "{:?}",
+        world.why_not_ready()
+    );
+    assert_ne!(world.disk.paths(), before);
 }
 
 impl Supervisor {

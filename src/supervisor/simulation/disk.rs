@@ -1,7 +1,7 @@
 //! A disk in memory: what is written lies in a cache first, and only what was flushed outlives a loss of power.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ struct Content {
     records: BTreeMap<String, Copies>,
     /// Token files, which lie in memory.
     files: BTreeMap<PathBuf, Arc<Published>>,
+    /// Token files that somebody else has removed, and that were not written again.
+    tampered: BTreeSet<PathBuf>,
     /// Digests of what was written last, or is being written: beside the token files.
     latest: BTreeMap<String, Vec<Bytes>>,
 }
@@ -93,7 +95,20 @@ impl SimulatedDisk {
     }
 
     pub(super) fn publish(&self, path: PathBuf, published: Arc<Published>) {
-        self.0.borrow_mut().files.insert(path, published);
+        let mut content = self.0.borrow_mut();
+        content.tampered.remove(&path);
+        content.files.insert(path, published);
+    }
+
+    /// Somebody else removes a token file.
+    pub(super) fn tamper(&self, path: &Path) {
+        let mut content = self.0.borrow_mut();
+        content.files.remove(path);
+        content.tampered.insert(path.to_owned());
+    }
+
+    pub(super) fn was_tampered(&self, path: &Path) -> bool {
+        self.0.borrow().tampered.contains(path)
     }
 
     pub(super) fn withdraw(&self, path: &Path) {
@@ -113,6 +128,23 @@ impl SimulatedDisk {
         let content = self.0.borrow();
         let copies = content.records.get(&key(record));
         copies.is_some_and(|copies| copies.cached.is_some() && copies.cached == copies.flushed)
+    }
+
+    /// What a record holds for all that look.
+    pub(super) fn bytes(&self, record: &Record) -> Option<Vec<u8>> {
+        let content = self.0.borrow();
+        let bytes = content.records.get(&key(record))?.cached.as_ref()?;
+        Some(bytes.to_vec())
+    }
+
+    /// The sessions of which there is a record.
+    pub(super) fn sessions(&self) -> Vec<String> {
+        let content = self.0.borrow();
+        let names = content.records.iter().filter_map(|(key, copies)| {
+            copies.cached.as_ref()?;
+            key.strip_prefix("session/").map(str::to_owned)
+        });
+        names.collect()
     }
 
     pub(super) fn has(&self, record: &Record) -> bool {
@@ -172,12 +204,7 @@ impl Disk for Reader {
     }
 
     fn sessions(&self) -> Result<Vec<String>, StoreError> {
-        let content = self.disk.0.borrow();
-        let names = content.records.iter().filter_map(|(key, copies)| {
-            copies.cached.as_ref()?;
-            key.strip_prefix("session/").map(str::to_owned)
-        });
-        Ok(names.collect())
+        Ok(self.disk.sessions())
     }
 
     fn remove(&self, record: &Record) -> Result<(), StoreError> {

@@ -23,12 +23,19 @@ pub(super) struct Readers {
     waiting: Vec<(Instant, Question)>,
     held: Vec<(Instant, Held)>,
     /// What readers were given since somebody looked.
-    given: Vec<Served>,
+    given: Vec<Given>,
+}
+
+/// What a reader was given.
+pub(super) struct Given {
+    pub(super) served: Served,
+    /// It reads the files, and was answered before it had waited for as long as it would.
+    pub(super) in_files: bool,
 }
 
 enum Question {
-    Token(oneshot::Receiver<Result<Served, Refusal>>),
-    Verdict(oneshot::Receiver<Result<Served, Refusal>>),
+    /// A token, or the truth about one; in the files as well, for those that read them.
+    Token(bool, oneshot::Receiver<Result<Served, Refusal>>),
     Hold(Duration, oneshot::Receiver<Result<Held, Refusal>>),
     Health(oneshot::Receiver<Result<Health, Refusal>>),
     Order(oneshot::Receiver<Result<SessionStatus, Refusal>>),
@@ -60,9 +67,10 @@ impl Readers {
         } = self;
         waiting.retain_mut(|(until, question)| {
             let (is_over, mark) = match question {
-                Question::Token(answer) | Question::Verdict(answer) => match hear(answer) {
+                Question::Token(files, answer) => match hear(answer) {
                     Heard::Answer(served) => {
-                        given.push(served);
+                        let in_files = *files && now < *until;
+                        given.push(Given { served, in_files });
                         (true, Some("a reader was given a token"))
                     }
                     Heard::Refused(refusal) => (true, Some(refusal_mark(&refusal))),
@@ -92,7 +100,7 @@ impl Readers {
     }
 
     /// What readers were given since this was asked last.
-    pub(super) fn take_given(&mut self) -> Vec<Served> {
+    pub(super) fn take_given(&mut self) -> Vec<Given> {
         std::mem::take(&mut self.given)
     }
 }
@@ -138,7 +146,7 @@ impl World {
                     wait,
                     reply,
                 };
-                (ask, Question::Token(answer))
+                (ask, Question::Token(files, answer))
             }
             3..5 => {
                 let generation = self.generation_of(&about.name);
@@ -151,7 +159,7 @@ impl World {
                     wait,
                     reply,
                 };
-                (ask, Question::Verdict(answer))
+                (ask, Question::Token(files, answer))
             }
             5 => {
                 let generation = self.generation_of(&about.name);
@@ -201,7 +209,7 @@ impl World {
                 ];
                 let order = orders[usize::try_from(self.seed.draw() % 8).unwrap()];
                 if order == Order::Login {
-                    self.logins_ordered.insert(about.name.clone());
+                    self.harms.login_ordered(&about.name);
                 }
                 let (reply, answer) = oneshot::channel();
                 let ask = Ask::Order {
@@ -217,6 +225,24 @@ impl World {
             bound = Duration::from_hours(1);
         }
         self.put(ask, bound, question);
+    }
+
+    /// A job that reads files waits for a session's token.
+    pub(super) fn read_files(&mut self, name: &str) {
+        let (reply, answer) = oneshot::channel();
+        let about = About {
+            caller: root(),
+            name: name.to_owned(),
+        };
+        let wait = Duration::from_secs(30);
+        let ask = Ask::Token {
+            about,
+            min_validity: Duration::ZERO,
+            files: true,
+            wait,
+            reply,
+        };
+        self.put(ask, wait, Question::Token(true, answer));
     }
 
     pub(super) fn ask_to_reload(&mut self) {
@@ -239,6 +265,9 @@ impl World {
 
     pub(super) fn order_of(&mut self, names: &[String], order: Order) {
         for name in names {
+            if order == Order::Login {
+                self.harms.login_ordered(name);
+            }
             let (reply, answer) = oneshot::channel();
             let about = About {
                 caller: root(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::menu;
+use super::menu::{self, host_of};
 use super::servers::Trouble;
 use super::world::{Event, Health, World};
 use crate::schedule::Duty;
@@ -98,11 +98,20 @@ impl World {
             Happening::LostFile => {
                 if let Some(path) = self.disk.paths().first() {
                     self.mark("a token file was removed by somebody");
-                    self.disk.withdraw(path);
+                    self.disk.tamper(path);
                 }
             }
             Happening::Reload => self.change_config(),
-            Happening::Stop => self.stop(),
+            Happening::Stop | Happening::Kill if self.chance(2) => {
+                self.at_next_login = Some(happening);
+            }
+            Happening::Stop => {
+                self.stop();
+                if self.chance(3) {
+                    self.mark("told to stop twice");
+                    self.stop();
+                }
+            }
             Happening::Kill => {
                 let loses_power = self.chance(3);
                 self.kill(loses_power);
@@ -146,6 +155,7 @@ impl World {
 
     fn password(&mut self) {
         let Some(host) = self.some_host() else { return };
+        self.harms.password_changed(&host);
         let Some(server) = self.servers.get_mut(&host) else {
             return;
         };
@@ -190,6 +200,7 @@ impl World {
     /// Somebody edits the config: a session comes, goes, or comes in another version, or the file is broken for a while.
     fn change_config(&mut self) {
         let name = self.some_name();
+        self.harms.may_present_again(&host_of(name));
         self.broken_config = self.chance(8);
         let is_there = self.wanted.contains_key(name);
         if is_there && self.wanted.len() > 1 && self.chance(2) {

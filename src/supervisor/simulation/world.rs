@@ -1,8 +1,7 @@
 //! A machine with a daemon, disks, servers and readers, in virtual time.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::oneshot;
 
 use super::disk::{Reader, SimulatedDisk};
+use super::harms::Harms;
+use super::log::{effect_word, incoming_word, log, wanted_word};
 use super::menu::{self, host_of};
 use super::readers::Readers;
+use super::script::Happening;
 use super::servers::{SimulatedServer, Trouble, servers};
 use crate::api::HealthAsk;
 use crate::atomic_file::Stamp;
@@ -20,7 +22,6 @@ use crate::driver::{Done, Errand, ExpectedFiles, LONGEST_LANDING, PersonDone, Ti
 use crate::provider::{Clients, PersonError};
 use crate::publish::simulated::Worker;
 use crate::publish::{Settling, Wanted};
-use crate::secret::Secret;
 use crate::session::answer::{Request, Verdict};
 use crate::session::backoff::Seed;
 use crate::store::Record;
@@ -29,21 +30,11 @@ use crate::supervisor::load::{AllRunning, Loader};
 use crate::supervisor::start::Surroundings;
 use crate::supervisor::{Incoming, Supervisor};
 use crate::time::{Instant, Now};
-use crate::token::Published;
 
 /// So often in one moment something may happen before it counts as a loop that never rests.
 const MOST_AT_ONCE: u32 = 5_000;
-/// A token that a ping has called dead is withdrawn within five seconds, whatever becomes of it; a disk that hangs may hold
-/// that up for as long.
-const SHOWN_DEAD: Duration = Duration::from_millis(10_300);
-/// So much of what happened before a failure is shown.
-const LAST_LINES: usize = 400;
-/// The longest call, what is granted to it beyond that, and a look.
-const LONGEST_STOP: Duration = Duration::from_millis(23_200);
-/// A write that failed is tried again at the latest after the saver's half a minute, and a look.
-const LONGEST_RETRY: Duration = Duration::from_secs(35);
 /// A disk that is well takes no longer.
-const SLOWEST_WRITE: Duration = Duration::from_millis(400);
+pub(super) const SLOWEST_WRITE: Duration = Duration::from_millis(400);
 
 /// How a disk is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,16 +63,26 @@ pub(super) enum Event {
     GivesUp(u64, u64),
     /// The daemon starts.
     Starts,
+    /// A reader of this session's files asks for its token.
+    Reads(u64, Arc<str>),
     /// Something that a script of faults, readers and orders wants.
-    Happens(super::script::Happening),
+    Happens(Happening),
 }
 
 /// A record on its way to the disk.
 #[derive(Clone)]
 pub(super) struct Write {
-    record: Record,
+    pub(super) record: Record,
     bytes: Arc<Vec<u8>>,
     of: Option<Ticket>,
+}
+
+/// A call of an engine under way.
+pub(super) struct Travelling {
+    /// When its answer arrives.
+    arrives: (Instant, u64),
+    pub(super) of: Ticket,
+    pub(super) request: Request,
 }
 
 /// What waits for files or for a job.
@@ -95,7 +96,7 @@ enum Wait {
 pub(super) struct World {
     pub(super) now: Instant,
     pub(super) seed: Seed,
-    events: BTreeMap<(Instant, u64), Event>,
+    pub(super) events: BTreeMap<(Instant, u64), Event>,
     sequence: u64,
     /// Rises with each start of the daemon: what was under way for an earlier one reaches no later one.
     pub(super) run: u64,
@@ -116,24 +117,17 @@ pub(super) struct World {
     pub(super) wanted: BTreeMap<&'static str, usize>,
     /// The config file is broken at the moment.
     pub(super) broken_config: bool,
-    /// When each record could not be written that was not tried again since.
-    failed_writes: HashMap<Record, Instant>,
-    calls: BTreeMap<u64, (Instant, u64)>,
+    /// Calls under way, by their session's epoch.
+    pub(super) calls: BTreeMap<u64, Travelling>,
     waits: BTreeMap<u64, Wait>,
     pub(super) readers: Readers,
     at_once: (Instant, u32),
-    /// The token of each generation that was ever shown of a session.
-    generations: BTreeMap<(String, u64), String>,
-    highest: BTreeMap<String, u64>,
-    /// Tokens that the daemon of this run was told are dead, and when.
-    known_dead: BTreeMap<String, Instant>,
+    /// What is known of all that must not happen.
+    pub(super) harms: Harms,
     /// What was met.
     pub(super) marks: BTreeSet<&'static str>,
-    /// Calls of each hour.
-    calls_made: (i64, u64),
-    stopping_since: Option<Instant>,
-    /// Sessions for which an admin has ordered a login, whatever it costs.
-    pub(super) logins_ordered: BTreeSet<String>,
+    /// What befalls the daemon as soon as a call is under way that may bring a token.
+    pub(super) at_next_login: Option<Happening>,
     /// Nothing goes wrong any more.
     pub(super) is_quiet: bool,
 }
@@ -169,21 +163,25 @@ impl World {
             lost_answers,
             wanted,
             broken_config: false,
-            failed_writes: HashMap::new(),
             calls: BTreeMap::new(),
             waits: BTreeMap::new(),
             readers: Readers::default(),
             at_once: (now, 0),
-            generations: BTreeMap::new(),
-            highest: BTreeMap::new(),
-            known_dead: BTreeMap::new(),
+            harms: Harms::beginning(now),
             marks: BTreeSet::new(),
-            calls_made: (0, 0),
-            stopping_since: None,
-            logins_ordered: BTreeSet::new(),
+            at_next_login: None,
             is_quiet: false,
         };
         world.start();
+        world
+    }
+
+    /// One in which nothing goes wrong by itself, with these sessions.
+    pub(super) fn well(wanted: BTreeMap<&'static str, usize>) -> Self {
+        let mut world = Self::new(1);
+        world.lost_answers = 0;
+        world.wanted = wanted;
+        world.handle(Incoming::Reload);
         world
     }
 
@@ -241,7 +239,7 @@ impl World {
         );
     }
 
-    fn boot(&self) -> Instant {
+    pub(super) fn boot(&self) -> Instant {
         Instant::from_millis(self.now.as_millis() - self.booted.as_millis())
     }
 
@@ -295,7 +293,7 @@ impl World {
 
     /// The process is gone from one moment to the next; with it what it had not given to the system.
     pub(super) fn kill(&mut self, loses_power: bool) {
-        if self.daemon.take().is_none() {
+        if self.daemon.is_none() {
             return;
         }
         let writes = self.events.values().any(|event| {
@@ -310,17 +308,16 @@ impl World {
             self.mark("killed in the midst of a call");
         }
         log(self.now, &|| format!("KILLED, loses power: {loses_power}"));
+        let known = self.what_the_daemon_knew();
+        self.interrupted_calls();
         self.leave();
-        // What a disk that fails could not keep lay in memory: then the token of before may be shown again.
-        if self.state_disk_failed {
-            self.highest.clear();
-        }
         if loses_power {
             self.mark("lost its power");
             self.disk.lose_power();
             self.boots += 1;
             self.booted = Instant::from_millis(self.now.as_millis() - 5_000);
         }
+        self.forget_what_the_disk_lacks(known);
         let pause = self
             .seed
             .between(Duration::from_millis(100), Duration::from_secs(40));
@@ -329,7 +326,7 @@ impl World {
 
     fn leave(&mut self) {
         self.daemon = None;
-        self.stopping_since = None;
+        self.harms.the_daemon_left();
         let run = self.run;
         // What the system has, it writes without the process.
         self.events.retain(|_, event| match event {
@@ -338,13 +335,12 @@ impl World {
             | Event::Tries(of, ..)
             | Event::Clears(of, _)
             | Event::Removes(of, ..)
-            | Event::GivesUp(of, _) => *of != run,
+            | Event::GivesUp(of, _)
+            | Event::Reads(of, _) => *of != run,
             Event::Flushes(..) | Event::Starts | Event::Happens(_) => true,
         });
-        self.failed_writes.clear();
         self.calls.clear();
         self.waits.clear();
-        self.known_dead.clear();
         self.readers.hang_up();
     }
 
@@ -356,7 +352,7 @@ impl World {
             if !self.calls.is_empty() {
                 self.mark("stopped in the midst of a call");
             }
-            self.stopping_since.get_or_insert(self.now);
+            self.harms.stops(self.now);
             self.handle(Incoming::Stop);
         }
     }
@@ -384,15 +380,18 @@ impl World {
         }
         if is_over {
             self.mark("stopped");
+            self.look_at_the_end();
+            let known = self.what_the_daemon_knew();
             self.leave();
+            self.forget_what_the_disk_lacks(known);
             let pause = self
                 .seed
                 .between(Duration::from_secs(1), Duration::from_mins(2));
             self.plan(pause, Event::Starts);
         }
         self.readers.look(self.now, &mut self.marks);
-        for served in self.readers.take_given() {
-            self.shows(&served.published);
+        for given in self.readers.take_given() {
+            self.given(&given);
         }
         self.release();
     }
@@ -408,10 +407,12 @@ impl World {
             Event::Tries(run, worker, failed) if run == self.run => self.tries(worker, failed),
             Event::Clears(run, retirement) if run == self.run => self.clears(retirement),
             Event::Removes(run, number, record) if run == self.run => {
+                self.removes_a_record(&record);
                 self.disk.forget(&record);
                 self.handle(Incoming::Retired(number));
             }
             Event::GivesUp(run, wait) if run == self.run => self.give_up(wait),
+            Event::Reads(run, name) if run == self.run => self.read_files(&name),
             Event::Starts if self.daemon.is_none() => self.start(),
             Event::Happens(happening) => self.happens(happening),
             Event::Reaches(..)
@@ -420,6 +421,7 @@ impl World {
             | Event::Clears(..)
             | Event::Removes(..)
             | Event::GivesUp(..)
+            | Event::Reads(..)
             | Event::Starts => {}
         }
     }
@@ -433,9 +435,9 @@ impl World {
         match effect {
             Effect::Call(errand) => self.call(&errand),
             Effect::Abort(epoch) => {
-                if let Some(key) = self.calls.remove(&epoch) {
+                if let Some(call) = self.calls.remove(&epoch) {
                     self.mark("aborted a call");
-                    self.events.remove(&key);
+                    self.events.remove(&call.arrives);
                 }
             }
             Effect::Person(errand) => {
@@ -499,7 +501,7 @@ impl World {
             Effect::RemoveRecord { number, of } => {
                 let takes = self.disk_takes(self.state_disk);
                 let record = Record::Session(of.to_string());
-                self.failed_writes.remove(&record);
+                self.harms.tries(&record);
                 self.plan(takes, Event::Removes(self.run, number, record));
             }
             Effect::ReadConfig(_) => {
@@ -545,25 +547,17 @@ impl World {
     fn call(&mut self, errand: &Errand) {
         let (sent, now) = (self.boot(), self.now);
         self.count_call(errand.call.request);
+        self.harms.begins_a_call(errand);
         let lost = self.chance(self.lost_answers);
         let server = self.servers.get_mut(&errand.host);
         let server = server.unwrap_or_else(|| panic!("a call to {}", errand.host));
         let token = errand.token.as_ref();
         let lives = token.is_some_and(|token| server.lives(&token.access_token, now));
         let travelled = server.travel(errand, (sent, now), lost, &mut self.seed);
-        let refusals = server.refusals;
-        assert!(
-            refusals <= 12,
-            "the wrong password of {} was presented {refusals} times",
-            errand.of.name
-        );
+        self.look_at_refusals(errand, &travelled);
         if travelled.spent_again {
             self.mark("presented a spent refresh token");
-            assert!(
-                !lives || self.state_disk_failed || self.logins_ordered.contains(&*errand.of.name),
-                "{} presented a spent refresh token over a living token",
-                errand.of.name
-            );
+            self.harms.spends_again(&errand.of.name, lives);
         }
         self.mark_call(errand.call.request, &travelled.answer.verdict);
         let done = Done::Called {
@@ -572,23 +566,24 @@ impl World {
             answer: travelled.answer,
             presented: travelled.presented,
         };
-        let key = self.reaches(travelled.took, Incoming::Done(done));
-        let before = self.calls.insert(errand.of.epoch, key);
-        assert!(before.is_none(), "two calls of {} at once", errand.of.name);
-    }
-
-    fn count_call(&mut self, request: Request) {
-        let hour = self.now.as_millis() / 3_600_000;
-        self.calls_made = if self.calls_made.0 == hour {
-            (hour, self.calls_made.1 + 1)
-        } else {
-            (hour, 1)
+        let arrives = self.reaches(travelled.took, Incoming::Done(done));
+        let call = Travelling {
+            arrives,
+            of: errand.of.clone(),
+            request: errand.call.request,
         };
-        assert!(
-            self.calls_made.1 < 20_000,
-            "a hot loop of {request:?} at {:?}",
-            self.now
-        );
+        if matches!(call.request, Request::Login | Request::Renew) && self.chance(3) {
+            let soon = Duration::from_millis(5);
+            self.plan(soon, Event::Reads(self.run, errand.of.name.clone()));
+        }
+        if matches!(call.request, Request::Login | Request::Renew)
+            && let Some(happening) = self.at_next_login.take()
+        {
+            let soon = self.seed.between(Duration::ZERO, travelled.took);
+            self.plan(soon, Event::Happens(happening));
+        }
+        let before = self.calls.insert(errand.of.epoch, call);
+        assert!(before.is_none(), "two calls of {} at once", errand.of.name);
     }
 
     fn mark_call(&mut self, request: Request, verdict: &Verdict) {
@@ -606,25 +601,6 @@ impl World {
         self.mark(verdict.word());
     }
 
-    /// What the daemon is being told.
-    fn learn(&mut self, incoming: &Incoming) {
-        let Incoming::Done(Done::Called { of, answer, .. }) = incoming else {
-            return;
-        };
-        self.calls.remove(&of.epoch);
-        if let Verdict::Dead { certain: true, .. } = answer.verdict
-            && let Some(token) = self.token_of(&of.name)
-        {
-            self.known_dead.entry(token).or_insert(self.now);
-        }
-    }
-
-    fn token_of(&self, name: &str) -> Option<String> {
-        let slot = self.daemon.as_ref()?.slots.get(name)?;
-        let token = slot.session.state().token.as_ref()?;
-        Some(token.access_token.expose().to_owned())
-    }
-
     fn disk_takes(&mut self, health: Health) -> Duration {
         match health {
             Health::Well => self
@@ -638,18 +614,11 @@ impl World {
         }
     }
 
-    /// Two at once could put the older config in force last.
-    fn assert_no_reload_is_under_way(&self) {
-        let another = self.events.values().any(|event| {
-            matches!(event, Event::Reaches(run, incoming) if *run == self.run
-                && matches!(&**incoming, Incoming::ConfigRead(_) | Incoming::Loaded { .. }))
-        });
-        assert!(!another, "a reload begins in the midst of another");
-    }
-
     fn save(&mut self, record: Record, bytes: Vec<u8>, of: Option<Ticket>) {
-        self.failed_writes.remove(&record);
+        self.harms.tries(&record);
+        self.look_at_writes(&record);
         let takes = self.disk_takes(self.state_disk);
+        self.harms.writes_until(self.now, takes);
         self.disk.begin(&record, &bytes);
         let bytes = Arc::new(bytes);
         let write = Write { record, bytes, of };
@@ -659,13 +628,14 @@ impl World {
     fn replaces(&mut self, write: Write) {
         if self.state_disk == Health::Full {
             self.mark("a write failed");
-            self.failed_writes.insert(write.record.clone(), self.now);
+            self.harms.could_not_write(write.record.clone(), self.now);
             self.disk.end(&write.record, &write.bytes);
             self.wrote(&write, Err("the disk is full".to_owned()));
             return;
         }
         self.disk.replace(&write.record, &write.bytes);
         let takes = self.disk_takes(self.state_disk) / 2;
+        self.harms.writes_until(self.now, takes);
         self.plan(takes, Event::Flushes(self.run, write));
     }
 
@@ -732,34 +702,13 @@ impl World {
         self.settle();
     }
 
-    /// A token is shown to readers.
-    pub(super) fn shows(&mut self, published: &Arc<Published>) {
-        let (name, token) = (
-            published.session.to_string(),
-            published.token.access_token.expose().to_owned(),
-        );
-        let key = (name.clone(), published.generation);
-        let before = self.generations.entry(key).or_insert_with(|| token.clone());
-        assert_eq!(
-            *before, token,
-            "generation {} of {name} names two tokens",
-            published.generation
-        );
-        let highest = self.highest.entry(name.clone()).or_default();
-        assert!(
-            *highest <= published.generation,
-            "the generation of {name} went back from {highest} to {}",
-            published.generation
-        );
-        *highest = published.generation;
-    }
-
     fn clears(&mut self, retirement: Box<Retirement>) {
         if !retirement.files.is_idle() {
             let run = self.run;
             self.plan(Duration::from_millis(20), Event::Clears(run, retirement));
             return;
         }
+        self.removes_files(&retirement.stale);
         for path in &retirement.stale {
             self.disk.withdraw(path);
         }
@@ -839,125 +788,6 @@ impl World {
         self.handle(Incoming::Done(done));
     }
 
-    /// What must hold at any moment.
-    fn look(&mut self) {
-        if let Some(since) = self.stopping_since {
-            let took = self.now.since(since);
-            assert!(took < LONGEST_STOP, "the stop takes {took:?}");
-        }
-        let Some(daemon) = &self.daemon else {
-            return;
-        };
-        // What took the place of a session or an account of the same name has its own record to write.
-        self.failed_writes.retain(|record, _| {
-            let saver = match record {
-                Record::Session(name) => daemon.slots.get(name.as_str()).map(|it| &it.saver),
-                Record::Account(key) => daemon.accounts.get(key.as_str()).map(|it| &it.saver),
-            };
-            saver.is_some_and(|saver| saver.problem.is_some())
-        });
-        for (record, failed) in &self.failed_writes {
-            let idle = self.now.since(*failed);
-            assert!(
-                idle < LONGEST_RETRY,
-                "{record:?} could not be written, and was not tried again for {idle:?}"
-            );
-        }
-        let now = self.clocks();
-        let waits = daemon.reloading.is_waiting();
-        let mut served = Vec::new();
-        let mut phases = Vec::new();
-        for slot in daemon.slots.values() {
-            if let Some(account) = daemon.accounts.get(&slot.account) {
-                phases.push(slot.session.phase(now.boot, &account.account));
-            }
-            served.extend(slot.publication.served().cloned());
-        }
-        for published in served {
-            self.shows(&published);
-            let token = published.token.access_token.expose();
-            let dead_for = self.known_dead.get(token).map(|at| self.now.since(*at));
-            assert!(
-                dead_for.is_none_or(|dead_for| dead_for <= SHOWN_DEAD),
-                "the token of {} is shown {dead_for:?} after its death: {}",
-                published.session,
-                self.describe(&published.session)
-            );
-        }
-        if waits {
-            self.mark("a reload waited for a removal");
-        }
-        for phase in phases {
-            self.mark(super::script::phase_mark(phase));
-        }
-    }
-
-    fn describe(&self, name: &str) -> String {
-        let slot = self.daemon.as_ref().and_then(|it| it.slots.get(name));
-        slot.map_or_else(String::new, |slot| {
-            format!(
-                "{:?}, disk {:?}, saver {:?}, {:?}",
-                self.clocks(),
-                self.state_disk,
-                slot.saver,
-                slot.session.state()
-            )
-        })
-    }
-
-    /// Every session is good, for those who read files, and after a loss of power too.
-    pub(super) fn why_not_ready(&self) -> Option<String> {
-        let Some(daemon) = &self.daemon else {
-            return Some("the daemon does not run".to_owned());
-        };
-        if daemon.slots.len() != self.wanted.len() {
-            return Some(format!(
-                "{} sessions run of {}",
-                daemon.slots.len(),
-                self.wanted.len()
-            ));
-        }
-        for (name, slot) in &daemon.slots {
-            let state = slot.session.state();
-            let account = &daemon.accounts.get(&slot.account)?.account;
-            let next = slot.session.next(self.boot(), account);
-            let describe = |what: &str| {
-                Some(format!(
-                    "{name}: {what}: {:?}, next {next:?}, attention {:?}\n{state:?}\n{account:?}",
-                    state.health,
-                    slot.session.attention(account)
-                ))
-            };
-            let Some(served) = slot.publication.served() else {
-                return describe("no token is served");
-            };
-            let token = served.token.access_token.expose();
-            let host = self.servers.get(&host_of(name))?;
-            if !host.lives(&served.token.access_token, self.now) {
-                return describe("the token that is served is dead");
-            }
-            for sink in slot.config.publish.iter() {
-                let held = self.disk.published(&sink.path);
-                if held.is_none_or(|held| held.token.access_token.expose() != token) {
-                    return describe("a file does not hold the token");
-                }
-            }
-            if !self.disk.keeps(&Record::Session(name.to_string())) {
-                return describe("the record is not on the disk");
-            }
-        }
-        // What a session published is known from its record alone.
-        if self.state_disk_failed {
-            return None;
-        }
-        let configured = |path: &PathBuf| {
-            let mut slots = daemon.slots.values();
-            slots.any(|slot| slot.config.publish.iter().any(|sink| sink.path == *path))
-        };
-        let stale = self.disk.paths().into_iter().find(|path| !configured(path));
-        stale.map(|path| format!("{} is a file that no session has", path.display()))
-    }
-
     /// An admin logs in again where one has logged out.
     pub(super) fn log_in_where_logged_out(&mut self) {
         let daemon = self.daemon.as_ref();
@@ -977,92 +807,5 @@ impl World {
         self.state_disk = Health::Well;
         self.token_disk = Health::Well;
         self.broken_config = false;
-    }
-}
-
-thread_local! {
-    /// What happened lately, where one seed is looked at.
-    static LOG: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
-}
-
-/// From now on what happens is written down.
-pub(super) fn keep_log() {
-    LOG.with(|log| *log.borrow_mut() = Some(Vec::new()));
-}
-
-/// The last lines of what happened.
-pub(super) fn last_of_log() -> String {
-    LOG.with(|log| {
-        let log = log.borrow();
-        let lines = log.as_deref().unwrap_or_default();
-        let last = lines.len().saturating_sub(LAST_LINES);
-        lines[last..].join("\n")
-    })
-}
-
-pub(super) fn log(at: Instant, line: &dyn Fn() -> String) {
-    LOG.with(|log| {
-        if let Some(log) = log.borrow_mut().as_mut() {
-            log.push(format!("{:>10} {}", at.as_millis(), line()));
-        }
-    });
-}
-
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "a log for whoever looks at one seed"
-)]
-fn incoming_word(incoming: &Incoming) -> String {
-    match incoming {
-        Incoming::Done(done) => match done {
-            Done::Called { of, answer, .. } => {
-                format!("{} answered {}", of.name, answer.verdict.word())
-            }
-            Done::SessionSaved { of, written } => format!("{} saved: {}", of.name, written.is_ok()),
-            Done::AccountSaved { key, problem } => format!("{key} saved: {}", problem.is_none()),
-            Done::Landed { of } => format!("{} landed", of.name),
-            Done::SecretsRead { name, seed, .. } => {
-                let seed = seed.as_ref().and_then(|seed| seed.as_ref().ok());
-                format!("{name} secrets {:?}", seed.map(Secret::expose))
-            }
-            _ => "something done".to_owned(),
-        },
-        Incoming::Ask(ask) => format!("{ask:?}").chars().take(160).collect(),
-        Incoming::Start => "START".to_owned(),
-        Incoming::Duty(name, duty) => format!("{name} duty {duty:?}"),
-        Incoming::Reload => "RELOAD".to_owned(),
-        Incoming::Stop => "STOP".to_owned(),
-        Incoming::ConfigRead(_) => "config read".to_owned(),
-        Incoming::Loaded { config, .. } => format!("loaded {:?}", config.sessions.keys()),
-        Incoming::Retired(number) => format!("retired {number}"),
-        Incoming::ScrapersMoved(_) => "scrapers moved".to_owned(),
-        Incoming::Time => "time".to_owned(),
-    }
-}
-
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "a log for whoever looks at one seed"
-)]
-fn effect_word(effect: &Effect) -> String {
-    match effect {
-        Effect::Call(errand) => format!("  call {} {:?}", errand.of.name, errand.call.request),
-        Effect::SaveSession { of, .. } => format!("  save {}", of.name),
-        Effect::SaveAccount { key, .. } => format!("  save {key}"),
-        Effect::Retire(retirement) => {
-            format!("  retire {} {:?}", retirement.number, retirement.stale)
-        }
-        Effect::RemoveRecord { number, of } => format!("  remove the record {of} {number}"),
-        Effect::Load { .. } => "  load".to_owned(),
-        Effect::Abort(epoch) => format!("  abort {epoch}"),
-        _ => "  another effect".to_owned(),
-    }
-}
-
-fn wanted_word(wanted: &Wanted) -> String {
-    match wanted {
-        Wanted::Show(published) => format!("shows {} {}", published.session, published.generation),
-        Wanted::Withdraw => "is withdrawn".to_owned(),
-        Wanted::Remove => "is removed".to_owned(),
     }
 }
