@@ -269,7 +269,7 @@ pub(super) mod tests {
             (env_format(), env),
             (Format::Header, header),
         ] {
-            assert_eq!(text(&published(), format).unwrap(), expected);
+            assert_eq!(text(&published(), &format).unwrap(), expected);
         }
     }
 
@@ -286,7 +286,7 @@ pub(super) mod tests {
                 .captures
                 .insert(name, capture("captured", public));
         }
-        let text = text(&published, Format::Json).unwrap();
+        let text = text(&published, &Format::Json).unwrap();
         assert_eq!(text.matches("captured").count(), 1, "{text}");
         assert!(text.contains(r#""scope":"captured""#), "{text}");
     }
@@ -297,7 +297,7 @@ pub(super) mod tests {
         Arc::make_mut(&mut published.token).instance_url = None;
         Arc::make_mut(&mut published.token).expires_at =
             Some("2026-01-02T05:04:05Z".parse().unwrap());
-        let text = text(&published, Format::Json).unwrap();
+        let text = text(&published, &Format::Json).unwrap();
         assert!(text.contains(r#""instance_url":null"#), "{text}");
         assert!(
             text.contains(r#""expires_at":"2026-01-02T05:04:05Z""#),
@@ -310,7 +310,7 @@ pub(super) mod tests {
         let mut published = published();
         Arc::make_mut(&mut published.token).instance_url = None;
         assert_eq!(
-            text(&published, env_format()).unwrap(),
+            text(&published, &env_format()).unwrap(),
             "CRM_TOKEN=00D!t0k3n\nCRM_GENERATION=7\n"
         );
     }
@@ -335,7 +335,7 @@ pub(super) mod tests {
         ] {
             let mut published = published();
             Arc::make_mut(&mut published.token).access_token = Secret::new(token);
-            let text = text(&published, env_format()).unwrap();
+            let text = text(&published, &env_format()).unwrap();
             assert_eq!(
                 text.lines().next(),
                 Some(format!("CRM_TOKEN={expected}").as_str())
@@ -348,14 +348,14 @@ pub(super) mod tests {
         for hostile in ["a'b", "a\\b"] {
             let mut published = published();
             Arc::make_mut(&mut published.token).access_token = Secret::new(hostile);
-            let error = text(&published, env_format()).unwrap_err();
+            let error = text(&published, &env_format()).unwrap_err();
             assert_eq!(
                 error,
                 FormatError::Unquotable {
                     variable: "CRM_TOKEN".into()
                 }
             );
-            assert_eq!(text(&published, Format::Token).unwrap(), hostile);
+            assert_eq!(text(&published, &Format::Token).unwrap(), hostile);
         }
         for hostile in [
             "https://a/'",
@@ -365,7 +365,7 @@ pub(super) mod tests {
         ] {
             let mut published = published();
             Arc::make_mut(&mut published.token).instance_url = Some(hostile.into());
-            let error = text(&published, env_format()).unwrap_err();
+            let error = text(&published, &env_format()).unwrap_err();
             assert_eq!(
                 error,
                 FormatError::Unquotable {
@@ -380,14 +380,14 @@ pub(super) mod tests {
         for (name, value) in [("X-A", "b\r\nX-B: c"), ("X-A\n", "b"), ("X-A", "b\0")] {
             let mut published = published();
             published.headers = vec![(name.into(), Secret::new(value))];
-            let error = text(&published, Format::Header).unwrap_err();
+            let error = text(&published, &Format::Header).unwrap_err();
             assert_eq!(error, FormatError::BrokenHeader { name: name.into() });
             assert!(!error.to_string().contains("X-B"), "{error}");
         }
         let mut published = published();
         published.headers.clear();
         assert_eq!(
-            text(&published, Format::Header).unwrap_err(),
+            text(&published, &Format::Header).unwrap_err(),
             FormatError::NoHeaders
         );
     }
@@ -405,7 +405,7 @@ pub(super) mod tests {
                 let mut published = published();
                 Arc::make_mut(&mut published.token).access_token = Secret::new(hostile.clone());
                 assert_eq!(
-                    text(&published, format).unwrap_err(),
+                    text(&published, &format).unwrap_err(),
                     FormatError::Token(error)
                 );
             }
@@ -414,9 +414,9 @@ pub(super) mod tests {
 
     pub(in crate::publish) fn text(
         published: &Published,
-        format: Format,
+        format: &Format,
     ) -> Result<String, FormatError> {
-        render(published, &format).map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
+        render(published, format).map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
     }
 
     fn env_format() -> Format {

@@ -79,7 +79,7 @@ mod tests {
             .headers
             .push(("cookie".into(), Secret::new("sid=00D!x=y; csrf=1")));
         assert_eq!(
-            text(&published, Format::Cookies).unwrap(),
+            text(&published, &Format::Cookies).unwrap(),
             "# Netscape HTTP Cookie File\n\
              acme.my.salesforce.com\tFALSE\t/\tTRUE\t0\tsid\t00D!x=y\n\
              acme.my.salesforce.com\tFALSE\t/\tTRUE\t0\tcsrf\t1\n"
@@ -87,7 +87,7 @@ mod tests {
         Arc::make_mut(&mut published.token).expires_at =
             Some("2026-01-02T04:04:05Z".parse().unwrap());
         published.base = "http://[::1]:8089".into();
-        let line = text(&published, Format::Cookies)
+        let line = text(&published, &Format::Cookies)
             .unwrap()
             .lines()
             .nth(1)
@@ -99,13 +99,13 @@ mod tests {
     #[test]
     fn a_session_without_cookies_says_so_and_a_broken_one_makes_no_line() {
         assert_eq!(
-            text(&published(), Format::Cookies).unwrap_err(),
+            text(&published(), &Format::Cookies).unwrap_err(),
             FormatError::NoCookies
         );
         for (header, name) in [("sid=a\tb", "sid"), ("s\nid=a", "s\nid"), ("lonely", "")] {
             let mut published = published();
             published.headers = vec![("Cookie".into(), Secret::new(header))];
-            let error = text(&published, Format::Cookies).unwrap_err();
+            let error = text(&published, &Format::Cookies).unwrap_err();
             assert_eq!(error, FormatError::BrokenCookie { name: name.into() });
         }
     }

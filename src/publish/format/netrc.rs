@@ -54,7 +54,7 @@ mod tests {
             login: "oauth2".into(),
         };
         assert_eq!(
-            text(&published, netrc).unwrap(),
+            text(&published, &netrc).unwrap(),
             "machine acme.example login oauth2 password 00D!t0k3n\n"
         );
     }
@@ -64,12 +64,12 @@ mod tests {
         for token in ["a\"b", "a'b", "a\\b", "#ab"] {
             let mut published = published();
             Arc::make_mut(&mut published.token).access_token = Secret::new(token);
-            let error = text(&published, Format::Netrc { login: "x".into() }).unwrap_err();
+            let error = text(&published, &Format::Netrc { login: "x".into() }).unwrap_err();
             assert_eq!(error, FormatError::Unlisted { what: "token" });
         }
         let error = text(
             &published(),
-            Format::Netrc {
+            &Format::Netrc {
                 login: "two words".into(),
             },
         )

@@ -197,7 +197,7 @@ mod tests {
     fn filled(words: &str, published: &Published) -> Result<String, FormatError> {
         text(
             published,
-            Format::Template(Template::parse(words, &["id", "csrf"]).unwrap()),
+            &Format::Template(Template::parse(words, &["id", "csrf"]).unwrap()),
         )
     }
 }
