@@ -116,7 +116,7 @@ enum Command {
     Demo(demo::Args),
     /// List the kinds of server, show what one needs, or check a profile of your own
     Providers(providers::Args),
-    /// Print the JSON Schema of the configuration, by which editors check and complete it
+    /// Print the JSON Schema of the configuration or of profiles, by which editors check and complete them
     Schema(schema::Args),
     /// Print the completions for a shell
     Completions {

@@ -41,6 +41,7 @@ use crate::token::Token;
 pub use clients::{Clients, Pin};
 pub use pem::{NoKey, private_key};
 pub use person::{BrowserLogin, DeviceLogin, PersonError, PersonGrant, RedirectProblem};
+pub(crate) use profile::schema::{DIALECT as SCHEMA_DIALECT, schema as profile_schema};
 pub use profile::{Description, GrantDescription, Parameter, ParameterKind, Profile, ProfileError};
 pub use proxy::{Proxy, ProxyUrl, ProxyVariables};
 pub use remote::{

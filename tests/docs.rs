@@ -163,11 +163,49 @@ fn an_editor_takes_the_example_and_marks_a_mistake_in_it_at_its_line() {
     }
 }
 
+#[test]
+fn an_editor_takes_a_profile_of_ones_own_and_marks_a_slip_in_it_at_its_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let schema = schema_of(directory.path(), &["schema", "--profile"]);
+    let file = directory.path().join("acme.toml");
+    let (_, good) = blocks(&read("docs/providers.md"))
+        .into_iter()
+        .find(|(_, block)| is_profile(block))
+        .unwrap();
+    for (from, to, part) in [
+        ("", "", ""),
+        (
+            "idle_timeout =",
+            "idle_timeot =",
+            "'idle_timeot' was unexpected",
+        ),
+        ("protocol = \"http\"", "protocol = \"htp\"", "\"htp\""),
+        ("status = 200", "status = \"200\"", "not of type"),
+    ] {
+        let line = good.lines().position(|line| line.starts_with(from));
+        let mut written = fs::File::create(&file).unwrap();
+        let text = good.replacen(from, to, 1);
+        written.write_all(text.as_bytes()).unwrap();
+        let output = taplo(&schema, &file);
+        let told = lossy(&output.stderr);
+        assert_eq!(output.status.success(), from.is_empty(), "{to}: {told}");
+        let place = format!("acme.toml:{}:", line.unwrap() + 1);
+        assert!(
+            from.is_empty() || told.contains(part) && told.contains(&place),
+            "{to}: {told}"
+        );
+    }
+}
+
 /// What `keepfresh schema` prints, in a file.
 fn written_schema(directory: &Path) -> PathBuf {
-    let printed = keepfresh(["schema"]);
+    schema_of(directory, &["schema"])
+}
+
+fn schema_of(directory: &Path, command: &[&str]) -> PathBuf {
+    let printed = keepfresh(command.iter().copied());
     assert!(printed.status.success(), "{}", lossy(&printed.stderr));
-    let file = directory.join("config.schema.json");
+    let file = directory.join("schema.json");
     let mut written = fs::File::create(&file).unwrap();
     written.write_all(&printed.stdout).unwrap();
     file

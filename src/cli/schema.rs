@@ -1,4 +1,4 @@
-//! `keepfresh schema`: the JSON Schema of the config, which editors check and complete it by.
+//! `keepfresh schema`: the JSON Schema of the config, or of profiles, which editors check and complete them by.
 
 use std::path::{Path, PathBuf};
 
@@ -6,6 +6,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{self, complain};
 use crate::config::schema::schema;
+use crate::provider::profile_schema;
 
 /// What `schema` takes.
 #[derive(Clone, Debug, clap::Args)]
@@ -13,9 +14,15 @@ pub(super) struct Args {
     /// The directory of your own profiles: their logins are checked too, and any other provider is a mistake
     #[arg(long, value_name = "DIRECTORY")]
     dir: Option<PathBuf>,
+    /// The schema of the files that describe a kind of server instead, for profiles of your own
+    #[arg(long, conflicts_with = "dir")]
+    profile: bool,
 }
 
 pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
+    if args.profile {
+        return output::print_json(&profile_schema());
+    }
     if let Some(missing) = args.dir.as_deref().filter(|dir| !dir.is_dir()) {
         let shown = missing.display();
         complain(&format!(

@@ -12,10 +12,7 @@ use serde_json::{Map, Value, json};
 use super::example;
 use super::keys::{self, Keys, Shape};
 use crate::hooks::Format;
-use crate::provider::{Parameter, ParameterKind, Profile, ProfileError};
-
-/// What taplo and the editors that use it understand.
-const DIALECT: &str = "http://json-schema.org/draft-07/schema#";
+use crate::provider::{Parameter, ParameterKind, Profile, ProfileError, SCHEMA_DIALECT};
 
 /// Spans in the units of jiff's friendly format that have a fixed length, and not zero.
 const DURATION: &str = r"^\s*\+?(?=[^1-9]*[1-9])((\d+([.,]\d+)?\s*(weeks?|wks?|w|days?|d|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s|milliseconds?|millis|milli|msecs?|ms|microseconds?|micros|micro|usecs?|us|µs|µsecs?|nanoseconds?|nanos?|nsecs?|ns)|\d+:\d\d(:\d\d([.,]\d+)?)?),?\s*)+$";
@@ -36,7 +33,7 @@ pub(crate) fn schema(providers_dir: Option<&Path>) -> Result<Value, ProfileError
         knows_all_providers: providers_dir.is_some(),
     };
     let mut schema = writer.table("", keys::ROOT);
-    put(&mut schema, "$schema", DIALECT.into());
+    put(&mut schema, "$schema", SCHEMA_DIALECT.into());
     put(
         &mut schema,
         "title",

@@ -6,6 +6,7 @@ mod content;
 mod describe;
 mod named;
 mod raw;
+pub(crate) mod schema;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

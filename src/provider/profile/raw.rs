@@ -11,7 +11,9 @@ use toml::Spanned;
 use super::content::{ParameterKind, Protocol};
 use crate::session::policy::WindowModel;
 pub(super) use answer::{Conditions, NextStep, OneOrSeveral, RawAnswer, RawExample, RawQuota};
-pub(super) use request::{RawBasic, RawCapture, RawJwt, RawPlace, RawRedirect, RawRequest, RawUse};
+pub(super) use request::{
+    KEYS as REQUEST_KEYS, RawBasic, RawCapture, RawJwt, RawPlace, RawRedirect, RawRequest, RawUse,
+};
 
 /// Texts by name, each with its place in the file.
 pub(super) type Texts = BTreeMap<String, Spanned<String>>;
@@ -27,11 +29,9 @@ pub(super) struct RawKind {
 impl RawKind {
     /// Whether `[login]` holds no request, but one table for each grant.
     pub(super) fn has_login_by_grant(&self) -> bool {
-        self.login.as_ref().is_some_and(|login| {
-            !login
-                .keys()
-                .any(|key| request::KEYS.contains(&key.as_str()))
-        })
+        self.login
+            .as_ref()
+            .is_some_and(|login| !login.keys().any(|key| REQUEST_KEYS.contains(&key.as_str())))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::provider::capture::Unit;
 use crate::provider::request::{Expect, Method};
 
 /// The keys of a request: a `[login]` with none of them holds one table for each grant.
-pub(super) const KEYS: [&str; 22] = [
+pub(in crate::provider::profile) const KEYS: [&str; 22] = [
     "about",
     "basic",
     "capture",
