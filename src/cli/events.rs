@@ -1,7 +1,7 @@
 //! `keepfresh events`: what happens, as it happens.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Style};
@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::exit::Exit;
 use super::failure::Failure;
-use super::status::{UNDER_WAY, glyphs};
+use super::status::{Paper, UNDER_WAY, glyphs};
 use super::{output, parse_duration};
 use crate::api::client::{Call, Client, ClientError, Lines};
 use crate::api::{Event, EventKind};
@@ -52,9 +52,15 @@ impl Args {
 
 /// Follows until it is stopped, or the daemon does not come back.
 pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
-    let (mut last, mut teller) = (args.from, Teller::default());
+    let (mut last, mut teller) = (args.from, Teller::on(Paper::of_stdout()));
+    let mut is_silent = last.is_none() && !args.json && io::stdout().is_terminal();
     loop {
         let mut lines = client.lines(&call(args, last), args.wait)?;
+        if std::mem::take(&mut is_silent) {
+            output::complain(
+                "What happens from now on is shown here; --from 0 shows what has happened, Ctrl-C ends.",
+            );
+        }
         if let Some(exit) = follow(&mut lines, args, &mut last, &mut teller)? {
             return Ok(exit);
         }
@@ -112,12 +118,25 @@ fn follow(
     }
 }
 
+/// Text with less room than that goes below the time and the session.
+const NARROW: usize = 36;
+
 /// What was said of each session last: one fact makes several events, and is put into words once.
-#[derive(Default)]
-pub(super) struct Teller(BTreeMap<String, String>);
+pub(super) struct Teller {
+    paper: Paper,
+    said: BTreeMap<String, String>,
+}
 
 impl Teller {
-    /// `2026-01-02 03:04:05+01:00  crm  call ping alive: the server answered 200`.
+    pub(super) fn on(paper: Paper) -> Self {
+        Self {
+            paper,
+            said: BTreeMap::new(),
+        }
+    }
+
+    /// `2026-01-02 03:04:05+01:00  crm  call ping alive: the server answered 200`; where the paper ends, in lines that end
+    /// there.
     pub(super) fn line(&mut self, event: &Event) -> String {
         let time = event.at.to_zoned(TimeZone::system()).strftime("%F %T%:z");
         let session = event.session.as_deref().unwrap_or("-");
@@ -136,7 +155,7 @@ impl Teller {
             .map(|generation| format!(" #{generation}"))
             .unwrap_or_default();
         let detail = event.detail.clone().unwrap_or_default();
-        let said = self.0.insert(session.to_owned(), detail.clone());
+        let said = self.said.insert(session.to_owned(), detail.clone());
         let is_new = !detail.is_empty() && said.as_ref() != Some(&detail);
         let detail = if is_new {
             format!(": {detail}")
@@ -145,9 +164,20 @@ impl Teller {
         };
         let (dim, bold, style) = (Style::new().dimmed(), Style::new().bold(), style(event));
         let words = words.join(" ");
-        let line = format!(
-            "{dim}{time}{dim:#}  {bold}{session}{bold:#}  {style}{words}{style:#}{generation}{detail}"
-        );
+        let text = format!("{words}{generation}{detail}");
+        let beside = time.to_string().len() + 2 + session.chars().count() + 2;
+        let (between, indent) = if self.paper.room(beside) >= NARROW {
+            ("  ", beside)
+        } else {
+            ("\n  ", 2)
+        };
+        let blank = format!("\n{}", " ".repeat(indent));
+        let text = self.paper.folded(&text, indent).join(&blank);
+        let text = match text.strip_prefix(&words) {
+            Some(rest) => format!("{style}{words}{style:#}{rest}"),
+            None => text,
+        };
+        let line = format!("{dim}{time}{dim:#}  {bold}{session}{bold:#}{between}{text}");
         glyphs::of_locale().shown(&line).into_owned()
     }
 }
@@ -214,8 +244,9 @@ mod tests {
 
     #[test]
     fn an_event_reads_like_a_line_of_a_log() {
-        let event =
-            |json: &str| plain(&Teller::default().line(&serde_json::from_str(json).unwrap()));
+        let event = |json: &str| {
+            plain(&Teller::on(Paper::of_a_file()).line(&serde_json::from_str(json).unwrap()))
+        };
         let call = r#"{"id":7,"at":"2026-01-02T03:04:05Z","session":"crm","event":"call","request":"ping","verdict":"alive","detail":"the server answered 200"}"#;
         assert!(
             event(call).ends_with("  crm  call ping alive: the server answered 200"),
@@ -243,7 +274,7 @@ mod tests {
 
     #[test]
     fn one_fact_is_put_into_words_once() {
-        let mut teller = Teller::default();
+        let mut teller = Teller::on(Paper::of_a_file());
         let mut line = |event: &str, detail: &str| {
             let json = format!(
                 r#"{{"id":7,"at":"2026-01-02T03:04:05Z","session":"crm","event":"{event}","detail":"{detail}"}}"#

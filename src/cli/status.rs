@@ -8,7 +8,8 @@ mod remarks;
 mod table;
 mod watch;
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 
 use clap::builder::styling::Style;
 use jiff::Timestamp;
@@ -105,7 +106,7 @@ fn fetch(client: &Client, names: &[String]) -> Result<SessionList, Failure> {
 }
 
 /// What is written on: how wide it is, and which characters it shows.
-struct Paper {
+pub(super) struct Paper {
     /// None where nothing is broken or cut: each sentence is one line of a pipe or file.
     columns: Option<usize>,
     glyphs: &'static Glyphs,
@@ -113,7 +114,7 @@ struct Paper {
 }
 
 impl Paper {
-    fn of_a_file() -> Self {
+    pub(super) fn of_a_file() -> Self {
         Self {
             columns: None,
             glyphs: glyphs::of_locale(),
@@ -121,9 +122,16 @@ impl Paper {
         }
     }
 
-    fn of_stdout() -> Self {
-        let stdout = io::stdout();
-        let columns = stdout.is_terminal().then(|| match tcgetwinsize(&stdout) {
+    pub(super) fn of_stdout() -> Self {
+        Self::of(&io::stdout())
+    }
+
+    pub(super) fn of_stderr() -> Self {
+        Self::of(&io::stderr())
+    }
+
+    fn of(stream: &(impl IsTerminal + AsFd)) -> Self {
+        let columns = stream.is_terminal().then(|| match tcgetwinsize(stream) {
             Ok(size) if size.ws_col > 0 => size.ws_col.into(),
             Ok(_) | Err(_) => USUAL_COLUMNS,
         });
@@ -146,15 +154,24 @@ impl Paper {
             .collect()
     }
 
+    /// `text` in lines that end where the paper ends when each begins `indent` columns in.
+    pub(super) fn folded(&self, text: &str, indent: usize) -> Vec<String> {
+        match self.columns {
+            Some(columns) => line::wrapped(text, columns.saturating_sub(indent), self.long_word),
+            None => vec![text.to_owned()],
+        }
+    }
+
+    /// How many columns there are beyond the first so many.
+    pub(super) fn room(&self, indent: usize) -> usize {
+        self.columns
+            .map_or(usize::MAX, |columns| columns.saturating_sub(indent))
+    }
+
     /// A sentence in lines that end where the paper ends, the first behind `head` and all as far in.
     fn sentence(&self, head: &Line, style: Style, text: &str) -> Vec<Line> {
         let indent = head.width();
-        let room = self
-            .columns
-            .map_or(usize::MAX, |columns| columns.saturating_sub(indent));
-        let lines = line::wrapped(text, room, self.long_word)
-            .into_iter()
-            .enumerate();
+        let lines = self.folded(text, indent).into_iter().enumerate();
         let blank = || Line::of(Style::new(), &" ".repeat(indent));
         lines
             .map(|(row, text)| if row == 0 { head.clone() } else { blank() }.then(style, &text))

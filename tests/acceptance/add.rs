@@ -298,7 +298,8 @@ fn at_a_terminal_all_is_asked_the_key_is_made_first_and_its_certificate_fits() {
     screen.until("salesforce: Salesforce");
     screen.until("URL of the server: ");
     screen.press(&format!("{}\n", server.url()));
-    screen.until("Way to log in (jwt_bearer, ");
+    screen.until("1. jwt_bearer");
+    screen.until("Way to log in, by name or number [jwt_bearer]: ");
     screen.press("\n");
     screen.until("External Client App");
     screen.until("crm-certificate.pem");

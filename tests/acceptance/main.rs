@@ -68,6 +68,7 @@ mod refusals;
 mod restart_reload;
 mod rotation;
 mod rough_answers;
+mod screens;
 mod secrets;
 mod session_lifecycle;
 mod session_servers;

@@ -11,7 +11,7 @@ use crate::support::SOON;
 use crate::support::daemon::Lab;
 use crate::support::org::{Endpoint, Settings, oauth_error};
 use crate::support::salesforce::{Instead, Salesforce};
-use crate::support::terminal::Terminal;
+use crate::support::terminal::{Terminal, plain};
 use crate::support::within;
 
 const ENTER: &str = "\x1b[?1049h";
@@ -134,19 +134,6 @@ fn needs_a_person(server: &Salesforce, lab: &Lab) {
     );
     server.revoke_sessions();
     assert_eq!(lab.code(&["rejected", "crm"]), 79);
-}
-
-/// Without what only a terminal understands.
-fn plain(text: &str) -> String {
-    let mut plain = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('\x1b') {
-        plain.push_str(before);
-        rest = after
-            .split_once(|end: char| end.is_ascii_alphabetic())
-            .map_or("", |(_, rest)| rest);
-    }
-    plain + rest
 }
 
 #[test]

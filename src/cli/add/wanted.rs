@@ -255,14 +255,25 @@ impl<'i> Interview<'i> {
             return Ok(Some(only.clone()));
         }
         let flag = format!("--grant GRANT (one of {})", names.join(", "));
-        let question = format!("Way to log in ({})", names.join(", "));
+        let question = "Way to log in, by name or number";
+        if self.given.grant.is_none() && self.terminal.is_some() {
+            for (number, grant) in (1..).zip(grants) {
+                let line = format!("  {number}. {:18} {}", grant.name, grant.about);
+                complain(line.trim_end());
+            }
+        }
+        let numbered = |word: &str| {
+            let index = word.parse::<usize>().ok()?.checked_sub(1)?;
+            grants.get(index).cloned()
+        };
         loop {
             let Some(word) =
-                self.answer(self.given.grant, &flag, &question, names.first().copied())?
+                self.answer(self.given.grant, &flag, question, names.first().copied())?
             else {
                 return Ok(None);
             };
             match (find(&word), self.given.grant) {
+                (None, None) if numbered(&word).is_some() => return Ok(numbered(&word)),
                 (Some(grant), _) => return Ok(Some(grant)),
                 (None, Some(_)) => {
                     let text = format!(

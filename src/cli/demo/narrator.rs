@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 
 use super::DemoError;
+use crate::cli::status::Paper;
 use crate::clock;
 use crate::time::Instant;
 
@@ -28,8 +29,12 @@ impl Voice {
     }
 }
 
+/// Where the text of a line begins: behind the seconds and who speaks.
+const INDENT: usize = 17;
+
 pub(super) struct Narrator {
     colour: bool,
+    paper: Paper,
     started: Instant,
 }
 
@@ -38,6 +43,7 @@ impl Narrator {
         let wanted = !plain && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self {
             colour: wanted && io::stdout().is_terminal(),
+            paper: Paper::of_stdout(),
             started: clock::boottime(),
         }
     }
@@ -45,6 +51,7 @@ impl Narrator {
     /// A new chapter.
     pub(super) fn chapter(&self, title: &str) -> Result<(), DemoError> {
         let (bold, reset) = if self.colour { (BOLD, RESET) } else { ("", "") };
+        let title = self.paper.folded(title, 0).join("\n");
         print(&format!("\n{bold}{title}{reset}\n"))
     }
 
@@ -52,6 +59,8 @@ impl Narrator {
     pub(super) fn say(&self, voice: Voice, text: &str) -> Result<(), DemoError> {
         let (dim, reset) = if self.colour { (DIM, RESET) } else { ("", "") };
         let seconds = clock::boottime().since(self.started).as_secs_f64();
+        let blank = format!("\n{}", " ".repeat(INDENT));
+        let text = self.paper.folded(text, INDENT).join(&blank);
         print(&format!(
             "{dim}{seconds:6.2}s  {:<6}{reset}  {text}\n",
             voice.name()

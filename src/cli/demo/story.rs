@@ -163,7 +163,10 @@ async fn sum_up(stage: &mut Stage) -> Result<(), DemoError> {
     stage.narrator.say(
         Voice::Demo,
         &format!("it held the revoked token for {revoked:.2} s, until a ping noticed"),
-    )
+    )?;
+    stage
+        .narrator
+        .chapter("Next: `keepfresh add` sets up a session of your own, `keepfresh help` says more")
 }
 
 fn order(stage: &Stage, control: &str, body: serde_json::Value) -> Result<(), DemoError> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::api::client::{Call, Client, ClientError};
 use crate::api::{Event, Health, SessionList, SessionStatus};
 use crate::cli::events::Teller;
+use crate::cli::status::Paper;
 use crate::cli::{session_path, status};
 use crate::clock;
 
@@ -100,7 +101,7 @@ fn events(client: &Client, session: Option<&str>) -> Vec<String> {
     let Ok(mut lines) = client.lines(&call, Duration::ZERO) else {
         return Vec::new();
     };
-    let (mut teller, mut told) = (Teller::default(), Vec::new());
+    let (mut teller, mut told) = (Teller::on(Paper::of_a_file()), Vec::new());
     let until = clock::boottime().after(PATIENCE);
     while told.len() < MOST_EVENTS && clock::boottime() < until {
         let Ok(line) = lines.next(SILENCE) else { break };

@@ -59,6 +59,10 @@ impl Line {
         self.pad_to(column).join(right)
     }
 
+    pub(super) fn ends_with(&self, end: char) -> bool {
+        self.0.last().is_some_and(|(_, text)| text.ends_with(end))
+    }
+
     /// In columns.
     pub(super) fn width(&self) -> usize {
         self.0.iter().map(|(_, text)| text.width()).sum()

@@ -139,6 +139,19 @@ fn take_down(mut screen: File, shown: Arc<Mutex<String>>) -> JoinHandle<()> {
     })
 }
 
+/// Without what only a terminal understands.
+pub(crate) fn plain(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\x1b') {
+        plain.push_str(before);
+        rest = after
+            .split_once(|end: char| end.is_ascii_alphabetic())
+            .map_or("", |(_, rest)| rest);
+    }
+    plain + rest
+}
+
 fn settings(termios: &Termios) -> String {
     format!("{termios:?}")
 }

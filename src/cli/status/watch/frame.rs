@@ -150,9 +150,12 @@ fn heading(view: &View<'_>, columns: usize) -> Line {
 /// As many of the counts as there is room for, trouble first, and a mark for the rest.
 fn beginning(view: &View<'_>, columns: usize) -> Line {
     let more = format!(" {}", view.glyphs.cut);
-    let lines = summary(view.sessions, columns.saturating_sub(more.width()));
-    let first = lines.into_iter().next().unwrap_or_default();
-    first.then(Style::new(), &more)
+    let columns = columns.saturating_sub(more.width());
+    let lines = summary(view.sessions, columns);
+    // How many there are says less than how many are in trouble.
+    let says_no_count = |line: &&Line| line.ends_with(':') && lines.len() > 1;
+    let told = lines.iter().find(|line| !says_no_count(line));
+    told.cloned().unwrap_or_default().then(Style::new(), &more)
 }
 
 fn trouble(view: &View<'_>, columns: usize) -> Vec<Line> {
