@@ -14,7 +14,6 @@ mod keys;
 mod login;
 mod metrics;
 mod paths;
-mod pieces;
 mod places;
 mod pool;
 mod principals;

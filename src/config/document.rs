@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::pieces::{Cut, Piece};
 use super::report::{Place, Report, Source};
 use super::surroundings::Surroundings;
 use super::{exposure, keys};
@@ -22,8 +21,6 @@ const LARGEST_MEBIBYTES: u64 = 16;
 pub(super) struct Found {
     pub(super) path: PathBuf,
     text: String,
-    /// Its sessions, where each can be read by itself.
-    cut: Option<Cut>,
     /// Why there is no text: a title's end and a remedy.
     unread: Option<(String, String)>,
     /// The first byte that is no UTF-8.
@@ -35,12 +32,7 @@ pub(super) struct Found {
 /// One file, parsed as far as it can be.
 pub(super) struct Document<'d> {
     pub(super) index: usize,
-    /// All of it, or what is left of it without `sessions`.
     pub(super) entries: DeTable<'d>,
-    /// The sessions that `entries` lacks: each is parsed when it is read, since as TOML it takes twenty times its room.
-    pub(super) sessions: Vec<Piece<'d>>,
-    /// What may be a secret in those.
-    hidden: Vec<Range<usize>>,
     /// Whether something in it could not be read.
     pub(super) broken: bool,
     /// The bytes of lines that hold a syntax error: what else is wrong there only follows from it.
@@ -134,7 +126,6 @@ impl Found {
         };
         Self {
             path: path.to_owned(),
-            cut: Cut::of(&text),
             text,
             unread: None,
             foreign_byte,
@@ -168,7 +159,6 @@ impl Found {
         Self {
             path: path.to_owned(),
             text: String::new(),
-            cut: None,
             unread: Some((what, remedy)),
             foreign_byte: None,
             written_by: None,
@@ -199,9 +189,6 @@ impl Found {
                 ..Document::of(index, DeTable::default())
             };
         }
-        if let Some(apart) = self.cut.as_ref().and_then(|cut| self.apart(cut, index)) {
-            return apart;
-        }
         let (entries, errors) = DeTable::parse_recoverable(&self.text);
         let mut broken_lines = Vec::new();
         for error in &errors {
@@ -218,34 +205,6 @@ impl Found {
             broken_lines,
             ..Document::of(index, entries.into_inner())
         }
-    }
-
-    /// The sessions apart from the rest; none where something is wrong, which is told best by who sees the whole.
-    fn apart<'d>(&'d self, cut: &'d Cut, index: usize) -> Option<Document<'d>> {
-        let entries = DeTable::parse(&cut.rest).ok()?.into_inner();
-        if entries.contains_key("sessions") {
-            return None;
-        }
-        let public: BTreeSet<&str> = keys::quotable().collect();
-        let (mut sessions, mut hidden) = (Vec::with_capacity(cut.sessions.len()), Vec::new());
-        for range in &cut.sessions {
-            let piece = Piece {
-                text: self.text.get(range.clone())?,
-                start: range.start,
-            };
-            let known = hidden.len();
-            secret_spans(&piece.parse()?, &public, &mut hidden);
-            hidden
-                .iter_mut()
-                .skip(known)
-                .for_each(|span| *span = piece.in_file(span.clone()));
-            sessions.push(piece);
-        }
-        Some(Document {
-            sessions,
-            hidden,
-            ..Document::of(index, entries)
-        })
     }
 
     fn syntax_error(
@@ -280,7 +239,7 @@ impl Found {
     /// The file as errors may quote it.
     pub(super) fn quotable(&self, document: &Document<'_>) -> Source {
         let public: BTreeSet<&str> = keys::quotable().collect();
-        let mut hidden = document.hidden.clone();
+        let mut hidden = Vec::new();
         secret_spans(&document.entries, &public, &mut hidden);
         Source::new(self.path.clone(), starred(&self.text, hidden))
     }
@@ -291,8 +250,6 @@ impl<'d> Document<'d> {
         Self {
             index,
             entries,
-            sessions: Vec::new(),
-            hidden: Vec::new(),
             broken: false,
             broken_lines: Vec::new(),
         }

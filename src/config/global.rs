@@ -123,7 +123,7 @@ pub(super) fn read(
         policies: Pool::default(),
         https: Pool::default(),
     };
-    let placed = sessions(documents, &tables, &context, sources);
+    let placed = sessions(&tables, &context, sources);
     clashes::report(&placed, &socket.path, report, sources);
     // What a file lacks that cannot be read is not known.
     if let Some(main) = main {
@@ -196,25 +196,15 @@ fn only_known(tables: &[Table<'_>]) {
 }
 
 /// Every session of every file; one of a name that an earlier file has is an error.
-fn sessions(
-    documents: &[Document<'_>],
-    tables: &[Table<'_>],
-    context: &Context<'_>,
-    sources: &[Source],
-) -> Vec<Placed> {
+fn sessions(tables: &[Table<'_>], context: &Context<'_>, sources: &[Source]) -> Vec<Placed> {
     let mut reading = Reading {
         context,
         sources,
         first_places: BTreeMap::new(),
         read: Vec::new(),
     };
-    for (document, table) in documents.iter().zip(tables) {
+    for table in tables {
         reading.all_of(table);
-        for piece in &document.sessions {
-            if let Some(entries) = piece.parse() {
-                reading.all_of(&table.piece(piece, &entries));
-            }
-        }
     }
     reading.read
 }

@@ -8,7 +8,6 @@ use toml::de::{DeTable, DeValue};
 
 use super::document::Document;
 use super::keys::{self, Keys};
-use super::pieces::Piece;
 use super::report::{At, Place, Report};
 use super::value::{self, Bad, closest};
 
@@ -24,8 +23,6 @@ pub(super) struct Table<'d> {
     /// That of the file: relative paths lie there.
     pub(super) directory: PathBuf,
     entries: &'d DeTable<'d>,
-    /// Where in the file the text begins that the entries were parsed from.
-    start: usize,
 }
 
 impl<'d> Table<'d> {
@@ -43,25 +40,6 @@ impl<'d> Table<'d> {
             broken: document.broken,
             directory,
             entries: &document.entries,
-            start: 0,
-        }
-    }
-
-    /// A piece of the file of `self`, which was parsed by itself.
-    pub(super) fn piece<'p>(&self, piece: &Piece<'p>, entries: &'p DeTable<'p>) -> Table<'p>
-    where
-        'd: 'p,
-    {
-        let directory = self.directory.clone();
-        let (report, place) = (self.report, self.place.clone());
-        Table {
-            report,
-            path: self.path.clone(),
-            place,
-            broken: self.broken,
-            directory,
-            entries,
-            start: piece.start,
         }
     }
 
@@ -374,7 +352,6 @@ impl<'d> Table<'d> {
             broken: self.broken,
             directory,
             entries,
-            start: self.start,
         }
     }
 
@@ -390,7 +367,6 @@ impl<'d> Table<'d> {
     }
 
     fn at(&self, span: std::ops::Range<usize>) -> Place {
-        let span = span.start + self.start..span.end + self.start;
         Place {
             document: self.place.document,
             span: Some(span),
