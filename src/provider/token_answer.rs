@@ -309,7 +309,7 @@ mod tests {
                     .into(),
                 OddAnswer::BadInstanceUrl(ForeignUrl::Malformed),
             ),
-            ("{\"x\":".repeat(200) + "1" + &"}".repeat(200), OddAnswer::NoObject),
+            ("{\"x\":".repeat(200) + "1" + &"}".repeat(200), OddAnswer::NoToken),
             (r#"{"access_token":"tok"#.into(), OddAnswer::NoObject),
             ("{}".into(), OddAnswer::NoToken),
             (json!({"access_token": "a", "error": "invalid_grant"}).to_string(), OddAnswer::ErrorBeside),
