@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::daemon::Lab;
 use crate::support::namespaces::is_root;
@@ -42,17 +42,17 @@ fn no_answer_out_of_turn_is_taken_for_one_or_costs_more_than_a_few_logins() {
     sessions.push(lab.by_key("genuine").idle_timeout("10s"));
     lab.configure(&sessions);
     lab.start();
+    let began = Instant::now();
     let token = lab.await_token("genuine");
     for (name, rogue) in &servers {
         within(SOON, name, || (rogue.calls() >= 2).then_some(()));
     }
     sleep(Duration::from_secs(5));
     for (name, rogue) in &servers {
-        assert!(
-            (2..=10).contains(&rogue.calls()),
-            "{name}: {} calls",
-            rogue.calls()
-        );
+        let calls = rogue.calls();
+        // On a busy machine the waits above take longer.
+        let most = 10 + began.elapsed().as_secs() / 10;
+        assert!((2..=most).contains(&calls), "{name}: {calls} calls");
         let status = lab.status(name);
         // A person may be called to look at such a server after three of its answers; nothing is stopped by that.
         assert!(
