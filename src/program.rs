@@ -360,19 +360,23 @@ fn is_suspect(word: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn keeping(argv: &[String], largest: usize) -> Program<'_> {
+        Program {
+            argv,
+            inherits: Inherits::Only(&["PATH"]),
+            env: &[],
+            directory: None,
+            limit: Duration::from_secs(20),
+            largest,
+        }
+    }
+
     #[test]
     fn an_answer_that_is_larger_than_a_pipe_is_read_whole_and_up_to_its_limit() {
         let argv = ["head", "-c", "300000", "/dev/zero"].map(str::to_owned);
-        let printed = |largest: usize| {
-            let program = Program {
-                argv: &argv,
-                inherits: Inherits::Only(&["PATH"]),
-                env: &[],
-                directory: None,
-                limit: Duration::from_secs(20),
-                largest,
-            };
-            run_blocking(&program).unwrap().printed.len()
+        let printed = |largest| {
+            let outcome = run_blocking(&keeping(&argv, largest)).unwrap();
+            outcome.printed.len()
         };
         assert_eq!(printed(4 << 20), 300_000);
         assert_eq!(printed(100_000), 100_001);
@@ -381,14 +385,7 @@ mod tests {
     #[test]
     fn a_program_whose_output_is_only_shown_is_not_ended_by_its_length() {
         let argv = ["sh", "-c", "seq 100000; exit 3"].map(str::to_owned);
-        let program = Program {
-            argv: &argv,
-            inherits: Inherits::Only(&["PATH"]),
-            env: &[],
-            directory: None,
-            limit: Duration::from_secs(20),
-            largest: 4,
-        };
+        let program = keeping(&argv, 4);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

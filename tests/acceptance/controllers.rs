@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::support::daemon::{Lab, Session};
 use crate::support::recorder::{await_listener, free_port};
 use crate::support::scripted::Scripted;
+use crate::support::tls::openssl;
 use crate::support::wire::Response;
 use crate::support::{SOON, random_hex, within};
 
@@ -383,15 +384,6 @@ verdict = "refused"
 "#;
     fs::create_dir_all(lab.path("providers")).unwrap();
     fs::write(lab.path("providers/getter.toml"), profile).unwrap();
-}
-
-fn openssl(directory: &Path, arguments: &str) {
-    let made = Command::new("openssl")
-        .args(arguments.split_whitespace())
-        .current_dir(directory)
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{arguments}: {made:?}");
 }
 
 /// `openssl s_server`, which serves the files of its directory as they are.

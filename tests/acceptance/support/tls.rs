@@ -108,7 +108,8 @@ impl TlsServer {
     }
 }
 
-fn openssl(directory: &Path, arguments: &str) {
+/// Runs openssl in `directory`.
+pub(crate) fn openssl(directory: &Path, arguments: &str) {
     let made = Command::new("openssl")
         .args(arguments.split_whitespace())
         .current_dir(directory)
