@@ -235,7 +235,11 @@ pub enum Refusal {
     /// 409 `conflict`: the order not possible now (renew without a refresh token, resume when not paused).
     Conflict { name: String, reason: String },
     /// 502 `failed`, exit 1: the order was carried out and the server said no, or did not answer.
-    Failed { name: String, reason: String },
+    Failed {
+        name: String,
+        reason: String,
+        remedy: Option<String>,
+    },
     /// 404 `no-such-login`, exit 1: a newer login replaced it, or a restart ended it.
     NoSuchLogin { name: String, reason: String },
     /// 400 `bad-request`, exit 1: what was handed in is something else.

@@ -226,6 +226,7 @@ fn decide_login(ask: LoginAsk) {
             let refused = Refusal::Failed {
                 name: name.clone(),
                 reason: "the login was declined".to_owned(),
+                remedy: None,
             };
             let taken = if redirected.expose().contains("code=good") {
                 over(&name, &login)

@@ -167,7 +167,13 @@ impl From<Refusal> for Problem {
                 .about(name),
             Refusal::CannotPromise { name, longest } => cannot_promise(name, longest),
             Refusal::Conflict { name, reason } => Self::new(Kind::Conflict, reason).about(name),
-            Refusal::Failed { name, reason } => Self::new(Kind::Failed, reason).about(name),
+            Refusal::Failed { name, reason, remedy } => {
+                let problem = Self::new(Kind::Failed, reason).about(name);
+                match remedy {
+                    Some(remedy) => problem.with_remedy(remedy),
+                    None => problem,
+                }
+            }
             Refusal::NoSuchLogin { name, reason } => Self::new(Kind::NoSuchLogin, reason)
                 .with_remedy(format!("begin again with `keepfresh login {name}`"))
                 .about(name),
@@ -263,6 +269,7 @@ mod tests {
                 Refusal::Failed {
                     name: name(),
                     reason: String::new(),
+                    remedy: None,
                 },
                 "failed",
                 502,

@@ -357,6 +357,10 @@ impl Slot {
                     Some(reason) => Err(Refusal::Failed {
                         name: self.name.to_string(),
                         reason: reason.clone(),
+                        remedy: outcome
+                            .remedy
+                            .clone()
+                            .or_else(|| self.attention(account).map(|needed| needed.remedy)),
                     }),
                 });
             }

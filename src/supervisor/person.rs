@@ -147,6 +147,7 @@ impl Supervisor {
             let _ = reply.send(Err(Refusal::Failed {
                 name: about.name.clone(),
                 reason,
+                remedy: None,
             }));
             return;
         };
@@ -510,6 +511,7 @@ impl Slot {
                 return Err(Refusal::Failed {
                     name,
                     reason: reason.clone(),
+                    remedy: None,
                 });
             }
             Stage::Over(Ok(_)) | Stage::Redeeming => {
@@ -534,6 +536,7 @@ impl Slot {
                 Err(Refusal::Failed {
                     name,
                     reason: problem.to_string(),
+                    remedy: None,
                 })
             }
             Err(problem) => Err(conflict(&problem.to_string())),
@@ -555,6 +558,7 @@ impl Slot {
             }) => Some(Err(Refusal::Failed {
                 name: self.name.to_string(),
                 reason: reason.clone(),
+                remedy: None,
             })),
             Ok(login) => {
                 let begun = login.begun(&self.name, now).map(|begun| Ok(Some(begun)));
@@ -595,6 +599,7 @@ impl Slot {
             }) => Some(Err(Refusal::Failed {
                 name: self.name.to_string(),
                 reason: reason.clone(),
+                remedy: None,
             })),
             Ok(_) => {
                 late.then(|| Err(self.login_pending("the person has not finished the login yet")))

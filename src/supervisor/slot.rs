@@ -126,6 +126,8 @@ pub(super) struct Outcome {
     pub(super) call: u64,
     pub(super) request: Request,
     pub(super) problem: Option<String>,
+    /// What to do about it, where this machine was in the way.
+    pub(super) remedy: Option<String>,
 }
 
 /// A session's record in the state directory.
@@ -178,6 +180,7 @@ impl Outcome {
             call: answer.call,
             request,
             problem,
+            remedy: answer.remedy.as_ref().map(ToString::to_string),
         }
     }
 }
@@ -297,6 +300,7 @@ impl Slot {
             problem: Some(format!(
                 "not sent: the daemon could not store its intent first: {reason}"
             )),
+            remedy: None,
         });
     }
 

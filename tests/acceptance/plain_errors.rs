@@ -119,6 +119,12 @@ fn a_secret_that_cannot_be_read_names_its_source_the_cause_and_what_to_type() {
             "{name}: {to_do}"
         );
         assert!(!reason.contains(remedy), "{name}: said twice: {reason}");
+        let ordered = lab.run(&["login", name]);
+        let said = String::from_utf8(ordered.stderr).unwrap();
+        assert!(
+            said.contains(problem) && said.contains(remedy),
+            "{name}: {said}"
+        );
     }
     assert_eq!(
         server.accept().unwrap_err().kind(),
