@@ -336,7 +336,7 @@ impl Reloaded {
 /// Of each kind of change: a change of `[http]` comes to all sessions, who may be thousands.
 const NAMED_IN_A_DIFF: usize = 20;
 
-/// What `GET /v1/sessions` and `status --json` answer: an object, so that more can stand beside the list one day.
+/// What `GET /v1/sessions` and `status --json` answer: an object, so that more can join the list one day.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionList {
     /// In the order of their names.

@@ -47,7 +47,7 @@ pub struct Attributes {
 pub enum Step {
     /// Open the directory, trusting no link that a stranger may have set.
     OpenDirectory,
-    /// Create the temporary file, exclusively and readable by nobody else.
+    /// Create the temporary file, exclusively and readable by its owner alone.
     Create,
     /// Write every byte.
     Write,

@@ -256,7 +256,7 @@ fn remotes_equal(left: &RemoteConfig, right: &RemoteConfig) -> bool {
 pub struct Need {
     /// The key that names it: `sessions.crm.login.private_key`.
     pub key: String,
-    /// The file that the key stands in.
+    /// The file that the key is in.
     pub file: PathBuf,
     /// From 1.
     pub line: usize,

@@ -87,7 +87,7 @@ pub fn run(file: Option<PathBuf>, filter: &str) -> Result<(), RunError> {
     keep_descriptors_from_children();
     let unhardened = harden();
     raise_descriptors();
-    // First of all: a signal that comes while the config is read must not end the process as if nobody listened.
+    // First of all: a signal that comes while the config is read must not end the process as if it had no handlers.
     let (runtime, signals) = listening().map_err(RunError::Unlogged)?;
     let file = file.unwrap_or_else(config::default_path);
     let mut config = config::load_to_run(&file, true).map_err(RunError::Config)?;

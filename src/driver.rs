@@ -35,7 +35,7 @@ pub use work::Work;
 /// Beyond its own time-out a call is given so much before it counts as failed.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// No disk that is well takes longer for a file; on one that hangs nobody waits for files.
+/// No disk that is well takes longer for a file; for one that hangs the daemon does not wait.
 pub const LONGEST_LANDING: Duration = Duration::from_secs(1);
 
 /// Each may run a program: a machine with a thousand sessions does not start a thousand of them at once.
@@ -59,7 +59,7 @@ pub enum Done {
         /// What went wrong, or the file as it was written.
         written: Result<Stamp, String>,
     },
-    /// Files were looked at that nobody but the daemon should touch.
+    /// Files were looked at that only the daemon should touch.
     LookedAtFiles {
         /// Sessions whose state is no longer as it was written.
         states: Vec<Ticket>,
@@ -234,7 +234,7 @@ async fn make(errand: &Errand) -> (Answer, Option<Presented>) {
 /// Reads a login's secrets anew, to learn whether a person has changed something; a few sessions' at a time.
 pub fn read_secrets(work: &mut Work, name: Arc<str>, config: Arc<SessionConfig>, salt: u64) {
     work.read(async move {
-        // Never closed; calls read their secrets without this, so nobody's login waits for a look.
+        // Never closed; calls read their secrets without this, so no login waits for a look.
         let _turn = LOOKS.acquire().await;
         let mut secrets = Secrets::new();
         let mut complete = true;

@@ -1,6 +1,6 @@
 //! Hooks and alerts: programs of the machine's own, and webhooks, that are told what happened to a session.
 //!
-//! Each has a worker of its own, which tells it one happening at a time; nobody waits for any of them. Of several
+//! Each has a worker of its own, which tells it one happening at a time; the supervisor waits for none of them. Of several
 //! happenings that one of them has still to be told, only the latest of its kind and session is left.
 
 mod child;
@@ -235,7 +235,7 @@ impl RunCount {
 }
 
 impl AlertsConfig {
-    /// Whether there is somebody to tell.
+    /// Whether there is a hook to tell.
     pub fn tells_somebody(&self) -> bool {
         !self.on_attention.is_empty() || !self.webhooks.is_empty()
     }
@@ -292,7 +292,7 @@ struct Worker {
     runs: RunCount,
 }
 
-/// How somebody is told.
+/// How a hook is told.
 enum Teller {
     Program(Program),
     Webhook(Box<Receiver>),

@@ -17,7 +17,7 @@ use crate::time::Instant;
 /// flight and for some that were given up, so there are more than the queues let leave.
 const BLOCKING_THREADS: usize = 320;
 
-/// More hosts at once share: threads that all have something to do keep each other, and whoever reads a token, waiting.
+/// More hosts at once share: threads that all have something to do keep each other, and the readers of tokens, waiting.
 const MOST: usize = 32;
 
 /// A runtime takes four descriptors. All of them together may take an eighth, besides the calls' own.
@@ -29,7 +29,7 @@ const LINGER: Duration = Duration::from_secs(2);
 /// A thread with a runtime for each host that is called.
 ///
 /// A server can be slow in ways that no time-out sees: interim answers without end, JSON without measure. The HTTP client
-/// takes megabytes of that before anything else on its thread has a turn, so nobody shares a thread with a host that is
+/// takes megabytes of that before anything else on its thread has a turn, so no host shares a thread with one that is
 /// called, and the system divides the processors among them.
 #[derive(Debug)]
 pub(crate) struct HostThreads {
@@ -170,7 +170,7 @@ impl HostThread {
     }
 }
 
-/// Has `errand` done on a thread of its own, which ends with it, also where nobody waits for it any more; none when it
+/// Has `errand` done on a thread of its own, which ends with it, even if its result is no longer wanted; none when it
 /// panicked.
 pub(crate) async fn apart<T: Send + 'static>(
     errand: impl Future<Output = T> + Send + 'static,

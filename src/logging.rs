@@ -117,7 +117,7 @@ fn stderr_is_the_journal() -> bool {
     fstat(io::stderr()).is_ok_and(|found| stream == format!("{}:{}", found.st_dev, found.st_ino))
 }
 
-/// Whether whoever reads stderr takes `<N>` off a line and knows the time itself: the journal, or what else the service
+/// Whether the reader of stderr takes `<N>` off a line and knows the time itself: the journal, or what else the service
 /// manager that started this very process (`SYSTEMD_EXEC_PID`) connected, except for a terminal or a file.
 fn takes_priorities() -> bool {
     let started_us =

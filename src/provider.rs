@@ -1,6 +1,6 @@
 //! How one kind of server logs in, pings, renews and answers: profiles as data, and the only room with an HTTP client.
 //!
-//! No server's name stands in this code; what is peculiar to one is in its file below `profiles/`.
+//! No server's name is in this code; what is peculiar to one is in its file below `profiles/`.
 
 mod assertion;
 mod capture;

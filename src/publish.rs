@@ -184,7 +184,7 @@ impl Publisher {
 
     /// Says what the files should hold; returns the sinks that need a worker for it.
     ///
-    /// The same again makes the workers look whether somebody has removed or changed their file. A generation older than
+    /// The same again makes the workers look whether their file was removed or changed. A generation older than
     /// one shown before is ignored.
     pub fn set(&self, wanted: Wanted) -> PendingSinks {
         let idle = self.states.set_desired(wanted);

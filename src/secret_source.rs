@@ -60,7 +60,7 @@ pub enum SecretError {
     Exhausted(String, io::Error),
     /// A directory, a device or a pipe.
     NotAFile(PathBuf),
-    /// Anybody on this machine could read or replace it.
+    /// Any user of this machine could read or replace it.
     Exposed {
         /// The file.
         path: PathBuf,
@@ -307,7 +307,7 @@ async fn printed(argv: &[String]) -> Result<Zeroizing<Vec<u8>>, SecretError> {
 }
 
 impl SecretError {
-    /// Whether another try may succeed without anybody's doing.
+    /// Whether another try may succeed by itself.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Exhausted(..))
     }
@@ -475,7 +475,7 @@ fn open(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// What some editors put before text, and nobody sees.
+/// The invisible mark (U+FEFF) that some editors put before text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The secret without the line breaks around it and without a byte order mark.

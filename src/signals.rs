@@ -142,12 +142,12 @@ fn is_open() -> bool {
     rustix::fs::open("/dev/tty", flags, Mode::empty()).is_ok()
 }
 
-/// Whether whoever started the process had it ignore the end of its terminal, as `nohup` does.
+/// Whether the process was started so that it ignores the end of its terminal, as `nohup` does.
 fn outlives_terminals() -> bool {
     is_ignored(SIGHUP)
 }
 
-/// Whether whoever started the process had it ignore this signal; to be asked before there is a handler.
+/// Whether the process was started so that it ignores this signal; to be asked before there is a handler.
 pub fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     ignored(&status) & (1 << (signal - 1)) != 0

@@ -249,7 +249,7 @@ impl Store {
             .map_or(Age::Unknown, |latest| latest.age(record, document))
     }
 
-    /// The record's file as it stands, to see later whether it is still the same; none when there is none.
+    /// The record's file as it is, to see later whether it is still the same; none when there is none.
     pub fn stamp(&self, record: &Record) -> Option<Stamp> {
         atomic_file::stamp(&self.path(record).ok()?)
     }
@@ -358,7 +358,7 @@ fn make_private(path: &Path) -> Result<(), StoreError> {
     atomic_file::create_directory(path, PRIVATE_DIRECTORY).map_err(failed)
 }
 
-/// Never waits for a pipe that stands in a record's place.
+/// Never waits for a pipe that is in a record's place.
 fn read_plain(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut file = OpenOptions::new()
         .read(true)

@@ -50,7 +50,7 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// Finds out once whether anybody listens (`NOTIFY_SOCKET`: a path, or the name of an abstract socket after `@`).
+    /// Finds out once whether a service manager listens (`NOTIFY_SOCKET`: a path, or the name of an abstract socket after `@`).
     pub fn from_env() -> Self {
         Self::to(env::var_os("NOTIFY_SOCKET").as_deref())
     }

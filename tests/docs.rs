@@ -90,7 +90,7 @@ fn every_config_is_good() {
             .filter(|(language, _)| language == "toml");
         for (_, block) in configs.filter(|(_, block)| !is_profile(block)) {
             let config = fitted(&block);
-            // A fragment belongs to the config that stands before it.
+            // A fragment belongs to the config before it.
             whole = if config.contains("provider") {
                 config
             } else {
@@ -720,7 +720,7 @@ fn blocks(page: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Everything that stands there as a command line of ours: in code spans, at prompts, and in scripts.
+/// Every command line of ours: in code spans, at prompts, and in scripts.
 fn command_lines(page: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let prose: String = page.split("```").step_by(2).collect();

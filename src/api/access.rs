@@ -7,7 +7,7 @@ use crate::users::Principal;
 pub use crate::serve::Caller;
 pub use guests::Guests;
 
-/// Whether `caller` may order: root, the daemon's own user, and whoever the config names.
+/// Whether `caller` may order: root, the daemon's own user, and the users whom the config names.
 pub fn is_admin(caller: &Caller, daemon_uid: u32, admins: &[Principal]) -> bool {
     caller.uid == 0 || caller.uid == daemon_uid || admins.iter().any(|admin| caller.is(*admin))
 }

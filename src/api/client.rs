@@ -238,7 +238,7 @@ impl Client {
         }
     }
 
-    /// Connects to the first place where somebody listens; if nobody does, what stands in the way elsewhere is told.
+    /// Connects to the first place where a daemon listens; if none does, the error says what is wrong at the other places.
     fn connect(&self, until: Instant) -> Result<(PathBuf, UnixStream), ClientError> {
         let mut hindrance = None;
         for path in &self.candidates {
@@ -296,7 +296,7 @@ fn head(call: &Call<'_>, left: Duration) -> String {
     )
 }
 
-/// What somebody else at the socket's place may answer, for `crate::fuzz`.
+/// What another program at the socket's place may answer, for `crate::fuzz`.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(bytes: &[u8]) {
     let whole = http::parse(bytes);

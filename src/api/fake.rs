@@ -73,7 +73,7 @@ pub(crate) fn daemon(path: &Path, stopped: oneshot::Receiver<()>) -> (Fake, Join
     (Fake { seen, leave }, thread)
 }
 
-/// Whoever runs the tests is the daemon's user.
+/// The user who runs the tests is the daemon's user.
 fn guests() -> Guests {
     Guests::new(
         rustix::process::geteuid().as_raw(),
@@ -106,7 +106,7 @@ async fn supervise(
 
 async fn decide(ask: Ask, saw: std_mpsc::Sender<String>) {
     match ask {
-        // Nobody measures this one.
+        // No metrics are read from this one.
         Ask::Metrics { reply, .. } => drop(reply),
         Ask::Sessions { reply, .. } => drop(reply.send(Page {
             sessions: vec![status("crm")],

@@ -134,7 +134,7 @@ impl Problem {
     }
 }
 
-/// What lets somebody give orders.
+/// What lets a caller give orders.
 const ADMINS: &str = "ask an admin to add your user or group to `admins` in [socket]";
 
 impl From<Refusal> for Problem {
@@ -201,7 +201,7 @@ fn cannot_promise(name: String, longest: Duration) -> Problem {
     problem
 }
 
-/// `duration` in seconds, rounded up, so that nobody comes back too early.
+/// `duration` in seconds, rounded up, so that no caller comes back too early.
 fn whole_seconds(duration: Duration) -> u64 {
     duration
         .as_secs()

@@ -53,7 +53,7 @@ const TERMS: Terms = Terms {
 /// For connections that are still being answered when the daemon stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Somebody may remove the socket's file while nobody asks.
+/// The socket's file may be removed while no request comes.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// A bound socket, not yet served.
@@ -65,7 +65,7 @@ pub struct Server {
 impl Server {
     /// Binds `path` with `mode`, or takes over the socket that systemd passed; must be called within the runtime.
     ///
-    /// A socket that nobody listens on is replaced, at one stroke: whoever looks sees the old one or the new one with
+    /// A socket without a listener is replaced, at one stroke: a client sees the old one or the new one with
     /// its mode.
     ///
     /// # Errors

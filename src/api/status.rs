@@ -47,7 +47,7 @@ pub struct SessionStatus {
     pub persisted: bool,
     /// The server's idle timeout as believed now; none where nothing idles out.
     pub idle_timeout_seconds: Option<f64>,
-    /// Until when the session certainly lives, if nobody uses it.
+    /// Until when the session certainly lives, unless it is used.
     pub idle_deadline: Option<Timestamp>,
     /// When the token ends by itself.
     pub token_expires_at: Option<Timestamp>,
@@ -75,7 +75,7 @@ pub struct SessionStatus {
     pub attention: Option<Attention>,
     /// What a person should know though nothing is wrong.
     pub notice: Option<String>,
-    /// What will need a person unless somebody looks now, each in one word.
+    /// What will need a person later unless it is looked at now, each in one word.
     #[serde(default)]
     pub warnings: Vec<String>,
     /// How many more times the daemon may log in by itself; absent where it does not.

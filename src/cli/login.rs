@@ -1,6 +1,6 @@
 //! `keepfresh login NAME`: an order where the daemon logs in by itself, else the lead through a person's login.
 //!
-//! The daemon holds every secret of it; here stand only the address to open, the ear for the browser's return, and a
+//! The daemon holds every secret of it; here are only the address to open, the listener for the browser's return, and a
 //! place to paste it.
 
 mod browser;

@@ -8,7 +8,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::status::Paper;
 
-/// Prints `text` as it is; colours are left out where nobody would see them.
+/// Prints `text` as it is; colours are left out where they would not be seen.
 pub(super) fn print(text: &str) -> Result<Exit, Failure> {
     let mut stdout = anstream::stdout().lock();
     quiet(
@@ -24,7 +24,7 @@ pub(super) fn print_raw(bytes: &[u8]) -> Result<Exit, Failure> {
     quiet(stdout.write_all(bytes).and_then(|()| stdout.flush()))
 }
 
-/// Prints a line at once, its colours left out as in [`print()`]; false when nobody reads any more.
+/// Prints a line at once, its colours left out as in [`print()`]; false when it is no longer read.
 pub(super) fn line(text: &str) -> Result<bool, Failure> {
     let mut stdout = anstream::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {

@@ -60,7 +60,7 @@ pub(super) fn daemon(
     }
 }
 
-/// Whoever names a directory means what lies in it.
+/// A path that is a directory means what lies in it.
 fn warn_of_none(providers_dir: &Path, report: &Report) {
     if !providers_dir.is_dir() {
         let shown = providers_dir.display();

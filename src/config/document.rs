@@ -39,8 +39,8 @@ pub(super) struct Document<'d> {
     pub(super) broken_lines: Vec<Range<usize>>,
 }
 
-/// The main file, then `conf.d/*.toml` beside it in the order of their names. Whoever writes one of them has keepfresh run
-/// programs: that is for root and for the user who runs this, and for nobody else.
+/// The main file, then `conf.d/*.toml` beside it in the order of their names. A user who writes one of them has keepfresh run
+/// programs: that is for root and for the user who runs this, and for no other.
 pub(super) fn find(main: &Path, surroundings: &Surroundings) -> Vec<Found> {
     let mut all = vec![Found::read(main, &Trusted::to_run())];
     let directory = main.parent().unwrap_or(Path::new("")).join("conf.d");
@@ -286,7 +286,7 @@ fn is_harmless(line: &str) -> bool {
     }
 }
 
-/// Every value that may be a secret written in the clear: whatever stands under a key that is not known to be public.
+/// Every value that may be a secret written in the clear: whatever is under a key that is not known to be public.
 fn secret_spans(table: &DeTable<'_>, public: &BTreeSet<&str>, hidden: &mut Vec<Range<usize>>) {
     for (key, value) in table {
         secret_spans_of(key.get_ref(), value.get_ref(), value.span(), public, hidden);
@@ -301,7 +301,7 @@ fn secret_spans_of(
     hidden: &mut Vec<Range<usize>>,
 ) {
     match value {
-        // Whoever knows the URL of a webhook may post there.
+        // Everyone who knows the URL of a webhook may post there.
         DeValue::Table(table) if key == "webhook" && public.contains("url") => {
             let fewer: BTreeSet<&str> =
                 public.iter().copied().filter(|key| *key != "url").collect();

@@ -39,7 +39,7 @@ pub(super) fn warnings(config: &Config, daemon: u32, refused: Refused) -> Vec<St
             passwd: read("/etc/passwd"),
             group: read("/etc/group"),
         };
-        // Nobody waits any more if the look took too long.
+        // The receiver is gone if the look took too long.
         let _ = tell.send(known.sentences(&used(&files, &needs), &written, refused));
     };
     let started = std::thread::Builder::new()
@@ -154,7 +154,7 @@ struct Written {
     what: &'static str,
     /// Who may own it besides root and the daemon.
     owner: Option<u32>,
-    /// What whoever changes it can do.
+    /// What a user who changes it can do.
     harm: &'static str,
 }
 
@@ -323,7 +323,7 @@ impl Written {
 }
 
 impl Known {
-    /// Whether nobody but the owner and the daemon is in the group, as far as the files tell.
+    /// Whether the group has no members but the owner and the daemon, as far as the files tell.
     fn is_private(&self, group: u32, owner: u32) -> bool {
         let trusted = |user: Option<u32>| {
             user.is_some_and(|user| user == owner || user == self.daemon || user == 0)

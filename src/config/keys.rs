@@ -207,7 +207,7 @@ const LOGIN: Keys = &[
     optional("api_version", Shape::Text),
 ];
 
-/// The tables of a session, by how their headers are written behind its name; the grants' own keys stand in `login`.
+/// The tables of a session, by how their headers are written behind its name; the grants' own keys are in `login`.
 const OF_SESSIONS: [(&str, &str, Keys); 7] = [
     ("[", "]", SESSION),
     ("[", ".login]", LOGIN),

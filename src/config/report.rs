@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::Need;
 use super::document::Document;
 
-/// Where something stands: which file, and which bytes of it; the whole file without a span.
+/// Where something is: which file, and which bytes of it; the whole file without a span.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) document: usize,
@@ -124,7 +124,7 @@ impl Report {
     }
 }
 
-/// A name or a value that is quoted must not break the line it stands in.
+/// A name or a value that is quoted must not break the line it is in.
 fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for char in text.chars() {
@@ -199,7 +199,7 @@ pub struct ConfigErrors {
 /// One error in the form that `check --json` prints.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ConfigError {
-    /// The file it stands in.
+    /// The file it is in.
     pub file: PathBuf,
     /// From 1.
     pub line: usize,

@@ -103,7 +103,7 @@ impl<'d> Table<'d> {
             .map_or_else(|| self.place.clone(), |value| self.at(value.span()))
     }
 
-    /// The place of what stands under `path`, table by table: the innermost of it that is written.
+    /// The place of what is under `path`, table by table: the innermost of it that is written.
     pub(super) fn place_within(&self, path: &[&str]) -> Place {
         let (mut place, mut entries) = (self.place.clone(), Some(self.entries));
         for key in path {
@@ -138,7 +138,7 @@ impl<'d> Table<'d> {
         }
     }
 
-    /// The value as it stands.
+    /// The value as it is written.
     pub(super) fn value(&self, key: &str) -> Option<At<&'d DeValue<'d>>> {
         self.entries.get(key).map(|value| At {
             value: value.get_ref(),

@@ -10,7 +10,7 @@ use crate::time::Instant;
 
 /// All errands of the supervisor.
 ///
-/// Calls have threads of their own: whoever reads a token must not wait for a server, nor must the disk.
+/// Calls have threads of their own: a reader of a token must not wait for a server, nor must the disk.
 #[derive(Debug)]
 pub struct Work {
     errands: JoinSet<Done>,

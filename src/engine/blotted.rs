@@ -1,6 +1,6 @@
 //! What others wrote, as people may read it: on one line, nothing in it that is not seen, and without what is secret.
 //!
-//! A text is made visible first and searched for secrets last. The other way round, a character that nobody sees
+//! A text is made visible first and searched for secrets last. The other way round, an invisible character
 //! between two letters would carry a secret past the search.
 
 mod escapes;
@@ -25,7 +25,7 @@ const LONGEST: usize = 4096;
 /// So many more are looked at: what begins to be secret at the end of what is shown, goes on here.
 const BEYOND: usize = 512;
 
-/// What stands in the place of a secret.
+/// What is in the place of a secret.
 const BLOT: &str = "[secret]";
 
 /// Text that may be shown to people, in logs, events, status and on terminals.
@@ -85,7 +85,7 @@ impl Blotted {
         }
     }
 
-    /// Without the words that are `suspect`: secrets that nobody here knows look different from what people say.
+    /// Without the words that are `suspect`: secrets that keepfresh does not know look different from what people say.
     #[must_use]
     pub fn hiding(self, suspect: impl Fn(&str) -> bool) -> Self {
         Self(words::hiding(&self.0, suspect))

@@ -86,7 +86,7 @@ pub enum Input {
         /// For how long.
         validity: Duration,
     },
-    /// Jobs hold the token for so long at most, from now; none: nobody does any more.
+    /// Jobs hold the token for so long at most, from now; none: no job does any more.
     Held {
         /// For how long.
         lasting: Option<Duration>,
@@ -195,10 +195,10 @@ pub struct Session {
     presented: Option<Box<Presented>>,
     /// Inside the active hours.
     active: bool,
-    /// Outside them, but somebody reads.
+    /// Outside them, but the token is read.
     woken: bool,
     draining: bool,
-    /// In a row: whoever failed more often lets the other sessions of the account go first.
+    /// In a row: a session that failed more often lets the other sessions of the account go first.
     failed_logins: u32,
     /// One more signature with a corrected clock has been tried.
     resigned: bool,
@@ -219,7 +219,7 @@ struct InFlight {
     request: Request,
     /// The login drew on the account's budget.
     counted: bool,
-    /// Somebody wanted it.
+    /// A reader wanted it.
     ordered: bool,
     /// The fingerprint of the refresh token that a renewal presents.
     presents: Option<String>,
@@ -360,7 +360,7 @@ impl Session {
             self.token_died(now, answers::death::Death::Expired, account, actions);
         }
         self.drop_doubt_that_nothing_settles();
-        // Whoever woke it has what was wanted: outside the active hours nothing more is done for it.
+        // The reader who woke it has what was wanted: outside the active hours nothing more is done for it.
         if self.state.health == Health::Good && self.wanted.is_none() {
             self.woken = false;
         }
@@ -390,7 +390,7 @@ impl Session {
     fn doubt(&mut self, now: Instant, why: Doubt) {
         let why = match self.state.health {
             Health::Missing | Health::Dead { .. } => return,
-            // A graver doubt, under which nobody may read the token, is not eased by another.
+            // A graver doubt, under which the token may not be read, is not eased by another.
             Health::Doubtful {
                 why: graver @ (Doubt::Absence | Doubt::Dormancy | Doubt::Reissue),
                 ..

@@ -28,7 +28,7 @@ pub struct WebhookConfig {
 /// Where a receiver is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// Whoever knows it may post there.
+    /// Everyone who knows it may post there.
     Secret(SecretSource),
     /// It is known to all, and the secret is a key.
     Public(Arc<str>),

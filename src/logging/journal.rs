@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) struct Journal {
     socket: UnixDatagram,
     path: PathBuf,
-    /// It took nothing in time; until it does, nobody waits for it.
+    /// It took nothing in time; until it does, no line waits for it.
     stuck: bool,
 }
 
@@ -43,7 +43,7 @@ impl Journal {
     /// Hands one entry over.
     ///
     /// # Errors
-    /// When nobody listens, when journald takes nothing for a second, or when the entry is too long for a datagram.
+    /// When journald does not listen, when it takes nothing for a second, or when the entry is too long for a datagram.
     pub(super) fn write(&mut self, record: &Record) -> io::Result<()> {
         let sent = self.socket.send_to(&entry(record), &self.path).map(drop);
         let stuck = sent

@@ -51,7 +51,7 @@ impl Outlet {
 pub(super) struct Stderr {
     /// None when the process was started without one.
     to: Option<OwnedFd>,
-    /// Nobody took anything in time: until somebody does, lines are dropped at once.
+    /// The reader took nothing in time: until it does, lines are dropped at once.
     stuck: bool,
     /// A line broke off in its middle.
     torn: bool,
@@ -107,7 +107,7 @@ impl Stderr {
     }
 }
 
-/// True at once for a file; for a pipe when it has room, or nobody reads it any more, which writing then tells.
+/// True at once for a file; for a pipe when it has room, or has no reader any more, which writing then tells.
 fn is_writable(to: &OwnedFd, patience: Timespec) -> bool {
     let mut watched = [PollFd::new(to, PollFlags::OUT)];
     poll(&mut watched, Some(&patience)).is_ok_and(|ready| ready > 0)
@@ -119,7 +119,7 @@ fn write_some(to: &OwnedFd, piece: &[u8]) -> Option<usize> {
         .filter(|count| *count > 0)
 }
 
-/// What stands in the log instead of lines that nobody took.
+/// What is in the log instead of lines that were dropped.
 fn gap(lost: u64, at: Timestamp) -> Record {
     let fields = vec![
         ("event", Value::Text("log_gap".to_owned())),

@@ -356,7 +356,7 @@ pub(super) mod tests {
         assert_eq!(error, AssertionError::NoCertificate);
     }
 
-    /// A key to sign with, for whoever tests a login.
+    /// A key to sign with, for tests of logins.
     pub(in crate::provider) fn private_key() -> Secret {
         Secret::new(pem("PRIVATE KEY", &KEY.pkcs8))
     }

@@ -1,4 +1,4 @@
-//! Where in an answer a value stands, and in what unit.
+//! Where in an answer a value is, and in what unit.
 
 use std::time::Duration;
 
@@ -15,15 +15,15 @@ use super::xml::XmlPath;
 /// One entry of a `capture` table.
 #[derive(Clone, Debug)]
 pub(super) struct CaptureRule {
-    /// Where it stands.
+    /// Where it is.
     pub(super) place: Place,
-    /// Takes the first group of what stands there.
+    /// Takes the first group of what is there.
     pub(super) regex: Option<Regex>,
-    /// Where else it may stand: looked at in order while nothing was found.
+    /// Where else it may be: looked at in order while nothing was found.
     pub(super) others: Vec<(Place, Option<Regex>)>,
     /// Whether it is a URL of which the path counts alone.
     pub(super) path: bool,
-    /// Takes this claim of the JWT that stands there.
+    /// Takes this claim of the JWT that is there.
     pub(super) claim: Option<String>,
     /// How a time or duration is counted.
     pub(super) unit: Unit,
@@ -195,7 +195,7 @@ fn path(named: &str, response: &Response) -> Option<String> {
 }
 
 impl CaptureRule {
-    /// A rule that takes what stands at a JSON pointer and may find nothing.
+    /// A rule that takes what is at a JSON pointer and may find nothing.
     #[cfg(test)]
     pub(super) fn json(pointer: &str) -> Self {
         let place = Place::Json(pointer.to_owned());
@@ -213,7 +213,7 @@ impl CaptureRule {
         }
     }
 
-    /// What stands there; null and an empty cookie count as nothing.
+    /// What is there; null and an empty cookie count as nothing.
     pub(super) fn value(&self, response: &Response) -> Option<Value> {
         let found = self.before_claim(response)?;
         match &self.claim {
@@ -249,12 +249,12 @@ impl CaptureRule {
             .flatten()
     }
 
-    /// What stands there as text: a string, a number or a truth value.
+    /// What is there as text: a string, a number or a truth value.
     pub(super) fn text(&self, response: &Response) -> Option<String> {
         scalar(&self.value(response)?)
     }
 
-    /// A number of units, a difference of two, or the time left until an instant, also where one stands in place of seconds.
+    /// A number of units, a difference of two, or the time left until an instant, also where one is in place of seconds.
     pub(super) fn life(&self, response: &Response, wall: Timestamp) -> Option<Life> {
         if self.is_instant() {
             return self.life_until(response, wall);
@@ -305,7 +305,7 @@ impl CaptureRule {
     }
 }
 
-/// What stands at a JSON pointer; null counts as nothing.
+/// What is at a JSON pointer; null counts as nothing.
 pub(super) fn at(response: &Response, pointer: &str) -> Option<Value> {
     response
         .json

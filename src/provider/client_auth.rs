@@ -7,7 +7,7 @@ use super::settings::RemoteConfig;
 /// The ways (RFC 6749 section 2.3, RFC 7523 section 2.2, RFC 8705 section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ClientAuth {
-    /// `client_secret_post`: the secret stands in the form.
+    /// `client_secret_post`: the secret is in the form.
     Post,
     /// `client_secret_basic`: in a header.
     Basic,

@@ -35,7 +35,7 @@ pub use pin::Pin;
 use refusals::Refusals;
 pub(super) use tls::{is_certificate_refusal, tls_error};
 
-/// Idle sessions hold no connection, and none is kept so long that a server, or what stands before it, forgets it.
+/// Idle sessions hold no connection, and none is kept so long that a server, or a proxy before it, forgets it.
 const POOL_IDLE: Duration = Duration::from_secs(2);
 
 /// Portals send more than the library's hundred, a line for each cookie and policy; their bytes are bounded anyway.
@@ -84,7 +84,7 @@ struct Shared {
 #[derive(Default)]
 struct Slot {
     made: Mutex<Option<Made>>,
-    /// Held while they are made; who finds them made waits for nobody.
+    /// Held only while they are made; a call that finds them made does not wait.
     making: tokio::sync::Mutex<()>,
 }
 

@@ -55,7 +55,7 @@ pub(super) fn sentence(
     if let Some(oddity) = &classified.oddity {
         parts.extend([": ".into(), Blotted::new(oddity, secrets)]);
     }
-    // The profile's own words hold no secret, whatever word somebody takes for a password.
+    // The profile's own words hold no secret, whatever word a password happens to be.
     if let Some(remedy) = &classified.remedy {
         parts.extend([": ".into(), Blotted::new(remedy, &[])]);
     }
@@ -110,7 +110,7 @@ fn plain(response: &Response, classified: &Classified, trust: Trust) -> Option<S
     (known && !text.is_empty()).then(|| text.to_owned())
 }
 
-/// Whether a word looks like a token that nobody here knows: long, of large and small letters and digits, or of hexadecimal
+/// Whether a word looks like a token that keepfresh does not know: long, of large and small letters and digits, or of hexadecimal
 /// digits only. What people write has no such words; the numbers by which servers find an incident have dashes.
 pub(super) fn is_opaque(word: &str) -> bool {
     let of = |is: fn(&char) -> bool| word.chars().any(|char| is(&char));

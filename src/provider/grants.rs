@@ -29,7 +29,7 @@ pub(super) enum GrantKind {
     AuthorizationCode,
     /// RFC 8628.
     DeviceCode,
-    /// RFC 8693: a token that somebody else issued is exchanged for one of this server's.
+    /// RFC 8693: a token that another server issued is exchanged for one of this server's.
     TokenExchange,
 }
 
@@ -114,7 +114,7 @@ impl GrantKind {
 
     /// The keys of `[sessions.NAME.login]` that the protocol itself knows.
     pub(super) fn parameters(self) -> Vec<Parameter> {
-        // Whoever has a token to exchange need be no client (RFC 8693 section 2.1).
+        // A caller with a token to exchange need not be a client (RFC 8693 section 2.1).
         let client_id = Parameter {
             required: self != Self::TokenExchange,
             ..optional("client_id", CLIENT_ID)

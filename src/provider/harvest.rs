@@ -199,7 +199,7 @@ impl Reader<'_> {
         self.rules.get(name)?.text(self.response)
     }
 
-    /// What stands there, if it says something.
+    /// What is there, if it says something.
     fn said(&self, name: &str) -> Option<String> {
         self.text(name).filter(|text| !text.trim().is_empty())
     }

@@ -168,7 +168,7 @@ fn other_than_a_key(labels: &[&str]) -> NoKey {
     }
 }
 
-/// What stands between a BEGIN and its END.
+/// What is between a BEGIN and its END.
 struct Block<'t> {
     label: &'t str,
     body: &'t str,

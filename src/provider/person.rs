@@ -88,7 +88,7 @@ pub enum PersonError {
     /// What came back is about another login, client or issuer.
     #[error("the answer cannot be trusted: {0}")]
     Untrusted(String),
-    /// Somebody else logged in.
+    /// Another user logged in.
     #[error(
         "{found} logged in, but `username` is {expected}: log out at the server, or use a private window, and begin again"
     )]

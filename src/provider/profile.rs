@@ -200,7 +200,7 @@ impl Profile {
         by_header || !self.usage.cookies.is_empty()
     }
 
-    /// What nobody has confirmed yet, a sentence each.
+    /// What is not confirmed yet, a sentence each.
     pub fn unverified(&self) -> &[String] {
         &self.about.unverified
     }

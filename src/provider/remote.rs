@@ -141,7 +141,7 @@ impl NoAnswer {
                 what: Refused::Request,
             },
             Self::Outgoing(error) if error.needs_a_person() => Verdict::Forbidden { certain: true },
-            // Nothing secret was sent to whoever wrote it.
+            // Nothing secret was sent to its author.
             Self::Discovery(DiscoveryError::Wrong { .. }) if is_login => Verdict::Refused {
                 confirm: true,
                 what: Refused::Request,

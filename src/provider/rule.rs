@@ -60,9 +60,9 @@ pub(super) struct AnswerRule {
     pub(super) content_type: Option<String>,
     /// Header names and what their values must be.
     pub(super) headers: Vec<(String, Condition)>,
-    /// Places in a JSON body and what must stand there.
+    /// Places in a JSON body and what must be there.
     pub(super) json: Vec<(String, Condition)>,
-    /// Places in an XML body and what must stand there.
+    /// Places in an XML body and what must be there.
     pub(super) xml: Vec<(XmlPath, Condition)>,
     /// What the body as text must be.
     pub(super) text: Option<Condition>,
@@ -80,7 +80,7 @@ pub(super) struct AnswerRule {
     pub(super) remedy: Option<String>,
 }
 
-/// What must stand in a place.
+/// What must be in a place.
 #[derive(Clone, Debug)]
 pub(super) enum Condition {
     /// Exactly this.
@@ -145,7 +145,7 @@ impl AnswerRule {
         self.content_type.is_some() || is_no && (!self.statuses.is_empty() || self.names_a_header())
     }
 
-    /// Whether it holds of an answer by more than its status: such a one was hardly written by anybody but the API.
+    /// Whether it holds of an answer by more than its status: such an answer was most likely written by the API itself.
     pub(super) fn is_evident(&self) -> bool {
         self.content_type.is_some() || self.names_a_header() || self.reads_the_body()
     }

@@ -29,7 +29,7 @@ pub struct HttpSettings {
     pub connect_timeout: Duration,
     /// Certificates in PEM, added to the system's roots.
     pub ca_file: Option<PathBuf>,
-    /// The one key or certificate that a server shows, whoever vouches for it.
+    /// The one key or certificate that a server shows, whichever authority signed it.
     pub pin_sha256: Option<Pin>,
     /// Our certificate and its chain, PEM.
     pub client_cert: Option<PathBuf>,
@@ -56,7 +56,7 @@ pub enum HeaderNames {
 /// The value the config gave a parameter.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Value {
-    /// As it stands in the config.
+    /// As it is in the config.
     Plain(Arc<str>),
     /// A program and its arguments.
     List(Vec<String>),
@@ -147,7 +147,7 @@ impl RemoteConfig {
         }
     }
 
-    /// Where everything else is that a login or renewal sends and nobody may see, by parameter.
+    /// Where everything else is that a login or renewal sends and that is secret, by parameter.
     pub fn login_secrets(&self) -> Vec<(String, SecretSource)> {
         let seed = self
             .profile
@@ -188,7 +188,7 @@ impl RemoteConfig {
             .unwrap_or_else(|| self.nameless())
     }
 
-    /// Whoever has no name is known by all that the config says of him, and where his secrets are.
+    /// A user without a name is told apart by all that the config says of it, and by where its secrets are.
     fn nameless(&self) -> String {
         let mut digest = digest::Context::new(&digest::SHA256);
         for (name, value) in self.values.iter() {
@@ -266,7 +266,7 @@ impl RemoteConfig {
 
     /// Where `endpoint` is: as the config says, else the profile, else the server's own metadata.
     ///
-    /// A path stands below the login host; anything else is a URL by itself.
+    /// A path lies below the login host; anything else is a URL by itself.
     pub(super) fn endpoint(&self, endpoint: Endpoint, metadata: Option<&Metadata>) -> Option<Url> {
         let said = self
             .profile

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
-/// What RFC 3986 section 2.3 lets stand in a path segment as it is.
+/// What RFC 3986 section 2.3 allows in a path segment as it is.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -97,7 +97,7 @@ impl Template {
         self.parts.iter().flat_map(Part::names)
     }
 
-    /// What the encoded pieces come to: whoever sees one can read what is in it.
+    /// What the encoded pieces come to: encoding does not hide what is in it.
     pub(super) fn encoded(&self, lookup: &Lookup<'_>) -> Vec<Secret> {
         let pieces = self
             .parts
@@ -106,7 +106,7 @@ impl Template {
         pieces.filter_map(|piece| piece.value(lookup)).collect()
     }
 
-    /// What stands as it is written between the placeholders.
+    /// The text as it is written between the placeholders.
     pub(super) fn literals(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             Part::Text(text) => Some(text.as_str()),
@@ -163,7 +163,7 @@ impl Template {
         self.leading_name().filter(|_| self.parts.len() == 1)
     }
 
-    /// Filled in as a URL or path: values are percent-encoded, but one that stands first is a URL by itself.
+    /// Filled in as a URL or path: values are percent-encoded, but one that comes first is a URL by itself.
     ///
     /// Nothing when any placeholder lacks its value.
     pub(super) fn fill_url(&self, lookup: &Lookup<'_>) -> Option<Zeroizing<String>> {
@@ -193,7 +193,7 @@ impl Part {
         }
     }
 
-    /// What stands there in the end; none where a value is missing.
+    /// What is there in the end; none where a value is missing.
     fn value(&self, lookup: &Lookup<'_>) -> Option<Secret> {
         match self {
             Self::Text(text) => Some(Secret::new(text.as_str())),

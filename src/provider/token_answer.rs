@@ -107,7 +107,7 @@ pub(super) fn grant(
     })
 }
 
-/// Whether something stands where the token does.
+/// Whether something is where the token should be.
 pub(super) fn brings_token(profile: &Profile, response: &Response) -> bool {
     let rule = profile.captures.get("token");
     let value = rule.map_or_else(
@@ -149,7 +149,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// What stands where the profile says, or else where the protocol does; null counts as nothing.
+    /// What is where the profile says, or else where the protocol says; null counts as nothing.
     fn value(&self, name: &str, pointer: &str) -> Option<Value> {
         match self.profile.captures.get(name) {
             Some(rule) => rule.value(self.response),
@@ -266,7 +266,7 @@ impl Reader<'_> {
     }
 }
 
-/// A token type that can stand in a header, without the blanks around it.
+/// A token type that can be in a header, without the blanks around it.
 pub(super) fn token_type(text: &str) -> Option<String> {
     let text = text.trim();
     let is_word = (1..=64).contains(&text.len())

@@ -8,7 +8,7 @@ use thiserror::Error;
 /// `response/sessionKey`, `//code`, `login/@token`: local names from the root down, namespaces aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct XmlPath {
-    /// The first element may stand at any depth.
+    /// The first element may be at any depth.
     anywhere: bool,
     elements: Vec<String>,
     attribute: Option<String>,

@@ -190,7 +190,7 @@ fn env(published: &Published, prefix: &str) -> Result<Zeroizing<Vec<u8>>, Format
 }
 
 /// Shells, systemd's `EnvironmentFile=` and compose agree on single quotes only as long as nothing in them needs escaping;
-/// `docker run --env-file` takes quotes for part of the value, so that there are none where nobody needs them.
+/// `docker run --env-file` takes quotes for part of the value, so that there are none where none are needed.
 fn assign(bytes: &mut Vec<u8>, variable: String, value: &str) -> Result<(), FormatError> {
     if value.contains(|c: char| matches!(c, '\'' | '\\') || c.is_control()) {
         return Err(FormatError::Unquotable { variable });

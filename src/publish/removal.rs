@@ -6,8 +6,8 @@ use super::{LARGEST_FILE, is_there};
 use crate::atomic_file;
 use crate::secret::Secret;
 
-/// Removes a file that a record says was published, if it lies below `tokens` or holds the record's own `token`: whoever
-/// could change the record names nothing else.
+/// Removes a file that a record says was published, if it lies below `tokens` or holds the record's own `token`:
+/// a record that was tampered with can have nothing else removed.
 pub fn remove_recorded(path: &Path, tokens: &Path, token: Option<&Secret>) {
     if !is_there(path) {
         return;

@@ -222,7 +222,7 @@ impl Target<'_> {
         }
     }
 
-    /// What is known of the file, unless somebody has touched it since.
+    /// What is known of the file, unless it was touched since.
     fn still(&self, shown: Option<Shown>) -> Option<Shown> {
         shown.filter(|shown| atomic_file::stamp(&self.config.path) == Some(shown.stamp))
     }

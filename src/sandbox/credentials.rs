@@ -80,7 +80,7 @@ impl Credentials {
         format!("{}{}", self.password, self.security_token)
     }
 
-    /// A value that follows from these credentials and `label`, and that nobody can guess.
+    /// A value that follows from these credentials and `label`, and that cannot be guessed without them.
     pub fn derive(&self, label: &str) -> String {
         derived(&self.seed, label)
     }

@@ -88,7 +88,7 @@ pub struct SessionView {
 }
 
 impl Session {
-    /// When it ends if nobody uses it.
+    /// When it ends unless it is used.
     pub(super) fn end(&self, settings: &Settings) -> Instant {
         let idle = match settings.model {
             Model::HalfWindow | Model::Sliding => self.restarted.after(settings.idle_timeout),
@@ -445,7 +445,7 @@ impl Org {
         }
     }
 
-    /// The next of an endless line of values that nobody can guess: a digest over a secret and a counter.
+    /// The next of an endless line of values that cannot be guessed: a digest over a secret and a counter.
     fn mint(&mut self, prefix: &str) -> String {
         self.minted = self.minted.saturating_add(1);
         format!(

@@ -20,7 +20,7 @@ pub(crate) struct AlarmTimer {
     alarm: Alarm,
 }
 
-/// Resolves once its moment is past. Dropped, it leaves the alarm set, for whoever comes next to move on.
+/// Resolves once its moment is past. Dropped, it leaves the alarm set, for the next user of it to move on.
 struct Deadline {
     at: Instant,
     alarm: Alarm,

@@ -14,7 +14,7 @@ use crate::users::{NUMBERS, Principal};
 /// The process at the other end of the socket, by `SO_PEERCRED` and its supplementary groups when it connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// Its effective user; the number that nobody has where it is a user outside the daemon's user namespace.
+    /// Its effective user; the overflow number where it is a user outside the daemon's user namespace.
     pub uid: u32,
     /// Its effective group; likewise.
     pub gid: u32,

@@ -10,7 +10,7 @@ use super::Stream;
 /// How soon it is noticed that a client that had closed its sending side closed the other one too.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// Resolves when nobody can read what is written to `stream`.
+/// Resolves when what is written to `stream` can no longer be read.
 pub(crate) async fn hung_up(stream: &Stream) {
     // What the runtime tells apart of a socket's ends is the reading side alone: it comes with urgent data, of which a
     // unix socket has none.

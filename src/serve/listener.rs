@@ -27,7 +27,7 @@ pub enum BindError {
     /// Another process listens there.
     #[error("bind {}: another daemon answers there; stop it, or set another path in the config", .0.display())]
     InUse(PathBuf),
-    /// Somebody else listens there.
+    /// Another process listens there.
     #[error(
         "bind {}: the user {uid} listens there, and is neither root nor keepfresh's own user: set another path in \
          the config, in a directory where only the daemon can write", .path.display()
@@ -44,7 +44,7 @@ pub enum BindError {
          or set another path in the config", .0.display()
     )]
     Stuck(PathBuf),
-    /// Something that is no socket stands there.
+    /// Something that is no socket is there.
     #[error("bind {}: there is a file that is not a socket; move it away, or set another path in the config", .0.display())]
     NotASocket(PathBuf),
     /// The system said no.
@@ -77,7 +77,7 @@ impl Listener {
     /// Listens on a new socket at `path`.
     ///
     /// # Errors
-    /// When somebody answers there, when something else stands there, or when the system says no.
+    /// When a process answers there, when another kind of file is there, or when the system refuses.
     pub fn bind(path: &Path, mode: u32) -> Result<Self, BindError> {
         check_free(path)?;
         create(path, mode).map_err(|source| BindError::System {
@@ -106,7 +106,7 @@ impl Listener {
         self.file.as_ref().is_none_or(OwnFile::is_ours)
     }
 
-    /// Listens anew where somebody has removed the file, or the directory it was in.
+    /// Listens anew where the file was removed, or the directory it was in.
     ///
     /// # Errors
     /// Those of [`Listener::bind`].
@@ -136,7 +136,7 @@ impl Port for Listener {
     }
 }
 
-/// Nothing there, or a socket on which nobody listens.
+/// Nothing there, or a socket on which no process listens.
 fn check_free(path: &Path) -> Result<(), BindError> {
     let system = |source| BindError::System {
         path: path.to_owned(),
@@ -169,8 +169,8 @@ fn taken(path: &Path, there: &StdUnixStream) -> BindError {
     }
 }
 
-/// Binds where nobody else can write, sets the mode, then renames: nobody sees the socket with another mode, or a gap in its
-/// place, and no link that a stranger sets is followed.
+/// Binds where no other user can write, sets the mode, then renames: clients never see the socket with another mode, or a
+/// gap in its place, and no link that a stranger sets is followed.
 fn create(path: &Path, mode: u32) -> io::Result<Listener> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     let workshop = atomic_file::Workshop::beside(path)?;

@@ -14,7 +14,7 @@ const BETWEEN_ANY: Duration = Duration::from_millis(3);
 /// So much may come at once.
 const BURST: Duration = Duration::from_secs(1);
 
-/// Users that are told apart; whoever comes when all of them have just been here waits.
+/// Users that are told apart; one more waits while all of them have just been here.
 const MOST_USERS: usize = 256;
 
 /// When each may knock again without having knocked too often.

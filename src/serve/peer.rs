@@ -50,7 +50,7 @@ fn user_in(list: &str, theirs: SocketAddr, ours: SocketAddr) -> Option<u32> {
     })
 }
 
-/// The address as it stands in either list: words of the machine's byte order.
+/// The address as it is in either list: words of the machine's byte order.
 fn as_listed(address: SocketAddr) -> Vec<String> {
     let words = |octets: &[u8]| -> String {
         let words = octets

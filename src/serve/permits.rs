@@ -1,7 +1,7 @@
 //! How many connections there may be: each holds a permit, and no user's connections leave the others without one.
 //!
 //! Three pots of permits: strangers, who may see nothing, have a small one of their own; readers and admins share the large
-//! one; and a few permits are kept for admins, whoever else has come. In each pot, a user may take half of what the others left.
+//! one; and a few permits are kept for admins, however many others have come. In each pot, a user may take half of what the others left.
 //!
 //! A user who has all the permits that the user may have still gets one, if another connection of the same user has asked for
 //! nothing: that one is evicted. And answers that last take only a part of a user's permits. So a program that hoards

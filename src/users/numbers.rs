@@ -1,4 +1,4 @@
-//! Which of the numbers that the kernel shows are somebody's: in a container's user namespace, whoever is outside of it is
+//! Which of the numbers that the kernel shows belong to a user: in a container's user namespace, every user outside of it is
 //! shown as one and the same user (`overflowuid` in `user_namespaces(7)`), who must not be taken for the one of that number inside.
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! Whose the numbers are that a user may take besides its own (subuid(5)): to whoever counts users, all of them are one.
+//! Whose the numbers are that a user may take besides its own (subuid(5)): where users are counted, all of them are one.
 
 use std::fs;
 
@@ -50,7 +50,7 @@ impl Subordinates {
         }
     }
 
-    /// The user who may be `uid`: itself, unless it is one of somebody's.
+    /// The user who may be `uid`: itself, unless it is another user's subordinate.
     pub fn owner(&self, uid: u32) -> u32 {
         let of = self.ranges.iter().find(|range| {
             uid.checked_sub(range.first)

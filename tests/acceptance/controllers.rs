@@ -427,7 +427,7 @@ impl OpensslServer {
         format!("https://{}", self.address)
     }
 
-    /// What the docs say that prints a pin, run as it stands there.
+    /// What the docs say that prints a pin, run as it is printed.
     fn pin_by_the_docs(&self) -> String {
         let docs =
             fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).unwrap();

@@ -414,7 +414,7 @@ fn a_secret_is_gone_from_memory_once_it_was_sent() {
     assert!(server.logins() <= 2);
 }
 
-/// How often `needle` stands in the writable memory of a process.
+/// How often `needle` occurs in the writable memory of a process.
 fn occurrences(pid: u32, needle: &str) -> usize {
     use std::os::unix::fs::FileExt as _;
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();

@@ -613,7 +613,7 @@ fn what_a_server_tells_and_a_machine_does_to_the_daemon_fires_its_alert() {
     });
     assert_eq!(all, expected(&alerts));
 
-    // Something else stands where the state was, and later goes.
+    // Something else is where the state was, and later goes.
     fs::rename(lab.path("state/sessions"), lab.path("state/away")).unwrap();
     fs::write(lab.path("state/sessions"), "").unwrap();
     lab.succeeds(&["login", "well"]);

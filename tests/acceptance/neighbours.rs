@@ -1,4 +1,4 @@
-//! Other users of the machine: what they hoard, where they stand in the way, and what they are not told.
+//! Other users of the machine: what they hoard, where they are in the way, and what they are not told.
 
 use std::fs;
 use std::io::{Read as _, Write as _};

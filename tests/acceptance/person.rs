@@ -500,7 +500,7 @@ impl Login {
         within(PATIENCE, "an address", || {
             let text = self.text();
             let line = text.lines().find(|line| line.starts_with("    http"))?;
-            // The instructions stand there as a whole, or not at all.
+            // The instructions are there as a whole, or not at all.
             text.contains(if text.contains("code there") {
                 "within"
             } else {

@@ -21,7 +21,7 @@ use crate::support::within;
 const STRANGER: u32 = 61_012;
 /// The group of a user who is neither root nor the daemon's, on any Debian.
 const DAEMON_GROUP: u32 = 1;
-/// A profile that can stand in `providers_dir`.
+/// A profile that can be in `providers_dir`.
 const PROFILE: &str = include_str!("../../src/provider/profiles/salesforce.toml");
 
 #[test]

@@ -393,7 +393,7 @@ fn the_catalogue_has_cause_and_remedy_of_every_event() {
     );
 }
 
-/// What stands in quotes behind each `start`.
+/// What is in quotes behind each `start`.
 fn quoted_after<'t>(text: &'t str, start: &'t str) -> impl Iterator<Item = String> + 't {
     text.split(start)
         .skip(1)

@@ -136,7 +136,7 @@ fn arrows(files: &[(String, String)]) -> Arrows {
     arrows
 }
 
-/// Rows that name a room which does not stand below them; where there are none, there is no circle.
+/// Rows that name a room which is not below them; where there are none, there is no circle.
 fn pointing_up(table: &[Row]) -> Vec<String> {
     let mut found = Vec::new();
     for (index, row) in table.iter().enumerate() {

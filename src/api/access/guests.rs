@@ -18,7 +18,7 @@ pub struct Guests {
 }
 
 impl Guests {
-    /// The daemon's user, its admins, and whoever may read the token of any session.
+    /// The daemon's user, its admins, and every user who may read the token of any session.
     pub fn new(
         daemon: u32,
         admins: &[Principal],

@@ -17,7 +17,7 @@ use crate::usual_places;
 /// Why there is no answer, or not the one hoped for.
 #[derive(Debug, Error)]
 pub enum ClientError {
-    /// Nobody listens.
+    /// No process listens.
     #[error("the daemon is not running ({})", whereabouts(.tried))]
     NotRunning {
         /// Where it was looked for.
@@ -31,7 +31,7 @@ pub enum ClientError {
     /// The socket's mode or a directory above it.
     #[error("permission denied on {}", .0.display())]
     Denied(PathBuf),
-    /// Somebody who may be anybody listens there.
+    /// A program that may be any user's listens there.
     #[error("the user {} listens at {}, and {why}: it may not be the daemon", named(users::Kind::User, *.uid), .path.display())]
     Stranger {
         /// The socket.
@@ -110,7 +110,7 @@ impl ClientError {
     }
 }
 
-/// What keeps the caller from a daemon that may listen at `path`; none when nobody does.
+/// What keeps the caller from a daemon that may listen at `path`; none when no process does.
 pub(super) fn hindrance(path: &Path, error: io::Error) -> Option<ClientError> {
     let (path, kind) = (path.to_owned(), error.kind());
     if matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory) {

@@ -87,8 +87,8 @@ impl Lines {
         }
     }
 
-    /// Waits until there is something to read, or `patience` is over; true when what is written to `output` is read by
-    /// nobody any more.
+    /// Waits until there is something to read, or `patience` is over; true when what is written to `output` no longer
+    /// has a reader.
     pub fn is_unread(&self, output: impl AsFd, patience: Duration) -> bool {
         let until = clock::boottime().after(patience);
         while !self.received.contains(&b'\n') {

@@ -61,7 +61,7 @@ struct Known {
 }
 
 impl Known {
-    /// Why it may be anybody; none where only root, this user or who listens could put a socket there.
+    /// Why it may be any program; none where only root, this user or who listens could put a socket there.
     fn doubt(&self, path: &Path) -> Option<String> {
         let written = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let resolved = written.canonicalize().unwrap_or_else(|_| written.clone());
@@ -92,7 +92,7 @@ impl Known {
         None
     }
 
-    /// Whether nobody but root and this user can have put `inner` into a directory in which everybody can write.
+    /// Whether only root and this user can have put `inner` into a directory in which everybody can write.
     fn is_held(&self, directory: &Metadata, inner: Option<&Metadata>) -> bool {
         directory.mode() & STICKY != 0
             && inner.is_some_and(|inner| inner.uid() == 0 || inner.uid() == self.own)

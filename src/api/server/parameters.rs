@@ -213,7 +213,7 @@ fn in_field(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     }
 }
 
-/// A word such as fields have; anything else that stands in a field's place may be a token.
+/// A word such as fields have; anything else that is in a field's place may be a token.
 fn is_name(field: &str) -> bool {
     (1..=32).contains(&field.len())
         && field
@@ -222,7 +222,7 @@ fn is_name(field: &str) -> bool {
 }
 
 /// serde quotes the offending value (`invalid type: string "00D…"`); a token must not travel in an error. The place in
-/// a body of one line helps nobody, and nobody knows what a `u64` is.
+/// a body of one line does not help, and `u64` says nothing to a person.
 fn without_values(message: &str) -> String {
     let message = message
         .rsplit_once(" at line ")
@@ -240,7 +240,7 @@ fn without_values(message: &str) -> String {
     {
         return format!("{kind}{expected}");
     }
-    // From the first to the last: what stands in a name's place may have such quotes in it.
+    // From the first to the last: what is in a name's place may have such quotes in it.
     match what
         .split_once('`')
         .and_then(|(_, rest)| rest.rsplit_once('`'))

@@ -154,7 +154,7 @@ async fn rejected(
     Ok(token_answer(&token, &headers))
 }
 
-/// One handler per order, so that the paths stand in the router and nowhere else.
+/// One handler per order, so that the paths are in the router and nowhere else.
 macro_rules! orders {
     ($($handler:ident => $order:ident),*) => {$(
         async fn $handler(asks: Asks, caller: CalledBy, name: Path<String>, uri: Uri) -> Result<Response, Problem> {

@@ -108,7 +108,7 @@ impl AlertsPlan {
         }
     }
 
-    /// What stands among the errors of the config already is not said again.
+    /// An error that the config has reported already is not said again.
     pub(super) fn leave_out(&mut self, said: &[ConfigError]) {
         for Recipient { test, place, .. } in &mut self.receivers {
             let at = |error: &&ConfigError| {

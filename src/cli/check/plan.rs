@@ -61,7 +61,7 @@ struct FilePlan {
 }
 
 impl SessionPlan {
-    /// The plan as it stands at `now`.
+    /// The plan as it is at `now`.
     pub(super) fn of(session: &SessionConfig, now: Timestamp) -> Self {
         let (policy, remote) = (&session.policy, &session.remote);
         let (period, told) = (ping_period(policy), remote.told_by_issuer());

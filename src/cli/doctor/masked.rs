@@ -15,7 +15,7 @@ pub(super) fn unit(text: &str) -> Vec<String> {
     for line in text.lines() {
         let goes_on = line.ends_with('\\');
         let is_comment = line.trim_start().starts_with(['#', ';']);
-        // A comment does not end the line that it stands in (`systemd.syntax(7)`).
+        // A comment does not end the line that it is in (`systemd.syntax(7)`).
         if hides && is_comment {
             continue;
         }

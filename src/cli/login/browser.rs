@@ -24,7 +24,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const EXCHANGE: Duration = Duration::from_mins(1);
 /// Beyond the login's own time the daemon is waited for so long.
 const GRACE: Duration = Duration::from_secs(10);
-/// Where the browser that is opened here begins: the address itself would stand in the list of processes.
+/// Where the browser that is opened here begins: the address itself would appear in the list of processes.
 const OPENING: &str = "/open";
 
 /// Leads through the login until the daemon has the token.
@@ -75,7 +75,7 @@ struct Lead<'a> {
 
 /// What the browser that is opened here asks for, and where it is sent.
 struct Opening<'a> {
-    /// As it stands in the address that is opened: a page that has another name point here is known by that.
+    /// As it is in the address that is opened: a page that has another name point here is known by that.
     host: String,
     url: &'a str,
 }

@@ -7,7 +7,7 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::line;
 
-/// One mark for each thing that can stand on the line.
+/// One mark for each thing that can be on the line.
 #[derive(Debug)]
 pub(in crate::cli) struct Glyphs {
     pub(super) ahead: &'static str,

@@ -18,7 +18,7 @@ const GAP: usize = 2;
 const SHORTEST_NAME: usize = 8;
 /// Nor shorter than this to make room for what happens next.
 const TELLING_NAME: usize = 24;
-/// How far in stands what is said below a row.
+/// How far the text below a row is indented.
 const INDENT: &str = "    ";
 
 /// What a column holds.

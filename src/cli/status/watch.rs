@@ -70,7 +70,7 @@ impl Feed {
         }
     }
 
-    /// The first answer; an error that time does not mend ends the command.
+    /// The first answer; an error that does not pass by itself ends the command.
     fn first(&mut self) -> Result<(), Failure> {
         match self.ask() {
             Err(failure) => match failure.exit() {

@@ -1,4 +1,4 @@
-//! All that a text says to whoever decodes it.
+//! All that a text says once it is decoded.
 
 use std::collections::HashSet;
 
@@ -20,7 +20,7 @@ pub(super) struct Reading {
     pub(super) packed: bool,
 }
 
-/// A character that was read, and where it stands in the text.
+/// A character that was read, and where it is in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Letter {
     pub(super) char: char,
@@ -116,7 +116,7 @@ pub(super) fn said(bytes: &[(u8, usize, usize)]) -> Vec<Letter> {
 }
 
 /// Each run of base64, read from its character `skipped` on: RFC 4648 sections 4 and 5, padded or not, on one line or
-/// several. What stands before it may be glued to it.
+/// several. What is before it may be glued to it.
 fn base64(letters: &[Letter], skipped: usize) -> Vec<Letter> {
     in_runs(
         letters,

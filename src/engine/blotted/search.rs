@@ -110,7 +110,7 @@ impl Pieces {
         found
     }
 
-    /// Blanks and ornament may stand between the letters of a secret and hide it from nobody.
+    /// Blanks and ornament between the letters of a secret do not hide it.
     fn counts(&self, char: char) -> bool {
         char != ' ' && (is_usual(char) || self.unusual.contains(&char))
     }
@@ -140,7 +140,7 @@ fn folded(char: char) -> char {
     narrow.to_lowercase().next().unwrap_or(narrow)
 }
 
-/// The rest of the run that holds it goes too: its neighbours share bits with it, and nobody can read them.
+/// The rest of the run that holds it goes too: its neighbours share bits with it, and cannot be read.
 fn widen(range: &mut Range<usize>, text: &[char]) {
     let is_of_it = |char: &char| char.is_ascii_alphanumeric() || "+/-_=".contains(*char);
     let before = text

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What nobody sees: it could stand between any two characters of whatever form a secret is repeated in.
+/// What is invisible: it could be between any two characters of whatever form a secret is repeated in.
 const UNSEEN: [&str; 26] = [
     "\0",
     "\u{1b}",
@@ -35,7 +35,7 @@ const UNSEEN: [&str; 26] = [
     "\u{1d173}",
 ];
 
-/// What may be seen between its characters, and hides it from nobody.
+/// What may be seen between its characters, and does not hide it.
 const ORNAMENT: [&str; 15] = [
     " ",
     "\n",

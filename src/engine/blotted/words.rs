@@ -1,6 +1,6 @@
 //! Words of a line, and those among them that are better not shown.
 
-/// What stands in the place of such a word.
+/// What is in the place of such a word.
 const HIDDEN: &str = "[hidden]";
 
 /// `line` with another word in the place of each that is `suspect`.

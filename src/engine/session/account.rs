@@ -46,7 +46,7 @@ pub struct Account {
     /// For which session.
     #[serde(default)]
     left_for: Option<Box<str>>,
-    /// Logins in a row of which nobody knows what the server said: no answer came, or the daemon was killed meanwhile.
+    /// Logins in a row of which it is unknown what the server said: no answer came, or the daemon was killed meanwhile.
     unknown: u32,
     /// The credential that the latest of them presented, by fingerprint.
     #[serde(default)]
@@ -67,12 +67,12 @@ pub struct Account {
 /// Whose logins have failed since the last success, as far as this run knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 enum Failing {
-    /// More than one session's, or nobody knows: it is the account's matter, or its host's.
+    /// More than one session's, or unknown: it is the account's matter, or its host's.
     #[default]
     Several,
     /// This session's alone: it may have a reason of its own.
     One(Box<str>),
-    /// Nobody's.
+    /// No session's.
     Nobody,
 }
 

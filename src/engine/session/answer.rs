@@ -231,8 +231,8 @@ pub struct Answer {
     pub counted: bool,
     /// The server's wall clock minus ours, in milliseconds, from `Date`.
     pub skew_millis: Option<i64>,
-    /// Something came, but nothing that the API says (a page, a redirect, a body that breaks off): whoever stands between
-    /// may have written it, status and all.
+    /// Something came, but nothing that the API says (a page, a redirect, a body that breaks off): a proxy between may
+    /// have written it, status and all.
     pub odd: bool,
     /// Quotas that the answer's headers told.
     pub quotas: Vec<Quota>,

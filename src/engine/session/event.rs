@@ -128,7 +128,7 @@ pub enum Event {
     Resumed,
     /// The active hours ended.
     Dormant,
-    /// Somebody needs the token, or the active hours begin.
+    /// A reader needs the token, or the active hours begin.
     Woken,
 }
 

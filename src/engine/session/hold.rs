@@ -10,7 +10,7 @@ use super::plan::{Next, Why};
 use crate::time::Instant;
 
 impl Session {
-    /// Jobs hold the token for so long at most; none: nobody does any more.
+    /// Jobs hold the token for so long at most; none: no job does any more.
     pub(super) fn hold(&mut self, lasting: Option<Duration>, now: Instant) {
         self.held = lasting.map(|lasting| now.after(lasting));
     }
@@ -34,7 +34,7 @@ impl Session {
         )
     }
 
-    /// The calendar's renewal: at once, or when the token is held by nobody any more.
+    /// The calendar's renewal: at once, or when no job holds the token any more.
     pub(super) fn renew_when_free(&mut self, now: Instant, account: &Account) {
         if self.held_until(now).is_some() && self.token_may_live() {
             self.renewal_waits = self.may_renew(account) && !self.state.logged_out;

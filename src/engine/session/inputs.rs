@@ -166,7 +166,7 @@ impl Session {
         }
     }
 
-    /// It was logged out: should the server not have heard of that, nobody is shown it again all the same.
+    /// It was logged out: should the server not have heard of that, readers still do not get it again.
     fn have_no_use_for_the_token(&mut self) {
         if self.token_may_live() {
             self.state.health = Health::Missing;

@@ -120,7 +120,7 @@ impl Session {
         session
     }
 
-    /// A record that somebody changed may call good what is not there.
+    /// A record that was edited may call good what is not there.
     fn have_nothing_without_a_token(&mut self) {
         if self.state.token.is_none()
             && matches!(self.state.health, Health::Good | Health::Doubtful { .. })

@@ -63,7 +63,7 @@ pub struct State {
     /// Logins, renewals and last pings that something answered, but with no token and no no that is known.
     #[serde(default)]
     pub fruitless: Option<Box<Fruitless>>,
-    /// Pings in a row that were answered with a 401 which may be somebody else's.
+    /// Pings in a row that were answered with a 401 which may be a proxy's.
     #[serde(default)]
     pub odd_deaths: u32,
     /// Whether the token is replaced on a suspicion, or took the place of one that was.

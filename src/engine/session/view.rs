@@ -78,7 +78,7 @@ pub enum Phase {
 pub enum LoginWait {
     /// The budget of the hour is spent.
     Budget,
-    /// Nobody knows what became of several passwords: one more that is wrong may lock the user.
+    /// It is unknown what became of several passwords: one more that is wrong may lock the user.
     Unanswered,
     /// Earlier ones failed, or the server asked for it.
     Failures,
@@ -324,7 +324,7 @@ impl Session {
         })
     }
 
-    /// What was refused under a name that nobody knows, or answered by nobody knows whom.
+    /// What was refused under an unknown name, or answered by an unknown server.
     fn attention_to(&self, fruitless: &Fruitless) -> Attention {
         let login = format!("`keepfresh login {}`", self.name);
         let remedy = match self.policy.login {
@@ -403,7 +403,7 @@ impl Session {
         })
     }
 
-    /// Why the session is without a token though nobody need do anything: its login waits.
+    /// Why the session is without a token though no person need act: its login waits.
     pub fn login_wait(&self, now: Instant, account: &Account) -> Option<LoginWait> {
         let lost = matches!(self.state.health, Health::Missing | Health::Dead { .. });
         self.next(now, account)

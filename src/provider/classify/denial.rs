@@ -85,7 +85,7 @@ const FAILED: [&str; 20] = [
     "unsuccessful",
 ];
 
-/// What stands in the members of errors where there is none.
+/// What is in the members of errors where there is none.
 const NO_ERROR: [&str; 9] = [
     "0", "00", "0000", "200", "false", "none", "ok", "success", "noerror",
 ];

@@ -619,7 +619,7 @@ fn a_status_outweighs_a_body_that_contradicts_it_and_what_may_be_anybodys_is_mar
     }
 }
 
-/// A rule that names nothing but a status may meet the page of whoever stands between.
+/// A rule that names nothing but a status may meet the page of a proxy between.
 #[test]
 fn a_page_with_the_status_of_a_rule_is_looked_at_twice() {
     let page = [HTML];

@@ -109,7 +109,7 @@ fn oauth_error(asked: &Asked<'_>, error: &str, response: &Response) -> Classifie
     match &*as_in_the_rfc(error) {
         "temporarily_unavailable" | "service_unavailable" => unusable(asked.request).into(),
         // Under a status that is a no, the status counts (ServiceNow's wrong password is a `server_error`); under another that
-        // blames the request, nobody can say which of the two is meant.
+        // blames the request, which of the two is meant cannot be told.
         "server_error" | "internal_error" | "internal_server_error" | "unknown_error"
             if !matches!(response.status, 401 | 403) =>
         {

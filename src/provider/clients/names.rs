@@ -1,4 +1,4 @@
-//! Names of hosts, looked up by the system's resolver: one lookup for a name at a time, whoever asks for it.
+//! Names of hosts, looked up by the system's resolver: one lookup for a name at a time, however many calls ask for it.
 
 use std::collections::HashMap;
 use std::io;

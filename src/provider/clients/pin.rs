@@ -157,7 +157,7 @@ impl PinnedVerifier {
     }
 }
 
-/// Controllers were delivered with RSA keys of 1024 bits, which nobody vouches for any more; a pin names just this one.
+/// Controllers were delivered with RSA keys of 1024 bits, which no authority signs any more; a pin names just this one.
 fn is_signed_by_short_key(key: &[u8], message: &[u8], signature: &DigitallySignedStruct) -> bool {
     let known: [(SignatureScheme, &'static RsaParameters); 2] = [
         (

@@ -69,7 +69,7 @@ pub(super) async fn config(
     Ok(config)
 }
 
-/// Whoever has pinned a key has seen it, and asks nobody who vouches for it.
+/// A pinned key has been seen by the person who pinned it: no authority need vouch for it.
 fn verifier(
     settings: &HttpSettings,
     roots: Roots,

@@ -28,7 +28,7 @@ pub(super) fn members(response: &Response) -> Option<Cow<'_, Value>> {
     read.map(Cow::Owned)
 }
 
-/// What was not read strictly may still say something: a name that stands twice, say.
+/// What was not read strictly may still say something: a name that occurs twice, say.
 fn json(text: &str) -> Option<Value> {
     let value = text
         .starts_with(['{', '['])
@@ -46,7 +46,7 @@ fn xml(text: &str) -> Option<Value> {
     )])))
 }
 
-/// Attributes and elements alike; a name that stands twice is a list.
+/// Attributes and elements alike; a name that occurs twice is a list.
 fn element(node: Node<'_, '_>, depth: usize) -> Value {
     let mut members = Map::new();
     for attribute in node.attributes() {

@@ -1,4 +1,4 @@
-//! What stands around a secret because of how it was stored, and is sent as part of it.
+//! What is around a secret because of how it was stored, and is sent as part of it.
 
 use crate::secret::Secret;
 

@@ -8,7 +8,7 @@ use super::is_opaque;
 
 /// So many sentences are quoted: what it is, and what exactly.
 const MOST_SENTENCES: usize = 2;
-/// Nobody hides his words deeper.
+/// No server hides its words deeper.
 const DEEPEST: usize = 7;
 /// Of a list, the first few tell what is wrong.
 const MOST_ELEMENTS: usize = 3;
@@ -87,7 +87,7 @@ const MARGINALIA: [&str; 8] = [
     "instance",
 ];
 
-/// Parts of the names of members that may hold what is secret: nothing of them is quoted, whatever stands in it.
+/// Parts of the names of members that may hold what is secret: nothing of them is quoted, whatever is in it.
 const SECRET: [&str; 11] = [
     "token",
     "passw",
@@ -102,7 +102,7 @@ const SECRET: [&str; 11] = [
     "jwt",
 ];
 
-/// The rank of what stands within such a member under a name that says nothing: it counts only if it has several words.
+/// The rank of what is within such a member under a name that says nothing: it counts only if it has several words.
 const INHERITED: usize = 100;
 
 /// What may be quoted.

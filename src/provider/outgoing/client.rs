@@ -36,7 +36,7 @@ impl RequestContext<'_> {
         };
         match ClientAuth::of(self.config, self.metadata) {
             ClientAuth::Basic => return self.basic(draft, client_id),
-            // The assertion names the client already; whoever asks without one must say who it is.
+            // The assertion names the client already; a request without one must name the client itself.
             ClientAuth::None if draft.has("assertion") => return Ok(()),
             ClientAuth::PrivateKeyJwt => {
                 draft.plain("client_assertion_type", CLIENT_ASSERTION_TYPE);

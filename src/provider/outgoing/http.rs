@@ -47,7 +47,7 @@ impl RequestContext<'_> {
     /// Fills the request in.
     ///
     /// # Errors
-    /// Says which value is missing, or cannot stand where it should.
+    /// Says which value is missing, or cannot be where it should.
     pub(in crate::provider) fn by_template(
         &self,
         template: &RequestTemplate,
@@ -146,7 +146,7 @@ pub(super) fn url(
     url_below(config, template, base, lookup)
 }
 
-/// A path stands below `base`; a URL that a server handed out must lead to one of its own hosts.
+/// A path lies below `base`; a URL that a server handed out must lead to one of its own hosts.
 fn url_below(
     config: &RemoteConfig,
     template: &RequestTemplate,
@@ -194,7 +194,7 @@ fn url_below(
     }
 }
 
-/// A server that knows the path below which it stands names paths with it.
+/// A server that knows the path below which it lies names paths with it.
 fn within<'t>(base: &str, target: &'t str) -> &'t str {
     let own = Url::parse(base)
         .map(|base| base.path().trim_end_matches('/').to_owned())

@@ -14,7 +14,7 @@ const LONGEST_QUOTE: usize = 200;
 /// Why an address brings no code.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RedirectProblem {
-    /// Somebody pasted something else.
+    /// The person pasted something else.
     #[error(
         "this is not the address that the browser was sent to: it must hold `state=` and `code=`"
     )]
@@ -137,7 +137,7 @@ impl Redirected {
                 "error_description" => &mut redirected.description,
                 _ => continue,
             };
-            // Twice is once too often: which one is meant is for nobody to guess.
+            // Twice is once too often: which of the two is meant cannot be told.
             if place.replace(value.into_owned()).is_some() {
                 return None;
             }

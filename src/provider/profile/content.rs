@@ -67,9 +67,9 @@ pub enum ParameterKind {
     /// Any text.
     #[default]
     Text,
-    /// A whole number, which stands in JSON without quotes.
+    /// A whole number, which JSON writes without quotes.
     Integer,
-    /// `true` or `false`, which stands in JSON without quotes.
+    /// `true` or `false`, which JSON writes without quotes.
     Boolean,
     /// A program and its arguments.
     List,
@@ -175,6 +175,6 @@ pub(in crate::provider) struct Example {
     pub(in crate::provider) headers: Vec<(String, String)>,
     pub(in crate::provider) body: String,
     pub(in crate::provider) verdict: String,
-    /// What must be captured, and in which line that stands.
+    /// What must be captured, and in which line that is.
     pub(in crate::provider) yields: Vec<(String, String, usize)>,
 }

@@ -39,7 +39,7 @@ pub struct Description {
     pub dead: Vec<String>,
     /// What it was tried against; empty where only against the examples in its file.
     pub proved: String,
-    /// What nobody has confirmed yet.
+    /// What is not confirmed yet.
     pub unverified: Vec<String>,
     /// What its users should know.
     pub notes: Vec<String>,

@@ -124,7 +124,7 @@ fn text_of(path: &Path) -> Result<String, ReadError> {
     String::from_utf8(bytes).map_err(|_| ReadError::NotText)
 }
 
-/// A profile whose rules take its own examples for something else is wrong, whoever wrote it.
+/// A profile whose rules take its own examples for something else is wrong, shipped or not.
 fn read(text: &str, file: &str, name: &str) -> Result<Profile, ProfileError> {
     let profile = Profile::parse(text, file, name)?;
     match misjudged(&profile) {

@@ -181,7 +181,7 @@ impl Exchange<'_> {
         for request in &remote.config.profile.after_login {
             match self.with_token(&token, request).await {
                 Ok(()) => {}
-                // A token for which a rule sends for a person is no use to anybody else.
+                // A token for which a rule sends for a person is of no use to another call.
                 Err(failed) if matches!(failed.verdict, Verdict::Refused { .. }) => return failed,
                 Err(failed) => missed = Some(failed.detail),
             }

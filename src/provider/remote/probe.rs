@@ -25,7 +25,7 @@ use crate::session::answer::Request;
 
 /// A person waits for it, whatever `connect_timeout` says.
 const LONGEST_CONNECT: Duration = Duration::from_secs(10);
-/// For a connection that stands already.
+/// For a connection that is open already.
 const LONGEST_ANSWER: Duration = Duration::from_secs(5);
 /// To find out at which step a connection hung.
 const LONGEST_LOOK: Duration = Duration::from_secs(1);
@@ -41,7 +41,7 @@ pub struct Probe {
     pub certificate_ends: Option<Timestamp>,
     /// The server's clock minus ours; zero where they agree within two seconds.
     pub skew_millis: Option<i64>,
-    /// What stands in the way.
+    /// What is in the way.
     pub trouble: Option<Trouble>,
 }
 
@@ -141,7 +141,7 @@ impl RemoteConfig {
     }
 }
 
-/// No path and no query, which may hold what is nobody's business; none for what is no server.
+/// No path and no query, which may hold secrets; none for what is no server.
 fn bare(url: &Url) -> Option<Url> {
     let web = matches!(url.scheme(), "http" | "https") && url.has_host();
     let mut bare = web.then(|| url.clone())?;

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::dates::http_date;
 
-/// What is to have ended before this was never meant to live, whatever the clock that nobody told.
+/// What is to have ended before this was never meant to live, whatever the clock of this machine says.
 const LONG_PAST: Timestamp = Timestamp::constant(946_684_800, 0);
 
 /// One cookie of a `Set-Cookie` line.

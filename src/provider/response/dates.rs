@@ -7,7 +7,7 @@ use jiff::civil::DateTime;
 use jiff::fmt::rfc2822;
 use jiff::tz::TimeZone;
 
-/// The longest wait that a server can impose: nobody is served by a session that sleeps for days.
+/// The longest wait that a server can impose: a session that sleeps for days serves no job.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
 /// So many seconds are no wait, but a moment since 1970: they passed in 2001.

@@ -1,5 +1,5 @@
-//! JSON as servers write it. A key that stands twice holds a list of its values, so that of two access tokens none is taken:
-//! nobody can say which one is meant.
+//! JSON as servers write it. A key that occurs twice holds a list of its values, so that of two access tokens none is taken:
+//! which one is meant cannot be told.
 //!
 //! What a value takes in memory is up to fifty times what it takes on the wire, so the number of them is bounded too.
 
@@ -16,7 +16,7 @@ use serde_json::{Number, Value};
 
 use super::almost_json;
 
-/// Of a list, nobody asks for more than the first elements; the others are only checked for being JSON.
+/// Of a list, rules ask for no more than the first elements; the others are only checked for being JSON.
 const LONGEST_LIST: usize = 256;
 
 /// What lies deeper counts as null.

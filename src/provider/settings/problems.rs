@@ -147,7 +147,7 @@ impl RemoteConfig {
         problems
     }
 
-    /// Whether the provider's own paths begin as the configured URL ends up: somebody has pasted the address of a call.
+    /// Whether the provider's own paths begin as the configured URL ends: then the URL is the pasted address of a call.
     fn doubles_path(&self) -> bool {
         let first = |path: &str| {
             path.split('/')

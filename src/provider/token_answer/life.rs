@@ -22,7 +22,7 @@ pub(in crate::provider) struct JwtTimes {
 }
 
 impl JwtTimes {
-    /// What stands in `token`, unverified: it says what the server told us anyway.
+    /// What is in `token`, unverified: it says what the server told us anyway.
     pub(in crate::provider) fn of(token: &str) -> Option<Self> {
         let claims = claims(token)?;
         let said = |name: &str| moment(claims.get(name)?);

@@ -16,7 +16,7 @@ use crate::provider::response::{moment, since_epoch};
 const FIRST_MOMENT: f64 = 1e9;
 
 /// A number of seconds under the name of a life is a moment if it falls so near to now: a life of 56 years that ends within a
-/// year of twice today's date is nobody's.
+/// year of twice today's date means nothing.
 const PAST: Duration = Duration::from_hours(24);
 const FUTURE: Duration = Duration::from_hours(366 * 24);
 

@@ -49,7 +49,7 @@ impl Template {
     /// Parses `text`; `captured` are the values that the session's provider captures.
     ///
     /// # Errors
-    /// When a brace stands alone, or a placeholder is neither captured nor one that every session has.
+    /// When a brace has no partner, or a placeholder is neither captured nor one that every session has.
     pub fn parse(text: &str, captured: &[&str]) -> Result<Self, BadTemplate> {
         let template = Text::parse(text)?;
         let known = |name: &&str| KNOWN.contains(name) || captured.contains(name);
@@ -67,7 +67,7 @@ impl Template {
         Ok(Self(template))
     }
 
-    /// The text with every value as it is: nobody here knows what would have to be escaped.
+    /// The text with every value as it is: what would have to be escaped is unknown here.
     pub(super) fn render(&self, published: &Published) -> Result<Zeroizing<Vec<u8>>, FormatError> {
         for name in self.0.names() {
             let value = value(published, name).ok_or_else(|| FormatError::NoValue {

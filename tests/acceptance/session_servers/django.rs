@@ -38,7 +38,7 @@ fn one_time_refresh_tokens_are_used_once_each_also_over_a_restart_of_their_serve
         "{logins} logins"
     );
 
-    // This server takes the refresh token away with its access token. One call finds it out, and one login mends it.
+    // This server takes the refresh token away with its access token. One call finds it out, and one login is the remedy.
     let token = lab.token("portal").unwrap();
     server.revoke(&token);
     lab.succeeds(&["rejected", "portal"]);

@@ -80,7 +80,7 @@ fn a_wrong_password_under_status_200_is_sent_once() {
     assert_eq!(server.logins(), 1);
     assert_eq!(server.front.passed().len(), 1);
     assert_eq!(lab.token("web"), None);
-    // Mended, it is tried again.
+    // Once the password is right, it is tried again.
     lab.secret("password", server.password);
     lab.reload();
     assert!(server.serves(&lab.await_token("web")));

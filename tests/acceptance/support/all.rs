@@ -1,4 +1,4 @@
-//! What every test stands on: a server, a daemon, and patience with an end.
+//! What every test uses: a server, a daemon, and patience with an end.
 
 pub(crate) mod acme;
 pub(crate) mod assertion;

@@ -314,7 +314,7 @@ impl Lab {
         self.configure_text(&sessions.iter().map(Session::toml).collect::<String>());
     }
 
-    /// Everything but the directories, as it stands.
+    /// Everything but the directories, as it is.
     pub(crate) fn configure_text(&self, text: &str) {
         let (run, state) = (self.quoted("run"), self.quoted("state"));
         let daemon = format!(

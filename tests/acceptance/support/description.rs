@@ -156,7 +156,7 @@ fn validator(at: &str) -> Arc<Validator> {
     )
 }
 
-/// Nothing more than is described may stand in an object, unless its schema says so.
+/// Nothing more than is described may be in an object, unless its schema says so.
 fn close(schema: &mut Value) {
     match schema {
         Value::Object(members) => {

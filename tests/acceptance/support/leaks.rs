@@ -72,7 +72,7 @@ fn push(head: u64, byte: u8) -> u64 {
     head << 8 | u64::from(byte)
 }
 
-/// Every form of `secret`; of base64, what stands there wherever the secret begins within what was encoded.
+/// Every form of `secret`; of base64, what is there wherever the secret begins within what was encoded.
 fn all_forms(secret: &str) -> BTreeSet<String> {
     let percent = utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string();
     let form = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();

@@ -1,4 +1,4 @@
-//! Stands before a server that others wrote, passes everything on, and takes down what was asked.
+//! A proxy before a server that others wrote: it passes everything on, and takes down what was asked.
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

@@ -51,7 +51,7 @@ fn directory() -> TempDir {
     dir
 }
 
-/// A server's process, which can be stopped and started again, and what stands before it.
+/// A server's process, which can be stopped and started again, and the recorder before it.
 pub(crate) struct Served {
     command: Command,
     child: Child,

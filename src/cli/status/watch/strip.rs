@@ -39,7 +39,7 @@ enum Cell {
     Now,
 }
 
-/// Where a moment stands on the line.
+/// Where a moment is on the line.
 struct Scale {
     now: Timestamp,
     now_column: usize,
@@ -128,7 +128,7 @@ impl Scale {
             .filter(|column| *column < self.columns)
     }
 
-    /// What was before stands nowhere.
+    /// What was before is shown nowhere.
     fn earliest(&self) -> Timestamp {
         #[expect(clippy::cast_precision_loss, reason = "a screen has few columns")]
         let back = self.now_column as f64 * self.seconds_per_column;

@@ -27,7 +27,7 @@ pub struct Stop {
     pub request: Request,
     /// All secrets of the session that was refused, by fingerprint: others end the stop.
     pub secrets: Option<String>,
-    /// The credential or the client that was refused, by fingerprint: whoever presents the same stops too.
+    /// The credential or the client that was refused, by fingerprint: an account that presents the same stops too.
     #[serde(default)]
     pub shared: Option<String>,
     /// The config of the session that was refused, by fingerprint: another ends the stop.

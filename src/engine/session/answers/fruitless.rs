@@ -40,7 +40,7 @@ impl Session {
             .filter(|fruitless| stranded || fruitless.tries >= most)
     }
 
-    /// Something came that nobody may have meant.
+    /// Something came that the server may not have meant.
     pub(super) fn was_fruitless(&mut self, detail: &str, now: Instant) -> &mut Fruitless {
         let fruitless = self.state.fruitless.get_or_insert_with(|| {
             Box::new(Fruitless {

@@ -178,7 +178,7 @@ impl Session {
         self.state.jitter = Seed(self.state.seed.draw());
     }
 
-    /// Where nobody else uses the token, nobody else can have opened its session.
+    /// Where no other program uses the token, no other can have opened its session.
     pub(in crate::session) fn may_hold_anothers_session(&self) -> bool {
         self.policy.login_may_reuse && self.policy.shared
     }

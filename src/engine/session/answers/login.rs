@@ -86,7 +86,7 @@ impl Session {
         }
     }
 
-    /// Nobody knows what the server thinks of what was presented.
+    /// It is unknown what the server thinks of what was presented.
     fn login_unanswered(
         &mut self,
         call: &InFlight,
@@ -96,7 +96,7 @@ impl Session {
         account: &mut Account,
         actions: &mut Vec<Action>,
     ) {
-        // Whoever gets a token, be it one that has ended, presented what is right.
+        // A login that brings a token, be it one that has ended, presented what is right.
         if matches!(answer.verdict, Verdict::Expired { .. }) {
             account.login_answered();
         } else if answer.counted {

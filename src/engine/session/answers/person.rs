@@ -6,7 +6,7 @@ use crate::session::{Action, Session};
 use crate::time::Instant;
 
 impl Session {
-    /// The old refresh token belongs to the login that this one replaces, and to whoever made that one.
+    /// The old refresh token belongs to the login that this one replaces, and to the person who made that one.
     pub(in crate::session) fn person_logged_in(
         &mut self,
         answer: &Answer,

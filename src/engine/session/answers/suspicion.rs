@@ -44,7 +44,7 @@ impl Session {
         true
     }
 
-    /// A 401 that somebody else may have written: a second look confirms it, and another token tells for sure.
+    /// A 401 that a proxy may have written: a second look confirms it, and another token tells for sure.
     pub(super) fn ping_said_dead_oddly(
         &mut self,
         answer: Answer,

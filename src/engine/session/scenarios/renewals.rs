@@ -1,4 +1,4 @@
-//! Renewals whose outcome nobody knows, and what is presented after them.
+//! Renewals whose outcome is unknown, and what is presented after them.
 
 use super::check;
 use super::script::Stage;

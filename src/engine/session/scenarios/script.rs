@@ -528,7 +528,7 @@ impl Stage {
         );
     }
 
-    /// What readers find later if nobody looks at the session before.
+    /// What readers find later if the session is not looked at before.
     fn unseen(&mut self, after: Duration) {
         let publication = self.actors[self.current]
             .session

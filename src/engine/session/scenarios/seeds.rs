@@ -1,4 +1,4 @@
-//! Refresh tokens that stand in the config.
+//! Refresh tokens that are in the config.
 
 use super::check;
 

@@ -1,4 +1,4 @@
-//! Answers under names that nobody knows, and answers that whoever stands between may have written.
+//! Answers under unknown names, and answers that a proxy between may have written.
 
 use super::check;
 use super::script::Stage;

@@ -147,7 +147,7 @@ fn chance(data: &[u8]) -> TestRng {
     TestRng::from_seed(RngAlgorithm::XorShift, &seed)
 }
 
-/// A stored state that nobody wrote, taken up: it may be nonsense, but nothing panics and nothing spins.
+/// A stored state of random content, taken up: it may be nonsense, but nothing panics and nothing spins.
 ///
 /// # Panics
 /// Where the session asks to be woken for nothing.
@@ -296,7 +296,7 @@ impl Stage {
         );
     }
 
-    /// Nothing need ever happen by itself: a person must act, nothing ends the token, or nobody wants it.
+    /// Nothing need ever happen by itself: a person must act, nothing ends the token, or no reader wants it.
     fn may_rest(&self) -> bool {
         let state = self.session.state();
         let explained = self.session.attention(&self.account).is_some()

@@ -87,7 +87,7 @@ struct Held {
 }
 
 impl Server {
-    /// A server that nobody has logged in to.
+    /// A server without a login yet.
     pub fn new(rules: Rules) -> Self {
         let (sessions, refresh) = (HashMap::new(), BTreeMap::new());
         Self {
@@ -129,7 +129,7 @@ impl Server {
         }
     }
 
-    /// Somebody uses the newest token unseen.
+    /// Another program uses the newest token unseen.
     pub fn hidden_use(&mut self, now: Instant) {
         if let Some(token) = self.latest.clone() {
             self.touch(&token, now, false);

@@ -106,7 +106,7 @@ fn capture(key: &str, name: &str, raw: Spanned<RawCapture>, lenient: bool) -> Ch
     Ok(rule)
 }
 
-/// The one place that is given, and what to take of what stands there.
+/// The one place that is given, and what to take of what is there.
 fn place(key: &str, at: &Range<usize>, raw: &RawPlace) -> Checked<(Place, Option<Regex>)> {
     let places = "`json`, `header`, `cookie`, `xml`, `body = true` and `origin = true`";
     let place =

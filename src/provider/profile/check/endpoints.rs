@@ -8,7 +8,7 @@ use crate::provider::discovery::Endpoint;
 use crate::provider::profile::content::Endpoints;
 use crate::provider::profile::raw::RawEndpoints;
 
-/// Without an issuer that would tell it, the token endpoint must stand there.
+/// Without an issuer that would tell it, the token endpoint must be there.
 pub(super) fn endpoints(raw: &Spanned<RawEndpoints>, names: &Names) -> Checked<Endpoints> {
     let (span, raw) = (raw.span(), raw.get_ref());
     if raw.token.is_none() && raw.issuer.is_none() {

@@ -8,7 +8,7 @@ use super::{Checked, wrong};
 use crate::provider::profile::content::Protocol;
 use crate::provider::profile::raw::{Logins, RawProfile, RawRequest};
 
-/// A key, whether and where it stands, and what to do about it.
+/// A key, whether and where it is, and what to do about it.
 type Found = (&'static str, Option<Range<usize>>, &'static str);
 
 /// Refuses the first of them.

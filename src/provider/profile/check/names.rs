@@ -1,4 +1,4 @@
-//! Which placeholders a profile may use, and which of them nobody may see.
+//! Which placeholders a profile may use, and which of them are secret.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -104,7 +104,7 @@ impl Names {
         )
     }
 
-    /// Refuses what would stand in logs of servers and proxies.
+    /// Refuses what would appear in logs of servers and proxies.
     pub(super) fn keep_secrets_out(
         &self,
         key: &str,
@@ -168,7 +168,7 @@ impl Names {
             .find(|name| self.secret_parameters.contains(*name) && is_password(name))
     }
 
-    /// Whether the text is one parameter that stands in JSON without quotes.
+    /// Whether the text is one parameter that JSON writes without quotes.
     pub(super) fn is_bare(&self, template: &Template) -> bool {
         match template.only_name().and_then(|name| self.kinds.get(name)) {
             Some(ParameterKind::Integer | ParameterKind::Boolean) => true,

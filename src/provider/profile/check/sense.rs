@@ -1,4 +1,4 @@
-//! What is wrong with a profile as a whole: rules that can never match, requests that nothing makes, lives nobody knows.
+//! What is wrong with a profile as a whole: rules that can never match, requests that nothing makes, lifetimes that nothing states.
 
 use std::time::Duration;
 
@@ -130,7 +130,7 @@ fn taken_before(before: &AnswerRule, rule: &AnswerRule) -> String {
     )
 }
 
-/// Whoever logs in with a password must know what a wrong one looks like, or it locks the user out.
+/// A profile that logs in with a password must say what a wrong one looks like, or repeated tries lock the user out.
 fn has_a_wrong_password(profile: &Profile) -> Checked<()> {
     let is_one = |example: &crate::provider::profile::Example| {
         example.to == Request::Login && example.verdict == "refused"

@@ -1,4 +1,4 @@
-//! What may stand in a header, a cookie and the name of a host: what no server could be sent is refused when the file is
+//! What may be in a header, a cookie and the name of a host: what no server could be sent is refused when the file is
 //! read, and not found out by the first call.
 
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ use crate::provider::profile::raw::Texts;
 use crate::provider::template::Template;
 
 /// What the HTTP client says by itself, and a profile could only say wrongly (RFC 9110 sections 7.2, 7.6.1 and 10.1.1,
-/// RFC 9112 section 6), and what would bring answers that nobody here can read.
+/// RFC 9112 section 6), and what would bring answers that keepfresh cannot read.
 const OURS: [&str; 11] = [
     "accept-encoding",
     "connection",
@@ -159,7 +159,7 @@ pub(super) fn host(key: &str, host: &Spanned<String>) -> Checked<HostPattern> {
     Err(wrong(&host.span(), message))
 }
 
-/// What stands between the placeholders; their values are looked at when there are any.
+/// What is between the placeholders; their values are looked at when there are any.
 fn literals(
     key: &str,
     at: &Range<usize>,

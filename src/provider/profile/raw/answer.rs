@@ -8,7 +8,7 @@ use toml::Spanned;
 use crate::provider::rule::RuleVerdict;
 use crate::session::answer::{Refused, Request};
 
-/// What must stand where, unchecked.
+/// Which value must be in which place, unchecked.
 pub(in crate::provider::profile) type Conditions = BTreeMap<String, Spanned<toml::Value>>;
 
 #[derive(Deserialize)]

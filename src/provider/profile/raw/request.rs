@@ -107,7 +107,7 @@ pub(in crate::provider::profile) struct RawCapture {
     pub(in crate::provider::profile) optional: Option<bool>,
 }
 
-/// Where a value may stand as well.
+/// Where a value may be as well.
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::provider::profile) struct RawPlace {

@@ -55,7 +55,7 @@ impl PouchDb {
             .count(|passed| passed.request.method == "POST")
     }
 
-    /// Whether it would serve the bearer of this cookie; asking changes nothing for who asks with the same one.
+    /// Whether it would serve the bearer of this cookie; asking does not renew it.
     pub(crate) fn serves(&self, cookie: &str) -> bool {
         let cookie = format!("cookie: AuthSession={cookie}\r\n");
         self.served

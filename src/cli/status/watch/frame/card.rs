@@ -40,7 +40,7 @@ fn card(session: &SessionStatus, view: &View<'_>, columns: usize) -> Vec<Line> {
     lines
 }
 
-/// What comes next stands at the right end, in short where it must be, or below.
+/// What comes next is at the right end, in short where it must be, or below.
 fn headline(session: &SessionStatus, view: &View<'_>, columns: usize) -> Vec<Line> {
     let state = style(session.state);
     let name = Line::of(state, view.bullet(session))
