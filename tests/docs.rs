@@ -606,7 +606,7 @@ fn the_diagrams_of_a_session_name_every_state_that_the_code_has() {
 fn all_that_goes_into_the_supervisor_and_comes_out_is_on_its_page() {
     let page = read("docs/ARCHITECTURE.md");
     let (_, table) = page.split_once("What goes in and what comes out").unwrap();
-    let (table, _) = table.split_once("are not effects").unwrap();
+    let (table, _) = table.split_once("### The walk of a token").unwrap();
     let named: BTreeSet<&str> = table.split('`').skip(1).step_by(2).collect();
     for (file, kind) in [
         ("src/supervisor.rs", "Incoming"),
