@@ -31,6 +31,7 @@ mod systemctl;
 mod token;
 mod topics;
 mod wait;
+mod waiting;
 mod words;
 
 /// What strangers say to a command, for `crate::fuzz`.
@@ -210,18 +211,14 @@ pub fn main() -> ExitCode {
     )
 }
 
-/// At a terminal it says that it waits for a daemon that is not there; jobs wait in silence.
+/// At a terminal it says what it waits for; jobs wait in silence.
 fn client(socket: Option<&Path>) -> Client {
     let client = Client::find(socket);
-    if !io::stderr().is_terminal() {
-        return client;
+    if io::stderr().is_terminal() {
+        client.announcing(waiting::say)
+    } else {
+        client
     }
-    client.announcing(|error, left| {
-        output::complain(&format!(
-            "keepfresh: {error}; waiting for it, {} at most",
-            words::span(left)
-        ));
-    })
 }
 
 fn end(outcome: Result<Exit, Failure>, json: bool) -> ExitCode {

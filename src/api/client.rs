@@ -4,6 +4,7 @@ mod error;
 mod http;
 mod lines;
 mod listener;
+mod waiting;
 
 use std::env;
 use std::os::unix::net::UnixStream;
@@ -16,6 +17,7 @@ use zeroize::Zeroizing;
 
 pub use error::ClientError;
 pub use lines::Lines;
+pub use waiting::Waiting;
 
 use super::duration;
 use crate::clock;
@@ -30,10 +32,10 @@ const MARGIN: Duration = Duration::from_secs(15);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// The longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// A daemon that restarts is back sooner than this, and a person need not hear of it.
-const SILENCE: Duration = Duration::from_secs(2);
+/// A person waits so long without a word. A daemon that restarts is back sooner, and so is the answer of most servers.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// A time-out of zero would be none at all.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -45,8 +47,8 @@ pub struct Client {
     /// Whether the caller named the socket.
     named: bool,
     margin: Duration,
-    /// Called once when a wait for an absent daemon lasts: why, and how much longer it may take.
-    waiting: Option<fn(&ClientError, Duration)>,
+    /// Called when a wait lasts.
+    waiting: Option<fn(&Waiting<'_>)>,
 }
 
 /// Where an answer came from, and its body.
@@ -69,6 +71,8 @@ pub struct Call<'a> {
     pub body: Zeroizing<String>,
     /// Whether asking twice does no more than asking once. An order that may have been carried out is not repeated.
     pub repeatable: bool,
+    /// The path of the status that tells a person what the answer waits for; none where that is clear.
+    pub status: Option<String>,
 }
 
 impl Client {
@@ -116,7 +120,7 @@ impl Client {
 
     /// This client, which calls `waiting` to tell a person why nothing happens.
     #[must_use]
-    pub fn announcing(self, waiting: fn(&ClientError, Duration)) -> Self {
+    pub fn announcing(self, waiting: fn(&Waiting<'_>)) -> Self {
         Self {
             waiting: Some(waiting),
             ..self
@@ -190,7 +194,11 @@ impl Client {
 
     fn body(&self, call: &Call<'_>) -> Result<Answer, ClientError> {
         let until = clock::boottime().after(call.wait);
-        self.retry(until, call.repeatable, |left| self.attempt(call, left))
+        let answer = || self.retry(until, call.repeatable, |left| self.attempt(call, left));
+        match (&call.status, self.waiting) {
+            (Some(status), Some(say)) => waiting::accompanied(self, status, until, say, answer),
+            (_, _) => answer(),
+        }
     }
 
     /// Tries until the wait is over; a daemon that restarts meanwhile is found again.
@@ -210,7 +218,10 @@ impl Client {
                     if clock::boottime().since(begun) >= SILENCE
                         && let Some(waiting) = waiting.take()
                     {
-                        waiting(&error, left);
+                        waiting(&Waiting::ForDaemon {
+                            error: &error,
+                            at_most: left,
+                        });
                     }
                     thread::sleep(pause.min(left));
                     pause = LONGEST_PAUSE.min(pause * 2);

@@ -67,6 +67,7 @@ pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
         path,
         wait: args.wait,
         body: Zeroizing::new(body),
+        status: Some(session_path(&args.name, "")),
         ..Call::default()
     };
     let answered = client.json(&call)?;

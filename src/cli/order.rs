@@ -38,6 +38,7 @@ pub(super) fn run(client: &Client, args: &Args, order: Order) -> Result<Exit, Fa
         path,
         wait: args.wait,
         repeatable,
+        status: Some(session_path(&args.name, "")),
         ..Call::default()
     };
     let outcome: SessionStatus = client.json(&call)?;

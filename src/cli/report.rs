@@ -119,6 +119,7 @@ fn report(name: &str, tail: &str, body: String, wait: Duration) -> Call<'static>
         wait,
         body: Zeroizing::new(body),
         repeatable: true,
+        status: Some(session_path(name, "")),
         ..Call::default()
     }
 }

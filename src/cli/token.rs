@@ -127,6 +127,7 @@ pub(super) fn call(
         wait,
         plain,
         repeatable: true,
+        status: Some(session_path(name, "")),
         ..Call::default()
     }
 }

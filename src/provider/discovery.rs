@@ -28,11 +28,24 @@ pub(super) enum DiscoveryError {
     #[error("the issuer is no URL")]
     NoIssuer,
     /// Nothing came that could be judged: tried again with the next call.
-    #[error("cannot fetch the issuer's metadata: {0}")]
-    Unavailable(String),
+    #[error("cannot fetch the issuer's metadata: {why}")]
+    Unavailable {
+        /// At which address, and what happened.
+        why: String,
+        /// What to do, where that is known.
+        remedy: Option<String>,
+    },
     /// A document came that must not be believed.
     #[error("the metadata at {at} cannot be trusted: {why}")]
     Wrong { at: Url, why: WrongDocument },
+}
+
+/// Why an address gave no answer.
+pub(super) struct Unreachable {
+    /// What happened.
+    pub(super) why: String,
+    /// What to do, where that is known.
+    pub(super) remedy: Option<String>,
 }
 
 /// One issuer's metadata, as far as it is known.
@@ -89,7 +102,7 @@ impl Discovery {
         fetch: impl Fn(Url) -> F,
     ) -> Result<Arc<Metadata>, DiscoveryError>
     where
-        F: Future<Output = Result<Response, String>>,
+        F: Future<Output = Result<Response, Unreachable>>,
     {
         let asked = clock();
         if let Some(metadata) = self.fresh(asked) {
@@ -150,7 +163,7 @@ async fn search<F>(
     fetch: impl Fn(Url) -> F,
 ) -> Result<Metadata, DiscoveryError>
 where
-    F: Future<Output = Result<Response, String>>,
+    F: Future<Output = Result<Response, Unreachable>>,
 {
     let base = Url::parse(issuer).map_err(|_| DiscoveryError::NoIssuer)?;
     let mut misses = Vec::new();
@@ -160,7 +173,10 @@ where
         // What cannot be reached at one address cannot be reached at the other.
         let response = fetch(at.clone())
             .await
-            .map_err(|why| DiscoveryError::Unavailable(format!("{at}: {why}")))?;
+            .map_err(|Unreachable { why, remedy }| DiscoveryError::Unavailable {
+                why: format!("{at}: {why}"),
+                remedy,
+            })?;
         match document(&response) {
             Ok(document) => match Metadata::read(document, issuer, &base) {
                 Ok(metadata) => return Ok(metadata),
@@ -169,7 +185,10 @@ where
             Err(miss) => misses.push(format!("{at} {miss}")),
         }
     }
-    Err(wrong.unwrap_or_else(|| DiscoveryError::Unavailable(misses.join("; "))))
+    Err(wrong.unwrap_or_else(|| DiscoveryError::Unavailable {
+        why: misses.join("; "),
+        remedy: None,
+    }))
 }
 
 fn document(response: &Response) -> Result<&serde_json::Map<String, serde_json::Value>, String> {

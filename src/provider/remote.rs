@@ -1,9 +1,11 @@
 //! One session's server: a request leaves, an answer comes back.
 
 mod exchange;
+mod no_answer;
 mod notice;
 mod person;
 mod probe;
+mod remedy;
 
 use std::error::Error as _;
 use std::io::ErrorKind;
@@ -19,13 +21,11 @@ use tokio::sync::Semaphore;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::classify::unusable;
-use super::clients::{ClientError, Connection, is_certificate_refusal, tls_error};
-use super::discovery::{Discovery, DiscoveryError, Metadata};
+use super::clients::Connection;
+use super::discovery::{Discovery, DiscoveryError, Metadata, Unreachable};
 use super::harvest::Harvest;
-use super::outgoing::{self, Outgoing, OutgoingError};
+use super::outgoing::{self, Outgoing};
 use super::profile::QuotaRule;
-use super::proxy::ProxyUrl;
 use super::request::Method;
 use super::response::{Response, inflated, is_whole_json};
 use super::settings::{ConfigProblem, HttpSettings, RemoteConfig, authority};
@@ -34,10 +34,11 @@ use crate::blotted::Blotted;
 use crate::clock;
 use crate::secret::Secret;
 use crate::secret_source::SecretSource;
-use crate::session::answer::{Answer, Quota, Refused, Request, Verdict};
+use crate::session::answer::{Answer, Quota, Request, Verdict};
 use crate::time::Instant;
 use crate::token::{Token, checked_access_token};
 use exchange::Exchange;
+use no_answer::NoAnswer;
 
 pub use notice::{Again, Undelivered, check_address, deliver};
 pub use person::Polled;
@@ -72,119 +73,6 @@ pub enum RemoteError {
     /// The config does not fit together.
     #[error(transparent)]
     Problem(#[from] ConfigProblem),
-}
-
-/// Why no answer came.
-#[derive(Debug, Error)]
-enum NoAnswer {
-    #[error(transparent)]
-    Outgoing(#[from] OutgoingError),
-    #[error("cannot make the HTTP client")]
-    Client(#[source] ClientError),
-    #[error("a header cannot be sent: it has control characters")]
-    BadHeader,
-    #[error("the server did not answer within {0:?}")]
-    TimedOut(Duration),
-    #[error("the call to the server failed")]
-    Transport(#[source] reqwest::Error),
-    #[error("cannot connect to {0}")]
-    Unconnected(String, #[source] reqwest::Error),
-    #[error("the call to {0} failed")]
-    Broken(String, #[source] reqwest::Error),
-    #[error("{0} did not answer within {1:?}")]
-    Silent(String, Duration),
-    #[error("the proxy {0} {1}")]
-    Proxy(ProxyUrl, String),
-    #[error(transparent)]
-    Discovery(#[from] DiscoveryError),
-}
-
-impl NoAnswer {
-    /// This error, with the host that did not answer: a session may have several.
-    fn of_host(self, host: String) -> Self {
-        match self {
-            Self::Transport(error) if error.is_connect() => Self::Unconnected(host, error),
-            Self::Transport(error) => Self::Broken(host, error),
-            Self::TimedOut(limit) => Self::Silent(host, limit),
-            other @ (Self::Outgoing(_)
-            | Self::Client(_)
-            | Self::BadHeader
-            | Self::Unconnected(..)
-            | Self::Broken(..)
-            | Self::Silent(..)
-            | Self::Proxy(..)
-            | Self::Discovery(_)) => other,
-        }
-    }
-
-    /// Whether the server may have seen the request.
-    fn reached(&self) -> bool {
-        match self {
-            Self::Outgoing(_)
-            | Self::Client(_)
-            | Self::BadHeader
-            | Self::Unconnected(..)
-            | Self::Proxy(..)
-            | Self::Discovery(_) => false,
-            Self::TimedOut(_) | Self::Silent(..) => true,
-            Self::Transport(error) | Self::Broken(_, error) => {
-                !(error.is_connect() || error.is_builder() || is_certificate_refusal(error))
-            }
-        }
-    }
-
-    fn verdict(&self, request: Request) -> Verdict {
-        let is_login = matches!(request, Request::Login | Request::Renew);
-        match self {
-            Self::Outgoing(error) if error.needs_a_person() && is_login => Verdict::Refused {
-                confirm: false,
-                what: Refused::Request,
-            },
-            Self::Outgoing(error) if error.needs_a_person() => Verdict::Forbidden { certain: true },
-            // Nothing secret was sent to its author.
-            Self::Discovery(DiscoveryError::Wrong { .. }) if is_login => Verdict::Refused {
-                confirm: true,
-                what: Refused::Request,
-            },
-            Self::Discovery(DiscoveryError::Wrong { .. }) => Verdict::Forbidden { certain: true },
-            _ if self.reached() => unusable(request),
-            Self::Outgoing(_)
-            | Self::Client(_)
-            | Self::BadHeader
-            | Self::TimedOut(_)
-            | Self::Transport(_)
-            | Self::Unconnected(..)
-            | Self::Broken(..)
-            | Self::Silent(..)
-            | Self::Proxy(..)
-            | Self::Discovery(_) => Verdict::Unavailable,
-        }
-    }
-
-    /// What happened, and its causes; of the HTTP library's own layers only the innermost says anything.
-    fn sentence(&self) -> String {
-        let causes = std::iter::successors(self.source(), |error| (*error).source());
-        let causes: Vec<String> = match self {
-            Self::Transport(error) | Self::Unconnected(_, error) | Self::Broken(_, error) => {
-                let innermost = causes.last().map(ToString::to_string);
-                // So rustls calls what our own verifier says.
-                let innermost = innermost
-                    .map(|cause| cause.trim_start_matches("unexpected error: ").to_owned());
-                tls_failure(error).or(innermost).into_iter().collect()
-            }
-            Self::Outgoing(_)
-            | Self::Client(_)
-            | Self::BadHeader
-            | Self::TimedOut(_)
-            | Self::Silent(..)
-            | Self::Proxy(..)
-            | Self::Discovery(_) => causes.map(ToString::to_string).collect(),
-        };
-        std::iter::once(self.to_string())
-            .chain(causes)
-            .collect::<Vec<_>>()
-            .join(": ")
-    }
 }
 
 impl Remote {
@@ -293,6 +181,7 @@ impl Remote {
         let CallOutcome {
             verdict,
             detail,
+            remedy,
             counted,
             skew_millis,
             odd,
@@ -304,7 +193,7 @@ impl Remote {
             received: clock(),
             verdict,
             detail,
-            remedy: None,
+            remedy: remedy.map(Box::new),
             counted,
             skew_millis,
             odd,
@@ -346,7 +235,10 @@ impl Remote {
             let answer = self.exchange(asked, Connection::Kept).await;
             answer
                 .map(|(response, _)| response)
-                .map_err(|error| error.sentence())
+                .map_err(|error| Unreachable {
+                    why: error.sentence(),
+                    remedy: error.remedy(),
+                })
         };
         let named = self.config.metadata_url();
         let found = tokio::time::timeout(
@@ -354,8 +246,9 @@ impl Remote {
             discovery.metadata(&issuer, named.as_ref(), clock, fetch),
         )
         .await;
-        let late = |_| {
-            DiscoveryError::Unavailable(format!("the issuer did not answer within {timeout:?}"))
+        let late = |_| DiscoveryError::Unavailable {
+            why: format!("the issuer did not answer within {timeout:?}"),
+            remedy: Some(remedy::SILENT.to_owned()),
         };
         Ok(Some(found.map_err(late)??))
     }
@@ -433,24 +326,6 @@ async fn exchange(
     }
 }
 
-/// What the TLS library says in words of its own where the config is to be corrected; the remedy follows the semicolon.
-fn tls_failure(error: &reqwest::Error) -> Option<String> {
-    let failure = tls_error(error)?;
-    if is_certificate_refusal(error) {
-        return Some(format!(
-            "the server refuses our certificate, or wants one ({failure}); set client_cert and client_key in the session's [http] table to what the server expects"
-        ));
-    }
-    let is_no_tls = matches!(
-        failure,
-        rustls::Error::InvalidMessage(_) | rustls::Error::InappropriateMessage { .. }
-    );
-    is_no_tls.then(|| {
-        "what listens there does not speak TLS; see whether host and port in the config are those of an https server"
-            .to_owned()
-    })
-}
-
 /// What must not be seen, should a server echo it.
 fn known_secrets(held: &Held<'_>, secrets: &Secrets) -> Vec<Secret> {
     let captured = held
@@ -477,6 +352,8 @@ fn known_secrets(held: &Held<'_>, secrets: &Secrets) -> Vec<Secret> {
 struct CallOutcome {
     verdict: Verdict,
     detail: Blotted,
+    /// What to do, where something on the way to the server is to blame.
+    remedy: Option<Blotted>,
     /// Whether the server may have counted the attempt.
     counted: bool,
     skew_millis: Option<i64>,
@@ -490,6 +367,7 @@ impl CallOutcome {
         Self {
             verdict: error.verdict(request),
             detail: Blotted::new(&error.sentence(), known),
+            remedy: error.remedy().map(|remedy| Blotted::new(&remedy, known)),
             counted: error.reached(),
             skew_millis: None,
             odd: false,

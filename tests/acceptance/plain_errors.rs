@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::support::daemon::{Lab, Session};
+use crate::support::org::{Endpoint, Settings};
+use crate::support::salesforce::{Instead, Salesforce};
 use crate::support::terminal::Terminal;
 use crate::support::tls::TlsServer;
 use crate::support::{SOON, within};
@@ -213,13 +216,7 @@ fn a_certificate_that_is_not_trusted_says_why_and_what_to_do_wherever_one_looks(
 
 #[test]
 fn a_port_that_does_not_speak_tls_is_called_so() {
-    let plain = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = plain.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for mut socket in plain.incoming().flatten() {
-            let _ = std::io::Write::write_all(&mut socket, b"HTTP/1.1 400 Bad Request\r\n\r\n");
-        }
-    });
+    let address = answering_with(b"HTTP/1.1 400 Bad Request\r\n\r\n");
     let mut lab = Lab::bare(&format!("https://{address}"), Vec::new);
     lab.secret("client-secret", "a-secret-of-the-client");
     lab.configure(&[lab.by_client("crm")]);
@@ -233,6 +230,132 @@ fn a_port_that_does_not_speak_tls_is_called_so() {
     );
 }
 
+#[test]
+fn an_order_that_cannot_reach_its_server_says_what_to_do_by_the_cause() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let closing = answering_with(b"");
+    let plain = answering_with(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    let (refused, no_proxy) = (nothing_listens(), nothing_listens());
+    let cases = [
+        (
+            "refused",
+            refused.clone(),
+            "",
+            "Connection refused",
+            "see whether the server runs",
+        ),
+        (
+            "unknown",
+            "https://acme.invalid".to_owned(),
+            "",
+            "cannot connect to acme.invalid",
+            "`getent hosts acme.invalid`",
+        ),
+        (
+            "silent",
+            format!("http://{}", silent.local_addr().unwrap()),
+            "",
+            "did not answer within 1s",
+            "ask those who run the server",
+        ),
+        (
+            "closing",
+            format!("http://{closing}"),
+            "",
+            "failed",
+            "see whether the port in the config is the one of its web service",
+        ),
+        (
+            "plain",
+            format!("https://{plain}"),
+            "",
+            "what listens there does not speak TLS",
+            "see whether host and port",
+        ),
+        (
+            "proxied",
+            "https://acme.invalid".to_owned(),
+            no_proxy.as_str(),
+            "cannot be reached",
+            "correct `proxy` in [http]",
+        ),
+    ];
+    let mut lab = Lab::bare(&refused, Vec::new);
+    lab.secret("client-secret", "a-secret-of-the-client");
+    let sessions = cases.each_ref().map(|(name, url, proxy, ..)| {
+        let session = lab.by_client(name).url(url);
+        match *proxy {
+            "" => session,
+            proxy => session.table("http", &format!("proxy = \"{proxy}\"")),
+        }
+    });
+    lab.configure(&sessions);
+    lab.start();
+    for (name, _, _, problem, remedy) in &cases {
+        let ordered = lab.run(&["login", name]);
+        let said = String::from_utf8(ordered.stderr).unwrap();
+        assert_eq!(ordered.status.code(), Some(1), "{name}: {said}");
+        assert!(
+            said.contains(problem) && said.matches(remedy).count() == 1,
+            "{name}: {said}"
+        );
+    }
+}
+
+#[test]
+fn a_verify_and_a_renewal_that_were_ordered_say_what_to_do_about_a_server_that_hangs() {
+    let server = Arc::new(Salesforce::start(Settings::default()));
+    let mut lab = Lab::new(&server);
+    let refresh_token = server.approve("erp");
+    lab.configure(&[lab.by_refresh_token("erp", &refresh_token)]);
+    lab.start();
+    lab.await_state("erp", "alive");
+    let calls = server.calls().len();
+    server.always(Endpoint::Data, Instead::Hang);
+    server.always(Endpoint::Token, Instead::Hang);
+    for order in ["verify", "renew"] {
+        let ordered = lab.run(&[order, "erp"]);
+        let said = String::from_utf8(ordered.stderr).unwrap();
+        assert!(
+            said.contains("did not answer within 1s; ask those who run the server"),
+            "{order}: {said}"
+        );
+    }
+    let made = server.calls().len() - calls;
+    assert!(made <= 6, "{made} calls");
+    server.behave();
+}
+
+#[test]
+fn whatever_waits_for_a_session_says_at_a_terminal_for_which_until_when_and_why() {
+    let server = Arc::new(Salesforce::start(Settings::default()));
+    server.always(Endpoint::Token, Instead::Hang);
+    let mut lab = Lab::new(&server);
+    lab.request_timeout = "20s";
+    lab.configure(&[lab.by_client("crm")]);
+    lab.start();
+    within(SOON, "the socket", || lab.get("/v1/sessions/crm"));
+    let waits: [&[&str]; 6] = [
+        &["token", "crm", "--wait", "4s"],
+        &["wait", "crm", "--wait", "4s"],
+        &["exec", "crm", "--wait", "4s", "--", "true"],
+        &["exec", "crm", "--hold", "1h", "--wait", "4s", "--", "true"],
+        &["rejected", "crm", "--wait", "4s"],
+        &["login", "crm", "--wait", "4s"],
+    ];
+    for command in waits {
+        let screen = Terminal::start(lab.command(command), 200, 24);
+        screen.until("keepfresh: waiting for crm, ");
+        screen.until(" s at most: ");
+        let piped = lab.run(command);
+        let said = String::from_utf8_lossy(&piped.stderr);
+        assert!(!said.contains("waiting for"), "{command:?}: {said}");
+    }
+    let logins = server.count(Endpoint::Token);
+    assert!(logins <= 2, "{logins} logins");
+    server.behave();
+}
+
 /// What the first call that failed came to.
 fn await_failure(lab: &Lab, session: &str) -> String {
     within(SOON, "the call to fail", || {
@@ -244,6 +367,18 @@ fn await_failure(lab: &Lab, session: &str) -> String {
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
+}
+
+/// The address of what says this to each that connects, and hangs up.
+fn answering_with(answer: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut socket in listener.incoming().flatten() {
+            let _ = std::io::Write::write_all(&mut socket, answer);
+        }
+    });
+    address
 }
 
 /// The address of a port that was free a moment ago.

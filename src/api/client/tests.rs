@@ -56,12 +56,14 @@ fn without_a_daemon_the_places_are_named() {
 fn a_wait_for_an_absent_daemon_is_announced_once() {
     static HEARD: AtomicUsize = AtomicUsize::new(0);
     let directory = tempfile::tempdir().unwrap();
-    let client =
-        Client::find(Some(&directory.path().join("absent.sock"))).announcing(|error, left| {
-            assert!(matches!(error, ClientError::NotRunning { .. }));
-            assert!(left < Duration::from_secs(3), "{left:?}");
-            HEARD.fetch_add(1, Ordering::Relaxed);
-        });
+    let client = Client::find(Some(&directory.path().join("absent.sock"))).announcing(|waiting| {
+        let Waiting::ForDaemon { error, at_most } = waiting else {
+            panic!("{waiting:?}")
+        };
+        assert!(matches!(error, ClientError::NotRunning { .. }));
+        assert!(*at_most < Duration::from_secs(3), "{at_most:?}");
+        HEARD.fetch_add(1, Ordering::Relaxed);
+    });
     for (seconds, heard) in [(1, 0), (4, 1)] {
         let call = Call {
             wait: Duration::from_secs(seconds),

@@ -192,7 +192,10 @@ impl Server {
             self.asked.borrow_mut().push(at.to_string());
             tokio::task::yield_now().await;
             let next = self.answers.borrow_mut().pop();
-            let (status, body) = next.ok_or_else(|| "nobody listens".to_owned())?;
+            let (status, body) = next.ok_or_else(|| Unreachable {
+                why: "nobody listens".to_owned(),
+                remedy: None,
+            })?;
             Ok(Response::new(status, Vec::new(), body.as_bytes(), true))
         };
         discovery

@@ -357,6 +357,7 @@ impl Exchange<'_> {
                 sentence(response, &classified, self.known),
                 &classified.verdict,
             ),
+            remedy: None,
             counted: match response.status {
                 200..=299 => !response.is_html(),
                 400..=499 => true,
@@ -410,6 +411,7 @@ impl Exchange<'_> {
         CallOutcome {
             verdict,
             detail,
+            remedy: None,
             counted: true,
             skew_millis: None,
             odd: false,

@@ -7,7 +7,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::exchange::Exchange;
-use super::{CallOutcome, NoAnswer, Outgoing, OutgoingError, Remote, Response, known_secrets};
+use super::{CallOutcome, NoAnswer, Outgoing, Remote, Response, known_secrets};
 use crate::blotted::Blotted;
 use crate::clock;
 use crate::provider::classify::{Asked, classify};
@@ -15,7 +15,7 @@ use crate::provider::clients::Connection;
 use crate::provider::detail::sentence;
 use crate::provider::harvest::Harvest;
 use crate::provider::hosts::is_loopback;
-use crate::provider::outgoing::{RequestContext, authorization_url};
+use crate::provider::outgoing::{OutgoingError, RequestContext, authorization_url};
 use crate::provider::person::{
     BrowserLogin, DeviceLogin, Expected, Issuer, Once, PersonError, PersonGrant, WhoIsIt,
     checked_claims, named, subject, who,
@@ -279,6 +279,7 @@ impl Remote {
         let CallOutcome {
             verdict,
             detail,
+            remedy: _,
             counted,
             skew_millis,
             odd,
@@ -333,6 +334,7 @@ impl Remote {
         CallOutcome {
             verdict: classified.verdict,
             detail,
+            remedy: None,
             counted: true,
             skew_millis,
             odd: classified.odd,
@@ -483,7 +485,13 @@ fn remedy_of_unverified(called: Option<Blotted>) -> Blotted {
 
 /// Why no answer came, in the words of whoever else had a part in it.
 fn unanswered(error: &NoAnswer, known: &[Secret]) -> PersonError {
-    PersonError::Server(Blotted::new(&error.sentence(), known))
+    let sentence = [Some(error.sentence()), error.remedy()];
+    let sentence = sentence
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("; ");
+    PersonError::Server(Blotted::new(&sentence, known))
 }
 
 fn impossible(error: &OutgoingError) -> PersonError {

@@ -4,7 +4,6 @@
 //! server's clock, and finds servers that turn our certificate down only after the handshake, as TLS 1.3 has it.
 
 use std::collections::BTreeSet;
-use std::error::Error;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -15,7 +14,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use url::{Host, Url};
 
-use super::{NoAnswer, received, tls_failure};
+use super::no_answer::{cause, is_without_route, tls_failure};
+use super::{NoAnswer, received, remedy};
 use crate::clock;
 use crate::provider::clients::{Connection, not_after, tls_error};
 use crate::provider::outgoing;
@@ -181,7 +181,7 @@ async fn tried(
         .await
         .map_err(|error| {
             let sentence = NoAnswer::Client(error).sentence();
-            Trouble::of(Step::Settings, &sentence, "correct the file or the key")
+            Trouble::of(Step::Settings, &sentence, remedy::SETTINGS)
         })?;
     let asked = reqwest::Request::new(reqwest::Method::HEAD, url.clone());
     match timeout(limit + LONGEST_ANSWER, client.execute(asked)).await {
@@ -231,9 +231,7 @@ async fn addresses(
     } else {
         "the name"
     };
-    let where_to_look = format!(
-        "compare the name in the config with `getent hosts {name}`, and see /etc/resolv.conf"
-    );
+    let where_to_look = remedy::of_name(name);
     match timeout(limit, clients.look_up(name)).await {
         Ok(Ok(found)) if !found.is_empty() => Ok(found
             .into_iter()
@@ -266,7 +264,7 @@ fn by_proxy(proxy: &ProxyUrl, what: &str) -> Trouble {
     Trouble::new(
         Step::Proxy,
         format!("the proxy {proxy} {what}"),
-        "correct `proxy` in [http], or the variables HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the service",
+        remedy::PROXY,
     )
 }
 
@@ -293,7 +291,7 @@ async fn failed(
         return Trouble::new(
             Step::Answer,
             format!("the server takes the connection and sends no proper answer ({cause})"),
-            "see whether the port in the config is the one of its web service",
+            remedy::NO_PROPER_ANSWER,
         );
     }
     if hung {
@@ -303,17 +301,9 @@ async fn failed(
         return trouble;
     }
     if of_tls || url.scheme() == "https" && connects(addresses).await {
-        return Trouble::of(
-            Step::Tls,
-            cause,
-            "see whether host and port in the config are those of an https server, and what stands before it",
-        );
+        return Trouble::of(Step::Tls, cause, remedy::TLS);
     }
-    Trouble::of(
-        Step::Connection,
-        cause,
-        "see firewall and routes between this machine and the server",
-    )
+    Trouble::of(Step::Connection, cause, remedy::UNCONNECTED)
 }
 
 /// What the system says of a connection that it could not make.
@@ -322,19 +312,14 @@ fn not_connected(kind: ErrorKind, host: &str, cause: &str) -> Option<Trouble> {
         return Some(Trouble::new(
             Step::Connection,
             format!("nothing listens there: {host} refuses the connection"),
-            "see whether the server runs, whether the port in the config is right, and what a firewall refuses",
+            remedy::REFUSED,
         ));
     }
-    let unreachable = [
-        ErrorKind::NetworkUnreachable,
-        ErrorKind::HostUnreachable,
-        ErrorKind::NetworkDown,
-    ];
-    unreachable.contains(&kind).then(|| {
+    is_without_route(kind).then(|| {
         Trouble::new(
             Step::Connection,
             format!("there is no route to {host} ({cause})"),
-            "see `ip route`, or set `proxy` in [http] where only a proxy leads out",
+            remedy::NO_ROUTE,
         )
     })
 }
@@ -347,7 +332,7 @@ async fn silent(url: &Url, addresses: &[SocketAddr], limit: Duration) -> Trouble
         return Trouble::new(
             Step::Connection,
             format!("{host} does not answer at all: packets are dropped on the way"),
-            "see the firewall between this machine and the server, or set `proxy` in [http] where only a proxy leads out",
+            remedy::DROPPED,
         );
     }
     let step = if url.scheme() == "https" {
@@ -358,7 +343,7 @@ async fn silent(url: &Url, addresses: &[SocketAddr], limit: Duration) -> Trouble
     Trouble::new(
         step,
         format!("the server takes the connection and then says nothing for {limit} s"),
-        "ask those who run the server, and see whether something between, a firewall say, holds the connection up",
+        remedy::SILENT,
     )
 }
 
@@ -366,10 +351,4 @@ async fn connects(addresses: &[SocketAddr]) -> bool {
     timeout(LONGEST_LOOK, TcpStream::connect(addresses))
         .await
         .is_ok_and(|connected| connected.is_ok())
-}
-
-/// The outermost cause of this type.
-fn cause<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e E> {
-    std::iter::successors(Some(error), |error| (*error).source())
-        .find_map(|error| error.downcast_ref())
 }

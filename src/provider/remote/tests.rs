@@ -13,6 +13,7 @@ use super::*;
 use crate::named::Named;
 use crate::provider::assertion::tests::private_key;
 use crate::provider::{HeaderNames, HttpSettings, Profile, Proxy, Value};
+use crate::session::answer::Refused;
 use crate::token::Capture;
 
 const TOKEN: &str = r#"{"access_token":"00D!fresh","token_type":"Bearer","scope":"api"}"#;
