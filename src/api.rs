@@ -67,6 +67,8 @@ pub enum Ask {
     Token {
         /// Of which session, and who asks.
         about: About,
+        /// Where the token goes.
+        via: Via,
         /// For how long it must be good; zero for as long as it is.
         min_validity: Duration,
         /// Whether it must be in the session's files as well.
@@ -84,6 +86,18 @@ pub enum Ask {
         generation: u64,
         /// How long ago, where the job knows.
         age: Option<Duration>,
+        /// Where the answer goes.
+        reply: Reply<SessionStatus>,
+    },
+    /// A job is about to send what it can send only once: answered when the token was seen alive within `within`, or a ping
+    /// has said what it is.
+    Prove {
+        /// Of which session, and who asks.
+        about: About,
+        /// How old the last proof may be.
+        within: Duration,
+        /// How long the caller waits.
+        wait: Duration,
         /// Where the answer goes.
         reply: Reply<SessionStatus>,
     },
@@ -113,6 +127,8 @@ pub enum Ask {
     Rejected {
         /// Of which session, and who says so.
         about: About,
+        /// Where another token goes.
+        via: Via,
         /// Which token.
         which: Rejected,
         /// Whether the answer must be in the session's files as well.
@@ -153,6 +169,15 @@ pub enum Ask {
         /// Where the answer goes.
         reply: oneshot::Sender<Snapshot>,
     },
+}
+
+/// Where a token goes: into a job's hands, or no further than the request that the gateway sends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// To the caller.
+    Socket,
+    /// To the server, with a caller's request.
+    Gateway,
 }
 
 /// A probe's question.
@@ -216,6 +241,8 @@ pub enum Refusal {
     NotAllowed { name: String },
     /// 403 `not-allowed`, exit 77: the caller may read the session, but not give it orders.
     NotOrdered { name: String },
+    /// 403 `not-allowed`, exit 77: the gateway alone has the session's token (`only = true`).
+    OnlyByGateway { name: String, socket: String },
     /// 503 `not-fresh` with `Retry-After`, exit 75.
     NotFresh {
         name: String,

@@ -6,6 +6,7 @@ mod daemon;
 mod document;
 pub(crate) mod example;
 mod exposure;
+mod gateway;
 mod global;
 mod hooks;
 mod http;
@@ -43,6 +44,7 @@ use crate::session::policy::Policy;
 use crate::users::{Principal, Subordinates};
 use crate::usual_places;
 use exposure::Refused;
+pub use gateway::{Allow, GatewayConfig};
 
 pub(crate) use keepalive::longest_ping_period;
 pub use report::{ConfigError, ConfigErrors};
@@ -180,6 +182,8 @@ pub struct SessionConfig {
     pub owner: Option<Arc<str>>,
     /// Where it is written what to do: goes there too.
     pub runbook: Option<Arc<str>>,
+    /// How jobs call its server without the token; none where they do not.
+    pub gateway: Option<Arc<GatewayConfig>>,
     /// `logout_on = ["removal"]`.
     pub logout_on_removal: bool,
     /// `logout_on = ["stop"]`.
@@ -214,6 +218,7 @@ impl PartialEq for SessionConfig {
             env_prefix,
             owner,
             runbook,
+            gateway,
             logout_on_removal,
             logout_on_stop,
             idle_timeout_assumed,
@@ -228,6 +233,7 @@ impl PartialEq for SessionConfig {
             && *env_prefix == other.env_prefix
             && *owner == other.owner
             && *runbook == other.runbook
+            && *gateway == other.gateway
             && *logout_on_removal == other.logout_on_removal
             && *logout_on_stop == other.logout_on_stop
             && *idle_timeout_assumed == other.idle_timeout_assumed

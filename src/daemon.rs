@@ -12,6 +12,7 @@ use crate::api::server::Server;
 use crate::atomic_file;
 use crate::config::{self, Config, DaemonConfig};
 use crate::descriptors::{keep_descriptors_from_children, missing_descriptors, raise_descriptors};
+use crate::gateway;
 use crate::hardening::harden;
 use crate::logging::{self, LoggingError};
 use crate::program;
@@ -167,6 +168,11 @@ async fn supervise(signals: Signals, config: Config) -> Result<(), DaemonError> 
     let (stop, stopped) = watch::channel(());
     let mut tasks = JoinSet::new();
     tasks.spawn(keep_serving(listen, scrapers, asking.clone(), moves));
+    tasks.spawn(gateway::serve(
+        supervisor.gateways(),
+        asking.clone(),
+        ended(stopped.clone()),
+    ));
     tasks.spawn(server.serve(asking, supervisor.guests(), ended(stopped)));
     supervisor.run(Ears { asks, signals }).await;
     drop(stop);

@@ -22,6 +22,7 @@ mod driver;
 mod duration;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod gateway;
 mod hardening;
 mod hooks;
 mod host_threads;

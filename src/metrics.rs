@@ -77,6 +77,8 @@ pub struct SessionFigures {
     pub calls: Vec<(Request, &'static str, u64)>,
     /// What became of files.
     pub publications: Publications,
+    /// What passed through its gateway, if it has one.
+    pub gateway: Option<GatewayFigures>,
     /// How runs of its hooks ended; none where it has none.
     pub hook_runs: Option<Runs>,
     /// As the server told them last.
@@ -89,6 +91,27 @@ pub struct SessionFigures {
     pub owner: Option<Arc<str>>,
     /// Where it is written what to do, as the config says.
     pub runbook: Option<Arc<str>>,
+}
+
+/// Requests of jobs through a session's gateway, by outcome, and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GatewayFigures {
+    /// The server's answer went to the job.
+    pub passed: u64,
+    /// Likewise, after the request had met a dead session and was sent once more.
+    pub sent_again: u64,
+    /// It went no further.
+    pub refused: u64,
+    /// There was no token for it.
+    pub without_session: u64,
+    /// The server gave no answer.
+    pub failed: u64,
+    /// Under way now.
+    pub in_flight: u64,
+    /// Of bodies, from jobs.
+    pub bytes_sent: u64,
+    /// Of bodies, to jobs.
+    pub bytes_received: u64,
 }
 
 /// A session's moments.

@@ -18,6 +18,7 @@ mod grants;
 mod harvest;
 mod hosts;
 mod outgoing;
+mod path;
 mod pem;
 mod person;
 mod presented;
@@ -38,15 +39,21 @@ use std::time::Duration;
 use crate::secret::Secret;
 use crate::token::Token;
 
+pub use classify::Sign;
 pub use clients::{Clients, Pin};
+pub use path::{PathPrefix, has_one_reading};
 pub use pem::{NoKey, private_key};
 pub use person::{BrowserLogin, DeviceLogin, PersonError, PersonGrant, RedirectProblem};
 pub(crate) use profile::schema::{DIALECT as SCHEMA_DIALECT, schema as profile_schema};
-pub use profile::{Description, GrantDescription, Parameter, ParameterKind, Profile, ProfileError};
+pub use profile::{
+    Denied, Description, GrantDescription, Parameter, ParameterKind, Profile, ProfileError,
+};
 pub use proxy::{Proxy, ProxyUrl, ProxyVariables};
 pub use remote::{
-    Again, Polled, Probe, Remote, RemoteError, Trouble, Undelivered, check_address, deliver, probe,
+    Again, NotForwarded, Onward, Polled, Probe, Remote, RemoteError, SeenAnswer, Trouble,
+    Undelivered, check_address, deliver, probe,
 };
+pub use reqwest::Body as WireBody;
 pub use settings::{HeaderNames, HttpSettings, RemoteConfig, Value};
 
 /// How a person logs in.

@@ -90,13 +90,28 @@ pub(crate) async fn connection<S>(
     S: Service<Request<Incoming>, Response = Response<Body>>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    watched_connection(stream, service, terms, |_: &[u8]| (), ended, stop).await;
+}
+
+/// As [`connection`], and shows `seen` all that is read, before it is understood.
+pub(crate) async fn watched_connection<S>(
+    stream: &Stream,
+    service: S,
+    terms: &Terms,
+    seen: impl FnMut(&[u8]) + Unpin,
+    ended: impl Future<Output = ()>,
+    stop: impl Future<Output = ()>,
+) where
+    S: Service<Request<Incoming>, Response = Response<Body>>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let mut http = http1::Builder::new();
     http.timer(AlarmTimer::default())
         .header_read_timeout(terms.header_timeout)
         .max_buf_size(terms.header_limit)
         .keep_alive(terms.may_ask_again)
         .half_close(true);
-    let io = TokioIo::new(StallGuard::new(stream, terms.write_timeout));
+    let io = TokioIo::new(StallGuard::new(stream, terms.write_timeout, seen));
     let mut connection = pin!(http.serve_connection(io, service));
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,

@@ -38,7 +38,7 @@ mod warnings;
 mod watch;
 mod writes;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -47,6 +47,7 @@ use std::time::Duration;
 use crate::api::Ask;
 use crate::config::{Config, MetricsListen};
 use crate::driver::{Done, Ticket};
+use crate::gateway::Traffic;
 use crate::hooks::RunCount;
 use crate::schedule::Duty;
 use crate::session::answer::{Answer, Request};
@@ -118,6 +119,8 @@ struct Supervisor {
     ready: bool,
     /// How many slots there have been.
     epochs: u64,
+    /// What passes through the gateways, by session.
+    traffic: BTreeMap<Arc<str>, Arc<Traffic>>,
 }
 
 /// All that can happen to the supervisor.

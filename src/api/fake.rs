@@ -116,6 +116,11 @@ async fn decide(ask: Ask, saw: std_mpsc::Sender<String>) {
             about: About { name, .. },
             reply,
             ..
+        }
+        | Ask::Prove {
+            about: About { name, .. },
+            reply,
+            ..
         } => drop(reply.send(known(&name).map(|()| status(&name)))),
         Ask::Token {
             about: About { name, .. },

@@ -152,6 +152,11 @@ impl From<Refusal> for Problem {
             Refusal::NotOrdered { name } => Self::new(Kind::NotAllowed, format!("only admins may do this with {name}"))
                 .with_remedy(ADMINS)
                 .about(name),
+            Refusal::OnlyByGateway { name, socket } => {
+                Self::new(Kind::NotAllowed, format!("no job holds the token of {name}: the config says `only = true`"))
+                    .with_remedy(format!("call the server through its gateway: curl --unix-socket {socket} http://{name}/"))
+                    .about(name)
+            }
             Refusal::NotFresh { name, reason, retry_after } => {
                 let mut problem = Self::new(Kind::NotFresh, reason).about(name);
                 problem.retry_after = retry_after.map(whole_seconds);

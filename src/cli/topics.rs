@@ -23,7 +23,7 @@ macro_rules! topic {
     };
 }
 
-pub(super) const TOPICS: [Topic; 16] = [
+pub(super) const TOPICS: [Topic; 17] = [
     topic!(
         "overview",
         "overview.md",
@@ -54,6 +54,11 @@ pub(super) const TOPICS: [Topic; 16] = [
         "publishing",
         "publishing.md",
         "token files, hooks and alerts"
+    ),
+    topic!(
+        "gateway",
+        "gateway.md",
+        "jobs that call the server through keepfresh and hold no token"
     ),
     topic!(
         "recipes",

@@ -14,6 +14,32 @@ type Owned<'s> = (&'s str, &'s At<SinkConfig>);
 pub(super) fn report(sessions: &[Placed], socket: &Path, report: &Report, sources: &[Source]) {
     report_files(sessions, socket, report, sources);
     report_prefixes(sessions, report);
+    report_gateways(sessions, report);
+}
+
+fn report_gateways(sessions: &[Placed], report: &Report) {
+    let (mut sockets, mut ports) = (BTreeMap::new(), BTreeMap::new());
+    for placed in sessions {
+        let Some(gateway) = &placed.gateway else {
+            continue;
+        };
+        let name = placed.name.as_str();
+        if let Some(other) = sockets.insert(gateway.config.socket.clone(), name) {
+            let title = format!(
+                "`sessions.{name}.gateway.socket`: the gateway of the session `{other}` has this socket already"
+            );
+            report.problem(&gateway.socket.place, title, "give each its own name");
+        }
+        let Some(listen) = gateway.config.listen else {
+            continue;
+        };
+        if let Some(other) = ports.insert(listen, name) {
+            let title = format!(
+                "`sessions.{name}.gateway.listen`: the gateway of the session `{other}` has this port already"
+            );
+            report.problem(&gateway.listen.place, title, "give each its own port");
+        }
+    }
 }
 
 fn report_files(sessions: &[Placed], socket: &Path, report: &Report, sources: &[Source]) {

@@ -34,6 +34,15 @@ pub(super) enum Shape {
     Proxy,
     /// An address with its port, or `unix:` and a path.
     Listen,
+    /// An address of loopback with its port.
+    Loopback,
+    /// The name of a socket below `gateway`.
+    SocketName,
+    HeaderName,
+    /// Methods of HTTP.
+    Methods,
+    /// Beginnings of requests' paths.
+    RequestPaths,
     /// SHA-256, in base64 or hexadecimal digits.
     Pin,
     VariableName,
@@ -139,6 +148,7 @@ pub(super) const SESSION: Keys = &[
     optional("hook", Shape::Tables(HOOK)),
     optional("http", Shape::Table(SESSION_HTTP)),
     optional("access", Shape::Table(ACCESS)),
+    optional("gateway", Shape::Table(GATEWAY)),
 ];
 pub(super) const KEEPALIVE: Keys = &[
     optional("survive_outage", Shape::Duration),
@@ -186,6 +196,18 @@ pub(super) const WEBHOOK: Keys = &[
     optional("allow_plain_http", Shape::Flag),
 ];
 pub(super) const ACCESS: Keys = &[optional("allow", Shape::Principals)];
+pub(super) const GATEWAY: Keys = &[
+    optional("socket", Shape::SocketName),
+    optional("listen", Shape::Loopback),
+    optional("header", Shape::HeaderName),
+    optional("only", Shape::Flag),
+    optional("allow", Shape::Tables(GATEWAY_ALLOW)),
+];
+pub(super) const GATEWAY_ALLOW: Keys = &[
+    optional("who", Shape::Principals),
+    optional("methods", Shape::Methods),
+    optional("paths", Shape::RequestPaths),
+];
 pub(super) const SECRET: Keys = &[
     optional("file", Shape::Path),
     optional("insecure_mode", Shape::Flag),
@@ -208,7 +230,7 @@ const LOGIN: Keys = &[
 ];
 
 /// The tables of a session, by how their headers are written behind its name; the grants' own keys are in `login`.
-const OF_SESSIONS: [(&str, &str, Keys); 7] = [
+const OF_SESSIONS: [(&str, &str, Keys); 9] = [
     ("[", "]", SESSION),
     ("[", ".login]", LOGIN),
     ("[", ".keepalive]", KEEPALIVE),
@@ -216,6 +238,8 @@ const OF_SESSIONS: [(&str, &str, Keys); 7] = [
     ("[", ".access]", ACCESS),
     ("[[", ".publish]]", PUBLISH),
     ("[[", ".hook]]", HOOK),
+    ("[", ".gateway]", GATEWAY),
+    ("[[", ".gateway.allow]]", GATEWAY_ALLOW),
 ];
 /// The other tables.
 const OF_ALL: [(&str, Keys); 6] = [
@@ -282,6 +306,8 @@ pub(super) fn quotable() -> impl Iterator<Item = &'static str> {
         WEBHOOK,
         SESSION_HTTP,
         ACCESS,
+        GATEWAY,
+        GATEWAY_ALLOW,
         SECRET,
         LOGIN,
     ];

@@ -96,6 +96,11 @@ impl Writer<'_> {
             Shape::Line => text(r"^(?=.*\S)[^\x00-\x1f\x7f]{1,200}$"),
             Shape::Proxy => text(r"^(none|\s*[Hh][Tt][Tt][Pp][Ss]?:[^?#]+)$"),
             Shape::Listen => text(r"^(unix:[\s\S]*[^/]|.*:[0-9]+)$"),
+            Shape::Loopback => text(r"^(127\.[0-9.]+|\[[0-9A-Fa-f:.]+\]):[1-9][0-9]{0,4}$"),
+            Shape::SocketName => text("^[A-Za-z0-9_-]{1,64}$"),
+            Shape::HeaderName => text("^[A-Za-z0-9-]+$"),
+            Shape::Methods => list(&text("^[A-Z]+$")),
+            Shape::RequestPaths => list(&text("^/")),
             Shape::Pin => text(r"^\s*[A-Za-z0-9+/=:]{43,103}\s*$"),
             // Only a shell would know the home directory and the variables.
             Shape::Path => text(r"^(?![~$])[\s\S]*\S"),

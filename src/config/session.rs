@@ -10,7 +10,7 @@ use super::keepalive::{self, Given, IdleTimeout, Keepalive};
 use super::report::{At, Place};
 use super::table::Table;
 use super::value::{Bad, bad, is_variable_name};
-use super::{SessionConfig, hooks, http, keys, login, principals, publish};
+use super::{GatewayConfig, SessionConfig, gateway, hooks, http, keys, login, principals, publish};
 use crate::blotted::is_visible;
 use crate::duration::duration_text;
 use crate::hooks::HookConfig;
@@ -28,6 +28,7 @@ pub(super) struct Placed {
     pub(super) config: Option<SessionConfig>,
     pub(super) sinks: Vec<At<SinkConfig>>,
     pub(super) prefix_place: Place,
+    pub(super) gateway: Option<gateway::Placed>,
 }
 
 /// Reads a session as far as it can be read.
@@ -50,7 +51,13 @@ pub(super) fn read(name: &str, table: &Table<'_>, context: &Context<'_>) -> Plac
         env_prefix: &prefix.value,
         profile: profile.as_deref(),
     };
-    let sinks = publish::read(table, &owner, context);
+    let gateway = gateway::read(table, name, &context.daemon.runtime_dir);
+    let shares = gateway.as_ref().is_none_or(|gateway| !gateway.config.only);
+    let sinks = if shares {
+        publish::read(table, &owner, context)
+    } else {
+        Vec::new()
+    };
     let contact = |key: &str, parse: fn(&str) -> Result<(), Bad>| {
         table
             .parsed(key, |text| {
@@ -67,16 +74,18 @@ pub(super) fn read(name: &str, table: &Table<'_>, context: &Context<'_>) -> Plac
         access: access(table)
             .unwrap_or_else(|| publish::readers(&sinks, context))
             .into(),
+        gateway: gateway.as_ref().map(|gateway| gateway.config.clone()),
         logout_on: logout_on(table),
     };
-    let config =
-        server(table, profile, context).map(|server| config(name, table, server, local, context));
+    let config = server(table, profile, shares, context)
+        .map(|server| config(name, table, server, local, context));
     Placed {
         name: name.to_owned(),
         env_prefix: prefix.value,
         config,
         sinks,
         prefix_place: prefix.place,
+        gateway,
     }
 }
 
@@ -88,6 +97,7 @@ struct Local {
     publish: Arc<[SinkConfig]>,
     hooks: Box<[HookConfig]>,
     access: Box<[Principal]>,
+    gateway: Option<Arc<GatewayConfig>>,
     /// On removal, and on stop.
     logout_on: (bool, bool),
 }
@@ -103,6 +113,7 @@ struct Server {
 fn server(
     table: &Table<'_>,
     profile: Option<Arc<Profile>>,
+    shares: bool,
     context: &Context<'_>,
 ) -> Option<Server> {
     let url = login::url(table, profile.as_deref());
@@ -111,7 +122,8 @@ fn server(
         .and_then(|profile| login::read(table, profile, context));
     let http = http::session(table, context);
     let given = given(table);
-    let keepalive = keepalive::read(table, context);
+    let mut keepalive = keepalive::read(table, context);
+    keepalive.shared &= shares;
     keepalive::check_margin(
         table,
         &keepalive,
@@ -169,6 +181,7 @@ fn config(
         env_prefix: local.env_prefix,
         owner: local.owner,
         runbook: local.runbook,
+        gateway: local.gateway,
         logout_on_removal,
         logout_on_stop,
         idle_timeout_assumed: given.idle_timeout == IdleTimeout::Assumed,

@@ -292,6 +292,38 @@ const OF_SESSION: &[Family<SessionFigures>] = &[
         },
     ),
     counter(
+        "keepfresh_gateway_requests",
+        "Jobs' requests through the session's gateway by outcome.",
+        |it, out| {
+            for (outcome, count) in it.gateway.iter().flat_map(|it| {
+                [
+                    ("passed", it.passed),
+                    ("sent_again", it.sent_again),
+                    ("refused", it.refused),
+                    ("without_session", it.without_session),
+                    ("failed", it.failed),
+                ]
+            }) {
+                out.labelled(&[("outcome", outcome)], count);
+            }
+        },
+    ),
+    counter(
+        "keepfresh_gateway_bytes",
+        "Bytes of bodies through the session's gateway, as the job sees them.",
+        |it, out| {
+            if let Some(gateway) = it.gateway {
+                out.labelled(&[("direction", "sent")], gateway.bytes_sent);
+                out.labelled(&[("direction", "received")], gateway.bytes_received);
+            }
+        },
+    ),
+    gauge(
+        "keepfresh_gateway_in_flight",
+        "Requests that are under way in the session's gateway.",
+        |it, out| out.known(it.gateway.map(|gateway| gateway.in_flight)),
+    ),
+    counter(
         "keepfresh_session_hook_runs",
         "Runs of the session's hooks by outcome.",
         |it, out| {

@@ -4,6 +4,7 @@
 
 mod denial;
 mod ping;
+mod sign;
 mod token_endpoint;
 
 use std::borrow::Cow;
@@ -19,12 +20,15 @@ use super::profile::Profile;
 use super::request::RequestTemplate;
 use super::response::{self, Response, until};
 use super::rule::{AnswerRule, RuleVerdict, Seen};
+use super::settings::RemoteConfig;
 use super::token_answer::moment;
 use crate::secret::Secret;
 use crate::session::answer::{Refused, Request, Verdict};
 use crate::token::Token;
 use denial::{says_no, speaks_of_credentials};
 use ping::alive;
+pub use sign::Sign;
+pub(super) use sign::sign;
 use token_endpoint::{declined, refusal, refused_by};
 
 /// A server in maintenance may be back sooner than announced; our own back-off waits no longer either.
@@ -161,6 +165,28 @@ pub(super) fn step(
             },
         }
     })
+}
+
+impl<'a> Asked<'a> {
+    /// What a session of `config` asked with `token`; `template` is the profile's own request, where it was one.
+    pub(super) fn of(
+        config: &'a RemoteConfig,
+        request: Request,
+        template: Option<&'a RequestTemplate>,
+        token: Option<&'a Token>,
+        wall: Timestamp,
+    ) -> Self {
+        let (profile, grant, url) = (&config.profile, &*config.grant, &*config.url);
+        Self {
+            profile,
+            grant,
+            url,
+            request,
+            template,
+            token,
+            wall,
+        }
+    }
 }
 
 impl Asked<'_> {

@@ -61,6 +61,19 @@ pub(super) enum Connection {
     Own,
     /// One of its own too, whose certificate is looked at.
     Observed,
+    /// One of many that carry jobs' own requests.
+    Lent,
+}
+
+impl Connection {
+    /// How many may wait for the next request.
+    fn kept_idle(self) -> usize {
+        match self {
+            Self::Kept => 2,
+            Self::Own | Self::Observed => 0,
+            Self::Lent => 64,
+        }
+    }
 }
 
 /// HTTP clients, one per distinct [`HttpSettings`].
@@ -268,7 +281,7 @@ impl Clients {
             .dns_resolver(Arc::new(self.shared.names.clone()))
             .connect_timeout(kind.settings.connect_timeout)
             .pool_idle_timeout(POOL_IDLE)
-            .pool_max_idle_per_host(if connection == Connection::Kept { 2 } else { 0 })
+            .pool_max_idle_per_host(connection.kept_idle())
             // What old servers send and every other client reads (RFC 9112 section 5): folded lines, a blank before the colon,
             // and lines that are no header at all.
             .http1_allow_obsolete_multiline_headers_in_responses(true)

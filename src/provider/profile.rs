@@ -3,6 +3,7 @@
 mod check;
 mod compiled_in;
 mod content;
+mod denied;
 mod describe;
 mod named;
 mod raw;
@@ -21,6 +22,7 @@ use super::GrantTraits;
 use super::harvest::{Captures, KNOWN};
 use super::hosts::{HostPattern, Hosts};
 use super::outgoing::JwtTemplate;
+use super::path::PathPrefix;
 use super::request::RequestTemplate;
 use super::rule::{AnswerRule, RuleVerdict};
 use super::template::Template;
@@ -33,6 +35,7 @@ use content::{About, ProfileParameter};
 pub(super) use content::{
     CommandRules, Endpoints, Example, GrantRules, LoginRules, Protocol, QuotaRule, Usage,
 };
+pub use denied::Denied;
 pub use describe::{Description, GrantDescription};
 
 /// How one kind of server logs in, pings, renews and answers.
@@ -67,6 +70,10 @@ pub struct Profile {
     pub(super) renew: Option<RequestTemplate>,
     pub(super) introspection: Option<RequestTemplate>,
     pub(super) logout: Option<RequestTemplate>,
+    /// What jobs may not call through keepfresh, besides the profile's own requests.
+    denied: Vec<PathPrefix>,
+    /// Paths that the server answers without a look at the token.
+    public: Vec<PathPrefix>,
     pub(super) answers: Vec<AnswerRule>,
     pub(super) quotas: Vec<QuotaRule>,
     pub(super) examples: Vec<Example>,

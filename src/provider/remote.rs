@@ -1,11 +1,13 @@
 //! One session's server: a request leaves, an answer comes back.
 
 mod exchange;
+mod forward;
 mod no_answer;
 mod notice;
 mod person;
 mod probe;
 mod remedy;
+mod seen;
 
 use std::error::Error as _;
 use std::io::ErrorKind;
@@ -40,11 +42,13 @@ use crate::token::{Token, checked_access_token};
 use exchange::Exchange;
 use no_answer::NoAnswer;
 
+pub use forward::{NotForwarded, Onward};
 pub use notice::{Again, Undelivered, check_address, deliver};
 pub use person::Polled;
 #[cfg(any(test, fuzzing))]
 pub(in crate::provider) use person::device_login;
 pub use probe::{Probe, Trouble, probe};
+pub use seen::SeenAnswer;
 
 /// The longest body that is read: what an API says about a session is a few KiB.
 const LONGEST_BODY: usize = 1024 * 1024;
@@ -315,14 +319,23 @@ async fn exchange(
         }
         Err(error) => error,
     };
-    // URLs stay out of errors: a profile may put a token into one.
+    Err(exchange_error(clients, settings, &url, error).await)
+}
+
+/// Whose fault it is that no answer came. URLs stay out of errors: a profile may put a token into one.
+async fn exchange_error(
+    clients: &Clients,
+    settings: &HttpSettings,
+    url: &Url,
+    error: reqwest::Error,
+) -> NoAnswer {
     match clients
-        .proxy_to_blame(settings, &url, &error)
+        .proxy_to_blame(settings, url, &error)
         .await
         .filter(|_| error.is_connect())
     {
-        Some((proxy, what)) => Err(NoAnswer::Proxy(proxy, what)),
-        None => Err(NoAnswer::Transport(error.without_url())),
+        Some((proxy, what)) => NoAnswer::Proxy(proxy, what),
+        None => NoAnswer::Transport(error.without_url()),
     }
 }
 

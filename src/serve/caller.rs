@@ -24,6 +24,9 @@ pub struct Caller {
     pub pid: Option<i32>,
 }
 
+/// No group has this number (`chown(2)`: it means "leave it as it is").
+const GROUP_OF_NONE: u32 = u32::MAX;
+
 impl Caller {
     /// Asks the kernel who connected to `socket`; `daemon_uid` may do everything, so its groups are not looked up.
     ///
@@ -52,6 +55,16 @@ impl Caller {
     /// Those of [`Caller::of`].
     pub fn at_sight(socket: &UnixStream) -> io::Result<Self> {
         Self::seen(socket).map(|(seen, _)| seen)
+    }
+
+    /// A user of whom nothing else is known: its groups count for nothing.
+    pub(crate) fn known_by_user(uid: u32) -> Self {
+        Self {
+            uid,
+            gid: GROUP_OF_NONE,
+            groups: Vec::new(),
+            pid: None,
+        }
     }
 
     fn seen(socket: &UnixStream) -> io::Result<(Self, UCred)> {

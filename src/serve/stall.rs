@@ -10,18 +10,21 @@ use tokio::time::{Sleep, sleep};
 
 use super::Stream;
 
-/// Passes everything through; a write that makes no progress for `patience` fails with `TimedOut`.
-pub(crate) struct StallGuard<'a> {
+/// Passes everything through, and shows `seen` what is read; a write that makes no progress for `patience` fails with
+/// `TimedOut`.
+pub(crate) struct StallGuard<'a, S> {
     stream: &'a Stream,
+    seen: S,
     patience: Duration,
     /// Set while a write waits.
     giving_up: Option<Pin<Box<Sleep>>>,
 }
 
-impl<'a> StallGuard<'a> {
-    pub(crate) fn new(stream: &'a Stream, patience: Duration) -> Self {
+impl<'a, S> StallGuard<'a, S> {
+    pub(crate) fn new(stream: &'a Stream, patience: Duration, seen: S) -> Self {
         Self {
             stream,
+            seen,
             patience,
             giving_up: None,
         }
@@ -53,23 +56,27 @@ impl<'a> StallGuard<'a> {
     }
 }
 
-impl AsyncRead for StallGuard<'_> {
+impl<S: FnMut(&[u8]) + Unpin> AsyncRead for StallGuard<'_, S> {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         loop {
             ready!(self.stream.poll_read_ready(cx))?;
             match self.stream.try_read_buf(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                read => return Poll::Ready(read.map(|_| ())),
+                read => {
+                    (self.seen)(buffer.filled().get(before..).unwrap_or_default());
+                    return Poll::Ready(read.map(|_| ()));
+                }
             }
         }
     }
 }
 
-impl AsyncWrite for StallGuard<'_> {
+impl<S: Unpin> AsyncWrite for StallGuard<'_, S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -113,7 +120,7 @@ mod tests {
     async fn a_write_that_nobody_takes_ends() {
         let (ours, _theirs) = UnixStream::pair().unwrap();
         let ours = Stream::Unix(ours);
-        let mut guarded = StallGuard::new(&ours, Duration::from_secs(5));
+        let mut guarded = StallGuard::new(&ours, Duration::from_secs(5), |_: &[u8]| ());
         let error = guarded
             .write_all(&vec![b'x'; MORE_THAN_FITS])
             .await
@@ -125,7 +132,7 @@ mod tests {
     async fn a_slow_reader_that_gets_on_is_served_to_the_end() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let ours = Stream::Unix(ours);
-        let mut guarded = StallGuard::new(&ours, Duration::from_secs(5));
+        let mut guarded = StallGuard::new(&ours, Duration::from_secs(5), |_: &[u8]| ());
         let read = async {
             let mut taken = 0;
             let mut part = vec![0; MORE_THAN_FITS];
@@ -143,7 +150,7 @@ mod tests {
     async fn both_directions_and_the_end_pass_through() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let ours = Stream::Unix(ours);
-        let mut guarded = StallGuard::new(&ours, Duration::from_secs(5));
+        let mut guarded = StallGuard::new(&ours, Duration::from_secs(5), |_: &[u8]| ());
         theirs.write_all(b"question").await.unwrap();
         theirs.shutdown().await.unwrap();
         let (mut asked, mut answered) = (String::new(), String::new());

@@ -12,9 +12,10 @@ use super::slot::{Outcome, Slot};
 use crate::api::access::{self, Caller, Guests};
 use crate::api::{
     About, Ask, Held, LoginBegun, LoginDone, Page, PageEnd, Refusal, Rejected, Reply, Served,
-    SessionStatus,
+    SessionStatus, Via,
 };
 use crate::driver::LONGEST_LANDING;
+use crate::gateway::{Opening, Openings};
 use crate::secret::Secret;
 use crate::session::Input;
 use crate::session::account::Account;
@@ -100,13 +101,15 @@ impl Supervisor {
             }
             Ask::Token {
                 about,
+                via,
                 min_validity,
                 files,
                 wait,
                 reply,
-            } => {
-                self.token(&about, min_validity, files, wait, reply);
-            }
+            } => match self.given_out(&about, via) {
+                Ok(()) => self.token(&about, min_validity, files, wait, reply),
+                Err(refusal) => drop(reply.send(Err(refusal))),
+            },
             Ask::Used {
                 about,
                 generation,
@@ -131,11 +134,21 @@ impl Supervisor {
             }
             Ask::Rejected {
                 about,
+                via,
                 which,
                 files,
                 wait,
                 reply,
-            } => self.rejected(&about, &which, files, wait, reply),
+            } => match self.given_out(&about, via) {
+                Ok(()) => self.rejected(&about, &which, files, wait, reply),
+                Err(refusal) => drop(reply.send(Err(refusal))),
+            },
+            Ask::Prove {
+                about,
+                within,
+                wait,
+                reply,
+            } => self.prove(&about, within, wait, reply),
             Ask::Order {
                 about,
                 order,
@@ -218,6 +231,25 @@ impl Supervisor {
         access::is_admin(caller, self.uid, &self.config.socket.admins)
     }
 
+    /// The gateways of all sessions, as they are now.
+    pub(super) fn open_gateways(&mut self) {
+        let openings = self.slots.values().filter_map(|slot| {
+            let config = slot.config.gateway.clone().filter(|_| !slot.leaving)?;
+            Some(Opening {
+                session: slot.name.clone(),
+                config,
+                remote: slot.remote.clone(),
+                traffic: self.traffic.get(&slot.name).cloned().unwrap_or_default(),
+            })
+        });
+        let openings: Openings = openings.collect();
+        if !openings.is_empty() || !self.traffic.is_empty() {
+            let counted = |opening: &Opening| (opening.session.clone(), opening.traffic.clone());
+            self.traffic = openings.iter().map(counted).collect();
+            self.effects.push(Effect::OpenGateways(openings));
+        }
+    }
+
     /// The socket tells those whom the config knows from strangers.
     pub(super) fn tell_guests(&mut self) {
         let readers = self
@@ -276,6 +308,18 @@ impl Supervisor {
                 reply: Some(reply),
             },
         );
+    }
+
+    /// Whether the session's token may go there.
+    fn given_out(&self, about: &About, via: Via) -> Result<(), Refusal> {
+        let slot = self.readable(about)?;
+        match (&slot.config.gateway, via) {
+            (Some(gateway), Via::Socket) if gateway.only => Err(Refusal::OnlyByGateway {
+                name: about.name.clone(),
+                socket: gateway.socket.display().to_string(),
+            }),
+            (Some(_) | None, Via::Socket | Via::Gateway) => Ok(()),
+        }
     }
 
     fn used(

@@ -20,6 +20,7 @@ use crate::clock;
 use crate::config::{self, Config};
 use crate::descriptors::allowed_descriptors;
 use crate::driver::{self, Done, Work};
+use crate::gateway::Openings;
 use crate::hooks::Hooks;
 use crate::program;
 use crate::provider::Clients;
@@ -75,6 +76,8 @@ pub struct Edge {
     scrapers: mpsc::UnboundedSender<MoveScrapers>,
     /// Whom the config knows, for the server to tell from strangers.
     guests: watch::Sender<Arc<Guests>>,
+    /// The gateways that there should be.
+    gateways: watch::Sender<Openings>,
 }
 
 impl Edge {
@@ -118,6 +121,7 @@ impl Edge {
             notifier,
             scrapers,
             guests: watch::Sender::default(),
+            gateways: watch::Sender::new(Arc::new([])),
         };
         edge.perform(now);
         Ok(edge)
@@ -126,6 +130,11 @@ impl Edge {
     /// Those whom the config knows, as it is now and after each reload.
     pub fn guests(&self) -> watch::Receiver<Arc<Guests>> {
         self.guests.subscribe()
+    }
+
+    /// The gateways that there should be, as the config is now and after each reload.
+    pub fn gateways(&self) -> watch::Receiver<Openings> {
+        self.gateways.subscribe()
     }
 
     /// Runs until a signal stops it; then lets renewals finish, stores what they brought, and leaves the files in place.
@@ -270,6 +279,7 @@ impl Edge {
                     .spawn(async { Incoming::ScrapersMoved(moved.await.ok()) });
             }
             Effect::Admit(guests) => drop(self.guests.send_replace(guests)),
+            Effect::OpenGateways(openings) => drop(self.gateways.send_replace(openings)),
             Effect::WithholdVariables(variables) => program::withhold_from_children(variables),
         }
     }

@@ -13,6 +13,7 @@ use crate::api::HealthAsk;
 use crate::api::access::Guests;
 use crate::config::{Config, MetricsListen, SessionConfig};
 use crate::driver::{DirectorySnapshot, Errand, ExpectedFiles, PersonErrand, Ticket};
+use crate::gateway::Openings;
 use crate::hooks::{AlertsConfig, Happening, RunCount};
 use crate::publish::{PendingSinks, Publisher, Settling};
 use crate::schedule::Calendar;
@@ -94,6 +95,8 @@ pub(super) enum Effect {
     MoveScrapers(Option<MetricsListen>),
     /// The socket tells those whom the config knows from strangers.
     Admit(Arc<Guests>),
+    /// These gateways should be open.
+    OpenGateways(Openings),
     /// These variables hold secrets: no program that is started gets them.
     WithholdVariables(Vec<String>),
 }

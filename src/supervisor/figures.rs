@@ -121,7 +121,13 @@ impl Supervisor {
             .filter(|slot| caller.is_none_or(|caller| self.may_read(caller, slot)));
         let sessions = seen.filter_map(|slot| {
             let account = self.accounts.get(&slot.account)?;
-            Some(slot.figures(now, &account.account))
+            Some(SessionFigures {
+                gateway: self
+                    .traffic
+                    .get(&slot.name)
+                    .map(|traffic| traffic.figures()),
+                ..slot.figures(now, &account.account)
+            })
         });
         Snapshot {
             daemon: DaemonFigures {
@@ -170,6 +176,7 @@ impl Slot {
             clock_skew_seconds: skew,
             calls: self.tally.figures(),
             publications: self.publication.count(),
+            gateway: None,
             hook_runs: (!self.config.hooks.is_empty()).then(|| self.hook_runs.runs()),
             quotas: self.session.record().quotas.clone(),
             warnings: self.warnings(now.boot),

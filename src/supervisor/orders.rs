@@ -45,6 +45,48 @@ impl Supervisor {
         }
     }
 
+    /// Pings for a caller who is about to send what cannot be sent twice, unless the token was seen alive within `within`.
+    pub(super) fn prove(
+        &mut self,
+        about: &About,
+        within: Duration,
+        wait: Duration,
+        reply: Reply<SessionStatus>,
+    ) {
+        let now = self.now.boot;
+        let (after, calls) = match self.readable(about) {
+            Ok(slot) if slot.session.was_alive_within(within, now) => {
+                let _ = reply.send(self.status(slot));
+                return;
+            }
+            Ok(slot) => (
+                slot.calls_before(api::Order::Verify),
+                slot.calls_for(api::Order::Verify),
+            ),
+            Err(refusal) => {
+                let _ = reply.send(Err(refusal));
+                return;
+            }
+        };
+        let possible = self
+            .known(&about.name)
+            .and_then(|slot| slot.can_order(api::Order::Verify, None));
+        if let Err(refusal) = possible {
+            let _ = reply.send(Err(refusal));
+            return;
+        }
+        self.feed_engine(&about.name, Input::Order(Order::Verify));
+        self.wait(
+            &about.name,
+            wait,
+            Want::Outcome {
+                after,
+                of: calls,
+                reply: Some(reply),
+            },
+        );
+    }
+
     fn orderable(&self, about: &About, order: api::Order) -> Result<&Slot, Refusal> {
         let slot = self.administered(about)?;
         let account = self

@@ -290,6 +290,7 @@ impl Supervisor {
         self.config.subordinates = config.subordinates;
         self.take_over_sessions(config.sessions, loaded);
         self.tell_guests();
+        self.open_gateways();
         self.set_calendar();
         let names: Vec<_> = self.slots.keys().cloned().collect();
         self.try_again(&names);

@@ -112,6 +112,7 @@ impl Supervisor {
             unreported: BTreeSet::new(),
             ready: false,
             epochs: 0,
+            traffic: BTreeMap::new(),
             config,
         };
         supervisor.start_alerts();
@@ -123,6 +124,7 @@ impl Supervisor {
             .values_mut()
             .for_each(|account| account.forget_strangers());
         supervisor.tell_guests();
+        supervisor.open_gateways();
         Ok(supervisor)
     }
 

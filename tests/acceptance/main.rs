@@ -42,6 +42,7 @@ mod events;
 mod every_profile;
 mod exec;
 mod files_in_place;
+mod gateway;
 mod hanging_peers;
 mod hardening;
 mod harness;

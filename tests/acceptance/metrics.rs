@@ -58,7 +58,8 @@ fn every_figure_is_in_the_exposition_and_says_what_status_says() {
         .key("max_lifetime = \"60d\"");
     let session = session.key("owner = \"the crm people\"");
     let hook = "on = [\"attention\"]\ncommand = [\"true\"]";
-    lab.configure(&[session.key("token_lifetime = \"1d\"").table("[hook]", hook)]);
+    let session = session.key("token_lifetime = \"1d\"").table("[hook]", hook);
+    lab.configure(&[session.table("gateway", "")]);
     lab.listen_for_scrapers(&address);
     let config = fs::read_to_string(lab.config()).unwrap();
     lab.write_config(&format!("{config}[alerts]\non_attention = [[\"true\"]]\n"));

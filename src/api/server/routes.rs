@@ -19,7 +19,7 @@ use super::parameters::{Query, RejectedBody, UsedBody, json};
 use super::streams;
 use crate::api::access::Caller;
 use crate::api::problem::{Kind, Problem};
-use crate::api::{About, Ask, HealthAsk, Order, Refusal, Served, TokenAnswer};
+use crate::api::{About, Ask, HealthAsk, Order, Refusal, Served, TokenAnswer, Via};
 
 /// What the supervisor may take beyond the caller's wait; it answers in microseconds unless something is very wrong.
 const DECISION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -103,6 +103,7 @@ async fn token(
     let wait = query.take_duration("wait")?;
     query.end()?;
     let ask = |reply| Ask::Token {
+        via: Via::Socket,
         about: About { caller, name },
         min_validity,
         files,
@@ -144,6 +145,7 @@ async fn rejected(
     let headers = request.headers().clone();
     let which = json::<RejectedBody>(request).await?.which()?;
     let ask = |reply| Ask::Rejected {
+        via: Via::Socket,
         about: About { caller, name },
         which,
         files,

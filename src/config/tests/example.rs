@@ -55,6 +55,8 @@ fn every_commented_key_of_the_example_is_known() {
         "group",
         "ca_file",
         "allow",
+        "only",
+        "who",
         "password",
         "security_token",
         "refresh_token",
@@ -69,7 +71,9 @@ fn every_commented_key_of_the_example_is_known() {
                 .any(|key| line.starts_with(&format!("# {key} ")))
         })
         .map(|line| match line.strip_prefix("# ") {
-            Some(rest) if is_key_line(rest) => format!("{rest}\n"),
+            Some(rest) if is_key_line(rest) || rest.contains("sessions.crm.gateway") => {
+                format!("{rest}\n")
+            }
             Some(_) | None => format!("{line}\n"),
         })
         .collect();

@@ -32,6 +32,11 @@ const BEYOND_A_SCHEMA: &[&str] = &[
     "means nothing on a unix socket",
     "is a file of the session",
     "is the prefix of the session",
+    "needs `listen`",
+    "says that no file holds the token",
+    "has this socket already",
+    "has this port already",
+    "which no request's path begins with",
     // In languages of their own.
     "is no template",
     "is no cron line",
@@ -249,6 +254,11 @@ fn each_key(path: &str, keys: Keys, see: &mut impl FnMut(&str, &keys::Key)) {
             | Shape::Flag
             | Shape::Proxy
             | Shape::Listen
+            | Shape::Loopback
+            | Shape::SocketName
+            | Shape::HeaderName
+            | Shape::Methods
+            | Shape::RequestPaths
             | Shape::Pin
             | Shape::VariableName
             | Shape::CredentialName

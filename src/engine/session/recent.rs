@@ -52,6 +52,12 @@ impl What {
 }
 
 impl Recent {
+    /// When a call succeeded last.
+    pub(super) fn last_success(&self) -> Option<Instant> {
+        let succeeded = |one: &&Happening| matches!(one.what, What::Call { outcome, .. } if outcome.is_success());
+        self.0.iter().rev().find(succeeded).map(|one| one.at)
+    }
+
     /// Takes note; the oldest goes where there is no room.
     pub(super) fn add(&mut self, at: Instant, what: What) {
         if let Some(last) = self

@@ -182,6 +182,16 @@ impl Session {
         &self.record
     }
 
+    /// Whether a call with the token, or the one that brought it, succeeded so lately.
+    pub fn was_alive_within(&self, within: Duration, now: Instant) -> bool {
+        self.state.health == Health::Good
+            && self
+                .record
+                .recent
+                .last_success()
+                .is_some_and(|at| now.since(at) < within)
+    }
+
     /// The request under way.
     pub fn under_way(&self) -> Option<Request> {
         self.in_flight.as_ref().map(|call| call.request)

@@ -79,7 +79,7 @@ pub(super) fn alive(asked: &Asked<'_>, response: &Response) -> Verdict {
 }
 
 /// Whether the answer takes away the cookie that holds the token, as servers do with one that they no longer know.
-fn takes_cookie_away(asked: &Asked<'_>, response: &Response) -> bool {
+pub(super) fn takes_cookie_away(asked: &Asked<'_>, response: &Response) -> bool {
     let mut own = asked
         .profile
         .usage

@@ -733,6 +733,84 @@ fn asked<'a>(profile: &'a Profile, grant: &'a str, request: Request) -> Asked<'a
     }
 }
 
+/// Whoever saw the answer: the same rules hold, and what is no death to a ping is none to a job's request.
+#[test]
+fn a_jobs_answer_tells_of_a_death_what_a_pings_would_and_of_nothing_else() {
+    let bodies = PING_ERRORS.iter().map(|(status, code, message, expected)| {
+        let body = format!(r#"[{{"message":"{message}","errorCode":"{code}"}}]"#);
+        (*status, body, *expected)
+    });
+    let others = PING_BODIES.iter();
+    let others = others.map(|(status, body, expected)| (*status, (*body).to_owned(), *expected));
+    for (status, body, expected) in bodies.chain(others) {
+        let seen = job_is_told("salesforce", status, &[], &body, true);
+        let death = match expected {
+            "dead, certain" => Some(true),
+            "dead, unsure" => Some(false),
+            _ => None,
+        };
+        assert_eq!(
+            death,
+            match seen {
+                Sign::Dead { certain } => Some(certain),
+                Sign::Taken | Sign::Nothing => None,
+            },
+            "{status} {body}"
+        );
+    }
+}
+
+#[test]
+fn of_a_jobs_long_answer_the_beginning_is_enough_and_a_page_proves_nothing() {
+    let long = format!(r#"{{"records":["{}"#, "x".repeat(64 * 1024));
+    let dead = r#"[{"errorCode":"INVALID_SESSION_ID","message":"Session expired or invalid"}]"#;
+    for (status, headers, body, whole, expected) in [
+        (200, &[][..], "{}", true, Sign::Taken),
+        (204, &[], "", true, Sign::Taken),
+        (206, &[], long.as_str(), false, Sign::Taken),
+        (200, &[], "id,name\n1,x\n", true, Sign::Taken),
+        (200, &[HTML], "<html>", true, Sign::Nothing),
+        (200, &[HTML], "<html>", false, Sign::Nothing),
+        (200, &[], r#"{"success":false}"#, true, Sign::Nothing),
+        (302, &[("Location", "/login")], "", true, Sign::Nothing),
+        (404, &[], "", true, Sign::Nothing),
+        (403, &[], long.as_str(), false, Sign::Nothing),
+        (503, &[], dead, true, Sign::Nothing),
+        (401, &[], dead, true, Sign::Dead { certain: true }),
+        (
+            401,
+            &[],
+            long.as_str(),
+            false,
+            Sign::Dead { certain: false },
+        ),
+    ] {
+        let seen = job_is_told("salesforce", status, headers, body, whole);
+        let begun: String = body.chars().take(40).collect();
+        assert_eq!(seen, expected, "{status} {headers:?} {begun}");
+    }
+}
+
+fn job_is_told(
+    profile: &str,
+    status: u16,
+    headers: &[(&str, &str)],
+    body: &str,
+    whole: bool,
+) -> Sign {
+    let profile = Profile::named(profile, None).unwrap();
+    let asked = Asked {
+        template: None,
+        ..asked(&profile, "jwt_bearer", Request::Ping)
+    };
+    let headers = headers
+        .iter()
+        .map(|(name, value)| ((*name).into(), (*value).into()))
+        .collect();
+    let response = Response::new(status, headers, body.as_bytes(), whole);
+    sign(&asked, &response)
+}
+
 fn check_ping(status: u16, body: &str, expected: &str) {
     let seen = verdict("salesforce", "jwt_bearer", Request::Ping, status, &[], body);
     assert_eq!(seen, expected, "{status} {body}");

@@ -225,6 +225,18 @@ fn profile(raw: RawProfile<Logins>, name: &str, text: Text<'_>) -> Checked<Profi
         renew: reader.optional("renew", raw.renew, Role::Upkeep)?,
         introspection: reader.optional("introspection", raw.introspection, Role::Telling)?,
         logout: reader.optional("logout", raw.logout, Role::Telling)?,
+        denied: raw
+            .gateway
+            .deny
+            .iter()
+            .map(|path| wire::path("gateway.deny", path))
+            .collect::<Checked<_>>()?,
+        public: raw
+            .gateway
+            .public
+            .iter()
+            .map(|path| wire::path("gateway.public", path))
+            .collect::<Checked<_>>()?,
         answers: raw
             .answer
             .into_iter()

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Parameter, Profile};
 use crate::duration::duration_text;
 use crate::provider::client_auth::ClientAuth;
-use crate::provider::request::{Method, RequestTemplate};
+use crate::provider::request::RequestTemplate;
 use crate::provider::rule::{AnswerRule, Condition, RuleVerdict};
 use crate::session::answer::Request;
 use crate::session::policy::WindowModel;
@@ -176,14 +176,7 @@ fn with_needed_secret(mut parameters: Vec<Parameter>) -> Vec<Parameter> {
 }
 
 fn request(template: &RequestTemplate) -> String {
-    let method = match template.method {
-        Method::Get => "GET",
-        Method::Post => "POST",
-        Method::Put => "PUT",
-        Method::Patch => "PATCH",
-        Method::Delete => "DELETE",
-    };
-    format!("{method} {}", template.target)
+    format!("{} {}", template.method.word(), template.target)
 }
 
 fn is_sign_of_death(rule: &AnswerRule) -> bool {

@@ -104,6 +104,8 @@ pub(super) struct RawProfile<L> {
     pub(super) introspection: Option<Spanned<RawRequest>>,
     pub(super) logout: Option<Spanned<RawRequest>>,
     #[serde(default)]
+    pub(super) gateway: RawGateway,
+    #[serde(default)]
     pub(super) answer: Vec<Spanned<RawAnswer>>,
     #[serde(default)]
     pub(super) quota: Vec<RawQuota>,
@@ -141,6 +143,7 @@ impl<L: LoginForm> RawProfile<L> {
             renew: self.renew,
             introspection: self.introspection,
             logout: self.logout,
+            gateway: self.gateway,
             answer: self.answer,
             quota: self.quota,
             example: self.example,
@@ -236,4 +239,16 @@ pub(super) struct RawGrant {
 /// What need not be said.
 pub(super) fn yes() -> bool {
     true
+}
+
+/// `[gateway]`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawGateway {
+    /// Paths that no job may call through keepfresh: they give out tokens, or end the session.
+    #[serde(default)]
+    pub(super) deny: Vec<Spanned<String>>,
+    /// Paths that the server answers without a look at the token: such an answer proves nothing.
+    #[serde(default)]
+    pub(super) public: Vec<Spanned<String>>,
 }

@@ -292,16 +292,7 @@ impl Exchange<'_> {
         } else {
             self.remote.asked_for(request)
         };
-        let (profile, grant, url) = (&config.profile, &*config.grant, &config.url);
-        Asked {
-            profile,
-            grant,
-            url,
-            request,
-            template,
-            token: self.held.token,
-            wall,
-        }
+        Asked::of(config, request, template, self.held.token, wall)
     }
 
     /// Sends what was made, and once more where a redirect leads and the profile says so.

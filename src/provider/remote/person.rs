@@ -317,17 +317,8 @@ impl Remote {
     }
 
     fn outcome(&self, answered: &HttpAnswer) -> CallOutcome {
-        let (profile, grant, url) = (&self.config.profile, &*self.config.grant, &self.config.url);
-        let (request, wall, response) = (Request::Login, answered.wall, &answered.response);
-        let asked = Asked {
-            profile,
-            grant,
-            url,
-            request,
-            template: None,
-            token: None,
-            wall,
-        };
+        let (wall, response) = (answered.wall, &answered.response);
+        let asked = Asked::of(&self.config, Request::Login, None, None, wall);
         let classified = classify(&asked, response);
         let detail = sentence(response, &classified, &answered.known);
         let (skew_millis, quotas) = (response.skew_millis(wall), self.quotas(response));

@@ -12,7 +12,7 @@ use server::{Script, Server, json, offered_protocols};
 use super::*;
 use crate::named::Named;
 use crate::provider::assertion::tests::private_key;
-use crate::provider::{HeaderNames, HttpSettings, Profile, Proxy, Value};
+use crate::provider::{HeaderNames, HttpSettings, Profile, Proxy, Sign, Value};
 use crate::session::answer::Refused;
 use crate::token::Capture;
 
@@ -53,6 +53,27 @@ async fn a_ping_carries_the_token_and_reads_the_quota() {
         !request.contains("cookie") && !request.contains("gzip"),
         "{request}"
     );
+}
+
+#[test]
+fn an_answer_that_another_program_got_is_judged_without_a_call() {
+    let base = "https://acme.my.salesforce.com";
+    let config = config_for(base, "jwt_bearer", &[]);
+    let remote = Remote::new(config, &mut Clients::default()).unwrap();
+    let url = Url::parse(&format!("{base}/services/data/v62.0/limits")).unwrap();
+    let seen = |status, body: &'static str| SeenAnswer {
+        url: &url,
+        status,
+        headers: vec![("Sforce-Limit-Info".into(), "api-usage=18/5000".into())],
+        body: body.as_bytes(),
+        whole: true,
+        at: Timestamp::UNIX_EPOCH,
+    };
+    let dead = r#"[{"errorCode":"INVALID_SESSION_ID","message":"00D!held is over"}]"#;
+    let judged = remote.judge(&token(), &seen(401, dead));
+    assert_eq!(judged, Sign::Dead { certain: true });
+    let judged = remote.judge(&token(), &seen(200, "{}"));
+    assert_eq!(judged, Sign::Taken);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use super::world::{Event, World};
 use crate::api::access::Caller;
 use crate::api::{
     About, Ask, Health, HealthAsk, Held, Order, Refusal, Rejected, Reloaded, Served, SessionStatus,
+    Via,
 };
 use crate::supervisor::Incoming;
 use crate::time::Instant;
@@ -140,6 +141,7 @@ impl World {
                 );
                 let (reply, answer) = oneshot::channel();
                 let ask = Ask::Token {
+                    via: Via::Socket,
                     about,
                     min_validity,
                     files,
@@ -153,6 +155,7 @@ impl World {
                 let which = Rejected::Generation(generation);
                 let (reply, answer) = oneshot::channel();
                 let ask = Ask::Rejected {
+                    via: Via::Socket,
                     about,
                     which,
                     files,
@@ -236,6 +239,7 @@ impl World {
         };
         let wait = Duration::from_secs(30);
         let ask = Ask::Token {
+            via: Via::Socket,
             about,
             min_validity: Duration::ZERO,
             files: true,
@@ -311,6 +315,7 @@ fn refusal_mark(refusal: &Refusal) -> &'static str {
         Refusal::Unpublished { .. } => "a reader heard that a file lacks",
         Refusal::NoSuchSession { .. }
         | Refusal::NotAllowed { .. }
+        | Refusal::OnlyByGateway { .. }
         | Refusal::NotOrdered { .. }
         | Refusal::CannotPromise { .. }
         | Refusal::Conflict { .. }

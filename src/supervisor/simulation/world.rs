@@ -540,6 +540,7 @@ impl World {
             | Effect::SetCalendars(_)
             | Effect::RearmCalendars
             | Effect::Admit(_)
+            | Effect::OpenGateways(_)
             | Effect::WithholdVariables(_) => {}
         }
     }

@@ -158,7 +158,8 @@ impl Org {
     }
 
     fn data(&mut self, request: &Request) -> Response {
-        if request.method != "GET" {
+        // Records are written below `sobjects`; what a session calls by itself is only read.
+        if request.method != "GET" && !request.path.contains("/sobjects/") {
             return Response::json(
                 405,
                 r#"[{"message":"HTTP Method not allowed","errorCode":"METHOD_NOT_ALLOWED"}]"#,

@@ -10,6 +10,7 @@ use super::names::Names;
 use super::{Checked, wrong};
 use crate::provider::hosts::HostPattern;
 use crate::provider::outgoing::{is_cookie_octet, is_header_octet};
+use crate::provider::path::PathPrefix;
 use crate::provider::profile::raw::Texts;
 use crate::provider::template::Template;
 
@@ -50,6 +51,17 @@ pub(super) fn headers(names: &Names, key: &str, texts: &Texts) -> Checked<Vec<(S
         Ok((name.clone(), template))
     };
     texts.iter().map(one).collect()
+}
+
+/// A request's path, or its beginning.
+pub(super) fn path(key: &str, path: &Spanned<String>) -> Checked<PathPrefix> {
+    PathPrefix::parse(path.get_ref()).ok_or_else(|| {
+        let message = format!(
+            "{key}: no request's path begins so: write it from the first slash, without `?`, dots that climb or \
+             encoded slashes"
+        );
+        wrong(&path.span(), message)
+    })
 }
 
 /// Cookies to be sent.
