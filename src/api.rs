@@ -28,8 +28,8 @@ pub use event::{Event, Kind as EventKind};
 pub use login::{LoginAsk, LoginBegun, LoginDone, LoginHow};
 pub use served::Served;
 pub use status::{
-    Attention, Counts, DutyKind, FileStatus, Introspected, LastError, LoginBudget, Next, Recent,
-    Scheduled, SessionStatus, State, What,
+    Attention, Counts, DutyKind, FileStatus, GatewayStatus, Introspected, LastError, LoginBudget,
+    Next, Recent, Scheduled, SessionStatus, State, What,
 };
 
 /// Where an answer goes.

@@ -385,5 +385,6 @@ pub(crate) fn status(name: &str) -> SessionStatus {
         counts: Counts::default(),
         recent: Vec::new(),
         files: Vec::new(),
+        gateway: None,
     }
 }

@@ -1,5 +1,8 @@
 //! A session as the socket and `status --json` show it.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +92,22 @@ pub struct SessionStatus {
     pub recent: Vec<Recent>,
     /// The published files.
     pub files: Vec<FileStatus>,
+    /// Where jobs call its server without the token; absent where they cannot.
+    #[serde(default)]
+    pub gateway: Option<GatewayStatus>,
+}
+
+/// Where jobs call a session's server without the token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayStatus {
+    /// Its unix socket.
+    pub socket: PathBuf,
+    /// Its port on loopback, with the address.
+    pub listen: Option<SocketAddr>,
+    /// Whether jobs get the token in no other way.
+    pub only: bool,
+    /// What the session's variables begin with.
+    pub env_prefix: String,
 }
 
 /// The states of a session (docs/api.md).

@@ -59,7 +59,7 @@ fn exec_without_dashes(words: &[String]) -> Option<String> {
     let mut rest = rest.iter();
     while let Some(word) = rest.next() {
         match word.as_str() {
-            "--used" => {}
+            "--used" | "--gateway" => {}
             option if option.starts_with("--") && option.contains('=') => {}
             option if option.starts_with("--") => drop(rest.next()),
             option if option.starts_with('-') => break,

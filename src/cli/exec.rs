@@ -2,6 +2,7 @@
 
 mod child;
 mod hold;
+mod relay;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -9,9 +10,9 @@ use std::process::{Command, ExitCode, ExitStatus};
 use std::time::Duration;
 
 use super::failure::Failure;
-use super::{asked, output, parse_duration, report, token};
-use crate::api::TokenAnswer;
-use crate::api::client::Client;
+use super::{asked, output, parse_duration, report, session_path, token};
+use crate::api::client::{Call, Client};
+use crate::api::{SessionStatus, TokenAnswer};
 use crate::clock;
 use crate::time::Instant;
 
@@ -22,7 +23,8 @@ const NOT_FOUND: u8 = 127;
 
 const AFTER_HELP: &str = "\
 The command finds NAME_TOKEN, NAME_INSTANCE_URL (where the server names one) and NAME_GENERATION of each
-session; the prefix is the session's name in capitals, or its env_prefix. Its exit status is returned, 128
+session; the prefix is the session's name in capitals, or its env_prefix. With --gateway it finds NAME_URL
+and NAME_SOCKET in their place, to call the server by, and no token. Its exit status is returned, 128
 and the signal's number when a signal ended it. Signals are passed on to it, and where a shell stops it, exec
 stops as well.
 
@@ -50,6 +52,9 @@ pub(super) struct Args {
     /// When the command succeeds, report that it used the tokens; that saves a ping
     #[arg(long)]
     pub(super) used: bool,
+    /// Give the command no token, but a port of its own on which it calls each session's gateway
+    #[arg(long, conflicts_with_all = ["min_validity", "hold", "used"])]
+    pub(super) gateway: bool,
     /// The command and its arguments
     #[arg(value_name = "COMMAND", last = true, required = true)]
     pub(super) command: Vec<OsString>,
@@ -99,22 +104,6 @@ impl<E: Into<Failure>> From<E> for Stopped {
 }
 
 fn attempt(client: &Client, socket: Option<&Path>, args: &Args) -> Result<ExitStatus, Stopped> {
-    let until = clock::boottime().after(args.wait);
-    let mut tokens = fetch(client, args, until)?;
-    if let Some(longest) = args.hold {
-        for name in &args.names {
-            hold::begin(client, name, longest, left(until))?;
-        }
-        // From here on none of them is replaced without need, but one may have been a moment ago.
-        tokens = fetch(
-            client,
-            &Args {
-                min_validity: None,
-                ..args.clone()
-            },
-            until,
-        )?;
-    }
     let Some((program, arguments)) = args.command.split_first() else {
         return Err(Stopped::System(std::io::ErrorKind::InvalidInput.into()));
     };
@@ -123,6 +112,13 @@ fn attempt(client: &Client, socket: Option<&Path>, args: &Args) -> Result<ExitSt
     if let Some(socket) = socket {
         command.env("KEEPFRESH_SOCKET", socket);
     }
+    if args.gateway {
+        for name in &args.names {
+            lend(&mut command, &client.json(&status(name))?)?;
+        }
+        return child::run(&mut command, program);
+    }
+    let tokens = fresh(client, args)?;
     for token in &tokens {
         give(&mut command, token);
     }
@@ -134,6 +130,47 @@ fn attempt(client: &Client, socket: Option<&Path>, args: &Args) -> Result<ExitSt
         }
     }
     Ok(status)
+}
+
+fn status(name: &str) -> Call<'static> {
+    Call {
+        path: session_path(name, ""),
+        repeatable: true,
+        ..Call::default()
+    }
+}
+
+/// A port on which the command calls the session's gateway. What an older environment says must not stay beside it.
+fn lend(command: &mut Command, session: &SessionStatus) -> Result<(), Stopped> {
+    let Some(gateway) = &session.gateway else {
+        return Err(Failure::NoGateway(session.session.clone()).into());
+    };
+    let port = relay::open(gateway.socket.clone()).map_err(Stopped::System)?;
+    let name = |what: &str| format!("{}_{what}", gateway.env_prefix);
+    command.env(name("URL"), format!("http://{port}"));
+    command.env(name("SOCKET"), &gateway.socket);
+    for of_the_token in ["TOKEN", "GENERATION", "INSTANCE_URL"] {
+        command.env_remove(name(of_the_token));
+    }
+    Ok(())
+}
+
+/// The tokens, held where that is wanted.
+fn fresh(client: &Client, args: &Args) -> Result<Vec<TokenAnswer>, Failure> {
+    let until = clock::boottime().after(args.wait);
+    let tokens = fetch(client, args, until)?;
+    let Some(longest) = args.hold else {
+        return Ok(tokens);
+    };
+    for name in &args.names {
+        hold::begin(client, name, longest, left(until))?;
+    }
+    // From here on none of them is replaced without need, but one may have been a moment ago.
+    let args = Args {
+        min_validity: None,
+        ..args.clone()
+    };
+    fetch(client, &args, until)
 }
 
 fn fetch(client: &Client, args: &Args, until: Instant) -> Result<Vec<TokenAnswer>, Failure> {

@@ -29,6 +29,9 @@ pub(super) enum Failure {
     /// There is nothing to report about.
     #[error("{0} has no token yet")]
     NoToken(String),
+    /// Jobs cannot call through the session.
+    #[error("{0} has no gateway")]
+    NoGateway(String),
     #[error("there is no page {0}")]
     NoSuchPage(String),
     /// The report of `doctor` is not where it should be.
@@ -56,6 +59,7 @@ impl Failure {
             | Self::Listen(_)
             | Self::Format(_)
             | Self::NoSuchPage(_)
+            | Self::NoGateway(_)
             | Self::Report(_) => Exit::Failed,
             Self::NoToken(_) => Exit::TryAgain,
         }
@@ -93,6 +97,7 @@ impl Failure {
             | Self::Format(_)
             | Self::NoToken(_)
             | Self::NoSuchPage(_)
+            | Self::NoGateway(_)
             | Self::Report(_) => json!({ "type": self.word(), "detail": self.to_string() }),
         };
         if let Some(members) = error.as_object_mut() {
@@ -120,6 +125,7 @@ impl Failure {
             | Self::Listen(_)
             | Self::Format(_)
             | Self::NoSuchPage(_)
+            | Self::NoGateway(_)
             | Self::Report(_) => "failed",
         }
     }
@@ -129,6 +135,9 @@ impl Failure {
             Self::Client(error) => error.remedy(),
             Self::NoToken(_) => Some("`keepfresh status` says what it waits for".into()),
             Self::NoSuchPage(_) => Some("`keepfresh manual` lists them".into()),
+            Self::NoGateway(name) => Some(
+                format!("add [sessions.{name}.gateway] to the config, and run `keepfresh reload` (`keepfresh help gateway`)").into(),
+            ),
             Self::Output(_)
             | Self::Input(_)
             | Self::Listen(_)

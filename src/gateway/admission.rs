@@ -40,6 +40,8 @@ pub enum Refusal {
 pub struct Rules {
     /// Names by which the listener is asked, in lower case, with the port where there is one.
     pub hosts: Vec<String>,
+    /// Whether they may come with a port: no page of a browser reaches a unix socket.
+    pub any_port: bool,
     /// A header that must be there, in lower case.
     pub header: Option<String>,
     /// Requests that the profile keeps from jobs.
@@ -134,8 +136,18 @@ impl Rules {
         let (Some(host), None) = (hosts.next(), hosts.next()) else {
             return false;
         };
-        host.to_str()
-            .is_ok_and(|host| self.hosts.contains(&host.to_ascii_lowercase()))
+        let Ok(host) = host.to_str() else {
+            return false;
+        };
+        let host = match host.rsplit_once(':') {
+            Some((name, port))
+                if self.any_port && port.bytes().all(|byte| byte.is_ascii_digit()) =>
+            {
+                name
+            }
+            Some(_) | None => host,
+        };
+        self.hosts.contains(&host.to_ascii_lowercase())
     }
 }
 
@@ -385,6 +397,7 @@ mod tests {
     fn rules(allow: &[Allow]) -> Rules {
         Rules {
             hosts: vec!["crm".into(), "127.0.0.1:8701".into()],
+            any_port: false,
             header: None,
             denied: Profile::named("salesforce", None).unwrap().denied(),
             allow: allow.to_vec(),

@@ -150,7 +150,10 @@ impl Drop for Open {
 fn gate(place: &Place, opening: &Opening, asks: &mpsc::Sender<Ask>) -> Gate {
     let name = &opening.session;
     let (hosts, header) = match place {
-        Place::Socket(_) => (vec![name.to_string(), "localhost".to_owned()], None),
+        Place::Socket(_) => {
+            let hosts = [&**name, "localhost", "127.0.0.1"];
+            (hosts.map(str::to_owned).to_vec(), None)
+        }
         Place::Port(address) => {
             let named = format!("localhost:{}", address.port());
             (
@@ -163,6 +166,7 @@ fn gate(place: &Place, opening: &Opening, asks: &mpsc::Sender<Ask>) -> Gate {
         session: name.clone(),
         rules: Rules {
             hosts,
+            any_port: matches!(place, Place::Socket(_)),
             header,
             denied: opening.remote.denied(),
             allow: opening.config.allow.clone(),

@@ -10,8 +10,8 @@ use super::health::out_of_place_in_words;
 use super::shown;
 use super::slot::Slot;
 use crate::api::{
-    Attention, Counts, FileStatus, Introspected, LastError, LoginBudget, Next, Recent, Refusal,
-    SessionStatus, State, What,
+    Attention, Counts, FileStatus, GatewayStatus, Introspected, LastError, LoginBudget, Next,
+    Recent, Refusal, SessionStatus, State, What,
 };
 use crate::publish::SinkStatus;
 use crate::session::account::Account;
@@ -161,6 +161,12 @@ impl Slot {
                 .into_iter()
                 .map(file_status)
                 .collect(),
+            gateway: self.config.gateway.as_ref().map(|gateway| GatewayStatus {
+                socket: gateway.socket.clone(),
+                listen: gateway.listen,
+                only: gateway.only,
+                env_prefix: self.config.env_prefix.to_string(),
+            }),
         }
     }
 

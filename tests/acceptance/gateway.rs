@@ -583,6 +583,48 @@ fn an_upload_is_asked_for_only_once_there_is_a_token() {
     );
 }
 
+#[test]
+fn a_command_gets_a_port_of_its_own_and_no_token() {
+    let (server, lab) = running("only = true");
+    let script = format!("env; curl -sS \"$CRM_URL{LIMITS}\"");
+    let mut command = lab.command(&["exec", "--gateway", "crm", "--", "sh", "-c", &script]);
+    let output = command.env("CRM_TOKEN", "an older one").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{output:?}");
+    assert!(
+        said.contains("CRM_URL=http://127.0.0.1:") && said.contains("\"sobjects\""),
+        "{said}"
+    );
+    assert!(
+        said.contains(&format!("CRM_SOCKET={}", socket(&lab).display())),
+        "{said}"
+    );
+    assert!(
+        !said.contains("CRM_TOKEN") && !said.contains(&server.issued()[0]),
+        "{said}"
+    );
+    let port = said
+        .split("CRM_URL=http://127.0.0.1:")
+        .nth(1)
+        .and_then(|rest| rest.lines().next())
+        .unwrap();
+    assert!(
+        TcpStream::connect(("127.0.0.1", port.parse().unwrap())).is_err(),
+        "gone with the command"
+    );
+    lab.configure(&[lab.by_client("crm")]);
+    lab.reload();
+    let without = within(SOON, "the gateway is gone", || {
+        let output = lab.run(&["exec", "--gateway", "crm", "--", "true"]);
+        (!output.status.success()).then_some(output)
+    });
+    let said = String::from_utf8_lossy(&without.stderr).into_owned();
+    assert!(
+        said.contains("[sessions.crm.gateway]") && without.status.code() == Some(125),
+        "{said}"
+    );
+}
+
 fn running(gateway: &str) -> (Arc<Salesforce>, Lab) {
     let server = Arc::new(Salesforce::start(Settings::default()));
     let mut lab = Lab::new(&server);

@@ -174,6 +174,20 @@ impl Page<'_> {
                 &format!("{} {holds}", file.path),
             );
         }
+        if let Some(gateway) = &session.gateway {
+            let port = gateway.listen.map(|listen| format!(" and {listen}"));
+            let only = if gateway.only {
+                ", which alone has the token"
+            } else {
+                ""
+            };
+            let text = format!(
+                "{}{}{only}",
+                gateway.socket.display(),
+                port.unwrap_or_default()
+            );
+            self.say("gateway", &text);
+        }
         if let Some(budget) = &session.login_budget {
             let next = budget.next_at.filter(|at| *at > self.now);
             let next = next
