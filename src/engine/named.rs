@@ -142,6 +142,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn entries_come_out_again_are_shown_as_a_map_and_read_from_nothing_else() {
+        let named: Named<u32> = [("b".to_owned(), 2), ("a".to_owned(), 1)]
+            .into_iter()
+            .collect();
+        assert_eq!(format!("{named:?}"), "{\"a\": 1, \"b\": 2}");
+        let error = serde_json::from_str::<Named<u32>>("[1]")
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("a map"), "{error}");
+        let values: Vec<u32> = named.into_iter().map(|(_, value)| value).collect();
+        assert_eq!(values, [1, 2]);
+    }
+
+    #[test]
     fn values_are_found_by_name_and_stand_in_its_order() {
         let named = Named::from([("b", 2), ("a", 1), ("c", 3)]);
         assert_eq!(

@@ -78,3 +78,17 @@ pub mod exposed {
         String::deserialize(deserializer).map(Secret::new)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_shown_by_a_fingerprint_that_tells_it_from_another() {
+        let secret = Secret::new("hunter2");
+        assert_eq!(format!("{secret:?}"), "Secret(f52fbd32)");
+        assert_eq!(secret.to_string(), "f52fbd32");
+        assert_ne!(secret.to_string(), Secret::new("hunter3").to_string());
+        assert_eq!(hex(&[0, 0xab]), "00ab");
+    }
+}

@@ -108,6 +108,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_moment_is_shown_in_milliseconds() {
+        assert_eq!(format!("{:?}", Instant::from_millis(1234)), "Instant(1234)");
+    }
+
+    #[test]
     fn moments_are_told_apart_and_never_overflow() {
         let (early, late) = (Instant::from_millis(1_000), Instant::from_millis(3_500));
         let gap = Duration::from_millis(2_500);

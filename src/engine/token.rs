@@ -157,6 +157,24 @@ mod tests {
     }
 
     #[test]
+    fn a_refresh_token_is_visible_ascii_and_blanks_of_at_most_64_kib() {
+        for good in ["", "a b", "~!", &"x".repeat(65_536)] {
+            assert_eq!(checked_refresh_token(good).unwrap().expose(), good);
+        }
+        assert_eq!(
+            checked_refresh_token(&"x".repeat(65_537)),
+            Err(RefreshTokenError::TooLong)
+        );
+        for bad in ["a\n", "a\tb", "\u{7f}", "t\u{f6}k"] {
+            assert_eq!(
+                checked_refresh_token(bad),
+                Err(RefreshTokenError::BadCharacter),
+                "{bad:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_token_serves_like_another_with_the_same_value_place_and_secrets() {
         let token = token("t", None, &[("csrf", "c", false), ("id", "1", true)]);
         assert!(token.serves_like(&self::token(

@@ -128,6 +128,55 @@ const FORMS: [Form; 18] = [
 ];
 
 #[test]
+fn texts_are_blotted_one_by_one_and_put_together_again() {
+    let secrets = [Secret::new("correct-horse")];
+    let each = Blotted::each(["a correct-horse", "", "b"], &secrets);
+    assert_eq!(
+        each,
+        ["a [secret]", "", "b"].map(|text| Blotted::new(text, &[]))
+    );
+    let whole = Blotted::concat(each);
+    assert_eq!(String::from(&whole), "a [secret]b");
+    assert_eq!(whole, Blotted::new("a [secret]b", &[]));
+    assert_eq!(Blotted::from("our own"), Blotted::new("our own", &[]));
+    let stored: Blotted = serde_json::from_str("\"stored \\u001b[31m\"").unwrap();
+    assert_eq!(
+        stored.as_str(),
+        Blotted::new("stored \u{1b}[31m", &[]).as_str()
+    );
+    assert!(stored.starts_with("stored"));
+}
+
+#[test]
+fn what_stays_on_its_line_and_can_be_seen_is_visible() {
+    for (text, expected) in [
+        ("a b", true),
+        ("\u{e9}", true),
+        ("a\nb", false),
+        ("a\u{200b}b", false),
+        ("\u{202e}", false),
+    ] {
+        assert_eq!(is_visible(text), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn a_secret_behind_c_escapes_is_found() {
+    let secrets = [Secret::new("one two three four")];
+    for text in [
+        "one\\U00000020two three four",
+        "one\\ttwo\\nthree\\040four",
+        "one two\\x20three four",
+    ] {
+        let shown = Blotted::new(text, &secrets);
+        assert!(
+            !shown.contains("two") && !shown.contains("four"),
+            "{text}: {shown}"
+        );
+    }
+}
+
+#[test]
 fn a_secret_is_blotted_out_in_whatever_form_it_is_repeated() {
     for secret in [
         "hunter2/pass word",
