@@ -286,6 +286,8 @@ pub struct Held {
     pub session: String,
     /// When it ends at the latest.
     pub until: Timestamp,
+    /// The token that is held, where it is good; for the gateway, which needs both at once. The socket does not show it.
+    pub token: Option<Served>,
     /// Closed when the hold is over; dropping it ends the hold.
     pub guard: oneshot::Sender<()>,
 }

@@ -193,6 +193,7 @@ async fn decide(ask: Ask, saw: std_mpsc::Sender<String>) {
             let held = Held {
                 session: name.clone(),
                 until: Timestamp::UNIX_EPOCH,
+                token: None,
                 guard,
             };
             drop(reply.send(known(&name).map(|()| held)));

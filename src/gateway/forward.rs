@@ -137,11 +137,16 @@ impl Gate {
                 &parts.headers,
             )
             .map_err(Own::refused)?;
-        let lease = Lease {
-            _hold: self.hold(&caller).await?,
-            _under_way: self.traffic.begin(),
+        let under_way = self.traffic.begin();
+        let mut hold = self.hold(&caller).await?;
+        let mut served = match hold.token.take() {
+            Some(served) => served,
+            None => self.token(&caller).await?,
         };
-        let mut served = self.token(&caller).await?;
+        let lease = Lease {
+            _hold: hold,
+            _under_way: under_way,
+        };
         // Only now: until its body is read, a client that expects `100 Continue` sends none of it.
         let cargo = if let Some(announced) = kept_length(&parts.headers, &body) {
             Cargo::Kept(self.kept(body, announced).await?)

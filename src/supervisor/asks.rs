@@ -430,7 +430,13 @@ impl Slot {
             }
             Want::Hold { held, reply } => {
                 let settled = late || !self.is_being_replaced();
-                send(reply, settled.then(|| held.take()).flatten().map(Ok))
+                let held = settled.then(|| held.take()).flatten();
+                let token = || self.at_hand(Duration::ZERO, now.boot).ok().flatten();
+                let with_token = |held| Held {
+                    token: token(),
+                    ..held
+                };
+                send(reply, held.map(|held| Ok(with_token(held))))
             }
             Want::Files => late || (self.saver.is_level(now.boot) && self.publication.has_landed()),
             Want::Outcome { reply, .. } => {

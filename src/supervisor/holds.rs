@@ -43,6 +43,7 @@ impl Supervisor {
         let held = Held {
             session: about.name.clone(),
             until: self.now.wall_at(until),
+            token: None,
             guard,
         };
         self.wait(
