@@ -12,6 +12,7 @@ mod headers;
 mod heads;
 mod listeners;
 mod refusals;
+mod token_endpoint;
 mod traffic;
 
 use std::future::Future;

@@ -22,6 +22,8 @@ pub struct GatewayConfig {
     pub header: Option<String>,
     /// Whether jobs get the token in no other way.
     pub only: bool,
+    /// Whether `POST /token` answers the token.
+    pub token_endpoint: bool,
     /// What jobs may call; everything where it is empty.
     pub allow: Vec<Allow>,
 }
@@ -60,6 +62,7 @@ pub(super) fn read(session: &Table<'_>, name: &str, runtime_dir: &Path) -> Optio
     if only {
         refuse_beside_only(session, &table);
     }
+    let token_endpoint = table.flag("token_endpoint");
     let allow = table.tables("allow").unwrap_or_default();
     let at = |key: &str| At {
         value: (),
@@ -71,6 +74,7 @@ pub(super) fn read(session: &Table<'_>, name: &str, runtime_dir: &Path) -> Optio
             listen: listen.map(|listen| listen.value),
             header: header.map(|header| header.value),
             only,
+            token_endpoint: token_endpoint.is_some_and(|endpoint| endpoint.value),
             allow: allow.iter().map(rule).collect(),
         }),
         socket: at("socket"),
@@ -89,6 +93,15 @@ fn refuse_beside_only(session: &Table<'_>, table: &Table<'_>) {
                 "says that no file holds the token, and there is one",
                 remedy,
             ),
+        );
+    }
+    let endpoint = table.flag("token_endpoint");
+    if endpoint.is_some_and(|endpoint| endpoint.value) {
+        let remedy = "take one of them out: the endpoint hands out what `only` keeps";
+        table.bad(
+            "only",
+            &only,
+            bad("and `token_endpoint = true` cannot both hold", remedy),
         );
     }
     let shared = session

@@ -201,6 +201,7 @@ pub(super) const GATEWAY: Keys = &[
     optional("listen", Shape::Loopback),
     optional("header", Shape::HeaderName),
     optional("only", Shape::Flag),
+    optional("token_endpoint", Shape::Flag),
     optional("allow", Shape::Tables(GATEWAY_ALLOW)),
 ];
 pub(super) const GATEWAY_ALLOW: Keys = &[

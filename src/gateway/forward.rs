@@ -14,11 +14,12 @@ use hyper::body::{Body as _, Incoming, SizeHint};
 use tokio::sync::{mpsc, oneshot};
 use url::Url;
 
-use super::admission::Rules;
+use super::admission::{Refusal, Rules};
 use super::answer::{Beginning, beginning, length, patience};
 use super::body::{Along, Passing, collected};
 use super::headers::{Way, homeward, onward, session_cookies};
 use super::refusals::Own;
+use super::token_endpoint;
 use super::traffic::{InFlight, Outcome, Traffic};
 use crate::api::{About, Ask, Held, Rejected, Served, Via};
 use crate::clock;
@@ -51,6 +52,8 @@ pub(super) struct Gate {
     pub(super) remote: Arc<Remote>,
     pub(super) asks: mpsc::Sender<Ask>,
     pub(super) traffic: Arc<Traffic>,
+    /// Whether `POST /token` answers the token.
+    pub(super) gives_tokens: bool,
 }
 
 /// A request's body, as far as it decides whether the request can be sent once more.
@@ -126,22 +129,30 @@ impl Gate {
         sound: bool,
     ) -> Result<(Response<Body>, Outcome), Own> {
         if !sound {
-            return Err(Own::refused(super::admission::Refusal::Framing));
+            return Err(Own::refused(Refusal::Framing));
         }
-        self.rules
-            .admit(
-                &caller,
-                &parts.method,
-                &parts.uri,
-                parts.version,
-                &parts.headers,
-            )
-            .map_err(Own::refused)?;
+        let for_token =
+            self.gives_tokens && token_endpoint::is_asked(&parts.method, parts.uri.path());
+        let admitted = self.rules.admit(
+            &caller,
+            &parts.method,
+            &parts.uri,
+            parts.version,
+            &parts.headers,
+        );
+        match admitted {
+            // The server's own endpoint of that name is out of reach all the same.
+            Ok(()) | Err(Refusal::Denied) if for_token => {
+                return self.grant(&caller, &parts, body).await;
+            }
+            Ok(()) => {}
+            Err(why) => return Err(Own::refused(why)),
+        }
         let under_way = self.traffic.begin();
         let mut hold = self.hold(&caller).await?;
         let mut served = match hold.token.take() {
             Some(served) => served,
-            None => self.token(&caller).await?,
+            None => self.token(&caller, Via::Gateway).await?,
         };
         let lease = Lease {
             _hold: hold,
@@ -152,7 +163,7 @@ impl Gate {
             Cargo::Kept(self.kept(body, announced).await?)
         } else {
             if self.prove(&caller).await {
-                served = self.token(&caller).await?;
+                served = self.token(&caller, Via::Gateway).await?;
             }
             Cargo::Streamed(body)
         };
@@ -196,6 +207,24 @@ impl Gate {
         }
     }
 
+    /// Answers a request for the token itself.
+    async fn grant(
+        &self,
+        caller: &Caller,
+        parts: &Parts,
+        body: Incoming,
+    ) -> Result<(Response<Body>, Outcome), Own> {
+        let form = match kept_length(&parts.headers, &body) {
+            Some(announced) => self.kept(body, announced).await?,
+            None => Bytes::new(),
+        };
+        if !token_endpoint::asks_rightly(&form) {
+            return Ok((token_endpoint::other_grant(), Outcome::Refused));
+        }
+        let served = self.token(caller, Via::Socket).await?;
+        Ok((token_endpoint::granted(&served), Outcome::Passed))
+    }
+
     async fn hold(&self, caller: &Caller) -> Result<Held, Own> {
         self.ask(|reply| Ask::Hold {
             about: self.about(caller),
@@ -206,10 +235,10 @@ impl Gate {
         .await
     }
 
-    async fn token(&self, caller: &Caller) -> Result<Served, Own> {
+    async fn token(&self, caller: &Caller, via: Via) -> Result<Served, Own> {
         self.ask(|reply| Ask::Token {
             about: self.about(caller),
-            via: Via::Gateway,
+            via,
             min_validity: Duration::ZERO,
             files: false,
             wait: TOKEN_WAIT,

@@ -174,6 +174,7 @@ fn gate(place: &Place, opening: &Opening, asks: &mpsc::Sender<Ask>) -> Gate {
         remote: opening.remote.clone(),
         asks: asks.clone(),
         traffic: opening.traffic.clone(),
+        gives_tokens: opening.config.token_endpoint,
     }
 }
 

@@ -584,6 +584,51 @@ fn an_upload_is_asked_for_only_once_there_is_a_token() {
 }
 
 #[test]
+fn a_tool_that_speaks_oauth_only_gets_the_token_with_a_promise_where_the_config_lets_it() {
+    let (server, lab) = running("token_endpoint = true");
+    let before = server.settled();
+    let form = "content-type: application/x-www-form-urlencoded\r\n";
+    let answer = ask(
+        &lab,
+        "POST",
+        "/token",
+        form,
+        "grant_type=client_credentials&client_id=x",
+    );
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let json = answer.json();
+    assert_eq!(json["access_token"], *server.issued()[0]);
+    assert!(
+        json["expires_in"]
+            .as_u64()
+            .is_some_and(|seconds| seconds > 0 && seconds <= 7200),
+        "{json}"
+    );
+    let other = ask(&lab, "POST", "/token", form, "grant_type=password");
+    assert_eq!(
+        (other.status, other.json()["error"].as_str()),
+        (400, Some("unsupported_grant_type"))
+    );
+    assert_eq!(server.calls().len(), before, "no server is called for it");
+    // Off unless it is on: the server is asked, and knows no such path.
+    lab.configure(&[with_gateway(&lab, "")]);
+    lab.reload();
+    within(SOON, "the endpoint is gone", || {
+        (ask(
+            &lab,
+            "POST",
+            "/token",
+            form,
+            "grant_type=client_credentials",
+        )
+        .status
+            == 404)
+            .then_some(())
+    });
+}
+
+#[test]
 fn a_command_gets_a_port_of_its_own_and_no_token() {
     let (server, lab) = running("only = true");
     let script = format!("env; curl -sS \"$CRM_URL{LIMITS}\"");

@@ -34,6 +34,7 @@ const BEYOND_A_SCHEMA: &[&str] = &[
     "is the prefix of the session",
     "needs `listen`",
     "says that no file holds the token",
+    "cannot both hold",
     "has this socket already",
     "has this port already",
     "which no request's path begins with",
