@@ -10,6 +10,7 @@ mod body;
 mod forward;
 mod headers;
 mod heads;
+mod leases;
 mod listeners;
 mod refusals;
 mod token_endpoint;

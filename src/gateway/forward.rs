@@ -18,10 +18,11 @@ use super::admission::{Refusal, Rules};
 use super::answer::{Beginning, beginning, length, patience};
 use super::body::{Along, Passing, collected};
 use super::headers::{Way, homeward, onward, session_cookies};
+use super::leases::{Lease, Leases};
 use super::refusals::Own;
 use super::token_endpoint;
 use super::traffic::{InFlight, Outcome, Traffic};
-use crate::api::{About, Ask, Held, Rejected, Served, Via};
+use crate::api::{About, Ask, Rejected, Served, Via};
 use crate::clock;
 use crate::provider::{NotForwarded, Onward, Remote, SeenAnswer, Sign, WireBody};
 use crate::secret::Secret;
@@ -54,6 +55,7 @@ pub(super) struct Gate {
     pub(super) traffic: Arc<Traffic>,
     /// Whether `POST /token` answers the token.
     pub(super) gives_tokens: bool,
+    pub(super) leases: Leases,
 }
 
 /// A request's body, as far as it decides whether the request can be sent once more.
@@ -63,9 +65,8 @@ enum Cargo {
 }
 
 /// What a request has from when there is a token for it until its answer is out.
-struct Lease {
-    /// Nothing replaces the token meanwhile.
-    _hold: Held,
+struct Going {
+    _lease: Arc<Lease>,
     _under_way: InFlight,
 }
 
@@ -149,42 +150,39 @@ impl Gate {
             Err(why) => return Err(Own::refused(why)),
         }
         let under_way = self.traffic.begin();
-        let mut hold = self.hold(&caller).await?;
-        let mut served = match hold.token.take() {
-            Some(served) => served,
-            None => self.token(&caller, Via::Gateway).await?,
-        };
-        let lease = Lease {
-            _hold: hold,
-            _under_way: under_way,
-        };
+        let mut lease = self.lease(&caller).await?;
         // Only now: until its body is read, a client that expects `100 Continue` sends none of it.
         let cargo = if let Some(announced) = kept_length(&parts.headers, &body) {
             Cargo::Kept(self.kept(body, announced).await?)
         } else {
             if self.prove(&caller).await {
-                served = self.token(&caller, Via::Gateway).await?;
+                self.leases.sweep(clock::boottime());
+                lease = self.lease(&caller).await?;
             }
             Cargo::Streamed(body)
         };
         let head = Head::of(&parts);
+        let served = lease.served.clone();
+        let going = Going {
+            _lease: lease,
+            _under_way: under_way,
+        };
         match cargo {
             Cargo::Kept(bytes) => {
-                let first = self
-                    .send(&head, &served, WireBody::from(bytes.clone()))
-                    .await?;
+                let body = WireBody::from(bytes.clone());
+                let first = self.send(&head, &served, body).await?;
                 let Sign::Dead { .. } = first.sign else {
-                    let response = self.pass(&head, &caller, &served, first, lease);
+                    let response = self.pass(&head, &caller, &served, first, going);
                     return Ok((response, Outcome::Passed));
                 };
                 let next = self.recovered(&caller, &served).await?;
                 if next.published.generation == served.published.generation {
-                    let response = self.pass(&head, &caller, &served, first, lease);
+                    let response = self.pass(&head, &caller, &served, first, going);
                     return Ok((response, Outcome::Passed));
                 }
                 drop(first);
                 let second = self.send(&head, &next, WireBody::from(bytes)).await?;
-                let response = self.pass(&head, &caller, &next, second, lease);
+                let response = self.pass(&head, &caller, &next, second, going);
                 Ok((response, Outcome::SentAgain))
             }
             Cargo::Streamed(body) => {
@@ -195,7 +193,7 @@ impl Gate {
                     Sign::Dead { .. } => self.recovered(&caller, &served).await.ok(),
                     Sign::Taken | Sign::Nothing => None,
                 };
-                let mut response = self.pass(&head, &caller, &served, answer, lease);
+                let mut response = self.pass(&head, &caller, &served, answer, going);
                 let generation = recovered.map(|next| next.published.generation);
                 if let Some(generation) =
                     generation.filter(|next| *next != served.published.generation)
@@ -225,14 +223,24 @@ impl Gate {
         Ok((token_endpoint::granted(&served), Outcome::Passed))
     }
 
-    async fn hold(&self, caller: &Caller) -> Result<Held, Own> {
-        self.ask(|reply| Ask::Hold {
-            about: self.about(caller),
-            lasting: LONGEST_HOLD,
-            wait: TOKEN_WAIT,
-            reply,
-        })
-        .await
+    /// A token that nothing replaces without need while the request is under way.
+    async fn lease(&self, caller: &Caller) -> Result<Arc<Lease>, Own> {
+        if let Some(lease) = self.leases.of(caller, clock::boottime()) {
+            return Ok(lease);
+        }
+        let mut hold = self
+            .ask(|reply| Ask::Hold {
+                about: self.about(caller),
+                lasting: LONGEST_HOLD,
+                wait: TOKEN_WAIT,
+                reply,
+            })
+            .await?;
+        let served = match hold.token.take() {
+            Some(served) => served,
+            None => self.token(caller, Via::Gateway).await?,
+        };
+        Ok(self.leases.begin(caller, served, hold, clock::boottime()))
     }
 
     async fn token(&self, caller: &Caller, via: Via) -> Result<Served, Own> {
@@ -266,6 +274,7 @@ impl Gate {
 
     /// A token other than the one that died, or the same where it lives after all.
     async fn recovered(&self, caller: &Caller, served: &Served) -> Result<Served, Own> {
+        self.leases.end(served.published.generation);
         self.ask(|reply| Ask::Rejected {
             about: self.about(caller),
             via: Via::Gateway,
@@ -377,7 +386,7 @@ impl Gate {
         caller: &Caller,
         served: &Served,
         answer: Judged,
-        lease: Lease,
+        going: Going,
     ) -> Response<Body> {
         if answer.sign == Sign::Taken && !self.remote.answers_anybody(&head.path) {
             self.report_use(caller, served, head.sent);
@@ -403,7 +412,7 @@ impl Gate {
             .map_or_else(SizeHint::default, SizeHint::with_exact);
         let along = Down {
             traffic: self.traffic.clone(),
-            _lease: lease,
+            _going: going,
         };
         let body = Passing::new(answer.beginning.bytes, answer.body, size, along);
         let mut response = Response::new(Body::new(body));
@@ -500,7 +509,7 @@ impl Along for Up {
 
 struct Down {
     traffic: Arc<Traffic>,
-    _lease: Lease,
+    _going: Going,
 }
 
 impl Along for Down {

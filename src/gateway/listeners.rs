@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use super::admission::Rules;
 use super::forward::Gate;
 use super::heads::Heads;
+use super::leases::Leases;
 use super::{Opening, Openings};
 use crate::api::Ask;
 use crate::atomic_file;
@@ -30,7 +31,7 @@ use crate::serve::{
 
 /// Everybody may connect; what a caller may do, the kernel's word for who it is decides.
 const SOCKET_MODE: u32 = 0o666;
-/// What could not be opened is tried again, and what was removed is made again.
+/// What could not be opened is tried again, and tokens that no request uses are let go.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// For requests that are under way when the daemon stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -74,19 +75,29 @@ pub(super) async fn keep_open(
     shutdown: impl Future<Output = ()>,
 ) {
     let mut shutdown = pin!(shutdown);
-    let mut open = BTreeMap::new();
+    let mut open = BTreeMap::<Place, Open>::new();
     let mut said = BTreeMap::new();
     let mut serving = JoinSet::new();
+    let mut due = true;
     loop {
-        let wanted = openings.borrow_and_update().clone();
-        follow(&wanted, &mut open, &mut said, &asks, &mut serving);
+        if due {
+            let wanted = openings.borrow_and_update().clone();
+            follow(&wanted, &mut open, &mut said, &asks, &mut serving);
+        }
         tokio::select! {
             () = &mut shutdown => break,
-            changed = openings.changed() => if changed.is_err() { break },
+            changed = openings.changed() => {
+                if changed.is_err() {
+                    break;
+                }
+                due = true;
+            }
             Some(_) = serving.join_next() => {}
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = tokio::time::sleep(LOOK_EVERY) => due = !said.is_empty(),
         }
-        open.retain(|_, open: &mut Open| !open.gate.is_closed());
+        for open in open.values() {
+            open.gate.borrow().leases.sweep(clock::boottime());
+        }
     }
     drop(open);
     while serving.join_next().await.is_some() {}
@@ -175,6 +186,7 @@ fn gate(place: &Place, opening: &Opening, asks: &mpsc::Sender<Ask>) -> Gate {
         asks: asks.clone(),
         traffic: opening.traffic.clone(),
         gives_tokens: opening.config.token_endpoint,
+        leases: Leases::default(),
     }
 }
 
