@@ -115,6 +115,8 @@ pub enum Done {
     Landed {
         /// The session.
         of: Ticket,
+        /// What was waited for.
+        files: Settling,
     },
     /// A login's secrets were read to see whether they changed.
     SecretsRead {
@@ -283,7 +285,7 @@ pub fn hold(
 pub fn land(work: &mut Work, of: Ticket, files: Settling) {
     work.wait(async move {
         let _ = tokio::time::timeout(LONGEST_LANDING, files.done()).await;
-        Done::Landed { of }
+        Done::Landed { of, files }
     });
 }
 

@@ -188,6 +188,16 @@ impl Publisher {
     /// one shown before is ignored.
     pub fn set(&self, wanted: Wanted) -> PendingSinks {
         let idle = self.states.set_desired(wanted);
+        self.pending(idle)
+    }
+
+    /// Has every file compared once more with what is wanted of it.
+    pub fn set_again(&self) -> PendingSinks {
+        let wanted = self.states.lock().desired.wanted.clone();
+        self.set(wanted)
+    }
+
+    fn pending(&self, idle: Vec<usize>) -> PendingSinks {
         self.states.desired_changed.notify_waiters();
         PendingSinks(
             idle.into_iter()
@@ -262,6 +272,16 @@ impl Drop for Publisher {
 }
 
 impl Settling {
+    /// Whether this is the same wait.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.states, &other.states) && self.number == other.number
+    }
+
+    /// Whether nothing else is wanted of the files since.
+    pub fn is_latest(&self) -> bool {
+        self.states.lock().desired.number == self.number
+    }
+
     /// Resolves when every sink has tried what was wanted then, or something later.
     pub async fn done(&self) {
         self.states

@@ -422,10 +422,11 @@ impl Supervisor {
                 answer,
                 presented,
             } => {
-                // The queue of a session that is gone was given back with it.
-                if self.current(&of).is_some() {
+                // One that was cut off may have been answered already: its place in the queue was given back then.
+                let flight = self.current(&of).and_then(|slot| slot.in_flight.take());
+                if let Some(flight) = flight {
                     self.queues.completed(&host);
-                    self.called(&of.name, answer, presented);
+                    self.called(&of.name, flight.request, answer, presented);
                 }
             }
             Done::ByPerson {
@@ -435,7 +436,7 @@ impl Supervisor {
                 came,
             } => self.person_done(&of, &login, &host, came),
             Done::Released { of, hold } => self.released(&of, hold),
-            Done::Landed { of } => self.landed(&of),
+            Done::Landed { of, files } => self.landed(&of, &files),
             Done::LookedForHealth(ask) => self.answer_health(ask),
             Done::SecretsRead {
                 name,
@@ -454,26 +455,28 @@ impl Supervisor {
             .filter(|slot| slot.epoch == of.epoch)
     }
 
-    fn called(&mut self, name: &str, answer: Answer, presented: Option<Presented>) {
+    fn called(
+        &mut self,
+        name: &str,
+        request: Request,
+        answer: Answer,
+        presented: Option<Presented>,
+    ) {
         let now = self.now;
         let Some(slot) = self.slots.get_mut(name) else {
             return;
         };
-        let Some(flight) = slot.in_flight.take() else {
-            return;
-        };
         tell::call(slot, &answer);
-        slot.take_note(flight.request, &answer);
-        let outcome = slot::Outcome::of(flight.request, &answer);
-        slot.happened
-            .push(feed::call(now.wall, flight.request, &answer));
-        let alive = flight.request == Request::Ping && answer.verdict.is_success();
+        slot.take_note(request, &answer);
+        let outcome = slot::Outcome::of(request, &answer);
+        slot.happened.push(feed::call(now.wall, request, &answer));
+        let alive = request == Request::Ping && answer.verdict.is_success();
         self.feed_engine(name, Input::Answered { answer, presented });
         let Some(slot) = self.slots.get_mut(name) else {
             return;
         };
         slot.conclude(outcome, now.boot);
-        if slot.leaving && flight.request == Request::Logout {
+        if slot.leaving && request == Request::Logout {
             let kept = self.published_paths();
             self.remove(name, &kept);
             self.forget_unused_accounts();

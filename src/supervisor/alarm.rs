@@ -74,6 +74,9 @@ impl Slot {
     /// Takes note of a transition, for those who follow and for hooks.
     pub(super) fn hear(&mut self, event: &Event, now: Now) {
         self.alarm.hear(event);
+        if let Event::Died { generation, .. } | Event::Expired { generation } = event {
+            self.publication.token_died(*generation);
+        }
         self.happened.push(feed::transition(now.wall, event));
     }
 

@@ -489,7 +489,7 @@ impl Slot {
         let promise = self.session.promise(now.boot);
         let served = self
             .publication
-            .served()
+            .served_alive()
             .filter(|_| self.session.publication(now.boot) == Publication::Show);
         match served {
             Some(served) if promise.is_enough_for(validity) && (late || self.is_latest(served)) => {

@@ -5,6 +5,7 @@ use super::asks::Want;
 use super::effect::Effect;
 use super::slot::Slot;
 use crate::driver::Ticket;
+use crate::publish::Settling;
 
 impl Slot {
     /// Whether a caller finds what it was told where it looks: in the files, if it said so.
@@ -45,9 +46,9 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn landed(&mut self, of: &Ticket) {
+    pub(super) fn landed(&mut self, of: &Ticket, files: &Settling) {
         let Some(slot) = self.current(of) else { return };
-        slot.publication.files_landed();
+        slot.publication.files_landed(files);
         self.pump(&of.name);
     }
 }

@@ -16,19 +16,23 @@ pub(super) struct Publication {
     /// Whether the files know of it. At the start, and when they have moved, files of before may lie there.
     files_know: bool,
     files: Publisher,
+    /// The files lie elsewhere now, and wait for the record that names them.
+    moves: bool,
+    /// The latest generation that is known to be dead.
+    dead: Option<u64>,
     landing: Landing,
     /// What happened to it, told once the files show it: who hears of a token may read it there.
     once_landed: Vec<Happened>,
 }
 
 /// How far the files are, for those who wait for them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 enum Landing {
     /// Nobody has waited since readers found something else.
     #[default]
     Unwatched,
-    /// An errand comes back once they are there.
-    Awaited,
+    /// An errand comes back once they are as they were wanted then.
+    Awaited(Settling),
     /// It came back: they are as wanted, or cannot be, or their disk hangs.
     Over,
 }
@@ -40,6 +44,8 @@ impl Publication {
             served: None,
             files_know: false,
             files,
+            moves: false,
+            dead: None,
             landing: Landing::default(),
             once_landed: Vec::new(),
         }
@@ -97,7 +103,18 @@ impl Publication {
     /// The files lie elsewhere from now on; gives back those of before.
     pub(super) fn move_to(&mut self, files: Publisher) -> Publisher {
         (self.files_know, self.landing) = (false, Landing::default());
+        self.moves = self.served.is_some();
         std::mem::replace(&mut self.files, files)
+    }
+
+    /// The record names the files, wherever they lie.
+    pub(super) fn files_are_recorded(&mut self) {
+        self.moves = false;
+    }
+
+    /// Has the files made as they are wanted once more: whoever had them before may have written last.
+    pub(super) fn set_again(&self, effects: &mut Effects) {
+        effects.publish(self.files.set_again());
     }
 
     /// Writes the files again where somebody changed or removed them.
@@ -112,6 +129,17 @@ impl Publication {
         self.served.as_ref()
     }
 
+    /// A token is known to be dead.
+    pub(super) fn token_died(&mut self, generation: u64) {
+        self.dead = self.dead.max(Some(generation));
+    }
+
+    /// What readers of the socket get, unless it is known to be dead: what replaces it may not be stored yet.
+    pub(super) fn served_alive(&self) -> Option<&Arc<Published>> {
+        self.served()
+            .filter(|served| self.dead.is_none_or(|dead| dead < served.generation))
+    }
+
     /// Whether readers find a token.
     pub(super) fn is_shown(&self) -> bool {
         self.served.is_some()
@@ -119,7 +147,7 @@ impl Publication {
 
     /// Whether the files are as wanted, or were tried, or were waited for long enough.
     pub(super) fn has_landed(&self) -> bool {
-        self.landing == Landing::Over || self.files.is_settled()
+        !self.moves && (matches!(self.landing, Landing::Over) || self.files.is_settled())
     }
 
     /// Whether something is told once the files show it.
@@ -137,22 +165,34 @@ impl Publication {
 
     /// What resolves once the files are there, the first time that somebody must wait for them.
     pub(super) fn await_files(&mut self) -> Option<Settling> {
-        if self.landing != Landing::Unwatched || self.has_landed() {
+        if !matches!(self.landing, Landing::Unwatched) || self.has_landed() {
             return None;
         }
-        self.landing = Landing::Awaited;
-        Some(self.files.settling())
+        let files = self.files.settling();
+        self.landing = Landing::Awaited(files.clone());
+        Some(files)
     }
 
-    /// The files are there, or were waited for long enough.
-    pub(super) fn files_landed(&mut self) {
-        self.landing = Landing::Over;
+    /// The files are as they were wanted, or were waited for long enough. If something else is wanted of them since, that is
+    /// waited for anew.
+    pub(super) fn files_landed(&mut self, files: &Settling) {
+        let is_awaited = match &self.landing {
+            Landing::Awaited(awaited) => awaited.is_same(files),
+            Landing::Unwatched | Landing::Over => false,
+        };
+        if is_awaited {
+            self.landing = if files.is_latest() {
+                Landing::Over
+            } else {
+                Landing::Unwatched
+            };
+        }
     }
 
     /// Has the files looked at once more; none where their disk is known to hang.
     pub(super) fn look_anew(&mut self, effects: &mut Effects) -> Option<Settling> {
         let is_settled = self.files.is_settled();
-        if self.landing == Landing::Over && !is_settled {
+        if matches!(self.landing, Landing::Over) && !is_settled {
             return None;
         }
         if is_settled {
@@ -170,7 +210,7 @@ impl Publication {
     /// The same, unless the file is merely being written.
     pub(super) fn lacking(&self) -> Option<SinkStatus> {
         self.out_of_place()
-            .filter(|file| file.error.is_some() || self.landing == Landing::Over)
+            .filter(|file| file.error.is_some() || matches!(self.landing, Landing::Over))
     }
 
     /// Resolves when the files are as they are wanted now.

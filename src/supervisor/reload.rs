@@ -115,7 +115,10 @@ impl Supervisor {
             Stage::Idle | Stage::Waiting(_) => {
                 self.reloading.askers.extend(asker);
                 self.reloading.stage = Stage::Reading;
-                self.effects.notify(Notice::Reloading);
+                // Before READY the start is not over, whatever is reloaded in the midst of it.
+                if self.ready {
+                    self.effects.notify(Notice::Reloading);
+                }
                 let file = self.config.file.clone();
                 self.effects.push(Effect::ReadConfig(file));
             }
@@ -202,13 +205,20 @@ impl Supervisor {
                 "the config is broken; the daemon goes on with the old one"
             );
         }
-        let line = self.one_line();
-        self.effects.notify(Notice::Ready(line));
+        self.say_reload_is_over();
         for asker in askers {
             // Whoever has hung up gets no answer.
             let _ = asker.send(Err(Refusal::BadConfig {
                 errors: errors.to_owned(),
             }));
+        }
+    }
+
+    /// Unless the start is not over: then READY is said when it is.
+    fn say_reload_is_over(&mut self) {
+        if self.ready {
+            let line = self.one_line();
+            self.effects.notify(Notice::Ready(line));
         }
     }
 
@@ -245,8 +255,7 @@ impl Supervisor {
             return;
         };
         let outcome = self.outcome_of(outcome);
-        let line = self.one_line();
-        self.effects.notify(Notice::Ready(line));
+        self.say_reload_is_over();
         for asker in askers {
             let _ = asker.send(Ok(outcome.clone()));
         }
@@ -419,12 +428,12 @@ impl Supervisor {
         {
             slot.waiters.push(until_in_files(now));
         }
-        if let Some(account) = self
-            .accounts
-            .get_mut(&*account)
-            .filter(|_| replaced.is_some())
-        {
-            account.account.reconfigured();
+        if let Some(account) = self.accounts.get_mut(&*account) {
+            if replaced.is_some() {
+                account.account.reconfigured();
+            }
+            // The more sessions share an account, the more logins it has: the others may log in sooner.
+            self.stirred.extend(account.members.iter().cloned());
         }
         self.consult_calendar(name);
     }

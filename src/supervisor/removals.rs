@@ -123,7 +123,7 @@ impl Supervisor {
         for slot in self.slots.values() {
             let mut sinks = slot.config.publish.iter();
             if sinks.any(|sink| paths.contains(&sink.path)) {
-                slot.publication.heal(&mut self.effects);
+                slot.publication.set_again(&mut self.effects);
             }
         }
     }

@@ -353,6 +353,9 @@ impl Slot {
     /// once the state that brought it `is_stored`. One that is withdrawn does not wait for that: after a kill the state on
     /// disk leads to no more than had it stayed.
     pub(super) fn publish(&mut self, is_stored: bool, now: Now, effects: &mut Effects) -> bool {
+        if is_stored {
+            self.publication.files_are_recorded();
+        }
         let wanted = match self.session.publication(now.boot) {
             Wanted::Withdraw => None,
             Wanted::Show if is_stored => self.published(now),
