@@ -41,6 +41,11 @@ impl Worker {
         self.sink().is_some_and(|sink| sink.keep_on_loss)
     }
 
+    /// Whether the session has gone, or publishes elsewhere.
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.0.states().lock().closed
+    }
+
     fn sink(&self) -> Option<&super::SinkConfig> {
         self.0.states().configs.get(self.0.index())
     }

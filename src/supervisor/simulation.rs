@@ -2,6 +2,7 @@
 //! readers, orders, reloads, stops and kills at any moment. What must never happen is looked for at every moment; after the
 //! last fault every session is good again within its bound.
 
+mod answers;
 mod disk;
 mod harms;
 mod log;
@@ -21,6 +22,7 @@ use super::{Incoming, Supervisor};
 use crate::api::Order;
 use log::{keep_log, last_of_log};
 use menu::host_of;
+use servers::Trouble;
 use world::{Health, World};
 
 /// So long things go wrong.
@@ -54,6 +56,7 @@ const SOMETIMES: &[&str] = &[
     "stopped in the midst of a call",
     "stopped in the midst of a reload",
     "aborted a call",
+    "an answer came to a call that was cut off",
     "a ping succeeded",
     "a ping failed",
     "a login succeeded",
@@ -218,6 +221,76 @@ fn a_file_that_another_identity_leaves_is_removed_even_if_the_daemon_is_killed_o
         world.why_not_ready()
     );
     assert_ne!(world.disk.paths(), before);
+}
+
+#[test]
+fn a_stop_takes_back_the_renewal_whose_record_is_still_being_written() {
+    let mut world = World::well([("seeded", 0)].into());
+    world.run_until(world.now.after(Duration::from_secs(20)));
+    world.marks.clear();
+    world.state_disk = Health::Slow;
+    world.order_of(&["seeded".to_owned()], Order::Renew);
+    world.stop();
+    world.state_disk = Health::Well;
+    world.run_until(world.now.after(Duration::from_secs(30)));
+    assert!(!world.marks.contains("a renewal succeeded"));
+    world.run_until(world.now.after(Duration::from_mins(3)));
+    let slot = world.daemon.as_ref().and_then(|it| it.slots.get("seeded"));
+    assert!(
+        slot.is_some_and(|slot| !slot.session.state().in_doubt),
+        "the next run need not doubt a renewal that never left"
+    );
+    assert_eq!(world.why_not_ready(), None);
+}
+
+#[test]
+fn the_sessions_of_an_account_do_not_wait_for_the_login_of_one_that_is_gone() {
+    let mut world = World::well([("crm", 0), ("crm2", 0)].into());
+    world.run_until(world.now.after(Duration::from_secs(20)));
+    if let Some(server) = world.servers.get_mut(&host_of("crm")) {
+        server.trouble = Trouble::Hangs;
+        server.revoke_sessions();
+    }
+    world.order_of(&["crm".to_owned()], Order::Login);
+    world.run_until(world.now.after(Duration::from_secs(2)));
+    assert!(!world.calls.is_empty(), "crm logs in");
+    world.wanted.remove("crm");
+    world.handle(Incoming::Reload);
+    world.run_until(world.now.after(Duration::from_secs(2)));
+    world.heal();
+    world.order_of(&["crm2".to_owned()], Order::Login);
+    world.run_until(world.now.after(Duration::from_mins(1)));
+    assert_eq!(world.why_not_ready(), None);
+}
+
+#[test]
+fn a_write_that_hangs_does_not_bring_back_the_record_of_a_session_that_is_gone() {
+    let mut world = World::well([("app", 0), ("feed", 0)].into());
+    world.run_until(world.now.after(Duration::from_secs(20)));
+    world.state_disk = Health::Hangs;
+    world.order_of(&["feed".to_owned()], Order::Pause);
+    world.state_disk = Health::Well;
+    world.wanted.remove("feed");
+    world.handle(Incoming::Reload);
+    world.run_until(world.now.after(Duration::from_mins(5)));
+    assert_eq!(world.disk.sessions(), ["app"]);
+}
+
+#[test]
+fn who_reads_files_and_is_answered_finds_them_there_although_a_reload_moves_them() {
+    let mut world = World::well([("app", 0)].into());
+    world.run_until(world.now.after(Duration::from_secs(20)));
+    world.token_disk = Health::Slow;
+    world.order_of(&["app".to_owned()], Order::Login);
+    world.wanted.insert("app", 1);
+    world.ask_to_reload();
+    for _ in 0..200 {
+        world.run_until(world.now.after(Duration::from_millis(10)));
+        world.read_files("app");
+    }
+    world.run_until(world.now.after(Duration::from_secs(2)));
+    assert!(world.marks.contains("a reader was given a token"));
+    assert!(!world.marks.contains("a reader heard that a file lacks"));
 }
 
 impl Supervisor {

@@ -1,13 +1,12 @@
 //! What must never happen, looked for at every moment, and what must be once the last fault is over.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::disk::SimulatedDisk;
 use super::menu::{self, host_of};
-use super::readers::Given;
 use super::servers::Travelled;
 use super::world::{Event, Health, SLOWEST_WRITE, World};
 use crate::driver::{Done, Errand};
@@ -40,7 +39,8 @@ pub(super) struct Harms {
     failed_writes: HashMap<Record, Instant>,
     /// The token of each generation that was ever shown of a session.
     generations: BTreeMap<(String, u64), String>,
-    highest: BTreeMap<String, u64>,
+    /// The latest generation that the socket, or a file, has shown of a session.
+    highest: BTreeMap<(String, Option<PathBuf>), u64>,
     /// Tokens that the daemon of this run was told are dead, and when.
     known_dead: BTreeMap<String, Instant>,
     /// Calls of each hour.
@@ -161,8 +161,13 @@ impl Harms {
 }
 
 impl World {
-    /// A token is shown to readers.
+    /// A token is shown to readers of the socket.
     pub(super) fn shows(&mut self, published: &Arc<Published>) {
+        self.shows_in(None, published);
+    }
+
+    /// A token is shown by the socket, or in this file: that may lag behind.
+    pub(super) fn shows_in(&mut self, file: Option<&Path>, published: &Arc<Published>) {
         let (name, token) = (
             published.session.to_string(),
             published.token.access_token.expose().to_owned(),
@@ -179,7 +184,8 @@ impl World {
             "generation {} of {name} names two tokens",
             published.generation
         );
-        let highest = self.harms.highest.entry(name.clone()).or_default();
+        let place = (name.clone(), file.map(Path::to_owned));
+        let highest = self.harms.highest.entry(place).or_default();
         assert!(
             *highest <= published.generation,
             "the generation of {name} went back from {highest} to {}",
@@ -274,6 +280,29 @@ impl World {
             Record::Account(_) => false,
         });
         assert!(!runs, "{record:?} is removed while its session runs");
+        self.look_at_writes(record);
+        self.look_at_recorded_files(record);
+    }
+
+    /// A daemon that is killed before the files of a session are gone must find in its record what to remove.
+    fn look_at_recorded_files(&self, record: &Record) {
+        let Some(bytes) = self.disk.bytes(record) else {
+            return;
+        };
+        let stored: StoredSession = serde_json::from_slice(&bytes).unwrap();
+        let slots = self.daemon.iter().flat_map(|daemon| daemon.slots.values());
+        let configured: BTreeSet<&PathBuf> = slots
+            .flat_map(|slot| slot.config.publish.iter().map(|sink| &sink.path))
+            .collect();
+        let mut left = stored
+            .paths
+            .iter()
+            .filter(|path| !configured.contains(path) && self.disk.published(path).is_some());
+        assert_eq!(
+            left.next(),
+            None,
+            "{record:?} is removed before the file that only it names"
+        );
     }
 
     /// The files of a session that is gone, or that publishes elsewhere now, are removed.
@@ -302,7 +331,7 @@ impl World {
     pub(super) fn forget_what_the_disk_lacks(&mut self, known: Vec<(String, State)>) {
         // Of a session that was removed the next run knows nothing.
         let is_known = |name: &String| known.iter().any(|(it, _)| it == name);
-        self.harms.highest.retain(|name, _| is_known(name));
+        self.harms.highest.retain(|(name, _), _| is_known(name));
         if !self.state_disk_failed {
             return;
         }
@@ -310,7 +339,7 @@ impl World {
             // Nor need it know that a password was refused.
             self.harms.may_present_again(&host_of(&name));
             if !stored(&self.disk, &name).is_some_and(|stored| has_tokens_of(&stored, &state)) {
-                self.harms.highest.remove(&name);
+                self.harms.highest.retain(|(of, _), _| *of != name);
                 self.harms.lost.insert(name);
             }
         }
@@ -344,34 +373,16 @@ impl World {
         }
     }
 
-    /// A reader was given a token.
-    pub(super) fn given(&mut self, given: &Given) {
-        self.shows(&given.served.published);
-        let known_dead = &self.harms.known_dead;
+    /// A token that a ping has called dead is given to no reader.
+    pub(super) fn look_whether_it_is_known_dead(&self, published: &Published) {
+        let token = published.token.access_token.expose();
         assert!(
-            !known_dead.contains_key(given.served.published.token.access_token.expose()),
-            "a reader was given a token of {} that a ping has called dead",
-            given.served.published.session
+            !self.harms.known_dead.contains_key(token),
+            "a reader was given a token of {} that a ping has called dead: {} of {}",
+            published.session,
+            published.generation,
+            self.describe(&published.session)
         );
-        if !given.in_files {
-            return;
-        }
-        let daemon = self.daemon.as_ref();
-        let slot = daemon.and_then(|daemon| daemon.slots.get(&*given.served.published.session));
-        let Some(slot) = slot else {
-            return;
-        };
-        let token = &given.served.published.token.access_token;
-        for sink in slot.config.publish.iter() {
-            let held = self.disk.published(&sink.path);
-            assert!(
-                self.disk.was_tampered(&sink.path)
-                    || held.is_some_and(|held| held.token.access_token == *token),
-                "a reader of files was given a token of {} that {} does not hold",
-                slot.name,
-                sink.path.display()
-            );
-        }
     }
 
     /// What must hold at any moment.
@@ -395,6 +406,7 @@ impl World {
                 slot.name
             );
         }
+        Harms::look_at_accounts(daemon);
         self.harms.look_at_due_calls(daemon, now.boot);
         let is_slow = self.state_disk == Health::Hangs || self.now < self.harms.hangs_until;
         self.harms.look_at_held_back(daemon, is_slow, self.now);
@@ -419,6 +431,7 @@ impl World {
                 self.describe(&published.session)
             );
         }
+        self.look_at_predecessors();
         if waits {
             self.mark("a reload waited for a removal");
         }
@@ -467,10 +480,11 @@ impl World {
         let Incoming::Done(Done::Called { of, answer, .. }) = incoming else {
             return;
         };
-        if let Some(call) = self.calls.remove(&of.epoch)
-            && matches!(call.request, Request::Login | Request::Renew)
-            && answer.verdict.is_success()
-        {
+        let Some(call) = self.calls.remove(&of.epoch) else {
+            // It had been cut off.
+            return;
+        };
+        if matches!(call.request, Request::Login | Request::Renew) && answer.verdict.is_success() {
             self.harms.logins_ordered.remove(&*of.name);
             self.harms.lost.remove(&*of.name);
         }
@@ -578,6 +592,18 @@ impl Harms {
         }
     }
 
+    /// The sessions of an account wait for no login but one that is under way.
+    fn look_at_accounts(daemon: &Supervisor) {
+        for account in daemon.accounts.values() {
+            let Some(name) = &account.account.in_flight else {
+                continue;
+            };
+            let slot = daemon.slots.get(&**name);
+            let logs_in = slot.is_some_and(|slot| slot.session.under_way().is_some());
+            assert!(logs_in, "logins wait for one of {name} that nothing makes");
+        }
+    }
+
     /// A session whose next call is due is not forgotten.
     fn look_at_due_calls(&mut self, daemon: &Supervisor, now: Instant) {
         let is_due = |slot: &Slot| {
@@ -629,7 +655,7 @@ impl Harms {
 }
 
 /// What the disk holds of a session.
-fn stored(disk: &SimulatedDisk, name: &str) -> Option<State> {
+pub(super) fn stored(disk: &SimulatedDisk, name: &str) -> Option<State> {
     let bytes = disk.bytes(&Record::Session(name.to_owned()))?;
     let stored: StoredSession = serde_json::from_slice(&bytes).unwrap();
     Some(stored.state)

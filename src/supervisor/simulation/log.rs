@@ -6,7 +6,7 @@ use crate::driver::Done;
 use crate::publish::Wanted;
 use crate::secret::Secret;
 use crate::supervisor::Incoming;
-use crate::supervisor::effect::Effect;
+use crate::supervisor::effect::{Effect, Notice};
 use crate::time::Instant;
 
 /// So much of what happened before a failure is shown.
@@ -52,7 +52,7 @@ pub(super) fn incoming_word(incoming: &Incoming) -> String {
             }
             Done::SessionSaved { of, written } => format!("{} saved: {}", of.name, written.is_ok()),
             Done::AccountSaved { key, problem } => format!("{key} saved: {}", problem.is_none()),
-            Done::Landed { of } => format!("{} landed", of.name),
+            Done::Landed { of, .. } => format!("{} landed", of.name),
             Done::SecretsRead { name, seed, .. } => {
                 let seed = seed.as_ref().and_then(|seed| seed.as_ref().ok());
                 format!("{name} secrets {:?}", seed.map(Secret::expose))
@@ -87,6 +87,8 @@ pub(super) fn effect_word(effect: &Effect) -> String {
         Effect::RemoveRecord { number, of } => format!("  remove the record {of} {number}"),
         Effect::Load { .. } => "  load".to_owned(),
         Effect::Abort(epoch) => format!("  abort {epoch}"),
+        Effect::Publish(_) => "  publish".to_owned(),
+        Effect::Notify(Notice::Ready(_)) => "  READY".to_owned(),
         _ => "  another effect".to_owned(),
     }
 }

@@ -6,8 +6,8 @@ use std::sync::{Arc, LazyLock};
 use crate::config::{self, Config, SessionConfig};
 
 /// What a version of a session differs in from the first: another file, another user, other settings of HTTP, a file that stays
-/// when the token is lost, a logout when it is removed.
-pub(super) const VERSIONS: usize = 5;
+/// when the token is lost and a logout when it is removed, another user whose file stays.
+pub(super) const VERSIONS: usize = 6;
 
 /// Two of them log in as one user, so that they share an account.
 pub(super) const NAMES: [&str; 6] = ["app", "batch", "crm", "crm2", "feed", "seeded"];
@@ -59,10 +59,14 @@ fn session(name: &str, version: usize) -> Arc<SessionConfig> {
 fn text(name: &str, version: usize) -> String {
     let host = host_of(name);
     let (user, file) = (
-        if version == 2 { "bob" } else { "alice" },
+        if [2, 5].contains(&version) {
+            "bob"
+        } else {
+            "alice"
+        },
         if version == 1 { "shared" } else { name },
     );
-    let on_loss = if version == 4 { "keep" } else { "remove" };
+    let on_loss = if version >= 4 { "keep" } else { "remove" };
     let logout = if version == 4 {
         "logout_on = [\"removal\"]"
     } else {

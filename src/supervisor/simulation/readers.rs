@@ -1,6 +1,5 @@
 //! Those who ask the daemon: jobs, probes and admins. Each is answered within its bound.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::sync::oneshot::{self, error::TryRecvError};
@@ -21,35 +20,43 @@ const GRACE: Duration = Duration::from_millis(1_100);
 /// Those who wait for an answer, and those who hold a token.
 #[derive(Default)]
 pub(super) struct Readers {
-    waiting: Vec<(Instant, Question)>,
+    waiting: Vec<(Asked, Question)>,
     held: Vec<(Instant, Held)>,
-    /// What readers were given since somebody looked.
-    given: Vec<Given>,
+    /// What was answered since the world looked.
+    answered: Vec<(Asked, Answer)>,
 }
 
-/// What a reader was given.
-pub(super) struct Given {
-    pub(super) served: Served,
-    /// It reads the files, and was answered before it had waited for as long as it would.
-    pub(super) in_files: bool,
+/// What an answer is held against.
+#[derive(Clone)]
+pub(super) struct Asked {
+    pub(super) name: String,
+    /// It reads the files.
+    pub(super) files: bool,
+    /// It said that it would wait until this moment.
+    pub(super) until: Instant,
+    /// An answer is due by this moment: files are waited for a little longer.
+    pub(super) due: Instant,
+}
+
+/// What was answered.
+pub(super) enum Answer {
+    Given(Served),
+    Held,
+    Probed,
+    Noted,
+    Ordered(Order, Box<SessionStatus>),
+    Reloaded,
+    Refused(Refusal),
 }
 
 enum Question {
     /// A token, or the truth about one; in the files as well, for those that read them.
-    Token(bool, oneshot::Receiver<Result<Served, Refusal>>),
+    Token(oneshot::Receiver<Result<Served, Refusal>>),
     Hold(Duration, oneshot::Receiver<Result<Held, Refusal>>),
     Health(oneshot::Receiver<Result<Health, Refusal>>),
-    Order(oneshot::Receiver<Result<SessionStatus, Refusal>>),
+    Used(oneshot::Receiver<Result<SessionStatus, Refusal>>),
+    Order(Order, oneshot::Receiver<Result<SessionStatus, Refusal>>),
     Reload(oneshot::Receiver<Result<Reloaded, Refusal>>),
-}
-
-/// What came of a question.
-enum Heard<T> {
-    Nothing,
-    Answer(T),
-    Refused(Refusal),
-    /// The daemon has gone.
-    Gone,
 }
 
 impl Readers {
@@ -60,66 +67,53 @@ impl Readers {
     }
 
     /// Takes in answers; nobody waits longer than it said.
-    pub(super) fn look(&mut self, now: Instant, marks: &mut BTreeSet<&'static str>) {
+    pub(super) fn look(&mut self, now: Instant) {
         let Self {
             waiting,
             held,
-            given,
+            answered,
         } = self;
-        waiting.retain_mut(|(until, question)| {
-            let (is_over, mark) = match question {
-                Question::Token(files, answer) => match hear(answer) {
-                    Heard::Answer(served) => {
-                        let in_files = *files && now < *until;
-                        given.push(Given { served, in_files });
-                        (true, Some("a reader was given a token"))
-                    }
-                    Heard::Refused(refusal) => (true, Some(refusal_mark(&refusal))),
-                    Heard::Gone => (true, None),
-                    Heard::Nothing => (false, None),
-                },
-                Question::Hold(lasting, answer) => match hear(answer) {
-                    Heard::Answer(hold) => {
-                        held.push((now.after(*lasting), hold));
-                        (true, Some("a job held a token"))
-                    }
-                    Heard::Refused(_) | Heard::Gone => (true, None),
-                    Heard::Nothing => (false, None),
-                },
-                Question::Health(answer) => heard(&hear(answer), "a probe was answered"),
-                Question::Order(answer) => heard(&hear(answer), "an order was carried out"),
-                Question::Reload(answer) => heard(&hear(answer), "a reload was answered"),
+        waiting.retain_mut(|(asked, question)| {
+            let (is_over, answer) = match question {
+                Question::Token(answer) => hear(answer, Answer::Given),
+                Question::Hold(lasting, answer) => hear(answer, |hold| {
+                    held.push((now.after(*lasting), hold));
+                    Answer::Held
+                }),
+                Question::Health(answer) => hear(answer, |_| Answer::Probed),
+                Question::Used(answer) => hear(answer, |_| Answer::Noted),
+                Question::Order(order, answer) => {
+                    hear(answer, |status| Answer::Ordered(*order, Box::new(status)))
+                }
+                Question::Reload(answer) => hear(answer, |_| Answer::Reloaded),
             };
-            marks.extend(mark);
+            answered.extend(answer.map(|answer| (asked.clone(), answer)));
             assert!(
-                is_over || now <= *until,
-                "a reader was to be answered by {until:?}, and it is {now:?}"
+                is_over || now <= asked.due,
+                "a reader was to be answered by {:?}, and it is {now:?}",
+                asked.due
             );
             !is_over
         });
         held.retain(|(until, _)| now < *until);
     }
 
-    /// What readers were given since this was asked last.
-    pub(super) fn take_given(&mut self) -> Vec<Given> {
-        std::mem::take(&mut self.given)
+    /// What was answered since this was asked last.
+    pub(super) fn take_answered(&mut self) -> Vec<(Asked, Answer)> {
+        std::mem::take(&mut self.answered)
     }
 }
 
-fn heard<T>(heard: &Heard<T>, mark: &'static str) -> (bool, Option<&'static str>) {
-    match heard {
-        Heard::Answer(_) => (true, Some(mark)),
-        Heard::Refused(_) | Heard::Gone => (true, None),
-        Heard::Nothing => (false, None),
-    }
-}
-
-fn hear<T>(answer: &mut oneshot::Receiver<Result<T, Refusal>>) -> Heard<T> {
+/// Whether a question is over, and what was answered: a daemon that has gone answers nothing.
+fn hear<T>(
+    answer: &mut oneshot::Receiver<Result<T, Refusal>>,
+    in_words: impl FnOnce(T) -> Answer,
+) -> (bool, Option<Answer>) {
     match answer.try_recv() {
-        Ok(Ok(answer)) => Heard::Answer(answer),
-        Ok(Err(refusal)) => Heard::Refused(refusal),
-        Err(TryRecvError::Empty) => Heard::Nothing,
-        Err(TryRecvError::Closed) => Heard::Gone,
+        Ok(Ok(answer)) => (true, Some(in_words(answer))),
+        Ok(Err(refusal)) => (true, Some(Answer::Refused(refusal))),
+        Err(TryRecvError::Empty) => (false, None),
+        Err(TryRecvError::Closed) => (true, None),
     }
 }
 
@@ -133,7 +127,7 @@ impl World {
         let wait = [0, 1, 5, 30][usize::try_from(self.seed.draw() % 4).unwrap()];
         let wait = Duration::from_secs(wait);
         let files = self.chance(2);
-        let mut bound = wait.max(GRACE);
+        let asked = self.asked(&about.name, files, wait);
         let (ask, question) = match self.seed.draw() % 10 {
             0..3 => {
                 let min_validity = Duration::from_secs(
@@ -148,7 +142,7 @@ impl World {
                     wait,
                     reply,
                 };
-                (ask, Question::Token(files, answer))
+                (ask, Question::Token(answer))
             }
             3..5 => {
                 let generation = self.generation_of(&about.name);
@@ -162,7 +156,7 @@ impl World {
                     wait,
                     reply,
                 };
-                (ask, Question::Token(files, answer))
+                (ask, Question::Token(answer))
             }
             5 => {
                 let generation = self.generation_of(&about.name);
@@ -173,7 +167,7 @@ impl World {
                     age: None,
                     reply,
                 };
-                (ask, Question::Order(answer))
+                (ask, Question::Used(answer))
             }
             6 => {
                 let lasting = self
@@ -221,13 +215,19 @@ impl World {
                     wait,
                     reply,
                 };
-                (ask, Question::Order(answer))
+                (ask, Question::Order(order, answer))
             }
         };
-        if let Question::Reload(_) = question {
-            bound = Duration::from_hours(1);
+        self.put(ask, asked, question);
+    }
+
+    fn asked(&self, name: &str, files: bool, wait: Duration) -> Asked {
+        Asked {
+            name: name.to_owned(),
+            files,
+            until: self.now.after(wait),
+            due: self.now.after(wait.max(GRACE)),
         }
-        self.put(ask, bound, question);
     }
 
     /// A job that reads files waits for a session's token.
@@ -246,7 +246,8 @@ impl World {
             wait,
             reply,
         };
-        self.put(ask, wait, Question::Token(true, answer));
+        let asked = self.asked(name, true, wait);
+        self.put(ask, asked, Question::Token(answer));
     }
 
     pub(super) fn ask_to_reload(&mut self) {
@@ -254,9 +255,10 @@ impl World {
         let caller = root();
         // A disk that hangs may hold a reload up, and a further reload.
         let bound = Duration::from_mins(20);
+        let asked = self.asked("", false, bound);
         self.put(
             Ask::Reload { caller, reply },
-            bound,
+            asked,
             Question::Reload(answer),
         );
     }
@@ -284,18 +286,20 @@ impl World {
                 wait,
                 reply,
             };
-            self.put(ask, GRACE, Question::Order(answer));
+            let asked = self.asked(name, false, wait);
+            self.put(ask, asked, Question::Order(order, answer));
         }
     }
 
-    fn put(&mut self, ask: Ask, bound: Duration, question: Question) {
+    fn put(&mut self, ask: Ask, asked: Asked, question: Question) {
         let stops = |daemon: &crate::supervisor::Supervisor| daemon.is_stopping();
         if self.daemon.as_ref().is_none_or(stops) {
             return;
         }
-        self.readers.waiting.push((self.now.after(bound), question));
+        let longest = asked.due.since(self.now);
+        self.readers.waiting.push((asked, question));
         // The question is looked at when its time is over, whatever else happens.
-        self.plan(bound, Event::Happens(Happening::Relief));
+        self.plan(longest, Event::Happens(Happening::Relief));
         self.handle(Incoming::Ask(ask));
     }
 
@@ -305,26 +309,6 @@ impl World {
             .as_ref()
             .and_then(|daemon| daemon.slots.get(name));
         slot.map_or(0, |slot| slot.session.state().generation)
-    }
-}
-
-fn refusal_mark(refusal: &Refusal) -> &'static str {
-    match refusal {
-        Refusal::NeedsAttention { .. } => "a reader heard that a person is needed",
-        Refusal::NotFresh { .. } => "a reader waited in vain",
-        Refusal::Unpublished { .. } => "a reader heard that a file lacks",
-        Refusal::NoSuchSession { .. }
-        | Refusal::NotAllowed { .. }
-        | Refusal::OnlyByGateway { .. }
-        | Refusal::NotOrdered { .. }
-        | Refusal::CannotPromise { .. }
-        | Refusal::Conflict { .. }
-        | Refusal::Failed { .. }
-        | Refusal::NoSuchLogin { .. }
-        | Refusal::NotUnderstood { .. }
-        | Refusal::NotAdmin
-        | Refusal::BadConfig { .. }
-        | Refusal::Stopping => "a reader was refused",
     }
 }
 

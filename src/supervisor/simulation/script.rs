@@ -101,10 +101,14 @@ impl World {
                     self.disk.tamper(path);
                 }
             }
-            Happening::Reload => self.change_config(),
-            Happening::Stop | Happening::Kill if self.chance(2) => {
-                self.at_next_login = Some(happening);
+            Happening::Stop | Happening::Kill | Happening::Reload if self.chance(2) => {
+                if self.chance(2) {
+                    self.at_next_login = Some(happening);
+                } else {
+                    self.at_next_write = Some(happening);
+                }
             }
+            Happening::Reload => self.change_config(),
             Happening::Stop => {
                 self.stop();
                 if self.chance(3) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::oneshot;
 
+use super::answers::{Promises, Publishing};
 use super::disk::{Reader, SimulatedDisk};
 use super::harms::Harms;
 use super::log::{effect_word, incoming_word, log, wanted_word};
@@ -20,7 +21,7 @@ use crate::atomic_file::Stamp;
 use crate::config::Config;
 use crate::driver::{Done, Errand, ExpectedFiles, LONGEST_LANDING, PersonDone, Ticket};
 use crate::provider::{Clients, PersonError};
-use crate::publish::simulated::Worker;
+use crate::publish::simulated::{Attempt, Worker};
 use crate::publish::{Settling, Wanted};
 use crate::session::answer::{Request, Verdict};
 use crate::session::backoff::Seed;
@@ -53,8 +54,10 @@ pub(super) enum Event {
     Replaces(u64, Write),
     /// A write is on the platter.
     Flushes(u64, Write),
-    /// The worker of a file tries.
-    Tries(u64, Box<Worker>, bool),
+    /// The worker of a file is done with what it tried.
+    Tries(u64, Box<Worker>, Box<Attempt>),
+    /// The worker of a file tries again what failed.
+    TriesAgain(u64, Box<Worker>),
     /// The files that a session left are removed, once no worker writes them.
     Clears(u64, Box<Retirement>),
     /// The record of a session that is gone is removed.
@@ -124,10 +127,14 @@ pub(super) struct World {
     at_once: (Instant, u32),
     /// What is known of all that must not happen.
     pub(super) harms: Harms,
+    /// What was told that must be true.
+    pub(super) promises: Promises,
     /// What was met.
     pub(super) marks: BTreeSet<&'static str>,
     /// What befalls the daemon as soon as a call is under way that may bring a token.
     pub(super) at_next_login: Option<Happening>,
+    /// What befalls it as soon as a record is being written.
+    pub(super) at_next_write: Option<Happening>,
     /// Nothing goes wrong any more.
     pub(super) is_quiet: bool,
 }
@@ -168,8 +175,10 @@ impl World {
             readers: Readers::default(),
             at_once: (now, 0),
             harms: Harms::beginning(now),
+            promises: Promises::default(),
             marks: BTreeSet::new(),
             at_next_login: None,
+            at_next_write: None,
             is_quiet: false,
         };
         world.start();
@@ -287,7 +296,9 @@ impl World {
         };
         let now = self.clocks();
         let supervisor = Supervisor::new(config, loaded, surroundings, now);
-        self.daemon = Some(supervisor.unwrap_or_else(|error| panic!("{error}")));
+        let supervisor = supervisor.unwrap_or_else(|error| panic!("{error}"));
+        self.promises.begin(&supervisor);
+        self.daemon = Some(supervisor);
         self.handle(Incoming::Start);
     }
 
@@ -327,12 +338,14 @@ impl World {
     fn leave(&mut self) {
         self.daemon = None;
         self.harms.the_daemon_left();
+        self.promises.the_daemon_left();
         let run = self.run;
         // What the system has, it writes without the process.
         self.events.retain(|_, event| match event {
             Event::Reaches(of, _)
             | Event::Replaces(of, _)
             | Event::Tries(of, ..)
+            | Event::TriesAgain(of, _)
             | Event::Clears(of, _)
             | Event::Removes(of, ..)
             | Event::GivesUp(of, _)
@@ -372,12 +385,26 @@ impl World {
             return;
         }
         log(self.now, &|| incoming_word(&incoming));
+        let is_loaded = matches!(incoming, Incoming::Loaded { .. });
+        let ends_a_reload = is_loaded || matches!(incoming, Incoming::ConfigRead(_));
+        let before = if is_loaded {
+            self.publishing()
+        } else {
+            Publishing::new()
+        };
+        let Some(daemon) = &mut self.daemon else {
+            return;
+        };
         daemon.handle(incoming, now);
         let effects = daemon.effects.take();
         let is_over = daemon.is_over();
+        if is_loaded {
+            self.took_over(&before);
+        }
         for effect in effects {
             self.perform(effect);
         }
+        self.look_at_reports(false);
         if is_over {
             self.mark("stopped");
             self.look_at_the_end();
@@ -389,9 +416,9 @@ impl World {
                 .between(Duration::from_secs(1), Duration::from_mins(2));
             self.plan(pause, Event::Starts);
         }
-        self.readers.look(self.now, &mut self.marks);
-        for given in self.readers.take_given() {
-            self.given(&given);
+        self.readers.look(self.now);
+        for (asked, answer) in self.readers.take_answered() {
+            self.look_at_answer(&asked, &answer, ends_a_reload);
         }
         self.release();
     }
@@ -404,7 +431,8 @@ impl World {
             }
             Event::Replaces(run, write) if run == self.run => self.replaces(write),
             Event::Flushes(run, write) => self.flushes(run, &write),
-            Event::Tries(run, worker, failed) if run == self.run => self.tries(worker, failed),
+            Event::Tries(run, worker, attempt) if run == self.run => self.tries(worker, &attempt),
+            Event::TriesAgain(run, worker) if run == self.run => self.begins_to_try(worker, true),
             Event::Clears(run, retirement) if run == self.run => self.clears(retirement),
             Event::Removes(run, number, record) if run == self.run => {
                 self.removes_a_record(&record);
@@ -418,6 +446,7 @@ impl World {
             Event::Reaches(..)
             | Event::Replaces(..)
             | Event::Tries(..)
+            | Event::TriesAgain(..)
             | Event::Clears(..)
             | Event::Removes(..)
             | Event::GivesUp(..)
@@ -437,7 +466,14 @@ impl World {
             Effect::Abort(epoch) => {
                 if let Some(call) = self.calls.remove(&epoch) {
                     self.mark("aborted a call");
-                    self.events.remove(&call.arrives);
+                    let arrives = self.events.remove(&call.arrives);
+                    // It may have come already, and not have been looked at.
+                    if self.chance(3)
+                        && let Some(arrives) = arrives
+                    {
+                        self.mark("an answer came to a call that was cut off");
+                        self.plan(Duration::ZERO, arrives);
+                    }
                 }
             }
             Effect::Person(errand) => {
@@ -490,18 +526,20 @@ impl World {
             Effect::LookAtDirectories(_) => panic!("no directories are compared here"),
             Effect::Publish(jobs) => {
                 for worker in jobs.into_workers() {
-                    self.try_soon(Box::new(worker), false);
+                    self.begins_to_try(Box::new(worker), false);
                 }
             }
             Effect::Retire(retirement) => {
                 retirement.files.close();
                 let takes = self.disk_takes(self.token_disk);
+                self.promises.file_takes(self.now, takes);
                 self.plan(takes, Event::Clears(self.run, retirement));
             }
             Effect::RemoveRecord { number, of } => {
                 let takes = self.disk_takes(self.state_disk);
                 let record = Record::Session(of.to_string());
                 self.harms.tries(&record);
+                self.removes_a_record(&record);
                 self.plan(takes, Event::Removes(self.run, number, record));
             }
             Effect::ReadConfig(_) => {
@@ -521,13 +559,19 @@ impl World {
                 let slow = self.disk_takes(self.state_disk);
                 self.reaches(slow, Incoming::Loaded { config, loaded });
             }
-            Effect::Notify(notice) => self.mark(match notice {
-                Notice::Ready(_) => "said READY",
-                Notice::Reloading => "said RELOADING",
-                Notice::Stopping => "said STOPPING",
-                Notice::Status(_) => "said a status",
-                Notice::Watchdog => "fed the watchdog",
-            }),
+            Effect::Notify(notice) => {
+                if matches!(notice, Notice::Ready(_)) {
+                    let is_first = self.promises.says_ready();
+                    self.look_at_reports(is_first);
+                }
+                self.mark(match notice {
+                    Notice::Ready(_) => "said READY",
+                    Notice::Reloading => "said RELOADING",
+                    Notice::Stopping => "said STOPPING",
+                    Notice::Status(_) => "said a status",
+                    Notice::Watchdog => "fed the watchdog",
+                });
+            }
             Effect::MoveScrapers(to) => {
                 let moved = Incoming::ScrapersMoved(Some(Ok(to)));
                 self.reaches(Duration::from_millis(5), moved);
@@ -620,6 +664,10 @@ impl World {
         self.look_at_writes(&record);
         let takes = self.disk_takes(self.state_disk);
         self.harms.writes_until(self.now, takes);
+        if let Some(happening) = self.at_next_write.take() {
+            let soon = self.seed.between(Duration::ZERO, takes);
+            self.plan(soon, Event::Happens(happening));
+        }
         self.disk.begin(&record, &bytes);
         let bytes = Arc::new(bytes);
         let write = Write { record, bytes, of };
@@ -662,20 +710,17 @@ impl World {
         self.handle(Incoming::Done(done));
     }
 
-    fn try_soon(&mut self, worker: Box<Worker>, failed: bool) {
-        let takes = if failed {
-            Duration::from_secs(2)
-        } else {
-            self.disk_takes(self.token_disk)
-        };
-        self.plan(takes, Event::Tries(self.run, worker, failed));
-    }
-
-    fn tries(&mut self, worker: Box<Worker>, failed: bool) {
+    fn begins_to_try(&mut self, worker: Box<Worker>, failed: bool) {
         let Some(attempt) = worker.next(failed) else {
             self.settle();
             return;
         };
+        let takes = self.disk_takes(self.token_disk);
+        self.promises.file_takes(self.now, takes);
+        self.plan(takes, Event::Tries(self.run, worker, Box::new(attempt)));
+    }
+
+    fn tries(&mut self, worker: Box<Worker>, attempt: &Attempt) {
         let path = worker.path();
         log(self.now, &|| {
             format!("  file {} {}", path.display(), wanted_word(&attempt.wanted))
@@ -684,11 +729,16 @@ impl World {
         if fails {
             self.mark("a token file could not be written");
             let holds = self.disk.published(&path);
-            worker.report(&attempt, holds, Some("the disk is full".to_owned()));
+            worker.report(attempt, holds, Some("the disk is full".to_owned()));
+            let pause = Duration::from_secs(2);
+            self.plan(pause, Event::TriesAgain(self.run, worker));
         } else {
             match &attempt.wanted {
                 Wanted::Show(published) => {
-                    self.shows(published);
+                    // A disk that hung may take what another session has replaced since.
+                    if !worker.is_replaced() {
+                        self.shows_in(Some(&path), published);
+                    }
                     self.disk.publish(path.clone(), published.clone());
                 }
                 Wanted::Withdraw if worker.keeps_on_loss() => self.mark("kept a dead token's file"),
@@ -697,9 +747,9 @@ impl World {
                     self.disk.withdraw(&path);
                 }
             }
-            worker.report(&attempt, self.disk.published(&path), None);
+            worker.report(attempt, self.disk.published(&path), None);
+            self.begins_to_try(worker, false);
         }
-        self.try_soon(worker, fails);
         self.settle();
     }
 
@@ -781,7 +831,7 @@ impl World {
 
     fn give_up(&mut self, number: u64) {
         let done = match self.waits.remove(&number) {
-            Some(Wait::Files(of, _)) => Done::Landed { of },
+            Some(Wait::Files(of, files)) => Done::Landed { of, files },
             Some(Wait::Health(_, Some(ask))) => Done::LookedForHealth(ask),
             Some(Wait::Release(of, hold, _)) => Done::Released { of, hold },
             Some(Wait::Health(_, None)) | None => return,
