@@ -5,9 +5,7 @@
 //! a kill could lose by it is one login.
 
 mod accounts;
-mod alarm;
 mod asks;
-mod calendar;
 mod call_queues;
 mod clocks;
 mod disk;
@@ -17,11 +15,8 @@ mod feed;
 mod figures;
 mod found;
 mod health;
-mod holds;
-mod landing;
 mod load;
 mod orders;
-mod person;
 mod publication;
 mod reload;
 mod removals;
@@ -31,15 +26,12 @@ mod shown;
 mod simulation;
 mod slot;
 mod start;
-mod status;
 mod stop;
-mod tell;
-mod warnings;
+mod timers;
 mod watch;
 mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,11 +52,11 @@ use effect::{Effect, Effects};
 use feed::Feed;
 use figures::Gauges;
 use load::Loaded;
-use person::LoginIds;
 use reload::Reloading;
 use removals::Removals;
-use slot::{Accounts, Flight, Pending, Slot, Slots};
+use slot::{Accounts, LoginIds, NextOfCall, Slot, Slots, tell};
 use stop::Life;
+use timers::Timers;
 use writes::Writes;
 
 pub use edge::{Ears, Edge};
@@ -92,7 +84,7 @@ struct Supervisor {
     accounts: Accounts,
     /// Accounts to be written whether or not a session asks: their last write failed, or their last session has gone.
     unsaved: BTreeSet<String>,
-    timers: BTreeSet<(Instant, Arc<str>)>,
+    timers: Timers,
     /// Sessions to look at because another of their account has moved.
     stirred: BTreeSet<Arc<str>>,
     queues: CallQueues,
@@ -180,9 +172,8 @@ impl Supervisor {
         if self.is_stopping() {
             return now.after(LOOK_WHILE_STOPPING);
         }
-        let timer = self.timers.first().map(|(at, _)| *at);
         let next = [
-            timer,
+            self.timers.wake(),
             self.queues.wake(now),
             Some(self.watch.wake()),
             self.reloading.wake(),
@@ -206,10 +197,7 @@ impl Supervisor {
     fn catch_up(&mut self) {
         self.look_at_clocks();
         let now = self.now.boot;
-        while let Some((_, name)) = self.timers.pop_first_if_due(now) {
-            if let Some(slot) = self.slots.get_mut(&name) {
-                slot.timer = None;
-            }
+        while let Some(name) = self.timers.pop_due(now) {
             self.step(&name, Input::Tick);
         }
         while let Some(name) = self.stirred.pop_first() {
@@ -230,7 +218,7 @@ impl Supervisor {
     fn step(&mut self, name: &str, input: Input) {
         self.feed_engine(name, input);
         // One that is broken would want to be looked at without end.
-        if self.slots.get(name).is_some_and(|slot| !slot.broken) {
+        if self.slots.get(name).is_some_and(|slot| !slot.is_broken()) {
             self.pump(name);
         }
     }
@@ -241,18 +229,13 @@ impl Supervisor {
         let Some(slot) = self.slots.get_mut(name) else {
             return;
         };
-        let Some(account) = self.accounts.get_mut(&slot.account) else {
+        let Some(account) = self.accounts.get_mut(slot.account()) else {
             return;
         };
-        if slot.broken {
+        if slot.is_broken() {
             return;
         }
-        // One session's trouble must never become another's, not even trouble that nobody foresaw.
-        let stepped = catch_unwind(AssertUnwindSafe(|| {
-            slot.session.step(input, now.boot, &mut account.account)
-        }));
-        let Ok(actions) = stepped else {
-            slot.broken = true;
+        let Some(actions) = slot.step_engine(input, now.boot, &mut account.account) else {
             account.account.release(name);
             self.stirred.extend(account.members.iter().cloned());
             tracing::error!(
@@ -265,20 +248,12 @@ impl Supervisor {
         let mut stirs = false;
         for action in actions {
             match action {
-                Action::Save => {
-                    slot.saver.want();
-                }
+                Action::Save => slot.record_mut().want(),
                 Action::SaveAccount => {
                     account.saver.want();
                     stirs = true;
                 }
-                Action::Call(call) => {
-                    slot.pending = Some(Box::new(Pending::new(
-                        call,
-                        &mut slot.saver,
-                        &account.saver,
-                    )));
-                }
+                Action::Call(call) => slot.ask_for(call, &account.saver),
                 Action::Tell(event) => {
                     slot.hear(&event, now);
                     tell::event(slot, &event, now.boot);
@@ -306,34 +281,33 @@ impl Supervisor {
         else {
             return;
         };
-        let Some(account) = self.accounts.get_mut(&slot.account) else {
+        let Some(account) = self.accounts.get_mut(slot.account()) else {
             return;
         };
-        if slot.saver.begin(now).is_some() {
+        if slot.begin_write(now) {
             self.writes.session(slot.ticket());
         }
         if account.saver.begin(now).is_some() {
-            self.writes.account(slot.account.clone());
+            self.writes.account(slot.account().clone());
         }
-        match slot.pending_step(&account.saver, now) {
-            slot::PendingStep::Wait => {}
-            slot::PendingStep::Queue { host, urgent_by } => {
+        match slot.next_of_call(&account.saver, now) {
+            NextOfCall::Waits => {}
+            NextOfCall::MayQueue { host, urgent_by } => {
                 self.queues
                     .enqueue(&host, urgent_by, QueuedCall::Engine(name.to_string()));
             }
-            slot::PendingStep::Unwritten { call, request } => {
-                slot.unwritten(call, request);
+            NextOfCall::Unwritten { call } => {
                 self.step(&name, Input::Unwritten { call });
                 return;
             }
         }
-        slot.account_is_stored = account.saver.is_level(now);
-        let level = slot.saver.is_level(now);
-        let may_show = level || slot.session.may_show_unwritten();
+        slot.account_is_stored(account.saver.is_level(now));
+        let level = slot.record().is_level(now);
+        let may_show = level || slot.session().may_show_unwritten();
         if slot.publish(may_show, at, &mut self.effects) {
             self.watch.look_soon(now);
         }
-        if level && (slot.waiters.is_empty() || slot.publication.has_landed()) {
+        if level && slot.may_tell_outcomes() {
             slot.tell_outcomes(at, &account.account);
         }
         slot.end_late_login(now);
@@ -342,15 +316,14 @@ impl Supervisor {
             .say_soon_if(tell::attention(slot, &account.account, now), now);
         let after = self.config.alerts.after;
         slot.ring_attention(&account.account, at, &self.config.alerts, &mut self.effects);
-        let told = slot.publication.take_told();
-        slot.happened.extend(told);
+        slot.hear_of_files();
         self.feed.take_in(slot);
         self.watch.needs_secret(
             &name,
-            slot.session.could_use_another_secret(&account.account),
+            slot.session().could_use_another_secret(&account.account),
             now,
         );
-        let due = slot.alarm.due(after);
+        let due = slot.alarm_due(after);
         let patience = account
             .saver
             .hangs_since()
@@ -360,37 +333,17 @@ impl Supervisor {
             .flatten()
             .min();
         self.await_landing(&name);
-        self.arm(&name, wake);
-    }
-
-    fn arm(&mut self, name: &Arc<str>, wake: Option<Instant>) {
-        let Some(slot) = self.slots.get_mut(name) else {
-            return;
-        };
-        if slot.timer == wake {
-            return;
-        }
-        if let Some(old) = slot.timer.take() {
-            self.timers.remove(&(old, name.clone()));
-        }
-        if let Some(at) = wake {
-            self.timers.insert((at, name.clone()));
-            slot.timer = Some(at);
-        }
+        self.timers.set(&name, wake);
     }
 
     fn launch_call(&mut self, name: &str) {
         let Some(slot) = self.slots.get_mut(name) else {
             return;
         };
-        let Some(account) = self.accounts.get(&slot.account) else {
+        let Some(account) = self.accounts.get(slot.account()) else {
             return;
         };
         if let Some(errand) = slot.errand(account.account.salt) {
-            slot.in_flight = Some(Box::new(Flight {
-                request: errand.call.request,
-                host: errand.host.clone(),
-            }));
             self.effects.push(Effect::Call(Box::new(errand)));
         }
     }
@@ -423,7 +376,7 @@ impl Supervisor {
                 presented,
             } => {
                 // One that was cut off may have been answered already: its place in the queue was given back then.
-                let flight = self.current(&of).and_then(|slot| slot.in_flight.take());
+                let flight = self.current(&of).and_then(Slot::take_flight);
                 if let Some(flight) = flight {
                     self.queues.completed(&host);
                     self.called(&of.name, flight.request, answer, presented);
@@ -452,7 +405,7 @@ impl Supervisor {
         self.slots
             .get_mut(&of.name)
             .map(Box::as_mut)
-            .filter(|slot| slot.epoch == of.epoch)
+            .filter(|slot| slot.epoch() == of.epoch)
     }
 
     fn called(
@@ -466,24 +419,21 @@ impl Supervisor {
         let Some(slot) = self.slots.get_mut(name) else {
             return;
         };
-        tell::call(slot, &answer);
-        slot.take_note(request, &answer);
-        let outcome = slot::Outcome::of(request, &answer);
-        slot.happened.push(feed::call(now.wall, request, &answer));
+        slot.answered(request, &answer, now);
         let alive = request == Request::Ping && answer.verdict.is_success();
         self.feed_engine(name, Input::Answered { answer, presented });
         let Some(slot) = self.slots.get_mut(name) else {
             return;
         };
-        slot.conclude(outcome, now.boot);
-        if slot.leaving && request == Request::Logout {
+        slot.warn(now.boot);
+        if slot.is_leaving() && request == Request::Logout {
             let kept = self.published_paths();
             self.remove(name, &kept);
             self.forget_unused_accounts();
             return;
         }
         if alive {
-            slot.publication.heal(&mut self.effects);
+            slot.publication_mut().heal(&mut self.effects);
         }
         self.pump(name);
     }
@@ -491,19 +441,4 @@ impl Supervisor {
 
 fn record_of(name: &str) -> Record {
     Record::Session(name.to_owned())
-}
-
-/// The one question that a set of timers is asked.
-trait Timers {
-    /// Takes the first timer out, if its time has come.
-    fn pop_first_if_due(&mut self, now: Instant) -> Option<(Instant, Arc<str>)>;
-}
-
-impl Timers for BTreeSet<(Instant, Arc<str>)> {
-    fn pop_first_if_due(&mut self, now: Instant) -> Option<(Instant, Arc<str>)> {
-        self.first()
-            .is_some_and(|(at, _)| *at <= now)
-            .then(|| self.pop_first())
-            .flatten()
-    }
 }

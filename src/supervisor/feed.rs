@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::Supervisor;
 use super::slot::Slot;
-use super::status::{doubt_in_words, request_word};
+use super::slot::{doubt_in_words, request_word};
 use crate::api::access::{self, Caller};
 use crate::api::{About, Event, EventKind, Following, Refusal};
 use crate::duration::duration_text;
@@ -62,15 +62,15 @@ impl Feed {
 
     /// Numbers what happened to a session and tells it. Whoever does not keep up is let go, and may come back.
     pub(super) fn take_in(&mut self, slot: &mut Slot) {
-        for happened in std::mem::take(&mut slot.happened) {
-            let (owner, runbook) = (slot.config.owner.clone(), slot.config.runbook.clone());
+        for happened in slot.take_happened() {
+            let (owner, runbook) = (slot.config().owner.clone(), slot.config().runbook.clone());
             let event = Arc::new(Event {
                 owner,
                 runbook,
-                ..happened.numbered(self.next, &slot.name)
+                ..happened.numbered(self.next, slot.name())
             });
             self.next += 1;
-            let access = &slot.config.access;
+            let access = &slot.config().access;
             self.followers
                 .retain(|follower| !follower.wants(&event, access) || follower.tell(&event));
             self.past.push_back(event);
@@ -149,7 +149,7 @@ impl Supervisor {
                 || self
                     .slots
                     .values()
-                    .any(|slot| access::may_read(&follower.caller, &slot.config.access));
+                    .any(|slot| access::may_read(&follower.caller, &slot.config().access));
             past.extend(missed.filter(|_| sees_some).map(Arc::new));
             past.extend(
                 known
@@ -167,7 +167,7 @@ impl Supervisor {
             .session
             .as_deref()
             .and_then(|name| self.slots.get(name));
-        follower.wants(event, slot.map_or(&[], |slot| &slot.config.access))
+        follower.wants(event, slot.map_or(&[], |slot| &slot.config().access))
     }
 }
 

@@ -14,7 +14,7 @@ impl Supervisor {
         let names = match self.probed(&ask) {
             Ok(slots) => slots
                 .into_iter()
-                .map(|slot| slot.name.clone())
+                .map(|slot| slot.name().clone())
                 .collect::<Vec<_>>(),
             Err(refusal) => {
                 let _ = ask.reply.send(Err(refusal));
@@ -61,9 +61,9 @@ impl Supervisor {
         let mut not_ready = BTreeMap::new();
         for slot in slots {
             if !slot.is_ready() {
-                not_ready.insert(slot.name.to_string(), self.reason(slot));
-            } else if let Some(file) = slot.publication.out_of_place() {
-                not_ready.insert(slot.name.to_string(), out_of_place_in_words(&file));
+                not_ready.insert(slot.name().to_string(), self.reason(slot));
+            } else if let Some(file) = slot.publication().out_of_place() {
+                not_ready.insert(slot.name().to_string(), out_of_place_in_words(&file));
             }
         }
         Health {
@@ -77,23 +77,12 @@ impl Supervisor {
     /// Has a good session's files looked at once more; none where there are none, or their disk is known to hang.
     pub(super) fn look_anew(&mut self, name: &str) -> Option<Settling> {
         let slot = self.slots.get_mut(name)?;
-        if slot.config.publish.is_empty() || !slot.is_ready() {
+        if slot.config().publish.is_empty() || !slot.is_ready() {
             return None;
         }
-        let look = slot.publication.look_anew(&mut self.effects)?;
+        let look = slot.publication_mut().look_anew(&mut self.effects)?;
         self.look_for_files(name);
         Some(look)
-    }
-}
-
-impl Slot {
-    /// Why a caller who reads the files cannot have the token.
-    pub(super) fn unpublished(&self) -> Option<Refusal> {
-        let file = self.publication.out_of_place()?;
-        Some(Refusal::Unpublished {
-            name: self.name.to_string(),
-            reason: out_of_place_in_words(&file),
-        })
     }
 }
 

@@ -184,10 +184,10 @@ impl Supervisor {
     pub(super) fn running(&self) -> AllRunning {
         let running = self.slots.values().map(|slot| {
             let running = Running {
-                config: slot.config.clone(),
-                leaving: slot.leaving,
+                config: slot.config().clone(),
+                leaving: slot.is_leaving(),
             };
-            (slot.name.clone(), running)
+            (slot.name().clone(), running)
         });
         running.collect()
     }

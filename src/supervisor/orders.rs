@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Supervisor;
-use super::asks::Want;
 use super::slot::Slot;
+use super::slot::Want;
 use crate::api::{self, About, Refusal, Reply, SessionStatus};
 use crate::session::account::Account;
 use crate::session::answer::Request;
@@ -55,7 +55,7 @@ impl Supervisor {
     ) {
         let now = self.now.boot;
         let (after, calls) = match self.readable(about) {
-            Ok(slot) if slot.session.was_alive_within(within, now) => {
+            Ok(slot) if slot.session().was_alive_within(within, now) => {
                 let _ = reply.send(self.status(slot));
                 return;
             }
@@ -91,7 +91,7 @@ impl Supervisor {
         let slot = self.administered(about)?;
         let account = self
             .accounts
-            .get(&slot.account)
+            .get(slot.account())
             .map(|account| &account.account);
         slot.can_order(order, account).map(|()| slot)
     }
@@ -99,7 +99,7 @@ impl Supervisor {
     /// A logout ends the token for every session that holds the same one.
     fn name_the_others_of_a_token(&self, name: &str, order: api::Order) {
         let token = |slot: &Slot| {
-            slot.session
+            slot.session()
                 .state()
                 .token
                 .as_ref()
@@ -116,10 +116,10 @@ impl Supervisor {
         let others = self
             .slots
             .values()
-            .filter(|slot| &*slot.name != name && token(slot).as_ref() == Some(&held));
+            .filter(|slot| &**slot.name() != name && token(slot).as_ref() == Some(&held));
         for other in others {
             tracing::warn!(
-                session = &*other.name,
+                session = &**other.name(),
                 event = "token_shared",
                 logged_out = name,
                 "holds the token that is being logged out"
@@ -131,7 +131,7 @@ impl Supervisor {
 impl Slot {
     /// What the engine would let pass unheeded is refused with its reason.
     fn can_order(&self, order: api::Order, account: Option<&Account>) -> Result<(), Refusal> {
-        let (session, state) = (&self.session, self.session.state());
+        let (session, state) = (self.session(), self.session().state());
         let is_dead = matches!(state.health, TokenHealth::Dead { .. });
         let has_none = state.token.is_none() || state.health == TokenHealth::Missing;
         let is_stopped = account.is_some_and(|account| session.is_stopped(Request::Renew, account));
@@ -147,7 +147,7 @@ impl Slot {
             api::Order::Introspect if has_none || is_dead => {
                 "there is no living token to ask about"
             }
-            api::Order::Introspect if !self.config.remote.can_introspect() => {
+            api::Order::Introspect if !self.config().remote.can_introspect() => {
                 "this session cannot introspect: the provider has no introspection, or the client has no secret or key"
             }
             api::Order::Renew if session.renewal_is_declined() => {
@@ -177,7 +177,7 @@ impl Slot {
             | api::Order::Resume => return Ok(()),
         };
         Err(Refusal::Conflict {
-            name: self.name.to_string(),
+            name: self.name().to_string(),
             reason: reason.to_owned(),
         })
     }
@@ -185,8 +185,8 @@ impl Slot {
     /// The number of the last call that the order's outcome cannot be: a login or renewal under way is joined.
     fn calls_before(&self, order: api::Order) -> u64 {
         let ordered = self.calls_for(order).first();
-        let joins = ordered.is_some_and(|request| self.session.is_under_way(*request));
-        self.session.last_call() - u64::from(joins)
+        let joins = ordered.is_some_and(|request| self.session().is_under_way(*request));
+        self.session().last_call() - u64::from(joins)
     }
 
     /// The calls that the order can end with; none when it is done at once.
@@ -196,7 +196,7 @@ impl Slot {
             api::Order::Introspect => &[Request::Introspect],
             api::Order::Renew => &[Request::Renew],
             api::Order::Login => &[Request::Login, Request::Renew],
-            api::Order::Logout if self.session.state().token.is_some() => &[Request::Logout],
+            api::Order::Logout if self.session().state().token.is_some() => &[Request::Logout],
             api::Order::Logout | api::Order::Pause | api::Order::Resume => &[],
         }
     }

@@ -7,7 +7,6 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::asks::{Waiter, Want};
 use super::effect::{Effect, Notice};
 use super::health::out_of_place_in_words;
 use super::load::Loaded;
@@ -16,8 +15,7 @@ use super::{Supervisor, found};
 use crate::api::{Refusal, Reloaded, Reply};
 use crate::config::{Config, MetricsListen, SessionConfig};
 use crate::driver::LONGEST_LANDING;
-use crate::hooks::RunCount;
-use crate::publish::{Publisher, SinkConfig};
+use crate::publish::SinkConfig;
 use crate::session::Input;
 use crate::time::Instant;
 
@@ -89,12 +87,12 @@ impl Reloading {
 
 impl Replaced {
     fn by(slot: &Slot, new: &SessionConfig, kept: &BTreeSet<PathBuf>) -> Self {
-        let sinks = slot.config.publish.iter().map(|sink| &sink.path);
-        let files = sinks.chain(&slot.former_files);
+        let sinks = slot.config().publish.iter().map(|sink| &sink.path);
+        let files = sinks.chain(slot.record().former_files());
         let is_new = |old: &SinkConfig| new.publish.iter().any(|sink| sink.path == old.path);
         Self {
-            generation: slot.session.state().generation,
-            shares_a_file: slot.config.publish.iter().any(is_new),
+            generation: slot.session().state().generation,
+            shares_a_file: slot.config().publish.iter().any(is_new),
             files: files
                 .filter(|path| !kept.contains(*path))
                 .cloned()
@@ -223,8 +221,11 @@ impl Supervisor {
     }
 
     fn awaited_by_reload(&self) -> BTreeSet<Arc<str>> {
-        let awaited = self.slots.values().filter(|slot| slot.awaits_files());
-        awaited.map(|slot| slot.name.clone()).collect()
+        let awaited = self
+            .slots
+            .values()
+            .filter(|slot| slot.awaits_files_of_reload());
+        awaited.map(|slot| slot.name().clone()).collect()
     }
 
     /// Says that a reload is over once its files are as it wants them, or were waited for long enough.
@@ -234,7 +235,7 @@ impl Supervisor {
         };
         let awaits = |name: &Arc<str>| {
             let slot = self.slots.get(name);
-            slot.is_some_and(|slot| slot.awaits_files())
+            slot.is_some_and(|slot| slot.awaits_files_of_reload())
         };
         while taken_over.sessions.first().is_some_and(|it| !awaits(it)) {
             taken_over.sessions.pop_first();
@@ -337,9 +338,9 @@ impl Supervisor {
         let files = self
             .slots
             .values()
-            .filter_map(|slot| Some((slot, slot.publication.lacking()?)));
+            .filter_map(|slot| Some((slot, slot.publication().lacking()?)));
         let files =
-            files.map(|(slot, file)| format!("{}: {}", slot.name, out_of_place_in_words(&file)));
+            files.map(|(slot, file)| format!("{}: {}", slot.name(), out_of_place_in_words(&file)));
         outcome.problems.extend(files);
         outcome
     }
@@ -350,11 +351,11 @@ impl Supervisor {
             let Some(slot) = self
                 .slots
                 .get(name)
-                .filter(|slot| slot.session.state().fruitless.is_some())
+                .filter(|slot| slot.session().state().fruitless.is_some())
             else {
                 continue;
             };
-            let policy = Arc::new(slot.session.policy().clone());
+            let policy = Arc::new(slot.session().policy().clone());
             self.step(name, Input::Reconfigured(policy));
         }
     }
@@ -374,8 +375,8 @@ impl Supervisor {
         let mut changed = Vec::new();
         for (name, config) in &mut new {
             match self.slots.get(&**name) {
-                Some(slot) if slot.config == *config && !slot.leaving => {
-                    *config = slot.config.clone();
+                Some(slot) if slot.config() == config && !slot.is_leaving() => {
+                    *config = slot.config().clone();
                 }
                 Some(_) | None => changed.push((name.clone(), config.clone())),
             }
@@ -404,9 +405,9 @@ impl Supervisor {
         kept: &BTreeSet<PathBuf>,
     ) {
         let slot = self.slots.get(name);
-        let is_leaving = slot.is_some_and(|slot| slot.leaving);
+        let is_leaving = slot.is_some_and(|slot| slot.is_leaving());
         let same_identity =
-            slot.is_some_and(|slot| slot.config.remote.identity() == new.remote.identity());
+            slot.is_some_and(|slot| slot.config().remote.identity() == new.remote.identity());
         if same_identity && !is_leaving {
             self.reconfigure(name, &new, loaded, kept);
             return;
@@ -426,7 +427,7 @@ impl Supervisor {
         if let Some(slot) = self.slots.get_mut(name)
             && replaced.as_ref().is_some_and(|old| old.shares_a_file)
         {
-            slot.waiters.push(until_in_files(now));
+            slot.await_files_of_reload(now);
         }
         if let Some(account) = self.accounts.get_mut(&*account) {
             if replaced.is_some() {
@@ -449,65 +450,37 @@ impl Supervisor {
         let Some(slot) = self.slots.get_mut(name) else {
             return;
         };
-        match loaded.take_remote(name) {
-            Some(Ok(remote)) => {
-                slot.remote = Arc::new(remote);
-                if slot.config.remote.values != new.remote.values {
-                    slot.person.forget();
-                }
-            }
+        let remote = match loaded.take_remote(name) {
+            Some(Ok(remote)) => remote,
             Some(Err(error)) => {
                 tracing::error!(session = name, event = "session_not_changed", %error, "the session keeps its old settings");
                 return;
             }
             // It was as the config has it when its sessions were loaded.
             None => return,
-        }
-        let old = std::mem::replace(&mut slot.config, new.clone());
-        if old.publish != new.publish {
-            let publisher = Publisher::new(&slot.name, &new.publish, &self.tokens);
-            let before = slot.publication.move_to(publisher);
-            slot.waiters.push(until_in_files(now));
-            let sinks = old.publish.iter().map(|sink| sink.path.clone());
-            let former = sinks.filter(|path| !kept.contains(path));
-            slot.former_files.extend(former);
+        };
+        let old = slot.config().clone();
+        if let Some(files) = slot.reconfigure(new, remote, kept, &self.tokens, now) {
             self.removals
-                .clear_away(before, &old, kept, &mut self.effects);
+                .clear_away(files, &old, kept, &mut self.effects);
         }
-        slot.saver.want();
         if old.hooks != new.hooks {
-            slot.hook_runs = RunCount::default();
-            self.effects.push(slot.start_hooks());
+            self.effects.push(slot.restart_hooks());
         }
         let asks_otherwise = old.remote.values != new.remote.values
             || old.remote.url != new.remote.url
             || old.remote.http != new.remote.http;
         if let Some(account) = self
             .accounts
-            .get_mut(&slot.account)
+            .get_mut(slot.account())
             .filter(|_| asks_otherwise)
         {
             account.account.reconfigured();
+            // What held back the logins of one held back those of all.
+            self.stirred.extend(account.members.iter().cloned());
         }
         let policy = new.policy.clone();
         self.step(name, Input::Reconfigured(policy));
         self.consult_calendar(name);
-    }
-}
-
-/// Keeps a reload's answer until the session's files are as it wants them.
-fn until_in_files(now: Instant) -> Waiter {
-    Waiter {
-        until: now.after(LONGEST_LANDING),
-        want: Want::Files,
-    }
-}
-
-impl Slot {
-    /// Whether a reload waits for its files.
-    fn awaits_files(&self) -> bool {
-        self.waiters
-            .iter()
-            .any(|waiter| matches!(waiter.want, Want::Files))
     }
 }

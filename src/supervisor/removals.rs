@@ -107,7 +107,7 @@ impl Supervisor {
     pub(super) fn retired(&mut self, number: u64) {
         if let Some(Removal::Files { shared, stale }) = self.removals.under_way.remove(&number) {
             for slot in self.slots.values_mut() {
-                slot.former_files.retain(|path| !stale.contains(path));
+                slot.record_mut().forget_files(&stale);
             }
             self.show_again(&shared);
         }
@@ -121,9 +121,9 @@ impl Supervisor {
             return;
         }
         for slot in self.slots.values() {
-            let mut sinks = slot.config.publish.iter();
+            let mut sinks = slot.config().publish.iter();
             if sinks.any(|sink| paths.contains(&sink.path)) {
-                slot.publication.set_again(&mut self.effects);
+                slot.publication().set_again(&mut self.effects);
             }
         }
     }
@@ -147,13 +147,13 @@ impl Supervisor {
         );
         // A path that another session publishes now is that session's to write.
         let shares = |sink: &SinkConfig| kept.contains(&sink.path);
-        if slot.config.publish.iter().any(shares) {
-            slot.publication.remove_but_for_files();
+        if slot.config().publish.iter().any(shares) {
+            slot.publication_mut().remove_but_for_files();
         } else {
-            slot.publication.remove(&mut self.effects);
+            slot.publication_mut().remove(&mut self.effects);
         }
-        if slot.config.logout_on_removal && slot.session.state().token.is_some() {
-            slot.leaving = true;
+        if slot.config().logout_on_removal && slot.session().state().token.is_some() {
+            slot.leaves();
             self.step(name, Input::Order(Order::Logout));
         } else {
             self.remove(name, kept);
@@ -167,32 +167,31 @@ impl Supervisor {
         };
         self.queues.forget(&name);
         self.watch.forget(&name);
-        let generation = slot.session.state().generation;
+        let generation = slot.session().state().generation;
         self.removals.generations.insert(name.clone(), generation);
-        if let Some(at) = slot.timer.take() {
-            self.timers.remove(&(at, name.clone()));
-        }
-        if let Some(flight) = slot.in_flight.take() {
-            self.effects.push(Effect::Abort(slot.epoch));
+        self.timers.set(&name, None);
+        if let Some(flight) = slot.take_flight() {
+            self.effects.push(Effect::Abort(slot.epoch()));
             self.queues.completed(&flight.host);
         }
-        if let Some(account) = self.accounts.get_mut(&slot.account) {
+        if let Some(account) = self.accounts.get_mut(slot.account()) {
             let stays = self
                 .config
                 .sessions
                 .get(&*name)
-                .is_some_and(|new| *new.remote.account() == *slot.account);
+                .is_some_and(|new| *new.remote.account() == **slot.account());
             account.leave(&name, stays);
             self.stirred.extend(account.members.iter().cloned());
         }
-        self.save_account_soon(&slot.account);
-        if !slot.config.hooks.is_empty() {
-            self.effects.push(Effect::EndHooks(slot.epoch));
+        self.save_account_soon(slot.account());
+        if !slot.config().hooks.is_empty() {
+            self.effects.push(Effect::EndHooks(slot.epoch()));
         }
-        let files = slot.publication.into_files();
+        let config = slot.config().clone();
+        let files = slot.into_files();
         let number = self
             .removals
-            .clear_away(files, &slot.config, kept, &mut self.effects);
+            .clear_away(files, &config, kept, &mut self.effects);
         // A successor of the same name writes its own record over this one.
         if !self.config.sessions.contains_key(&*name) {
             let last = LastRecord {

@@ -237,7 +237,7 @@ fn a_stop_takes_back_the_renewal_whose_record_is_still_being_written() {
     world.run_until(world.now.after(Duration::from_mins(3)));
     let slot = world.daemon.as_ref().and_then(|it| it.slots.get("seeded"));
     assert!(
-        slot.is_some_and(|slot| !slot.session.state().in_doubt),
+        slot.is_some_and(|slot| !slot.session().state().in_doubt),
         "the next run need not doubt a renewal that never left"
     );
     assert_eq!(world.why_not_ready(), None);
@@ -293,7 +293,37 @@ fn who_reads_files_and_is_answered_finds_them_there_although_a_reload_moves_them
     assert!(!world.marks.contains("a reader heard that a file lacks"));
 }
 
+#[test]
+fn a_file_that_stays_when_its_token_is_lost_does_not_go_on_to_show_that_of_another_identity() {
+    let mut world = World::well([("app", 4)].into());
+    world.run_until(world.now.after(Duration::from_secs(20)));
+    if let Some(server) = world.servers.get_mut(&host_of("app")) {
+        server.trouble = Trouble::Hangs;
+    }
+    world.wanted.insert("app", 5);
+    world.handle(Incoming::Reload);
+    world.run_until(world.now.after(Duration::from_secs(10)));
+    assert!(world.disk.paths().is_empty(), "{:?}", world.disk.paths());
+}
+
+#[test]
+fn a_session_is_not_stored_by_a_late_write_of_the_one_that_it_replaces() {
+    let mut world = World::well([("app", 0)].into());
+    world.run_until(world.now.after(Duration::from_secs(20)));
+    world.state_disk = Health::Hangs;
+    world.order_of(&["app".to_owned()], Order::Pause);
+    world.state_disk = Health::Well;
+    world.wanted.insert("app", 2);
+    world.handle(Incoming::Reload);
+    world.run_until(world.now.after(Duration::from_mins(5)));
+    assert_eq!(world.why_not_ready(), None);
+}
+
 impl Supervisor {
+    fn awaits_files_of_a_reload(&self) -> bool {
+        self.reloading.wake().is_some()
+    }
+
     fn is_reloading(&self) -> bool {
         self.reloading.is_under_way()
     }

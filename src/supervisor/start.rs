@@ -7,22 +7,19 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::Supervisor;
-use super::alarm::Alarm;
 use super::call_queues::CallQueues;
 use super::effect::{Effects, Notice};
 use super::feed::Feed;
-use super::figures::{Gauges, Tally};
+use super::figures::Gauges;
 use super::found;
 use super::load::{Loaded, LoadedSession};
-use super::person::{LoginIds, PersonLogins};
 use super::publication::Publication;
 use super::reload::{Reloading, Replaced};
 use super::removals::Removals;
 use super::saver::Saver;
-use super::slot::{AccountSlot, Slot};
+use super::slot::{AccountSlot, LoginIds, SessionRecord, Slot};
 use super::stop::Life;
-use super::tell::Told;
-use super::warnings::Logins;
+use super::timers::Timers;
 use super::watch::Watch;
 use super::writes::Writes;
 use crate::config::{Config, SessionConfig};
@@ -94,7 +91,7 @@ impl Supervisor {
             slots: BTreeMap::new(),
             accounts: BTreeMap::new(),
             unsaved: BTreeSet::new(),
-            timers: BTreeSet::new(),
+            timers: Timers::default(),
             stirred: BTreeSet::new(),
             queues: CallQueues::new(config.per_host_rate, descriptors),
             writes: Writes::default(),
@@ -156,48 +153,17 @@ impl Supervisor {
         let session = session
             .filter(|found| found.state().token.is_some() || before.is_none())
             .unwrap_or_else(|| found::fresh(&config, self.now, floor, seed));
-        let known = session
-            .state()
-            .token
-            .as_ref()
-            .map(|_| session.state().generation);
-        let alarm = Alarm::beginning(known);
         let publisher = Publisher::new(&name, &config.publish, &self.tokens);
         let publication = if replaces.is_some_and(|replaced| replaced.shares_a_file) {
             Publication::replacing(publisher, &mut self.effects)
         } else {
             Publication::beginning(publisher)
         };
-        let slot = Slot {
-            publication,
-            name: name.clone(),
-            epoch: self.next_epoch(),
-            session,
-            account,
-            account_is_stored: true,
-            remote: Arc::new(remote),
-            saver: Saver::default(),
-            former_files: replaces.map_or_else(Vec::new, |replaced| replaced.files.clone()),
-            written,
-            pending: None,
-            in_flight: None,
-            person: PersonLogins::default(),
-            waiters: Vec::new(),
-            upcoming: Vec::new(),
-            holds: BTreeMap::new(),
-            happened: Vec::new(),
-            outcomes: Vec::new(),
-            timer: None,
-            told: Told::default(),
-            tally: Tally::default(),
-            logins: Logins::default(),
-            hook_runs: RunCount::default(),
-            alarm,
-            leaving: false,
-            broken: false,
-            config,
-        };
-        if !slot.config.hooks.is_empty() {
+        let files = replaces.map_or_else(Vec::new, |replaced| replaced.files.clone());
+        let record = SessionRecord::found(written, files);
+        let epoch = self.next_epoch();
+        let slot = Slot::beginning(config, epoch, account, remote, session, publication, record);
+        if !slot.config().hooks.is_empty() {
             self.effects.push(slot.start_hooks());
         }
         self.slots.insert(name, Box::new(slot));
@@ -260,27 +226,26 @@ impl Supervisor {
 
     fn is_reported(&self, slot: &Slot) -> bool {
         let now = self.now.boot;
-        let Some(account) = self.accounts.get(&slot.account) else {
+        let Some(account) = self.accounts.get(slot.account()) else {
             return true;
         };
-        if let Some(served) = slot.publication.served() {
-            let files = slot.publication.files();
+        if let Some(served) = slot.publication().served() {
+            let files = slot.publication().files();
             return files
                 .iter()
                 .all(|file| file.generation == Some(served.generation) || file.error.is_some());
         }
         let quiet = matches!(
-            slot.session.phase(now, &account.account),
+            slot.session().phase(now, &account.account),
             Phase::NeedsAttention | Phase::Paused | Phase::Dormant
         );
         // Nothing will come of it soon: a wait that the server asked for, a budget that is spent.
-        let waits = slot.saver.is_level(now)
-            && slot.pending.is_none()
-            && slot.in_flight.is_none()
+        let waits = slot.record().is_level(now)
+            && slot.has_no_call()
             && slot
-                .session
+                .session()
                 .next(now, &account.account)
                 .is_none_or(|next| next.at > now.after(SOON));
-        quiet || slot.broken || waits || slot.session.record().last_error.is_some()
+        quiet || slot.is_broken() || waits || slot.session().record().last_error.is_some()
     }
 }

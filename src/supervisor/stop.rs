@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use super::Supervisor;
 use super::effect::{Effect, Notice};
-use super::slot::{Flight, Slot};
 use crate::publish::Publisher;
-use crate::session::answer::Request;
 use crate::session::{Input, Order};
 use crate::time::Instant;
 
@@ -45,7 +43,7 @@ impl Supervisor {
         let longest = self
             .slots
             .values()
-            .map(|slot| slot.session.policy().request_timeout)
+            .map(|slot| slot.session().policy().request_timeout)
             .max()
             .unwrap_or_default();
         self.life = Life::Stops {
@@ -55,7 +53,7 @@ impl Supervisor {
         let leavers: Vec<_> = self
             .slots
             .iter()
-            .filter(|(_, slot)| slot.config.logout_on_stop)
+            .filter(|(_, slot)| slot.config().logout_on_stop)
             .map(|(name, _)| name.clone())
             .collect();
         for name in &leavers {
@@ -82,7 +80,7 @@ impl Supervisor {
     /// The files of all sessions, to be left as they are wanted.
     pub(super) fn into_files(self) -> impl Iterator<Item = Publisher> {
         let slots = self.slots.into_values();
-        slots.map(|slot| slot.publication.into_files())
+        slots.map(|slot| slot.into_files())
     }
 
     /// A call that waits for a write or in a queue never leaves; its intent is ended, so that the next start need not doubt it.
@@ -90,7 +88,7 @@ impl Supervisor {
         let held = self
             .slots
             .values_mut()
-            .filter_map(|slot| Some((slot.name.clone(), slot.take_back_pending()?)));
+            .filter_map(|slot| Some((slot.name().clone(), slot.take_back_pending()?)));
         let held: Vec<_> = held.collect();
         for (name, call) in held {
             self.queues.forget(&name);
@@ -103,13 +101,10 @@ impl Supervisor {
         for slot in self
             .slots
             .values_mut()
-            .filter(|slot| !slot.config.logout_on_stop)
+            .filter(|slot| !slot.config().logout_on_stop)
         {
-            let harmless = |flight: &mut Box<Flight>| {
-                matches!(flight.request, Request::Ping | Request::Introspect)
-            };
-            if let Some(flight) = slot.in_flight.take_if(harmless) {
-                self.effects.push(Effect::Abort(slot.epoch));
+            if let Some(flight) = slot.take_harmless_flight() {
+                self.effects.push(Effect::Abort(slot.epoch()));
                 self.queues.completed(&flight.host);
             }
         }
@@ -145,16 +140,5 @@ impl Supervisor {
             );
             self.life = Life::Over;
         }
-    }
-}
-
-impl Slot {
-    /// What is under way may spend a refresh token, or what a person did.
-    fn would_lose_a_session(&self, now: Instant) -> bool {
-        let renews = self
-            .in_flight
-            .as_ref()
-            .is_some_and(|flight| flight.request == Request::Renew);
-        renews || self.person.is_redeeming() || !self.saver.is_level(now)
     }
 }

@@ -9,7 +9,7 @@ use super::effect::{Effect, Notice};
 use super::slot::{AccountSlot, Slot};
 use super::{LOOK_EVERY, Supervisor, WATCH_EVERY};
 use crate::config::SessionConfig;
-use crate::driver::{DirectorySnapshot, ExpectedFiles, Ticket};
+use crate::driver::{DirectorySnapshot, Ticket};
 use crate::secret::Secret;
 use crate::secret_source::SecretSource;
 use crate::session::Input;
@@ -168,8 +168,8 @@ impl Supervisor {
     fn look_at_sessions(&mut self, now: Instant) {
         for slot in self.slots.values_mut() {
             slot.forget_the_gone();
-            if let Some(account) = self.accounts.get(&slot.account) {
-                super::tell::attention(slot, &account.account, now);
+            if let Some(account) = self.accounts.get(slot.account()) {
+                super::slot::tell::attention(slot, &account.account, now);
             }
             slot.tell_sinks(now);
             slot.warn(now);
@@ -189,12 +189,7 @@ impl Supervisor {
     }
 
     fn look_at_files(&mut self) {
-        let expected = self.slots.values().map(|slot| ExpectedFiles {
-            of: slot.ticket(),
-            state: slot.written,
-            config: slot.config.clone(),
-            published: slot.publication.is_shown(),
-        });
+        let expected = self.slots.values().map(|slot| slot.expected_files());
         let expected = expected.collect();
         self.effects.push(Effect::LookAtFiles(expected));
     }
@@ -217,16 +212,16 @@ impl Supervisor {
         }
         for of in states {
             // A write that came meanwhile has made it good.
-            if let Some(slot) = self.current(of).filter(|slot| slot.saver.is_idle()) {
-                slot.saver.want();
+            if let Some(slot) = self.current(of).filter(|slot| slot.record().is_idle()) {
+                slot.record_mut().want();
                 self.pump(&of.name);
             }
         }
         for of in files {
             if let Some(slot) = self.slots.get(&of.name)
-                && slot.epoch == of.epoch
+                && slot.epoch() == of.epoch
             {
-                slot.publication.heal(&mut self.effects);
+                slot.publication().heal(&mut self.effects);
             }
         }
     }
@@ -241,18 +236,18 @@ impl Supervisor {
                 continue;
             };
             let needs =
-                |account: &AccountSlot| slot.session.could_use_another_secret(&account.account);
+                |account: &AccountSlot| slot.session().could_use_another_secret(&account.account);
             let wanted = slot.has_seed()
                 || self
                     .accounts
-                    .get(&slot.account)
+                    .get(slot.account())
                     .is_some_and(|account| needs(account));
             if wanted && (commands || !slot.has_command_secret()) {
                 let salt = self
                     .accounts
-                    .get(&slot.account)
+                    .get(slot.account())
                     .map_or(0, |account| account.account.salt);
-                let config = slot.config.clone();
+                let config = slot.config().clone();
                 self.effects
                     .push(Effect::ReadSecrets { name, config, salt });
             }
@@ -270,7 +265,7 @@ impl Supervisor {
         if !self
             .slots
             .get(name)
-            .is_some_and(|slot| Arc::ptr_eq(&slot.config, config))
+            .is_some_and(|slot| Arc::ptr_eq(slot.config(), config))
         {
             return;
         }
@@ -286,15 +281,15 @@ impl Supervisor {
 
 impl Slot {
     fn has_seed(&self) -> bool {
-        self.config.remote.seed().is_some()
+        self.config().remote.seed().is_some()
     }
 
     fn has_command_secret(&self) -> bool {
-        let login = self.config.remote.login_secrets();
+        let login = self.config().remote.login_secrets();
         login
             .iter()
             .map(|(_, source)| source)
-            .chain(&self.config.remote.seed())
+            .chain(&self.config().remote.seed())
             .any(is_command)
     }
 }

@@ -75,7 +75,7 @@ impl Supervisor {
             match due {
                 Due::Session(of) => {
                     let slot = self.slots.get(&of.name);
-                    if let Some(slot) = slot.filter(|slot| slot.epoch == of.epoch) {
+                    if let Some(slot) = slot.filter(|slot| slot.epoch() == of.epoch) {
                         let bytes = slot.stored(now, &self.boot_id);
                         self.writes.sessions.insert(of.name.clone());
                         self.effects.push(Effect::SaveSession { of, bytes });

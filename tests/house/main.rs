@@ -323,7 +323,7 @@ fn every_line_of_the_log_has_an_event_that_the_catalogue_explains() {
         EVENTS.is_sorted(),
         "EVENTS is searched: keep it in the order of the alphabet"
     );
-    let words = read("src/engine/session/event.rs") + &read("src/supervisor/warnings.rs");
+    let words = read("src/engine/session/event.rs") + &read("src/supervisor/slot/warnings.rs");
     let mut said: BTreeSet<String> = quoted_after(&words, "=> \"").collect();
     let mut without = Vec::new();
     for source in sources()

@@ -33,12 +33,12 @@ impl Reloaded {
     fn compare_sessions(&mut self, slots: &Slots, new: &BTreeMap<Arc<str>, Arc<SessionConfig>>) {
         let gone = slots
             .iter()
-            .filter(|(name, slot)| !slot.leaving && !new.contains_key(*name));
+            .filter(|(name, slot)| !slot.is_leaving() && !new.contains_key(*name));
         self.removed = gone.map(|(name, _)| name.to_string()).collect();
         for (name, config) in new {
-            match slots.get(name).filter(|slot| !slot.leaving) {
+            match slots.get(name).filter(|slot| !slot.is_leaving()) {
                 None => self.added.push(name.to_string()),
-                Some(slot) if slot.config != *config => self.changed.push(name.to_string()),
+                Some(slot) if slot.config() != config => self.changed.push(name.to_string()),
                 Some(_) => {}
             }
         }

@@ -62,7 +62,9 @@ impl Promises {
     /// A daemon starts with its sessions.
     pub(super) fn begin(&mut self, daemon: &Supervisor) {
         let slots = daemon.slots.values();
-        self.at_start = slots.map(|slot| (slot.name.clone(), slot.epoch)).collect();
+        self.at_start = slots
+            .map(|slot| (slot.name().clone(), slot.epoch()))
+            .collect();
     }
 
     /// The process is gone.
@@ -87,7 +89,7 @@ impl World {
     /// What sessions publish, for who compares it later.
     pub(super) fn publishing(&self) -> Publishing {
         let slots = self.daemon.iter().flat_map(|daemon| daemon.slots.values());
-        let publishing = slots.map(|slot| (slot.epoch, slot.config.publish.clone()));
+        let publishing = slots.map(|slot| (slot.epoch(), slot.config().publish.clone()));
         publishing.collect()
     }
 
@@ -95,9 +97,9 @@ impl World {
     pub(super) fn took_over(&mut self, before: &Publishing) {
         let slots = self.daemon.iter().flat_map(|daemon| daemon.slots.values());
         let moved = slots.filter_map(|slot| {
-            let old = before.get(&slot.epoch)?;
-            let served = slot.publication.served()?;
-            (*old != slot.config.publish).then_some((slot.epoch, served.generation))
+            let old = before.get(&slot.epoch())?;
+            let served = slot.publication().served()?;
+            (*old != slot.config().publish).then_some((slot.epoch(), served.generation))
         });
         let moved = moved.collect();
         let had = |path: &PathBuf| {
@@ -107,8 +109,8 @@ impl World {
         let stale = self.disk.paths().into_iter().filter(|path| !had(path));
         // The files of one that logs out first are removed once it has.
         let slots = self.daemon.iter().flat_map(|daemon| daemon.slots.values());
-        let leaving = slots.filter(|slot| slot.leaving);
-        let leaving = leaving.flat_map(|slot| slot.config.publish.iter());
+        let leaving = slots.filter(|slot| slot.is_leaving());
+        let leaving = leaving.flat_map(|slot| slot.config().publish.iter());
         let later = stale.chain(leaving.map(|sink| sink.path.clone()));
         self.promises.reloaded = Some(TakenOver {
             at: self.now,
@@ -164,13 +166,13 @@ impl World {
         let Some(slot) = self.slot(&served.published.session) else {
             return;
         };
-        for sink in slot.config.publish.iter() {
+        for sink in slot.config().publish.iter() {
             let held = self.disk.published(&sink.path);
             assert!(
                 self.disk.was_tampered(&sink.path)
                     || held.is_some_and(|held| held.token.access_token == *token),
                 "a reader of files was given a token of {} that {} does not hold",
-                slot.name,
+                slot.name(),
                 sink.path.display()
             );
         }
@@ -178,10 +180,10 @@ impl World {
 
     /// Whether every file of a session holds this generation or a later one, as far as nothing is in its way.
     fn is_in_files(&self, slot: &Slot, generation: u64) -> bool {
-        if !self.takes_files() || !slot.publication.failing().is_empty() {
+        if !self.takes_files() || !slot.publication().failing().is_empty() {
             return true;
         }
-        let mut paths = slot.config.publish.iter().map(|sink| &sink.path);
+        let mut paths = slot.config().publish.iter().map(|sink| &sink.path);
         paths.all(|path| {
             let held = self.disk.published(path);
             self.disk.was_tampered(path) || held.is_some_and(|held| held.generation >= generation)
@@ -220,7 +222,7 @@ impl World {
             Refusal::NotFresh { reason, .. } => {
                 let now = self.boot();
                 let account = self.account_of(slot);
-                let wait = account.and_then(|account| slot.session.login_wait(now, account));
+                let wait = account.and_then(|account| slot.session().login_wait(now, account));
                 assert!(
                     matches!(wait, Some(LoginWait::Budget | LoginWait::Unanswered)),
                     "{} waited until {:?} and was sent away: {reason}",
@@ -229,7 +231,7 @@ impl World {
                 );
             }
             Refusal::Unpublished { reason, .. } => assert!(
-                !self.takes_files() || !slot.publication.failing().is_empty(),
+                !self.takes_files() || !slot.publication().failing().is_empty(),
                 "a reader of {} was told before its time that a file lacks: {reason}",
                 asked.name
             ),
@@ -258,8 +260,9 @@ impl World {
             return;
         }
         let Some(daemon) = &self.daemon else { return };
-        let has =
-            |slot: &Slot, path: &PathBuf| slot.config.publish.iter().any(|sink| sink.path == *path);
+        let has = |slot: &Slot, path: &PathBuf| {
+            slot.config().publish.iter().any(|sink| sink.path == *path)
+        };
         let is_known = |path: &PathBuf| daemon.slots.values().any(|slot| has(slot, path));
         let mut paths = self.disk.paths().into_iter();
         let stale = paths.find(|path| !is_known(path) && !reloaded.later.contains(path));
@@ -270,14 +273,15 @@ impl World {
         for (epoch, generation) in &reloaded.moved {
             let mut slots = daemon.slots.values();
             let shows = |slot: &Slot| {
-                slot.publication.is_shown() && slot.session.publication(self.boot()) == Shown::Show
+                slot.publication().is_shown()
+                    && slot.session().publication(self.boot()) == Shown::Show
             };
-            let slot = slots.find(|slot| slot.epoch == *epoch && shows(slot));
+            let slot = slots.find(|slot| slot.epoch() == *epoch && shows(slot));
             if let Some(slot) = slot {
                 assert!(
                     self.is_in_files(slot, *generation),
                     "a reload is over before the files of {} are where it wants them",
-                    slot.name
+                    slot.name()
                 );
             }
         }
@@ -291,12 +295,12 @@ impl World {
         let Some(daemon) = &self.daemon else { return };
         let slots = daemon.slots.values();
         let reported = slots.filter(|slot| self.is_reported(daemon, slot));
-        let reported: Vec<u64> = reported.map(|slot| slot.epoch).collect();
+        let reported: Vec<u64> = reported.map(|slot| slot.epoch()).collect();
         self.promises.reported.extend(reported);
         let mut all = self.promises.at_start.iter();
         let missed = all.find(|(name, epoch)| {
             let slot = daemon.slots.get(name);
-            let is_there = slot.is_some_and(|slot| slot.epoch == *epoch);
+            let is_there = slot.is_some_and(|slot| slot.epoch() == *epoch);
             is_there && !self.promises.reported.contains(epoch)
         });
         assert!(
@@ -308,26 +312,26 @@ impl World {
 
     fn is_reported(&self, daemon: &Supervisor, slot: &Slot) -> bool {
         let now = self.boot();
-        let Some(account) = daemon.accounts.get(&slot.account) else {
+        let Some(account) = daemon.accounts.get(slot.account()) else {
             return true;
         };
-        if let Some(served) = slot.publication.served() {
-            let fails = !slot.publication.failing().is_empty();
+        if let Some(served) = slot.publication().served() {
+            let fails = !slot.publication().failing().is_empty();
             return fails || self.is_held_by_all_files(slot, served.generation);
         }
-        let phase = slot.session.phase(now, &account.account);
-        let next = slot.session.next(now, &account.account);
-        let is_under_way = self.calls.contains_key(&slot.epoch) || slot.pending.is_some();
+        let phase = slot.session().phase(now, &account.account);
+        let next = slot.session().next(now, &account.account);
+        let is_under_way = self.calls.contains_key(&slot.epoch()) || slot.has_pending_call();
         let waits = !is_under_way && next.is_none_or(|next| next.at > now.after(SOON));
         let is_out = matches!(
             phase,
             Phase::NeedsAttention | Phase::Paused | Phase::Dormant
         );
-        waits || is_out || slot.session.record().last_error.is_some()
+        waits || is_out || slot.session().record().last_error.is_some()
     }
 
     fn is_held_by_all_files(&self, slot: &Slot, generation: u64) -> bool {
-        let mut paths = slot.config.publish.iter().map(|sink| &sink.path);
+        let mut paths = slot.config().publish.iter().map(|sink| &sink.path);
         paths.all(|path| {
             let held = self.disk.published(path);
             self.disk.was_tampered(path) || held.is_some_and(|held| held.generation == generation)
@@ -335,7 +339,7 @@ impl World {
     }
 
     fn account_of(&self, slot: &Slot) -> Option<&crate::session::account::Account> {
-        let account = self.daemon.as_ref()?.accounts.get(&slot.account)?;
+        let account = self.daemon.as_ref()?.accounts.get(slot.account())?;
         Some(&account.account)
     }
 
@@ -344,22 +348,22 @@ impl World {
         let Some(daemon) = &self.daemon else { return };
         let (now, takes_files) = (self.now, self.takes_files());
         for slot in daemon.slots.values() {
-            let generation = slot.session.state().generation;
+            let generation = slot.session().state().generation;
             let places = &mut self.promises.places;
-            let place = places.entry(slot.name.clone()).or_insert(Place {
-                epoch: slot.epoch,
+            let place = places.entry(slot.name().clone()).or_insert(Place {
+                epoch: slot.epoch(),
                 floor: None,
                 shows_predecessor: None,
             });
-            if place.epoch != slot.epoch {
-                (place.epoch, place.floor) = (slot.epoch, Some(generation));
+            if place.epoch != slot.epoch() {
+                (place.epoch, place.floor) = (slot.epoch(), Some(generation));
             }
-            let floor = place.floor.unwrap_or_default();
-            let shows = slot.config.publish.iter().any(|sink| {
+            let Some(floor) = place.floor else { continue };
+            let shows = slot.config().publish.iter().any(|sink| {
                 let held = self.disk.published(&sink.path);
-                held.is_some_and(|held| *held.session == *slot.name && held.generation < floor)
+                held.is_some_and(|held| *held.session == **slot.name() && held.generation < floor)
             });
-            if !shows || !takes_files || !slot.publication.failing().is_empty() {
+            if !shows || !takes_files || !slot.publication().failing().is_empty() {
                 place.shows_predecessor = None;
                 continue;
             }
@@ -367,7 +371,7 @@ impl World {
             assert!(
                 now.since(since) <= RIGHT_AGAIN,
                 "a file of {} shows the token of the session that had its name before",
-                slot.name
+                slot.name()
             );
         }
     }

@@ -56,6 +56,8 @@ pub(super) struct Harms {
     held_back: BTreeMap<u64, Instant>,
     /// Sessions with a call that is due and does not begin, by epoch, and since when.
     overdue: BTreeMap<u64, Instant>,
+    /// What the socket serves of each session, by epoch, as it was looked at last.
+    served: BTreeMap<u64, Arc<Published>>,
     /// By server: how often its wrong password may be presented once more.
     grounds: BTreeMap<String, u32>,
 }
@@ -83,6 +85,7 @@ impl Harms {
             held_back: BTreeMap::new(),
             overdue: BTreeMap::new(),
             grounds: BTreeMap::new(),
+            served: BTreeMap::new(),
         }
     }
 
@@ -92,6 +95,7 @@ impl Harms {
         self.known_dead.clear();
         self.held_back.clear();
         self.overdue.clear();
+        self.served.clear();
         self.stopping = None;
     }
 
@@ -202,7 +206,7 @@ impl World {
         }
         let daemon = self.daemon.as_ref();
         let slot = daemon.and_then(|daemon| daemon.slots.get(&*published.session));
-        let waits = slot.is_some_and(|slot| !slot.session.may_show_unwritten());
+        let waits = slot.is_some_and(|slot| !slot.session().may_show_unwritten());
         let stored = stored(&self.disk, &published.session);
         assert!(
             !waits || stored.is_some_and(|stored| stored.generation >= published.generation),
@@ -272,6 +276,24 @@ impl World {
         assert!(!another, "{record:?} is written twice at once");
     }
 
+    /// A session that believes its record to be written finds its own on the disk, not that of whom it replaced.
+    pub(super) fn look_at_belief(&self, record: &Record) {
+        let (Record::Session(name), Some(daemon)) = (record, &self.daemon) else {
+            return;
+        };
+        let slot = daemon.slots.get(name.as_str());
+        let believes =
+            slot.filter(|slot| slot.record().is_idle() && slot.record().has_been_written());
+        if let (Some(slot), Some(bytes)) = (believes, self.disk.bytes(record)) {
+            let stored: StoredSession = serde_json::from_slice(&bytes).unwrap();
+            assert_eq!(
+                stored.identity,
+                slot.config().remote.identity(),
+                "{name} believes that its record is written"
+            );
+        }
+    }
+
     /// The record of a session that is gone is removed.
     pub(super) fn removes_a_record(&self, record: &Record) {
         let daemon = self.daemon.as_ref();
@@ -292,7 +314,7 @@ impl World {
         let stored: StoredSession = serde_json::from_slice(&bytes).unwrap();
         let slots = self.daemon.iter().flat_map(|daemon| daemon.slots.values());
         let configured: BTreeSet<&PathBuf> = slots
-            .flat_map(|slot| slot.config.publish.iter().map(|sink| &sink.path))
+            .flat_map(|slot| slot.config().publish.iter().map(|sink| &sink.path))
             .collect();
         let mut left = stored
             .paths
@@ -308,14 +330,14 @@ impl World {
     /// The files of a session that is gone, or that publishes elsewhere now, are removed.
     pub(super) fn removes_files(&self, stale: &[PathBuf]) {
         let slots = self.daemon.iter().flat_map(|daemon| daemon.slots.values());
-        for slot in slots.filter(|slot| slot.publication.is_shown()) {
-            let path = slot.config.publish.iter().map(|sink| &sink.path);
+        for slot in slots.filter(|slot| slot.publication().is_shown()) {
+            let path = slot.config().publish.iter().map(|sink| &sink.path);
             let mut removed = path.filter(|path| stale.contains(path));
             assert_eq!(
                 removed.next(),
                 None,
                 "a file is removed in which {} shows its token",
-                slot.name
+                slot.name()
             );
         }
     }
@@ -323,7 +345,7 @@ impl World {
     /// What the daemon knows of each session when it goes.
     pub(super) fn what_the_daemon_knew(&self) -> Vec<(String, State)> {
         let slots = self.daemon.iter().flat_map(|daemon| daemon.slots.values());
-        let known = slots.map(|slot| (slot.name.to_string(), slot.session.state().clone()));
+        let known = slots.map(|slot| (slot.name().to_string(), slot.session().state().clone()));
         known.collect()
     }
 
@@ -399,11 +421,11 @@ impl World {
         self.harms.look_at_failed_writes(daemon, self.now);
         let now = self.clocks();
         for slot in daemon.slots.values() {
-            let held_until = slot.session.held_until(now.boot);
+            let held_until = slot.session().held_until(now.boot);
             assert!(
-                held_until.is_none() || !slot.holds.is_empty(),
+                held_until.is_none() || slot.is_held(),
                 "calls of {} wait for a job that has let go",
-                slot.name
+                slot.name()
             );
         }
         Harms::look_at_accounts(daemon);
@@ -414,13 +436,18 @@ impl World {
         let mut served = Vec::new();
         let mut phases = Vec::new();
         for slot in daemon.slots.values() {
-            if let Some(account) = daemon.accounts.get(&slot.account) {
-                phases.push(slot.session.phase(now.boot, &account.account));
+            if let Some(account) = daemon.accounts.get(slot.account()) {
+                phases.push(slot.session().phase(now.boot, &account.account));
             }
-            served.extend(slot.publication.served().cloned());
+            let now_served = slot.publication().served().cloned();
+            served.extend(now_served.map(|published| (slot.epoch(), published)));
         }
-        for published in served {
-            self.shows(&published);
+        for (epoch, published) in served {
+            let before = self.harms.served.get(&epoch);
+            if !before.is_some_and(|before| Arc::ptr_eq(before, &published)) {
+                self.shows(&published);
+                self.harms.served.insert(epoch, published.clone());
+            }
             let token = published.token.access_token.expose();
             let known_dead = self.harms.known_dead.get(token);
             let dead_for = known_dead.map(|at| self.now.since(*at));
@@ -441,6 +468,9 @@ impl World {
     }
 
     fn look_at_the_stop(&mut self) {
+        if self.harms.stopping.is_none() {
+            return;
+        }
         let writes = self.events.values().any(|event| {
             matches!(event, Event::Replaces(run, _) | Event::Flushes(run, _) if *run == self.run)
         });
@@ -469,8 +499,8 @@ impl World {
                 "{:?}, disk {:?}, saver {:?}, {:?}",
                 self.clocks(),
                 self.state_disk,
-                slot.saver,
-                slot.session.state()
+                slot.record(),
+                slot.session().state()
             )
         })
     }
@@ -497,7 +527,7 @@ impl World {
 
     fn token_of(&self, name: &str) -> Option<String> {
         let slot = self.daemon.as_ref()?.slots.get(name)?;
-        let token = slot.session.state().token.as_ref()?;
+        let token = slot.session().state().token.as_ref()?;
         Some(token.access_token.expose().to_owned())
     }
 
@@ -515,23 +545,23 @@ impl World {
             ));
         }
         for (name, slot) in &daemon.slots {
-            let state = slot.session.state();
-            let account = &daemon.accounts.get(&slot.account)?.account;
-            let next = slot.session.next(self.boot(), account);
+            let state = slot.session().state();
+            let account = &daemon.accounts.get(slot.account())?.account;
+            let next = slot.session().next(self.boot(), account);
             let describe = |what: &str| {
                 Some(format!(
                     "{name}: {what}: {:?}, next {next:?}, attention {:?}\n{state:?}\n{account:?}",
                     state.health,
-                    slot.session.attention(account)
+                    slot.session().attention(account)
                 ))
             };
             if versions
                 .get(name)
-                .is_none_or(|wanted| **wanted != *slot.config)
+                .is_none_or(|wanted| wanted != slot.config())
             {
                 return describe("it runs with another config than the one that is wanted");
             }
-            let Some(served) = slot.publication.served() else {
+            let Some(served) = slot.publication().served() else {
                 return describe("no token is served");
             };
             let token = served.token.access_token.expose();
@@ -539,7 +569,7 @@ impl World {
             if !host.lives(&served.token.access_token, self.now) {
                 return describe("the token that is served is dead");
             }
-            for sink in slot.config.publish.iter() {
+            for sink in slot.config().publish.iter() {
                 let held = self.disk.published(&sink.path);
                 if held.is_none_or(|held| held.token.access_token.expose() != token) {
                     return describe("a file does not hold the token");
@@ -566,7 +596,7 @@ impl World {
         }
         let configured = |path: &PathBuf| {
             let mut slots = daemon.slots.values();
-            slots.any(|slot| slot.config.publish.iter().any(|sink| sink.path == *path))
+            slots.any(|slot| slot.config().publish.iter().any(|sink| sink.path == *path))
         };
         let stale = self.disk.paths().into_iter().find(|path| !configured(path));
         stale.map(|path| format!("{} is a file that no session has", path.display()))
@@ -577,11 +607,17 @@ impl Harms {
     fn look_at_failed_writes(&mut self, daemon: &Supervisor, now: Instant) {
         // What took the place of a session or an account of the same name has its own record to write.
         self.failed_writes.retain(|record, _| {
-            let saver = match record {
-                Record::Session(name) => daemon.slots.get(name.as_str()).map(|it| &it.saver),
-                Record::Account(key) => daemon.accounts.get(key.as_str()).map(|it| &it.saver),
+            let problem = match record {
+                Record::Session(name) => daemon
+                    .slots
+                    .get(name.as_str())
+                    .and_then(|it| it.record().problem()),
+                Record::Account(key) => {
+                    let account = daemon.accounts.get(key.as_str());
+                    account.and_then(|it| it.saver.problem.as_deref())
+                }
             };
-            saver.is_some_and(|saver| saver.problem.is_some())
+            problem.is_some()
         });
         for (record, failed) in &self.failed_writes {
             let idle = now.since(*failed);
@@ -599,7 +635,7 @@ impl Harms {
                 continue;
             };
             let slot = daemon.slots.get(&**name);
-            let logs_in = slot.is_some_and(|slot| slot.session.under_way().is_some());
+            let logs_in = slot.is_some_and(|slot| slot.session().under_way().is_some());
             assert!(logs_in, "logins wait for one of {name} that nothing makes");
         }
     }
@@ -607,15 +643,15 @@ impl Harms {
     /// A session whose next call is due is not forgotten.
     fn look_at_due_calls(&mut self, daemon: &Supervisor, now: Instant) {
         let is_due = |slot: &Slot| {
-            let account = daemon.accounts.get(&slot.account);
-            let next = account.and_then(|account| slot.session.next(now, &account.account));
-            slot.pending.is_none() && next.is_some_and(|next| next.at <= now)
+            let account = daemon.accounts.get(slot.account());
+            let next = account.and_then(|account| slot.session().next(now, &account.account));
+            !slot.has_pending_call() && next.is_some_and(|next| next.at <= now)
         };
         let due: BTreeMap<u64, &Slot> = daemon
             .slots
             .values()
             .filter(|slot| is_due(slot))
-            .map(|slot| (slot.epoch, &**slot))
+            .map(|slot| (slot.epoch(), &**slot))
             .collect();
         self.overdue.retain(|epoch, _| due.contains_key(epoch));
         for (epoch, slot) in due {
@@ -624,7 +660,7 @@ impl Harms {
             assert!(
                 late <= OVERDUE,
                 "a call of {} is due and does not begin for {late:?}",
-                slot.name
+                slot.name()
             );
         }
     }
@@ -635,11 +671,8 @@ impl Harms {
             self.held_back.clear();
         }
         let slots = daemon.slots.values();
-        let waiting = slots.filter(|slot| {
-            let pending = slot.pending.as_ref();
-            pending.is_some_and(|pending| !pending.is_queued())
-        });
-        let waiting: BTreeMap<u64, &Slot> = waiting.map(|slot| (slot.epoch, &**slot)).collect();
+        let waiting = slots.filter(|slot| slot.waits_for_records());
+        let waiting: BTreeMap<u64, &Slot> = waiting.map(|slot| (slot.epoch(), &**slot)).collect();
         self.held_back
             .retain(|epoch, _| waiting.contains_key(epoch));
         for (epoch, slot) in waiting {
@@ -648,7 +681,7 @@ impl Harms {
             assert!(
                 is_slow || waits <= HELD_BACK,
                 "a call of {} is held back for {waits:?} by a disk that is well",
-                slot.name
+                slot.name()
             );
         }
     }

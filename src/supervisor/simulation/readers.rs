@@ -308,7 +308,7 @@ impl World {
             .daemon
             .as_ref()
             .and_then(|daemon| daemon.slots.get(name));
-        slot.map_or(0, |slot| slot.session.state().generation)
+        slot.map_or(0, |slot| slot.session().state().generation)
     }
 }
 

@@ -250,9 +250,9 @@ impl World {
         let now = self.clocks().boot;
         self.daemon.as_ref().is_some_and(|daemon| {
             daemon.slots.values().any(|slot| {
-                let account = daemon.accounts.get(&slot.account);
+                let account = daemon.accounts.get(slot.account());
                 account.is_some_and(|account| {
-                    slot.session.phase(now, &account.account) == Phase::Recovering
+                    slot.session().phase(now, &account.account) == Phase::Recovering
                 })
             })
         })

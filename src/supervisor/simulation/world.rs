@@ -32,6 +32,8 @@ use crate::supervisor::start::Surroundings;
 use crate::supervisor::{Incoming, Supervisor};
 use crate::time::{Instant, Now};
 
+/// What the wall clock says when the machine begins: the morning of 2026-11-30.
+const BEGIN: Timestamp = Timestamp::constant(1_796_018_400, 0);
 /// So often in one moment something may happen before it counts as a loop that never rests.
 const MOST_AT_ONCE: u32 = 5_000;
 /// A disk that is well takes no longer.
@@ -254,11 +256,10 @@ impl World {
 
     /// What the machine's clocks say.
     pub(super) fn clocks(&self) -> Now {
-        let begin: Timestamp = "2026-11-30T06:00:00Z".parse().unwrap();
         let passed = SignedDuration::from_millis(self.now.as_millis());
         Now {
             boot: self.boot(),
-            wall: begin + passed + self.wall_moved,
+            wall: BEGIN + passed + self.wall_moved,
         }
     }
 
@@ -386,7 +387,7 @@ impl World {
         }
         log(self.now, &|| incoming_word(&incoming));
         let is_loaded = matches!(incoming, Incoming::Loaded { .. });
-        let ends_a_reload = is_loaded || matches!(incoming, Incoming::ConfigRead(_));
+        let is_read = matches!(incoming, Incoming::ConfigRead(_));
         let before = if is_loaded {
             self.publishing()
         } else {
@@ -398,6 +399,8 @@ impl World {
         daemon.handle(incoming, now);
         let effects = daemon.effects.take();
         let is_over = daemon.is_over();
+        // Whoever waited for the files of an earlier reload is told that a further one has come.
+        let supersedes = is_read || (is_loaded && daemon.awaits_files_of_a_reload());
         if is_loaded {
             self.took_over(&before);
         }
@@ -418,7 +421,7 @@ impl World {
         }
         self.readers.look(self.now);
         for (asked, answer) in self.readers.take_answered() {
-            self.look_at_answer(&asked, &answer, ends_a_reload);
+            self.look_at_answer(&asked, &answer, supersedes);
         }
         self.release();
     }
@@ -708,6 +711,7 @@ impl World {
             },
         };
         self.handle(Incoming::Done(done));
+        self.look_at_belief(&write.record);
     }
 
     fn begins_to_try(&mut self, worker: Box<Worker>, failed: bool) {
@@ -843,7 +847,7 @@ impl World {
     pub(super) fn log_in_where_logged_out(&mut self) {
         let daemon = self.daemon.as_ref();
         let slots = daemon.into_iter().flat_map(|daemon| &daemon.slots);
-        let out = slots.filter(|(_, slot)| slot.session.state().logged_out);
+        let out = slots.filter(|(_, slot)| slot.session().state().logged_out);
         let out: Vec<String> = out.map(|(name, _)| name.to_string()).collect();
         self.order_of(&out, crate::api::Order::Login);
     }

@@ -8,11 +8,8 @@ use std::time::Duration;
 
 use aws_lc_rs::hmac;
 
-use super::Supervisor;
-use super::asks::Want;
-use super::call_queues::QueuedCall;
-use super::effect::Effect;
-use super::slot::Slot;
+use super::Slot;
+use super::waiters::Want;
 use crate::api::{About, LoginAsk, LoginBegun, LoginDone, LoginHow, Refusal, Reply};
 use crate::driver::{PersonDone, PersonErrand, PersonStep, Ticket};
 use crate::provider::{BrowserLogin, DeviceLogin, PersonGrant, Polled, RedirectProblem};
@@ -20,6 +17,9 @@ use crate::secret::{Secret, hex};
 use crate::session::Input;
 use crate::session::account::Account;
 use crate::session::answer::{Answer, Request};
+use crate::supervisor::Supervisor;
+use crate::supervisor::call_queues::QueuedCall;
+use crate::supervisor::effect::Effect;
 use crate::time::{Instant, Now};
 
 /// A person has so long from the address to the code.
@@ -31,7 +31,7 @@ const SLOWEST: Duration = Duration::from_mins(1);
 
 /// The logins by a person of one session: the latest, and nothing of those before.
 #[derive(Default)]
-pub(super) struct PersonLogins {
+pub(in crate::supervisor) struct PersonLogins {
     latest: Option<Box<Login>>,
     /// The host in whose queue a step waits.
     queued: Option<String>,
@@ -65,7 +65,7 @@ enum Stage {
 }
 
 /// Names logins so that only who began one can name it: 128 bits each, drawn from a random key.
-pub(super) struct LoginIds {
+pub(in crate::supervisor) struct LoginIds {
     key: Option<hmac::Key>,
     named: u64,
 }
@@ -74,7 +74,7 @@ pub(super) struct LoginIds {
 type LoggedIn = Option<String>;
 
 impl Supervisor {
-    pub(super) fn ask_login(&mut self, ask: LoginAsk) {
+    pub(in crate::supervisor) fn ask_login(&mut self, ask: LoginAsk) {
         match ask {
             LoginAsk::Begin {
                 about,
@@ -111,7 +111,7 @@ impl Supervisor {
     }
 
     /// The session, for an admin.
-    pub(super) fn administered(&self, about: &About) -> Result<&Slot, Refusal> {
+    pub(in crate::supervisor) fn administered(&self, about: &About) -> Result<&Slot, Refusal> {
         if !self.is_admin(&about.caller) {
             return Err(Refusal::NotOrdered {
                 name: about.name.clone(),
@@ -206,7 +206,7 @@ impl Supervisor {
     }
 
     /// Lets a call leave, whoever wants it.
-    pub(super) fn launch(&mut self, call: &QueuedCall) {
+    pub(in crate::supervisor) fn launch(&mut self, call: &QueuedCall) {
         match call {
             QueuedCall::Engine(name) => self.launch_call(name),
             QueuedCall::Person(name) => self.launch_person(name),
@@ -228,7 +228,13 @@ impl Supervisor {
     }
 
     /// A step came to its end.
-    pub(super) fn person_done(&mut self, of: &Ticket, login: &str, host: &str, came: PersonDone) {
+    pub(in crate::supervisor) fn person_done(
+        &mut self,
+        of: &Ticket,
+        login: &str,
+        host: &str,
+        came: PersonDone,
+    ) {
         self.queues.completed(host);
         let now = self.now.boot;
         let Some(slot) = self.current(of).filter(|slot| !slot.leaving) else {
@@ -269,16 +275,20 @@ impl Supervisor {
         let held = self
             .slots
             .get_mut(name)
-            .and_then(|slot| slot.pending.take());
-        if let Some(pending) = held {
+            .and_then(|slot| slot.call.drop_pending());
+        if let Some(call) = held {
             self.queues.forget(name);
-            self.feed_engine(name, Input::Unwritten { call: pending.id() });
+            self.feed_engine(name, Input::Unwritten { call });
         }
         self.step(name, Input::PersonLoggedIn(answer));
     }
 
     /// Puts the next step of a person's login into its host's queue; says when the session must be looked at again.
-    pub(super) fn queue_person(&mut self, name: &str, now: Instant) -> Option<Instant> {
+    pub(in crate::supervisor) fn queue_person(
+        &mut self,
+        name: &str,
+        now: Instant,
+    ) -> Option<Instant> {
         let slot = self.slots.get_mut(name)?;
         if let Some(latest) = slot.person.latest.as_mut() {
             latest.poll_if_due(now);
@@ -295,7 +305,7 @@ impl Supervisor {
 
 impl LoginIds {
     /// Without a key there are none.
-    pub(super) fn of(key: Option<[u8; 32]>) -> Self {
+    pub(in crate::supervisor) fn of(key: Option<[u8; 32]>) -> Self {
         Self {
             key: key.map(|key| hmac::Key::new(hmac::HMAC_SHA256, &key)),
             named: 0,
@@ -398,19 +408,19 @@ impl Login {
 
 impl PersonLogins {
     /// When a poll is due, or the person's time is over.
-    pub(super) fn wake(&self) -> Option<Instant> {
+    pub(in crate::supervisor) fn wake(&self) -> Option<Instant> {
         self.latest.as_ref()?.wake()
     }
 
     /// A code is being exchanged: what it brings must be stored.
-    pub(super) fn is_redeeming(&self) -> bool {
+    pub(in crate::supervisor) fn is_redeeming(&self) -> bool {
         self.latest
             .as_ref()
             .is_some_and(|login| matches!(login.stage, Stage::Redeeming))
     }
 
     /// Ends a login that was begun under another config.
-    pub(super) fn forget(&mut self) {
+    pub(in crate::supervisor) fn forget(&mut self) {
         self.latest = None;
     }
 
@@ -472,7 +482,7 @@ impl Slot {
     }
 
     /// A person who has not come in time need not be waited for.
-    pub(super) fn end_late_login(&mut self, now: Instant) {
+    pub(in crate::supervisor) fn end_late_login(&mut self, now: Instant) {
         let name = self.name.clone();
         if let Some(login) = self
             .person
@@ -544,7 +554,7 @@ impl Slot {
     }
 
     /// What a login that was begun looks like; none while that is not known, unless it is `late`.
-    pub(super) fn login_begun(
+    pub(in crate::supervisor) fn login_begun(
         &self,
         id: &str,
         now: Instant,
@@ -570,7 +580,7 @@ impl Slot {
     }
 
     /// What the login came to: a token only once it is on disk, as far as the disk allows.
-    pub(super) fn login_over(
+    pub(in crate::supervisor) fn login_over(
         &self,
         id: &str,
         now: Now,
@@ -583,7 +593,7 @@ impl Slot {
                 stage: Stage::Over(Ok(who)),
                 ..
             }) => {
-                let done = self.saver.is_level(now.boot) && self.publication.has_landed();
+                let done = self.record.is_level(now.boot) && self.publication.has_landed();
                 let over = || LoginDone {
                     status: self.status(now, account),
                     logged_in_as: who.clone(),

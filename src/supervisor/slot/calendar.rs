@@ -2,16 +2,16 @@
 
 use jiff::Timestamp;
 
-use super::Supervisor;
-use super::effect::Effect;
-use super::slot::Slot;
+use super::Slot;
 use crate::api::{DutyKind, Scheduled};
 use crate::schedule::{Calendar, Duty};
 use crate::session::{Input, Order};
+use crate::supervisor::Supervisor;
+use crate::supervisor::effect::Effect;
 
 impl Supervisor {
     /// Arms what falls due next, for all sessions of the config.
-    pub(super) fn set_calendar(&mut self) {
+    pub(in crate::supervisor) fn set_calendar(&mut self) {
         let busy = self
             .config
             .sessions
@@ -24,7 +24,7 @@ impl Supervisor {
     }
 
     /// Tells a session whether it must live now, as its calendar has it.
-    pub(super) fn consult_calendar(&mut self, name: &str) {
+    pub(in crate::supervisor) fn consult_calendar(&mut self, name: &str) {
         let now = self.now.wall;
         let Some(slot) = self.slots.get_mut(name) else {
             return;
@@ -35,7 +35,7 @@ impl Supervisor {
     }
 
     /// A duty falls due.
-    pub(super) fn duty(&mut self, name: &str, duty: Duty) {
+    pub(in crate::supervisor) fn duty(&mut self, name: &str, duty: Duty) {
         let now = self.now.wall;
         if let Some(slot) = self.slots.get_mut(name) {
             slot.look_ahead(now);
@@ -50,7 +50,7 @@ impl Supervisor {
     }
 
     /// The wall clock has jumped.
-    pub(super) fn look_ahead_anew(&mut self) {
+    pub(in crate::supervisor) fn look_ahead_anew(&mut self) {
         let now = self.now.wall;
         self.slots
             .values_mut()
@@ -64,7 +64,7 @@ impl Slot {
     }
 
     /// What is to come, for people; what is due stands there until it is begun.
-    pub(super) fn scheduled(&self) -> Vec<Scheduled> {
+    pub(in crate::supervisor) fn scheduled(&self) -> Vec<Scheduled> {
         let told = |(at, duty): &(Timestamp, Duty)| Scheduled {
             duty: kind(*duty),
             at: *at,

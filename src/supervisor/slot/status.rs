@@ -5,10 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::Supervisor;
-use super::health::out_of_place_in_words;
-use super::shown;
-use super::slot::Slot;
+use super::Slot;
 use crate::api::{
     Attention, Counts, FileStatus, GatewayStatus, Introspected, LastError, LoginBudget, Next,
     Recent, Refusal, SessionStatus, State, What,
@@ -20,29 +17,32 @@ use crate::session::plan::Why;
 use crate::session::recent::{self, Happening};
 use crate::session::state::{self, Doubt, Health};
 use crate::session::view::{LoginWait, Phase};
+use crate::supervisor::Supervisor;
+use crate::supervisor::health::out_of_place_in_words;
+use crate::supervisor::shown;
 use crate::time::{Instant, Now};
 
 /// So many sessions are named in the one line for systemd.
 const NAMES_SHOWN: usize = 5;
 
 impl Supervisor {
-    pub(super) fn status(&self, slot: &Slot) -> Result<SessionStatus, Refusal> {
+    pub(in crate::supervisor) fn status(&self, slot: &Slot) -> Result<SessionStatus, Refusal> {
         self.status_of(slot, self.now).ok_or(Refusal::Stopping)
     }
 
-    pub(super) fn status_of(&self, slot: &Slot, now: Now) -> Option<SessionStatus> {
+    pub(in crate::supervisor) fn status_of(&self, slot: &Slot, now: Now) -> Option<SessionStatus> {
         let account = self.accounts.get(&slot.account)?;
         Some(slot.status(now, &account.account))
     }
 
     /// What is the matter with a session that has no token to read.
-    pub(super) fn reason(&self, slot: &Slot) -> String {
+    pub(in crate::supervisor) fn reason(&self, slot: &Slot) -> String {
         self.status(slot)
             .map_or_else(|_| "stopping".to_owned(), |status| status.reason)
     }
 
     /// All sessions in one line, for `systemctl status`.
-    pub(super) fn one_line(&self) -> String {
+    pub(in crate::supervisor) fn one_line(&self) -> String {
         let good = self
             .slots
             .values()
@@ -86,7 +86,7 @@ impl Supervisor {
 
 impl Slot {
     /// The session as the socket shows it.
-    pub(super) fn status(&self, now: Now, account: &Account) -> SessionStatus {
+    pub(in crate::supervisor) fn status(&self, now: Now, account: &Account) -> SessionStatus {
         let state = self.session.state();
         let at = |moment: Option<Instant>| moment.map(|moment| now.wall_at(moment));
         let attention = self.attention(account);
@@ -108,7 +108,7 @@ impl Slot {
                 .as_ref()
                 .and_then(|token| token.instance_url.clone()),
             published: self.publication.is_shown(),
-            persisted: self.saver.problem.is_none(),
+            persisted: self.record.problem().is_none(),
             idle_timeout_seconds: self
                 .session
                 .idle_timeout()
@@ -171,7 +171,7 @@ impl Slot {
     }
 
     /// Says, again at a slow pace, which files cannot be written.
-    pub(super) fn tell_sinks(&mut self, now: Instant) {
+    pub(in crate::supervisor) fn tell_sinks(&mut self, now: Instant) {
         let failing = self.publication.failing();
         if !self.told.may_repeat_unpublished(now, failing.is_empty()) {
             return;
@@ -181,13 +181,13 @@ impl Slot {
         }
     }
 
-    pub(super) fn phase(&self, now: Instant, account: &Account) -> Phase {
+    pub(in crate::supervisor) fn phase(&self, now: Instant, account: &Account) -> Phase {
         let phase = self.session.phase(now, account);
         let unsaid = phase == Phase::NeedsAttention && !self.account_is_stored;
         if unsaid { Phase::Recovering } else { phase }
     }
 
-    pub(super) fn reason(&self, now: Now, account: &Account) -> String {
+    pub(in crate::supervisor) fn reason(&self, now: Now, account: &Account) -> String {
         if let Some(needed) = self.attention(account) {
             return needed.reason;
         }
@@ -208,7 +208,7 @@ impl Slot {
     }
 
     /// What is the matter while there is no token, though nobody need do anything.
-    pub(super) fn without_token(
+    pub(in crate::supervisor) fn without_token(
         &self,
         failure: Option<String>,
         now: Now,
@@ -386,7 +386,7 @@ fn state_word(phase: Phase) -> State {
     }
 }
 
-pub(super) fn request_word(request: Request) -> &'static str {
+pub(in crate::supervisor) fn request_word(request: Request) -> &'static str {
     match request {
         Request::Ping => "ping",
         Request::Introspect => "introspect",
@@ -413,7 +413,7 @@ fn why_in_words(why: Why) -> &'static str {
     }
 }
 
-pub(super) fn doubt_in_words(doubt: Doubt) -> &'static str {
+pub(in crate::supervisor) fn doubt_in_words(doubt: Doubt) -> &'static str {
     match doubt {
         Doubt::Absence => "the token may have ended while the daemon was away",
         Doubt::ClockJump => "the wall clock jumped",

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use super::Supervisor;
-use super::effect::{Effect, Effects};
-use super::feed;
-use super::slot::Slot;
+use super::Slot;
 use crate::config::Config;
 use crate::duration::duration_text;
 use crate::hooks::{AlertsConfig, Happening, Occasion, RunCount};
@@ -13,11 +10,14 @@ use crate::session::account::Account;
 use crate::session::event::Event;
 use crate::session::state::Health;
 use crate::session::view::Phase;
+use crate::supervisor::Supervisor;
+use crate::supervisor::effect::{Effect, Effects};
+use crate::supervisor::feed;
 use crate::time::{Instant, Now};
 
 /// What programs were told of a session.
 #[derive(Debug, Default)]
-pub(super) struct Alarm {
+pub(in crate::supervisor) struct Alarm {
     /// The generation that readers had last, so that a restart is no change.
     generation: Option<u64>,
     /// How the current token came.
@@ -34,7 +34,7 @@ pub(super) struct Alarm {
 
 impl Alarm {
     /// Begins with the generation of an earlier run, where there was one.
-    pub(super) fn beginning(generation: Option<u64>) -> Self {
+    pub(in crate::supervisor) fn beginning(generation: Option<u64>) -> Self {
         Self {
             generation,
             ..Self::default()
@@ -42,7 +42,7 @@ impl Alarm {
     }
 
     /// Takes note of how a token came.
-    pub(super) fn hear(&mut self, event: &Event) {
+    pub(in crate::supervisor) fn hear(&mut self, event: &Event) {
         if matches!(event, Event::LoggedIn { .. } | Event::Renewed { .. }) {
             self.came_by = Some(if matches!(event, Event::Renewed { .. }) {
                 "renewed"
@@ -53,7 +53,7 @@ impl Alarm {
     }
 
     /// When a session that stays without a token becomes an alert.
-    pub(super) fn due(&self, after: Option<Duration>) -> Option<Instant> {
+    pub(in crate::supervisor) fn due(&self, after: Option<Duration>) -> Option<Instant> {
         let since = self
             .without
             .filter(|_| !self.overdue && self.needed.is_none())?;
@@ -62,8 +62,19 @@ impl Alarm {
 }
 
 impl Slot {
+    /// When a session that stays without a token becomes an alert.
+    pub(in crate::supervisor) fn alarm_due(&self, after: Option<Duration>) -> Option<Instant> {
+        self.alarm.due(after)
+    }
+
+    /// Starts the session's programs anew, as it is configured now.
+    pub(in crate::supervisor) fn restart_hooks(&mut self) -> Effect {
+        self.hook_runs = RunCount::default();
+        self.start_hooks()
+    }
+
     /// Starts the session's programs, in the place of those that it had.
-    pub(super) fn start_hooks(&self) -> Effect {
+    pub(in crate::supervisor) fn start_hooks(&self) -> Effect {
         Effect::StartHooks {
             of: self.epoch,
             config: self.config.clone(),
@@ -72,7 +83,7 @@ impl Slot {
     }
 
     /// Takes note of a transition, for those who follow and for hooks.
-    pub(super) fn hear(&mut self, event: &Event, now: Now) {
+    pub(in crate::supervisor) fn hear(&mut self, event: &Event, now: Now) {
         self.alarm.hear(event);
         if let Event::Died { generation, .. } | Event::Expired { generation } = event {
             self.publication.token_died(*generation);
@@ -81,7 +92,7 @@ impl Slot {
     }
 
     /// Tells hooks of a new token, once its files hold it.
-    pub(super) fn ring_change(&mut self, now: Now, effects: &mut Effects) {
+    pub(in crate::supervisor) fn ring_change(&mut self, now: Now, effects: &mut Effects) {
         let generation = self.session.state().generation;
         if self.alarm.generation.replace(generation) == Some(generation) {
             return;
@@ -107,7 +118,7 @@ impl Slot {
     }
 
     /// Tells hooks and alerts that a person is needed, or no longer.
-    pub(super) fn ring_attention(
+    pub(in crate::supervisor) fn ring_attention(
         &mut self,
         account: &Account,
         now: Now,
@@ -170,7 +181,7 @@ impl Slot {
     }
 
     /// Tells webhooks that were called that it is over.
-    pub(super) fn call_off(
+    pub(in crate::supervisor) fn call_off(
         &mut self,
         alerts: &AlertsConfig,
         now: Now,
@@ -221,7 +232,7 @@ impl Slot {
 
 impl Supervisor {
     /// Starts the programs and webhooks of `[alerts]`.
-    pub(super) fn start_alerts(&mut self) {
+    pub(in crate::supervisor) fn start_alerts(&mut self) {
         self.alert_runs = RunCount::default();
         self.effects.push(Effect::StartAlerts {
             config: self.config.alerts.clone(),
@@ -230,7 +241,7 @@ impl Supervisor {
     }
 
     /// Takes over `[alerts]`; what the old programs have still to be told, they are.
-    pub(super) fn take_over_alerts(&mut self, new: &Config) {
+    pub(in crate::supervisor) fn take_over_alerts(&mut self, new: &Config) {
         if self.config.alerts == new.alerts {
             return;
         }
@@ -243,7 +254,7 @@ impl Supervisor {
     }
 
     /// Looks at what a person must do, everywhere.
-    pub(super) fn look_for_alarms(&mut self) {
+    pub(in crate::supervisor) fn look_for_alarms(&mut self) {
         let now = self.now;
         for slot in self.slots.values_mut() {
             if let Some(account) = self.accounts.get(&slot.account) {

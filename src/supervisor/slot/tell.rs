@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
 
-use super::slot::Slot;
+use super::Slot;
 use super::warnings::{WARN_AGAIN_AFTER, Warning};
 use crate::publish::SinkStatus;
 use crate::session::account::Account;
@@ -18,7 +18,7 @@ const REPEAT_AFTER: Duration = Duration::from_mins(15);
 
 /// What was said of a session already.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(in crate::supervisor) struct Told {
     failing: Option<Instant>,
     /// When it was last said that files cannot be written.
     unpublished: Option<Instant>,
@@ -31,12 +31,17 @@ pub(super) struct Told {
 
 impl Told {
     /// Since when, as far as this run knows, a person is needed.
-    pub(super) fn needs_person_since(&self) -> Option<Instant> {
+    pub(in crate::supervisor) fn needs_person_since(&self) -> Option<Instant> {
         self.needs_person_since
     }
 
     /// Whether an early warning is to be said now.
-    pub(super) fn may_warn(&mut self, warning: Warning, holds: bool, now: Instant) -> bool {
+    pub(in crate::supervisor) fn may_warn(
+        &mut self,
+        warning: Warning,
+        holds: bool,
+        now: Instant,
+    ) -> bool {
         if !holds {
             self.warned.remove(&warning);
             return false;
@@ -63,7 +68,11 @@ impl Told {
     }
 
     /// Whether it is time to say that files cannot be written; `well` when all can.
-    pub(super) fn may_repeat_unpublished(&mut self, now: Instant, well: bool) -> bool {
+    pub(in crate::supervisor) fn may_repeat_unpublished(
+        &mut self,
+        now: Instant,
+        well: bool,
+    ) -> bool {
         if well {
             self.unpublished = None;
             return false;
@@ -79,7 +88,7 @@ impl Told {
 }
 
 /// Each call, for those who look closely.
-pub(super) fn call(slot: &Slot, answer: &Answer) {
+pub(in crate::supervisor) fn call(slot: &Slot, answer: &Answer) {
     let took = answer.received.since(answer.sent);
     let (session, verdict, detail) = (&*slot.name, answer.verdict.word(), answer.detail.as_str());
     debug!(
@@ -96,7 +105,7 @@ pub(super) fn call(slot: &Slot, answer: &Answer) {
     clippy::too_many_lines,
     reason = "one arm for each event, so that none is forgotten"
 )]
-pub(super) fn event(slot: &mut Slot, event: &Event, now: Instant) {
+pub(in crate::supervisor) fn event(slot: &mut Slot, event: &Event, now: Instant) {
     let session = slot.name.clone();
     let (session, word) = (&*session, event.word());
     match event {
@@ -281,7 +290,7 @@ pub(super) fn event(slot: &mut Slot, event: &Event, now: Instant) {
 }
 
 /// Says when a person is needed, again at a slow pace, and when no longer. True when it said something.
-pub(super) fn attention(slot: &mut Slot, account: &Account, now: Instant) -> bool {
+pub(in crate::supervisor) fn attention(slot: &mut Slot, account: &Account, now: Instant) -> bool {
     let needed = slot.attention(account);
     let session = &*slot.name;
     match (&needed, &slot.told.attention) {
@@ -316,7 +325,7 @@ pub(super) fn attention(slot: &mut Slot, account: &Account, now: Instant) -> boo
 }
 
 /// A file that cannot be written.
-pub(super) fn sink_failed(session: &str, sink: &SinkStatus) {
+pub(in crate::supervisor) fn sink_failed(session: &str, sink: &SinkStatus) {
     let (path, problem) = (sink.path.display(), sink.error.as_deref());
     error!(session, event = "unpublished", %path, problem, "cannot write a token file");
 }

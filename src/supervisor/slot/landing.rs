@@ -1,15 +1,15 @@
 //! Files follow the token by some milliseconds: who was told to read them is answered once they are there.
 
-use super::Supervisor;
-use super::asks::Want;
-use super::effect::Effect;
-use super::slot::Slot;
+use super::Slot;
+use super::waiters::Want;
 use crate::driver::Ticket;
 use crate::publish::Settling;
+use crate::supervisor::Supervisor;
+use crate::supervisor::effect::Effect;
 
 impl Slot {
     /// Whether a caller finds what it was told where it looks: in the files, if it said so.
-    pub(super) fn is_read_from(&self, files: bool, late: bool) -> bool {
+    pub(in crate::supervisor) fn is_read_from(&self, files: bool, late: bool) -> bool {
         !files || late || self.publication.has_landed()
     }
 
@@ -25,7 +25,7 @@ impl Slot {
 
 impl Supervisor {
     /// Comes back to the session once its files are there, if somebody waits for that.
-    pub(super) fn await_landing(&mut self, name: &str) {
+    pub(in crate::supervisor) fn await_landing(&mut self, name: &str) {
         if self
             .slots
             .get(name)
@@ -36,7 +36,7 @@ impl Supervisor {
     }
 
     /// Comes back to the session once its files are there, or were waited for long enough.
-    pub(super) fn look_for_files(&mut self, name: &str) {
+    pub(in crate::supervisor) fn look_for_files(&mut self, name: &str) {
         let Some(slot) = self.slots.get_mut(name) else {
             return;
         };
@@ -46,7 +46,7 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn landed(&mut self, of: &Ticket, files: &Settling) {
+    pub(in crate::supervisor) fn landed(&mut self, of: &Ticket, files: &Settling) {
         let Some(slot) = self.current(of) else { return };
         slot.publication.files_landed(files);
         self.pump(&of.name);

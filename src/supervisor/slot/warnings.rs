@@ -3,14 +3,14 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::slot::Slot;
+use super::Slot;
 use crate::session::policy::Policy;
 use crate::session::state::State;
 use crate::time::Instant;
 
 /// What can be seen coming.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Warning {
+pub(in crate::supervisor) enum Warning {
     /// The refresh token was idle for two thirds of its limit: it is exercised at one third, so two chances were missed.
     RefreshTokenAging,
     /// More logins than the session's own deadlines explain: something ends it.
@@ -33,15 +33,15 @@ const LOGINS_UNREMARKABLE: usize = 3;
 const LOGINS_REMEMBERED: usize = 64;
 
 /// A warning that holds is said again after this time.
-pub(super) const WARN_AGAIN_AFTER: Duration = Duration::from_hours(24);
+pub(in crate::supervisor) const WARN_AGAIN_AFTER: Duration = Duration::from_hours(24);
 
 /// When a session logged in, lately.
 #[derive(Debug, Default)]
-pub(super) struct Logins(VecDeque<Instant>);
+pub(in crate::supervisor) struct Logins(VecDeque<Instant>);
 
 impl Logins {
     /// A login succeeded.
-    pub(super) fn count(&mut self, now: Instant) {
+    pub(in crate::supervisor) fn count(&mut self, now: Instant) {
         if self.0.len() == LOGINS_REMEMBERED {
             self.0.pop_front();
         }
@@ -59,7 +59,7 @@ impl Logins {
 
 impl Warning {
     /// The fixed word for it in log and metrics.
-    pub(super) fn word(self) -> &'static str {
+    pub(in crate::supervisor) fn word(self) -> &'static str {
         match self {
             Self::RefreshTokenAging => "refresh_token_aging",
             Self::LoginsFrequent => "logins_frequent",
@@ -70,14 +70,14 @@ impl Warning {
 
 impl Slot {
     /// Every warning's word, with whether it holds.
-    pub(super) fn warnings(&self, now: Instant) -> Vec<(&'static str, bool)> {
+    pub(in crate::supervisor) fn warnings(&self, now: Instant) -> Vec<(&'static str, bool)> {
         ALL.into_iter()
             .map(|warning| (warning.word(), self.warns(warning, now)))
             .collect()
     }
 
     /// Says which warnings hold, once a day each, and takes note of those that hold no more.
-    pub(super) fn warn(&mut self, now: Instant) {
+    pub(in crate::supervisor) fn warn(&mut self, now: Instant) {
         for warning in ALL {
             let holds = self.warns(warning, now);
             if self.told.may_warn(warning, holds, now) {

@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::Supervisor;
-use super::asks::{Waiter, Want};
-use super::effect::Effect;
-use super::slot::Slot;
+use super::Slot;
+use super::waiters::{Waiter, Want};
 use crate::api::{About, Held, Reply};
 use crate::driver::Ticket;
 use crate::session::Input;
 use crate::session::answer::Request;
+use crate::supervisor::Supervisor;
+use crate::supervisor::effect::Effect;
 use crate::time::Instant;
 
 impl Supervisor {
     /// Places a hold; answered once no call is under way that could still replace the token.
-    pub(super) fn hold(
+    pub(in crate::supervisor) fn hold(
         &mut self,
         about: &About,
         lasting: Duration,
@@ -57,7 +57,7 @@ impl Supervisor {
     }
 
     /// A job has let go, or its time is over.
-    pub(super) fn released(&mut self, of: &Ticket, hold: u64) {
+    pub(in crate::supervisor) fn released(&mut self, of: &Ticket, hold: u64) {
         if let Some(slot) = self.current(of) {
             slot.holds.remove(&hold);
             self.feed_holds(&of.name);
@@ -83,7 +83,7 @@ impl Supervisor {
 
 impl Slot {
     /// Whether a call is on its way, or about to be, that replaces the token.
-    pub(super) fn is_being_replaced(&self) -> bool {
+    pub(in crate::supervisor) fn is_being_replaced(&self) -> bool {
         matches!(
             self.session.under_way(),
             Some(Request::Renew | Request::Login)
@@ -91,7 +91,7 @@ impl Slot {
     }
 
     /// Everybody who has hung up is forgotten, and so is what they held.
-    pub(super) fn forget_the_gone(&mut self) {
+    pub(in crate::supervisor) fn forget_the_gone(&mut self) {
         self.waiters.retain(|waiter: &Waiter| !waiter.is_gone());
     }
 }
