@@ -15,6 +15,7 @@ mod events;
 mod exec;
 mod exit;
 mod failure;
+mod fold;
 mod health;
 mod help;
 mod login;
@@ -264,10 +265,11 @@ fn usage(error: &clap::Error, json: bool) -> ExitCode {
     if json && error.use_stderr() {
         let _ = output::print_json(&failure::usage_document(&error.render().to_string()));
     }
-    let _ = error.print();
     if error.use_stderr() {
+        output::complain(error.render().ansi().to_string().trim_end());
         Exit::Usage.into()
     } else {
+        let _ = error.print();
         Exit::Done.into()
     }
 }

@@ -9,13 +9,15 @@ mod service;
 mod trial;
 mod typed;
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde::Serialize;
 
 use super::exit::Exit;
+use super::fold;
+use super::output::{self, complain};
+use super::status::Paper;
 use crate::clock;
 use crate::config::{self, Config, ConfigError, ConfigErrors};
 use crate::descriptors::keep_descriptors_from_children;
@@ -152,7 +154,8 @@ fn report(args: &Args, config: Config) -> ExitCode {
     if args.json {
         print_json(&outcome);
     } else {
-        print(&outcome.text(&unit));
+        // A reader that has gone away is no failure.
+        let _ = output::print(&outcome.text(&unit, &Paper::of_stdout()));
     }
     if let Some(why) = refused {
         complain(&format!("keepfresh: {why}"));
@@ -309,7 +312,7 @@ impl Outcome {
         self.still_to_do = before.again().still_to_do(Some(applied), &self.file);
     }
 
-    fn text(&self, unit: &Unit) -> String {
+    fn text(&self, unit: &Unit, paper: &Paper) -> String {
         let mut lines: Vec<String> = self.sessions.iter().map(SessionPlan::text).collect();
         lines.extend(self.shared_accounts.iter().map(plan::SharedAccount::text));
         lines.extend(
@@ -331,6 +334,9 @@ impl Outcome {
                 .iter()
                 .map(|warning| format!("warning: {warning}")),
         );
+        // The drop-in and the commands are there to be copied.
+        let mut lines = vec![fold::folded(&lines.join("\n"), paper)];
+        lines.retain(|text| !text.is_empty());
         if let Some(drop_in) = &self.systemd_drop_in {
             if unit.service.is_none() {
                 lines.push(format!(
@@ -348,7 +354,8 @@ impl Outcome {
         } else {
             "can be read, but see the errors"
         };
-        lines.push(format!("{} {good}\n", self.file.display()));
+        let good = format!("{} {good}\n", self.file.display());
+        lines.push(fold::folded(&good, paper));
         if !self.still_to_do.is_empty() {
             lines.push(format!(
                 "still to do:\n  {}\n",
@@ -427,19 +434,8 @@ impl Unit {
 }
 
 /// A reader that has gone away is no failure.
-fn print(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
-}
-
 fn print_json(outcome: &Outcome) {
-    if let Ok(text) = serde_json::to_string_pretty(outcome) {
-        print(&format!("{text}\n"));
-    }
-}
-
-/// Loses its colours where standard error is no terminal.
-fn complain(text: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+    let _ = output::print_json(outcome);
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use super::complete;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output;
+use super::status::Paper;
 use crate::api::client::Client;
 use crate::atomic_file::{self, Attributes};
 use crate::config::{self, Config};
@@ -59,7 +60,11 @@ pub(super) fn run(socket: Option<&Path>, args: &Args) -> Result<Exit, Failure> {
     };
     let exit = bundle.exit();
     let Some(path) = &args.output else {
-        output::print(&text)?;
+        if args.json {
+            output::print(&text)?;
+        } else {
+            output::print_prose(&text)?;
+        }
         return Ok(exit);
     };
     let attributes = Attributes {
@@ -91,7 +96,12 @@ fn gathered(socket: Option<&Path>, args: &Args) -> Bundle {
     let examined = Examined::of(&file, asked);
     let config = examined.config.as_ref();
     let place = socket_of(socket, config);
-    let daemon = Daemon::asked(&Client::find(place.as_deref()), asked);
+    let paper = if args.json || args.output.is_some() {
+        Paper::of_a_file()
+    } else {
+        Paper::of_stdout().behind(bundle::INDENT.len())
+    };
+    let daemon = Daemon::asked(&Client::find(place.as_deref()), asked, paper);
     let system = System::asked();
     let paths = Paths::seen(&file, config);
     let clock = clock::seen(&paths);
@@ -105,7 +115,7 @@ fn gathered(socket: Option<&Path>, args: &Args) -> Bundle {
     let sections = vec![
         Section::new("program", system::program()),
         Section::new("config", examined.lines()),
-        Section::new("status", daemon.status_lines()),
+        Section::new("status", daemon.status_lines(&paper)),
         Section::new("events", daemon.event_lines()),
         Section::new("hosts", examined.host_lines()),
         Section::new("service", system.unit_lines()),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Style};
 use jiff::tz::TimeZone;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::exit::Exit;
 use super::failure::Failure;
@@ -165,7 +166,7 @@ impl Teller {
         let (dim, bold, style) = (Style::new().dimmed(), Style::new().bold(), style(event));
         let words = words.join(" ");
         let text = format!("{words}{generation}{detail}");
-        let beside = time.to_string().len() + 2 + session.chars().count() + 2;
+        let beside = time.to_string().len() + 2 + session.width() + 2;
         let (between, indent) = if self.paper.room(beside) >= NARROW {
             ("  ", beside)
         } else {
@@ -177,6 +178,8 @@ impl Teller {
             Some(rest) => format!("{style}{words}{style:#}{rest}"),
             None => text,
         };
+        let room = self.paper.room(time.to_string().len() + 2);
+        let session = glyphs::of_locale().shortened(session, room);
         let line = format!("{dim}{time}{dim:#}  {bold}{session}{bold:#}{between}{text}");
         glyphs::of_locale().shown(&line).into_owned()
     }

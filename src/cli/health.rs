@@ -36,7 +36,7 @@ pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
     if args.json {
         output::print_json(&health)?
     } else {
-        output::print(&words(&health))?
+        output::print_prose(&words(&health))?
     };
     match (health.live, args.ready, health.ready) {
         (false, _, _) => Ok(Exit::Failed),

@@ -7,8 +7,9 @@ use clap::{CommandFactory as _, Parser as _};
 
 use super::exit::Exit;
 use super::failure::Failure;
+use super::status::Paper;
 use super::topics::{self, TOPICS};
-use super::{Cli, output};
+use super::{Cli, fold, output};
 
 /// What `help` takes.
 #[derive(Clone, Debug, clap::Args)]
@@ -32,14 +33,14 @@ fn candidates() -> clap_complete::engine::ArgValueCandidates {
 pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     let Some(subject) = &args.subject else {
         print_help_of(None);
-        return output::print(&format!("\n{}", list()));
+        return output::print_prose(&format!("\n{}", list()));
     };
     if Cli::command().find_subcommand(subject).is_some() {
         print_help_of(Some(subject));
         return Ok(Exit::Done);
     }
     if let Some(topic) = topics::find(subject) {
-        return output::print(topic.text);
+        return output::print(&fold::page(topic.text, &Paper::of_stdout()));
     }
     let message =
         format!("there is no command and no topic '{subject}'; `keepfresh help` lists both");

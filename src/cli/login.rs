@@ -106,7 +106,7 @@ pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
         return output::print_json(&outcome);
     }
     if by_person {
-        output::print(&welcome(&outcome))?;
+        output::print_prose(&welcome(&outcome))?;
     }
     status::print_row(&outcome.status)
 }

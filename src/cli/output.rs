@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::exit::Exit;
 use super::failure::Failure;
+use super::fold;
 use super::status::Paper;
 
 /// Prints `text` as it is; colours are left out where they would not be seen.
@@ -16,6 +17,11 @@ pub(super) fn print(text: &str) -> Result<Exit, Failure> {
             .write_all(text.as_bytes())
             .and_then(|()| stdout.flush()),
     )
+}
+
+/// Prints prose; at a terminal in lines that end where it ends.
+pub(super) fn print_prose(text: &str) -> Result<Exit, Failure> {
+    print(&fold::folded(text, &Paper::of_stdout()))
 }
 
 /// Prints bytes untouched: tokens and what holds them.
@@ -43,44 +49,18 @@ pub(super) fn print_json(value: &impl Serialize) -> Result<Exit, Failure> {
 
 /// Says `text` on standard error; at a terminal in lines that end where it ends.
 pub(super) fn complain(text: &str) {
-    let text = folded(text, &Paper::of_stderr());
+    let text = fold::folded(text, &Paper::of_stderr());
     // Nobody is left to tell when even this fails.
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
 /// Shows a question on standard error, without the end of a line.
 pub(super) fn ask(text: &str) {
-    let text = folded(text, &Paper::of_stderr());
+    let text = fold::folded(text, &Paper::of_stderr());
     let mut stderr = anstream::stderr().lock();
     let _ = stderr
         .write_all(text.as_bytes())
         .and_then(|()| stderr.flush());
-}
-
-/// No word is broken, and each line is as far in as its first.
-fn folded(text: &str, paper: &Paper) -> String {
-    let fold = |line: &str| {
-        let sentence = line.trim();
-        let is_layout = sentence.contains("  ") || sentence.contains(['|', '\x1b', '\t']);
-        if is_layout || line.chars().count() <= paper.room(0) {
-            return line.to_owned();
-        }
-        let number = sentence
-            .split_once(". ")
-            .filter(|(number, _)| number.bytes().all(|byte| byte.is_ascii_digit()));
-        let blanks = line.len() - line.trim_start().len();
-        let indent = blanks + number.map_or(0, |(number, _)| number.len() + ". ".len());
-        let end = line.get(line.trim_end().len()..).unwrap_or_default();
-        let sentence = number.map_or(sentence, |(_, sentence)| sentence);
-        let head = line.get(..indent).unwrap_or_default();
-        let lines = paper.folded(sentence, indent);
-        format!(
-            "{head}{}{end}",
-            lines.join(&format!("\n{}", " ".repeat(indent)))
-        )
-    };
-    let lines: Vec<String> = text.split('\n').map(fold).collect();
-    lines.join("\n")
 }
 
 /// `head` has read enough: that is how pipes end.

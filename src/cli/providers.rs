@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
         },
         (None, Some(name)) => match Profile::named(name, Some(&args.dir)) {
             Ok(profile) if args.json => output::print_json(&profile.describe()),
-            Ok(profile) => output::print(&show::in_words(&profile.describe())),
+            Ok(profile) => output::print_prose(&show::in_words(&profile.describe())),
             Err(error) => refuse(&error, args.json),
         },
         (None, None) => list(args),
@@ -76,7 +76,7 @@ fn list(args: &Args) -> Result<Exit, Failure> {
     if args.json {
         output::print_json(&lines)?
     } else {
-        output::print(&table(&lines))?
+        output::print_prose(&table(&lines))?
     };
     Ok(if wrong { Exit::Config } else { Exit::Done })
 }

@@ -32,7 +32,7 @@ pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
     if args.json {
         output::print_json(&reloaded)?
     } else {
-        output::print(&words(&reloaded))?
+        output::print_prose(&words(&reloaded))?
     };
     Ok(if reloaded.problems.is_empty() {
         Exit::Done

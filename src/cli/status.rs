@@ -67,14 +67,16 @@ pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
 }
 
 /// All that is known of the sessions, without colours: the table, and the page of each.
-pub(super) fn in_full(sessions: &[SessionStatus], now: Timestamp) -> String {
-    let (paper, zone) = (Paper::of_a_file(), jiff::tz::TimeZone::system());
+pub(super) fn in_full(sessions: &[SessionStatus], now: Timestamp, paper: &Paper) -> String {
+    let zone = jiff::tz::TimeZone::system();
     let pages = sessions
         .iter()
-        .map(|session| paper.text(&page::page(session, now, &zone, &paper)));
-    let text: Vec<String> = std::iter::once(table::wide(sessions, now, &paper))
-        .chain(pages)
-        .collect();
+        .map(|session| paper.text(&page::page(session, now, &zone, paper)));
+    let all = match paper.columns {
+        None => table::wide(sessions, now, paper),
+        Some(_) => table::table(sessions, now, paper),
+    };
+    let text: Vec<String> = std::iter::once(all).chain(pages).collect();
     anstream::adapter::strip_str(&text.join("\n")).to_string()
 }
 
@@ -106,6 +108,7 @@ fn fetch(client: &Client, names: &[String]) -> Result<SessionList, Failure> {
 }
 
 /// What is written on: how wide it is, and which characters it shows.
+#[derive(Clone, Copy)]
 pub(super) struct Paper {
     /// None where nothing is broken or cut: each sentence is one line of a pipe or file.
     columns: Option<usize>,
@@ -124,6 +127,22 @@ impl Paper {
 
     pub(super) fn of_stdout() -> Self {
         Self::of(&io::stdout())
+    }
+
+    /// This paper, for lines that all begin so many columns in.
+    pub(super) fn behind(self, indent: usize) -> Self {
+        Self {
+            columns: self.columns.map(|columns| columns.saturating_sub(indent)),
+            ..self
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn of_columns(columns: usize) -> Self {
+        Self {
+            columns: Some(columns),
+            ..Self::of_a_file()
+        }
     }
 
     pub(super) fn of_stderr() -> Self {

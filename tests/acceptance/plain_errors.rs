@@ -163,6 +163,18 @@ fn a_certificate_that_is_not_trusted_says_why_and_what_to_do_wherever_one_looks(
             "write a name that it has into the config",
         ),
         (
+            "demanding",
+            TlsServer::demanding_a_certificate(of_loopback),
+            "the server refuses our certificate, or wants one",
+            "set client_cert and client_key in the session's [http] table",
+        ),
+        (
+            "authority",
+            TlsServer::of_an_authority(),
+            "is signed by an authority that this machine does not trust",
+            "name the authority's certificate in ca_file",
+        ),
+        (
             "unknown",
             TlsServer::start(of_loopback),
             "is self-signed, and this machine does not trust it",
@@ -172,7 +184,7 @@ fn a_certificate_that_is_not_trusted_says_why_and_what_to_do_wherever_one_looks(
     let mut lab = Lab::bare("https://127.0.0.1:9", Vec::new);
     lab.request_timeout = "10s";
     lab.secret("client-secret", "a-secret-of-the-client");
-    let known: String = servers[..3]
+    let known: String = servers[..4]
         .iter()
         .map(|(_, server, ..)| server.certificate())
         .collect();
@@ -212,6 +224,39 @@ fn a_certificate_that_is_not_trusted_says_why_and_what_to_do_wherever_one_looks(
         !status.contains("check --live"),
         "the cause is there already: {status}"
     );
+}
+
+#[test]
+fn a_clock_that_the_servers_do_not_share_is_named_before_what_it_may_explain() {
+    let server = TlsServer::start("-days 9 -addext subjectAltName=IP:127.0.0.1");
+    let mut lab = Lab::bare(&format!("https://{}", server.address), Vec::new);
+    lab.request_timeout = "10s";
+    lab.secret("client-secret", "a-secret-of-the-client");
+    fs::write(lab.path("ca.pem"), server.certificate()).unwrap();
+    let ca_file = format!("ca_file = {}", lab.quoted("ca.pem"));
+    lab.configure(&[lab.by_client("crm").table("http", &ca_file)]);
+    lab.start();
+    await_failure(&lab, "crm");
+    let config = lab.config().display().to_string();
+    let doctor = lab.succeeds(&["doctor", "--config", &config]);
+    let verdicts = doctor.split("PROGRAM").next().unwrap();
+    let at = |words: &str| {
+        verdicts
+            .find(words)
+            .unwrap_or_else(|| panic!("no {words:?}: {verdicts}"))
+    };
+    assert!(
+        at("behind this machine's, and under a wrong clock") < at("crm"),
+        "{verdicts}"
+    );
+    let live = lab.run(&["check", "--live", "--config", &config]);
+    let live = String::from_utf8_lossy(&live.stdout).into_owned();
+    for told in [verdicts, &live] {
+        assert!(
+            told.contains("set this machine's clock (`timedatectl set-ntp true`)"),
+            "{told}"
+        );
+    }
 }
 
 #[test]

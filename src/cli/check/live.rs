@@ -34,6 +34,9 @@ pub(in crate::cli) struct Host {
     skew_seconds: Option<f64>,
     pub(in crate::cli) error: Option<HostError>,
     pub(in crate::cli) warnings: Vec<String>,
+    /// Which of the warnings says that one of the clocks is wrong.
+    #[serde(skip)]
+    pub(in crate::cli) clock: Option<String>,
     #[serde(skip)]
     written: Written,
 }
@@ -108,7 +111,11 @@ fn ways<'a>(sessions: impl Iterator<Item = &'a Arc<SessionConfig>>) -> Vec<Way> 
 
 impl Host {
     fn of(way: Way, found: Probe, now: Timestamp) -> Self {
-        let warnings = warnings(&found, now);
+        let clock = clock_warning(&found);
+        let warnings = end_warning(&found, now)
+            .into_iter()
+            .chain(clock.clone())
+            .collect();
         Self {
             server: way.url.origin().ascii_serialization(),
             sessions: way.sessions,
@@ -122,6 +129,7 @@ impl Host {
                 .map(|(seconds, millis)| if millis < 0 { -seconds } else { seconds }),
             error: found.trouble.map(HostError::of),
             warnings,
+            clock,
             written: way.written,
         }
     }
@@ -205,27 +213,31 @@ impl HostError {
     }
 }
 
-fn warnings(found: &Probe, now: Timestamp) -> Vec<String> {
+fn end_warning(found: &Probe, now: Timestamp) -> Option<String> {
     let ends = found.certificate_ends.filter(|end| {
         found.trouble.is_none() && end.duration_since(now).as_secs() < SOON.as_secs().cast_signed()
     });
-    let ends = ends.map(|end| {
+    ends.map(|end| {
         format!(
             "its certificate ends {} ({}): have it renewed at the server",
             words::ahead(end, now),
             end.strftime("%F")
         )
-    });
+    })
+}
+
+/// The remedy follows the first colon.
+fn clock_warning(found: &Probe) -> Option<String> {
     let limit = i64::try_from(MOST_SKEW.as_millis()).unwrap_or(i64::MAX);
     let skew = found.skew_millis.filter(|skew| skew.abs() > limit);
-    let skew = skew.map(|millis| {
+    skew.map(|millis| {
         let skew = Duration::from_millis(millis.unsigned_abs()).as_secs_f64();
         format!(
-            "{}: compare `timedatectl` here with the server",
+            "{}, and under a wrong clock certificates look expired and signed logins are refused: set this machine's clock (`timedatectl set-ntp true`), or \
+             the server's if `timedatectl` says that this one is synchronised",
             skewed(if millis < 0 { -skew } else { skew })
         )
-    });
-    ends.into_iter().chain(skew).collect()
+    })
 }
 
 /// `its clock is 3 min ahead of this machine's`.

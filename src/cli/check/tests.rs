@@ -268,7 +268,7 @@ impl Home {
 
     fn text(&self) -> String {
         let unit = unit(&self.config());
-        self.outcome().text(&unit)
+        self.outcome().text(&unit, &Paper::of_a_file())
     }
 
     fn config(&self) -> Config {

@@ -14,6 +14,9 @@ use crate::clock;
 use crate::config::ConfigError;
 use crate::secret::Secret;
 
+/// Before every line of a section.
+pub(super) const INDENT: &str = "     ";
+
 /// All that was found.
 pub(super) struct Bundle {
     pub(super) verdicts: Vec<Verdict>,
@@ -73,13 +76,13 @@ impl Bundle {
             text.push_str("\nNOT SEEN\n");
             self.not_seen
                 .iter()
-                .for_each(|line| self.write(&mut text, "     ", line));
+                .for_each(|line| self.write(&mut text, INDENT, line));
         }
         for Section { name, lines } in &self.sections {
             let _ = write!(text, "\n{}\n", name.to_uppercase());
             let blotted = Blotted::each(lines.iter().map(String::as_str), &self.known);
             for line in blotted {
-                let _ = writeln!(text, "     {}", line.trim_end());
+                let _ = writeln!(text, "{INDENT}{}", line.trim_end());
             }
         }
         text.push_str(

@@ -29,7 +29,7 @@ pub(super) struct Daemon {
 
 impl Daemon {
     /// Asks for one session or for all.
-    pub(super) fn asked(client: &Client, session: Option<&str>) -> Self {
+    pub(super) fn asked(client: &Client, session: Option<&str>, paper: Paper) -> Self {
         let client = client.impatient(PATIENCE);
         let call = |path: String| Call {
             path,
@@ -57,7 +57,7 @@ impl Daemon {
             Ok(sessions) => daemon.sessions = sessions,
             Err(error) => daemon.no_status = Some(error.to_string()),
         }
-        daemon.events = events(&client, session);
+        daemon.events = events(&client, session, paper);
         daemon
     }
 
@@ -65,14 +65,14 @@ impl Daemon {
         self.sessions.iter().any(|session| session.session == name)
     }
 
-    pub(super) fn status_lines(&self) -> Vec<String> {
+    pub(super) fn status_lines(&self, paper: &Paper) -> Vec<String> {
         let health = match &self.health {
             Err(error) => return vec![error.to_string()],
             Ok(health) => health,
         };
         let mut lines = vec![format!("the daemon runs, version {}", health.version)];
         lines.extend(self.no_status.clone());
-        let pages = status::in_full(&self.sessions, clock::now().wall);
+        let pages = status::in_full(&self.sessions, clock::now().wall, paper);
         lines.extend(pages.lines().map(str::to_owned));
         lines
     }
@@ -87,7 +87,7 @@ impl Daemon {
 }
 
 /// The latest that the daemon remembers.
-fn events(client: &Client, session: Option<&str>) -> Vec<String> {
+fn events(client: &Client, session: Option<&str>, paper: Paper) -> Vec<String> {
     let names = session.map(|name| ("session", name.to_owned()));
     let call = Call {
         path: "/v1/events".to_owned(),
@@ -101,7 +101,7 @@ fn events(client: &Client, session: Option<&str>) -> Vec<String> {
     let Ok(mut lines) = client.lines(&call, Duration::ZERO) else {
         return Vec::new();
     };
-    let (mut teller, mut told) = (Teller::on(Paper::of_a_file()), Vec::new());
+    let (mut teller, mut told) = (Teller::on(paper), Vec::new());
     let until = clock::boottime().after(PATIENCE);
     while told.len() < MOST_EVENTS && clock::boottime() < until {
         let Ok(line) = lines.next(SILENCE) else { break };
@@ -110,7 +110,12 @@ fn events(client: &Client, session: Option<&str>) -> Vec<String> {
             .and_then(|data| serde_json::from_str::<Event>(data.trim()).ok());
         told.extend(event.map(|event| plain(&teller.line(&event))));
     }
-    told.split_off(told.len().saturating_sub(EVENTS))
+    let latest = told.split_off(told.len().saturating_sub(EVENTS));
+    latest
+        .iter()
+        .flat_map(|text| text.lines())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn plain(text: &str) -> String {

@@ -8,6 +8,7 @@ use super::examined::{Examined, count};
 use super::system::System;
 use crate::api::client::ClientError;
 use crate::api::{SessionStatus, State};
+use crate::cli::check::live::Host;
 
 /// One thing that is wrong.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -52,13 +53,15 @@ impl Seen<'_> {
                 .clone()
                 .map(|(problem, remedy)| Verdict::new(problem, remedy)),
         );
+        let is_of_the_clock = |host: &Host, warning: &String| host.clock.as_ref() == Some(warning);
+        verdicts.extend(self.warned(is_of_the_clock));
         verdicts.extend(self.of_hosts());
         let sessions = self.daemon.sessions.iter();
         verdicts.extend(sessions.flat_map(|session| of_session(session, self.is_cut_off(session))));
         if self.examined.config.is_some() {
             verdicts.extend(self.of_errors());
         }
-        verdicts.extend(self.to_come());
+        verdicts.extend(self.warned(|host, warning| !is_of_the_clock(host, warning)));
         verdicts
     }
 
@@ -200,15 +203,16 @@ impl Seen<'_> {
         hosts.any(|host| host.error.is_some() && host.sessions.contains(&session.session))
     }
 
-    /// What will be wrong before long.
-    fn to_come(&self) -> Vec<Verdict> {
-        let warned = self
-            .examined
-            .hosts
-            .iter()
-            .flat_map(|host| host.warnings.iter().map(|warning| (&host.server, warning)));
+    /// What the hosts have to be watched for: a wrong clock explains other troubles, the end of a certificate is to come.
+    fn warned(&self, wanted: impl Fn(&Host, &String) -> bool) -> Vec<Verdict> {
+        let hosts = self.examined.hosts.iter();
+        let warned = hosts.flat_map(|host| {
+            let warnings = host.warnings.iter();
+            warnings.map(move |warning| (host, warning))
+        });
         warned
-            .map(|(server, warning)| {
+            .filter(|(host, warning)| wanted(host, warning))
+            .map(|(Host { server, .. }, warning)| {
                 let (problem, remedy) = warning.split_once(": ").unwrap_or((warning, "see HOSTS"));
                 Verdict::new(format!("{server}: {problem}"), remedy)
             })

@@ -272,7 +272,7 @@ fn instructions(
         format!("To log in to {session}, open this address in a browser:")
     };
     let paste = format!(
-        "the browser ends at an address that begins with {redirect_uri} and cannot be shown there:\n\
+        "the browser ends at an address that begins with {redirect_uri} and cannot be shown there: \
          copy it from the address bar, paste it here, and press Enter."
     );
     let end = if heard_here {

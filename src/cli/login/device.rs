@@ -11,11 +11,14 @@ use qrcode::render::unicode::Dense1x2;
 use super::Login;
 use crate::api::LoginDone;
 use crate::api::client::ClientError;
+use crate::cli::status::Paper;
 use crate::cli::{output, words};
 use crate::clock;
 
 /// How long one question to the daemon waits.
 const PATIENCE: Duration = Duration::from_secs(25);
+/// The picture begins so many columns in.
+const INDENT: usize = 4;
 /// Between two questions while the daemon is not there.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -26,13 +29,14 @@ pub(super) fn lead(
     verification_uri: &str,
     complete: Option<&str>,
 ) -> Result<LoginDone, ClientError> {
-    output::complain(&instructions(login, user_code, verification_uri));
-    if let Some(picture) = complete
-        .filter(|_| stderr().is_terminal())
-        .and_then(picture)
-    {
-        output::complain(&picture);
-    }
+    output::complain(&instructions(
+        login,
+        user_code,
+        verification_uri,
+        complete
+            .filter(|_| stderr().is_terminal())
+            .and_then(picture),
+    ));
     let ends = clock::boottime().after(login.lifetime() + PATIENCE);
     loop {
         let asked = clock::boottime();
@@ -46,17 +50,34 @@ pub(super) fn lead(
     }
 }
 
-fn instructions(login: &Login<'_>, user_code: &str, verification_uri: &str) -> String {
+/// What is typed comes last, where it is still seen below a picture that is higher than the terminal.
+fn instructions(
+    login: &Login<'_>,
+    user_code: &str,
+    verification_uri: &str,
+    picture: Option<String>,
+) -> String {
     let (session, bold) = (&login.begun.session, Style::new().bold());
     let left = words::span(login.lifetime());
+    let begin = match picture {
+        Some(picture) => {
+            format!("To log in to {session}, scan this with a phone:\n\n{picture}\nor open")
+        }
+        None => format!("To log in to {session}, open"),
+    };
     format!(
-        "To log in to {session}, open this address on any device:\n\n    {verification_uri}\n\n\
+        "{begin} this address on any device:\n\n    {verification_uri}\n\n\
          and type this code there, within {left}:\n\n    {bold}{user_code}{bold:#}\n"
     )
 }
 
-/// The address as a QR code of half blocks, light on dark whatever the terminal's own colours are.
+/// The address as a QR code of half blocks, light on dark whatever the terminal's own colours are; none where it is wider
+/// than the terminal, which would break it.
 fn picture(address: &str) -> Option<String> {
+    drawn(address, Paper::of_stderr().room(INDENT))
+}
+
+fn drawn(address: &str, room: usize) -> Option<String> {
     let code = QrCode::new(address).ok()?;
     // The blocks are the light parts: where colours are left out, that is right on a dark terminal.
     let blocks = code
@@ -67,9 +88,12 @@ fn picture(address: &str) -> Option<String> {
     let style = Style::new()
         .fg_color(Some(Color::Ansi(AnsiColor::BrightWhite)))
         .bg_color(Some(Color::Ansi(AnsiColor::Black)));
-    let mut picture = String::from("or scan this with a phone:\n\n");
+    let mut picture = String::new();
     for line in blocks.lines() {
-        let _ = writeln!(picture, "    {style}{line}{style:#}");
+        if line.chars().count() > room {
+            return None;
+        }
+        let _ = writeln!(picture, "{}{style}{line}{style:#}", " ".repeat(INDENT));
     }
     Some(picture)
 }
@@ -80,9 +104,9 @@ mod tests {
 
     #[test]
     fn a_picture_has_half_as_many_lines_as_modules_and_a_quiet_zone() {
-        let drawn = picture("https://id.example/device?user_code=WDJB-MJHT").unwrap();
-        let plain = anstream::adapter::strip_str(&drawn).to_string();
-        let blocks: Vec<&str> = plain.lines().skip(2).map(str::trim_start).collect();
+        let address = "https://id.example/device?user_code=WDJB-MJHT";
+        let plain = anstream::adapter::strip_str(&drawn(address, 80).unwrap()).to_string();
+        let blocks: Vec<&str> = plain.lines().map(str::trim_start).collect();
         let width = blocks[0].chars().count();
         assert!(
             blocks.iter().all(|line| line.chars().count() == width),
@@ -93,6 +117,7 @@ mod tests {
             blocks[0].chars().all(|block| block == '█'),
             "the quiet zone is light"
         );
-        assert!(picture("x".repeat(8000).as_str()).is_none());
+        assert!(drawn("x".repeat(8000).as_str(), 8000).is_none());
+        assert!(drawn(address, width).is_some() && drawn(address, width - 1).is_none());
     }
 }

@@ -83,7 +83,7 @@ impl Glyphs {
     }
 
     /// `text` in at most `width` columns, with a mark in the middle where it was cut: names often differ at their end alone.
-    pub(super) fn shortened(&self, text: &str, width: usize) -> String {
+    pub(in crate::cli) fn shortened(&self, text: &str, width: usize) -> String {
         if text.width() <= width {
             return text.to_owned();
         }

@@ -34,9 +34,9 @@ use names::Names;
 use requests::{Reader, Role};
 
 /// What is wrong, and where.
-struct Wrong {
+pub(super) struct Wrong {
     at: Place,
-    message: String,
+    pub(super) message: String,
 }
 
 /// A place in the file.
@@ -87,7 +87,7 @@ impl Profile {
 }
 
 /// `[login]` is a request, or holds one for each grant.
-fn read(text: &str) -> Checked<RawProfile<Logins>> {
+pub(super) fn read(text: &str) -> Checked<RawProfile<Logins>> {
     let kind: RawKind = toml::from_str(text).unwrap_or_default();
     if kind.has_login_by_grant() {
         parsed::<BTreeMap<Spanned<String>, Spanned<RawRequest>>>(text)

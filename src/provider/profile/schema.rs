@@ -44,6 +44,11 @@ pub(crate) fn schema() -> Value {
     if let Some(login) = schema.pointer_mut("/properties/login") {
         *login = login_schema();
     }
+    if let Some(example) = definitions.get_mut(&definition_of("RawExample"))
+        && let Some(values) = example.pointer_mut("/properties/headers/additionalProperties")
+    {
+        *values = json!({"type": ["string", "array"], "items": {"type": "string"}});
+    }
     if let Value::Object(schema) = &mut schema {
         schema.insert("$schema".to_owned(), DIALECT.into());
         schema.insert(
@@ -357,6 +362,8 @@ impl<'de> MapAccess<'de> for OneEntry<'_> {
 mod tests {
     use jsonschema::Validator;
 
+    use super::super::Profile;
+    use super::super::check::read;
     use super::super::compiled_in::COMPILED_IN;
     use super::*;
 
@@ -389,6 +396,117 @@ mod tests {
         );
         let step = &schema["definitions"]["request"]["properties"]["step"];
         assert_eq!(step["items"], reference("RawRequest"));
+    }
+
+    /// A slip in a file: what was written instead, and what of.
+    struct Slip {
+        what: String,
+        file: toml::Value,
+    }
+
+    #[test]
+    fn a_slip_in_any_key_of_any_profile_is_refused_by_editors_and_by_the_reader_alike() {
+        let schema = validator();
+        let of_all: Vec<(usize, Vec<String>)> = std::thread::scope(|scope| {
+            let halves = COMPILED_IN.chunks(COMPILED_IN.len().div_ceil(2));
+            let judged: Vec<_> = halves
+                .map(|half| scope.spawn(|| disagreements(&schema, half)))
+                .collect();
+            judged
+                .into_iter()
+                .map(|half| half.join().unwrap())
+                .collect()
+        });
+        let judged: usize = of_all.iter().map(|(judged, _)| judged).sum();
+        let disagreements: Vec<String> = of_all
+            .into_iter()
+            .flat_map(|(_, of_half)| of_half)
+            .collect();
+        assert!(judged > 15_000, "{judged}");
+        assert!(
+            disagreements.is_empty(),
+            "{} of {judged}:\n{}",
+            disagreements.len(),
+            disagreements.join("\n")
+        );
+    }
+
+    fn disagreements(schema: &Validator, profiles: &[(&str, &str)]) -> (usize, Vec<String>) {
+        let (mut judged, mut disagreements) = (0, Vec::new());
+        for (name, text) in profiles {
+            for Slip { what, file } in slips(&toml::from_str(text).unwrap()) {
+                judged += 1;
+                let written = toml::to_string(&file).unwrap();
+                let edited = !schema.is_valid(&serde_json::to_value(&file).unwrap());
+                let of_a_form = read(&written).err().map(|wrong| wrong.message);
+                // Its rules come after its types, and take longer.
+                let is_read = || Profile::parse(&written, name, name).is_ok();
+                if of_a_form.is_some() != edited && (!edited || is_read()) {
+                    disagreements.push(format!(
+                        "{name}: {what}: editors refuse: {edited}, the reader: {of_a_form:?}"
+                    ));
+                }
+            }
+        }
+        (judged, disagreements)
+    }
+
+    /// Each key once misspelt, once missing, and once of other types; of the tables of a list, those of the first. An empty
+    /// list is left out: the reader takes it for an empty table.
+    fn slips(file: &toml::Value) -> Vec<Slip> {
+        let mut slips = Vec::new();
+        for path in paths(file) {
+            let (last, table) = path.split_last().unwrap();
+            let what = path.join(".");
+            let mut slip = |how: &str, change: &dyn Fn(&mut toml::Table)| {
+                let mut file = file.clone();
+                change(table_at(&mut file, table));
+                slips.push(Slip {
+                    what: format!("{what} {how}"),
+                    file,
+                });
+            };
+            slip("misspelt", &|table| {
+                let value = table.remove(last).unwrap();
+                table.insert(format!("{last}x"), value);
+            });
+            slip("missing", &|table| drop(table.remove(last)));
+            for other in [
+                toml::Value::Integer(5),
+                toml::Value::String("2h".to_owned()),
+                toml::Value::Array(vec![toml::Value::Integer(5)]),
+                toml::Value::Table(toml::Table::new()),
+            ] {
+                slip(&format!("as {other}"), &|table| {
+                    table.insert(last.clone(), other.clone());
+                });
+            }
+        }
+        slips
+    }
+
+    /// The way to each key: names of tables, the first element where one is a list.
+    fn paths(value: &toml::Value) -> Vec<Vec<String>> {
+        let mut found = Vec::new();
+        let first = value.as_array().map_or(Some(value), |all| all.first());
+        let table = first.and_then(toml::Value::as_table);
+        for (key, value) in table.into_iter().flatten() {
+            found.push(vec![key.clone()]);
+            let below = paths(value).into_iter();
+            found.extend(below.map(|path| [vec![key.clone()], path].concat()));
+        }
+        found
+    }
+
+    fn table_at<'v>(file: &'v mut toml::Value, path: &[String]) -> &'v mut toml::Table {
+        let mut value = file;
+        for key in path {
+            value = value.as_table_mut().unwrap().get_mut(key).unwrap();
+            if let toml::Value::Array(elements) = value {
+                value = elements.first_mut().unwrap();
+            }
+        }
+        value.as_table_mut().unwrap()
     }
 
     fn validator() -> Validator {

@@ -10,7 +10,8 @@ use std::thread;
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 /// Answers every request with 404 and a clock that is behind, and keeps what it was asked.
 pub(crate) struct TlsServer {
@@ -60,17 +61,49 @@ impl TlsServer {
         Self::serving(directory)
     }
 
+    /// With a certificate for 127.0.0.1 that an authority of its own has signed.
+    pub(crate) fn of_an_authority() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        for how in [
+            "req -x509 -newkey rsa:2048 -nodes -days 9 -subj /CN=authority -keyout authority.key -out authority.pem",
+            "req -x509 -newkey rsa:2048 -nodes -days 9 -subj /CN=server -addext subjectAltName=IP:127.0.0.1 \
+             -addext basicConstraints=critical,CA:FALSE -CA authority.pem -CAkey authority.key -keyout key.pem -out cert.pem",
+        ] {
+            openssl(directory.path(), how);
+        }
+        Self::serving(directory)
+    }
+
+    /// With a certificate that signs itself, and a demand for the client's, which it signs as well.
+    pub(crate) fn demanding_a_certificate(how: &str) -> Self {
+        let Self { directory, .. } = Self::start(how);
+        Self::serving_those(directory, true)
+    }
+
     fn serving(directory: tempfile::TempDir) -> Self {
+        Self::serving_those(directory, false)
+    }
+
+    fn serving_those(directory: tempfile::TempDir, with_a_certificate: bool) -> Self {
         let file = |name| directory.path().join(name);
         let certificate = CertificateDer::from_pem_file(file("cert.pem")).unwrap();
         let key = PrivateKeyDer::from_pem_file(file("key.pem")).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.clone()).unwrap();
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                .build()
+                .unwrap();
+        let builder = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
             .unwrap();
+        let builder = if with_a_certificate {
+            builder.with_client_cert_verifier(verifier)
+        } else {
+            builder.with_no_client_auth()
+        };
+        let config = builder.with_single_cert(vec![certificate], key).unwrap();
         let config = Arc::new(config);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();

@@ -261,7 +261,9 @@ fn body(view: &View<'_>, columns: usize, room: usize) -> Body {
     }
     let table = Table::of(&sessions, view, columns);
     let told = |session: &SessionStatus| remark_lines(session, view, columns);
-    let most = if room >= 2 * ASIDE { ASIDE } else { room / 3 };
+    // What the rows leave free, but for a line between, is for what is the matter.
+    let free = room.saturating_sub(sessions.len() + 1);
+    let most = free.max(if room >= 2 * ASIDE { ASIDE } else { room / 3 });
     let full: Vec<Line> = sessions
         .iter()
         .flat_map(|session| std::iter::once(table.row(session, view)).chain(told(session)))

@@ -67,7 +67,10 @@ pub(in crate::provider::profile) struct RawExample {
 
 /// A header's value, or the values of one that is sent more than once.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "a header's value is a text, or a list of texts where it is sent more than once"
+)]
 pub(in crate::provider::profile) enum OneOrSeveral {
     One(String),
     Several(Vec<String>),
