@@ -161,6 +161,31 @@ fn what_stays_on_its_line_and_can_be_seen_is_visible() {
 }
 
 #[test]
+fn a_secret_of_characters_beyond_the_first_plane_is_found_behind_their_escapes() {
+    let secrets = [Secret::new("\u{1f511}\u{1f5dd}\u{10ffff}\u{10000}12345678")];
+    for text in [
+        r"\ud83d\udd11\ud83d\udddd\udbff\udfff\ud800\udc0012345678",
+        "&#x1f511;&#128477;&#x10ffff;&#65536;12345678",
+        "%f0%9f%94%91%f0%9f%97%9d%f4%8f%bf%bf%f0%90%80%8012345678",
+    ] {
+        assert_eq!(Blotted::new(text, &secrets).as_str(), "[secret]", "{text}");
+    }
+}
+
+#[test]
+fn a_reference_by_name_ends_with_its_semicolon_or_where_old_browsers_end_it() {
+    let secrets = [Secret::new("a&b<c>d\"e'f1234")];
+    for text in [
+        "a&amp;b&lt;c&gt;d&quot;e&apos;f1234",
+        "a&ampb&ltc&gtd&quote&#39f1234",
+        "a&AMP;b&LT;c&GT;d&QUOT;e&#x27;f1234",
+    ] {
+        let shown = Blotted::new(text, &secrets);
+        assert!(!shown.contains("1234"), "{text}: {shown}");
+    }
+}
+
+#[test]
 fn a_secret_behind_c_escapes_is_found() {
     let secrets = [Secret::new("one two three four")];
     for text in [
