@@ -61,7 +61,9 @@ impl Taken<'_> {
                 );
             }
         }
-        let wrong = if state == runtime {
+        // Directories that are not known are no root: that they are missing is said already.
+        let is_known = state.parent().is_some();
+        let wrong = if state == runtime && is_known {
             "is the runtime directory too, which others must be able to enter"
         } else if state.starts_with(runtime.join("tokens")) {
             "lies among the token files"

@@ -149,6 +149,24 @@ fn directories_come_from_systemd_then_the_user_then_xdg() {
 }
 
 #[test]
+fn where_no_directory_is_known_only_that_is_said() {
+    let home = Home::of(SHORTEST);
+    let told = |text: &str| {
+        write(home.main(), text.as_bytes());
+        let nowhere = Surroundings::made_up(&[], 1000, 1000);
+        load_in(&home.main(), &nowhere).err().unwrap().to_string()
+    };
+    let missing = told("[daemon]\nlog = \"text\"\n");
+    assert!(
+        missing.contains("missing key `daemon.state_dir`"),
+        "{missing}"
+    );
+    assert!(!missing.contains("runtime directory too"), "{missing}");
+    let broken = told("[daemon\n");
+    assert_eq!(broken.matches("error: ").count(), 1, "{broken}");
+}
+
+#[test]
 fn files_that_cannot_be_read_as_text_are_errors() {
     let home = Home::of(SHORTEST);
     let told = |home: &Home| home.load().err().unwrap().to_string();

@@ -42,7 +42,7 @@ pub(super) fn remarks(session: &SessionStatus, now: Timestamp) -> Vec<Remark> {
     if !session.persisted {
         say(
             Kind::Trouble,
-            "its state is not on disk: a restart now would lose it".to_owned(),
+            "its state is not on disk: a restart now would lose it; make room in state_dir, or correct its permissions".to_owned(),
         );
     }
     let failed = session

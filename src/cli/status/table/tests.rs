@@ -29,7 +29,7 @@ fn what_a_person_must_do_is_said_below_and_trouble_comes_first() {
          crm    needs attention  withdrawn   waits for a person\n    \
          the server refused the login: 400 invalid_grant (for 1 min)\n    \
          to do: check the key, then run `keepfresh login crm`\n    \
-         its state is not on disk: a restart now would lose it\n    \
+         its state is not on disk: a restart now would lose it; make room in state_dir, or correct its permissions\n    \
          /t/crm: disk full\n\
          alpha  alive            14 min old  under way\n"
     );
