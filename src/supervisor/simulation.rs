@@ -307,6 +307,29 @@ fn a_file_that_stays_when_its_token_is_lost_does_not_go_on_to_show_that_of_anoth
 }
 
 #[test]
+fn a_file_that_a_disk_takes_late_does_not_go_on_to_show_the_token_of_another_identity() {
+    let mut world = World::well([("app", 4)].into());
+    world.run_until(world.now.after(Duration::from_secs(20)));
+    world.token_disk = Health::Hangs;
+    world.order_of(&["app".to_owned()], Order::Login);
+    world.run_until(world.now.after(Duration::from_secs(2)));
+    let before = world.generation_of("app");
+    world.token_disk = Health::Well;
+    world.wanted.insert("app", 5);
+    world.handle(Incoming::Reload);
+    // The server answers no login of the new identity.
+    for _ in 0..90 {
+        if let Some(server) = world.servers.get_mut(&host_of("app")) {
+            server.trouble = Trouble::Hangs;
+        }
+        world.run_until(world.now.after(Duration::from_secs(2)));
+    }
+    let paths = world.disk.paths();
+    let mut files = paths.iter().filter_map(|path| world.disk.published(path));
+    assert!(files.all(|file| file.generation > before), "{paths:?}");
+}
+
+#[test]
 fn a_session_is_not_stored_by_a_late_write_of_the_one_that_it_replaces() {
     let mut world = World::well([("app", 0)].into());
     world.run_until(world.now.after(Duration::from_secs(20)));

@@ -303,7 +303,7 @@ impl World {
         self.handle(Incoming::Ask(ask));
     }
 
-    fn generation_of(&self, name: &str) -> u64 {
+    pub(super) fn generation_of(&self, name: &str) -> u64 {
         let slot = self
             .daemon
             .as_ref()
