@@ -8,6 +8,7 @@ mod admission;
 mod answer;
 mod body;
 mod forward;
+mod head;
 mod headers;
 mod heads;
 mod leases;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
 use axum::http::request::Parts;
 use axum::http::{Request, Response, StatusCode};
@@ -17,6 +17,7 @@ use url::Url;
 use super::admission::{Refusal, Rules};
 use super::answer::{Beginning, beginning, length, patience};
 use super::body::{Along, Passing, collected};
+use super::head::Head;
 use super::headers::{Way, homeward, onward, session_cookies};
 use super::leases::{Lease, Leases};
 use super::refusals::Own;
@@ -72,6 +73,8 @@ struct Going {
 
 /// An answer whose beginning was looked at.
 struct Judged {
+    /// When the request left.
+    sent: Instant,
     parts: axum::http::response::Parts,
     body: WireBody,
     beginning: Beginning,
@@ -338,6 +341,7 @@ impl Gate {
             headers,
             body,
         };
+        let sent = clock::boottime();
         let answer =
             self.remote
                 .forward(request, ANSWER_SILENCE)
@@ -372,6 +376,7 @@ impl Gate {
         };
         let sign = self.remote.judge(&published.token, &seen);
         Ok(Judged {
+            sent,
             parts,
             body,
             beginning,
@@ -389,7 +394,7 @@ impl Gate {
         going: Going,
     ) -> Response<Body> {
         if answer.sign == Sign::Taken && !self.remote.answers_anybody(&head.path) {
-            self.report_use(caller, served, head.sent);
+            self.report_use(caller, served, answer.sent);
         }
         let published = &served.published;
         let secrets = secrets(published);
@@ -435,47 +440,6 @@ impl Gate {
             age: Some(now.since(sent)),
             reply,
         });
-    }
-}
-
-/// What is needed of a request's head each time that it is sent.
-struct Head {
-    method: axum::http::Method,
-    /// Path and query, as they came.
-    target: String,
-    path: String,
-    host: String,
-    headers: HeaderMap,
-    sent: Instant,
-}
-
-impl Head {
-    fn of(parts: &Parts) -> Self {
-        let target = parts
-            .uri
-            .path_and_query()
-            .map_or("/", |target| target.as_str());
-        let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
-        Self {
-            method: parts.method.clone(),
-            target: target.to_owned(),
-            path: parts.uri.path().to_owned(),
-            host: host.unwrap_or_default().to_owned(),
-            headers: parts.headers.clone(),
-            sent: clock::boottime(),
-        }
-    }
-
-    fn url(&self, published: &Published) -> Option<Url> {
-        let base = Url::parse(&published.base).ok()?;
-        let origin = base.origin().ascii_serialization();
-        Url::parse(&format!(
-            "{origin}{}{}",
-            base.path().trim_end_matches('/'),
-            self.target
-        ))
-        .ok()
-        .filter(|url| url.origin() == base.origin())
     }
 }
 
