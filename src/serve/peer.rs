@@ -1,7 +1,7 @@
 //! Whose the other end of a connection over loopback is.
 //!
 //! Every user of a machine reaches what listens on loopback. The kernel lists whose each connection is (proc(5),
-//! `/proc/net/tcp`).
+//! `/proc/self/net/tcp`).
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -20,9 +20,11 @@ pub(crate) enum Peer {
 }
 
 impl Peer {
-    /// Looks up whose end of the connection `theirs` is; `ours` is the other one.
+    /// Looks up whose end of the connection `theirs` is; `ours` is the other one. By the process's own directory: in the
+    /// service, `ProcSubset=pid` hides `/proc/net`.
     pub(crate) fn of(theirs: SocketAddr, ours: SocketAddr) -> Self {
-        let lists = ["/proc/net/tcp", "/proc/net/tcp6"].map(|list| fs::read_to_string(list).ok());
+        let lists =
+            ["/proc/self/net/tcp", "/proc/self/net/tcp6"].map(|list| fs::read_to_string(list).ok());
         if lists.iter().all(Option::is_none) {
             return Self::Unknowable;
         }
