@@ -178,6 +178,8 @@ pub enum Via {
     Socket,
     /// To the server, with a caller's request.
     Gateway,
+    /// Nowhere: the caller is told that there is one, and for how long.
+    Nowhere,
 }
 
 /// A probe's question.
@@ -430,6 +432,41 @@ impl fmt::Debug for TokenAnswer {
             ..
         } = self;
         write!(f, "TokenAnswer({session} #{generation} {access_token})")
+    }
+}
+
+/// What is told of a token that is good, without the token: `GET /v1/sessions/{s}/ready`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ready {
+    /// The session's name.
+    pub session: String,
+    /// Rises with each new token.
+    pub generation: u64,
+    /// When the server issued it.
+    pub issued_at: Timestamp,
+    /// When it ends by itself; absent where only idleness or an admin ends it.
+    pub expires_at: Option<Timestamp>,
+    /// For how long the token is promised; absent when nothing ends it.
+    pub valid_for_seconds: Option<f64>,
+}
+
+impl From<TokenAnswer> for Ready {
+    fn from(answer: TokenAnswer) -> Self {
+        let TokenAnswer {
+            session,
+            generation,
+            issued_at,
+            expires_at,
+            valid_for_seconds,
+            ..
+        } = answer;
+        Self {
+            session,
+            generation,
+            issued_at,
+            expires_at,
+            valid_for_seconds,
+        }
     }
 }
 

@@ -154,7 +154,9 @@ impl From<Refusal> for Problem {
                 .about(name),
             Refusal::OnlyByGateway { name, socket } => {
                 Self::new(Kind::NotAllowed, format!("no job holds the token of {name}: the config says `only = true`"))
-                    .with_remedy(format!("call the server through its gateway: curl --unix-socket {socket} http://{name}/"))
+                    .with_remedy(format!(
+                        "call the server through its gateway: curl --unix-socket {socket} http://{name}/, or `keepfresh exec --gateway {name} -- COMMAND`"
+                    ))
                     .about(name)
             }
             Refusal::NotFresh { name, reason, retry_after } => {

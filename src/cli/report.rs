@@ -10,7 +10,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::{complete, output, parse_duration, session_path, token};
 use crate::api::client::{Call, Client};
-use crate::api::{SessionStatus, TokenAnswer};
+use crate::api::{Ready, SessionStatus, TokenAnswer};
 
 /// The longest token, and a newline.
 const LONGEST_INPUT: u64 = crate::token::MAX_TOKEN_BYTES as u64 + 2;
@@ -107,7 +107,7 @@ pub(super) fn rejected(client: &Client, args: &RejectedArgs) -> Result<Exit, Fai
     match (args.print, args.json) {
         (true, true) => output::print_json(&answer),
         (true, false) => token::print_bare(answer.access_token.expose()),
-        (false, true) => output::print_json(&token::Ready::from(answer)),
+        (false, true) => output::print_json(&Ready::from(answer)),
         (false, false) => Ok(Exit::Done),
     }
 }

@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use serde::Serialize;
-
 use super::exit::Exit;
 use super::failure::Failure;
 use super::{complete, output, parse_duration, session_path};
@@ -83,36 +80,6 @@ fn print(client: &Client, call: &Call<'_>, format: Printed) -> Result<Exit, Fail
     }
 }
 
-/// What is told of a token that is good, without the token.
-#[derive(Serialize)]
-pub(super) struct Ready {
-    session: String,
-    generation: u64,
-    issued_at: Timestamp,
-    expires_at: Option<Timestamp>,
-    valid_for_seconds: Option<f64>,
-}
-
-impl From<TokenAnswer> for Ready {
-    fn from(answer: TokenAnswer) -> Self {
-        let TokenAnswer {
-            session,
-            generation,
-            issued_at,
-            expires_at,
-            valid_for_seconds,
-            ..
-        } = answer;
-        Self {
-            session,
-            generation,
-            issued_at,
-            expires_at,
-            valid_for_seconds,
-        }
-    }
-}
-
 /// Asks for a session's token, once its files hold it too: who is told of it may read it there.
 pub(super) fn call(
     name: &str,
@@ -120,12 +87,20 @@ pub(super) fn call(
     wait: Duration,
     plain: bool,
 ) -> Call<'static> {
-    let validity = min_validity.map(|validity| ("min_validity", duration::format(validity)));
     Call {
         path: session_path(name, "/token"),
+        plain,
+        ..ready(name, min_validity, wait)
+    }
+}
+
+/// The same, to be told of the token only.
+pub(super) fn ready(name: &str, min_validity: Option<Duration>, wait: Duration) -> Call<'static> {
+    let validity = min_validity.map(|validity| ("min_validity", duration::format(validity)));
+    Call {
+        path: session_path(name, "/ready"),
         query: validity.into_iter().chain([in_files()]).collect(),
         wait,
-        plain,
         repeatable: true,
         status: Some(session_path(name, "")),
         ..Call::default()

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use super::exit::Exit;
 use super::failure::Failure;
-use super::token::Ready;
 use super::{complete, output, parse_duration, token};
-use crate::api::TokenAnswer;
+use crate::api::Ready;
 use crate::api::client::Client;
 use crate::clock;
 
@@ -33,12 +32,7 @@ pub(super) fn run(client: &Client, args: &Args) -> Result<Exit, Failure> {
     let mut ready = Vec::new();
     for name in &args.names {
         let left = until.since(clock::boottime());
-        ready.push(Ready::from(client.json::<TokenAnswer>(&token::call(
-            name,
-            args.min_validity,
-            left,
-            false,
-        ))?));
+        ready.push(client.json::<Ready>(&token::ready(name, args.min_validity, left))?);
     }
     if args.json {
         output::print_json(&serde_json::json!({ "sessions": ready }))

@@ -252,7 +252,7 @@ impl Supervisor {
                 name: about.name.clone(),
                 socket: gateway.socket.display().to_string(),
             }),
-            (Some(_) | None, Via::Socket | Via::Gateway) => Ok(()),
+            (Some(_) | None, Via::Socket | Via::Gateway | Via::Nowhere) => Ok(()),
         }
     }
 

@@ -25,7 +25,8 @@ fn is_seen_elsewhere(method: &str, path: &str, status: u16) -> bool {
     let asks_server = path.ends_with("/introspect") && [200, 202, 502, 503].contains(&status);
     by_person
         || asks_server
-        || (method, path, status) == ("get", "/v1/sessions/{session}/token", 422)
+        || (method, status) == ("get", 422)
+            && (path.ends_with("/token") || path.ends_with("/ready"))
 }
 
 #[test]
@@ -123,6 +124,7 @@ impl Seen<'_> {
             "/v1/sessions",
             "/v1/sessions/crm",
             "/v1/sessions/crm/token",
+            "/v1/sessions/crm/ready",
             "/v1/health",
             "/metrics",
         ] {
@@ -241,6 +243,7 @@ impl Seen<'_> {
         self.post("/v1/sessions/spare/verify", "", 409);
         self.post("/v1/sessions/stranded/login", "", 409);
         self.get("/v1/sessions/spare/token", 409);
+        self.get("/v1/sessions/spare/ready", 409);
         self.post("/v1/sessions/spare/rejected", "{\"generation\":1}", 409);
     }
 
@@ -270,6 +273,7 @@ impl Seen<'_> {
             503,
         );
         self.get("/v1/sessions/third/token?min_validity=1h", 503);
+        self.get("/v1/sessions/third/ready?min_validity=1h", 503);
         self.lab.write_config("nonsense");
         self.post("/v1/reload?wait=5s", "", 422);
     }
@@ -286,7 +290,7 @@ impl Seen<'_> {
 
 /// Whether the caller can bound how long the answer takes.
 fn waits(path: &str) -> bool {
-    ["token", "rejected"]
+    ["token", "ready", "rejected"]
         .iter()
         .any(|call| path.ends_with(call))
 }

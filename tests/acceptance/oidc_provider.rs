@@ -252,6 +252,8 @@ fn a_fixed_token_is_not_promised_for_longer_than_any_will_live() {
     )]);
     lab.start();
     lab.await_token("post");
+    let ready = lab.get("/v1/sessions/post/ready?min_validity=1h").unwrap();
+    assert_eq!(ready.status, 422, "{ready:?}");
     let answer = lab.get("/v1/sessions/post/token?min_validity=1h").unwrap();
     assert_eq!(answer.status, 422, "{answer:?}");
     assert!(

@@ -19,7 +19,7 @@ use super::parameters::{Query, RejectedBody, UsedBody, json};
 use super::streams;
 use crate::api::access::Caller;
 use crate::api::problem::{Kind, Problem};
-use crate::api::{About, Ask, HealthAsk, Order, Refusal, Served, TokenAnswer, Via};
+use crate::api::{About, Ask, HealthAsk, Order, Ready, Refusal, Served, TokenAnswer, Via};
 
 /// What the supervisor may take beyond the caller's wait; it answers in microseconds unless something is very wrong.
 const DECISION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,6 +33,7 @@ pub(super) fn router(asks: mpsc::Sender<Ask>) -> Router {
         .route("/v1/sessions", get(sessions))
         .route("/v1/sessions/{session}", get(session))
         .route("/v1/sessions/{session}/token", get(token))
+        .route("/v1/sessions/{session}/ready", get(ready))
         .route("/v1/sessions/{session}/used", post(used))
         .route("/v1/sessions/{session}/rejected", post(rejected))
         .route("/v1/sessions/{session}/verify", post(verify))
@@ -97,21 +98,36 @@ async fn token(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mut query = Query::of(&uri);
+    let token = awaited(&asks, About { caller, name }, &uri, Via::Socket).await?;
+    Ok(token_answer(&token, &headers))
+}
+
+async fn ready(
+    asks: Asks,
+    Extension(caller): CalledBy,
+    Path(name): Path<String>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let token = awaited(&asks, About { caller, name }, &uri, Via::Nowhere).await?;
+    Ok(answer(&Ready::from(TokenAnswer::from(&token))))
+}
+
+/// The token, once it is as good as the query wants it.
+async fn awaited(asks: &Asks, about: About, uri: &Uri, via: Via) -> Result<Served, Problem> {
+    let mut query = Query::of(uri);
     let min_validity = query.take_duration("min_validity")?;
     let files = query.take_flag("files")?;
     let wait = query.take_duration("wait")?;
     query.end()?;
     let ask = |reply| Ask::Token {
-        via: Via::Socket,
-        about: About { caller, name },
+        via,
+        about,
         min_validity,
         files,
         wait,
         reply,
     };
-    let token = decided(&asks, wait, ask).await??;
-    Ok(token_answer(&token, &headers))
+    Ok(decided(asks, wait, ask).await??)
 }
 
 async fn used(
