@@ -1,6 +1,6 @@
 //! What is wrong only between sessions: two that write one file, or that claim one prefix for their variables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::report::{At, Report, Source};
@@ -44,11 +44,15 @@ fn report_gateways(sessions: &[Placed], report: &Report) {
 
 fn report_files(sessions: &[Placed], socket: &Path, report: &Report, sources: &[Source]) {
     let mut taken: BTreeMap<&Path, Owned<'_>> = BTreeMap::new();
+    let gateways: BTreeSet<&Path> = sessions
+        .iter()
+        .filter_map(|placed| Some(placed.gateway.as_ref()?.config.socket.as_path()))
+        .collect();
     for placed in sessions {
         for sink in &placed.sinks {
             let owned = (placed.name.as_str(), sink);
             let path = sink.value.path.as_path();
-            if path == socket {
+            if path == socket || gateways.contains(path) {
                 let title = format!("`publish.file`: {} is the daemon's socket", path.display());
                 report.problem(&sink.place, title, "name another file");
             }

@@ -16,6 +16,7 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 use super::admission::Rules;
 use super::forward::Gate;
@@ -31,7 +32,7 @@ use crate::serve::{
 
 /// Everybody may connect; what a caller may do, the kernel's word for who it is decides.
 const SOCKET_MODE: u32 = 0o666;
-/// What could not be opened is tried again, and tokens that no request uses are let go.
+/// What could not be opened or was removed is made again, and tokens that no request uses are let go.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// For requests that are under way when the daemon stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -221,9 +222,12 @@ async fn serve_entrance(
     let mut acceptor = Acceptor::new(entrance);
     let mut permits = Permits::new();
     let mut stop = stopped.clone();
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
+            _ = looks.tick() => look_at(acceptor.port_mut(), &gates.borrow().session),
             accepted = acceptor.next() => {
                 let Ok(stream) = accepted else { continue };
                 let Some(caller) = caller_of(&stream) else { continue };
@@ -248,6 +252,30 @@ async fn serve_entrance(
     }
     let _ = stopped.borrow_and_update();
     acceptor.close().drain(DRAIN_TIMEOUT).await;
+}
+
+/// Makes a socket again whose file was removed.
+fn look_at(entrance: &mut Entrance, session: &str) {
+    let Entrance::Unix(listener) = entrance else {
+        return;
+    };
+    if listener.is_in_place() {
+        return;
+    }
+    // Where that fails, it is tried again at the next look.
+    match listener.bind_again() {
+        Ok(()) => tracing::warn!(
+            session,
+            event = "socket_remade",
+            "the gateway's socket was removed; the daemon made it again"
+        ),
+        Err(error) => tracing::error!(
+            session,
+            event = "gateway_closed",
+            %error,
+            "the gateway's socket is gone; trying again"
+        ),
+    }
 }
 
 /// Who calls, by the kernel's word; none where it does not say.

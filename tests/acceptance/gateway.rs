@@ -479,6 +479,37 @@ fn a_reload_opens_closes_and_changes_gateways_while_requests_pass() {
 }
 
 #[test]
+fn a_session_whose_token_only_the_gateway_may_have_from_now_on_loses_its_file() {
+    let (_server, lab) = running("");
+    assert!(lab.token("crm").is_some());
+    lab.configure(&[with_gateway(&lab, "only = true")]);
+    lab.reload();
+    within(SOON, "the file is gone", || {
+        lab.token("crm").is_none().then_some(())
+    });
+    assert_eq!(get(&lab, LIMITS, "").status, 200);
+    assert_eq!(lab.code(&["token", "crm"]), 77);
+}
+
+#[test]
+fn a_gateways_socket_that_was_removed_is_made_again_and_what_is_under_way_goes_on() {
+    let (server, lab) = running("");
+    server.once(Endpoint::Data, Instead::Endless);
+    let mut stream = UnixStream::connect(socket(&lab)).unwrap();
+    stream
+        .write_all(request("GET", LIMITS, "", "").as_bytes())
+        .unwrap();
+    let mut read = vec![0; 65_536];
+    stream.read_exact(&mut read).unwrap();
+    fs::remove_dir_all(lab.path("run/gateway")).unwrap();
+    within(SOON, "the socket is there again", || {
+        exchange(&socket(&lab), request("GET", LIMITS, "", "").as_bytes())
+            .filter(|answer| answer.status == 200)
+    });
+    stream.read_exact(&mut read).unwrap();
+}
+
+#[test]
 fn a_job_that_reads_slowly_holds_the_server_back() {
     let (server, lab) = running("");
     server.once(Endpoint::Data, Instead::Endless);
