@@ -31,6 +31,14 @@ pub struct Token {
 }
 
 impl Token {
+    /// All of it that must not be shown: the value, and what else was captured and is not public.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        let captures = self.captures.values().filter(|capture| !capture.public);
+        captures
+            .map(|capture| &capture.value)
+            .chain([&self.access_token])
+    }
+
     /// Whether a reader is as well served by `other`: the value, the place and everything secret that goes with it are
     /// the same. What is public (an issue time, a signature) may differ.
     pub fn serves_like(&self, other: &Self) -> bool {

@@ -29,7 +29,6 @@ use crate::provider::{NotForwarded, Onward, Remote, SeenAnswer, Sign, WireBody};
 use crate::secret::Secret;
 use crate::serve::Caller;
 use crate::time::Instant;
-use crate::token::Published;
 
 /// A body up to this size is kept, so that it can be sent once more.
 const KEPT: u64 = 64 * 1024;
@@ -397,7 +396,7 @@ impl Gate {
             self.report_use(caller, served, answer.sent);
         }
         let published = &served.published;
-        let secrets = secrets(published);
+        let secrets: Vec<&Secret> = published.token.secrets().collect();
         let cookies = session_cookies(published);
         let headers = Url::parse(&published.base).map_or_else(
             |_| HeaderMap::new(),
@@ -450,17 +449,6 @@ fn kept_length(headers: &HeaderMap, body: &Incoming) -> Option<usize> {
     announced
         .filter(|length| *length <= KEPT)
         .and_then(|length| usize::try_from(length).ok())
-}
-
-/// What no answer may carry to the job.
-fn secrets(published: &Published) -> Vec<Secret> {
-    let captures = published.token.captures.values();
-    captures
-        .filter(|capture| !capture.public)
-        .map(|capture| &capture.value)
-        .chain([&published.token.access_token])
-        .cloned()
-        .collect()
 }
 
 struct Up(Arc<Traffic>);

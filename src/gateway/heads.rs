@@ -134,6 +134,8 @@ fn body_of(head: &[u8]) -> Option<Part> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -199,6 +201,21 @@ mod tests {
                     &bytes[..bytes.len().min(200)]
                 );
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn however_the_bytes_come_the_judgement_is_the_same_and_nothing_panics(
+            bytes in r"((GET|POST) /a HTTP/1\.1\r\n)?(Content-Length: [0-9+]{0,4}\r?\n|Transfer-Encoding: chunked\r\n|[ \tA-Za-z:]{0,9}\r\n){0,4}(\r\n)?[\x00-\x7f]{0,40}",
+            size in 1_usize..50,
+        ) {
+            let judged = |size: usize| {
+                let mut heads = Heads::default();
+                bytes.as_bytes().chunks(size).for_each(|part| heads.see(part));
+                heads.soundness().holds()
+            };
+            prop_assert_eq!(judged(size), judged(bytes.len().max(1)));
         }
     }
 }

@@ -341,22 +341,11 @@ async fn exchange_error(
 
 /// What must not be seen, should a server echo it.
 fn known_secrets(held: &Held<'_>, secrets: &Secrets) -> Vec<Secret> {
-    let captured = held
-        .token
-        .into_iter()
-        .flat_map(|token| token.captures.values());
-    let captured = captured
-        .filter(|capture| !capture.public)
-        .map(|capture| &capture.value);
-    let tokens = held
-        .token
-        .map(|token| &token.access_token)
-        .into_iter()
-        .chain(held.refresh_token);
+    let of_token = held.token.into_iter().flat_map(Token::secrets);
     secrets
         .values()
-        .chain(tokens)
-        .chain(captured)
+        .chain(held.refresh_token)
+        .chain(of_token)
         .cloned()
         .collect()
 }

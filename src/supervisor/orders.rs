@@ -33,15 +33,7 @@ impl Supervisor {
             self.pump(&about.name);
             let _ = reply.send(self.known(&about.name).and_then(|slot| self.status(slot)));
         } else {
-            self.wait(
-                &about.name,
-                wait,
-                Want::Outcome {
-                    after,
-                    of: calls,
-                    reply: Some(reply),
-                },
-            );
+            self.wait(&about.name, wait, outcome(after, calls, reply));
         }
     }
 
@@ -53,38 +45,23 @@ impl Supervisor {
         wait: Duration,
         reply: Reply<SessionStatus>,
     ) {
-        let now = self.now.boot;
-        let (after, calls) = match self.readable(about) {
+        let (verify, now) = (api::Order::Verify, self.now.boot);
+        let slot = match self.readable(about) {
             Ok(slot) if slot.session().was_alive_within(within, now) => {
                 let _ = reply.send(self.status(slot));
                 return;
             }
-            Ok(slot) => (
-                slot.calls_before(api::Order::Verify),
-                slot.calls_for(api::Order::Verify),
-            ),
+            readable => readable.and_then(|slot| slot.can_order(verify, None).map(|()| slot)),
+        };
+        let (after, calls) = match slot {
+            Ok(slot) => (slot.calls_before(verify), slot.calls_for(verify)),
             Err(refusal) => {
                 let _ = reply.send(Err(refusal));
                 return;
             }
         };
-        let possible = self
-            .known(&about.name)
-            .and_then(|slot| slot.can_order(api::Order::Verify, None));
-        if let Err(refusal) = possible {
-            let _ = reply.send(Err(refusal));
-            return;
-        }
-        self.feed_engine(&about.name, Input::Order(Order::Verify));
-        self.wait(
-            &about.name,
-            wait,
-            Want::Outcome {
-                after,
-                of: calls,
-                reply: Some(reply),
-            },
-        );
+        self.feed_engine(&about.name, Input::Order(engine_order(verify)));
+        self.wait(&about.name, wait, outcome(after, calls, reply));
     }
 
     fn orderable(&self, about: &About, order: api::Order) -> Result<&Slot, Refusal> {
@@ -199,6 +176,15 @@ impl Slot {
             api::Order::Logout if self.session().state().token.is_some() => &[Request::Logout],
             api::Order::Logout | api::Order::Pause | api::Order::Resume => &[],
         }
+    }
+}
+
+/// What came of the first of these calls after that number.
+fn outcome(after: u64, of: &'static [Request], reply: Reply<SessionStatus>) -> Want {
+    Want::Outcome {
+        after,
+        of,
+        reply: Some(reply),
     }
 }
 

@@ -565,11 +565,7 @@ impl Slot {
             Ok(Login {
                 stage: Stage::Over(Err(reason)),
                 ..
-            }) => Some(Err(Refusal::Failed {
-                name: self.name.to_string(),
-                reason: reason.clone(),
-                remedy: None,
-            })),
+            }) => Some(Err(self.login_failed(reason))),
             Ok(login) => {
                 let begun = login.begun(&self.name, now).map(|begun| Ok(Some(begun)));
                 begun.or_else(|| {
@@ -606,14 +602,18 @@ impl Slot {
             Ok(Login {
                 stage: Stage::Over(Err(reason)),
                 ..
-            }) => Some(Err(Refusal::Failed {
-                name: self.name.to_string(),
-                reason: reason.clone(),
-                remedy: None,
-            })),
+            }) => Some(Err(self.login_failed(reason))),
             Ok(_) => {
                 late.then(|| Err(self.login_pending("the person has not finished the login yet")))
             }
+        }
+    }
+
+    fn login_failed(&self, reason: &str) -> Refusal {
+        Refusal::Failed {
+            name: self.name.to_string(),
+            reason: reason.to_owned(),
+            remedy: None,
         }
     }
 
